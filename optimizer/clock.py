@@ -1,0 +1,71 @@
+"""Wall time and peak memory of each stage."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_Item = TypeVar("_Item")
+
+
+class StageClock:
+    """
+    Measures stages by name; a stage that is entered again adds up.
+
+    Attributes
+    ----------
+    seconds
+        Wall seconds by stage, in order of first entry.
+    peak_memory_bytes
+        Peak resident memory of the process until the stage last ended.
+
+    Examples
+    --------
+    >>> clock = StageClock()
+    >>> with clock.stage("solve"):
+    ...     pass
+    >>> list(clock.seconds)
+    ['solve']
+    """
+
+    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
+        self.seconds: dict[str, float] = {}
+        self.peak_memory_bytes: dict[str, int] = {}
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure what happens inside as the stage of that name."""
+        if name not in self.seconds and self._progress is not None:
+            self._progress(name)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self.peak_memory_bytes[name] = peak_memory_bytes()
+
+    def measured(self, name: str, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Measure the making of each item as the stage of that name."""
+        iterator = iter(items)
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+
+def peak_memory_bytes() -> int:
+    """Peak resident memory of this process, in bytes."""
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

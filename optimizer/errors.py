@@ -1,0 +1,52 @@
+"""What can go wrong, by whose turn it is to act; the exit code goes with the class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OptimizerError(Exception):
+    """
+    Base of every error that this package raises on purpose.
+
+    The message is one that a person can act on: it names the file or table and
+    says what to do. ``exit_code`` is what the command line returns.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(OptimizerError):
+    """The configuration or the call is wrong; every wrong key is in the message."""
+
+    exit_code = 2
+
+
+class DataError(OptimizerError):
+    """An input table is missing, damaged or breaks its contract."""
+
+    exit_code = 3
+
+
+class SolveError(OptimizerError):
+    """No plan was found that is good enough to publish."""
+
+    exit_code = 4
+
+
+class CertificateError(OptimizerError):
+    """A plan does not prove what it claims; it is never published."""
+
+    exit_code = 4
+
+
+class PublishError(OptimizerError):
+    """The night could not be written; the last published night is untouched."""
+
+    exit_code = 1
+
+
+class BusyError(OptimizerError):
+    """Another run holds the date, or an input is late: try again later."""
+
+    exit_code = 75

@@ -1,0 +1,1 @@
+"""From numbers back to names: what was decided, why, and by how much."""

@@ -1,0 +1,93 @@
+"""One order's decision in a sentence, from the tables of a night alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+
+def explain_order(
+    order_id: str, decisions: pl.DataFrame, merchants: pl.DataFrame
+) -> str:
+    """
+    Say what was decided for an order, and why.
+
+    Parameters
+    ----------
+    order_id
+        The order.
+    decisions
+        Decisions, of this order at least.
+    merchants
+        Merchant results, of its merchant at least.
+
+    Raises
+    ------
+    DataError
+        When there is no such order in the night.
+    """
+    found = decisions.filter(decisions["order_id"] == order_id)
+    if found.height == 0:
+        raise DataError(
+            f"order {order_id!r} is not in this night; it may be in quarantine, or "
+            "belong to another date"
+        )
+    order = found.row(0, named=True)
+    owner = merchants.filter(merchants["merchant_id"] == order["merchant_id"])
+    return f"{order_id}: {sentence(order, owner.row(0, named=True))}"
+
+
+def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
+    """
+    Put one row of the decisions into words.
+
+    Examples
+    --------
+    >>> order = {"reason": "NO_SAVING", "saving_cny": -0.3, "margin_cny": -0.3}
+    >>> sentence(order, {})
+    'not chosen: premium would cost 0.30 CNY more than the harm it avoids'
+    """
+    words = _SENTENCES[order["reason"]]
+    money = {
+        name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "margin")
+    }
+    return words.format(**{**merchant, **order, **money})
+
+
+_SENTENCES = {
+    "CHOSEN": (
+        "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm, "
+        "{margin:.2f} more than it had to"
+    ),
+    "NO_SAVING": (
+        "not chosen: premium would cost {saving:.2f} CNY more than the harm it avoids"
+    ),
+    "CAP_ZERO": (
+        "not chosen: with {num_orders} orders the merchant's cap is {cap}, and this "
+        "order would avoid {saving:.2f} CNY"
+    ),
+    "CAP_FULL": (
+        "not chosen: the merchant's {cap} slots went to parcels that avoid more harm; "
+        "this one avoids {saving:.2f} CNY and would need {margin:.2f} more"
+    ),
+    "CAPACITY_FULL": (
+        "not chosen: the carrier's slots there went to parcels that avoid more harm; "
+        "this one avoids {saving:.2f} CNY and would need {margin:.2f} more"
+    ),
+    "CAP_AND_CAPACITY": (
+        "not chosen: the merchant's cap of {cap} and the carrier's slots there went to "
+        "parcels that avoid more harm; this one avoids {saving:.2f} CNY and would need "
+        "{margin:.2f} more"
+    ),
+    "INELIGIBLE": "not considered: the order or its merchant is not eligible",
+    "CARRIER_INACTIVE": (
+        "not considered: none of its carriers offers the service on this date"
+    ),
+    "PINNED_OUT": 'not considered: the order is pinned to "never"',
+}

@@ -1,0 +1,89 @@
+"""What one solved night holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from optimizer.config import PolicyRow
+    from optimizer.intake import InputRecord
+    from optimizer.model.problem import ProblemClass
+    from optimizer.model.solution import Termination
+    from optimizer.proof.certificate import Certificate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """
+    A certified allocation.
+
+    Attributes
+    ----------
+    orders
+        One row for each order that was not quarantined, ascending by ``order_id``:
+        ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
+        null), ``saving_cny``, ``reason``, ``margin_cny``. Savings and margins are
+        null where the order never went to the solver.
+    merchants
+        ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
+        ``shadow_price_cny`` (what one more slot in the cap would bring).
+    lanes
+        ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``,
+        ``used``, ``slack``, ``shadow_price_cny`` (what one more slot would bring).
+    recommendations
+        The chosen orders with the tag and the code that the platform takes.
+    quarantine
+        Refused rows: ``source``, ``row``, ``column``, ``rule``; never a value.
+    certificate
+        What is proved about the plan, in integer micro-CNY.
+    termination
+        Why the solver stopped; not the same as how good the plan is.
+    seconds
+        Wall seconds of each stage.
+    peak_memory_bytes
+        Peak resident memory of the process by the end of each stage.
+    problem_class
+        ``"network"``: the optimum is exact.
+    policy
+        The policy row that was in force.
+    inputs
+        The tables that went in.
+    warnings
+        What a person should look at, in words.
+    summary
+        The night in numbers, ready for JSON.
+    """
+
+    orders: pl.DataFrame
+    merchants: pl.DataFrame
+    lanes: pl.DataFrame
+    recommendations: pl.DataFrame
+    quarantine: pl.DataFrame
+    certificate: Certificate
+    termination: Termination
+    seconds: Mapping[str, float]
+    peak_memory_bytes: Mapping[str, int]
+    problem_class: ProblemClass
+    policy: PolicyRow
+    inputs: tuple[InputRecord, ...]
+    warnings: tuple[str, ...]
+    summary: Mapping[str, Any]
+    decisions: pl.DataFrame
+
+    def explain(self, order_id: str) -> str:
+        """
+        Say in a sentence what was decided for an order, and why.
+
+        Raises
+        ------
+        DataError
+            When there is no such order in the night.
+        """
+        from optimizer.insight.explain import explain_order
+
+        return explain_order(order_id, self.decisions, self.merchants)

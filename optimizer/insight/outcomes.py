@@ -1,0 +1,130 @@
+r"""
+What each order got and why, at the certificate's prices.
+
+With effective lane prices :math:`p` and cap prices :math:`\mu`, an order's
+**margin** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: how far it is above (or
+below) its cut-off. An order that is not chosen although it saves something is
+stopped by capacity if it would not make it even with a free cap
+(:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not make it
+even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each alone
+would stop it, or neither alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.encode import OPEN
+from optimizer.model.reasons import Reason
+from optimizer.model.tree import effective_price
+from optimizer.proof.certificate import BLOCK_ORDERS, NO_OPTION, best_reduced
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.build import Index
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """
+    One outcome for each row of the orders table.
+
+    Attributes
+    ----------
+    reason
+        ``(num_rows,) uint8``: a :class:`~optimizer.model.reasons.Reason`.
+    lane
+        ``(num_rows,) int32``: lane of the chosen option; -1 where not chosen.
+    saving
+        ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
+    margin
+        ``(num_rows,) int64`` micro-CNY.
+    is_priced
+        ``(num_rows,) bool``: whether saving and margin mean anything: the order
+        went to the solver.
+    """
+
+    reason: NDArray[np.uint8]
+    lane: NDArray[np.int32]
+    saving: NDArray[np.int64]
+    margin: NDArray[np.int64]
+    is_priced: NDArray[np.bool_]
+
+
+def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcomes:
+    """
+    Give every row of the orders table its reason, saving and margin.
+
+    Parameters
+    ----------
+    problem, solution
+        The night and its certified plan.
+    index
+        Which rows went to the solver, and why the others did not.
+    """
+    num_rows = len(index.status)
+    outcomes = Outcomes(
+        index.status.copy(),
+        np.full(num_rows, -1, np.int32),
+        np.zeros(num_rows, np.int64),
+        np.zeros(num_rows, np.int64),
+        index.status == OPEN,
+    )
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+        last = min(first + BLOCK_ORDERS, problem.num_orders)
+        _price_block(problem, solution, price, (first, last), outcomes)
+    _mark_chosen(problem, solution.chosen, outcomes)
+    return outcomes
+
+
+def _price_block(
+    problem: Problem,
+    solution: Solution,
+    price: NDArray[np.int64],
+    block: tuple[int, int],
+    outcomes: Outcomes,
+) -> None:
+    """Fill in the outcomes of some orders as if none were chosen."""
+    order = np.arange(*block)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    best = best_reduced(problem, np.zeros_like(price), *block)
+    reduced = best_reduced(problem, price, *block)
+    cut = solution.merchant_price[merchant]
+    row = problem.row[block[0] : block[1]]
+    outcomes.saving[row] = best
+    outcomes.margin[row] = reduced - cut
+    outcomes.reason[row] = np.select(
+        [
+            best == NO_OPTION,
+            best <= 0,
+            problem.cap[merchant] == 0,
+            (reduced <= 0) == (best <= cut),
+            reduced <= 0,
+        ],
+        [
+            Reason.CARRIER_INACTIVE,
+            Reason.NO_SAVING,
+            Reason.CAP_ZERO,
+            Reason.CAP_AND_CAPACITY,
+            Reason.CAPACITY_FULL,
+        ],
+        Reason.CAP_FULL,
+    )
+    outcomes.is_priced[row] = best > NO_OPTION
+
+
+def _mark_chosen(
+    problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes
+) -> None:
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    row = problem.row[order]
+    outcomes.reason[row] = Reason.CHOSEN
+    outcomes.lane[row] = problem.option_lane[chosen]
+    outcomes.saving[row] = problem.option_saving[chosen]

@@ -1,0 +1,79 @@
+"""A night in a few numbers: what is avoided, what it costs, who pays."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from optimizer.config import PolicyRow
+    from optimizer.insight.outcomes import Outcomes
+    from optimizer.model.build import Index
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+    from optimizer.proof.certificate import Certificate
+
+
+def summarize(
+    problem: Problem,
+    solution: Solution,
+    certificate: Certificate,
+    outcomes: Outcomes,
+    index: Index,
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    """
+    Sum a night up.
+
+    Returns
+    -------
+    dict
+        JSON-ready. ``saving_cny`` is the expected harm avoided less the fee as far
+        as it counts; fees are for the case that every recommendation is bought, and the largest
+        compensation for the case that every promise is broken; it is money between
+        carrier and payee, and never part of the objective.
+    """
+    counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
+    num_chosen = counts[Reason.CHOSEN]
+    return {
+        "num_orders": len(index.status) - counts[Reason.QUARANTINED],
+        "num_quarantined": counts[Reason.QUARANTINED],
+        "num_merchants": problem.num_merchants,
+        "num_merchants_with_cap": int(np.sum(problem.cap > 0)),
+        "num_lanes": problem.num_lanes,
+        "num_chosen": num_chosen,
+        "sum_of_caps": int(problem.cap.sum()),
+        "saving_cny": certificate.primal_bound / 1e6,
+        "num_caps_binding": int(np.sum(solution.merchant_price > 0)),
+        "num_lanes_binding": int(np.sum(solution.lane_price > 0)),
+        "fees_cny": _fees(num_chosen, policy),
+        "largest_compensation_cny": {
+            policy.compensation.payee: _plain(policy.compensation.amount_cny * num_chosen)
+        },
+        "reasons": {
+            reason.name: counts[reason]
+            for reason in Reason
+            if reason is not Reason.QUARANTINED
+        },
+    }
+
+
+def _fees(num_chosen: int, policy: PolicyRow) -> dict[str, str]:
+    """Fees of the night, in all and by who bears them, as exact decimals."""
+    total = policy.fee.amount_cny * num_chosen
+    payer = policy.fee.payer
+    shares = {
+        "total": Decimal(1),
+        "merchant": payer.merchant,
+        "platform": payer.platform,
+        "consumer": payer.consumer,
+    }
+    return {name: _plain(total * share) for name, share in shares.items()}
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

@@ -1,0 +1,337 @@
+"""
+Read → validate → value → build: from tables to the frozen problem, batch by batch.
+
+A run and its verification use the same road; it knows no solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from optimizer.data.keys import order_keys
+from optimizer.data.read import open_source, read_batches
+from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
+from optimizer.data.validate import QuarantineLog, checked_batches, checked_table
+from optimizer.errors import DataError
+from optimizer.model import encode
+from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.lanes import capacity_rows
+from optimizer.model.saving import worth_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.clock import StageClock
+    from optimizer.config import Config, PolicyRow
+    from optimizer.data.read import Source
+    from optimizer.model.build import Index
+    from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.model.problem import Problem
+
+_Arrays = TypeVar("_Arrays")
+
+#: Keys are retried with another salt when two ids share one; twice is a miracle.
+MAX_SALTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """
+    One table that went into a night.
+
+    Attributes
+    ----------
+    name
+        ``orders``, ``capacity``, ``options`` or ``merchants``.
+    label
+        What messages call it: its path, or that it came from memory.
+    num_rows
+        Rows read, quarantined ones included.
+    """
+
+    name: str
+    label: str
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """
+    A night that is ready to be solved.
+
+    Attributes
+    ----------
+    problem, index
+        The frozen problem and the names behind its numbers.
+    quarantine
+        Refused rows.
+    inputs
+        What was read.
+    warnings
+        What a person should look at.
+    orders
+        The orders table, to be read again for names.
+    """
+
+    problem: Problem
+    index: Index
+    quarantine: pl.DataFrame
+    inputs: tuple[InputRecord, ...]
+    warnings: tuple[str, ...]
+    orders: Source
+
+
+def take_in(
+    tables: Mapping[str, Any],
+    config: Config,
+    policy: PolicyRow,
+    clock: StageClock,
+) -> Intake:
+    """
+    Read, check and value the tables of a night, and build its problem.
+
+    Parameters
+    ----------
+    tables
+        ``orders`` and ``capacity``, and perhaps ``options`` and ``merchants``:
+        paths or tables; ``None`` where there is none.
+    config, policy
+        The rules of the night.
+    clock
+        Measures the stages.
+
+    Raises
+    ------
+    DataError
+        When a table is missing, damaged, empty, or breaks its contract in more
+        rows than the configuration allows.
+    """
+    with clock.stage("read"):
+        sources = _open(tables)
+    log = QuarantineLog()
+    with clock.stage("validate"):
+        capacity = checked_table(sources["capacity"], log)
+        merchants = (
+            checked_table(sources["merchants"], log) if "merchants" in sources else None
+        )
+        if merchants is not None:
+            _refuse_budgets(merchants)
+    rules = (config, policy, merchants)
+    orders, options, coder, counts = _encode(sources, rules, log, clock)
+    log.refuse_beyond(config.quarantine.max_share, counts)
+    with clock.stage("build"):
+        problem, index = build_problem(
+            orders,
+            options,
+            coder,
+            capacity=capacity_rows(capacity),
+            is_open=config.capacity.uncovered_lanes == "open",
+            cap=policy.cap,
+            merchants=merchants,
+            num_rows=counts["orders"],
+        )
+    counts |= {"capacity": len(capacity)}
+    counts |= {} if merchants is None else {"merchants": len(merchants)}
+    return Intake(
+        problem,
+        index,
+        log.frame(),
+        tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        tuple(_warnings(index, coder, config)),
+        sources["orders"],
+    )
+
+
+def name_orders(intake: Intake) -> pl.DataFrame:
+    """
+    Read the orders' names again, of the rows that were not quarantined.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``row``, ``order_id``, ``region_id``.
+    """
+    import polars as pl
+
+    from optimizer.model.reasons import Reason
+
+    batches = read_batches(intake.orders, ["order_id", "region_id"])
+    named = pl.concat(list(batches), how="vertical")
+    kept = intake.index.status[named["row"].to_numpy()] != Reason.QUARANTINED
+    return named.filter(pl.Series(kept)).select("row", "order_id", "region_id")
+
+
+def _open(tables: Mapping[str, Any]) -> dict[str, Source]:
+    contracts = {
+        "orders": ORDERS,
+        "capacity": CAPACITY,
+        "options": OPTIONS,
+        "merchants": MERCHANTS,
+    }
+    has_options = tables.get("options") is not None
+    required = () if has_options else _OWN_CARRIER
+    return {
+        name: open_source(
+            tables[name], table, require=required if name == "orders" else ()
+        )
+        for name, table in contracts.items()
+        if tables.get(name) is not None
+    }
+
+
+#: Columns of the orders table that an options table replaces.
+_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+
+
+def _encode(
+    sources: Mapping[str, Source],
+    rules: tuple[Config, PolicyRow, pl.DataFrame | None],
+    log: QuarantineLog,
+    clock: StageClock,
+) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
+    """Encode all orders and options; count the rows read."""
+    config, policy, merchants = rules
+    coder = encode.make_coder(
+        worth_of(config, policy),
+        policy.carriers,
+        config.objective.fulfilment,
+        merchants,
+    )
+    if "options" in sources:
+        return _encode_choice(sources, coder, log, clock)
+    return _encode_single(sources["orders"], coder, log, clock)
+
+
+def _encode_single(
+    source: Source, coder: Coder, log: QuarantineLog, clock: StageClock
+) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
+    """Encode orders that each go with their own carrier."""
+    orders, options, num_rows, first = [], [], 0, 0
+    for raw in clock.measured("read", read_batches(source)):
+        num_rows += len(raw)
+        with clock.stage("validate"):
+            frame = check_batch(raw, source, log)
+        with clock.stage("value"):
+            batch = encode.encode_orders(frame, coder)
+            options.append(encode.encode_own_carrier(frame, batch, coder, first))
+        orders.append(batch)
+        first += len(frame)
+    require_rows(source, num_rows)
+    with clock.stage("validate"):
+        together = _join(orders)
+        refuse_repeats(source, together)
+    return together, _join(options), coder, {"orders": num_rows}
+
+
+def _encode_choice(
+    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
+    """Encode orders whose carriers stand in the options table."""
+    orders, basis, num_rows = [], [], 0
+    for raw in clock.measured("read", read_batches(sources["orders"])):
+        num_rows += len(raw)
+        with clock.stage("validate"):
+            frame = check_batch(raw, sources["orders"], log)
+        with clock.stage("value"):
+            orders.append(encode.encode_orders(frame, coder))
+            basis.append(encode.encode_basis(frame, orders[-1], coder))
+    require_rows(sources["orders"], num_rows)
+    with clock.stage("validate"):
+        together = _join(orders)
+        refuse_repeats(sources["orders"], together)
+    options, num_options = _options(
+        sources["options"], together, _join(basis), coder, log, clock
+    )
+    counts = {"orders": num_rows, "options": num_options}
+    return together, options, coder, counts
+
+
+def _options(
+    source: Source,
+    orders: OrderArrays,
+    basis: OrderBasis,
+    coder: Coder,
+    log: QuarantineLog,
+    clock: StageClock,
+) -> tuple[OptionArrays, int]:
+    """Join options to their orders by key, and value those that may be used."""
+    by_key = np.argsort(orders.key)
+    keys = orders.key[by_key]
+    batches, num_rows = [], 0
+    has_option = np.zeros(len(orders.row), np.bool_)
+    for raw in clock.measured("read", read_batches(source)):
+        num_rows += len(raw)
+        with clock.stage("validate"):
+            frame = check_batch(raw, source, log)
+            order, frame = _orders_of(frame, keys, by_key, coder.salt, log)
+        with clock.stage("value"):
+            batch, is_active = encode.encode_options(frame, order, basis, coder)
+            keep = is_active & (orders.status[order] == encode.OPEN)
+            has_option[order[keep]] = True
+            batches.append(_take(batch, keep))
+    orders.status[(orders.status == encode.OPEN) & ~has_option] = (
+        Reason.CARRIER_INACTIVE
+    )
+    joined = _join(batches)
+    with clock.stage("validate"):
+        refuse_repeated_options(joined, source)
+    return joined, num_rows
+
+
+def _orders_of(
+    frame: pl.DataFrame,
+    keys: NDArray[np.uint64],
+    by_key: NDArray[np.int64],
+    salt: int,
+    log: QuarantineLog,
+) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """Find each option's order; options of no order go to quarantine."""
+    key, _ = order_keys(frame["order_id"], salt)
+    place = np.minimum(np.searchsorted(keys, key), max(len(keys) - 1, 0))
+    is_known = keys[place] == key if len(keys) else np.zeros(len(key), np.bool_)
+    log.add("options", frame["row"].to_numpy()[~is_known], "order_id", "names no order")
+    return by_key[place[is_known]], frame.filter(is_known)
+
+
+def _join(parts: Sequence[_Arrays]) -> _Arrays:
+    """Concatenate array records field by field."""
+    kind = type(parts[0])
+    return kind(
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(kind)  # type: ignore[arg-type]
+        }
+    )
+
+
+def _take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
+    """Keep some rows of an array record."""
+    kind = type(arrays)
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(arrays, name)[keep] for name in names})
+
+
+def _refuse_budgets(merchants: pl.DataFrame) -> None:
+    if merchants["daily_budget_cny"].is_not_null().any():
+        raise DataError(
+            "the merchants table has a daily_budget_cny; budgets are not limits here: "
+            "drop the column or leave it empty"
+        )
+
+
+def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
+    """Collect what a person should look at before trusting a quiet night."""
+    found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
+    unknown = sorted(set(coder.carriers.ids) - coder.roster)
+    if unknown:
+        found.append(
+            f"carriers {', '.join(unknown)} are not in the policy's roster on this "
+            "date: their orders get CARRIER_INACTIVE"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""The night as a mathematical model: integer savings, a frozen problem, a plan."""

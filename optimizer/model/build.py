@@ -1,0 +1,236 @@
+"""
+From checked tables to the frozen problem: read → validate → **value → build**.
+
+Orders are grouped by merchant (in the order of merchant ids) and stand by key
+within it, so the problem does not depend on the order of rows, on batches or on
+where they came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.config.cap import caps_of
+from optimizer.errors import DataError
+from optimizer.model.encode import OPEN, leaf_places
+from optimizer.model.lanes import Place, build_forest, name_some
+from optimizer.model.problem import Problem
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.config import Cap
+    from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """
+    The names behind a problem's numbers.
+
+    Attributes
+    ----------
+    merchant_ids
+        By merchant, ascending.
+    merchant_num_orders
+        ``(num_merchants,) int64``: the base of each cap.
+    places
+        By lane.
+    uncovered
+        Places that parcels go to and no capacity row covers.
+    status
+        ``(num_rows,) uint8``: by row of the orders table, ``OPEN`` or the
+        :class:`~optimizer.model.reasons.Reason` that kept it from the solver.
+    row_merchant
+        ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
+    """
+
+    merchant_ids: tuple[str, ...]
+    merchant_num_orders: NDArray[np.int64]
+    places: tuple[Place, ...]
+    uncovered: tuple[Place, ...]
+    status: NDArray[np.uint8]
+    row_merchant: NDArray[np.int32]
+
+
+def build_problem(
+    orders: OrderArrays,
+    options: OptionArrays,
+    coder: Coder,
+    *,
+    capacity: Mapping[Place, int],
+    is_open: bool,
+    cap: Cap,
+    merchants: pl.DataFrame | None,
+    num_rows: int,
+) -> tuple[Problem, Index]:
+    """
+    Freeze a night.
+
+    Parameters
+    ----------
+    orders, options, coder
+        The encoded night.
+    capacity
+        Slots by place.
+    is_open
+        Whether places without a capacity row have room for everything.
+    cap
+        The policy's cap.
+    merchants
+        Checked merchants table, for ``num_orders`` and ``cap_override``.
+    num_rows
+        Rows of the orders table, quarantined ones included.
+
+    Raises
+    ------
+    DataError
+        When capacity rows cross, or a merchant has more orders than it says.
+    """
+    merchant_ids, merchant = _rank_merchants(orders, coder)
+    num_orders = _cap_base(orders, merchant, merchant_ids, merchants, cap.base)
+    caps = caps_of(num_orders, cap.rate)
+    caps = _override(caps, merchant_ids, merchants)
+    places, leaf, demand = _used_leaves(coder, options.leaf)
+    forest = build_forest(capacity, places, demand, is_open=is_open)
+    lane = forest.lane_of_leaf[leaf]
+    problem = _arrange(orders, options, merchant, lane, caps, forest.slots, forest.parent)
+    status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
+    status[orders.row] = orders.status
+    row_merchant = np.full(num_rows, -1, np.int32)
+    row_merchant[orders.row] = merchant
+    return problem, Index(
+        tuple(merchant_ids),
+        num_orders,
+        forest.places,
+        forest.uncovered,
+        status,
+        row_merchant,
+    )
+
+
+def _rank_merchants(
+    orders: OrderArrays, coder: Coder
+) -> tuple[list[str], NDArray[np.int32]]:
+    """Merchants that have orders, by id; and each order's merchant among them."""
+    ids = coder.merchants.ids
+    seen = np.bincount(orders.merchant, minlength=len(ids)) > 0
+    ranked = sorted(np.flatnonzero(seen).tolist(), key=ids.__getitem__)
+    rank = np.zeros(len(ids), np.int32)
+    rank[ranked] = np.arange(len(ranked))
+    return [ids[code] for code in ranked], rank[orders.merchant]
+
+
+def _cap_base(
+    orders: OrderArrays,
+    merchant: NDArray[np.int32],
+    merchant_ids: list[str],
+    merchants: pl.DataFrame | None,
+    base: str,
+) -> NDArray[np.int64]:
+    """Orders of each merchant that its cap is a share of."""
+    counted = np.bincount(merchant, minlength=len(merchant_ids))
+    stated = _merchant_column(merchants, "num_orders", merchant_ids)
+    short = np.flatnonzero((stated >= 0) & (stated < counted))
+    if len(short):
+        name = merchant_ids[short[0]]
+        raise DataError(
+            f"the merchants table gives {len(short):,} merchants fewer orders than the "
+            f"orders table has, first {name!r} ({stated[short[0]]:,} against "
+            f"{counted[short[0]]:,}): num_orders is the whole day's number"
+        )
+    if base == "eligible_orders":
+        eligible = merchant[orders.status != Reason.INELIGIBLE]
+        return np.bincount(eligible, minlength=len(merchant_ids)).astype(np.int64)
+    return np.where(stated >= 0, stated, counted).astype(np.int64)
+
+
+def _override(
+    caps: NDArray[np.int64], merchant_ids: list[str], merchants: pl.DataFrame | None
+) -> NDArray[np.int64]:
+    override = _merchant_column(merchants, "cap_override", merchant_ids)
+    return np.where(override >= 0, override, caps)
+
+
+def _merchant_column(
+    merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
+) -> NDArray[np.int64]:
+    """An optional count by merchant; -1 where it is not given."""
+    if merchants is None:
+        return np.full(len(merchant_ids), -1, np.int64)
+    given = merchants.filter(merchants[column].is_not_null())
+    values = dict(given.select("merchant_id", column).iter_rows())
+    return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
+
+
+def _used_leaves(
+    coder: Coder, leaf: NDArray[np.int32]
+) -> tuple[list[Place], NDArray[np.int32], list[int]]:
+    """Places that options really go to, options by place, and their numbers."""
+    places = leaf_places(coder)
+    count = np.bincount(leaf, minlength=len(places))
+    used = np.flatnonzero(count)
+    number = np.zeros(len(places), np.int32)
+    number[used] = np.arange(len(used))
+    return [places[u] for u in used], number[leaf], count[used].tolist()
+
+
+def _arrange(
+    orders: OrderArrays,
+    options: OptionArrays,
+    merchant: NDArray[np.int32],
+    lane: NDArray[np.int32],
+    caps: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    parent: NDArray[np.int32],
+) -> Problem:
+    """Sort open orders by merchant and key, and their options by lane."""
+    is_open = np.flatnonzero(orders.status == OPEN)
+    is_open = is_open[np.lexsort((orders.key[is_open], merchant[is_open]))]
+    place = np.zeros(len(orders.row), np.int64)
+    place[is_open] = np.arange(len(is_open))
+    order = place[options.order]
+    by_order = np.lexsort((lane, order))
+    return Problem(
+        merchant_start=starts(merchant[is_open], len(caps)),
+        cap=caps,
+        option_start=starts(order, len(is_open)),
+        option_lane=lane[by_order],
+        option_saving=options.saving[by_order],
+        slots=slots,
+        lane_parent=parent,
+        key=orders.key[is_open],
+        row=orders.row[is_open],
+    )
+
+
+def starts(group: NDArray[np.integer], num_groups: int) -> NDArray[np.int64]:
+    """
+    Where each group starts among items that are sorted by group.
+
+    Examples
+    --------
+    >>> starts(np.array([0, 2, 2]), 3).tolist()
+    [0, 1, 1, 3]
+    """
+    counts = np.bincount(group, minlength=num_groups)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
+    """Say which lanes have no capacity row, and what that does."""
+    if not index.uncovered:
+        return []
+    effect = "have room for all of them" if is_open else "take none of them"
+    setting = "open" if is_open else "closed"
+    return [
+        f"{len(index.uncovered):,} lanes have orders but no capacity row, so they "
+        f"{effect} (capacity.uncovered_lanes: {setting}): {name_some(index.uncovered)}"
+    ]

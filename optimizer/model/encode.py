@@ -1,0 +1,337 @@
+"""
+Valued orders as plain arrays: the last place that sees ids, one batch at a time.
+
+Text lives only as long as its batch; what stays of an order is a key, dense
+codes and integer savings, so that a hundred million orders fit in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from optimizer.data.keys import order_keys
+from optimizer.errors import DataError
+from optimizer.model.ids import IdCodes, distinct
+from optimizer.model.lanes import Place
+from optimizer.model.reasons import Reason
+from optimizer.model.saving import Worth, saving_micro_cny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.config import Fulfilment
+
+_Value = TypeVar("_Value", bound=np.generic)
+
+#: Status of an order that the solver is to decide.
+OPEN = np.uint8(255)
+
+_OUTLET_BITS, _REGION_BITS = 28, 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderArrays:
+    """
+    All orders of the day, in source order, quarantined rows left out.
+
+    Attributes
+    ----------
+    row
+        ``(n,) int64``: row in the orders table, from 0.
+    key, folded_key
+        ``(n,) uint64``: hash of ``order_id``, and of it without case and spaces.
+    merchant
+        ``(n,) int32``: code of the merchant.
+    status
+        ``(n,) uint8``: ``OPEN``, or the :class:`Reason` that excludes the order.
+    """
+
+    row: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    folded_key: NDArray[np.uint64]
+    merchant: NDArray[np.int32]
+    status: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptionArrays:
+    """
+    Ways to carry the open orders.
+
+    Attributes
+    ----------
+    order
+        ``(k,) int64``: position in :class:`OrderArrays`.
+    leaf
+        ``(k,) int32``: code of the place it goes to.
+    saving
+        ``(k,) int64`` micro-CNY.
+    """
+
+    order: NDArray[np.int64]
+    leaf: NDArray[np.int32]
+    saving: NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Coder:
+    """
+    Codes and rates that all batches of one night share.
+
+    Attributes
+    ----------
+    worth
+        Costs, in micro-CNY.
+    roster
+        Carriers that are active on the date.
+    fulfilment
+        Share of promises kept, by carrier and region, the most specific first.
+    merchants, carriers, regions, outlets
+        Codes by id.
+    take_up, is_enrolled
+        By merchant code; merchants beyond are enrolled and take up everything.
+    leaves
+        Codes of places, by their packed carrier, region and outlet codes.
+    salt
+        Varies the order keys; raised when two ids share a key.
+    """
+
+    worth: Worth
+    roster: frozenset[str]
+    fulfilment: Mapping[tuple[str, str | None], float]
+    take_up: NDArray[np.float64]
+    is_enrolled: NDArray[np.bool_]
+    merchants: IdCodes
+    salt: int = 0
+    carriers: IdCodes = field(default_factory=IdCodes)
+    regions: IdCodes = field(default_factory=IdCodes)
+    outlets: IdCodes = field(default_factory=IdCodes)
+    leaves: dict[int, int] = field(default_factory=dict)
+
+
+def make_coder(
+    worth: Worth,
+    roster: Iterable[str],
+    fulfilment: Iterable[Fulfilment],
+    merchants: pl.DataFrame | None,
+    salt: int = 0,
+) -> Coder:
+    """Start the codes of a night with the merchants table, where there is one."""
+    codes = IdCodes()
+    take_up, is_enrolled = np.ones(0), np.ones(0, bool)
+    if merchants is not None:
+        codes.encode(merchants["merchant_id"])
+        take_up = merchants["take_up"].to_numpy()
+        is_enrolled = merchants["is_enrolled"].to_numpy()
+    kept = {(row.carrier_id, row.region_id): float(row.probability) for row in fulfilment}
+    return Coder(worth, frozenset(roster), kept, take_up, is_enrolled, codes, salt)
+
+
+def encode_orders(frame: pl.DataFrame, coder: Coder) -> OrderArrays:
+    """
+    Encode one batch of checked orders, whatever carries them.
+
+    Raises
+    ------
+    DataError
+        When a column asks for a limit that this problem class does not have.
+    """
+    refuse_unsupported(frame)
+    key, folded = order_keys(frame["order_id"], coder.salt)
+    merchant = coder.merchants.encode(frame["merchant_id"])
+    status = np.full(len(frame), OPEN, np.uint8)
+    status[(frame["pin"] == "never").fill_null(value=False).to_numpy()] = (
+        Reason.PINNED_OUT
+    )
+    enrolled = _by_merchant(coder.is_enrolled, merchant, default=True)
+    status[~(frame["is_eligible"].to_numpy() & enrolled)] = Reason.INELIGIBLE
+    return OrderArrays(frame["row"].to_numpy(), key, folded, merchant, status)
+
+
+def encode_own_carrier(
+    frame: pl.DataFrame, orders: OrderArrays, coder: Coder, first: int
+) -> OptionArrays:
+    """
+    Make each open order's one option: the carrier that the order names.
+
+    Orders of carriers outside the roster get the status ``CARRIER_INACTIVE``.
+
+    Parameters
+    ----------
+    frame
+        The batch of checked orders.
+    orders
+        The same batch, encoded; its ``status`` is completed here.
+    coder
+        Codes of the night.
+    first
+        Position of the batch's first order among all orders.
+    """
+    leaf, kept, is_active = _leaves(
+        coder,
+        coder.carriers.encode(frame["carrier_id"]),
+        coder.regions.encode(frame["region_id"]),
+        coder.outlets.encode(frame["outlet_id"]),
+    )
+    orders.status[(orders.status == OPEN) & ~is_active] = Reason.CARRIER_INACTIVE
+    keep = np.flatnonzero(orders.status == OPEN)
+    take_up = _by_merchant(coder.take_up, orders.merchant, default=1.0)
+    saving = saving_micro_cny(
+        coder.worth,
+        (frame["complaint_prob_standard"] - frame["complaint_prob_premium"]).to_numpy(),
+        (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
+        take_up * kept,
+    )
+    return OptionArrays(keep + first, leaf[keep], saving[keep])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderBasis:
+    """
+    What an order's options are valued against, where options are a table.
+
+    Attributes
+    ----------
+    complaint_prob, return_prob
+        ``(n,) float64``: on standard service.
+    take_up
+        ``(n,) float64``: of the order's merchant.
+    region, outlet
+        ``(n,) int32``: codes; -1 for no outlet.
+    """
+
+    complaint_prob: NDArray[np.float64]
+    return_prob: NDArray[np.float64]
+    take_up: NDArray[np.float64]
+    region: NDArray[np.int32]
+    outlet: NDArray[np.int32]
+
+
+def encode_basis(frame: pl.DataFrame, orders: OrderArrays, coder: Coder) -> OrderBasis:
+    """Keep of one batch of orders what their options will be valued against."""
+    return OrderBasis(
+        frame["complaint_prob_standard"].to_numpy(),
+        frame["return_prob_standard"].to_numpy(),
+        _by_merchant(coder.take_up, orders.merchant, default=1.0),
+        coder.regions.encode(frame["region_id"]),
+        coder.outlets.encode(frame["outlet_id"]),
+    )
+
+
+def encode_options(
+    frame: pl.DataFrame, order: NDArray[np.int64], basis: OrderBasis, coder: Coder
+) -> tuple[OptionArrays, NDArray[np.bool_]]:
+    """
+    Encode one batch of the options table.
+
+    Parameters
+    ----------
+    frame
+        The batch of checked options.
+    order
+        ``(len(frame),) int64``: position of each option's order.
+    basis
+        Of all orders.
+    coder
+        Codes of the night.
+
+    Returns
+    -------
+    options, is_active
+        All options of the batch, and which of them are with a carrier of the
+        roster: only those may be used.
+    """
+    outlet = coder.outlets.encode(frame["outlet_id"])
+    leaf, kept, is_active = _leaves(
+        coder,
+        coder.carriers.encode(frame["carrier_id"]),
+        basis.region[order],
+        np.where(outlet < 0, basis.outlet[order], outlet),
+    )
+    saving = saving_micro_cny(
+        coder.worth,
+        basis.complaint_prob[order] - frame["complaint_prob_premium"].to_numpy(),
+        basis.return_prob[order] - frame["return_prob_premium"].to_numpy(),
+        basis.take_up[order] * kept,
+    )
+    return OptionArrays(order, leaf, saving), is_active
+
+
+def leaf_places(coder: Coder) -> list[Place]:
+    """Names of all places seen, by leaf code."""
+    carriers, regions = coder.carriers.ids, [*coder.regions.ids, None]
+    outlets = [*coder.outlets.ids, None]
+    return [
+        Place(carriers[carrier], regions[region], outlets[outlet])
+        for carrier, region, outlet in map(_unpack, coder.leaves)
+    ]
+
+
+def refuse_unsupported(frame: pl.DataFrame) -> None:
+    """
+    Refuse limits that would silently be ignored.
+
+    Raises
+    ------
+    DataError
+        Naming the column and what to do.
+    """
+    if (frame["load"] != 1).any():
+        raise DataError(
+            "the orders table has a load other than 1; every parcel takes one slot "
+            "here: set load to 1 or drop the column"
+        )
+    if (frame["pin"] == "must").any():
+        raise DataError(
+            'the orders table pins orders to "must"; only "never" is known here: '
+            "drop those pins"
+        )
+
+
+def _by_merchant(
+    values: NDArray[_Value], merchant: NDArray[np.int32], *, default: float | bool
+) -> NDArray[_Value]:
+    """Look up by merchant code; codes beyond the table get the default."""
+    table = np.append(values, np.array([default], values.dtype))
+    return table[np.minimum(merchant, len(values))]
+
+
+def _leaves(
+    coder: Coder,
+    carrier: NDArray[np.int32],
+    region: NDArray[np.int32],
+    outlet: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
+    """Code each place; with its fulfilment, and whether its carrier is active."""
+    packed = carrier.astype(np.int64) << (_REGION_BITS + _OUTLET_BITS)
+    packed |= (region.astype(np.int64) + 1) << _OUTLET_BITS
+    packed |= outlet.astype(np.int64) + 1
+    places, place = distinct(packed)
+    known = coder.leaves
+    codes = [known.setdefault(p, len(known)) for p in places.tolist()]
+    rates = [_rate(coder, *_unpack(p)[:2]) for p in places.tolist()]
+    leaf = np.array(codes, np.int32)[place]
+    kept = np.array([rate or 0.0 for rate in rates])[place]
+    return leaf, kept, np.array([rate is not None for rate in rates], bool)[place]
+
+
+def _unpack(packed: int) -> tuple[int, int, int]:
+    carrier, rest = divmod(packed, 1 << (_REGION_BITS + _OUTLET_BITS))
+    region, outlet = divmod(rest, 1 << _OUTLET_BITS)
+    return carrier, region - 1, outlet - 1
+
+
+def _rate(coder: Coder, carrier: int, region: int) -> float | None:
+    """Fulfilment of a carrier in a region; ``None`` outside the roster."""
+    carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
+    if carrier_id not in coder.roster:
+        return None
+    region_id = coder.regions.ids[region]
+    whole = coder.fulfilment.get((carrier_id, None), 1.0)
+    return coder.fulfilment.get((carrier_id, region_id), whole)

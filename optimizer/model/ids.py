@@ -1,0 +1,79 @@
+"""Outside ids become dense integers here, batch by batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+
+class IdCodes:
+    """
+    Dense codes for ids, in order of first sight; the same id keeps its code.
+
+    Codes depend on the order of rows, so nothing that is published or decided
+    may depend on them: the build ranks by the ids themselves.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> codes = IdCodes()
+    >>> codes.encode(pl.Series(["b", "a", None, "b"])).tolist()
+    [0, 1, -1, 0]
+    >>> codes.ids
+    ['b', 'a']
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._ids: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids, by code."""
+        if len(self._ids) < len(self._codes):
+            self._ids = list(self._codes)
+        return self._ids
+
+    def encode(self, ids: pl.Series) -> NDArray[np.int32]:
+        """
+        Give each id its code, new ones included.
+
+        Parameters
+        ----------
+        ids
+            Text; may hold nulls.
+
+        Returns
+        -------
+        ``(len(ids),) int32``; -1 for a null.
+        """
+        encoded = ids.to_arrow().dictionary_encode()
+        known = self._codes
+        codes = [known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()]
+        lookup = np.array([*codes, -1], np.int32)
+        positions = encoded.indices.fill_null(len(codes))
+        return lookup[positions.to_numpy(zero_copy_only=False)]
+
+
+def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """
+    Distinct values in order of first sight, and each value's place among them.
+
+    Examples
+    --------
+    >>> values, place = distinct(np.array([7, 3, 7]))
+    >>> values.tolist(), place.tolist()
+    ([7, 3], [0, 1, 0])
+    """
+    import pyarrow as pa
+
+    encoded = pa.array(values).dictionary_encode()
+    return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()

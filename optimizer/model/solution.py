@@ -1,0 +1,84 @@
+"""What every solver hands back: a plan, prices, and why it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Reason = Literal["OPTIMAL", "FEASIBLE", "NO_SOLUTION_FOUND"]
+Limit = Literal["TIME", "METHOD"]
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """
+    Why a solve stopped, apart from what it has.
+
+    Attributes
+    ----------
+    reason
+        ``OPTIMAL``: the solver believes its plan is best; ``FEASIBLE``: it has a
+        plan that may not be; ``NO_SOLUTION_FOUND``: it has none. Only the
+        certificate decides what is true.
+    limit
+        What ended it early: ``TIME``, or ``METHOD`` for a method that cannot
+        prove optimality; ``None`` with ``OPTIMAL``.
+    """
+
+    reason: Reason
+    limit: Limit | None = None
+
+    def __post_init__(self) -> None:
+        """A limit belongs to a solve that was cut short, and only to it."""
+        if (self.reason == "OPTIMAL") != (self.limit is None):
+            raise ValueError(f"{self.reason} does not go with limit {self.limit}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """
+    A plan with the prices that are to prove it.
+
+    Attributes
+    ----------
+    chosen
+        ``(num_chosen,) int64``: the chosen options, ascending.
+    lane_price
+        ``(num_lanes,) int64`` micro-CNY, at least 0: the price of each lane's own
+        slots. An option pays its lane's price and those of all lanes around it.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY, at least 0: price of each cap.
+    termination
+        Why the solver stopped.
+    """
+
+    chosen: NDArray[np.int64]
+    lane_price: NDArray[np.int64]
+    merchant_price: NDArray[np.int64]
+    termination: Termination
+
+
+@dataclass(frozen=True, slots=True)
+class SolveParams:
+    """
+    How long and how hard to try.
+
+    Attributes
+    ----------
+    time_limit_seconds
+        Wall time from the call, greater than 0.
+    relative_gap
+        Stop once the proved gap is at most this share of the plan; 0 asks for
+        the optimum.
+    num_threads
+        Threads for the kernels; ``None``: one for each core. Never changes the
+        answer.
+    """
+
+    time_limit_seconds: float = 600.0
+    relative_gap: float = 0.0
+    num_threads: int | None = None

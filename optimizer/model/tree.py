@@ -1,0 +1,85 @@
+"""Lanes form a forest: prices add up from the root, parcels from the leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+def ancestors(
+    lane_parent: NDArray[np.int32],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    """
+    Walk up from all lanes at once.
+
+    Yields
+    ------
+    lanes, above
+        Lanes that have an ancestor at this height (1 is the parent, 2 its
+        parent, and so on), and that ancestor.
+    """
+    lanes = np.flatnonzero(lane_parent >= 0)
+    above = lane_parent[lanes]
+    while len(lanes):
+        yield lanes, above
+        higher = lane_parent[above]
+        lanes, above = lanes[higher >= 0], higher[higher >= 0]
+
+
+def effective_price(
+    lane_price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    What a parcel pays on each lane: its own price and those of all lanes around.
+
+    Examples
+    --------
+    >>> price, parent = np.array([3, 5, 7]), np.array([-1, 0, 1], np.int32)
+    >>> effective_price(price, parent).tolist()
+    [3, 8, 15]
+    """
+    total = lane_price.copy()
+    for lanes, above in ancestors(lane_parent):
+        total[lanes] += lane_price[above]
+    return total
+
+
+def own_price(
+    effective: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    Each lane's own price, from effective prices: the inverse of the above.
+
+    Examples
+    --------
+    >>> own_price(np.array([3, 8, 15]), np.array([-1, 0, 1], np.int32)).tolist()
+    [3, 5, 7]
+    """
+    own = effective.copy()
+    lanes = np.flatnonzero(lane_parent >= 0)
+    own[lanes] -= effective[lane_parent[lanes]]
+    return own
+
+
+def lane_use(
+    chosen_lane: NDArray[np.int32], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    Parcels on each lane, those on lanes below it included.
+
+    Examples
+    --------
+    >>> lane_use(np.array([2, 2, 1]), np.array([-1, 0, 1], np.int32)).tolist()
+    [3, 3, 2]
+    """
+    direct = np.bincount(chosen_lane, minlength=len(lane_parent)).astype(np.int64)
+    total = direct.copy()
+    for lanes, above in ancestors(lane_parent):
+        np.add.at(total, above, direct[lanes])
+    return total

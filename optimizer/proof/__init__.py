@@ -1,0 +1,1 @@
+"""Proof in exact integers, by code that has never seen a solver."""

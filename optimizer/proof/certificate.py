@@ -1,0 +1,224 @@
+r"""
+The certificate: is the plan feasible, and how far can it be from the best?
+
+For any prices :math:`\lambda \ge 0` of lanes and :math:`\mu \ge 0` of caps, no
+plan saves more than
+
+.. math::
+
+   \text{dual bound} = \sum_r \mathrm{slots}_r \lambda_r
+   + \sum_m \mathrm{cap}_m \mu_m
+   + \sum_i \max\Bigl(0, \max_{a \in A(i)}
+     \bigl(s_a - \sum_{r \ni a} \lambda_r\bigr) - \mu_{m(i)}\Bigr)
+
+by weak duality of linear programming. Everything here is integer arithmetic on
+the problem, the plan and the prices; nothing is taken from a solver's word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import CertificateError
+from optimizer.model.tree import effective_price, lane_use
+from optimizer.proof.exact import exact_dot, exact_sum
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+#: Orders that are priced at a time; bounds the memory of a certificate.
+BLOCK_ORDERS = 1_000_000
+
+#: Largest price that is read, in micro-CNY: sums along a lane's path stay in 64 bits.
+MAX_PRICE = 2**58
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """
+    What is proved about a plan. All money is integer micro-CNY.
+
+    Attributes
+    ----------
+    is_feasible
+        Whether the plan keeps every limit.
+    primal_bound
+        What the plan saves; the optimum is at least this if it is feasible.
+    dual_bound
+        What no plan can exceed.
+    gap
+        ``dual_bound - primal_bound``: 0 proves that the plan is optimal.
+    violations
+        The limits that are broken, in words; empty when feasible.
+    """
+
+    is_feasible: bool
+    primal_bound: int
+    dual_bound: int
+    gap: int
+    violations: tuple[str, ...] = ()
+
+    @property
+    def relative_gap(self) -> float:
+        """``gap / max(1 micro-CNY, |primal_bound|)``, for people."""
+        return self.gap / max(1, abs(self.primal_bound))
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the plan is proved to be the best there is."""
+        return self.is_feasible and self.gap == 0
+
+
+def certify(problem: Problem, solution: Solution) -> Certificate:
+    """
+    Prove how good a plan is, from the problem alone.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    solution
+        Plan and prices, from any solver or from files.
+
+    Returns
+    -------
+    Certificate
+        Feasibility, both bounds and the gap, recomputed.
+
+    Raises
+    ------
+    CertificateError
+        When the plan or the prices are not of the problem's shape, or a price is
+        negative: then nothing is proved at all.
+    """
+    check_shapes(problem, solution)
+    violations = tuple(broken_limits(problem, solution.chosen))
+    primal = exact_sum(problem.option_saving[solution.chosen])
+    dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
+    return Certificate(not violations, primal, dual, dual - primal, violations)
+
+
+def check_shapes(problem: Problem, solution: Solution) -> None:
+    """
+    Refuse what cannot be read as a plan with prices.
+
+    Raises
+    ------
+    CertificateError
+        Naming what does not fit.
+    """
+    chosen = solution.chosen
+    if len(solution.lane_price) != problem.num_lanes:
+        raise CertificateError("there is not one price for each lane")
+    if len(solution.merchant_price) != problem.num_merchants:
+        raise CertificateError("there is not one price for each merchant")
+    if np.any(solution.lane_price < 0) or np.any(solution.merchant_price < 0):
+        raise CertificateError("a price is negative, so it bounds nothing")
+    if max(_largest(solution.lane_price), _largest(solution.merchant_price)) > MAX_PRICE:
+        raise CertificateError("a price is beyond any saving, and could overflow")
+    if np.any(np.diff(chosen) <= 0):
+        raise CertificateError("the chosen options are not in ascending order")
+    if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < problem.num_options:
+        raise CertificateError("a chosen option does not exist")
+
+
+def _largest(values: NDArray[np.int64]) -> int:
+    return int(values.max()) if len(values) else 0
+
+
+def broken_limits(problem: Problem, chosen: NDArray[np.int64]) -> list[str]:
+    """Name the kinds of limits that a plan breaks, with how many of each."""
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    used = np.bincount(merchant, minlength=problem.num_merchants)
+    taken = lane_use(problem.option_lane[chosen], problem.lane_parent)
+    counts = {
+        "orders are chosen twice": int(np.sum(np.diff(order) == 0)),
+        "merchants are above their cap": int(np.sum(used > problem.cap)),
+        "lanes are above their slots": int(np.sum(taken > problem.slots)),
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def dual_bound(
+    problem: Problem,
+    lane_price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+) -> int:
+    """
+    Bound every plan's saving by prices (the formula at the top of this module).
+
+    Parameters
+    ----------
+    problem
+        The night.
+    lane_price
+        ``(num_lanes,) int64`` micro-CNY, at least 0: each lane's own price.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY, at least 0.
+
+    Returns
+    -------
+    int
+        Micro-CNY, exact.
+    """
+    limits = exact_dot(problem.slots, lane_price)
+    limits += exact_dot(problem.cap, merchant_price)
+    price = effective_price(lane_price, problem.lane_parent)
+    blocks = range(0, problem.num_orders, BLOCK_ORDERS)
+    return limits + sum(
+        _block_surplus(problem, price, merchant_price, first) for first in blocks
+    )
+
+
+def _block_surplus(
+    problem: Problem,
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+    first: int,
+) -> int:
+    """Add up what each order of a block is worth above all its prices."""
+    last = min(first + BLOCK_ORDERS, problem.num_orders)
+    order = np.arange(first, last)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    surplus = best_reduced(problem, price, first, last) - merchant_price[merchant]
+    return exact_sum(np.maximum(surplus, 0))
+
+
+#: Reduced saving of an order without any option: below everything, far from overflow.
+NO_OPTION = -(2**61)
+
+
+def best_reduced(
+    problem: Problem, price: NDArray[np.int64], first: int, last: int
+) -> NDArray[np.int64]:
+    """
+    Best saving less effective lane price over each order's options.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    first, last
+        The orders ``first : last``.
+
+    Returns
+    -------
+    ``(last - first,) int64`` micro-CNY; ``NO_OPTION`` where there is none.
+    """
+    start = problem.option_start[first : last + 1]
+    options = slice(int(start[0]), int(start[-1]))
+    reduced = problem.option_saving[options] - price[problem.option_lane[options]]
+    best = np.full(last - first, NO_OPTION, np.int64)
+    has_option = np.flatnonzero(np.diff(start) > 0)
+    if len(has_option):
+        best[has_option] = np.maximum.reduceat(reduced, start[has_option] - start[0])
+    return best

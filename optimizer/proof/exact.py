@@ -1,0 +1,45 @@
+"""Sums of 64-bit integers that cannot overflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LOW = 0xFFFFFFFF
+_SAFE = 2**62
+
+
+def exact_sum(values: NDArray[np.int64]) -> int:
+    """
+    Add integers without overflow: high and low halves apart.
+
+    Exact for up to 2**31 values of any size.
+
+    Examples
+    --------
+    >>> exact_sum(np.array([2**62, 2**62, 2**62, -1]))
+    13835058055282163711
+    """
+    return (int((values >> 32).sum()) << 32) + int((values & _LOW).sum())
+
+
+def exact_dot(left: NDArray[np.int64], right: NDArray[np.int64]) -> int:
+    """
+    Add up products without overflow; both sides at least 0.
+
+    Examples
+    --------
+    >>> exact_dot(np.array([2**40, 1]), np.array([2**40, 3])) == 2**80 + 3
+    True
+    """
+    used = np.flatnonzero((left != 0) & (right != 0))
+    if len(used) == 0:
+        return 0
+    left, right = left[used], right[used]
+    if int(left.max()) * int(right.max()) < _SAFE:
+        return exact_sum(left * right)
+    return sum(int(a) * int(b) for a, b in zip(left, right, strict=True))

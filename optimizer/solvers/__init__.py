@@ -1,0 +1,55 @@
+"""
+The solvers: a registry of name → function(Problem, SolveParams) → Solution.
+
+A solver's word is never taken: whatever it returns goes to the certificate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution, SolveParams
+
+    Solver = Callable[[Problem, SolveParams], Solution]
+
+#: Methods that ``solve`` knows, and what each promises.
+METHODS = {
+    "auto": "the fastest exact method for the night at hand",
+    "flow": "exact: minimum cost flow on the whole night (OR-Tools)",
+    "greedy": "largest saving first; feasible, not optimal, with a bound",
+}
+
+
+def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
+    """
+    Solve a night with the method of that name.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such method.
+    SolveError
+        When the method cannot take the problem's size or numbers.
+    """
+    return get_solver(method)(problem, params)
+
+
+def get_solver(method: str) -> Solver:
+    """Look a solver up by name; imports it only then."""
+    from optimizer.solvers.flow import solve_flow
+    from optimizer.solvers.greedy import solve_greedy
+
+    solvers: dict[str, Solver] = {
+        "auto": solve_flow,
+        "flow": solve_flow,
+        "greedy": solve_greedy,
+    }
+    if method not in solvers:
+        raise ConfigError(f"there is no method {method!r}; choose one of {[*solvers]}")
+    return solvers[method]

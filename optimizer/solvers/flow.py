@@ -1,0 +1,200 @@
+"""
+Exact by minimum cost flow on the whole night (OR-Tools SimpleMinCostFlow).
+
+    source → merchant (cap) → [order] → lane → lane around it → … → sink
+
+An order with one option is an arc from its merchant to its lane; one with several
+is a node. What is not worth sending takes a free arc from source to sink, so that
+supply always balances. Costs are minus the savings, in micro-CNY.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.greedy import merchant_of_order, order_of_option
+from optimizer.solvers.prices import least_prices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+#: OR-Tools multiplies costs by the number of nodes, in 64 bits; it counts arcs,
+#: both ways, in 32 bits.
+MAX_SCALED_COST = 2**60
+MAX_ARCS = 2**30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """
+    A flow network with one source and one sink.
+
+    Attributes
+    ----------
+    tail, head
+        ``(num_arcs,) int32``.
+    capacity, cost
+        ``(num_arcs,) int64``; cost in micro-CNY, negative for a saving.
+    option
+        ``(k,) int64``: options that can be worth choosing; their arcs stand first.
+    num_nodes
+        Source and sink included; they are nodes 0 and 1.
+    supply
+        What the source sends to the sink.
+    """
+
+    tail: NDArray[np.int32]
+    head: NDArray[np.int32]
+    capacity: NDArray[np.int64]
+    cost: NDArray[np.int64]
+    option: NDArray[np.int64]
+    num_nodes: int
+    supply: int
+
+
+def solve_flow(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Find the optimum by minimum cost flow, and the lowest prices that prove it.
+
+    Returns
+    -------
+    Solution
+        ``OPTIMAL``.
+
+    Raises
+    ------
+    SolveError
+        When the night is too large for OR-Tools' integers, or OR-Tools fails.
+    """
+    del params
+    chosen = flow_plan(problem)
+    lane_price, merchant_price = least_prices(problem, chosen)
+    return Solution(chosen, lane_price, merchant_price, Termination("OPTIMAL"))
+
+
+def flow_plan(problem: Problem) -> NDArray[np.int64]:
+    """Options of an optimal plan, ascending, ``(num_chosen,) int64``."""
+    network = build_network(problem)
+    if len(network.option) == 0:
+        return np.zeros(0, np.int64)
+    check_size(network)
+    flow = _run(network)
+    return network.option[flow[: len(network.option)] > 0]
+
+
+def build_network(problem: Problem) -> Network:
+    """Lay the night out as a network; options that can never be chosen left out."""
+    order = order_of_option(problem)
+    merchant = merchant_of_order(problem)
+    has_slots = _has_slots(problem)[problem.option_lane]
+    has_cap = problem.cap[merchant[order]] > 0
+    option = np.flatnonzero((problem.option_saving > 0) & has_slots & has_cap)
+    order = order[option]
+    orders, place, ways = np.unique(order, return_inverse=True, return_counts=True)
+    is_node = ways > 1
+    nodes = np.full(len(orders), -1, np.int64)
+    first_lane = 2 + problem.num_merchants
+    first_order = first_lane + problem.num_lanes
+    nodes[is_node] = first_order + np.arange(is_node.sum())
+    from_merchant = 2 + merchant[order]
+    return _join(
+        problem,
+        option,
+        tail=np.where(is_node[place], nodes[place], from_merchant),
+        choices=(2 + merchant[orders[is_node]], nodes[is_node]),
+    )
+
+
+def _has_slots(problem: Problem) -> NDArray[np.bool_]:
+    """Whether a lane and all lanes around it have any slot."""
+    has_slots = problem.slots > 0
+    for lane, parent in enumerate(problem.lane_parent):
+        has_slots[lane] &= parent < 0 or has_slots[parent]
+    return has_slots
+
+
+def _join(
+    problem: Problem,
+    option: NDArray[np.int64],
+    tail: NDArray[np.int64],
+    choices: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> Network:
+    """Put the arcs together: options, choices, lanes, merchants, and the way past."""
+    num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
+    first_lane = 2 + num_merchants
+    parent = problem.lane_parent.astype(np.int64)
+    most = len(option)
+    caps = np.minimum(problem.cap, most)
+    supply = int(min(most, caps.sum()))
+    ones = np.ones(len(choices[0]), np.int64)
+    arcs = [
+        (tail, first_lane + problem.option_lane[option], np.ones(most, np.int64)),
+        (*choices, ones),
+        (
+            first_lane + np.arange(num_lanes),
+            np.where(parent < 0, 1, first_lane + parent),
+            np.minimum(problem.slots, most),
+        ),
+        (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
+        (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
+    ]
+    tails, heads, capacities = (np.concatenate(part) for part in zip(*arcs, strict=True))
+    cost = np.zeros(len(tails), np.int64)
+    cost[:most] = -problem.option_saving[option]
+    return Network(
+        tails.astype(np.int32),
+        heads.astype(np.int32),
+        capacities.astype(np.int64),
+        cost,
+        option,
+        first_lane + num_lanes + len(ones),
+        supply,
+    )
+
+
+def check_size(network: Network) -> None:
+    """
+    Refuse a network that OR-Tools' integers cannot hold, before it is called.
+
+    Raises
+    ------
+    SolveError
+        Saying which number is too large.
+    """
+    if len(network.tail) > MAX_ARCS:
+        raise SolveError(
+            f"method flow takes at most {MAX_ARCS:,} arcs, this night has "
+            f"{len(network.tail):,}: use method auto"
+        )
+    largest = -int(network.cost.min(initial=0))
+    if largest * (network.num_nodes + 1) > MAX_SCALED_COST:
+        raise SolveError(
+            f"a saving of {largest / 1e6:,.2f} CNY with {network.num_nodes:,} nodes is "
+            "beyond the integers of method flow: lower the costs in objective, or use "
+            "method auto"
+        )
+
+
+def _run(network: Network) -> NDArray[np.int64]:
+    """Call OR-Tools; the flow on each arc."""
+    from ortools.graph.python import min_cost_flow
+
+    solver = min_cost_flow.SimpleMinCostFlow()
+    arcs = solver.add_arcs_with_capacity_and_unit_cost(
+        network.tail, network.head, network.capacity, network.cost
+    )
+    solver.set_nodes_supplies(
+        np.array([0, 1], np.int32), np.array([network.supply, -network.supply])
+    )
+    status = solver.solve()
+    if status != solver.OPTIMAL:
+        raise SolveError(f"OR-Tools' minimum cost flow stopped with status {status}")
+    flow: NDArray[np.int64] = solver.flows(arcs)
+    return flow

@@ -1,0 +1,111 @@
+"""The greedy rule: the largest saving first, as long as every limit has room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.model.tree import own_price
+from optimizer.solvers.prices import cap_prices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+
+def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Take the largest savings that fit: the baseline, and the plan of last resort.
+
+    Equal savings are taken by key. The prices give a valid bound, so that the
+    certificate says how far the plan may be from the best.
+
+    Returns
+    -------
+    Solution
+        ``FEASIBLE`` with limit ``METHOD``: this rule proves no optimum.
+    """
+    del params
+    chosen = greedy_plan(problem)
+    price = clearing_price(
+        problem.option_lane,
+        problem.option_saving,
+        problem.slots,
+        problem.lane_parent,
+    )
+    return Solution(
+        chosen,
+        own_price(price, problem.lane_parent),
+        cap_prices(problem, price),
+        Termination("FEASIBLE", "METHOD"),
+    )
+
+
+def greedy_plan(problem: Problem) -> NDArray[np.int64]:
+    """Options of the greedy plan, ascending, ``(num_chosen,) int64``."""
+    from optimizer.solvers.kernels.plan import accept_in_turn
+
+    order = order_of_option(problem)
+    worth = np.flatnonzero(problem.option_saving > 0)
+    turn = worth[np.lexsort((problem.key[order[worth]], -problem.option_saving[worth]))]
+    accepted = accept_in_turn(
+        turn,
+        order,
+        merchant_of_order(problem),
+        problem.option_lane,
+        problem.lane_parent,
+        problem.cap.copy(),
+        problem.slots.copy(),
+    )
+    return np.flatnonzero(accepted)
+
+
+def order_of_option(problem: Problem) -> NDArray[np.int64]:
+    """``(num_options,) int64``: the order of each option."""
+    return np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
+
+
+def merchant_of_order(problem: Problem) -> NDArray[np.int64]:
+    """``(num_orders,) int64``: the merchant of each order."""
+    return np.repeat(np.arange(problem.num_merchants), np.diff(problem.merchant_start))
+
+
+def clearing_price(
+    option_lane: NDArray[np.int32],
+    option_saving: NDArray[np.int64],
+    slots: NDArray[np.int64] | NDArray[np.float64],
+    lane_parent: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """
+    Effective prices at which each lane by itself would be sold out.
+
+    A lane's price is the best saving that finds no slot there, caps ignored, or
+    its parent's price where that is higher.
+    """
+    worth = option_saving > 0
+    lane, saving = option_lane[worth], option_saving[worth]
+    price = np.zeros(len(slots), np.int64)
+    rank = np.floor(slots).astype(np.int64)
+    while len(lane):
+        np.maximum(price, _best_without_slot(lane, saving, rank), out=price)
+        lane = lane_parent[lane]
+        lane, saving = lane[lane >= 0], saving[lane >= 0]
+    for child, parent in enumerate(lane_parent):
+        price[child] = max(price[child], price[parent] if parent >= 0 else 0)
+    return price
+
+
+def _best_without_slot(
+    lane: NDArray[np.int32], saving: NDArray[np.int64], slots: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``(num_lanes,) int64``: the (slots + 1)-th largest saving on each lane."""
+    ranked = np.lexsort((-saving, lane))
+    start = np.searchsorted(lane[ranked], np.arange(len(slots)))
+    count = np.bincount(lane, minlength=len(slots))
+    is_short = count > slots
+    price = np.zeros(len(slots), np.int64)
+    price[is_short] = saving[ranked[(start + slots)[is_short]]]
+    return price

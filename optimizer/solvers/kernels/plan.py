@@ -1,0 +1,244 @@
+"""Kernels that build a plan order by order, and price a plan that is given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.solvers.kernels import compiled
+
+
+@compiled
+def accept_in_turn(
+    turn, option_order, order_merchant, option_lane, lane_parent, cap_left, slots_left
+):
+    """
+    Accept options in turn where order, merchant and all lanes still have room.
+
+    ``cap_left`` and ``slots_left`` are used up in place.
+
+    Returns
+    -------
+    ``(k,) bool``: whether each option was accepted.
+    """
+    accepted = np.zeros(len(option_order), np.bool_)
+    is_taken = np.zeros(len(order_merchant), np.bool_)
+    for option in turn:
+        order = option_order[option]
+        merchant = order_merchant[order]
+        if is_taken[order] or cap_left[merchant] == 0:
+            continue
+        lane = option_lane[option]
+        while lane >= 0 and slots_left[lane] > 0:
+            lane = lane_parent[lane]
+        if lane >= 0:
+            continue
+        lane = option_lane[option]
+        while lane >= 0:
+            slots_left[lane] -= 1
+            lane = lane_parent[lane]
+        cap_left[merchant] -= 1
+        is_taken[order] = True
+        accepted[option] = True
+    return accepted
+
+
+@compiled
+def merchant_prices(
+    merchant_start, cap, option_start, option_lane, option_saving, price
+):
+    """
+    The lowest best price of each cap, at given effective lane prices.
+
+    It is the (cap + 1)-th largest of the merchant's best reduced savings, or 0
+    where fewer are positive: what one more slot would bring at these prices.
+
+    Returns
+    -------
+    ``(num_merchants,) int64`` micro-CNY.
+    """
+    num_merchants = len(cap)
+    result = np.zeros(num_merchants, np.int64)
+    buffer = np.empty(0, np.int64)
+    for merchant in range(num_merchants):
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if last - first <= cap[merchant]:
+            continue
+        if len(buffer) < last - first:
+            buffer = np.empty(2 * (last - first), np.int64)
+        count = 0
+        for order in range(first, last):
+            best = 0
+            for option in range(option_start[order], option_start[order + 1]):
+                best = max(best, option_saving[option] - price[option_lane[option]])
+            if best > 0:
+                buffer[count] = best
+                count += 1
+        if count > cap[merchant]:
+            place = count - 1 - cap[merchant]
+            result[merchant] = np.partition(buffer[:count], place)[place]
+    return result
+
+
+@compiled
+def raise_prices(
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    is_chosen,
+    price,
+):
+    """
+    One sweep that raises lane prices to what the unchosen would offer.
+
+    For each merchant, an unchosen order may not beat the worst chosen one (nor 0
+    where the cap is not full), and a chosen order may not prefer another lane.
+    ``price`` is raised in place; sweeping until nothing changes gives the least
+    prices that support the plan, whatever the order of the sweep.
+
+    Returns
+    -------
+    bool
+        Whether any price was raised.
+    """
+    has_changed = False
+    for merchant in range(len(cap)):
+        if cap[merchant] == 0:
+            continue
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        used = 0
+        cut = np.int64(2**62)
+        for order in range(first, last):
+            for option in range(option_start[order], option_start[order + 1]):
+                if not is_chosen[option]:
+                    continue
+                used += 1
+                worth = option_saving[option] - price[option_lane[option]]
+                cut = min(cut, worth)
+                for other in range(option_start[order], option_start[order + 1]):
+                    floor = option_saving[other] - worth
+                    if price[option_lane[other]] < floor:
+                        price[option_lane[other]] = floor
+                        has_changed = True
+        if used < cap[merchant]:
+            cut = np.int64(0)
+        for order in range(first, last):
+            chosen = False
+            for option in range(option_start[order], option_start[order + 1]):
+                chosen |= is_chosen[option]
+            if chosen:
+                continue
+            for option in range(option_start[order], option_start[order + 1]):
+                floor = option_saving[option] - cut
+                if price[option_lane[option]] < floor:
+                    price[option_lane[option]] = floor
+                    has_changed = True
+    return has_changed
+
+
+@compiled
+def raise_along_tree(lane_parent, slack, price):
+    """
+    One sweep over the lanes: a child costs at least its parent, and no more
+    where it has slack.
+
+    Returns
+    -------
+    bool
+        Whether any price was raised.
+    """
+    has_changed = False
+    for lane in range(len(lane_parent) - 1, -1, -1):
+        parent = lane_parent[lane]
+        if parent >= 0 and slack[lane] > 0 and price[parent] < price[lane]:
+            price[parent] = price[lane]
+            has_changed = True
+    for lane in range(len(lane_parent)):
+        parent = lane_parent[lane]
+        if parent >= 0 and price[lane] < price[parent]:
+            price[lane] = price[parent]
+            has_changed = True
+    return has_changed
+
+
+@compiled
+def lower_prices(
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    is_chosen,
+    price,
+):
+    """
+    One sweep that lowers lane prices to what the chosen can bear.
+
+    The mirror of :func:`raise_prices`: a chosen order must stay worth more than
+    the best unchosen one of its merchant (or 0), and than its other options.
+
+    Returns
+    -------
+    bool
+        Whether any price was lowered.
+    """
+    has_changed = False
+    for merchant in range(len(cap)):
+        if cap[merchant] == 0:
+            continue
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        outside = np.int64(0)
+        num_chosen = 0
+        for order in range(first, last):
+            chosen = False
+            for option in range(option_start[order], option_start[order + 1]):
+                chosen |= is_chosen[option]
+            num_chosen += chosen
+            if chosen:
+                continue
+            for option in range(option_start[order], option_start[order + 1]):
+                worth = option_saving[option] - price[option_lane[option]]
+                outside = max(outside, worth)
+        if num_chosen < cap[merchant]:
+            outside = np.int64(0)
+        for order in range(first, last):
+            for option in range(option_start[order], option_start[order + 1]):
+                if not is_chosen[option]:
+                    continue
+                lane = option_lane[option]
+                ceiling = option_saving[option] - outside
+                for other in range(option_start[order], option_start[order + 1]):
+                    if other != option:
+                        rival = option_saving[other] - price[option_lane[other]]
+                        ceiling = min(ceiling, option_saving[option] - rival)
+                if price[lane] > ceiling:
+                    price[lane] = ceiling
+                    has_changed = True
+    return has_changed
+
+
+@compiled
+def lower_along_tree(lane_parent, slack, price):
+    """
+    One sweep over the lanes: a parent costs at most its children, a lane with
+    slack at most its parent, and a root with slack nothing.
+
+    Returns
+    -------
+    bool
+        Whether any price was lowered.
+    """
+    has_changed = False
+    for lane in range(len(lane_parent)):
+        parent = lane_parent[lane]
+        floor = price[parent] if parent >= 0 else 0
+        if slack[lane] > 0 and price[lane] > floor:
+            price[lane] = floor
+            has_changed = True
+    for lane in range(len(lane_parent) - 1, -1, -1):
+        parent = lane_parent[lane]
+        if parent >= 0 and price[parent] > price[lane]:
+            price[parent] = price[lane]
+            has_changed = True
+    return has_changed

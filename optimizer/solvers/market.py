@@ -1,0 +1,123 @@
+"""A market: merchants with orders to place, cut into parts that threads share."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+#: Parts of a market; more than threads, so that uneven merchants even out.
+NUM_PARTS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """
+    Some orders of a problem, by merchant; lanes are the problem's own.
+
+    Attributes
+    ----------
+    merchant_start, cap, option_start, option_lane, option_saving
+        As in :class:`~optimizer.model.problem.Problem`.
+    parts
+        ``(num_parts + 1,) int64``: merchants where each part of the work starts.
+        They depend on the market alone, not on the number of threads.
+    order
+        ``(num_orders,) int64``: the orders' places in the problem; ``None`` where
+        the market is the whole problem.
+    """
+
+    merchant_start: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    option_start: NDArray[np.int64]
+    option_lane: NDArray[np.int32]
+    option_saving: NDArray[np.int64]
+    parts: NDArray[np.int64]
+    order: NDArray[np.int64] | None = None
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What every kernel takes, in its order."""
+        return (
+            self.merchant_start,
+            self.cap,
+            self.option_start,
+            self.option_lane,
+            self.option_saving,
+        )
+
+    @property
+    def num_orders(self) -> int:
+        """Orders in this market."""
+        return len(self.option_start) - 1
+
+
+def whole_market(problem: Problem) -> Market:
+    """All orders of the problem as one market; shares its arrays."""
+    return Market(
+        problem.merchant_start,
+        problem.cap,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
+        split(problem.option_start[problem.merchant_start]),
+    )
+
+
+def split(work: NDArray[np.int64], num_parts: int = NUM_PARTS) -> NDArray[np.int64]:
+    """
+    Cut merchants into parts of about equal work.
+
+    Parameters
+    ----------
+    work
+        ``(num_merchants + 1,) int64``: work done before each merchant.
+
+    Examples
+    --------
+    >>> split(np.array([0, 10, 20, 30, 40]), 2).tolist()
+    [0, 2, 4]
+    """
+    targets = np.linspace(0, work[-1], num_parts + 1)[1:-1]
+    inner = np.searchsorted(work, targets)
+    return np.unique(np.concatenate(([0], inner, [len(work) - 1]))).astype(np.int64)
+
+
+class Pool:
+    """
+    Threads that run kernels over the parts of a market; results in part order.
+
+    Parameters
+    ----------
+    num_threads
+        ``None``: one for each core. Never changes a result.
+    """
+
+    def __init__(self, num_threads: int | None = None) -> None:
+        self._executor = ThreadPoolExecutor(num_threads or os.cpu_count() or 1)
+
+    def __enter__(self) -> Pool:
+        """Use as a context, so that the threads end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads."""
+        self._executor.shutdown()
+
+    def over_parts(
+        self, market: Market, work: Callable[[int, int, int], Any]
+    ) -> list[Any]:
+        """Call ``work(part, first_merchant, last_merchant)`` for each part."""
+        ends = market.parts
+        numbers = range(len(ends) - 1)
+        return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))

@@ -1,0 +1,142 @@
+r"""
+Prices for a plan: the lowest that prove it.
+
+The prices :math:`p` that prove an optimal plan are the solutions of difference
+constraints on its residual graph, and they have a least one: what one more slot
+on each lane is worth. It is found by raising prices from 0 until no constraint
+is broken (the Bellman–Ford relaxation, upward). With :math:`k_j` the chosen
+option of order :math:`j`:
+
+.. math::
+
+   p_{\ell(a)} &\ge s_a - (s_{k_j} - p_{\ell(k_j)})
+       && a \in A(j),\; j \text{ chosen} \\
+   p_{\ell(a)} &\ge s_a - \min_{j \in m \text{ chosen}} (s_{k_j} - p_{\ell(k_j)})
+       && a \in A(i),\; i \in m \text{ unchosen, cap full} \\
+   p_{\ell(a)} &\ge s_a && \text{likewise, cap not full} \\
+   p_r &\ge p_{\mathrm{parent}(r)}, \quad
+   p_{\mathrm{parent}(r)} \ge p_r \text{ where } r \text{ has slack.}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.tree import lane_use, own_price
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+
+def least_prices(
+    problem: Problem, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    The lowest prices that prove an optimal plan.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    chosen
+        ``(num_chosen,) int64`` options of a feasible plan.
+
+    Returns
+    -------
+    lane_price, merchant_price
+        ``(num_lanes,)`` and ``(num_merchants,) int64`` micro-CNY, at least 0. For
+        a plan that is not optimal they bound it, but do not prove it.
+    """
+    price = least_effective(problem, chosen, np.zeros(problem.num_lanes, np.int64))
+    return own_price(price, problem.lane_parent), cap_prices(problem, price)
+
+
+def cap_prices(problem: Problem, price: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lowest best price of each cap at effective lane prices (micro-CNY)."""
+    from optimizer.solvers.kernels.plan import merchant_prices
+
+    prices: NDArray[np.int64] = merchant_prices(
+        problem.merchant_start,
+        problem.cap,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
+        price,
+    )
+    return prices
+
+
+def least_effective(
+    problem: Problem, chosen: NDArray[np.int64], start: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    Raise effective prices until they support the plan, or plainly never will.
+
+    Parameters
+    ----------
+    problem, chosen
+        The night and a feasible plan.
+    start
+        ``(num_lanes,) int64`` effective prices to raise; zeros for the least.
+    """
+    from optimizer.solvers.kernels.plan import raise_along_tree, raise_prices
+
+    is_chosen, slack = _plan_view(problem, chosen)
+    price = start.copy()
+    highest = int(problem.option_saving.max(initial=0))
+    has_changed = True
+    while has_changed and price.max(initial=0) <= highest:
+        has_changed = raise_prices(*_arrays(problem), is_chosen, price)
+        has_changed |= raise_along_tree(problem.lane_parent, slack, price)
+    return np.minimum(price, highest)
+
+
+def greatest_effective(
+    problem: Problem, chosen: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    Lower effective prices from above all savings until they support the plan.
+
+    Where nothing bounds a lane's price from above, it stays above all savings.
+    """
+    from optimizer.solvers.kernels.plan import lower_along_tree, lower_prices
+
+    is_chosen, slack = _plan_view(problem, chosen)
+    highest = int(problem.option_saving.max(initial=0)) + 1
+    price = np.full(problem.num_lanes, highest, np.int64)
+    has_changed = True
+    while has_changed and price.min(initial=0) >= 0:
+        has_changed = lower_along_tree(problem.lane_parent, slack, price)
+        has_changed |= lower_prices(*_arrays(problem), is_chosen, price)
+    return np.maximum(price, 0)
+
+
+def nearest_effective(
+    problem: Problem, chosen: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Of the effective prices that support a plan, some near to those wanted."""
+    highest = greatest_effective(problem, chosen)
+    return least_effective(problem, chosen, np.minimum(wanted, highest))
+
+
+def _plan_view(
+    problem: Problem, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    is_chosen = np.zeros(problem.num_options, np.bool_)
+    is_chosen[chosen] = True
+    used = lane_use(problem.option_lane[chosen], problem.lane_parent)
+    return is_chosen, problem.slots - used
+
+
+def _arrays(problem: Problem) -> tuple[NDArray[np.int64], ...]:
+    return (
+        problem.merchant_start,
+        problem.cap,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
+    )
