@@ -14,11 +14,23 @@ import numpy as np
 from optimizer.data.keys import order_keys
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
-from optimizer.data.validate import QuarantineLog, checked_batches, checked_table
+from optimizer.data.repeats import (
+    KeyCollision,
+    refuse_repeated_pairs,
+    refuse_repeats,
+)
+from optimizer.data.validate import (
+    QuarantineLog,
+    check_batch,
+    checked_table,
+    refuse_twins,
+    require_rows,
+)
 from optimizer.errors import DataError
 from optimizer.model import encode
 from optimizer.model.build import build_problem, warn_uncovered
 from optimizer.model.lanes import capacity_rows
+from optimizer.model.reasons import Reason
 from optimizer.model.saving import worth_of
 
 if TYPE_CHECKING:
@@ -114,36 +126,38 @@ def take_in(
     """
     with clock.stage("read"):
         sources = _open(tables)
-    log = QuarantineLog()
+    small_log = QuarantineLog()
     with clock.stage("validate"):
-        capacity = checked_table(sources["capacity"], log)
+        capacity = checked_table(sources["capacity"], small_log)
         merchants = (
-            checked_table(sources["merchants"], log) if "merchants" in sources else None
+            checked_table(sources["merchants"], small_log)
+            if "merchants" in sources
+            else None
         )
-        if merchants is not None:
-            _refuse_budgets(merchants)
-    rules = (config, policy, merchants)
-    orders, options, coder, counts = _encode(sources, rules, log, clock)
-    log.refuse_beyond(config.quarantine.max_share, counts)
+        _refuse_budgets(merchants)
+    encoded = _encode(sources, (config, policy, merchants), clock)
+    with clock.stage("validate"):
+        encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
+        _refuse_all_twins(encoded.coder, capacity)
     with clock.stage("build"):
         problem, index = build_problem(
-            orders,
-            options,
-            coder,
+            encoded.orders,
+            encoded.options,
+            encoded.coder,
             capacity=capacity_rows(capacity),
             is_open=config.capacity.uncovered_lanes == "open",
             cap=policy.cap,
             merchants=merchants,
-            num_rows=counts["orders"],
+            num_rows=encoded.counts["orders"],
         )
-    counts |= {"capacity": len(capacity)}
+    counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
         problem,
         index,
-        log.frame(),
+        encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(_warnings(index, coder, config)),
+        tuple(_warnings(index, encoded.coder, config)),
         sources["orders"],
     )
 
@@ -189,29 +203,45 @@ def _open(tables: Mapping[str, Any]) -> dict[str, Source]:
 _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """All orders and options as arrays, with codes, rows read and broken rows."""
+
+    orders: OrderArrays
+    options: OptionArrays
+    coder: Coder
+    counts: dict[str, int]
+    log: QuarantineLog
+
+
 def _encode(
     sources: Mapping[str, Source],
     rules: tuple[Config, PolicyRow, pl.DataFrame | None],
-    log: QuarantineLog,
     clock: StageClock,
-) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
-    """Encode all orders and options; count the rows read."""
+) -> Encoded:
+    """Encode the night; with another salt if two ids share a key."""
     config, policy, merchants = rules
-    coder = encode.make_coder(
-        worth_of(config, policy),
-        policy.carriers,
-        config.objective.fulfilment,
-        merchants,
-    )
-    if "options" in sources:
-        return _encode_choice(sources, coder, log, clock)
-    return _encode_single(sources["orders"], coder, log, clock)
+    for salt in range(MAX_SALTS):
+        coder = encode.make_coder(
+            worth_of(config, policy),
+            policy.carriers,
+            config.objective.fulfilment,
+            merchants,
+            salt,
+        )
+        encode_all = _encode_choice if "options" in sources else _encode_single
+        try:
+            return encode_all(sources, coder, QuarantineLog(), clock)
+        except KeyCollision:
+            continue
+    raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 def _encode_single(
-    source: Source, coder: Coder, log: QuarantineLog, clock: StageClock
-) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
+    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+) -> Encoded:
     """Encode orders that each go with their own carrier."""
+    source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
@@ -226,12 +256,12 @@ def _encode_single(
     with clock.stage("validate"):
         together = _join(orders)
         refuse_repeats(source, together)
-    return together, _join(options), coder, {"orders": num_rows}
+    return Encoded(together, _join(options), coder, {"orders": num_rows}, log)
 
 
 def _encode_choice(
     sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
-) -> tuple[OrderArrays, OptionArrays, Coder, dict[str, int]]:
+) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
     orders, basis, num_rows = [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
@@ -249,7 +279,7 @@ def _encode_choice(
         sources["options"], together, _join(basis), coder, log, clock
     )
     counts = {"orders": num_rows, "options": num_options}
-    return together, options, coder, counts
+    return Encoded(together, options, coder, counts, log)
 
 
 def _options(
@@ -279,8 +309,10 @@ def _options(
         Reason.CARRIER_INACTIVE
     )
     joined = _join(batches)
+    require_rows(source, num_rows)
     with clock.stage("validate"):
-        refuse_repeated_options(joined, source)
+        carrier = encode.carrier_of_leaf(coder)[joined.leaf]
+        refuse_repeated_pairs(joined.order, carrier, source)
     return joined, num_rows
 
 
@@ -317,8 +349,22 @@ def _take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
     return kind(**{name: getattr(arrays, name)[keep] for name in names})
 
 
-def _refuse_budgets(merchants: pl.DataFrame) -> None:
-    if merchants["daily_budget_cny"].is_not_null().any():
+def _refuse_all_twins(coder: Coder, capacity: pl.DataFrame) -> None:
+    """Refuse ids of one thing in two spellings, across all tables."""
+    for column, codes in (
+        ("merchant_id", coder.merchants),
+        ("carrier_id", coder.carriers),
+        ("region_id", coder.regions),
+        ("outlet_id", coder.outlets),
+    ):
+        ids = dict.fromkeys(codes.ids)
+        if column in capacity.columns:
+            ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
+        refuse_twins(ids, column)
+
+
+def _refuse_budgets(merchants: pl.DataFrame | None) -> None:
+    if merchants is not None and merchants["daily_budget_cny"].is_not_null().any():
         raise DataError(
             "the merchants table has a daily_budget_cny; budgets are not limits here: "
             "drop the column or leave it empty"

@@ -273,6 +273,11 @@ def leaf_places(coder: Coder) -> list[Place]:
     ]
 
 
+def carrier_of_leaf(coder: Coder) -> NDArray[np.int64]:
+    """``(num_leaves,) int64``: code of the carrier of each place."""
+    return np.array([_unpack(leaf)[0] for leaf in coder.leaves], np.int64)
+
+
 def refuse_unsupported(frame: pl.DataFrame) -> None:
     """
     Refuse limits that would silently be ignored.

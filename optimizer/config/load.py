@@ -1,0 +1,265 @@
+"""Configuration from a file or a mapping; every wrong key in one error."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from optimizer.config.models import Config, PolicyRow
+from optimizer.config.yaml_reader import read_yaml
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from os import PathLike
+
+    from optimizer.config.yaml_reader import Lines, Location
+
+
+def load_config(path: str | PathLike[str]) -> Config:
+    """
+    Read a YAML configuration.
+
+    Raises
+    ------
+    ConfigError
+        With a line ``file:line: key: what is wrong`` for every wrong key.
+    """
+    name = str(path)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ConfigError(f"{name}: {reason}; check the path of --config") from None
+    data, lines = read_yaml(text, name)
+    return _validate(data, name, lines)
+
+
+def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
+    """
+    Make a configuration of a path or a mapping; one that is given is returned.
+
+    Raises
+    ------
+    ConfigError
+        When it is none of these, or a key is wrong.
+    """
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return _validate(dict(config), "config", {})
+    if isinstance(config, str | Path) or hasattr(config, "__fspath__"):
+        return load_config(config)
+    kind = type(config).__name__
+    raise ConfigError(f"config must be a Config, a mapping or a path, got {kind}")
+
+
+def policy_on(config: Config, day: dt.date | None) -> PolicyRow:
+    """
+    The policy row in force on a date.
+
+    Raises
+    ------
+    ConfigError
+        When none is, or when there is no date and more than one row.
+    """
+    rows = sorted(config.policy, key=lambda row: row.valid_from)
+    if day is None:
+        if len(rows) > 1:
+            raise ConfigError("the policy has several dated rows: give the date=")
+        return rows[0]
+    in_force = [row for row in rows if row.valid_from <= day]
+    if not in_force:
+        raise ConfigError(
+            f"no policy row is in force on {day}; the first starts on "
+            f"{rows[0].valid_from}: add a row with an earlier valid_from"
+        )
+    return in_force[-1]
+
+
+def config_json(config: Config) -> dict[str, Any]:
+    """The configuration, complete and ready for JSON; decimals as text."""
+    return config.model_dump(mode="json")
+
+
+def config_hash(config: Config) -> str:
+    """SHA-256 of the complete configuration, in hexadecimal."""
+    text = json.dumps(config_json(config), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expand_date(template: str, day: dt.date) -> str:
+    """
+    Put the business date into a configured path.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> expand_date("nights/{date}/orders.parquet", dt.date(2026, 11, 22))
+    'nights/2026-11-22/orders.parquet'
+    """
+    return template.replace("{date}", day.isoformat())
+
+
+def _validate(data: Any, name: str, lines: Lines) -> Config:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name}: must be a mapping of keys, such as version: 1")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        errors = _deepest([dict(e) for e in error.errors(include_url=False)])
+        found = [_problem(e, name, lines) for e in errors]
+    raise ConfigError("\n".join(text for _, text in sorted(set(found))))
+
+
+def _deepest(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop a list's "too short" where it only says that its items are wrong."""
+    inner = {e["loc"][:depth] for e in errors for depth in range(len(e["loc"]))}
+    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in inner]
+
+
+def _problem(error: dict[str, Any], name: str, lines: Lines) -> tuple[int, str]:
+    location = _without_types(error["loc"])
+    line = _line_of(location, lines)
+    where = f"{name}:{line}" if lines else name
+    return line, f"{where}: {_dotted(location)}: {_words(error, location)}"
+
+
+def _without_types(location: Location) -> Location:
+    """Drop what pydantic adds to tell the members of a union apart."""
+    return tuple(part for part in location if part not in {"str", "int", "decimal"})
+
+
+def _line_of(location: Location, lines: Lines) -> int:
+    while location and location not in lines:
+        location = location[:-1]
+    return lines.get(location, 1)
+
+
+def _dotted(location: Location) -> str:
+    """
+    Write a location as people do.
+
+    Examples
+    --------
+    >>> _dotted(("policy", 0, "cap", "rate"))
+    'policy[0].cap.rate'
+    """
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "configuration"
+
+
+_WORDS = {
+    "missing": "is required",
+    "decimal_parsing": "must be a number",
+    "decimal_type": "must be a number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "too_short": "must not be empty",
+    "finite_number": "must be a finite number",
+    "date_from_datetime_parsing": "must be a date such as 2026-11-22",
+    "date_parsing": "must be a date such as 2026-11-22",
+    "date_type": "must be a date such as 2026-11-22",
+    "date_from_datetime_inexact": "must be a date such as 2026-11-22",
+}
+
+
+def _words(error: dict[str, Any], location: Location) -> str:
+    kind, got = error["type"], f", got {_shown(error['input'])}"
+    context = error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "unknown key" + _did_you_mean(location)
+    if kind == "missing":
+        return f"is required ({_description(location)})"
+    if kind in _LIMITS:
+        return _limit(kind, context, location) + got
+    if kind == "literal_error":
+        return f"must be {context['expected'].replace(chr(39), '')}{got}"
+    if kind == "value_error":
+        is_long = isinstance(error["input"], dict | BaseModel)
+        return f"{context['error']}" + ("" if is_long else got)
+    return _WORDS.get(kind, error["msg"][:1].lower() + error["msg"][1:]) + got
+
+
+_LIMITS = {"greater_than": "above", "greater_than_equal": "at least"} | {
+    "less_than": "below",
+    "less_than_equal": "at most",
+}
+
+
+def _limit(kind: str, context: dict[str, Any], location: Location) -> str:
+    """Name both ends where the field has two: between 0 and 1."""
+    field = _field(location)
+    ends = {
+        end: value
+        for item in (field.metadata if field else [])
+        for end in ("ge", "le")
+        if (value := getattr(item, end, None)) is not None
+    }
+    if len(ends) == 2:
+        return f"must be between {ends['ge']} and {ends['le']}"
+    limit = next(iter(context.values()))
+    return f"must be {_LIMITS[kind]} {limit}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = str(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _model_at(location: Location) -> type[BaseModel] | None:
+    """The model that holds the last part of a location."""
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        inner = _inner_model(field.annotation) if field else None
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_inner_model(argument) for argument in get_args(annotation))
+    return next((model for model in found if model), None)
+
+
+def _field(location: Location) -> Any:
+    model = _model_at(location)
+    return model.model_fields.get(str(location[-1])) if model and location else None
+
+
+def _description(location: Location) -> str:
+    field = _field(location)
+    text = str(field.description) if field else "see configs/nightly.yaml"
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _did_you_mean(location: Location) -> str:
+    model = _model_at(location)
+    known = list(model.model_fields) if model else []
+    near = difflib.get_close_matches(str(location[-1]), known, 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known here: {', '.join(known)}" if known else ""

@@ -1,0 +1,271 @@
+"""The configuration as frozen models; unknown keys are refused."""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+
+def _exact(value: Any) -> Any:
+    """Turn floats of a mapping into the decimals that they print as."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def _at_most_six_decimals(value: Decimal) -> Decimal:
+    if value != round(value, 6):
+        raise ValueError("must have at most six decimals")
+    return value
+
+
+def _at_most_nine_decimals(value: Decimal) -> Decimal:
+    if value != round(value, 9):
+        raise ValueError("must have at most nine decimals")
+    return value
+
+
+def _trimmed(value: str) -> str:
+    if not value or value != value.strip():
+        raise ValueError("must be a name without spaces around it")
+    return value
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, OSError, ValueError):
+        raise ValueError("must be a time zone such as Asia/Shanghai") from None
+    return value
+
+
+def _dated_path(value: str) -> str:
+    if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
+        raise ValueError("must be a path; {date} is the only placeholder")
+    return value
+
+
+def _schema(low: float, high: float | None = None) -> WithJsonSchema:
+    limits = {"minimum": low} | ({} if high is None else {"maximum": high})
+    return WithJsonSchema({"type": "number"} | limits)
+
+
+Share = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    AfterValidator(_at_most_nine_decimals),
+    Field(ge=0, le=1),
+    _schema(0, 1),
+]
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    AfterValidator(_at_most_six_decimals),
+    Field(ge=0, le=1_000_000),
+    _schema(0, 1_000_000),
+]
+Positive = Annotated[
+    Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
+]
+Gap = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)
+]
+Name = Annotated[str, AfterValidator(_trimmed)]
+DatedPath = Annotated[str, AfterValidator(_dated_path)]
+
+
+class Model(BaseModel):
+    """Base of all models here: frozen, and strict about keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=False
+    )
+
+
+class Cap(Model):
+    """How many of a merchant's parcels may be recommended in a day."""
+
+    rate: Share = Field(description="Largest share of a merchant's parcels of the day.")
+    base: Literal["all_orders", "eligible_orders"] = Field(
+        "all_orders", description="Which of the merchant's orders the share is of."
+    )
+    rounding: Literal["floor"] = Field(
+        "floor", description="Fractions of a parcel are cut off: never above the rate."
+    )
+
+
+class Payer(Model):
+    """Who bears the fee; the shares add up to 1."""
+
+    merchant: Share = Field(Decimal(1), description="The merchant's share of the fee.")
+    platform: Share = Field(Decimal(0), description="The platform's share of the fee.")
+    consumer: Share = Field(Decimal(0), description="The buyer's share of the fee.")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.merchant + self.platform + self.consumer != 1:
+            raise ValueError("merchant, platform and consumer must add up to 1")
+        return self
+
+
+class Fee(Model):
+    """What the service costs for a parcel."""
+
+    amount_cny: Money = Field(description="Fee for one parcel, CNY; 0 is legal.")
+    payer: Payer = Field(default_factory=Payer, description="Who bears the fee.")
+
+
+class Compensation(Model):
+    """What the carrier pays when it breaks its promise; never in the objective."""
+
+    amount_cny: Money = Field(Decimal(0), description="Paid for one parcel, CNY.")
+    payee: Literal["merchant", "recipient"] = Field(
+        "merchant", description="Who receives it."
+    )
+
+
+class PolicyRow(Model):
+    """The rules from a date on, until the next row's date."""
+
+    valid_from: dt.date = Field(description="First business date of these rules.")
+    cap: Cap = Field(description="Cap on recommended parcels.")
+    fee: Fee = Field(description="Fee of the service.")
+    compensation: Compensation = Field(
+        default_factory=Compensation, description="Claims, for the money report."
+    )
+    carriers: tuple[Name, ...] = Field(
+        min_length=1, description="Codes of the carriers that offer the service."
+    )
+
+    @model_validator(mode="after")
+    def _distinct_carriers(self) -> Self:
+        if len({name.casefold() for name in self.carriers}) < len(self.carriers):
+            raise ValueError("carriers must not name a carrier twice")
+        return self
+
+
+class Fulfilment(Model):
+    """How often a carrier keeps the promise, in all regions or in one."""
+
+    carrier_id: Name = Field(description="Code of the carrier.")
+    region_id: Name | None = Field(None, description="Region; left out: all regions.")
+    probability: Share = Field(description="Share of promises kept, 0 to 1.")
+
+
+class Objective(Model):
+    """What harm costs. There is no honest default."""
+
+    complaint_cost_cny: Money = Field(description="Harm of one complaint, CNY.")
+    return_cost_cny: Money = Field(
+        description="Harm of one logistics-reason return, CNY."
+    )
+    fee_share: Share = Field(
+        Decimal(1), description="Share of the fee that counts against the saving."
+    )
+    fulfilment: tuple[Fulfilment, ...] = Field(
+        (), description="Promise-keeping; the most specific row wins, no row means 1."
+    )
+
+    @model_validator(mode="after")
+    def _distinct_rows(self) -> Self:
+        rows = [(row.carrier_id, row.region_id) for row in self.fulfilment]
+        if len(set(rows)) < len(rows):
+            raise ValueError("fulfilment must not give a carrier and region twice")
+        return self
+
+
+class Inputs(Model):
+    """Where the tables are; ``{date}`` stands for the business date."""
+
+    orders: DatedPath = Field(description="Orders: Parquet, CSV or Arrow; a glob is fine.")
+    capacity: DatedPath = Field(description="Capacity rows.")
+    options: DatedPath | None = Field(
+        None, description="Carriers that each order may go with."
+    )
+    merchants: DatedPath | None = Field(None, description="Facts about merchants.")
+
+
+class CapacityRules(Model):
+    """How capacity rows are read."""
+
+    uncovered_lanes: Literal["closed", "open"] = Field(
+        "closed", description="Lanes without a row: no room, or room for everything."
+    )
+
+
+class Quarantine(Model):
+    """How many broken rows a night may have."""
+
+    max_share: Share = Field(
+        Decimal("0.001"), description="Above this share of broken rows, refuse."
+    )
+
+
+class Solver(Model):
+    """How to solve."""
+
+    method: Literal["auto", "flow", "greedy", "pricing"] = Field(
+        "auto", description="auto picks the fastest exact method."
+    )
+    time_limit_seconds: Positive = Field(
+        Decimal(600), description="Wall seconds for the solve."
+    )
+    relative_gap: Gap = Field(
+        Decimal(0), description="Stop once the proved gap is at most this; 0: optimum."
+    )
+    num_threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="Threads; left out: one for each core. Same answer always."
+    )
+
+
+class Publish(Model):
+    """When a plan is good enough."""
+
+    max_relative_gap: Gap = Field(
+        Decimal("0.001"), description="A plan proved no better than this is refused."
+    )
+
+
+class Config(Model):
+    """Everything that a night is run by."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "Asia/Shanghai", description="Time zone of the business date."
+    )
+    policy: tuple[PolicyRow, ...] = Field(
+        min_length=1, description="Dated rules; the row in force on the date applies."
+    )
+    objective: Objective = Field(description="What is minimised.")
+    inputs: Inputs | None = Field(None, description="Tables, for nightly runs.")
+    output: DatedPath | None = Field(
+        None, description="Folder of published nights, for nightly runs."
+    )
+    capacity: CapacityRules = Field(
+        default_factory=CapacityRules, description="How capacity rows are read."
+    )
+    quarantine: Quarantine = Field(
+        default_factory=Quarantine, description="Broken rows."
+    )
+    solver: Solver = Field(default_factory=Solver, description="How to solve.")
+    publish: Publish = Field(
+        default_factory=Publish, description="When a plan is good enough."
+    )
+
+    @model_validator(mode="after")
+    def _one_row_a_date(self) -> Self:
+        dates = [row.valid_from for row in self.policy]
+        if len(set(dates)) < len(dates):
+            raise ValueError("policy must not have two rows from the same date")
+        return self

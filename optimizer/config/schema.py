@@ -1,0 +1,22 @@
+"""JSON Schema of the YAML, from which editors complete and check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimizer.config.models import Config
+
+
+def json_schema() -> dict[str, Any]:
+    """
+    The schema, made from the models.
+
+    Examples
+    --------
+    >>> json_schema()["required"]
+    ['version', 'policy', 'objective']
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "premium-delivery-optimizer",
+    } | Config.model_json_schema()

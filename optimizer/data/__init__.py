@@ -1,0 +1,1 @@
+"""Tables in and out: their contract, reading, checking and writing."""

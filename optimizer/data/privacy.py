@@ -1,0 +1,126 @@
+"""No personal data: columns and values that look like it are refused, unseen."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import polars as pl
+
+#: Words of a column name that mean a person, wherever they stand in it.
+_WORDS = {
+    *("phone", "telephone", "tel", "mobile", "cellphone", "email", "mail", "wechat"),
+    *("address", "addr", "street", "receiver", "recipient", "consignee", "buyer"),
+    *("firstname", "lastname", "fullname", "surname", "passport", "birthday", "idcard"),
+    *("addressee", "contact"),
+}
+_NAMES = {"name", "id_card", "id_number", "full_name", "first_name", "last_name"}
+_CHINESE = (
+    *("姓名", "名字", "电话", "手机", "地址", "收件人", "收货人", "寄件人", "买家"),
+    *("身份证", "邮箱", "联系方式", "联系人", "门牌", "微信"),
+)
+
+_PHONE = re.compile(r"(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}")
+_MASKED = re.compile(r".*\d{2,4}\*{2,}\d{0,4}.*|[\u4e00-\u9fff]\*{1,2}")
+_CITIZEN = re.compile(r"\d{17}[\dXx]")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
+
+#: Values of a text column that are looked at in each batch.
+SAMPLE_ROWS = 2_000
+#: Ids may by chance look like a phone number; a column of them does not.
+ID_SHARE = 0.5
+
+
+def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
+    """
+    Refuse a table with a column whose name means a person's data.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
+    """
+    found = [column for column in columns if _is_personal(column)]
+    if found:
+        raise DataError(
+            f"{label}: looks like it holds personal data in column {', '.join(found)}; "
+            "export the table without it"
+        )
+
+
+def _is_personal(column: str) -> bool:
+    """
+    Judge a column by its name.
+
+    Examples
+    --------
+    >>> [_is_personal(c) for c in ("receiver_tel", "merchant_id", "收件人手机")]
+    [True, False, True]
+    """
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", column).lower()
+    words = set(re.split(r"[^a-z0-9]+", spaced))
+    is_word = bool(words & _WORDS) or spaced.strip() in _NAMES
+    return is_word or any(part in column for part in _CHINESE)
+
+
+def refuse_personal_values(
+    frame: pl.DataFrame, ids: Sequence[str], texts: Sequence[str], label: str
+) -> None:
+    """
+    Refuse a batch whose text looks like phone, identity-card or masked numbers.
+
+    Looks at the first rows of each batch: an export that carries such data
+    carries it everywhere.
+
+    Parameters
+    ----------
+    frame
+        The batch.
+    ids
+        Id columns: refused when most values look personal, for an id may do so by
+        chance.
+    texts
+        Free-text columns: refused at the first such value.
+    label
+        What the message calls the table.
+
+    Raises
+    ------
+    DataError
+        Naming the column, never a value.
+    """
+    for column in (*ids, *texts):
+        values = frame[column].head(SAMPLE_ROWS).drop_nulls().to_list()
+        num_personal = sum(map(looks_personal, values))
+        limit = ID_SHARE * len(values) if column in ids else 0
+        if num_personal > limit:
+            raise DataError(
+                f"{label}: values of column {column} look like personal data (phone, "
+                "identity card, e-mail or masked numbers); replace them by hashed ids"
+            )
+
+
+def looks_personal(value: str) -> bool:
+    """
+    Judge one value.
+
+    Examples
+    --------
+    >>> [looks_personal(v) for v in ("138 0013 8000", "138****8000", "o-17")]
+    [True, True, False]
+    """
+    text = value.strip()
+    if _PHONE.fullmatch(text) or _MASKED.fullmatch(text) or _EMAIL.fullmatch(text):
+        return True
+    return bool(_CITIZEN.fullmatch(text)) and _has_citizen_checksum(text)
+
+
+def _has_citizen_checksum(text: str) -> bool:
+    """Checksum of a Chinese identity number (GB 11643, ISO 7064 MOD 11-2)."""
+    total = sum(int(d) * 2 ** (17 - place) for place, d in enumerate(text[:17]))
+    return "10X98765432"[total % 11] == text[17].upper()

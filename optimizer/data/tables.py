@@ -1,0 +1,270 @@
+"""Every column in and out, once: name, kind, unit and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    One column of a table.
+
+    Attributes
+    ----------
+    name
+        As it stands in files.
+    kind
+        What its values are; decides type and rules.
+    meaning
+        For people, with the unit.
+    is_required
+        Whether the column must be there, without nulls.
+    default
+        What stands for a missing column or a null; ``None``: null.
+    minimum
+        Least value of a count.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    is_required: bool = False
+    default: bool | int | float | None = None
+    minimum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's name, meaning and columns; ``key`` names a row where rows must differ."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """Find a column by name."""
+        return next(column for column in self.columns if column.name == name)
+
+
+_KIND_WORDS = {
+    "id": "text",
+    "text": "text",
+    "pin": '"must" or "never"',
+    "probability": "number in [0, 1]",
+    "money": "number ≥ 0, CNY",
+    "count": "whole number",
+    "flag": "true / false",
+}
+
+
+def polars_type(kind: Kind) -> type[pl.DataType]:
+    """The polars type of a kind."""
+    import polars as pl
+
+    types: dict[str, type[pl.DataType]] = {
+        "probability": pl.Float64,
+        "money": pl.Float64,
+        "count": pl.Int64,
+        "flag": pl.Boolean,
+    }
+    return types.get(kind, pl.String)
+
+
+_ORDER_ID = Column("order_id", "id", "the parcel; no personal data", is_required=True)
+_MERCHANT_ID = Column("merchant_id", "id", "the merchant", is_required=True)
+_CARRIER_ID = Column("carrier_id", "id", "carrier code, such as zhongtong")
+
+ORDERS = Table(
+    "orders",
+    "one row for each parcel of the day",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        Column("carrier_id", "id", "carrier code; required without an options table"),
+        Column("region_id", "id", "delivery region", is_required=True),
+        Column("outlet_id", "id", "last-mile outlet"),
+        Column("order_value_cny", "money", "value of the goods"),
+        Column(
+            "complaint_prob_standard",
+            "probability",
+            "probability of a complaint on standard service",
+            is_required=True,
+        ),
+        Column(
+            "complaint_prob_premium",
+            "probability",
+            "likewise on premium service; required without an options table",
+        ),
+        Column(
+            "return_prob_standard",
+            "probability",
+            "probability of a logistics-reason return on standard service",
+            is_required=True,
+        ),
+        Column(
+            "return_prob_premium",
+            "probability",
+            "likewise on premium service; required without an options table",
+        ),
+        Column("is_eligible", "flag", "whether it may be recommended", default=True),
+        Column("ineligible_reason", "text", "why it may not"),
+        Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
+        Column("pin", "pin", '"never" keeps it out'),
+    ),
+    key=("order_id",),
+)
+OPTIONS = Table(
+    "options",
+    "one row for each carrier that an order may go with",
+    (
+        _ORDER_ID,
+        Column("carrier_id", "id", "carrier code", is_required=True),
+        Column("outlet_id", "id", "that carrier's outlet; the order's own if missing"),
+        Column(
+            "complaint_prob_premium",
+            "probability",
+            "probability of a complaint on premium service with this carrier",
+            is_required=True,
+        ),
+        Column(
+            "return_prob_premium",
+            "probability",
+            "probability of a logistics-reason return likewise",
+            is_required=True,
+        ),
+    ),
+    key=("order_id", "carrier_id"),
+)
+CAPACITY = Table(
+    "capacity",
+    "one row for each lane: parcels that a carrier takes, in all or in a place",
+    (
+        Column("carrier_id", "id", "carrier code", is_required=True),
+        Column("region_id", "id", "region; null: all regions"),
+        Column("outlet_id", "id", "outlet; null: all outlets"),
+        Column("slots", "count", "parcels that it takes", is_required=True),
+    ),
+    key=("carrier_id", "region_id", "outlet_id"),
+)
+MERCHANTS = Table(
+    "merchants",
+    "optional; one row for each merchant about which more is known",
+    (
+        _MERCHANT_ID,
+        Column("num_orders", "count", "parcels of the whole day", minimum=1),
+        Column("take_up", "probability", "share of recommendations bought", default=1.0),
+        Column("is_enrolled", "flag", "whether it takes part", default=True),
+        Column("cap_override", "count", "parcels instead of the policy's cap"),
+        Column("daily_budget_cny", "money", "not supported; leave empty"),
+    ),
+    key=("merchant_id",),
+)
+
+_SHADOW_PRICE = Column("shadow_price_cny", "money", "what one more slot would bring")
+_SAVING = Column("saving_cny", "money", "expected harm avoided less the fee; may be < 0")
+
+DECISIONS = Table(
+    "decisions",
+    "every order: what was decided and why, by order_id",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        Column("is_premium", "flag", "whether it is recommended", is_required=True),
+        Column("carrier_id", "id", "carrier of a chosen order, else null"),
+        _SAVING,
+        Column("reason", "text", "why, in one word", is_required=True),
+        Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
+    ),
+)
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "the chosen orders, as the platform takes them",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        _CARRIER_ID,
+        Column("region_id", "id", "delivery region"),
+        _SAVING,
+        Column("order_tag", "text", "sug_home_deliver"),
+        Column("service_code", "text", "SVC-WBHOMEDELIVERY"),
+    ),
+)
+MERCHANT_RESULTS = Table(
+    "merchants",
+    "every merchant's cap, its use and its price",
+    (
+        _MERCHANT_ID,
+        Column("num_orders", "count", "parcels that the cap is a share of"),
+        Column("cap", "count", "parcels that may be chosen"),
+        Column("used", "count", "parcels that are chosen"),
+        Column("slack", "count", "cap less used"),
+        _SHADOW_PRICE,
+    ),
+)
+LANE_RESULTS = Table(
+    "lanes",
+    "every capacity row, its use and its price",
+    (
+        _CARRIER_ID,
+        Column("region_id", "id", "region; null: all"),
+        Column("outlet_id", "id", "outlet; null: all"),
+        Column("slots", "count", "parcels that it takes"),
+        Column("used", "count", "parcels that are chosen"),
+        Column("slack", "count", "slots less used"),
+        _SHADOW_PRICE,
+    ),
+)
+QUARANTINE = Table(
+    "quarantine",
+    "refused rows; never a value",
+    (
+        Column("source", "text", "the table"),
+        Column("row", "count", "row of the table, from 1"),
+        Column("column", "text", "the column that breaks a rule"),
+        Column("rule", "text", "the rule"),
+    ),
+)
+
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
+TABLES_OUT = (DECISIONS, RECOMMENDATIONS, MERCHANT_RESULTS, LANE_RESULTS, QUARANTINE)
+
+
+def tables_markdown() -> str:
+    """Document all tables, for the README; a test holds it in step."""
+    return "\n\n".join(
+        [_one_markdown(table, is_input=True) for table in TABLES_IN]
+        + [_one_markdown(table, is_input=False) for table in TABLES_OUT]
+    )
+
+
+def _one_markdown(table: Table, *, is_input: bool) -> str:
+    title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
+    rows = [
+        f"| `{column.name}` | {_KIND_WORDS[column.kind]} | {_need(column, is_input)} "
+        f"| {column.meaning} |"
+        for column in table.columns
+    ]
+    return "\n".join([title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows])
+
+
+def _need(column: Column, is_input: bool) -> str:
+    if not is_input:
+        return ""
+    if column.is_required:
+        return "required"
+    if column.default is None:
+        return "optional"
+    return f"optional, {str(column.default).lower()}"
