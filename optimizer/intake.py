@@ -89,6 +89,8 @@ class Intake:
         What a person should look at.
     orders
         The orders table, to be read again for names.
+    salt
+        Of the order keys.
     """
 
     problem: Problem
@@ -97,6 +99,7 @@ class Intake:
     inputs: tuple[InputRecord, ...]
     warnings: tuple[str, ...]
     orders: Source
+    salt: int
 
 
 def take_in(
@@ -159,6 +162,7 @@ def take_in(
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
         tuple(_warnings(index, encoded.coder, config)),
         sources["orders"],
+        encoded.coder.salt,
     )
 
 

@@ -79,7 +79,7 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
     Parameters
     ----------
     data
-        A path, a glob, or anything that exports an Arrow stream.
+        A path, a glob, a list of paths, or anything that exports an Arrow stream.
     table
         The contract.
     require
@@ -92,7 +92,11 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
         wrong type, or a column looks like personal data.
     """
     required = {c.name for c in table.columns if c.is_required} | set(require)
-    if isinstance(data, str | Path) or hasattr(data, "__fspath__"):
+    if isinstance(data, list | tuple):
+        files = tuple(p for path in data for p in find_files(str(path), table.name))
+        schemas = [(str(path), _file_schema(path)) for path in files]
+        label, memory = ", ".join(map(str, data)), None
+    elif isinstance(data, str | Path) or hasattr(data, "__fspath__"):
         files = find_files(str(data), table.name)
         schemas = [(str(path), _file_schema(path)) for path in files]
         label, memory = str(data), None

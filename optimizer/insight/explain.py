@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optimizer.data.run_files import read_record
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import polars as pl
 
@@ -34,10 +36,7 @@ def explain_order(
     """
     found = decisions.filter(decisions["order_id"] == order_id)
     if found.height == 0:
-        raise DataError(
-            f"order {order_id!r} is not in this night; it may be in quarantine, or "
-            "belong to another date"
-        )
+        raise _unknown(order_id)
     order = found.row(0, named=True)
     owner = merchants.filter(merchants["merchant_id"] == order["merchant_id"])
     return f"{order_id}: {sentence(order, owner.row(0, named=True))}"
@@ -91,3 +90,35 @@ _SENTENCES = {
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }
+
+
+def explain_run(run_dir: Path, order_id: str) -> dict[str, Any]:
+    """
+    Explain an order from a published run alone.
+
+    Reads only the part of the decisions that can hold the order.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run, or has no such order.
+    """
+    import polars as pl
+
+    read_record(run_dir)
+    decisions = pl.scan_parquet(run_dir / "decisions.parquet")
+    found = decisions.filter(pl.col("order_id") == order_id).collect()
+    if found.height == 0:
+        raise _unknown(order_id)
+    order = found.row(0, named=True)
+    merchants = pl.scan_parquet(run_dir / "merchants.parquet")
+    owner = merchants.filter(pl.col("merchant_id") == order["merchant_id"]).collect()
+    merchant = owner.row(0, named=True)
+    return order | {"sentence": sentence(order, merchant), "merchant": merchant}
+
+
+def _unknown(order_id: str) -> DataError:
+    return DataError(
+        f"order {order_id!r} is not in this night; it may be in quarantine, or belong "
+        "to another date"
+    )

@@ -1,0 +1,258 @@
+"""The command line: parses and prints, decides nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimizer import __version__
+from optimizer.errors import ConfigError, OptimizerError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from optimizer.config import Config
+
+app = typer.Typer(
+    help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="YAML configuration of the nightly job.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DateOption = Annotated[
+    str, typer.Option("--date", help="Business date, such as 2026-11-22.")
+]
+RunDir = Annotated[Path, typer.Argument(help="A published night, such as runs/2026-11-22.")]
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of what happened."""
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except OptimizerError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("stopped; nothing was published")
+        sys.exit(130)
+    except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
+        _say(traceback.format_exc())
+        _say("error: this is a bug in optimizer; nothing was published")
+        sys.exit(1)
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def simulate(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
+    merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
+    days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same days.")] = 7,
+    start: Annotated[str, typer.Option("--start", help="First date.")] = "2026-11-22",
+    carriers_per_order: Annotated[
+        int, typer.Option("--carriers-per-order", help="Above 1: writes options too.")
+    ] = 1,
+) -> None:
+    """Make days of orders that look like a platform's, with their hidden truth."""
+    from optimizer.simulate import simulate as make_days
+
+    with _progress() as tell:
+        nights = make_days(
+            out,
+            num_orders=orders,
+            num_merchants=merchants,
+            num_days=days,
+            seed=seed,
+            start=_date(start),
+            carriers_per_order=carriers_per_order,
+            progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
+        )
+    for folder in nights.folders:
+        typer.echo(folder)
+
+
+@app.command()
+def validate(
+    *,
+    config: ConfigOption,
+    date: Annotated[
+        str | None, typer.Option("--date", help="Also check the inputs of this date.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration and, with --date, the inputs; solves nothing."""
+    settings = _load(config)
+    if date is None:
+        _print({"config": str(config), "is_valid": True}, f"{config}: valid", as_json)
+        return
+    from optimizer.nightly.run import check_inputs
+
+    with _progress() as tell:
+        found = check_inputs(settings, _date(date), tell)
+    lines = [f"{name}: {count:,} rows" for name, count in found["num_rows"].items()]
+    lines += [f"quarantine: {found['num_quarantined']:,} rows break a rule"]
+    lines += [f"warning: {text}" for text in found["warnings"]]
+    _print(found, "\n".join(lines), as_json)
+
+
+@app.command()
+def run(
+    *,
+    config: ConfigOption,
+    date: DateOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but write.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a night published from other inputs."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a date and publish it, if it is proved good enough."""
+    settings = _load(config)
+    from optimizer.nightly.run import run_night
+
+    with _progress() as tell:
+        report = run_night(
+            settings, _date(date), is_dry=dry_run, is_forced=force, progress=tell
+        )
+    found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
+        report.record
+    )
+    _print(found, _summary(found), as_json)
+
+
+@app.command()
+def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
+    """Prove a published night again from its files and inputs, without the solver."""
+    from optimizer.proof.verify import verify_run
+
+    verdict = verify_run(run_dir)
+    proof = verdict.certificate
+    found = {
+        "run_dir": str(run_dir),
+        "is_valid": verdict.is_valid,
+        "findings": list(verdict.findings),
+        "gap_micro_cny": proof.gap if proof else None,
+    }
+    lines = [f"{run_dir}: {text}" for text in verdict.findings]
+    if proof and verdict.is_valid:
+        lines = [f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"]
+    _print(found, "\n".join(lines), as_json)
+    if not verdict.is_valid:
+        raise typer.Exit(4)
+
+
+@app.command()
+def explain(
+    *,
+    run_dir: RunDir,
+    order_id: Annotated[str, typer.Argument(help="The order.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what was decided for an order, and why."""
+    from optimizer.insight.explain import explain_run
+
+    found = explain_run(run_dir, order_id)
+    _print(found, f"{order_id}: {found['sentence']}", as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from optimizer.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def _load(path: Path) -> Config:
+    from optimizer.config import load_config
+
+    return load_config(path)
+
+
+def _date(text: str) -> dt.date:
+    import datetime as dt
+    import re
+
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
+
+
+def _print(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show the stage on a terminal; say nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("start") as status:
+        yield status.update
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    """A run in a few lines."""
+    numbers, proof = found["summary"], found["certificate"]
+    words = {
+        "published": "published",
+        "unchanged": "already published from the same inputs; nothing to do",
+        "dry run": "dry run; nothing was written, it would go here",
+    }
+    lines = [
+        f"{found['run_dir']}: {words[found['outcome']]}",
+        f"  chosen     {numbers['num_chosen']:,} of {numbers['num_orders']:,} orders "
+        f"(caps allow {numbers['sum_of_caps']:,})",
+        f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
+        f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
+        f"  limits     {numbers['num_caps_binding']:,} caps and "
+        f"{numbers['num_lanes_binding']:,} lanes have a price",
+        f"  quarantine {numbers['num_quarantined']:,} rows",
+    ]
+    return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+
+
+def _gap_words(gap: int, relative_gap: float) -> str:
+    if gap == 0:
+        return "the optimum, proved (gap 0)"
+    return f"within {relative_gap:.4%} of the best, proved (gap {gap / 1e6:,.2f} CNY)"

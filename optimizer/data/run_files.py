@@ -1,0 +1,59 @@
+"""The files of a published night, and how to read its record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from optimizer.data.tables import (
+    DECISIONS,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    QUARANTINE,
+    RECOMMENDATIONS,
+    Table,
+)
+from optimizer.errors import DataError
+
+#: Tables of a night by file name.
+RUN_TABLES: dict[str, Table] = {
+    "recommendations.parquet": RECOMMENDATIONS,
+    "decisions.parquet": DECISIONS,
+    "merchants.parquet": MERCHANT_RESULTS,
+    "lanes.parquet": LANE_RESULTS,
+    "quarantine.parquet": QUARANTINE,
+}
+RECORD = "run.json"
+#: Written last: a folder without it is not a run.
+SUCCESS = "_SUCCESS"
+SCHEMA_VERSION = 1
+
+
+def read_record(run_dir: Path | str) -> dict[str, Any]:
+    """
+    Read the record of a published night.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a whole run.
+    """
+    folder = Path(run_dir)
+    if not (folder / SUCCESS).is_file():
+        raise DataError(f"{folder}: is not a published run (it has no {SUCCESS})")
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DataError(f"{folder / RECORD}: cannot be read as JSON") from None
+    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(
+            f"{folder / RECORD}: is not a record of format {SCHEMA_VERSION}; use the "
+            "version of optimizer that wrote it"
+        )
+    return record
+
+
+def record_text(record: dict[str, Any]) -> str:
+    """Write a record so that equal records are equal bytes."""
+    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,212 @@
+"""
+A night is published whole or not at all.
+
+``OUTPUT/2026-11-22`` is a symbolic link to ``OUTPUT/.versions/2026-11-22/RUN``.
+A run is written to a staging folder beside it, flushed to the disk, read back
+and compared, marked with ``_SUCCESS``, renamed, and only then the link is
+replaced, in one atomic step. A reader sees the old night or the new one; the old
+one is kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.data.run_files import (
+    RECORD,
+    RUN_TABLES,
+    SUCCESS,
+    read_record,
+    record_text,
+)
+from optimizer.data.write import read_back, write_parquet
+from optimizer.errors import BusyError, ConfigError, DataError, PublishError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+VERSIONS, LOCKS = ".versions", ".locks"
+_STAGING = ".staging-"
+
+
+@contextmanager
+def date_lock(output: Path, day: dt.date) -> Iterator[None]:
+    """
+    Hold a date, so that two runs of it never both publish.
+
+    The lock goes with the process: a crashed holder leaves none behind.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / day.isoformat()).open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"another run holds {day} in {output}; try again when it is done"
+            ) from None
+        yield
+
+
+@contextmanager
+def disk_errors(output: Path) -> Iterator[None]:
+    """Turn a failing disk into one clear message."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PublishError(
+            f"{output}: the night could not be written ({reason}); the last published "
+            "night is untouched"
+        ) from error
+
+
+def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
+    """
+    The record of the night that is published for a date, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When something else is in its place.
+    """
+    link = output / day.isoformat()
+    if not link.is_symlink():
+        if link.exists():
+            raise ConfigError(
+                f"{link}: is in the way and was not published by this tool; move it away"
+            )
+        return None
+    try:
+        return read_record(link)
+    except DataError:
+        return None
+
+
+def publish(
+    output: Path,
+    day: dt.date,
+    run_id: str,
+    tables: Mapping[str, pl.DataFrame],
+    record: dict[str, Any],
+) -> Path:
+    """
+    Publish a night; the caller holds the date's lock.
+
+    Parameters
+    ----------
+    output
+        Folder of published nights.
+    day
+        The business date.
+    run_id
+        Name of this version; a number is added if it is taken.
+    tables
+        By file name; see ``RUN_TABLES``.
+    record
+        What goes to ``run.json``; checksums and rows of the tables are added.
+
+    Returns
+    -------
+    Path
+        The published folder, ``output / date``.
+
+    Raises
+    ------
+    PublishError
+        When the disk refuses, or does not give back what was written.
+    """
+    with disk_errors(output):
+        versions = output / VERSIONS / day.isoformat()
+        versions.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(versions)
+        staging = versions / f"{_STAGING}{run_id}"
+        staging.mkdir()
+        outputs = {name: _write(tables[name], staging / name) for name in RUN_TABLES}
+        _write_text(staging / RECORD, record_text(record | {"outputs": outputs}))
+        _compare(staging, tables, outputs)
+        _write_text(staging / SUCCESS, "")
+        _sync_folder(staging)
+        final = _free_name(versions, run_id)
+        staging.rename(final)
+        _sync_folder(versions)
+        _point(output / day.isoformat(), final)
+    return output / day.isoformat()
+
+
+def _remove_leftovers(versions: Path) -> None:
+    """Remove what a run that died left behind; its lock is ours now."""
+    for leftover in versions.glob(f"{_STAGING}*"):
+        shutil.rmtree(leftover)
+
+
+def _free_name(versions: Path, run_id: str) -> Path:
+    names = [run_id, *(f"{run_id}-{number}" for number in range(2, 10_000))]
+    return next(versions / name for name in names if not (versions / name).exists())
+
+
+def _write(frame: pl.DataFrame, path: Path) -> dict[str, Any]:
+    write_parquet(frame, path, RUN_TABLES[path.name])
+    return {"num_rows": len(frame), "sha256": sha256_of(path)}
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _compare(
+    staging: Path, tables: Mapping[str, pl.DataFrame], outputs: Mapping[str, Any]
+) -> None:
+    """Read everything back and hold it against what was to be written."""
+    for name, table in RUN_TABLES.items():
+        written = read_back(staging / name)
+        expected = tables[name].select(table.column_names)
+        is_same = written.equals(expected.cast(dict(written.schema)), null_equal=True)
+        if not is_same or sha256_of(staging / name) != outputs[name]["sha256"]:
+            raise PublishError(f"{name}: the disk does not hold what was written")
+    read_text = (staging / RECORD).read_text(encoding="utf-8")
+    if not read_text.endswith("}\n"):
+        raise PublishError(f"{RECORD}: the disk does not hold what was written")
+
+
+def _point(link: Path, target: Path) -> None:
+    """Replace the date's link in one atomic step."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
+    _sync_folder(link.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

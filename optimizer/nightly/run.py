@@ -1,0 +1,268 @@
+"""Run one date: from configured files to a published, certified night."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import platform
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.api import allocate
+from optimizer.clock import StageClock
+from optimizer.config import config_hash, config_json, expand_date, policy_on
+from optimizer.data.read import fingerprint, open_source
+from optimizer.data.run_files import SCHEMA_VERSION
+from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
+from optimizer.errors import CertificateError, ConfigError, SolveError
+from optimizer.intake import take_in
+from optimizer.nightly.publish import date_lock, publish, published_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from optimizer.config import Config
+    from optimizer.data.read import FileRecord
+    from optimizer.insight.night import Night
+
+logger = logging.getLogger(__name__)
+
+_TABLES = {
+    "orders": ORDERS,
+    "capacity": CAPACITY,
+    "options": OPTIONS,
+    "merchants": MERCHANTS,
+}
+_LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """
+    What a run did.
+
+    Attributes
+    ----------
+    run_dir
+        Where the night is, or would have been.
+    outcome
+        ``published``, ``unchanged`` (the same night was there already) or
+        ``dry run``.
+    record
+        The night's record, as in ``run.json``.
+    """
+
+    run_dir: Path
+    outcome: str
+    record: Mapping[str, Any]
+
+
+def run_night(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool = False,
+    is_forced: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> RunReport:
+    """
+    Run a date and publish it if it is proved good enough.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``.
+    day
+        The business date.
+    is_dry
+        Do everything but write.
+    is_forced
+        Replace a night that was published from other inputs; it is kept aside.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration has no inputs or output, or the date is published
+        from other inputs.
+    DataError
+        When an input is refused.
+    SolveError
+        When the plan is proved no better than ``publish.max_relative_gap`` allows.
+    BusyError
+        When another run holds the date.
+    PublishError
+        When the night cannot be written.
+    """
+    if config.inputs is None or config.output is None:
+        raise ConfigError("a nightly run needs inputs and output in the configuration")
+    output = Path(expand_date(config.output, day))
+    with nullcontext() if is_dry else date_lock(output, day):
+        paths = _input_paths(config, day)
+        files = {
+            name: fingerprint(open_source(path, _TABLES[name]))
+            for name, path in paths.items()
+        }
+        identity = _identity(config, day, files)
+        before = published_record(output, day)
+        if before is not None and not is_dry:
+            if before["identity"] == identity:
+                return RunReport(output / day.isoformat(), "unchanged", before)
+            if not is_forced:
+                raise ConfigError(_already(output, day, before, identity))
+        night = allocate(**paths, config=config, date=day, progress=progress)
+        check_release(night, config)
+        record = _record(config, day, night, files, identity)
+        if is_dry:
+            return RunReport(output / day.isoformat(), "dry run", record)
+        if progress is not None:
+            progress("publish")
+        run_dir = publish(output, day, _run_id(identity), _tables(night), record)
+    return RunReport(run_dir, "published", record)
+
+
+def check_inputs(
+    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """
+    Read and check the inputs of a date, and build the night, without solving it.
+
+    Returns
+    -------
+    dict
+        JSON-ready: rows of each input, quarantined rows, warnings.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As a run would.
+    """
+    if config.inputs is None:
+        raise ConfigError("checking a date needs inputs in the configuration")
+    policy = policy_on(config, day)
+    intake = take_in(_input_paths(config, day), config, policy, StageClock(progress))
+    return {
+        "date": day.isoformat(),
+        "num_rows": {used.name: used.num_rows for used in intake.inputs},
+        "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
+        "warnings": list(intake.warnings),
+    }
+
+
+def check_release(night: Night, config: Config) -> None:
+    """
+    Let a plan go only if its certificate says that it is good enough.
+
+    Raises
+    ------
+    CertificateError
+        When the plan breaks a limit, or its bound contradicts it.
+    SolveError
+        When the proved gap is above ``publish.max_relative_gap``.
+    """
+    proof = night.certificate
+    if not proof.is_feasible or proof.gap < 0:
+        broken = "; ".join(proof.violations) or "its bound is below its own value"
+        raise CertificateError(f"the plan is not feasible ({broken}); not published")
+    allowed = Fraction(config.publish.max_relative_gap) * max(1, proof.primal_bound)
+    if proof.gap > allowed:
+        raise SolveError(
+            f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
+            f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
+            "not published. Use method auto, or raise solver.time_limit_seconds"
+        )
+
+
+def _input_paths(config: Config, day: dt.date) -> dict[str, str]:
+    assert config.inputs is not None
+    given = config.inputs.model_dump(exclude_none=True)
+    return {name: expand_date(template, day) for name, template in given.items()}
+
+
+def _identity(
+    config: Config, day: dt.date, files: Mapping[str, tuple[FileRecord, ...]]
+) -> dict[str, Any]:
+    """What makes two runs the same: rules, inputs, program, date."""
+    return {
+        "date": day.isoformat(),
+        "version": version("premium-delivery-optimizer"),
+        "config_sha256": config_hash(config),
+        "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
+    }
+
+
+def _run_id(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _already(
+    output: Path, day: dt.date, before: Mapping[str, Any], identity: Mapping[str, Any]
+) -> str:
+    old = before["identity"]
+    changed = [
+        what
+        for what, key in (("the configuration", "config_sha256"), ("the program", "version"))
+        if old.get(key) != identity[key]
+    ]
+    names = {*old["inputs"], *identity["inputs"]}
+    changed += sorted(
+        name for name in names if old["inputs"].get(name) != identity["inputs"].get(name)
+    )
+    return (
+        f"{output / day.isoformat()}: is already published, and {', '.join(changed)} "
+        "changed since; pass --force to replace it (the old night is kept aside)"
+    )
+
+
+def _tables(night: Night) -> dict[str, Any]:
+    return {
+        "recommendations.parquet": night.recommendations,
+        "decisions.parquet": night.decisions,
+        "merchants.parquet": night.merchants,
+        "lanes.parquet": night.lanes,
+        "quarantine.parquet": night.quarantine,
+    }
+
+
+def _record(
+    config: Config,
+    day: dt.date,
+    night: Night,
+    files: Mapping[str, tuple[FileRecord, ...]],
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    proof = night.certificate
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "date": day.isoformat(),
+        "identity": identity,
+        "versions": {name: version(name) for name in _LIBRARIES}
+        | {"python": platform.python_version()},
+        "config": config_json(config),
+        "policy": policy_on(config, day).model_dump(mode="json"),
+        "inputs": {
+            used.name: {
+                "num_rows": used.num_rows,
+                "files": [asdict(file) for file in files[used.name]],
+            }
+            for used in night.inputs
+        },
+        "problem_class": night.problem_class,
+        "termination": asdict(night.termination),
+        "certificate": asdict(proof) | {"relative_gap": proof.relative_gap},
+        "summary": dict(night.summary),
+        "warnings": list(night.warnings),
+        "run_measurements": {
+            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "seconds": {k: round(v, 4) for k, v in night.seconds.items()},
+            "peak_memory_bytes": dict(night.peak_memory_bytes),
+        },
+    }
