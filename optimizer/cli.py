@@ -35,7 +35,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 DateOption = Annotated[
     str, typer.Option("--date", help="Business date, such as 2026-11-22.")
 ]
-RunDir = Annotated[Path, typer.Argument(help="A published night, such as runs/2026-11-22.")]
+RunDir = Annotated[
+    Path, typer.Argument(help="A published night, such as runs/2026-11-22.")
+]
 
 
 def main() -> None:
@@ -165,7 +167,9 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
     }
     lines = [f"{run_dir}: {text}" for text in verdict.findings]
     if proof and verdict.is_valid:
-        lines = [f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"]
+        lines = [
+            f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"
+        ]
     _print(found, "\n".join(lines), as_json)
     if not verdict.is_valid:
         raise typer.Exit(4)

@@ -13,12 +13,12 @@ import numpy as np
 
 from optimizer.data.keys import order_keys
 from optimizer.data.read import open_source, read_batches
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.data.repeats import (
     KeyCollision,
     refuse_repeated_pairs,
     refuse_repeats,
 )
+from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.data.validate import (
     QuarantineLog,
     check_batch,

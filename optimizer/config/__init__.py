@@ -39,5 +39,7 @@ def __getattr__(name: str) -> object:
     """Import models and loader at first use: pydantic is not needed for --help."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "models" if name in _MODELS else "schema" if name == "json_schema" else "load"
+    home = (
+        "models" if name in _MODELS else "schema" if name == "json_schema" else "load"
+    )
     return getattr(import_module(f"optimizer.config.{home}"), name)

@@ -78,9 +78,7 @@ Money = Annotated[
 Positive = Annotated[
     Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
 ]
-Gap = Annotated[
-    Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)
-]
+Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
 Name = Annotated[str, AfterValidator(_trimmed)]
 DatedPath = Annotated[str, AfterValidator(_dated_path)]
 
@@ -188,7 +186,9 @@ class Objective(Model):
 class Inputs(Model):
     """Where the tables are; ``{date}`` stands for the business date."""
 
-    orders: DatedPath = Field(description="Orders: Parquet, CSV or Arrow; a glob is fine.")
+    orders: DatedPath = Field(
+        description="Orders: Parquet, CSV or Arrow; a glob is fine."
+    )
     capacity: DatedPath = Field(description="Capacity rows.")
     options: DatedPath | None = Field(
         None, description="Carriers that each order may go with."

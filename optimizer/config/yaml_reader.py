@@ -91,7 +91,7 @@ def _syntax_message(error: yaml.YAMLError, name: str) -> str:
 def _refuse_tricks(text: str, name: str) -> None:
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -113,7 +113,7 @@ def _build(
             _build(loader, item, (*location, place), lines, name)
             for place, item in enumerate(node.value)
         ]
-    return loader.construct_object(node)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node)
 
 
 def _build_mapping(

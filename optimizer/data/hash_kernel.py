@@ -7,7 +7,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _finish(state):  # type: ignore[no-untyped-def]
+def _finish(state):
     state ^= state >> np.uint64(33)
     state *= np.uint64(0xFF51AFD7ED558CCD)
     state ^= state >> np.uint64(33)
@@ -16,7 +16,7 @@ def _finish(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def hash_texts(text, ends, salt, key, folded):  # type: ignore[no-untyped-def]
+def hash_texts(text, ends, salt, key, folded):
     """Hash texts ``text[ends[i]:ends[i + 1]]``, as they are and folded."""
     prime = np.uint64(0x100000001B3)
     start = np.uint64(0xCBF29CE484222325) ^ (salt * np.uint64(0x9E3779B97F4A7C15))

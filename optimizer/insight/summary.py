@@ -33,9 +33,9 @@ def summarize(
     -------
     dict
         JSON-ready. ``saving_cny`` is the expected harm avoided less the fee as far
-        as it counts; fees are for the case that every recommendation is bought, and the largest
-        compensation for the case that every promise is broken; it is money between
-        carrier and payee, and never part of the objective.
+        as it counts; fees are for the case that every recommendation is bought, and
+        the largest compensation for the case that every promise is broken; that is
+        money between carrier and payee, and never part of the objective.
     """
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
     num_chosen = counts[Reason.CHOSEN]
@@ -52,7 +52,9 @@ def summarize(
         "num_lanes_binding": int(np.sum(solution.lane_price > 0)),
         "fees_cny": _fees(num_chosen, policy),
         "largest_compensation_cny": {
-            policy.compensation.payee: _plain(policy.compensation.amount_cny * num_chosen)
+            policy.compensation.payee: _plain(
+                policy.compensation.amount_cny * num_chosen
+            )
         },
         "reasons": {
             reason.name: counts[reason]

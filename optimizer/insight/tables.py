@@ -75,9 +75,7 @@ def decisions_table(
 _MONEY = ("saving_cny", "margin_cny")
 
 
-def merchants_table(
-    problem: Problem, solution: Solution, index: Index
-) -> pl.DataFrame:
+def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFrame:
     """Caps, what was used of them, and the price of each, by ``merchant_id``."""
     import polars as pl
 
@@ -133,7 +131,10 @@ def recommendations_table(
     import polars as pl
 
     chosen = decisions.filter("is_premium").join(
-        regions.select("order_id", "region_id"), on="order_id", how="left", maintain_order="left"
+        regions.select("order_id", "region_id"),
+        on="order_id",
+        how="left",
+        maintain_order="left",
     )
     return chosen.select(
         "order_id",

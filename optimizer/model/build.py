@@ -17,7 +17,7 @@ from optimizer.config.cap import caps_of
 from optimizer.errors import DataError
 from optimizer.model.encode import OPEN, leaf_places
 from optimizer.model.lanes import Place, build_forest, name_some
-from optimizer.model.problem import Problem
+from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def build_problem(
     places, leaf, demand = _used_leaves(coder, options.leaf)
     forest = build_forest(capacity, places, demand, is_open=is_open)
     lane = forest.lane_of_leaf[leaf]
-    problem = _arrange(orders, options, merchant, lane, caps, forest.slots, forest.parent)
+    problem = _arrange(
+        orders, options, merchant, lane, caps, forest.slots, forest.parent
+    )
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -209,19 +211,6 @@ def _arrange(
         key=orders.key[is_open],
         row=orders.row[is_open],
     )
-
-
-def starts(group: NDArray[np.integer], num_groups: int) -> NDArray[np.int64]:
-    """
-    Where each group starts among items that are sorted by group.
-
-    Examples
-    --------
-    >>> starts(np.array([0, 2, 2]), 3).tolist()
-    [0, 1, 1, 3]
-    """
-    counts = np.bincount(group, minlength=num_groups)
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
 def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:

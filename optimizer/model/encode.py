@@ -129,7 +129,9 @@ def make_coder(
         codes.encode(merchants["merchant_id"])
         take_up = merchants["take_up"].to_numpy()
         is_enrolled = merchants["is_enrolled"].to_numpy()
-    kept = {(row.carrier_id, row.region_id): float(row.probability) for row in fulfilment}
+    kept = {
+        (row.carrier_id, row.region_id): float(row.probability) for row in fulfilment
+    }
     return Coder(worth, frozenset(roster), kept, take_up, is_enrolled, codes, salt)
 
 

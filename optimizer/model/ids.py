@@ -57,7 +57,9 @@ class IdCodes:
         """
         encoded = ids.to_arrow().dictionary_encode()
         known = self._codes
-        codes = [known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()]
+        codes = [
+            known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()
+        ]
         lookup = np.array([*codes, -1], np.int32)
         positions = encoded.indices.fill_null(len(codes))
         return lookup[positions.to_numpy(zero_copy_only=False)]

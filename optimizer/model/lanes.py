@@ -33,7 +33,9 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """Name the place for a message."""
         parts = ("carrier", self.carrier_id), ("region", self.region_id)
-        named = [f"{what} {who}" for what, who in (*parts, ("outlet", self.outlet_id)) if who]
+        named = [
+            f"{what} {who}" for what, who in (*parts, ("outlet", self.outlet_id)) if who
+        ]
         return ", ".join(named)
 
 

@@ -177,3 +177,16 @@ def _possible_sum(problem: Problem) -> int:
         int(problem.option_saving.max()), -int(problem.option_saving.min()), 1
     )
     return largest * max(problem.num_orders, 1)
+
+
+def starts(group: NDArray[np.integer], num_groups: int) -> NDArray[np.int64]:
+    """
+    Where each group starts among items that are sorted by group.
+
+    Examples
+    --------
+    >>> starts(np.array([0, 2, 2]), 3).tolist()
+    [0, 1, 1, 3]
+    """
+    counts = np.bincount(group, minlength=num_groups)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Reason = Literal["OPTIMAL", "FEASIBLE", "NO_SOLUTION_FOUND"]
-Limit = Literal["TIME", "METHOD"]
+Limit = Literal["TIME", "GAP", "METHOD"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Termination:
         plan that may not be; ``NO_SOLUTION_FOUND``: it has none. Only the
         certificate decides what is true.
     limit
-        What ended it early: ``TIME``, or ``METHOD`` for a method that cannot
-        prove optimality; ``None`` with ``OPTIMAL``.
+        What ended it early: ``TIME``; ``GAP``, the asked gap was reached; or
+        ``METHOD``, which proves no optimum. ``None`` with ``OPTIMAL``.
     """
 
     reason: Reason

@@ -91,7 +91,7 @@ def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
     if not link.is_symlink():
         if link.exists():
             raise ConfigError(
-                f"{link}: is in the way and was not published by this tool; move it away"
+                f"{link}: is in the way, and not of this tool; move it away"
             )
         return None
     try:
@@ -187,7 +187,7 @@ def _compare(
     for name, table in RUN_TABLES.items():
         written = read_back(staging / name)
         expected = tables[name].select(table.column_names)
-        is_same = written.equals(expected.cast(dict(written.schema)), null_equal=True)
+        is_same = written.equals(expected.cast(written.schema), null_equal=True)
         if not is_same or sha256_of(staging / name) != outputs[name]["sha256"]:
             raise PublishError(f"{name}: the disk does not hold what was written")
     read_text = (staging / RECORD).read_text(encoding="utf-8")

@@ -209,12 +209,17 @@ def _already(
     old = before["identity"]
     changed = [
         what
-        for what, key in (("the configuration", "config_sha256"), ("the program", "version"))
+        for what, key in (
+            ("the configuration", "config_sha256"),
+            ("the program", "version"),
+        )
         if old.get(key) != identity[key]
     ]
     names = {*old["inputs"], *identity["inputs"]}
     changed += sorted(
-        name for name in names if old["inputs"].get(name) != identity["inputs"].get(name)
+        name
+        for name in names
+        if old["inputs"].get(name) != identity["inputs"].get(name)
     )
     return (
         f"{output / day.isoformat()}: is already published, and {', '.join(changed)} "

@@ -120,7 +120,10 @@ def check_shapes(problem: Problem, solution: Solution) -> None:
         raise CertificateError("there is not one price for each merchant")
     if np.any(solution.lane_price < 0) or np.any(solution.merchant_price < 0):
         raise CertificateError("a price is negative, so it bounds nothing")
-    if max(_largest(solution.lane_price), _largest(solution.merchant_price)) > MAX_PRICE:
+    if (
+        max(_largest(solution.lane_price), _largest(solution.merchant_price))
+        > MAX_PRICE
+    ):
         raise CertificateError("a price is beyond any saving, and could overflow")
     if np.any(np.diff(chosen) <= 0):
         raise CertificateError("the chosen options are not in ascending order")

@@ -183,7 +183,9 @@ def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
     for at, this, carrier in zip(place, key, chosen["carrier_id"], strict=True):
         order = by_key[min(at, len(by_key) - 1)] if len(by_key) else -1
         if order < 0 or problem.key[order] != this:
-            raise CertificateError("a chosen order is not among the inputs' open orders")
+            raise CertificateError(
+                "a chosen order is not among the inputs' open orders"
+            )
         first, last = problem.option_start[order : order + 2]
         carriers = [
             index.places[lane].carrier_id for lane in problem.option_lane[first:last]
@@ -201,7 +203,7 @@ def _false_claims(record: Mapping[str, Any], certificate: Certificate) -> list[s
     for name in ("primal_bound", "dual_bound", "gap", "is_feasible"):
         if claimed[name] != getattr(certificate, name):
             found.append(
-                f"{name} is {getattr(certificate, name)}, the run claims {claimed[name]}"
+                f"{name} is {getattr(certificate, name)}, not {claimed[name]} as claimed"
             )
     return found
 
@@ -228,11 +230,13 @@ def _false_tables(
     ]
 
 
-def _differences(name: str, published: pl.DataFrame, expected: pl.DataFrame) -> list[str]:
+def _differences(
+    name: str, published: pl.DataFrame, expected: pl.DataFrame
+) -> list[str]:
     expected = expected.select(RUN_TABLES[name].column_names)
     if published.columns != expected.columns or len(published) != len(expected):
         return [f"{name} has {len(published):,} rows, expected {len(expected):,}"]
-    expected = expected.cast(dict(published.schema))
+    expected = expected.cast(published.schema)
     return [
         f"{name}: column {column} differs from what plan and inputs imply"
         for column in expected.columns

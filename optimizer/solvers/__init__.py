@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: Methods that ``solve`` knows, and what each promises.
 METHODS = {
     "auto": "the fastest exact method for the night at hand",
+    "pricing": "exact at any size: price, fix, solve, unfix",
     "flow": "exact: minimum cost flow on the whole night (OR-Tools)",
     "greedy": "largest saving first; feasible, not optimal, with a bound",
 }
@@ -44,9 +45,11 @@ def get_solver(method: str) -> Solver:
     """Look a solver up by name; imports it only then."""
     from optimizer.solvers.flow import solve_flow
     from optimizer.solvers.greedy import solve_greedy
+    from optimizer.solvers.pricing import solve_pricing
 
     solvers: dict[str, Solver] = {
-        "auto": solve_flow,
+        "auto": solve_pricing,
+        "pricing": solve_pricing,
         "flow": solve_flow,
         "greedy": solve_greedy,
     }

@@ -145,7 +145,9 @@ def _join(
         (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
         (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
     ]
-    tails, heads, capacities = (np.concatenate(part) for part in zip(*arcs, strict=True))
+    tails, heads, capacities = (
+        np.concatenate(part) for part in zip(*arcs, strict=True)
+    )
     cost = np.zeros(len(tails), np.int64)
     cost[:most] = -problem.option_saving[option]
     return Network(

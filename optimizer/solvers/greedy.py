@@ -85,7 +85,7 @@ def clearing_price(
     A lane's price is the best saving that finds no slot there, caps ignored, or
     its parent's price where that is higher.
     """
-    worth = option_saving > 0
+    worth = (option_saving > 0) & (option_lane >= 0)
     lane, saving = option_lane[worth], option_saving[worth]
     price = np.zeros(len(slots), np.int64)
     rank = np.floor(slots).astype(np.int64)
@@ -98,14 +98,22 @@ def clearing_price(
     return price
 
 
+#: Savings are ranked up to 2**40 micro-CNY, a million CNY; above, all are the same.
+_SAVING_BITS = 40
+_SAVING_MASK = (1 << _SAVING_BITS) - 1
+
+
 def _best_without_slot(
     lane: NDArray[np.int32], saving: NDArray[np.int64], slots: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """``(num_lanes,) int64``: the (slots + 1)-th largest saving on each lane."""
-    ranked = np.lexsort((-saving, lane))
-    start = np.searchsorted(lane[ranked], np.arange(len(slots)))
+    packed = lane.astype(np.int64) << _SAVING_BITS
+    packed |= _SAVING_MASK - np.minimum(saving, _SAVING_MASK)
+    packed.sort()
     count = np.bincount(lane, minlength=len(slots))
+    start = np.cumsum(count) - count
     is_short = count > slots
     price = np.zeros(len(slots), np.int64)
-    price[is_short] = saving[ranked[(start + slots)[is_short]]]
+    last = packed[(start + slots)[is_short]]
+    price[is_short] = _SAVING_MASK - (last & _SAVING_MASK)
     return price

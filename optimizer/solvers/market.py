@@ -57,6 +57,11 @@ class Market:
         )
 
     @property
+    def full_orders(self) -> NDArray[np.int64]:
+        """``(num_orders,) int64``: the orders' places in the problem."""
+        return np.arange(self.num_orders) if self.order is None else self.order
+
+    @property
     def num_orders(self) -> int:
         """Orders in this market."""
         return len(self.option_start) - 1

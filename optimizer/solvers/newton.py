@@ -23,7 +23,7 @@ simple constraints. SIAM J. Control Optim. 20(2), 221-246.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 
     from optimizer.solvers.market import Market, Pool
 
-#: Window of the first pass and of the last, and how it narrows; the widths are
-#: shares of the mean price.
-FIRST_WINDOW, LAST_WINDOW, NARROWING = 0.3, 0.002, 0.6
+#: How the window narrows from pass to pass.
+NARROWING = 0.6
 #: Rounds of conjugate gradients in a pass.
 ROUNDS = 40
 
@@ -124,7 +123,7 @@ def survey(
     effective = effective_price(price, lanes.parent)
     room = 1024 + market.num_orders // 4 // (len(market.parts) - 1)
 
-    def work(_: int, first: int, last: int) -> tuple[NDArray[np.int64], ...]:
+    def work(_: int, first: int, last: int) -> tuple[NDArray[Any], ...]:
         demand = np.zeros(len(effective), np.int64)
         pairs = np.empty((room, 2), np.int32)
         _, count = choose(
@@ -151,8 +150,6 @@ def _step(
         np.add.at(use, above, demand[below])
     excess = (use - lanes.slots).astype(np.float64)
     is_free = (price > 0) | (excess > 0)
-    import os
-    if os.environ.get("TRACE"): print(f"   window {window} excess {np.abs(excess[is_free]).sum():.0f} of {lanes.slots.sum():.0f}  pairs {len(pairs)}")
     first, second, count = _count_pairs(pairs, len(price))
     weight = count / (2.0 * window)
     step = price_step(

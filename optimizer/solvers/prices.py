@@ -20,7 +20,7 @@ option of order :math:`j`:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,12 +87,12 @@ def least_effective(
 
     is_chosen, slack = _plan_view(problem, chosen)
     price = start.copy()
-    highest = int(problem.option_saving.max(initial=0))
+    limit = max(int(problem.option_saving.max(initial=0)), int(start.max(initial=0)))
     has_changed = True
-    while has_changed and price.max(initial=0) <= highest:
+    while has_changed and price.max(initial=0) <= limit:
         has_changed = raise_prices(*_arrays(problem), is_chosen, price)
         has_changed |= raise_along_tree(problem.lane_parent, slack, price)
-    return np.minimum(price, highest)
+    return np.minimum(price, limit)
 
 
 def greatest_effective(
@@ -132,7 +132,7 @@ def _plan_view(
     return is_chosen, problem.slots - used
 
 
-def _arrays(problem: Problem) -> tuple[NDArray[np.int64], ...]:
+def _arrays(problem: Problem) -> tuple[NDArray[Any], ...]:
     return (
         problem.merchant_start,
         problem.cap,

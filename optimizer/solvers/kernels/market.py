@@ -213,15 +213,9 @@ def screen(
     """
     Mark the orders that could be chosen at prices somewhat like these.
 
-    Of each merchant the ``depth * cap + spare`` best by reduced saving, as far as
-    they save something and are at most ``reach`` below their price.
-
-    Returns
-    -------
-    num_orders, num_options
-        How many were marked in ``keep``, and their options.
+    Sets ``keep`` for the ``depth * cap + spare`` best of each merchant by reduced
+    saving, as far as they save something and are at most ``reach`` below their price.
     """
-    num_orders, num_options = 0, 0
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -249,9 +243,6 @@ def screen(
         for order in range(first, last):
             if best[order - first] >= floor:
                 keep[order] = True
-                num_orders += 1
-                num_options += option_start[order + 1] - option_start[order]
-    return num_orders, num_options
 
 
 @compiled
@@ -265,25 +256,43 @@ def gather(
     keep,
     order,
     option,
-    sub_merchant_start,
     sub_option_start,
-    sub_order,
     sub_option_lane,
     sub_option_saving,
 ):
-    """Copy the kept orders and their options to a smaller market, from a place on."""
+    """Copy the kept orders' options to a smaller market, from a place on."""
+    for full in range(merchant_start[first_merchant], merchant_start[last_merchant]):
+        if not keep[full]:
+            continue
+        sub_option_start[order] = option
+        order += 1
+        for source in range(option_start[full], option_start[full + 1]):
+            sub_option_lane[option] = option_lane[source]
+            sub_option_saving[option] = option_saving[source]
+            option += 1
+
+
+@compiled
+def best_savings(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    lane,
+    saving,
+):
+    """Write the lane and saving of each order's best option, where any saves."""
     for merchant in range(first_merchant, last_merchant):
-        sub_merchant_start[merchant] = order
-        for full in range(merchant_start[merchant], merchant_start[merchant + 1]):
-            if not keep[full]:
-                continue
-            sub_order[order] = full
-            sub_option_start[order] = option
-            order += 1
-            for source in range(option_start[full], option_start[full + 1]):
-                sub_option_lane[option] = option_lane[source]
-                sub_option_saving[option] = option_saving[source]
-                option += 1
+        if cap[merchant] == 0:
+            continue
+        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
+            for option in range(option_start[order], option_start[order + 1]):
+                if option_saving[option] > saving[order]:
+                    saving[order] = option_saving[option]
+                    lane[order] = option_lane[option]
 
 
 @compiled
