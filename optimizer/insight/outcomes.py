@@ -19,8 +19,8 @@ import numpy as np
 
 from optimizer.model.encode import OPEN
 from optimizer.model.reasons import Reason
+from optimizer.model.reduced import BLOCK_ORDERS, NO_OPTION, best_reduced
 from optimizer.model.tree import effective_price
-from optimizer.proof.certificate import BLOCK_ORDERS, NO_OPTION, best_reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.errors import CertificateError
+from optimizer.model.reduced import BLOCK_ORDERS, best_reduced
 from optimizer.model.tree import effective_price, lane_use
 from optimizer.proof.exact import exact_dot, exact_sum
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
-
-#: Orders that are priced at a time; bounds the memory of a certificate.
-BLOCK_ORDERS = 1_000_000
 
 #: Largest price that is read, in micro-CNY: sums along a lane's path stay in 64 bits.
 MAX_PRICE = 2**58
@@ -192,36 +190,3 @@ def _block_surplus(
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     surplus = best_reduced(problem, price, first, last) - merchant_price[merchant]
     return exact_sum(np.maximum(surplus, 0))
-
-
-#: Reduced saving of an order without any option: below everything, far from overflow.
-NO_OPTION = -(2**61)
-
-
-def best_reduced(
-    problem: Problem, price: NDArray[np.int64], first: int, last: int
-) -> NDArray[np.int64]:
-    """
-    Best saving less effective lane price over each order's options.
-
-    Parameters
-    ----------
-    problem
-        The night.
-    price
-        ``(num_lanes,) int64`` effective prices, micro-CNY.
-    first, last
-        The orders ``first : last``.
-
-    Returns
-    -------
-    ``(last - first,) int64`` micro-CNY; ``NO_OPTION`` where there is none.
-    """
-    start = problem.option_start[first : last + 1]
-    options = slice(int(start[0]), int(start[-1]))
-    reduced = problem.option_saving[options] - price[problem.option_lane[options]]
-    best = np.full(last - first, NO_OPTION, np.int64)
-    has_option = np.flatnonzero(np.diff(start) > 0)
-    if len(has_option):
-        best[has_option] = np.maximum.reduceat(reduced, start[has_option] - start[0])
-    return best

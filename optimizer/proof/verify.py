@@ -202,9 +202,8 @@ def _false_claims(record: Mapping[str, Any], certificate: Certificate) -> list[s
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     for name in ("primal_bound", "dual_bound", "gap", "is_feasible"):
         if claimed[name] != getattr(certificate, name):
-            found.append(
-                f"{name} is {getattr(certificate, name)}, not {claimed[name]} as claimed"
-            )
+            proved = getattr(certificate, name)
+            found.append(f"{name} is {proved}, not {claimed[name]} as claimed")
     return found
 
 

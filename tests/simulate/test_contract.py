@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from optimizer.data import tables
 from optimizer.simulate import simulate_night
-
-tables = pytest.importorskip("optimizer.data.tables")
 
 
 @pytest.mark.parametrize("carriers_per_order", [1, 4])
@@ -24,7 +23,7 @@ def test_columns_are_those_of_the_contract(carriers_per_order: int) -> None:
         pairs.append((night.options, tables.OPTIONS))
     for frame, table in pairs:
         contract = [column.name for column in table.columns]
-        required = {column.name for column in table.columns if column.required}
+        required = {column.name for column in table.columns if column.is_required}
 
         assert [name for name in contract if name in frame.columns] == frame.columns
         assert required <= set(frame.columns)

@@ -1,0 +1,47 @@
+"""Reduced savings: what an order is still worth at given lane prices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+#: Orders that are priced at a time; bounds the memory of a pass.
+BLOCK_ORDERS = 1_000_000
+
+#: Reduced saving of an order without any option: below everything, far from overflow.
+NO_OPTION = -(2**61)
+
+
+def best_reduced(
+    problem: Problem, price: NDArray[np.int64], first: int, last: int
+) -> NDArray[np.int64]:
+    """
+    Best saving less effective lane price over each order's options.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    first, last
+        The orders ``first : last``.
+
+    Returns
+    -------
+    ``(last - first,) int64`` micro-CNY; ``NO_OPTION`` where there is none.
+    """
+    start = problem.option_start[first : last + 1]
+    options = slice(int(start[0]), int(start[-1]))
+    reduced = problem.option_saving[options] - price[problem.option_lane[options]]
+    best = np.full(last - first, NO_OPTION, np.int64)
+    has_option = np.flatnonzero(np.diff(start) > 0)
+    if len(has_option):
+        best[has_option] = np.maximum.reduceat(reduced, start[has_option] - start[0])
+    return best
