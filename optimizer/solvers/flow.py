@@ -179,8 +179,8 @@ def check_size(network: Network) -> None:
     if largest * (network.num_nodes + 1) > MAX_SCALED_COST:
         raise SolveError(
             f"a saving of {largest / 1e6:,.2f} CNY with {network.num_nodes:,} nodes is "
-            "beyond the integers of method flow: lower the costs in objective, or use "
-            "method auto"
+            "beyond the integers of method flow: lower the costs in objective, or "
+            "use method auto"
         )
 
 
