@@ -48,7 +48,9 @@ def summarize(
         "num_chosen": num_chosen,
         "sum_of_caps": int(problem.cap.sum()),
         "saving_cny": certificate.primal_bound / 1e6,
-        "num_caps_binding": int(np.sum(solution.merchant_price > 0)),
+        "num_caps_binding": int(
+            np.sum((solution.merchant_price > 0) & (problem.cap > 0))
+        ),
         "num_lanes_binding": int(np.sum(solution.lane_price > 0)),
         "fees_cny": _fees(num_chosen, policy),
         "largest_compensation_cny": {

@@ -1,0 +1,1 @@
+"""The night's report: one HTML file that opens without a network."""

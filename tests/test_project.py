@@ -1,0 +1,104 @@
+"""The project is what it says: its files, types, imports, documents and start."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import optimizer
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "optimizer").rglob("*.py"))
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, cwd=ROOT, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_users_code_type_checks() -> None:
+    """Strict mypy accepts code as users write it, with the types they expect."""
+    done = run(sys.executable, "-m", "mypy", "--strict", "tests/typing/user_code.py")
+    assert done.returncode == 0, done.stdout
+    assert (ROOT / "optimizer" / "py.typed").is_file()
+
+
+def test_public_names_are_about_ten_and_all_there() -> None:
+    """Every public name can be imported, and an unknown one is a plain error."""
+    assert len(optimizer.__all__) <= 14
+    for name in optimizer.__all__:
+        assert getattr(optimizer, name).__doc__, name
+    assert set(optimizer.__all__) <= set(dir(optimizer))
+    with pytest.raises(AttributeError, match="no attribute 'solve'"):
+        optimizer.solve  # noqa: B018
+
+
+def test_importing_it_loads_nothing_heavy_and_touches_no_log() -> None:
+    """``import optimizer`` is instant: no numpy, no polars, no logging handler."""
+    heavy = ["numpy", "polars", "pyarrow", "numba", "ortools", "pydantic", "scipy"]
+    script = (
+        "import sys, logging, optimizer, optimizer.cli;"
+        f"print([n for n in {heavy} if n in sys.modules], logging.root.handlers)"
+    )
+    assert run(sys.executable, "-c", script).stdout.strip() == "[] []"
+
+
+def test_the_version_is_one() -> None:
+    """Package, metadata and changelog name the same version."""
+    from importlib.metadata import version
+
+    meta = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert optimizer.__version__ == meta["version"]
+    assert version("premium-delivery-optimizer") == meta["version"]
+    assert f"## [{meta['version']}]" in changelog
+    assert "### Changed answers" in changelog
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """CONTRIBUTING gives one line to each run-time dependency, and to no other."""
+    meta = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {re.split(r"[<>=\[ ]", d)[0] for d in meta["dependencies"]}
+    for extra in meta.get("optional-dependencies", {}).values():
+        wanted |= {re.split(r"[<>=\[ ]", d)[0] for d in extra}
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    section = text.split("## Dependencies")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.M)) == wanted
+
+
+def test_locks_hold_hashes_and_no_address() -> None:
+    """Every locked requirement has a hash; none names an index or a local path."""
+    for lock in sorted((ROOT / "requirements").glob("*.lock")):
+        text = lock.read_text("utf-8")
+        pins = re.findall(r"^[a-z0-9][^\n=]*==", text, re.M)
+        assert pins
+        assert text.count(" \\\n    --hash=sha256:") >= len(pins)
+        assert "://" not in text
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_keep_their_size(path: Path) -> None:
+    """No file above 400 lines; no function above 80, its docstring apart."""
+    text = path.read_text("utf-8")
+    assert text.count("\n") <= 400
+    if "kernels" in path.parts:
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) else node.body[0]
+            last = node.end_lineno or 0
+            assert last - getattr(first, "lineno", last) < 80, node.name
+
+
+def test_pre_commit_runs_what_the_tests_run() -> None:
+    """The hooks are local, so they use the locked tools."""
+    text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    assert set(re.findall(r"repo: (\S+)", text)) == {"local"}

@@ -1,0 +1,88 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from optimizer.data.tables import tables_markdown
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the configurations, as a user's checkout has them."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "configs").mkdir()
+    for path in (ROOT / "configs").iterdir():
+        (folder / "configs" / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_console_blocks_do_what_they_show(workplace: Path) -> None:
+    """Every ``$ optimizer`` line succeeds, and prints what stands there."""
+    commands = 0
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            line, _, shown = part.partition("\n")
+            if not line.startswith("optimizer"):
+                continue
+            done = run([str(BIN / "optimizer"), *shlex.split(line)[1:]], workplace)
+            assert done.returncode == 0, (line, done.stderr)
+            for expected in filter(str.strip, shown.splitlines()):
+                assert expected.strip() in done.stdout, (line, done.stdout)
+            commands += 1
+    assert commands >= 5
+
+
+@pytest.mark.slow
+def test_the_python_blocks_run(workplace: Path) -> None:
+    """All Python of the README, one block after the other, on the simulated day."""
+    made = [str(BIN / "optimizer"), "simulate", "--out", "data"]
+    assert run([*made, "--orders", "20000", "--seed", "7"], workplace).returncode == 0
+    code = "\n".join(blocks("python"))
+    assert "allocate" in code
+    done = run([sys.executable, "-c", code], workplace)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_yaml_block_is_a_valid_configuration() -> None:
+    """The configuration that the README shows is accepted as it stands."""
+    from optimizer.config import as_config
+    from optimizer.config.yaml_reader import read_yaml
+
+    (block,) = blocks("yaml")
+    data, _ = read_yaml(block, "README")
+    assert as_config(data).version == 1
+
+
+def test_the_column_tables_are_those_of_the_contract() -> None:
+    """Between the markers stands what the code says, word for word."""
+    shown = README.split("<!-- tables -->")[1].split("<!-- /tables -->")[0]
+    assert shown.strip() == tables_markdown().strip()
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    """No relative link is dead."""
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

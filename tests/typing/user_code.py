@@ -1,0 +1,45 @@
+"""What a user would write; type-checked by a test, strictly, and never run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import assert_type
+
+import polars as pl
+
+import optimizer
+
+
+def nightly(orders: pl.DataFrame, capacity: pl.DataFrame) -> list[str]:
+    config: optimizer.Config = optimizer.load_config("configs/nightly.yaml")
+    night = optimizer.allocate(
+        orders, capacity, config=config, date=dt.date(2026, 11, 22), progress=print
+    )
+    assert_type(night, optimizer.Night)
+    assert_type(night.orders, pl.DataFrame)
+    assert_type(night.certificate, optimizer.Certificate)
+    assert_type(night.certificate.gap, int)
+    assert_type(night.certificate.relative_gap, float)
+    assert_type(night.explain("order-17"), str)
+    seconds: float = night.seconds["solve"]
+    reason: str = night.termination.reason
+    ids: list[str] = night.recommendations["order_id"].to_list()
+    print(seconds, reason)
+    return ids
+
+
+def from_files() -> None:
+    night = optimizer.allocate(
+        "orders.parquet",
+        Path("capacity.csv"),
+        config={"version": 1},
+        options=None,
+        merchants="merchants.csv",
+    )
+    try:
+        verdict = optimizer.verify_run("runs/2026-11-22")
+    except optimizer.OptimizerError as error:
+        print(error.exit_code, night.warnings)
+    else:
+        assert_type(verdict.is_valid, bool)
