@@ -32,9 +32,6 @@ class Market:
     parts
         ``(num_parts + 1,) int64``: merchants where each part of the work starts.
         They depend on the market alone, not on the number of threads.
-    order
-        ``(num_orders,) int64``: the orders' places in the problem; ``None`` where
-        the market is the whole problem.
     """
 
     merchant_start: NDArray[np.int64]
@@ -43,7 +40,6 @@ class Market:
     option_lane: NDArray[np.int32]
     option_saving: NDArray[np.int64]
     parts: NDArray[np.int64]
-    order: NDArray[np.int64] | None = None
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
@@ -57,14 +53,29 @@ class Market:
         )
 
     @property
-    def full_orders(self) -> NDArray[np.int64]:
-        """``(num_orders,) int64``: the orders' places in the problem."""
-        return np.arange(self.num_orders) if self.order is None else self.order
-
-    @property
     def num_orders(self) -> int:
         """Orders in this market."""
         return len(self.option_start) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearMarket(Market):
+    """
+    The orders of a problem that could matter, copied together.
+
+    Attributes
+    ----------
+    order
+        ``(num_orders,) int64``: the orders' places in the problem, ascending.
+    order_merchant
+        ``(num_orders,) int32``.
+    option_order
+        ``(num_options,) int32``.
+    """
+
+    order: NDArray[np.int64]
+    order_merchant: NDArray[np.int32]
+    option_order: NDArray[np.int32]
 
 
 def whole_market(problem: Problem) -> Market:
@@ -96,6 +107,20 @@ def split(work: NDArray[np.int64], num_parts: int = NUM_PARTS) -> NDArray[np.int
     targets = np.linspace(0, work[-1], num_parts + 1)[1:-1]
     inner = np.searchsorted(work, targets)
     return np.unique(np.concatenate(([0], inner, [len(work) - 1]))).astype(np.int64)
+
+
+def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Add up counts before each place, and in all.
+
+    Examples
+    --------
+    >>> running(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
+    total = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=total[1:])
+    return total
 
 
 class Pool:

@@ -36,8 +36,12 @@ if TYPE_CHECKING:
 
     from optimizer.solvers.market import Market, Pool
 
-#: How the window narrows from pass to pass.
-NARROWING = 0.6
+#: How the window narrows from pass to pass; gently where lanes nest.
+NARROWING, NESTED_NARROWING = 0.6, 0.75
+#: How the reach of a lane that moves on and on in one direction grows.
+GROWTH = 2.0
+#: The last window is kept while passes still remove such a share of the imbalance.
+PROGRESS, MAX_LAST = 0.85, 8
 #: Rounds of conjugate gradients in a pass.
 ROUNDS = 40
 
@@ -92,13 +96,26 @@ def newton_prices(
     ``(num_lanes,) int64`` own prices, micro-CNY, at least 0.
     """
     width, last = windows[0] * scale, windows[1] * scale
-    while not is_late():
+    is_nested = bool(np.any(lanes.parent >= 0))
+    narrowing, growth = (NESTED_NARROWING, 1.0) if is_nested else (NARROWING, GROWTH)
+    reach = np.full(len(price), width)
+    direction = np.zeros(len(price))
+    imbalance, num_last = np.inf, 0
+    while not is_late() and num_last < MAX_LAST:
         window = max(int(width), 1)
         demand, pairs = survey(market, lanes, price, window, pool)
-        price = _step(lanes, price, window, demand, pairs)
+        before = imbalance
+        step, imbalance = _step(lanes, price, window, demand, pairs)
+        moved = np.clip(step, -reach, reach)
+        price = np.maximum(price + np.rint(moved).astype(np.int64), 0)
         if width <= last:
-            break
-        width = max(width * NARROWING, last)
+            num_last += 1
+            if imbalance > PROGRESS * before:
+                break
+        width = max(width * narrowing, last)
+        goes_on = (np.sign(step) * direction > 0) & (moved != step)
+        reach = np.where(goes_on, reach * growth, np.maximum(reach * narrowing, width))
+        direction = np.sign(step)
     return price
 
 
@@ -141,8 +158,8 @@ def _step(
     window: int,
     demand: NDArray[np.int64],
     pairs: NDArray[np.int32],
-) -> NDArray[np.int64]:
-    """Move the prices by one damped, bounded Newton step."""
+) -> tuple[NDArray[np.float64], float]:
+    """One damped Newton step of own prices, and how far demand is from the slots."""
     from optimizer.solvers.kernels.newton import price_step
 
     use = demand.copy()
@@ -151,19 +168,18 @@ def _step(
     excess = (use - lanes.slots).astype(np.float64)
     is_free = (price > 0) | (excess > 0)
     first, second, count = _count_pairs(pairs, len(price))
-    weight = count / (2.0 * window)
-    step = price_step(
+    damping = 1 / (2.0 * window)
+    step: NDArray[np.float64] = price_step(
         first,
         second,
-        weight,
+        count * damping,
         lanes.parent,
         is_free,
         excess,
-        1 / (2.0 * window),
+        damping,
         ROUNDS,
     )
-    moved = price + np.rint(np.clip(step, -window, window)).astype(np.int64)
-    return np.maximum(moved, 0)
+    return step, float(np.abs(excess[is_free]).sum())
 
 
 def _count_pairs(

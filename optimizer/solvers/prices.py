@@ -95,34 +95,6 @@ def least_effective(
     return np.minimum(price, limit)
 
 
-def greatest_effective(
-    problem: Problem, chosen: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """
-    Lower effective prices from above all savings until they support the plan.
-
-    Where nothing bounds a lane's price from above, it stays above all savings.
-    """
-    from optimizer.solvers.kernels.plan import lower_along_tree, lower_prices
-
-    is_chosen, slack = _plan_view(problem, chosen)
-    highest = int(problem.option_saving.max(initial=0)) + 1
-    price = np.full(problem.num_lanes, highest, np.int64)
-    has_changed = True
-    while has_changed and price.min(initial=0) >= 0:
-        has_changed = lower_along_tree(problem.lane_parent, slack, price)
-        has_changed |= lower_prices(*_arrays(problem), is_chosen, price)
-    return np.maximum(price, 0)
-
-
-def nearest_effective(
-    problem: Problem, chosen: NDArray[np.int64], wanted: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Of the effective prices that support a plan, some near to those wanted."""
-    highest = greatest_effective(problem, chosen)
-    return least_effective(problem, chosen, np.minimum(wanted, highest))
-
-
 def _plan_view(
     problem: Problem, chosen: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -1,41 +1,45 @@
 """
-Exact at any size: price, fix, solve, unfix.
+Exact at any size: price, screen, fix, balance, check.
 
-1. **Price.** Newton prices, first on a sample or on everything, roughly, then on
-   the orders that could matter, finely.
-2. **Fix** the orders that are plainly in or out at these prices.
-3. **Solve** the rest, the core, exactly by minimum cost flow; of the prices that
-   prove it, take some near to those of step 1.
-4. **Unfix.** Evaluate the dual bound of all orders at these prices. If it equals
-   the plan, that is the proof. Else free what the prices contradict, and go to 3.
-   What is freed stays free, so this ends; mostly it takes one or two rounds.
+1. **Price.** Newton prices, roughly on the best orders of a sample.
+2. **Screen.** At these prices keep of each merchant the orders that could matter,
+   a few per cent of all, and price them finely.
+3. **Fix.** Let merchants choose. Orders that choose plainly are fixed; the others,
+   some per mille of all, are the core.
+4. **Balance.** Remove what lanes hold too much or too little along shortest paths:
+   plan and prices are then optimal for the core. Lower the prices to the least
+   that prove the plan.
+5. **Check.** Hold all orders that were fixed, then all that were screened out,
+   against these prices. If none would change, the dual bound equals the plan, and
+   that is the proof. Else free those that would, and go on. What is freed stays
+   free, so this ends; mostly at once.
 
-Last, the prices are lowered to the least that prove the plan. Integers decide
-every comparison; the Newton steps are floating point, but only propose prices.
+Integers decide every comparison; the Newton steps are floating point, but only
+propose prices. One pass over all orders screens them, one checks them.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.model.tree import effective_price, own_price
-from optimizer.solvers.core import Fixing, core_problem, disagreement, fix, unfix
-from optimizer.solvers.flow import flow_plan
-from optimizer.solvers.greedy import greedy_plan
+from optimizer.solvers.augment import (
+    balance,
+    choose_at,
+    make_night,
+    make_plan,
+    make_search,
+    picks_of,
+)
 from optimizer.solvers.market import Pool, whole_market
 from optimizer.solvers.newton import Lanes, newton_prices
-from optimizer.solvers.prices import (
-    cap_prices,
-    least_effective,
-    nearest_effective,
-)
-from optimizer.solvers.screening import rough_prices, screened
+from optimizer.solvers.screening import near_market, rough_prices, sub_market
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +47,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Market
+    from optimizer.solvers.augment import Choice
+    from optimizer.solvers.market import Market, NearMarket
 
 #: Windows of the fine prices, as shares of the mean price.
-FINE_WINDOWS = (0.3, 0.002)
+FINE_WINDOWS = (0.15, 0.002)
 #: An order is close, and goes to the core, within this share of the mean price.
 CLOSE = 0.01
+#: With fewer orders than this for each lane, or after so many rounds that freed
+#: some, nothing is fixed: the whole market is the core.
+FEW_ORDERS, MANY_ROUNDS = 8, 4
+#: Orders that a check collects in each part of a market; if there are more, only
+#: the one that needs most is freed on each lane.
+MAX_FOUND = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,28 +71,41 @@ class Search:
     ----------
     problem
         The night.
-    full, near
-        All orders, and those that could matter.
-    wanted
-        ``(num_lanes,) int64`` effective prices of step 1, micro-CNY.
-    scale
-        A typical price, micro-CNY.
+    full
+        All its orders as a market.
+    close
+        Orders within it of their cut-off are close, micro-CNY.
     pool
         Threads.
     is_late
         Whether the time is up.
-    relative_gap
-        Gap to stop at.
     """
 
     problem: Problem
     full: Market
-    near: Market
-    wanted: NDArray[np.int64]
-    scale: float
+    close: int
     pool: Pool
     is_late: Callable[[], bool]
-    relative_gap: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balanced:
+    """
+    A plan of a market.
+
+    Attributes
+    ----------
+    pick
+        ``(num_orders,) int64``: the option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices that go with it.
+    least
+        The least that prove it; ``None`` where the time was up before.
+    """
+
+    pick: NDArray[np.int64]
+    price: NDArray[np.int64]
+    least: NDArray[np.int64] | None
 
 
 def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
@@ -91,8 +115,8 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
     Returns
     -------
     Solution
-        ``OPTIMAL``; ``FEASIBLE`` with limit ``GAP`` once the asked gap is proved, or
-        with limit ``TIME``: then with the best plan and prices there were.
+        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME``: then with the best plan and
+        prices there were.
     """
     ends = time.monotonic() + params.time_limit_seconds
 
@@ -101,120 +125,193 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
 
     with Pool(params.num_threads) as pool:
         full = whole_market(problem)
-        lanes = Lanes(problem.slots, problem.lane_parent)
         rough, scale = rough_prices(problem, full, pool, is_late)
-        near = screened(problem, full, rough, scale, pool)
+        near = near_market(problem, full, rough, scale, pool)
         price = newton_prices(
-            near, lanes, rough, pool, scale=scale, windows=FINE_WINDOWS, is_late=is_late
+            near,
+            Lanes(problem.slots, problem.lane_parent),
+            rough,
+            pool,
+            scale=scale,
+            windows=FINE_WINDOWS,
+            is_late=is_late,
         )
-        wanted = effective_price(price, problem.lane_parent)
-        search = Search(
-            problem, full, near, wanted, scale, pool, is_late, params.relative_gap
-        )
-        return _prove(search, fix(problem, near, wanted, int(CLOSE * scale), pool))
+        search = Search(problem, full, max(1, int(CLOSE * scale)), pool, is_late)
+        return _prove(search, near, effective_price(price, problem.lane_parent))
 
 
-def _prove(search: Search, fixing: Fixing) -> Solution:
-    """Solve the core and free what its prices contradict, until nothing is left."""
-    problem, market = search.problem, search.near
-    reach = max(1, int(4 * CLOSE * search.scale))
-    while not search.is_late():
-        core, options = core_problem(problem, fixing)
-        plan = flow_plan(core)
-        price = nearest_effective(core, plan, search.wanted)
-        chosen = np.sort(np.concatenate((fixing.fixed, options[plan])))
-        wrong, market, reach = _first_wrong(
-            search, market, fixing, chosen, price, reach
-        )
+def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:
+    """Solve the near market and take in what its prices contradict, until none is."""
+    while True:
+        found = solve_market(search, near, price)
+        if found.least is None:
+            return _cut_short(search, near, found.price)
+        chosen = chosen_options(search.full, near, found.pick)
+        merchant_price, wrong = compare(search, search.full, chosen, found.least)
         if len(wrong) == 0:
-            return _finish(search, chosen, price)
-        if _is_close_enough(search, chosen, price):
-            return _solution(search, chosen, price, Termination("FEASIBLE", "GAP"))
-        fixing = unfix(problem, fixing, wrong)
-    chosen = greedy_plan(problem)
-    return _solution(search, chosen, search.wanted, Termination("FEASIBLE", "TIME"))
+            own = own_price(found.least, search.problem.lane_parent)
+            return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
+        orders = np.union1d(near.order, wrong)
+        near = sub_market(search.full, orders, near.cap, search.pool)
+        price = found.price
 
 
-def _first_wrong(
+def solve_market(
+    search: Search, market: NearMarket, price: NDArray[np.int64]
+) -> Balanced:
+    """
+    Find the optimum of a market from prices near the best.
+
+    Parameters
+    ----------
+    search
+        What all steps share.
+    market
+        Orders that could matter.
+    price
+        ``(num_lanes,) int64`` effective prices to start from.
+    """
+    kept = np.zeros(0, np.int64)
+    is_sparse = market.num_orders <= FEW_ORDERS * len(price)
+    for num_rounds in count():
+        choice = choose_at(market, price, search.pool)
+        if is_sparse or num_rounds == MANY_ROUNDS:
+            kept = np.arange(market.num_orders)
+        kept = np.union1d(kept, np.flatnonzero(choice.margin <= search.close))
+        core = sub_market(market, kept, market.cap, search.pool)
+        night = make_night(search.problem, core)
+        plan = make_plan(night, market, core, choice)
+        is_done, stuck = balance(night, plan, make_search(night), search.is_late)
+        price = above_parents(plan.price, search.problem.lane_parent)
+        if not is_done:
+            return Balanced(choice.pick, price, None)
+        if stuck:
+            wrong = orders_on(market, stuck, search.problem.lane_parent)
+        else:
+            pick = picks_of(plan, market, core, choice)
+            chosen = pick[pick >= 0]
+            _, wrong = compare(search, market, chosen, price)
+        if len(wrong) == 0:
+            break
+        kept = np.union1d(kept, wrong)
+    choice = replace(
+        choice,
+        price=price,
+        pick=pick,
+        used=plan.used,
+        merchant_price=plan.merchant_price,
+    )
+    return _lowered(search, market, choice, kept)
+
+
+def _lowered(
+    search: Search, market: NearMarket, choice: Choice, kept: NDArray[np.int64]
+) -> Balanced:
+    """Lower the prices of an optimal plan to the least that prove it."""
+    from optimizer.solvers.kernels.augment import least_prices
+
+    chosen = choice.pick[choice.pick >= 0]
+    while not search.is_late():
+        core = sub_market(market, kept, market.cap, search.pool)
+        night = make_night(search.problem, core)
+        plan = make_plan(night, market, core, choice)
+        least = least_prices(night, plan, make_search(night))
+        _, wrong = compare(search, market, chosen, least)
+        if len(wrong) == 0:
+            return Balanced(choice.pick, choice.price, least)
+        kept = np.union1d(kept, wrong)
+    return Balanced(choice.pick, choice.price, choice.price)
+
+
+def orders_on(
+    market: NearMarket, lanes: list[int], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Orders with an option on some lanes or within them, ascending."""
+    is_there = np.zeros(len(lane_parent), np.bool_)
+    is_there[lanes] = True
+    for lane in np.flatnonzero(lane_parent >= 0):
+        is_there[lane] |= is_there[lane_parent[lane]]
+    return np.unique(market.option_order[is_there[market.option_lane]]).astype(np.int64)
+
+
+def above_parents(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Raise prices of lanes that nothing uses to those of the lanes around them."""
+    raised = np.maximum(price, 0)
+    for lane in np.flatnonzero(lane_parent >= 0):
+        raised[lane] = max(raised[lane], raised[lane_parent[lane]])
+    return raised
+
+
+def chosen_options(
+    full: Market, near: NearMarket, pick: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Options of the whole market that are picked in a near one, ascending."""
+    order = np.flatnonzero(pick >= 0)
+    offset = pick[order] - near.option_start[order]
+    return full.option_start[near.order[order]] + offset
+
+
+def compare(
     search: Search,
     market: Market,
-    fixing: Fixing,
     chosen: NDArray[np.int64],
     price: NDArray[np.int64],
-    reach: int,
-) -> tuple[NDArray[np.int64], Market, int]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
-    Orders outside the core that the core's prices contradict.
+    Hold a plan against what a market's merchants would choose at effective prices.
 
-    Prices far from the wanted ones come of a core that is still too small, and
-    would free half the night: they are believed only within a reach, which widens
-    as soon as nothing within it is left to free. Cheap orders are asked first.
+    Returns
+    -------
+    merchant_price, wrong
+        The lowest best price of each cap; orders that the merchants would decide
+        otherwise, ascending, or if these are very many, those that need most.
     """
-    while True:
-        low, high = search.wanted - reach, search.wanted + reach
-        believed = np.clip(price, low, high)
-        _, wrong = disagreement(search.problem, market, chosen, believed, search.pool)
-        wrong = np.setdiff1d(wrong, fixing.core, assume_unique=True)
-        is_whole = np.array_equal(believed, price)
-        if len(wrong) or (is_whole and market is search.full):
-            return wrong, market, reach
-        if is_whole:
-            market = search.full
-        reach *= 4
+    from optimizer.solvers.kernels.market import check
+
+    num_lanes, num_parts = len(price), len(market.parts) - 1
+    order = np.searchsorted(market.option_start, chosen, side="right") - 1
+    chosen_start = np.searchsorted(order, market.merchant_start).astype(np.int64)
+    merchant_price = np.zeros(len(market.cap), np.int64)
+    found = np.empty((num_parts, MAX_FOUND), np.int64)
+    needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
+    yielding = np.full(len(market.cap), -1, np.int64)
+
+    def work(part: int, first: int, last: int) -> int:
+        given = (*market.arrays, price, chosen, chosen_start, merchant_price)
+        results = (found[part], needed[part], wanting[part], yielding)
+        return int(check(first, last, *given, *results))
+
+    counts = search.pool.over_parts(market, work)
+    if max(counts, default=0) <= MAX_FOUND:
+        listed = [found[part, :count] for part, count in enumerate(counts)]
+        return merchant_price, np.unique(np.concatenate(listed))
+    strongest = wanting[np.argmax(needed, axis=0), np.arange(num_lanes)]
+    both = np.concatenate((strongest[strongest >= 0], yielding[yielding >= 0]))
+    return merchant_price, np.unique(both)
 
 
-def _finish(
-    search: Search, chosen: NDArray[np.int64], price: NDArray[np.int64]
-) -> Solution:
-    """Lower the prices to the least that prove the plan, if there is time."""
-    if _gap(search, chosen, price) != 0:
-        raise SolveError("the prices of an optimal core do not prove the whole plan")
-    nothing_fixed = Fixing(np.zeros(0, np.int64), search.near.full_orders)
-    optimal = Termination("OPTIMAL")
-    while not search.is_late():
-        order = np.searchsorted(search.problem.option_start, chosen, side="right") - 1
-        kept = np.union1d(nothing_fixed.core, order)
-        near, options = core_problem(search.problem, Fixing(nothing_fixed.fixed, kept))
-        start = np.zeros(len(price), np.int64)
-        least = least_effective(near, np.searchsorted(options, chosen), start)
-        _, wrong = disagreement(search.problem, search.full, chosen, least, search.pool)
-        if len(wrong) == 0:
-            return _solution(search, chosen, least, optimal)
-        nothing_fixed = Fixing(nothing_fixed.fixed, np.union1d(kept, wrong))
-    return _solution(search, chosen, price, optimal)
+def _cut_short(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:
+    """Make a feasible plan when the time is up: the best at these prices first."""
+    from optimizer.solvers.kernels.plan import accept_in_turn
 
-
-def _gap(search: Search, chosen: NDArray[np.int64], price: NDArray[np.int64]) -> int:
-    """Dual bound at effective prices less what the plan saves."""
     problem = search.problem
-    surplus, _ = disagreement(problem, search.full, chosen, price, search.pool)
-    own = own_price(price, problem.lane_parent)
-    if np.any(own < 0):
-        return problem.num_orders
-    limits = sum(int(s) * int(p) for s, p in zip(problem.slots, own, strict=True) if p)
-    return limits + surplus - int(problem.option_saving[chosen].sum())
-
-
-def _is_close_enough(
-    search: Search, chosen: NDArray[np.int64], price: NDArray[np.int64]
-) -> bool:
-    """Whether the asked gap is proved already; never asked for the optimum."""
-    if search.relative_gap == 0:
-        return False
-    worth = int(search.problem.option_saving[chosen].sum())
-    return _gap(search, chosen, price) <= search.relative_gap * max(1, worth)
-
-
-def _solution(
-    search: Search,
-    chosen: NDArray[np.int64],
-    price: NDArray[np.int64],
-    termination: Termination,
-) -> Solution:
-    problem = search.problem
-    return Solution(
-        chosen,
-        own_price(price, problem.lane_parent),
-        cap_prices(problem, price),
-        termination,
+    reduced = near.option_saving - price[near.option_lane]
+    worth = np.flatnonzero(near.option_saving > 0)
+    accepted = accept_in_turn(
+        worth[np.argsort(-reduced[worth], kind="stable")],
+        near.option_order,
+        near.order_merchant,
+        near.option_lane,
+        problem.lane_parent,
+        problem.cap.copy(),
+        problem.slots.copy(),
     )
+    pick = np.full(near.num_orders, -1, np.int64)
+    option = np.flatnonzero(accepted)
+    pick[near.option_order[option]] = option
+    chosen = chosen_options(search.full, near, pick)
+    merchant_price, _ = compare(search, search.full, chosen, price)
+    own = own_price(price, problem.lane_parent)
+    return Solution(chosen, own, merchant_price, Termination("FEASIBLE", "TIME"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.model.tree import effective_price, own_price
 from optimizer.solvers.greedy import clearing_price
-from optimizer.solvers.market import Market, split
+from optimizer.solvers.market import NearMarket, running, split
 from optimizer.solvers.newton import Lanes, newton_prices
 
 if TYPE_CHECKING:
@@ -17,16 +18,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Pool
+    from optimizer.solvers.market import Market, Pool
 
 #: A sample has at least so many orders, and so many slots on each lane; a lane of
 #: one slot in the sample has no price.
-SAMPLE_ORDERS, SAMPLE_SLOTS = 100_000, 8
+SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 8
 #: Windows of the rough prices, as shares of the mean price.
-ROUGH_WINDOWS = (0.3, 0.065)
-#: Screening keeps of each merchant DEPTH times its cap and SPARE orders more, and
-#: none that is further below its price than REACH times the mean price.
-DEPTH, SPARE, REACH = 2, 4, 0.5
+ROUGH_WINDOWS = (0.3, 0.05)
+#: Screening keeps of each merchant so many times its cap, and a few more; deeper
+#: where no prices are known yet.
+DEPTH, FIRST_DEPTH, SPARE = 2, 3, 4
+#: It keeps none that is further below its price than so many times the mean price.
+REACH = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sieve:
+    """
+    How much of each merchant goes through a screen.
+
+    Attributes
+    ----------
+    every
+        ``(num_merchants,) int64``: one order in how many is looked at.
+    cap
+        ``(num_merchants,) int64``: the cap of that share; 0 leaves a merchant out.
+    depth
+        Orders kept are ``depth * cap`` and a few more.
+    reach
+        How far below its price an order may be, micro-CNY.
+    """
+
+    every: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    depth: int
+    reach: int
 
 
 def rough_prices(
@@ -35,15 +61,20 @@ def rough_prices(
     """
     Own prices from a sample of the orders, and the mean price as a scale.
 
-    Of merchants in order of size every ``k``-th is taken whole; of those with a
-    cap of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``.
+    Of merchants in order of size every ``k``-th is taken whole; of those with a cap
+    of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``. Lanes
+    without a slot cost more than any order saves.
     """
     every = _sampling(problem)
-    sample = full if every == 1 else _sample(problem, full, every, pool)
+    sieve = _sample(problem, every)
+    highest = int(problem.option_saving.max(initial=0))
+    barred = np.where(_is_closed(problem), highest, 0)
+    sample = screened(full, barred, sieve, pool)
     lanes = Lanes(problem.slots / every, problem.lane_parent)
-    effective = _first_guess(sample, lanes, pool)
-    priced = effective[effective > 0]
+    effective = _first_guess(sample, lanes)
+    priced = effective[(effective > 0) & (barred == 0)]
     scale = float(priced.mean()) if len(priced) else 1e6
+    effective = np.maximum(effective, barred)
     price = newton_prices(
         sample,
         lanes,
@@ -56,25 +87,80 @@ def rough_prices(
     return price, scale
 
 
-def screened(
-    problem: Problem,
-    full: Market,
-    price: NDArray[np.int64],
-    scale: float,
-    pool: Pool,
-) -> Market:
+def near_market(
+    problem: Problem, full: Market, price: NDArray[np.int64], scale: float, pool: Pool
+) -> NearMarket:
     """The orders that could matter at own prices somewhat like these."""
-    from optimizer.solvers.kernels.market import screen
+    ones = np.ones(problem.num_merchants, np.int64)
+    sieve = Sieve(ones, problem.cap, DEPTH, int(REACH * scale))
+    return screened(full, effective_price(price, problem.lane_parent), sieve, pool)
 
-    keep = np.zeros(problem.num_orders, np.bool_)
-    effective = effective_price(price, problem.lane_parent)
-    limits = (DEPTH, SPARE, int(REACH * scale))
+
+def screened(
+    full: Market, effective: NDArray[np.int64], sieve: Sieve, pool: Pool
+) -> NearMarket:
+    """Copy together the best orders of each merchant at effective prices."""
+    from optimizer.solvers.kernels.screen import screen
+
+    sizes = np.diff(full.merchant_start)
+    room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
+    room_start = running(room)
+    kept = np.empty(room_start[-1], np.int64)
+    num_kept, num_options = np.zeros((2, len(room)), np.int64)
+    limits = (sieve.every, room, room_start, np.int64(sieve.reach))
 
     def work(_: int, first: int, last: int) -> None:
-        screen(first, last, *full.arrays, effective, *limits, keep)
+        screen(
+            first, last, *full.arrays, effective, *limits, kept, num_kept, num_options
+        )
 
     pool.over_parts(full, work)
-    return _submarket(full, keep, problem.cap, pool)
+    starts = running(num_kept), running(num_options)
+    return _gathered(full, (kept, room_start), starts, sieve.cap, pool)
+
+
+def sub_market(
+    full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Pool
+) -> NearMarket:
+    """Copy some orders of a market together, by ascending place."""
+    start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
+    options = running(full.option_start[orders + 1] - full.option_start[orders])
+    return _gathered(full, (orders, start), (start, options[start]), cap, pool)
+
+
+def _gathered(
+    full: Market,
+    listed: tuple[NDArray[np.int64], NDArray[np.int64]],
+    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    cap: NDArray[np.int64],
+    pool: Pool,
+) -> NearMarket:
+    """Copy listed orders together, each merchant's to its place."""
+    from optimizer.solvers.kernels.screen import gather
+
+    num_orders, num_options = int(starts[0][-1]), int(starts[1][-1])
+    near = NearMarket(
+        merchant_start=starts[0],
+        cap=cap,
+        option_start=np.full(num_orders + 1, num_options, np.int64),
+        option_lane=np.empty(num_options, np.int32),
+        option_saving=np.empty(num_options, np.int64),
+        parts=split(starts[1]),
+        order=np.empty(num_orders, np.int64),
+        order_merchant=np.empty(num_orders, np.int32),
+        option_order=np.empty(num_options, np.int32),
+    )
+    sources = (full.option_start, full.option_lane, full.option_saving, *listed)
+    copies = (
+        *(near.order, near.order_merchant, near.option_start),
+        *(near.option_order, near.option_lane, near.option_saving),
+    )
+
+    def work(_: int, first: int, last: int) -> None:
+        gather(first, last, *sources, *starts, *copies)
+
+    pool.over_parts(near, work)
+    return near
 
 
 def _sampling(problem: Problem) -> int:
@@ -85,56 +171,32 @@ def _sampling(problem: Problem) -> int:
     return max(1, min(by_orders, room // (SAMPLE_SLOTS * num_lanes)))
 
 
-def _sample(problem: Problem, full: Market, every: int, pool: Pool) -> Market:
-    sizes = np.diff(problem.merchant_start)
+def _sample(problem: Problem, every: int) -> Sieve:
     is_large = problem.cap >= 4 * every
-    turn = np.empty(len(sizes), np.int64)
+    turn = np.empty(problem.num_merchants, np.int64)
+    sizes = np.diff(problem.merchant_start)
     turn[np.lexsort((sizes, is_large))] = np.arange(len(sizes))
     cap = np.where(turn % every == every // 2, problem.cap, 0)
     cap[is_large] = (problem.cap[is_large] + turn[is_large] % every) // every
-    keep = np.repeat(cap > 0, sizes)
-    keep &= np.repeat(~is_large, sizes) | (problem.key % np.uint64(every) == 0)
-    return _submarket(full, keep, cap, pool)
+    stride = np.where(is_large, every, 1)
+    return Sieve(stride, cap, FIRST_DEPTH, 0)
 
 
-def _first_guess(market: Market, lanes: Lanes, pool: Pool) -> NDArray[np.int64]:
+def _is_closed(problem: Problem) -> NDArray[np.bool_]:
+    """Whether a lane or one around it has no slot."""
+    is_closed = problem.slots == 0
+    for lane in np.flatnonzero(problem.lane_parent >= 0):
+        is_closed[lane] |= is_closed[problem.lane_parent[lane]]
+    return is_closed
+
+
+def _first_guess(market: NearMarket, lanes: Lanes) -> NDArray[np.int64]:
     """Prices at which each lane would be sold out to the orders that like it best."""
-    from optimizer.solvers.kernels.market import best_savings
+    from optimizer.solvers.kernels.screen import best_savings
 
-    lane = np.full(market.num_orders, -1, np.int32)
-    saving = np.zeros(market.num_orders, np.int64)
-
-    def work(_: int, first: int, last: int) -> None:
-        best_savings(first, last, *market.arrays, lane, saving)
-
-    pool.over_parts(market, work)
-    return clearing_price(lane, saving, lanes.slots, lanes.parent)
-
-
-def _submarket(
-    market: Market, keep: NDArray[np.bool_], cap: NDArray[np.int64], pool: Pool
-) -> Market:
-    """Copy the kept orders of a whole market together."""
-    from optimizer.solvers.kernels.market import gather
-
-    orders = np.concatenate(([0], np.cumsum(keep)))
-    sizes = np.where(keep, np.diff(market.option_start), 0)
-    options = np.concatenate(([0], np.cumsum(sizes)))
-    at = market.merchant_start
-    sub = Market(
-        merchant_start=orders[at],
-        cap=cap,
-        option_start=np.full(orders[-1] + 1, options[-1], np.int64),
-        option_lane=np.empty(options[-1], np.int32),
-        option_saving=np.empty(options[-1], np.int64),
-        parts=split(options[at]),
-        order=np.flatnonzero(keep),
+    best = np.empty(market.num_orders, np.int64)
+    best_savings(0, len(best), market.option_start, market.option_saving, best)
+    best = best[best >= 0]
+    return clearing_price(
+        market.option_lane[best], market.option_saving[best], lanes.slots, lanes.parent
     )
-    sources = (at, market.option_start, market.option_lane, market.option_saving, keep)
-    copies = (sub.option_start, sub.option_lane, sub.option_saving)
-
-    def work(_: int, first: int, last: int) -> None:
-        gather(first, last, *sources, orders[at[first]], options[at[first]], *copies)
-
-    pool.over_parts(market, work)
-    return sub

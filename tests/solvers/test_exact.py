@@ -10,7 +10,7 @@ from oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, solve
+from optimizer.solvers import METHODS, pricing, screening, solve
 from optimizer.testing import random_problem
 
 EXACT = ("auto", "flow", "pricing")
@@ -92,6 +92,32 @@ def test_flow_and_pricing_publish_the_same_prices() -> None:
         pricing = solve(problem, "pricing", SolveParams())
         assert flow.lane_price.tolist() == pricing.lane_price.tolist()
         assert flow.merchant_price.tolist() == pricing.merchant_price.tolist()
+
+
+@pytest.mark.parametrize(
+    ("close", "max_found"), [(0.0, 10_000), (0.3, 10_000), (0.0, 0)]
+)
+def test_what_is_fixed_wrongly_is_freed(
+    monkeypatch: pytest.MonkeyPatch, close: float, max_found: int
+) -> None:
+    """
+    With hardly anything in the core, and prices from a coarse search, the optimum
+    and its prices are still found: every wrong fixing comes to light.
+    """
+    monkeypatch.setattr(pricing, "FEW_ORDERS", 0)
+    monkeypatch.setattr(pricing, "MANY_ROUNDS", 10**9)
+    monkeypatch.setattr(pricing, "CLOSE", close)
+    monkeypatch.setattr(pricing, "MAX_FOUND", max_found)
+    monkeypatch.setattr(pricing, "FINE_WINDOWS", (2.0, 1.0))
+    monkeypatch.setattr(screening, "SPARE", 0)
+    monkeypatch.setattr(screening, "DEPTH", 1)
+    for seed in range(150):
+        problem = random_problem(np.random.default_rng(seed), **shapes(seed))
+        flow = solve(problem, "flow", SolveParams())
+        found = solve(problem, "pricing", SolveParams())
+        assert certify(problem, found).is_optimal, seed
+        assert flow.lane_price.tolist() == found.lane_price.tolist(), seed
+        assert flow.merchant_price.tolist() == found.merchant_price.tolist(), seed
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])

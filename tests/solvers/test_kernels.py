@@ -8,10 +8,16 @@ from oracles import merchant_of, order_of, path_of
 
 from optimizer.model.problem import Problem
 from optimizer.model.tree import effective_price
+from optimizer.solvers.augment import choose_at
 from optimizer.solvers.greedy import merchant_of_order, order_of_option
 from optimizer.solvers.kernels import market as market_kernels
 from optimizer.solvers.kernels import newton as newton_kernels
 from optimizer.solvers.kernels import plan as plan_kernels
+from optimizer.solvers.kernels import screen as screen_kernels
+from optimizer.solvers.kernels import search as search_kernels
+from optimizer.solvers.kernels import select as select_kernels
+from optimizer.solvers.market import Pool, whole_market
+from optimizer.solvers.screening import sub_market
 from optimizer.testing import random_problem
 
 SEEDS = range(40)
@@ -62,7 +68,7 @@ def test_kth_largest_is_that_of_sorting() -> None:
         values = draw.integers(-5, 20, count)
         k = int(draw.integers(0, count))
         mine = values.copy()
-        assert market_kernels.kth_largest(mine, count, k) == np.sort(values)[::-1][k]
+        assert select_kernels.kth_largest(mine, count, k) == np.sort(values)[::-1][k]
         assert min(mine[:k], default=99) >= mine[k]
         assert sorted(mine) == sorted(values)
 
@@ -128,18 +134,20 @@ def test_choose_takes_each_merchants_best(night: tuple[Problem, np.ndarray]) -> 
     assert np.all(pairs[:num_pairs] >= -1)
 
 
-def test_screen_keeps_every_order_that_could_matter(
-    night: tuple[Problem, np.ndarray],
-) -> None:
+def test_screen_keeps_the_best_orders(night: tuple[Problem, np.ndarray]) -> None:
     """Of each merchant, the best orders by reduced saving, none below the reach."""
     problem, price = night
-    keep = np.zeros(problem.num_orders, np.bool_)
-    depth, spare, reach = 1, 2, 3
-    market_kernels.screen(
-        0, problem.num_merchants, *arrays(problem), price, depth, spare, reach, keep
+    reach = 3
+    sizes = np.diff(problem.merchant_start)
+    room = np.minimum(problem.cap + 2, sizes) * (problem.cap > 0)
+    start = np.concatenate(([0], np.cumsum(room)))
+    kept = np.full(start[-1], -1, np.int64)
+    num_kept, num_options = np.zeros((2, len(room)), np.int64)
+    screen_kernels.screen(
+        *(0, problem.num_merchants, *arrays(problem), price),
+        *(np.ones_like(room), room, start, reach, kept, num_kept, num_options),
     )
     for merchant in range(problem.num_merchants):
-        cap = int(problem.cap[merchant])
         tops = {}
         for order in orders_of(problem, merchant):
             worths = [
@@ -149,54 +157,108 @@ def test_screen_keeps_every_order_that_could_matter(
             ]
             if worths and max(worths) >= -reach:
                 tops[order] = max(worths)
-        ranked = sorted(tops.values(), reverse=True)
-        most = depth * cap + spare
-        floor = ranked[most] if len(ranked) > most else -reach
-        expected = {i for i, t in tops.items() if t >= floor} if cap else set()
-        assert {i for i in orders_of(problem, merchant) if keep[i]} == expected
+        expected = sorted(tops, key=lambda i: (-tops[i], i))[: room[merchant]]
+        first = start[merchant]
+        listed = kept[first : first + num_kept[merchant]].tolist()
+        assert listed == sorted(expected)
+        assert num_options[merchant] == sum(
+            len(options_of(problem, order)) for order in expected
+        )
 
 
-def test_classify_fixes_only_what_is_far_from_its_cut(
+def test_gather_copies_orders_with_their_options(
     night: tuple[Problem, np.ndarray],
 ) -> None:
-    """Fixed in: above the first one out by more than the distance, on its best lane."""
-    problem, price = night
-    distance = 1
-    state = np.zeros(problem.num_orders, np.int8)
-    pick = np.zeros(problem.num_orders, np.int64)
-    margin = np.zeros(problem.num_orders, np.int64)
-    market_kernels.classify(
-        *(0, problem.num_merchants, *arrays(problem), price),
-        *(np.int64(distance), state, pick, margin),
+    """A market of some orders holds their options, lanes and savings, in order."""
+    problem, _ = night
+    full = whole_market(problem)
+    orders = np.flatnonzero(np.random.default_rng(3).random(problem.num_orders) < 0.4)
+    with Pool(2) as pool:
+        near = sub_market(full, orders, problem.cap, pool)
+    assert near.order.tolist() == orders.tolist()
+    for here, order in enumerate(orders.tolist()):
+        assert near.order_merchant[here] == merchant_of(problem, order)
+        mine = slice(near.option_start[here], near.option_start[here + 1])
+        theirs = slice(problem.option_start[order], problem.option_start[order + 1])
+        assert near.option_lane[mine].tolist() == problem.option_lane[theirs].tolist()
+        assert (
+            near.option_saving[mine].tolist() == problem.option_saving[theirs].tolist()
+        )
+        assert set(near.option_order[mine].tolist()) <= {here}
+    listed = np.empty(len(near.option_lane), np.int32)
+    start = np.searchsorted(np.sort(near.option_lane), np.arange(problem.num_lanes + 1))
+    screen_kernels.list_by_lane(near.option_lane, start[:-1], listed)
+    assert listed.tolist() == np.argsort(near.option_lane, kind="stable").tolist()
+
+
+def test_best_savings_are_the_largest_positive_ones(
+    night: tuple[Problem, np.ndarray],
+) -> None:
+    """Each order's best option at no price, or none where nothing is saved."""
+    problem, _ = night
+    best_of = np.empty(problem.num_orders, np.int64)
+    screen_kernels.best_savings(
+        *(0, problem.num_orders, problem.option_start, problem.option_saving, best_of)
     )
     for order in range(problem.num_orders):
-        merchant = merchant_of(problem, order)
-        cap = int(problem.cap[merchant])
-        tops = [best(problem, price, i) for i in orders_of(problem, merchant)]
-        ranked = sorted((t for t in tops if t is not None and t > 0), reverse=True)
-        is_binding = len(ranked) > cap
-        inside = ranked[cap - 1] if is_binding and cap else 0
-        outside = ranked[cap] if is_binding else 0
-        worths = sorted(
-            (reduced(problem, price, o) for o in options_of(problem, order)),
-            reverse=True,
-        )
-        if not worths or cap == 0:
-            assert state[order] == 0
-            continue
-        if worths[0] > outside:
-            room = min(worths[0] - max([0, *worths[1:2]]), worths[0] - outside)
-            assert state[order] == (1 if room > distance else 2)
+        worths = {o: int(problem.option_saving[o]) for o in options_of(problem, order)}
+        top = max([0, *worths.values()])
+        if top == 0:
+            assert best_of[order] == -1
         else:
-            assert state[order] == (0 if inside - worths[0] > distance else 2)
+            assert worths[int(best_of[order])] == top
 
 
-def test_contradictions_are_what_a_merchant_would_change(
+def test_settle_is_what_each_merchant_would_choose(
     night: tuple[Problem, np.ndarray],
 ) -> None:
-    """An order is found exactly when the merchant, at the prices, would rather not."""
+    """
+    The cap's best orders are picked, on their best lanes, the first of equals; the
+    margin is how far the order is from another choice.
+    """
     problem, price = night
-    found = np.empty(1_000, np.int64)
+    with Pool(2) as pool:
+        choice = choose_at(whole_market(problem), price, pool)
+    for merchant in range(problem.num_merchants):
+        cap = int(problem.cap[merchant])
+        tops = {i: best(problem, price, i) for i in orders_of(problem, merchant)}
+        ranked = sorted(
+            (i for i, top in tops.items() if top is not None and top > 0),
+            key=lambda i: (-tops[i], i),
+        )
+        assert choice.used[merchant] == min(cap, len(ranked))
+        if cap == 0:
+            continue
+        is_binding = len(ranked) > cap
+        outside = tops[ranked[cap]] if is_binding else 0
+        inside = tops[ranked[cap - 1]] if is_binding else 0
+        assert choice.merchant_price[merchant] == outside
+        for order, top in tops.items():
+            option = int(choice.pick[order])
+            assert (option >= 0) == (order in ranked[:cap])
+            if option >= 0:
+                assert reduced(problem, price, option) == top
+            if top is None:
+                continue
+            worths = sorted(
+                (reduced(problem, price, o) for o in options_of(problem, order)),
+                reverse=True,
+            )
+            if top > outside:
+                second = max([0, *worths[1:2]])
+                assert choice.margin[order] == min(top - second, top - outside)
+            else:
+                assert choice.margin[order] == inside - top
+
+
+def test_check_finds_what_a_merchant_would_change(
+    night: tuple[Problem, np.ndarray],
+) -> None:
+    """
+    An order is found exactly when its merchant would rather not, at the prices; each
+    lane's need is the price at which no unchosen order wants it.
+    """
+    problem, price = night
     chosen = np.flatnonzero(
         plan_kernels.accept_in_turn(
             np.random.default_rng(4).permutation(problem.num_options),
@@ -209,10 +271,15 @@ def test_contradictions_are_what_a_merchant_would_change(
     picked = {order_of(problem, option): option for option in chosen.tolist()}
     order = np.array(sorted(picked), np.int64)
     start = np.searchsorted(order, problem.merchant_start).astype(np.int64)
-    _, count = market_kernels.contradictions(
-        *(0, problem.num_merchants, *arrays(problem), price, chosen, start, found)
+    cap_price = np.zeros(problem.num_merchants, np.int64)
+    found = np.empty(1_000, np.int64)
+    needed, wanting = np.full((2, problem.num_lanes), -1, np.int64)
+    yielding = np.full(problem.num_merchants, -1, np.int64)
+    count = market_kernels.check(
+        *(0, problem.num_merchants, *arrays(problem), price, chosen, start),
+        *(cap_price, found, needed, wanting, yielding),
     )
-    expected = set()
+    expected, needs = set(), dict.fromkeys(range(problem.num_lanes), -1)
     for merchant in range(problem.num_merchants):
         if problem.cap[merchant] == 0:
             continue
@@ -220,17 +287,52 @@ def test_contradictions_are_what_a_merchant_would_change(
         inside = {i: reduced(problem, price, picked[i]) for i in orders if i in picked}
         tops = {i: best(problem, price, i) for i in orders}
         is_full = len(inside) == problem.cap[merchant]
-        weakest = min(inside.values()) if is_full and inside else 10**9
-        weakest = weakest if is_full else min([0, *inside.values()])
-        outs = [t for i, t in tops.items() if i not in inside and t is not None]
-        strongest = max([0, *outs])
-        for i, top in tops.items():
-            if i in inside:
-                if inside[i] < top or inside[i] < strongest:
-                    expected.add(i)
-            elif top is not None and top > weakest:
+        weakest = min(inside.values()) if is_full else min([0, *inside.values()])
+        outs = {i: t for i, t in tops.items() if i not in inside and t is not None}
+        strongest = max([0, *outs.values()])
+        for i, worth in inside.items():
+            if worth < tops[i] or worth < strongest:
                 expected.add(i)
+        for i, top in outs.items():
+            if top > weakest:
+                expected.add(i)
+                for option in options_of(problem, i):
+                    lane = int(problem.option_lane[option])
+                    least = int(problem.option_saving[option]) - weakest
+                    if least > price[lane]:
+                        needs[lane] = max(needs[lane], least)
+        wrong = [i for i, w in inside.items() if w < tops[i] or w < strongest]
+        assert (yielding[merchant] >= 0) == bool(wrong)
+        if strongest > weakest and is_full:
+            assert inside[int(yielding[merchant])] == weakest
     assert set(found[:count].tolist()) == expected
+    assert needed.tolist() == [needs[lane] for lane in range(problem.num_lanes)]
+    expected_prices = plan_kernels.merchant_prices(*arrays(problem), price)
+    assert cap_price.tolist() == expected_prices.tolist()
+
+
+def test_the_heap_gives_nodes_by_distance() -> None:
+    """Offered in any order, with better offers later, nodes come out nearest first."""
+    draw = np.random.default_rng(8)
+    for _ in range(50):
+        num_nodes = int(draw.integers(1, 40))
+        search = search_kernels.Search(
+            *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
+            *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
+            *(np.full(num_nodes, -1, np.int32), np.empty(num_nodes, np.int32)),
+            np.zeros(2, np.int64),
+        )
+        least: dict[int, int] = {}
+        for node, distance in draw.integers(0, (num_nodes, 30), (80, 2)).tolist():
+            search_kernels.relax(search, node, distance, -1, np.int64(-1))
+            least[node] = min(distance, least.get(node, distance))
+        taken = []
+        while (node := search_kernels.nearest(search)) >= 0:
+            taken.append((int(search.distance[node]), int(node)))
+        assert [d for d, _ in taken] == sorted(least.values())
+        assert {n: d for d, n in taken} == least
+        search_kernels.forget(search)
+        assert np.all(search.place == -1)
 
 
 def test_slopes_are_those_of_the_written_out_matrix() -> None:

@@ -15,9 +15,7 @@ from optimizer.solvers import solve
 from optimizer.solvers.flow import build_network, check_size
 from optimizer.solvers.prices import (
     cap_prices,
-    greatest_effective,
     least_effective,
-    nearest_effective,
     own_price,
 )
 from optimizer.testing import random_problem
@@ -68,23 +66,6 @@ def test_flat_lanes_have_exact_prices(seed: int) -> None:
     for lane in range(flat.num_lanes):
         more = dataclasses.replace(flat, slots=with_one_more(flat.slots, lane))
         assert best(more) - saved == found.lane_price[lane]
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_least_nearest_and_greatest_prices_all_prove_the_plan(seed: int) -> None:
-    """All three close the gap, and lie in that order on every lane."""
-    problem = small(seed)
-    chosen = solve(problem, "flow", SolveParams()).chosen
-    least = least_effective(problem, chosen, np.zeros(problem.num_lanes, np.int64))
-    greatest = greatest_effective(problem, chosen)
-    wanted = np.random.default_rng(seed).integers(0, 12, problem.num_lanes)
-    nearest = nearest_effective(problem, chosen, wanted)
-    assert np.all(least <= nearest)
-    assert np.all(nearest <= greatest)
-    for price in (least, nearest, greatest):
-        prices = own_price(price, problem.lane_parent), cap_prices(problem, price)
-        solution = Solution(chosen, *prices, Termination("OPTIMAL"))
-        assert certify(problem, solution).gap == 0
 
 
 def test_a_plan_that_is_not_optimal_gets_no_proof() -> None:

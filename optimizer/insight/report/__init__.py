@@ -1,1 +1,5 @@
-"""The night's report: one HTML file that opens without a network."""
+"""The night's report: one HTML file that opens without a network, for people."""
+
+from optimizer.insight.report.page import report_html
+
+__all__ = ["report_html"]

@@ -1,0 +1,204 @@
+"""The numbers of the report, drawn from the night's tables: few, whatever the night."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+#: Rows of the lists of what is scarce.
+NUM_TOP = 20
+#: Carriers, regions and broken rules that are listed; the tables have them all.
+NUM_CARRIERS, NUM_REGIONS, NUM_RULES = 12, 40, 20
+#: Carriers beside each other in the picture of regions.
+NUM_COLUMNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """
+    Slots of a carrier, in all or in a region, and their use.
+
+    Attributes
+    ----------
+    slots, used
+        Of the row for the whole, or in sum over the rows inside it.
+    price
+        What one more slot would bring, CNY: of a carrier on its own row, ``None``
+        without one; of a region on the dearest row there.
+    """
+
+    slots: int
+    used: int
+    price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """
+    Lanes in short.
+
+    Attributes
+    ----------
+    carriers
+        Use by carrier, most slots first.
+    regions
+        Use by region and carrier, most slots first.
+    num_carriers, num_regions
+        How many there are, listed or not.
+    """
+
+    carriers: dict[str, Use]
+    regions: dict[str, dict[str, Use]]
+    num_carriers: int
+    num_regions: int
+
+    @property
+    def top_price(self) -> float:
+        """Highest price in the picture of regions."""
+        cells = [cell for row in self.regions.values() for cell in row.values()]
+        return max((cell.price or 0.0 for cell in cells), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """
+    All that the report shows.
+
+    Attributes
+    ----------
+    record
+        As in ``run.json``.
+    capacity
+        Lanes in short.
+    top_lanes, top_merchants
+        Rows with the highest prices above 0.
+    num_priced_lanes, num_priced_merchants
+        Rows with a price above 0.
+    num_without_slots, num_waiting
+        Merchants with cap 0, and those of them with a price above 0.
+    rules
+        ``source``, ``column``, ``rule``, ``len`` of what was refused, most first.
+    num_rules
+        How many such rules there are, listed or not.
+    """
+
+    record: Mapping[str, Any]
+    capacity: Capacity
+    top_lanes: list[dict[str, Any]]
+    top_merchants: list[dict[str, Any]]
+    num_priced_lanes: int
+    num_priced_merchants: int
+    num_without_slots: int
+    num_waiting: int
+    rules: list[dict[str, Any]]
+    num_rules: int
+
+
+def draw_figures(
+    record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> Figures:
+    """
+    Draw the figures of a night.
+
+    Parameters
+    ----------
+    record
+        As in ``run.json``.
+    tables
+        The published tables by file name.
+    """
+    import polars as pl
+
+    lanes, merchants = tables["lanes.parquet"], tables["merchants.parquet"]
+    has_price = pl.col("shadow_price_cny") > 0
+    empty = merchants.filter(pl.col("cap") == 0)
+    rules = (
+        tables["quarantine.parquet"]
+        .group_by("source", "column", "rule")
+        .len()
+        .sort("len", "source", "column", "rule", descending=[True, False, False, False])
+    )
+    return Figures(
+        record,
+        _capacity(lanes),
+        _top(lanes, "carrier_id", "region_id", "outlet_id"),
+        _top(merchants, "merchant_id"),
+        lanes.filter(has_price).height,
+        merchants.filter(has_price).height,
+        empty.height,
+        empty.filter(has_price).height,
+        rules.head(NUM_RULES).to_dicts(),
+        rules.height,
+    )
+
+
+def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
+    """Rows with the highest prices above 0; equal prices by name."""
+    import polars as pl
+
+    price = pl.col("shadow_price_cny")
+    priced = table.filter(price > 0)
+    return priced.sort(price.neg(), *names, nulls_last=False).head(NUM_TOP).to_dicts()
+
+
+def _capacity(lanes: pl.DataFrame) -> Capacity:
+    import polars as pl
+
+    places = ["carrier_id", "region_id"]
+    regions = _use(lanes.filter(pl.col("region_id").is_not_null()), places)
+    carriers = _carriers(lanes, regions)
+    sizes = regions.group_by("region_id").agg(pl.col("slots").sum())
+    listed = sizes.sort(pl.col("slots").neg(), "region_id").head(NUM_REGIONS)
+    columns = carriers.head(NUM_COLUMNS)["carrier_id"]
+    cells = regions.filter(pl.col("carrier_id").is_in(columns.implode()))
+    rows: dict[str, dict[str, Use]] = {name: {} for name in listed["region_id"]}
+    for carrier, region, slots, used, price in cells.iter_rows():
+        if region in rows:
+            rows[region][carrier] = Use(slots, used, price)
+    return Capacity(
+        {name: Use(*use) for name, *use in carriers.head(NUM_CARRIERS).iter_rows()},
+        rows,
+        carriers.height,
+        sizes.height,
+    )
+
+
+def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
+    """Use by carrier: its own row, or its regions' rows in sum."""
+    import polars as pl
+
+    whole = pl.col("region_id").is_null()
+    own = lanes.filter(whole & pl.col("outlet_id").is_null())
+    loose = lanes.filter(whole & pl.col("outlet_id").is_not_null())
+    columns = ["carrier_id", "slots", "used"]
+    parts = pl.concat([regions.select(columns), loose.select(columns)])
+    rest = parts.join(own, on="carrier_id", how="anti").group_by("carrier_id").sum()
+    rest = rest.with_columns(shadow_price_cny=pl.lit(None, pl.Float64))
+    both = pl.concat([own.select(rest.columns), rest])
+    return both.sort(pl.col("slots").neg(), "carrier_id")
+
+
+def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
+    """Use by place: the row for all outlets, or the outlets' rows in sum."""
+    import polars as pl
+
+    is_whole = pl.col("outlet_id").is_null()
+    return (
+        lanes.group_by(places)
+        .agg(
+            *(
+                pl.when(is_whole.any())
+                .then(pl.col(what).filter(is_whole).sum())
+                .otherwise(pl.col(what).sum())
+                .alias(what)
+                for what in ("slots", "used")
+            ),
+            pl.col("shadow_price_cny").max(),
+        )
+        .sort(places)
+    )

@@ -1,0 +1,90 @@
+"""Kernels that rank: the k-th largest, the best option, where a cap cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.solvers.kernels import compiled
+
+#: Above every reduced saving, far from overflow.
+HIGH = np.int64(2**61)
+
+
+@compiled
+def kth_largest(values, count, k):
+    """
+    The ``k``-th largest (from 0) of the first ``count`` values, in place.
+
+    Quickselect; afterwards ``values[:k]`` are at least the result.
+    """
+    low, high = 0, count - 1
+    while low < high:
+        middle = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] > middle:
+                i += 1
+            while values[j] < middle:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return values[k]
+
+
+@compiled
+def best_option(order, option_start, option_lane, option_saving, price):
+    """
+    Best option of an order, its reduced saving, and the second best one's.
+
+    Returns
+    -------
+    option, reduced, second
+        ``option`` is -1 and both values ``-HIGH`` where there is none.
+    """
+    top, second, best = -HIGH, -HIGH, np.int64(-1)
+    for option in range(option_start[order], option_start[order + 1]):
+        reduced = option_saving[option] - price[option_lane[option]]
+        if reduced > top:
+            second = top
+            top = reduced
+            best = option
+        elif reduced > second:
+            second = reduced
+    return best, top, second
+
+
+@compiled
+def cuts(ranked, count, room):
+    """
+    Where a cap cuts: the last reduced saving inside, the first outside, the ties.
+
+    Parameters
+    ----------
+    ranked
+        Positive reduced savings, ``count`` of them; reordered.
+    room
+        The cap, at least 1.
+
+    Returns
+    -------
+    inside, outside, ties
+        0, 0, 0 where the cap does not bind; ``ties`` of those that equal
+        ``outside`` are inside.
+    """
+    if count <= room:
+        return np.int64(0), np.int64(0), 0
+    outside = kth_largest(ranked, count, room)
+    inside, ties = HIGH, room
+    for place in range(room):
+        inside = min(inside, ranked[place])
+        if ranked[place] > outside:
+            ties -= 1
+    return inside, outside, ties
