@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, PolicyRow
+    from optimizer.insight.churn import Previous
     from optimizer.insight.night import Night
     from optimizer.intake import Intake
     from optimizer.model.solution import Solution
@@ -32,6 +33,7 @@ def allocate(
     config: Config | Mapping[str, Any] | str | PathLike[str],
     options: Any = None,
     merchants: Any = None,
+    previous: Any = None,
     date: dt.date | str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Night:
@@ -77,6 +79,11 @@ def allocate(
     merchants
         Optional: ``merchant_id``, ``num_orders``, ``take_up``, ``is_enrolled``,
         ``cap_override``.
+    previous
+        An earlier :class:`Night`, or the folder of a published run: the solve starts
+        from its prices, ``Night.churn`` says which parcels changed, and with
+        ``solver.keep_previous`` equal optima are decided in its favour. It may be of
+        another day or configuration; what does not fit is not used.
     date
         The business date: picks the policy row in force. May be left out where
         the policy has one row.
@@ -140,6 +147,7 @@ def allocate(
     """
     from optimizer.clock import StageClock
     from optimizer.config import as_config, policy_on
+    from optimizer.insight.churn import read_previous
     from optimizer.intake import take_in
 
     settings = as_config(config)
@@ -151,13 +159,14 @@ def allocate(
         "options": options,
         "merchants": merchants,
     }
+    before = None if previous is None else read_previous(previous)
     intake = take_in(tables, settings, policy, clock)
     with clock.stage("solve"):
-        solution = _solve(intake, settings)
+        solution = _solve(intake, settings, before)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
     with clock.stage("explain"):
-        return _explain(intake, solution, certificate, policy, clock)
+        return _explain(intake, solution, certificate, policy, clock, before)
 
 
 def _as_date(date: dt.date | str | None) -> dt.date | None:
@@ -173,16 +182,24 @@ def _as_date(date: dt.date | str | None) -> dt.date | None:
         raise ConfigError(f"date must be like 2026-11-22, got {date!r}") from None
 
 
-def _solve(intake: Intake, settings: Config) -> Solution:
+def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solution:
+    from optimizer.insight.churn import earlier_options, start_prices
     from optimizer.model.solution import SolveParams
     from optimizer.solvers import solve
+    from optimizer.solvers.keep import keep_most
 
+    problem, index = intake.problem, intake.index
     params = SolveParams(
         float(settings.solver.time_limit_seconds),
         float(settings.solver.relative_gap),
         settings.solver.num_threads,
+        None if previous is None else start_prices(previous, problem, index),
     )
-    return solve(intake.problem, settings.solver.method, params)
+    solution = solve(problem, settings.solver.method, params)
+    if previous is None or not settings.solver.keep_previous:
+        return solution
+    earlier = earlier_options(previous, problem, index, intake.salt)
+    return keep_most(problem, solution, earlier)
 
 
 def _certify(intake: Intake, solution: Solution) -> Certificate:
@@ -197,7 +214,9 @@ def _explain(
     certificate: Certificate,
     policy: PolicyRow,
     clock: StageClock,
+    previous: Previous | None,
 ) -> Night:
+    from optimizer.insight.churn import churn_table
     from optimizer.insight.night import Night
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.insight.summary import summarize
@@ -213,11 +232,12 @@ def _explain(
     outcomes = find_outcomes(problem, solution, index)
     named = name_orders(intake)
     decisions = decisions_table(named, outcomes, index)
+    recommendations = recommendations_table(decisions, named)
     return Night(
         orders=decisions.drop("merchant_id"),
         merchants=merchants_table(problem, solution, index),
         lanes=lanes_table(problem, solution, index),
-        recommendations=recommendations_table(decisions, named),
+        recommendations=recommendations,
         quarantine=intake.quarantine,
         certificate=certificate,
         termination=solution.termination,
@@ -229,4 +249,5 @@ def _explain(
         warnings=intake.warnings,
         summary=summarize(problem, solution, certificate, outcomes, index, policy),
         decisions=decisions,
+        churn=None if previous is None else churn_table(previous, recommendations),
     )

@@ -28,6 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+#: What typer leaves with after Control-C, as shells do.
+STOPPED = 130
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
 ]
@@ -48,25 +51,36 @@ def main() -> None:
     except OptimizerError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("stopped; nothing was published")
-        sys.exit(130)
+    except SystemExit as left:
+        if left.code == STOPPED:
+            _say("stopped; nothing was published")
+        raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
         _say(traceback.format_exc())
         _say("error: this is a bug in optimizer; nothing was published")
         sys.exit(1)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+    pass
 
 
 @app.command()

@@ -24,6 +24,12 @@ def _exact(value: Any) -> Any:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _at_most_six_decimals(value: Decimal) -> Decimal:
     if value != round(value, 6):
         raise ValueError("must have at most six decimals")
@@ -64,15 +70,15 @@ def _schema(low: float, high: float | None = None) -> WithJsonSchema:
 Share = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    AfterValidator(_at_most_nine_decimals),
     Field(ge=0, le=1),
+    AfterValidator(_at_most_nine_decimals),
     _schema(0, 1),
 ]
 Money = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    AfterValidator(_at_most_six_decimals),
     Field(ge=0, le=1_000_000),
+    AfterValidator(_at_most_six_decimals),
     _schema(0, 1_000_000),
 ]
 Positive = Annotated[
@@ -224,8 +230,13 @@ class Solver(Model):
     relative_gap: Gap = Field(
         Decimal(0), description="Stop once the proved gap is at most this; 0: optimum."
     )
-    num_threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+    num_threads: (
+        Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_flag)] | None
+    ) = Field(
         None, description="Threads; left out: one for each core. Same answer always."
+    )
+    keep_previous: bool = Field(
+        False, description="Of equal optima take the one nearest to the previous run."
     )
 
 
@@ -240,7 +251,9 @@ class Publish(Model):
 class Config(Model):
     """Everything that a night is run by."""
 
-    version: Literal[1] = Field(description="Version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_no_flag)] = Field(
+        description="Version of this format."
+    )
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "Asia/Shanghai", description="Time zone of the business date."
     )

@@ -16,7 +16,7 @@ def json_schema() -> dict[str, Any]:
     >>> json_schema()["required"]
     ['version', 'policy', 'objective']
     """
-    return {
+    return Config.model_json_schema() | {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "premium-delivery-optimizer",
-    } | Config.model_json_schema()
+    }

@@ -9,7 +9,7 @@ several documents are refused: each is a way to mean something else than it says
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import yaml
@@ -33,6 +33,16 @@ _SCALARS = (
 )
 
 
+def _number(text: str) -> int | Decimal | str:
+    """A number, or its text where no number has such a size."""
+    if len(text) > 1_000:
+        return text
+    try:
+        return int(text) if text.lstrip("+-").isdigit() else Decimal(text)
+    except InvalidOperation:
+        return text
+
+
 class _Loader(yaml.SafeLoader):
     """A safe loader with the scalars of YAML 1.2's core schema."""
 
@@ -42,8 +52,8 @@ for _name, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_name}", re.compile(_pattern), list(_first)
     )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: Decimal(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: _number(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: _number(node.value))
 
 
 def read_yaml(text: str, name: str) -> tuple[Any, Lines]:

@@ -52,6 +52,8 @@ def csv_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     names = _header(path)
     if not _has_rows(path):
         return
+    with _opened(path) as stream:
+        _refuse_open_quotes(stream, path)
     try:
         with _opened(path) as stream:
             yield from arrow_csv.open_csv(
@@ -68,6 +70,23 @@ def csv_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
             )
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: {_reason(error)}") from None
+
+
+def _refuse_open_quotes(stream: Any, path: Path) -> None:
+    """Refuse a line that ends inside of quotes: it would swallow the next rows."""
+    import numpy as np
+
+    num_quotes = 0
+    while block := stream.read(_BLOCK_BYTES):
+        text = np.frombuffer(block, np.uint8)
+        quotes = np.cumsum(text == 34) + num_quotes
+        if (quotes[(text == 10) | (text == 13)] % 2).any():
+            raise DataError(
+                f"{path}: a quote is not closed on its line; check its quotes"
+            )
+        num_quotes = int(quotes[-1])
+    if num_quotes % 2:
+        raise DataError(f"{path}: the last quote is not closed; fetch it again")
 
 
 def _reason(error: Exception) -> str:

@@ -54,7 +54,9 @@ def order_keys(
 
     array = ids.to_arrow().cast(pa.large_string())
     _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    ends = np.frombuffer(offsets, np.int64)[
+        array.offset : array.offset + len(array) + 1
+    ]
     text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
     key = np.empty(len(array), np.uint64)
     folded = np.empty(len(array), np.uint64)

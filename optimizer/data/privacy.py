@@ -64,7 +64,9 @@ def _is_personal(column: str) -> bool:
     """
     spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", column).lower()
     words = set(re.split(r"[^a-z0-9]+", spaced))
-    is_word = bool(words & _WORDS) or spaced.strip() in _NAMES
+    is_word = (
+        bool(words & _WORDS) or re.sub(r"[^a-z0-9]+", "_", spaced).strip("_") in _NAMES
+    )
     return is_word or any(part in column for part in _CHINESE)
 
 

@@ -93,6 +93,8 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
     """
     required = {c.name for c in table.columns if c.is_required} | set(require)
     if isinstance(data, list | tuple):
+        if not data:
+            raise DataError(f"the {table.name} table is an empty list; name a file")
         files = tuple(p for path in data for p in find_files(str(path), table.name))
         schemas = [(str(path), _file_schema(path)) for path in files]
         label, memory = ", ".join(map(str, data)), None
@@ -126,13 +128,17 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:
-        raise DataError(f"{pattern}: no file matches; is the {table_name} export there?")
+        raise DataError(
+            f"{pattern}: no file matches; is the {table_name} export there?"
+        )
     for name in found:
         path = Path(name)
         if not path.exists():
             raise DataError(f"{name}: no such file; is the {table_name} export there?")
         if path.is_dir():
-            raise DataError(f"{name}: is a folder; name a file or a glob such as *.parquet")
+            raise DataError(
+                f"{name}: is a folder; name a file or a glob such as *.parquet"
+            )
         if not name.lower().endswith(_CSV + _PARQUET + _ARROW):
             raise DataError(
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
@@ -273,7 +279,11 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
             f"the {name} table is a {type(data).__name__}; give a path, or a polars, "
             "pandas, pyarrow or duckdb table"
         )
-    return pa.table(data)
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"the {name} table cannot be read ({reason})") from None
 
 
 def _file_schema(path: Path) -> pa.Schema:
@@ -318,7 +328,13 @@ def _file_batches(
         with pyarrow.parquet.ParquetFile(
             path, page_checksum_verification=True, pre_buffer=False
         ) as file:
-            yield from file.iter_batches(batch_rows, columns=columns)
+            for group in range(file.num_row_groups):
+                num_rows = 0
+                for batch in file.iter_batches(batch_rows, [group], columns):
+                    num_rows += batch.num_rows
+                    yield batch
+                if num_rows != file.metadata.row_group(group).num_rows:
+                    raise OSError("rows are missing")
     elif name.endswith(_CSV):
         from optimizer.data.csv_reader import csv_batches
 

@@ -92,7 +92,8 @@ def refuse_repeated_pairs(
         With their number.
     """
     pair = order * (int(carrier.max(initial=0)) + 1) + carrier
-    num_repeated = len(pair) - len(np.unique(pair))
+    pair.sort()
+    num_repeated = int(np.count_nonzero(pair[1:] == pair[:-1]))
     if num_repeated:
         raise DataError(
             f"{source.label}: {num_repeated:,} rows name an order and carrier that "
@@ -105,7 +106,9 @@ def _ids_of(source: Source, rows: NDArray[np.int64]) -> dict[int, str]:
     found: dict[int, str] = {}
     for frame in read_batches(source, ["order_id"]):
         here = frame.filter(frame["row"].is_in(rows.tolist()))
-        found.update(zip(here["row"].to_list(), here["order_id"].to_list(), strict=True))
+        found.update(
+            zip(here["row"].to_list(), here["order_id"].to_list(), strict=True)
+        )
     return found
 
 

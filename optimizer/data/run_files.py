@@ -25,6 +25,7 @@ RUN_TABLES: dict[str, Table] = {
     "quarantine.parquet": QUARANTINE,
 }
 RECORD = "run.json"
+REPORT = "report.html"
 #: Written last: a folder without it is not a run.
 SUCCESS = "_SUCCESS"
 SCHEMA_VERSION = 1

@@ -165,7 +165,9 @@ MERCHANTS = Table(
     (
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels of the whole day", minimum=1),
-        Column("take_up", "probability", "share of recommendations bought", default=1.0),
+        Column(
+            "take_up", "probability", "share of recommendations bought", default=1.0
+        ),
         Column("is_enrolled", "flag", "whether it takes part", default=True),
         Column("cap_override", "count", "parcels instead of the policy's cap"),
         Column("daily_budget_cny", "money", "not supported; leave empty"),
@@ -174,7 +176,9 @@ MERCHANTS = Table(
 )
 
 _SHADOW_PRICE = Column("shadow_price_cny", "money", "what one more slot would bring")
-_SAVING = Column("saving_cny", "money", "expected harm avoided less the fee; may be < 0")
+_SAVING = Column(
+    "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
+)
 
 DECISIONS = Table(
     "decisions",
@@ -257,7 +261,9 @@ def _one_markdown(table: Table, *, is_input: bool) -> str:
         f"| {column.meaning} |"
         for column in table.columns
     ]
-    return "\n".join([title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows])
+    return "\n".join(
+        [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
+    )
 
 
 def _need(column: Column, is_input: bool) -> str:

@@ -118,7 +118,8 @@ def _by_rule(findings: Sequence[Finding]) -> str:
         count, ids = totals.get((f.column, f.rule), (0, ()))
         totals[f.column, f.rule] = count + len(f.rows), (ids + f.ids)[:_NUM_EXAMPLES]
     return "; ".join(
-        f"{column} {rule}: {count:,} rows" + (f", first {', '.join(ids)}" if ids else "")
+        f"{column} {rule}: {count:,} rows"
+        + (f", first {', '.join(ids)}" if ids else "")
         for (column, rule), (count, ids) in sorted(totals.items())
     )
 
@@ -156,13 +157,19 @@ def check_batch(
     given = [table.column(name) for name in source.columns]
     typed = frame.with_columns(_typed(frame, column) for column in given)
     rules = [rule for column in given for rule in _rules(frame, column, source)]
-    broken = typed.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(0)
+    broken = typed.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(
+        0
+    )
     hit = [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken]
     for column, text, is_wrong in hit:
         wrong = typed.filter(is_wrong)
         ids = wrong[table.column_names[0]].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    kept = typed.filter(~pl.any_horizontal(e for *_, e in hit)) if hit else typed
+    kept = (
+        typed.filter(~pl.any_horizontal(e.fill_null(False) for *_, e in hit))
+        if hit
+        else typed
+    )
     return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
 
 
@@ -176,7 +183,9 @@ def require_rows(source: Source, num_rows: int) -> None:
         Saying that an empty export is no night.
     """
     if num_rows == 0:
-        raise DataError(f"{source.label}: has no rows; check the {source.table.name} export")
+        raise DataError(
+            f"{source.label}: has no rows; check the {source.table.name} export"
+        )
 
 
 def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
@@ -266,7 +275,8 @@ def _rules(
     value = pl.col(column.name)
     found: list[tuple[str, pl.Expr]] = []
     if column.name in source.required:
-        found.append(("is missing", value.is_null()))
+        was_null = pl.lit(frame[column.name].is_null())
+        found.append(("is missing", was_null))
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):
         raw = frame[column.name]
         found[:0] = _cast_rules(raw, value, column)
@@ -324,4 +334,3 @@ def _filled(column: Column, given: Sequence[str]) -> pl.Expr:
         return pl.lit(column.default, dtype=kind).alias(column.name)
     value = pl.col(column.name)
     return value if column.default is None else value.fill_null(column.default)
-

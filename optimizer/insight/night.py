@@ -57,6 +57,12 @@ class Night:
         What a person should look at, in words.
     summary
         The night in numbers, ready for JSON.
+    decisions
+        ``orders`` with their ``merchant_id``.
+    churn
+        With ``previous``: the parcels whose recommendation changed, as ``order_id``,
+        ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
+        ``carrier_id_after``; else ``None``.
     """
 
     orders: pl.DataFrame
@@ -74,6 +80,7 @@ class Night:
     warnings: tuple[str, ...]
     summary: Mapping[str, Any]
     decisions: pl.DataFrame
+    churn: pl.DataFrame | None = None
 
     def explain(self, order_id: str) -> str:
         """

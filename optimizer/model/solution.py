@@ -62,7 +62,7 @@ class Solution:
     termination: Termination
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SolveParams:
     """
     How long and how hard to try.
@@ -77,8 +77,12 @@ class SolveParams:
     num_threads
         Threads for the kernels; ``None``: one for each core. Never changes the
         answer.
+    start_price
+        ``(num_lanes,) int64`` effective prices to start from, micro-CNY; those of an
+        earlier night save time. They never change what the optimum is.
     """
 
     time_limit_seconds: float = 600.0
     relative_gap: float = 0.0
     num_threads: int | None = None
+    start_price: NDArray[np.int64] | None = None

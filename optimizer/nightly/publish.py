@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
     RECORD,
+    REPORT,
     RUN_TABLES,
     SUCCESS,
     read_record,
@@ -27,6 +28,7 @@ from optimizer.data.run_files import (
 )
 from optimizer.data.write import read_back, write_parquet
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
+from optimizer.insight.report import report_html
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -139,7 +141,11 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{_STAGING}{run_id}"
         staging.mkdir()
-        outputs = {name: _write(tables[name], staging / name) for name in RUN_TABLES}
+        outputs: dict[str, dict[str, Any]] = {
+            name: _write(tables[name], staging / name) for name in RUN_TABLES
+        }
+        _write_text(staging / REPORT, report_html(record, tables))
+        outputs[REPORT] = {"sha256": sha256_of(staging / REPORT)}
         _write_text(staging / RECORD, record_text(record | {"outputs": outputs}))
         _compare(staging, tables, outputs)
         _write_text(staging / SUCCESS, "")

@@ -18,7 +18,7 @@ import numpy as np
 from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
 from optimizer.data.keys import order_keys
-from optimizer.data.run_files import RUN_TABLES, read_record
+from optimizer.data.run_files import REPORT, RUN_TABLES, read_record
 from optimizer.data.write import read_back
 from optimizer.errors import CertificateError, DataError
 from optimizer.insight.outcomes import find_outcomes
@@ -108,7 +108,7 @@ def _prove(folder: Path, record: Mapping[str, Any]) -> Verdict:
 def _changed_outputs(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """Published files that are not the ones that were published."""
     found = []
-    for name in RUN_TABLES:
+    for name in (*RUN_TABLES, REPORT):
         expected = record["outputs"].get(name, {}).get("sha256")
         if not (folder / name).is_file():
             found.append(f"{name} is missing")

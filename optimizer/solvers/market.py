@@ -104,6 +104,8 @@ def split(work: NDArray[np.int64], num_parts: int = NUM_PARTS) -> NDArray[np.int
     >>> split(np.array([0, 10, 20, 30, 40]), 2).tolist()
     [0, 2, 4]
     """
+    if len(work) == 1:
+        return np.zeros(2, np.int64)
     targets = np.linspace(0, work[-1], num_parts + 1)[1:-1]
     inner = np.searchsorted(work, targets)
     return np.unique(np.concatenate(([0], inner, [len(work) - 1]))).astype(np.int64)

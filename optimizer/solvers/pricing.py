@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.model.tree import effective_price, own_price
+from optimizer.model.tree import effective_price, lane_use, own_price
 from optimizer.solvers.augment import (
     balance,
     choose_at,
@@ -39,7 +39,12 @@ from optimizer.solvers.augment import (
 )
 from optimizer.solvers.market import Pool, whole_market
 from optimizer.solvers.newton import Lanes, newton_prices
-from optimizer.solvers.screening import near_market, rough_prices, sub_market
+from optimizer.solvers.screening import (
+    given_prices,
+    near_market,
+    rough_prices,
+    sub_market,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +55,9 @@ if TYPE_CHECKING:
     from optimizer.solvers.augment import Choice
     from optimizer.solvers.market import Market, NearMarket
 
-#: Windows of the fine prices, as shares of the mean price.
-FINE_WINDOWS = (0.15, 0.002)
+#: Windows of the fine prices, as shares of the mean price: of all near orders, and
+#: of those within so much of their cut-off.
+FINE_WINDOWS, FINEST_WINDOWS, FINE = (0.15, 0.02), (0.012, 0.002), 0.1
 #: An order is close, and goes to the core, within this share of the mean price.
 CLOSE = 0.01
 #: With fewer orders than this for each lane, or after so many rounds that freed
@@ -125,19 +131,40 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
 
     with Pool(params.num_threads) as pool:
         full = whole_market(problem)
-        rough, scale = rough_prices(problem, full, pool, is_late)
+        if params.start_price is None:
+            rough, scale = rough_prices(problem, full, pool, is_late)
+        else:
+            rough, scale = given_prices(problem, params.start_price)
         near = near_market(problem, full, rough, scale, pool)
-        price = newton_prices(
-            near,
-            Lanes(problem.slots, problem.lane_parent),
-            rough,
-            pool,
-            scale=scale,
-            windows=FINE_WINDOWS,
-            is_late=is_late,
-        )
+        price = _fine_prices(problem, near, rough, scale, pool, is_late)
         search = Search(problem, full, max(1, int(CLOSE * scale)), pool, is_late)
         return _prove(search, near, effective_price(price, problem.lane_parent))
+
+
+def _fine_prices(
+    problem: Problem,
+    near: NearMarket,
+    price: NDArray[np.int64],
+    scale: float,
+    pool: Pool,
+    is_late: Callable[[], bool],
+) -> NDArray[np.int64]:
+    """Own prices of a near market, at last from its close orders alone."""
+    lanes = Lanes(problem.slots, problem.lane_parent)
+    price = newton_prices(
+        near, lanes, price, pool, scale=scale, windows=FINE_WINDOWS, is_late=is_late
+    )
+    choice = choose_at(near, effective_price(price, problem.lane_parent), pool)
+    is_close = choice.margin <= FINE * scale
+    fixed = choice.pick[~is_close & (choice.pick >= 0)]
+    merchant = near.order_merchant[near.option_order[fixed]]
+    cap = near.cap - np.bincount(merchant, minlength=problem.num_merchants)
+    close = sub_market(near, np.flatnonzero(is_close), cap, pool)
+    taken = lane_use(near.option_lane[fixed], problem.lane_parent)
+    left = Lanes(problem.slots - taken, problem.lane_parent)
+    return newton_prices(
+        close, left, price, pool, scale=scale, windows=FINEST_WINDOWS, is_late=is_late
+    )
 
 
 def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:

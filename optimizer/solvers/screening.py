@@ -87,6 +87,26 @@ def rough_prices(
     return price, scale
 
 
+def given_prices(
+    problem: Problem, price: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float]:
+    """
+    Own prices made of effective ones that somebody proposes, and their scale.
+
+    Lanes without a slot cost more than any order saves, and none costs less than
+    the lane around it.
+    """
+    highest = int(problem.option_saving.max(initial=0))
+    effective = np.clip(price, 0, highest)
+    effective[_is_closed(problem)] = highest
+    for lane in np.flatnonzero(problem.lane_parent >= 0):
+        above = effective[problem.lane_parent[lane]]
+        effective[lane] = max(effective[lane], above)
+    priced = effective[(effective > 0) & (effective < highest)]
+    scale = float(priced.mean()) if len(priced) else 1e6
+    return own_price(effective, problem.lane_parent), scale
+
+
 def near_market(
     problem: Problem, full: Market, price: NDArray[np.int64], scale: float, pool: Pool
 ) -> NearMarket:

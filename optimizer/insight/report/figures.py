@@ -155,7 +155,7 @@ def _capacity(lanes: pl.DataFrame) -> Capacity:
     sizes = regions.group_by("region_id").agg(pl.col("slots").sum())
     listed = sizes.sort(pl.col("slots").neg(), "region_id").head(NUM_REGIONS)
     columns = carriers.head(NUM_COLUMNS)["carrier_id"]
-    cells = regions.filter(pl.col("carrier_id").is_in(columns.implode()))
+    cells = regions.filter(pl.col("carrier_id").is_in(columns.to_list()))
     rows: dict[str, dict[str, Use]] = {name: {} for name in listed["region_id"]}
     for carrier, region, slots, used, price in cells.iter_rows():
         if region in rows:

@@ -117,6 +117,7 @@ section { margin-top: 4rem; }
 
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 3rem; }
 .pair > *, .stack > * { min-width: 0; }
+data { white-space: nowrap; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
@@ -218,11 +219,17 @@ footer code { color: var(--ink); }
     --shade1: #e3efed; --shade2: #c6e0dc; --shade3: #a3cdc7; --shade4: #7cb8b0;
   }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  body { font-size: 10.5pt; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; }
   main { max-width: none; padding: 0; }
   .switch { display: none; }
   header { padding: 0; }
-  section { margin-top: 1.6rem; }
+  section { margin-top: 2rem; }
+  .hero { grid-template-columns: 1.1fr 1fr; }
+  .tiles { grid-template-columns: repeat(4, 1fr); }
+  .pair { grid-template-columns: 1fr 1fr; gap: 0 2rem; }
+  .heat td { height: 2.4rem; }
+  .list th, .list td { padding-block: .3rem; }
   .hero, .tile, tr, .bars li, dl > div { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
 }

@@ -185,7 +185,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "used_cap": ("Used / cap", "已用 / 上限"),
     "price": ("One more, CNY", "再加一个（元）"),
     "merchant_head": ("Merchant", "商家"),
-    "parcels": ("{number} parcels", "{number} 件包裹"),
+    "parcels": ("parcels: {number}", "包裹：{number}"),
     "no_priced_lanes": (
         "More capacity would bring nothing anywhere: no lane has a price.",
         "增加运力不会带来任何改善：没有线路有价格。",
@@ -217,9 +217,9 @@ WORDS: dict[str, tuple[str, str]] = {
     # Refused rows
     "quarantine": ("Refused rows", "被拒绝的数据行"),
     "quarantine_note": (
-        "Orders in broken rows get no decision; {number} orders are left out. Values "
-        "are never copied here.",
-        "损坏行中的订单不参与决策；共 {number} 个订单被排除。此处从不复制其数值。",
+        "Orders in broken rows get no decision. Orders left out: {number}. Values are "
+        "never copied here.",
+        "损坏行中的订单不参与决策。被排除的订单：{number}。此处从不复制其数值。",
     ),
     "quarantine_caption": ("Rows by broken rule", "按违反的规则统计"),
     "no_quarantine": (
@@ -286,8 +286,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "NO_SOLUTION_FOUND": ("found no plan", "未找到方案"),
     "libraries": ("Libraries", "依赖库"),
     "footer": (
-        "Every number here also stands in run.json or in a table beside this file.",
-        "此处的每个数字都能在 run.json 或同目录的数据表中找到。",
+        "Every number here stands in run.json or in a table beside this file, or "
+        "counts or adds up its rows.",
+        "此处的每个数字都在 run.json 或同目录的数据表中，或为其行数与合计。",
     ),
     "verify": ("To prove this night again:", "重新证明本晚方案："),
     "explain": ("To ask about one order:", "查询某个订单："),
