@@ -8,17 +8,22 @@ module that knows them all.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
+    from pathlib import Path
+
+    import polars as pl
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, PolicyRow
     from optimizer.insight.churn import Previous
     from optimizer.insight.night import Night
+    from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
@@ -145,28 +150,87 @@ def allocate(
     >>> night.certificate.gap
     0
     """
+    solved = solve_night(
+        {
+            "orders": orders,
+            "capacity": capacity,
+            "options": options,
+            "merchants": merchants,
+        },
+        config,
+        date=date,
+        previous=previous,
+        progress=progress,
+    )
+    with solved.clock.stage("explain"):
+        return _night(solved)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """
+    A night that is decided and certified, and not yet put into tables.
+
+    Attributes
+    ----------
+    intake
+        The problem, its names, and what was read.
+    solution, certificate
+        Plan and prices, and what is proved of them.
+    outcomes
+        Reason and margin of each row of the orders table.
+    policy
+        The policy row that was in force.
+    previous
+        The night before, where one was given.
+    clock
+        Seconds and memory of each stage.
+    summary
+        The night in numbers, ready for JSON.
+    """
+
+    intake: Intake
+    solution: Solution
+    certificate: Certificate
+    outcomes: Outcomes
+    policy: PolicyRow
+    previous: Previous | None
+    clock: StageClock
+    summary: Mapping[str, Any]
+
+
+def solve_night(
+    tables: Mapping[str, Any],
+    config: Config | Mapping[str, Any] | str | PathLike[str],
+    *,
+    date: dt.date | str | None,
+    previous: Any,
+    progress: Callable[[str], None] | None,
+) -> Solved:
+    """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.clock import StageClock
     from optimizer.config import as_config, policy_on
     from optimizer.insight.churn import read_previous
+    from optimizer.insight.outcomes import find_outcomes
+    from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
 
     settings = as_config(config)
     policy = policy_on(settings, _as_date(date))
     clock = StageClock(progress)
-    tables = {
-        "orders": orders,
-        "capacity": capacity,
-        "options": options,
-        "merchants": merchants,
-    }
     before = None if previous is None else read_previous(previous)
     intake = take_in(tables, settings, policy, clock)
+    problem, index = intake.problem, intake.index
     with clock.stage("solve"):
         solution = _solve(intake, settings, before)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
     with clock.stage("explain"):
-        return _explain(intake, solution, certificate, policy, clock, before)
+        outcomes = find_outcomes(problem, solution, index)
+        summary = summarize(problem, solution, certificate, outcomes, index, policy)
+    return Solved(
+        intake, solution, certificate, outcomes, policy, before, clock, summary
+    )
 
 
 def _as_date(date: dt.date | str | None) -> dt.date | None:
@@ -208,18 +272,44 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     return certify(intake.problem, solution)
 
 
-def _explain(
-    intake: Intake,
-    solution: Solution,
-    certificate: Certificate,
-    policy: PolicyRow,
-    clock: StageClock,
-    previous: Previous | None,
-) -> Night:
+def sorted_decisions(solved: Solved, scratch: Path) -> Iterator[pl.DataFrame]:
+    """
+    Every order's decision, ascending by ``order_id``, in bounded memory.
+
+    Parameters
+    ----------
+    solved
+        The night.
+    scratch
+        A folder that does not exist; made where the night is large, and removed.
+
+    Yields
+    ------
+    pl.DataFrame
+        The columns of the decisions table, and ``region_id``.
+    """
+    from optimizer.data.spill import sorted_batches
+    from optimizer.insight.tables import decisions_table
+    from optimizer.intake import name_orders
+
+    intake = solved.intake
+    batches = sorted_batches(
+        name_orders(intake),
+        "order_id",
+        sample=intake.id_sample,
+        num_rows=len(intake.index.status),
+        scratch=scratch,
+    )
+    for named in batches:
+        yield decisions_table(named, solved.outcomes, intake.index)
+
+
+def _night(solved: Solved) -> Night:
+    """Put a solved night into tables, in memory."""
+    import polars as pl
+
     from optimizer.insight.churn import churn_table
     from optimizer.insight.night import Night
-    from optimizer.insight.outcomes import find_outcomes
-    from optimizer.insight.summary import summarize
     from optimizer.insight.tables import (
         decisions_table,
         lanes_table,
@@ -228,26 +318,27 @@ def _explain(
     )
     from optimizer.intake import name_orders
 
+    intake, solution = solved.intake, solved.solution
     problem, index = intake.problem, intake.index
-    outcomes = find_outcomes(problem, solution, index)
-    named = name_orders(intake)
-    decisions = decisions_table(named, outcomes, index)
-    recommendations = recommendations_table(decisions, named)
+    named = pl.concat(list(name_orders(intake)))
+    decisions = decisions_table(named, solved.outcomes, index).sort("order_id")
+    chosen = recommendations_table(decisions)
+    before = solved.previous
     return Night(
-        orders=decisions.drop("merchant_id"),
+        orders=decisions.drop("merchant_id", "region_id"),
         merchants=merchants_table(problem, solution, index),
         lanes=lanes_table(problem, solution, index),
-        recommendations=recommendations,
+        recommendations=chosen,
         quarantine=intake.quarantine,
-        certificate=certificate,
+        certificate=solved.certificate,
         termination=solution.termination,
-        seconds=clock.seconds,
-        peak_memory_bytes=clock.peak_memory_bytes,
+        seconds=solved.clock.seconds,
+        peak_memory_bytes=solved.clock.peak_memory_bytes,
         problem_class=problem.problem_class,
-        policy=policy,
+        policy=solved.policy,
         inputs=intake.inputs,
         warnings=intake.warnings,
-        summary=summarize(problem, solution, certificate, outcomes, index, policy),
-        decisions=decisions,
-        churn=None if previous is None else churn_table(previous, recommendations),
+        summary=solved.summary,
+        decisions=decisions.drop("region_id"),
+        churn=None if before is None else churn_table(before, chosen),
     )

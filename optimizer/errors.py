@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def counted(number: int, thing: str) -> str:
+    """
+    Count in words for a message.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 class OptimizerError(Exception):
     """
     Base of every error that this package raises on purpose.

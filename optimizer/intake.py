@@ -29,12 +29,13 @@ from optimizer.data.validate import (
 from optimizer.errors import DataError
 from optimizer.model import encode
 from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.join import find_orders, make_finder
 from optimizer.model.lanes import capacity_rows
 from optimizer.model.reasons import Reason
 from optimizer.model.saving import worth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from optimizer.data.read import Source
     from optimizer.model.build import Index
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
 
 _Arrays = TypeVar("_Arrays")
@@ -91,6 +93,8 @@ class Intake:
         The orders table, to be read again for names.
     salt
         Of the order keys.
+    id_sample
+        Some order ids, from all over the night.
     """
 
     problem: Problem
@@ -100,6 +104,7 @@ class Intake:
     warnings: tuple[str, ...]
     orders: Source
     salt: int
+    id_sample: tuple[str, ...]
 
 
 def take_in(
@@ -109,7 +114,7 @@ def take_in(
     clock: StageClock,
 ) -> Intake:
     """
-    Read, check and value the tables of a night, and build its problem.
+    Read, check and value a night's tables, and build its problem.
 
     Parameters
     ----------
@@ -141,7 +146,7 @@ def take_in(
     encoded = _encode(sources, (config, policy, merchants), clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
-        _refuse_all_twins(encoded.coder, capacity)
+        _refuse_all_twins(encoded.coder, capacity, sources)
     with clock.stage("build"):
         problem, index = build_problem(
             encoded.orders,
@@ -163,26 +168,25 @@ def take_in(
         tuple(_warnings(index, encoded.coder, config)),
         sources["orders"],
         encoded.coder.salt,
+        tuple(encoded.coder.id_sample),
     )
 
 
-def name_orders(intake: Intake) -> pl.DataFrame:
+def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     """
     Read the orders' names again, of the rows that were not quarantined.
 
-    Returns
-    -------
+    Yields
+    ------
     pl.DataFrame
-        ``row``, ``order_id``, ``region_id``.
+        ``row``, ``order_id``, ``region_id``, in the order of the table.
     """
     import polars as pl
 
-    from optimizer.model.reasons import Reason
-
-    batches = read_batches(intake.orders, ["order_id", "region_id"])
-    named = pl.concat(list(batches), how="vertical")
-    kept = intake.index.status[named["row"].to_numpy()] != Reason.QUARANTINED
-    return named.filter(pl.Series(kept)).select("row", "order_id", "region_id")
+    status = intake.index.status
+    for batch in read_batches(intake.orders, ["order_id", "region_id"]):
+        kept = status[batch["row"].to_numpy()] != Reason.QUARANTINED
+        yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
 
 
 def _open(tables: Mapping[str, Any]) -> dict[str, Source]:
@@ -267,11 +271,12 @@ def _encode_choice(
     sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
-    orders, basis, num_rows = [], [], 0
+    orders, basis, refused, num_rows = [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
+            refused.append(_refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
@@ -279,8 +284,9 @@ def _encode_choice(
     with clock.stage("validate"):
         together = _join(orders)
         refuse_repeats(sources["orders"], together)
+        finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], together, _join(basis), coder, log, clock
+        sources["options"], (together, _join(basis), finder), coder, log, clock
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -288,22 +294,20 @@ def _encode_choice(
 
 def _options(
     source: Source,
-    orders: OrderArrays,
-    basis: OrderBasis,
+    given: tuple[OrderArrays, OrderBasis, OrderFinder],
     coder: Coder,
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OptionArrays, int]:
     """Join options to their orders by key, and value those that may be used."""
-    by_key = np.argsort(orders.key)
-    keys = orders.key[by_key]
+    orders, basis, finder = given
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
-            order, frame = _orders_of(frame, keys, by_key, coder.salt, log)
+            order, frame = _orders_of(frame, finder, coder.salt, log)
         with clock.stage("value"):
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
@@ -312,38 +316,48 @@ def _options(
     orders.status[(orders.status == encode.OPEN) & ~has_option] = (
         Reason.CARRIER_INACTIVE
     )
-    joined = _join(batches)
     require_rows(source, num_rows)
     with clock.stage("validate"):
+        joined = _join(batches)
         carrier = encode.carrier_of_leaf(coder)[joined.leaf]
         refuse_repeated_pairs(joined.order, carrier, source)
     return joined, num_rows
 
 
 def _orders_of(
-    frame: pl.DataFrame,
-    keys: NDArray[np.uint64],
-    by_key: NDArray[np.int64],
-    salt: int,
-    log: QuarantineLog,
+    frame: pl.DataFrame, finder: OrderFinder, salt: int, log: QuarantineLog
 ) -> tuple[NDArray[np.int64], pl.DataFrame]:
-    """Find each option's order; options of no order go to quarantine."""
+    """
+    Find each option's order.
+
+    Options of no order go to quarantine; those of a quarantined order go with it.
+    """
     key, _ = order_keys(frame["order_id"], salt)
-    place = np.minimum(np.searchsorted(keys, key), max(len(keys) - 1, 0))
-    is_known = keys[place] == key if len(keys) else np.zeros(len(key), np.bool_)
-    log.add("options", frame["row"].to_numpy()[~is_known], "order_id", "names no order")
-    return by_key[place[is_known]], frame.filter(is_known)
-
-
-def _join(parts: Sequence[_Arrays]) -> _Arrays:
-    """Concatenate array records field by field."""
-    kind = type(parts[0])
-    return kind(
-        **{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(kind)  # type: ignore[arg-type]
-        }
+    order, is_stray = find_orders(finder, key)
+    log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
+    is_known = order >= 0
+    return (
+        (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
     )
+
+
+def _refused_keys(
+    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
+) -> NDArray[np.uint64]:
+    """Keys of the orders of a batch that were not kept."""
+    if len(kept) == len(raw):
+        return np.zeros(0, np.uint64)
+    refused = raw.join(kept, on="row", how="anti")
+    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
+
+
+def _join(parts: list[_Arrays]) -> _Arrays:
+    """Concatenate array records field by field, and let go of the parts."""
+    kind = type(parts[0])
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    pieces = {name: [getattr(part, name) for part in parts] for name in names}
+    parts.clear()
+    return kind(**{name: np.concatenate(pieces.pop(name)) for name in names})
 
 
 def _take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
@@ -353,7 +367,9 @@ def _take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
     return kind(**{name: getattr(arrays, name)[keep] for name in names})
 
 
-def _refuse_all_twins(coder: Coder, capacity: pl.DataFrame) -> None:
+def _refuse_all_twins(
+    coder: Coder, capacity: pl.DataFrame, sources: Mapping[str, Source]
+) -> None:
     """Refuse ids of one thing in two spellings, across all tables."""
     for column, codes in (
         ("merchant_id", coder.merchants),
@@ -364,7 +380,8 @@ def _refuse_all_twins(coder: Coder, capacity: pl.DataFrame) -> None:
         ids = dict.fromkeys(codes.ids)
         if column in capacity.columns:
             ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
-        refuse_twins(ids, column)
+        having = [s.label for s in sources.values() if column in s.columns]
+        refuse_twins(ids, column, " and ".join(having))
 
 
 def _refuse_budgets(merchants: pl.DataFrame | None) -> None:

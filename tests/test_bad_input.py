@@ -287,7 +287,7 @@ BAD: dict[str, Bad] = {
     "an order twice": Bad(
         rows("orders", twice),
         3,
-        f"{ORDERS}: 1 order_ids stand more than once: .* in rows 1, 1001",
+        f"{ORDERS}: 1 order_id more than once: .* in rows 1, 1001",
     ),
     "a capacity row twice": Bad(
         rows("capacity", twice),
@@ -300,7 +300,7 @@ BAD: dict[str, Bad] = {
     "order ids in two cases": Bad(
         respelled("order_id", str.upper),
         3,
-        f"{ORDERS}: 1 order_ids differ only in case or spaces",
+        f"{ORDERS}: 1 order_id in spellings that differ only in case or spaces",
     ),
     "merchants in two cases": Bad(
         respelled("merchant_id", str.upper),
@@ -617,7 +617,7 @@ OPTIONS: dict[str, Bad] = {
     "a pair twice": Bad(
         lambda night: options(night, twice),
         3,
-        r"options\.parquet: 1 rows name an order and carrier that another row names",
+        r"options\.parquet: 1 row with an order and carrier that another row names",
     ),
     "no rows": Bad(
         lambda night: options(night, lambda frame: frame.head(0)),

@@ -39,6 +39,8 @@ def load_config(path: str | PathLike[str]) -> Config:
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise ConfigError(f"{name}: {reason}; check the path of --config") from None
+    except ValueError:
+        raise ConfigError(f"{name!r}: is no path; check the path of --config") from None
     data, lines = read_yaml(text, name)
     return _validate(data, name, lines)
 

@@ -230,9 +230,7 @@ class Solver(Model):
     relative_gap: Gap = Field(
         Decimal(0), description="Stop once the proved gap is at most this; 0: optimum."
     )
-    num_threads: (
-        Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_flag)] | None
-    ) = Field(
+    num_threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
         None, description="Threads; left out: one for each core. Same answer always."
     )
     keep_previous: bool = Field(

@@ -17,18 +17,29 @@ _WORDS = {
     *("phone", "telephone", "tel", "mobile", "cellphone", "email", "mail", "wechat"),
     *("address", "addr", "street", "receiver", "recipient", "consignee", "buyer"),
     *("firstname", "lastname", "fullname", "surname", "passport", "birthday", "idcard"),
-    *("addressee", "contact"),
+    *("addressee", "contact", "nickname", "realname", "username"),
 }
 _NAMES = {"name", "id_card", "id_number", "full_name", "first_name", "last_name"}
+#: Whose name is a person's: a merchant's or a carrier's is not.
+_PERSONS = ("customer", "client", "user", "member", "sender", "shipper", "owner")
 _CHINESE = (
     *("姓名", "名字", "电话", "手机", "地址", "收件人", "收货人", "寄件人", "买家"),
-    *("身份证", "邮箱", "联系方式", "联系人", "门牌", "微信"),
+    *("身份证", "邮箱", "联系方式", "联系人", "门牌", "微信", "昵称"),
+    *("電話", "手機", "收貨人", "買家", "身份證", "身分證", "郵箱", "電郵"),
+    *("聯繫方式", "聯絡方式", "聯繫人", "聯絡人", "門牌", "暱稱"),
 )
 
 _PHONE = re.compile(r"(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}")
 _MASKED = re.compile(r".*\d{2,4}\*{2,}\d{0,4}.*|[\u4e00-\u9fff]\*{1,2}")
 _CITIZEN = re.compile(r"\d{17}[\dXx]")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
+#: What stands between letters and digits is part of an id, not of a sentence.
+_WITHIN = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_PHONE.pattern}|{_CITIZEN.pattern}"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,})(?![0-9A-Za-z])"
+)
+#: Nothing without this looks personal; most values are passed over by it.
+_SUSPECT = r"\d{4}[- ]?\d{4}|[*@]|\d{4}[Xx]"
 
 #: Values of a text column that are looked at in each batch.
 SAMPLE_ROWS = 2_000
@@ -61,13 +72,23 @@ def _is_personal(column: str) -> bool:
     --------
     >>> [_is_personal(c) for c in ("receiver_tel", "merchant_id", "收件人手机")]
     [True, False, True]
+    >>> [_is_personal(c) for c in ("customer_name", "carrier_name", "mobileno2")]
+    [True, False, True]
     """
     spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", column).lower()
-    words = set(re.split(r"[^a-z0-9]+", spaced))
-    is_word = (
-        bool(words & _WORDS) or re.sub(r"[^a-z0-9]+", "_", spaced).strip("_") in _NAMES
+    words = [word.rstrip("0123456789") for word in re.split(r"[^a-z0-9]+", spaced)]
+    if any(_stem(word) in _WORDS or word in _WORDS for word in words):
+        return True
+    joined = "_".join(words).strip("_")
+    is_name = joined in _NAMES or joined.replace("_name", "name").endswith(
+        tuple(f"{person}name" for person in _PERSONS)
     )
-    return is_word or any(part in column for part in _CHINESE)
+    return is_name or any(part in column for part in _CHINESE)
+
+
+def _stem(word: str) -> str:
+    """Drop what stands for "number": phoneno, telnum, mobilenumber."""
+    return re.sub(r"(?:no|num|number)$", "", word)
 
 
 def refuse_personal_values(
@@ -77,7 +98,7 @@ def refuse_personal_values(
     Refuse a batch whose text looks like phone, identity-card or masked numbers.
 
     Looks at the first rows of each batch: an export that carries such data
-    carries it everywhere.
+    carries it everywhere. An id is judged whole, a free text by any part of it.
 
     Parameters
     ----------
@@ -97,9 +118,11 @@ def refuse_personal_values(
         Naming the column, never a value.
     """
     for column in (*ids, *texts):
-        values = frame[column].head(SAMPLE_ROWS).drop_nulls().to_list()
-        num_personal = sum(map(looks_personal, values))
-        limit = ID_SHARE * len(values) if column in ids else 0
+        values = frame[column].head(SAMPLE_ROWS).drop_nulls()
+        suspects = values.filter(values.str.contains(_SUSPECT)).to_list()
+        is_id = column in ids
+        num_personal = sum(map(looks_personal if is_id else holds_personal, suspects))
+        limit = ID_SHARE * len(values) if is_id else 0
         if num_personal > limit:
             raise DataError(
                 f"{label}: values of column {column} look like personal data (phone, "
@@ -120,6 +143,21 @@ def looks_personal(value: str) -> bool:
     if _PHONE.fullmatch(text) or _MASKED.fullmatch(text) or _EMAIL.fullmatch(text):
         return True
     return bool(_CITIZEN.fullmatch(text)) and _has_citizen_checksum(text)
+
+
+def holds_personal(text: str) -> bool:
+    """
+    Judge a free text: whether it is, or has in it, what looks personal.
+
+    Examples
+    --------
+    >>> [holds_personal(t) for t in ("请打13800138000", "gift 13800138000123")]
+    [True, False]
+    """
+    if looks_personal(text):
+        return True
+    found = [match.group() for match in _WITHIN.finditer(text)]
+    return any(not _CITIZEN.fullmatch(f) or _has_citizen_checksum(f) for f in found)
 
 
 def _has_citizen_checksum(text: str) -> bool:

@@ -313,7 +313,9 @@ def _arrow_batches(
             yield source.memory.select(columns).slice(first, batch_rows)
     for path in source.files:
         with damaged_is_data_error(str(path)):
-            yield from _file_batches(path, columns, batch_rows)
+            for batch in _file_batches(path, columns, batch_rows):
+                for first in range(0, batch.num_rows, batch_rows):
+                    yield batch.slice(first, batch_rows)
 
 
 def _file_batches(

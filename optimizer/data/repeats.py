@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from optimizer.data.read import read_batches
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,8 +96,8 @@ def refuse_repeated_pairs(
     num_repeated = int(np.count_nonzero(pair[1:] == pair[:-1]))
     if num_repeated:
         raise DataError(
-            f"{source.label}: {num_repeated:,} rows name an order and carrier that "
-            "another row names; keep one row for each"
+            f"{source.label}: {counted(num_repeated, 'row')} with an order and carrier "
+            "that another row names; keep one row for each"
         )
 
 
@@ -125,7 +125,7 @@ def _refuse_same(source: Source, names: dict[str, dict[str, list[int]]]) -> None
             for name, rows in sorted(same.items())[:_NUM_EXAMPLES]
         )
         raise DataError(
-            f"{source.label}: {len(same):,} order_ids stand more than once: {shown}; "
+            f"{source.label}: {counted(len(same), 'order_id')} more than once: {shown}; "
             "an order is decided once, so keep one row for each"
         )
 
@@ -135,6 +135,6 @@ def _refuse_alike(source: Source, names: dict[str, dict[str, list[int]]]) -> Non
     if alike:
         shown = "; ".join(" and ".join(map(repr, pair)) for pair in sorted(alike)[:3])
         raise DataError(
-            f"{source.label}: {len(alike):,} order_ids differ only in case or spaces: "
-            f"{shown}; write each id in one way"
+            f"{source.label}: {counted(len(alike), 'order_id')} in spellings that "
+            f"differ only in case or spaces: {shown}; write each id in one way"
         )

@@ -175,7 +175,6 @@ MERCHANTS = Table(
     key=("merchant_id",),
 )
 
-_SHADOW_PRICE = Column("shadow_price_cny", "money", "what one more slot would bring")
 _SAVING = Column(
     "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
 )
@@ -191,6 +190,7 @@ DECISIONS = Table(
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
+        Column("has_room", "flag", "whether there is a slot at all where it could go"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -215,7 +215,11 @@ MERCHANT_RESULTS = Table(
         Column("cap", "count", "parcels that may be chosen"),
         Column("used", "count", "parcels that are chosen"),
         Column("slack", "count", "cap less used"),
-        _SHADOW_PRICE,
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more slot would bring at most; one fewer would cost no less",
+        ),
     ),
 )
 LANE_RESULTS = Table(
@@ -228,7 +232,12 @@ LANE_RESULTS = Table(
         Column("slots", "count", "parcels that it takes"),
         Column("used", "count", "parcels that are chosen"),
         Column("slack", "count", "slots less used"),
-        _SHADOW_PRICE,
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more slot would bring; in a row inside of others, one more slot "
+            "in each of them brings the sum of their prices",
+        ),
     ),
 )
 QUARANTINE = Table(
@@ -257,13 +266,19 @@ def tables_markdown() -> str:
 def _one_markdown(table: Table, *, is_input: bool) -> str:
     title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
     rows = [
-        f"| `{column.name}` | {_KIND_WORDS[column.kind]} | {_need(column, is_input)} "
-        f"| {column.meaning} |"
+        f"| `{column.name}` | {_kind_words(column, is_input)} "
+        f"| {_need(column, is_input)} | {column.meaning} |"
         for column in table.columns
     ]
     return "\n".join(
         [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
     )
+
+
+def _kind_words(column: Column, is_input: bool) -> str:
+    """What a column holds; money that comes out may be below 0."""
+    words = _KIND_WORDS[column.kind]
+    return words if is_input else words.replace(" ≥ 0", "")
 
 
 def _need(column: Column, is_input: bool) -> str:

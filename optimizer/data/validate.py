@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optimizer.data.privacy import refuse_personal_values
 from optimizer.data.read import read_batches
 from optimizer.data.tables import QUARANTINE, Column, polars_type
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +81,7 @@ class QuarantineLog:
             num_broken = _num_distinct(found)
             if num_broken > Fraction(max_share) * num_rows:
                 raise DataError(
-                    f"{source}: {num_broken:,} of {num_rows:,} rows "
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
                     f"({num_broken / num_rows:.2%}) break a rule, more than the "
                     f"{max_share:%} that quarantine.max_share allows: "
                     f"{_by_rule(found)}; mend the export"
@@ -118,7 +118,7 @@ def _by_rule(findings: Sequence[Finding]) -> str:
         count, ids = totals.get((f.column, f.rule), (0, ()))
         totals[f.column, f.rule] = count + len(f.rows), (ids + f.ids)[:_NUM_EXAMPLES]
     return "; ".join(
-        f"{column} {rule}: {count:,} rows"
+        f"{column} {rule}: {counted(count, 'row')}"
         + (f", first {', '.join(ids)}" if ids else "")
         for (column, rule), (count, ids) in sorted(totals.items())
     )
@@ -211,9 +211,18 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
     return table
 
 
-def refuse_twins(ids: Iterable[str], column: str) -> None:
+def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     Refuse ids that differ only in case or spaces: one merchant must not be two.
+
+    Parameters
+    ----------
+    ids
+        Of one thing, from all tables.
+    column
+        The column that holds them.
+    label
+        What the message calls the tables that have it.
 
     Raises
     ------
@@ -225,8 +234,8 @@ def refuse_twins(ids: Iterable[str], column: str) -> None:
         twin = seen.setdefault("".join(name.split()).casefold(), name)
         if twin != name:
             raise DataError(
-                f"{column} {twin!r} and {name!r} differ only in case or spaces; write "
-                "each id in one way"
+                f"{label}: {column} {twin!r} and {name!r} differ only in case or "
+                "spaces; write each id in one way"
             )
 
 
@@ -260,10 +269,14 @@ def _typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
         return text.replace_strict(words, default=None, return_dtype=pl.Boolean)
     if frame.schema[column.name] == pl.String and column.kind not in _TEXT:
         value = value.str.strip_chars()
+        if column.kind == "count":
+            value = value.str.replace(_WHOLE, "${1}")
     return value.cast(polars_type(column.kind), strict=False)
 
 
 _TEXT = ("id", "text", "pin")
+#: A whole number as libraries write it that have no integers with gaps.
+_WHOLE = r"^([+-]?\d+)\.0+$"
 
 
 def _rules(

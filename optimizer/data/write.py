@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.data.read import damaged_is_data_error
 from optimizer.data.tables import polars_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import polars as pl
@@ -20,39 +22,109 @@ ROW_GROUP_ROWS = 131_072
 
 
 def write_parquet(frame: pl.DataFrame, path: Path, table: Table) -> None:
+    """Write a table that is in memory; see :func:`write_batches`."""
+    write_batches([frame], path, table)
+
+
+def write_batches(
+    frames: Iterable[pl.DataFrame], path: Path, table: Table
+) -> tuple[int, list[str]]:
     """
     Write a table as Parquet, with page checksums, down to the disk.
 
     Parameters
     ----------
-    frame
-        Has at least the contract's columns; only they are written, in its order.
+    frames
+        The table's rows in order, in pieces of any size; the pieces do not show in
+        the file. They have at least the contract's columns; only these are written.
     path
         Must not exist.
     table
         The contract.
+
+    Returns
+    -------
+    num_rows, digests
+        Rows written; a digest of each row group, as :func:`row_group_digests` reads
+        them back.
+    """
+    import pyarrow.parquet
+
+    digests, num_rows = [], 0
+    with path.open("xb") as file:
+        writer: Any = None
+        for group in _row_groups(frames, table):
+            arrow = group.to_arrow()
+            if writer is None:
+                writer = pyarrow.parquet.ParquetWriter(
+                    file,
+                    arrow.schema,
+                    compression="zstd",
+                    write_page_checksum=True,
+                    store_schema=False,
+                )
+            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
+            digests.append(_digest(group))
+            num_rows += len(group)
+        writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+    return num_rows, digests
+
+
+def _row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
+    """Cut pieces of any size into row groups of one size; an empty table has one."""
+    import polars as pl
+
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    typed = [pl.col(name).cast(kind) for name, kind in kinds.items()]
+    left = pl.DataFrame(schema=kinds)
+    num_written = 0
+    for frame in frames:
+        left = pl.concat([left, frame.select(typed)])
+        while len(left) >= ROW_GROUP_ROWS:
+            yield left[:ROW_GROUP_ROWS].rechunk()
+            num_written += 1
+            left = left[ROW_GROUP_ROWS:]
+    if len(left) or num_written == 0:
+        yield left.rechunk()
+
+
+def _digest(frame: pl.DataFrame) -> str:
+    return hashlib.sha256(frame.hash_rows().to_numpy().tobytes()).hexdigest()
+
+
+def row_group_digests(path: Path) -> list[str]:
+    """
+    Read a written table again, every page against its checksum.
+
+    Returns
+    -------
+    list of str
+        What :func:`write_batches` gave, if the disk holds what was written.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged.
     """
     import polars as pl
     import pyarrow.parquet
 
-    typed = [pl.col(c.name).cast(polars_type(c.kind)) for c in table.columns]
-    arrow = frame.select(typed).to_arrow()
-    with path.open("xb") as file:
-        pyarrow.parquet.write_table(
-            arrow,
-            file,
-            compression="zstd",
-            row_group_size=ROW_GROUP_ROWS,
-            write_page_checksum=True,
-            store_schema=False,
-        )
-        file.flush()
-        os.fsync(file.fileno())
+    digests = []
+    with (
+        damaged_is_data_error(str(path)),
+        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        for number in range(file.num_row_groups):
+            group = pl.DataFrame(pl.from_arrow(file.read_row_group(number)))
+            digests.append(_digest(group))
+    return digests
 
 
 def read_back(path: Path) -> pl.DataFrame:
     """
-    Read a written table again, every page against its checksum.
+    Read a written table whole, every page against its checksum.
 
     Raises
     ------

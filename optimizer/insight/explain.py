@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import read_record
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,13 +52,22 @@ def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
     >>> sentence(order, {})
     'not chosen: premium would cost 0.30 CNY more than the harm it avoids'
     """
-    words = _SENTENCES[order["reason"]]
+    is_shut = order["reason"] in _NEEDS_ROOM and order.get("has_room") is False
+    words = _NO_ROOM if is_shut else _SENTENCES[order["reason"]]
     money = {
         name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "margin")
     }
-    return words.format(**{**merchant, **order, **money})
+    counts = {
+        "orders": counted(merchant.get("num_orders", 0), "order"),
+        "slots": counted(merchant.get("cap", 0), "slot"),
+    }
+    return words.format(**{**merchant, **order, **money, **counts})
 
 
+_NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
+_NO_ROOM = (
+    "not chosen: none of its carriers has slots there; it would avoid {saving:.2f} CNY"
+)
 _SENTENCES = {
     "CHOSEN": (
         "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm, "
@@ -68,12 +77,12 @@ _SENTENCES = {
         "not chosen: premium would cost {saving:.2f} CNY more than the harm it avoids"
     ),
     "CAP_ZERO": (
-        "not chosen: with {num_orders} orders the merchant's cap is {cap}, and this "
+        "not chosen: with {orders} the merchant's cap is {cap}, and this "
         "order would avoid {saving:.2f} CNY"
     ),
     "CAP_FULL": (
-        "not chosen: the merchant's {cap} slots went to parcels that avoid more harm; "
-        "this one avoids {saving:.2f} CNY and would need {margin:.2f} more"
+        "not chosen: the merchant's {slots} went to what avoids more harm; this one "
+        "avoids {saving:.2f} CNY and would need {margin:.2f} more"
     ),
     "CAPACITY_FULL": (
         "not chosen: the carrier's slots there went to parcels that avoid more harm; "

@@ -27,14 +27,17 @@ class Night:
     orders
         One row for each order that was not quarantined, ascending by ``order_id``:
         ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
-        null), ``saving_cny``, ``reason``, ``margin_cny``. Savings and margins are
-        null where the order never went to the solver.
+        null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room`` (whether there
+        is a slot at all where it could go). Saving, margin and room are null where
+        the order never went to the solver.
     merchants
         ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
-        ``shadow_price_cny`` (what one more slot in the cap would bring).
+        ``shadow_price_cny`` (one more slot in the cap brings at most this, and one
+        fewer costs at least this).
     lanes
         ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``,
-        ``used``, ``slack``, ``shadow_price_cny`` (what one more slot would bring).
+        ``used``, ``slack``, ``shadow_price_cny`` (what one more slot would bring; in
+        a nest of rows, one more slot in each row along a path brings their sum).
     recommendations
         The chosen orders with the tag and the code that the platform takes.
     quarantine

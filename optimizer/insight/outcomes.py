@@ -19,8 +19,8 @@ import numpy as np
 
 from optimizer.model.encode import OPEN
 from optimizer.model.reasons import Reason
-from optimizer.model.reduced import BLOCK_ORDERS, NO_OPTION, best_reduced
-from optimizer.model.tree import effective_price
+from optimizer.model.reduced import BLOCK_ORDERS, NO_OPTION, best_reduced, has_room
+from optimizer.model.tree import effective_price, least_slots
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,8 @@ class Outcomes:
     is_priced
         ``(num_rows,) bool``: whether saving and margin mean anything: the order
         went to the solver.
+    has_room
+        ``(num_rows,) bool``: whether there is a slot at all where the order could go.
     """
 
     reason: NDArray[np.uint8]
@@ -55,6 +57,7 @@ class Outcomes:
     saving: NDArray[np.int64]
     margin: NDArray[np.int64]
     is_priced: NDArray[np.bool_]
+    has_room: NDArray[np.bool_]
 
 
 def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcomes:
@@ -75,11 +78,15 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
         np.zeros(num_rows, np.int64),
         np.zeros(num_rows, np.int64),
         index.status == OPEN,
+        np.zeros(num_rows, np.bool_),
     )
+    room = least_slots(problem.slots, problem.lane_parent)
     price = effective_price(solution.lane_price, problem.lane_parent)
     for first in range(0, problem.num_orders, BLOCK_ORDERS):
         last = min(first + BLOCK_ORDERS, problem.num_orders)
         _price_block(problem, solution, price, (first, last), outcomes)
+        row = problem.row[first:last]
+        outcomes.has_room[row] = has_room(problem, room, first, last)
     _mark_chosen(problem, solution.chosen, outcomes)
     return outcomes
 

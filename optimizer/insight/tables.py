@@ -41,15 +41,20 @@ def decisions_table(
     named: pl.DataFrame, outcomes: Outcomes, index: Index
 ) -> pl.DataFrame:
     """
-    Every order with its decision, ascending by ``order_id``.
+    Orders with their decisions, in the order that they are given in.
 
     Parameters
     ----------
     named
-        ``row`` in the orders table and ``order_id``, of the rows that were not
-        quarantined.
+        ``row`` in the orders table, ``order_id`` and ``region_id``, of rows that
+        were not quarantined.
     outcomes, index
         What each row got, and the names.
+
+    Returns
+    -------
+    pl.DataFrame
+        With ``region_id`` beside the columns of the decisions table.
     """
     import polars as pl
 
@@ -66,13 +71,16 @@ def decisions_table(
             "saving_cny": cny(outcomes.saving[rows]),
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
             "margin_cny": cny(outcomes.margin[rows]),
+            "has_room": outcomes.has_room[rows],
+            "region_id": named["region_id"],
         }
     )
-    priced = [pl.when(is_priced).then(pl.col(c)).alias(c) for c in _MONEY]
-    return frame.with_columns(priced).sort("order_id")
+    priced = [pl.when(is_priced).then(pl.col(c)).alias(c) for c in _PRICED]
+    return frame.with_columns(priced)
 
 
-_MONEY = ("saving_cny", "margin_cny")
+#: What only orders that went to the solver have.
+_PRICED = ("saving_cny", "margin_cny", "has_room")
 
 
 def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFrame:
@@ -115,28 +123,18 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
     return frame.sort(names, nulls_last=False)
 
 
-def recommendations_table(
-    decisions: pl.DataFrame, regions: pl.DataFrame
-) -> pl.DataFrame:
+def recommendations_table(decisions: pl.DataFrame) -> pl.DataFrame:
     """
-    The chosen orders as the platform takes them, ascending by ``order_id``.
+    The chosen orders as the platform takes them, in the order of the decisions.
 
     Parameters
     ----------
     decisions
         From :func:`decisions_table`.
-    regions
-        ``order_id`` and ``region_id``, of at least the chosen orders.
     """
     import polars as pl
 
-    chosen = decisions.filter("is_premium").join(
-        regions.select("order_id", "region_id"),
-        on="order_id",
-        how="left",
-        maintain_order="left",
-    )
-    return chosen.select(
+    return decisions.filter("is_premium").select(
         "order_id",
         "merchant_id",
         "carrier_id",

@@ -15,9 +15,9 @@ import numpy as np
 
 from optimizer.config.cap import caps_of
 from optimizer.errors import DataError
-from optimizer.model.encode import OPEN, leaf_places
+from optimizer.model.arrange import arrange
+from optimizer.model.encode import leaf_places
 from optimizer.model.lanes import Place, build_forest, name_some
-from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Cap
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +102,7 @@ def build_problem(
     places, leaf, demand = _used_leaves(coder, options.leaf)
     forest = build_forest(capacity, places, demand, is_open=is_open)
     lane = forest.lane_of_leaf[leaf]
-    problem = _arrange(
-        orders, options, merchant, lane, caps, forest.slots, forest.parent
-    )
+    problem = arrange(orders, options, merchant, caps, forest, lane)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -182,35 +181,6 @@ def _used_leaves(
     number = np.zeros(len(places), np.int32)
     number[used] = np.arange(len(used))
     return [places[u] for u in used], number[leaf], count[used].tolist()
-
-
-def _arrange(
-    orders: OrderArrays,
-    options: OptionArrays,
-    merchant: NDArray[np.int32],
-    lane: NDArray[np.int32],
-    caps: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    parent: NDArray[np.int32],
-) -> Problem:
-    """Sort open orders by merchant and key, and their options by lane."""
-    is_open = np.flatnonzero(orders.status == OPEN)
-    is_open = is_open[np.lexsort((orders.key[is_open], merchant[is_open]))]
-    place = np.zeros(len(orders.row), np.int64)
-    place[is_open] = np.arange(len(is_open))
-    order = place[options.order]
-    by_order = np.lexsort((lane, order))
-    return Problem(
-        merchant_start=starts(merchant[is_open], len(caps)),
-        cap=caps,
-        option_start=starts(order, len(is_open)),
-        option_lane=lane[by_order],
-        option_saving=options.saving[by_order],
-        slots=slots,
-        lane_parent=parent,
-        key=orders.key[is_open],
-        row=orders.row[is_open],
-    )
 
 
 def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:

@@ -32,6 +32,9 @@ _Value = TypeVar("_Value", bound=np.generic)
 #: Status of an order that the solver is to decide.
 OPEN = np.uint8(255)
 
+#: One order id in so many is kept as a sample.
+SAMPLE_EVERY = 5_000
+
 _OUTLET_BITS, _REGION_BITS = 28, 20
 
 
@@ -100,6 +103,8 @@ class Coder:
         Codes of places, by their packed carrier, region and outlet codes.
     salt
         Varies the order keys; raised when two ids share a key.
+    id_sample
+        Some order ids, from all over the night.
     """
 
     worth: Worth
@@ -113,6 +118,7 @@ class Coder:
     regions: IdCodes = field(default_factory=IdCodes)
     outlets: IdCodes = field(default_factory=IdCodes)
     leaves: dict[int, int] = field(default_factory=dict)
+    id_sample: list[str] = field(default_factory=list)
 
 
 def make_coder(
@@ -146,6 +152,7 @@ def encode_orders(frame: pl.DataFrame, coder: Coder) -> OrderArrays:
     """
     refuse_unsupported(frame)
     key, folded = order_keys(frame["order_id"], coder.salt)
+    coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
     merchant = coder.merchants.encode(frame["merchant_id"])
     status = np.full(len(frame), OPEN, np.uint8)
     status[(frame["pin"] == "never").fill_null(value=False).to_numpy()] = (

@@ -50,6 +50,23 @@ def effective_price(
     return total
 
 
+def least_slots(
+    slots: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    Parcels that could go to each lane at most: its slots, or fewer around it.
+
+    Examples
+    --------
+    >>> least_slots(np.array([9, 0, 4]), np.array([-1, 0, 1], np.int32)).tolist()
+    [9, 0, 0]
+    """
+    least = slots.copy()
+    for lanes, above in ancestors(lane_parent):
+        least[lanes] = np.minimum(least[lanes], slots[above])
+    return least
+
+
 def own_price(
     effective: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +27,37 @@ from optimizer.data.run_files import (
     read_record,
     record_text,
 )
-from optimizer.data.write import read_back, write_parquet
+from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
+from optimizer.insight.tables import recommendations_table
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
 
 VERSIONS, LOCKS = ".versions", ".locks"
-_STAGING = ".staging-"
+_STAGING, _SCRATCH = ".staging-", "scratch"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """
+    What a night publishes.
+
+    Attributes
+    ----------
+    decisions
+        Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
+        batch; takes a folder that it may make and must remove.
+    tables
+        Merchants, lanes and quarantine, by file name; see ``RUN_TABLES``.
+    """
+
+    decisions: Callable[[Path], Iterator[pl.DataFrame]]
+    tables: Mapping[str, pl.DataFrame]
 
 
 @contextmanager
@@ -106,7 +126,7 @@ def publish(
     output: Path,
     day: dt.date,
     run_id: str,
-    tables: Mapping[str, pl.DataFrame],
+    contents: Contents,
     record: dict[str, Any],
 ) -> Path:
     """
@@ -120,8 +140,8 @@ def publish(
         The business date.
     run_id
         Name of this version; a number is added if it is taken.
-    tables
-        By file name; see ``RUN_TABLES``.
+    contents
+        The tables.
     record
         What goes to ``run.json``; checksums and rows of the tables are added.
 
@@ -141,13 +161,11 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{_STAGING}{run_id}"
         staging.mkdir()
-        outputs: dict[str, dict[str, Any]] = {
-            name: _write(tables[name], staging / name) for name in RUN_TABLES
-        }
-        _write_text(staging / REPORT, report_html(record, tables))
-        outputs[REPORT] = {"sha256": sha256_of(staging / REPORT)}
-        _write_text(staging / RECORD, record_text(record | {"outputs": outputs}))
-        _compare(staging, tables, outputs)
+        outputs = _write_tables(staging, contents)
+        page = report_html(record, contents.tables)
+        outputs[REPORT] = _write_text(staging / REPORT, page)
+        text = record_text(record | {"outputs": outputs})
+        _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         _sync_folder(staging)
         final = _free_name(versions, run_id)
@@ -168,9 +186,33 @@ def _free_name(versions: Path, run_id: str) -> Path:
     return next(versions / name for name in names if not (versions / name).exists())
 
 
-def _write(frame: pl.DataFrame, path: Path) -> dict[str, Any]:
-    write_parquet(frame, path, RUN_TABLES[path.name])
-    return {"num_rows": len(frame), "sha256": sha256_of(path)}
+def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
+    """Write all tables; the chosen orders are collected while decisions go by."""
+    chosen: list[pl.DataFrame] = []
+
+    def decisions() -> Iterator[pl.DataFrame]:
+        for batch in contents.decisions(staging / _SCRATCH):
+            chosen.append(recommendations_table(batch))
+            yield batch
+
+    outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
+    name = "recommendations.parquet"
+    outputs[name] = _write(chosen, staging, name)
+    for name, frame in contents.tables.items():
+        outputs[name] = _write([frame], staging, name)
+    return outputs
+
+
+def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
+    """Write one table, read it back, and compare."""
+    num_rows, digests = write_batches(frames, staging / name, RUN_TABLES[name])
+    try:
+        is_same = row_group_digests(staging / name) == digests
+    except DataError:
+        is_same = False
+    if not is_same:
+        raise _not_held(name)
+    return {"num_rows": num_rows, "sha256": sha256_of(staging / name)}
 
 
 def sha256_of(path: Path) -> str:
@@ -179,26 +221,22 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_text(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
+def _write_text(path: Path, text: str) -> dict[str, Any]:
+    """Write a text, read it back, and compare."""
+    with path.open("x", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    if path.read_bytes() != text.encode():
+        raise _not_held(path.name)
+    return {"sha256": sha256_of(path)}
 
 
-def _compare(
-    staging: Path, tables: Mapping[str, pl.DataFrame], outputs: Mapping[str, Any]
-) -> None:
-    """Read everything back and hold it against what was to be written."""
-    for name, table in RUN_TABLES.items():
-        written = read_back(staging / name)
-        expected = tables[name].select(table.column_names)
-        is_same = written.equals(expected.cast(written.schema), null_equal=True)
-        if not is_same or sha256_of(staging / name) != outputs[name]["sha256"]:
-            raise PublishError(f"{name}: the disk does not hold what was written")
-    read_text = (staging / RECORD).read_text(encoding="utf-8")
-    if not read_text.endswith("}\n"):
-        raise PublishError(f"{RECORD}: the disk does not hold what was written")
+def _not_held(name: str) -> PublishError:
+    return PublishError(
+        f"{name}: the disk does not hold what was written; the last published night "
+        "is untouched"
+    )
 
 
 def _point(link: Path, target: Path) -> None:

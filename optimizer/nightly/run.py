@@ -9,27 +9,34 @@ import logging
 import platform
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.api import allocate
+from optimizer.api import solve_night, sorted_decisions
 from optimizer.clock import StageClock
 from optimizer.config import config_hash, config_json, expand_date, policy_on
 from optimizer.data.read import fingerprint, open_source
 from optimizer.data.run_files import SCHEMA_VERSION
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
+from optimizer.insight.tables import lanes_table, merchants_table
 from optimizer.intake import take_in
-from optimizer.nightly.publish import date_lock, publish, published_record
+from optimizer.nightly.publish import (
+    Contents,
+    date_lock,
+    publish,
+    published_record,
+)
+from optimizer.proof.claims import is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from optimizer.api import Solved
     from optimizer.config import Config
     from optimizer.data.read import FileRecord
-    from optimizer.insight.night import Night
+    from optimizer.proof.certificate import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +76,7 @@ def run_night(
     *,
     is_dry: bool = False,
     is_forced: bool = False,
+    previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
@@ -84,6 +92,8 @@ def run_night(
         Do everything but write.
     is_forced
         Replace a night that was published from other inputs; it is kept aside.
+    previous
+        The folder of an earlier run to start from.
     progress
         Called with the name of each stage.
 
@@ -117,14 +127,16 @@ def run_night(
                 return RunReport(output / day.isoformat(), "unchanged", before)
             if not is_forced:
                 raise ConfigError(_already(output, day, before, identity))
-        night = allocate(**paths, config=config, date=day, progress=progress)
-        check_release(night, config)
-        record = _record(config, day, night, files, identity)
+        solved = solve_night(
+            paths, config, date=day, previous=previous, progress=progress
+        )
+        check_release(solved.certificate, config)
+        record = _record(config, day, solved, files, identity)
         if is_dry:
             return RunReport(output / day.isoformat(), "dry run", record)
         if progress is not None:
             progress("publish")
-        run_dir = publish(output, day, _run_id(identity), _tables(night), record)
+        run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
     return RunReport(run_dir, "published", record)
 
 
@@ -156,7 +168,7 @@ def check_inputs(
     }
 
 
-def check_release(night: Night, config: Config) -> None:
+def check_release(proof: Certificate, config: Config) -> None:
     """
     Let a plan go only if its certificate says that it is good enough.
 
@@ -167,12 +179,10 @@ def check_release(night: Night, config: Config) -> None:
     SolveError
         When the proved gap is above ``publish.max_relative_gap``.
     """
-    proof = night.certificate
     if not proof.is_feasible or proof.gap < 0:
         broken = "; ".join(proof.violations) or "its bound is below its own value"
         raise CertificateError(f"the plan is not feasible ({broken}); not published")
-    allowed = Fraction(config.publish.max_relative_gap) * max(1, proof.primal_bound)
-    if proof.gap > allowed:
+    if is_beyond(proof, config.publish.max_relative_gap):
         raise SolveError(
             f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
             f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
@@ -227,24 +237,26 @@ def _already(
     )
 
 
-def _tables(night: Night) -> dict[str, Any]:
-    return {
-        "recommendations.parquet": night.recommendations,
-        "decisions.parquet": night.decisions,
-        "merchants.parquet": night.merchants,
-        "lanes.parquet": night.lanes,
-        "quarantine.parquet": night.quarantine,
-    }
+def _contents(solved: Solved) -> Contents:
+    problem, index = solved.intake.problem, solved.intake.index
+    return Contents(
+        lambda scratch: sorted_decisions(solved, scratch),
+        {
+            "merchants.parquet": merchants_table(problem, solved.solution, index),
+            "lanes.parquet": lanes_table(problem, solved.solution, index),
+            "quarantine.parquet": solved.intake.quarantine,
+        },
+    )
 
 
 def _record(
     config: Config,
     day: dt.date,
-    night: Night,
+    solved: Solved,
     files: Mapping[str, tuple[FileRecord, ...]],
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    proof = night.certificate
+    proof, intake = solved.certificate, solved.intake
     return {
         "schema_version": SCHEMA_VERSION,
         "date": day.isoformat(),
@@ -258,16 +270,16 @@ def _record(
                 "num_rows": used.num_rows,
                 "files": [asdict(file) for file in files[used.name]],
             }
-            for used in night.inputs
+            for used in intake.inputs
         },
-        "problem_class": night.problem_class,
-        "termination": asdict(night.termination),
+        "problem_class": intake.problem.problem_class,
+        "termination": asdict(solved.solution.termination),
         "certificate": asdict(proof) | {"relative_gap": proof.relative_gap},
-        "summary": dict(night.summary),
-        "warnings": list(night.warnings),
+        "summary": dict(solved.summary),
+        "warnings": list(intake.warnings),
         "run_measurements": {
             "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": {k: round(v, 4) for k, v in night.seconds.items()},
-            "peak_memory_bytes": dict(night.peak_memory_bytes),
+            "seconds": {k: round(v, 4) for k, v in solved.clock.seconds.items()},
+            "peak_memory_bytes": solved.clock.peak_memory_bytes,
         },
     }

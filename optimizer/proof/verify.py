@@ -9,19 +9,23 @@ bounds and every published number in integers. No solver has a part in it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.clock import StageClock
-from optimizer.config import as_config, policy_on
+from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.data.keys import order_keys
+from optimizer.data.read import damaged_is_data_error
 from optimizer.data.run_files import REPORT, RUN_TABLES, read_record
+from optimizer.data.tables import polars_type
 from optimizer.data.write import read_back
-from optimizer.errors import CertificateError, DataError
+from optimizer.errors import CertificateError, OptimizerError, counted
 from optimizer.insight.outcomes import find_outcomes
+from optimizer.insight.report import report_html
+from optimizer.insight.summary import summarize
 from optimizer.insight.tables import (
     decisions_table,
     lanes_table,
@@ -31,6 +35,7 @@ from optimizer.insight.tables import (
 from optimizer.intake import name_orders, take_in
 from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate, certify
+from optimizer.proof.claims import RunClaims, false_claims, is_beyond, read_claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +43,12 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.config import Config, PolicyRow
+    from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
+
+#: Prices beyond this are no prices; below it their micro-CNY stay in 64 bits.
+MAX_CNY = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,69 +94,84 @@ def verify_run(run_dir: Path | str) -> Verdict:
     """
     folder = Path(run_dir)
     record = read_record(folder)
-    findings = [*_changed_outputs(folder, record), *_changed_inputs(record)]
-    if findings:
-        return Verdict(tuple(findings), None)
     try:
-        return _prove(folder, record)
-    except (DataError, CertificateError) as error:
+        claims = read_claims(record)
+        findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
+        if findings:
+            return Verdict(tuple(findings), None)
+        tables = {name: _read_table(folder, name) for name in RUN_TABLES}
+        verdict = _prove(claims, tables)
+        if verdict.is_valid and not _is_report(folder, report_html(record, tables)):
+            return replace(verdict, findings=(f"{REPORT} is not of this night",))
+        return verdict
+    except OptimizerError as error:
         return Verdict((str(error),), None)
 
 
-def _prove(folder: Path, record: Mapping[str, Any]) -> Verdict:
-    tables = {name: read_back(folder / name) for name in RUN_TABLES}
-    intake = _read_inputs(record)
+def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
+    """Prove what record and tables say."""
+    config = as_config(claims.config)
+    policy = policy_on(config, claims.day)
+    used = claims.inputs.given()
+    paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
+    intake = take_in(paths, config, policy, StageClock())
     solution = _read_solution(intake, tables)
     certificate = certify(intake.problem, solution)
+    outcomes = find_outcomes(intake.problem, solution, intake.index)
+    summary = summarize(
+        intake.problem, solution, certificate, outcomes, intake.index, policy
+    )
     findings = [
-        *_false_claims(record, certificate),
-        *_false_tables(intake, solution, tables),
+        *_false_certificate(claims, certificate, config),
+        *false_claims("summary", claims.summary, summary),
+        *_false_facts(claims, intake, config, policy),
+        *_false_counts(claims, intake, tables),
+        *_false_tables(intake, solution, outcomes, tables),
     ]
     return Verdict(tuple(findings), certificate)
 
 
-def _changed_outputs(folder: Path, record: Mapping[str, Any]) -> list[str]:
+def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
     """Published files that are not the ones that were published."""
     found = []
     for name in (*RUN_TABLES, REPORT):
-        expected = record["outputs"].get(name, {}).get("sha256")
         if not (folder / name).is_file():
             found.append(f"{name} is missing")
-        elif _sha256(folder / name) != expected:
+        elif _sha256(folder / name) != claims.outputs[name].sha256:
             found.append(f"{name} was changed after it was published")
     return found
 
 
-def _changed_inputs(record: Mapping[str, Any]) -> list[str]:
+def _changed_inputs(claims: RunClaims) -> list[str]:
     """Inputs that are gone, or not the ones that the night was solved from."""
-    files = [file for used in record["inputs"].values() for file in used["files"]]
+    files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []
     for file in files:
-        path = Path(file["path"])
+        path = Path(file.path)
         if not path.is_file():
             found.append(f"input {path} is gone, so nothing can be proved from it")
-        elif _sha256(path) != file["sha256"]:
+        elif _sha256(path) != file.sha256:
             found.append(f"input {path} was changed after the run")
     return found
 
 
+def _is_report(folder: Path, text: str) -> bool:
+    """Whether the report says what record and tables imply."""
+    return (folder / REPORT).read_bytes() == text.encode()
+
+
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with damaged_is_data_error(str(path)), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_inputs(record: Mapping[str, Any]) -> Intake:
-    """Build the problem again from the recorded inputs and rules."""
-    import datetime as dt
-
-    config = as_config(record["config"])
-    policy = policy_on(config, dt.date.fromisoformat(record["date"]))
-    tables = {name: _pattern(used["files"]) for name, used in record["inputs"].items()}
-    return take_in(tables, config, policy, StageClock())
-
-
-def _pattern(files: list[dict[str, Any]]) -> list[str]:
-    return [file["path"] for file in files]
+def _read_table(folder: Path, name: str) -> pl.DataFrame:
+    """Read a published table and hold its columns against the contract."""
+    table, frame = RUN_TABLES[name], read_back(folder / name)
+    expected = {column.name: polars_type(column.kind) for column in table.columns}
+    if dict(frame.schema) != expected:
+        raise CertificateError(f"{name} has other columns than a night's")
+    return frame
 
 
 def _read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Solution:
@@ -168,7 +193,16 @@ def _read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Soluti
 
 
 def micro(money: pl.Series) -> NDArray[np.int64]:
-    """Published money as the integer micro-CNY that it stands for."""
+    """
+    Published money as the integer micro-CNY that it stands for.
+
+    Raises
+    ------
+    CertificateError
+        When there is none, or it is beyond all money.
+    """
+    if not (money.abs() < MAX_CNY).fill_null(value=False).all():
+        raise CertificateError(f"{money.name} holds nulls, or is beyond any saving")
     return np.rint(money.to_numpy() * 1e6).astype(np.int64)
 
 
@@ -196,28 +230,69 @@ def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
     return np.sort(np.array(options, np.int64))
 
 
-def _false_claims(record: Mapping[str, Any], certificate: Certificate) -> list[str]:
-    """Numbers of the recorded certificate that do not come out again."""
-    claimed = record["certificate"]
+def _false_certificate(
+    claims: RunClaims, certificate: Certificate, config: Config
+) -> list[str]:
+    """Parts of the recorded certificate that do not come out again."""
+    proved = asdict(certificate) | {"relative_gap": certificate.relative_gap}
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
-    for name in ("primal_bound", "dual_bound", "gap", "is_feasible"):
-        if claimed[name] != getattr(certificate, name):
-            proved = getattr(certificate, name)
-            found.append(f"{name} is {proved}, not {claimed[name]} as claimed")
+    found += false_claims("certificate", claims.certificate, proved)
+    if is_beyond(certificate, config.publish.max_relative_gap):
+        found.append("the gap is above publish.max_relative_gap, so it is no night")
     return found
 
 
+def _false_facts(
+    claims: RunClaims, intake: Intake, config: Config, policy: PolicyRow
+) -> list[str]:
+    """Rules, identity and words of the record that do not follow from its inputs."""
+    used = claims.inputs.given()
+    identity = {
+        "date": claims.date,
+        "version": claims.identity.get("version"),
+        "config_sha256": config_hash(config),
+        "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
+    }
+    return [
+        *false_claims("identity", claims.identity, identity),
+        *false_claims("config", claims.config, config_json(config)),
+        *false_claims("policy", claims.policy, policy.model_dump(mode="json")),
+        *false_claims(
+            "problem_class", claims.problem_class, intake.problem.problem_class
+        ),
+        *false_claims("warnings", claims.warnings, list(intake.warnings)),
+    ]
+
+
+def _false_counts(
+    claims: RunClaims, intake: Intake, tables: Mapping[str, pl.DataFrame]
+) -> list[str]:
+    """Numbers of rows that are not those of inputs and outputs."""
+    used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
+    made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
+    read = {table.name: table.num_rows for table in intake.inputs}
+    written = {name: len(frame) for name, frame in tables.items()}
+    return [
+        *false_claims("inputs.num_rows", used, read),
+        *false_claims("outputs.num_rows", made, written),
+    ]
+
+
 def _false_tables(
-    intake: Intake, solution: Solution, tables: Mapping[str, pl.DataFrame]
+    intake: Intake,
+    solution: Solution,
+    outcomes: Outcomes,
+    tables: Mapping[str, pl.DataFrame],
 ) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
+    import polars as pl
+
     problem, index = intake.problem, intake.index
-    named = name_orders(intake)
-    outcomes = find_outcomes(problem, solution, index)
-    decisions = decisions_table(named, outcomes, index)
+    named = pl.concat(list(name_orders(intake)))
+    decisions = decisions_table(named, outcomes, index).sort("order_id")
     expected = {
         "decisions.parquet": decisions,
-        "recommendations.parquet": recommendations_table(decisions, named),
+        "recommendations.parquet": recommendations_table(decisions),
         "merchants.parquet": merchants_table(problem, solution, index),
         "lanes.parquet": lanes_table(problem, solution, index),
         "quarantine.parquet": intake.quarantine,
@@ -233,8 +308,9 @@ def _differences(
     name: str, published: pl.DataFrame, expected: pl.DataFrame
 ) -> list[str]:
     expected = expected.select(RUN_TABLES[name].column_names)
-    if published.columns != expected.columns or len(published) != len(expected):
-        return [f"{name} has {len(published):,} rows, expected {len(expected):,}"]
+    if len(published) != len(expected):
+        rows = counted(len(published), "row")
+        return [f"{name} has {rows}, expected {len(expected):,}"]
     expected = expected.cast(published.schema)
     return [
         f"{name}: column {column} differs from what plan and inputs imply"

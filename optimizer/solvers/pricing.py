@@ -178,7 +178,7 @@ def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Soluti
         if len(wrong) == 0:
             own = own_price(found.least, search.problem.lane_parent)
             return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
-        orders = np.union1d(near.order, wrong)
+        orders = with_added(near.order, wrong)
         near = sub_market(search.full, orders, near.cap, search.pool)
         price = found.price
 
@@ -204,7 +204,7 @@ def solve_market(
         choice = choose_at(market, price, search.pool)
         if is_sparse or num_rounds == MANY_ROUNDS:
             kept = np.arange(market.num_orders)
-        kept = np.union1d(kept, np.flatnonzero(choice.margin <= search.close))
+        kept = with_added(kept, np.flatnonzero(choice.margin <= search.close))
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_night(search.problem, core)
         plan = make_plan(night, market, core, choice)
@@ -220,7 +220,7 @@ def solve_market(
             _, wrong = compare(search, market, chosen, price)
         if len(wrong) == 0:
             break
-        kept = np.union1d(kept, wrong)
+        kept = with_added(kept, wrong)
     choice = replace(
         choice,
         price=price,
@@ -246,7 +246,7 @@ def _lowered(
         _, wrong = compare(search, market, chosen, least)
         if len(wrong) == 0:
             return Balanced(choice.pick, choice.price, least)
-        kept = np.union1d(kept, wrong)
+        kept = with_added(kept, wrong)
     return Balanced(choice.pick, choice.price, choice.price)
 
 
@@ -258,7 +258,27 @@ def orders_on(
     is_there[lanes] = True
     for lane in np.flatnonzero(lane_parent >= 0):
         is_there[lane] |= is_there[lane_parent[lane]]
-    return np.unique(market.option_order[is_there[market.option_lane]]).astype(np.int64)
+    is_on = np.zeros(market.num_orders, np.bool_)
+    is_on[market.option_order[is_there[market.option_lane]]] = True
+    return np.flatnonzero(is_on)
+
+
+def with_added(
+    orders: NDArray[np.int64], more: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    Take more orders in; both ascend and so does the result, each order once.
+
+    Examples
+    --------
+    >>> with_added(np.array([2, 5]), np.array([1, 5, 9])).tolist()
+    [1, 2, 5, 9]
+    """
+    place = np.searchsorted(orders, more)
+    is_new = np.ones(len(more), np.bool_)
+    inside = place < len(orders)
+    is_new[inside] = orders[place[inside]] != more[inside]
+    return np.insert(orders, place[is_new], more[is_new])
 
 
 def above_parents(

@@ -131,7 +131,7 @@ def test_an_order_that_stands_twice_is_named_with_its_rows(tmp_path: Path) -> No
 
     with pytest.raises(DataError) as caught:
         refuse_repeats(source, keys_of(ids))
-    assert "2 order_ids stand more than once" in str(caught.value)
+    assert "2 order_ids more than once" in str(caught.value)
     assert "b in rows 2, 5, 9; c in rows 3, 8;" in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
@@ -142,7 +142,7 @@ def test_two_spellings_of_one_order_are_refused(twin: str, tmp_path: Path) -> No
     ids = ["x", "ab-1", "y", "z", twin, "w"]
     source = orders_of(ids, tmp_path)
 
-    with pytest.raises(DataError, match="1 order_ids differ only in case") as caught:
+    with pytest.raises(DataError, match="1 order_id in spellings that differ only in case") as caught:
         refuse_repeats(source, keys_of(ids))
     assert repr(twin) in str(caught.value)
     assert "'ab-1'" in str(caught.value)
@@ -175,7 +175,7 @@ def test_a_true_repeat_is_named_although_keys_collide_too(tmp_path: Path) -> Non
     keys = keys_of(ids)
     keys.folded_key[2] = keys.folded_key[0]
 
-    with pytest.raises(DataError, match="1 order_ids stand more than once: b in rows"):
+    with pytest.raises(DataError, match="1 order_id more than once: b in rows"):
         refuse_repeats(orders_of(ids, tmp_path), keys)
 
 

@@ -274,7 +274,7 @@ def test_the_refusal_says_how_many_rows_and_which_first() -> None:
     assert "11 of 40 rows (27.50%)" in message
     assert "0.1% that quarantine.max_share allows" in message.replace("0.100%", "0.1%")
     assert "load is below 1: 10 rows, first o20, o21, o22, o23, o24;" in message
-    assert 'pin is not "must" or "never": 1 rows, first o2;' in message
+    assert 'pin is not "must" or "never": 1 row, first o2;' in message
 
 
 @pytest.mark.parametrize("table", [ORDERS, OPTIONS, MERCHANTS, CAPACITY])
@@ -351,6 +351,7 @@ def test_one_thing_must_not_have_two_spellings(pair: tuple[str, str]) -> None:
     """Ids that differ in case or spaces only are refused, both named."""
     first, second = map(repr, pair)
 
-    with pytest.raises(DataError, match=f"merchant_id {first} and {second} differ"):
-        refuse_twins(["x", pair[0], "y", pair[1]], "merchant_id")
-    refuse_twins(["m1", "m2", "m1", "m-1", "m11"], "merchant_id")
+    words = f"^orders: merchant_id {first} and {second} differ"
+    with pytest.raises(DataError, match=words):
+        refuse_twins(["x", pair[0], "y", pair[1]], "merchant_id", "orders")
+    refuse_twins(["m1", "m2", "m1", "m-1", "m11"], "merchant_id", "orders")

@@ -48,11 +48,11 @@ SENTENCES = {
     "1.75 more than it had to",
     "full-lane": "not chosen: the carrier's slots there went to parcels that avoid "
     "more harm; this one avoids 3.25 CNY and would need 0.00 more",
-    "full-cap": "not chosen: the merchant's 1 slots went to parcels that avoid more "
-    "harm; this one avoids 1.75 CNY and would need 0.00 more",
+    "full-cap": "not chosen: the merchant's 1 slot went to what avoids more harm; "
+    "this one avoids 1.75 CNY and would need 0.00 more",
     "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
     "parcels that avoid more harm; this one avoids 4.00 CNY and would need 1.00 more",
-    "small-merchant": "not chosen: with 1 orders the merchant's cap is 0, and this "
+    "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
     "order would avoid 7.12 CNY",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
     "out": "not considered: the order or its merchant is not eligible",
@@ -88,6 +88,22 @@ def test_where_there_was_no_room_at_all_nobody_else_got_it():
     sentence = night.explain("a")
     assert "went to parcels" not in sentence
     assert "would need 0.00 more" not in sentence
+    assert sentence.endswith(
+        "none of its carriers has slots there; it would avoid 3.00 CNY"
+    )
+
+
+def test_a_row_without_slots_around_a_lane_leaves_no_room():
+    """
+    A region has slots and its carrier has none: nobody else got them, and the
+    sentence says so; with one slot for the carrier the other order did.
+    """
+    orders = [("a", "m", "north", 3), ("b", "m", "north", 5)]
+    for slots, words in ((0, "none of its carriers has slots"), (1, "went to parcels")):
+        tables = make_tables(orders, {"yunda": slots, "yunda/north": 5}, rate=1)
+        night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
+        assert words in night.explain("a")
+        assert night.orders["has_room"].to_list() == [slots > 0] * 2
 
 
 def test_reasons_are_counted_in_the_summary():

@@ -16,7 +16,7 @@ from optimizer.data.write import read_back
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.nightly import publish as publishing
 
-FILES = {*RUN_TABLES, "run.json", "_SUCCESS"}
+FILES = {*RUN_TABLES, "report.html", "run.json", "_SUCCESS"}
 
 
 def change_rate(night: SmallNight, rate: float) -> None:
@@ -138,22 +138,25 @@ def test_a_full_disk_leaves_the_old_night_and_the_next_run_cleans_up(
 
 def write_wrongly(name: str, spoil: str):
     """Return a writer that spoils one table on its way to the disk."""
-    really_write = publishing.write_parquet
+    really_write = publishing.write_batches
 
-    def write(frame: pl.DataFrame, path: Path, table: object) -> None:
-        wrong = frame
-        if path.name == name and spoil == "a value":
-            column = "row" if name.startswith("quarantine") else "shadow_price_cny"
-            wrong = frame.with_columns(pl.col(column) + 1)
-        if path.name == name and spoil == "a row":
-            wrong = frame.tail(-1)
-        really_write(wrong, path, table)
-        if path.name == name and spoil == "a byte":
+    def write(frames: list[pl.DataFrame], path: Path, table: object) -> object:
+        if path.name != name:
+            return really_write(frames, path, table)
+        (frame,) = frames
+        meant = really_write([frame], path.with_suffix(".meant"), table)
+        path.with_suffix(".meant").unlink()
+        wrong = frame.tail(-1) if spoil == "a row" else frame
+        if spoil == "a value":
+            wrong = frame.with_columns(pl.col("shadow_price_cny") + 1)
+        really_write([wrong], path, table)
+        if spoil == "a byte":
             data = bytearray(path.read_bytes())
             data[len(data) // 3] ^= 1
             path.write_bytes(data)
-        if path.name == name and spoil == "half of it":
+        if spoil == "half of it":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return meant
 
     return write
 
@@ -166,7 +169,7 @@ def test_what_the_disk_does_not_give_back_is_not_published(
     before, link = snapshot(published.run_dir), published.run_dir.readlink()
     change_rate(published, 0.02)
     spoiled = write_wrongly("lanes.parquet", spoil)
-    monkeypatch.setattr(publishing, "write_parquet", spoiled)
+    monkeypatch.setattr(publishing, "write_batches", spoiled)
     with pytest.raises(OptimizerError, match=r"lanes\.parquet"):
         published.run(is_forced=True)
     assert published.run_dir.readlink() == link
@@ -180,7 +183,7 @@ def test_a_disk_that_fails_is_not_called_a_bad_input(
     """What cannot be read back is a failed publication, never a refused input."""
     change_rate(published, 0.02)
     spoiled = write_wrongly("lanes.parquet", spoil)
-    monkeypatch.setattr(publishing, "write_parquet", spoiled)
+    monkeypatch.setattr(publishing, "write_batches", spoiled)
     with pytest.raises(PublishError, match=r"lanes\.parquet"):
         published.run(is_forced=True)
 
@@ -189,13 +192,16 @@ def test_a_record_that_reads_back_otherwise_is_not_published(
     published: SmallNight, monkeypatch: pytest.MonkeyPatch
 ):
     """The record is compared too: one digit that the disk changed is noticed."""
-    link, really_write = published.run_dir.readlink(), publishing._write_text
+    link, really_read = published.run_dir.readlink(), Path.read_bytes
 
-    def write(path: Path, text: str) -> None:
-        really_write(path, text.replace('"num_orders": 2000', '"num_orders": 2001'))
+    def read(path: Path) -> bytes:
+        data = really_read(path)
+        if path.name != "run.json":
+            return data
+        return data.replace(b'"num_orders": 2000', b'"num_orders": 2001')
 
     change_rate(published, 0.02)
-    monkeypatch.setattr(publishing, "_write_text", write)
+    monkeypatch.setattr(Path, "read_bytes", read)
     with pytest.raises(PublishError, match=r"run\.json"):
         published.run(is_forced=True)
     assert published.run_dir.readlink() == link

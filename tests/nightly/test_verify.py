@@ -56,7 +56,7 @@ def seal(night: SmallNight) -> None:
     """Write the checksums of all files as they are now into the record."""
     path = night.run_dir / "run.json"
     record = json.loads(path.read_text())
-    for name in RUN_TABLES:
+    for name in (*RUN_TABLES, "report.html"):
         file = night.run_dir / name
         record["outputs"][name]["sha256"] = sha256(file)
     for name, used in record["inputs"].items():
@@ -257,7 +257,7 @@ TABLE_CHANGES = {
     "a quarantined row": (
         "quarantine.parquet",
         add_quarantined,
-        r"quarantine\.parquet has 1 rows, expected 0",
+        r"quarantine\.parquet has 1 row, expected 0",
     ),
 }
 
@@ -285,7 +285,7 @@ def test_a_changed_table_is_found(night: SmallNight, change: str):
     assert re.search(words, findings(night)), findings(night)
 
 
-@pytest.mark.parametrize("name", RUN_TABLES)
+@pytest.mark.parametrize("name", [*RUN_TABLES, "report.html"])
 def test_a_missing_or_damaged_file_is_found(night: SmallNight, name: str):
     """One flipped bit is found, and so is a lost file."""
     path = night.run_dir / name
@@ -295,6 +295,15 @@ def test_a_missing_or_damaged_file_is_found(night: SmallNight, name: str):
     assert findings(night) == f"{name} was changed after it was published"
     path.unlink()
     assert findings(night) == f"{name} is missing"
+
+
+def test_a_report_that_says_other_than_the_night_is_found(night: SmallNight):
+    """One digit of the report is found, by its checksum and without."""
+    path = night.run_dir / "report.html"
+    path.write_text(path.read_text().replace("2,000", "2,001"))
+    assert findings(night) == "report.html was changed after it was published"
+    seal(night)
+    assert findings(night) == "report.html is not of this night"
 
 
 @pytest.mark.parametrize("name", [DECISIONS, TAKEN, CAPS, LANES])
