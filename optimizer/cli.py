@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from optimizer import __version__
-from optimizer.errors import ConfigError, OptimizerError
+from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -132,8 +132,10 @@ def validate(
 
     with _progress() as tell:
         found = check_inputs(settings, _date(date), tell)
-    lines = [f"{name}: {count:,} rows" for name, count in found["num_rows"].items()]
-    lines += [f"quarantine: {found['num_quarantined']:,} rows break a rule"]
+    num_rows = found["num_rows"].items()
+    lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
+    broken = counted(found["num_quarantined"], "row")
+    lines += [f"quarantine: {broken} with a broken rule"]
     lines += [f"warning: {text}" for text in found["warnings"]]
     _print(found, "\n".join(lines), as_json)
 
@@ -150,6 +152,10 @@ def run(
         bool,
         typer.Option("--force", help="Replace a night published from other inputs."),
     ] = False,
+    previous: Annotated[
+        Path | None,
+        typer.Option("--previous", help="A published night to start from."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
@@ -158,7 +164,12 @@ def run(
 
     with _progress() as tell:
         report = run_night(
-            settings, _date(date), is_dry=dry_run, is_forced=force, progress=tell
+            settings,
+            _date(date),
+            is_dry=dry_run,
+            is_forced=force,
+            previous=previous,
+            progress=tell,
         )
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
@@ -252,6 +263,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def _summary(found: Mapping[str, Any]) -> str:
     """A run in a few lines."""
     numbers, proof = found["summary"], found["certificate"]
+    orders = counted(numbers["num_orders"], "order")
     words = {
         "published": "published",
         "unchanged": "already published from the same inputs; nothing to do",
@@ -259,13 +271,13 @@ def _summary(found: Mapping[str, Any]) -> str:
     }
     lines = [
         f"{found['run_dir']}: {words[found['outcome']]}",
-        f"  chosen     {numbers['num_chosen']:,} of {numbers['num_orders']:,} orders "
+        f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
         f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
-        f"  limits     {numbers['num_caps_binding']:,} caps and "
-        f"{numbers['num_lanes_binding']:,} lanes have a price",
-        f"  quarantine {numbers['num_quarantined']:,} rows",
+        f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
+        f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
+        f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 

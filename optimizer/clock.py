@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 
+#: A table with fewer rows is read before anybody wonders.
+_MANY_ROWS = 1_000_000
+
 
 class StageClock:
     """
@@ -49,6 +52,11 @@ class StageClock:
             spent = time.perf_counter() - started
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
             self.peak_memory_bytes[name] = peak_memory_bytes()
+
+    def tell_rows(self, table: str, num_rows: int) -> None:
+        """Say how far a long reading is; short ones need no word."""
+        if self._progress is not None and num_rows >= _MANY_ROWS:
+            self._progress(f"read {num_rows:,} rows of {table}")
 
     def measured(self, name: str, items: Iterable[_Item]) -> Iterator[_Item]:
         """Measure the making of each item as the stage of that name."""

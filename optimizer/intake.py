@@ -6,8 +6,8 @@ A run and its verification use the same road; it knows no solver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from optimizer.model.build import build_problem, warn_uncovered
 from optimizer.model.join import find_orders, make_finder
 from optimizer.model.lanes import capacity_rows
 from optimizer.model.reasons import Reason
+from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
-
-_Arrays = TypeVar("_Arrays")
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -253,6 +252,7 @@ def _encode_single(
     orders, options, num_rows, first = [], [], 0, 0
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
+        clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
@@ -262,9 +262,8 @@ def _encode_single(
         first += len(frame)
     require_rows(source, num_rows)
     with clock.stage("validate"):
-        together = _join(orders)
-        refuse_repeats(source, together)
-    return Encoded(together, _join(options), coder, {"orders": num_rows}, log)
+        together = _distinct(source, orders)
+    return Encoded(together, join(options), coder, {"orders": num_rows}, log)
 
 
 def _encode_choice(
@@ -274,6 +273,7 @@ def _encode_choice(
     orders, basis, refused, num_rows = [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
+        clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
             refused.append(_refused_keys(raw, frame, coder.salt))
@@ -282,11 +282,10 @@ def _encode_choice(
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):
-        together = _join(orders)
-        refuse_repeats(sources["orders"], together)
+        together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], (together, _join(basis), finder), coder, log, clock
+        sources["options"], (together, join(basis), finder), coder, log, clock
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -305,6 +304,7 @@ def _options(
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
+        clock.tell_rows("options", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
             order, frame = _orders_of(frame, finder, coder.salt, log)
@@ -312,16 +312,23 @@ def _options(
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
-            batches.append(_take(batch, keep))
+            batches.append(take(batch, keep))
     orders.status[(orders.status == encode.OPEN) & ~has_option] = (
         Reason.CARRIER_INACTIVE
     )
     require_rows(source, num_rows)
     with clock.stage("validate"):
-        joined = _join(batches)
+        joined = join(batches)
         carrier = encode.carrier_of_leaf(coder)[joined.leaf]
         refuse_repeated_pairs(joined.order, carrier, source)
     return joined, num_rows
+
+
+def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
+    """Join the orders, refuse repeats, and let go of what only that needed."""
+    together = join(parts)
+    refuse_repeats(source, together)
+    return replace(together, folded_key=np.zeros(0, np.uint64))
 
 
 def _orders_of(
@@ -349,22 +356,6 @@ def _refused_keys(
         return np.zeros(0, np.uint64)
     refused = raw.join(kept, on="row", how="anti")
     return order_keys(refused["order_id"].drop_nulls(), salt)[0]
-
-
-def _join(parts: list[_Arrays]) -> _Arrays:
-    """Concatenate array records field by field, and let go of the parts."""
-    kind = type(parts[0])
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    pieces = {name: [getattr(part, name) for part in parts] for name in names}
-    parts.clear()
-    return kind(**{name: np.concatenate(pieces.pop(name)) for name in names})
-
-
-def _take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
-    """Keep some rows of an array record."""
-    kind = type(arrays)
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(arrays, name)[keep] for name in names})
 
 
 def _refuse_all_twins(

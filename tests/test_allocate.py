@@ -167,6 +167,26 @@ def test_every_method_gives_a_certified_night(method: str, has_choice: bool) -> 
         assert found.problem_class == "network"
 
 
+@pytest.mark.parametrize("method", ["auto", "pricing", "flow", "greedy"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_a_night_without_usable_orders_chooses_nothing(
+    method: str, has_choice: bool
+) -> None:
+    """All orders ineligible: no choice, no price, and a proof of it."""
+    night = random_tables(3, num_orders=20, has_choice=has_choice)
+    found = optimizer.allocate(
+        night.orders.with_columns(is_eligible=pl.lit(value=False)),
+        night.capacity,
+        config=night.config | {"solver": {"method": method}},
+        options=night.options,
+    )
+    assert found.certificate.is_optimal
+    assert found.certificate.primal_bound == 0
+    assert found.orders["reason"].unique().to_list() == ["INELIGIBLE"]
+    assert found.lanes["shadow_price_cny"].sum() == 0
+    assert len(found.recommendations) == 0
+
+
 def kinds(frame: pl.DataFrame, folder: Path) -> dict[str, Any]:
     """The same table as everything that is accepted."""
     import duckdb

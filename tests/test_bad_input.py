@@ -305,7 +305,8 @@ BAD: dict[str, Bad] = {
     "merchants in two cases": Bad(
         respelled("merchant_id", str.upper),
         3,
-        "merchant_id .* differ only in case or spaces; write each id in one way",
+        rf"{ORDERS} and .*{MERCHANTS}: merchant_id .* differ only in case or spaces; "
+        "write each id in one way",
     ),
     "carriers in two cases": Bad(
         respelled("carrier_id", str.title),
@@ -476,7 +477,7 @@ NOTHING = "0 of 1,000 orders"
 ODD: dict[str, Odd] = {
     "one broken row of a thousand": Odd(
         edited("orders", first_row("complaint_prob_standard", 7.0)),
-        r"of 999 orders[\s\S]*quarantine 1 rows",
+        r"of 999 orders[\s\S]*quarantine 1 row\n",
     ),
     "a carrier outside the roster": Odd(
         edited("orders", first_row("carrier_id", "pigeon")),
@@ -506,7 +507,7 @@ ODD: dict[str, Odd] = {
     "nobody takes it up": Odd(
         edited("merchants", pl.lit(0.0).alias("take_up")), NOTHING, 0
     ),
-    "a single order": Odd(rows("orders", lambda frame: frame.head(1)), "of 1 orders"),
+    "a single order": Odd(rows("orders", lambda frame: frame.head(1)), "of 1 order "),
 }
 
 
@@ -632,7 +633,7 @@ OPTIONS: dict[str, Bad] = {
     "carriers in two cases": Bad(
         lambda night: options(night, carrier_id=tenth("carrier_id", "Yunda")),
         3,
-        "carrier_id .* differ only in case or spaces",
+        r"capacity\.csv and .*options\.parquet: carrier_id .* differ only in case",
     ),
 }
 
@@ -666,6 +667,22 @@ def test_bad_options_are_refused_in_one_clear_line(
     assert re.search(OPTIONS[name].says, found.err), found.err
     assert len(found.err.splitlines()) == 1
     assert files_of(night.runs) == before
+
+
+def test_a_refused_order_takes_its_options_with_it(night: SmallNight):
+    """Of an order in quarantine the options are neither used nor counted as strays."""
+    options(night)
+    broken = first_row("complaint_prob_standard", 2.0)
+    orders = night.read("orders")
+    night.write("orders", orders.with_columns(broken))
+    night.configure(quarantine={"max_share": 0.001})
+    record = night.run(is_forced=True).record
+    refused = pl.read_parquet(night.run_dir / "quarantine.parquet")
+    assert refused.rows() == [("orders", 1, broken.meta.output_name(), OUTSIDE)]
+    assert record["summary"]["num_orders"] == len(orders) - 1
+
+
+OUTSIDE = "is outside [0, 1]"
 
 
 def test_an_options_table_may_say_what_the_orders_said(night: SmallNight):

@@ -51,20 +51,25 @@ def arrange(
     lane
         ``(k,) int32``: lane of each option.
     """
-    from optimizer.model.arrange_kernel import place_options, sort_options
+    from optimizer.model.arrange_kernel import (
+        count_options,
+        place_options,
+        sort_options,
+    )
 
     is_open = orders.status == OPEN
     merchant_start = starts(merchant[is_open], len(caps))
     grouped, place = _group(orders, merchant, merchant_start)
-    counts = np.bincount(place[options.order], minlength=len(grouped))
     option_start = np.zeros(len(grouped) + 1, np.int64)
-    np.cumsum(counts, out=option_start[1:])
+    count_options(options.order, place, option_start[1:])
+    np.cumsum(option_start, out=option_start)
     placed_lane = np.empty(len(lane), np.int32)
     placed_saving = np.empty(len(lane), np.int64)
     at = option_start[:-1].copy()
     place_options(
         options.order, lane, options.saving, place, at, placed_lane, placed_saving
     )
+    del at, place
     sort_options(option_start, placed_lane, placed_saving)
     return Problem(
         merchant_start=merchant_start,

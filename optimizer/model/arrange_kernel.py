@@ -33,6 +33,13 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
 
 
 @njit(cache=True, nogil=True)
+def count_options(order, place, counts):
+    """Count the options of each order, at the order's place."""
+    for option in range(len(order)):
+        counts[place[order[option]]] += 1
+
+
+@njit(cache=True, nogil=True)
 def place_options(order, lane, saving, place, next_option, placed_lane, placed_saving):
     """
     Put options to their orders, by lane within each.

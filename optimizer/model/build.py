@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.config.cap import caps_of
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
 from optimizer.model.encode import leaf_places
 from optimizer.model.lanes import Place, build_forest, name_some
@@ -137,20 +137,20 @@ def _cap_base(
     base: str,
 ) -> NDArray[np.int64]:
     """Orders of each merchant that its cap is a share of."""
-    counted = np.bincount(merchant, minlength=len(merchant_ids))
+    there = np.bincount(merchant, minlength=len(merchant_ids))
     stated = _merchant_column(merchants, "num_orders", merchant_ids)
-    short = np.flatnonzero((stated >= 0) & (stated < counted))
+    short = np.flatnonzero((stated >= 0) & (stated < there))
     if len(short):
         name = merchant_ids[short[0]]
         raise DataError(
-            f"the merchants table gives {len(short):,} merchants fewer orders than the "
-            f"orders table has, first {name!r} ({stated[short[0]]:,} against "
-            f"{counted[short[0]]:,}): num_orders is the whole day's number"
+            f"the merchants table gives {counted(len(short), 'merchant')} fewer orders "
+            f"than the orders table has, first {name!r} ({stated[short[0]]:,} against "
+            f"{there[short[0]]:,}): num_orders is the whole day's number"
         )
     if base == "eligible_orders":
         eligible = merchant[orders.status != Reason.INELIGIBLE]
         return np.bincount(eligible, minlength=len(merchant_ids)).astype(np.int64)
-    return np.where(stated >= 0, stated, counted).astype(np.int64)
+    return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
 def _override(

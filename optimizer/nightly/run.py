@@ -17,7 +17,7 @@ from optimizer.api import solve_night, sorted_decisions
 from optimizer.clock import StageClock
 from optimizer.config import config_hash, config_json, expand_date, policy_on
 from optimizer.data.read import fingerprint, open_source
-from optimizer.data.run_files import SCHEMA_VERSION
+from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
 from optimizer.insight.tables import lanes_table, merchants_table
@@ -120,7 +120,7 @@ def run_night(
             name: fingerprint(open_source(path, _TABLES[name]))
             for name, path in paths.items()
         }
-        identity = _identity(config, day, files)
+        identity = _identity(config, day, files, previous)
         before = published_record(output, day)
         if before is not None and not is_dry:
             if before["identity"] == identity:
@@ -197,10 +197,20 @@ def _input_paths(config: Config, day: dt.date) -> dict[str, str]:
 
 
 def _identity(
-    config: Config, day: dt.date, files: Mapping[str, tuple[FileRecord, ...]]
+    config: Config,
+    day: dt.date,
+    files: Mapping[str, tuple[FileRecord, ...]],
+    previous: Path | None,
 ) -> dict[str, Any]:
-    """What makes two runs the same: rules, inputs, program, date."""
-    return {
+    """
+    What makes two runs the same: rules, inputs, program, date.
+
+    An earlier run only counts where it may decide between equal optima.
+    """
+    kept = {}
+    if previous is not None and config.solver.keep_previous:
+        kept = {"previous": read_record(previous)["identity"]}
+    return kept | {
         "date": day.isoformat(),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),

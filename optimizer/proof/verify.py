@@ -247,9 +247,8 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
-    identity = {
+    identity = claims.identity | {
         "date": claims.date,
-        "version": claims.identity.get("version"),
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
     }

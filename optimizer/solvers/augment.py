@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from optimizer.solvers.kernels.search import Search
     from optimizer.solvers.market import Market, NearMarket, Pool
 
-#: Nodes that are visited between looks at the clock.
-WORK_LIMIT = 200_000
+#: Arcs that are tried between looks at the clock.
+WORK_LIMIT = 10_000_000
 
 
 def make_night(problem: Problem, near: NearMarket) -> Night:

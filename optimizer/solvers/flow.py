@@ -10,6 +10,7 @@ supply always balances. Costs are minus the savings, in micro-CNY.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers.greedy import merchant_of_order, order_of_option
+from optimizer.solvers.flow_worker import cheapest_flow, find_python, flow_elsewhere
+from optimizer.solvers.greedy import greedy_plan, merchant_of_order, order_of_option
 from optimizer.solvers.prices import least_prices
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 #: both ways, in 32 bits.
 MAX_SCALED_COST = 2**60
 MAX_ARCS = 2**30
+#: With more arcs OR-Tools, which cannot be interrupted, runs in a process of its own.
+MAX_ARCS_HERE = 200_000
+#: Time for prices when the limit has passed.
+EXTRA_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,27 +72,63 @@ def solve_flow(problem: Problem, params: SolveParams) -> Solution:
     Returns
     -------
     Solution
-        ``OPTIMAL``.
+        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME``: then the greedy plan, or the
+        optimum with prices that do not prove it.
 
     Raises
     ------
     SolveError
         When the night is too large for OR-Tools' integers, or OR-Tools fails.
     """
-    del params
-    chosen = flow_plan(problem)
-    lane_price, merchant_price = least_prices(problem, chosen)
-    return Solution(chosen, lane_price, merchant_price, Termination("OPTIMAL"))
+    ends = time.monotonic() + params.time_limit_seconds
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    chosen = flow_plan(problem, ends)
+    if chosen is not None:
+        prices = least_prices(problem, chosen, is_late)
+        if prices is not None:
+            return Solution(chosen, *prices, Termination("OPTIMAL"))
+    return _out_of_time(problem, params, chosen)
 
 
-def flow_plan(problem: Problem) -> NDArray[np.int64]:
-    """Options of an optimal plan, ascending, ``(num_chosen,) int64``."""
+def _out_of_time(
+    problem: Problem, params: SolveParams, chosen: NDArray[np.int64] | None
+) -> Solution:
+    """Plan and prices that take little time beyond the limit."""
+    from optimizer.solvers.bounding import bounding_prices
+
+    ends = time.monotonic() + EXTRA_SECONDS
+    plan = greedy_plan(problem) if chosen is None else chosen
+    prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
+    return Solution(plan, *prices, Termination("FEASIBLE", "TIME"))
+
+
+def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | None:
+    """
+    Options of an optimal plan.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    ends
+        When to give up, on the monotonic clock.
+
+    Returns
+    -------
+    ``(num_chosen,) int64``, ascending; ``None`` when the time was up.
+    """
     network = build_network(problem)
     if len(network.option) == 0:
         return np.zeros(0, np.int64)
     check_size(network)
-    flow = _run(network)
-    return network.option[flow[: len(network.option)] > 0]
+    seconds = ends - time.monotonic()
+    if seconds <= 0:
+        return None
+    flow = _run(network, seconds)
+    return None if flow is None else network.option[flow[: len(network.option)] > 0]
 
 
 def build_network(problem: Problem) -> Network:
@@ -97,7 +139,9 @@ def build_network(problem: Problem) -> Network:
     has_cap = problem.cap[merchant[order]] > 0
     option = np.flatnonzero((problem.option_saving > 0) & has_slots & has_cap)
     order = order[option]
-    orders, place, ways = np.unique(order, return_inverse=True, return_counts=True)
+    ways = np.bincount(order, minlength=problem.num_orders)
+    orders = np.flatnonzero(ways)
+    place, ways = (np.cumsum(ways > 0) - 1)[order], ways[orders]
     is_node = ways > 1
     nodes = np.full(len(orders), -1, np.int64)
     first_lane = 2 + problem.num_merchants
@@ -184,19 +228,10 @@ def check_size(network: Network) -> None:
         )
 
 
-def _run(network: Network) -> NDArray[np.int64]:
-    """Call OR-Tools; the flow on each arc."""
-    from ortools.graph.python import min_cost_flow
-
-    solver = min_cost_flow.SimpleMinCostFlow()
-    arcs = solver.add_arcs_with_capacity_and_unit_cost(
-        network.tail, network.head, network.capacity, network.cost
-    )
-    solver.set_nodes_supplies(
-        np.array([0, 1], np.int32), np.array([network.supply, -network.supply])
-    )
-    status = solver.solve()
-    if status != solver.OPTIMAL:
-        raise SolveError(f"OR-Tools' minimum cost flow stopped with status {status}")
-    flow: NDArray[np.int64] = solver.flows(arcs)
-    return flow
+def _run(network: Network, seconds: float) -> NDArray[np.int64] | None:
+    """Find the flow on each arc: in a process that can be ended, where it is large."""
+    python = find_python()
+    if len(network.tail) <= MAX_ARCS_HERE or np.isinf(seconds) or python is None:
+        arcs = network.tail, network.head, network.capacity, network.cost
+        return cheapest_flow(*arcs, network.supply)
+    return flow_elsewhere(network, python, seconds)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.model.tree import own_price
-from optimizer.solvers.prices import cap_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,20 +27,12 @@ def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
     Solution
         ``FEASIBLE`` with limit ``METHOD``: this rule proves no optimum.
     """
-    del params
+    from optimizer.solvers.bounding import bounding_prices
+
+    ends = time.monotonic() + params.time_limit_seconds
     chosen = greedy_plan(problem)
-    price = clearing_price(
-        problem.option_lane,
-        problem.option_saving,
-        problem.slots,
-        problem.lane_parent,
-    )
-    return Solution(
-        chosen,
-        own_price(price, problem.lane_parent),
-        cap_prices(problem, price),
-        Termination("FEASIBLE", "METHOD"),
-    )
+    prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
+    return Solution(chosen, *prices, Termination("FEASIBLE", "METHOD"))
 
 
 def greedy_plan(problem: Problem) -> NDArray[np.int64]:
@@ -71,49 +62,3 @@ def order_of_option(problem: Problem) -> NDArray[np.int64]:
 def merchant_of_order(problem: Problem) -> NDArray[np.int64]:
     """``(num_orders,) int64``: the merchant of each order."""
     return np.repeat(np.arange(problem.num_merchants), np.diff(problem.merchant_start))
-
-
-def clearing_price(
-    option_lane: NDArray[np.int32],
-    option_saving: NDArray[np.int64],
-    slots: NDArray[np.int64] | NDArray[np.float64],
-    lane_parent: NDArray[np.int32],
-) -> NDArray[np.int64]:
-    """
-    Effective prices at which each lane by itself would be sold out.
-
-    A lane's price is the best saving that finds no slot there, caps ignored, or
-    its parent's price where that is higher.
-    """
-    worth = (option_saving > 0) & (option_lane >= 0)
-    lane, saving = option_lane[worth], option_saving[worth]
-    price = np.zeros(len(slots), np.int64)
-    rank = np.floor(slots).astype(np.int64)
-    while len(lane):
-        np.maximum(price, _best_without_slot(lane, saving, rank), out=price)
-        lane = lane_parent[lane]
-        lane, saving = lane[lane >= 0], saving[lane >= 0]
-    for child, parent in enumerate(lane_parent):
-        price[child] = max(price[child], price[parent] if parent >= 0 else 0)
-    return price
-
-
-#: Savings are ranked up to 2**40 micro-CNY, a million CNY; above, all are the same.
-_SAVING_BITS = 40
-_SAVING_MASK = (1 << _SAVING_BITS) - 1
-
-
-def _best_without_slot(
-    lane: NDArray[np.int32], saving: NDArray[np.int64], slots: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """``(num_lanes,) int64``: the (slots + 1)-th largest saving on each lane."""
-    packed = lane.astype(np.int64) << _SAVING_BITS
-    packed |= _SAVING_MASK - np.minimum(saving, _SAVING_MASK)
-    packed.sort()
-    count = np.bincount(lane, minlength=len(slots))
-    start = np.cumsum(count) - count
-    is_short = count > slots
-    price = np.zeros(len(slots), np.int64)
-    last = packed[(start + slots)[is_short]]
-    price[is_short] = _SAVING_MASK - (last & _SAVING_MASK)
-    return price

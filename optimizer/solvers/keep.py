@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem, starts
 from optimizer.model.tree import effective_price, lane_use
 from optimizer.solvers.flow import flow_plan
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def keep_most(
-    problem: Problem, solution: Solution, earlier: NDArray[np.int64]
+    problem: Problem,
+    solution: Solution,
+    earlier: NDArray[np.int64],
+    ends: float = np.inf,
 ) -> Solution:
     """
     Change an optimal plan, at the same worth, to keep most of the earlier choices.
@@ -38,12 +42,14 @@ def keep_most(
         The night, and an optimal plan with prices that prove it.
     earlier
         ``(k,) int64``: options that were chosen before.
+    ends
+        When to give up, on the monotonic clock.
 
     Returns
     -------
     Solution
         With the same prices. The plan is returned as it is where it is not optimal,
-        or where ties are too many to be told apart in 64 bits.
+        where ties are too many to be told apart in 64 bits, or the time was up.
     """
     if solution.termination.reason != "OPTIMAL":
         return solution
@@ -53,7 +59,13 @@ def keep_most(
     core, weight = _core(problem, sure, open_option, earlier)
     if core is None:
         return solution
-    chosen = np.sort(np.concatenate((sure, open_option[flow_plan(core)])))
+    try:
+        kept = flow_plan(core, ends)
+    except SolveError:
+        return solution
+    if kept is None:
+        return solution
+    chosen = np.sort(np.concatenate((sure, open_option[kept])))
     worth = int(problem.option_saving[chosen].sum())
     if worth != int(problem.option_saving[solution.chosen].sum()) or weight == 1:
         return solution

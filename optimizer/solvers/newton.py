@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.model.tree import ancestors, effective_price
+from optimizer.model.tree import ancestors, effective_price, own_price
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,13 +101,14 @@ def newton_prices(
     reach = np.full(len(price), width)
     direction = np.zeros(len(price))
     imbalance, num_last = np.inf, 0
+    highest = int(market.option_saving.max(initial=0))
     while not is_late() and num_last < MAX_LAST:
         window = max(int(width), 1)
         demand, pairs = survey(market, lanes, price, window, pool)
         before = imbalance
         step, imbalance = _step(lanes, price, window, demand, pairs)
         moved = np.clip(step, -reach, reach)
-        price = np.maximum(price + np.rint(moved).astype(np.int64), 0)
+        price = _moved(price, np.rint(moved), lanes.parent, highest)
         if width <= last:
             num_last += 1
             if imbalance > PROGRESS * before:
@@ -117,6 +118,24 @@ def newton_prices(
         reach = np.where(goes_on, reach * growth, np.maximum(reach * narrowing, width))
         direction = np.sign(step)
     return price
+
+
+def _moved(
+    price: NDArray[np.int64],
+    step: NDArray[np.float64],
+    parent: NDArray[np.int32],
+    highest: int,
+) -> NDArray[np.int64]:
+    """
+    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
+
+    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
+    """
+    own = np.maximum(price + step, 0.0)
+    effective = effective_price(own, parent)
+    if effective.max(initial=0.0) <= min(highest, 2**52):
+        return own.astype(np.int64)
+    return own_price(np.minimum(effective, highest).astype(np.int64), parent)
 
 
 def survey(

@@ -27,14 +27,18 @@ import numpy as np
 from optimizer.model.tree import lane_use, own_price
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
 
 
 def least_prices(
-    problem: Problem, chosen: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    problem: Problem,
+    chosen: NDArray[np.int64],
+    is_late: Callable[[], bool] = lambda: False,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """
     The lowest prices that prove an optimal plan.
 
@@ -44,14 +48,20 @@ def least_prices(
         The night.
     chosen
         ``(num_chosen,) int64`` options of a feasible plan.
+    is_late
+        Ends the search early.
 
     Returns
     -------
     lane_price, merchant_price
         ``(num_lanes,)`` and ``(num_merchants,) int64`` micro-CNY, at least 0. For
-        a plan that is not optimal they bound it, but do not prove it.
+        a plan that is not optimal they bound it, but do not prove it. ``None`` where
+        the time was up.
     """
-    price = least_effective(problem, chosen, np.zeros(problem.num_lanes, np.int64))
+    start = np.zeros(problem.num_lanes, np.int64)
+    price = least_effective(problem, chosen, start, is_late)
+    if is_late():
+        return None
     return own_price(price, problem.lane_parent), cap_prices(problem, price)
 
 
@@ -71,7 +81,10 @@ def cap_prices(problem: Problem, price: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def least_effective(
-    problem: Problem, chosen: NDArray[np.int64], start: NDArray[np.int64]
+    problem: Problem,
+    chosen: NDArray[np.int64],
+    start: NDArray[np.int64],
+    is_late: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.int64]:
     """
     Raise effective prices until they support the plan, or plainly never will.
@@ -82,6 +95,8 @@ def least_effective(
         The night and a feasible plan.
     start
         ``(num_lanes,) int64`` effective prices to raise; zeros for the least.
+    is_late
+        Ends the search early.
     """
     from optimizer.solvers.kernels.plan import raise_along_tree, raise_prices
 
@@ -89,7 +104,7 @@ def least_effective(
     price = start.copy()
     limit = max(int(problem.option_saving.max(initial=0)), int(start.max(initial=0)))
     has_changed = True
-    while has_changed and price.max(initial=0) <= limit:
+    while has_changed and price.max(initial=0) <= limit and not is_late():
         has_changed = raise_prices(*_arrays(problem), is_chosen, price)
         has_changed |= raise_along_tree(problem.lane_parent, slack, price)
     return np.minimum(price, limit)

@@ -39,7 +39,14 @@ from optimizer.solvers.augment import (
 )
 from optimizer.solvers.market import Pool, whole_market
 from optimizer.solvers.newton import Lanes, newton_prices
+from optimizer.solvers.quick import (
+    above_parents,
+    chosen_options,
+    is_close_enough,
+    quick_plan,
+)
 from optimizer.solvers.screening import (
+    REACH,
     given_prices,
     near_market,
     rough_prices,
@@ -63,6 +70,8 @@ CLOSE = 0.01
 #: With fewer orders than this for each lane, or after so many rounds that freed
 #: some, nothing is fixed: the whole market is the core.
 FEW_ORDERS, MANY_ROUNDS = 8, 4
+#: Screens before the first solve, at most, after the one at rough prices.
+MOST_SCREENS = 3
 #: Orders that a check collects in each part of a market; if there are more, only
 #: the one that needs most is freed on each lane.
 MAX_FOUND = 4_096
@@ -79,8 +88,8 @@ class Search:
         The night.
     full
         All its orders as a market.
-    close
-        Orders within it of their cut-off are close, micro-CNY.
+    scale
+        A typical price, micro-CNY.
     pool
         Threads.
     is_late
@@ -89,9 +98,14 @@ class Search:
 
     problem: Problem
     full: Market
-    close: int
+    scale: float
     pool: Pool
     is_late: Callable[[], bool]
+
+    @property
+    def close(self) -> int:
+        """Orders within it of their cut-off are close, micro-CNY."""
+        return max(1, int(CLOSE * self.scale))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,52 +149,103 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
             rough, scale = rough_prices(problem, full, pool, is_late)
         else:
             rough, scale = given_prices(problem, params.start_price)
-        near = near_market(problem, full, rough, scale, pool)
-        price = _fine_prices(problem, near, rough, scale, pool, is_late)
-        search = Search(problem, full, max(1, int(CLOSE * scale)), pool, is_late)
-        return _prove(search, near, effective_price(price, problem.lane_parent))
+        search = Search(problem, full, scale, pool, is_late)
+        near, price = _priced(search, rough)
+        if params.relative_gap > 0:
+            quick, bound = quick_plan(problem, full, near, price, pool, "GAP")
+            if is_close_enough(problem, quick, bound, params.relative_gap):
+                return quick
+        return _prove(search, near, price)
+
+
+def _priced(
+    search: Search, rough: NDArray[np.int64]
+) -> tuple[NearMarket, NDArray[np.int64]]:
+    """
+    Screen at rough own prices, and find fine effective ones.
+
+    Where these fall so far that the screen may have held back what they would let
+    in, it is widened.
+    """
+    problem, parent = search.problem, search.problem.lane_parent
+    near = near_market(problem, search.full, rough, search.scale, search.pool)
+    price = _fine_prices(search, near, rough)
+    lowest = effective_price(rough, parent)
+    for _ in range(MOST_SCREENS):
+        is_low = price < lowest - REACH * search.scale
+        if search.is_late() or not is_low.any():
+            break
+        own = own_price(price, parent)
+        near = _widened(search, near, near.order[:0], own)
+        lowest = np.minimum(lowest, price)
+        price = _fine_prices(search, near, own)
+    return near, price
 
 
 def _fine_prices(
-    problem: Problem,
-    near: NearMarket,
-    price: NDArray[np.int64],
-    scale: float,
-    pool: Pool,
-    is_late: Callable[[], bool],
+    search: Search, near: NearMarket, price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Own prices of a near market, at last from its close orders alone."""
-    lanes = Lanes(problem.slots, problem.lane_parent)
+    """Effective prices of a near market, at last from its close orders alone."""
+    problem, pool, scale = search.problem, search.pool, search.scale
+    is_late, parent = search.is_late, problem.lane_parent
+    lanes = Lanes(problem.slots, parent)
     price = newton_prices(
         near, lanes, price, pool, scale=scale, windows=FINE_WINDOWS, is_late=is_late
     )
-    choice = choose_at(near, effective_price(price, problem.lane_parent), pool)
+    if is_late():
+        return effective_price(price, parent)
+    choice = choose_at(near, effective_price(price, parent), pool)
     is_close = choice.margin <= FINE * scale
     fixed = choice.pick[~is_close & (choice.pick >= 0)]
     merchant = near.order_merchant[near.option_order[fixed]]
     cap = near.cap - np.bincount(merchant, minlength=problem.num_merchants)
     close = sub_market(near, np.flatnonzero(is_close), cap, pool)
-    taken = lane_use(near.option_lane[fixed], problem.lane_parent)
-    left = Lanes(problem.slots - taken, problem.lane_parent)
-    return newton_prices(
+    left = Lanes(problem.slots - lane_use(near.option_lane[fixed], parent), parent)
+    price = newton_prices(
         close, left, price, pool, scale=scale, windows=FINEST_WINDOWS, is_late=is_late
     )
+    return effective_price(price, parent)
 
 
 def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:
     """Solve the near market and take in what its prices contradict, until none is."""
-    while True:
+    parent = search.problem.lane_parent
+    while not search.is_late():
         found = solve_market(search, near, price)
-        if found.least is None:
-            return _cut_short(search, near, found.price)
-        chosen = chosen_options(search.full, near, found.pick)
-        merchant_price, wrong = compare(search, search.full, chosen, found.least)
-        if len(wrong) == 0:
-            own = own_price(found.least, search.problem.lane_parent)
-            return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
-        orders = with_added(near.order, wrong)
-        near = sub_market(search.full, orders, near.cap, search.pool)
         price = found.price
+        if found.least is None:
+            break
+        chosen = chosen_options(search.full, near, found.pick)
+        merchant_price, wrong, is_all = compare(
+            search, search.full, chosen, found.least
+        )
+        own = own_price(found.least, parent)
+        if len(wrong) == 0:
+            return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
+        if search.is_late():
+            stop = Termination("FEASIBLE", "TIME")
+            return Solution(chosen, own, merchant_price, stop)
+        near = _widened(search, near, wrong, None if is_all else own)
+        if not is_all:
+            price = _fine_prices(search, near, own_price(price, parent))
+    problem, full, pool = search.problem, search.full, search.pool
+    return quick_plan(problem, full, near, price, pool, "TIME")[0]
+
+
+def _widened(
+    search: Search,
+    near: NearMarket,
+    wrong: NDArray[np.int64],
+    price: NDArray[np.int64] | None,
+) -> NearMarket:
+    """Take more orders in: those found wrong, and what could matter at own prices."""
+    orders = with_added(near.order, wrong)
+    if price is not None:
+        again = near_market(
+            search.problem, search.full, price, search.scale, search.pool
+        )
+        orders = with_added(orders, again.order)
+    return sub_market(search.full, orders, near.cap, search.pool)
 
 
 def solve_market(
@@ -201,6 +266,8 @@ def solve_market(
     kept = np.zeros(0, np.int64)
     is_sparse = market.num_orders <= FEW_ORDERS * len(price)
     for num_rounds in count():
+        if search.is_late():
+            return Balanced(kept, price, None)
         choice = choose_at(market, price, search.pool)
         if is_sparse or num_rounds == MANY_ROUNDS:
             kept = np.arange(market.num_orders)
@@ -217,7 +284,7 @@ def solve_market(
         else:
             pick = picks_of(plan, market, core, choice)
             chosen = pick[pick >= 0]
-            _, wrong = compare(search, market, chosen, price)
+            _, wrong, _ = compare(search, market, chosen, price)
         if len(wrong) == 0:
             break
         kept = with_added(kept, wrong)
@@ -243,7 +310,7 @@ def _lowered(
         night = make_night(search.problem, core)
         plan = make_plan(night, market, core, choice)
         least = least_prices(night, plan, make_search(night))
-        _, wrong = compare(search, market, chosen, least)
+        _, wrong, _ = compare(search, market, chosen, least)
         if len(wrong) == 0:
             return Balanced(choice.pick, choice.price, least)
         kept = with_added(kept, wrong)
@@ -263,9 +330,7 @@ def orders_on(
     return np.flatnonzero(is_on)
 
 
-def with_added(
-    orders: NDArray[np.int64], more: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def with_added(orders: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     Take more orders in; both ascend and so does the result, each order once.
 
@@ -281,39 +346,21 @@ def with_added(
     return np.insert(orders, place[is_new], more[is_new])
 
 
-def above_parents(
-    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """Raise prices of lanes that nothing uses to those of the lanes around them."""
-    raised = np.maximum(price, 0)
-    for lane in np.flatnonzero(lane_parent >= 0):
-        raised[lane] = max(raised[lane], raised[lane_parent[lane]])
-    return raised
-
-
-def chosen_options(
-    full: Market, near: NearMarket, pick: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Options of the whole market that are picked in a near one, ascending."""
-    order = np.flatnonzero(pick >= 0)
-    offset = pick[order] - near.option_start[order]
-    return full.option_start[near.order[order]] + offset
-
-
 def compare(
     search: Search,
     market: Market,
     chosen: NDArray[np.int64],
     price: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
     """
     Hold a plan against what a market's merchants would choose at effective prices.
 
     Returns
     -------
-    merchant_price, wrong
+    merchant_price, wrong, is_all
         The lowest best price of each cap; orders that the merchants would decide
-        otherwise, ascending, or if these are very many, those that need most.
+        otherwise, ascending, or if these are very many, those that need most; and
+        whether these are all.
     """
     from optimizer.solvers.kernels.market import check
 
@@ -333,32 +380,7 @@ def compare(
     counts = search.pool.over_parts(market, work)
     if max(counts, default=0) <= MAX_FOUND:
         listed = [found[part, :count] for part, count in enumerate(counts)]
-        return merchant_price, np.unique(np.concatenate(listed))
+        return merchant_price, np.unique(np.concatenate(listed)), True
     strongest = wanting[np.argmax(needed, axis=0), np.arange(num_lanes)]
     both = np.concatenate((strongest[strongest >= 0], yielding[yielding >= 0]))
-    return merchant_price, np.unique(both)
-
-
-def _cut_short(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:
-    """Make a feasible plan when the time is up: the best at these prices first."""
-    from optimizer.solvers.kernels.plan import accept_in_turn
-
-    problem = search.problem
-    reduced = near.option_saving - price[near.option_lane]
-    worth = np.flatnonzero(near.option_saving > 0)
-    accepted = accept_in_turn(
-        worth[np.argsort(-reduced[worth], kind="stable")],
-        near.option_order,
-        near.order_merchant,
-        near.option_lane,
-        problem.lane_parent,
-        problem.cap.copy(),
-        problem.slots.copy(),
-    )
-    pick = np.full(near.num_orders, -1, np.int64)
-    option = np.flatnonzero(accepted)
-    pick[near.option_order[option]] = option
-    chosen = chosen_options(search.full, near, pick)
-    merchant_price, _ = compare(search, search.full, chosen, price)
-    own = own_price(price, problem.lane_parent)
-    return Solution(chosen, own, merchant_price, Termination("FEASIBLE", "TIME"))
+    return merchant_price, np.unique(both), False

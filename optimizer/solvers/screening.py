@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.errors import SolveError
 from optimizer.model.tree import effective_price, own_price
-from optimizer.solvers.greedy import clearing_price
+from optimizer.solvers.clearing import clearing_price
 from optimizer.solvers.market import NearMarket, running, split
 from optimizer.solvers.newton import Lanes, newton_prices
 
@@ -94,14 +95,25 @@ def given_prices(
     Own prices made of effective ones that somebody proposes, and their scale.
 
     Lanes without a slot cost more than any order saves, and none costs less than
-    the lane around it.
+    the lane around it. What is no number counts as 0.
+
+    Raises
+    ------
+    SolveError
+        When there is not one price for each lane.
     """
-    highest = int(problem.option_saving.max(initial=0))
-    effective = np.clip(price, 0, highest)
+    if np.shape(price) != (problem.num_lanes,):
+        raise SolveError(
+            f"start prices have the shape {np.shape(price)}, not one for each of "
+            f"{problem.num_lanes:,} lanes"
+        )
+    highest = max(int(problem.option_saving.max(initial=0)), 0)
+    if not np.issubdtype(price.dtype, np.integer):
+        price = np.nan_to_num(price, nan=0.0, posinf=highest, neginf=0.0)
+    effective = np.where(price >= highest, highest, np.maximum(price, 0))
+    effective = effective.astype(np.int64)
     effective[_is_closed(problem)] = highest
-    for lane in np.flatnonzero(problem.lane_parent >= 0):
-        above = effective[problem.lane_parent[lane]]
-        effective[lane] = max(effective[lane], above)
+    effective = _raised(effective, problem.lane_parent)
     priced = effective[(effective > 0) & (effective < highest)]
     scale = float(priced.mean()) if len(priced) else 1e6
     return own_price(effective, problem.lane_parent), scale
@@ -200,6 +212,15 @@ def _sample(problem: Problem, every: int) -> Sieve:
     cap[is_large] = (problem.cap[is_large] + turn[is_large] % every) // every
     stride = np.where(is_large, every, 1)
     return Sieve(stride, cap, FIRST_DEPTH, 0)
+
+
+def _raised(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Effective prices of which none is below that of the lane around it."""
+    for lane in np.flatnonzero(lane_parent >= 0):
+        price[lane] = max(price[lane], price[lane_parent[lane]])
+    return price
 
 
 def _is_closed(problem: Problem) -> NDArray[np.bool_]:

@@ -133,6 +133,11 @@ def test_every_wrong_key_is_in_one_error_with_its_line(tmp_path: Path) -> None:
         (("solver", "method"), "magic", "must be auto, flow, greedy or pricing"),
         (("solver", "num_threads"), 0, "num_threads: must be at least 1"),
         (("solver", "num_threads"), 1.5, "num_threads: must be a whole number"),
+        (
+            ("solver", "num_threads"),
+            "4",
+            "num_threads: must be a whole number, got '4'",
+        ),
         (("solver", "time_limit_seconds"), 0, "time_limit_seconds: must be above 0"),
         (("publish", "max_gap"), 0, "publish.max_gap: unknown key; did you mean"),
         (("quarantine", "max_share"), 2, "quarantine.max_share: must be between 0"),
@@ -163,6 +168,12 @@ def test_an_absurd_number_is_refused_like_any_other(
 
     with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}:6: "):
         load_config(path)
+
+
+def test_what_cannot_be_a_path_is_a_wrong_path() -> None:
+    """A name that no file can have is refused in words."""
+    with pytest.raises(ConfigError, match="is no path"):
+        load_config("\0")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def make_decisions(num_rows: int = 300) -> pl.DataFrame:
             "saving_cny": [rng.gauss(0, 1) for _ in rows],
             "reason": [rng.choice(["CHOSEN", "CAP_FULL"]) for _ in rows],
             "margin_cny": [rng.choice([None, rng.random()]) for _ in rows],
+            "has_room": [rng.choice([None, True, False]) for _ in rows],
         }
     )
 

@@ -23,6 +23,8 @@ PERSONAL_COLUMNS = [
     *("full_name", "FirstName", "last name", "passport", "birthday", "id_card"),
     *("idcard", "ID_NUMBER", "姓名", "收件人", "收货人姓名", "手机号", "联系电话"),
     *("收货地址", "买家昵称", "身份证号", "邮箱", "微信号"),
+    *("customer_name", "userName", "member-name", "username", "phone2", "tel1"),
+    *("mobileno", "PhoneNumber", "電話", "收貨人", "手機號碼", "聯絡人"),
 ]
 PERSONAL_VALUES = [
     *("13800138000", "138 0013 8000", "138-0013-8000", "+8613800138000"),
@@ -64,6 +66,7 @@ def test_ordinary_columns_are_not_mistaken() -> None:
     """No column of a contract, nor usual others, counts as personal."""
     names = {n for table in TABLES_IN + TABLES_OUT for n in table.column_names}
     usual = ["sku", "weight_kg", "city", "warehouse", "hotel_zone", "named_day", "品类"]
+    usual += ["merchant_name", "carrier_name", "region_name", "owned_by", "telling"]
     required = {"carrier_id": ["a"], "slots": [1]}
     frame = pl.DataFrame({name: ["x"] for name in [*names, *usual]} | required)
     wanted = frame.select(*required, *(names - set(CAPACITY.column_names)), *usual)
@@ -125,6 +128,30 @@ def test_ids_may_look_like_a_phone_by_chance(num_alike: int, is_fine: bool) -> N
         assert check(frame) == 100
     else:
         with pytest.raises(DataError, match="outlet_id"):
+            check(frame)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_fine"),
+    [
+        ("call 138 0013 8000 before noon", False),
+        ("请先打13800138000，谢谢", False),
+        ("answer to a.b@example.com.", False),
+        ("card 11010519491231002X shown", False),
+        ("card 110105194912310021 shown", True),
+        ("waybill SF1380013800013 lost", True),
+        ("13800138000123 is its number", True),
+        ("refund on 2026-11-22, 12:00", True),
+    ],
+)
+def test_a_sentence_is_refused_by_any_part_of_it(text: str, is_fine: bool) -> None:
+    """A number in a sentence is found; within another number or id it is none."""
+    frame = orders_with("ineligible_reason", [None, text])
+
+    if is_fine:
+        assert check(frame) == 2
+    else:
+        with pytest.raises(DataError, match="ineligible_reason"):
             check(frame)
 
 

@@ -128,6 +128,8 @@ CELLS = [
     ("load", "1.5", WHOLE),
     ("load", "two", WHOLE),
     ("load", "1_000", WHOLE),
+    ("load", "1.0.0", WHOLE),
+    ("load", "1.05", WHOLE),
     ("load", "99999999999999999999", WHOLE),
     ("load", "0", "is below 1"),
     ("is_eligible", "yes", "is not true or false"),
@@ -159,6 +161,7 @@ def test_broken_cells_of_a_csv_file_are_set_aside(
     [
         ("is_eligible", ["TRUE", "false", " 1", "0"], [True, False, True, False]),
         ("load", ["1", " 2 ", "+3", "004"], [1, 2, 3, 4]),
+        ("load", ["12.0", " 2.00 ", "+3.0", "10"], [12, 2, 3, 10]),
         ("complaint_prob_premium", ["1", " .5", "1e-3", "0.10"], [1, 0.5, 0.001, 0.1]),
     ],
 )

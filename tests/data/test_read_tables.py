@@ -150,6 +150,16 @@ def test_the_size_of_batches_changes_nothing(
     assert found.equals(checked(make_orders()))
 
 
+@pytest.mark.parametrize("way", ["parquet", "pyarrow", "csv", "arrow", "polars"])
+def test_no_batch_is_larger_than_asked(way: str, tmp_path: Path) -> None:
+    """Memory is bounded by the rows of a batch, whatever a file's own pieces are."""
+    source = open_source(WAYS[way](make_orders(), tmp_path), ORDERS)
+    sizes = [len(batch) for batch in read_batches(source, batch_rows=30)]
+
+    assert max(sizes) == 30
+    assert sum(sizes) == NUM_ROWS
+
+
 @settings(deadline=None)
 @given(
     cells=st.lists(

@@ -66,7 +66,7 @@ class Plan(NamedTuple):
 
 @compiled
 def leave_lane(night, plan, search, lane, base):
-    """Relax all arcs that leave a lane."""
+    """Relax all arcs that leave a lane; how many."""
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -80,8 +80,10 @@ def leave_lane(night, plan, search, lane, base):
         child = night.child[at]
         if plan.flow[child] > 0:
             relax(search, child, base + price[child] - mine, lane, NONE)
+    work = 1 + night.child_start[lane + 1] - night.child_start[lane]
     order = plan.lane_head[lane]
     while order >= 0:
+        work += 1 + night.option_start[order + 1] - night.option_start[order]
         pick = plan.pick[order]
         merchant = night.order_merchant[order]
         worth = night.option_saving[pick] - mine
@@ -93,11 +95,12 @@ def leave_lane(night, plan, search, lane, base):
                 cost = base + worth - night.option_saving[option] + price[other]
                 relax(search, other, cost, lane, option)
         order = plan.order_next[order]
+    return work
 
 
 @compiled
 def leave_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that leave a merchant."""
+    """Relax all arcs that leave a merchant; how many."""
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -111,6 +114,7 @@ def leave_merchant(night, plan, search, merchant, base):
             lane = night.option_lane[option]
             worth = night.option_saving[option] - plan.price[lane]
             relax(search, lane, base + cut - worth, node, option)
+    return 1 + night.option_start[last] - night.option_start[first]
 
 
 @compiled
@@ -128,7 +132,7 @@ def leave_outside(night, plan, search):
 
 @compiled
 def reach_lane(night, plan, search, lane, base):
-    """Relax all arcs that lead to a lane, backwards."""
+    """Relax all arcs that lead to a lane, backwards; how many."""
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -158,11 +162,12 @@ def reach_lane(night, plan, search, lane, base):
             merchant = night.order_merchant[order]
             cost = base + plan.merchant_price[merchant] - worth
             relax(search, num_lanes + merchant, cost, lane, option)
+    return 1 + last - first + night.child_start[lane + 1] - night.child_start[lane]
 
 
 @compiled
 def reach_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that lead to a merchant, backwards."""
+    """Relax all arcs that lead to a merchant, backwards; how many."""
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -175,6 +180,7 @@ def reach_merchant(night, plan, search, merchant, base):
             lane = night.option_lane[pick]
             worth = night.option_saving[pick] - plan.price[lane]
             relax(search, lane, base + worth - cut, node, pick)
+    return 1 + last - first
 
 
 @compiled
@@ -256,13 +262,12 @@ def relieve(night, plan, search, lane):
         if node < 0:
             return -1
         base = search.distance[node]
-        work += 1
         if node == outside or (node < num_lanes and plan.imbalance[node] < 0):
             break
         if node < num_lanes:
-            leave_lane(night, plan, search, node, base)
+            work += leave_lane(night, plan, search, node, base)
         else:
-            leave_merchant(night, plan, search, node - num_lanes, base)
+            work += leave_merchant(night, plan, search, node - num_lanes, base)
     move_prices(night, plan, search, base, 1)
     if node < num_lanes:
         plan.imbalance[node] += 1
@@ -287,13 +292,12 @@ def fill(night, plan, search, lane):
         if node < 0:
             return -1
         base = search.distance[node]
-        work += 1
         if node == outside or (node < num_lanes and plan.imbalance[node] > 0):
             break
         if node < num_lanes:
-            reach_lane(night, plan, search, node, base)
+            work += reach_lane(night, plan, search, node, base)
         else:
-            reach_merchant(night, plan, search, node - num_lanes, base)
+            work += reach_merchant(night, plan, search, node - num_lanes, base)
     move_prices(night, plan, search, base, -1)
     if node < num_lanes:
         plan.imbalance[node] -= 1
@@ -361,17 +365,23 @@ def least_prices(night, plan, search):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
 
+    What is further away than the highest price comes down to 0, so no distance can
+    overflow.
+
     Returns
     -------
     ``(num_lanes,) int64`` effective prices.
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
+    highest = np.int64(0)
+    for lane in range(num_lanes):
+        highest = max(highest, plan.price[lane])
     forget(search)
     relax(search, outside, np.int64(0), -1, NONE)
     while True:
         node = nearest(search)
-        if node < 0:
+        if node < 0 or search.distance[node] >= highest:
             break
         base = search.distance[node]
         if node == outside:

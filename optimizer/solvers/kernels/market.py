@@ -275,3 +275,48 @@ def check(
                     found[num_found] = order
                 num_found += 1
     return num_found
+
+
+@compiled
+def surplus(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    price,
+    merchant_price,
+):
+    """
+    What merchants would save above lane prices if every lane had room for all.
+
+    Writes to ``merchant_price`` the lowest best price of each cap.
+
+    Returns
+    -------
+    int
+        Micro-CNY; the prices of the caps are in it.
+    """
+    total = np.int64(0)
+    ranked = np.empty(0, np.int64)
+    for merchant in range(first_merchant, last_merchant):
+        room = cap[merchant]
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if len(ranked) < last - first:
+            ranked = np.empty(2 * (last - first), np.int64)
+        count = 0
+        for order in range(first, last):
+            top = np.int64(0)
+            for option in range(option_start[order], option_start[order + 1]):
+                top = max(top, option_saving[option] - price[option_lane[option]])
+            if top > 0:
+                ranked[count] = top
+                count += 1
+        if count > room:
+            merchant_price[merchant] = kth_largest(ranked, count, room)
+            count = room
+        for place in range(count):
+            total += ranked[place]
+    return total
