@@ -29,6 +29,7 @@ class FileClaim(_Claims):
     """An input file as it was read."""
 
     path: str
+    num_bytes: int
     sha256: str
 
 
@@ -54,6 +55,14 @@ class InputClaims(_Claims):
         return {name: claim for name, claim in self if claim is not None}
 
 
+class IdentityClaim(_Claims):
+    """What makes two runs the same; the program's version cannot be proved."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    version: str
+
+
 class OutputClaim(_Claims):
     """A published file; a table has rows."""
 
@@ -77,7 +86,7 @@ class RunClaims(_Claims):
     """
 
     date: str
-    identity: dict[str, Any]
+    identity: IdentityClaim
     config: dict[str, Any]
     policy: dict[str, Any]
     inputs: InputClaims

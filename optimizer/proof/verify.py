@@ -247,13 +247,14 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
-    identity = claims.identity | {
+    claimed = claims.identity.model_dump()
+    identity = claimed | {
         "date": claims.date,
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
     }
     return [
-        *false_claims("identity", claims.identity, identity),
+        *false_claims("identity", claimed, identity),
         *false_claims("config", claims.config, config_json(config)),
         *false_claims("policy", claims.policy, policy.model_dump(mode="json")),
         *false_claims(
@@ -266,12 +267,15 @@ def _false_facts(
 def _false_counts(
     claims: RunClaims, intake: Intake, tables: Mapping[str, pl.DataFrame]
 ) -> list[str]:
-    """Numbers of rows that are not those of inputs and outputs."""
+    """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
     written = {name: len(frame) for name, frame in tables.items()}
+    files = [file for claim in claims.inputs.given().values() for file in claim.files]
+    sizes = {file.path: Path(file.path).stat().st_size for file in files}
     return [
+        *false_claims("num_bytes", {f.path: f.num_bytes for f in files}, sizes),
         *false_claims("inputs.num_rows", used, read),
         *false_claims("outputs.num_rows", made, written),
     ]

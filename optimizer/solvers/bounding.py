@@ -9,9 +9,9 @@ import numpy as np
 from optimizer.model.tree import effective_price, own_price
 from optimizer.proof.exact import exact_dot
 from optimizer.solvers.clearing import clearing_price
+from optimizer.solvers.fine import Search, priced_market
 from optimizer.solvers.market import Pool, whole_market
-from optimizer.solvers.newton import Lanes, newton_prices
-from optimizer.solvers.screening import near_market, rough_prices
+from optimizer.solvers.screening import rough_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.model.solution import SolveParams
     from optimizer.solvers.market import Market
-
-#: Windows of the prices, as shares of the mean price.
-WINDOWS = (0.15, 0.02)
 
 
 def bound_at(
@@ -52,7 +49,7 @@ def bounding_prices(
     problem: Problem, params: SolveParams, is_late: Callable[[], bool]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
-    Price a night quickly: by lanes alone, and by a few Newton steps; the better wins.
+    Price a night quickly, by lanes alone and by Newton steps, and take the better.
 
     Returns
     -------
@@ -63,12 +60,10 @@ def bounding_prices(
     with Pool(params.num_threads) as pool:
         full = whole_market(problem)
         rough, scale = rough_prices(problem, full, pool, is_late)
-        near = near_market(problem, full, rough, scale, pool)
-        lanes = Lanes(problem.slots, parent)
-        fine = newton_prices(
-            near, lanes, rough, pool, scale=scale, windows=WINDOWS, is_late=is_late
-        )
-        prices = [effective_price(fine, parent)]
+        prices = [effective_price(rough, parent)]
+        if not is_late():
+            search = Search(problem, full, scale, pool, is_late)
+            prices.append(priced_market(search, rough)[1])
         if not is_late():
             options = problem.option_lane, problem.option_saving
             prices.append(clearing_price(*options, problem.slots, parent))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.model.tree import effective_price, lane_use, own_price
+from optimizer.model.tree import own_price
 from optimizer.solvers.augment import (
     balance,
     choose_at,
@@ -37,8 +37,14 @@ from optimizer.solvers.augment import (
     make_search,
     picks_of,
 )
+from optimizer.solvers.fine import (
+    Search,
+    fine_prices,
+    priced_market,
+    widened,
+    with_added,
+)
 from optimizer.solvers.market import Pool, whole_market
-from optimizer.solvers.newton import Lanes, newton_prices
 from optimizer.solvers.quick import (
     above_parents,
     chosen_options,
@@ -46,66 +52,24 @@ from optimizer.solvers.quick import (
     quick_plan,
 )
 from optimizer.solvers.screening import (
-    REACH,
     given_prices,
-    near_market,
     rough_prices,
     sub_market,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
     from optimizer.solvers.augment import Choice
     from optimizer.solvers.market import Market, NearMarket
 
-#: Windows of the fine prices, as shares of the mean price: of all near orders, and
-#: of those within so much of their cut-off.
-FINE_WINDOWS, FINEST_WINDOWS, FINE = (0.15, 0.02), (0.012, 0.002), 0.1
-#: An order is close, and goes to the core, within this share of the mean price.
-CLOSE = 0.01
 #: With fewer orders than this for each lane, or after so many rounds that freed
 #: some, nothing is fixed: the whole market is the core.
 FEW_ORDERS, MANY_ROUNDS = 8, 4
-#: Screens before the first solve, at most, after the one at rough prices.
-MOST_SCREENS = 3
 #: Orders that a check collects in each part of a market; if there are more, only
 #: the one that needs most is freed on each lane.
 MAX_FOUND = 4_096
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Search:
-    """
-    What all steps of one solve share.
-
-    Attributes
-    ----------
-    problem
-        The night.
-    full
-        All its orders as a market.
-    scale
-        A typical price, micro-CNY.
-    pool
-        Threads.
-    is_late
-        Whether the time is up.
-    """
-
-    problem: Problem
-    full: Market
-    scale: float
-    pool: Pool
-    is_late: Callable[[], bool]
-
-    @property
-    def close(self) -> int:
-        """Orders within it of their cut-off are close, micro-CNY."""
-        return max(1, int(CLOSE * self.scale))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,61 +114,12 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
         else:
             rough, scale = given_prices(problem, params.start_price)
         search = Search(problem, full, scale, pool, is_late)
-        near, price = _priced(search, rough)
+        near, price = priced_market(search, rough)
         if params.relative_gap > 0:
             quick, bound = quick_plan(problem, full, near, price, pool, "GAP")
             if is_close_enough(problem, quick, bound, params.relative_gap):
                 return quick
         return _prove(search, near, price)
-
-
-def _priced(
-    search: Search, rough: NDArray[np.int64]
-) -> tuple[NearMarket, NDArray[np.int64]]:
-    """
-    Screen at rough own prices, and find fine effective ones.
-
-    Where these fall so far that the screen may have held back what they would let
-    in, it is widened.
-    """
-    problem, parent = search.problem, search.problem.lane_parent
-    near = near_market(problem, search.full, rough, search.scale, search.pool)
-    price = _fine_prices(search, near, rough)
-    lowest = effective_price(rough, parent)
-    for _ in range(MOST_SCREENS):
-        is_low = price < lowest - REACH * search.scale
-        if search.is_late() or not is_low.any():
-            break
-        own = own_price(price, parent)
-        near = _widened(search, near, near.order[:0], own)
-        lowest = np.minimum(lowest, price)
-        price = _fine_prices(search, near, own)
-    return near, price
-
-
-def _fine_prices(
-    search: Search, near: NearMarket, price: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Effective prices of a near market, at last from its close orders alone."""
-    problem, pool, scale = search.problem, search.pool, search.scale
-    is_late, parent = search.is_late, problem.lane_parent
-    lanes = Lanes(problem.slots, parent)
-    price = newton_prices(
-        near, lanes, price, pool, scale=scale, windows=FINE_WINDOWS, is_late=is_late
-    )
-    if is_late():
-        return effective_price(price, parent)
-    choice = choose_at(near, effective_price(price, parent), pool)
-    is_close = choice.margin <= FINE * scale
-    fixed = choice.pick[~is_close & (choice.pick >= 0)]
-    merchant = near.order_merchant[near.option_order[fixed]]
-    cap = near.cap - np.bincount(merchant, minlength=problem.num_merchants)
-    close = sub_market(near, np.flatnonzero(is_close), cap, pool)
-    left = Lanes(problem.slots - lane_use(near.option_lane[fixed], parent), parent)
-    price = newton_prices(
-        close, left, price, pool, scale=scale, windows=FINEST_WINDOWS, is_late=is_late
-    )
-    return effective_price(price, parent)
 
 
 def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Solution:
@@ -225,27 +140,11 @@ def _prove(search: Search, near: NearMarket, price: NDArray[np.int64]) -> Soluti
         if search.is_late():
             stop = Termination("FEASIBLE", "TIME")
             return Solution(chosen, own, merchant_price, stop)
-        near = _widened(search, near, wrong, None if is_all else own)
+        near = widened(search, near, wrong, None if is_all else own)
         if not is_all:
-            price = _fine_prices(search, near, own_price(price, parent))
+            price = fine_prices(search, near, own_price(price, parent))
     problem, full, pool = search.problem, search.full, search.pool
     return quick_plan(problem, full, near, price, pool, "TIME")[0]
-
-
-def _widened(
-    search: Search,
-    near: NearMarket,
-    wrong: NDArray[np.int64],
-    price: NDArray[np.int64] | None,
-) -> NearMarket:
-    """Take more orders in: those found wrong, and what could matter at own prices."""
-    orders = with_added(near.order, wrong)
-    if price is not None:
-        again = near_market(
-            search.problem, search.full, price, search.scale, search.pool
-        )
-        orders = with_added(orders, again.order)
-    return sub_market(search.full, orders, near.cap, search.pool)
 
 
 def solve_market(
@@ -328,22 +227,6 @@ def orders_on(
     is_on = np.zeros(market.num_orders, np.bool_)
     is_on[market.option_order[is_there[market.option_lane]]] = True
     return np.flatnonzero(is_on)
-
-
-def with_added(orders: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
-    """
-    Take more orders in; both ascend and so does the result, each order once.
-
-    Examples
-    --------
-    >>> with_added(np.array([2, 5]), np.array([1, 5, 9])).tolist()
-    [1, 2, 5, 9]
-    """
-    place = np.searchsorted(orders, more)
-    is_new = np.ones(len(more), np.bool_)
-    inside = place < len(orders)
-    is_new[inside] = orders[place[inside]] != more[inside]
-    return np.insert(orders, place[is_new], more[is_new])
 
 
 def compare(

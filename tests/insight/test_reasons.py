@@ -128,6 +128,15 @@ NIGHTS = {
         {"a": ("CARRIER_INACTIVE", None), "b": ("CHOSEN", 2)},
         {"carrier_id": only("a", "pigeon").otherwise(pl.lit("yunda"))},
     ),
+    "a carrier of its options not active, or none": ByHand(
+        [
+            ("a", "m", "north", {"pigeon": 3}),
+            ("b", "m", "north", {"pigeon": 9, "yunda": 2}),
+        ],
+        {"yunda": 9, "pigeon": 9},
+        {"m": 9},
+        {"a": ("CARRIER_INACTIVE", None), "b": ("CHOSEN", 2)},
+    ),
     # Yunda has one slot, zhongtong room: a moves, for 1 less, so that b can go too.
     # Yunda's price is 1: what a loses by moving is more than c would bring.
     "carriers to choose from": ByHand(

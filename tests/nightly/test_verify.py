@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
@@ -414,15 +414,20 @@ def test_changed_rules_are_found(night: SmallNight, change: str):
         (("date",), "2026-11-23"),
         (("outputs", "decisions.parquet", "num_rows"), 1),
         (("inputs", "orders", "num_rows"), 1),
+        (("inputs", "orders", "files", 0, "num_bytes"), 1),
     ],
     ids=str,
 )
 def test_every_number_of_the_record_is_proved_again(
     night: SmallNight, way: tuple[Any, ...], value: Any
 ):
-    """Summary, policy, warnings and counts of the record follow from the inputs."""
+    """
+    Summary, policy, warnings and counts of the record follow from the inputs; what is
+    false is named, with what is true.
+    """
     edit_record(night, *way, value=value)
-    assert findings(night)
+    words = rf"{way[-1]}\S* is .*, not .* as claimed"
+    assert re.search(words, findings(night)), findings(night)
 
 
 def test_an_honest_plan_that_was_never_good_enough_is_found(own_night: SmallNight):
@@ -527,7 +532,7 @@ DEFECTS: dict[str, Callable[[SmallNight], None]] = {
 }
 
 
-def _drop(night: SmallNight, *way: str) -> None:
+def _drop(night: SmallNight, *way: Any) -> None:
     path = night.run_dir / "run.json"
     record = json.loads(path.read_text())
     inner = record
@@ -544,6 +549,30 @@ def _lose_column(night: SmallNight, name: str, column: str) -> None:
     table = read_back(path).drop(column).to_arrow()
     path.unlink()
     pyarrow.parquet.write_table(table, path, write_page_checksum=True)
+
+
+def parts(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all parts of a record, however deep."""
+    inner = value if isinstance(value, dict | list) else []
+    for key, part in inner.items() if isinstance(inner, dict) else enumerate(inner):
+        yield (*way, key)
+        yield from parts(part, (*way, key))
+
+
+@pytest.mark.slow
+def test_every_part_of_the_record_is_missed(night: SmallNight):
+    """Without any one part, but times and memory, a night does not verify."""
+    path = night.run_dir / "run.json"
+    text = path.read_text()
+    ways = [way for way in parts(json.loads(text)) if way[0] != "run_measurements"]
+    assert len(ways) > 100
+    for way in ways:
+        _drop(night, *way)
+        try:
+            assert not verify_run(night.run_dir).is_valid, way
+        except DataError:
+            assert way == ("schema_version",)
+        path.write_text(text)
 
 
 @pytest.mark.parametrize("defect", DEFECTS)

@@ -11,7 +11,7 @@ from oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, pricing, screening, solve
+from optimizer.solvers import METHODS, fine, pricing, screening, solve
 from optimizer.testing import random_problem
 
 EXACT = ("auto", "flow", "pricing")
@@ -107,10 +107,10 @@ def test_what_is_fixed_wrongly_is_freed(
     """
     monkeypatch.setattr(pricing, "FEW_ORDERS", 0)
     monkeypatch.setattr(pricing, "MANY_ROUNDS", 10**9)
-    monkeypatch.setattr(pricing, "CLOSE", close)
+    monkeypatch.setattr(fine, "CLOSE", close)
     monkeypatch.setattr(pricing, "MAX_FOUND", max_found)
-    monkeypatch.setattr(pricing, "FINE_WINDOWS", (2.0, 1.0))
-    monkeypatch.setattr(pricing, "FINEST_WINDOWS", (2.0, 1.0))
+    monkeypatch.setattr(fine, "FINE_WINDOWS", (2.0, 1.0))
+    monkeypatch.setattr(fine, "FINEST_WINDOWS", (2.0, 1.0))
     monkeypatch.setattr(screening, "SPARE", 0)
     monkeypatch.setattr(screening, "DEPTH", 1)
     for seed in range(150):
