@@ -40,10 +40,8 @@ def greedy_plan(problem: Problem) -> NDArray[np.int64]:
     from optimizer.solvers.kernels.plan import accept_in_turn
 
     order = order_of_option(problem)
-    worth = np.flatnonzero(problem.option_saving > 0)
-    turn = worth[np.lexsort((problem.key[order[worth]], -problem.option_saving[worth]))]
     accepted = accept_in_turn(
-        turn,
+        by_saving(problem, order),
         order,
         merchant_of_order(problem),
         problem.option_lane,
@@ -52,6 +50,21 @@ def greedy_plan(problem: Problem) -> NDArray[np.int64]:
         problem.slots.copy(),
     )
     return np.flatnonzero(accepted)
+
+
+def by_saving(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Options that save something: the largest saving first, equal ones by key."""
+    worth = np.flatnonzero(problem.option_saving > 0)
+    loss = -problem.option_saving[worth]
+    turn = np.argsort(loss)
+    loss = loss[turn]
+    turn = worth[turn]
+    is_tied = np.zeros(len(turn) + 1, np.bool_)
+    is_tied[1:-1] = loss[1:] == loss[:-1]
+    tied = np.flatnonzero(is_tied[1:] | is_tied[:-1])
+    some = turn[tied]
+    turn[tied] = some[np.lexsort((some, problem.key[order[some]], loss[tied]))]
+    return turn
 
 
 def order_of_option(problem: Problem) -> NDArray[np.int64]:

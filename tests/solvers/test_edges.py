@@ -15,6 +15,7 @@ from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
 from optimizer.solvers import METHODS, solve
+from optimizer.solvers.greedy import by_saving, order_of_option
 from optimizer.testing import random_problem
 
 
@@ -244,3 +245,19 @@ def test_lopsided_nights_are_solved_exactly(method: str, shape: dict[str, int]) 
         )
         found = solve(problem, method, SolveParams())
         assert certify(problem, found).is_optimal
+
+
+@pytest.mark.parametrize("most_saving", [1, 4, 10**6])
+def test_greedy_takes_the_largest_saving_first_and_equal_ones_by_key(
+    most_saving: int,
+) -> None:
+    """The turn is that of sorting option by option: saving, then key, then place."""
+    for seed in range(20):
+        problem = random_problem(
+            np.random.default_rng(seed), num_orders=seed * 5, most_saving=most_saving
+        )
+        order = order_of_option(problem)
+        saving, key = problem.option_saving.tolist(), problem.key[order].tolist()
+        worth = [o for o in range(problem.num_options) if saving[o] > 0]
+        expected = sorted(worth, key=lambda o: (-saving[o], key[o], o))
+        assert by_saving(problem, order).tolist() == expected
