@@ -55,16 +55,7 @@ def greedy_plan(problem: Problem) -> NDArray[np.int64]:
 def by_saving(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Options that save something: the largest saving first, equal ones by key."""
     worth = np.flatnonzero(problem.option_saving > 0)
-    loss = -problem.option_saving[worth]
-    turn = np.argsort(loss)
-    loss = loss[turn]
-    turn = worth[turn]
-    is_tied = np.zeros(len(turn) + 1, np.bool_)
-    is_tied[1:-1] = loss[1:] == loss[:-1]
-    tied = np.flatnonzero(is_tied[1:] | is_tied[:-1])
-    some = turn[tied]
-    turn[tied] = some[np.lexsort((some, problem.key[order[some]], loss[tied]))]
-    return turn
+    return worth[np.lexsort((problem.key[order[worth]], -problem.option_saving[worth]))]
 
 
 def order_of_option(problem: Problem) -> NDArray[np.int64]:
