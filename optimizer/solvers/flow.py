@@ -19,7 +19,12 @@ import numpy as np
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.flow_worker import cheapest_flow, find_python, flow_elsewhere
-from optimizer.solvers.greedy import greedy_plan, merchant_of_order, order_of_option
+from optimizer.solvers.greedy import (
+    EXTRA_SECONDS,
+    greedy_plan,
+    merchant_of_order,
+    order_of_option,
+)
 from optimizer.solvers.prices import least_prices
 
 if TYPE_CHECKING:
@@ -33,8 +38,6 @@ MAX_SCALED_COST = 2**60
 MAX_ARCS = 2**30
 #: With more arcs OR-Tools, which cannot be interrupted, runs in a process of its own.
 MAX_ARCS_HERE = 200_000
-#: Time for prices when the limit has passed.
-EXTRA_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +102,8 @@ def _out_of_time(
     """Plan and prices that take little time beyond the limit."""
     from optimizer.solvers.bounding import bounding_prices
 
-    ends = time.monotonic() + EXTRA_SECONDS
     plan = greedy_plan(problem) if chosen is None else chosen
+    ends = time.monotonic() + EXTRA_SECONDS
     prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
     return Solution(plan, *prices, Termination("FEASIBLE", "TIME"))
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
 
+#: Time for prices that bound the plan, when the limit has passed.
+EXTRA_SECONDS = 0.5
+
 
 def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
     """
@@ -31,6 +34,7 @@ def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
 
     ends = time.monotonic() + params.time_limit_seconds
     chosen = greedy_plan(problem)
+    ends = max(ends, time.monotonic() + EXTRA_SECONDS)
     prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
     return Solution(chosen, *prices, Termination("FEASIBLE", "METHOD"))
 

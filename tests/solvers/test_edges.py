@@ -14,7 +14,7 @@ from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, solve
+from optimizer.solvers import METHODS, newton, solve
 from optimizer.solvers.greedy import by_saving, order_of_option
 from optimizer.testing import random_problem
 
@@ -141,6 +141,20 @@ def test_a_start_of_the_wrong_length_is_refused(num_prices: int) -> None:
     params = SolveParams(start_price=np.zeros(num_prices, np.int64))
     with pytest.raises(SolveError, match=rf"\({num_prices},\), not one for each of 5"):
         solve(problem, "pricing", params)
+
+
+@pytest.mark.parametrize("highest", [10, 2**53 + 1, 2**61])
+def test_steps_of_any_size_leave_prices_between_nothing_and_the_best_saving(
+    highest: int,
+) -> None:
+    """On six nested lanes no sum of prices leaves that range, or 64 bits."""
+    parent = np.arange(-1, 5).astype(np.int32)
+    for step in (-1e300, -7.0, 0.0, 7.0, 1e18, 1e19, 1e300):
+        price = np.full(6, highest // 6)
+        moved = newton._moved(price, np.full(6, step), parent, highest)
+        total = np.cumsum(moved.astype(object))
+        assert min(moved) >= 0
+        assert total[-1] <= highest
 
 
 def plain(**changes: np.ndarray) -> Problem:

@@ -64,6 +64,8 @@ def test_a_gap_ends_the_search_only_when_it_is_asked_for() -> None:
     [
         (10_010, 0.001, True),
         (10_011, 0.001, False),
+        (13_000, 0.3, True),
+        (13_001, 0.3, False),
         (11_000, 0.1, True),
         (11_001, 0.1, False),
         (10_000, 0.0, True),
@@ -177,12 +179,20 @@ def test_a_child_that_hangs_is_ended_and_the_greedy_plan_returned(
     hanging = fake_python(tmp_path / "bin", f"echo $$ > {pid}\nexec sleep 600")
     monkeypatch.setattr(flow, "MAX_ARCS_HERE", 0)
     monkeypatch.setattr(flow, "find_python", lambda: hanging)
+    given, run = [], flow_worker.subprocess.run
+
+    def noted(*words: object, **keys: object) -> object:
+        given.append(keys["timeout"])
+        return run(*words, **keys)
+
+    monkeypatch.setattr(flow_worker.subprocess, "run", noted)
     problem = night(3)
     found = solve(problem, "flow", SolveParams(time_limit_seconds=1.0))
     greedy = solve(problem, "greedy", SolveParams())
     assert found.termination == Termination("FEASIBLE", "TIME")
     assert found.chosen.tolist() == greedy.chosen.tolist()
     assert certify(problem, found).is_feasible
+    assert 0 < given[0] <= 1.0
     assert [*(tmp_path / "files").iterdir()] == []
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
