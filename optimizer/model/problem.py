@@ -26,13 +26,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from optimizer.errors import SolveError
+from optimizer.model.side import check_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-ProblemClass = Literal["network"]
+    from optimizer.model.side import SideRows
+
+ProblemClass = Literal["network", "packing"]
 
 #: Largest sum of savings that the integer arithmetic admits, in micro-CNY.
 MAX_TOTAL_SAVING = 2**61
@@ -67,6 +70,8 @@ class Problem:
         equal savings are decided by it, never by the order of rows.
     row
         ``(num_orders,) int64``: the order's row in the orders table, from 0.
+    side
+        Loads, pins and rows that do not nest, where the night has any.
     """
 
     merchant_start: NDArray[np.int64]
@@ -78,12 +83,15 @@ class Problem:
     lane_parent: NDArray[np.int32]
     key: NDArray[np.uint64]
     row: NDArray[np.int64]
+    side: SideRows | None = None
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that they belong together."""
-        for field in fields(self):
+        for field in fields(self)[:-1]:
             getattr(self, field.name).setflags(write=False)
         check_problem(self)
+        if self.side is not None:
+            check_side(self.side, self.num_orders, self.num_options)
 
     @property
     def num_orders(self) -> int:
@@ -112,8 +120,8 @@ class Problem:
 
     @property
     def problem_class(self) -> ProblemClass:
-        """``"network"``: unit loads on nested lanes, so the optimum is exact."""
-        return "network"
+        """``"network"``: unit loads on nested lanes alone; else ``"packing"``."""
+        return "network" if self.side is None else "packing"
 
 
 def check_problem(problem: Problem) -> None:

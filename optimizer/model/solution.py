@@ -54,12 +54,21 @@ class Solution:
         ``(num_merchants,) int64`` micro-CNY, at least 0: price of each cap.
     termination
         Why the solver stopped.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight in each side row: above
+        0 for its ceiling, below 0 for its floor. ``None`` where there are no such
+        rows.
+    order_price
+        ``(num_orders,) int64`` micro-CNY, at least 0: what each order's one choice is
+        worth, where whole lanes prove the bound; else ``None``.
     """
 
     chosen: NDArray[np.int64]
     lane_price: NDArray[np.int64]
     merchant_price: NDArray[np.int64]
     termination: Termination
+    row_price: NDArray[np.int64] | None = None
+    order_price: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
