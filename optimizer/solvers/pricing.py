@@ -70,6 +70,9 @@ FEW_ORDERS, MANY_ROUNDS = 8, 4
 #: Orders that a check collects in each part of a market; if there are more, only
 #: the one that needs most is freed on each lane.
 MAX_FOUND = 4_096
+#: Orders that the search for the least prices starts with, for each lane; those
+#: nearest to their cut-off. Then so many times as many, until none is missed.
+LOW_ORDERS, MORE = 32, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,7 +207,11 @@ def _lowered(
     from optimizer.solvers.kernels.augment import least_prices
 
     chosen = choice.pick[choice.pick >= 0]
-    while not search.is_late():
+    for num_rounds in count():
+        if search.is_late():
+            break
+        num_wanted = LOW_ORDERS * MORE**num_rounds * len(choice.price)
+        kept = with_added(kept, closest(choice.margin, num_wanted))
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_night(search.problem, core)
         plan = make_plan(night, market, core, choice)
@@ -214,6 +221,22 @@ def _lowered(
             return Balanced(choice.pick, choice.price, least)
         kept = with_added(kept, wrong)
     return Balanced(choice.pick, choice.price, choice.price)
+
+
+def closest(margin: NDArray[np.int64], num_wanted: int) -> NDArray[np.int64]:
+    """
+    About so many of the least margins, by a sample; where they stand, ascending.
+
+    Examples
+    --------
+    >>> closest(np.array([5, 1, 9, 3]), 2).tolist()
+    [1, 3]
+    """
+    if num_wanted >= len(margin):
+        return np.arange(len(margin))
+    sample = margin[:: max(1, len(margin) // 65_536)]
+    place = num_wanted * len(sample) // len(margin)
+    return np.flatnonzero(margin < np.partition(sample, place)[place])
 
 
 def orders_on(

@@ -379,7 +379,8 @@ def least_prices(night, plan, search):
         highest = max(highest, plan.price[lane])
     forget(search)
     relax(search, outside, np.int64(0), -1, NONE)
-    while True:
+    num_left = num_lanes
+    while num_left > 0:
         node = nearest(search)
         if node < 0 or search.distance[node] >= highest:
             break
@@ -387,6 +388,7 @@ def least_prices(night, plan, search):
         if node == outside:
             leave_outside(night, plan, search)
         elif node < num_lanes:
+            num_left -= 1
             leave_lane(night, plan, search, node, base)
         else:
             leave_merchant(night, plan, search, node - num_lanes, base)
