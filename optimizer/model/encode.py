@@ -182,7 +182,7 @@ def encode_own_carrier(
     first
         Position of the batch's first order among all orders.
     """
-    leaf, kept, is_active = _leaves(
+    leaf, kept, is_active = code_leaves(
         coder,
         coder.carriers.encode(frame["carrier_id"]),
         coder.regions.encode(frame["region_id"]),
@@ -257,7 +257,7 @@ def encode_options(
         roster: only those may be used.
     """
     outlet = coder.outlets.encode(frame["outlet_id"])
-    leaf, kept, is_active = _leaves(
+    leaf, kept, is_active = code_leaves(
         coder,
         coder.carriers.encode(frame["carrier_id"]),
         basis.region[order],
@@ -316,7 +316,7 @@ def _by_merchant(
     return table[np.minimum(merchant, len(values))]
 
 
-def _leaves(
+def code_leaves(
     coder: Coder,
     carrier: NDArray[np.int32],
     region: NDArray[np.int32],

@@ -66,11 +66,26 @@ def rough_prices(
     of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``. Lanes
     without a slot cost more than any order saves.
     """
-    every = _sampling(problem)
-    sieve = _sample(problem, every)
-    highest = int(problem.option_saving.max(initial=0))
-    barred = np.where(_is_closed(problem), highest, 0)
-    sample = screened(full, barred, sieve, pool)
+    every = sampling(problem.num_orders, problem.cap.sum(), problem.slots)
+    barred = barred_prices(problem, int(problem.option_saving.max(initial=0)))
+    sample = screened(full, barred, _sample(problem, every), pool)
+    return sampled_prices(problem, sample, every, barred, pool, is_late)
+
+
+def barred_prices(problem: Problem, highest: int) -> NDArray[np.int64]:
+    """Effective prices of 0, and of the highest saving on lanes without a slot."""
+    return np.where(_is_closed(problem), highest, 0)
+
+
+def sampled_prices(
+    problem: Problem,
+    sample: NearMarket,
+    every: int,
+    barred: NDArray[np.int64],
+    pool: Pool,
+    is_late: Callable[[], bool],
+) -> tuple[NDArray[np.int64], float]:
+    """Own prices from a sample of one order in ``every``, and the mean price."""
     lanes = Lanes(problem.slots / every, problem.lane_parent)
     effective = _first_guess(sample, lanes)
     priced = effective[(effective > 0) & (barred == 0)]
@@ -195,11 +210,11 @@ def _gathered(
     return near
 
 
-def _sampling(problem: Problem) -> int:
+def sampling(num_orders: int, sum_of_caps: int, slots: NDArray[np.int64]) -> int:
     """One order in how many the sample takes."""
-    num_lanes = max(1, int(np.sum(problem.slots > 0)))
-    room = min(int(problem.cap.sum()), int(problem.slots.sum()))
-    by_orders = problem.num_orders // SAMPLE_ORDERS
+    num_lanes = max(1, int(np.sum(slots > 0)))
+    room = min(int(sum_of_caps), int(slots.sum()))
+    by_orders = num_orders // SAMPLE_ORDERS
     return max(1, min(by_orders, room // (SAMPLE_SLOTS * num_lanes)))
 
 

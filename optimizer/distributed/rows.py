@@ -1,0 +1,211 @@
+"""Rows on executors: check, encode and value them, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.data.validate import QuarantineLog, check_batch
+from optimizer.errors import OptimizerError
+from optimizer.model import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from optimizer.config import Config, PolicyRow
+    from optimizer.data.read import Source
+    from optimizer.model.encode import Coder
+
+#: What broke a rule, beside the columns of a good row; else null.
+BROKEN = "row bigint, broken_column string, broken_rule string"
+#: A checked order; ``saving`` where it names its own carrier.
+ORDER_ROWS = (
+    "order_id string, merchant_id string, region_id string, carrier_id string, "
+    "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
+    f"complaint_prob_standard double, return_prob_standard double, {BROKEN}"
+)
+#: A checked option.
+OPTION_ROWS = (
+    "order_id string, carrier_id string, outlet_id string, "
+    f"complaint_prob_premium double, return_prob_premium double, {BROKEN}"
+)
+#: An order with one way to carry it, valued; ``is_option`` where it may be used.
+VALUED_ROWS = (
+    "order_id string, merchant_id string, region_id string, carrier_id string, "
+    "outlet_id string, key bigint, status int, saving bigint, is_option boolean"
+)
+#: Column of a message for the driver: executors raise nothing that a person caused.
+FAILED = "\0failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """
+    What executors need to know of a night; goes out with each task.
+
+    Attributes
+    ----------
+    config, policy
+        The rules of the night.
+    merchants
+        Checked merchants table, where there is one.
+    salt
+        Of the order keys.
+    """
+
+    config: Config
+    policy: PolicyRow
+    merchants: pl.DataFrame | None
+    salt: int
+
+    def coder(self) -> Coder:
+        """Start codes of a batch; they never leave the executor."""
+        from optimizer.model.saving import worth_of
+
+        return encode.make_coder(
+            worth_of(self.config, self.policy),
+            self.policy.carriers,
+            self.config.objective.fulfilment,
+            self.merchants,
+            self.salt,
+        )
+
+
+def check_orders(
+    batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
+) -> Iterator[pa.RecordBatch]:
+    """Turn raw orders into ``ORDER_ROWS``."""
+
+    def encoded(frame: pl.DataFrame) -> pl.DataFrame:
+        coder = rules.coder()
+        orders = encode.encode_orders(frame, coder)
+        saving = np.zeros(len(frame), np.int64)
+        if not is_choice:
+            options = encode.encode_own_carrier(frame, orders, coder, 0)
+            saving[options.order] = options.saving
+        return frame.with_columns(
+            _series("key", orders.key.view(np.int64)),
+            _series("folded_key", orders.folded_key.view(np.int64)),
+            _series("status", orders.status.astype(np.int32)),
+            _series("saving", saving),
+        )
+
+    return _checked(batches, source, ORDER_ROWS, encoded)
+
+
+def check_options(
+    batches: Iterable[pa.RecordBatch], source: Source
+) -> Iterator[pa.RecordBatch]:
+    """Turn raw options into ``OPTION_ROWS``."""
+    return _checked(batches, source, OPTION_ROWS, lambda frame: frame)
+
+
+def _checked(
+    batches: Iterable[pa.RecordBatch],
+    source: Source,
+    schema: str,
+    encoded: Callable[[pl.DataFrame], pl.DataFrame],
+) -> Iterator[pa.RecordBatch]:
+    import polars as pl
+
+    names = [c for c in source.columns if source.table.column(c).kind in _TEXT]
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        raw = pl.DataFrame(pl.from_arrow(batch)).select("row", *source.columns)
+        log = QuarantineLog()
+        try:
+            raw = raw.with_columns(pl.col(names).cast(pl.String))
+            kept = check_batch(raw, source, log)
+            broken = log.frame().select(
+                pl.col("row") - 1, broken_column="column", broken_rule="rule"
+            )
+            good = encoded(kept).drop("row")
+            frames = [good, broken]
+        except OptimizerError as error:
+            frames = [pl.DataFrame({"broken_column": FAILED, "broken_rule": str(error)})]
+        for frame in frames:
+            yield from in_schema(frame, schema)
+
+
+_TEXT = ("id", "text", "pin")
+
+
+def value_options(
+    batches: Iterable[pa.RecordBatch], rules: Rules
+) -> Iterator[pa.RecordBatch]:
+    """Turn orders joined with their options into ``VALUED_ROWS``."""
+    import polars as pl
+
+    for batch in batches:
+        frame = pl.DataFrame(pl.from_arrow(batch))
+        if len(frame) == 0:
+            continue
+        coder = rules.coder()
+        saving, is_active = _values(frame, coder)
+        is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
+        outlet = pl.coalesce("option_outlet_id", "outlet_id")
+        valued = frame.with_columns(
+            _series("saving", saving), _series("is_option", is_option), outlet_id=outlet
+        )
+        yield from in_schema(valued, VALUED_ROWS)
+
+
+def _values(
+    frame: pl.DataFrame, coder: Coder
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Saving of each row's option, and whether it has one that may be used."""
+    saving, is_active = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.bool_)
+    has = frame["carrier_id"].is_not_null().to_numpy()
+    with_option = frame.filter(has)
+    orders = encode.OrderArrays(
+        *(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.uint64)),
+        coder.merchants.encode(with_option["merchant_id"]),
+        with_option["status"].to_numpy().astype(np.uint8),
+    )
+    basis = encode.encode_basis(with_option, orders, coder)
+    ways = with_option.with_columns(outlet_id="option_outlet_id")
+    place = np.arange(len(ways))
+    options, active = encode.encode_options(ways, place, basis, coder)
+    saving[has], is_active[has] = options.saving, active
+    return saving, is_active
+
+
+def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:
+    """Give a frame the columns of a Spark schema, nulls for what it has not."""
+    import pyarrow as pa
+
+    fields = [part.split() for part in schema.split(", ")]
+    table = frame.to_arrow()
+    columns = [
+        table[name].cast(_arrow_type(kind))
+        if name in table.column_names
+        else pa.nulls(len(frame), _arrow_type(kind))
+        for name, kind in fields
+    ]
+    yield from pa.table(columns, names=[f[0] for f in fields]).to_batches()
+
+
+def _arrow_type(kind: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "binary": pa.binary(),
+    }[kind]
+
+
+def _series(name: str, values: NDArray[Any]) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(name, values)

@@ -1,0 +1,154 @@
+"""A real cluster on loopback: one master, two workers, each its own process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: its address, and its processes."""
+
+    url: str
+    folder: Path
+    environment: dict[str, str]
+
+    def session(self, name, cores=2):
+        """Start a driver in this process."""
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.master(self.url).appName(name)
+        for key, value in self.settings(cores).items():
+            builder = builder.config(key, value)
+        return builder.getOrCreate()
+
+    def settings(self, cores):
+        """What each driver on this cluster needs."""
+        return {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": "768m",
+            "spark.executor.memory": "768m",
+            "spark.cores.max": str(cores),
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.locality.wait": "0",
+            "spark.task.maxFailures": "8",
+            "spark.network.timeout": "60s",
+            "spark.executor.heartbeatInterval": "5s",
+        }
+
+    def executors(self):
+        """Process ids of the executors, by /proc."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if b"CoarseGrainedExecutorBackend" in line and self.url[8:].split(":")[
+                    1
+                ].encode() and str(self.folder).encode() in line:
+                    found.append(int(entry.name))
+        return found
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(is_ready, what, seconds=60):
+    ends = time.monotonic() + seconds
+    while not is_ready():
+        if time.monotonic() > ends:
+            pytest.fail(f"{what} did not come up in {seconds} s")
+        time.sleep(0.2)
+
+
+def start(command, log, environment):
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            command, stdout=out, stderr=out, env=environment, start_new_session=True
+        )
+
+
+def stop(processes):
+    """End the processes that were started here, and what they started."""
+    for process in reversed(processes):
+        try:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(15)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    if shutil.which("java") is None:
+        pytest.fail("the tests of Spark need Java 17: install openjdk-17-jre-headless")
+    pyspark = pytest.importorskip  # the import below fails clearly
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    folder = tmp_path_factory.mktemp("cluster")
+    environment = os.environ | {
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+        ),
+        "PYTHONWARNINGS": "ignore",
+    }
+    os.environ.update(
+        {k: environment[k] for k in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_LOCAL_DIRS")}
+    )
+    spark_class, port = str(home / "bin/spark-class"), free_port()
+    deploy = "org.apache.spark.deploy"
+    master_log = folder / "master.log"
+    ports = ["--host", "127.0.0.1", "--webui-port", "0"]
+    processes = [
+        start(
+            [spark_class, f"{deploy}.master.Master", *ports, "--port", str(port)],
+            master_log,
+            environment,
+        )
+    ]
+    url = f"spark://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: b"elected leader" in master_log.read_bytes(), "the master")
+        for number in (1, 2):
+            size = ["-c", "1", "-m", "1g", "-d", str(folder / f"worker{number}")]
+            command = [spark_class, f"{deploy}.worker.Worker", *ports, *size, url]
+            log = folder / f"worker{number}.log"
+            processes.append(start(command, log, environment))
+        registered = b"Registering worker"
+        wait_for(lambda: master_log.read_bytes().count(registered) == 2, "the workers")
+        yield Cluster(url, folder, environment)
+    finally:
+        stop(processes)
+
+
+@pytest.fixture(scope="module")
+def spark(cluster):
+    session = cluster.session("tests")
+    yield session
+    session.stop()

@@ -1,0 +1,71 @@
+"""Blocks without a cluster: the executors' functions, called here on batches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import polars as pl
+import pyarrow as pa
+
+from optimizer.config import as_config, policy_on
+from optimizer.data.read import open_source
+from optimizer.data.tables import OPTIONS, ORDERS
+from optimizer.distributed.blocks import build_block
+from optimizer.distributed.rows import (
+    Rules,
+    check_options,
+    check_orders,
+    value_options,
+)
+
+OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+
+
+class Blocks:
+    """As much of a DataFrame of blocks as a pass needs."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def select(self, *names):
+        return Blocks([batch.select(list(names)) for batch in self.batches])
+
+    def mapInArrow(self, function, _):  # noqa: N802
+        return Blocks([b for batch in self.batches for b in function(iter([batch]))])
+
+    def toArrow(self):  # noqa: N802
+        return pa.Table.from_batches(self.batches)
+
+
+def numbered(table):
+    return table.with_row_index("row").cast({"row": pl.Int64}).to_arrow().to_batches()
+
+
+def make_blocks(tables, num_blocks):
+    """The blocks of a night, merchants dealt out by name."""
+    config = as_config(tables.config)
+    rules = Rules(config, policy_on(config, None), None, 0)
+    is_choice = tables.options is not None
+    source = open_source(tables.orders, ORDERS, require=() if is_choice else OWN)
+    orders = numbered(tables.orders)
+    rows = pl.from_arrow(
+        pa.Table.from_batches(check_orders(orders, source, rules, is_choice=is_choice))
+    )
+    if is_choice:
+        source = open_source(tables.options, OPTIONS)
+        ways = pl.from_arrow(
+            pa.Table.from_batches(check_options(numbered(tables.options), source))
+        ).rename({"outlet_id": "option_outlet_id"})
+        basis = rows.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
+        both = basis.join(ways, "order_id", "left")
+        valued = value_options(both.to_arrow().to_batches(), rules)
+        rows = pl.from_arrow(pa.Table.from_batches(valued))
+    else:
+        rows = rows.with_columns(is_option=pl.col("status") == 255)
+    names = sorted(rows["merchant_id"].unique())
+    block = {name: at % num_blocks for at, name in enumerate(names)}
+    rows = rows.with_columns(
+        block=pl.col("merchant_id").replace_strict(block, return_dtype=pl.Int32)
+    )
+    parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
+    return Blocks([b for p in parts for b in partial(build_block, rules=rules)(p)])
