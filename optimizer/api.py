@@ -247,6 +247,8 @@ def _as_date(date: dt.date | str | None) -> dt.date | None:
 
 
 def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solution:
+    import time
+
     from optimizer.insight.churn import earlier_options, start_prices
     from optimizer.model.solution import SolveParams
     from optimizer.solvers import solve
@@ -259,11 +261,14 @@ def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solut
         settings.solver.num_threads,
         None if previous is None else start_prices(previous, problem, index),
     )
+    ends = time.monotonic() + params.time_limit_seconds
     solution = solve(problem, settings.solver.method, params)
     if previous is None or not settings.solver.keep_previous:
         return solution
+    if time.monotonic() > ends:
+        return solution
     earlier = earlier_options(previous, problem, index, intake.salt)
-    return keep_most(problem, solution, earlier)
+    return keep_most(problem, solution, earlier, ends)
 
 
 def _certify(intake: Intake, solution: Solution) -> Certificate:

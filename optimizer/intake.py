@@ -388,8 +388,12 @@ def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
     found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
     unknown = sorted(set(coder.carriers.ids) - coder.roster)
     if unknown:
+        is_one = len(unknown) == 1
+        carriers, are, their = (
+            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
+        )
         found.append(
-            f"carriers {', '.join(unknown)} are not in the policy's roster on this "
-            "date: their orders get CARRIER_INACTIVE"
+            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
+            f"date: {their} orders get CARRIER_INACTIVE"
         )
     return found

@@ -481,8 +481,8 @@ ODD: dict[str, Odd] = {
     ),
     "a carrier outside the roster": Odd(
         edited("orders", first_row("carrier_id", "pigeon")),
-        r"warning    carriers pigeon are not in the policy's roster on this date: "
-        "their orders get CARRIER_INACTIVE",
+        r"warning    carrier pigeon is not in the policy's roster on this date: "
+        "its orders get CARRIER_INACTIVE",
     ),
     "all carriers outside the roster": Odd(
         with_roster("pigeon"), f"{NOTHING}[\\s\\S]*not in the policy's roster", 0

@@ -187,9 +187,12 @@ def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
     """Say which lanes have no capacity row, and what that does."""
     if not index.uncovered:
         return []
-    effect = "have room for all of them" if is_open else "take none of them"
+    is_one = len(index.uncovered) == 1
+    have, they, take = ("has", "it", "takes") if is_one else ("have", "they", "take")
+    effect = f"{have} room for all of them" if is_open else f"{take} none of them"
     setting = "open" if is_open else "closed"
     return [
-        f"{len(index.uncovered):,} lanes have orders but no capacity row, so they "
-        f"{effect} (capacity.uncovered_lanes: {setting}): {name_some(index.uncovered)}"
+        f"{counted(len(index.uncovered), 'lane')} {have} orders but no capacity row, "
+        f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
+        f"{name_some(index.uncovered)}"
     ]

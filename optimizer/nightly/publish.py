@@ -153,7 +153,8 @@ def publish(
     Raises
     ------
     PublishError
-        When the disk refuses, or does not give back what was written.
+        When the disk refuses, or does not give back what was written; the message
+        says whether the night is published.
     """
     with disk_errors(output):
         versions = output / VERSIONS / day.isoformat()
@@ -172,6 +173,7 @@ def publish(
         staging.rename(final)
         _sync_folder(versions)
         _point(output / day.isoformat(), final)
+        _confirm(output / day.isoformat())
     return output / day.isoformat()
 
 
@@ -245,7 +247,18 @@ def _point(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
     temporary.replace(link)
-    _sync_folder(link.parent)
+
+
+def _confirm(link: Path) -> None:
+    """Flush a link that was replaced; the night is published whatever comes of it."""
+    try:
+        _sync_folder(link.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PublishError(
+            f"{link}: the new night is published, but the disk did not confirm it "
+            f"({reason}); check the disk, and then the night with optimizer verify"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

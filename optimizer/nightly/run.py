@@ -140,6 +140,11 @@ def run_night(
     return RunReport(run_dir, "published", record)
 
 
+def published_at(output: str, day: dt.date) -> Path:
+    """Link to the published night of a date."""
+    return Path(expand_date(output, day)) / day.isoformat()
+
+
 def check_inputs(
     config: Config, day: dt.date, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:

@@ -140,11 +140,16 @@ def broken_limits(problem: Problem, chosen: NDArray[np.int64]) -> list[str]:
     used = np.bincount(merchant, minlength=problem.num_merchants)
     taken = lane_use(problem.option_lane[chosen], problem.lane_parent)
     counts = {
-        "orders are chosen twice": int(np.sum(np.diff(order) == 0)),
-        "merchants are above their cap": int(np.sum(used > problem.cap)),
-        "lanes are above their slots": int(np.sum(taken > problem.slots)),
+        ("order is chosen twice", "orders are chosen twice"): np.diff(order) == 0,
+        ("merchant is above its cap", "merchants are above their cap"): (
+            used > problem.cap
+        ),
+        ("lane is above its slots", "lanes are above their slots"): (
+            taken > problem.slots
+        ),
     }
-    return [f"{count} {what}" for what, count in counts.items() if count]
+    numbers = {what: int(np.sum(is_broken)) for what, is_broken in counts.items()}
+    return [f"{n:,} {what[n > 1]}" for what, n in numbers.items() if n]
 
 
 def dual_bound(

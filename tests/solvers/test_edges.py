@@ -274,4 +274,5 @@ def test_greedy_takes_the_largest_saving_first_and_equal_ones_by_key(
         saving, key = problem.option_saving.tolist(), problem.key[order].tolist()
         worth = [o for o in range(problem.num_options) if saving[o] > 0]
         expected = sorted(worth, key=lambda o: (-saving[o], key[o], o))
-        assert by_saving(problem, order).tolist() == expected
+        turn = by_saving(problem, np.array(worth, np.int64), order[worth])
+        assert [worth[place] for place in turn] == expected

@@ -47,18 +47,18 @@ _RULE_PATTERNS = (
 )
 _WARNING_PATTERNS = (
     (
-        r"(\S+) lanes have orders but no capacity row, so they take none of them "
-        r"\((\S+: \S+)\): (.*)",
+        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) takes? "
+        r"none of them \((\S+: \S+)\): (.*)",
         r"\1 条线路有订单但没有运力数据行，因此不接收任何订单（\2）：\3",
     ),
     (
-        r"(\S+) lanes have orders but no capacity row, so they have room for all of "
-        r"them \((\S+: \S+)\): (.*)",
+        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) "
+        r"ha(?:s|ve) room for all of them \((\S+: \S+)\): (.*)",
         r"\1 条线路有订单但没有运力数据行，因此可接收其全部订单（\2）：\3",
     ),
     (
-        r"carriers (.*) are not in the policy's roster on this date: their orders get "
-        r"CARRIER_INACTIVE",
+        r"carriers? (.*) (?:is|are) not in the policy's roster on this date: "
+        r"(?:its|their) orders get CARRIER_INACTIVE",
         r"承运商 \1 不在当日政策名单中：其订单标记为 CARRIER_INACTIVE",
     ),
 )

@@ -128,8 +128,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "capacity": ("Carriers' capacity", "承运商运力"),
     "capacity_note": (
         "How many slots each carrier has, how many the plan uses, and what one more "
-        "would bring.",
-        "各承运商的运力、方案使用量，以及每增加一个名额可多避免的损失。",
+        "would bring at most.",
+        "各承运商的运力、方案使用量，以及再增加一个名额最多可多避免的损失。",
     ),
     "no_lanes": ("There are no lanes this night.", "本晚没有运力线路。"),
     "used_of": ("{used} of {slots} slots used", "已用 {used} / {slots} 个名额"),
@@ -138,7 +138,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "dark part is used.",
         "浅色条表示该承运商与最大承运商的运力之比，深色部分为已使用。",
     ),
-    "one_more": ("one more slot: {price}", "再增加一个名额：{price}"),
+    "one_more": ("one more slot: at most {price}", "再增加一个名额：最多 {price}"),
     "no_more": ("one more slot would bring nothing", "再增加名额不会带来改善"),
     "in_sum": ("sum of its rows", "各行合计"),
     "more_carriers": (
@@ -149,9 +149,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "regions": ("By region", "按地区"),
     "regions_note": (
         "Slots used / slots there are. The shade, and the amount where there is one, "
-        "is what one more slot would bring on the dearest row there, in CNY.",
+        "is what one more slot would bring at most on the dearest row there, in CNY.",
         "已用名额 / 总名额。底色深浅及其金额（如有）为当地最紧缺的一行再增加一个名额"
-        "可多避免的损失（元）。",
+        "最多可多避免的损失（元）。",
     ),
     "regions_caption": ("Regions {first} to {last}", "地区 {first} 至 {last}"),
     "more_regions": (
@@ -163,17 +163,19 @@ WORDS: dict[str, tuple[str, str]] = {
         "The columns are the {shown} carriers with most slots, of {total}.",
         "各列为运力最多的 {shown} 家承运商（共 {total} 家）。",
     ),
-    "legend": ("One more slot brings", "再增加一个名额可带来"),
+    "legend": ("One more slot brings at most", "再增加一个名额最多可带来"),
     "legend_most": ("up to {price}", "最高 {price}"),
     "nothing": ("nothing", "无"),
     "region": ("Region", "地区"),
     "no_row": ("no row", "无数据行"),
     # The value of more
-    "more": ("What one more slot would bring", "再增加一个名额的价值"),
+    "more": ("What one more slot would bring at most", "再增加一个名额的最高价值"),
     "more_note": (
-        "The harm that one more parcel would avoid there tonight, with the rest of "
-        "the plan moved to make the best of it.",
-        "今晚在该处再多送一件，并相应调整其余方案后，可多避免的损失。",
+        "The most that one more parcel there would avoid tonight, with the rest of "
+        "the plan moved to make the best of it. Where a cap or a row around or inside "
+        "stands in its way too, it is less.",
+        "今晚在该处再多送一件，并相应调整其余方案后，最多可多避免的损失。若同时受商家"
+        "上限或上下级运力行的限制，则会更少。",
     ),
     "top_lanes": ("Lanes where a slot is worth most", "名额价值最高的线路"),
     "top_merchants": ("Merchants where a slot is worth most", "名额价值最高的商家"),
@@ -183,7 +185,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "all_outlets": ("all outlets", "全部网点"),
     "used_slots": ("Used / slots", "已用 / 名额"),
     "used_cap": ("Used / cap", "已用 / 上限"),
-    "price": ("One more, CNY", "再加一个（元）"),
+    "price": ("One more, at most, CNY", "再加一个，最多（元）"),
     "merchant_head": ("Merchant", "商家"),
     "parcels": ("parcels: {number}", "包裹：{number}"),
     "no_priced_lanes": (
