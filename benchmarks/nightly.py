@@ -1,4 +1,4 @@
-"""A whole night, from simulated files to published files, as the nightly job runs it."""
+"""A whole night from simulated to published files, as the nightly job runs it."""
 
 from __future__ import annotations
 
