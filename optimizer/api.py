@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, PolicyRow
+    from optimizer.errors import SolveError
     from optimizer.insight.churn import Previous
     from optimizer.insight.night import Night
     from optimizer.insight.outcomes import Outcomes
@@ -109,7 +110,8 @@ def allocate(
         When a table is missing, damaged, or breaks its contract in more rows than
         ``quarantine.max_share`` allows.
     SolveError
-        When the method cannot take the night.
+        When the method cannot take the night; or floors and pins cannot all be kept,
+        and ``on_conflict`` is ``refuse``.
 
     See Also
     --------
@@ -225,6 +227,8 @@ def solve_night(
         solution = _solve(intake, settings, before)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
+    if certificate.conflicts and settings.on_conflict == "refuse":
+        raise _clash(intake, certificate)
     with clock.stage("explain"):
         outcomes = find_outcomes(problem, solution, index)
         summary = summarize(problem, solution, certificate, outcomes, index, policy)
@@ -260,7 +264,8 @@ def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solut
         None if previous is None else start_prices(previous, problem, index),
     )
     solution = solve(problem, settings.solver.method, params)
-    if previous is None or not settings.solver.keep_previous:
+    keeps = settings.solver.keep_previous and problem.side is None
+    if previous is None or not keeps:
         return solution
     earlier = earlier_options(previous, problem, index, intake.salt)
     return keep_most(problem, solution, earlier)
@@ -270,6 +275,18 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     from optimizer.proof.certificate import certify
 
     return certify(intake.problem, solution)
+
+
+def _clash(intake: Intake, certificate: Certificate) -> SolveError:
+    from optimizer.errors import SolveError
+    from optimizer.insight.further import clash_words
+    from optimizer.insight.tables import conflicts_table
+    from optimizer.intake import name_orders
+
+    limits = intake.index.limits
+    named = name_orders(intake)
+    table = conflicts_table(certificate, intake.problem, limits, named)
+    return SolveError(clash_words(table))
 
 
 def sorted_decisions(solved: Solved, scratch: Path) -> Iterator[pl.DataFrame]:
@@ -309,6 +326,7 @@ def _night(solved: Solved) -> Night:
     import polars as pl
 
     from optimizer.insight.churn import churn_table
+    from optimizer.insight.further import further_tables
     from optimizer.insight.night import Night
     from optimizer.insight.tables import (
         decisions_table,
@@ -324,6 +342,9 @@ def _night(solved: Solved) -> Night:
     decisions = decisions_table(named, solved.outcomes, index).sort("order_id")
     chosen = recommendations_table(decisions)
     before = solved.previous
+    further = further_tables(
+        problem, solution, solved.certificate, index, lambda: [named]
+    )
     return Night(
         orders=decisions.drop("merchant_id", "region_id"),
         merchants=merchants_table(problem, solution, index),
@@ -341,4 +362,6 @@ def _night(solved: Solved) -> Night:
         summary=solved.summary,
         decisions=decisions.drop("region_id"),
         churn=None if before is None else churn_table(before, chosen),
+        rows=further.get("rows.parquet"),
+        conflicts=further.get("conflicts.parquet"),
     )

@@ -9,9 +9,11 @@ from itertools import product
 import numpy as np
 from oracles import merchant_of, order_of, path_of
 
+from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
 from optimizer.model.side import HARD, NO_CEILING, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import Solution, Termination
+from optimizer.proof.certificate import certify
 from optimizer.testing import random_problem
 
 
@@ -151,6 +153,37 @@ def best_by_rank(problem: Problem) -> Solution:
         np.array(chosen, np.int64),
         np.zeros(problem.num_lanes, np.int64),
         np.zeros(problem.num_merchants, np.int64),
-        Termination("OPTIMAL"),
+        Termination("FEASIBLE", "METHOD"),
         np.zeros(side.num_rows, np.int64),
     )
+
+
+def with_prices(problem: Problem, plan: Solution) -> Solution:
+    """The plan with prices of lanes and rows that bound it well, one after another."""
+    worths = {int(s) for s in problem.option_saving if s > 0} | {0}
+    loads = {int(load) for load in problem.side.option_load}
+    steps = sorted({-(-worth // load) for worth in worths for load in loads})
+    for _ in range(3):
+        for field in ("lane_price", "row_price"):
+            for number in range(len(getattr(plan, field))):
+                plan = min(
+                    _repriced(problem, plan, field, number, steps),
+                    key=lambda found: certify(problem, found).dual_bound,
+                )
+    return plan
+
+
+def _repriced(
+    problem: Problem, plan: Solution, field: str, number: int, steps: list[int]
+) -> Iterator[Solution]:
+    """The plan with other prices of one lane or row, as far as they are accepted."""
+    yield plan
+    for price in [*steps, *(-step for step in steps)]:
+        prices = getattr(plan, field).copy()
+        prices[number] = price
+        changed = dataclasses.replace(plan, **{field: prices})
+        try:
+            certify(problem, changed)
+        except CertificateError:
+            continue
+        yield changed

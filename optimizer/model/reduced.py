@@ -61,11 +61,30 @@ def has_room(
         The orders ``first : last``.
     """
     start = problem.option_start[first : last + 1]
-    options = slice(int(start[0]), int(start[-1]))
-    free = room[problem.option_lane[options]]
-    if problem.side is not None:
-        free = free - problem.side.option_load[options] + 1
-    return best_of(start, free, 0) > 0
+    return best_of(start, room_alone(problem, room, first, last), 0) > 0
+
+
+def room_alone(
+    problem: Problem, room: NDArray[np.int64], first: int, last: int
+) -> NDArray[np.int64]:
+    """
+    Units left for each option of the orders ``first : last``, were it the only one.
+
+    Above 0 where it fits; rows beside the lanes are counted as well.
+    """
+    start, end = problem.option_start[[first, last]].tolist()
+    free = room[problem.option_lane[start:end]]
+    side = problem.side
+    if side is None:
+        return free
+    free = free - side.option_load[start:end] + 1
+    begin, stop = side.entry_start[[start, end]].tolist()
+    has_row = np.flatnonzero(np.diff(side.entry_start[start : end + 1]) > 0)
+    if len(has_row):
+        left = side.high[side.entry_row[begin:stop]] - side.entry_weight[begin:stop]
+        at = side.entry_start[start:end][has_row] - begin
+        free[has_row] = np.minimum(free[has_row], np.minimum.reduceat(left, at) + 1)
+    return free
 
 
 def net_savings(

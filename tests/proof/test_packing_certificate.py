@@ -199,7 +199,7 @@ LANES = st.lists(
 def test_each_lane_holds_what_the_best_subset_is_worth(
     cells: int, lanes: list[tuple[list[tuple[int, int]], int]]
 ) -> None:
-    """Many lanes at once give what trying every subset of each gives, in batches too."""
+    """Many lanes at once, or in batches, give what trying every subset gives."""
     lane = np.repeat(np.arange(len(lanes)), [len(items) for items, _ in lanes])
     load, value = np.array([i for items, _ in lanes for i in items]).reshape(-1, 2).T
     slots = np.array([slots for _, slots in lanes])
