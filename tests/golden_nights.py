@@ -230,17 +230,18 @@ GOLDEN = {
         merchants=[{"merchant_id": m, "take_up": 0.5} for m in "mno"],
         config={"capacity": {"count": "quantile", "quantile": 0.75}},
     ),
-    # Take-ups differ. At 95 % one slot holds a mean of 0.38 over three parcels
-    # (three at 0.128 exceed one with 4.5 %), which none of them is below but c.
+    # Take-ups differ. Two purchases of three parcels, each bought with 0.1333, come
+    # together in 4.9 % of nights: one slot holds a mean of 0.40, and 0.45 is too much.
+    # a and b have 0.35 together, all three 0.45.
     "purchases that differ, by quantile": Golden(
         ABC,
         [lane("yunda", 1)],
-        "c",
-        {"a": "CAPACITY_FULL", "b": "CAPACITY_FULL"},
+        "ab",
+        {"c": "CAPACITY_FULL"},
         merchants=[
-            {"merchant_id": "m", "take_up": 1.0},
-            {"merchant_id": "n", "take_up": 0.5},
-            {"merchant_id": "o", "take_up": 0.2},
+            {"merchant_id": "m", "take_up": 0.2},
+            {"merchant_id": "n", "take_up": 0.15},
+            {"merchant_id": "o", "take_up": 0.1},
         ],
         config={"capacity": {"count": "quantile"}},
     ),

@@ -111,7 +111,7 @@ def test_a_bound_by_whole_lanes_is_proved_again(
         (
             "a subsidy budget",
             "rows.parquet",
-            pl.col("shadow_price_cny") + 1,
+            pl.col("shadow_price_cny") + 10,
             "certificate.dual_bound is",
         ),
         (
@@ -121,10 +121,10 @@ def test_a_bound_by_whole_lanes_is_proved_again(
             "no limit",
         ),
         (
-            "purchases that differ",
+            "a subsidy budget",
             "rows.parquet",
             pl.lit(None).alias("shadow_price_cny"),
-            "",
+            "holds nulls",
         ),
         (
             "a conflict",
@@ -139,8 +139,6 @@ def test_what_is_forged_is_found(
 ) -> None:
     """Use, names, prices and conflicts that do not follow from the inputs are told."""
     run_dir = publish(GOLDEN[night], tmp_path)
-    if not (run_dir / name).exists():
-        pytest.skip("this night has no such table")
     tampered(run_dir, name, change)
     assert any(words in text for text in verify_run(run_dir).findings)
 
