@@ -60,8 +60,9 @@ def allocate(
     harm of complaints and logistics returns avoided, less the fee), merchant
     :math:`m` has :math:`n_m` orders, :math:`\rho` is ``policy.cap.rate`` and
     capacity row :math:`r` has :math:`c_r` slots. Savings are integer micro-CNY;
-    the answer is the proved optimum, in whole parcels. It does not depend on the
-    order of rows, on threads or on the kind of table.
+    the answer is the proved optimum, in whole parcels. With loads, rows that do not
+    nest, floors or pins it is a plan with a proved gap. It does not depend on the order
+    of rows, on threads or on the kind of table.
 
     Parameters
     ----------
@@ -72,19 +73,21 @@ def allocate(
         ``carrier_id``, ``region_id``, ``complaint_prob_standard``,
         ``complaint_prob_premium``, ``return_prob_standard``,
         ``return_prob_premium``; optional ``outlet_id``, ``is_eligible``,
-        ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``.
+        ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``,
+        ``service_date``.
     capacity
-        ``carrier_id``, ``region_id`` (null: all), ``outlet_id`` (null: all),
-        ``slots``. Rows nest: outlet in region in carrier.
+        ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``; optional
+        ``service_date``, ``min_parcels``, ``penalty_cny``, ``priority``. Where rows
+        nest, outlet in region in carrier, and nothing else is asked, it is a network.
     config
         A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
     options
         Where orders may go with several carriers: ``order_id``, ``carrier_id``,
         ``complaint_prob_premium``, ``return_prob_premium``, optional
-        ``outlet_id``. The orders table then needs no ``carrier_id``.
+        ``outlet_id``, ``load``. The orders table then needs no ``carrier_id``.
     merchants
         Optional: ``merchant_id``, ``num_orders``, ``take_up``, ``is_enrolled``,
-        ``cap_override``.
+        ``cap_override``, ``daily_budget_cny``, ``owner_id``.
     previous
         An earlier :class:`Night`, or the folder of a published run: the solve starts
         from its prices, ``Night.churn`` says which parcels changed, and with

@@ -178,3 +178,19 @@ def test_how_purchases_are_counted_stands_in_the_certificate(tmp_path: Path) -> 
         },
         "a load": None,
     }
+
+
+def test_the_report_lists_further_limits_and_conflicts(tmp_path: Path) -> None:
+    """They stand in both languages; a night without them says nothing of them."""
+    pages = {}
+    for name in ("a conflict", "purchases that differ", "a merchant's budget"):
+        folder = tmp_path / name
+        folder.mkdir()
+        pages[name] = (publish(GOLDEN[name], folder) / "report.html").read_text()
+    clash = pages["a conflict"]
+    for words in ("Further limits", "其他限制", "carrier yunda, region south"):
+        assert words in clash
+    assert clash.count("Not kept") == clash.count("未能满足") == 1
+    assert "purchases that are expected" in pages["purchases that differ"]
+    assert "Further limits" not in pages["a merchant's budget"]
+    assert "Budget is used up" in pages["a merchant's budget"]
