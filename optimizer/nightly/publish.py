@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
+    FURTHER_TABLES,
     RECORD,
     REPORT,
     RUN_TABLES,
@@ -53,7 +54,8 @@ class Contents:
         Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
         batch; takes a folder that it may make and must remove.
     tables
-        Merchants, lanes and quarantine, by file name; see ``RUN_TABLES``.
+        Merchants, lanes, quarantine and what only some nights have, by file name;
+        see ``RUN_TABLES`` and ``FURTHER_TABLES``.
     """
 
     decisions: Callable[[Path], Iterator[pl.DataFrame]]
@@ -207,7 +209,8 @@ def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
     """Write one table, read it back, and compare."""
-    num_rows, digests = write_batches(frames, staging / name, RUN_TABLES[name])
+    table = (RUN_TABLES | FURTHER_TABLES)[name]
+    num_rows, digests = write_batches(frames, staging / name, table)
     try:
         is_same = row_group_digests(staging / name) == digests
     except DataError:

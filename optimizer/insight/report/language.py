@@ -57,6 +57,17 @@ _WARNING_PATTERNS = (
         r"\1 条线路有订单但没有运力数据行，因此可接收其全部订单（\2）：\3",
     ),
     (
+        r"(\S+) merchants? with a daily_budget_cny below the fee of one parcel "
+        r"\((\S+) CNY\), which buys none: (.*)",
+        r"\1 个商家的 daily_budget_cny 低于一件的服务费（\2 元），因此没有名额：\3",
+    ),
+    (
+        r"(\S+) parcels? cannot be chosen, as the load is above the slots of every row "
+        r"that could take it; first in row (\S+) of the orders table",
+        r"\1 件包裹的 load 超过所有可用运力行的名额，无法入选；"
+        r"首个位于 orders 表第 \2 行",
+    ),
+    (
         r"carriers? (.*) (?:is|are) not in the policy's roster on this date: "
         r"(?:its|their) orders get CARRIER_INACTIVE",
         r"承运商 \1 不在当日政策名单中：其订单标记为 CARRIER_INACTIVE",

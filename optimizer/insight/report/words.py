@@ -123,6 +123,11 @@ WORDS: dict[str, tuple[str, str]] = {
         'The parcel is pinned to "never".',
         "该包裹被标记为“never”（永不推荐）。",
     ),
+    "BUDGET": ("Budget is used up", "预算已用完"),
+    "BUDGET_why": (
+        "A budget for fees, the merchant's or the platform's, went to other parcels.",
+        "商家或平台的服务费预算已用于其他包裹。",
+    ),
     "other_why": ("See the decisions table.", "详见 decisions 表。"),
     # Capacity
     "capacity": ("Carriers' capacity", "承运商运力"),
@@ -216,6 +221,44 @@ WORDS: dict[str, tuple[str, str]] = {
         "Their cap is 0. For {waiting} of them, a first slot would avoid harm tonight.",
         "其上限为 0。其中 {waiting} 个商家若有第一个名额，今晚即可避免损失。",
     ),
+    # Further limits
+    "limits": ("Further limits", "其他限制"),
+    "packing_note": (
+        "Parcels of several slots, rows that do not nest, floors or pins make this a "
+        "packing problem: the proof says how far the plan can be from the best.",
+        "包裹占用多个名额、运力行交叉、最低数量或指定包裹使本晚成为装箱问题："
+        "证明给出方案与最优方案的最大差距。",
+    ),
+    "count_expected": (
+        "Slots hold the purchases that are expected of the recommendations.",
+        "名额按推荐的预期购买数计算。",
+    ),
+    "count_quantile": (
+        "Slots hold the purchases in the share of nights that the configuration asks "
+        "for.",
+        "名额按配置要求的概率下的购买数计算。",
+    ),
+    "limit": ("Limit", "限制"),
+    "kind": ("Kind", "类型"),
+    "at_least": ("At least", "至少"),
+    "at_most": ("At most", "至多"),
+    "used": ("Used", "已用"),
+    "kind_capacity": ("capacity", "运力"),
+    "kind_min_parcels": ("least number", "最低数量"),
+    "kind_fairness": ("fairness", "公平性"),
+    "kind_owner_cap": ("owner's cap", "所有者上限"),
+    "kind_subsidy": ("subsidy", "补贴"),
+    "kind_pin": ("pin", "指定包裹"),
+    "conflicts": ("Not kept", "未能满足"),
+    "conflicts_note": (
+        "These cannot be kept together with what has a lower priority number. The "
+        "proof is about plans that break none of them more than this one.",
+        "这些要求与优先级数字更小的要求无法同时满足。证明针对违反程度不超过本方案的"
+        "所有方案。",
+    ),
+    "asked": ("Asked", "要求"),
+    "reached": ("Reached", "达到"),
+    "priority": ("Priority", "优先级"),
     # Refused rows
     "quarantine": ("Refused rows", "被拒绝的数据行"),
     "quarantine_note": (
