@@ -153,3 +153,7 @@ class Pool:
         ends = market.parts
         numbers = range(len(ends) - 1)
         return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))
+
+    def each(self, work: Callable[[int], Any], count: int) -> list[Any]:
+        """Call ``work(number)`` for each number below ``count``."""
+        return list(self._executor.map(work, range(count)))
