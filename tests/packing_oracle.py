@@ -1,4 +1,4 @@
-"""Packing nights in plain Python: every limit counted, every plan tried, both bounds."""
+"""Packing nights in plain Python: limits counted, every plan tried, both bounds."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def plan_key(problem: Problem, chosen: Iterable[int]) -> tuple[tuple[int, ...], 
     money = sum(int(problem.option_saving[option]) for option in chosen)
     for row in range(side.num_rows):
         short = max(0, int(side.low[row]) - use[row])
+        if side.low[row] <= 0:
+            continue
         if side.penalty[row] == HARD:
             rank = int(side.rank[row])
             missing[rank] = missing.get(rank, 0) - short

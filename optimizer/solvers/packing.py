@@ -18,6 +18,7 @@ that a plan depends on the clock only where the time runs out.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ from optimizer.solvers.packing_network import network_plan
 from optimizer.solvers.packing_plan import (
     DEEP,
     built,
+    closest,
     improved,
     make_night,
     margins,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Limit
+    from optimizer.solvers.packing_lanes import LanePrices
     from optimizer.solvers.packing_market import Targets
     from optimizer.solvers.packing_plan import Night, State
     from optimizer.solvers.packing_prices import Priced
@@ -66,8 +69,10 @@ if TYPE_CHECKING:
 #: With no more options than this, one integer program holds all of them, with a
 #: search tree of so many nodes.
 FEW_OPTIONS, FEW_NODES = 3_000, 5_000
-#: Lanes decide about options at most so many times the scale below their prices.
-LANE_REACH = 2.0
+#: Share of the time that is kept for the bound of large nights.
+BOUND_SHARE = 0.3
+#: Lanes decide about so many options for each one that could be chosen.
+LANE_OPTIONS = 4
 
 
 def solve_packing(problem: Problem, params: SolveParams) -> Solution:
@@ -96,7 +101,7 @@ def _solve(search: Search) -> Solution:
     targets = first_targets(problem)
     priced = priced_market(search, targets, None)
     worth = margins(priced.market, priced.prices, priced.merchant_price)
-    deep = int(DEEP * priced.scale)
+    deep = closest(worth, DEEP * _most_chosen(priced))
     night = make_night(problem, priced.market, worth, deep)
     state = improved(night, built(night), deep, search.is_late)
     if not _is_close(search, night, state, priced.bound):
@@ -106,6 +111,12 @@ def _solve(search: Search) -> Solution:
     if not _is_same(reached, targets):
         priced = priced_market(search, reached, priced)
     return _bounded(search, priced, reached, chosen, worth_key(night, state)[-1])
+
+
+def _most_chosen(priced: Priced) -> int:
+    """How many orders the caps admit."""
+    goods = priced.market.goods
+    return int(np.minimum(goods.cap, np.diff(goods.merchant_start)).sum())
 
 
 def _is_same(one: Targets, other: Targets) -> bool:
@@ -137,10 +148,11 @@ def _solved(search: Search, priced: Priced, night: Night, state: State) -> State
     def is_done(now: State) -> bool:
         return _is_close(search, night, now, priced.bound)
 
+    kept_back = BOUND_SHARE * search.params.time_limit_seconds
     return improved_by_blocks(
-        *(search.problem, priced.market, night, state, priced.scale),
+        *(search.problem, priced.market, night, state, search.pool),
         is_done=is_done,
-        seconds_left=search.seconds_left,
+        seconds_left=lambda: search.seconds_left() - kept_back,
     )
 
 
@@ -152,32 +164,49 @@ def _bounded(
     money: int,
 ) -> Solution:
     """Hold a plan against the best bound there is."""
-    problem, pool = search.problem, search.pool
-    whole = whole_market(problem, targets)
-    prices, merchant_price, bound = priced.prices, priced.merchant_price, priced.bound
-    if len(priced.market.option) <= FEW_OPTIONS and bound > money:
-        exact = linear_prices(
-            problem, priced.market, targets, max(search.seconds_left(), 0.1)
-        )
-        if exact is not None:
-            other, better = bound_at(problem, whole, exact, targets.low, pool)
-            if better < bound:
-                prices, merchant_price, bound = exact, other, better
-    own, order_price = own_price(prices.lane, problem.lane_parent), None
-    row_price = prices.row
-    if not _is_within(search.params, bound, money):
-        worth = margins(priced.market, prices, merchant_price)
-        near = priced.market.option_order[worth >= -int(LANE_REACH * priced.scale)]
-        orders = priced.market.order[np.unique(near)]
-        view = lane_view(problem, sub_market(whole, orders), targets.low)
-        start = start_prices(view, prices, merchant_price)
-        found, filled = improve_prices(view, start, money, pool, search.is_late)
-        found, better = lane_bound(whole, view, found, filled.reach, pool)
-        if better < bound:
-            own, row_price, order_price = found.own, found.row, found.order
-            merchant_price, bound = found.merchant, better
+    lane_parent = search.problem.lane_parent
+    if len(priced.market.option) <= FEW_OPTIONS and priced.bound > money:
+        priced = _with_linear_prices(search, priced, targets)
+    plan = Solution(
+        *(chosen, own_price(priced.prices.lane, lane_parent), priced.merchant_price),
+        _termination(search, priced.bound, money),
+        priced.prices.row,
+    )
+    if _is_within(search.params, priced.bound, money):
+        return plan
+    found, bound = _lane_prices(search, priced, targets, money)
+    if bound >= priced.bound:
+        return replace(plan, termination=_termination(search, priced.bound, money))
     stop = _termination(search, bound, money)
-    return Solution(chosen, own, merchant_price, stop, row_price, order_price)
+    return Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
+
+
+def _with_linear_prices(search: Search, priced: Priced, targets: Targets) -> Priced:
+    """The linear program's own prices, where they are better."""
+    problem, seconds = search.problem, max(search.seconds_left(), 0.1)
+    exact = linear_prices(problem, priced.market, targets, seconds)
+    if exact is None:
+        return priced
+    whole = whole_market(problem, targets)
+    price, bound = bound_at(problem, whole, exact, targets.low, search.pool)
+    if bound >= priced.bound:
+        return priced
+    return replace(priced, prices=exact, merchant_price=price, bound=bound)
+
+
+def _lane_prices(
+    search: Search, priced: Priced, targets: Targets, money: int
+) -> tuple[LanePrices, int]:
+    """Prices at which whole lanes decide, and their bound of all orders."""
+    problem, market, pool = search.problem, priced.market, search.pool
+    whole = whole_market(problem, targets)
+    worth = margins(market, priced.prices, priced.merchant_price)
+    deep = closest(worth, LANE_OPTIONS * _most_chosen(priced))
+    orders = market.order[np.unique(market.option_order[worth >= -deep])]
+    view = lane_view(problem, sub_market(whole, orders), targets.low)
+    start = start_prices(view, priced.prices, priced.merchant_price)
+    found, filled = improve_prices(view, start, money, pool, search.is_late)
+    return lane_bound(whole, view, found, filled.reach, pool)
 
 
 def _termination(search: Search, bound: int, money: int) -> Termination:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import heapq
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.solvers.packing_core import Effort, make_core, solve_core
+from optimizer.solvers.packing_core import (
+    Effort,
+    make_core,
+    replaced,
+    solve_stage,
+)
+from optimizer.solvers.packing_plan import closest, money_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,15 +22,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Pool
+    from optimizer.solvers.packing_core import Core
     from optimizer.solvers.packing_market import PackingMarket
     from optimizer.solvers.packing_plan import Night, State
 
-#: Options of a block, about; rounds widen what is free, as shares of the scale.
-BLOCK_OPTIONS, WIDTHS = 1_200, (0.2, 0.4, 0.4, 0.8, 0.8)
-#: A round with more free options than this is left out.
-MOST_OPTIONS = 60_000
+#: Options of a block, about. Rounds free so many options for each chosen one, those
+#: closest to their prices, but no more than so many in all.
+BLOCK_OPTIONS, ROUNDS, MOST_OPTIONS = 2_500, (0.7, 1.0, 1.0, 1.5, 1.5, 1.5), 40_000
+#: Lanes that stand together go from round to round into other blocks in groups of so
+#: many, so that merchants can move parcels between any of them.
+GROUP_LANES = 8
+#: A round that improves by less than this share of the plan is the last.
+LEAST_PROGRESS = 2e-6
 #: Nodes of each block's search tree, and its gap.
-BLOCK_NODES, BLOCK_GAP = 400, 1e-5
+BLOCK_NODES, BLOCK_GAP = 100, 5e-5
 
 
 def improved_by_blocks(
@@ -31,7 +44,7 @@ def improved_by_blocks(
     market: PackingMarket,
     night: Night,
     state: State,
-    scale: int,
+    pool: Pool,
     *,
     is_done: Callable[[State], bool],
     seconds_left: Callable[[], float],
@@ -43,25 +56,61 @@ def improved_by_blocks(
     ----------
     problem, market, night, state
         The night and a plan.
-    scale
-        What an order typically pays, micro-CNY: unit of the widths.
+    pool
+        Threads.
     is_done
         Whether a plan is good enough.
     seconds_left
         Wall time.
     """
     rank = lane_ranks(problem, market)
-    for number, width in enumerate(WIDTHS):
-        free = free_options(night, state, int(width * scale))
-        if len(free) > MOST_OPTIONS and number:
-            break
-        for block in _blocks(market, rank, free, number % 2 == 1):
+    for number, share in enumerate(ROUNDS):
+        count = min(int(share * np.sum(state.pick >= 0)), MOST_OPTIONS)
+        free = free_options(night, state, closest(night.margin, count))
+        blocks = [*_blocks(market, _shuffled(rank, number), free)]
+        before = money_of(night, state)
+        half = -(-len(blocks) // 2)
+        for pair in zip_longest(blocks[:half], blocks[half:]):
             if seconds_left() <= 0 or is_done(state):
                 return state
-            option = _with_choices(night, state, block, free)
-            effort = Effort(seconds_left(), BLOCK_NODES, BLOCK_GAP)
-            found = solve_core(make_core(night, state, option), state, effort)
-            state = found or state
+            cores = [
+                make_core(night, state, _with_choices(night, state, block, free))
+                for block in pair
+                if block is not None
+            ]
+            state = _solved_together(cores, state, pool, seconds_left())
+        if number and money_of(night, state) - before <= LEAST_PROGRESS * abs(before):
+            break
+    return state
+
+
+def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Ranks in which groups of lanes stand in another order; the same each time."""
+    num_groups = len(rank) // GROUP_LANES + 1
+    draw = np.random.default_rng([number, num_groups])
+    turn = draw.permutation(num_groups) if number else np.arange(num_groups)
+    group, place = np.divmod(rank, GROUP_LANES)
+    return turn[group] * GROUP_LANES + place
+
+
+def _solved_together(
+    cores: list[Core], state: State, pool: Pool, seconds: float
+) -> State:
+    """
+    Solve cores that share no order, each as if the others stayed as they are.
+
+    Where two take the same room, the first has it. How many there are does not depend
+    on the threads, so the plan does not either.
+    """
+    effort = Effort(seconds, BLOCK_NODES, BLOCK_GAP)
+    money = int(cores[0].night.num_ranks[0])
+
+    def work(number: int) -> NDArray[np.int64] | None:
+        return solve_stage(cores[number], state, money, effort)
+
+    found = pool.each(work, len(cores))
+    for core, new in zip(cores, found, strict=True):
+        state = replaced(core, state, new) or state
     return state
 
 
@@ -86,20 +135,18 @@ def free_options(night: Night, state: State, width: int) -> NDArray[np.bool_]:
 
 
 def _blocks(
-    market: PackingMarket,
-    rank: NDArray[np.int64],
-    free: NDArray[np.bool_],
-    is_shifted: bool,
+    market: PackingMarket, rank: NDArray[np.int64], free: NDArray[np.bool_]
 ) -> Iterator[NDArray[np.int64]]:
-    """Orders of each block: those whose best free option lies on its lanes."""
+    """Orders of each block; one with options on lanes of several is in the first."""
     option = np.flatnonzero(free)
     place = rank[market.goods.option_lane[option]]
     turn = np.lexsort((option, place))
     count = max(1, -(-len(option) // BLOCK_OPTIONS))
-    first = len(option) // (2 * count) if is_shifted else 0
-    turn = np.roll(turn, -first)
+    is_taken = np.zeros(len(market.order), np.bool_)
     for part in np.array_split(turn, count):
-        yield np.unique(market.option_order[option[part]])
+        order = np.unique(market.option_order[option[part]])
+        yield order[~is_taken[order]]
+        is_taken[order] = True
 
 
 def _with_choices(

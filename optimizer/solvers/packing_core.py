@@ -8,7 +8,7 @@ and is better: nothing is taken on the word of floating point.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,9 +97,7 @@ def make_core(night: Night, state: State, option: NDArray[np.int64]) -> Core:
     )
 
 
-def solve_core(
-    core: Core, state: State, effort: Effort, *, from_rank: int = 0
-) -> State | None:
+def solve_core(core: Core, state: State, effort: Effort) -> State | None:
     """
     Solve a core rank by rank, then for money.
 
@@ -109,8 +107,6 @@ def solve_core(
         What may change, and the plan so far.
     effort
         For each of the programs.
-    from_rank
-        Ranks before it are only kept at what the plan has.
 
     Returns
     -------
@@ -119,27 +115,36 @@ def solve_core(
     """
     num_ranks = int(core.night.num_ranks[0])
     best: State | None = None
-    for stage in range(from_rank, num_ranks + 1):
+    for stage in range(num_ranks + 1):
         now = best or state
-        missing = missing_of(core, now)
-        if stage < num_ranks and missing[stage] == 0:
+        if stage < num_ranks and missing_of(core, now)[stage] == 0:
             continue
-        found = solve_whole(
-            make_program(core, missing, stage),
-            seconds=effort.seconds,
-            nodes=effort.nodes,
-            relative_gap=effort.relative_gap,
-        )
-        better = None if found is None else _replaced(core, now, found)
-        if better is not None and worth_key(core.night, better) > worth_key(
-            core.night, now
-        ):
-            best = better
+        found = solve_stage(core, now, stage, effort)
+        best = replaced(core, now, found) or best
     return best
 
 
+def solve_stage(
+    core: Core, state: State, stage: int, effort: Effort
+) -> NDArray[np.int64] | None:
+    """
+    Solve a core for one rank, or for money after the last.
+
+    Returns
+    -------
+    ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.
+    """
+    found = solve_whole(
+        make_program(core, missing_of(core, state), stage),
+        seconds=effort.seconds,
+        nodes=effort.nodes,
+        relative_gap=effort.relative_gap,
+    )
+    return None if found is None else core.option[found[: len(core.option)] > 0.5]
+
+
 def missing_of(core: Core, state: State) -> NDArray[np.int64]:
-    """``(num_ranks,) int64``: units that a plan misses in the core's floors and pins."""
+    """``(num_ranks,) int64``: units that a core's floors and pins miss in a plan."""
     night = core.night
     missing = np.zeros(int(night.num_ranks[0]), np.int64)
     hard = core.floor[night.rank[core.floor] >= 0]
@@ -159,7 +164,8 @@ def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     objective, or money after the last.
     """
     night, columns = core.night, len(core.option)
-    entries, limits = [], []
+    entries: list[Rows] = []
+    limits: list[tuple[NDArray[Any], NDArray[Any]]] = []
     for rows, low, high in (_order_rows(core), _limit_rows(core)):
         entries.append(rows)
         limits.append((low, high))
@@ -246,10 +252,20 @@ def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
     return cost
 
 
-def _replaced(core: Core, state: State, found: NDArray[np.float64]) -> State | None:
-    """The plan with a core's new choice; ``None`` where that breaks a limit."""
+def replaced(core: Core, state: State, new: NDArray[np.int64] | None) -> State | None:
+    """
+    Put a core's new choice into a plan.
+
+    The plan may have changed outside the core meanwhile.
+
+    Returns
+    -------
+    State
+        ``None`` where a limit would be broken or nothing gained, in integers.
+    """
+    if new is None:
+        return None
     night = core.night
-    new = core.option[found[: len(core.option)] > 0.5]
     is_free = np.zeros(len(night.option_order), np.bool_)
     is_free[core.option] = True
     kept = state.pick[state.pick >= 0]
@@ -258,4 +274,6 @@ def _replaced(core: Core, state: State, found: NDArray[np.float64]) -> State | N
     if len(np.unique(order)) < len(order):
         return None
     fresh = state_of(night, chosen)
-    return fresh if bool(np.all(fresh.used <= night.high)) else None
+    is_feasible = bool(np.all(fresh.used <= night.high))
+    is_better = worth_key(night, fresh) > worth_key(night, state)
+    return fresh if is_feasible and is_better else None

@@ -240,7 +240,8 @@ def _split(view: LaneView, x: NDArray[np.int64], own: NDArray[np.int64]) -> Lane
 def _limits(view: LaneView) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lane, least, most = price_limits(view.problem, view.low)
     others = view.problem.num_merchants + len(view.market.order)
-    lowest = np.concatenate((np.zeros(others + view.problem.num_lanes), least))
+    free_rows = np.zeros(others + view.problem.num_lanes)
+    lowest = np.concatenate((free_rows, least)).astype(np.float64)
     free = np.full(others + view.problem.num_lanes, float(lane))
     return lowest, np.concatenate((free, most)).astype(np.float64)
 

@@ -151,9 +151,16 @@ def whole_market(problem: Problem, targets: Targets) -> WholeMarket:
     """All orders of the problem as one market."""
     side = side_of(problem)
     goods = Goods(
-        *(problem.merchant_start, problem.cap, problem.option_start),
-        *(problem.option_lane, side.option_load, problem.option_saving),
-        *(side.entry_start, side.entry_row, side.entry_weight, targets.is_pinned),
+        problem.merchant_start,
+        problem.cap,
+        problem.option_start,
+        problem.option_lane,
+        side.option_load,
+        problem.option_saving,
+        side.entry_start,
+        side.entry_row,
+        side.entry_weight,
+        targets.is_pinned,
     )
     return WholeMarket(goods, split(problem.option_start[problem.merchant_start]))
 
@@ -205,9 +212,16 @@ def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
     entry, entry_start = _ranges(goods.entry_start, option)
     num_orders = len(orders)
     sub = Goods(
-        *(start, goods.cap, option_start, goods.option_lane[option]),
-        *(goods.option_load[option], goods.option_saving[option], entry_start),
-        *(goods.entry_row[entry], goods.entry_weight[entry], goods.is_pinned[orders]),
+        start,
+        goods.cap,
+        option_start,
+        goods.option_lane[option],
+        goods.option_load[option],
+        goods.option_saving[option],
+        entry_start,
+        goods.entry_row[entry],
+        goods.entry_weight[entry],
+        goods.is_pinned[orders],
     )
     return PackingMarket(
         goods=sub,

@@ -18,11 +18,25 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.solvers.packing_market import PackingMarket, Prices
 
-#: A sweep tries the unchosen options down to so many times the scale below their
-#: prices; there are so many sweeps at most.
-DEEP, MOST_SWEEPS = 0.5, 30
+#: A sweep tries so many options for each one that could be chosen, those closest to
+#: their prices; there are so many sweeps at most.
+DEEP, MOST_SWEEPS = 3, 12
 #: A sweep that improves by less than this share of the plan is the last.
-LEAST_PROGRESS = 1e-6
+LEAST_PROGRESS = 1e-5
+
+
+def closest(margin: NDArray[np.int64], count: int) -> int:
+    """
+    How far from 0 margins may be for so many to be within it.
+
+    Examples
+    --------
+    >>> closest(np.array([5, -1, 3, -9]), 2)
+    3
+    """
+    if count >= len(margin):
+        return int(np.abs(margin).max(initial=0))
+    return int(np.partition(np.abs(margin), max(count - 1, 0))[max(count - 1, 0)])
 
 
 class Night(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.tree import effective_price
 from optimizer.solvers.fine import with_added
 from optimizer.solvers.greedy import EXTRA_SECONDS
 from optimizer.solvers.packing_dual import make_ground, newton_prices
@@ -23,8 +24,6 @@ from optimizer.solvers.packing_market import (
 from optimizer.solvers.screening import given_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
@@ -153,8 +152,6 @@ def _start(problem: Problem, params: SolveParams) -> Prices:
         return Prices(np.zeros(problem.num_lanes, np.int64), row)
     own, _ = given_prices(problem, params.start_price)
     limit = price_limits(problem, side_of(problem).low)[0]
-    from optimizer.model.tree import effective_price
-
     return Prices(np.minimum(effective_price(own, problem.lane_parent), limit), row)
 
 

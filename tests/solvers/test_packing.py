@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packing_oracle import best_key, is_packed, plan_key, proved_bound
@@ -51,3 +50,17 @@ def test_tiny_nights_end_as_enumeration_says(
     gap = proved_bound(problem, found) - plan_key(problem, chosen)[1]
     assert gap >= 0
     assert (gap == 0) == (found.termination.reason == "OPTIMAL")
+
+
+def sizes(seed: int) -> dict[str, int]:
+    """Vary size and structure with the seed."""
+    draw = np.random.default_rng(seed)
+    return {
+        "num_orders": int(draw.integers(5, 60)),
+        "num_merchants": int(draw.integers(1, 8)),
+        "num_lanes": int(draw.integers(1, 9)),
+        "most_options": int(draw.integers(1, 4)),
+        "most_saving": int(draw.choice([5, 100, 10**6])),
+        "num_rows": int(draw.integers(0, 6)),
+        "most_load": int(draw.integers(1, 6)),
+    }

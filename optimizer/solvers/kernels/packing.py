@@ -79,6 +79,72 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
 
 
 @compiled
+def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pairs):
+    """
+    Write a pair of ``first`` and each option of an order worth at least ``least``.
+
+    Its own choice ``mine`` is left out.
+    """
+    for option in range(goods.option_start[order], goods.option_start[order + 1]):
+        if option == mine or num_pairs == len(pairs):
+            continue
+        if reduced_saving(goods, option, price, row_price) >= least:
+            pairs[num_pairs, 0] = first
+            pairs[num_pairs, 1] = option
+            num_pairs += 1
+    return num_pairs
+
+
+@compiled
+def use_up(goods, option, demand, usage):
+    """Add what an option uses."""
+    demand[goods.option_lane[option]] += goods.option_load[option]
+    for entry in range(goods.entry_start[option], goods.entry_start[option + 1]):
+        usage[goods.entry_row[entry]] += goods.entry_weight[entry]
+
+
+@compiled
+def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked):
+    """
+    Price a merchant's orders.
+
+    Writes each order's ``best`` and ``second`` reduced savings and its ``pick``, and
+    the positive ones of those that are not pinned to ``ranked``.
+
+    Returns
+    -------
+    count, num_pinned
+        How many are ranked; how many are pinned.
+    """
+    count, num_pinned = 0, 0
+    for order in range(first, last):
+        here = order - first
+        pick[here], best[here], second[here] = best_of(goods, order, price, row_price)
+        if goods.is_pinned[order]:
+            num_pinned += 1
+        elif best[here] > 0:
+            ranked[count] = best[here]
+            count += 1
+    return count, num_pinned
+
+
+@compiled
+def at_the_cut(goods, first, last, best, pick, inside, outside):
+    """Options of the last order inside a cap and of the first outside; -1: none."""
+    option_inside, option_outside = np.int64(-1), np.int64(-1)
+    if outside <= 0:
+        return option_inside, option_outside
+    for here in range(last - first):
+        if goods.is_pinned[first + here]:
+            continue
+        if best[here] == inside and option_inside < 0:
+            option_inside = pick[here]
+        if best[here] == outside:
+            option_outside = pick[here]
+    return option_inside, option_outside
+
+
+@compiled
 def respond(
     first_merchant,
     last_merchant,
@@ -103,78 +169,50 @@ def respond(
     surplus, num_pairs
         What the choices save above prices, micro-CNY; pairs written.
     """
-    total, num_pairs, size = np.int64(0), 0, 0
+    total, num_pairs = np.int64(0), 0
     best = np.empty(0, np.int64)
-    second = np.empty(0, np.int64)
-    ranked = np.empty(0, np.int64)
-    pick = np.empty(0, np.int64)
+    second, ranked, pick = best.copy(), best.copy(), best.copy()
     for merchant in range(first_merchant, last_merchant):
-        room = goods.cap[merchant]
         first, last = goods.merchant_start[merchant], goods.merchant_start[merchant + 1]
-        if room == 0 or first == last:
+        if goods.cap[merchant] == 0 or first == last:
             continue
-        if size < last - first:
-            size = 2 * (last - first)
-            best = np.empty(size, np.int64)
-            second = np.empty(size, np.int64)
-            ranked = np.empty(size, np.int64)
-            pick = np.empty(size, np.int64)
-        count = 0
-        for order in range(first, last):
-            here = order - first
-            pick[here], best[here], second[here] = best_of(
-                goods, order, price, row_price
-            )
-            if goods.is_pinned[order]:
-                room -= 1
-            elif best[here] > 0:
-                ranked[count] = best[here]
-                count += 1
-        inside, outside, ties = np.int64(0), HIGH, 0
+        if len(best) < last - first:
+            best = np.empty(2 * (last - first), np.int64)
+            second, ranked, pick = best.copy(), best.copy(), best.copy()
+        count, num_pinned = rank_orders(
+            goods, first, last, price, row_price, best, second, pick, ranked
+        )
+        room = goods.cap[merchant] - num_pinned
+        inside, outside, ties = HIGH, HIGH, 0
         if room > 0:
             inside, outside, ties = cuts(ranked, count, room)
-        option_inside, option_outside = np.int64(-1), np.int64(-1)
-        for here in range(last - first):
-            if outside > 0 and not goods.is_pinned[first + here]:
-                if best[here] == inside and option_inside < 0:
-                    option_inside = pick[here]
-                if best[here] == outside:
-                    option_outside = pick[here]
+        cut = at_the_cut(goods, first, last, best, pick, inside, outside)
         for order in range(first, last):
             top, is_pinned = best[order - first], goods.is_pinned[order]
-            if not is_pinned and (top + window < inside or top + window < 0):
+            if not is_pinned and top + window < max(inside, 0):
                 continue
             is_chosen = is_pinned or top > outside
             if not is_chosen and top == outside and ties > 0:
                 is_chosen = True
                 ties -= 1
-            options = range(goods.option_start[order], goods.option_start[order + 1])
+            prices = (price, row_price)
             if not is_chosen:
-                if room == 0:
-                    continue
-                for option in options:
-                    worth = reduced_saving(goods, option, price, row_price)
-                    if inside - worth <= window and num_pairs < len(pairs):
-                        pairs[num_pairs, 0] = option_inside
-                        pairs[num_pairs, 1] = option
-                        num_pairs += 1
+                num_pairs = add_pairs(
+                    *(goods, order, cut[0], inside - window, *prices),
+                    *(np.int64(-1), pairs, num_pairs),
+                )
                 continue
             mine = pick[order - first]
             total += top
-            demand[goods.option_lane[mine]] += goods.option_load[mine]
-            for entry in range(goods.entry_start[mine], goods.entry_start[mine + 1]):
-                usage[goods.entry_row[entry]] += goods.entry_weight[entry]
+            use_up(goods, mine, demand, usage)
             if is_pinned or second[order - first] >= outside:
-                for option in options:
-                    worth = reduced_saving(goods, option, price, row_price)
-                    is_near = option != mine and top - worth <= window
-                    if is_near and num_pairs < len(pairs):
-                        pairs[num_pairs, 0] = mine
-                        pairs[num_pairs, 1] = option
-                        num_pairs += 1
+                num_pairs = add_pairs(
+                    *(goods, order, mine, top - window, *prices),
+                    *(mine, pairs, num_pairs),
+                )
             elif top - outside <= window and num_pairs < len(pairs):
                 pairs[num_pairs, 0] = mine
-                pairs[num_pairs, 1] = option_outside
+                pairs[num_pairs, 1] = cut[1]
                 num_pairs += 1
     return total, num_pairs
 

@@ -16,9 +16,9 @@ import numpy as np
 from optimizer.solvers.kernels import compiled
 
 #: Members of a limit that are looked at for one that could leave.
-MOST_MEMBERS = 256
+MOST_MEMBERS = 96
 #: Options of a limit that are looked at, and tried, where something has left.
-MOST_LOOKS, MOST_FILLS = 400, 40
+MOST_LOOKS, MOST_FILLS = 120, 16
 #: Changes in a move, at most.
 MOST_CHANGES = 64
 
