@@ -297,6 +297,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
+    if num_conflicts := numbers.get("num_conflicts"):
+        lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

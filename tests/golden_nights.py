@@ -178,9 +178,10 @@ GOLDEN = {
         },
         rows={"region_id north": ("fairness", 1)},
     ),
-    # m and n may have one each, their owner one of its two (half): a.
+    # m and n may have one each, their owner one of its two (half): a. The orders of
+    # others, d among them, do not count.
     "an owner's cap": Golden(
-        ABC,
+        [*ABC, ("d", "p", "south", -1)],
         [lane("yunda", 9)],
         "ac",
         {"b": "CAP_FULL"},
@@ -218,6 +219,17 @@ GOLDEN = {
         {"b": "CAPACITY_FULL"},
         merchants=TAKE_UP,
         config={"capacity": {"count": "expected"}},
+    ),
+    # North holds one purchase of all carriers together: a's, or half of b's. The whole
+    # value of a is above that of b, and c is elsewhere.
+    "a city's total of purchases that differ": Golden(
+        ABC,
+        [lane("yunda", 9), lane("-/north", 1)],
+        "ac",
+        {"b": "CAPACITY_FULL"},
+        merchants=TAKE_UP,
+        config={"capacity": {"count": "expected"}},
+        rows={"region north": ("capacity", 1)},
     ),
     # Both of b and c are bought in 1 night of 4, all of b, c, d in 1 of 8. One slot
     # fits two recommendations in 75 % of nights, and three (1/2) in less.

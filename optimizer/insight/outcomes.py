@@ -168,7 +168,7 @@ def _stop_block(
     cut = solution.merchant_price[merchant]
     stops = find_stops(problem, problem.side, prices, cut, block)
     row = problem.row[block[0] : block[1]]
-    by_capacity = stops.by_capacity | ~outcomes.has_room[row]
+    by_capacity, has_room_alone = stops.by_capacity, outcomes.has_room[row]
     outcomes.saving[row] = best
     outcomes.margin[row] = stops.margin
     outcomes.reason[row] = np.select(
@@ -176,8 +176,8 @@ def _stop_block(
             best == NO_OPTION,
             best <= 0,
             problem.cap[merchant] == 0,
+            ~has_room_alone,
             stops.by_budget & ~by_capacity & ~stops.by_cap,
-            ~outcomes.has_room[row],
             by_capacity == stops.by_cap,
             by_capacity,
         ],
@@ -185,8 +185,8 @@ def _stop_block(
             Reason.CARRIER_INACTIVE,
             Reason.NO_SAVING,
             Reason.CAP_ZERO,
-            Reason.BUDGET,
             Reason.CAPACITY_FULL,
+            Reason.BUDGET,
             Reason.CAP_AND_CAPACITY,
             Reason.CAPACITY_FULL,
         ],

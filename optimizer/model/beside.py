@@ -337,6 +337,33 @@ def _pin_ranks(problem: Problem, given: Given) -> NDArray[np.int32] | None:
     return rank
 
 
+def warn_idle(layout: Layout) -> list[str]:
+    """Say which rows name a date or an attribute that no parcel has."""
+    if layout.cells is None:
+        return []
+    further = {*layout.cells.columns[3:]}
+    naming = [row for row in layout.beside if further & dict(row.wanted).keys()]
+    used = set(match_rows(naming, layout.cells)[1].tolist())
+    idle = [row.name for number, row in enumerate(naming) if number not in used]
+    if not idle:
+        return []
+    more = f" and {len(idle) - 5:,} more" if len(idle) > 5 else ""
+    return [
+        f"{counted(len(idle), 'capacity row')} with a date or an attribute match no "
+        f"parcel; are they spelled as in the orders table: {'; '.join(idle[:5])}{more}"
+    ]
+
+
+def warn_unused(problem: Problem, config: Config) -> list[str]:
+    """Say which settings are for network nights alone."""
+    if problem.side is None or not config.solver.keep_previous:
+        return []
+    return [
+        "solver.keep_previous is not used: it decides between equal optima of network "
+        "nights alone"
+    ]
+
+
 def warn_heavy(problem: Problem) -> list[str]:
     """Say which parcels are too large for every row that they count in."""
     if problem.side is None or problem.side.option_load.max(initial=1) == 1:

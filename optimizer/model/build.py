@@ -16,7 +16,14 @@ import numpy as np
 from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.beside import Given, lay_out, limit_night, warn_heavy
+from optimizer.model.beside import (
+    Given,
+    lay_out,
+    limit_night,
+    warn_heavy,
+    warn_idle,
+    warn_unused,
+)
 from optimizer.model.budgets import merchant_budgets
 from optimizer.model.lanes import Place, name_some
 from optimizer.model.reasons import Reason
@@ -141,7 +148,12 @@ def build_problem(
         limits,
         has_budget,
         counting,
-        (*warnings, *warn_heavy(problem)),
+        (
+            *warnings,
+            *warn_idle(layout),
+            *warn_heavy(problem),
+            *warn_unused(problem, config),
+        ),
     )
 
 

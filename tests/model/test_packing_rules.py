@@ -290,3 +290,20 @@ def test_a_budget_buys_exactly_what_it_pays_for() -> None:
         policy={"fee": {"amount_cny": 0.1}},
     )
     assert take(golden).problem.cap.tolist() == [3]
+
+
+def test_a_row_of_an_attribute_that_no_parcel_has_is_named() -> None:
+    """Capacity for "Van" limits nothing where all go by "van"; a warning says so."""
+    golden = GOLDEN["an attribute"]
+    rows = [golden.capacity[0], lane("yunda", 1, vehicle="Van")]
+    (warning,) = take(dataclasses.replace(golden, capacity=rows)).warnings
+    assert warning.endswith("orders table: carrier yunda, vehicle Van")
+
+
+def test_keeping_the_previous_plan_is_said_not_to_be_done() -> None:
+    """On packing nights the setting has no use, and a warning says so."""
+    keys = {"solver": {"keep_previous": True}}
+    packing = dataclasses.replace(GOLDEN["a load"], config=keys)
+    network = dataclasses.replace(GOLDEN["a merchant's budget"], config=keys)
+    assert any("keep_previous is not used" in text for text in take(packing).warnings)
+    assert take(network).warnings == ()

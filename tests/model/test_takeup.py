@@ -7,10 +7,12 @@ from fractions import Fraction
 from itertools import product
 from math import comb
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.model.takeup import mean_parts, recommendations, tail
+from optimizer.config.models import CapacityRules
+from optimizer.model.takeup import make_counting, mean_parts, recommendations, tail
 
 CHANCES = st.fractions(0, 1, max_denominator=20)
 LIMITS = st.sampled_from([Decimal("0.05"), Decimal("0.2"), Decimal("0.5")])
@@ -72,3 +74,28 @@ def test_no_plan_within_the_safe_mean_has_too_many_purchases(
         some = [c for c, is_in in zip(chances, picks, strict=True) if is_in]
         if sum(some) <= mean:
             assert exact_tail(some, slots) <= Fraction(limit)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=5),
+    st.sampled_from(["expected", "quantile"]),
+    st.integers(0, 9),
+)
+def test_parts_are_never_below_the_take_up(
+    take_up: list[float], count: str, slots: int
+):
+    """
+    A recommendation counts for its take-up or up to a thousandth more, however the
+    parts are scaled; and a row without slots holds nothing.
+    """
+    rules = CapacityRules(count=count)
+    counting = make_counting(rules, take_up, np.ones(len(take_up), bool))
+    if len(set(take_up)) > 1:
+        for part, chance in zip(counting.part.tolist(), take_up, strict=True):
+            share = Fraction(part, counting.scale)
+            assert Fraction(repr(chance)) <= share
+            assert share <= Fraction(repr(chance)) + Fraction(1, 1_000)
+    low, high = min(counting.take_up), max(counting.take_up)
+    assert counting.room(0, 9, low, high) == 0
+    if count == "expected" and len(set(take_up)) > 1:
+        assert counting.room(slots, 9, low, high) == slots * counting.scale

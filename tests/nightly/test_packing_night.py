@@ -194,3 +194,24 @@ def test_the_report_lists_further_limits_and_conflicts(tmp_path: Path) -> None:
     assert "purchases that are expected" in pages["purchases that differ"]
     assert "Further limits" not in pages["a merchant's budget"]
     assert "Budget is used up" in pages["a merchant's budget"]
+
+
+def test_a_table_that_is_withheld_is_missed(tmp_path: Path) -> None:
+    """Without its list of conflicts, file and claim, a night does not hold."""
+    run_dir = publish(GOLDEN["a conflict"], tmp_path)
+    (run_dir / "conflicts.parquet").unlink()
+    record = json.loads((run_dir / "run.json").read_text())
+    del record["outputs"]["conflicts.parquet"]
+    (run_dir / "run.json").write_text(json.dumps(record))
+    findings = verify_run(run_dir).findings
+    assert "conflicts.parquet: is missing, or too much" in findings
+
+
+def test_a_clash_does_not_hold_where_clashes_are_refused(tmp_path: Path) -> None:
+    """A run whose configuration refuses clashes cannot have one."""
+    run_dir = publish(GOLDEN["a conflict"], tmp_path)
+    record = json.loads((run_dir / "run.json").read_text())
+    record["config"]["on_conflict"] = "refuse"
+    (run_dir / "run.json").write_text(json.dumps(record))
+    findings = verify_run(run_dir).findings
+    assert "floors or pins clash, and on_conflict is refuse" in findings

@@ -62,6 +62,15 @@ _WARNING_PATTERNS = (
         r"\1 个商家的 daily_budget_cny 低于一件的服务费（\2 元），因此没有名额：\3",
     ),
     (
+        r"(\S+) capacity rows? with a date or an attribute match no parcel; are they "
+        r"spelled as in the orders table: (.*)",
+        r"\1 条带日期或属性的运力行没有匹配任何包裹，请核对与 orders 表的写法：\2",
+    ),
+    (
+        r"solver.keep_previous is not used: .*",
+        "solver.keep_previous 未启用：它仅用于网络问题的同等最优方案之间的选择",
+    ),
+    (
         r"(\S+) parcels? cannot be chosen, as the load is above the slots of every row "
         r"that could take it; first in row (\S+) of the orders table",
         r"\1 件包裹的 load 超过所有可用运力行的名额，无法入选；"
