@@ -346,8 +346,8 @@ def _night(solved: Solved) -> Night:
 
     intake, solution = solved.intake, solved.solution
     problem, index = intake.problem, intake.index
-    named = pl.concat(list(name_orders(intake)))
-    decisions = decisions_table(named, solved.outcomes, index).sort("order_id")
+    named = pl.concat(list(name_orders(intake))).sort("order_id")
+    decisions = decisions_table(named, solved.outcomes, index)
     chosen = recommendations_table(decisions)
     before = solved.previous
     further = further_tables(

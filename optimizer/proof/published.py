@@ -11,27 +11,28 @@ from optimizer.errors import CertificateError
 from optimizer.model.solution import Solution, Termination
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.intake import Intake
+    from optimizer.proof.run_tables import Published
 
 #: Prices beyond this are no prices; below it their micro-CNY stay in 64 bits.
 MAX_CNY = 1e12
 
 
-def read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Solution:
+def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     """
-    Plan and prices as published, in the numbers of the problem.
+    Plan and prices as published, in the numbers of the problem; rows of the decisions.
 
     Raises
     ------
     CertificateError
         When they are not of this problem.
     """
-    index = intake.index
+    index, tables = intake.index, published.tables
     merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
     if merchants["merchant_id"].to_list() != list(index.merchant_ids):
         raise CertificateError("merchants.parquet does not hold the inputs' merchants")
@@ -40,14 +41,16 @@ def read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Solutio
     if set(price) != set(index.places) or len(price) != len(lanes):
         raise CertificateError("lanes.parquet does not hold the inputs' lanes")
     slot_price = np.array([price[place] for place in index.places], np.int64)
-    return Solution(
-        _read_plan(intake, tables["decisions.parquet"]),
+    chosen, num_decisions = _read_plan(intake, published.decisions())
+    solution = Solution(
+        chosen,
         _per_part(slot_price, index.scale, "lanes.parquet"),
         micro(merchants["shadow_price_cny"]),
         Termination("FEASIBLE", "METHOD"),
         _row_prices(intake, tables),
         _order_prices(intake, tables),
     )
+    return solution, num_decisions
 
 
 def _per_part(
@@ -110,10 +113,19 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
     return np.rint(money.to_numpy() * 1e6).astype(np.int64)
 
 
-def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
-    """Chosen options: each chosen order's option with the published carrier."""
+def _read_plan(
+    intake: Intake, decisions: Iterable[pl.DataFrame]
+) -> tuple[NDArray[np.int64], int]:
+    """Options of the chosen orders, by published carrier; rows of the decisions."""
+    import polars as pl
+
     problem, index = intake.problem, intake.index
-    chosen = decisions.filter("is_premium")
+    empty = pl.DataFrame(schema={"order_id": pl.String, "carrier_id": pl.String})
+    parts, num_rows = [empty], 0
+    for batch in decisions:
+        num_rows += len(batch)
+        parts.append(batch.filter("is_premium").select(empty.columns))
+    chosen = pl.concat(parts)
     key, _ = order_keys(chosen["order_id"], intake.salt)
     by_key = np.argsort(problem.key)
     place = np.searchsorted(problem.key, key, sorter=by_key)
@@ -131,4 +143,4 @@ def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
         if carrier not in carriers:
             raise CertificateError("a chosen order's carrier is not one of its options")
         options.append(first + carriers.index(carrier))
-    return np.sort(np.array(options, np.int64))
+    return np.sort(np.array(options, np.int64)), num_rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from optimizer.clock import StageClock
@@ -22,9 +23,8 @@ from optimizer.data.run_files import (
     RUN_TABLES,
     read_record,
 )
-from optimizer.data.tables import polars_type
-from optimizer.data.write import read_back
-from optimizer.errors import CertificateError, OptimizerError, counted
+from optimizer.data.spill import sorted_batches
+from optimizer.errors import OptimizerError
 from optimizer.insight.further import further_tables
 from optimizer.insight.outcomes import find_outcomes
 from optimizer.insight.report import report_html
@@ -36,7 +36,6 @@ from optimizer.insight.tables import (
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
-from optimizer.model.solution import Solution
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import (
     RunClaims,
@@ -46,15 +45,22 @@ from optimizer.proof.claims import (
     read_claims,
 )
 from optimizer.proof.published import read_solution
+from optimizer.proof.run_tables import (
+    DECISIONS,
+    Published,
+    differences,
+    read_published,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     import polars as pl
 
     from optimizer.config import Config, PolicyRow
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
+    from optimizer.model.solution import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +111,25 @@ def verify_run(run_dir: Path | str) -> Verdict:
         findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
-        tables = {name: _read_table(folder, name) for name in _tables(claims)}
-        verdict = _prove(claims, tables)
-        if verdict.is_valid and not _is_report(folder, report_html(record, tables)):
+        published = read_published(folder, _tables(claims))
+        verdict = _prove(claims, published)
+        if verdict.is_valid and not _is_report(
+            folder, report_html(record, published.tables)
+        ):
             return replace(verdict, findings=(f"{REPORT} is not of this night",))
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
 
 
-def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
+def _prove(claims: RunClaims, published: Published) -> Verdict:
     """Prove what record and tables say."""
     config = as_config(claims.config)
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
     intake = take_in(paths, config, policy, StageClock())
-    solution = read_solution(intake, tables)
+    solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
     summary = summarize(
@@ -131,8 +139,8 @@ def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
         *_false_certificate(claims, certificate, config, (intake, solution)),
         *false_claims("summary", claims.summary, summary),
         *_false_facts(claims, intake, config, policy),
-        *_false_counts(claims, intake, tables),
-        *_false_tables(intake, solution, certificate, outcomes, tables),
+        *_false_counts(claims, intake, published, num_decisions),
+        *_false_tables(intake, solution, certificate, outcomes, published),
     ]
     return Verdict(tuple(findings), certificate)
 
@@ -176,15 +184,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_table(folder: Path, name: str) -> pl.DataFrame:
-    """Read a published table and hold its columns against the contract."""
-    table, frame = (RUN_TABLES | FURTHER_TABLES)[name], read_back(folder / name)
-    expected = {column.name: polars_type(column.kind) for column in table.columns}
-    if dict(frame.schema) != expected:
-        raise CertificateError(f"{name} has other columns than a night's")
-    return frame
-
-
 def _false_certificate(
     claims: RunClaims,
     certificate: Certificate,
@@ -226,13 +225,14 @@ def _false_facts(
 
 
 def _false_counts(
-    claims: RunClaims, intake: Intake, tables: Mapping[str, pl.DataFrame]
+    claims: RunClaims, intake: Intake, published: Published, num_decisions: int
 ) -> list[str]:
     """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
-    written = {name: len(frame) for name, frame in tables.items()}
+    written = {name: len(frame) for name, frame in published.tables.items()}
+    written[DECISIONS] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
     sizes = {file.path: Path(file.path).stat().st_size for file in files}
     return [
@@ -247,44 +247,44 @@ def _false_tables(
     solution: Solution,
     certificate: Certificate,
     outcomes: Outcomes,
-    tables: Mapping[str, pl.DataFrame],
+    published: Published,
 ) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
-    import polars as pl
-
     problem, index = intake.problem, intake.index
-    named = pl.concat(list(name_orders(intake)))
-    decisions = decisions_table(named, outcomes, index).sort("order_id")
+    chosen: list[pl.DataFrame] = []
+    with TemporaryDirectory(prefix="optimizer-verify-") as folder:
+        decisions = _decisions(intake, outcomes, Path(folder) / "scratch", chosen)
+        found = differences(DECISIONS, published.decisions(), decisions)
     expected = {
-        "decisions.parquet": decisions,
-        "recommendations.parquet": recommendations_table(decisions),
-        "merchants.parquet": merchants_table(problem, solution, index),
-        "lanes.parquet": lanes_table(problem, solution, index),
-        "quarantine.parquet": intake.quarantine,
+        "recommendations.parquet": chosen,
+        "merchants.parquet": [merchants_table(problem, solution, index)],
+        "lanes.parquet": [lanes_table(problem, solution, index)],
+        "quarantine.parquet": [intake.quarantine],
     }
-    further = further_tables(problem, solution, certificate, index, lambda: [named])
-    expected |= further
-    has = {name for name in tables if name in FURTHER_TABLES}
+    further = further_tables(
+        problem, solution, certificate, index, lambda: name_orders(intake)
+    )
+    has = {name for name in published.tables if name in FURTHER_TABLES}
     if has != set(further):
         return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
-    return [
-        text
-        for name, table in expected.items()
-        for text in _differences(name, tables[name], table)
-    ]
+    expected |= {name: [table] for name, table in further.items()}
+    for name, frames in expected.items():
+        found += differences(name, [published.tables[name]], frames)
+    return found
 
 
-def _differences(
-    name: str, published: pl.DataFrame, expected: pl.DataFrame
-) -> list[str]:
-    columns = (RUN_TABLES | FURTHER_TABLES)[name].column_names
-    expected = expected.select(columns)
-    if len(published) != len(expected):
-        rows = counted(len(published), "row")
-        return [f"{name} has {rows}, expected {len(expected):,}"]
-    expected = expected.cast(published.schema)
-    return [
-        f"{name}: column {column} differs from what plan and inputs imply"
-        for column in expected.columns
-        if not published[column].equals(expected[column], null_equal=True)
-    ]
+def _decisions(
+    intake: Intake, outcomes: Outcomes, scratch: Path, chosen: list[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Make the decisions again, in bounded memory, and collect the chosen ones."""
+    batches = sorted_batches(
+        name_orders(intake),
+        "order_id",
+        sample=intake.id_sample,
+        num_rows=len(intake.index.status),
+        scratch=scratch,
+    )
+    for named in batches:
+        batch = decisions_table(named, outcomes, intake.index)
+        chosen.append(recommendations_table(batch))
+        yield batch

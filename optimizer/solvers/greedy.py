@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.solvers.market import Market
 
-#: Time for a plan, and for prices that bound it, when the limit has passed.
+#: Time for a plan, and then for prices that bound it, whatever the limit.
 EXTRA_SECONDS = 0.5
 #: Options that are ranked at a time, about; options that say where a piece ends.
-PIECE_OPTIONS, SAMPLE_OPTIONS = 1_000_000, 100_000
+PIECE_OPTIONS, SAMPLE_OPTIONS = 500_000, 100_000
 #: A key above which there is none.
 _LAST_KEY = np.uint64(2**64 - 1)
 
@@ -48,10 +48,14 @@ def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
     """
     from optimizer.solvers.bounding import bounding_prices
 
-    ends = time.monotonic() + params.time_limit_seconds
-    chosen = greedy_plan(problem, lambda: time.monotonic() > ends, params.num_threads)
+    ends = time.monotonic() + max(params.time_limit_seconds, EXTRA_SECONDS)
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    chosen = greedy_plan(problem, is_late, params.num_threads)
     ends = max(ends, time.monotonic() + EXTRA_SECONDS)
-    prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
+    prices = bounding_prices(problem, params, is_late)
     return Solution(chosen, *prices, Termination("FEASIBLE", "METHOD"))
 
 
@@ -76,6 +80,8 @@ def greedy_plan(
     -------
     ``(num_chosen,) int64``.
     """
+    if problem.num_options == 0:
+        return np.zeros(0, np.int64)
     room = _Room(
         problem.cap.copy(),
         problem.slots.copy(),
@@ -84,14 +90,14 @@ def greedy_plan(
     sample = _sampled(problem)
     full = whole_market(problem)
     taken: list[NDArray[np.int64]] = []
-    is_last = problem.num_options == 0
+    is_last = False
     with Pool(num_threads) as pool:
         while not is_last and not (taken and is_late()):
             is_open = _open_lanes(problem, room)
             last, is_last = _end_of_piece(problem, sample, room, is_open)
             piece = _open_options(problem, full, room, is_open, last, pool)
             taken.append(_accepted(problem, *piece, room))
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *taken]))
+    return np.sort(np.concatenate(taken))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +111,7 @@ class _Room:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
-    """One option in ``every`` that saves something, by rank."""
+    """About one option in ``every``, of those that save something, by rank."""
 
     every: int
     option: NDArray[np.int64]
@@ -115,7 +121,9 @@ class _Sample:
 
 def _sampled(problem: Problem) -> _Sample:
     every = max(1, problem.num_options // SAMPLE_OPTIONS)
-    option = np.arange(0, problem.num_options, every)
+    # drawn, as the options of an order may stand at regular places
+    draw = np.random.default_rng(0)
+    option = draw.integers(0, problem.num_options, problem.num_options // every)
     option = option[problem.option_saving[option] > 0]
     order = order_at(problem, option)
     turn = by_saving(problem, option, order)
