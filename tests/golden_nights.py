@@ -39,6 +39,15 @@ GOLDEN = {
         {"a": "CAPACITY_FULL"},
         order_columns={"load": {"a": 3}},
     ),
+    # The same beside a full cap: more cap would not help a.
+    "a load that never fits, and a full cap": Golden(
+        [("a", "m", "north", 5), ("b", "m", "north", 4)],
+        [lane("yunda", 2)],
+        "b",
+        {"a": "CAPACITY_FULL"},
+        order_columns={"load": {"a": 3}},
+        merchants=[{"merchant_id": "m", "cap_override": 1}],
+    ),
     # With zhongtong a takes one slot, with yunda two: zhongtong's 4 leaves room for b.
     "a load by carrier": Golden(
         [("a", "m", "north", {"yunda": 5, "zhongtong": 4}), ("b", "n", "north", 4)],

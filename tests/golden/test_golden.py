@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import dataclasses
+from typing import Any, get_args
 
+import numpy as np
 import polars as pl
 import pytest
-from golden_night import used_of
+from golden_night import solve_exactly, used_of
 from golden_nights import GOLDEN
 
+from optimizer import solvers
 from optimizer.model.limits import Kind
 from optimizer.testing import assert_certified
 
@@ -73,3 +76,20 @@ def test_every_chosen_order_can_be_explained() -> None:
     assert "none of its carriers has slots there" in never.explain("a")
     assert any("load is above the slots" in text for text in never.warnings)
     assert isinstance(never.rows, pl.DataFrame) is False
+
+
+def test_what_never_fits_is_stopped_by_capacity_at_any_prices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even where the cap's price alone would stop it, more cap would not help."""
+
+    def dear_caps(*given: Any) -> Any:
+        found = solve_exactly(*given)
+        dear = np.full_like(found.merchant_price, 9_000_000)
+        free = np.zeros_like(found.lane_price)
+        return dataclasses.replace(found, merchant_price=dear, lane_price=free)
+
+    monkeypatch.setattr(solvers, "solve", dear_caps)
+    night = GOLDEN["a load that never fits, and a full cap"].solve()
+    reasons = dict(night.orders.select("order_id", "reason").rows())
+    assert reasons == {"a": "CAPACITY_FULL", "b": "CHOSEN"}
