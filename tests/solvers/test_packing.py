@@ -28,7 +28,7 @@ from optimizer.solvers import METHODS, PACKING_METHODS, packing, packing_prices,
 from optimizer.testing import random_packing, random_problem
 
 #: Nights that HiGHS solves again; raise it for a long look.
-NUM_HIGHS = 200
+NUM_HIGHS = 150
 
 
 @settings(max_examples=200, deadline=None)
@@ -283,12 +283,11 @@ def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
     assert 0 <= proved_bound(problem, found) - money <= 5e-3 * abs(money)
 
 
-@pytest.mark.parametrize("num_threads", [1, 3])
-def test_threads_do_not_change_the_plan(num_threads: int) -> None:
+def test_threads_do_not_change_the_plan() -> None:
     """The same plan and prices, bit for bit, with any number of threads."""
     problem = middling(0)
-    one = solve(problem, "packing", SolveParams(num_threads=2))
-    other = solve(problem, "packing", SolveParams(num_threads=num_threads))
+    one = solve(problem, "packing", SolveParams(num_threads=1))
+    other = solve(problem, "packing", SolveParams(num_threads=3))
     assert one.chosen.tolist() == other.chosen.tolist()
     for name in ("lane_price", "merchant_price", "row_price"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
