@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing_oracle import (
+from packing_twin import (
     best_key,
     best_money_by_highs,
     is_packed,

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from packing_oracle import (
+from packing_twin import (
     is_packed,
     merchant_of,
     path_of,
