@@ -189,7 +189,7 @@ class Quarantine(Model):
 class Solver(Model):
     """How to solve."""
 
-    method: Literal["auto", "flow", "greedy", "pricing"] = Field(
+    method: Literal["auto", "flow", "greedy", "packing", "pricing"] = Field(
         "auto", description="auto picks the fastest exact method."
     )
     time_limit_seconds: Positive = Field(

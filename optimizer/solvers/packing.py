@@ -27,7 +27,7 @@ import numpy as np
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.model.tree import own_price
 from optimizer.solvers.market import Pool
-from optimizer.solvers.packing_blocks import improved_by_blocks
+from optimizer.solvers.packing_blocks import improved_by_blocks, rescued
 from optimizer.solvers.packing_core import Effort, make_core, solve_core
 from optimizer.solvers.packing_lanes import (
     improve_prices,
@@ -50,6 +50,7 @@ from optimizer.solvers.packing_plan import (
     improved,
     make_night,
     margins,
+    state_of,
     targets_of,
     worth_key,
 )
@@ -69,6 +70,11 @@ if TYPE_CHECKING:
 #: With no more options than this, one integer program holds all of them, with a
 #: search tree of so many nodes.
 FEW_OPTIONS, FEW_NODES = 3_000, 5_000
+#: Rounds of prices and plans, where floors and pins cannot all be kept.
+MOST_ROUNDS = 3
+#: Where Newton prices prove a plan no better than this, and there are no more options
+#: than so many, the linear program is solved for its own prices.
+WIDE_GAP, LINEAR_OPTIONS = 1e-3, 20_000
 #: Share of the time that is kept for the bound of large nights.
 BOUND_SHARE = 0.3
 #: Lanes decide about so many options for each one that could be chosen.
@@ -96,21 +102,37 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
 
 
 def _solve(search: Search) -> Solution:
-    """Price, plan, solve, bound."""
+    """Price, plan and bound; again where a plan misses what the prices hoped for."""
     problem = search.problem
-    targets = first_targets(problem)
-    priced = priced_market(search, targets, None)
-    worth = margins(priced.market, priced.prices, priced.merchant_price)
+    hoped = first_targets(problem)
+    priced = priced_market(search, hoped, None)
+    chosen = np.zeros(0, np.int64)
+    for _ in range(MOST_ROUNDS):
+        night, state = _planned(search, priced, chosen)
+        chosen = priced.market.option[np.sort(state.pick[state.pick >= 0])]
+        money = worth_key(night, state)[-1]
+        targets = targets_of(problem, priced.market, state, night)
+        if _is_same(hoped, targets):
+            break
+        hoped = targets
+        priced = priced_market(search, hoped, priced)
+    return _bounded(search, priced, hoped, chosen, money)
+
+
+def _planned(
+    search: Search, priced: Priced, chosen: NDArray[np.int64]
+) -> tuple[Night, State]:
+    """Make a plan at prices, or one that there is better."""
+    market = priced.market
+    worth = margins(market, priced.prices, priced.merchant_price)
     deep = closest(worth, DEEP * _most_chosen(priced))
-    night = make_night(problem, priced.market, worth, deep)
-    state = improved(night, built(night), deep, search.is_late)
+    night = make_night(search.problem, market, worth, deep)
+    known = np.searchsorted(market.option, chosen)
+    state = state_of(night, known) if len(known) else built(night)
+    state = improved(night, state, deep, search.is_late)
     if not _is_close(search, night, state, priced.bound):
         state = _solved(search, priced, night, state)
-    chosen = priced.market.option[np.sort(state.pick[state.pick >= 0])]
-    reached = targets_of(problem, priced.market, state, night)
-    if not _is_same(reached, targets):
-        priced = priced_market(search, reached, priced)
-    return _bounded(search, priced, reached, chosen, worth_key(night, state)[-1])
+    return night, state
 
 
 def _most_chosen(priced: Priced) -> int:
@@ -148,6 +170,7 @@ def _solved(search: Search, priced: Priced, night: Night, state: State) -> State
     def is_done(now: State) -> bool:
         return _is_close(search, night, now, priced.bound)
 
+    state = rescued(night, state, search.seconds_left())
     kept_back = BOUND_SHARE * search.params.time_limit_seconds
     return improved_by_blocks(
         *(search.problem, priced.market, night, state, search.pool),
@@ -165,7 +188,9 @@ def _bounded(
 ) -> Solution:
     """Hold a plan against the best bound there is."""
     lane_parent = search.problem.lane_parent
-    if len(priced.market.option) <= FEW_OPTIONS and priced.bound > money:
+    is_wide = priced.bound - money > WIDE_GAP * abs(money)
+    most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
+    if len(priced.market.option) <= most and priced.bound > money:
         priced = _with_linear_prices(search, priced, targets)
     plan = Solution(
         *(chosen, own_price(priced.prices.lane, lane_parent), priced.merchant_price),

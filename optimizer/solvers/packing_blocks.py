@@ -12,6 +12,7 @@ from optimizer.solvers.packing_core import (
     Effort,
     make_core,
     replaced,
+    solve_core,
     solve_stage,
 )
 from optimizer.solvers.packing_plan import closest, money_of
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 #: Options of a block, about. Rounds free so many options for each chosen one, those
 #: closest to their prices, but no more than so many in all.
 BLOCK_OPTIONS, ROUNDS, MOST_OPTIONS = 2_500, (0.7, 1.0, 1.0, 1.5, 1.5, 1.5), 40_000
+#: Options that may fill what a plan misses of floors and pins.
+RESCUE_OPTIONS = 4_000
 #: Lanes that stand together go from round to round into other blocks in groups of so
 #: many, so that merchants can move parcels between any of them.
 GROUP_LANES = 8
@@ -91,6 +94,21 @@ def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
     turn = draw.permutation(num_groups) if number else np.arange(num_groups)
     group, place = np.divmod(rank, GROUP_LANES)
     return turn[group] * GROUP_LANES + place
+
+
+def rescued(night: Night, state: State, seconds: float) -> State:
+    """Solve anew what could fill the floors and pins that a plan misses."""
+    is_short = (night.low > state.used) & (night.rank >= 0)
+    is_wanted = (night.pin_rank >= 0) & (state.pick < 0)
+    if seconds <= 0 or not (is_short.any() or is_wanted.any()):
+        return state
+    is_wanted[night.option_order[night.use_option[is_short[night.use_limit]]]] = True
+    option = np.flatnonzero(is_wanted[night.option_order])
+    nearest = np.argsort(np.abs(night.margin[option]), kind="stable")[:RESCUE_OPTIONS]
+    orders = np.unique(night.option_order[option[nearest]])
+    everything = np.ones(len(night.option_order), np.bool_)
+    core = make_core(night, state, _with_choices(night, state, orders, everything))
+    return solve_core(core, state, Effort(seconds, BLOCK_NODES, 0.0)) or state
 
 
 def _solved_together(

@@ -159,9 +159,9 @@ def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     """
     Lay a core out as an integer program.
 
-    Columns are its options, then what is missing in each floor. Ranks before and
-    after ``stage`` may miss no more than ``missing``; the stage's own are the
-    objective, or money after the last.
+    Columns are its options, then what is missing in each floor. Ranks before
+    ``stage`` may miss no more than ``missing``; the stage's own is the objective, or
+    money after the last.
     """
     night, columns = core.night, len(core.option)
     entries: list[Rows] = []
@@ -184,13 +184,12 @@ def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     )
     need = night.low[core.floor] - core.base[core.floor]
     limits.append((need, np.full(len(need), np.inf)))
-    for rank in range(len(missing)):
-        if rank != stage:
-            rows, num_pins = _missing_row(core, rank)
-            entries.append(rows)
-            limits.append(
-                (np.full(1, -np.inf), np.full(1, float(missing[rank] - num_pins)))
-            )
+    for rank in range(stage):
+        rows, num_pins = _missing_row(core, rank)
+        entries.append(rows)
+        limits.append(
+            (np.full(1, -np.inf), np.full(1, float(missing[rank] - num_pins)))
+        )
     cost, upper = (
         _costs(core, stage, len(missing)),
         np.concatenate((np.ones(columns), need)),

@@ -173,7 +173,7 @@ def newton_prices(
     ground, prices, pool
         What to price, from where, threads.
     scale
-        What an order typically pays, micro-CNY: unit of the windows.
+        What an order typically saves, micro-CNY: unit of the windows.
     windows
         First and last window, in that unit.
     is_late

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from optimizer.solvers.market import Pool
     from optimizer.solvers.packing_market import PackingMarket, Targets
 
-#: Windows of the prices as shares of the scale: of the first market, and of the next.
+#: Windows of the prices as shares of the mean saving: of the first market, and of those
+#: after it.
 FIRST_WINDOWS, NEXT_WINDOWS, LAST_WINDOWS = (1.0, 0.05), (0.2, 0.005), (0.05, 0.001)
 #: The first market has of each merchant so many times its cap, later ones so many, and
-#: a few more, at most so many times the scale below their prices.
+#: a few more, at most so many times the mean saving below their prices.
 FIRST_DEPTH, DEPTH, SPARE, REACH = 3, 2, 4, 1.0
 #: The near market is widened until all orders bound hardly more than it does.
 CLOSE_BOUND, MOST_SCREENS = 1e-7, 4
@@ -82,15 +83,12 @@ class Priced:
         ``(num_merchants,) int64``.
     bound
         The dual bound of all orders, micro-CNY.
-    scale
-        What an order typically pays, micro-CNY.
     """
 
     market: PackingMarket
     prices: Prices
     merchant_price: NDArray[np.int64]
     bound: int
-    scale: int
 
 
 def priced_market(search: Search, targets: Targets, before: Priced | None) -> Priced:
@@ -102,7 +100,8 @@ def priced_market(search: Search, targets: Targets, before: Priced | None) -> Pr
     search, targets
         The night; what a plan can be held to.
     before
-        Prices and orders to start from, if there are any.
+        An earlier market, whose orders stay in. Its prices may have hoped for floors
+        that nothing reaches, so they are no start.
     """
     problem, pool = search.problem, search.pool
     whole = whole_market(problem, targets)
@@ -122,16 +121,15 @@ def priced_market(search: Search, targets: Targets, before: Priced | None) -> Pr
             ground, prices, pool, scale=scale, windows=windows, is_late=is_late
         )[0]
 
-    if before is None:
-        prices = _start(problem, search.params)
-        ways = {"depth": FIRST_DEPTH, "spare": SPARE, "reach": 0}
-        first = sub_market(whole, near_market(whole, prices, pool, **ways))
-        prices = improved(first, prices, _mean_saving(first), FIRST_WINDOWS)
-        is_small = problem.num_options <= FEW
-        orders = np.arange(problem.num_orders if is_small else 0)
-    else:
-        prices, orders, first = before.prices, before.market.order, before.market
-    scale = _mean_payment(first, prices) or _mean_saving(first)
+    prices = _start(problem, search.params)
+    ways = {"depth": FIRST_DEPTH, "spare": SPARE, "reach": 0}
+    first = sub_market(whole, near_market(whole, prices, pool, **ways))
+    scale = _mean_saving(first)
+    prices = improved(first, prices, scale, FIRST_WINDOWS)
+    is_small = problem.num_options <= FEW
+    orders = np.arange(problem.num_orders if is_small else 0)
+    if before is not None:
+        orders = before.market.order
     for _ in range(MOST_SCREENS):
         ways = {"depth": DEPTH, "spare": SPARE, "reach": int(REACH * scale)}
         orders = with_added(orders, near_market(whole, prices, pool, **ways))
@@ -142,7 +140,7 @@ def priced_market(search: Search, targets: Targets, before: Priced | None) -> Pr
         near = bound_at(problem, market, prices, targets.low, pool)[1]
         if is_late() or bound - near <= CLOSE_BOUND * abs(bound):
             break
-    return Priced(market, prices, merchant_price, bound, max(int(scale), 1))
+    return Priced(market, prices, merchant_price, bound)
 
 
 def _start(problem: Problem, params: SolveParams) -> Prices:
@@ -159,11 +157,3 @@ def _mean_saving(market: PackingMarket) -> float:
     """Mean of the savings above 0, micro-CNY, at least 1."""
     saving = market.goods.option_saving
     return float(saving[saving > 0].mean()) if np.any(saving > 0) else 1.0
-
-
-def _mean_payment(market: PackingMarket, prices: Prices) -> float:
-    """What options pay their lanes and rows, on average; micro-CNY."""
-    goods = market.goods
-    lane = goods.option_load * prices.lane[goods.option_lane]
-    row = goods.entry_weight * np.abs(prices.row[goods.entry_row])
-    return float(lane.sum() + row.sum()) / max(len(lane), 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oracles import merchant_of, order_of, path_of
+from oracles import path_of
 
 from optimizer.model.side import HARD, NO_PIN
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
+
+
+def order_of(problem: Problem, option: int) -> int:
+    """The order of an option, by halving."""
+    return bisect_right(problem.option_start, option) - 1
+
+
+def merchant_of(problem: Problem, order: int) -> int:
+    """The merchant of an order, by halving."""
+    return bisect_right(problem.merchant_start, order) - 1
 
 
 def entries_of(problem: Problem, option: int) -> list[tuple[int, int]]:
