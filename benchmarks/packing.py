@@ -118,7 +118,7 @@ def limits_of(
 
 
 def solve_ours(problem: Problem, seconds: float) -> dict[str, float]:
-    """This project; its gap is that of the certificate."""
+    """Ours; the gap is that of the certificate."""
     from optimizer.proof.certificate import certify
     from optimizer.solvers import solve
 

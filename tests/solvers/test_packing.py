@@ -373,7 +373,7 @@ def test_without_a_side_it_is_the_network_method() -> None:
 
 
 def test_standard_output_is_for_results(capfd: pytest.CaptureFixture[str]) -> None:
-    """What C code prints within solvers goes to standard error; ours goes on as ever."""
+    """What C code prints within solvers goes to standard error; else as ever."""
     write = ctypes.CDLL(None).puts
 
     with packing_program._without_remarks(), packing_program._without_remarks():
