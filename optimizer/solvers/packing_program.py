@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 #: Objectives are scaled by a power of two so that none is larger.
@@ -124,13 +129,54 @@ def _seconds(seconds: float) -> Any:
     return dt.timedelta(seconds=max(seconds, 0.01))
 
 
+class _Diverted:
+    """How many solvers run, and where standard output goes when none does."""
+
+    lock = threading.Lock()
+    count = 0
+    saved = -1
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """
+    Send what C code writes to standard output to standard error.
+
+    HiGHS has remarks that no option stops, and standard output is for results.
+    """
+    with _Diverted.lock, suppress(OSError):  # a daemon may have closed it
+        if _Diverted.count == 0:
+            _flush()
+            _Diverted.saved = os.dup(1)
+            os.dup2(2, 1)
+        _Diverted.count += 1
+    try:
+        yield
+    finally:
+        with _Diverted.lock:
+            if _Diverted.count == 1:
+                _flush()
+                os.dup2(_Diverted.saved, 1)
+                os.close(_Diverted.saved)
+            _Diverted.count = max(_Diverted.count - 1, 0)
+
+
+def _flush() -> None:
+    """Write out what C code holds back."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+
+
 def _solve(program: Program, is_whole: bool, solver: Any, params: Any) -> Any:
     """Run a solver; ``None`` where it refuses the numbers."""
     from ortools.math_opt.python import mathopt
 
     model = mathopt.Model.from_model_proto(_proto(program, is_whole))
     try:
-        return mathopt.solve(model, solver, params=params)
+        with _without_remarks():
+            return mathopt.solve(model, solver, params=params)
     except (RuntimeError, ValueError, AttributeError):
         return None  # OR-Tools 9.15 trips over its own error, hence AttributeError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 from fractions import Fraction
 
@@ -24,7 +25,14 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.side import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, PACKING_METHODS, packing, packing_prices, solve
+from optimizer.solvers import (
+    METHODS,
+    PACKING_METHODS,
+    packing,
+    packing_prices,
+    packing_program,
+    solve,
+)
 from optimizer.testing import random_packing, random_problem
 
 #: Nights that HiGHS solves again; raise it for a long look.
@@ -362,3 +370,15 @@ def test_without_a_side_it_is_the_network_method() -> None:
     problem = random_problem(np.random.default_rng(2), num_orders=200)
     found = solve(problem, "packing", SolveParams())
     assert certify(problem, found).is_optimal
+
+
+def test_standard_output_is_for_results(capfd: pytest.CaptureFixture[str]) -> None:
+    """What C code prints within solvers goes to standard error; else as ever."""
+    write = ctypes.CDLL(None).puts
+
+    with packing_program._without_remarks(), packing_program._without_remarks():
+        write(b"a remark")
+    write(b"a result")
+    ctypes.CDLL(None).fflush(None)
+    out, err = capfd.readouterr()
+    assert (out, err) == ("a result\n", "a remark\n")
