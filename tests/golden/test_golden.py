@@ -15,8 +15,6 @@ from optimizer import solvers
 from optimizer.model.limits import Kind
 from optimizer.testing import assert_certified
 
-pytestmark = pytest.mark.usefixtures("by_enumeration")
-
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_known_answer_comes_out(name: str) -> None:
