@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-import pytest
 from packing_oracle import best_by_rank, with_prices
 
 import optimizer
@@ -103,12 +102,6 @@ def solve_exactly(problem: Problem, method: str, params: SolveParams) -> Solutio
     if problem.side is not None:
         return with_prices(problem, best_by_rank(problem))
     return solvers.get_solver(method)(problem, params)
-
-
-@pytest.fixture
-def by_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solve packing nights by trying every plan."""
-    monkeypatch.setattr(solvers, "solve", solve_exactly)
 
 
 def lane(name: str, slots: int, **columns: Any) -> dict[str, Any]:
