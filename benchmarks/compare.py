@@ -1,12 +1,13 @@
 """
-Run every method on the same nights in the same run, and print who loses.
+Measure every method on the same nights, and whole nights from files to files.
 
-    python -m benchmarks.compare --sizes 100k,1m --families single,choice \
-        --out benchmarks/results.json
-    python -m benchmarks.compare --table benchmarks/results.json
+    python -m benchmarks.compare --sizes 100k,1m --families all --nights 1m
 
-Results are added to the file; a night that is run again replaces its old result.
-The second command writes the table into README.md beside this file.
+Each result is added to the file as soon as it is there. A run that was interrupted
+goes on where it was: what was measured with the same code is kept, unless asked for
+``--again``. A method that needed more than its time or memory is not tried on a
+larger night of the family. At the end the report is written, as by
+``python -m benchmarks.report``.
 """
 
 from __future__ import annotations
@@ -14,305 +15,205 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import os
-import platform
-import re
-import subprocess
-import sys
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.instances import FAMILIES, make_instance, make_problem, parse_size
-from benchmarks.peers import PEERS, run_peer, write_forms
+from benchmarks.instances import (
+    FAMILIES,
+    Instance,
+    make_instance,
+    parse_size,
+    size_name,
+)
+from benchmarks.nightly import measure_night
+from benchmarks.peers import PEERS
+from benchmarks.records import (
+    add_record,
+    busy_seconds,
+    describe_machine,
+    is_kept,
+    machine_bytes,
+    read_records,
+    source_of,
+)
+from benchmarks.report import RESULTS, write_report
+from benchmarks.worker import run_step
 
 if TYPE_CHECKING:
-    from benchmarks.instances import Instance
+    from collections.abc import Callable
 
     Record = dict[str, Any]
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-LIBRARIES = ("numpy", "numba", "ortools", "highspy", "pylmcf")
-#: Up to this size each method runs three times and its best time counts.
-MANY_ROUNDS_ORDERS = 1_000_000
-#: A night is marked when others kept more than so many cores busy meanwhile.
-BUSY_CORES = 0.2
-#: The method that the others are measured against.
-OURS = "pricing"
+#: Share of the machine's memory that a process may ask for.
+MEMORY_SHARE = 0.8
+#: Seconds for laying a night out, which is not the method's time.
+FORM_SECONDS = 3_600.0
+#: Whole nights are run twice up to this size, above once.
+TWICE_ORDERS = 1_000_000
 
 
-def main() -> None:
-    """Measure, or print the table of what was measured."""
+def main(words: list[str] | None = None) -> None:
+    """Measure what is missing, and write the report."""
+    given = _arguments(words)
+    for size in filter(None, given.sizes.split(",")):
+        for family in given.families:
+            instance = replace(make_instance(family, parse_size(size)), seed=given.seed)
+            compare(instance, given.peers, given)
+    for size in filter(None, given.nights.split(",")):
+        for carriers in map(int, given.carriers.split(",")):
+            run_whole_night(parse_size(size), carriers, given)
+    if given.out == RESULTS:
+        write_report(read_records(RESULTS))
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", default="100k", help="such as 100k,1m")
-    parser.add_argument("--families", default="single,choice")
+    parser.add_argument("--sizes", default="100k", help="such as 100k,1m; may be empty")
+    parser.add_argument("--families", default="single,choice", help="or: all")
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--nights", default="", help="sizes from files, such as 1m")
+    parser.add_argument("--carriers", default="1,3", help="of each order in those")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, help="3 up to 1m orders, 1 above")
+    parser.add_argument("--rounds", type=int, default=3, help="at most")
     parser.add_argument("--limit-seconds", type=float, default=300.0)
-    parser.add_argument("--out", type=Path, default=README.with_name("results.json"))
-    parser.add_argument("--table", type=Path, help="print the table of these results")
-    given = parser.parse_args()
-    if given.table:
-        _write_table(json.loads(given.table.read_text()))
-        return
-    names = given.peers.split(",")
-    unknown = {*names} - {*PEERS} | {*given.families.split(",")} - {*FAMILIES}
+    memory_gb = round(MEMORY_SHARE * machine_bytes() / 1e9)
+    parser.add_argument("--memory-gb", type=float, default=memory_gb)
+    parser.add_argument("--scratch", type=Path, help="folder for nights meanwhile")
+    parser.add_argument("--again", choices=("none", "noisy", "all"), default="none")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(words)
+    everything = given.families == "all"
+    given.families = [*FAMILIES] if everything else given.families.split(",")
+    given.peers = given.peers.split(",")
+    unknown = {*given.peers} - {*PEERS} | {*given.families} - {*FAMILIES}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    for size in given.sizes.split(","):
-        for family in given.families.split(","):
-            instance = replace(make_instance(family, parse_size(size)), seed=given.seed)
-            rounds = given.rounds or _rounds(instance)
-            _add(given.out, measure(instance, names, rounds, given.limit_seconds))
+    return given
 
 
-def measure(
-    instance: Instance, names: list[str], rounds: int, limit_seconds: float
-) -> list[Record]:
+def compare(instance: Instance, names: list[str], given: argparse.Namespace) -> None:
     """Run some methods on one night, one after the other, alone on the machine."""
-    day, before = dt.date.today().isoformat(), _busy_seconds()
-    records = []
-    with TemporaryDirectory() as folder:
-        problem = make_problem(instance)
-        size = {"num_options": problem.num_options, "cap_sum": int(problem.cap.sum())}
-        forms = {PEERS[name].form for name in names}
-        form_seconds = write_forms(problem, Path(folder), forms)
-        del problem
+    names = [name for name in names if not _is_there(instance.name, name, given)]
+    if not names:
+        return
+    with TemporaryDirectory(dir=given.scratch) as name:
+        folder = Path(name)
+        fields = json.dumps(asdict(instance))
+        night = run_step(
+            "night", folder, FORM_SECONDS, given.memory_gb, instance=fields
+        )
+        if "failure" in night:
+            raise SystemExit(f"{instance.name}: cannot draw it: {night['failure']}")
+        forms: dict[str, Record] = {"problem": {"form_seconds": 0.0}}
+        about = {"name": instance.name, **asdict(instance), **night}
         for name in names:
-            found = run_peer(name, Path(folder), rounds, limit_seconds)
-            records.append(
-                {"name": instance.name, **asdict(instance), **size, "peer": name}
-                | {"form_seconds": form_seconds[PEERS[name].form], "rounds": rounds}
-                | found
-                | {"date": day, "machine": describe_machine()}
-            )
-            print(instance.name, name, _seconds(found), flush=True)
-    mark_optimum(records)
-    wall, others = np.subtract(_busy_seconds(), before)
-    return [r | {"cores_of_others": round(others / wall, 2)} for r in records]
+
+            def measure(name: str = name) -> Record:
+                found = foreseen(read_records(given.out), instance, name, given)
+                return found or _solve(name, folder, forms, given)
+
+            _measured(about | {"peer": name}, measure, given)
 
 
-def mark_optimum(records: list[Record]) -> None:
-    """
-    Note the optimum of a night beside each of its results.
-
-    The optimum is what a plan saves whose certificate has a gap of 0. A method that
-    promises the optimum, and breaks a limit or saves anything else, is wrong.
-    """
-    proved = {
-        r["objective_micro_cny"]
-        for r in records
-        if r.get("proved_gap_micro_cny") == 0 and r["num_broken_limits"] == 0
-    }
-    if len(proved) > 1:
-        raise SystemExit(f"two optima were proved for one night: {sorted(proved)}")
-    for record in records:
-        record["optimum_micro_cny"] = next(iter(proved), None)
-        if PEERS[record["peer"]].is_exact and "seconds" in record and proved:
-            record["is_wrong"] = bool(
-                record["objective_micro_cny"] not in proved
-                or record.get("num_broken_limits", 1)
-                or not record["reports_its_own_sum"]
-            )
-
-
-def describe_machine() -> Record:
-    """Cores, memory, versions and commit: what the seconds depend on."""
-    info = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*:\s*(.+)", info)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "processor": model.group(1) if model else platform.processor(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(memory / 1e9),
-        "python": platform.python_version(),
-        "commit": commit(),
-        "versions": {name: version(name) for name in LIBRARIES},
-    }
-
-
-def _busy_seconds() -> tuple[float, float]:
-    """Wall time, and processor time of everything on the machine but us."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    user, nice, system, _, _, irq, soft_irq, steal = (int(f) for f in fields)
-    busy = (user + nice + system + irq + soft_irq + steal) / os.sysconf("SC_CLK_TCK")
-    own = os.times()
-    return own.elapsed, busy - sum(own[:4])
-
-
-def commit() -> str:
-    """What was measured; with a ``+`` where ``optimizer`` was changed since."""
-    folder = Path(__file__).parents[1]
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(folder), *words]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-    is_changed = git("status", "--porcelain", "--", "optimizer")
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + "+" * bool(is_changed)
-
-
-def _rounds(instance: Instance) -> int:
-    return 3 if instance.num_orders <= MANY_ROUNDS_ORDERS else 1
-
-
-def _add(path: Path, records: list[Record]) -> None:
-    """Put results into the file, in place of older ones of the same night."""
-    old = json.loads(path.read_text()) if path.exists() else []
-    new = {(r["name"], r["peer"]) for r in records}
-    kept = [r for r in old if (r["name"], r["peer"]) not in new]
-    path.write_text(json.dumps(kept + records, indent=1) + "\n")
-
-
-def _write_table(records: list[Record]) -> None:
-    """Print the tables, and put them between the marks in the README."""
-    text = tables(records)
-    print(text)
-    before, rest = README.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
-
-
-def tables(records: list[Record]) -> str:
-    """Lay out a summary of all nights and a Markdown table for each."""
-    machines = {_machine_line(r["machine"]) for r in records}
-    dates = sorted({r["date"] for r in records})
-    span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    names = sorted({(r["num_orders"], r["name"]) for r in records})
-    nights = {name: [r for r in records if r["name"] == name] for _, name in names}
-    lines = [f"Measured {span} on {line}" for line in sorted(machines)]
-    lines += ["", *_summary_table(nights)]
-    for name, night in nights.items():
-        about = f"{night[0]['num_orders']:,} orders; {FAMILIES[night[0]['family']]}"
-        others = _cores_of_others(night)
-        lines += ["", f"**{name}** ({about}; others kept {others:.2f} cores busy)"]
-        lines += ["", *_night_table(night), "", _verdict(night)]
-    return "\n".join(lines)
-
-
-def _summary_table(nights: dict[str, list[Record]]) -> list[str]:
-    """Seconds of every method on every night, the fastest exact one in bold."""
-    run = {r["peer"] for night in nights.values() for r in night}
-    names = [name for name in PEERS if name in run]
-    lines = [f"| night | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-    for night, records in nights.items():
-        best = _fastest(records)
-        found = {r["peer"]: _seconds(r) for r in records}
-        if best is not None:
-            found[best["peer"]] = f"**{found[best['peer']]}**"
-        cells = [found.get(name, "") for name in names]
-        mark = " †" if _cores_of_others(records) > BUSY_CORES else ""
-        lines.append(f"| {night}{mark} | {' | '.join(cells)} |")
-    note = f"† Others kept more than {BUSY_CORES} cores busy: seconds are too long."
-    return [*lines, "", note] if any("†" in line for line in lines) else lines
-
-
-def _cores_of_others(night: list[Record]) -> float:
-    return max(r["cores_of_others"] for r in night)
-
-
-def _machine_line(machine: Record) -> str:
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    return (
-        f"{machine['cores']} cores of {machine['processor']}, "
-        f"{machine['memory_gb']} GB; Python {machine['python']}, {versions}, "
-        f"this project at {machine['commit']}."
+def _solve(
+    name: str, folder: Path, forms: dict[str, Record], given: argparse.Namespace
+) -> Record:
+    """Lay the night out as the method reads it, unless it is, and solve it."""
+    form = PEERS[name].form
+    if form not in forms:
+        forms[form] = run_step("form", folder, FORM_SECONDS, given.memory_gb, form=form)
+    if "failure" in forms[form]:
+        return forms[form]
+    found = run_step(
+        "solve",
+        folder,
+        given.limit_seconds,
+        given.memory_gb,
+        peer=name,
+        rounds=given.rounds,
     )
+    return found | forms[form]
 
 
-def _night_table(night: list[Record]) -> list[str]:
-    peer = _fastest([r for r in night if r["peer"] != OURS])
-    night = sorted(night, key=lambda r: r.get("seconds", float("inf")))
-    lines = [
-        "| method | seconds | to fastest exact peer | set-up s | peak MB "
-        "| gap to optimum | |",
-        "|---|---:|---:|---:|---:|---:|---|",
+def foreseen(
+    records: list[Record], instance: Instance, name: str, given: argparse.Namespace
+) -> Record | None:
+    """What is known to happen, where a smaller night was too large for a method."""
+    smaller = [
+        r
+        for r in records
+        if r["peer"] == name
+        and r["family"] == instance.family
+        and r["num_orders"] < instance.num_orders
+        and r.get("is_too_large")
+        and not r.get("is_foreseen")
+        and r["limit_seconds"] >= given.limit_seconds
+        and r["memory_gb"] >= given.memory_gb
     ]
-    for r in night:
-        ratio = f"{r['seconds'] / peer['seconds']:.2f}" if _is_timed(r, peer) else ""
-        memory = r.get("peak_memory_bytes")
-        cells = [
-            f"{r['peer']} ({PEERS[r['peer']].what})",
-            _seconds(r),
-            ratio,
-            f"{_set_up(r):.2f}" if "seconds" in r else "",
-            f"{memory / 1e6:,.0f}" if memory else "",
-            _gap(r),
-            _remark(r, night),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    if not smaller:
+        return None
+    least = min(smaller, key=lambda r: r["num_orders"])
+    failure = f"{least['failure']} at {size_name(least['num_orders'])}"
+    return {"failure": failure, "is_too_large": True, "is_foreseen": True}
 
 
-def _fastest(night: list[Record]) -> Record | None:
-    """The fastest right answer of a method that promises the optimum."""
-    right = [
-        r for r in night if PEERS[r["peer"]].is_exact and r.get("is_wrong") is False
-    ]
-    return min(right, key=lambda r: r["seconds"], default=None)
+def run_whole_night(num_orders: int, carriers: int, given: argparse.Namespace) -> None:
+    """Run one night from files to files, unless that is there."""
+    ways = "one carrier" if carriers == 1 else f"{carriers} carriers"
+    name = f"{ways}-{size_name(num_orders)}"
+    if _is_there(name, "run", given):
+        return
+    about = {"name": name, "family": "files", "peer": "run"}
+    about |= {"num_orders": num_orders, "carriers": carriers}
+    rounds = 2 if num_orders <= TWICE_ORDERS else 1
+
+    def measure() -> Record:
+        return measure_night(num_orders, carriers, rounds, given.scratch)
+
+    _measured(about, measure, given)
 
 
-def _is_timed(record: Record, peer: Record | None) -> bool:
-    return peer is not None and "seconds" in record
+def _is_there(night: str, peer: str, given: argparse.Namespace) -> bool:
+    """Whether a result need not be measured again; says so."""
+    limits = given.limit_seconds, given.memory_gb
+    for record in read_records(given.out):
+        if (record["name"], record["peer"]) == (night, peer) and is_kept(
+            record, source_of(peer), *limits, given.again
+        ):
+            print(f"{night} {peer}: kept, of {record['date']}", flush=True)
+            return True
+    return False
 
 
-def _set_up(record: Record) -> float:
-    """From the problem to what the method reads; nothing for our own methods."""
-    is_own = PEERS[record["peer"]].form == "problem"
-    return 0.0 if is_own else record["form_seconds"] + record["prepare_seconds"]
-
-
-def _seconds(record: Record) -> str:
-    if "seconds" not in record:
-        return str(record["failure"])
-    return f"{record['seconds']:.3f}"
-
-
-def _gap(record: Record) -> str:
-    """How far a plan is from the optimum, as a share of it."""
-    best = record["optimum_micro_cny"]
-    if "seconds" not in record or best is None:
-        return ""
-    gap = best - record["objective_micro_cny"]
-    return "0" if gap == 0 else f"{gap / best:.1e}"
-
-
-def _remark(record: Record, night: list[Record]) -> str:
-    best = _fastest(night)
-    if "seconds" not in record:
-        return "loses" if best else ""
-    if record.get("is_wrong"):
-        return "**wrong**"
-    if not record["is_whole"]:
-        excess = max(0.0, record["largest_excess"])
-        return f"in fractions, up to {excess:.0e} parcels above a limit"
-    if not PEERS[record["peer"]].is_exact:
-        return "not the optimum"
-    if best is None:
-        return "not checked: no optimum was proved"
-    if record is best:
-        return "**fastest exact**"
-    return f"loses, {record['seconds'] / best['seconds']:.1f} times slower"
-
-
-def _verdict(night: list[Record]) -> str:
-    """Say in a sentence who loses, us included."""
-    best = _fastest(night)
-    if best is None:
-        return "No exact method finished with a proof."
-    losers = [r["peer"] for r in night if PEERS[r["peer"]].is_exact and r is not best]
-    if not losers:
-        return f"Only {best['peer']} was run."
-    return f"Fastest exact: {best['peer']}. Losing: {', '.join(losers)}."
+def _measured(
+    about: Record, measure: Callable[[], Record], given: argparse.Namespace
+) -> None:
+    """Measure one thing, with all that its seconds depend on; keep it at once."""
+    day, before = dt.date.today().isoformat(), busy_seconds()
+    found = measure()
+    wall, others = np.subtract(busy_seconds(), before)
+    record = (
+        about
+        | found
+        | {
+            "limit_seconds": given.limit_seconds,
+            "memory_gb": given.memory_gb,
+            "cores_of_others": round(max(0.0, others / wall), 2),
+            "date": day,
+            "source": source_of(about["peer"]),
+            "machine": describe_machine(),
+        }
+    )
+    add_record(given.out, record)
+    words = found.get("failure") or f"{found['seconds']:.3f} s"
+    print(f"{about['name']} {about['peer']}: {words}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

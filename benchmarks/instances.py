@@ -2,7 +2,7 @@
 Named nights to measure on: one object says a whole night, and is reproducible.
 
 Each family is one shape of night; within it one axis is swept at a time, by
-replacing one field. Everything is drawn with vectorised numpy.
+replacing one field. Everything is drawn with vectorised numpy, some orders at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from optimizer.config.cap import caps_of
-from optimizer.model.problem import Problem, starts
+from optimizer.model.problem import Problem
 
 #: Share of a merchant's parcels that may be chosen.
 CAP_RATE = Decimal("0.03")
@@ -33,6 +33,8 @@ SLOTS_SHARE = (0.3, 0.9)
 LOCAL_CITIES = 4
 #: What premium costs more than standard: savings below it are not positive.
 EXTRA_COST_CNY = 0.4
+#: Orders that are drawn at a time.
+CHUNK_ORDERS = 1_000_000
 
 #: The families, and what is special about each.
 FAMILIES = {
@@ -86,6 +88,26 @@ class Instance:
         return "-".join(parts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Country:
+    """
+    What all orders of a night share.
+
+    Attributes
+    ----------
+    city_edge
+        ``(num_cities,) float64``: running shares of the orders.
+    served
+        ``(num_merchants, LOCAL_CITIES) int32``: cities of merchants in local nights.
+    level
+        ``(num_merchants,) float64``: a merchant's savings against others'.
+    """
+
+    city_edge: np.ndarray
+    served: np.ndarray
+    level: np.ndarray
+
+
 def make_instance(family: str, num_orders: int) -> Instance:
     """
     Make a family's usual instance of a size; replace a field to sweep it.
@@ -123,24 +145,38 @@ def parse_size(text: str) -> int:
 
 
 def make_problem(instance: Instance) -> Problem:
-    """Draw the night of an instance."""
+    """
+    Draw the night of an instance, some orders at a time.
+
+    At most its arrays and a few hundred megabytes are held: 40 bytes for each order
+    with one carrier, 64 with three.
+    """
     rng = np.random.default_rng([instance.seed, instance.num_orders])
     sizes = _merchant_sizes(instance, rng)
-    merchant = np.repeat(np.arange(len(sizes)), sizes)
+    merchant_start = np.append(0, np.cumsum(sizes))
     cap = caps_of(sizes, CAP_RATE)
-    carrier = _carriers(instance, rng)
-    city = _cities(instance, merchant, len(sizes), rng)
-    leaf = city[:, None] * NUM_CARRIERS + carrier
-    lane, parent = _lane_tree(instance, leaf)
-    demand = np.repeat(cap / sizes, sizes * instance.carriers) / instance.carriers
-    num_orders = instance.num_orders
+    country = _draw_country(instance, len(sizes), rng)
+    parent = _lane_parent(instance)
+    num_orders, ways = instance.num_orders, instance.carriers
+    option_lane = np.empty(num_orders * ways, np.int32)
+    option_saving = np.empty(num_orders * ways, np.int64)
+    wanted = np.zeros(len(parent))
+    for first in range(0, num_orders, CHUNK_ORDERS):
+        order = np.arange(first, min(first + CHUNK_ORDERS, num_orders))
+        merchant = np.searchsorted(merchant_start, order, side="right") - 1
+        lane, saving = _draw_orders(instance, merchant, country, rng)
+        lane += np.int32(len(parent) - instance.num_lanes)
+        here = slice(first * ways, (first + len(order)) * ways)
+        option_lane[here], option_saving[here] = lane.ravel(), saving.ravel()
+        demand = np.repeat((cap / np.maximum(sizes, 1))[merchant] / ways, ways)
+        wanted += np.bincount(lane.ravel(), demand, minlength=len(parent))
     return Problem(
-        merchant_start=starts(merchant, len(sizes)),
+        merchant_start=merchant_start,
         cap=cap,
-        option_start=np.arange(num_orders + 1, dtype=np.int64) * instance.carriers,
-        option_lane=lane,
-        option_saving=_savings(instance, merchant, len(sizes), carrier, rng),
-        slots=_slots(instance, lane, parent, demand, rng),
+        option_start=np.arange(num_orders + 1, dtype=np.int64) * ways,
+        option_lane=option_lane,
+        option_saving=option_saving,
+        slots=_slots(instance, parent, wanted, rng),
         lane_parent=parent,
         key=splitmix64(np.arange(num_orders, dtype=np.uint64)),
         row=np.arange(num_orders, dtype=np.int64),
@@ -172,37 +208,70 @@ def _merchant_sizes(instance: Instance, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(sizes)
 
 
-def _carriers(instance: Instance, rng: np.random.Generator) -> np.ndarray:
-    """``(num_orders, carriers) int32``: different ones within an order."""
-    if instance.carriers == 1:
-        drawn = rng.choice(NUM_CARRIERS, (instance.num_orders, 1), p=CARRIER_SHARE)
-        return drawn.astype(np.int32)
-    return TRIPLES[rng.integers(0, len(TRIPLES), instance.num_orders)]
+def _draw_country(
+    instance: Instance, num_merchants: int, rng: np.random.Generator
+) -> Country:
+    """Draw what all orders of a night share: large cities draw more orders."""
+    num_cities = instance.num_lanes // NUM_CARRIERS
+    weight = rng.permutation(np.arange(1, num_cities + 1) ** -0.8)
+    city_edge = np.cumsum(weight / weight.sum())
+    city_edge[-1] = 1.0
+    served = rng.random((num_merchants, LOCAL_CITIES))
+    return Country(
+        city_edge=city_edge,
+        served=np.searchsorted(city_edge, served).astype(np.int32),
+        level=rng.lognormal(0.0, 0.4, num_merchants),
+    )
 
 
-def _cities(
+def _draw_orders(
     instance: Instance,
     merchant: np.ndarray,
-    num_merchants: int,
+    country: Country,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(num_orders, carriers)`` each: outlet, int32, and saving, int64 micro-CNY."""
+    carrier = _carriers(instance, len(merchant), rng)
+    if instance.family == "local":
+        turn = rng.integers(0, LOCAL_CITIES, len(merchant))
+        city = country.served[merchant, turn]
+    else:
+        drawn = rng.random(len(merchant))
+        city = np.searchsorted(country.city_edge, drawn).astype(np.int32)
+    saving = _savings(instance, country.level[merchant], carrier, rng)
+    return city[:, None] * np.int32(NUM_CARRIERS) + carrier, saving
+
+
+def _carriers(
+    instance: Instance, num_orders: int, rng: np.random.Generator
+) -> np.ndarray:
+    """``(num_orders, carriers) int32``: different ones within an order."""
+    if instance.carriers == 1:
+        drawn = rng.choice(NUM_CARRIERS, (num_orders, 1), p=CARRIER_SHARE)
+        return drawn.astype(np.int32)
+    return TRIPLES[rng.integers(0, len(TRIPLES), num_orders)]
+
+
+def _savings(
+    instance: Instance,
+    level: np.ndarray,
+    carrier: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """``(num_orders,) int32``: large cities more often."""
-    num_cities = instance.num_lanes // NUM_CARRIERS
-    weight = np.arange(1, num_cities + 1) ** -0.8
-    edges = np.cumsum(rng.permutation(weight))
-    edges /= edges[-1]
-    if instance.family == "local":
-        served = np.searchsorted(edges, rng.random((num_merchants, LOCAL_CITIES)))
-        turn = rng.integers(0, LOCAL_CITIES, instance.num_orders)
-        return served[merchant, turn].astype(np.int32)
-    return np.searchsorted(edges, rng.random(instance.num_orders)).astype(np.int32)
+    """Draw savings with a long tail, alike within an order."""
+    base = rng.lognormal(0.0, 1.0, len(level)) * level
+    cny = CARRIER_FACTOR[carrier] * rng.uniform(0.8, 1.2, carrier.shape)
+    cny *= base[:, None]
+    cny -= EXTRA_COST_CNY
+    if instance.family == "ties":
+        return np.rint(cny * 10).astype(np.int64) * 100_000
+    return np.rint(cny * 1e6).astype(np.int64)
 
 
-def _lane_tree(instance: Instance, leaf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lane of each option, and the lane around each lane, parents first."""
-    leaf = leaf.ravel().astype(np.int32)
+def _lane_parent(instance: Instance) -> np.ndarray:
+    """``(num_lanes,) int32``: the lane around each lane, parents first."""
     if instance.family != "nested":
-        return leaf, np.full(instance.num_lanes, -1, np.int32)
+        return np.full(instance.num_lanes, -1, np.int32)
     carrier_of = np.arange(instance.num_lanes) % NUM_CARRIERS
     region_of = np.arange(instance.num_lanes) // NUM_CARRIERS % NUM_REGIONS
     num_regions = NUM_CARRIERS * NUM_REGIONS
@@ -213,36 +282,16 @@ def _lane_tree(instance: Instance, leaf: np.ndarray) -> tuple[np.ndarray, np.nda
             NUM_CARRIERS + carrier_of * NUM_REGIONS + region_of,
         )
     )
-    return leaf + np.int32(NUM_CARRIERS + num_regions), parent.astype(np.int32)
-
-
-def _savings(
-    instance: Instance,
-    merchant: np.ndarray,
-    num_merchants: int,
-    carrier: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """``(num_options,) int64`` micro-CNY: a long tail, alike within an order."""
-    level = rng.lognormal(0.0, 0.4, num_merchants)
-    base = rng.lognormal(0.0, 1.0, instance.num_orders) * level[merchant]
-    cny = CARRIER_FACTOR[carrier] * rng.uniform(0.8, 1.2, carrier.shape)
-    cny *= base[:, None]
-    cny -= EXTRA_COST_CNY
-    if instance.family == "ties":
-        return np.rint(cny * 10).astype(np.int64).ravel() * 100_000
-    return np.rint(cny * 1e6).astype(np.int64).ravel()
+    return parent.astype(np.int32)
 
 
 def _slots(
     instance: Instance,
-    lane: np.ndarray,
     parent: np.ndarray,
-    demand: np.ndarray,
+    wanted: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """``(num_lanes,) int64``: a share of what the caps demand, rounded at random."""
-    wanted = np.bincount(lane, demand, minlength=len(parent))
     if instance.family == "slack":
         return np.ceil(3 * wanted).astype(np.int64)
     share = rng.uniform(*SLOTS_SHARE, len(parent))

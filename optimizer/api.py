@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, PolicyRow
+    from optimizer.errors import SolveError
     from optimizer.insight.churn import Previous
     from optimizer.insight.night import Night
     from optimizer.insight.outcomes import Outcomes
@@ -59,8 +60,9 @@ def allocate(
     harm of complaints and logistics returns avoided, less the fee), merchant
     :math:`m` has :math:`n_m` orders, :math:`\rho` is ``policy.cap.rate`` and
     capacity row :math:`r` has :math:`c_r` slots. Savings are integer micro-CNY;
-    the answer is the proved optimum, in whole parcels. It does not depend on the
-    order of rows, on threads or on the kind of table.
+    the answer is the proved optimum, in whole parcels. With loads, rows that do not
+    nest, floors or pins it is a plan with a proved gap. It does not depend on the order
+    of rows, on threads or on the kind of table.
 
     Parameters
     ----------
@@ -71,19 +73,21 @@ def allocate(
         ``carrier_id``, ``region_id``, ``complaint_prob_standard``,
         ``complaint_prob_premium``, ``return_prob_standard``,
         ``return_prob_premium``; optional ``outlet_id``, ``is_eligible``,
-        ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``.
+        ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``,
+        ``service_date``.
     capacity
-        ``carrier_id``, ``region_id`` (null: all), ``outlet_id`` (null: all),
-        ``slots``. Rows nest: outlet in region in carrier.
+        ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``; optional
+        ``service_date``, ``min_parcels``, ``penalty_cny``, ``priority``. Where rows
+        nest, outlet in region in carrier, and nothing else is asked, it is a network.
     config
         A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
     options
         Where orders may go with several carriers: ``order_id``, ``carrier_id``,
         ``complaint_prob_premium``, ``return_prob_premium``, optional
-        ``outlet_id``. The orders table then needs no ``carrier_id``.
+        ``outlet_id``, ``load``. The orders table then needs no ``carrier_id``.
     merchants
         Optional: ``merchant_id``, ``num_orders``, ``take_up``, ``is_enrolled``,
-        ``cap_override``.
+        ``cap_override``, ``daily_budget_cny``, ``owner_id``.
     previous
         An earlier :class:`Night`, or the folder of a published run: the solve starts
         from its prices, ``Night.churn`` says which parcels changed, and with
@@ -109,7 +113,8 @@ def allocate(
         When a table is missing, damaged, or breaks its contract in more rows than
         ``quarantine.max_share`` allows.
     SolveError
-        When the method cannot take the night.
+        When the method cannot take the night; or floors and pins cannot all be kept,
+        and ``on_conflict`` is ``refuse``.
 
     See Also
     --------
@@ -225,6 +230,8 @@ def solve_night(
         solution = _solve(intake, settings, before)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
+    if certificate.conflicts and settings.on_conflict == "refuse":
+        raise _clash(intake, certificate)
     with clock.stage("explain"):
         outcomes = find_outcomes(problem, solution, index)
         summary = summarize(problem, solution, certificate, outcomes, index, policy)
@@ -247,6 +254,8 @@ def _as_date(date: dt.date | str | None) -> dt.date | None:
 
 
 def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solution:
+    import time
+
     from optimizer.insight.churn import earlier_options, start_prices
     from optimizer.model.solution import SolveParams
     from optimizer.solvers import solve
@@ -259,17 +268,33 @@ def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solut
         settings.solver.num_threads,
         None if previous is None else start_prices(previous, problem, index),
     )
+    ends = time.monotonic() + params.time_limit_seconds
     solution = solve(problem, settings.solver.method, params)
-    if previous is None or not settings.solver.keep_previous:
+    keeps = settings.solver.keep_previous and problem.side is None
+    if previous is None or not keeps:
+        return solution
+    if time.monotonic() > ends:
         return solution
     earlier = earlier_options(previous, problem, index, intake.salt)
-    return keep_most(problem, solution, earlier)
+    return keep_most(problem, solution, earlier, ends)
 
 
 def _certify(intake: Intake, solution: Solution) -> Certificate:
     from optimizer.proof.certificate import certify
 
     return certify(intake.problem, solution)
+
+
+def _clash(intake: Intake, certificate: Certificate) -> SolveError:
+    from optimizer.errors import SolveError
+    from optimizer.insight.further import clash_words
+    from optimizer.insight.tables import conflicts_table
+    from optimizer.intake import name_orders
+
+    limits = intake.index.limits
+    named = name_orders(intake)
+    table = conflicts_table(certificate, intake.problem, limits, named)
+    return SolveError(clash_words(table))
 
 
 def sorted_decisions(solved: Solved, scratch: Path) -> Iterator[pl.DataFrame]:
@@ -309,6 +334,7 @@ def _night(solved: Solved) -> Night:
     import polars as pl
 
     from optimizer.insight.churn import churn_table
+    from optimizer.insight.further import further_tables
     from optimizer.insight.night import Night
     from optimizer.insight.tables import (
         decisions_table,
@@ -320,10 +346,13 @@ def _night(solved: Solved) -> Night:
 
     intake, solution = solved.intake, solved.solution
     problem, index = intake.problem, intake.index
-    named = pl.concat(list(name_orders(intake)))
-    decisions = decisions_table(named, solved.outcomes, index).sort("order_id")
+    named = pl.concat(list(name_orders(intake))).sort("order_id")
+    decisions = decisions_table(named, solved.outcomes, index)
     chosen = recommendations_table(decisions)
     before = solved.previous
+    further = further_tables(
+        problem, solution, solved.certificate, index, lambda: [named]
+    )
     return Night(
         orders=decisions.drop("merchant_id", "region_id"),
         merchants=merchants_table(problem, solution, index),
@@ -341,4 +370,6 @@ def _night(solved: Solved) -> Night:
         summary=solved.summary,
         decisions=decisions.drop("region_id"),
         churn=None if before is None else churn_table(before, chosen),
+        rows=further.get("rows.parquet"),
+        conflicts=further.get("conflicts.parquet"),
     )

@@ -46,19 +46,33 @@ RunDir = Annotated[
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    seen: dict[Path, Path | None] = {}
     try:
-        app()
+        app(obj=seen)
     except OptimizerError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
     except SystemExit as left:
         if left.code == STOPPED:
-            _say("stopped; nothing was published")
+            _say(f"stopped; {_published_since(seen)}")
         raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
         _say(traceback.format_exc())
-        _say("error: this is a bug in optimizer; nothing was published")
+        _say(f"error: this is a bug in optimizer; {_published_since(seen)}")
         sys.exit(1)
+
+
+def _target(link: Path) -> Path | None:
+    """Where a date's link points; ``None`` where there is none."""
+    return link.readlink() if link.is_symlink() else None
+
+
+def _published_since(seen: Mapping[Path, Path | None]) -> str:
+    """Say, from the disk, whether a date's link has changed since it was seen."""
+    new = [str(link) for link, target in seen.items() if _target(link) != target]
+    if not new:
+        return "nothing was published"
+    return f"a new night was published already: {', '.join(new)}"
 
 
 def _print_version(is_asked: bool) -> None:
@@ -142,6 +156,7 @@ def validate(
 
 @app.command()
 def run(
+    context: typer.Context,
     *,
     config: ConfigOption,
     date: DateOption,
@@ -159,13 +174,16 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
-    settings = _load(config)
-    from optimizer.nightly.run import run_night
+    settings, day = _load(config), _date(date)
+    from optimizer.nightly.run import published_at, run_night
 
+    if settings.output is not None:
+        link = published_at(settings.output, day)
+        context.obj[link] = _target(link)
     with _progress() as tell:
         report = run_night(
             settings,
-            _date(date),
+            day,
             is_dry=dry_run,
             is_forced=force,
             previous=previous,
@@ -279,6 +297,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
+    if num_conflicts := numbers.get("num_conflicts"):
+        lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

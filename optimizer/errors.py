@@ -53,7 +53,7 @@ class CertificateError(OptimizerError):
 
 
 class PublishError(OptimizerError):
-    """The night could not be written; the last published night is untouched."""
+    """The night could not be written; the message says which night is published."""
 
     exit_code = 1
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.data.further import asked_columns, contracts
 from optimizer.data.keys import order_keys
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.repeats import (
@@ -18,7 +19,6 @@ from optimizer.data.repeats import (
     refuse_repeated_pairs,
     refuse_repeats,
 )
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.data.validate import (
     QuarantineLog,
     check_batch,
@@ -29,8 +29,8 @@ from optimizer.data.validate import (
 from optimizer.errors import DataError
 from optimizer.model import encode
 from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.capacity import read_capacity
 from optimizer.model.join import find_orders, make_finder
-from optimizer.model.lanes import capacity_rows
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
@@ -132,7 +132,7 @@ def take_in(
         rows than the configuration allows.
     """
     with clock.stage("read"):
-        sources = _open(tables)
+        sources = _open(tables, config)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
@@ -141,8 +141,13 @@ def take_in(
             if "merchants" in sources
             else None
         )
-        _refuse_budgets(merchants)
-    encoded = _encode(sources, (config, policy, merchants), clock)
+        rows = read_capacity(
+            capacity,
+            config.capacity.attributes,
+            is_plain_count=config.capacity.count == "recommendations",
+        )
+        further = asked_columns(config, sources, capacity)
+    encoded = _encode(sources, (config, policy, merchants, further), clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
@@ -151,9 +156,9 @@ def take_in(
             encoded.orders,
             encoded.options,
             encoded.coder,
-            capacity=capacity_rows(capacity),
-            is_open=config.capacity.uncovered_lanes == "open",
-            cap=policy.cap,
+            capacity=rows,
+            config=config,
+            policy=policy,
             merchants=merchants,
             num_rows=encoded.counts["orders"],
         )
@@ -188,20 +193,14 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
 
 
-def _open(tables: Mapping[str, Any]) -> dict[str, Source]:
-    contracts = {
-        "orders": ORDERS,
-        "capacity": CAPACITY,
-        "options": OPTIONS,
-        "merchants": MERCHANTS,
-    }
+def _open(tables: Mapping[str, Any], config: Config) -> dict[str, Source]:
     has_options = tables.get("options") is not None
     required = () if has_options else _OWN_CARRIER
     return {
         name: open_source(
             tables[name], table, require=required if name == "orders" else ()
         )
-        for name, table in contracts.items()
+        for name, table in contracts(config).items()
         if tables.get(name) is not None
     }
 
@@ -223,11 +222,14 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: tuple[Config, PolicyRow, pl.DataFrame | None],
+    rules: tuple[Config, PolicyRow, pl.DataFrame | None, tuple[str, ...]],
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy, merchants = rules
+    config, policy, merchants, further = rules
+    columns = {*sources["orders"].columns}
+    if "options" in sources and "load" in sources["options"].columns:
+        columns.add("options.load")
     for salt in range(MAX_SALTS):
         coder = encode.make_coder(
             worth_of(config, policy),
@@ -235,6 +237,8 @@ def _encode(
             config.objective.fulfilment,
             merchants,
             salt,
+            columns,
+            further,
         )
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
@@ -375,21 +379,18 @@ def _refuse_all_twins(
         refuse_twins(ids, column, " and ".join(having))
 
 
-def _refuse_budgets(merchants: pl.DataFrame | None) -> None:
-    if merchants is not None and merchants["daily_budget_cny"].is_not_null().any():
-        raise DataError(
-            "the merchants table has a daily_budget_cny; budgets are not limits here: "
-            "drop the column or leave it empty"
-        )
-
-
 def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
     """Collect what a person should look at before trusting a quiet night."""
     found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
+    found += index.warnings
     unknown = sorted(set(coder.carriers.ids) - coder.roster)
     if unknown:
+        is_one = len(unknown) == 1
+        carriers, are, their = (
+            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
+        )
         found.append(
-            f"carriers {', '.join(unknown)} are not in the policy's roster on this "
-            "date: their orders get CARRIER_INACTIVE"
+            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
+            f"date: {their} orders get CARRIER_INACTIVE"
         )
     return found

@@ -113,13 +113,14 @@ def flip(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :]
 
 
-def crossing(night: SmallNight) -> None:
-    """Give an outlet of many regions slots of its own, beside rows for regions."""
-    edited("orders", tenth("outlet_id", "depot"))(night)
-    row = {"carrier_id": "yunda", "region_id": None, "outlet_id": "depot", "slots": 9}
-    capacity = night.read("capacity")
-    depot = pl.DataFrame([row], schema=capacity.schema)
-    night.write("capacity", pl.concat([capacity, depot]))
+def both(*edits: Spoil) -> Spoil:
+    """One change after the other."""
+
+    def change(night: SmallNight) -> None:
+        for edit in edits:
+            edit(night)
+
+    return change
 
 
 def without_a_carrier(night: SmallNight) -> None:
@@ -328,28 +329,53 @@ BAD: dict[str, Bad] = {
         3,
         "merchant_id .* differ only in case or spaces",
     ),
-    "rows that cross": Bad(
-        crossing,
-        3,
-        "capacity rows cross: .*outlet depot.*give each outlet row its region",
+    "a load that is none": Bad(
+        edited("orders", pl.lit(0).alias("load")), 3, "load is below 1: 1,000 rows"
     ),
-    "a load": Bad(
-        edited("orders", pl.lit(2).alias("load")), 3, "load other than 1; .*drop"
-    ),
-    "a pin that forces": Bad(
-        rows("orders", lambda frame: frame.with_columns(pin=pl.lit("must"))),
+    "a pin on what is not eligible": Bad(
+        rows(
+            "orders",
+            lambda frame: frame.with_columns(
+                pin=pl.lit("must"), is_eligible=pl.lit(value=False)
+            ),
+        ),
         3,
-        'pins orders to "must"; .*drop those pins',
+        'pins 1,000 orders to "must" that may not be chosen, first .* in row 1 '
+        ".*drop the pin",
+    ),
+    "a pin without a cap": Bad(
+        both(
+            rows("orders", lambda frame: frame.with_columns(pin=pl.lit("must"))),
+            rows("orders", lambda frame: frame.with_columns(is_eligible=True)),
+            rows("merchants", lambda frame: frame.with_columns(cap_override=0)),
+        ),
+        3,
+        'to "must" that cannot be chosen, first in row .*cap is 0.*drop the pin',
+    ),
+    "a floor above its slots": Bad(
+        edited("capacity", (pl.col("slots") + 1).alias("min_parcels")),
+        3,
+        r"the capacity table, row 1 \(carrier .*min_parcels .* is above its slots",
+    ),
+    "a penalty without a floor": Bad(
+        edited("capacity", pl.lit(1.5).alias("penalty_cny")),
+        3,
+        "penalty_cny belongs to a floor; give min_parcels",
+    ),
+    "dates without dates": Bad(
+        edited("capacity", pl.lit("2026-11-23").alias("service_date")),
+        3,
+        "has no column service_date, and the capacity table limits dates",
     ),
     "a pin that is no pin": Bad(
         rows("orders", lambda frame: frame.with_columns(pin=pl.lit("maybe"))),
         3,
         'pin is not "must" or "never": 1,000 rows',
     ),
-    "a budget": Bad(
-        rows("merchants", lambda frame: frame.with_columns(daily_budget_cny=9.5)),
+    "a budget below 0": Bad(
+        rows("merchants", lambda frame: frame.with_columns(daily_budget_cny=-9.5)),
         3,
-        "daily_budget_cny; .*drop the column",
+        "daily_budget_cny is negative",
     ),
     "fewer orders than there are": Bad(
         rows("merchants", lambda frame: frame.with_columns(num_orders=1)),
@@ -481,8 +507,8 @@ ODD: dict[str, Odd] = {
     ),
     "a carrier outside the roster": Odd(
         edited("orders", first_row("carrier_id", "pigeon")),
-        r"warning    carriers pigeon are not in the policy's roster on this date: "
-        "their orders get CARRIER_INACTIVE",
+        r"warning    carrier pigeon is not in the policy's roster on this date: "
+        "its orders get CARRIER_INACTIVE",
     ),
     "all carriers outside the roster": Odd(
         with_roster("pigeon"), f"{NOTHING}[\\s\\S]*not in the policy's roster", 0

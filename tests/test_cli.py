@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -394,6 +395,66 @@ def test_stopping_a_run_publishes_nothing_and_says_so(
     assert "Traceback" not in found.err
     assert found.err == "stopped; nothing was published\n"
     assert files_of(night.folder) == before
+
+
+STOPS = {
+    "before the link": ("optimizer.nightly.publish._point", "before"),
+    "after the link": ("optimizer.nightly.publish._point", "after"),
+    "at the last flush": ("optimizer.nightly.publish._confirm", "before"),
+    "after the run": ("optimizer.nightly.run.run_night", "after"),
+    "while it is said": ("optimizer.cli._summary", "before"),
+}
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize(("place", "when"), STOPS.values(), ids=[*STOPS])
+def test_what_is_said_of_a_stop_is_true_at_any_moment(
+    night: SmallNight,
+    cli,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    when: str,
+    kind: type[BaseException],
+):
+    """
+    Control-C, or a bug, just before or after the link is replaced: the last line says
+    whether a new night is published, and it is so.
+    """
+    night.configure(solver={"num_threads": 1})
+    link = night.run_dir.readlink()
+    really = pkgutil.resolve_name(place)
+
+    def stop(*words: object, **keys: object) -> object:
+        if when == "after":
+            really(*words, **keys)
+        raise kind
+
+    monkeypatch.setattr(place, stop)
+    found = cli(*RUN, "--force")
+    said = found.err.splitlines()[-1]
+    is_new = night.run_dir.readlink() != link
+    assert found.code == (130 if kind is KeyboardInterrupt else 1)
+    assert is_new == ((place, when) != STOPS["before the link"])
+    assert said.endswith(
+        f"; a new night was published already: {RUN_DIR}"
+        if is_new
+        else "; nothing was published"
+    )
+
+
+def test_a_first_night_that_is_stopped_late_is_not_denied(
+    night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
+):
+    """Where no night was before, one that is there now is told of as well."""
+    unpublish(night)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optimizer.nightly.publish._confirm", stop)
+    found = cli(*RUN)
+    assert found.err == f"stopped; a new night was published already: {RUN_DIR}\n"
+    assert cli("verify", RUN_DIR).code == 0
 
 
 def test_a_full_disk_is_one_line_and_no_bug(

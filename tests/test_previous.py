@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -12,6 +14,7 @@ import pytest
 from nightly.small_night import make_night
 
 import optimizer
+from optimizer.solvers import deadline
 from optimizer.testing import Tables, assert_certified, make_tables, random_tables
 
 
@@ -92,6 +95,25 @@ def test_ties_are_decided_for_the_earlier_night_only_when_asked() -> None:
     assert kept.churn is not None
     assert kept.churn.rows() == []
     assert answer(kept) == answer(plain)
+
+
+def test_keeping_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the limit passes before ties are decided, the optimum found is published."""
+    night = tied(*"abcdef")
+    first = run(night)
+    other = {*"abcdef"} - {*first.recommendations["order_id"]}
+    table = first.recommendations.with_columns(order_id=pl.Series(sorted(other)))
+    before = dataclasses.replace(first, recommendations=table)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 599.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(deadline, "time", clock)
+        soon = run(night, previous=before, config=keeping(night))
+    clock.monotonic = lambda: time.monotonic() + 601.0
+    monkeypatch.setattr(deadline, "time", clock)
+    late = run(night, previous=before, config=keeping(night))
+    assert soon.recommendations["order_id"].to_list() == sorted(other)
+    assert late.recommendations.equals(first.recommendations)
+    assert answer(late) == answer(soon)
 
 
 def test_churn_of_a_smaller_night_names_the_parcels() -> None:

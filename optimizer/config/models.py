@@ -1,100 +1,27 @@
 """The configuration as frozen models; unknown keys are refused."""
 
 import datetime as dt
-import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from optimizer.config.fairness import FairnessRule
+from optimizer.config.kinds import (
+    Budget,
+    DatedPath,
+    Gap,
+    Model,
+    Money,
+    Name,
+    Positive,
+    Priority,
+    Quantile,
+    Share,
+    known_zone,
+    no_flag,
 )
-
-
-def _exact(value: Any) -> Any:
-    """Turn floats of a mapping into the decimals that they print as."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return Decimal(str(value)) if isinstance(value, float) else value
-
-
-def _no_flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-def _at_most_six_decimals(value: Decimal) -> Decimal:
-    if value != round(value, 6):
-        raise ValueError("must have at most six decimals")
-    return value
-
-
-def _at_most_nine_decimals(value: Decimal) -> Decimal:
-    if value != round(value, 9):
-        raise ValueError("must have at most nine decimals")
-    return value
-
-
-def _trimmed(value: str) -> str:
-    if not value or value != value.strip():
-        raise ValueError("must be a name without spaces around it")
-    return value
-
-
-def _known_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, OSError, ValueError):
-        raise ValueError("must be a time zone such as Asia/Shanghai") from None
-    return value
-
-
-def _dated_path(value: str) -> str:
-    if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
-        raise ValueError("must be a path; {date} is the only placeholder")
-    return value
-
-
-def _schema(low: float, high: float | None = None) -> WithJsonSchema:
-    limits = {"minimum": low} | ({} if high is None else {"maximum": high})
-    return WithJsonSchema({"type": "number"} | limits)
-
-
-Share = Annotated[
-    Decimal,
-    BeforeValidator(_exact),
-    Field(ge=0, le=1),
-    AfterValidator(_at_most_nine_decimals),
-    _schema(0, 1),
-]
-Money = Annotated[
-    Decimal,
-    BeforeValidator(_exact),
-    Field(ge=0, le=1_000_000),
-    AfterValidator(_at_most_six_decimals),
-    _schema(0, 1_000_000),
-]
-Positive = Annotated[
-    Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
-]
-Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
-Name = Annotated[str, AfterValidator(_trimmed)]
-DatedPath = Annotated[str, AfterValidator(_dated_path)]
-
-
-class Model(BaseModel):
-    """Base of all models here: frozen, and strict about keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=False
-    )
+from optimizer.data.tables import CAPACITY, ORDERS
 
 
 class Cap(Model):
@@ -106,6 +33,10 @@ class Cap(Model):
     )
     rounding: Literal["floor"] = Field(
         "floor", description="Fractions of a parcel are cut off: never above the rate."
+    )
+    group: Literal["merchant", "owner"] = Field(
+        "merchant",
+        description="owner: it also holds for all merchants of an owner together.",
     )
 
 
@@ -151,6 +82,20 @@ class PolicyRow(Model):
     carriers: tuple[Name, ...] = Field(
         min_length=1, description="Codes of the carriers that offer the service."
     )
+    subsidy_budget_cny: Budget | None = Field(
+        None,
+        description="Most that the platform's share of the fees may add up to, CNY.",
+    )
+
+    @model_validator(mode="after")
+    def _subsidy_is_paid(self) -> Self:
+        paid = self.fee.amount_cny * self.fee.payer.platform
+        if self.subsidy_budget_cny is not None and paid == 0:
+            raise ValueError(
+                "subsidy_budget_cny limits nothing where the platform pays no fee: set "
+                "fee.payer.platform, or drop the budget"
+            )
+        return self
 
     @model_validator(mode="after")
     def _distinct_carriers(self) -> Self:
@@ -208,6 +153,29 @@ class CapacityRules(Model):
     uncovered_lanes: Literal["closed", "open"] = Field(
         "closed", description="Lanes without a row: no room, or room for everything."
     )
+    attributes: tuple[Name, ...] = Field(
+        (),
+        description="Further columns of orders and capacity that rows match, such as "
+        "vehicle.",
+    )
+    count: Literal["recommendations", "expected", "quantile"] = Field(
+        "recommendations",
+        description="What slots hold: all recommendations, the purchases expected of "
+        "them, or the purchases that are exceeded with probability 1 - quantile.",
+    )
+    quantile: Quantile = Field(
+        Decimal("0.95"), description="Share of nights in which purchases fit the slots."
+    )
+
+    @model_validator(mode="after")
+    def _new_columns(self) -> Self:
+        known = {*ORDERS.column_names, *CAPACITY.column_names}
+        for name in self.attributes:
+            if name in known or self.attributes.count(name) > 1:
+                raise ValueError(
+                    f"attributes must name further columns, each once; got {name!r}"
+                )
+        return self
 
 
 class Quarantine(Model):
@@ -221,7 +189,7 @@ class Quarantine(Model):
 class Solver(Model):
     """How to solve."""
 
-    method: Literal["auto", "flow", "greedy", "pricing"] = Field(
+    method: Literal["auto", "flow", "greedy", "packing", "pricing"] = Field(
         "auto", description="auto picks the fastest exact method."
     )
     time_limit_seconds: Positive = Field(
@@ -249,10 +217,10 @@ class Publish(Model):
 class Config(Model):
     """Everything that a night is run by."""
 
-    version: Annotated[Literal[1], BeforeValidator(_no_flag)] = Field(
+    version: Annotated[Literal[1], BeforeValidator(no_flag)] = Field(
         description="Version of this format."
     )
-    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+    timezone: Annotated[str, AfterValidator(known_zone)] = Field(
         "Asia/Shanghai", description="Time zone of the business date."
     )
     policy: tuple[PolicyRow, ...] = Field(
@@ -273,6 +241,33 @@ class Config(Model):
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )
+    fairness: tuple[FairnessRule, ...] = Field(
+        (), description="Floors and ceilings for groups of merchants or orders."
+    )
+    pin_priority: Priority = Field(
+        0, description="Of orders pinned to must; those of floors are 10."
+    )
+    on_conflict: Literal["relax", "refuse"] = Field(
+        "relax",
+        description="Floors and pins that cannot all be kept: keep those of lowest "
+        "priority number and list the others, or publish nothing.",
+    )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        for column in dict.fromkeys(rule.column for rule in self.fairness):
+            rules = [
+                rule
+                for rule in self.fairness
+                if rule.column == column and rule.min_share is not None
+            ]
+            groups = [value for rule in rules for value in rule.group]
+            total = sum((rule.min_share or 0 for rule in rules), Decimal(0))
+            if total > 1 and len(set(groups)) == len(groups):
+                raise ValueError(
+                    f"fairness: the min_share of {column} add up to {total}, above 1"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_row_a_date(self) -> Self:

@@ -251,7 +251,7 @@ def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
     is_text = t.is_string(value) or t.is_large_string(value) or t.is_string_view(value)
     is_number = t.is_floating(value) or t.is_integer(value) or t.is_decimal(value)
     fits = {
-        "id": is_text or t.is_integer(value),
+        "id": is_text or t.is_integer(value) or t.is_date(value),
         "text": is_text,
         "pin": is_text,
         "probability": is_number,

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.data.tables import (
+    CONFLICTS,
     DECISIONS,
     LANE_RESULTS,
     MERCHANT_RESULTS,
+    ORDER_PRICES,
     QUARANTINE,
     RECOMMENDATIONS,
+    ROW_RESULTS,
     Table,
 )
 from optimizer.errors import DataError
@@ -23,6 +26,12 @@ RUN_TABLES: dict[str, Table] = {
     "merchants.parquet": MERCHANT_RESULTS,
     "lanes.parquet": LANE_RESULTS,
     "quarantine.parquet": QUARANTINE,
+}
+#: Tables that only some nights have, by file name.
+FURTHER_TABLES: dict[str, Table] = {
+    "rows.parquet": ROW_RESULTS,
+    "conflicts.parquet": CONFLICTS,
+    "order_prices.parquet": ORDER_PRICES,
 }
 RECORD = "run.json"
 REPORT = "report.html"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: Rows in a bucket, about; what is sorted in memory at a time.
-BUCKET_ROWS = 2_000_000
+BUCKET_ROWS = 500_000
 
 
 def sorted_batches(

@@ -26,6 +26,8 @@ class Column:
         For people, with the unit.
     is_required
         Whether the column must be there, without nulls.
+    is_nullable
+        Whether nulls of a required column mean something.
     default
         What stands for a missing column or a null; ``None``: null.
     minimum
@@ -36,6 +38,7 @@ class Column:
     kind: Kind
     meaning: str
     is_required: bool = False
+    is_nullable: bool = False
     default: bool | int | float | None = None
     minimum: int = 0
 
@@ -122,7 +125,8 @@ ORDERS = Table(
         Column("is_eligible", "flag", "whether it may be recommended", default=True),
         Column("ineligible_reason", "text", "why it may not"),
         Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
-        Column("pin", "pin", '"never" keeps it out'),
+        Column("pin", "pin", '"never" keeps it out, "must" has it chosen if it can be'),
+        Column("service_date", "id", "date of delivery, where capacity rows name one"),
     ),
     key=("order_id",),
 )
@@ -145,19 +149,39 @@ OPTIONS = Table(
             "probability of a logistics-reason return likewise",
             is_required=True,
         ),
+        Column(
+            "load",
+            "count",
+            "slots that it takes with this carrier; the order's own if missing",
+            minimum=1,
+        ),
     ),
     key=("order_id", "carrier_id"),
 )
 CAPACITY = Table(
     "capacity",
-    "one row for each lane: parcels that a carrier takes, in all or in a place",
+    "one row for each limit: parcels that a carrier takes, in all or in a place",
     (
-        Column("carrier_id", "id", "carrier code", is_required=True),
+        Column(
+            "carrier_id",
+            "id",
+            "carrier code; null: all carriers together",
+            is_required=True,
+            is_nullable=True,
+        ),
         Column("region_id", "id", "region; null: all regions"),
         Column("outlet_id", "id", "outlet; null: all outlets"),
         Column("slots", "count", "parcels that it takes", is_required=True),
+        Column("service_date", "id", "date of delivery; null: all dates"),
+        Column("min_parcels", "count", "parcels that it is to have at least"),
+        Column(
+            "penalty_cny",
+            "money",
+            "for each parcel below min_parcels, CNY; null: kept at any price",
+        ),
+        Column("priority", "count", "of min_parcels; lower is kept first; 10"),
     ),
-    key=("carrier_id", "region_id", "outlet_id"),
+    key=("carrier_id", "region_id", "outlet_id", "service_date"),
 )
 MERCHANTS = Table(
     "merchants",
@@ -170,7 +194,10 @@ MERCHANTS = Table(
         ),
         Column("is_enrolled", "flag", "whether it takes part", default=True),
         Column("cap_override", "count", "parcels instead of the policy's cap"),
-        Column("daily_budget_cny", "money", "not supported; leave empty"),
+        Column(
+            "daily_budget_cny", "money", "most that its share of the fees may add up to"
+        ),
+        Column("owner_id", "id", "who owns it; owners may share a cap"),
     ),
     key=("merchant_id",),
 )
@@ -240,6 +267,42 @@ LANE_RESULTS = Table(
         ),
     ),
 )
+ROW_RESULTS = Table(
+    "rows",
+    "limits beside caps and lanes, where there are any; their use and price",
+    (
+        Column("kind", "text", "capacity, min_parcels, fairness, owner_cap or subsidy"),
+        Column("limit", "text", "what it limits"),
+        Column("low", "count", "at least; null: no floor"),
+        Column("high", "count", "at most; null: no ceiling"),
+        Column("used", "count", "what the plan has"),
+        Column("slack", "count", "high less used; null without a ceiling"),
+        Column("missing", "count", "low less used, or 0"),
+        Column("penalty_cny", "money", "for each one missing; null: none may be"),
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more would bring; below 0: what one of the floor costs",
+        ),
+    ),
+)
+CONFLICTS = Table(
+    "conflicts",
+    "floors and pins that no plan keeps together, where there are any",
+    (
+        Column("kind", "text", "min_parcels, fairness or pin"),
+        Column("limit", "text", "the floor, or the order's id"),
+        Column("priority", "count", "lower is kept first"),
+        Column("asked", "count", "parcels that it asks for"),
+        Column("reached", "count", "parcels that it has"),
+        Column("missing", "count", "asked less reached"),
+    ),
+)
+ORDER_PRICES = Table(
+    "order_prices",
+    "where whole lanes prove the bound: what the one choice of an order is worth",
+    (_ORDER_ID, Column("price_cny", "money", "in the bound; orders without have 0")),
+)
 QUARANTINE = Table(
     "quarantine",
     "refused rows; never a value",
@@ -252,7 +315,16 @@ QUARANTINE = Table(
 )
 
 TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
-TABLES_OUT = (DECISIONS, RECOMMENDATIONS, MERCHANT_RESULTS, LANE_RESULTS, QUARANTINE)
+TABLES_OUT = (
+    DECISIONS,
+    RECOMMENDATIONS,
+    MERCHANT_RESULTS,
+    LANE_RESULTS,
+    ROW_RESULTS,
+    CONFLICTS,
+    ORDER_PRICES,
+    QUARANTINE,
+)
 
 
 def tables_markdown() -> str:

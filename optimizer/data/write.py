@@ -53,7 +53,7 @@ def write_batches(
     digests, num_rows = [], 0
     with path.open("xb") as file:
         writer: Any = None
-        for group in _row_groups(frames, table):
+        for group in row_groups(frames, table):
             arrow = group.to_arrow()
             if writer is None:
                 writer = pyarrow.parquet.ParquetWriter(
@@ -72,8 +72,22 @@ def write_batches(
     return num_rows, digests
 
 
-def _row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
-    """Cut pieces of any size into row groups of one size; an empty table has one."""
+def row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
+    """
+    Cut pieces of any size into row groups of one size; an empty table has one.
+
+    Parameters
+    ----------
+    frames
+        Rows in order, with at least the contract's columns.
+    table
+        The contract: its columns and types are what comes out.
+
+    Yields
+    ------
+    pl.DataFrame
+        ``ROW_GROUP_ROWS`` rows each, the last one perhaps fewer.
+    """
     import polars as pl
 
     kinds = {c.name: polars_type(c.kind) for c in table.columns}
@@ -108,18 +122,35 @@ def row_group_digests(path: Path) -> list[str]:
     DataError
         When the file is damaged.
     """
+    return [_digest(group) for group in read_row_groups(path)]
+
+
+def read_row_groups(path: Path) -> Iterator[pl.DataFrame]:
+    """
+    Read a written table a row group at a time, every page against its checksum.
+
+    Yields
+    ------
+    pl.DataFrame
+        One row group after the other; a table without any gives none of its rows.
+
+    Raises
+    ------
+    DataError
+        When what is on the disk is not what was written.
+    """
     import polars as pl
     import pyarrow.parquet
 
-    digests = []
-    with (
-        damaged_is_data_error(str(path)),
-        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
+    with damaged_is_data_error(str(path)):
+        file = pyarrow.parquet.ParquetFile(
+            path, page_checksum_verification=True, pre_buffer=False
+        )
+    with file:
         for number in range(file.num_row_groups):
-            group = pl.DataFrame(pl.from_arrow(file.read_row_group(number)))
-            digests.append(_digest(group))
-    return digests
+            with damaged_is_data_error(str(path)):
+                group = file.read_row_group(number)
+            yield pl.DataFrame(pl.from_arrow(group))
 
 
 def read_back(path: Path) -> pl.DataFrame:

@@ -101,7 +101,7 @@ def start_prices(
         known[tuple(place)] = round(price * 1e6) if is_price else 0
     if not any(place in known for place in index.places):
         return None
-    own = [min(known.get(place, 0), highest) for place in index.places]
+    own = [min(known.get(place, 0) // index.scale, highest) for place in index.places]
     return effective_price(np.array(own, np.int64), problem.lane_parent)
 
 

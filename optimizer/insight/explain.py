@@ -54,6 +54,8 @@ def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
     """
     is_shut = order["reason"] in _NEEDS_ROOM and order.get("has_room") is False
     words = _NO_ROOM if is_shut else _SENTENCES[order["reason"]]
+    if order["reason"] == "CHOSEN" and (order.get("margin_cny") or 0) < 0:
+        words = _FORCED
     money = {
         name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "margin")
     }
@@ -61,12 +63,17 @@ def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
         "orders": counted(merchant.get("num_orders", 0), "order"),
         "slots": counted(merchant.get("cap", 0), "slot"),
     }
-    return words.format(**{**merchant, **order, **money, **counts})
+    signed = {"signed": order.get("saving_cny") or 0.0}
+    return words.format(**{**merchant, **order, **money, **counts, **signed})
 
 
 _NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
 _NO_ROOM = (
     "not chosen: none of its carriers has slots there; it would avoid {saving:.2f} CNY"
+)
+_FORCED = (
+    "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
+    "{signed:.2f} CNY, {margin:.2f} less than its slots would bring elsewhere"
 )
 _SENTENCES = {
     "CHOSEN": (
@@ -96,6 +103,10 @@ _SENTENCES = {
     "INELIGIBLE": "not considered: the order or its merchant is not eligible",
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
+    ),
+    "BUDGET": (
+        "not chosen: a budget for fees went to parcels that avoid more harm; this one "
+        "avoids {saving:.2f} CNY and would need {margin:.2f} more"
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }

@@ -51,7 +51,8 @@ class Night:
     peak_memory_bytes
         Peak resident memory of the process by the end of each stage.
     problem_class
-        ``"network"``: the optimum is exact.
+        ``"network"``: the optimum is exact. ``"packing"``: with loads, rows that do
+        not nest, floors or pins; the certificate says how good the plan is.
     policy
         The policy row that was in force.
     inputs
@@ -66,6 +67,11 @@ class Night:
         With ``previous``: the parcels whose recommendation changed, as ``order_id``,
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
         ``carrier_id_after``; else ``None``.
+    rows
+        Limits beside caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    conflicts
+        Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
+        ``asked``, ``reached``, ``missing``; ``None`` where there are none.
     """
 
     orders: pl.DataFrame
@@ -84,6 +90,8 @@ class Night:
     summary: Mapping[str, Any]
     decisions: pl.DataFrame
     churn: pl.DataFrame | None = None
+    rows: pl.DataFrame | None = None
+    conflicts: pl.DataFrame | None = None
 
     def explain(self, order_id: str) -> str:
         """

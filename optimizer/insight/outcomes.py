@@ -8,6 +8,11 @@ stopped by capacity if it would not make it even with a free cap
 (:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not make it
 even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each alone
 would stop it, or neither alone.
+
+On packing nights :math:`p` is for the option's load, and rows beside the lanes count as
+capacity; owners' caps and ceilings of groups count as caps; an order that only the
+subsidy budget stops has the reason ``BUDGET``, as has one whose merchant's cap is made
+by its own budget. What the prices do not decide, the room that the plan leaves does.
 """
 
 from __future__ import annotations
@@ -17,14 +22,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.insight.stops import find_stops, make_prices
 from optimizer.model.encode import OPEN
 from optimizer.model.reasons import Reason
-from optimizer.model.reduced import BLOCK_ORDERS, NO_OPTION, best_reduced, has_room
+from optimizer.model.reduced import (
+    BLOCK_ORDERS,
+    NO_OPTION,
+    best_of,
+    best_reduced,
+    has_room,
+    net_savings,
+)
 from optimizer.model.tree import effective_price, least_slots
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from optimizer.insight.stops import Prices
     from optimizer.model.build import Index
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
@@ -82,11 +96,18 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
     )
     room = least_slots(problem.slots, problem.lane_parent)
     price = effective_price(solution.lane_price, problem.lane_parent)
+    side = problem.side
+    prices = None if side is None else make_prices(problem, side, solution, index)
     for first in range(0, problem.num_orders, BLOCK_ORDERS):
         last = min(first + BLOCK_ORDERS, problem.num_orders)
-        _price_block(problem, solution, price, (first, last), outcomes)
         row = problem.row[first:last]
         outcomes.has_room[row] = has_room(problem, room, first, last)
+        if prices is None:
+            _price_block(problem, solution, price, (first, last), outcomes)
+        else:
+            _stop_block(problem, solution, prices, (first, last), outcomes)
+        if index.has_budget is not None:
+            _mark_budgets(index, row, outcomes)
     _mark_chosen(problem, solution.chosen, outcomes)
     return outcomes
 
@@ -125,6 +146,62 @@ def _price_block(
         Reason.CAP_FULL,
     )
     outcomes.is_priced[row] = best > NO_OPTION
+
+
+def _stop_block(
+    problem: Problem,
+    solution: Solution,
+    prices: Prices,
+    block: tuple[int, int],
+    outcomes: Outcomes,
+) -> None:
+    """Fill in the outcomes of some orders of a packing night as if none were chosen."""
+    assert problem.side is not None
+    order = np.arange(*block)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    nothing = np.zeros(problem.num_lanes, np.int64)
+    best = best_of(
+        problem.option_start[block[0] : block[1] + 1],
+        net_savings(problem, nothing, None, *block),
+        NO_OPTION,
+    )
+    cut = solution.merchant_price[merchant]
+    stops = find_stops(problem, problem.side, prices, cut, block)
+    row = problem.row[block[0] : block[1]]
+    by_capacity, has_room_alone = stops.by_capacity, outcomes.has_room[row]
+    outcomes.saving[row] = best
+    outcomes.margin[row] = stops.margin
+    outcomes.reason[row] = np.select(
+        [
+            best == NO_OPTION,
+            best <= 0,
+            problem.cap[merchant] == 0,
+            ~has_room_alone,
+            stops.by_budget & ~by_capacity & ~stops.by_cap,
+            by_capacity == stops.by_cap,
+            by_capacity,
+        ],
+        [
+            Reason.CARRIER_INACTIVE,
+            Reason.NO_SAVING,
+            Reason.CAP_ZERO,
+            Reason.CAPACITY_FULL,
+            Reason.BUDGET,
+            Reason.CAP_AND_CAPACITY,
+            Reason.CAPACITY_FULL,
+        ],
+        Reason.CAP_FULL,
+    )
+    outcomes.is_priced[row] = best > NO_OPTION
+
+
+def _mark_budgets(index: Index, row: NDArray[np.int64], outcomes: Outcomes) -> None:
+    """Say of caps that budgets make that it is the budget that stops."""
+    assert index.has_budget is not None
+    reason = outcomes.reason[row]
+    by_cap = (reason == Reason.CAP_ZERO) | (reason == Reason.CAP_FULL)
+    stopped = row[by_cap & index.has_budget[index.row_merchant[row]]]
+    outcomes.reason[stopped] = Reason.BUDGET
 
 
 def _mark_chosen(

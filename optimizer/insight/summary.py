@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def summarize(
     """
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
     num_chosen = counts[Reason.CHOSEN]
+    saving = int(problem.option_saving[solution.chosen].sum())
     return {
         "num_orders": len(index.status) - counts[Reason.QUARANTINED],
         "num_quarantined": counts[Reason.QUARANTINED],
@@ -47,7 +49,7 @@ def summarize(
         "num_lanes": problem.num_lanes,
         "num_chosen": num_chosen,
         "sum_of_caps": int(problem.cap.sum()),
-        "saving_cny": certificate.primal_bound / 1e6,
+        "saving_cny": saving / 1e6,
         "num_caps_binding": int(
             np.sum((solution.merchant_price > 0) & (problem.cap > 0))
         ),
@@ -62,8 +64,28 @@ def summarize(
             reason.name: counts[reason]
             for reason in Reason
             if reason is not Reason.QUARANTINED
+            and (reason is not Reason.BUDGET or counts[reason])
         },
-    }
+    } | _packing_summary(problem, solution, certificate, index, saving)
+
+
+def _packing_summary(
+    problem: Problem,
+    solution: Solution,
+    certificate: Certificate,
+    index: Index,
+    saving: int,
+) -> dict[str, Any]:
+    """What only nights with further limits have."""
+    found: dict[str, Any] = {"problem_class": problem.problem_class}
+    if index.limits is not None:
+        prices = limit_prices(index.limits, solution)
+        found["num_limits"] = len(prices)
+        found["num_limits_binding"] = int(np.sum(prices != 0))
+    if problem.side is not None:
+        found["num_conflicts"] = len(certificate.conflicts)
+        found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
+    return found
 
 
 def _fees(num_chosen: int, policy: PolicyRow) -> dict[str, str]:

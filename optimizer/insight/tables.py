@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.data.tables import CONFLICTS, ROW_RESULTS, polars_type
+from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import REASON_NAMES, Reason
+from optimizer.model.side import NO_CEILING, NO_FLOOR, row_use
 from optimizer.model.tree import lane_use
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.insight.outcomes import Outcomes
     from optimizer.model.build import Index
+    from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
+    from optimizer.proof.certificate import Certificate
 
 #: The platform's tag for a recommended order, and the carrier's service code.
 ORDER_TAG = "sug_home_deliver"
@@ -106,7 +111,10 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
     """Slots, what was used of them, and the price of each, wide lanes first."""
     import polars as pl
 
-    used = lane_use(problem.option_lane[solution.chosen], problem.lane_parent)
+    side, chosen = problem.side, solution.chosen
+    load = None if side is None else side.option_load[chosen]
+    used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
+    slots, used = problem.slots // index.scale, used // index.scale
     names = ("carrier_id", "region_id", "outlet_id")
     frame = pl.DataFrame(
         {
@@ -114,10 +122,10 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
             for i, name in enumerate(names)
         }
         | {
-            "slots": problem.slots,
+            "slots": slots,
             "used": used,
-            "slack": problem.slots - used,
-            "shadow_price_cny": cny(solution.lane_price),
+            "slack": slots - used,
+            "shadow_price_cny": cny(solution.lane_price * index.scale),
         }
     )
     return frame.sort(names, nulls_last=False)
@@ -151,3 +159,86 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
 
     table = pl.Series([*names, None], dtype=pl.String)
     return table.gather(np.where(numbers < 0, len(names), numbers))
+
+
+def rows_table(limits: Limits, solution: Solution) -> pl.DataFrame:
+    """Limits beside caps and lanes: their use, what is missing, and their price."""
+    import polars as pl
+
+    used = row_use(limits.all_rows, solution.chosen)
+    price = limit_prices(limits, solution)
+    rows = []
+    for limit, weight, each in zip(
+        limits.rows, used.tolist(), price.tolist(), strict=True
+    ):
+        low = None if limit.low == NO_FLOOR else limit.low
+        high = None if limit.high == NO_CEILING else limit.high // limit.scale
+        count = weight // limit.scale
+        rows.append(
+            (
+                limit.kind,
+                limit.name,
+                low,
+                high,
+                count,
+                None if high is None else high - count,
+                0 if low is None else max(0, low - count),
+                limit.penalty / 1e6 if low is not None and limit.penalty >= 0 else None,
+                each * limit.scale / 1e6,
+            )
+        )
+    kinds = {column.name: polars_type(column.kind) for column in ROW_RESULTS.columns}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def conflicts_table(
+    certificate: Certificate,
+    problem: Problem,
+    limits: Limits | None,
+    named: Iterable[pl.DataFrame],
+) -> pl.DataFrame:
+    """
+    Floors and pins that the plan does not keep, those of lower priority number first.
+
+    Parameters
+    ----------
+    certificate
+        With the conflicts, by number.
+    problem, limits
+        What the numbers mean.
+    named
+        ``row`` and ``order_id`` of all orders, in pieces.
+    """
+    import polars as pl
+
+    pinned = [c.number for c in certificate.conflicts if c.kind == "pin"]
+    rows_of = problem.row[np.array(pinned, np.int64)].tolist()
+    ids: dict[int, str] = {}
+    for piece in named if pinned else ():
+        there = piece.filter(pl.col("row").is_in(rows_of))
+        ids |= dict(there.select("row", "order_id").iter_rows())
+    found = []
+    for c in certificate.conflicts:
+        kind, name = "pin", ids.get(int(problem.row[c.number])) if pinned else None
+        if c.kind == "row":
+            assert limits is not None
+            kind, name = limits.named(c.number).kind, limits.named(c.number).name
+        found.append((kind, name, c.rank, c.asked, c.reached, c.asked - c.reached))
+    kinds = {column.name: polars_type(column.kind) for column in CONFLICTS.columns}
+    table = pl.DataFrame(found, schema=kinds, orient="row")
+    return table.sort("priority", "kind", "limit")
+
+
+def order_prices_table(
+    problem: Problem, solution: Solution, named: Iterable[pl.DataFrame]
+) -> pl.DataFrame:
+    """Prices of orders other than 0, by ``order_id``, where the proof has any."""
+    import polars as pl
+
+    assert solution.order_price is not None
+    priced = np.flatnonzero(solution.order_price)
+    prices = pl.DataFrame(
+        {"row": problem.row[priced], "price_cny": cny(solution.order_price[priced])}
+    )
+    parts = [piece.join(prices, on="row", how="inner") for piece in named]
+    return pl.concat(parts).select("order_id", "price_cny").sort("order_id")

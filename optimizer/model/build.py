@@ -16,19 +16,30 @@ import numpy as np
 from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.encode import leaf_places
-from optimizer.model.lanes import Place, build_forest, name_some
+from optimizer.model.beside import (
+    Given,
+    lay_out,
+    limit_night,
+    warn_heavy,
+    warn_idle,
+    warn_unused,
+)
+from optimizer.model.budgets import merchant_budgets
+from optimizer.model.lanes import Place, name_some
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.config import Cap
+    from optimizer.config import Config, PolicyRow
+    from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
+    from optimizer.model.takeup import Counting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +62,15 @@ class Index:
         :class:`~optimizer.model.reasons.Reason` that kept it from the solver.
     row_merchant
         ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
+    limits
+        Limits beside caps and lanes; ``None`` where there are none.
+    has_budget
+        ``(num_merchants,) bool``: the budget, not the rate, makes the cap; ``None``
+        where there are no budgets.
+    counting
+        How purchases are counted; ``None``: every recommendation.
+    warnings
+        What a person should look at.
     """
 
     merchant_ids: tuple[str, ...]
@@ -59,6 +79,15 @@ class Index:
     uncovered: tuple[Place, ...]
     status: NDArray[np.uint8]
     row_merchant: NDArray[np.int32]
+    limits: Limits | None = None
+    has_budget: NDArray[np.bool_] | None = None
+    counting: Counting | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def scale(self) -> int:
+        """What one slot of a lane counts for in the problem."""
+        return 1 if self.counting is None else self.counting.scale
 
 
 def build_problem(
@@ -66,9 +95,9 @@ def build_problem(
     options: OptionArrays,
     coder: Coder,
     *,
-    capacity: Mapping[Place, int],
-    is_open: bool,
-    cap: Cap,
+    capacity: Sequence[CapacityRow],
+    config: Config,
+    policy: PolicyRow,
     merchants: pl.DataFrame | None,
     num_rows: int,
 ) -> tuple[Problem, Index]:
@@ -80,29 +109,31 @@ def build_problem(
     orders, options, coder
         The encoded night.
     capacity
-        Slots by place.
-    is_open
-        Whether places without a capacity row have room for everything.
-    cap
-        The policy's cap.
+        Rows of the capacity table.
+    config, policy
+        The rules of the night.
     merchants
-        Checked merchants table, for ``num_orders`` and ``cap_override``.
+        Checked merchants table.
     num_rows
         Rows of the orders table, quarantined ones included.
 
     Raises
     ------
     DataError
-        When capacity rows cross, or a merchant has more orders than it says.
+        When a merchant has more orders than it says, or limits contradict each other.
     """
     merchant_ids, merchant = _rank_merchants(orders, coder)
-    num_orders = _cap_base(orders, merchant, merchant_ids, merchants, cap.base)
-    caps = caps_of(num_orders, cap.rate)
+    num_orders = _cap_base(orders, merchant, merchant_ids, merchants, policy.cap.base)
+    caps = caps_of(num_orders, policy.cap.rate)
     caps = _override(caps, merchant_ids, merchants)
-    places, leaf, demand = _used_leaves(coder, options.leaf)
-    forest = build_forest(capacity, places, demand, is_open=is_open)
-    lane = forest.lane_of_leaf[leaf]
-    problem = arrange(orders, options, merchant, caps, forest, lane)
+    caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
+    given = Given(orders, options, coder, capacity, merchants, config, policy)
+    layout = lay_out(given)
+    forest = layout.forest
+    problem = arrange(orders, options, merchant, caps, forest, layout.lane)
+    problem, limits, counting = limit_night(
+        problem, given, layout, merchant_ids, num_orders
+    )
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -114,6 +145,15 @@ def build_problem(
         forest.uncovered,
         status,
         row_merchant,
+        limits,
+        has_budget,
+        counting,
+        (
+            *warnings,
+            *warn_idle(layout),
+            *warn_heavy(problem),
+            *warn_unused(problem, config),
+        ),
     )
 
 
@@ -171,25 +211,16 @@ def _merchant_column(
     return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
 
 
-def _used_leaves(
-    coder: Coder, leaf: NDArray[np.int32]
-) -> tuple[list[Place], NDArray[np.int32], list[int]]:
-    """Places that options really go to, options by place, and their numbers."""
-    places = leaf_places(coder)
-    count = np.bincount(leaf, minlength=len(places))
-    used = np.flatnonzero(count)
-    number = np.zeros(len(places), np.int32)
-    number[used] = np.arange(len(used))
-    return [places[u] for u in used], number[leaf], count[used].tolist()
-
-
 def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
     """Say which lanes have no capacity row, and what that does."""
     if not index.uncovered:
         return []
-    effect = "have room for all of them" if is_open else "take none of them"
+    is_one = len(index.uncovered) == 1
+    have, they, take = ("has", "it", "takes") if is_one else ("have", "they", "take")
+    effect = f"{have} room for all of them" if is_open else f"{take} none of them"
     setting = "open" if is_open else "closed"
     return [
-        f"{len(index.uncovered):,} lanes have orders but no capacity row, so they "
-        f"{effect} (capacity.uncovered_lanes: {setting}): {name_some(index.uncovered)}"
+        f"{counted(len(index.uncovered), 'lane')} {have} orders but no capacity row, "
+        f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
+        f"{name_some(index.uncovered)}"
     ]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from optimizer.data.keys import order_keys
-from optimizer.errors import DataError
-from optimizer.model.ids import IdCodes, distinct
+from optimizer.errors import DataError, counted
+from optimizer.model.ids import GroupCodes, IdCodes, distinct
 from optimizer.model.lanes import Place
 from optimizer.model.reasons import Reason
 from optimizer.model.saving import Worth, saving_micro_cny
@@ -53,6 +53,13 @@ class OrderArrays:
         ``(n,) int32``: code of the merchant.
     status
         ``(n,) uint8``: ``OPEN``, or the :class:`Reason` that excludes the order.
+    load
+        ``(n,) int64``: slots that the order takes; empty where the table has none.
+    is_pinned
+        ``(n,) bool``: pinned to "must"; empty where the table has no pins.
+    group
+        ``(n,) int32``: code of the order's values in the columns of ``Coder.groups``;
+        empty where no rule asks for any.
     """
 
     row: NDArray[np.int64]
@@ -60,6 +67,9 @@ class OrderArrays:
     folded_key: NDArray[np.uint64]
     merchant: NDArray[np.int32]
     status: NDArray[np.uint8]
+    load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    is_pinned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    group: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +85,15 @@ class OptionArrays:
         ``(k,) int32``: code of the place it goes to.
     saving
         ``(k,) int64`` micro-CNY.
+    load
+        ``(k,) int64``: slots with this carrier, 0 for the order's own; empty where
+        the options have none.
     """
 
     order: NDArray[np.int64]
     leaf: NDArray[np.int32]
     saving: NDArray[np.int64]
+    load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(slots=True)
@@ -105,6 +119,10 @@ class Coder:
         Varies the order keys; raised when two ids share a key.
     id_sample
         Some order ids, from all over the night.
+    columns
+        Columns that the orders table has; ``options.load`` where the options have it.
+    groups
+        Codes of the orders' values in columns that rules ask for.
     """
 
     worth: Worth
@@ -119,6 +137,8 @@ class Coder:
     outlets: IdCodes = field(default_factory=IdCodes)
     leaves: dict[int, int] = field(default_factory=dict)
     id_sample: list[str] = field(default_factory=list)
+    columns: frozenset[str] = frozenset()
+    groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
 
 
 def make_coder(
@@ -127,6 +147,8 @@ def make_coder(
     fulfilment: Iterable[Fulfilment],
     merchants: pl.DataFrame | None,
     salt: int = 0,
+    columns: Iterable[str] = (),
+    further: tuple[str, ...] = (),
 ) -> Coder:
     """Start the codes of a night with the merchants table, where there is one."""
     codes = IdCodes()
@@ -138,7 +160,17 @@ def make_coder(
     kept = {
         (row.carrier_id, row.region_id): float(row.probability) for row in fulfilment
     }
-    return Coder(worth, frozenset(roster), kept, take_up, is_enrolled, codes, salt)
+    return Coder(
+        worth,
+        frozenset(roster),
+        kept,
+        take_up,
+        is_enrolled,
+        codes,
+        salt,
+        columns=frozenset(columns),
+        groups=GroupCodes(further),
+    )
 
 
 def encode_orders(frame: pl.DataFrame, coder: Coder) -> OrderArrays:
@@ -148,9 +180,8 @@ def encode_orders(frame: pl.DataFrame, coder: Coder) -> OrderArrays:
     Raises
     ------
     DataError
-        When a column asks for a limit that this problem class does not have.
+        When an order that may not be chosen is pinned to "must".
     """
-    refuse_unsupported(frame)
     key, folded = order_keys(frame["order_id"], coder.salt)
     coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
     merchant = coder.merchants.encode(frame["merchant_id"])
@@ -160,7 +191,34 @@ def encode_orders(frame: pl.DataFrame, coder: Coder) -> OrderArrays:
     )
     enrolled = _by_merchant(coder.is_enrolled, merchant, default=True)
     status[~(frame["is_eligible"].to_numpy() & enrolled)] = Reason.INELIGIBLE
-    return OrderArrays(frame["row"].to_numpy(), key, folded, merchant, status)
+    return OrderArrays(
+        frame["row"].to_numpy(),
+        key,
+        folded,
+        merchant,
+        status,
+        load=frame["load"].to_numpy() if "load" in coder.columns else _NO_LOAD,
+        is_pinned=_pinned(frame, status) if "pin" in coder.columns else _NO_PIN,
+        group=coder.groups.encode(frame) if coder.groups.columns else _NO_GROUP,
+    )
+
+
+_NO_LOAD, _NO_PIN = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+_NO_GROUP = np.zeros(0, np.int32)
+
+
+def _pinned(frame: pl.DataFrame, status: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Orders pinned to "must"; those that may not be chosen are refused."""
+    must = (frame["pin"] == "must").fill_null(value=False).to_numpy()
+    wrong = np.flatnonzero(must & (status == Reason.INELIGIBLE))
+    if len(wrong):
+        raise DataError(
+            f'the orders table pins {counted(len(wrong), "order")} to "must" that may '
+            f"not be chosen, first {frame['order_id'][int(wrong[0])]!r} in row "
+            f"{frame['row'][int(wrong[0])] + 1:,} (is_eligible is false, or its "
+            "merchant's is_enrolled): drop the pin, or mend the flag"
+        )
+    return must
 
 
 def encode_own_carrier(
@@ -269,7 +327,10 @@ def encode_options(
         basis.return_prob[order] - frame["return_prob_premium"].to_numpy(),
         basis.take_up[order] * kept,
     )
-    return OptionArrays(order, leaf, saving), is_active
+    load = _NO_LOAD
+    if "options.load" in coder.columns:
+        load = frame["load"].fill_null(0).to_numpy()
+    return OptionArrays(order, leaf, saving, load), is_active
 
 
 def leaf_places(coder: Coder) -> list[Place]:
@@ -285,27 +346,6 @@ def leaf_places(coder: Coder) -> list[Place]:
 def carrier_of_leaf(coder: Coder) -> NDArray[np.int64]:
     """``(num_leaves,) int64``: code of the carrier of each place."""
     return np.array([_unpack(leaf)[0] for leaf in coder.leaves], np.int64)
-
-
-def refuse_unsupported(frame: pl.DataFrame) -> None:
-    """
-    Refuse limits that would silently be ignored.
-
-    Raises
-    ------
-    DataError
-        Naming the column and what to do.
-    """
-    if (frame["load"] != 1).any():
-        raise DataError(
-            "the orders table has a load other than 1; every parcel takes one slot "
-            "here: set load to 1 or drop the column"
-        )
-    if (frame["pin"] == "must").any():
-        raise DataError(
-            'the orders table pins orders to "must"; only "never" is known here: '
-            "drop those pins"
-        )
 
 
 def _by_merchant(

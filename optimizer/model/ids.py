@@ -65,6 +65,50 @@ class IdCodes:
         return lookup[positions.to_numpy(zero_copy_only=False)]
 
 
+class GroupCodes:
+    """
+    Dense codes for combinations of values in some columns.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> groups = GroupCodes(("vehicle", "tier"))
+    >>> columns = {"vehicle": ["van", "bike", "van"], "tier": ["a", "a", None]}
+    >>> frame = pl.DataFrame(columns)
+    >>> groups.encode(frame).tolist(), groups.values()
+    ([0, 1, 2], [('van', 'a'), ('bike', 'a'), ('van', None)])
+    """
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        self._codes = [IdCodes() for _ in columns]
+        self._groups: dict[tuple[int, ...], int] = {}
+
+    def encode(self, frame: pl.DataFrame) -> NDArray[np.int32]:
+        """Give each row of a batch the code of its values, ``(len(frame),) int32``."""
+        pairs = zip(self.columns, self._codes, strict=True)
+        codes = [ids.encode(frame[name]) for name, ids in pairs]
+        place: NDArray[np.integer] = codes[0]
+        for other in codes[1:]:
+            place = distinct((place.astype(np.int64) << 32) | (other + 1))[1]
+        _, first, place = np.unique(place, return_index=True, return_inverse=True)
+        known = self._groups
+        group = [
+            known.setdefault(tuple(int(code[at]) for code in codes), len(known))
+            for at in np.sort(first).tolist()
+        ]
+        turn = np.argsort(np.argsort(first))
+        return np.array(group, np.int32)[turn[place]]
+
+    def values(self) -> list[tuple[str | None, ...]]:
+        """Values by code; ``None`` for a null."""
+        ids = [[*codes.ids, None] for codes in self._codes]
+        return [
+            tuple(names[code] for names, code in zip(ids, group, strict=True))
+            for group in self._groups
+        ]
+
+
 def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """
     Distinct values in order of first sight, and each value's place among them.

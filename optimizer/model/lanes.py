@@ -3,7 +3,8 @@ Capacity rows as a forest of lanes.
 
 A row names a carrier and perhaps a region and an outlet; it takes every parcel
 that matches. Rows nest when, of any two that share a parcel, one holds all
-parcels of the other. Then each parcel's rows form a path, and lanes a forest.
+parcels of the other. Then each parcel's rows form a path, and lanes a forest. Rows
+that do not nest are limits beside the lanes (:mod:`optimizer.model.capacity`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from optimizer.errors import DataError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
 
@@ -32,11 +30,8 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """Name the place for a message."""
-        parts = ("carrier", self.carrier_id), ("region", self.region_id)
-        named = [
-            f"{what} {who}" for what, who in (*parts, ("outlet", self.outlet_id)) if who
-        ]
-        return ", ".join(named)
+        names = zip(("carrier", "region", "outlet"), self, strict=True)
+        return ", ".join(f"{what} {who}" for what, who in names if who)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +66,7 @@ def build_forest(
     demand: Sequence[int],
     *,
     is_open: bool,
+    covered: Collection[Place] = (),
 ) -> Forest:
     """
     Nest the capacity rows over the places that tonight's parcels go to.
@@ -78,29 +74,29 @@ def build_forest(
     Parameters
     ----------
     rows
-        Slots of each capacity row.
+        Slots of each capacity row; they nest (see :func:`crossing_rows`).
     leaves
         Distinct places that options go to.
     demand
         Options at each leaf.
     is_open
         Whether a leaf without any row has room for all its demand; else for none.
+    covered
+        Leaves that rows beside the lanes limit: without a row here they have room.
 
     Returns
     -------
     Forest
         Lanes in an order that depends on names alone.
-
-    Raises
-    ------
-    DataError
-        When two rows cross: they share parcels and neither holds the other's.
     """
     paths = {leaf: _rows_over(leaf, rows) for leaf in leaves}
-    uncovered = [leaf for leaf in leaves if not paths[leaf]]
+    loose = [leaf for leaf in leaves if not paths[leaf]]
+    uncovered = [leaf for leaf in loose if leaf not in covered]
     room = dict(zip(leaves, demand, strict=True))
-    slots = dict(rows) | {leaf: room[leaf] * is_open for leaf in uncovered}
-    paths |= {leaf: [leaf] for leaf in uncovered}
+    slots = dict(rows) | {
+        leaf: room[leaf] * (is_open or leaf in covered) for leaf in loose
+    }
+    paths |= {leaf: [leaf] for leaf in loose}
     parents = _nest(paths)
     places = sorted(slots, key=lambda p: (_depth(p, parents), _sortable(p)))
     number = {place: i for i, place in enumerate(places)}
@@ -114,10 +110,32 @@ def build_forest(
     )
 
 
-def capacity_rows(capacity: pl.DataFrame) -> dict[Place, int]:
-    """Slots by place, from the checked capacity table."""
-    columns = capacity.select("carrier_id", "region_id", "outlet_id", "slots")
-    return {Place(*row[:3]): row[3] for row in columns.iter_rows()}
+def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
+    """
+    Rows that are to be no lanes, so that the others nest.
+
+    Only rows for an outlet in all regions can cross others: rows for a region that
+    has some of the outlet's parcels, and other parcels too, while other regions have
+    the rest. Of two rows that cross it is the outlet's that goes.
+    """
+    wide = [row for row in rows if row.outlet_id and not row.region_id]
+    if not wide:
+        return set()
+    regions = {row[:2] for row in rows if row.region_id and not row.outlet_id}
+    by_outlet: dict[tuple[str | None, ...], set[str | None]] = {}
+    by_region: dict[tuple[str | None, ...], set[str | None]] = {}
+    for carrier, region, outlet in leaves:
+        by_outlet.setdefault((carrier, outlet), set()).add(region)
+        by_region.setdefault((carrier, region), set()).add(outlet)
+    found = set()
+    for row in wide:
+        carrier, _, outlet = row
+        there = by_outlet.get((carrier, outlet), set())
+        for region in there:
+            has_row = (carrier, region) in regions
+            if has_row and len(there) > 1 and len(by_region[carrier, region]) > 1:
+                found.add(row)
+    return found
 
 
 def _rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
@@ -134,18 +152,8 @@ def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
     parents: dict[Place, Place | None] = {}
     for path in paths.values():
         path.sort(key=lambda row: -width[row])
-        for above, row in zip([None, *path], path, strict=False):
-            if parents.setdefault(row, above) != above:
-                raise DataError(_crossing(row, above, parents[row]))
+        parents |= dict(zip(path, [None, *path], strict=False))
     return parents
-
-
-def _crossing(row: Place, one: Place | None, other: Place | None) -> str:
-    around = " and ".join(str(place) for place in (one, other) if place)
-    return (
-        f"capacity rows cross: ({row}) lies only partly inside ({around}); rows must "
-        "nest, outlet in region in carrier: give each outlet row its region_id"
-    )
 
 
 def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:

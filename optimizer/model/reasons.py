@@ -31,6 +31,9 @@ class Reason(IntEnum):
     PINNED_OUT = 8
     #: The row was refused; it is in the quarantine table and not in the decisions.
     QUARANTINED = 9
+    #: A budget for fees, the merchant's or the platform's, went to parcels that save
+    #: more.
+    BUDGET = 10
 
 
 #: Names by number, for tables.

@@ -23,7 +23,7 @@ def join(parts: list[_Arrays]) -> _Arrays:
 
 
 def take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
-    """Keep some rows of a record."""
+    """Keep some rows of a record; fields that are not there stay empty."""
     kind = type(arrays)
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(arrays, name)[keep] for name in names})
+    columns = {f.name: getattr(arrays, f.name) for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: c[keep] if len(c) else c for name, c in columns.items()})

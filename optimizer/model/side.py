@@ -134,3 +134,23 @@ def _broken_rules(
             max(heaviest) * max(num_orders, 1) > NO_CEILING
         ),
     }
+
+
+def row_use(side: SideRows, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Weight that a plan puts on each side row, ``(num_rows,) int64``.
+
+    Parameters
+    ----------
+    side
+        The rows.
+    chosen
+        ``(num_chosen,) int64``: chosen options, each once.
+    """
+    length = np.diff(side.entry_start)[chosen]
+    first = np.repeat(side.entry_start[chosen], length)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(length) - length, length)
+    entry = first + within
+    used = np.zeros(side.num_rows, np.int64)
+    np.add.at(used, side.entry_row[entry], side.entry_weight[entry])
+    return used

@@ -85,17 +85,34 @@ def own_price(
 
 
 def lane_use(
-    chosen_lane: NDArray[np.int32], lane_parent: NDArray[np.int32]
+    chosen_lane: NDArray[np.int32],
+    lane_parent: NDArray[np.int32],
+    load: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """
-    Parcels on each lane, those on lanes below it included.
+    Slots used on each lane, those on lanes below it included.
+
+    Parameters
+    ----------
+    chosen_lane
+        ``(n,) int32``: the lane of each chosen option.
+    lane_parent
+        ``(num_lanes,) int32``.
+    load
+        ``(n,) int64``: slots that each takes; ``None``: one.
 
     Examples
     --------
-    >>> lane_use(np.array([2, 2, 1]), np.array([-1, 0, 1], np.int32)).tolist()
+    >>> parent = np.array([-1, 0, 1], np.int32)
+    >>> lane_use(np.array([2, 2, 1]), parent).tolist()
     [3, 3, 2]
+    >>> lane_use(np.array([2, 2, 1]), parent, np.array([2, 1, 5])).tolist()
+    [8, 8, 3]
     """
     direct = np.bincount(chosen_lane, minlength=len(lane_parent)).astype(np.int64)
+    if load is not None:
+        direct[:] = 0
+        np.add.at(direct, chosen_lane, load)
     total = direct.copy()
     for lanes, above in ancestors(lane_parent):
         np.add.at(total, above, direct[lanes])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
+    FURTHER_TABLES,
     RECORD,
     REPORT,
     RUN_TABLES,
@@ -53,7 +54,8 @@ class Contents:
         Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
         batch; takes a folder that it may make and must remove.
     tables
-        Merchants, lanes and quarantine, by file name; see ``RUN_TABLES``.
+        Merchants, lanes, quarantine and what only some nights have, by file name;
+        see ``RUN_TABLES`` and ``FURTHER_TABLES``.
     """
 
     decisions: Callable[[Path], Iterator[pl.DataFrame]]
@@ -153,7 +155,8 @@ def publish(
     Raises
     ------
     PublishError
-        When the disk refuses, or does not give back what was written.
+        When the disk refuses, or does not give back what was written; the message
+        says whether the night is published.
     """
     with disk_errors(output):
         versions = output / VERSIONS / day.isoformat()
@@ -172,6 +175,7 @@ def publish(
         staging.rename(final)
         _sync_folder(versions)
         _point(output / day.isoformat(), final)
+        _confirm(output / day.isoformat())
     return output / day.isoformat()
 
 
@@ -205,7 +209,8 @@ def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
     """Write one table, read it back, and compare."""
-    num_rows, digests = write_batches(frames, staging / name, RUN_TABLES[name])
+    table = (RUN_TABLES | FURTHER_TABLES)[name]
+    num_rows, digests = write_batches(frames, staging / name, table)
     try:
         is_same = row_group_digests(staging / name) == digests
     except DataError:
@@ -245,7 +250,18 @@ def _point(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
     temporary.replace(link)
-    _sync_folder(link.parent)
+
+
+def _confirm(link: Path) -> None:
+    """Flush a link that was replaced; the night is published whatever comes of it."""
+    try:
+        _sync_folder(link.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PublishError(
+            f"{link}: the new night is published, but the disk did not confirm it "
+            f"({reason}); check the disk, and then the night with optimizer verify"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

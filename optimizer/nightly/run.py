@@ -20,15 +20,16 @@ from optimizer.data.read import fingerprint, open_source
 from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
+from optimizer.insight.further import further_tables
 from optimizer.insight.tables import lanes_table, merchants_table
-from optimizer.intake import take_in
+from optimizer.intake import name_orders, take_in
 from optimizer.nightly.publish import (
     Contents,
     date_lock,
     publish,
     published_record,
 )
-from optimizer.proof.claims import is_beyond
+from optimizer.proof.claims import certificate_record, is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,6 +139,11 @@ def run_night(
             progress("publish")
         run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
     return RunReport(run_dir, "published", record)
+
+
+def published_at(output: str, day: dt.date) -> Path:
+    """Link to the published night of a date."""
+    return Path(expand_date(output, day)) / day.isoformat()
 
 
 def check_inputs(
@@ -255,7 +261,14 @@ def _contents(solved: Solved) -> Contents:
             "merchants.parquet": merchants_table(problem, solved.solution, index),
             "lanes.parquet": lanes_table(problem, solved.solution, index),
             "quarantine.parquet": solved.intake.quarantine,
-        },
+        }
+        | further_tables(
+            problem,
+            solved.solution,
+            solved.certificate,
+            index,
+            lambda: name_orders(solved.intake),
+        ),
     )
 
 
@@ -284,7 +297,9 @@ def _record(
         },
         "problem_class": intake.problem.problem_class,
         "termination": asdict(solved.solution.termination),
-        "certificate": asdict(proof) | {"relative_gap": proof.relative_gap},
+        "certificate": certificate_record(
+            proof, solved.solution, intake.problem, intake.index
+        ),
         "summary": dict(solved.summary),
         "warnings": list(intake.warnings),
         "run_measurements": {

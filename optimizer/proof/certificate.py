@@ -13,6 +13,7 @@ plan saves more than
 
 by weak duality of linear programming. Everything here is integer arithmetic on
 the problem, the plan and the prices; nothing is taken from a solver's word.
+:mod:`optimizer.proof.packing` has the bounds of nights with loads and further rows.
 """
 
 from __future__ import annotations
@@ -24,8 +25,16 @@ import numpy as np
 
 from optimizer.errors import CertificateError
 from optimizer.model.reduced import BLOCK_ORDERS, best_reduced
+from optimizer.model.side import row_use
 from optimizer.model.tree import effective_price, lane_use
 from optimizer.proof.exact import exact_dot, exact_sum
+from optimizer.proof.packing import (
+    Conflict,
+    check_prices,
+    find_conflicts,
+    packing_bound,
+    penalties,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,13 +56,17 @@ class Certificate:
     is_feasible
         Whether the plan keeps every limit.
     primal_bound
-        What the plan saves; the optimum is at least this if it is feasible.
+        What the plan saves, less the penalties of floors that it does not reach; the
+        optimum is at least this if it is feasible.
     dual_bound
         What no plan can exceed.
     gap
         ``dual_bound - primal_bound``: 0 proves that the plan is optimal.
     violations
         The limits that are broken, in words; empty when feasible.
+    conflicts
+        Floors without a penalty, and pins, that the plan does not keep: the bounds
+        then hold for the plans that break none of them more than this one.
     """
 
     is_feasible: bool
@@ -61,6 +74,7 @@ class Certificate:
     dual_bound: int
     gap: int
     violations: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def relative_gap(self) -> float:
@@ -69,7 +83,7 @@ class Certificate:
 
     @property
     def is_optimal(self) -> bool:
-        """Whether the plan is proved to be the best there is."""
+        """Whether the plan is proved to be the best there is (beside conflicts)."""
         return self.is_feasible and self.gap == 0
 
 
@@ -98,6 +112,14 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
     check_shapes(problem, solution)
     violations = tuple(broken_limits(problem, solution.chosen))
     primal = exact_sum(problem.option_saving[solution.chosen])
+    if problem.side is not None:
+        check_prices(problem, problem.side, solution)
+        conflicts = find_conflicts(problem, problem.side, solution.chosen)
+        primal -= penalties(problem.side, solution.chosen)
+        dual = packing_bound(problem, problem.side, solution)
+        return Certificate(
+            not violations, primal, dual, dual - primal, violations, conflicts
+        )
     dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
     return Certificate(not violations, primal, dual, dual - primal, violations)
 
@@ -138,13 +160,23 @@ def broken_limits(problem: Problem, chosen: NDArray[np.int64]) -> list[str]:
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
-    taken = lane_use(problem.option_lane[chosen], problem.lane_parent)
+    side = problem.side
+    load = None if side is None else side.option_load[chosen]
+    taken = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     counts = {
-        "orders are chosen twice": int(np.sum(np.diff(order) == 0)),
-        "merchants are above their cap": int(np.sum(used > problem.cap)),
-        "lanes are above their slots": int(np.sum(taken > problem.slots)),
+        ("order is chosen twice", "orders are chosen twice"): np.diff(order) == 0,
+        ("merchant is above its cap", "merchants are above their cap"): (
+            used > problem.cap
+        ),
+        ("lane is above its slots", "lanes are above their slots"): (
+            taken > problem.slots
+        ),
     }
-    return [f"{count} {what}" for what, count in counts.items() if count]
+    if side is not None:
+        above = ("side row is above its ceiling", "side rows are above their ceiling")
+        counts[above] = row_use(side, chosen) > side.high
+    numbers = {what: int(np.sum(is_broken)) for what, is_broken in counts.items()}
+    return [f"{n:,} {what[n > 1]}" for what, n in numbers.items() if n]
 
 
 def dual_bound(

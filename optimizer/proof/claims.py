@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
+    from optimizer.model.build import Index
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
 
 
@@ -127,6 +131,38 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
     if missing:
         raise CertificateError(f"run.json: no claim about {', '.join(missing)}")
     return claims
+
+
+def certificate_record(
+    certificate: Certificate, solution: Solution, problem: Problem, index: Index
+) -> dict[str, Any]:
+    """
+    A certificate for ``run.json``; nights with further limits say how it was proved.
+
+    ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
+    ``holds_for`` the plans that the bound is about.
+    """
+    record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
+    del record["conflicts"]
+    if index.counting is not None:
+        rule, is_equal = index.counting.rule, index.counting.is_equal
+        record["counting"] = {
+            "rule": rule,
+            "unit": "recommendations" if is_equal else "purchases",
+            "parts_of_a_parcel": index.counting.scale,
+        }
+        if rule == "quantile":
+            record["counting"]["quantile"] = f"{index.counting.quantile:f}"
+    if problem.side is not None:
+        by_lane = solution.order_price is not None
+        record["bound"] = "whole lanes" if by_lane else "prices"
+        record["num_conflicts"] = len(certificate.conflicts)
+        record["holds_for"] = (
+            "plans that break no floor and no pin more than this one"
+            if certificate.conflicts
+            else "all plans"
+        )
+    return record
 
 
 def false_claims(name: str, claimed: Any, proved: Any) -> Iterator[str]:

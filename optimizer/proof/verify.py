@@ -9,20 +9,23 @@ bounds and every published number in integers. No solver has a part in it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
-from optimizer.data.keys import order_keys
 from optimizer.data.read import damaged_is_data_error
-from optimizer.data.run_files import REPORT, RUN_TABLES, read_record
-from optimizer.data.tables import polars_type
-from optimizer.data.write import read_back
-from optimizer.errors import CertificateError, OptimizerError, counted
+from optimizer.data.run_files import (
+    FURTHER_TABLES,
+    REPORT,
+    RUN_TABLES,
+    read_record,
+)
+from optimizer.data.spill import sorted_batches
+from optimizer.errors import OptimizerError
+from optimizer.insight.further import further_tables
 from optimizer.insight.outcomes import find_outcomes
 from optimizer.insight.report import report_html
 from optimizer.insight.summary import summarize
@@ -33,22 +36,31 @@ from optimizer.insight.tables import (
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
-from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate, certify
-from optimizer.proof.claims import RunClaims, false_claims, is_beyond, read_claims
+from optimizer.proof.claims import (
+    RunClaims,
+    certificate_record,
+    false_claims,
+    is_beyond,
+    read_claims,
+)
+from optimizer.proof.published import read_solution
+from optimizer.proof.run_tables import (
+    DECISIONS,
+    Published,
+    differences,
+    read_published,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     import polars as pl
-    from numpy.typing import NDArray
 
     from optimizer.config import Config, PolicyRow
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
-
-#: Prices beyond this are no prices; below it their micro-CNY stay in 64 bits.
-MAX_CNY = 1e12
+    from optimizer.model.solution import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +111,36 @@ def verify_run(run_dir: Path | str) -> Verdict:
         findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
-        tables = {name: _read_table(folder, name) for name in RUN_TABLES}
-        verdict = _prove(claims, tables)
-        if verdict.is_valid and not _is_report(folder, report_html(record, tables)):
+        published = read_published(folder, _tables(claims))
+        verdict = _prove(claims, published)
+        if verdict.is_valid and not _is_report(
+            folder, report_html(record, published.tables)
+        ):
             return replace(verdict, findings=(f"{REPORT} is not of this night",))
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
 
 
-def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
+def _prove(claims: RunClaims, published: Published) -> Verdict:
     """Prove what record and tables say."""
     config = as_config(claims.config)
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
     intake = take_in(paths, config, policy, StageClock())
-    solution = _read_solution(intake, tables)
+    solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
     summary = summarize(
         intake.problem, solution, certificate, outcomes, intake.index, policy
     )
     findings = [
-        *_false_certificate(claims, certificate, config),
+        *_false_certificate(claims, certificate, config, (intake, solution)),
         *false_claims("summary", claims.summary, summary),
         *_false_facts(claims, intake, config, policy),
-        *_false_counts(claims, intake, tables),
-        *_false_tables(intake, solution, outcomes, tables),
+        *_false_counts(claims, intake, published, num_decisions),
+        *_false_tables(intake, solution, certificate, outcomes, published),
     ]
     return Verdict(tuple(findings), certificate)
 
@@ -134,12 +148,17 @@ def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
     """Published files that are not the ones that were published."""
     found = []
-    for name in (*RUN_TABLES, REPORT):
+    for name in (*_tables(claims), REPORT):
         if not (folder / name).is_file():
             found.append(f"{name} is missing")
         elif _sha256(folder / name) != claims.outputs[name].sha256:
             found.append(f"{name} was changed after it was published")
     return found
+
+
+def _tables(claims: RunClaims) -> list[str]:
+    """Tables of a run: those that all have, and those that it says it has."""
+    return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
 
 
 def _changed_inputs(claims: RunClaims) -> list[str]:
@@ -165,78 +184,19 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_table(folder: Path, name: str) -> pl.DataFrame:
-    """Read a published table and hold its columns against the contract."""
-    table, frame = RUN_TABLES[name], read_back(folder / name)
-    expected = {column.name: polars_type(column.kind) for column in table.columns}
-    if dict(frame.schema) != expected:
-        raise CertificateError(f"{name} has other columns than a night's")
-    return frame
-
-
-def _read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Solution:
-    """Plan and prices as published, in the numbers of the problem."""
-    index = intake.index
-    merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
-    if merchants["merchant_id"].to_list() != list(index.merchant_ids):
-        raise CertificateError("merchants.parquet does not hold the inputs' merchants")
-    names = lanes.select("carrier_id", "region_id", "outlet_id").rows()
-    price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
-    if set(price) != set(index.places) or len(price) != len(lanes):
-        raise CertificateError("lanes.parquet does not hold the inputs' lanes")
-    return Solution(
-        _read_plan(intake, tables["decisions.parquet"]),
-        np.array([price[place] for place in index.places], np.int64),
-        micro(merchants["shadow_price_cny"]),
-        Termination("FEASIBLE", "METHOD"),
-    )
-
-
-def micro(money: pl.Series) -> NDArray[np.int64]:
-    """
-    Published money as the integer micro-CNY that it stands for.
-
-    Raises
-    ------
-    CertificateError
-        When there is none, or it is beyond all money.
-    """
-    if not (money.abs() < MAX_CNY).fill_null(value=False).all():
-        raise CertificateError(f"{money.name} holds nulls, or is beyond any saving")
-    return np.rint(money.to_numpy() * 1e6).astype(np.int64)
-
-
-def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
-    """Chosen options: each chosen order's option with the published carrier."""
-    problem, index = intake.problem, intake.index
-    chosen = decisions.filter("is_premium")
-    key, _ = order_keys(chosen["order_id"], intake.salt)
-    by_key = np.argsort(problem.key)
-    place = np.searchsorted(problem.key, key, sorter=by_key)
-    options = []
-    for at, this, carrier in zip(place, key, chosen["carrier_id"], strict=True):
-        order = by_key[min(at, len(by_key) - 1)] if len(by_key) else -1
-        if order < 0 or problem.key[order] != this:
-            raise CertificateError(
-                "a chosen order is not among the inputs' open orders"
-            )
-        first, last = problem.option_start[order : order + 2]
-        carriers = [
-            index.places[lane].carrier_id for lane in problem.option_lane[first:last]
-        ]
-        if carrier not in carriers:
-            raise CertificateError("a chosen order's carrier is not one of its options")
-        options.append(first + carriers.index(carrier))
-    return np.sort(np.array(options, np.int64))
-
-
 def _false_certificate(
-    claims: RunClaims, certificate: Certificate, config: Config
+    claims: RunClaims,
+    certificate: Certificate,
+    config: Config,
+    proved_from: tuple[Intake, Solution],
 ) -> list[str]:
     """Parts of the recorded certificate that do not come out again."""
-    proved = asdict(certificate) | {"relative_gap": certificate.relative_gap}
+    intake, solution = proved_from
+    proved = certificate_record(certificate, solution, intake.problem, intake.index)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)
+    if certificate.conflicts and config.on_conflict == "refuse":
+        found.append("floors or pins clash, and on_conflict is refuse")
     if is_beyond(certificate, config.publish.max_relative_gap):
         found.append("the gap is above publish.max_relative_gap, so it is no night")
     return found
@@ -265,13 +225,14 @@ def _false_facts(
 
 
 def _false_counts(
-    claims: RunClaims, intake: Intake, tables: Mapping[str, pl.DataFrame]
+    claims: RunClaims, intake: Intake, published: Published, num_decisions: int
 ) -> list[str]:
     """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
-    written = {name: len(frame) for name, frame in tables.items()}
+    written = {name: len(frame) for name, frame in published.tables.items()}
+    written[DECISIONS] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
     sizes = {file.path: Path(file.path).stat().st_size for file in files}
     return [
@@ -284,39 +245,46 @@ def _false_counts(
 def _false_tables(
     intake: Intake,
     solution: Solution,
+    certificate: Certificate,
     outcomes: Outcomes,
-    tables: Mapping[str, pl.DataFrame],
+    published: Published,
 ) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
-    import polars as pl
-
     problem, index = intake.problem, intake.index
-    named = pl.concat(list(name_orders(intake)))
-    decisions = decisions_table(named, outcomes, index).sort("order_id")
+    chosen: list[pl.DataFrame] = []
+    with TemporaryDirectory(prefix="optimizer-verify-") as folder:
+        decisions = _decisions(intake, outcomes, Path(folder) / "scratch", chosen)
+        found = differences(DECISIONS, published.decisions(), decisions)
     expected = {
-        "decisions.parquet": decisions,
-        "recommendations.parquet": recommendations_table(decisions),
-        "merchants.parquet": merchants_table(problem, solution, index),
-        "lanes.parquet": lanes_table(problem, solution, index),
-        "quarantine.parquet": intake.quarantine,
+        "recommendations.parquet": chosen,
+        "merchants.parquet": [merchants_table(problem, solution, index)],
+        "lanes.parquet": [lanes_table(problem, solution, index)],
+        "quarantine.parquet": [intake.quarantine],
     }
-    return [
-        text
-        for name, table in expected.items()
-        for text in _differences(name, tables[name], table)
-    ]
+    further = further_tables(
+        problem, solution, certificate, index, lambda: name_orders(intake)
+    )
+    has = {name for name in published.tables if name in FURTHER_TABLES}
+    if has != set(further):
+        return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
+    expected |= {name: [table] for name, table in further.items()}
+    for name, frames in expected.items():
+        found += differences(name, [published.tables[name]], frames)
+    return found
 
 
-def _differences(
-    name: str, published: pl.DataFrame, expected: pl.DataFrame
-) -> list[str]:
-    expected = expected.select(RUN_TABLES[name].column_names)
-    if len(published) != len(expected):
-        rows = counted(len(published), "row")
-        return [f"{name} has {rows}, expected {len(expected):,}"]
-    expected = expected.cast(published.schema)
-    return [
-        f"{name}: column {column} differs from what plan and inputs imply"
-        for column in expected.columns
-        if not published[column].equals(expected[column], null_equal=True)
-    ]
+def _decisions(
+    intake: Intake, outcomes: Outcomes, scratch: Path, chosen: list[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Make the decisions again, in bounded memory, and collect the chosen ones."""
+    batches = sorted_batches(
+        name_orders(intake),
+        "order_id",
+        sample=intake.id_sample,
+        num_rows=len(intake.index.status),
+        scratch=scratch,
+    )
+    for named in batches:
+        batch = decisions_table(named, outcomes, intake.index)
+        chosen.append(recommendations_table(batch))
+        yield batch

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, SolveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 METHODS = {
     "auto": "the fastest exact method for the night at hand",
     "pricing": "exact at any size: price, fix, solve, unfix",
+    "packing": "loads, budgets, crossing rows, floors and pins: a plan and its gap",
     "flow": "exact: minimum cost flow on the whole night (OR-Tools)",
     "greedy": "largest saving first; feasible, not optimal, with a bound",
 }
+#: Methods that take loads, pins and rows beyond the nested lanes.
+PACKING_METHODS = ("auto", "packing")
 
 
 def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
@@ -38,18 +41,26 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
     SolveError
         When the method cannot take the problem's size or numbers.
     """
-    return get_solver(method)(problem, params)
+    solver = get_solver(method)
+    if problem.side is not None and method not in PACKING_METHODS:
+        raise SolveError(
+            f"method {method!r} takes one slot for each parcel on nested lanes only; "
+            "use method auto or packing for loads, pins and further rows"
+        )
+    return solver(problem, params)
 
 
 def get_solver(method: str) -> Solver:
     """Look a solver up by name; imports it only then."""
     from optimizer.solvers.flow import solve_flow
     from optimizer.solvers.greedy import solve_greedy
+    from optimizer.solvers.packing import solve_packing
     from optimizer.solvers.pricing import solve_pricing
 
     solvers: dict[str, Solver] = {
-        "auto": solve_pricing,
+        "auto": solve_packing,
         "pricing": solve_pricing,
+        "packing": solve_packing,
         "flow": solve_flow,
         "greedy": solve_greedy,
     }

@@ -65,8 +65,10 @@ def bounding_prices(
             search = Search(problem, full, scale, pool, is_late)
             prices.append(priced_market(search, rough)[1])
         if not is_late():
-            options = problem.option_lane, problem.option_saving
-            prices.append(clearing_price(*options, problem.slots, parent))
+            lanes = problem.slots, parent, is_late
+            prices.append(
+                clearing_price(problem.option_lane, problem.option_saving, *lanes)
+            )
         bounds = [bound_at(problem, full, price, pool) for price in prices]
     best = min(range(len(prices)), key=lambda place: bounds[place][1])
     return own_price(prices[best], parent), bounds[best][0]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+#: Options that are looked at between looks at the clock.
+BLOCK_OPTIONS = 2_000_000
 
 
 def clearing_price(
@@ -15,23 +20,57 @@ def clearing_price(
     option_saving: NDArray[np.int64],
     slots: NDArray[np.int64] | NDArray[np.float64],
     lane_parent: NDArray[np.int32],
+    is_late: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.int64]:
     """
     Effective prices at which each lane by itself would be sold out.
 
     A lane's price is the best saving that finds no slot there, caps ignored, or
-    its parent's price where that is higher.
+    its parent's price where that is higher. Where the time is up before all options
+    were seen it is that of those that were, and so no higher.
     """
-    worth = (option_saving > 0) & (option_lane >= 0)
-    lane, saving = option_lane[worth], option_saving[worth]
     price = np.zeros(len(slots), np.int64)
     rank = np.floor(slots).astype(np.int64)
-    while len(lane):
-        np.maximum(price, _best_without_slot(lane, saving, rank), out=price)
-        lane = lane_parent[lane]
-        lane, saving = lane[lane >= 0], saving[lane >= 0]
+    around = np.arange(len(slots), dtype=np.int32)
+    while np.any(around >= 0):
+        seen = _without_slot(option_lane, option_saving, around, rank, is_late)
+        np.maximum(price, seen, out=price)
+        around = np.where(around >= 0, lane_parent[around], np.int32(-1))
     for child, parent in enumerate(lane_parent):
         price[child] = max(price[child], price[parent] if parent >= 0 else 0)
+    return price
+
+
+def _without_slot(
+    option_lane: NDArray[np.int32],
+    option_saving: NDArray[np.int64],
+    around: NDArray[np.int32],
+    slots: NDArray[np.int64],
+    is_late: Callable[[], bool],
+) -> NDArray[np.int64]:
+    """
+    ``(num_lanes,) int64``: the best saving without a slot on the lanes around.
+
+    Options are looked at in blocks; what a lane has slots for, and no more, is kept
+    of those seen, and ranked again only when as many have come.
+    """
+    price = np.zeros(len(slots), np.int64)
+    lane, saving = np.zeros(0, np.int32), np.zeros(0, np.int64)
+    num_ranked = 0
+    for first in range(0, len(option_lane), BLOCK_OPTIONS):
+        block = slice(first, first + BLOCK_OPTIONS)
+        lanes, savings = around[option_lane[block]], option_saving[block]
+        is_better = (lanes >= 0) & (savings > price[lanes])
+        lane = np.concatenate((lane, lanes[is_better]))
+        saving = np.concatenate((saving, savings[is_better]))
+        is_last = first + BLOCK_OPTIONS >= len(option_lane) or is_late()
+        if is_last or len(lane) >= 2 * num_ranked:
+            price = np.maximum(price, _best_without_slot(lane, saving, slots))
+            is_better = saving > price[lane]
+            lane, saving = lane[is_better], saving[is_better]
+            num_ranked = len(lane)
+        if is_last:
+            break
     return price
 
 

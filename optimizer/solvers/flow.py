@@ -18,6 +18,7 @@ import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.deadline import OutOfTime, look
 from optimizer.solvers.flow_worker import cheapest_flow, find_python, flow_elsewhere
 from optimizer.solvers.greedy import (
     EXTRA_SECONDS,
@@ -102,10 +103,16 @@ def _out_of_time(
     """Plan and prices that take little time beyond the limit."""
     from optimizer.solvers.bounding import bounding_prices
 
-    plan = greedy_plan(problem) if chosen is None else chosen
     ends = time.monotonic() + EXTRA_SECONDS
-    prices = bounding_prices(problem, params, lambda: time.monotonic() > ends)
-    return Solution(plan, *prices, Termination("FEASIBLE", "TIME"))
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    if chosen is None:
+        chosen = greedy_plan(problem, is_late, params.num_threads)
+        ends = time.monotonic() + EXTRA_SECONDS
+    prices = bounding_prices(problem, params, is_late)
+    return Solution(chosen, *prices, Termination("FEASIBLE", "TIME"))
 
 
 def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | None:
@@ -123,40 +130,63 @@ def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | Non
     -------
     ``(num_chosen,) int64``, ascending; ``None`` when the time was up.
     """
-    network = build_network(problem)
-    if len(network.option) == 0:
-        return np.zeros(0, np.int64)
-    check_size(network)
-    seconds = ends - time.monotonic()
-    if seconds <= 0:
+    try:
+        network = build_network(problem, ends)
+        if len(network.option) == 0:
+            return np.zeros(0, np.int64)
+        check_size(network)
+        flow = _run(network, ends)
+    except OutOfTime:
         return None
-    flow = _run(network, seconds)
-    return None if flow is None else network.option[flow[: len(network.option)] > 0]
+    return network.option[flow[: len(network.option)] > 0]
 
 
-def build_network(problem: Problem) -> Network:
-    """Lay the night out as a network; options that can never be chosen left out."""
-    order = order_of_option(problem)
+def build_network(problem: Problem, ends: float = np.inf) -> Network:
+    """
+    Lay the night out as a network; options that can never be chosen left out.
+
+    Raises
+    ------
+    OutOfTime
+        When the clock passes ``ends``.
+    """
+    order, option = _worth_sending(problem, ends)
     merchant = merchant_of_order(problem)
-    has_slots = _has_slots(problem)[problem.option_lane]
-    has_cap = problem.cap[merchant[order]] > 0
-    option = np.flatnonzero((problem.option_saving > 0) & has_slots & has_cap)
-    order = order[option]
     ways = np.bincount(order, minlength=problem.num_orders)
+    look(ends)
     orders = np.flatnonzero(ways)
     place, ways = (np.cumsum(ways > 0) - 1)[order], ways[orders]
+    look(ends)
     is_node = ways > 1
     nodes = np.full(len(orders), -1, np.int64)
     first_lane = 2 + problem.num_merchants
     first_order = first_lane + problem.num_lanes
     nodes[is_node] = first_order + np.arange(is_node.sum())
     from_merchant = 2 + merchant[order]
+    look(ends)
     return _join(
         problem,
         option,
         tail=np.where(is_node[place], nodes[place], from_merchant),
         choices=(2 + merchant[orders[is_node]], nodes[is_node]),
+        ends=ends,
     )
+
+
+def _worth_sending(
+    problem: Problem, ends: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options that save something and have slots and a cap, and their orders."""
+    look(ends)
+    is_worth = problem.option_saving > 0
+    is_worth &= _has_slots(problem)[problem.option_lane]
+    look(ends)
+    order = order_of_option(problem)
+    look(ends)
+    has_cap = (problem.cap > 0)[merchant_of_order(problem)]
+    is_worth &= has_cap[order]
+    look(ends)
+    return order[is_worth], np.flatnonzero(is_worth)
 
 
 def _has_slots(problem: Problem) -> NDArray[np.bool_]:
@@ -172,6 +202,7 @@ def _join(
     option: NDArray[np.int64],
     tail: NDArray[np.int64],
     choices: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: float,
 ) -> Network:
     """Put the arcs together: options, choices, lanes, merchants, and the way past."""
     num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
@@ -192,20 +223,27 @@ def _join(
         (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
         (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
     ]
-    tails, heads, capacities = (
-        np.concatenate(part) for part in zip(*arcs, strict=True)
-    )
+    joined = []
+    for parts, kind in zip(zip(*arcs, strict=True), _ARC_TYPES, strict=True):
+        look(ends)
+        joined.append(np.concatenate(parts, dtype=kind, casting="same_kind"))
+    tails, heads, capacities = joined
     cost = np.zeros(len(tails), np.int64)
     cost[:most] = -problem.option_saving[option]
+    look(ends)
     return Network(
-        tails.astype(np.int32),
-        heads.astype(np.int32),
-        capacities.astype(np.int64),
+        tails,
+        heads,
+        capacities,
         cost,
         option,
         first_lane + num_lanes + len(ones),
         supply,
     )
+
+
+#: Types of tails, heads and capacities.
+_ARC_TYPES = (np.int32, np.int32, np.int64)
 
 
 def check_size(network: Network) -> None:
@@ -231,10 +269,11 @@ def check_size(network: Network) -> None:
         )
 
 
-def _run(network: Network, seconds: float) -> NDArray[np.int64] | None:
+def _run(network: Network, ends: float) -> NDArray[np.int64]:
     """Find the flow on each arc: in a process that can be ended, where it is large."""
+    look(ends)
     python = find_python()
-    if len(network.tail) <= MAX_ARCS_HERE or np.isinf(seconds) or python is None:
+    if len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends) or python is None:
         arcs = network.tail, network.head, network.capacity, network.cost
         return cheapest_flow(*arcs, network.supply)
-    return flow_elsewhere(network, python, seconds)
+    return flow_elsewhere(network, python, ends)

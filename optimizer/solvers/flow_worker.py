@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.errors import SolveError
+from optimizer.solvers.deadline import OutOfTime, look
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,9 +59,7 @@ def cheapest_flow(
     return flow
 
 
-def flow_elsewhere(
-    network: Network, python: str, seconds: float
-) -> NDArray[np.int64] | None:
+def flow_elsewhere(network: Network, python: str, ends: float) -> NDArray[np.int64]:
     """
     Find the cheapest flow in a child process, which is ended when the time is up.
 
@@ -69,22 +69,26 @@ def flow_elsewhere(
         What to send along which arcs.
     python
         Path of the Python that runs the child.
-    seconds
-        Wall time it has.
+    ends
+        When the time is up, on the monotonic clock.
 
     Returns
     -------
-    ``(num_arcs,) int64``, or ``None`` when the time was up.
+    ``(num_arcs,) int64``.
 
     Raises
     ------
+    OutOfTime
+        When the time is up.
     SolveError
         When the child ends without an answer.
     """
     with TemporaryDirectory(prefix="optimizer-flow-") as name:
         folder = Path(name)
         for array in _ARRAYS:
+            look(ends)
             np.save(folder / array, getattr(network, array))
+        look(ends)
         np.save(folder / "supply", np.int64(network.supply))
         try:
             done = subprocess.run(
@@ -92,11 +96,11 @@ def flow_elsewhere(
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 env=os.environ | {"PYTHONPATH": _search_path()},
-                timeout=max(seconds, 0.0),
+                timeout=max(ends - time.monotonic(), 0.0),
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return None
+            raise OutOfTime from None
         if done.returncode != 0 or not (folder / "flow.npy").is_file():
             raise SolveError(_what_went_wrong(done))
         flow: NDArray[np.int64] = np.load(folder / "flow.npy")

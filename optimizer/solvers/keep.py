@@ -17,9 +17,11 @@ import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem, starts
+from optimizer.model.reduced import BLOCK_ORDERS
 from optimizer.model.tree import effective_price, lane_use
+from optimizer.solvers.deadline import OutOfTime, look
 from optimizer.solvers.flow import flow_plan
-from optimizer.solvers.greedy import merchant_of_order, order_of_option
+from optimizer.solvers.greedy import merchant_at, order_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,15 +55,13 @@ def keep_most(
     """
     if solution.termination.reason != "OPTIMAL":
         return solution
-    option, is_sure = _open_options(problem, solution)
-    sure = option[is_sure]
-    open_option = option[~is_sure]
-    core, weight = _core(problem, sure, open_option, earlier)
-    if core is None:
-        return solution
     try:
-        kept = flow_plan(core, ends)
-    except SolveError:
+        option, is_sure = _open_options(problem, solution, ends)
+        sure = option[is_sure]
+        open_option = option[~is_sure]
+        core, weight = _core(problem, sure, open_option, earlier)
+        kept = None if core is None else flow_plan(core, ends)
+    except (OutOfTime, SolveError):
         return solution
     if kept is None:
         return solution
@@ -73,21 +73,42 @@ def keep_most(
 
 
 def _open_options(
-    problem: Problem, solution: Solution
+    problem: Problem, solution: Solution, ends: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Options that some optimal plan may choose, and whether every one does."""
     price = effective_price(solution.lane_price, problem.lane_parent)
-    order = order_of_option(problem)
-    surplus = problem.option_saving - price[problem.option_lane]
-    surplus -= solution.merchant_price[merchant_of_order(problem)[order]]
-    has_cap = problem.cap[merchant_of_order(problem)[order]] > 0
-    option = np.flatnonzero((surplus >= 0) & (problem.option_saving > 0) & has_cap)
-    best = np.zeros(problem.num_orders, np.int64)
-    np.maximum.at(best, order[option], surplus[option])
-    option = option[surplus[option] == best[order[option]]]
-    ways = np.bincount(order[option], minlength=problem.num_orders)
-    is_sure = (surplus[option] > 0) & (ways[order[option]] == 1)
-    return option, is_sure
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+        look(ends)
+        found.append(_not_below(problem, solution.merchant_price, price, first))
+    option, surplus = (np.concatenate(part) for part in zip(*found, strict=True))
+    look(ends)
+    _, order = np.unique(order_at(problem, option), return_inverse=True)
+    best = np.zeros(len(option), np.int64)
+    np.maximum.at(best, order, surplus)
+    is_best = surplus == best[order]
+    ways = np.bincount(order[is_best], minlength=len(option))
+    is_sure = (surplus > 0) & (ways[order] == 1)
+    return option[is_best], is_sure[is_best]
+
+
+def _not_below(
+    problem: Problem,
+    merchant_price: NDArray[np.int64],
+    price: NDArray[np.int64],
+    first: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options of a block of orders that are worth their prices, and how much more."""
+    last = min(first + BLOCK_ORDERS, problem.num_orders)
+    start = problem.option_start[first : last + 1]
+    options = slice(int(start[0]), int(start[-1]))
+    merchant = merchant_at(problem, np.arange(first, last))
+    saving = problem.option_saving[options]
+    surplus = saving - price[problem.option_lane[options]]
+    surplus -= np.repeat(merchant_price[merchant], np.diff(start))
+    has_cap = np.repeat(problem.cap[merchant] > 0, np.diff(start))
+    option = np.flatnonzero((surplus >= 0) & (saving > 0) & has_cap)
+    return options.start + option, surplus[option]
 
 
 def _core(
@@ -97,11 +118,10 @@ def _core(
     earlier: NDArray[np.int64],
 ) -> tuple[Problem | None, int]:
     """The open options as a problem that prefers earlier ones, and its multiplier."""
-    all_order = order_of_option(problem)
-    merchant = merchant_of_order(problem)
-    used = np.bincount(merchant[all_order[sure]], minlength=problem.num_merchants)
+    merchant = merchant_at(problem, order_at(problem, sure))
+    used = np.bincount(merchant, minlength=problem.num_merchants)
     taken = lane_use(problem.option_lane[sure], problem.lane_parent)
-    orders, order = np.unique(all_order[option], return_inverse=True)
+    orders, order = np.unique(order_at(problem, option), return_inverse=True)
     was_chosen = np.isin(option, earlier)
     weight = int(was_chosen.sum()) + 1
     saving = problem.option_saving[option]
@@ -111,7 +131,7 @@ def _core(
     ):
         return None, weight
     core = Problem(
-        merchant_start=starts(merchant[orders], problem.num_merchants),
+        merchant_start=starts(merchant_at(problem, orders), problem.num_merchants),
         cap=problem.cap - used,
         option_start=starts(order, len(orders)),
         option_lane=problem.option_lane[option],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -125,6 +125,14 @@ def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return total
 
 
+class HasParts(Protocol):
+    """Whatever is cut into parts by merchant."""
+
+    @property
+    def parts(self) -> NDArray[np.int64]:
+        """``(num_parts + 1,) int64``: merchants where each part of the work starts."""
+
+
 class Pool:
     """
     Threads that run kernels over the parts of a market; results in part order.
@@ -147,9 +155,13 @@ class Pool:
         self._executor.shutdown()
 
     def over_parts(
-        self, market: Market, work: Callable[[int, int, int], Any]
+        self, market: HasParts, work: Callable[[int, int, int], Any]
     ) -> list[Any]:
         """Call ``work(part, first_merchant, last_merchant)`` for each part."""
         ends = market.parts
         numbers = range(len(ends) - 1)
         return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))
+
+    def each(self, work: Callable[[int], Any], count: int) -> list[Any]:
+        """Call ``work(number)`` for each number below ``count``."""
+        return list(self._executor.map(work, range(count)))

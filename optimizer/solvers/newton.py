@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from optimizer.solvers.market import Market, Pool
 
 #: How the window narrows from pass to pass; gently where lanes nest.
-NARROWING, NESTED_NARROWING = 0.6, 0.75
+NARROWING, NESTED_NARROWING = 0.5, 0.75
 #: How the reach of a lane that moves on and on in one direction grows.
-GROWTH = 2.0
+GROWTH = 4.0
 #: The last window is kept while passes still remove such a share of the imbalance.
 PROGRESS, MAX_LAST = 0.85, 8
 #: Rounds of conjugate gradients in a pass.
@@ -101,7 +101,9 @@ def newton_prices(
     reach = np.full(len(price), width)
     direction = np.zeros(len(price))
     imbalance, num_last = np.inf, 0
-    highest = int(market.option_saving.max(initial=0))
+    # What bars a closed lane may be more than any order of this market saves.
+    start = effective_price(price, lanes.parent)
+    highest = int(max(market.option_saving.max(initial=0), start.max(initial=0)))
     while not is_late() and num_last < MAX_LAST:
         window = max(int(width), 1)
         demand, pairs = survey(market, lanes, price, window, pool)

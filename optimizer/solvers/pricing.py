@@ -72,7 +72,7 @@ FEW_ORDERS, MANY_ROUNDS = 8, 4
 MAX_FOUND = 4_096
 #: Orders that the search for the least prices starts with, for each lane; those
 #: nearest to their cut-off. Then so many times as many, until none is missed.
-LOW_ORDERS, MORE = 32, 4
+LOW_ORDERS, MORE = 48, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)

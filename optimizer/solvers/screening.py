@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: A sample has at least so many orders, and so many slots on each lane; a lane of
 #: one slot in the sample has no price.
-SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 8
+SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 6
 #: Windows of the rough prices, as shares of the mean price.
 ROUGH_WINDOWS = (0.3, 0.05)
 #: Screening keeps of each merchant so many times its cap, and a few more; deeper

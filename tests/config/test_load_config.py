@@ -130,7 +130,11 @@ def test_every_wrong_key_is_in_one_error_with_its_line(tmp_path: Path) -> None:
         (("timezone",), "Asia/Shangai", "timezone: must be a time zone such as"),
         (("output",), "runs/{day}", "{date} is the only placeholder"),
         (("output",), " ", "output: must be a path"),
-        (("solver", "method"), "magic", "must be auto, flow, greedy or pricing"),
+        (
+            ("solver", "method"),
+            "magic",
+            "must be auto, flow, greedy, packing or pricing",
+        ),
         (("solver", "num_threads"), 0, "num_threads: must be at least 1"),
         (("solver", "num_threads"), 1.5, "num_threads: must be a whole number"),
         (

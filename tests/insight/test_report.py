@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from optimizer import allocate
 from optimizer.config import as_config
 from optimizer.data.run_files import RUN_TABLES, read_record
 from optimizer.data.tables import Kind, polars_type
@@ -635,6 +636,44 @@ def test_what_the_program_writes_in_english_is_said_in_chinese(night):
         assert re.search(r"[\u4e00-\u9fff]", CHINESE.rule(rule))
     assert "order" not in chinese.of_class("warnings")[0].text
     assert [language.rule("is odd") for language in LANGUAGES] == ["is odd"] * 2
+
+
+@pytest.mark.parametrize("uncovered", ["open", "closed"])
+@pytest.mark.parametrize(
+    ("regions", "strangers", "said"),
+    [
+        (["r1"], ["x"], ("1 lane has orders", "carrier x is not")),
+        (["r1", "r2"], ["x", "y"], ("2 lanes have orders", "carriers x, y are not")),
+    ],
+    ids=["one", "two"],
+)
+def test_one_and_several_are_said_rightly_in_both_languages(
+    regions, strangers, said, uncovered
+):
+    """A warning about one thing is in the singular; Chinese knows either form."""
+    orders = [(f"o{r}", "m", r, 1.0) for r in ["r0", *regions]]
+    orders += [(f"o{c}", "m", "r0", {c: 1.0}) for c in strangers]
+    made = make_tables(orders, {"yunda/r0": 9})
+    rules = made.config | {"capacity": {"uncovered_lanes": uncovered}}
+    night = allocate(made.orders, made.capacity, config=rules)
+
+    assert len(night.warnings) == 2
+    for words, warning in zip(said, night.warnings, strict=True):
+        assert warning.startswith(words)
+        chinese = CHINESE.warning(warning)
+        assert re.search(r"[\u4e00-\u9fff]", chinese)
+        assert "orders" not in chinese
+
+
+def test_the_value_of_one_more_is_called_an_upper_bound(night):
+    """Wherever the page prices one more slot, it says: at most; in both languages."""
+    english, chinese = (article.text for article in articles(night.page))
+
+    for found in re.finditer(r"[Oo]ne more slot(?! would bring nothing)", english):
+        assert "at most" in english[found.start() : found.start() + 45]
+    assert len(re.findall("at most", english)) >= 5
+    for found in re.finditer("再增加一个名额", chinese):
+        assert re.match(".{0,3}最[多高]", chinese[found.end() :], re.DOTALL)
 
 
 def _luminance(color: str) -> float:

@@ -136,6 +136,25 @@ def test_a_full_disk_leaves_the_old_night_and_the_next_run_cleans_up(
     assert not [p for p in published.runs.iterdir() if p.name.endswith(".new")]
 
 
+def test_a_flush_that_fails_after_the_link_does_not_deny_the_new_night(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """Once the link is replaced, no message says that the old night is untouched."""
+    link, really_sync = published.run_dir.readlink(), publishing._sync_folder
+
+    def sync(folder: Path) -> None:
+        if folder.name == published.runs.name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really_sync(folder)
+
+    change_rate(published, 0.02)
+    monkeypatch.setattr(publishing, "_sync_folder", sync)
+    with pytest.raises(PublishError, match="the new night is published") as caught:
+        published.run(is_forced=True)
+    assert "untouched" not in str(caught.value)
+    assert published.run_dir.readlink() != link
+
+
 def write_wrongly(name: str, spoil: str):
     """Return a writer that spoils one table on its way to the disk."""
     really_write = publishing.write_batches

@@ -120,6 +120,22 @@ def test_each_kind_of_broken_limit_is_named() -> None:
     ]
 
 
+def test_one_broken_limit_is_said_in_the_singular() -> None:
+    """Two ways of one order, with one slot and a cap of one: one limit of each kind."""
+    problem = Problem(
+        *(np.array([0, 1]), np.array([1]), np.array([0, 2]), np.zeros(2, np.int32)),
+        *(np.array([5, 4]), np.array([1]), np.array([-1], np.int32)),
+        *(np.zeros(1, np.uint64), np.zeros(1, np.int64)),
+    )
+    zero = np.zeros(1, np.int64)
+    both = Solution(np.arange(2), zero, zero, Termination("OPTIMAL"))
+    assert certify(problem, both).violations == (
+        "1 order is chosen twice",
+        "1 merchant is above its cap",
+        "1 lane is above its slots",
+    )
+
+
 @given(st.lists(INT64))
 def test_sums_are_exact(values: list[int]) -> None:
     """No sum of 64-bit integers overflows."""

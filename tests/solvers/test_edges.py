@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import best_by_enumeration, bound_by_hand, is_feasible, worth
+from oracles import (
+    best_by_enumeration,
+    bound_by_hand,
+    is_feasible,
+    merchant_of,
+    path_of,
+    worth,
+)
 
 from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, newton, solve
+from optimizer.solvers import METHODS, clearing, greedy, newton, solve
 from optimizer.solvers.greedy import by_saving, order_of_option
 from optimizer.testing import random_problem
 
@@ -274,4 +281,91 @@ def test_greedy_takes_the_largest_saving_first_and_equal_ones_by_key(
         saving, key = problem.option_saving.tolist(), problem.key[order].tolist()
         worth = [o for o in range(problem.num_options) if saving[o] > 0]
         expected = sorted(worth, key=lambda o: (-saving[o], key[o], o))
-        assert by_saving(problem, order).tolist() == expected
+        turn = by_saving(problem, np.array(worth, np.int64), order[worth])
+        assert [worth[place] for place in turn] == expected
+
+
+def greedy_by_hand(problem: Problem) -> list[int]:
+    """Options that the rule takes, in the order in which it takes them."""
+    cap, slots = problem.cap.tolist(), problem.slots.tolist()
+    order = order_of_option(problem).tolist()
+    saving, key = problem.option_saving.tolist(), problem.key.tolist()
+    taken: dict[int, int] = {}
+    for option in sorted(
+        range(problem.num_options), key=lambda o: (-saving[o], key[order[o]], o)
+    ):
+        merchant = merchant_of(problem, order[option])
+        path = path_of(problem, int(problem.option_lane[option]))
+        is_free = order[option] not in taken and cap[merchant] > 0
+        if saving[option] > 0 and is_free and all(slots[lane] for lane in path):
+            taken[order[option]] = option
+            cap[merchant] -= 1
+            for lane in path:
+                slots[lane] -= 1
+    return [*taken.values()]
+
+
+@pytest.mark.parametrize("most_saving", [1, 4, 10**6])
+@pytest.mark.parametrize(
+    ("piece", "sample"), [(1, 1), (1, 1_000), (7, 20), (50, 10), (10**6, 10**5)]
+)
+def test_greedy_in_pieces_is_greedy(
+    monkeypatch: pytest.MonkeyPatch, piece: int, sample: int, most_saving: int
+) -> None:
+    """
+    However the ranking is cut into pieces, the plan is that of going through it
+    option by option; cut short after any piece, it is the first part of that.
+    """
+    is_cut = False
+    monkeypatch.setattr(greedy, "PIECE_OPTIONS", piece)
+    monkeypatch.setattr(greedy, "SAMPLE_OPTIONS", sample)
+    for seed in range(12):
+        problem = random_problem(
+            np.random.default_rng(seed),
+            num_orders=1 + seed * 11,
+            num_merchants=1 + seed % 4,
+            num_lanes=1 + seed % 5,
+            most_saving=most_saving,
+        )
+        expected = greedy_by_hand(problem)
+        assert greedy.greedy_plan(problem).tolist() == sorted(expected)
+        for looks in range(4):
+            clock = iter([False] * looks)
+            part = greedy.greedy_plan(problem, lambda c=clock: next(c, True)).tolist()
+            assert part == sorted(expected[: len(part)])
+            assert len(part) >= min(looks + 1, len(expected))
+            is_cut |= len(part) < len(expected)
+    assert is_cut == (sample > 1 and piece < 10**6)
+
+
+@pytest.mark.parametrize("block", [1, 3, 50, 10**6])
+def test_lanes_sell_out_alike_in_blocks_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """
+    A lane's price is its best saving without a slot, at any level, or its parent's;
+    cut short it is no higher.
+    """
+    is_lower = False
+    monkeypatch.setattr(clearing, "BLOCK_OPTIONS", block)
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        problem = random_problem(draw, num_orders=40, num_lanes=6, most_saving=30)
+        own = (problem.option_lane, problem.option_saving)
+        limits = (problem.slots, problem.lane_parent)
+        levels: dict[tuple[int, int], list[int]] = {}
+        for lane, saving in zip(*own, strict=True):
+            for level, around in enumerate(path_of(problem, int(lane))):
+                levels.setdefault((level, around), []).append(max(0, int(saving)))
+        expected = [0] * problem.num_lanes
+        for (_, lane), savings in levels.items():
+            without = sorted(savings, reverse=True)[int(problem.slots[lane]) :]
+            expected[lane] = max(expected[lane], *without[:1], 0)
+        for lane, parent in enumerate(problem.lane_parent):
+            if parent >= 0:
+                expected[lane] = max(expected[lane], expected[parent])
+        assert clearing.clearing_price(*own, *limits).tolist() == expected
+        late = clearing.clearing_price(*own, *limits, lambda: True)
+        assert np.all(late <= expected)
+        is_lower |= bool(np.any(late < expected))
+    assert is_lower == (block < 10**6)

@@ -105,6 +105,34 @@ def test_an_earlier_choice_that_is_worse_by_one_is_dropped() -> None:
     assert keep_most(problem, first, np.array([2, 3])).chosen.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("earlier", [4, 5])
+def test_two_kept_choices_never_cost_one_micro_cny(earlier: int) -> None:
+    """
+    Where giving up 1 micro-CNY would keep two choices, they are let go, and what can
+    be kept for nothing is kept all the same.
+
+    Lanes 0, 1 and 3 have a slot, lane 2 has none. Order a saves 2 on lane 0 or 2; b
+    saves 5 on lane 0 or 1; c saves 1 on lane 1; d and e save 1 on lane 3. The best
+    is a on 0, b on 1, and d or e: 8. With b on 0 and c on 1, as before, it is 7.
+    """
+    problem = Problem(
+        merchant_start=np.arange(6),
+        cap=np.ones(5, np.int64),
+        option_start=np.array([0, 2, 4, 5, 6, 7]),
+        option_lane=np.array([0, 2, 0, 1, 1, 3, 3], np.int32),
+        option_saving=np.array([2, 2, 5, 5, 1, 1, 1]),
+        slots=np.array([1, 1, 0, 1]),
+        lane_parent=np.full(4, -1, np.int32),
+        key=np.arange(5, dtype=np.uint64),
+        row=np.arange(5),
+    )
+    before = np.array([2, 4, 1 + earlier])
+    first = solve(problem, "pricing", SolveParams())
+    found = keep_most(problem, first, before)
+    assert found.chosen.tolist() == [0, 3, 1 + earlier]
+    assert certify(problem, found).is_optimal
+
+
 @pytest.mark.parametrize(
     ("factor", "num_lanes"), [(MAX_TOTAL_SAVING // 4, 1), (2**54, 100)]
 )

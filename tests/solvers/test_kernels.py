@@ -99,6 +99,36 @@ def test_accept_in_turn_is_the_greedy_rule(night: tuple[Problem, np.ndarray]) ->
     assert set(np.flatnonzero(accepted).tolist()) == expected
 
 
+def test_list_open_lists_what_could_still_be_taken(
+    night: tuple[Problem, np.ndarray],
+) -> None:
+    """Up to a place of the ranking: some saving, a cap, a lane, and not yet taken."""
+    problem, _ = night
+    draw = np.random.default_rng(7)
+    cap_left = draw.integers(0, 3, problem.num_merchants)
+    is_open = draw.random(problem.num_lanes) < 0.7
+    is_taken = draw.random(problem.num_orders) < 0.3
+    middle = int(draw.integers(0, problem.num_options))
+    saving, key = problem.option_saving, problem.key
+    last = int(saving[middle]), int(key[order_of(problem, middle)])
+    given = (problem.key, cap_left, is_open, is_taken, np.int64(last[0]))
+    merchant_start, _, *options = arrays(problem)
+    option, order = plan_kernels.list_open(
+        *(0, problem.num_merchants, merchant_start, *options),
+        *(*given, np.uint64(last[1])),
+    )
+    expected = [
+        (o, order_of(problem, o))
+        for o in range(problem.num_options)
+        if saving[o] > 0
+        and (-saving[o], int(key[order_of(problem, o)])) <= (-last[0], last[1])
+        and cap_left[merchant_of(problem, order_of(problem, o))] > 0
+        and is_open[problem.option_lane[o]]
+        and not is_taken[order_of(problem, o)]
+    ]
+    assert [*zip(option.tolist(), order.tolist(), strict=True)] == expected
+
+
 def test_merchant_prices_are_the_first_saving_outside_the_cap(
     night: tuple[Problem, np.ndarray],
 ) -> None:

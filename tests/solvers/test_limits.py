@@ -13,9 +13,10 @@ from optimizer.errors import SolveError
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, flow, flow_worker, pricing, solve
+from optimizer.solvers import METHODS, deadline, flow, flow_worker, pricing, solve
 from optimizer.solvers.bounding import bound_at, bounding_prices
 from optimizer.solvers.clearing import clearing_price
+from optimizer.solvers.keep import keep_most
 from optimizer.solvers.market import Pool, whole_market
 from optimizer.solvers.prices import cap_prices
 from optimizer.solvers.quick import is_close_enough
@@ -143,6 +144,38 @@ def test_pricing_may_be_cut_short_at_any_look_at_the_clock(
             break
     assert found.termination == Termination("OPTIMAL")
     assert ends == {"TIME", None}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_flow_and_keeping_may_be_cut_short_at_any_look_at_the_clock(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """
+    Wherever the clock runs out, flow gives a feasible, bounded plan, and keeping gives
+    back the optimum; once it does not run out, flow proves its plan.
+    """
+    problem = night(seed, 400)
+    best = solve(problem, "pricing", SolveParams())
+    value = certify(problem, best).primal_bound
+    other = np.flatnonzero(problem.option_saving > 0)
+    ends = set()
+    for looks in range(1, 60):
+        clock = late_after(looks)
+        monkeypatch.setattr(flow, "time", clock)
+        monkeypatch.setattr(deadline, "time", clock)
+        found = solve(problem, "flow", SolveParams())
+        proof = certify(problem, found)
+        assert proof.is_feasible, looks
+        assert 0 < proof.primal_bound <= value <= proof.dual_bound, looks
+        ends.add(found.termination.limit)
+        num_looks, clock.seen = clock.seen, 0
+        kept = certify(problem, keep_most(problem, best, other, ends=1.0))
+        assert kept.is_optimal
+        if max(num_looks, clock.seen) <= looks:
+            break
+    assert found.termination == Termination("OPTIMAL")
+    assert ends == {"TIME", None}
+    assert looks > 8
 
 
 def test_a_child_process_finds_the_same_plan_and_leaves_nothing(

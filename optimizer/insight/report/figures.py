@@ -85,6 +85,10 @@ class Figures:
         ``source``, ``column``, ``rule``, ``len`` of what was refused, most first.
     num_rules
         How many such rules there are, listed or not.
+    limits, conflicts
+        Limits beside caps and lanes, the dearest first; floors and pins not kept.
+    num_limits, num_conflicts
+        How many there are, listed or not.
     """
 
     record: Mapping[str, Any]
@@ -97,6 +101,10 @@ class Figures:
     num_waiting: int
     rules: list[dict[str, Any]]
     num_rules: int
+    limits: list[dict[str, Any]]
+    num_limits: int
+    conflicts: list[dict[str, Any]]
+    num_conflicts: int
 
 
 def draw_figures(
@@ -134,7 +142,27 @@ def draw_figures(
         empty.filter(has_price).height,
         rules.head(NUM_RULES).to_dicts(),
         rules.height,
+        *_limits(tables.get("rows.parquet")),
+        *_conflicts(tables.get("conflicts.parquet")),
     )
+
+
+def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+    """Limits with the largest prices, floors' included; equal ones by name."""
+    import polars as pl
+
+    if rows is None:
+        return [], 0
+    price = pl.col("shadow_price_cny").abs()
+    by_price = rows.sort(price.neg(), "kind", "limit")
+    return by_price.head(NUM_TOP).to_dicts(), rows.height
+
+
+def _conflicts(conflicts: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+    """Floors and pins that are not kept, as they stand in their table."""
+    if conflicts is None:
+        return [], 0
+    return conflicts.head(NUM_TOP).to_dicts(), conflicts.height
 
 
 def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:

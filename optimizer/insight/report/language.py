@@ -47,18 +47,38 @@ _RULE_PATTERNS = (
 )
 _WARNING_PATTERNS = (
     (
-        r"(\S+) lanes have orders but no capacity row, so they take none of them "
-        r"\((\S+: \S+)\): (.*)",
+        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) takes? "
+        r"none of them \((\S+: \S+)\): (.*)",
         r"\1 条线路有订单但没有运力数据行，因此不接收任何订单（\2）：\3",
     ),
     (
-        r"(\S+) lanes have orders but no capacity row, so they have room for all of "
-        r"them \((\S+: \S+)\): (.*)",
+        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) "
+        r"ha(?:s|ve) room for all of them \((\S+: \S+)\): (.*)",
         r"\1 条线路有订单但没有运力数据行，因此可接收其全部订单（\2）：\3",
     ),
     (
-        r"carriers (.*) are not in the policy's roster on this date: their orders get "
-        r"CARRIER_INACTIVE",
+        r"(\S+) merchants? with a daily_budget_cny below the fee of one parcel "
+        r"\((\S+) CNY\), which buys none: (.*)",
+        r"\1 个商家的 daily_budget_cny 低于一件的服务费（\2 元），因此没有名额：\3",
+    ),
+    (
+        r"(\S+) capacity rows? with a date or an attribute match no parcel; are they "
+        r"spelled as in the orders table: (.*)",
+        r"\1 条带日期或属性的运力行没有匹配任何包裹，请核对与 orders 表的写法：\2",
+    ),
+    (
+        r"solver.keep_previous is not used: .*",
+        "solver.keep_previous 未启用：它仅用于网络问题的同等最优方案之间的选择",
+    ),
+    (
+        r"(\S+) parcels? cannot be chosen, as the load is above the slots of every row "
+        r"that could take it; first in row (\S+) of the orders table",
+        r"\1 件包裹的 load 超过所有可用运力行的名额，无法入选；"
+        r"首个位于 orders 表第 \2 行",
+    ),
+    (
+        r"carriers? (.*) (?:is|are) not in the policy's roster on this date: "
+        r"(?:its|their) orders get CARRIER_INACTIVE",
         r"承运商 \1 不在当日政策名单中：其订单标记为 CARRIER_INACTIVE",
     ),
 )

@@ -123,13 +123,18 @@ WORDS: dict[str, tuple[str, str]] = {
         'The parcel is pinned to "never".',
         "该包裹被标记为“never”（永不推荐）。",
     ),
+    "BUDGET": ("Budget is used up", "预算已用完"),
+    "BUDGET_why": (
+        "A budget for fees, the merchant's or the platform's, went to other parcels.",
+        "商家或平台的服务费预算已用于其他包裹。",
+    ),
     "other_why": ("See the decisions table.", "详见 decisions 表。"),
     # Capacity
     "capacity": ("Carriers' capacity", "承运商运力"),
     "capacity_note": (
         "How many slots each carrier has, how many the plan uses, and what one more "
-        "would bring.",
-        "各承运商的运力、方案使用量，以及每增加一个名额可多避免的损失。",
+        "would bring at most.",
+        "各承运商的运力、方案使用量，以及再增加一个名额最多可多避免的损失。",
     ),
     "no_lanes": ("There are no lanes this night.", "本晚没有运力线路。"),
     "used_of": ("{used} of {slots} slots used", "已用 {used} / {slots} 个名额"),
@@ -138,7 +143,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "dark part is used.",
         "浅色条表示该承运商与最大承运商的运力之比，深色部分为已使用。",
     ),
-    "one_more": ("one more slot: {price}", "再增加一个名额：{price}"),
+    "one_more": ("one more slot: at most {price}", "再增加一个名额：最多 {price}"),
     "no_more": ("one more slot would bring nothing", "再增加名额不会带来改善"),
     "in_sum": ("sum of its rows", "各行合计"),
     "more_carriers": (
@@ -149,9 +154,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "regions": ("By region", "按地区"),
     "regions_note": (
         "Slots used / slots there are. The shade, and the amount where there is one, "
-        "is what one more slot would bring on the dearest row there, in CNY.",
+        "is what one more slot would bring at most on the dearest row there, in CNY.",
         "已用名额 / 总名额。底色深浅及其金额（如有）为当地最紧缺的一行再增加一个名额"
-        "可多避免的损失（元）。",
+        "最多可多避免的损失（元）。",
     ),
     "regions_caption": ("Regions {first} to {last}", "地区 {first} 至 {last}"),
     "more_regions": (
@@ -163,17 +168,19 @@ WORDS: dict[str, tuple[str, str]] = {
         "The columns are the {shown} carriers with most slots, of {total}.",
         "各列为运力最多的 {shown} 家承运商（共 {total} 家）。",
     ),
-    "legend": ("One more slot brings", "再增加一个名额可带来"),
+    "legend": ("One more slot brings at most", "再增加一个名额最多可带来"),
     "legend_most": ("up to {price}", "最高 {price}"),
     "nothing": ("nothing", "无"),
     "region": ("Region", "地区"),
     "no_row": ("no row", "无数据行"),
     # The value of more
-    "more": ("What one more slot would bring", "再增加一个名额的价值"),
+    "more": ("What one more slot would bring at most", "再增加一个名额的最高价值"),
     "more_note": (
-        "The harm that one more parcel would avoid there tonight, with the rest of "
-        "the plan moved to make the best of it.",
-        "今晚在该处再多送一件，并相应调整其余方案后，可多避免的损失。",
+        "The most that one more parcel there would avoid tonight, with the rest of "
+        "the plan moved to make the best of it. Where a cap or a row around or inside "
+        "stands in its way too, it is less.",
+        "今晚在该处再多送一件，并相应调整其余方案后，最多可多避免的损失。若同时受商家"
+        "上限或上下级运力行的限制，则会更少。",
     ),
     "top_lanes": ("Lanes where a slot is worth most", "名额价值最高的线路"),
     "top_merchants": ("Merchants where a slot is worth most", "名额价值最高的商家"),
@@ -183,7 +190,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "all_outlets": ("all outlets", "全部网点"),
     "used_slots": ("Used / slots", "已用 / 名额"),
     "used_cap": ("Used / cap", "已用 / 上限"),
-    "price": ("One more, CNY", "再加一个（元）"),
+    "price": ("One more, at most, CNY", "再加一个，最多（元）"),
     "merchant_head": ("Merchant", "商家"),
     "parcels": ("parcels: {number}", "包裹：{number}"),
     "no_priced_lanes": (
@@ -214,6 +221,44 @@ WORDS: dict[str, tuple[str, str]] = {
         "Their cap is 0. For {waiting} of them, a first slot would avoid harm tonight.",
         "其上限为 0。其中 {waiting} 个商家若有第一个名额，今晚即可避免损失。",
     ),
+    # Further limits
+    "limits": ("Further limits", "其他限制"),
+    "packing_note": (
+        "Parcels of several slots, rows that do not nest, floors or pins make this a "
+        "packing problem: the proof says how far the plan can be from the best.",
+        "包裹占用多个名额、运力行交叉、最低数量或指定包裹使本晚成为装箱问题："
+        "证明给出方案与最优方案的最大差距。",
+    ),
+    "count_expected": (
+        "Slots hold the purchases that are expected of the recommendations.",
+        "名额按推荐的预期购买数计算。",
+    ),
+    "count_quantile": (
+        "Slots hold the purchases in the share of nights that the configuration asks "
+        "for.",
+        "名额按配置要求的概率下的购买数计算。",
+    ),
+    "limit": ("Limit", "限制"),
+    "kind": ("Kind", "类型"),
+    "at_least": ("At least", "至少"),
+    "at_most": ("At most", "至多"),
+    "used": ("Used", "已用"),
+    "kind_capacity": ("capacity", "运力"),
+    "kind_min_parcels": ("least number", "最低数量"),
+    "kind_fairness": ("fairness", "公平性"),
+    "kind_owner_cap": ("owner's cap", "所有者上限"),
+    "kind_subsidy": ("subsidy", "补贴"),
+    "kind_pin": ("pin", "指定包裹"),
+    "conflicts": ("Not kept", "未能满足"),
+    "conflicts_note": (
+        "These cannot be kept together with what has a lower priority number. The "
+        "proof is about plans that break none of them more than this one.",
+        "这些要求与优先级数字更小的要求无法同时满足。证明针对违反程度不超过本方案的"
+        "所有方案。",
+    ),
+    "asked": ("Asked", "要求"),
+    "reached": ("Reached", "达到"),
+    "priority": ("Priority", "优先级"),
     # Refused rows
     "quarantine": ("Refused rows", "被拒绝的数据行"),
     "quarantine_note": (

@@ -365,8 +365,7 @@ def least_prices(night, plan, search):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
 
-    What is further away than the highest price comes down to 0, so no distance can
-    overflow.
+    What is further away than the highest price comes down to 0; none can overflow.
 
     Returns
     -------
@@ -374,9 +373,7 @@ def least_prices(night, plan, search):
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
-    highest = np.int64(0)
-    for lane in range(num_lanes):
-        highest = max(highest, plan.price[lane])
+    highest = plan.price.max() if num_lanes else np.int64(0)
     forget(search)
     relax(search, outside, np.int64(0), -1, NONE)
     num_left = num_lanes

@@ -43,6 +43,66 @@ def accept_in_turn(
 
 
 @compiled
+def list_open(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    key,
+    cap_left,
+    is_open,
+    is_taken,
+    last_saving,
+    last_key,
+):
+    """
+    List what saves something, could still be taken, and does not rank after a place.
+
+    Options rank by saving, the largest first, and equal ones by their order's key.
+
+    Parameters
+    ----------
+    is_open
+        ``(num_lanes,) bool``: whether a lane and all lanes around it have room.
+    is_taken
+        ``(num_orders,) bool``.
+    last_saving, last_key
+        The last place that is listed.
+
+    Returns
+    -------
+    option, order
+        Both ``(k,) int64``, ascending.
+    """
+    options = np.empty(1024, np.int64)
+    orders = np.empty(1024, np.int64)
+    count = 0
+    for merchant in range(first_merchant, last_merchant):
+        if cap_left[merchant] == 0:
+            continue
+        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
+            if is_taken[order]:
+                continue
+            for option in range(option_start[order], option_start[order + 1]):
+                saving = option_saving[option]
+                if saving <= 0 or saving < last_saving:
+                    continue
+                if saving == last_saving and key[order] > last_key:
+                    continue
+                if not is_open[option_lane[option]]:
+                    continue
+                if count == len(options):
+                    options = np.append(options, np.empty(count, np.int64))
+                    orders = np.append(orders, np.empty(count, np.int64))
+                options[count] = option
+                orders[count] = order
+                count += 1
+    return options[:count], orders[:count]
+
+
+@compiled
 def merchant_prices(
     merchant_start, cap, option_start, option_lane, option_saving, price
 ):

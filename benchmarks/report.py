@@ -1,0 +1,357 @@
+"""
+Tables and plot of what was measured, into README.md and results.svg beside this file.
+
+    python -m benchmarks.report
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.instances import FAMILIES, size_name
+from benchmarks.peers import OURS, PEERS
+from benchmarks.records import BUSY_CORES, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Record = dict[str, Any]
+    Nights = dict[str, list[Record]]
+
+README = Path(__file__).with_name("README.md")
+RESULTS = README.with_name("results.json")
+PLOT = README.with_name("results.svg")
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+#: What is aimed at: passes over all options for a solve, memory against the leanest
+#: exact peer, seconds per order against a night a tenth as large, and a whole night
+#: against reading its files.
+MOST_PASSES, MOST_MEMORY, MOST_GROWTH, MOST_SCANS = 10.0, 0.5, 1.15, 10.0
+#: Families and least size of the table of growth.
+GROWTH_FAMILIES, GROWTH_ORDERS = ("single", "choice"), 1_000_000
+MISSED = " ✗"
+
+
+def main() -> None:
+    """Write both anew from ``results.json``."""
+    write_report(read_records(RESULTS))
+
+
+def write_report(records: list[Record]) -> None:
+    """Put the tables between the marks in the README, and draw the plot beside it."""
+    from benchmarks.plot import draw
+
+    before, rest = README.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n\n{tables(records)}\n\n{END}{after}")
+    draw(records, PLOT)
+
+
+def tables(records: list[Record]) -> str:
+    """Lay out all tables as Markdown."""
+    solved = [r for r in records if r["peer"] in PEERS]
+    nights: Nights = {}
+    for record in sorted(solved, key=lambda r: (r["num_orders"], r["name"])):
+        nights.setdefault(record["name"], []).append(record)
+    whole = [r for r in records if r["peer"] == "run"]
+    parts = [
+        _measured_on(records),
+        f"Missed aims are marked{MISSED}. † Others kept more than {BUSY_CORES} cores "
+        "busy meanwhile: seconds are too long.",
+        "### This project against the best of the others",
+        *_ours(nights),
+        "### Growth",
+        *_growth(solved),
+        "### Whole nights, from files to files",
+        *_whole_nights(whole),
+        "### Seconds of every method",
+        _summary(nights, seconds_of),
+        "### Peak memory of every method, MB",
+        _summary(nights, _memory),
+        "### Every night",
+        *[_night(name, night) for name, night in nights.items()],
+    ]
+    return "\n\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table; the first column is text, the others are numbers."""
+    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _measured_on(records: list[Record]) -> str:
+    """Say when and on what, once for each machine and set of libraries."""
+    lines: dict[str, set[str]] = {}
+    for record in records:
+        machine = record["machine"]
+        versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+        text = (
+            f"{machine['cores']} cores of {machine['processor']}, "
+            f"{machine['memory_gb']} GB; Python {machine['python']}, {versions}"
+        )
+        lines.setdefault(text, set()).add(machine["commit"])
+    dates = sorted({r["date"] for r in records})
+    span = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "never"
+    return "\n".join(
+        f"Measured {span} on {text}; this project at {', '.join(sorted(commits))}."
+        for text, commits in sorted(lines.items())
+    )
+
+
+def _ours(nights: Nights) -> list[str]:
+    """Compare this project with the fastest and the leanest exact peer, and a pass."""
+    rows = []
+    for name, night in nights.items():
+        ours = _record_of(night, OURS)
+        if ours is None or "seconds" not in ours:
+            continue
+        peer, lean = fastest(_others(night)), leanest(_others(night))
+        passes = ours["seconds"] / ours["bound_pass_seconds"]
+        rows.append(
+            [
+                name + _busy(night),
+                f"{ours['seconds']:.3f}",
+                f"{peer['peer']} {peer['seconds']:.3f}" if peer else "none finished",
+                f"{ours['seconds'] / peer['seconds']:.2f}" if peer else "",
+                f"{1e3 * ours['bound_pass_seconds']:.1f}",
+                _aimed(passes, MOST_PASSES, ".0f"),
+                _memory(ours),
+                f"{lean['peer']} {_memory(lean)}" if lean else "none finished",
+                _aimed(_memory_ratio(ours, lean), MOST_MEMORY, ".2f") if lean else "",
+            ]
+        )
+    head = [
+        "night",
+        "seconds",
+        "fastest exact peer, s",
+        "ratio",
+        "bound pass, ms",
+        f"passes (aim ≤ {MOST_PASSES:g})",
+        "peak MB",
+        "leanest exact peer, MB",
+        f"ratio (aim ≤ {MOST_MEMORY:g})",
+    ]
+    return [_table(head, rows), _where_we_lose(nights)]
+
+
+def _where_we_lose(nights: Nights) -> str:
+    """Name the nights on which another exact method is faster."""
+    lost = []
+    for name, night in nights.items():
+        ours, best = _record_of(night, OURS), fastest(night)
+        if ours is not None and best is not None and best["peer"] != OURS:
+            seconds = ours.get("seconds", float("inf")) / best["seconds"]
+            lost.append(f"{name} (to {best['peer']}, {seconds:.1f} times slower)")
+    if not lost:
+        return f"`{OURS}` is the fastest exact method on every night."
+    return f"`{OURS}` loses on {', '.join(lost)}."
+
+
+def _growth(records: list[Record]) -> list[str]:
+    """Seconds for each million orders, as the night grows tenfold."""
+    rows = []
+    for family in GROWTH_FAMILIES:
+        sizes = sorted(
+            (r for r in records if (r["family"], r["peer"]) == (family, OURS)),
+            key=lambda r: r["num_orders"],
+        )
+        sizes = [r for r in sizes if r["num_orders"] >= GROWTH_ORDERS and _is_usual(r)]
+        before: float | None = None
+        for record in sizes:
+            each = record["seconds"] / record["num_orders"]
+            rows.append(
+                [
+                    record["name"] + _busy([record]),
+                    f"{record['num_orders']:,}",
+                    f"{record['num_options']:,}",
+                    f"{record['seconds']:.3f}",
+                    f"{1e6 * each:.3f}",
+                    _aimed(each / before, MOST_GROWTH, ".2f") if before else "",
+                    _memory(record),
+                ]
+            )
+            before = each
+    head = ["night", "orders", "options", "seconds", "seconds for a million orders"]
+    head += [f"to linear growth (aim ≤ {MOST_GROWTH:g})", "peak MB"]
+    return [_table(head, rows)] if rows else ["Not measured yet."]
+
+
+def _is_usual(record: Record) -> bool:
+    usual = f"{record['family']}-{size_name(record['num_orders'])}"
+    return record["name"] == usual and "seconds" in record
+
+
+def _whole_nights(records: list[Record]) -> list[str]:
+    """Stages of nights from files to files, beside polars reading the same columns."""
+    stages = list(dict.fromkeys(s for r in records for s in r.get("stage_seconds", ())))
+    rows = []
+    for record in sorted(records, key=lambda r: (r["num_orders"], r["carriers"])):
+        name = record["name"] + _busy([record])
+        if "failure" in record:
+            rows.append([name, record["failure"]])
+            continue
+        spent = record["stage_seconds"]
+        other = record["seconds"] - sum(spent.values())
+        rows.append(
+            [
+                name,
+                f"{record['seconds']:.2f}",
+                *(f"{spent.get(stage, 0.0):.2f}" for stage in stages),
+                f"{other:.2f}",
+                _memory(record),
+                f"{record['input_bytes'] / 1e6:,.0f}",
+                f"{record['scan_seconds']:.3f}",
+                _aimed(record["seconds"] / record["scan_seconds"], MOST_SCANS, ".0f"),
+                f"{record['verify_seconds']:.2f}",
+                f"{record['proved_gap_micro_cny']}",
+            ]
+        )
+    head = ["night", "command s", *stages, "start and writing", "peak MB", "input MB"]
+    head += ["polars scan s", f"scans (aim ≤ {MOST_SCANS:g})", "verify s", "gap"]
+    return [_table(head, rows)] if rows else ["Not measured yet."]
+
+
+def _summary(nights: Nights, cell: Callable[[Record], str]) -> str:
+    """Lay out one figure of every method on every night; the fastest exact in bold."""
+    run = {r["peer"] for night in nights.values() for r in night}
+    names = [name for name in PEERS if name in run]
+    rows = []
+    for night, records in nights.items():
+        found = {r["peer"]: cell(r) for r in records}
+        best = fastest(records)
+        if best is not None and cell is seconds_of:
+            found[best["peer"]] = f"**{found[best['peer']]}**"
+        rows.append([night + _busy(records), *(found.get(n, "") for n in names)])
+    return _table(["night", *names], rows)
+
+
+def _night(name: str, night: list[Record]) -> str:
+    """Everything about one night, folded away."""
+    about = f"{night[0]['num_orders']:,} orders; {FAMILIES[night[0]['family']]}"
+    peer, lean = fastest(_others(night)), leanest(_others(night))
+    ours = _record_of(night, OURS) or {}
+    one_pass = ours.get("bound_pass_seconds")
+    rows = []
+    for r in sorted(night, key=lambda r: r.get("seconds", float("inf"))):
+        has, is_lean = "seconds" in r, lean is not None and "peak_memory_bytes" in r
+        rows.append(
+            [
+                f"{r['peer']} ({PEERS[r['peer']].what})",
+                seconds_of(r),
+                f"{r['seconds'] / peer['seconds']:.2f}" if has and peer else "",
+                f"{r['seconds'] / one_pass:,.0f}" if has and one_pass else "",
+                f"{_set_up(r):.2f}" if has else "",
+                _memory(r),
+                f"{_memory_ratio(r, lean):.2f}" if is_lean else "",
+                _gap(r),
+                _remark(r, night),
+            ]
+        )
+    head = ["method", "seconds", "to fastest exact peer", "to one bound pass"]
+    head += ["set-up s", "peak MB", "to leanest exact peer", "gap to optimum", ""]
+    others = max(r["cores_of_others"] for r in night)
+    title = f"<b>{name}</b> ({about}; others kept {others:.2f} cores busy)"
+    return (
+        f"<details><summary>{title}</summary>\n\n{_table(head, rows)}\n\n"
+        f"{_verdict(night)}\n\n</details>"
+    )
+
+
+def fastest(night: list[Record]) -> Record | None:
+    """The fastest right answer of a method that promises the optimum."""
+    return min(_right(night), key=lambda r: r["seconds"], default=None)
+
+
+def leanest(night: list[Record]) -> Record | None:
+    """The right answer of such a method that took least memory, where it is known."""
+    known = [r for r in _right(night) if "peak_memory_bytes" in r]
+    return min(known, key=lambda r: r["peak_memory_bytes"], default=None)
+
+
+def _right(night: list[Record]) -> list[Record]:
+    return [r for r in night if r.get("is_wrong") is False]
+
+
+def _others(night: list[Record]) -> list[Record]:
+    return [r for r in night if r["peer"] != OURS]
+
+
+def _record_of(night: list[Record], peer: str) -> Record | None:
+    return next((r for r in night if r["peer"] == peer), None)
+
+
+def _busy(records: list[Record]) -> str:
+    is_busy = max(r["cores_of_others"] for r in records) > BUSY_CORES
+    return " †" if is_busy else ""
+
+
+def _aimed(value: float, most: float, form: str) -> str:
+    return format(value, form) + MISSED * (value > most)
+
+
+def _memory_ratio(record: Record, other: Record) -> float:
+    return float(record["peak_memory_bytes"] / other["peak_memory_bytes"])
+
+
+def _memory(record: Record) -> str:
+    if "failure" in record:
+        return str(record["failure"]) if "GB" in record["failure"] else ""
+    peak = record.get("peak_memory_bytes")
+    return f"{peak / 1e6:,.0f}" if peak else ""
+
+
+def _set_up(record: Record) -> float:
+    """From the problem to what the method reads; nothing for our own methods."""
+    is_own = PEERS[record["peer"]].form == "problem"
+    return 0.0 if is_own else record["form_seconds"] + record["prepare_seconds"]
+
+
+def seconds_of(record: Record) -> str:
+    """Seconds of a method, or why there are none."""
+    if "seconds" not in record:
+        return str(record["failure"])
+    return f"{record['seconds']:.3f}"
+
+
+def _gap(record: Record) -> str:
+    """How far a plan is from the optimum, as a share of it."""
+    best = record["optimum_micro_cny"]
+    if "seconds" not in record or best is None:
+        return ""
+    gap = best - record["objective_micro_cny"]
+    return "0" if gap == 0 else f"{gap / best:.1e}"
+
+
+def _remark(record: Record, night: list[Record]) -> str:
+    best = fastest(night)
+    if "seconds" not in record:
+        return "loses" if best else ""
+    if record.get("is_wrong"):
+        return "**wrong**"
+    if not record["is_whole"]:
+        excess = max(0.0, record["largest_excess"])
+        return f"in fractions, up to {excess:.0e} parcels above a limit"
+    if not PEERS[record["peer"]].is_exact:
+        return "not the optimum"
+    if best is None:
+        return "not checked: no optimum was proved"
+    if record is best:
+        return "**fastest exact**"
+    return f"loses, {record['seconds'] / best['seconds']:.1f} times slower"
+
+
+def _verdict(night: list[Record]) -> str:
+    """Say in a sentence who loses, us included."""
+    best = fastest(night)
+    if best is None:
+        return "No exact method finished with a proof."
+    losers = [r["peer"] for r in night if PEERS[r["peer"]].is_exact and r is not best]
+    if not losers:
+        return f"Only {best['peer']} was run."
+    return f"Fastest exact: {best['peer']}. Losing: {', '.join(losers)}."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The comparison itself: it judges rightly, keeps what it has, and says who loses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from benchmarks import compare, instances, plot, report, worker
+from benchmarks.instances import CARRIER_SHARE, FAMILIES, make_instance, make_problem
+from benchmarks.peers import OURS, PEERS
+from benchmarks.records import mark_optimum, read_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Record = dict[str, Any]
+
+
+@pytest.fixture
+def result() -> Record:
+    """A right and proved result of ours on a night of two million orders."""
+    return {
+        "name": "single-2m",
+        **asdict(make_instance("single", 2_000_000)),
+        "num_options": 2_000_000,
+        "peer": OURS,
+        "seconds": 2.0,
+        "form_seconds": 0.0,
+        "prepare_seconds": 0.0,
+        "peak_memory_bytes": 10**9,
+        "bound_pass_seconds": 0.5,
+        "bound_pass_micro_cny": 700,
+        "objective_micro_cny": 700,
+        "proved_gap_micro_cny": 0,
+        "num_broken_limits": 0,
+        "reports_its_own_sum": True,
+        "is_whole": True,
+        "limit_seconds": 300.0,
+        "memory_gb": 16.0,
+        "cores_of_others": 0.0,
+        "source": "abc",
+        "date": "2026-11-23",
+        "machine": {
+            "processor": "a processor",
+            "cores": 2,
+            "memory_gb": 20,
+            "python": "3.11",
+            "commit": "abc",
+            "versions": {"numpy": "2"},
+        },
+    }
+
+
+@pytest.fixture
+def lemon(result: Record) -> Record:
+    """A peer that is twice as fast, with a quarter of the memory."""
+    found = result | {"peer": "lemon", "seconds": 1.0, "peak_memory_bytes": 25 * 10**7}
+    for name in ("proved_gap_micro_cny", "bound_pass_seconds", "bound_pass_micro_cny"):
+        del found[name]
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_night_is_what_its_family_says(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn in pieces, a night has its orders, caps of 3 % and slots for its demand."""
+    monkeypatch.setattr(instances, "CHUNK_ORDERS", 700)
+    instance = make_instance(family, 20_000)
+    problem = make_problem(instance)
+    sizes = np.diff(problem.merchant_start)
+    ways = instance.carriers
+    demand = np.repeat(problem.cap / np.maximum(sizes, 1), sizes * ways) / ways
+    above = problem.option_lane.astype(np.int64)
+    wanted = np.zeros(problem.num_lanes)
+    while np.any(above >= 0):
+        is_in = above >= 0
+        np.add.at(wanted, above[is_in], demand[is_in])
+        above = np.where(is_in, problem.lane_parent[above], -1)
+    low, high = (3, 3) if family == "slack" else (0.3, 0.9 * 1.4)
+
+    assert sizes.sum() == problem.num_orders == 20_000
+    assert problem.num_options == 20_000 * ways
+    assert problem.cap.tolist() == [int(size) * 3 // 100 for size in sizes]
+    assert np.all(problem.slots >= np.floor(low * wanted - 1e-6))
+    assert np.all(problem.slots <= np.ceil(high * wanted + 1e-6))
+    assert len(np.unique(problem.key)) == problem.num_orders
+    assert make_problem(instance).option_saving.tobytes() == (
+        problem.option_saving.tobytes()
+    )
+
+
+def test_every_piece_of_a_night_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All pieces have positive savings, and carriers in the shares of the country."""
+    monkeypatch.setattr(instances, "CHUNK_ORDERS", 5_000)
+    problem = make_problem(make_instance("single", 20_001))
+    pieces = np.array_split(problem.option_saving[:20_000], 4)
+    shares = np.bincount(problem.option_lane % 5) / problem.num_orders
+    assert all(0.5 < np.mean(piece > 0) < 0.95 for piece in pieces)
+    assert problem.option_saving[-1] != 0
+    assert np.allclose(shares, CARRIER_SHARE, atol=0.02)
+
+
+def test_every_method_finds_the_same_optimum(tmp_path: Path) -> None:
+    """On a nested night all exact methods save the same, and a bound pass proves it."""
+    out = tmp_path / "results.json"
+    words = ["--sizes", "5k", "--families", "nested", "--out", str(out)]
+    compare.main([*words, "--rounds", "1"])
+    found = {r["peer"]: r for r in read_records(out)}
+    best = found[OURS]["optimum_micro_cny"]
+
+    assert {*found} == {*PEERS}
+    for name, record in found.items():
+        if PEERS[name].is_exact:
+            assert record["objective_micro_cny"] == best > 0, name
+            assert record["is_wrong"] is False, name
+    assert found[OURS]["bound_pass_micro_cny"] == best
+    assert found["pdlp"]["objective_micro_cny"] == pytest.approx(best, rel=1e-4)
+    assert 0 < found["greedy"]["objective_micro_cny"] < best
+
+
+@pytest.mark.parametrize(
+    ("limits", "failure"),
+    [((0.05, 4.0), "over 0.05 s"), ((60.0, 0.3), "needs more than 0.3 GB")],
+)
+def test_a_method_beyond_its_limits_is_stopped_and_said_so(
+    limits: tuple[float, float], failure: str, tmp_path: Path
+) -> None:
+    """HiGHS on 100,000 orders ends at the time or the memory that it is given."""
+    fields = json.dumps(asdict(make_instance("choice", 100_000)))
+    worker.run_step("night", tmp_path, 60.0, 4.0, instance=fields)
+    worker.run_step("form", tmp_path, 60.0, 4.0, form="lp")
+    found = worker.run_step("solve", tmp_path, *limits, peer="highs", rounds=1)
+    assert found == {"failure": failure, "is_too_large": True}
+
+
+def test_what_is_measured_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run measures what is missing, or what other code was measured for."""
+    out = tmp_path / "results.json"
+    words = ["--sizes", "2k", "--families", "single", "--out", str(out)]
+    compare.main([*words, "--peers", "lemon"])
+    steps = []
+    step = worker.run_step
+
+    def spied(name: str, *args: object, **options: object) -> Record:
+        steps.append((name, options.get("peer")))
+        return step(name, *args, **options)
+
+    monkeypatch.setattr(compare, "run_step", spied)
+
+    def solved(*more: str) -> list[object]:
+        steps.clear()
+        compare.main([*words, *more])
+        return [peer for name, peer in steps if name == "solve"]
+
+    assert solved("--peers", "lemon") == []
+    assert solved("--peers", "lemon,ortools") == ["ortools"]
+    assert solved("--peers", "lemon", "--again", "all") == ["lemon"]
+    monkeypatch.setattr(compare, "source_of", lambda peer: f"other {peer}")
+    assert solved("--peers", "lemon") == ["lemon"]
+    assert len(read_records(out)) == 2
+
+
+def test_a_method_that_was_too_small_is_not_tried_larger(result: Record) -> None:
+    """The smallest night that was too large is named, unless limits are higher now."""
+    given = compare._arguments([])
+    instance = make_instance("single", 5_000_000)
+    late = result | {"peer": "highs", "failure": "over 300 s", "is_too_large": True}
+    limits = {"limit_seconds": 300.0, "memory_gb": given.memory_gb}
+    small = late | limits | {"num_orders": 1_000_000}
+
+    def foreseen(*records: Record) -> str | None:
+        found = compare.foreseen([*records], instance, "highs", given)
+        return found and found["failure"]
+
+    assert foreseen(late | limits, small) == "over 300 s at 1m"
+    assert foreseen(small | {"is_too_large": False}) is None
+    assert foreseen(small | {"family": "choice"}) is None
+    assert foreseen(small | {"num_orders": 10_000_000}) is None
+    given.limit_seconds = 600.0
+    assert foreseen(small) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"objective_micro_cny": 699},
+        {"num_broken_limits": 1},
+        {"reports_its_own_sum": False},
+        {"bound_pass_micro_cny": 699},
+    ],
+    ids=str,
+)
+def test_a_wrong_answer_does_not_win(
+    fault: Record, result: Record, lemon: Record
+) -> None:
+    """A fast method with another sum, a broken limit or a false bound is marked."""
+    wrong = lemon | fault
+    mark_optimum([result, wrong])
+    assert wrong["is_wrong"]
+    assert report.fastest([result, wrong]) is result
+    assert "**wrong**" in report.tables([result, wrong])
+
+
+def test_two_proved_optima_end_the_comparison(result: Record) -> None:
+    """Two proofs of one night that disagree are a bug, not a result."""
+    with pytest.raises(SystemExit, match="two optima"):
+        mark_optimum([result, result | {"peer": "flow", "objective_micro_cny": 701}])
+
+
+def test_the_report_says_who_loses_and_which_aims_are_missed(
+    result: Record, lemon: Record
+) -> None:
+    """Ratios are those of the records, and a lost night is named with its factor."""
+    large = result | {"num_orders": 20_000_000, "seconds": 30.0, "name": "single-20m"}
+    late = lemon | {"failure": "over 300 s", "peer": "highs"}
+    del late["seconds"], late["peak_memory_bytes"]
+    mark_optimum([result, lemon, late])
+    mark_optimum([large])
+    text = report.tables([result, lemon, late, large])
+
+    row = "| single-2m | 2.000 | lemon 1.000 | 2.00 | 500.0 | 4 | 1,000 | lemon 250 "
+    assert f"{row}| 4.00 ✗ |" in text
+    assert "| single-20m | 30.000 | none finished |  | 500.0 | 60 ✗ |" in text
+    assert "`pricing` loses on single-2m (to lemon, 2.0 times slower)." in text
+    assert "| single-20m | 20,000,000 | 2,000,000 | 30.000 | 1.500 | 1.50 ✗ |" in text
+    assert "highs (HiGHS, its own choice of method) | over 300 s |" in text
+    assert "Fastest exact: lemon. Losing: pricing, highs." in text
+
+
+def test_the_plot_shows_every_method_and_is_the_same_again(
+    result: Record, lemon: Record, tmp_path: Path
+) -> None:
+    """Each method, and a limit that was hit, is named; the same bytes come again."""
+    late = lemon | {"failure": "over 300 s", "peer": "highs"}
+    del late["seconds"], late["peak_memory_bytes"]
+    paths = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    for path in paths:
+        plot.draw([result, lemon, late], path)
+    text = paths[0].read_text()
+    assert text == paths[1].read_text()
+    assert "over 300" in text
+    for name in PEERS:
+        assert f">{name}" in text
+
+
+def test_every_method_has_its_own_line() -> None:
+    """No method is left out of the plot, and no two look alike."""
+    assert {*plot.STYLES} == {*PEERS}
+    assert len({*plot.STYLES.values()}) == len(PEERS)
+
+
+def test_names_of_swept_nights_say_what_is_swept() -> None:
+    """A field that is not the family's own is in the night's name."""
+    usual = make_instance("choice", 100_000)
+    assert usual.name == "choice-100k"
+    assert replace(usual, num_lanes=500).name == "choice-100k-num_lanes=500"

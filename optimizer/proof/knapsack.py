@@ -1,0 +1,190 @@
+r"""
+The most that each lane can hold by itself, orders and caps left aside.
+
+Lane :math:`\ell` with :math:`c` slots holds, of items with load :math:`l_a` and
+value :math:`v_a`, at most
+
+.. math:: \max_{x \in \{0,1\}} \sum_a v_a x_a
+   \quad\text{s.t.}\quad \sum_a l_a x_a \le c .
+
+Only the :math:`\lfloor c / l \rfloor` best items of each load matter. Lanes whose
+items all fit, or all have one load, need no more; small ones are solved by dynamic
+programming; a large one is bounded by the price of a slot that serves it best, which
+is above the best by less than the value of one item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import CertificateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+#: Most slots of a lane that has a table, and cells of all tables at a time.
+MAX_SLOTS, MAX_CELLS = 1_024, 2**22
+#: Values add up to less than this in each lane.
+MAX_VALUE = 2**62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """
+    What could go on lanes.
+
+    Attributes
+    ----------
+    lane, load, value
+        ``(k,) int64`` each: where it would go, slots that it takes, its worth.
+    rank
+        ``(k,) int64``: place among items of the same lane and load, the best is 0.
+    """
+
+    lane: NDArray[np.int64]
+    load: NDArray[np.int64]
+    value: NDArray[np.int64]
+    rank: NDArray[np.int64]
+
+    def of(self, keep: NDArray[np.bool_]) -> Items:
+        """Some of the items."""
+        return Items(
+            self.lane[keep], self.load[keep], self.value[keep], self.rank[keep]
+        )
+
+
+def lane_worths(
+    lane: NDArray[np.integer],
+    load: NDArray[np.int64],
+    value: NDArray[np.int64],
+    slots: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """
+    Bound what each lane's items are worth together.
+
+    Parameters
+    ----------
+    lane, load, value
+        ``(k,)`` integers: lane, slots and worth of each item; those worth nothing
+        are left out.
+    slots
+        ``(num_lanes,) int64``.
+
+    Returns
+    -------
+    ``(num_lanes,) int64``: the best for lanes of up to ``MAX_SLOTS`` slots, and not
+    below it for larger ones.
+
+    Raises
+    ------
+    CertificateError
+        When values are too large to add up.
+
+    Examples
+    --------
+    >>> lane, load = np.array([0, 0, 0]), np.array([2, 1, 1])
+    >>> lane_worths(lane, load, np.array([9, 5, 3]), np.array([2])).tolist()
+    [9]
+    """
+    items = _useful(np.asarray(lane, np.int64), load, value, slots)
+    if int(items.value.max(initial=0)) * len(items.value) > MAX_VALUE:
+        raise CertificateError("a price is beyond any saving, and could overflow")
+    total_load = _sums(items.lane, items.load, len(slots))
+    worth = _sums(items.lane, items.value, len(slots))
+    lightest = np.full(len(slots), 2**62)
+    heaviest = np.zeros(len(slots), np.int64)
+    np.minimum.at(lightest, items.lane, items.load)
+    np.maximum.at(heaviest, items.lane, items.load)
+    # Where all items have one load, as many were kept as fit.
+    is_hard = (total_load > slots) & (lightest < heaviest)
+    small = np.flatnonzero(is_hard & (slots <= MAX_SLOTS))
+    worth[small] = _by_tables(items, small, slots)
+    for large in np.flatnonzero(is_hard & (slots > MAX_SLOTS)):
+        here = items.of(items.lane == large)
+        worth[large] = min(worth[large], _by_price(here, int(slots[large])))
+    return worth
+
+
+def _useful(
+    lane: NDArray[np.int64],
+    load: NDArray[np.int64],
+    value: NDArray[np.int64],
+    slots: NDArray[np.int64],
+) -> Items:
+    """Items that could be in a best choice: of each load as many as fit."""
+    keep = np.flatnonzero((value > 0) & (load <= slots[lane]))
+    by_rank = keep[np.lexsort((-value[keep], load[keep], lane[keep]))]
+    lane, load, value = lane[by_rank], load[by_rank], value[by_rank]
+    is_first = np.ones(len(lane), bool)
+    is_first[1:] = (np.diff(lane) != 0) | (np.diff(load) != 0)
+    first = np.flatnonzero(is_first)
+    rank = np.arange(len(lane)) - np.repeat(first, np.diff(np.append(first, len(lane))))
+    return Items(lane, load, value, rank).of(rank < slots[lane] // load)
+
+
+def _sums(
+    group: NDArray[np.int64], values: NDArray[np.int64], num_groups: int
+) -> NDArray[np.int64]:
+    total = np.zeros(num_groups, np.int64)
+    np.add.at(total, group, values)
+    return total
+
+
+def _by_tables(
+    items: Items, lanes: NDArray[np.int64], slots: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Best worth of some lanes, by dynamic programming over many lanes at a time."""
+    worth = np.zeros(len(lanes), np.int64)
+    place = np.full(len(slots), -1, np.int64)
+    for part in _batches(slots[lanes]):
+        width = int(slots[lanes[part]].max()) + 1
+        place[:] = -1
+        place[lanes[part]] = np.arange(len(part))
+        table = np.zeros((len(part), width), np.int64)
+        here = items.of(place[items.lane] >= 0)
+        _fill(table, place[here.lane], here)
+        worth[part] = table[np.arange(len(part)), slots[lanes[part]]]
+    return worth
+
+
+def _batches(slots: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Lanes of like sizes together, as many as the tables may hold."""
+    by_size = np.argsort(slots, kind="stable")
+    size = np.frexp(slots[by_size].astype(float))[1]
+    for group in np.split(by_size, np.flatnonzero(np.diff(size)) + 1):
+        if len(group):
+            most = max(1, MAX_CELLS // (int(slots[group].max()) + 1))
+            yield from np.split(group, range(most, len(group), most))
+
+
+def _fill(table: NDArray[np.int64], row: NDArray[np.int64], items: Items) -> None:
+    """Add items to the tables, those of one load and rank in all rows at once."""
+    turn = np.lexsort((items.rank, items.load))
+    load, rank = items.load[turn], items.rank[turn]
+    cuts = np.flatnonzero((np.diff(load) != 0) | (np.diff(rank) != 0)) + 1
+    for step in np.split(turn, cuts):
+        if len(step) == 0:
+            continue
+        rows, weight = row[step], int(items.load[step[0]])
+        best = table[rows]
+        added = best[:, :-weight] + items.value[step][:, None]
+        best[:, weight:] = np.maximum(best[:, weight:], added)
+        table[rows] = best
+
+
+def _by_price(items: Items, slots: int) -> int:
+    """Bound one large lane by pricing its slots at the ratio where it is full."""
+    by_ratio = np.argsort(-(items.value / items.load), kind="stable")
+    full = np.searchsorted(np.cumsum(items.load[by_ratio]), slots, side="right")
+    last = by_ratio[min(int(full), len(by_ratio) - 1)]
+    price = int(items.value[last] // items.load[last])
+    return min(_priced(items, slots, price), _priced(items, slots, price + 1))
+
+
+def _priced(items: Items, slots: int, price: int) -> int:
+    return slots * price + int(np.maximum(items.value - items.load * price, 0).sum())

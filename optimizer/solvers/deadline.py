@@ -1,0 +1,22 @@
+"""A deadline on the monotonic clock, looked at between steps that are not short."""
+
+from __future__ import annotations
+
+import time
+
+
+class OutOfTime(Exception):
+    """The deadline has passed; raised and caught within the solvers."""
+
+
+def look(ends: float) -> None:
+    """
+    Look at the clock.
+
+    Raises
+    ------
+    OutOfTime
+        When ``ends`` has passed.
+    """
+    if time.monotonic() > ends:
+        raise OutOfTime

@@ -1,0 +1,151 @@
+"""Kernels that fill each lane by itself: whole parcels, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.solvers.kernels import compiled
+
+#: A lane's table has so many cells at most; else the lane is only bounded.
+MOST_CELLS = 20_000_000
+
+
+@compiled
+def profits(
+    goods, prices, row_price, merchant_price, order_price, option_order, profit
+):
+    """
+    Write what each option saves above prices that its lane does not decide itself.
+
+    ``prices`` are those of lanes strictly above, and of the lane's own slots where it
+    has lanes within.
+    """
+    merchant = 0
+    for option in range(len(profit)):
+        order = option_order[option]
+        while goods.merchant_start[merchant + 1] <= order:
+            merchant += 1
+        worth = goods.option_saving[option]
+        worth -= goods.option_load[option] * prices[goods.option_lane[option]]
+        for entry in range(goods.entry_start[option], goods.entry_start[option + 1]):
+            worth -= goods.entry_weight[entry] * row_price[goods.entry_row[entry]]
+        profit[option] = worth - merchant_price[merchant] - order_price[order]
+
+
+@compiled
+def best_subset(load, profit, room):
+    """
+    The most that some options bring in so many slots.
+
+    Returns
+    -------
+    value, taken
+        Micro-CNY; whether each option is in.
+    """
+    count = len(load)
+    value = np.zeros(room + 1, np.int64)
+    is_better = np.zeros((count, room + 1), np.bool_)
+    for item in range(count):
+        need, brings = load[item], profit[item]
+        for space in range(room, need - 1, -1):
+            with_it = value[space - need] + brings
+            if with_it > value[space]:
+                value[space] = with_it
+                is_better[item, space] = True
+    taken = np.zeros(count, np.bool_)
+    space = room
+    for item in range(count - 1, -1, -1):
+        if is_better[item, space]:
+            taken[item] = True
+            space -= load[item]
+    return value[room], taken
+
+
+@compiled
+def fill_lane(load, profit, room, price, taken):
+    """
+    The most that options bring in a lane's slots; ``taken`` is filled in.
+
+    At a price for a slot, options whose margin is beyond the distance between a
+    simple bound and a simple plan are in or out for sure; the others are decided by
+    dynamic programming.
+
+    Returns
+    -------
+    value, distance
+        Micro-CNY; no option further below its price could matter.
+    """
+    count = len(load)
+    taken[:] = False
+    margin = profit - load * price
+    turn = np.argsort(-margin, kind="mergesort")
+    left, value, bound = room, np.int64(0), room * price
+    for item in turn:
+        bound += max(margin[item], 0)
+        if profit[item] > 0 and load[item] <= left:
+            left -= load[item]
+            value += profit[item]
+            taken[item] = True
+    distance = bound - value
+    if distance == 0:
+        return value, distance
+    is_sure = (margin > distance) & (profit > 0) & (load <= room)
+    is_open = ~is_sure & (margin >= -distance) & (profit > 0) & (load <= room)
+    left = room - load[is_sure].sum()
+    places = np.flatnonzero(is_open)
+    left = min(left, load[places].sum())
+    if (left + 1) * len(places) > MOST_CELLS:
+        return bound, distance
+    best, is_in = best_subset(load[places], profit[places], left)
+    for item in range(count):
+        taken[item] = is_sure[item]
+    for item in range(len(places)):
+        taken[places[item]] = is_in[item]
+    return best + profit[is_sure].sum(), distance
+
+
+@compiled
+def fill_lanes(
+    first_lane, last_lane, slots, price, list_start, listed, load, profit, taken, most
+):
+    """
+    Fill lanes one by one; ``taken`` options are marked, ``most[0]`` is raised.
+
+    Returns
+    -------
+    int
+        What all of them bring, micro-CNY.
+    """
+    total = np.int64(0)
+    for lane in range(first_lane, last_lane):
+        options = listed[list_start[lane] : list_start[lane + 1]]
+        is_in = np.zeros(len(options), np.bool_)
+        value, distance = fill_lane(
+            load[options], profit[options], slots[lane], price[lane], is_in
+        )
+        for place in range(len(options)):
+            taken[options[place]] = is_in[place]
+        total += value
+        most[0] = max(most[0], distance)
+    return total
+
+
+@compiled
+def near_orders(goods, price, row_price, merchant_price, reach, is_near):
+    """Mark the orders with an option at most ``reach`` below all its prices."""
+    for merchant in range(len(goods.cap)):
+        for order in range(
+            goods.merchant_start[merchant], goods.merchant_start[merchant + 1]
+        ):
+            for option in range(
+                goods.option_start[order], goods.option_start[order + 1]
+            ):
+                worth = goods.option_saving[option] - merchant_price[merchant]
+                worth -= goods.option_load[option] * price[goods.option_lane[option]]
+                for entry in range(
+                    goods.entry_start[option], goods.entry_start[option + 1]
+                ):
+                    row = goods.entry_row[entry]
+                    worth -= goods.entry_weight[entry] * row_price[row]
+                if worth >= -reach:
+                    is_near[order] = True

@@ -1,0 +1,221 @@
+"""Integer and linear programs, solved by HiGHS or GLOP in OR-Tools."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+#: Objectives are scaled by a power of two so that none is larger.
+LARGEST_COST = 2.0**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """
+    Maximise ``cost @ x`` subject to ``least <= A x <= most``, ``0 <= x <= upper``.
+
+    Attributes
+    ----------
+    cost, upper
+        ``(num_columns,) float64``.
+    row, column, amount
+        ``(num_entries,)``: the matrix, by row and then by column.
+    least, most
+        ``(num_rows,) float64``; infinite where there is no limit.
+    num_whole
+        The first so many columns are whole numbers in an integer program.
+    """
+
+    cost: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    amount: NDArray[np.float64]
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
+    num_whole: int
+
+
+def joined_program(
+    entries: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]],
+    limits: list[tuple[NDArray[Any], NDArray[Any]]],
+    cost: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    num_whole: int,
+) -> Program:
+    """
+    Stack blocks of rows; each block numbers its rows from 0.
+
+    Parameters
+    ----------
+    entries
+        Rows, columns and amounts of each block.
+    limits
+        Least and most of each block.
+    cost, upper, num_whole
+        As in :class:`Program`.
+    """
+    sizes = np.cumsum([0] + [len(least) for least, _ in limits])
+    row = np.concatenate(
+        [rows + s for (rows, _, _), s in zip(entries, sizes, strict=False)]
+    )
+    column = np.concatenate([columns for _, columns, _ in entries])
+    amount = np.concatenate([amounts for _, _, amounts in entries]).astype(np.float64)
+    turn = np.lexsort((column, row))
+    least = np.concatenate([low for low, _ in limits]).astype(np.float64)
+    most = np.concatenate([high for _, high in limits]).astype(np.float64)
+    matrix = row[turn], column[turn], amount[turn]
+    return Program(cost, upper, *matrix, least, most, num_whole)
+
+
+def solve_whole(
+    program: Program, *, seconds: float, nodes: int, relative_gap: float
+) -> NDArray[np.float64] | None:
+    """
+    Solve an integer program with HiGHS on one thread.
+
+    Returns
+    -------
+    ``(num_columns,) float64``, or ``None`` where no answer was found in time.
+    """
+    from ortools.math_opt.python import mathopt
+    from ortools.math_opt.solvers import highs_pb2
+
+    params = mathopt.SolveParameters(
+        time_limit=_seconds(seconds),
+        highs=highs_pb2.HighsOptionsProto(string_options={"parallel": "off"}),
+        node_limit=nodes,
+        relative_gap_tolerance=relative_gap,
+        absolute_gap_tolerance=0.0,
+        random_seed=0,
+    )
+    result = _solve(program, True, mathopt.SolverType.HIGHS, params)
+    if result is None or not result.has_primal_feasible_solution():
+        return None
+    return _values(result.variable_values(), len(program.cost))
+
+
+def solve_linear(program: Program, *, seconds: float) -> NDArray[np.float64] | None:
+    """
+    Dual values of a linear program, by GLOP; ``None`` where the time was up.
+
+    Returns
+    -------
+    ``(num_rows,) float64``: what one more unit of ``most`` brings (above 0), or one
+    fewer of ``least`` (below 0).
+    """
+    from ortools.math_opt.python import mathopt
+
+    params = mathopt.SolveParameters(time_limit=_seconds(seconds), threads=1)
+    result = _solve(program, False, mathopt.SolverType.GLOP, params)
+    if result is None or not result.has_dual_feasible_solution():
+        return None
+    return _values(result.dual_values(), len(program.least)) / _scale(program)
+
+
+def _seconds(seconds: float) -> Any:
+    import datetime as dt
+
+    return dt.timedelta(seconds=max(seconds, 0.01))
+
+
+class _Diverted:
+    """How many solvers run, and where standard output goes when none does."""
+
+    lock = threading.Lock()
+    count = 0
+    saved = -1
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """
+    Send what C code writes to standard output to standard error.
+
+    HiGHS has remarks that no option stops, and standard output is for results.
+    """
+    with _Diverted.lock, suppress(OSError):  # a daemon may have closed it
+        if _Diverted.count == 0:
+            _flush()
+            _Diverted.saved = os.dup(1)
+            os.dup2(2, 1)
+        _Diverted.count += 1
+    try:
+        yield
+    finally:
+        with _Diverted.lock:
+            if _Diverted.count == 1:
+                _flush()
+                os.dup2(_Diverted.saved, 1)
+                os.close(_Diverted.saved)
+            _Diverted.count = max(_Diverted.count - 1, 0)
+
+
+def _flush() -> None:
+    """Write out what C code holds back."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def _solve(program: Program, is_whole: bool, solver: Any, params: Any) -> Any:
+    """Run a solver; ``None`` where it refuses the numbers."""
+    from ortools.math_opt.python import mathopt
+
+    model = mathopt.Model.from_model_proto(_proto(program, is_whole))
+    try:
+        with _without_remarks():
+            return mathopt.solve(model, solver, params=params)
+    except (RuntimeError, ValueError, AttributeError):
+        return None  # OR-Tools 9.15 trips over its own error, hence AttributeError
+
+
+def _values(by_item: Any, count: int) -> NDArray[np.float64]:
+    values = np.zeros(count)
+    for item, value in by_item.items():
+        values[item.id] = value
+    return values
+
+
+def _scale(program: Program) -> float:
+    largest = float(np.abs(program.cost).max(initial=0))
+    return (
+        1.0
+        if largest <= LARGEST_COST
+        else float(2.0 ** -np.ceil(np.log2(largest / LARGEST_COST)))
+    )
+
+
+def _proto(program: Program, is_whole: bool) -> Any:
+    from ortools.math_opt import model_pb2
+
+    proto, count = model_pb2.ModelProto(), len(program.cost)
+    whole = np.arange(count) < (program.num_whole if is_whole else 0)
+    proto.variables.ids.extend(range(count))
+    proto.variables.lower_bounds.extend([0.0] * count)
+    proto.variables.upper_bounds.extend(program.upper.tolist())
+    proto.variables.integers.extend(whole.tolist())
+    proto.objective.maximize = True
+    costs = program.cost * _scale(program)
+    used = np.flatnonzero(costs)
+    proto.objective.linear_coefficients.ids.extend(used.tolist())
+    proto.objective.linear_coefficients.values.extend(costs[used].tolist())
+    proto.linear_constraints.ids.extend(range(len(program.least)))
+    proto.linear_constraints.lower_bounds.extend(program.least.tolist())
+    proto.linear_constraints.upper_bounds.extend(program.most.tolist())
+    matrix = proto.linear_constraint_matrix
+    matrix.row_ids.extend(program.row.tolist())
+    matrix.column_ids.extend(program.column.tolist())
+    matrix.coefficients.extend(program.amount.tolist())
+    return proto
