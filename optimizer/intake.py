@@ -28,7 +28,7 @@ from optimizer.data.validate import (
 )
 from optimizer.errors import DataError
 from optimizer.model import encode
-from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.build import build_problem, warn_uncovered, warn_unknown
 from optimizer.model.capacity import read_capacity
 from optimizer.model.join import find_orders, make_finder
 from optimizer.model.reasons import Reason
@@ -383,14 +383,4 @@ def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
     """Collect what a person should look at before trusting a quiet night."""
     found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
     found += index.warnings
-    unknown = sorted(set(coder.carriers.ids) - coder.roster)
-    if unknown:
-        is_one = len(unknown) == 1
-        carriers, are, their = (
-            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-        )
-        found.append(
-            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
-            f"date: {their} orders get CARRIER_INACTIVE"
-        )
-    return found
+    return [*found, *warn_unknown(coder.carriers.ids, coder.roster)]

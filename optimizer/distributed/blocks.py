@@ -1,9 +1,10 @@
 """
-Blocks: some merchants with all their orders, as columns in a few binary cells.
+Blocks: some merchants with their orders, as columns in a few binary cells.
 
 A block is one row of a cached DataFrame; Spark never sees the orders in it, and a
-pass reads the cells that it needs. In bytes, about ``38 + 12 * options`` an order
-for the numbers, and the length of its names.
+pass reads only the cell that it needs: ``20 + 12 * options`` bytes an order. Beside it
+lie 9 bytes an order for what each row became, and the compressed names. A merchant of
+more orders than a block holds is spread over several blocks, by key.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 
 from optimizer.errors import OptimizerError
 from optimizer.model import encode
-from optimizer.model.build import Index, build_problem
-from optimizer.model.encode import OPEN, OptionArrays, OrderArrays
+from optimizer.model.build import Index
+from optimizer.model.encode import OPEN
 from optimizer.model.lanes import Place
-from optimizer.model.problem import Problem
+from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -34,31 +35,38 @@ if TYPE_CHECKING:
 
 #: A block; ``failed`` is a message for the driver.
 BLOCK = (
-    "block int, numbers binary, places binary, merchants binary, names binary, "
+    "block int, numbers binary, status binary, names binary, merchants binary, "
     "failed string"
 )
-_NUMBERS = ("merchant_start", "cap", "option_start", "option_saving", "key", "row")
+#: Says that two orders of a block share a key.
+COLLISION = "\0collision"
+#: Names that must be spelled in one way.
+NAME_COLUMNS = ("carrier_id", "region_id", "outlet_id")
+#: What a pass needs, and what the decisions need beside it.
+PASS_CELLS = ("block", "numbers")
+ALL_CELLS = ("block", "numbers", "status", "names", "merchants")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lanes:
+class Terms:
     """
-    The lanes of the whole night; go out with each task.
+    Lanes and caps of the whole night; go out with each task.
 
     Attributes
     ----------
-    places
+    places, slots, parent
         By lane.
-    slots, parent
-        ``(num_lanes,)`` each.
-    of_place
-        Lane of each place that parcels go to.
+    lane_of
+        By block, the lane of each place that its parcels go to.
+    cap_of
+        By block, the cap of each of its merchants: that of the whole merchant.
     """
 
     places: tuple[Place, ...]
     slots: NDArray[np.int64]
     parent: NDArray[np.int32]
-    of_place: Mapping[Place, int]
+    lane_of: Mapping[int, NDArray[np.int32]]
+    cap_of: Mapping[int, NDArray[np.int64]]
 
 
 def pack(**arrays: Any) -> bytes:
@@ -74,10 +82,10 @@ def unpack(cell: bytes) -> dict[str, NDArray[Any]]:
         return {name: loaded[name] for name in loaded.files}
 
 
-def build_block(
+def build_blocks(
     batches: Iterable[pa.RecordBatch], rules: Rules
 ) -> Iterator[pa.RecordBatch]:
-    """Turn a partition of ``VALUED_ROWS`` and ``block`` into one ``BLOCK``."""
+    """Turn a partition of ``VALUED_ROWS`` and ``block`` into ``BLOCK`` rows."""
     import polars as pl
 
     from optimizer.distributed.rows import in_schema
@@ -100,112 +108,132 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     import polars as pl
 
     frame = frame.with_columns(pl.col("key").reinterpret(signed=False))
-    frame = frame.sort("merchant_id", "key", "carrier_id", "outlet_id")
-    same = frame.select("merchant_id", "key")
-    is_first = (same != same.shift(1)).select(
-        pl.any_horizontal(pl.all().fill_null(True))
-    )
-    first = is_first.to_series().to_numpy().copy()
-    first[:1] = True
-    ways = frame["is_option"].to_numpy()
+    frame = frame.sort("merchant_id", "key", "order_id", "carrier_id", "outlet_id")
+    first = _changes(frame.select("merchant_id", "key", "order_id"))
     position = np.cumsum(first) - 1
     named = frame.filter(first)
-    coder = rules.coder()
-    orders = _orders(named, coder, np.unique(position[ways]))
-    problem, index = build_problem(
-        orders,
-        _options(frame.filter(ways), position[ways], coder),
-        coder,
-        capacity={},
-        is_open=True,
-        cap=rules.policy.cap,
-        merchants=rules.merchants,
-        num_rows=len(named),
-    )
-    numbers = {name: getattr(problem, name) for name in _NUMBERS}
+    if named["key"].is_duplicated().any():
+        return {"failed": COLLISION}
+    ids = named["merchant_id"].unique(maintain_order=True)
+    merchant = np.cumsum(_changes(named.select("merchant_id"))) - 1
+    is_way = frame["is_option"].to_numpy()
+    ways, order = frame.filter(is_way), position[is_way]
+    status = named["status"].to_numpy().astype(np.uint8)
+    has_way = np.bincount(order, minlength=len(named)) > 0
+    status[(status == OPEN) & ~has_way] = Reason.CARRIER_INACTIVE
+    is_open = status == OPEN
+    leaf, places = _leaves(ways, rules)
     names = io.BytesIO()
     named.select("order_id", "region_id").write_ipc(names, compression="lz4")
-    repeated = frame.filter(ways).select("merchant_id", "key", "carrier_id")
+    num_merchants = len(ids)
+    repeated = ways.select("merchant_id", "key", "carrier_id")
     return {
         "numbers": pack(
-            **numbers,
-            option_place=problem.option_lane,
-            status=index.status,
-            row_merchant=index.row_merchant,
+            merchant_start=starts(merchant[is_open], num_merchants),
+            option_start=starts(order, len(named))[np.append(is_open, True)],
+            option_saving=ways["saving"].to_numpy(),
+            option_place=leaf,
+            key=named["key"].to_numpy()[is_open],
         ),
-        "places": json.dumps([index.places, problem.slots.tolist()]).encode(),
-        "merchants": pack(
-            ids=np.frombuffer(json.dumps(index.merchant_ids).encode(), np.uint8),
-            num_orders=index.merchant_num_orders,
-            cap=problem.cap,
-            num_open=np.diff(problem.merchant_start),
-            highest=problem.option_saving.max(initial=0),
-            lowest=problem.option_saving.min(initial=0),
-            statuses=np.bincount(index.status, minlength=256),
-            num_repeated=int(repeated.is_duplicated().sum()),
-        ),
+        "status": pack(status=status, merchant=merchant.astype(np.int32)),
         "names": names.getvalue(),
+        "merchants": pack(
+            ids=_as_bytes(ids.to_list()),
+            places=_as_bytes(places),
+            demand=np.bincount(leaf, minlength=len(places)),
+            there=np.bincount(merchant, minlength=num_merchants),
+            eligible=np.bincount(
+                merchant[status != Reason.INELIGIBLE], minlength=num_merchants
+            ),
+            num_open=np.bincount(merchant[is_open], minlength=num_merchants),
+            highest=ways["saving"].to_numpy().max(initial=0),
+            statuses=np.bincount(status, minlength=256),
+            names=_as_bytes(
+                {c: frame[c].drop_nulls().unique().to_list() for c in NAME_COLUMNS}
+            ),
+            num_repeated=np.int64(repeated.is_duplicated().sum()),
+        ),
     }
 
 
-def _orders(
-    named: pl.DataFrame, coder: encode.Coder, with_option: NDArray[np.int64]
-) -> OrderArrays:
-    """Orders of a block; open ones without an option have no active carrier."""
-    status = named["status"].to_numpy().astype(np.uint8)
-    has = np.zeros(len(named), np.bool_)
-    has[with_option] = True
-    status[(status == OPEN) & ~has] = Reason.CARRIER_INACTIVE
-    return OrderArrays(
-        np.arange(len(named)),
-        named["key"].to_numpy(),
-        np.zeros(0, np.uint64),
-        coder.merchants.encode(named["merchant_id"]),
-        status,
+def _changes(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """Rows that differ from the one before."""
+    import polars as pl
+
+    is_new = (frame != frame.shift(1)).select(
+        pl.any_horizontal(pl.all().fill_null(value=True))
     )
+    first = is_new.to_series().to_numpy().copy()
+    first[:1] = True
+    return first
 
 
-def _options(
-    ways: pl.DataFrame, position: NDArray[np.int64], coder: encode.Coder
-) -> OptionArrays:
+def _leaves(
+    ways: pl.DataFrame, rules: Rules
+) -> tuple[NDArray[np.int32], list[list[str | None]]]:
+    """Where each option goes, among the block's places by name."""
+    coder = rules.coder()
     leaf, _, _ = encode.code_leaves(
         coder,
         coder.carriers.encode(ways["carrier_id"]),
         coder.regions.encode(ways["region_id"]),
         coder.outlets.encode(ways["outlet_id"]),
     )
-    return OptionArrays(position, leaf, ways["saving"].to_numpy())
+    places = encode.leaf_places(coder)
+    by_name = sorted(range(len(places)), key=lambda at: place_key(places[at]))
+    rank = np.empty(len(places), np.int32)
+    rank[by_name] = np.arange(len(places))
+    return rank[leaf], [list(places[at]) for at in by_name]
 
 
-def open_block(
-    numbers: bytes, places: bytes, lanes: Lanes
-) -> tuple[Problem, dict[str, NDArray[Any]]]:
-    """The problem of a block on the lanes of the whole night, and its cells."""
+def place_key(place: Place) -> tuple[str, ...]:
+    """Sorts places by name."""
+    return tuple(part or "" for part in place)
+
+
+def _as_bytes(values: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(values).encode(), np.uint8)
+
+
+def listed(cell: NDArray[np.uint8]) -> Any:
+    """Read back what :func:`build_blocks` put into a cell as text."""
+    return json.loads(cell.tobytes())
+
+
+def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
+    """The problem of a block, on the lanes and with the caps of the whole night."""
     from optimizer.model.arrange_kernel import sort_options
 
     cells = unpack(numbers)
-    lane_of = [lanes.of_place[Place(*place)] for place in json.loads(places)[0]]
-    lane = np.array(lane_of, np.int32)[cells["option_place"]]
+    lane = terms.lane_of[block][cells["option_place"]]
     sort_options(cells["option_start"], lane, cells["option_saving"])
-    problem = Problem(
-        **{name: cells[name] for name in _NUMBERS},
+    return Problem(
+        merchant_start=cells["merchant_start"],
+        cap=terms.cap_of[block],
+        option_start=cells["option_start"],
         option_lane=lane,
-        slots=lanes.slots,
-        lane_parent=lanes.parent,
+        option_saving=cells["option_saving"],
+        slots=terms.slots,
+        lane_parent=terms.parent,
+        key=cells["key"],
+        row=np.arange(len(cells["key"])),
     )
-    return problem, cells
 
 
 def block_index(
-    cells: Mapping[str, NDArray[Any]], merchants: bytes, lanes: Lanes
+    status: bytes,
+    merchants: bytes,
+    terms: Terms,
+    has_budget: NDArray[np.bool_] | None,
 ) -> Index:
-    """The names behind the numbers of a block."""
-    about = unpack(merchants)
+    """The names behind the numbers of a block; rows are its own, from 0."""
+    about, rows = unpack(merchants), unpack(status)
     return Index(
-        tuple(json.loads(about["ids"].tobytes())),
-        about["num_orders"],
-        lanes.places,
+        tuple(listed(about["ids"])),
+        about["there"],
+        terms.places,
         (),
-        cells["status"],
-        cells["row_merchant"],
+        rows["status"],
+        rows["merchant"],
+        has_budget=has_budget,
     )

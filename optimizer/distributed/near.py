@@ -2,9 +2,10 @@
 The near market on the driver: gathered from executors, solved exactly, checked.
 
 What is gathered is a few per cent of the orders: of each merchant at most
-``2 * cap + 4``, and none whose saving is far below its lane's price. The optimum of
-the near market is that of the night once executors, pricing all orders, find the same
-cut-off for every cap: then no order outside would change the plan or its prices.
+``2 * cap + 4``, and none whose saving is far below its lane's price. At the least
+prices that prove the plan of the near market, executors add up what all orders are
+worth above them. Where a merchant's sum is the near market's, no order outside would
+change the plan or its prices; the others' orders are gathered, and it goes on.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import numpy as np
 from optimizer.distributed.passes import (
     Screen,
     Tied,
-    is_plain,
+    above_cuts,
+    plain_choice,
     price_block,
     run_pass,
     screen_block,
+    sifted,
 )
 from optimizer.errors import SolveError
 from optimizer.model.problem import Problem, starts
@@ -35,6 +38,7 @@ from optimizer.solvers.screening import (
     FIRST_DEPTH,
     REACH,
     barred_prices,
+    sample_caps,
     sampled_prices,
     sampling,
     sub_market,
@@ -46,10 +50,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.distributed.blocks import Lanes
-    from optimizer.solvers.pricing import Balanced
+    from optimizer.distributed.blocks import Terms
+    from optimizer.solvers.market import NearMarket
 
-#: Orders that the driver takes at most; about 100 bytes each.
+#: Orders that the driver takes at most; some 150 bytes each, options and copies
+#: counted.
 MOST_NEAR = 100_000_000
 
 
@@ -62,14 +67,14 @@ class Field:
     ----------
     blocks
         The cached blocks.
-    lanes
-        Of the whole night.
+    terms
+        Lanes and caps, as executors get them.
     merchant_of
         By block, the number of each of its merchants among all.
-    cap
-        ``(num_merchants,) int64``.
-    num_orders, highest
-        Open orders, and the highest saving, micro-CNY.
+    cap, num_open
+        ``(num_merchants,) int64``: caps, and orders to be decided.
+    highest
+        The highest saving, micro-CNY.
     is_late
         Whether the time is up.
     tell
@@ -77,13 +82,17 @@ class Field:
     """
 
     blocks: DataFrame
-    lanes: Lanes
+    terms: Terms
     merchant_of: dict[int, NDArray[np.int64]]
     cap: NDArray[np.int64]
-    num_orders: int
+    num_open: NDArray[np.int64]
     highest: int
     is_late: Callable[[], bool]
     tell: Callable[[str], None]
+
+    def by_block(self, values: NDArray[Any]) -> dict[int, NDArray[Any]]:
+        """Deal values of merchants out to the blocks that these are in."""
+        return {block: values[m] for block, m in self.merchant_of.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,105 +128,132 @@ def solve_near(field: Field, num_threads: int | None) -> Near:
     """
     with Pool(num_threads) as pool:
         rough, scale = _rough(field, pool)
-        parent = field.lanes.parent
-        effective = effective_price(rough, parent)
-        near = gather(field, Screen(effective, 1, DEPTH, int(REACH * scale)))
-        search = _search(field, near, scale, pool)
-        price = fine_prices(search, _all_of(search), rough)
-        lowest, passes = effective, 2
+        parent = field.terms.parent
+        lowest = effective_price(rough, parent)
+        near, _ = gather(field, _screen(field, lowest, scale))
+        search = _search(near, scale, field, pool)
+        price, passes = fine_prices(search, _all_of(search), rough), 2
         for _ in range(MOST_SCREENS):
             if field.is_late() or not (price < lowest - REACH * scale).any():
                 break
-            screen = Screen(price, 1, DEPTH, int(REACH * scale))
-            near = merged(field, near, gather(field, screen))
-            search = _search(field, near, scale, pool)
-            lowest, passes = np.minimum(lowest, price), passes + 1
+            more, _ = gather(field, _screen(field, price, scale))
+            search = _search(merged(field, near, more), scale, field, pool)
+            near, passes = search.problem, passes + 1
+            lowest = np.minimum(lowest, price)
             price = fine_prices(search, _all_of(search), own_price(price, parent))
         return _prove(field, search, price, passes)
 
 
+def _screen(field: Field, price: NDArray[np.int64], scale: float) -> Screen:
+    """All merchants' orders that could matter at effective prices like these."""
+    return Screen(price, field.by_block(field.cap), 1, DEPTH, int(REACH * scale))
+
+
 def _rough(field: Field, pool: Pool) -> tuple[NDArray[np.int64], float]:
     """Rough own prices from a sample that executors send."""
-    every = sampling(field.num_orders, int(field.cap.sum()), field.lanes.slots)
+    slots = field.terms.slots
+    every = sampling(int(field.num_open.sum()), int(field.cap.sum()), slots)
     nothing = merged(field)
     barred = barred_prices(nothing, field.highest)
-    sample = gather(field, Screen(barred, every, FIRST_DEPTH, 0))
-    market = sub_market(
-        whole_market(sample), np.arange(sample.num_orders), _share(field, every), pool
-    )
-    return sampled_prices(sample, market, every, barred, pool, field.is_late)
+    share = field.by_block(sample_caps(field.cap, field.num_open, every))
+    _, sample = gather(field, Screen(barred, share, every, FIRST_DEPTH, 0))
+    field.tell(f"sampled one order in {every:,}: {sample.num_orders:,} near orders")
+    return sampled_prices(nothing, sample, every, barred, pool, field.is_late)
 
 
-def _share(field: Field, every: int) -> NDArray[np.int64]:
-    """Caps of a sample: large merchants are in it in part, small ones whole or not."""
-    return np.where(field.cap >= 4 * every, field.cap // every, field.cap)
-
-
-def _prove(
-    field: Field, search: Search, price: NDArray[np.int64], passes: int
-) -> Near:
+def _prove(field: Field, search: Search, price: NDArray[np.int64], passes: int) -> Near:
     """Solve, let executors check, and take in what they find, until nothing."""
     while True:
+        near = search.problem
         found = solve_market(search, _all_of(search), price)
         if found.least is None or field.is_late():
             raise SolveError(
                 "no proved plan within solver.time_limit_seconds; raise it"
             )
-        near, price = search.problem, found.price
+        price = found.price
         field.tell(f"solved {near.num_orders:,} near orders")
-        cut, total = _price(field, found.least)
+        chosen = chosen_options(search.full, _all_of(search), found.pick)
+        cut, _, _ = compare(search, search.full, chosen, found.least)
+        here, _ = above_cuts(near, found.least, cut)
+        above, highest = _check(field, found.least, cut)
         passes += 1
-        chosen = _chosen(search, found)
-        here, wrong, _ = compare(search, search.full, chosen, found.least)
-        beyond = np.flatnonzero((cut > here) & (field.cap > 0))
-        field.tell(f"checked all orders: {len(beyond):,} caps have others near")
-        if len(beyond) == 0 and len(wrong) == 0:
+        beyond = (above != here) & (field.cap > 0)
+        field.tell(f"checked all orders: {beyond.sum():,} caps have others near")
+        if not beyond.any():
+            cut = np.where(field.cap > 0, cut, highest)
             tied = _tied(field, near, chosen, found.least, cut)
-            own = own_price(found.least, field.lanes.parent)
+            own = own_price(found.least, field.terms.parent)
             return Near(tied, own, cut, near.num_orders, passes)
-        only = {
-            block: np.flatnonzero(np.isin(merchants, beyond))
-            for block, merchants in field.merchant_of.items()
-        }
-        more = gather(field, Screen(found.least, 1, DEPTH, 0, only))
+        share = field.by_block(np.where(beyond, field.cap, 0))
+        more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
         passes += 1
-        search = _search(field, merged(field, near, more), search.scale, search.pool)
+        near = merged(field, near, more)
+        search = _search(near, search.scale, field, search.pool)
 
 
-def _price(field: Field, price: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Price of each cap at effective prices, from all orders, and the surplus."""
-    task = partial(price_block, price=price)
-    cut, total = np.zeros(len(field.cap), np.int64), 0
-    for block, part in run_pass(field.blocks, task, field.lanes).items():
-        cut[field.merchant_of[block]] = part["merchant_price"]
-        total += int(part["surplus"])
-    return cut, total
+def _check(
+    field: Field, price: NDArray[np.int64], cut: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Worth of all orders above effective prices and those of caps, by merchant."""
+    task = partial(price_block, price=price, cut_of=field.by_block(cut))
+    above, highest = np.zeros((2, len(field.cap)), np.int64)
+    for block, part in run_pass(field.blocks, task, field.terms).items():
+        mine = field.merchant_of[block]
+        above[mine] += part["above"]
+        highest[mine] = np.maximum(highest[mine], part["highest"])
+    return above, highest
 
 
-def gather(field: Field, screen: Screen) -> Problem:
-    """The orders that a screen lets through, from all blocks, as a problem."""
+def gather(field: Field, screen: Screen) -> tuple[Problem, NearMarket]:
+    """
+    The orders that a screen lets through, from all blocks, and as a market.
+
+    Merchants that are in several blocks are screened once more, so that what is
+    gathered does not depend on the blocks.
+    """
     task = partial(screen_block, screen=screen)
     parts = []
-    for block, part in run_pass(field.blocks, task, field.lanes).items():
-        part["merchant"] = field.merchant_of[block][part["merchant"]]
-        parts.append(part)
-    return _problem(field, parts)
+    for block, part in run_pass(field.blocks, task, field.terms).items():
+        if part:
+            part["merchant"] = field.merchant_of[block][part["merchant"]]
+            parts.append(part)
+    every = _problem(field, parts)
+    share = np.zeros(len(field.cap), np.int64)
+    for block, values in screen.share_of.items():
+        share[field.merchant_of[block]] = values
+    near = sifted(every, share, screen)
+    if near.num_orders == every.num_orders:
+        return every, near
+    return _problem(field, [_parts(every, near.order)]), near
 
 
 def merged(field: Field, *problems: Problem) -> Problem:
     """Orders that are in any of some problems, each once."""
-    return _problem(field, [_parts(problem) for problem in problems])
+    parts = [_parts(p, np.arange(p.num_orders)) for p in problems]
+    return _problem(field, parts)
 
 
-def _parts(problem: Problem) -> dict[str, NDArray[Any]]:
-    sizes = np.diff(problem.merchant_start)
+def _parts(problem: Problem, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Some orders with their options, apart from the problem that they are of."""
+    start = problem.option_start
+    option = _options_of(start, order)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     return {
-        "merchant": np.repeat(np.arange(len(sizes)), sizes),
-        "key": problem.key,
-        "num_options": np.diff(problem.option_start),
-        "lane": problem.option_lane,
-        "saving": problem.option_saving,
+        "merchant": merchant,
+        "key": problem.key[order],
+        "num_options": start[order + 1] - start[order],
+        "lane": problem.option_lane[option],
+        "saving": problem.option_saving[option],
     }
+
+
+def _options_of(
+    start: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """All options of some orders, order by order."""
+    count = start[order + 1] - start[order]
+    before = np.cumsum(count) - count
+    return np.repeat(start[order] - before, count) + np.arange(count.sum())
 
 
 _KINDS = {
@@ -230,50 +266,45 @@ _KINDS = {
 
 
 def _problem(field: Field, parts: list[dict[str, NDArray[Any]]]) -> Problem:
-    """Put gathered orders in canonical order, as the single machine has them."""
+    """Orders from several places, each once, in canonical order."""
     given = {
-        name: np.concatenate([np.zeros(0, kind), *(part[name] for part in parts)])
+        name: np.concatenate([np.zeros(0, kind), *(p[name] for p in parts)])
         for name, kind in _KINDS.items()
     }
-    merchant, key = given["merchant"].astype(np.int64), given["key"].astype(np.uint64)
+    key, merchant = given["key"], given["merchant"]
     if len(key) > MOST_NEAR:
         raise SolveError(
             f"{len(key):,} orders are near the margin, more than the driver takes "
             f"({MOST_NEAR:,}); are most lanes without a price?"
         )
     order = np.lexsort((key, merchant))
-    same = (merchant[order][1:] == merchant[order][:-1]) & (
-        key[order][1:] == key[order][:-1]
-    )
-    order = order[np.append(True, ~same)[: len(order)]]
-    first = np.cumsum(given["num_options"]) - given["num_options"]
-    count = given["num_options"][order]
-    start = np.concatenate(([0], np.cumsum(count)))
-    option = np.repeat(first[order] - start[:-1], count) + np.arange(start[-1])
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (np.diff(merchant[order]) != 0) | (key[order][1:] != key[order][:-1])
+    order = order[is_new]
+    start = np.concatenate(([0], np.cumsum(given["num_options"]))).astype(np.int64)
+    option = _options_of(start, order)
     return Problem(
         merchant_start=starts(merchant[order], len(field.cap)),
         cap=field.cap,
-        option_start=start,
+        option_start=np.concatenate(
+            ([0], np.cumsum(given["num_options"][order]))
+        ).astype(np.int64),
         option_lane=given["lane"].astype(np.int32)[option],
         option_saving=given["saving"].astype(np.int64)[option],
-        slots=field.lanes.slots,
-        lane_parent=field.lanes.parent,
-        key=key[order],
+        slots=field.terms.slots,
+        lane_parent=field.terms.parent,
+        key=key[order].astype(np.uint64),
         row=np.arange(len(order)),
     )
 
 
-def _search(field: Field, near: Problem, scale: float, pool: Pool) -> Search:
+def _search(near: Problem, scale: float, field: Field, pool: Pool) -> Search:
     return Search(near, whole_market(near), scale, pool, field.is_late)
 
 
-def _all_of(search: Search) -> Any:
+def _all_of(search: Search) -> NearMarket:
     every = np.arange(search.problem.num_orders)
     return sub_market(search.full, every, search.problem.cap, search.pool)
-
-
-def _chosen(search: Search, found: Balanced) -> NDArray[np.int64]:
-    return chosen_options(search.full, _all_of(search), found.pick)
 
 
 def _tied(
@@ -283,16 +314,20 @@ def _tied(
     price: NDArray[np.int64],
     cut: NDArray[np.int64],
 ) -> Tied:
-    """Chosen orders that executors would not choose by prices alone, by block."""
-    plain, option = is_plain(near, price, cut)
-    tied = np.setdiff1d(chosen, option[plain])
+    """
+    Chosen orders that executors would not choose by prices alone, by block.
+
+    A block gets those of all its merchants, and looks for the orders that it has.
+    """
+    tied = np.setdiff1d(chosen, plain_choice(near, price, cut))
     order = np.searchsorted(near.option_start, tied, side="right") - 1
     merchant = np.searchsorted(near.merchant_start, order, side="right") - 1
-    block_of = np.zeros(len(field.cap), np.int64)
-    for number, merchants in field.merchant_of.items():
-        block_of[merchants] = number
-    block = block_of[merchant]
-    return {
-        int(b): (near.key[order[block == b]], near.option_lane[tied[block == b]])
-        for b in np.unique(block)
-    }
+    first = np.searchsorted(merchant, np.arange(len(field.cap) + 1))
+    found: Tied = {}
+    for block, merchants in field.merchant_of.items():
+        mine = merchants[first[merchants] < first[merchants + 1]]
+        at = [np.arange(first[m], first[m + 1]) for m in mine.tolist()]
+        if at:
+            here = np.concatenate(at)
+            found[block] = near.key[order[here]], near.option_lane[tied[here]]
+    return found

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.distributed.blocks import Lanes, block_index, open_block, pack, unpack
-from optimizer.model.problem import Problem
+from optimizer.distributed.blocks import (
+    PASS_CELLS,
+    block_index,
+    open_block,
+    pack,
+    unpack,
+)
+from optimizer.model.encode import OPEN
+from optimizer.model.reduced import NO_OPTION, best_of
 from optimizer.model.solution import Solution, Termination
 from optimizer.model.tree import effective_price, lane_use
 
@@ -20,7 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.solvers.market import NearMarket
+    from optimizer.distributed.blocks import Terms
+    from optimizer.model.build import Index
+    from optimizer.model.problem import Problem
 
 RESULT = "block int, result binary"
 DECISION_ROWS = (
@@ -28,203 +37,245 @@ DECISION_ROWS = (
     "saving_cny double, reason string, margin_cny double, has_room boolean, "
     "region_id string"
 )
-#: Chosen orders of a block that prices alone do not decide: their keys and lanes.
+#: Chosen orders that prices alone do not decide, by block: their keys and lanes.
 Tied = dict[int, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screen:
     """
-    How much of each merchant comes back; see :class:`optimizer.solvers.screening.Sieve`.
+    How much of each merchant comes back; a :class:`~optimizer.solvers.screening.Sieve`.
 
     Attributes
     ----------
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
+    share_of
+        By block, the cap of that share of each merchant; 0 leaves it out.
     every
-        One order in how many is looked at.
+        Of merchants with a cap of at least ``4 * every``, one order in how many is
+        looked at.
     depth, reach
         As in the sieve.
-    only
-        Merchants by block; ``None``: all.
     """
 
     price: NDArray[np.int64]
+    share_of: Mapping[int, NDArray[np.int64]]
     every: int
     depth: int
     reach: int
-    only: Mapping[int, NDArray[np.int64]] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """
+    What decides every order.
+
+    Attributes
+    ----------
+    lane_price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
+    merchant_price_of
+        By block, the price of each merchant's cap.
+    tied
+        Chosen orders that these prices do not decide.
+    has_budget_of
+        By block, caps that budgets make; ``None`` where there are no budgets.
+    """
+
+    lane_price: NDArray[np.int64]
+    merchant_price_of: Mapping[int, NDArray[np.int64]]
+    tied: Tied
+    has_budget_of: Mapping[int, NDArray[np.bool_]] | None
 
 
 def run_pass(
-    blocks: DataFrame, task: Callable[[int, Problem], bytes], lanes: Lanes
+    blocks: DataFrame, task: Callable[[int, Problem], bytes], terms: Terms
 ) -> dict[int, dict[str, NDArray[Any]]]:
     """Run a task on every block and gather what it returns, by block."""
-    wanted = blocks.select("block", "numbers", "places")
-    found = wanted.mapInArrow(partial(_each, task=task, lanes=lanes), RESULT).toArrow()
-    rows = zip(*(found[name].to_pylist() for name in found.column_names), strict=True)
+    each = partial(_each, task=task, terms=terms)
+    found = blocks.select(*PASS_CELLS).mapInArrow(each, RESULT).toArrow()
+    rows = zip(*(found[name].to_pylist() for name in ("block", "result")), strict=True)
     return {block: unpack(result) for block, result in sorted(rows)}
 
 
 def _each(
     batches: Iterable[pa.RecordBatch],
     task: Callable[[int, Problem], bytes],
-    lanes: Lanes,
+    terms: Terms,
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
+    for row in _rows(batches):
+        problem = open_block(row["block"], row["numbers"], terms)
+        cells = {
+            "block": pa.array([row["block"]], pa.int32()),
+            "result": pa.array([task(row["block"], problem)], pa.binary()),
+        }
+        yield pa.RecordBatch.from_pydict(cells)
+
+
+def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """Rows one by one, so that only one block is held beside Arrow's batch."""
     for batch in batches:
-        for row in batch.to_pylist():
-            problem, _ = open_block(row["numbers"], row["places"], lanes)
-            cells = [[row["block"]], [task(row["block"], problem)]]
-            types = pa.int32(), pa.binary()
-            arrays = [pa.array(c, t) for c, t in zip(cells, types, strict=True)]
-            yield pa.record_batch(arrays, names=["block", "result"])
+        for at in range(batch.num_rows):
+            yield batch.slice(at, 1).to_pylist()[0]
 
 
 def screen_block(block: int, problem: Problem, screen: Screen) -> bytes:
     """Send back the best orders of each merchant at effective prices."""
-    from optimizer.solvers.market import Pool, whole_market
-    from optimizer.solvers.screening import screened
-
-    with Pool(1) as pool:
-        full = whole_market(problem)
-        near = screened(full, screen.price, _sieve(block, problem, screen), pool)
-    return pack(**near_arrays(problem, near))
-
-
-def _sieve(block: int, problem: Problem, screen: Screen) -> Any:
-    """Merchants of a sample by the key of their first order; large ones in part."""
-    from optimizer.solvers.screening import Sieve
-
-    every, cap = screen.every, problem.cap
-    first_key = np.append(problem.key, np.uint64(0))[problem.merchant_start[:-1]]
-    turn = (first_key % np.uint64(every)).astype(np.int64)
-    is_large = cap >= 4 * every
-    share = np.where(is_large, (cap + turn) // every, np.where(turn == 0, cap, 0))
-    if screen.only is not None:
-        share = np.zeros(len(cap), np.int64)
-        mine = screen.only.get(block, np.zeros(0, np.int64))
-        share[mine] = cap[mine]
-    stride = np.where(is_large, every, 1)
-    return Sieve(stride, share, screen.depth, screen.reach)
+    share = screen.share_of[block]
+    if not share.any():
+        return pack()
+    near = sifted(problem, share, screen)
+    return pack(
+        merchant=near.order_merchant,
+        key=problem.key[near.order],
+        num_options=np.diff(near.option_start),
+        lane=near.option_lane,
+        saving=near.option_saving,
+    )
 
 
-def near_arrays(problem: Problem, near: NearMarket) -> dict[str, NDArray[Any]]:
-    """Orders with their options, apart from the problem that they are of."""
-    return {
-        "merchant": near.order_merchant,
-        "key": problem.key[near.order],
-        "num_options": np.diff(near.option_start),
-        "lane": near.option_lane,
-        "saving": near.option_saving,
-    }
-
-
-def price_block(_: int, problem: Problem, price: NDArray[np.int64]) -> bytes:
-    """Send back the price of each cap, and what merchants save above lane prices."""
-    merchant_price, total = cap_prices(problem, price)
-    return pack(merchant_price=merchant_price, surplus=np.int64(total))
-
-
-def cap_prices(
-    problem: Problem, price: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], int]:
-    """The lowest best price of each cap at effective prices, and the surplus."""
-    from optimizer.solvers.kernels.market import surplus
-    from optimizer.solvers.market import whole_market
-
-    merchant_price = np.zeros(problem.num_merchants, np.int64)
-    arrays = whole_market(problem).arrays
-    last = problem.num_merchants
-    return merchant_price, int(surplus(0, last, *arrays, price, merchant_price))
-
-
-def is_plain(
-    problem: Problem, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def sifted(problem: Problem, share: NDArray[np.int64], screen: Screen) -> Any:
     """
-    Which orders prices alone decide for, and the option of each.
+    The near market of a problem; of parts of one, the same sifted once more.
+
+    Of a large merchant the sample is what its keys say, so that it is the same in
+    however many blocks the merchant is.
+    """
+    from optimizer.solvers.market import Pool, whole_market
+    from optimizer.solvers.screening import Sieve, screened, sub_market
+
+    sieve = Sieve(np.ones_like(share), share, screen.depth, screen.reach)
+    full = whole_market(problem)
+    with Pool(1) as pool:
+        if screen.every == 1:
+            return screened(full, screen.price, sieve, pool)
+        is_large = np.repeat(
+            problem.cap >= 4 * screen.every, np.diff(problem.merchant_start)
+        )
+        is_in = ~is_large | (problem.key % np.uint64(screen.every) == 0)
+        sample = sub_market(full, np.flatnonzero(is_in), share, pool)
+        near = screened(sample, screen.price, sieve, pool)
+        return replace(near, order=sample.order[near.order])
+
+
+def price_block(
+    block: int,
+    problem: Problem,
+    price: NDArray[np.int64],
+    cut_of: Mapping[int, NDArray[np.int64]],
+) -> bytes:
+    """Send back what orders are worth above their prices, by merchant."""
+    above, highest = above_cuts(problem, price, cut_of[block])
+    return pack(above=above, highest=highest)
+
+
+def above_cuts(
+    problem: Problem, price: NDArray[np.int64], cut: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Worth above effective prices and cap prices, and the most above lane prices."""
+    from optimizer.solvers.kernels import market
+
+    above, highest = np.zeros((2, problem.num_merchants), np.int64)
+    arrays = (
+        *(problem.merchant_start, problem.option_start),
+        *(problem.option_lane, problem.option_saving),
+    )
+    last = problem.num_merchants
+    market.above_cuts(0, last, *arrays, price, cut, above, highest)
+    return above, highest
+
+
+def plain_choice(
+    problem: Problem, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    Options that every optimum has, by what prices alone say; ascending.
 
     By complementary slackness an order that is worth more than its cap's price is
     chosen in every optimum, with its best option where there is one best.
     """
     start = problem.option_start
     reduced = problem.option_saving - price[problem.option_lane]
-    best = np.maximum.reduceat(reduced, start[:-1]) if problem.num_orders else reduced
+    best = best_of(start, reduced, NO_OPTION)
     order = np.repeat(np.arange(problem.num_orders), np.diff(start))
     is_best = np.flatnonzero(reduced == best[order])
     count = np.bincount(order[is_best], minlength=problem.num_orders)
-    option = np.full(problem.num_orders, -1, np.int64)
-    option[order[is_best]] = is_best
-    sizes = np.diff(problem.merchant_start)
-    cut = np.repeat(merchant_price, sizes)
-    return (best > cut) & (count == 1), option
+    cut = np.repeat(merchant_price, np.diff(problem.merchant_start))
+    is_plain = (best > cut) & (count == 1)
+    return is_best[is_plain[order[is_best]]]
 
 
-def decided(
-    block: int, problem: Problem, lane_price: NDArray[np.int64], tied: Tied
-) -> Solution:
-    """The plan of a block at own prices: what they decide, and the given ties."""
-    price = effective_price(lane_price, problem.lane_parent)
-    merchant_price, _ = cap_prices(problem, price)
-    plain, option = is_plain(problem, price, merchant_price)
-    chosen = [option[plain]]
-    if block in tied:
-        keys, lanes = tied[block]
-        by_key = np.argsort(problem.key)
-        order = by_key[np.searchsorted(problem.key[by_key], keys)]
-        first, last = problem.option_start[order], problem.option_start[order + 1]
-        spans = zip(first.tolist(), last.tolist(), lanes.tolist(), strict=True)
-        chosen.append(
-            np.array(
-                [a + int(np.argmax(problem.option_lane[a:b] == at)) for a, b, at in spans],
-                np.int64,
-            )
-        )
-    both = np.unique(np.concatenate(chosen))
-    return Solution(both, lane_price, merchant_price, Termination("OPTIMAL"))
+def decided(block: int, problem: Problem, verdict: Verdict) -> Solution:
+    """The plan of a block: what prices decide, and the given ties."""
+    price = effective_price(verdict.lane_price, problem.lane_parent)
+    merchant_price = verdict.merchant_price_of[block]
+    plain = plain_choice(problem, price, merchant_price)
+    keys, lanes = verdict.tied.get(block, (problem.key[:0], problem.option_lane[:0]))
+    both = np.union1d(plain, _options_of(problem, keys, lanes))
+    return Solution(both, verdict.lane_price, merchant_price, Termination("OPTIMAL"))
 
 
-def prove_block(
-    block: int, problem: Problem, lane_price: NDArray[np.int64], tied: Tied
-) -> bytes:
+def _options_of(
+    problem: Problem, keys: NDArray[np.uint64], lanes: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Options on these lanes of orders with these keys, as far as they are here."""
+    by_key = np.argsort(keys)
+    keys, lanes = keys[by_key], lanes[by_key]
+    place = np.minimum(np.searchsorted(keys, problem.key), max(0, len(keys) - 1))
+    if len(keys) == 0:
+        return np.zeros(0, np.int64)
+    wanted = np.where(keys[place] == problem.key, lanes[place], -1)
+    order = np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
+    found = np.flatnonzero(problem.option_lane == wanted[order])
+    return found[np.unique(order[found], return_index=True)[1]]
+
+
+def prove_block(block: int, problem: Problem, verdict: Verdict) -> bytes:
     """Send back a block's part of the certificate, in integers, and its counts."""
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.model.reasons import Reason
     from optimizer.proof.certificate import certify
     from optimizer.proof.exact import exact_dot
 
-    solution = decided(block, problem, lane_price, tied)
+    solution = decided(block, problem, verdict)
     proof = certify(problem, solution)
+    limits = exact_dot(problem.slots, verdict.lane_price)
+    limits += exact_dot(problem.cap, solution.merchant_price)
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
-    status = np.full(int(problem.row.max(initial=-1)) + 1, Reason.QUARANTINED, np.uint8)
-    status[problem.row] = 255
-    outcomes = find_outcomes(problem, solution, _bare(status))
+    outcomes = find_outcomes(problem, solution, _bare(block, problem, verdict))
     return pack(
         primal=np.int64(proof.primal_bound),
-        dual=np.int64(proof.dual_bound - exact_dot(problem.slots, lane_price)),
+        surplus=np.int64(proof.dual_bound - limits),
         used=np.bincount(merchant, minlength=problem.num_merchants),
         lane_use=lane_use(problem.option_lane[solution.chosen], problem.lane_parent),
         num_twice=np.sum(np.diff(order) == 0),
-        merchant_price=solution.merchant_price,
-        reasons=np.bincount(outcomes.reason[problem.row], minlength=len(Reason)),
+        reasons=np.bincount(outcomes.reason, minlength=len(Reason)),
     )
 
 
-def _bare(status: NDArray[np.uint8]) -> Any:
+def _bare(block: int, problem: Problem, verdict: Verdict) -> Index:
+    """As much of an index as reasons need."""
     from optimizer.model.build import Index
 
-    nobody = np.full(len(status), -1, np.int32)
-    return Index((), np.zeros(0, np.int64), (), (), status, nobody)
+    status = np.full(problem.num_orders, OPEN, np.uint8)
+    merchant = np.repeat(
+        np.arange(problem.num_merchants), np.diff(problem.merchant_start)
+    ).astype(np.int32)
+    has_budget = _budget(block, verdict)
+    nobody = np.zeros(0, np.int64)
+    return Index((), nobody, (), (), status, merchant, has_budget=has_budget)
+
+
+def _budget(block: int, verdict: Verdict) -> NDArray[np.bool_] | None:
+    return None if verdict.has_budget_of is None else verdict.has_budget_of[block]
 
 
 def decide(
-    batches: Iterable[pa.RecordBatch],
-    lanes: Lanes,
-    lane_price: NDArray[np.int64],
-    tied: Tied,
+    batches: Iterable[pa.RecordBatch], terms: Terms, verdict: Verdict
 ) -> Iterator[pa.RecordBatch]:
     """Turn blocks into ``DECISION_ROWS``."""
     import io
@@ -235,13 +286,19 @@ def decide(
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.insight.tables import decisions_table
 
-    for batch in batches:
-        for row in batch.to_pylist():
-            problem, cells = open_block(row["numbers"], row["places"], lanes)
-            solution = decided(row["block"], problem, lane_price, tied)
-            index = block_index(cells, row["merchants"], lanes)
-            named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
-            outcomes = find_outcomes(problem, solution, index)
-            yield from in_schema(decisions_table(named, outcomes, index), DECISION_ROWS)
+    for row in _rows(batches):
+        block = row["block"]
+        problem = open_block(block, row["numbers"], terms)
+        solution = decided(block, problem, verdict)
+        index = block_index(
+            row["status"], row["merchants"], terms, _budget(block, verdict)
+        )
+        problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
+        outcomes = find_outcomes(problem, solution, index)
+        named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
+        for part in named.iter_slices(DECISION_BATCH):
+            yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)
 
 
+#: Rows of decisions that an executor makes at a time.
+DECISION_BATCH = 100_000

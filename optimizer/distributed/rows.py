@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.data.validate import QuarantineLog, check_batch
-from optimizer.errors import OptimizerError
+from optimizer.errors import DataError, OptimizerError, counted
 from optimizer.model import encode
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Rules:
     merchants: pl.DataFrame | None
     salt: int
 
-    def coder(self) -> Coder:
-        """Start codes of a batch; they never leave the executor."""
+    def coder(self, columns: Iterable[str] = ()) -> Coder:
+        """Start codes of a task; they never leave the executor."""
         from optimizer.model.saving import worth_of
 
         return encode.make_coder(
@@ -74,6 +74,7 @@ class Rules:
             self.config.objective.fulfilment,
             self.merchants,
             self.salt,
+            columns,
         )
 
 
@@ -81,10 +82,11 @@ def check_orders(
     batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
     """Turn raw orders into ``ORDER_ROWS``."""
+    coder = rules.coder(source.columns)
 
     def encoded(frame: pl.DataFrame) -> pl.DataFrame:
-        coder = rules.coder()
         orders = encode.encode_orders(frame, coder)
+        refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
         if not is_choice:
             options = encode.encode_own_carrier(frame, orders, coder, 0)
@@ -99,11 +101,42 @@ def check_orders(
     return _checked(batches, source, ORDER_ROWS, encoded)
 
 
+def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> None:
+    """
+    Refuse loads and pins, which make a packing night.
+
+    Raises
+    ------
+    DataError
+        With how many there are in this batch.
+    """
+    for count, what in (
+        (int(np.sum(load > 1)), "with a load above 1"),
+        (int(np.sum(is_pinned)), 'pinned to "must"'),
+    ):
+        if count:
+            raise DataError(f"{counted(count, 'parcel')} {what}: {ONE_MACHINE}")
+
+
+#: Why packing nights are refused.
+ONE_MACHINE = (
+    "that makes a packing night, which engine: spark does not solve; run it with "
+    "engine: local"
+)
+
+
 def check_options(
     batches: Iterable[pa.RecordBatch], source: Source
 ) -> Iterator[pa.RecordBatch]:
     """Turn raw options into ``OPTION_ROWS``."""
-    return _checked(batches, source, OPTION_ROWS, lambda frame: frame)
+
+    def plain(frame: pl.DataFrame) -> pl.DataFrame:
+        if "load" in source.columns:
+            load = frame["load"].fill_null(1).to_numpy()
+            refuse_packing(load, np.zeros(0, np.bool_))
+        return frame
+
+    return _checked(batches, source, OPTION_ROWS, plain)
 
 
 def _checked(
@@ -129,7 +162,9 @@ def _checked(
             good = encoded(kept).drop("row")
             frames = [good, broken]
         except OptimizerError as error:
-            frames = [pl.DataFrame({"broken_column": FAILED, "broken_rule": str(error)})]
+            frames = [
+                pl.DataFrame({"broken_column": FAILED, "broken_rule": str(error)})
+            ]
         for frame in frames:
             yield from in_schema(frame, schema)
 
@@ -143,11 +178,11 @@ def value_options(
     """Turn orders joined with their options into ``VALUED_ROWS``."""
     import polars as pl
 
+    coder = rules.coder()
     for batch in batches:
         frame = pl.DataFrame(pl.from_arrow(batch))
         if len(frame) == 0:
             continue
-        coder = rules.coder()
         saving, is_active = _values(frame, coder)
         is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
         outlet = pl.coalesce("option_outlet_id", "outlet_id")

@@ -2,9 +2,9 @@
 From Spark tables to cached blocks: check rows where they are, then one shuffle.
 
 Rows are checked and valued in the partitions that they come in, so a giant merchant's
-rows are spread over the cluster. Then each merchant goes to a block; giants are placed
-one by one on the least filled block, the others by hash. In a block an order costs
-some 50 nanoseconds a pass, so a block that holds a giant holds nobody up for long.
+rows are spread over the cluster. Then each merchant goes to a block by the hash of its
+name; the orders of one that would fill much of a block go to several, by their keys,
+each part to the least filled block. So no block is much larger than the others.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
+from optimizer.data.further import contracts
 from optimizer.data.read import open_source
-from optimizer.data.tables import OPTIONS, ORDERS
-from optimizer.distributed.blocks import BLOCK, build_block
+from optimizer.data.tables import OPTIONS
+from optimizer.distributed.blocks import BLOCK, build_blocks
 from optimizer.distributed.rows import (
     FAILED,
     OPTION_ROWS,
@@ -28,8 +29,10 @@ from optimizer.distributed.rows import (
     value_options,
 )
 from optimizer.errors import DataError
+from optimizer.model.encode import OPEN
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from optimizer.data.read import Source
@@ -38,16 +41,38 @@ if TYPE_CHECKING:
 
 #: Orders in a block, about.
 MAX_ROWS = 1_000_000
-#: A merchant with more than this share of a block is placed by itself.
+#: Repeated ids that are looked at; different ids share a key once in many nights.
+MOST_TWINS = 1_000
+#: A merchant with more than this share of a block is cut, into parts of this size.
 GIANT = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Cached blocks, and the refused rows."""
+    """
+    Cached blocks, and the refused rows.
+
+    Attributes
+    ----------
+    blocks
+        Rows of ``BLOCK``.
+    quarantine
+        Rows of the quarantine table.
+    num_quarantined
+        Rows of the orders table that are in it.
+    cached
+        DataFrames that are to be freed in the end.
+    """
 
     blocks: DataFrame
     quarantine: DataFrame
+    num_quarantined: int
+    cached: tuple[DataFrame, ...]
+
+    def release(self) -> None:
+        """Free what is cached."""
+        for frame in (self.blocks, *self.cached):
+            frame.unpersist()
 
 
 def prepare(
@@ -63,45 +88,48 @@ def prepare(
     """
     from pyspark.sql import functions as F
 
-    required = () if options is not None else _OWN_CARRIER
-    checked = _checked_orders(orders, options is not None, required, rules)
-    good = checked.filter(F.col("broken_column").isNull())
-    broken = [_broken(checked, "orders")]
+    is_good = F.col("broken_column").isNull()
+    checked, num_broken = _checked_orders(orders, options is not None, rules)
+    good, cached = checked.filter(is_good), [checked]
+    quarantine = _broken(checked, "orders")
     if options is None:
-        valued = good.withColumn("is_option", F.col("status") == 255)
+        valued = good.withColumn("is_option", F.col("status") == int(OPEN))
     else:
-        source = _source(options, OPTIONS, ())
-        ways = _numbered(options, source).mapInArrow(
-            partial(check_options, source=source), OPTION_ROWS
-        )
-        ways = ways.persist()
-        _refuse_broken(ways, "options", rules)
+        ways = _checked_options(options, rules)
+        cached.append(ways)
         known = orders.select(F.col("order_id").cast("string"))
-        is_good = F.col("broken_column").isNull()
-        strays = ways.filter(is_good).join(known, "order_id", "left_anti")
-        broken += [_broken(ways, "options"), _stray(strays)]
+        kept = ways.filter(is_good)
+        strays = kept.join(known, "order_id", "left_anti")
+        quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
         _refuse_share(strays.count(), ways.count(), "options", rules)
-        valued = _joined(good, ways.filter(is_good), rules)
+        valued = _joined(good, kept, rules)
     blocks = _blocks(valued, good, rules, rows_per_block)
-    quarantine = broken[0]
-    for more in broken[1:]:
-        quarantine = quarantine.union(more)
-    return Prepared(blocks, quarantine)
+    return Prepared(blocks, quarantine, num_broken, tuple(cached))
 
 
 _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
 def _checked_orders(
-    orders: DataFrame, is_choice: bool, required: tuple[str, ...], rules: Rules
-) -> DataFrame:
-    """Orders checked and encoded, cached."""
-    source = _source(orders, ORDERS, required)
+    orders: DataFrame, is_choice: bool, rules: Rules
+) -> tuple[DataFrame, int]:
+    """Orders checked and encoded, cached; and how many of them are broken."""
+    contract = contracts(rules.config)["orders"]
+    source = _source(orders, contract, () if is_choice else _OWN_CARRIER)
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
     checked = _numbered(orders, source).mapInArrow(task, ORDER_ROWS).persist()
-    _refuse_broken(checked, "orders", rules)
+    num_broken = _refuse_broken(checked, "orders", rules)
     _refuse_repeats(checked)
-    return checked
+    return checked, num_broken
+
+
+def _checked_options(options: DataFrame, rules: Rules) -> DataFrame:
+    """Options checked, cached."""
+    source = _source(options, OPTIONS, ())
+    task = partial(check_options, source=source)
+    ways = _numbered(options, source).mapInArrow(task, OPTION_ROWS).persist()
+    _refuse_broken(ways, "options", rules)
+    return ways
 
 
 def _source(table: DataFrame, contract: Table, required: tuple[str, ...]) -> Source:
@@ -118,27 +146,30 @@ def _numbered(table: DataFrame, source: Source) -> DataFrame:
     return table.select(*source.columns, F.monotonically_increasing_id().alias("row"))
 
 
-def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> None:
+def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> int:
     """Refuse an empty table, one that executors refused, or too many broken rows."""
     from pyspark.sql import functions as F
 
-    is_broken = F.col("broken_column").isNotNull()
-    rules_broken = (
-        checked.filter(is_broken)
-        .groupBy("broken_column", "broken_rule")
-        .agg(F.countDistinct("row").alias("rows"))
-        .toArrow()
-        .to_pylist()
+    counts = checked.groupBy("broken_column", "broken_rule").agg(
+        F.count("*").alias("rows"), F.countDistinct("row").alias("distinct")
     )
-    failed = [r["broken_rule"] for r in rules_broken if r["broken_column"] == FAILED]
+    by_rule = {
+        (row["broken_column"], row["broken_rule"]): row
+        for row in counts.toArrow().to_pylist()
+    }
+    num_good = by_rule.pop((None, None), {"rows": 0})["rows"]
+    failed = [rule for column, rule in by_rule if column == FAILED]
     if failed:
-        raise DataError(min(failed))
-    good = checked.filter(~is_broken).count()
-    bad = checked.filter(is_broken).select("row").distinct().count() if rules_broken else 0
-    if good + bad == 0:
+        raise DataError(f"the {name} table: {min(failed)}")
+    is_broken = F.col("broken_column").isNotNull()
+    rows = checked.filter(is_broken).select("row").distinct()
+    num_broken = rows.count() if by_rule else 0
+    if num_good + num_broken == 0:
         raise DataError(f"the {name} table has no rows; check the {name} export")
-    listed = [f"{r['broken_column']} {r['broken_rule']}: {r['rows']:,} rows" for r in rules_broken]
-    _refuse_share(bad, good + bad, name, rules, "; ".join(sorted(listed)))
+    said = [f"{c} {r}: {row['distinct']:,} rows" for (c, r), row in by_rule.items()]
+    which = "; ".join(sorted(said))
+    _refuse_share(num_broken, num_good + num_broken, name, rules, which)
+    return num_broken
 
 
 def _refuse_share(
@@ -159,13 +190,18 @@ def _refuse_repeats(checked: DataFrame) -> None:
 
     good = checked.filter(F.col("broken_column").isNull())
     keys = good.groupBy("folded_key").count().filter("count > 1").select("folded_key")
-    some = keys.limit(5)
-    ids = good.join(some, "folded_key", "left_semi").select("order_id").limit(10)
-    found = sorted(ids.toArrow()["order_id"].to_pylist())
+    some = keys.orderBy("folded_key").limit(MOST_TWINS)
+    ids = good.join(some, "folded_key", "left_semi").select("order_id")
+    alike: dict[str, list[str]] = {}
+    for name in sorted(ids.toArrow()["order_id"].to_pylist()):
+        alike.setdefault(name.strip().casefold(), []).append(name)
+    found = [names for names in alike.values() if len(names) > 1]
     if found:
+        shown = "; ".join(" and ".join(map(repr, names[:2])) for names in found[:5])
         raise DataError(
-            f"the orders table: order_id more than once, or in two spellings: "
-            f"{', '.join(found)}; an order is decided once, so keep one row for each"
+            "the orders table: order_id more than once, or in spellings that differ "
+            f"only in case or spaces: {shown}; an order is decided once, so keep one "
+            "row for each"
         )
 
 
@@ -214,34 +250,48 @@ def _blocks(
     from pyspark.sql import functions as F
 
     num_blocks = max(1, -(-good.count() // rows_per_block))
+    most = max(1, int(GIANT * rows_per_block))
     sizes = good.groupBy("merchant_id").count()
-    giants = sizes.filter(F.col("count") > int(GIANT * rows_per_block)).toArrow()
+    giants = sizes.filter(F.col("count") > most).toArrow()
     names, counts = (giants[name].to_pylist() for name in ("merchant_id", "count"))
-    placed = _place(dict(zip(names, counts, strict=True)), num_blocks)
-    of_giant = valued.sparkSession.createDataFrame(
-        [*placed.items()], "merchant_id string, place int"
-    )
-    hashed = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
-    block = F.coalesce(F.col("place"), hashed).alias("block")
+    placed = _place(dict(zip(names, counts, strict=True)), num_blocks, most)
     columns = [field.split()[0] for field in VALUED_ROWS.split(", ")]
-    rows = valued.join(of_giant, "merchant_id", "left").select(*columns, block)
-    together = rows.repartitionById(num_blocks, "block")
-    return together.mapInArrow(partial(build_block, rules=rules), BLOCK).persist()
+    of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
+    part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")
+    hashed = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
+    block = F.when(F.col("blocks").isNull(), hashed).otherwise(
+        F.element_at("blocks", part + 1)
+    )
+    rows = valued.join(F.broadcast(of_giant), "merchant_id", "left")
+    together = rows.select(*columns, block.alias("block")).repartitionById(
+        num_blocks, "block"
+    )
+    return together.mapInArrow(partial(build_blocks, rules=rules), BLOCK).persist()
 
 
-def _place(sizes: dict[str, int], num_blocks: int) -> dict[str, int]:
+def _giants_table(placed: dict[str, list[int]]) -> pa.Table:
+    import pyarrow as pa
+
+    names = pa.array(placed.keys(), pa.string())
+    blocks = pa.array(placed.values(), pa.list_(pa.int32()))
+    return pa.table({"merchant_id": names, "blocks": blocks})
+
+
+def _place(sizes: dict[str, int], num_blocks: int, most: int) -> dict[str, list[int]]:
     """
-    Put giants on blocks, the largest first, each on the least filled one.
+    Cut giants into parts of at most ``most`` orders, each on the least filled block.
 
     Examples
     --------
-    >>> _place({"a": 5, "b": 4, "c": 3}, 2)
-    {'a': 0, 'b': 1, 'c': 1}
+    >>> _place({"a": 9, "b": 4}, 2, 5)
+    {'a': [0, 1], 'b': [0]}
     """
     filled = [(0, block) for block in range(num_blocks)]
-    placed = {}
+    placed: dict[str, list[int]] = {}
     for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
-        total, block = heapq.heappop(filled)
-        placed[name] = block
-        heapq.heappush(filled, (total + size, block))
+        num_parts = min(num_blocks, -(-size // most))
+        taken = [heapq.heappop(filled) for _ in range(num_parts)]
+        placed[name] = [block for _, block in taken]
+        for total, block in taken:
+            heapq.heappush(filled, (total + -(-size // num_parts), block))
     return placed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -12,22 +11,33 @@ import numpy as np
 
 from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
+from optimizer.data.further import contracts
 from optimizer.data.read import open_source
-from optimizer.data.tables import CAPACITY, MERCHANTS
-from optimizer.data.validate import QuarantineLog, checked_table, refuse_twins
-from optimizer.distributed.blocks import Lanes, unpack
-from optimizer.distributed.near import Field, solve_near
+from optimizer.data.repeats import KeyCollision
+from optimizer.data.validate import QuarantineLog, checked_table
+from optimizer.distributed.blocks import ALL_CELLS
+from optimizer.distributed.census import (
+    refuse_packing_rules,
+    refuse_twin_names,
+    set_limits,
+    take_census,
+)
+from optimizer.distributed.near import Field, merged, solve_near
 from optimizer.distributed.passes import (
     DECISION_ROWS,
+    Verdict,
     decide,
     prove_block,
     run_pass,
 )
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.shuffle import MAX_ROWS, prepare
-from optimizer.errors import CertificateError, ConfigError, DataError
-from optimizer.model.lanes import Place, build_forest, capacity_rows
+from optimizer.errors import CertificateError, DataError
+from optimizer.insight.summary import summary_of
+from optimizer.insight.tables import cny
+from optimizer.intake import MAX_SALTS
 from optimizer.model.reasons import Reason
+from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate
 from optimizer.proof.exact import exact_dot
 
@@ -40,8 +50,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.config import Config
+    from optimizer.config import Config, PolicyRow
+    from optimizer.distributed.census import Census, Limits
     from optimizer.distributed.near import Near
+    from optimizer.distributed.shuffle import Prepared
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +73,20 @@ class SparkNight:
         within the order in which Spark numbers rows, partition by partition.
     certificate
         From sums that executors formed in integers.
-    reasons
-        Orders by reason.
+    termination
+        ``OPTIMAL``: other nights are not returned.
+    policy
+        The policy row that was in force.
+    warnings
+        What a person should look at.
+    summary
+        The night in numbers, as on one machine; ready for JSON.
     num_near, num_passes
         Orders that the driver gathered, and passes over all orders.
     seconds
         Wall seconds of each stage.
+    prepared
+        What is cached on the cluster; see :meth:`release`.
     """
 
     decisions: DataFrame
@@ -74,10 +94,18 @@ class SparkNight:
     lanes: pl.DataFrame
     quarantine: DataFrame
     certificate: Certificate
-    reasons: Mapping[str, int]
+    termination: Termination
+    policy: PolicyRow
+    warnings: tuple[str, ...]
+    summary: Mapping[str, Any]
     num_near: int
     num_passes: int
     seconds: Mapping[str, float]
+    prepared: Prepared
+
+    def release(self) -> None:
+        """Free what is cached on the cluster; the DataFrames still work, slowly."""
+        self.prepared.release()
 
 
 def allocate(
@@ -96,6 +124,8 @@ def allocate(
 
     The proved optimum, as :func:`optimizer.allocate` finds it: the same value and the
     same prices, to the last micro-CNY, whatever the partitions and the order of rows.
+    Between equal optima another plan may be taken than on one machine; it is the same
+    in any partitions.
 
     Parameters
     ----------
@@ -104,11 +134,12 @@ def allocate(
     capacity, merchants
         Small tables: paths, or anything that exports an Arrow stream.
     config
-        As for :func:`optimizer.allocate`.
+        As for :func:`optimizer.allocate`; network nights alone.
     date
         The business date.
     rows_per_block
-        Orders in a block, about; bounds the memory of an executor.
+        Orders in a block, about; bounds the memory of an executor. Never changes the
+        answer.
     progress
         Called with a line for each step.
 
@@ -124,212 +155,175 @@ def allocate(
         When the executors' sums do not prove the plan.
     """
     settings = as_config(config)
-    if settings.solver.method not in ("auto", "pricing") or settings.solver.keep_previous:
-        raise ConfigError(
-            "on Spark, solver.method is auto or pricing, and keep_previous is false"
-        )
-    ends = time.monotonic() + float(settings.solver.time_limit_seconds)
+    policy = policy_on(settings, date)
+    refuse_packing_rules(settings, policy)
     clock = StageClock(progress)
-    tell = progress if progress is not None else (lambda _: None)
     with clock.stage("validate"):
-        slots = _checked(capacity, CAPACITY)
-        about = None if merchants is None else _checked(merchants, MERCHANTS)
-        _refuse_budgets(about)
-        rules = Rules(settings, policy_on(settings, date), about, 0)
+        tables = contracts(settings)
+        slots = _checked(capacity, tables["capacity"])
+        about = None if merchants is None else _checked(merchants, tables["merchants"])
     with clock.stage("build"):
-        made = prepare(orders, options, rules, rows_per_block)
-        census = _take_census(made.blocks)
-        _refuse_twins(census, slots, about)
-        lanes = _lanes(census.demand, slots, settings)
+        made, census, rules = _build(
+            (orders, options), (settings, policy, about), rows_per_block
+        )
+        refuse_twin_names(census, slots, about)
+        limits = set_limits(census, slots, rules)
+    limit = float(settings.solver.time_limit_seconds)
+    ends = time.monotonic() + limit
     field = Field(
-        made.blocks,
-        lanes,
-        census.merchant_of,
-        census.cap,
-        census.num_open,
-        census.highest,
-        lambda: time.monotonic() > ends,
-        tell,
+        *(made.blocks, limits.terms, census.merchant_of, limits.cap, census.num_open),
+        *(census.highest, lambda: time.monotonic() > ends),
+        progress if progress is not None else _say_nothing,
     )
     with clock.stage("solve"):
         near = solve_near(field, settings.solver.num_threads)
+    budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
+    prices = field.by_block(near.merchant_price)
+    verdict = Verdict(near.lane_price, prices, near.tied, budgets)
     with clock.stage("certify"):
-        proof, used, lane_used, reasons = _prove(field, near, census)
-    task = partial(decide, lanes=lanes, lane_price=near.lane_price, tied=near.tied)
+        sums = _prove(field, near, verdict)
+    task = partial(decide, terms=limits.terms, verdict=verdict)
+    rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
-        made.blocks.select("block", "numbers", "places", "merchants", "names")
-        .mapInArrow(task, DECISION_ROWS)
-        .sortWithinPartitions("order_id"),
-        _merchants_table(census, used, near),
-        _lanes_table(lanes, lane_used, near),
+        rows.sortWithinPartitions("order_id"),
+        _merchants_table(census, limits, sums, near),
+        _lanes_table(limits, sums, near),
         made.quarantine,
-        proof,
-        reasons,
+        sums.certificate,
+        Termination("OPTIMAL"),
+        policy,
+        limits.warnings,
+        _summary(field, census, (made, sums, near), policy),
         near.num_near,
-        near.num_passes,
+        near.num_passes + 1,
         clock.seconds,
+        made,
     )
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in for a missing ``progress``."""
 
 
 def _checked(data: Any, table: Any) -> pl.DataFrame:
     return checked_table(open_source(data, table), QuarantineLog())
 
 
-def _refuse_budgets(merchants: pl.DataFrame | None) -> None:
-    if merchants is not None and merchants["daily_budget_cny"].is_not_null().any():
-        raise DataError(
-            "the merchants table has a daily_budget_cny; budgets are not limits here: "
-            "drop the column or leave it empty"
-        )
+def _build(
+    tables: tuple[DataFrame, DataFrame | None],
+    given: tuple[Config, PolicyRow, pl.DataFrame | None],
+    rows_per_block: int,
+) -> tuple[Prepared, Census, Rules]:
+    """Check, value and shuffle; with another salt if two orders share a key."""
+    for salt in range(MAX_SALTS):
+        rules = Rules(*given, salt)
+        made = prepare(*tables, rules, rows_per_block)
+        try:
+            return made, take_census(made.blocks), rules
+        except KeyCollision:
+            made.release()
+    raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Census:
-    """What blocks say about their merchants and places, put together."""
-
-    ids: list[str]
-    num_orders: NDArray[np.int64]
-    cap: NDArray[np.int64]
-    merchant_of: dict[int, NDArray[np.int64]]
-    demand: dict[Place, int]
-    statuses: NDArray[np.int64]
-    num_open: int
-    highest: int
-
-
-def _take_census(blocks: DataFrame) -> Census:
+class Sums:
     """
-    Gather what is known by merchant and by place.
+    What executors' parts add up to.
 
-    Raises
-    ------
-    DataError
-        What an executor found wrong with its block.
+    Attributes
+    ----------
+    certificate
+        The proof.
+    used, lane_used
+        Parcels by merchant and by lane.
+    reasons
+        ``(len(Reason),) int64``: orders that went to the solver, by reason.
     """
-    found = blocks.select("block", "places", "merchants", "failed").toArrow().to_pylist()
-    failed = sorted(row["failed"] for row in found if row["failed"] is not None)
-    if failed:
-        raise DataError(failed[0])
-    about = {row["block"]: unpack(row["merchants"]) for row in found}
-    repeated = sum(int(part["num_repeated"]) for part in about.values())
-    if repeated:
-        raise DataError(
-            f"the options table: {repeated:,} rows with an order and carrier that "
-            "another row names; keep one row for each"
-        )
-    names = {b: json.loads(part["ids"].tobytes()) for b, part in about.items()}
-    ids = sorted(name for listed in names.values() for name in listed)
-    rank = {name: number for number, name in enumerate(ids)}
-    merchant_of = {
-        b: np.array([rank[n] for n in listed], np.int64) for b, listed in names.items()
-    }
-    num_orders, cap = np.zeros((2, len(ids)), np.int64)
-    for block, part in about.items():
-        num_orders[merchant_of[block]] = part["num_orders"]
-        cap[merchant_of[block]] = part["cap"]
-    demand: dict[Place, int] = {}
-    for row in found:
-        for place, count in zip(*json.loads(row["places"]), strict=True):
-            demand[Place(*place)] = demand.get(Place(*place), 0) + count
-    parts = list(about.values())
-    return Census(
-        ids,
-        num_orders,
-        cap,
-        merchant_of,
-        demand,
-        sum((p["statuses"] for p in parts), np.zeros(256, np.int64)),
-        sum(int(p["num_open"].sum()) for p in parts),
-        max((int(p["highest"]) for p in parts), default=0),
-    )
+
+    certificate: Certificate
+    used: NDArray[np.int64]
+    lane_used: NDArray[np.int64]
+    reasons: NDArray[np.int64]
 
 
-def _refuse_twins(
-    census: Census, capacity: pl.DataFrame, merchants: pl.DataFrame | None
-) -> None:
-    label = "the orders, capacity and merchants tables"
-    known = [] if merchants is None else merchants["merchant_id"].to_list()
-    refuse_twins(dict.fromkeys([*census.ids, *known]), "merchant_id", label)
-    for place, column in enumerate(("carrier_id", "region_id", "outlet_id")):
-        ids = dict.fromkeys(p[place] for p in census.demand if p[place] is not None)
-        ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
-        refuse_twins(ids, column, label)
-
-
-def _lanes(demand: dict[Place, int], capacity: pl.DataFrame, config: Config) -> Lanes:
-    places = sorted(demand, key=lambda p: tuple(part or "" for part in p))
-    forest = build_forest(
-        capacity_rows(capacity),
-        places,
-        [demand[place] for place in places],
-        is_open=config.capacity.uncovered_lanes == "open",
-    )
-    of_place = dict(zip(places, forest.lane_of_leaf.tolist(), strict=True))
-    return Lanes(forest.places, forest.slots, forest.parent, of_place)
-
-
-def _prove(
-    field: Field, near: Near, census: Census
-) -> tuple[Certificate, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+def _prove(field: Field, near: Near, verdict: Verdict) -> Sums:
     """Add up the executors' parts of the certificate."""
-    lanes = field.lanes
-    task = partial(prove_block, lane_price=near.lane_price, tied=near.tied)
-    primal, dual = 0, exact_dot(lanes.slots, near.lane_price)
+    terms = field.terms
+    primal, num_twice = 0, 0
+    dual = exact_dot(terms.slots, near.lane_price)
+    dual += exact_dot(field.cap, near.merchant_price)
     used = np.zeros(len(field.cap), np.int64)
-    lane_used = np.zeros(len(lanes.slots), np.int64)
-    counts = np.zeros(len(Reason), np.int64)
-    num_twice = 0
-    for block, part in run_pass(field.blocks, task, lanes).items():
-        primal, dual = primal + int(part["primal"]), dual + int(part["dual"])
-        used[field.merchant_of[block]] = part["used"]
+    lane_used = np.zeros(len(terms.slots), np.int64)
+    reasons = np.zeros(len(Reason), np.int64)
+    task = partial(prove_block, verdict=verdict)
+    for block, part in run_pass(field.blocks, task, terms).items():
+        primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
+        used[field.merchant_of[block]] += part["used"]
         lane_used += part["lane_use"]
-        counts += part["reasons"]
+        reasons += part["reasons"]
         num_twice += int(part["num_twice"])
     broken = {
         "orders are chosen twice": num_twice,
         "merchants are above their cap": int(np.sum(used > field.cap)),
-        "lanes are above their slots": int(np.sum(lane_used > lanes.slots)),
+        "lanes are above their slots": int(np.sum(lane_used > terms.slots)),
     }
-    violations = tuple(f"{count} {what}" for what, count in broken.items() if count)
+    violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
     proof = Certificate(not violations, primal, dual, dual - primal, violations)
     if not proof.is_optimal:
         raise CertificateError(
             f"the executors' sums do not prove the plan (gap {proof.gap:,} micro-CNY"
             f"{''.join(f'; {v}' for v in violations)})"
         )
-    counts += census.statuses[: len(Reason)]
-    return proof, used, lane_used, {r.name: int(counts[r]) for r in Reason}
+    return Sums(proof, used, lane_used, reasons)
+
+
+def _summary(
+    field: Field,
+    census: Census,
+    found: tuple[Prepared, Sums, Near],
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    made, sums, near = found
+    counts = sums.reasons + census.statuses[: len(Reason)]
+    counts[Reason.QUARANTINED] = made.num_quarantined
+    prices = (near.lane_price, near.merchant_price)
+    plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
+    worth = sums.certificate.primal_bound
+    hollow = merged(field)
+    found_numbers = summary_of(counts.tolist(), worth, hollow, plan, policy)
+    return found_numbers | {"problem_class": hollow.problem_class}
 
 
 def _merchants_table(
-    census: Census, used: NDArray[np.int64], near: Near
+    census: Census, limits: Limits, sums: Sums, near: Near
 ) -> pl.DataFrame:
     import polars as pl
 
     return pl.DataFrame(
         {
-            "merchant_id": pl.Series(census.ids, dtype=pl.String),
-            "num_orders": census.num_orders,
-            "cap": census.cap,
-            "used": used,
-            "slack": census.cap - used,
-            "shadow_price_cny": near.merchant_price / 1e6,
+            "merchant_id": pl.Series(census.merchant_ids, dtype=pl.String),
+            "num_orders": limits.num_orders,
+            "cap": limits.cap,
+            "used": sums.used,
+            "slack": limits.cap - sums.used,
+            "shadow_price_cny": cny(near.merchant_price),
         }
     )
 
 
-def _lanes_table(lanes: Lanes, used: NDArray[np.int64], near: Near) -> pl.DataFrame:
+def _lanes_table(limits: Limits, sums: Sums, near: Near) -> pl.DataFrame:
     import polars as pl
 
     names = ("carrier_id", "region_id", "outlet_id")
+    terms = limits.terms
     columns: dict[str, Any] = {
-        name: pl.Series([place[i] for place in lanes.places], dtype=pl.String)
+        name: pl.Series([place[i] for place in terms.places], dtype=pl.String)
         for i, name in enumerate(names)
     }
     columns |= {
-        "slots": lanes.slots,
-        "used": used,
-        "slack": lanes.slots - used,
-        "shadow_price_cny": near.lane_price / 1e6,
+        "slots": terms.slots,
+        "used": sums.lane_used,
+        "slack": terms.slots - sums.lane_used,
+        "shadow_price_cny": cny(near.lane_price),
     }
     return pl.DataFrame(columns).sort(names, nulls_last=False)

@@ -65,7 +65,9 @@ def publish(night: SparkNight, folder: str, *, file_format: str = "parquet") -> 
         "certificate": [json.dumps(asdict(night.certificate))],
         "reasons": [json.dumps(dict(night.reasons))],
     }
-    _write(session.createDataFrame(pa.table(record)), folder, "certificate", file_format)
+    _write(
+        session.createDataFrame(pa.table(record)), folder, "certificate", file_format
+    )
 
 
 def _refuse_published(session: SparkSession, folder: str, file_format: str) -> None:

@@ -11,6 +11,8 @@ from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optimizer.config import PolicyRow
     from optimizer.insight.outcomes import Outcomes
     from optimizer.model.build import Index
@@ -39,10 +41,27 @@ def summarize(
         money between carrier and payee, and never part of the objective.
     """
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
-    num_chosen = counts[Reason.CHOSEN]
     saving = int(problem.option_saving[solution.chosen].sum())
+    return summary_of(counts, saving, problem, solution, policy) | _packing_summary(
+        problem, solution, certificate, index, saving
+    )
+
+
+def summary_of(
+    counts: Sequence[int],
+    saving: int,
+    problem: Problem,
+    solution: Solution,
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    """
+    What all nights have, from orders by reason, the saving, caps, lanes and prices.
+
+    ``problem`` may be without its orders, and ``solution`` without its plan.
+    """
+    num_chosen = counts[Reason.CHOSEN]
     return {
-        "num_orders": len(index.status) - counts[Reason.QUARANTINED],
+        "num_orders": sum(counts) - counts[Reason.QUARANTINED],
         "num_quarantined": counts[Reason.QUARANTINED],
         "num_merchants": problem.num_merchants,
         "num_merchants_with_cap": int(np.sum(problem.cap > 0)),
@@ -66,7 +85,7 @@ def summarize(
             if reason is not Reason.QUARANTINED
             and (reason is not Reason.BUDGET or counts[reason])
         },
-    } | _packing_summary(problem, solution, certificate, index, saving)
+    }
 
 
 def _packing_summary(

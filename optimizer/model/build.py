@@ -29,7 +29,7 @@ from optimizer.model.lanes import Place, name_some
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -123,10 +123,14 @@ def build_problem(
         When a merchant has more orders than it says, or limits contradict each other.
     """
     merchant_ids, merchant = _rank_merchants(orders, coder)
-    num_orders = _cap_base(orders, merchant, merchant_ids, merchants, policy.cap.base)
-    caps = caps_of(num_orders, policy.cap.rate)
-    caps = _override(caps, merchant_ids, merchants)
-    caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
+    there = np.bincount(merchant, minlength=len(merchant_ids))
+    eligible = there
+    if policy.cap.base == "eligible_orders":
+        counted_in = merchant[orders.status != Reason.INELIGIBLE]
+        eligible = np.bincount(counted_in, minlength=len(merchant_ids))
+    num_orders, caps, has_budget, warnings = merchant_caps(
+        there, eligible, merchant_ids, merchants, policy
+    )
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
     forest = layout.forest
@@ -169,15 +173,49 @@ def _rank_merchants(
     return [ids[code] for code in ranked], rank[orders.merchant]
 
 
+def merchant_caps(
+    there: NDArray[np.int64],
+    eligible: NDArray[np.int64],
+    merchant_ids: list[str],
+    merchants: pl.DataFrame | None,
+    policy: PolicyRow,
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None, tuple[str, ...]
+]:
+    """
+    Caps of merchants, and the numbers that they are shares of.
+
+    Parameters
+    ----------
+    there, eligible
+        ``(num_merchants,) int64``: orders of each merchant; those not ineligible.
+    merchant_ids, merchants, policy
+        Names by merchant, the checked merchants table, and the rules.
+
+    Returns
+    -------
+    num_orders, caps, has_budget, warnings
+        ``(num_merchants,)`` each; and as :func:`merchant_budgets` gives them.
+
+    Raises
+    ------
+    DataError
+        When a merchant has more orders than the merchants table says.
+    """
+    base = policy.cap.base
+    num_orders = _cap_base(there, eligible, merchant_ids, merchants, base)
+    caps = _override(caps_of(num_orders, policy.cap.rate), merchant_ids, merchants)
+    return num_orders, *merchant_budgets(caps, merchant_ids, merchants, policy)
+
+
 def _cap_base(
-    orders: OrderArrays,
-    merchant: NDArray[np.int32],
+    there: NDArray[np.int64],
+    eligible: NDArray[np.int64],
     merchant_ids: list[str],
     merchants: pl.DataFrame | None,
     base: str,
 ) -> NDArray[np.int64]:
     """Orders of each merchant that its cap is a share of."""
-    there = np.bincount(merchant, minlength=len(merchant_ids))
     stated = _merchant_column(merchants, "num_orders", merchant_ids)
     short = np.flatnonzero((stated >= 0) & (stated < there))
     if len(short):
@@ -188,8 +226,7 @@ def _cap_base(
             f"{there[short[0]]:,}): num_orders is the whole day's number"
         )
     if base == "eligible_orders":
-        eligible = merchant[orders.status != Reason.INELIGIBLE]
-        return np.bincount(eligible, minlength=len(merchant_ids)).astype(np.int64)
+        return eligible.astype(np.int64)
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
@@ -223,4 +260,19 @@ def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
         f"{counted(len(index.uncovered), 'lane')} {have} orders but no capacity row, "
         f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
         f"{name_some(index.uncovered)}"
+    ]
+
+
+def warn_unknown(carriers: Iterable[str], roster: Collection[str]) -> list[str]:
+    """Say which carriers have orders, but are not in the roster."""
+    unknown = sorted({*carriers} - {*roster})
+    if not unknown:
+        return []
+    is_one = len(unknown) == 1
+    what, are, their = (
+        ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
+    )
+    return [
+        f"{what} {', '.join(unknown)} {are} not in the policy's roster on this "
+        f"date: {their} orders get CARRIER_INACTIVE"
     ]

@@ -219,14 +219,21 @@ def sampling(num_orders: int, sum_of_caps: int, slots: NDArray[np.int64]) -> int
 
 
 def _sample(problem: Problem, every: int) -> Sieve:
-    is_large = problem.cap >= 4 * every
-    turn = np.empty(problem.num_merchants, np.int64)
-    sizes = np.diff(problem.merchant_start)
-    turn[np.lexsort((sizes, is_large))] = np.arange(len(sizes))
-    cap = np.where(turn % every == every // 2, problem.cap, 0)
-    cap[is_large] = (problem.cap[is_large] + turn[is_large] % every) // every
-    stride = np.where(is_large, every, 1)
+    cap = sample_caps(problem.cap, np.diff(problem.merchant_start), every)
+    stride = np.where(problem.cap >= 4 * every, every, 1)
     return Sieve(stride, cap, FIRST_DEPTH, 0)
+
+
+def sample_caps(
+    cap: NDArray[np.int64], sizes: NDArray[np.int64], every: int
+) -> NDArray[np.int64]:
+    """Caps in a sample of one order in ``every``, ``(num_merchants,) int64``."""
+    is_large = cap >= 4 * every
+    turn = np.empty(len(cap), np.int64)
+    turn[np.lexsort((sizes, is_large))] = np.arange(len(sizes))
+    share = np.where(turn % every == every // 2, cap, 0)
+    share[is_large] = (cap[is_large] + turn[is_large] % every) // every
+    return share
 
 
 def _raised(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from optimizer.config import as_config, policy_on
 from optimizer.data.read import open_source
 from optimizer.data.tables import OPTIONS, ORDERS
-from optimizer.distributed.blocks import build_block
+from optimizer.distributed.blocks import build_blocks
 from optimizer.distributed.rows import (
     Rules,
     check_options,
@@ -41,8 +41,8 @@ def numbered(table):
     return table.with_row_index("row").cast({"row": pl.Int64}).to_arrow().to_batches()
 
 
-def make_blocks(tables, num_blocks):
-    """The blocks of a night, merchants dealt out by name."""
+def make_blocks(tables, num_blocks, num_parts=1):
+    """The blocks of a night, merchants dealt out by name, each in so many parts."""
     config = as_config(tables.config)
     rules = Rules(config, policy_on(config, None), None, 0)
     is_choice = tables.options is not None
@@ -63,9 +63,13 @@ def make_blocks(tables, num_blocks):
     else:
         rows = rows.with_columns(is_option=pl.col("status") == 255)
     names = sorted(rows["merchant_id"].unique())
-    block = {name: at % num_blocks for at, name in enumerate(names)}
+    first = {name: at % num_blocks for at, name in enumerate(names)}
+    part = pl.col("key").reinterpret(signed=False) % num_parts
     rows = rows.with_columns(
-        block=pl.col("merchant_id").replace_strict(block, return_dtype=pl.Int32)
+        block=(
+            (pl.col("merchant_id").replace_strict(first) + part) % num_blocks
+        ).cast(pl.Int32)
     )
     parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
-    return Blocks([b for p in parts for b in partial(build_block, rules=rules)(p)])
+    built = [partial(build_blocks, rules=rules)(part) for part in parts]
+    return Blocks([batch for part in built for batch in part])

@@ -320,3 +320,48 @@ def surplus(
         for place in range(count):
             total += ranked[place]
     return total
+
+
+@compiled
+def above_cuts(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    price,
+    merchant_price,
+    above,
+    highest,
+):
+    """
+    What orders are worth above both their prices, by merchant.
+
+    Both results add up over parts of a merchant's orders: sums and maxima.
+
+    Parameters
+    ----------
+    price
+        ``(num_lanes,) int64`` effective prices.
+    merchant_price
+        ``(num_merchants,) int64``.
+    above
+        ``(num_merchants,) int64``: takes the sum of what each order's best option
+        saves above its lane's price and its merchant's, where it does.
+    highest
+        ``(num_merchants,) int64``: takes the most that an order saves above its
+        lane's price; 0 where none does.
+    """
+    for merchant in range(first_merchant, last_merchant):
+        cut = merchant_price[merchant]
+        total, most = np.int64(0), np.int64(0)
+        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
+            top = np.int64(0)
+            for option in range(option_start[order], option_start[order + 1]):
+                top = max(top, option_saving[option] - price[option_lane[option]])
+            most = max(most, top)
+            if top > cut:
+                total += top - cut
+        above[merchant] = total
+        highest[merchant] = most

@@ -1,0 +1,246 @@
+"""What blocks say of their merchants and places, put together to caps and lanes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.data.repeats import KeyCollision
+from optimizer.data.validate import refuse_twins
+from optimizer.distributed.blocks import (
+    COLLISION,
+    NAME_COLUMNS,
+    Terms,
+    listed,
+    place_key,
+    unpack,
+)
+from optimizer.distributed.rows import ONE_MACHINE
+from optimizer.errors import ConfigError, DataError
+from optimizer.model.build import Index, merchant_caps, warn_uncovered, warn_unknown
+from optimizer.model.capacity import read_capacity, split_rows
+from optimizer.model.lanes import Place, build_forest
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from optimizer.config import Config, PolicyRow
+    from optimizer.distributed.rows import Rules
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Census:
+    """
+    The blocks' merchants and places, each once.
+
+    Attributes
+    ----------
+    merchant_ids
+        Ascending.
+    merchant_of
+        By block, the number of each of its merchants among all.
+    there, eligible, num_open
+        ``(num_merchants,) int64``: orders, those not ineligible, those to be decided.
+    places, demand
+        Where options go, and how many, by name.
+    place_of
+        By block, the number of each of its places among all.
+    statuses
+        ``(256,) int64``: orders by status.
+    highest
+        The highest saving, micro-CNY.
+    names
+        Names of carriers, regions and outlets, by column.
+    """
+
+    merchant_ids: list[str]
+    merchant_of: dict[int, NDArray[np.int64]]
+    there: NDArray[np.int64]
+    eligible: NDArray[np.int64]
+    num_open: NDArray[np.int64]
+    places: list[Place]
+    demand: NDArray[np.int64]
+    place_of: dict[int, NDArray[np.int64]]
+    statuses: NDArray[np.int64]
+    highest: int
+    names: dict[str, set[str]]
+
+
+def take_census(blocks: DataFrame) -> Census:
+    """
+    Gather what is known by merchant and by place; this fills the cache of blocks.
+
+    Raises
+    ------
+    DataError
+        What an executor found wrong with its block.
+    KeyCollision
+        When two orders share a key.
+    """
+    rows = blocks.select("block", "merchants", "failed").toArrow().to_pylist()
+    _refuse_failed({row["failed"] for row in rows} - {None})
+    parts = {row["block"]: unpack(row["merchants"]) for row in rows}
+    repeated = sum(int(part["num_repeated"]) for part in parts.values())
+    if repeated:
+        raise DataError(
+            f"the options table: {repeated:,} rows with an order and carrier that "
+            "another row names; keep one row for each"
+        )
+    ids, merchant_of = _ranked({b: listed(part["ids"]) for b, part in parts.items()})
+    by_name = {b: [Place(*p) for p in listed(c["places"])] for b, c in parts.items()}
+    places, place_of = _ranked(by_name, place_key)
+    there, eligible, num_open = np.zeros((3, len(ids)), np.int64)
+    demand, statuses = np.zeros(len(places), np.int64), np.zeros(256, np.int64)
+    names: dict[str, set[str]] = {column: set() for column in NAME_COLUMNS}
+    for block, part in parts.items():
+        mine = merchant_of[block]
+        there[mine] += part["there"]
+        eligible[mine] += part["eligible"]
+        num_open[mine] += part["num_open"]
+        demand[place_of[block]] += part["demand"]
+        statuses += part["statuses"]
+        for column, found in listed(part["names"]).items():
+            names[column].update(found)
+    highest = max((int(part["highest"]) for part in parts.values()), default=0)
+    return Census(
+        *(ids, merchant_of, there, eligible, num_open, places, demand, place_of),
+        *(statuses, max(highest, 0), names),
+    )
+
+
+def _refuse_failed(failed: set[str]) -> None:
+    if COLLISION in failed:
+        raise KeyCollision
+    if failed:
+        raise DataError(min(failed))
+
+
+def _ranked(by_block: dict[int, list[Any]], key: Any = None) -> tuple[list[Any], Any]:
+    """All names in order; and by block, the rank of each of its names."""
+    names = sorted({name for some in by_block.values() for name in some}, key=key)
+    rank = {name: number for number, name in enumerate(names)}
+    ranks = {b: np.array([rank[n] for n in v], np.int64) for b, v in by_block.items()}
+    return names, ranks
+
+
+def refuse_twin_names(
+    census: Census, capacity: pl.DataFrame, merchants: pl.DataFrame | None
+) -> None:
+    """
+    Refuse names in two spellings, across all tables.
+
+    Raises
+    ------
+    DataError
+        Naming the first pair.
+    """
+    label = "the orders, capacity and merchants tables"
+    known = [] if merchants is None else merchants["merchant_id"].to_list()
+    refuse_twins(dict.fromkeys([*known, *census.merchant_ids]), "merchant_id", label)
+    for column, names in census.names.items():
+        given = capacity[column].drop_nulls().to_list()
+        refuse_twins(dict.fromkeys([*sorted(names), *given]), column, label)
+
+
+def refuse_packing_rules(config: Config, policy: PolicyRow) -> None:
+    """
+    Refuse rules that only one machine follows.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key.
+    """
+    solver = config.solver
+    asked = {
+        f"solver.method: {solver.method}": solver.method not in ("auto", "pricing"),
+        "solver.keep_previous": solver.keep_previous,
+        "fairness": bool(config.fairness),
+        "capacity.attributes": bool(config.capacity.attributes),
+        f"capacity.count: {config.capacity.count}": (
+            config.capacity.count != "recommendations"
+        ),
+        "policy.cap.group: owner": policy.cap.group == "owner",
+        "policy.subsidy_budget_cny": policy.subsidy_budget_cny is not None,
+    }
+    found = [key for key, is_asked in asked.items() if is_asked]
+    if found:
+        raise ConfigError(
+            f"engine: spark solves network nights alone, without {', '.join(found)}; "
+            "leave it out, or run with engine: local"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """
+    Caps and lanes of the whole night.
+
+    Attributes
+    ----------
+    num_orders, cap, has_budget
+        By merchant: what the cap is a share of, the cap, and whether a budget makes it
+        (``None``: no budgets).
+    terms
+        Lanes, and caps by block.
+    warnings
+        What a person should look at.
+    """
+
+    num_orders: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    has_budget: NDArray[np.bool_] | None
+    terms: Terms
+    warnings: tuple[str, ...]
+
+
+def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
+    """
+    Make caps and lanes, as :func:`optimizer.model.build.build_problem` does.
+
+    Raises
+    ------
+    DataError
+        When a merchant has more orders than it says, or capacity rows make a packing
+        night.
+    """
+    num_orders, cap, has_budget, warnings = merchant_caps(
+        *(census.there, census.eligible, census.merchant_ids),
+        *(rules.merchants, rules.policy),
+    )
+    rows = read_capacity(capacity, (), is_plain_count=True)
+    lanes, beside = split_rows(rows, census.places)
+    odd = [row.name for row in rows if row.min_parcels] + [row.name for row in beside]
+    if odd:
+        raise DataError(
+            f"the capacity table has rows with a floor, a date or a place that does "
+            f"not nest, such as ({odd[0]}): {ONE_MACHINE}"
+        )
+    is_open = rules.config.capacity.uncovered_lanes == "open"
+    forest = build_forest(
+        {place: row.slots for place, row in lanes.items()},
+        *(census.places, census.demand.tolist()),
+        is_open=is_open,
+    )
+    by_block = {b: forest.lane_of_leaf[p] for b, p in census.place_of.items()}
+    caps = {b: cap[m] for b, m in census.merchant_of.items()}
+    nobody = np.zeros(0, np.int64)
+    index = Index(
+        *((), nobody, forest.places, forest.uncovered),
+        *(nobody.astype(np.uint8), nobody.astype(np.int32)),
+    )
+    return Limits(
+        num_orders,
+        cap,
+        has_budget,
+        Terms(forest.places, forest.slots, forest.parent, by_block, caps),
+        (
+            *warn_uncovered(index, is_open=is_open),
+            *warnings,
+            *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
+        ),
+    )
