@@ -214,6 +214,20 @@ class Publish(Model):
     )
 
 
+class Spark(Model):
+    """How nights are run on a Spark cluster, where ``engine`` is ``spark``."""
+
+    table_format: Literal["parquet", "delta"] = Field(
+        "parquet", description="Of orders, options and the published tables."
+    )
+    rows_per_block: Annotated[
+        int, BeforeValidator(no_flag), Field(ge=1, le=20_000_000)
+    ] = Field(
+        1_000_000,
+        description="Orders that an executor works on at a time. Same answer always.",
+    )
+
+
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -238,6 +252,12 @@ class Config(Model):
         default_factory=Quarantine, description="Broken rows."
     )
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
+    engine: Literal["local", "spark"] = Field(
+        "local", description="Where nightly runs happen: this machine, or a cluster."
+    )
+    spark: Spark = Field(
+        default_factory=Spark, description="Settings of engine: spark."
+    )
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )

@@ -1,48 +1,61 @@
-"""Executors write a night; ``_SUCCESS`` of the record comes last."""
+"""
+Executors write a night; the record that names it is written last.
+
+``OUTPUT/2026-11-22/RUN/decisions.parquet`` and its neighbours are folders of files, as
+Spark writes them. ``OUTPUT/2026-11-22/run.json`` says which ``RUN`` is the night: until
+it is written there is no night, or the last one. Runs that it no longer names stay.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import PublishError
+from optimizer.data.run_files import RECORD, record_text
+from optimizer.errors import ConfigError, PublishError
 from optimizer.insight.tables import ORDER_TAG, SERVICE_CODE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.distributed.spark import SparkNight
 
 
-def publish(night: SparkNight, folder: str, *, file_format: str = "parquet") -> None:
+def publish(
+    night: SparkNight,
+    folder: str,
+    run_id: str,
+    record: dict[str, Any],
+    *,
+    table_format: str = "parquet",
+) -> None:
     """
     Write a night to any file system that Spark knows.
-
-    The tables are folders: ``decisions``, ``recommendations``, ``merchants``,
-    ``lanes``, ``quarantine``. ``certificate`` is written last and names the proof; a
-    folder without it is not a night, and is written over.
-
 
     Parameters
     ----------
     night
         From :func:`allocate`.
     folder
-        Such as ``s3a://bucket/runs/2026-11-22``.
-    file_format
+        Of the date, such as ``s3a://bucket/runs/2026-11-22``.
+    run_id
+        Names this run in it; what an earlier try left there is written over.
+    record
+        What goes to ``run.json``; ``run_id`` and rows of the tables are added.
+    table_format
         ``parquet``, ``delta``, or any other that the cluster writes.
 
     Raises
     ------
     PublishError
-        When a night is there already.
+        When the cluster cannot write.
     """
-    import pyarrow as pa
     from pyspark.sql import functions as F
 
     session = night.decisions.sparkSession
-    _refuse_published(session, folder, file_format)
     chosen = night.decisions.filter("is_premium").select(
         "order_id",
         "merchant_id",
@@ -56,35 +69,104 @@ def publish(night: SparkNight, folder: str, *, file_format: str = "parquet") -> 
         "decisions": night.decisions.drop("region_id"),
         "recommendations": chosen,
         "quarantine": night.quarantine,
-        "merchants": _frame(session, night.merchants),
-        "lanes": _frame(session, night.lanes),
+        "merchants": session.createDataFrame(night.merchants.to_arrow()),
+        "lanes": session.createDataFrame(night.lanes.to_arrow()),
     }
-    for name, table in tables.items():
-        _write(table, folder, name, file_format)
-    record = {
-        "certificate": [json.dumps(asdict(night.certificate))],
-        "reasons": [json.dumps(dict(night.reasons))],
-    }
-    _write(
-        session.createDataFrame(pa.table(record)), folder, "certificate", file_format
-    )
+    with cluster_errors(folder):
+        for name, table in tables.items():
+            path = f"{folder}/{run_id}/{name}.{table_format}"
+            table.write.format(table_format).mode("overwrite").save(path)
+        text = record_text(record | {"run_id": run_id})
+        write_text(session, f"{folder}/{RECORD}", text)
 
 
-def _refuse_published(session: SparkSession, folder: str, file_format: str) -> None:
+@contextmanager
+def cluster_errors(folder: str) -> Iterator[None]:
+    """
+    Turn what Spark raises into one clear message.
+
+    Raises
+    ------
+    PublishError
+        Saying what Spark said first.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        raise PublishError(
+            f"{folder}: the cluster gave up ({first_line(error)}); nothing was "
+            "published, and the last night is untouched. Spark's log says more"
+        ) from error
+
+
+def write_text(session: SparkSession, path: str, text: str) -> None:
+    """Write a text as the one row of a folder, over what is there."""
+    import pyarrow as pa
+
+    # One line: a text file's rows are its lines.
+    row = pa.table({"value": [" ".join(text.split("\n"))]})
+    session.createDataFrame(row).coalesce(1).write.mode("overwrite").text(path)
+
+
+def published_record(session: SparkSession, folder: str) -> dict[str, Any] | None:
+    """
+    The record of the night that is published in a folder, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When something else is in its place.
+    """
+    rows = _read_text(session, f"{folder}/{RECORD}")
+    if not rows:
+        return None
+    try:
+        return dict(json.loads("\n".join(rows)))
+    except ValueError:
+        raise ConfigError(
+            f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
+        ) from None
+
+
+def _read_text(session: SparkSession, path: str) -> list[str]:
+    """Lines of a text folder; none where there is no such folder."""
     from pyspark.errors import AnalysisException
 
     try:
-        session.read.format(file_format).load(f"{folder}/certificate").count()
-    except AnalysisException:
-        return
-    raise PublishError(
-        f"{folder}: a night is published there, and stays; choose another folder"
-    )
+        lines = session.read.text(path).toArrow()
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            return []
+        raise ConfigError(f"{path}: {first_line(error)}") from error
+    return list(lines["value"].to_pylist())
 
 
-def _frame(session: SparkSession, table: Any) -> DataFrame:
-    return session.createDataFrame(table.to_arrow())
+def first_line(error: Exception) -> str:
+    """What Spark says, without its stack."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    java = [line for line in said if line.startswith(": ")]
+    return (java or said or [type(error).__name__])[0].removeprefix(": ")
 
 
-def _write(table: DataFrame, folder: str, name: str, file_format: str) -> None:
-    table.write.format(file_format).mode("overwrite").save(f"{folder}/{name}")
+def read_table(session: SparkSession, path: str, table_format: str) -> DataFrame:
+    """
+    Open a table that executors read.
+
+    Raises
+    ------
+    ConfigError
+        When there is none, or the cluster does not know the format.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        table = session.read.format(table_format).load(path)
+        _ = table.schema
+    except PySparkException as error:
+        raise ConfigError(
+            f"{path}: cannot be read as {table_format}: {first_line(error)}"
+        ) from error
+    return table

@@ -66,7 +66,7 @@ class RunReport:
         The night's record, as in ``run.json``.
     """
 
-    run_dir: Path
+    run_dir: Path | str
     outcome: str
     record: Mapping[str, Any]
 
@@ -114,6 +114,15 @@ def run_night(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
+    if config.engine == "spark":
+        return _run_on_spark(
+            config,
+            day,
+            is_dry=is_dry,
+            is_forced=is_forced,
+            previous=previous,
+            progress=progress,
+        )
     output = Path(expand_date(config.output, day))
     with nullcontext() if is_dry else date_lock(output, day):
         paths = _input_paths(config, day)
@@ -139,6 +148,25 @@ def run_night(
             progress("publish")
         run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
     return RunReport(run_dir, "published", record)
+
+
+def _run_on_spark(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool,
+    is_forced: bool,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+) -> RunReport:
+    from optimizer.distributed.run import run_on_spark
+
+    if previous is not None:
+        raise ConfigError("--previous is for engine: local; leave it out")
+    found = run_on_spark(
+        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
+    )
+    return RunReport(*found)
 
 
 def published_at(output: str, day: dt.date) -> Path:
