@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,10 @@ class Cluster:
             "spark.cores.max": str(cores),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
-            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.executorEnv.PYTHONPATH": str(REPOSITORY),
+            # So that the executors of this cluster are known by their command line.
+            "spark.executor.extraJavaOptions": f"-Dcluster={self.folder}",
             "spark.locality.wait": "0",
             "spark.task.maxFailures": "8",
             "spark.network.timeout": "60s",
@@ -52,7 +56,7 @@ class Cluster:
         }
 
     def executors(self):
-        """Process ids of the executors, by /proc."""
+        """Process ids of this cluster's executors, by /proc."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -60,11 +64,22 @@ class Cluster:
                     line = (entry / "cmdline").read_bytes()
                 except OSError:
                     continue
-                if b"CoarseGrainedExecutorBackend" in line and self.url[8:].split(":")[
-                    1
-                ].encode() and str(self.folder).encode() in line:
+                is_executor = b"CoarseGrainedExecutorBackend" in line
+                if is_executor and str(self.folder).encode() in line:
                     found.append(int(entry.name))
         return found
+
+    def start(self, name, command):
+        """Start a process on the cluster, with a log of its name."""
+        return start(command, self.folder / f"{name}.log", self.environment)
+
+    def log(self, name):
+        """What a process has said so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def spark(self, program):
+        """Path of one of Spark's own programs."""
+        return str(Path(self.environment["SPARK_HOME"]) / "bin" / program)
 
 
 def free_port():
@@ -102,8 +117,10 @@ def stop(processes):
 def cluster(tmp_path_factory):
     if shutil.which("java") is None:
         pytest.fail("the tests of Spark need Java 17: install openjdk-17-jre-headless")
-    pyspark = pytest.importorskip  # the import below fails clearly
-    import pyspark
+    try:
+        import pyspark
+    except ImportError:
+        pytest.fail("the tests of Spark need pyspark: install the tests group")
 
     home = Path(pyspark.__file__).parent
     folder = tmp_path_factory.mktemp("cluster")
@@ -119,7 +136,10 @@ def cluster(tmp_path_factory):
         "PYTHONWARNINGS": "ignore",
     }
     os.environ.update(
-        {k: environment[k] for k in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_LOCAL_DIRS")}
+        {
+            k: environment[k]
+            for k in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_LOCAL_DIRS")
+        }
     )
     spark_class, port = str(home / "bin/spark-class"), free_port()
     deploy = "org.apache.spark.deploy"
@@ -149,6 +169,8 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spark(cluster):
-    session = cluster.session("tests")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
+        session = cluster.session("tests")
     yield session
     session.stop()

@@ -30,10 +30,10 @@ class Blocks:
     def select(self, *names):
         return Blocks([batch.select(list(names)) for batch in self.batches])
 
-    def mapInArrow(self, function, _):  # noqa: N802
+    def mapInArrow(self, function, _):
         return Blocks([b for batch in self.batches for b in function(iter([batch]))])
 
-    def toArrow(self):  # noqa: N802
+    def toArrow(self):
         return pa.Table.from_batches(self.batches)
 
 
@@ -66,9 +66,9 @@ def make_blocks(tables, num_blocks, num_parts=1):
     first = {name: at % num_blocks for at, name in enumerate(names)}
     part = pl.col("key").reinterpret(signed=False) % num_parts
     rows = rows.with_columns(
-        block=(
-            (pl.col("merchant_id").replace_strict(first) + part) % num_blocks
-        ).cast(pl.Int32)
+        block=((pl.col("merchant_id").replace_strict(first) + part) % num_blocks).cast(
+            pl.Int32
+        )
     )
     parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
     built = [partial(build_blocks, rules=rules)(part) for part in parts]

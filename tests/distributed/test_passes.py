@@ -6,7 +6,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -14,17 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optimizer
-from optimizer.distributed import near as near_module
+from optimizer.config import as_config, policy_on
 from optimizer.distributed.census import set_limits, take_census
 from optimizer.distributed.near import Field, solve_near
-from optimizer.distributed.passes import Verdict, above_cuts, decide
+from optimizer.distributed.passes import Verdict, decide
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.spark import _prove
-from optimizer.config import as_config, policy_on
-from optimizer.testing import make_tables, random_problem, random_tables
+from optimizer.testing import random_tables
 
 sys.path.insert(0, str(Path(__file__).parent))
-from local_blocks import make_blocks  # noqa: E402
+from local_blocks import make_blocks
 
 
 def solve(tables, num_blocks, num_parts=1):
@@ -33,11 +31,25 @@ def solve(tables, num_blocks, num_parts=1):
     rules = Rules(config, policy_on(config, None), None, 0)
     blocks = make_blocks(tables, num_blocks, num_parts)
     census = take_census(blocks)
-    limits = set_limits(census, tables.capacity.with_columns(
-        service_date=pl.lit(None, pl.String), min_parcels=None, penalty_cny=None, priority=None), rules)
+    limits = set_limits(
+        census,
+        tables.capacity.with_columns(
+            service_date=pl.lit(None, pl.String),
+            min_parcels=None,
+            penalty_cny=None,
+            priority=None,
+        ),
+        rules,
+    )
     field = Field(
-        blocks, limits.terms, census.merchant_of, limits.cap, census.num_open,
-        census.highest, lambda: False, lambda _: None,
+        blocks,
+        limits.terms,
+        census.merchant_of,
+        limits.cap,
+        census.num_open,
+        census.highest,
+        lambda: False,
+        lambda _: None,
     )
     near = solve_near(field, 1)
     verdict = Verdict(
@@ -48,7 +60,9 @@ def solve(tables, num_blocks, num_parts=1):
     batches = [b for batch in blocks.batches for b in task(iter([batch]))]
     decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
     lanes = dict(zip(limits.terms.places, near.lane_price.tolist(), strict=True))
-    merchants = dict(zip(census.merchant_ids, near.merchant_price.tolist(), strict=True))
+    merchants = dict(
+        zip(census.merchant_ids, near.merchant_price.tolist(), strict=True)
+    )
     return sums.certificate, lanes, merchants, decisions
 
 
@@ -61,8 +75,14 @@ def micro(table, names):
 
 @pytest.mark.parametrize("has_choice", [False, True])
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), num_blocks=st.integers(1, 5), num_parts=st.integers(1, 3))
-def test_blocks_give_the_integers_of_one_machine(has_choice, seed, num_blocks, num_parts):
+@given(
+    seed=st.integers(0, 10_000),
+    num_blocks=st.integers(1, 5),
+    num_parts=st.integers(1, 3),
+)
+def test_blocks_give_the_integers_of_one_machine(
+    has_choice, seed, num_blocks, num_parts
+):
     """Value, bound and least prices are the same, in any blocks, merchants cut or not."""
     tables = random_tables(seed, has_choice=has_choice)
     alone = optimizer.allocate(

@@ -1,0 +1,138 @@
+"""Nights for the tests of Spark, and how they are held against one machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+import optimizer
+from optimizer.testing import Tables, make_tables, random_tables
+
+
+@dataclass(frozen=True)
+class Family:
+    """A night; ``is_plain`` where only one plan is the best."""
+
+    tables: Tables
+    merchants: pl.DataFrame | None = None
+    is_plain: bool = True
+    keys: dict = field(default_factory=dict)
+
+    @property
+    def config(self):
+        return self.tables.config | self.keys
+
+    def alone(self):
+        """The night on one machine."""
+        return optimizer.allocate(
+            self.tables.orders,
+            self.tables.capacity,
+            config=self.config,
+            options=self.tables.options,
+            merchants=self.merchants,
+        )
+
+
+def ties():
+    """Every order saves the same, so that prices decide nothing."""
+    orders = [(f"o{n}", f"m{n % 7}", f"r{n % 3}", 2.0) for n in range(150)]
+    return make_tables(orders, {"yunda": 40, "yunda/r0": 9, "yunda/r1": 30})
+
+
+def giant():
+    """One merchant has nine of ten orders."""
+    tables = random_tables(9, num_orders=400, num_merchants=40)
+    is_giant = pl.int_range(pl.len()) % 10 != 0
+    merchant = pl.when(is_giant).then(pl.lit("giant")).otherwise("merchant_id")
+    orders = tables.orders.with_columns(merchant_id=merchant)
+    return replace(tables, orders=orders)
+
+
+def odd():
+    """Orders that never get to the solver, merchants with facts, open lanes."""
+    tables = random_tables(11, num_orders=300, num_merchants=8)
+    n = pl.int_range(pl.len())
+    orders = tables.orders.with_columns(
+        is_eligible=n % 7 != 0,
+        pin=pl.when(n % 11 == 0).then(pl.lit("never")),
+        carrier_id=pl.when(n % 13 == 0).then(pl.lit("nobody")).otherwise("carrier_id"),
+        complaint_prob_premium=pl.when(n % 97 == 5)
+        .then(7.0)
+        .otherwise("complaint_prob_premium"),
+    )
+    merchants = pl.DataFrame(
+        {
+            "merchant_id": ["m0", "m1", "m2", "m3", "m4"],
+            "num_orders": [500, None, None, None, None],
+            "take_up": [None, 0.5, None, None, None],
+            "is_enrolled": [True, True, False, True, True],
+            "cap_override": [None, None, None, 2, None],
+            "daily_budget_cny": [None, None, None, None, 2.0],
+        }
+    )
+    policy = [tables.config["policy"][0] | {"fee": {"amount_cny": 0.8}}]
+    keys = {
+        "policy": policy,
+        "quarantine": {"max_share": 0.05},
+        "capacity": {"uncovered_lanes": "open"},
+    }
+    capacity = tables.capacity.filter(pl.col("region_id") != "r2")
+    return Family(
+        replace(tables, orders=orders, capacity=capacity), merchants, keys=keys
+    )
+
+
+FAMILIES = {
+    "single": lambda: Family(random_tables(5, num_orders=300)),
+    "choice": lambda: Family(random_tables(6, num_orders=250, has_choice=True)),
+    "ties": lambda: Family(ties(), is_plain=False),
+    "giant": lambda: Family(giant()),
+    "odd": odd,
+}
+
+
+def allocate_on(spark, family, layout=lambda frame: frame, **keys):
+    """The same night on a cluster, its input laid out in some way."""
+    from optimizer import distributed
+
+    def there(table):
+        return (
+            None if table is None else layout(spark.createDataFrame(table.to_arrow()))
+        )
+
+    return distributed.allocate(
+        there(family.tables.orders),
+        family.tables.capacity,
+        family.config,
+        options=there(family.tables.options),
+        merchants=family.merchants,
+        **keys,
+    )
+
+
+def decisions_of(night):
+    return pl.from_arrow(night.decisions.drop("region_id").toArrow()).sort("order_id")
+
+
+def assert_same(night, alone, is_plain=True):
+    """Hold a Spark night against the same one on one machine."""
+    assert night.certificate == alone.certificate
+    assert dict(night.summary) == dict(alone.summary)
+    assert night.warnings == alone.warnings
+    used = [] if is_plain else ["used", "slack"]
+    assert night.lanes.drop(used).equals(alone.lanes.drop(used))
+    assert night.merchants.drop(used).equals(alone.merchants.drop(used))
+    rules = ["source", "column", "rule"]
+    refused = pl.from_arrow(night.quarantine.toArrow()).select(rules)
+    assert Counter(refused.iter_rows()) == Counter(
+        alone.quarantine.select(rules).iter_rows()
+    )
+    found = decisions_of(night)
+    if is_plain:
+        assert found.equals(alone.decisions)
+    else:
+        chosen = found.filter("is_premium")["saving_cny"]
+        assert len(found) == len(alone.decisions)
+        assert round(chosen.sum() * 1e6) == alone.certificate.primal_bound

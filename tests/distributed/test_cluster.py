@@ -1,0 +1,148 @@
+"""The night on a real cluster: a master and two workers, each its own process."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from optimizer.config import as_config
+from optimizer.errors import ConfigError, DataError, PublishError
+from optimizer.nightly.run import run_night
+from optimizer.testing import random_tables
+
+sys.path.insert(0, str(Path(__file__).parent))
+from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support"),
+]
+DAY = dt.date(2026, 11, 22)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
+    """Proof, prices, reasons, margins and numbers are those of ``optimizer.allocate``."""
+    family = FAMILIES[name]()
+    night = allocate_on(spark, family, rows_per_block=80)
+    assert_same(night, family.alone(), family.is_plain)
+    night.release()
+
+
+def test_the_layout_of_the_input_changes_nothing(spark):
+    """
+    An empty partition, a partition of one merchant, other blocks, other row order: the
+    same decisions to the byte, ties included.
+    """
+    family = FAMILIES["ties"]()
+    empty = spark.createDataFrame(family.tables.orders.head(0).to_arrow())
+    layouts = [
+        lambda frame: frame.union(empty).repartition(3),
+        lambda frame: frame.repartitionByRange(7, "merchant_id"),
+    ]
+    nights = [
+        allocate_on(spark, family, layout, rows_per_block=rows)
+        for layout, rows in zip(layouts, (1_000, 25), strict=True)
+    ]
+    first, second = map(decisions_of, nights)
+    assert first.equals(second)
+
+
+def test_a_killed_executor_changes_nothing(spark, cluster):
+    """Spark builds the lost blocks again, and the answer is the same."""
+    family = FAMILIES["single"]()
+    killed = []
+
+    def kill_once(line):
+        if line.startswith("sampled") and not killed:
+            killed.append(cluster.executors()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    night = allocate_on(spark, family, rows_per_block=80, progress=kill_once)
+    assert killed, "the executor was not killed in the middle of the solve"
+    assert_same(night, family.alone())
+    assert killed[0] not in cluster.executors()
+
+
+def configured(folder, **keys):
+    """A small night on disk, and the configuration that runs it."""
+    tables = random_tables(5, num_orders=300)
+    tables.orders.write_parquet(folder / "orders.parquet")
+    tables.capacity.write_csv(folder / "capacity.csv")
+    inputs = {
+        "orders": str(folder / "orders.parquet"),
+        "capacity": str(folder / "capacity.csv"),
+    }
+    config = tables.config | {"engine": "spark", "inputs": inputs} | keys
+    return as_config(config | {"output": str(folder / "runs")}), Family(tables)
+
+
+def test_a_configured_night_is_published_once(spark, tmp_path):
+    """
+    ``engine: spark`` publishes the tables of one machine; again it does nothing, and
+    from other inputs it wants ``--force``, which keeps the old run.
+    """
+    config, family = configured(tmp_path)
+    report = run_night(config, DAY)
+    assert report.outcome == "published"
+    run = Path(report.run_dir) / report.record["run_id"]
+    alone = family.alone()
+    for name, expected in {
+        "decisions": alone.decisions,
+        "merchants": alone.merchants,
+        "lanes": alone.lanes,
+        "recommendations": alone.recommendations,
+    }.items():
+        written = pl.read_parquet(run / f"{name}.parquet" / "*.parquet")
+        assert written.select(expected.columns).equals(expected) or written.sort(
+            expected.columns[0]
+        ).equals(expected), name
+    again = run_night(config, DAY)
+    assert again.outcome == "unchanged"
+    assert again.record["certificate"]["gap"] == 0
+    fewer = family.tables.orders.head(250)
+    fewer.write_parquet(tmp_path / "orders.parquet")
+    with pytest.raises(ConfigError, match="--force"):
+        run_night(config, DAY)
+    forced = run_night(config, DAY, is_forced=True)
+    assert forced.record["summary"]["num_orders"] == 250
+    assert (run / "decisions.parquet" / "_SUCCESS").is_file()
+
+
+def test_what_a_cluster_lacks_is_said_in_a_sentence(spark, tmp_path):
+    """A format that the cluster does not have, and orders that are not there."""
+    config, _ = configured(tmp_path, spark={"table_format": "delta"})
+    with pytest.raises((ConfigError, PublishError), match="delta"):
+        run_night(config, DAY)
+    config, _ = configured(tmp_path)
+    (tmp_path / "orders.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"orders\.parquet"):
+        run_night(config, DAY)
+
+
+@pytest.mark.parametrize(
+    ("orders", "message"),
+    [
+        ({"load": pl.lit(2)}, "load above 1.*engine: local"),
+        ({"pin": pl.lit("must")}, "pinned to .must.*engine: local"),
+        ({"order_id": pl.lit("same")}, "more than once.*'same'"),
+        ({"order_value_cny": pl.lit(-1.0)}, "break a rule.*order_value_cny"),
+    ],
+    ids=["load", "pin", "twice", "broken"],
+)
+def test_a_table_that_is_refused_says_why(spark, orders, message):
+    """Executors raise nothing: what a person did wrong comes back as one message."""
+    tables = random_tables(5, num_orders=30)
+    changed = Family(
+        type(tables)(
+            tables.orders.with_columns(**orders), tables.capacity, tables.config
+        )
+    )
+    with pytest.raises(DataError, match=message):
+        allocate_on(spark, changed)
