@@ -13,7 +13,7 @@ import heapq
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.data.further import contracts
 from optimizer.data.read import open_source
@@ -75,6 +75,13 @@ class Prepared:
             frame.unpersist()
 
 
+class Counts(NamedTuple):
+    """Rows of a table that keep its rules, and those that do not."""
+
+    good: int
+    broken: int
+
+
 def prepare(
     orders: DataFrame, options: DataFrame | None, rules: Rules, rows_per_block: int
 ) -> Prepared:
@@ -89,22 +96,25 @@ def prepare(
     from pyspark.sql import functions as F
 
     is_good = F.col("broken_column").isNull()
-    checked, num_broken = _checked_orders(orders, options is not None, rules)
+    checked, counts = _checked_orders(orders, options is not None, rules)
     good, cached = checked.filter(is_good), [checked]
     quarantine = _broken(checked, "orders")
     if options is None:
         valued = good.withColumn("is_option", F.col("status") == int(OPEN))
     else:
-        ways = _checked_options(options, rules)
+        ways, num_ways = _checked_options(options, rules)
         cached.append(ways)
         known = orders.select(F.col("order_id").cast("string"))
         kept = ways.filter(is_good)
         strays = kept.join(known, "order_id", "left_anti")
         quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
-        _refuse_share(strays.count(), ways.count(), "options", rules)
+        _refuse_share(strays.count(), sum(num_ways), "options", rules)
         valued = _joined(good, kept, rules)
-    blocks = _blocks(valued, good, rules, rows_per_block)
-    return Prepared(blocks, quarantine, num_broken, tuple(cached))
+    sizes = good.groupBy("merchant_id").count()
+    num_blocks = max(1, -(-counts.good // rows_per_block))
+    placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows_per_block)))
+    blocks = _blocks(valued, placed, num_blocks, rules)
+    return Prepared(blocks, quarantine, counts.broken, tuple(cached))
 
 
 _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
@@ -112,24 +122,23 @@ _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 def _checked_orders(
     orders: DataFrame, is_choice: bool, rules: Rules
-) -> tuple[DataFrame, int]:
-    """Orders checked and encoded, cached; and how many of them are broken."""
+) -> tuple[DataFrame, Counts]:
+    """Orders checked and encoded, cached; and how many there are."""
     contract = contracts(rules.config)["orders"]
     source = _source(orders, contract, () if is_choice else _OWN_CARRIER)
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
     checked = _numbered(orders, source).mapInArrow(task, ORDER_ROWS).persist()
-    num_broken = _refuse_broken(checked, "orders", rules)
+    counts = _refuse_broken(checked, "orders", rules)
     _refuse_repeats(checked)
-    return checked, num_broken
+    return checked, counts
 
 
-def _checked_options(options: DataFrame, rules: Rules) -> DataFrame:
-    """Options checked, cached."""
+def _checked_options(options: DataFrame, rules: Rules) -> tuple[DataFrame, Counts]:
+    """Options checked, cached; and how many there are."""
     source = _source(options, OPTIONS, ())
     task = partial(check_options, source=source)
     ways = _numbered(options, source).mapInArrow(task, OPTION_ROWS).persist()
-    _refuse_broken(ways, "options", rules)
-    return ways
+    return ways, _refuse_broken(ways, "options", rules)
 
 
 def _source(table: DataFrame, contract: Table, required: tuple[str, ...]) -> Source:
@@ -146,18 +155,16 @@ def _numbered(table: DataFrame, source: Source) -> DataFrame:
     return table.select(*source.columns, F.monotonically_increasing_id().alias("row"))
 
 
-def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> int:
+def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> Counts:
     """Refuse an empty table, one that executors refused, or too many broken rows."""
     from pyspark.sql import functions as F
 
-    counts = checked.groupBy("broken_column", "broken_rule").agg(
-        F.count("*").alias("rows"), F.countDistinct("row").alias("distinct")
-    )
+    counts = checked.groupBy("broken_column", "broken_rule").count().toArrow()
     by_rule = {
-        (row["broken_column"], row["broken_rule"]): row
-        for row in counts.toArrow().to_pylist()
+        (row["broken_column"], row["broken_rule"]): row["count"]
+        for row in counts.to_pylist()
     }
-    num_good = by_rule.pop((None, None), {"rows": 0})["rows"]
+    num_good = by_rule.pop((None, None), 0)
     failed = [rule for column, rule in by_rule if column == FAILED]
     if failed:
         raise DataError(f"the {name} table: {min(failed)}")
@@ -166,10 +173,10 @@ def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> int:
     num_broken = rows.count() if by_rule else 0
     if num_good + num_broken == 0:
         raise DataError(f"the {name} table has no rows; check the {name} export")
-    said = [f"{c} {r}: {row['distinct']:,} rows" for (c, r), row in by_rule.items()]
+    said = [f"{c} {r}: {count:,} rows" for (c, r), count in by_rule.items()]
     which = "; ".join(sorted(said))
     _refuse_share(num_broken, num_good + num_broken, name, rules, which)
-    return num_broken
+    return Counts(num_good, num_broken)
 
 
 def _refuse_share(
@@ -190,8 +197,10 @@ def _refuse_repeats(checked: DataFrame) -> None:
 
     good = checked.filter(F.col("broken_column").isNull())
     keys = good.groupBy("folded_key").count().filter("count > 1").select("folded_key")
-    some = keys.orderBy("folded_key").limit(MOST_TWINS)
-    ids = good.join(some, "folded_key", "left_semi").select("order_id")
+    some = keys.limit(MOST_TWINS).toArrow()["folded_key"].to_pylist()
+    if not some:
+        return
+    ids = good.filter(F.col("folded_key").isin(some)).select("order_id")
     alike: dict[str, list[str]] = {}
     for name in sorted(ids.toArrow()["order_id"].to_pylist()):
         alike.setdefault(name.strip().casefold(), []).append(name)
@@ -243,18 +252,21 @@ def _joined(good: DataFrame, ways: DataFrame, rules: Rules) -> DataFrame:
     return joined.mapInArrow(partial(value_options, rules=rules), VALUED_ROWS)
 
 
+def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]]:
+    """Blocks of the merchants that are to be cut."""
+    from pyspark.sql import functions as F
+
+    giants = sizes.filter(F.col("count") > most).toArrow()
+    names, counts = (giants[name].to_pylist() for name in ("merchant_id", "count"))
+    return _place(dict(zip(names, counts, strict=True)), num_blocks, most)
+
+
 def _blocks(
-    valued: DataFrame, good: DataFrame, rules: Rules, rows_per_block: int
+    valued: DataFrame, placed: dict[str, list[int]], num_blocks: int, rules: Rules
 ) -> DataFrame:
     """Bring each merchant's rows together; cached, in memory and on disk."""
     from pyspark.sql import functions as F
 
-    num_blocks = max(1, -(-good.count() // rows_per_block))
-    most = max(1, int(GIANT * rows_per_block))
-    sizes = good.groupBy("merchant_id").count()
-    giants = sizes.filter(F.col("count") > most).toArrow()
-    names, counts = (giants[name].to_pylist() for name in ("merchant_id", "count"))
-    placed = _place(dict(zip(names, counts, strict=True)), num_blocks, most)
     columns = [field.split()[0] for field in VALUED_ROWS.split(", ")]
     of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
     part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")

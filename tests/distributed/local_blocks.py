@@ -28,12 +28,15 @@ class Blocks:
         self.batches = batches
 
     def select(self, *names):
+        """Some cells of each block."""
         return Blocks([batch.select(list(names)) for batch in self.batches])
 
     def mapInArrow(self, function, _):
+        """Call an executor's function on each block."""
         return Blocks([b for batch in self.batches for b in function(iter([batch]))])
 
     def toArrow(self):
+        """All rows."""
         return pa.Table.from_batches(self.batches)
 
 

@@ -22,6 +22,7 @@ class Family:
 
     @property
     def config(self):
+        """The configuration, with further keys."""
         return self.tables.config | self.keys
 
     def alone(self):

@@ -5,19 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError, PublishError
 from optimizer.nightly.run import run_night
 from optimizer.testing import random_tables
-
-sys.path.insert(0, str(Path(__file__).parent))
-from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,7 +25,7 @@ DAY = dt.date(2026, 11, 22)
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
-    """Proof, prices, reasons, margins and numbers are those of ``optimizer.allocate``."""
+    """Proof, prices, reasons, margins and sums are those of ``optimizer.allocate``."""
     family = FAMILIES[name]()
     night = allocate_on(spark, family, rows_per_block=80)
     assert_same(night, family.alone(), family.is_plain)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from local_blocks import make_blocks
 
 import optimizer
 from optimizer.config import as_config, policy_on
@@ -20,9 +19,6 @@ from optimizer.distributed.passes import Verdict, decide
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.spark import _prove
 from optimizer.testing import random_tables
-
-sys.path.insert(0, str(Path(__file__).parent))
-from local_blocks import make_blocks
 
 
 def solve(tables, num_blocks, num_parts=1):
@@ -83,7 +79,7 @@ def micro(table, names):
 def test_blocks_give_the_integers_of_one_machine(
     has_choice, seed, num_blocks, num_parts
 ):
-    """Value, bound and least prices are the same, in any blocks, merchants cut or not."""
+    """Value, bound and least prices are the same, in whatever blocks merchants are."""
     tables = random_tables(seed, has_choice=has_choice)
     alone = optimizer.allocate(
         tables.orders, tables.capacity, config=tables.config, options=tables.options

@@ -1,0 +1,113 @@
+"""Other drivers: Spark Connect, and spark-submit that dies and starts again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from cluster_on_loopback import REPOSITORY, free_port, is_open, stop, wait_for
+from spark_nights import Family
+
+from optimizer.testing import random_tables
+
+pytestmark = pytest.mark.slow
+
+CLIENT = """
+import sys
+sys.path.insert(0, {folder!r})
+from pyspark.sql import SparkSession
+from spark_nights import FAMILIES, allocate_on, assert_same
+spark = SparkSession.builder.remote("sc://127.0.0.1:{port}").getOrCreate()
+family = FAMILIES["choice"]()
+assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
+print("the same night through", type(spark).__module__)
+"""
+
+
+def submitted(cluster, *arguments):
+    """A spark-submit command on the cluster."""
+    settings = cluster.settings(2) | {"spark.master": cluster.url}
+    pairs = [("--conf", f"{key}={value}") for key, value in settings.items()]
+    flat = [word for pair in pairs for word in pair]
+    return [cluster.spark("spark-submit"), *flat, *arguments]
+
+
+def finished(cluster, name, command):
+    """What a process says that ends well."""
+    process = cluster.start(name, command)
+    try:
+        process.wait(300)
+    finally:
+        stop([process])
+    assert process.returncode == 0, cluster.log(name)
+    return cluster.log(name)
+
+
+def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
+    """Only the DataFrame API is used, so a client without a JVM runs it all."""
+    port = free_port()
+    server = cluster.start(
+        "connect",
+        submitted(
+            cluster,
+            *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+            *("--conf", "spark.connect.grpc.binding.address=127.0.0.1"),
+            *("--conf", f"spark.connect.grpc.binding.port={port}"),
+            "spark-internal",
+        ),
+        SPARK_DAEMON_MEMORY="768m",  # Spark counts it among its daemons
+    )
+    try:
+        wait_for(lambda: is_open(port), "Spark Connect")
+        program = CLIENT.format(folder=str(Path(__file__).parent), port=port)
+        client = cluster.start(
+            "client", [sys.executable, "-W", "ignore", "-c", program]
+        )
+        client.wait(120)
+        said = cluster.log("client")
+        assert client.returncode == 0, said
+        assert "the same night through pyspark.sql.connect" in said
+    finally:
+        stop([server])
+
+
+def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path):
+    """``spark-submit`` killed in the middle leaves no night; the next one is whole."""
+    tables = random_tables(5, num_orders=300)
+    tables.orders.write_parquet(tmp_path / "orders.parquet")
+    tables.capacity.write_csv(tmp_path / "capacity.csv")
+    inputs = {
+        "orders": str(tmp_path / "orders.parquet"),
+        "capacity": str(tmp_path / "capacity.csv"),
+    }
+    config = tables.config | {"engine": "spark", "inputs": inputs}
+    config |= {"output": str(tmp_path / "runs")}
+    path = tmp_path / "night.yaml"
+    path.write_text(yaml.safe_dump(config))
+    program = str(REPOSITORY / "optimizer" / "__main__.py")
+    run = ["run", "--config", str(path), "--date", "2026-11-22", "--json"]
+    record = tmp_path / "runs" / "2026-11-22" / "run.json"
+
+    first = cluster.start("first", submitted(cluster, program, *run))
+    try:
+        begun = tmp_path.glob
+        wait_for(lambda: list(begun("runs/*/*/decisions.parquet")), "decisions")
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(30)
+    assert not list(record.glob("*.txt")), "the first driver was done before it died"
+
+    finished(cluster, "second", submitted(cluster, program, *run))
+    found = json.loads(next(record.glob("*.txt")).read_text())
+    alone = Family(tables).alone()
+    assert found["certificate"]["primal_bound"] == alone.certificate.primal_bound
+    written = pl.read_parquet(
+        record.parent / found["run_id"] / "decisions.parquet" / "*.parquet"
+    )
+    assert written.sort("order_id").equals(alone.decisions)
