@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.data.keys import order_keys
 from optimizer.errors import OptimizerError
 from optimizer.model import encode
 from optimizer.model.build import Index
@@ -54,18 +55,19 @@ class Terms:
 
     Attributes
     ----------
-    places, slots, parent
+    slots, parent
         By lane.
-    lane_of
-        By block, the lane of each place that its parcels go to.
+    place_key, place_lane
+        Keys of all places that parcels go to, ascending, and the lane of each: 12
+        bytes for a place, where its name in every block would be many.
     cap_of
         By block, the cap of each of its merchants: that of the whole merchant.
     """
 
-    places: tuple[Place, ...]
     slots: NDArray[np.int64]
     parent: NDArray[np.int32]
-    lane_of: Mapping[int, NDArray[np.int32]]
+    place_key: NDArray[np.uint64]
+    place_lane: NDArray[np.int32]
     cap_of: Mapping[int, NDArray[np.int64]]
 
 
@@ -133,6 +135,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
             option_start=starts(order, len(named))[np.append(is_open, True)],
             option_saving=ways["saving"].to_numpy(),
             option_place=leaf,
+            place_key=place_keys(places, rules.salt),
             key=named["key"].to_numpy()[is_open],
         ),
         "status": pack(status=status, merchant=merchant.astype(np.int32)),
@@ -168,9 +171,7 @@ def _changes(frame: pl.DataFrame) -> NDArray[np.bool_]:
     return first
 
 
-def _leaves(
-    ways: pl.DataFrame, rules: Rules
-) -> tuple[NDArray[np.int32], list[list[str | None]]]:
+def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[Place]]:
     """Where each option goes, among the block's places by name."""
     coder = rules.coder()
     leaf, _, _ = encode.code_leaves(
@@ -180,13 +181,21 @@ def _leaves(
         coder.outlets.encode(ways["outlet_id"]),
     )
     places = encode.leaf_places(coder)
-    by_name = sorted(range(len(places)), key=lambda at: place_key(places[at]))
+    by_name = sorted(range(len(places)), key=lambda at: sort_key(places[at]))
     rank = np.empty(len(places), np.int32)
     rank[by_name] = np.arange(len(places))
-    return rank[leaf], [list(places[at]) for at in by_name]
+    return rank[leaf], [places[at] for at in by_name]
 
 
-def place_key(place: Place) -> tuple[str, ...]:
+def place_keys(places: list[Place], salt: int) -> NDArray[np.uint64]:
+    """Keys of places, ``(num_places,) uint64``, as those of orders are made."""
+    import polars as pl
+
+    names = pl.Series([json.dumps(place) for place in places], dtype=pl.String)
+    return order_keys(names, salt)[0]
+
+
+def sort_key(place: Place) -> tuple[str, ...]:
     """Sorts places by name."""
     return tuple(part or "" for part in place)
 
@@ -205,7 +214,8 @@ def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
     from optimizer.model.arrange_kernel import sort_options
 
     cells = unpack(numbers)
-    lane = terms.lane_of[block][cells["option_place"]]
+    lane_of = terms.place_lane[np.searchsorted(terms.place_key, cells["place_key"])]
+    lane = lane_of[cells["option_place"]]
     sort_options(cells["option_start"], lane, cells["option_saving"])
     return Problem(
         merchant_start=cells["merchant_start"],
@@ -223,7 +233,7 @@ def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
 def block_index(
     status: bytes,
     merchants: bytes,
-    terms: Terms,
+    places: tuple[Place, ...],
     has_budget: NDArray[np.bool_] | None,
 ) -> Index:
     """The names behind the numbers of a block; rows are its own, from 0."""
@@ -231,7 +241,7 @@ def block_index(
     return Index(
         tuple(listed(about["ids"])),
         about["there"],
-        terms.places,
+        places,
         (),
         rows["status"],
         rows["merchant"],

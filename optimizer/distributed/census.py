@@ -14,7 +14,8 @@ from optimizer.distributed.blocks import (
     NAME_COLUMNS,
     Terms,
     listed,
-    place_key,
+    place_keys,
+    sort_key,
     unpack,
 )
 from optimizer.distributed.rows import ONE_MACHINE
@@ -47,8 +48,6 @@ class Census:
         ``(num_merchants,) int64``: orders, those not ineligible, those to be decided.
     places, demand
         Where options go, and how many, by name.
-    place_of
-        By block, the number of each of its places among all.
     statuses
         ``(256,) int64``: orders by status.
     highest
@@ -64,7 +63,6 @@ class Census:
     num_open: NDArray[np.int64]
     places: list[Place]
     demand: NDArray[np.int64]
-    place_of: dict[int, NDArray[np.int64]]
     statuses: NDArray[np.int64]
     highest: int
     names: dict[str, set[str]]
@@ -92,7 +90,7 @@ def take_census(blocks: DataFrame) -> Census:
         )
     ids, merchant_of = _ranked({b: listed(part["ids"]) for b, part in parts.items()})
     by_name = {b: [Place(*p) for p in listed(c["places"])] for b, c in parts.items()}
-    places, place_of = _ranked(by_name, place_key)
+    places, place_of = _ranked(by_name, sort_key)
     there, eligible, num_open = np.zeros((3, len(ids)), np.int64)
     demand, statuses = np.zeros(len(places), np.int64), np.zeros(256, np.int64)
     names: dict[str, set[str]] = {column: set() for column in NAME_COLUMNS}
@@ -107,7 +105,7 @@ def take_census(blocks: DataFrame) -> Census:
             names[column].update(found)
     highest = max((int(part["highest"]) for part in parts.values()), default=0)
     return Census(
-        *(ids, merchant_of, there, eligible, num_open, places, demand, place_of),
+        *(ids, merchant_of, there, eligible, num_open, places, demand),
         *(statuses, max(highest, 0), names),
     )
 
@@ -185,6 +183,8 @@ class Limits:
     num_orders, cap, has_budget
         By merchant: what the cap is a share of, the cap, and whether a budget makes it
         (``None``: no budgets).
+    places
+        Names of the lanes.
     terms
         Lanes, and caps by block.
     warnings
@@ -194,6 +194,7 @@ class Limits:
     num_orders: NDArray[np.int64]
     cap: NDArray[np.int64]
     has_budget: NDArray[np.bool_] | None
+    places: tuple[Place, ...]
     terms: Terms
     warnings: tuple[str, ...]
 
@@ -207,6 +208,8 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
     DataError
         When a merchant has more orders than it says, or capacity rows make a packing
         night.
+    KeyCollision
+        When two places share a key.
     """
     num_orders, cap, has_budget, warnings = merchant_caps(
         *(census.there, census.eligible, census.merchant_ids),
@@ -226,7 +229,10 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
         *(census.places, census.demand.tolist()),
         is_open=is_open,
     )
-    by_block = {b: forest.lane_of_leaf[p] for b, p in census.place_of.items()}
+    key = place_keys(census.places, rules.salt)
+    turn = np.argsort(key)
+    if np.any(np.diff(key[turn]) == 0):
+        raise KeyCollision
     caps = {b: cap[m] for b, m in census.merchant_of.items()}
     nobody = np.zeros(0, np.int64)
     index = Index(
@@ -237,7 +243,8 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
         num_orders,
         cap,
         has_budget,
-        Terms(forest.places, forest.slots, forest.parent, by_block, caps),
+        forest.places,
+        Terms(forest.slots, forest.parent, key[turn], forest.lane_of_leaf[turn], caps),
         (
             *warn_uncovered(index, is_open=is_open),
             *warnings,

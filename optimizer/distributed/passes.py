@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from optimizer.distributed.blocks import Terms
     from optimizer.model.build import Index
+    from optimizer.model.lanes import Place
     from optimizer.model.problem import Problem
 
 RESULT = "block int, result binary"
@@ -275,7 +276,10 @@ def _budget(block: int, verdict: Verdict) -> NDArray[np.bool_] | None:
 
 
 def decide(
-    batches: Iterable[pa.RecordBatch], terms: Terms, verdict: Verdict
+    batches: Iterable[pa.RecordBatch],
+    terms: Terms,
+    verdict: Verdict,
+    places: tuple[Place, ...],
 ) -> Iterator[pa.RecordBatch]:
     """Turn blocks into ``DECISION_ROWS``."""
     import io
@@ -291,7 +295,7 @@ def decide(
         problem = open_block(block, row["numbers"], terms)
         solution = decided(block, problem, verdict)
         index = block_index(
-            row["status"], row["merchants"], terms, _budget(block, verdict)
+            row["status"], row["merchants"], places, _budget(block, verdict)
         )
         problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
         outcomes = find_outcomes(problem, solution, index)

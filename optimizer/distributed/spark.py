@@ -163,11 +163,9 @@ def allocate(
         slots = _checked(capacity, tables["capacity"])
         about = None if merchants is None else _checked(merchants, tables["merchants"])
     with clock.stage("build"):
-        made, census, rules = _build(
-            (orders, options), (settings, policy, about), rows_per_block
+        made, census, limits = _build(
+            (orders, options), (settings, policy, about), slots, rows_per_block
         )
-        refuse_twin_names(census, slots, about)
-        limits = set_limits(census, slots, rules)
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
     field = Field(
@@ -182,7 +180,7 @@ def allocate(
     verdict = Verdict(near.lane_price, prices, near.tied, budgets)
     with clock.stage("certify"):
         sums = _prove(field, near, verdict)
-    task = partial(decide, terms=limits.terms, verdict=verdict)
+    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
         rows.sortWithinPartitions("order_id"),
@@ -212,14 +210,17 @@ def _checked(data: Any, table: Any) -> pl.DataFrame:
 def _build(
     tables: tuple[DataFrame, DataFrame | None],
     given: tuple[Config, PolicyRow, pl.DataFrame | None],
+    capacity: pl.DataFrame,
     rows_per_block: int,
-) -> tuple[Prepared, Census, Rules]:
-    """Check, value and shuffle; with another salt if two orders share a key."""
+) -> tuple[Prepared, Census, Limits]:
+    """Check, value and shuffle; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
         rules = Rules(*given, salt)
         made = prepare(*tables, rules, rows_per_block)
         try:
-            return made, take_census(made.blocks), rules
+            census = take_census(made.blocks)
+            refuse_twin_names(census, capacity, given[-1])
+            return made, census, set_limits(census, capacity, rules)
         except KeyCollision:
             made.release()
     raise DataError("order ids share keys under every salt; this cannot be by chance")
@@ -317,7 +318,7 @@ def _lanes_table(limits: Limits, sums: Sums, near: Near) -> pl.DataFrame:
     names = ("carrier_id", "region_id", "outlet_id")
     terms = limits.terms
     columns: dict[str, Any] = {
-        name: pl.Series([place[i] for place in terms.places], dtype=pl.String)
+        name: pl.Series([place[i] for place in limits.places], dtype=pl.String)
         for i, name in enumerate(names)
     }
     columns |= {

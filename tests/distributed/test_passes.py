@@ -52,10 +52,10 @@ def solve(tables, num_blocks, num_parts=1):
         near.lane_price, field.by_block(near.merchant_price), near.tied, None
     )
     sums = _prove(field, near, verdict)
-    task = partial(decide, terms=limits.terms, verdict=verdict)
+    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     batches = [b for batch in blocks.batches for b in task(iter([batch]))]
     decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
-    lanes = dict(zip(limits.terms.places, near.lane_price.tolist(), strict=True))
+    lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     merchants = dict(
         zip(census.merchant_ids, near.merchant_price.tolist(), strict=True)
     )
