@@ -61,7 +61,7 @@ class Prepared:
     num_quarantined
         Rows of the orders table that are in it.
     cached
-        DataFrames that are to be freed in the end.
+        DataFrames that only the blocks and the quarantine need.
     """
 
     blocks: DataFrame
@@ -69,9 +69,15 @@ class Prepared:
     num_quarantined: int
     cached: tuple[DataFrame, ...]
 
+    def settle(self) -> None:
+        """Keep the quarantine, and free what led to it and to the blocks."""
+        self.quarantine.persist().count()
+        for frame in self.cached:
+            frame.unpersist()
+
     def release(self) -> None:
         """Free what is cached."""
-        for frame in (self.blocks, *self.cached):
+        for frame in (self.blocks, self.quarantine, *self.cached):
             frame.unpersist()
 
 

@@ -179,7 +179,7 @@ def allocate(
     prices = field.by_block(near.merchant_price)
     verdict = Verdict(near.lane_price, prices, near.tied, budgets)
     with clock.stage("certify"):
-        sums = _prove(field, near, verdict)
+        sums = add_up(field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
@@ -220,9 +220,12 @@ def _build(
         try:
             census = take_census(made.blocks)
             refuse_twin_names(census, capacity, given[-1])
-            return made, census, set_limits(census, capacity, rules)
+            limits = set_limits(census, capacity, rules)
         except KeyCollision:
             made.release()
+            continue
+        made.settle()
+        return made, census, limits
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
@@ -247,8 +250,15 @@ class Sums:
     reasons: NDArray[np.int64]
 
 
-def _prove(field: Field, near: Near, verdict: Verdict) -> Sums:
-    """Add up the executors' parts of the certificate."""
+def add_up(field: Field, near: Near, verdict: Verdict) -> Sums:
+    """
+    Add up the executors' parts of the certificate.
+
+    Raises
+    ------
+    CertificateError
+        When they do not prove the plan.
+    """
     terms = field.terms
     primal, num_twice = 0, 0
     dual = exact_dot(terms.slots, near.lane_price)

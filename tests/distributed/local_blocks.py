@@ -44,10 +44,15 @@ def numbered(table):
     return table.with_row_index("row").cast({"row": pl.Int64}).to_arrow().to_batches()
 
 
+def make_rules(tables, **keys):
+    """The rules of a night, some keys changed."""
+    config = as_config(tables.config | keys)
+    return Rules(config, policy_on(config, None), None, 0)
+
+
 def make_blocks(tables, num_blocks, num_parts=1):
     """The blocks of a night, merchants dealt out by name, each in so many parts."""
-    config = as_config(tables.config)
-    rules = Rules(config, policy_on(config, None), None, 0)
+    rules = make_rules(tables)
     is_choice = tables.options is not None
     source = open_source(tables.orders, ORDERS, require=() if is_choice else OWN)
     orders = numbered(tables.orders)

@@ -4,62 +4,64 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local_blocks import make_blocks
+from local_blocks import make_blocks, make_rules
 
 import optimizer
-from optimizer.config import as_config, policy_on
-from optimizer.distributed.census import set_limits, take_census
+from optimizer.data.read import open_source
+from optimizer.data.repeats import KeyCollision
+from optimizer.data.tables import CAPACITY
+from optimizer.data.validate import QuarantineLog, checked_table
+from optimizer.distributed import near as near_module
+from optimizer.distributed.census import (
+    refuse_packing_rules,
+    set_limits,
+    take_census,
+)
 from optimizer.distributed.near import Field, solve_near
-from optimizer.distributed.passes import Verdict, decide
-from optimizer.distributed.rows import Rules
-from optimizer.distributed.spark import _prove
-from optimizer.testing import random_tables
+from optimizer.distributed.passes import Verdict, above_cuts, decide
+from optimizer.distributed.spark import add_up
+from optimizer.errors import ConfigError, DataError, SolveError
+from optimizer.testing import random_problem, random_tables
+
+
+def checked(capacity):
+    return checked_table(open_source(capacity, CAPACITY), QuarantineLog())
+
+
+def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
+    """A night as a driver sees it, with its census and limits."""
+    rules = make_rules(tables)
+    blocks = make_blocks(tables, num_blocks, num_parts)
+    census = take_census(blocks)
+    limits = set_limits(census, checked(tables.capacity), rules)
+    facts = (limits.cap, census.num_open, census.highest)
+    field = Field(
+        *(blocks, limits.terms, census.merchant_of, *facts),
+        *(is_late, lambda _: None),
+    )
+    return field, census, limits
 
 
 def solve(tables, num_blocks, num_parts=1):
-    """A night over blocks: the proof, prices by name, and the decisions."""
-    config = as_config(tables.config)
-    rules = Rules(config, policy_on(config, None), None, 0)
-    blocks = make_blocks(tables, num_blocks, num_parts)
-    census = take_census(blocks)
-    limits = set_limits(
-        census,
-        tables.capacity.with_columns(
-            service_date=pl.lit(None, pl.String),
-            min_parcels=None,
-            penalty_cny=None,
-            priority=None,
-        ),
-        rules,
-    )
-    field = Field(
-        blocks,
-        limits.terms,
-        census.merchant_of,
-        limits.cap,
-        census.num_open,
-        census.highest,
-        lambda: False,
-        lambda _: None,
-    )
+    """A night over blocks: the proof, prices by name, the decisions, and the passes."""
+    field, census, limits = make_field(tables, num_blocks, num_parts)
     near = solve_near(field, 1)
-    verdict = Verdict(
-        near.lane_price, field.by_block(near.merchant_price), near.tied, None
-    )
-    sums = _prove(field, near, verdict)
+    prices = field.by_block(near.merchant_price)
+    verdict = Verdict(near.lane_price, prices, near.tied, None)
+    sums = add_up(field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
-    batches = [b for batch in blocks.batches for b in task(iter([batch]))]
+    batches = [b for batch in field.blocks.batches for b in task(iter([batch]))]
     decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
-    merchants = dict(
-        zip(census.merchant_ids, near.merchant_price.tolist(), strict=True)
-    )
-    return sums.certificate, lanes, merchants, decisions
+    cuts = near.merchant_price.tolist()
+    merchants = dict(zip(census.merchant_ids, cuts, strict=True))
+    return sums.certificate, lanes, merchants, decisions, near.num_passes
 
 
 def micro(table, names):
@@ -69,8 +71,20 @@ def micro(table, names):
     }
 
 
+def assert_as_alone(tables, found):
+    """Hold the integers of blocks against those of one machine."""
+    alone = optimizer.allocate(
+        tables.orders, tables.capacity, config=tables.config, options=tables.options
+    )
+    proof, lanes, merchants = found[:3]
+    assert proof == alone.certificate
+    assert lanes == micro(alone.lanes, ("carrier_id", "region_id", "outlet_id"))
+    assert merchants == micro(alone.merchants, ("merchant_id",))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("has_choice", [False, True])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     num_blocks=st.integers(1, 5),
@@ -81,11 +95,93 @@ def test_blocks_give_the_integers_of_one_machine(
 ):
     """Value, bound and least prices are the same, in whatever blocks merchants are."""
     tables = random_tables(seed, has_choice=has_choice)
-    alone = optimizer.allocate(
-        tables.orders, tables.capacity, config=tables.config, options=tables.options
-    )
-    proof, lanes, merchants, decisions = solve(tables, num_blocks, num_parts)
-    assert proof == alone.certificate
-    assert lanes == micro(alone.lanes, ("carrier_id", "region_id", "outlet_id"))
-    assert merchants == micro(alone.merchants, ("merchant_id",))
-    assert solve(tables, 1)[3].equals(decisions)
+    found = solve(tables, num_blocks, num_parts)
+    assert_as_alone(tables, found)
+    assert solve(tables, 1)[3].equals(found[3])
+
+
+@pytest.mark.parametrize("reach", [-0.2, -1.0])
+def test_what_a_screen_holds_back_is_found(monkeypatch, reach):
+    """Though the first screens let only the best through, the answer is the same."""
+    monkeypatch.setattr(near_module, "REACH", reach)
+    num_asked_again = 0
+    for seed in range(6):
+        tables = random_tables(seed, num_orders=200, has_choice=seed % 2 == 1)
+        found = solve(tables, 3, 2)
+        assert_as_alone(tables, found)
+        screens = 2 + near_module.MOST_SCREENS
+        num_asked_again += found[4] > screens + 1
+    assert num_asked_again > 0
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 10_000))
+def test_the_kernel_of_the_check_is_its_twin(seed):
+    """Worth above prices, and the most above lane prices, in plain Python."""
+    draw = np.random.default_rng(seed)
+    problem = random_problem(draw)
+    price = draw.integers(0, 5, problem.num_lanes)
+    cut = draw.integers(0, 5, problem.num_merchants)
+    above, highest = above_cuts(problem, price, cut)
+    for merchant in range(problem.num_merchants):
+        first, last = problem.merchant_start[merchant : merchant + 2]
+        worth = [
+            max(
+                (
+                    int(problem.option_saving[a] - price[problem.option_lane[a]])
+                    for a in range(*problem.option_start[order : order + 2])
+                ),
+                default=0,
+            )
+            for order in range(first, last)
+        ]
+        assert above[merchant] == sum(max(0, w - cut[merchant]) for w in worth)
+        assert highest[merchant] == max([0, *worth])
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"solver": {"method": "packing"}}, "solver.method: packing"),
+        ({"solver": {"keep_previous": True}}, "keep_previous"),
+        ({"capacity": {"attributes": ["vehicle"]}}, "attributes"),
+        ({"capacity": {"count": "expected"}}, "count: expected"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_rules_of_one_machine_are_refused_by_name(keys, named):
+    """What Spark does not do is no surprise in the night: the key is named."""
+    rules = make_rules(random_tables(1), **keys)
+    with pytest.raises(ConfigError, match=f"{named}.*engine: local"):
+        refuse_packing_rules(rules.config, rules.policy)
+
+
+@pytest.mark.parametrize("column", ["min_parcels", "service_date"])
+def test_capacity_of_a_packing_night_is_refused(column):
+    """A floor, or a date: the row is named."""
+    tables = random_tables(1)
+    value = pl.lit(0 if column == "min_parcels" else "2026-11-22")
+    first = pl.int_range(pl.len()) == 0
+    value = pl.when(first).then(pl.lit(1) if column == "min_parcels" else value)
+    capacity = tables.capacity.with_columns(value.alias(column), slots=9)
+    census, rows = take_census(make_blocks(tables, 2)), checked(capacity)
+    with pytest.raises(DataError, match=r"such as .carrier.*engine: local"):
+        set_limits(census, rows, make_rules(tables))
+
+
+def test_two_orders_of_one_key_ask_for_other_keys(monkeypatch):
+    """Keys that clash are found where merchants meet, and never decide anything."""
+    from optimizer.model import encode
+
+    whole = encode.order_keys
+    few = lambda ids, salt: tuple(k % np.uint64(7) for k in whole(ids, salt))  # noqa: E731
+    monkeypatch.setattr(encode, "order_keys", few)
+    with pytest.raises(KeyCollision):
+        take_census(make_blocks(random_tables(1), 1))
+
+
+def test_a_night_out_of_time_is_no_night():
+    """Without a proof there is no plan; the message says what to raise."""
+    field, _, _ = make_field(random_tables(3), 2, is_late=lambda: True)
+    with pytest.raises(SolveError, match="time_limit_seconds"):
+        solve_near(field, 1)
