@@ -3,17 +3,19 @@ What a night costs on Spark, pass by pass: ``python -m benchmarks.spark FOLDER .
 
 Each folder is a simulated night (orders.parquet, capacity.csv). Printed are the seconds
 of each stage, the orders that the driver gathered, and for every pass over all orders
-its wall seconds, the bytes of its task and of its results, and the seconds that its
-kernels alone take in one process on the same blocks.
+its seconds, wall and CPU, the bytes of its task and of its results, and the CPU seconds
+that its kernels alone take in one process on the same blocks.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 CONFIG = {
@@ -73,18 +75,28 @@ def measure(spark, folder, given):
     seen = []
     watched = partial(watched_pass, run=passes.run_pass, seen=seen, given=given)
     near.run_pass = stages.run_pass = watched
-    started = time.perf_counter()
+    started, stages_cpu = time.perf_counter(), []
+
+    def tell(line):
+        stages_cpu.append((line, cpu_seconds()))
+        print(line, file=sys.stderr)
+
     night = distributed.allocate(
         spark.read.parquet(str(folder / "orders.parquet")),
         str(folder / "capacity.csv"),
         CONFIG,
         rows_per_block=given.rows_per_block,
-        progress=lambda line: print(line, file=sys.stderr),
+        progress=tell,
     )
+    tell("decisions")
     solved = time.perf_counter() - started
     night.decisions.write.format("noop").mode("overwrite").save()
     written = time.perf_counter() - started - solved
+    tell("end")
+    named = [n for n in stages_cpu if n[0] in (*night.seconds, "decisions", "end")]
+    cpu = {a[0]: round(b[1] - a[1], 1) for a, b in pairwise(named)}
     near.run_pass = stages.run_pass = passes.run_pass
+    peaks = spark.range(4, numPartitions=4).mapInArrow(peak_of_worker, "peak double")
     numbers = night.summary
     found = {
         "folder": folder.name,
@@ -96,11 +108,41 @@ def measure(spark, folder, given):
         "near": night.num_near,
         "passes": night.num_passes,
         "seconds": {k: round(v, 2) for k, v in night.seconds.items()},
+        "cpu_seconds": cpu,
+        "peak_mb_of_a_worker": round(max(peaks.toArrow()["peak"].to_pylist())),
         "decisions_seconds": round(written, 2),
         "each_pass": seen,
     }
     night.release()
     return found
+
+
+def cpu_seconds():
+    """CPU seconds of this process and of all that it started: load does not matter."""
+    parent, spent = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parent[int(entry.name)] = int(fields[1])
+            spent[int(entry.name)] = sum(map(int, fields[11:15]))
+    mine = {os.getpid()}
+    for _ in range(8):
+        mine |= {pid for pid, above in parent.items() if above in mine}
+    return sum(spent[pid] for pid in mine if pid in spent) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_of_worker(batches):
+    """Peak resident memory of the Python process that runs this, MB."""
+    import resource
+
+    import pyarrow as pa
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"peak": [peak] * batch.num_rows})
 
 
 def watched_pass(blocks, task, terms, run, seen, given):
@@ -109,13 +151,14 @@ def watched_pass(blocks, task, terms, run, seen, given):
 
     from optimizer.distributed.passes import PASS_CELLS, open_block
 
-    started = time.perf_counter()
+    started, before = time.perf_counter(), cpu_seconds()
     found = run(blocks, task, terms)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, cpu_seconds() - before
     back = sum(array.nbytes for part in found.values() for array in part.values())
     noted = {
         "task": task.func.__name__,
         "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu, 2),
         "bytes_out": len(cloudpickle.dumps((task, terms))),
         "bytes_back": back,
     }
@@ -124,9 +167,10 @@ def watched_pass(blocks, task, terms, run, seen, given):
         for row in blocks.select(*PASS_CELLS).toLocalIterator():
             problem = open_block(row["block"], bytes(row["numbers"]), terms)
             task(row["block"], problem)  # compiled
-            started = time.perf_counter()
+            started = time.process_time()
             task(row["block"], problem)
-            noted["kernel_seconds"] += round(time.perf_counter() - started, 4)
+            noted["kernel_seconds"] += time.process_time() - started
+        noted["kernel_seconds"] = round(noted["kernel_seconds"], 4)
     seen.append(noted)
     return found
 

@@ -2,9 +2,9 @@
 Blocks: some merchants with their orders, as columns in a few binary cells.
 
 A block is one row of a cached DataFrame; Spark never sees the orders in it, and a
-pass reads only the cell that it needs: ``20 + 12 * options`` bytes an order. Beside it
-lie 9 bytes an order for what each row became, and the compressed names. A merchant of
-more orders than a block holds is spread over several blocks, by key.
+pass reads only the cell that it needs: ``16 + 12 * options`` bytes an order. Beside it
+lie 5 bytes an order for what each row became, and some 18 of compressed names. A
+merchant that would fill much of a block is spread over several, by key.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ pytestmark = [
 DAY = dt.date(2026, 11, 22)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ["giant", "odd"])
 def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
     """Proof, prices, reasons, margins and sums are those of ``optimizer.allocate``."""
     family = FAMILIES[name]()
@@ -45,8 +45,9 @@ def test_the_layout_of_the_input_changes_nothing(spark):
     ]
     nights = [
         allocate_on(spark, family, layout, rows_per_block=rows)
-        for layout, rows in zip(layouts, (1_000, 25), strict=True)
+        for layout, rows in zip(layouts, (1_000, 50), strict=True)
     ]
+    assert_same(nights[0], family.alone(), family.is_plain)
     first, second = map(decisions_of, nights)
     assert first.equals(second)
 
@@ -97,9 +98,8 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
         "recommendations": alone.recommendations,
     }.items():
         written = pl.read_parquet(run / f"{name}.parquet" / "*.parquet")
-        assert written.select(expected.columns).equals(expected) or written.sort(
-            expected.columns[0]
-        ).equals(expected), name
+        key = [c for c in expected.columns if c.endswith("_id")]
+        assert written.sort(key).equals(expected.sort(key)), name
     again = run_night(config, DAY)
     assert again.outcome == "unchanged"
     assert again.record["certificate"]["gap"] == 0
