@@ -26,7 +26,7 @@ from optimizer.distributed.passes import (
     screen_block,
     sifted,
 )
-from optimizer.errors import SolveError
+from optimizer.errors import CertificateError, SolveError
 from optimizer.model.problem import Problem, starts
 from optimizer.model.tree import effective_price, own_price
 from optimizer.solvers.fine import MOST_SCREENS, Search, fine_prices
@@ -162,7 +162,16 @@ def _rough(field: Field, pool: Pool) -> tuple[NDArray[np.int64], float]:
 
 
 def _prove(field: Field, search: Search, price: NDArray[np.int64], passes: int) -> Near:
-    """Solve, let executors check, and take in what they find, until nothing."""
+    """
+    Solve, let executors check, and take in what they find, until nothing.
+
+    Raises
+    ------
+    SolveError
+        When the time is up.
+    CertificateError
+        When what executors find is not among the orders that they send.
+    """
     while True:
         near = search.problem
         found = solve_market(search, _all_of(search), price)
@@ -187,8 +196,13 @@ def _prove(field: Field, search: Search, price: NDArray[np.int64], passes: int) 
         share = field.by_block(np.where(beyond, field.cap, 0))
         more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
         passes += 1
-        near = merged(field, near, more)
-        search = _search(near, search.scale, field, search.pool)
+        wider = merged(field, near, more)
+        if wider.num_orders == near.num_orders:
+            raise CertificateError(
+                "executors find worth above the prices that no order accounts for; "
+                "have the tables changed since the run began?"
+            )
+        search = _search(wider, search.scale, field, search.pool)
 
 
 def _check(

@@ -16,6 +16,7 @@ from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
 NIGHTLY, MINIMAL = Path("configs/nightly.yaml"), Path("configs/minimal.yaml")
+SPARK = Path("configs/spark.yaml")
 
 
 def raw(path: Path) -> Any:
@@ -107,7 +108,7 @@ def test_the_schema_file_is_in_step_with_the_models() -> None:
     assert written == expected, "run `optimizer schema > configs/schema.json`"
 
 
-@pytest.mark.parametrize("path", [NIGHTLY, MINIMAL], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [NIGHTLY, MINIMAL, SPARK], ids=lambda p: p.name)
 def test_the_schema_accepts_the_shipped_files(path: Path) -> None:
     """The schema is a valid one, and no shipped file shows as wrong in an editor."""
     schema = json_schema()
@@ -116,6 +117,7 @@ def test_the_schema_accepts_the_shipped_files(path: Path) -> None:
 
     assert [problem.message for problem in problems] == []
     assert raw(path)["version"] == 1
+    assert load_config(path).version == 1
 
 
 @pytest.mark.parametrize(
