@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -80,6 +81,20 @@ def assert_as_alone(tables, found):
     assert proof == alone.certificate
     assert lanes == micro(alone.lanes, ("carrier_id", "region_id", "outlet_id"))
     assert merchants == micro(alone.merchants, ("merchant_id",))
+    fixed = pl.col("reason").is_in(["CARRIER_INACTIVE", "NO_SAVING", "CAP_ZERO"])
+    decisions, expected = found[3].drop("region_id"), alone.decisions
+    assert decisions.filter(fixed).equals(expected.filter(fixed))
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_orders_without_an_active_carrier_never_get_to_the_solver(has_choice):
+    """Two of three carriers have left the roster: reasons are those of one machine."""
+    tables = random_tables(4, num_orders=100, has_choice=has_choice)
+    policy = [tables.config["policy"][0] | {"carriers": ["yunda"]}]
+    tables = replace(tables, config=tables.config | {"policy": policy})
+    found = solve(tables, 3)
+    assert_as_alone(tables, found)
+    assert 10 < found[3]["reason"].to_list().count("CARRIER_INACTIVE") < 90
 
 
 @pytest.mark.slow
