@@ -59,6 +59,9 @@ def solve(tables, num_blocks, num_parts=1):
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     batches = [b for batch in field.blocks.batches for b in task(iter([batch]))]
     decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
+    is_root = limits.terms.parent < 0
+    num_chosen = decisions["is_premium"].sum()
+    assert num_chosen == sums.used.sum() == sums.lane_used[is_root].sum()
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     cuts = near.merchant_price.tolist()
     merchants = dict(zip(census.merchant_ids, cuts, strict=True))
