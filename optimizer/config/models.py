@@ -1,100 +1,32 @@
 """The configuration as frozen models; unknown keys are refused."""
 
 import datetime as dt
-import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from optimizer.config.fields import (
+    MAX_WINDOW_DAYS,
+    DatedPath,
+    Gap,
+    Model,
+    Money,
+    Name,
+    Positive,
+    Share,
+    exact,
+    known_zone,
+    limits_schema,
+    no_flag,
 )
-
-
-def _exact(value: Any) -> Any:
-    """Turn floats of a mapping into the decimals that they print as."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return Decimal(str(value)) if isinstance(value, float) else value
-
-
-def _no_flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-def _at_most_six_decimals(value: Decimal) -> Decimal:
-    if value != round(value, 6):
-        raise ValueError("must have at most six decimals")
-    return value
-
-
-def _at_most_nine_decimals(value: Decimal) -> Decimal:
-    if value != round(value, 9):
-        raise ValueError("must have at most nine decimals")
-    return value
-
-
-def _trimmed(value: str) -> str:
-    if not value or value != value.strip():
-        raise ValueError("must be a name without spaces around it")
-    return value
-
-
-def _known_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, OSError, ValueError):
-        raise ValueError("must be a time zone such as Asia/Shanghai") from None
-    return value
-
-
-def _dated_path(value: str) -> str:
-    if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
-        raise ValueError("must be a path; {date} is the only placeholder")
-    return value
-
-
-def _schema(low: float, high: float | None = None) -> WithJsonSchema:
-    limits = {"minimum": low} | ({} if high is None else {"maximum": high})
-    return WithJsonSchema({"type": "number"} | limits)
-
-
-Share = Annotated[
-    Decimal,
-    BeforeValidator(_exact),
-    Field(ge=0, le=1),
-    AfterValidator(_at_most_nine_decimals),
-    _schema(0, 1),
-]
-Money = Annotated[
-    Decimal,
-    BeforeValidator(_exact),
-    Field(ge=0, le=1_000_000),
-    AfterValidator(_at_most_six_decimals),
-    _schema(0, 1_000_000),
-]
-Positive = Annotated[
-    Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
-]
-Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
-Name = Annotated[str, AfterValidator(_trimmed)]
-DatedPath = Annotated[str, AfterValidator(_dated_path)]
-
-
-class Model(BaseModel):
-    """Base of all models here: frozen, and strict about keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=False
-    )
+from optimizer.config.rules import (
+    EligibilityRule,
+    Fulfilment,
+    ObjectiveChange,
+    Peak,
+    State,
+)
 
 
 class Cap(Model):
@@ -104,8 +36,13 @@ class Cap(Model):
     base: Literal["all_orders", "eligible_orders"] = Field(
         "all_orders", description="Which of the merchant's orders the share is of."
     )
-    rounding: Literal["floor"] = Field(
-        "floor", description="Fractions of a parcel are cut off: never above the rate."
+    rounding: Literal["floor", "carryover", "pooled"] = Field(
+        "floor",
+        description="Fractions of a parcel: cut off, banked for later nights, or "
+        "pooled so that the platform as a whole keeps the rate.",
+    )
+    window_days: Annotated[int, Field(strict=True, ge=1, le=MAX_WINDOW_DAYS)] = Field(
+        30, description="With carryover: days over which the rate holds."
     )
 
 
@@ -151,20 +88,18 @@ class PolicyRow(Model):
     carriers: tuple[Name, ...] = Field(
         min_length=1, description="Codes of the carriers that offer the service."
     )
+    objective: ObjectiveChange = Field(
+        default_factory=ObjectiveChange, description="What changes of the objective."
+    )
+    eligibility: tuple[EligibilityRule, ...] = Field(
+        (), description="Orders that may not be recommended; the first match tells why."
+    )
 
     @model_validator(mode="after")
     def _distinct_carriers(self) -> Self:
         if len({name.casefold() for name in self.carriers}) < len(self.carriers):
             raise ValueError("carriers must not name a carrier twice")
         return self
-
-
-class Fulfilment(Model):
-    """How often a carrier keeps the promise, in all regions or in one."""
-
-    carrier_id: Name = Field(description="Code of the carrier.")
-    region_id: Name | None = Field(None, description="Region; left out: all regions.")
-    probability: Share = Field(description="Share of promises kept, 0 to 1.")
 
 
 class Objective(Model):
@@ -200,6 +135,15 @@ class Inputs(Model):
         None, description="Carriers that each order may go with."
     )
     merchants: DatedPath | None = Field(None, description="Facts about merchants.")
+    deliveries: DatedPath | None = Field(
+        None, description="What became of parcels of earlier nights."
+    )
+    wait_minutes: Annotated[
+        Decimal, BeforeValidator(exact), Field(ge=0, le=1440), limits_schema(0, 1440)
+    ] = Field(Decimal(0), description="Minutes to wait for an input that is late.")
+    when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
+        "refuse", description="After the wait: leave, or take the day before's."
+    )
 
 
 class CapacityRules(Model):
@@ -208,6 +152,24 @@ class CapacityRules(Model):
     uncovered_lanes: Literal["closed", "open"] = Field(
         "closed", description="Lanes without a row: no room, or room for everything."
     )
+    counted_on: Literal["order", "ship", "delivery"] = Field(
+        "order", description="Which day's slot a parcel takes."
+    )
+    lead_days: Annotated[int, Field(strict=True, ge=0, le=60)] = Field(
+        0, description="Days until that day, where an order has no date of its own."
+    )
+    in_flight_days: Annotated[int, Field(strict=True, ge=1, le=60)] = Field(
+        7, description="Days after which an undelivered parcel takes no slot any more."
+    )
+    peaks: tuple[Peak, ...] = Field(
+        (), description="Days with more or fewer slots; factors of several multiply."
+    )
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.counted_on == "order" and self.lead_days:
+            raise ValueError("lead_days needs counted_on: ship or delivery")
+        return self
 
 
 class Quarantine(Model):
@@ -249,10 +211,10 @@ class Publish(Model):
 class Config(Model):
     """Everything that a night is run by."""
 
-    version: Annotated[Literal[1], BeforeValidator(_no_flag)] = Field(
+    version: Annotated[Literal[1], BeforeValidator(no_flag)] = Field(
         description="Version of this format."
     )
-    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+    timezone: Annotated[str, AfterValidator(known_zone)] = Field(
         "Asia/Shanghai", description="Time zone of the business date."
     )
     policy: tuple[PolicyRow, ...] = Field(
@@ -272,6 +234,9 @@ class Config(Model):
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
+    )
+    state: State = Field(
+        default_factory=State, description="What nights know of each other."
     )
 
     @model_validator(mode="after")

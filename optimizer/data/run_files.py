@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.data.tables import (
+    BANK,
+    COMMITMENTS,
     DECISIONS,
+    IN_FLIGHT,
     LANE_RESULTS,
     MERCHANT_RESULTS,
     QUARANTINE,
@@ -23,6 +26,9 @@ RUN_TABLES: dict[str, Table] = {
     "merchants.parquet": MERCHANT_RESULTS,
     "lanes.parquet": LANE_RESULTS,
     "quarantine.parquet": QUARANTINE,
+    "commitments.parquet": COMMITMENTS,
+    "in_flight.parquet": IN_FLIGHT,
+    "bank.parquet": BANK,
 }
 RECORD = "run.json"
 REPORT = "report.html"

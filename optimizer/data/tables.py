@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin"]
+Kind = Literal[
+    "id", "text", "probability", "money", "number", "count", "flag", "pin", "date"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,10 @@ _KIND_WORDS = {
     "pin": '"must" or "never"',
     "probability": "number in [0, 1]",
     "money": "number ≥ 0, CNY",
+    "number": "number",
     "count": "whole number",
     "flag": "true / false",
+    "date": "date",
 }
 
 
@@ -77,6 +81,8 @@ def polars_type(kind: Kind) -> type[pl.DataType]:
     types: dict[str, type[pl.DataType]] = {
         "probability": pl.Float64,
         "money": pl.Float64,
+        "number": pl.Float64,
+        "date": pl.Date,
         "count": pl.Int64,
         "flag": pl.Boolean,
     }
@@ -123,6 +129,8 @@ ORDERS = Table(
         Column("ineligible_reason", "text", "why it may not"),
         Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
         Column("pin", "pin", '"never" keeps it out'),
+        Column("ship_date", "date", "day on which it is shipped"),
+        Column("delivery_date", "date", "day on which it is to be delivered"),
     ),
     key=("order_id",),
 )
@@ -155,9 +163,10 @@ CAPACITY = Table(
         Column("carrier_id", "id", "carrier code", is_required=True),
         Column("region_id", "id", "region; null: all regions"),
         Column("outlet_id", "id", "outlet; null: all outlets"),
-        Column("slots", "count", "parcels that it takes", is_required=True),
+        Column("slots", "count", "parcels that it takes in a day", is_required=True),
+        Column("service_date", "date", "day of the slots; null: any day"),
     ),
-    key=("carrier_id", "region_id", "outlet_id"),
+    key=("carrier_id", "region_id", "outlet_id", "service_date"),
 )
 MERCHANTS = Table(
     "merchants",
@@ -173,6 +182,21 @@ MERCHANTS = Table(
         Column("daily_budget_cny", "money", "not supported; leave empty"),
     ),
     key=("merchant_id",),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    "optional; what is known of parcels that earlier nights recommended",
+    (
+        _ORDER_ID,
+        Column(
+            "status",
+            "text",
+            '"delivered" or "cancelled" frees its slot, any other word does not',
+            is_required=True,
+        ),
+        Column("date", "date", "since when", is_required=True),
+    ),
 )
 
 _SAVING = Column(
@@ -191,6 +215,7 @@ DECISIONS = Table(
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("ineligible_reason", "text", "why it was not considered"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -229,7 +254,9 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("slots", "count", "parcels that it takes"),
+        Column("service_date", "date", "day of the slots; null: not counted by day"),
+        Column("in_flight", "count", "slots that parcels of other nights take"),
+        Column("slots", "count", "parcels that it takes beside them"),
         Column("used", "count", "parcels that are chosen"),
         Column("slack", "count", "slots less used"),
         Column(
@@ -251,8 +278,51 @@ QUARANTINE = Table(
     ),
 )
 
-TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
-TABLES_OUT = (DECISIONS, RECOMMENDATIONS, MERCHANT_RESULTS, LANE_RESULTS, QUARANTINE)
+#: A place and a day on which parcels take slots.
+_PLACE = (
+    Column("carrier_id", "id", "carrier code", is_required=True),
+    Column("region_id", "id", "region; null: all"),
+    Column("outlet_id", "id", "outlet; null: all"),
+    Column("service_date", "date", "day; null: not counted by day"),
+)
+COMMITMENTS = Table(
+    "commitments",
+    "the slot that each chosen order takes: the most specific lane, and the day",
+    (_ORDER_ID, *_PLACE),
+)
+IN_FLIGHT = Table(
+    "in_flight",
+    "parcels of other nights that take slots, as tonight counted them",
+    (*_PLACE, Column("num_parcels", "count", "parcels", is_required=True)),
+)
+BANK = Table(
+    "bank",
+    "fractions of slots under carryover, in billionths of a parcel",
+    (
+        _MERCHANT_ID,
+        Column("carried_in_nano", "count", "fraction from earlier nights"),
+        Column(
+            "room_nano",
+            "count",
+            "earned less granted in the window's earlier nights; may be < 0",
+        ),
+        Column("earned_nano", "count", "rate times orders of this night"),
+        Column("granted", "count", "parcels that the cap allowed"),
+        Column("carried_out_nano", "count", "fraction for later nights"),
+    ),
+)
+
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)
+TABLES_OUT = (
+    DECISIONS,
+    RECOMMENDATIONS,
+    MERCHANT_RESULTS,
+    LANE_RESULTS,
+    QUARANTINE,
+    COMMITMENTS,
+    IN_FLIGHT,
+    BANK,
+)
 
 
 def tables_markdown() -> str:

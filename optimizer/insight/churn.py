@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optimizer.model.build import Index
     from optimizer.model.problem import Problem
 
-_LANE = ("carrier_id", "region_id", "outlet_id")
+_LANE = ("carrier_id", "region_id", "outlet_id", "service_date")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,8 @@ class Previous:
     chosen
         ``order_id`` and ``carrier_id`` of its recommendations.
     prices
-        ``carrier_id``, ``region_id``, ``outlet_id``, ``shadow_price_cny`` of its lanes.
+        ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``,
+        ``shadow_price_cny`` of its lanes.
     """
 
     chosen: pl.DataFrame
@@ -95,7 +96,7 @@ def start_prices(
     ``(num_lanes,) int64`` micro-CNY, or ``None`` where no lane was there before.
     """
     highest = int(problem.option_saving.max(initial=0))
-    known: dict[tuple[str | None, ...], int] = {}
+    known: dict[tuple[object, ...], int] = {}
     for *place, price in previous.prices.iter_rows():
         is_price = price is not None and np.isfinite(price) and price >= 0
         known[tuple(place)] = round(price * 1e6) if is_price else 0

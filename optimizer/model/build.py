@@ -8,15 +8,15 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
 from optimizer.model.encode import leaf_places
+from optimizer.model.history import count_open, policy_caps
 from optimizer.model.lanes import Place, build_forest, name_some
 from optimizer.model.reasons import Reason
 
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.config import Cap
+    from optimizer.config import Cap, Config
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.history import Bank, History
     from optimizer.model.problem import Problem
+
+
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +56,12 @@ class Index:
         :class:`~optimizer.model.reasons.Reason` that kept it from the solver.
     row_merchant
         ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
+    merchant_num_open
+        ``(num_merchants,) int64``: orders that went to the solver.
+    in_flight
+        ``(num_lanes,) int64``: slots that parcels of other nights take.
+    bank
+        The cap bank's part of the night, with carryover.
     """
 
     merchant_ids: tuple[str, ...]
@@ -59,6 +70,9 @@ class Index:
     uncovered: tuple[Place, ...]
     status: NDArray[np.uint8]
     row_merchant: NDArray[np.int32]
+    merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
+    in_flight: NDArray[np.int64] = field(default_factory=_nothing)
+    bank: Bank | None = None
 
 
 def build_problem(
@@ -71,6 +85,8 @@ def build_problem(
     cap: Cap,
     merchants: pl.DataFrame | None,
     num_rows: int,
+    taken: Mapping[Place, int],
+    history: History,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -89,6 +105,10 @@ def build_problem(
         Checked merchants table, for ``num_orders`` and ``cap_override``.
     num_rows
         Rows of the orders table, quarantined ones included.
+    taken
+        Slots by place that parcels of other nights take; ``capacity`` is less them.
+    history
+        What other nights leave to this one.
 
     Raises
     ------
@@ -97,8 +117,9 @@ def build_problem(
     """
     merchant_ids, merchant = _rank_merchants(orders, coder)
     num_orders = _cap_base(orders, merchant, merchant_ids, merchants, cap.base)
-    caps = caps_of(num_orders, cap.rate)
-    caps = _override(caps, merchant_ids, merchants)
+    num_open = count_open(orders.status, merchant, len(merchant_ids))
+    override = _merchant_column(merchants, "cap_override", merchant_ids)
+    caps, bank = policy_caps(cap, num_orders, num_open, override, merchant_ids, history)
     places, leaf, demand = _used_leaves(coder, options.leaf)
     forest = build_forest(capacity, places, demand, is_open=is_open)
     lane = forest.lane_of_leaf[leaf]
@@ -114,6 +135,9 @@ def build_problem(
         forest.uncovered,
         status,
         row_merchant,
+        num_open,
+        np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        bank,
     )
 
 
@@ -153,13 +177,6 @@ def _cap_base(
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
-def _override(
-    caps: NDArray[np.int64], merchant_ids: list[str], merchants: pl.DataFrame | None
-) -> NDArray[np.int64]:
-    override = _merchant_column(merchants, "cap_override", merchant_ids)
-    return np.where(override >= 0, override, caps)
-
-
 def _merchant_column(
     merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
 ) -> NDArray[np.int64]:
@@ -183,7 +200,7 @@ def _used_leaves(
     return [places[u] for u in used], number[leaf], count[used].tolist()
 
 
-def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
+def _warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
     """Say which lanes have no capacity row, and what that does."""
     if not index.uncovered:
         return []
@@ -193,3 +210,15 @@ def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
         f"{len(index.uncovered):,} lanes have orders but no capacity row, so they "
         f"{effect} (capacity.uncovered_lanes: {setting}): {name_some(index.uncovered)}"
     ]
+
+
+def find_warnings(index: Index, coder: Coder, config: Config) -> list[str]:
+    """Collect what a person should look at before trusting a quiet night."""
+    found = _warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
+    unknown = sorted(set(coder.carriers.ids) - coder.roster)
+    if unknown:
+        found.append(
+            f"carriers {', '.join(unknown)} are not in the policy's roster on this "
+            "date: their orders get CARRIER_INACTIVE"
+        )
+    return found

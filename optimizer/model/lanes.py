@@ -17,26 +17,28 @@ import numpy as np
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
 
 class Place(NamedTuple):
-    """Where parcels go: as a lane's name, ``None`` stands for all."""
+    """
+    Where parcels go: as a lane's name, ``None`` stands for all.
+
+    ``service_date`` is there only where capacity is counted by day.
+    """
 
     carrier_id: str
     region_id: str | None
     outlet_id: str | None
+    service_date: dt.date | None = None
 
     def __str__(self) -> str:
         """Name the place for a message."""
-        parts = ("carrier", self.carrier_id), ("region", self.region_id)
-        named = [
-            f"{what} {who}" for what, who in (*parts, ("outlet", self.outlet_id)) if who
-        ]
-        return ", ".join(named)
+        named = zip(("carrier", "region", "outlet", "day"), self, strict=True)
+        return ", ".join(f"{what} {who}" for what, who in named if who)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +98,7 @@ def build_forest(
     DataError
         When two rows cross: they share parcels and neither holds the other's.
     """
-    paths = {leaf: _rows_over(leaf, rows) for leaf in leaves}
+    paths = {leaf: rows_over(leaf, rows) for leaf in leaves}
     uncovered = [leaf for leaf in leaves if not paths[leaf]]
     room = dict(zip(leaves, demand, strict=True))
     slots = dict(rows) | {leaf: room[leaf] * is_open for leaf in uncovered}
@@ -114,17 +116,11 @@ def build_forest(
     )
 
 
-def capacity_rows(capacity: pl.DataFrame) -> dict[Place, int]:
-    """Slots by place, from the checked capacity table."""
-    columns = capacity.select("carrier_id", "region_id", "outlet_id", "slots")
-    return {Place(*row[:3]): row[3] for row in columns.iter_rows()}
-
-
-def _rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
+def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
     """All rows that a leaf's parcels count against, the least specific first."""
-    carrier, region, outlet = leaf
+    carrier, region, outlet, day = leaf
     ways = [(None, None), (region, None), (None, outlet), (region, outlet)]
-    candidates = dict.fromkeys(Place(carrier, *way) for way in ways)
+    candidates = dict.fromkeys(Place(carrier, *way, day) for way in ways)
     return [place for place in candidates if place in rows]
 
 
@@ -156,7 +152,7 @@ def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:
 
 
 def _sortable(place: Place) -> tuple[str, ...]:
-    return tuple(part or "" for part in place)
+    return tuple(str(part or "") for part in place)
 
 
 def name_some(places: Iterable[Place], limit: int = 5) -> str:

@@ -30,13 +30,15 @@ from optimizer.data.run_files import (
 from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
-from optimizer.insight.tables import recommendations_table
+from optimizer.insight.tables import commitments_table, recommendations_table
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
+
+    from optimizer.model.build import Index
 
 VERSIONS, LOCKS = ".versions", ".locks"
 _STAGING, _SCRATCH = ".staging-", "scratch"
@@ -50,14 +52,17 @@ class Contents:
     Attributes
     ----------
     decisions
-        Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
-        batch; takes a folder that it may make and must remove.
+        Gives the decisions, with ``region_id`` and ``lane``, ascending by
+        ``order_id``, batch by batch; takes a folder that it may make and must remove.
     tables
-        Merchants, lanes and quarantine, by file name; see ``RUN_TABLES``.
+        The others, by file name; see ``RUN_TABLES``.
+    index
+        Names of the lanes.
     """
 
     decisions: Callable[[Path], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
+    index: Index
 
 
 @contextmanager
@@ -189,15 +194,20 @@ def _free_name(versions: Path, run_id: str) -> Path:
 def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
     """Write all tables; the chosen orders are collected while decisions go by."""
     chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH):
             chosen.append(recommendations_table(batch))
+            commitments.append(commitments_table(batch, contents.index))
             yield batch
 
     outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
-    name = "recommendations.parquet"
-    outputs[name] = _write(chosen, staging, name)
+    for name, parts in (
+        ("recommendations.parquet", chosen),
+        ("commitments.parquet", commitments),
+    ):
+        outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
     return outputs

@@ -20,7 +20,12 @@ from optimizer.data.read import fingerprint, open_source
 from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
-from optimizer.insight.tables import lanes_table, merchants_table
+from optimizer.insight.tables import (
+    bank_table,
+    in_flight_table,
+    lanes_table,
+    merchants_table,
+)
 from optimizer.intake import take_in
 from optimizer.nightly.publish import (
     Contents,
@@ -255,7 +260,10 @@ def _contents(solved: Solved) -> Contents:
             "merchants.parquet": merchants_table(problem, solved.solution, index),
             "lanes.parquet": lanes_table(problem, solved.solution, index),
             "quarantine.parquet": solved.intake.quarantine,
+            "in_flight.parquet": in_flight_table(solved.intake.history),
+            "bank.parquet": bank_table(index),
         },
+        index,
     )
 
 

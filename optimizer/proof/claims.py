@@ -41,7 +41,7 @@ class InputClaim(_Claims):
 
 
 class InputClaims(_Claims):
-    """The input tables; two may be absent."""
+    """The input tables; all but two may be absent."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -49,6 +49,7 @@ class InputClaims(_Claims):
     capacity: InputClaim
     options: InputClaim | None = None
     merchants: InputClaim | None = None
+    deliveries: InputClaim | None = None
 
     def given(self) -> dict[str, InputClaim]:
         """Those that are there, by name."""

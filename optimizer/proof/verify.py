@@ -27,12 +27,17 @@ from optimizer.insight.outcomes import find_outcomes
 from optimizer.insight.report import report_html
 from optimizer.insight.summary import summarize
 from optimizer.insight.tables import (
+    PLACE,
+    bank_table,
+    commitments_table,
     decisions_table,
+    in_flight_table,
     lanes_table,
     merchants_table,
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
+from optimizer.model.history import History
 from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import RunClaims, false_claims, is_beyond, read_claims
@@ -114,7 +119,8 @@ def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
-    intake = take_in(paths, config, policy, StageClock())
+    history = History(claims.day, tables["in_flight.parquet"], tables["bank.parquet"])
+    intake = take_in(paths, config, policy, StageClock(), history)
     solution = _read_solution(intake, tables)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
@@ -180,7 +186,7 @@ def _read_solution(intake: Intake, tables: Mapping[str, pl.DataFrame]) -> Soluti
     merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
     if merchants["merchant_id"].to_list() != list(index.merchant_ids):
         raise CertificateError("merchants.parquet does not hold the inputs' merchants")
-    names = lanes.select("carrier_id", "region_id", "outlet_id").rows()
+    names = lanes.select(list(PLACE)).rows()
     price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
     if set(price) != set(index.places) or len(price) != len(lanes):
         raise CertificateError("lanes.parquet does not hold the inputs' lanes")
@@ -299,6 +305,9 @@ def _false_tables(
         "merchants.parquet": merchants_table(problem, solution, index),
         "lanes.parquet": lanes_table(problem, solution, index),
         "quarantine.parquet": intake.quarantine,
+        "commitments.parquet": commitments_table(decisions, index),
+        "in_flight.parquet": in_flight_table(intake.history),
+        "bank.parquet": bank_table(index),
     }
     return [
         text
