@@ -119,16 +119,12 @@ class Intake:
     history: History
 
 
-#: A night without others.
-ALONE = History()
-
-
 def take_in(
     tables: Mapping[str, Any],
     config: Config,
     policy: PolicyRow,
     clock: StageClock,
-    history: History = ALONE,
+    history: History | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -151,6 +147,7 @@ def take_in(
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
     """
+    history = history or History()
     with clock.stage("read"):
         sources = _open(tables, policy)
     small_log = QuarantineLog()

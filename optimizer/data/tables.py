@@ -254,8 +254,6 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("service_date", "date", "day of the slots; null: not counted by day"),
-        Column("in_flight", "count", "slots that parcels of other nights take"),
         Column("slots", "count", "parcels that it takes beside them"),
         Column("used", "count", "parcels that are chosen"),
         Column("slack", "count", "slots less used"),
@@ -265,6 +263,8 @@ LANE_RESULTS = Table(
             "what one more slot would bring; in a row inside of others, one more slot "
             "in each of them brings the sum of their prices",
         ),
+        Column("service_date", "date", "day of the slots; null: not counted by day"),
+        Column("in_flight", "count", "slots that parcels of other nights take"),
     ),
 )
 QUARANTINE = Table(

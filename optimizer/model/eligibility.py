@@ -27,7 +27,7 @@ _FITTING = {
     "text": ("text", "id", "pin"),
     "number": ("number", "count", "money", "probability"),
 }
-_NOT_SAID = "not eligible; no reason given"
+_NOT_SAID = "no reason given"
 
 
 def orders_table(rules: Sequence[EligibilityRule]) -> Table:

@@ -19,7 +19,7 @@ from optimizer.model.encode import OPEN
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -188,3 +188,26 @@ def count_open(
     """
     counts = np.bincount(merchant[status == OPEN], minlength=num_merchants)
     return counts.astype(np.int64)
+
+
+def night_warnings(substitutes: Mapping[str, str], *, is_late: bool) -> list[str]:
+    """
+    Say what a person should know of how a night stands among the others.
+
+    Parameters
+    ----------
+    substitutes
+        Paths that stand in for tables that did not come, by table.
+    is_late
+        Whether later nights have used the cap bank before.
+    """
+    found = [
+        f"the {name} table was late; {path} of the day before stands in for it"
+        for name, path in sorted(substitutes.items())
+    ]
+    if is_late:
+        found.append(
+            "later nights are published already, so this one takes nothing from the "
+            "cap bank and puts nothing into it: fractions are cut off"
+        )
+    return found

@@ -134,7 +134,9 @@ def refuse_if_relied_on(state: State, day: dt.date, what: str) -> None:
         )
 
 
-def settle(state: State, day: dt.date, folder: Path | None) -> None:
+def settle(
+    state: State, day: dt.date, folder: Path | None, *, is_pruned: bool = True
+) -> None:
     """
     Bring a date's rows in line with its published folder, all at once.
 
@@ -148,6 +150,8 @@ def settle(state: State, day: dt.date, folder: Path | None) -> None:
         The date.
     folder
         Its published version; ``None``: it is not published any more.
+    is_pruned
+        Also forget what is too old to be asked for.
     """
     from sqlalchemy import delete, insert
 
@@ -160,7 +164,8 @@ def settle(state: State, day: dt.date, folder: Path | None) -> None:
         for name, values in rows:
             if values:
                 connection.execute(insert(name), values)
-        _forget_old(connection)
+        if is_pruned:
+            _forget_old(connection)
 
 
 def _rows_of(day: dt.date, folder: Path) -> list[tuple[Any, list[dict[str, Any]]]]:

@@ -14,7 +14,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from optimizer.insight.tables import commitments_table, recommendations_table
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import polars as pl
 
@@ -127,12 +129,44 @@ def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
         return None
 
 
+@contextmanager
+def last_step(output: Path, wait_seconds: float) -> Iterator[None]:
+    """
+    Hold the right to replace links: nights that count on each other take turns.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it for longer than that.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / "last-step").open("w")
+    with handle:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another run is publishing in {output}; try again when it is "
+                        "done"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
 def publish(
     output: Path,
     day: dt.date,
     run_id: str,
     contents: Contents,
     record: dict[str, Any],
+    turn: AbstractContextManager[None] | None = None,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -149,6 +183,9 @@ def publish(
         The tables.
     record
         What goes to ``run.json``; checksums and rows of the tables are added.
+    turn
+        Entered before the link is replaced, when all is on the disk: waits for its
+        turn, and raises where the night must not go out any more.
 
     Returns
     -------
@@ -173,10 +210,11 @@ def publish(
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         _sync_folder(staging)
-        final = _free_name(versions, run_id)
-        staging.rename(final)
-        _sync_folder(versions)
-        _point(output / day.isoformat(), final)
+        with turn or nullcontext():
+            final = _free_name(versions, run_id)
+            staging.rename(final)
+            _sync_folder(versions)
+            point(output, day, final)
     return output / day.isoformat()
 
 
@@ -249,8 +287,22 @@ def _not_held(name: str) -> PublishError:
     )
 
 
-def _point(link: Path, target: Path) -> None:
-    """Replace the date's link in one atomic step."""
+def point(output: Path, day: dt.date, target: Path | None) -> None:
+    """
+    Replace a date's link in one atomic step, or take it away.
+
+    Parameters
+    ----------
+    output, day
+        Where the link is; the caller holds the date's lock.
+    target
+        A whole version, on the disk; ``None``: the date is published no more.
+    """
+    link = output / day.isoformat()
+    if target is None:
+        link.unlink(missing_ok=True)
+        _sync_folder(output)
+        return
     temporary = link.with_name(f".{link.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))

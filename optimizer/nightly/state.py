@@ -180,7 +180,9 @@ def _alembic_config() -> Any:
 def _lock_transaction(connection: Connection, name: str) -> None:
     from sqlalchemy import text
 
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)}
+    )
 
 
 def lock_key(name: str) -> int:

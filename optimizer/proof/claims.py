@@ -98,6 +98,8 @@ class RunClaims(_Claims):
     certificate: dict[str, Any]
     summary: dict[str, Any]
     warnings: list[str]
+    substitutes: dict[str, str]
+    is_late: bool
 
     @property
     def day(self) -> dt.date:

@@ -18,9 +18,9 @@ import numpy as np
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.data.keys import order_keys
-from optimizer.data.read import damaged_is_data_error
+from optimizer.data.read import damaged_is_data_error, open_source, read_batches
 from optimizer.data.run_files import REPORT, RUN_TABLES, read_record
-from optimizer.data.tables import polars_type
+from optimizer.data.tables import DELIVERIES, polars_type
 from optimizer.data.write import read_back
 from optimizer.errors import CertificateError, OptimizerError, counted
 from optimizer.insight.outcomes import find_outcomes
@@ -37,10 +37,16 @@ from optimizer.insight.tables import (
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
-from optimizer.model.history import History
+from optimizer.model.history import History, night_warnings
 from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate, certify
-from optimizer.proof.claims import RunClaims, false_claims, is_beyond, read_claims
+from optimizer.proof.claims import (
+    InputClaim,
+    RunClaims,
+    false_claims,
+    is_beyond,
+    read_claims,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,6 +259,7 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
+    warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
     identity = claimed | {
         "date": claims.date,
@@ -266,7 +273,7 @@ def _false_facts(
         *false_claims(
             "problem_class", claims.problem_class, intake.problem.problem_class
         ),
-        *false_claims("warnings", claims.warnings, list(intake.warnings)),
+        *false_claims("warnings", claims.warnings, [*intake.warnings, *warnings]),
     ]
 
 
@@ -277,6 +284,8 @@ def _false_counts(
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
+    if claims.inputs.deliveries is not None:
+        read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
     written = {name: len(frame) for name, frame in tables.items()}
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
     sizes = {file.path: Path(file.path).stat().st_size for file in files}
@@ -285,6 +294,12 @@ def _false_counts(
         *false_claims("inputs.num_rows", used, read),
         *false_claims("outputs.num_rows", made, written),
     ]
+
+
+def _num_deliveries(claim: InputClaim) -> int:
+    """Rows of a table that is counted, and decides only through ``in_flight``."""
+    source = open_source([file.path for file in claim.files], DELIVERIES)
+    return sum(len(batch) for batch in read_batches(source, ["order_id"]))
 
 
 def _false_tables(

@@ -38,7 +38,7 @@ def keys_of(model: type[BaseModel]) -> list[str]:
     """Names of all keys of a model and of the models in it."""
     names = []
     for name, field in model.model_fields.items():
-        names.append(name)
+        names.append(field.alias or name)
         for inner in inner_models(field.annotation):
             names += keys_of(inner)
     return names
