@@ -97,6 +97,7 @@ def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str
     template = _output(config)
     output = output_of(template, day)
     with ExitStack() as held:
+        held.enter_context(disk_errors(output))
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
@@ -107,8 +108,7 @@ def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str
         ledger = held.enter_context(open_ledger(config, day, state))
         refuse_if_relied_on(ledger, day, "withdrawn" if is_withdrawn else "rolled back")
         confirm()
-        with disk_errors(output):
-            point(output, day, target)
+        point(output, day, target)
         settle(state, day, published_version(output, day))
     return None if target is None else target.name
 

@@ -116,7 +116,7 @@ def closed_parcels(path: str, day: dt.date) -> tuple[pl.DataFrame, int]:
     parts, num_rows = [pl.DataFrame(schema=schema)], 0
     for raw in read_batches(source):
         num_rows += len(raw)
-        parts.append(check_batch(raw, source, log).select(schema))
+        parts.append(check_batch(raw, source, log).select(list(schema)))
     log.refuse_beyond(Decimal(0), {DELIVERIES.name: num_rows})
     known = pl.concat(parts).filter(pl.col("date") <= day)
     status = pl.col("status").str.strip_chars().str.to_lowercase()

@@ -297,17 +297,29 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         Where the link is; the caller holds the date's lock.
     target
         A whole version, on the disk; ``None``: the date is published no more.
+
+    Raises
+    ------
+    OSError
+        When the link is what it was.
+    PublishError
+        When it is replaced, and may not outlast a power cut.
     """
     link = output / day.isoformat()
     if target is None:
         link.unlink(missing_ok=True)
+    else:
+        temporary = link.with_name(f".{link.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(target, link.parent))
+        temporary.replace(link)
+    try:
         _sync_folder(output)
-        return
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
-    _sync_folder(link.parent)
+    except OSError as error:
+        raise PublishError(
+            f"{link}: is replaced, but the disk did not confirm it ({error.strerror}); "
+            "run it again"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

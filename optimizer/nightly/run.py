@@ -27,6 +27,7 @@ from optimizer.nightly.inputs import configured_paths
 from optimizer.nightly.ledger import load_before, refuse_if_relied_on, settle
 from optimizer.nightly.publish import (
     date_lock,
+    disk_errors,
     last_step,
     publish,
     published_record,
@@ -120,6 +121,7 @@ def run_night(
         _, record = _solve(found, config, day, previous, progress)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
+        held.enter_context(disk_errors(output))
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
@@ -198,7 +200,7 @@ def _tell(state: State, output: Path, day: dt.date) -> None:
     """Tell the database; where it does not listen, the next run will."""
     try:
         settle(state, day, published_version(output, day))
-    except OptimizerError as error:
+    except (OptimizerError, OSError) as error:
         logger.warning(
             "%s is published, but the state does not know it yet (%s); the next run "
             "tells it",

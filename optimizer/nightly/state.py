@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import BusyError, ConfigError, PublishError
 from optimizer.nightly.folders import root_of
+from optimizer.nightly.publish import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ class State:
     Attributes
     ----------
     engine
-        Gives connections; none is kept.
+        Gives connections; closed with the command.
     label
         What messages call it; never with a password.
     """
@@ -88,6 +89,10 @@ def open_state(config: Config) -> Iterator[State]:
     """
     url = state_url(config)
     engine, label = _engine(url), _label(url)
+    if config.state.url is None:
+        assert config.output is not None
+        with disk_errors(root_of(config.output)):
+            root_of(config.output).mkdir(parents=True, exist_ok=True)
     try:
         state = State(engine, label)
         with plain_errors(label):
@@ -283,7 +288,6 @@ def _engine(url: str) -> Engine:
         _require_psycopg()
         return create_engine(
             parts.set(drivername="postgresql+psycopg"),
-            poolclass=NullPool,
             hide_parameters=True,
             connect_args={
                 "connect_timeout": _CONNECT_SECONDS,
