@@ -284,9 +284,19 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
+        f"  rounding   {_roundings(numbers['cap_roundings'])}",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+
+
+def _roundings(found: Mapping[str, Any]) -> str:
+    """What each way of rounding caps would give tonight."""
+    return "; ".join(
+        f"{name} {numbers['num_slots']:,} slots, none for "
+        f"{counted(numbers['num_merchants_without'], 'merchant')}"
+        for name, numbers in found.items()
+    )
 
 
 def _gap_words(gap: int, relative_gap: float) -> str:

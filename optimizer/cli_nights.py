@@ -70,14 +70,21 @@ def rollback(
 
 @app.command()
 def status(
-    *, config: ConfigOption, date: DateArgument, as_json: JsonOption = False
+    *,
+    config: ConfigOption,
+    date: Annotated[
+        str | None, typer.Argument(help="Business date; left out: the newest night.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say how things stand with a date."""
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date)
     from optimizer.nightly.commands import status as find_status
 
     found = find_status(settings, day)
-    lines = [f"{date}: {'published' if found['is_published'] else 'not published'}"]
+    is_there = "published" if found["is_published"] else "not published"
+    lines = [f"{found['date']}: {is_there}"]
     if found["is_published"]:
         lines += [f"  {_line(found)}", f"  version  {found['version']}"]
         lines += [f"  warning  {text}" for text in found["warnings"]]

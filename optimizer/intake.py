@@ -235,8 +235,6 @@ _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rules:
-    """What orders are encoded by."""
-
     config: Config
     policy: PolicyRow
     merchants: pl.DataFrame | None

@@ -113,17 +113,34 @@ def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str
     return None if target is None else target.name
 
 
-def status(config: Config, day: dt.date) -> dict[str, Any]:
+def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
     """
     Say how things stand with a date; writes nothing.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    day
+        The date; left out: the newest that is published.
 
     Returns
     -------
     dict
         JSON-ready: whether it is published and since when, its versions and numbers,
         whether another run holds it, and whether the state knows it.
+
+    Raises
+    ------
+    ConfigError
+        When no date is given, and no night is published.
     """
     template = _output(config)
+    if day is None:
+        nights = published_nights(template)
+        if not nights:
+            raise ConfigError(f"{template}: no night is published; give a date")
+        day = max(nights)
     output = output_of(template, day)
     folder = published_version(output, day)
     record = None if folder is None else read_record(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -86,8 +87,9 @@ def test_the_full_file_has_every_key() -> None:
 def test_commented_keys_of_the_full_file_are_real() -> None:
     """Its lines without the comment sign are still a configuration."""
     text = NIGHTLY.read_text(encoding="utf-8")
-    text = re.sub(r"^( +)# (options|num_threads):", r"\1\2:", text, flags=re.M)
-    text = re.sub(r"fulfilment: \[\].*\n.*\n", "fulfilment:\n", text)
+    text = re.sub(r"^( +)# (options|deliveries|num_threads):", r"\1\2:", text, flags=re.M)
+    lists = r"^( +)(fulfilment|eligibility|peaks): \[\].*\n( +# (?!- ).*\n)*"
+    text = re.sub(lists, r"\1\2:\n", text, flags=re.M)
     text = re.sub(r"^ +# - \{", "    - {", text, flags=re.M)
     config = as_config(read_yaml(text, "night.yaml")[0])
 
@@ -95,6 +97,8 @@ def test_commented_keys_of_the_full_file_are_real() -> None:
     assert config.inputs is not None
     assert config.inputs.options is not None
     assert [row.region_id for row in config.objective.fulfilment] == [None, "CN-11"]
+    assert len(config.policy[0].eligibility) == 7
+    assert [peak.factor for peak in config.capacity.peaks] == [Decimal("1.5")]
 
 
 def test_the_schema_file_is_in_step_with_the_models() -> None:
