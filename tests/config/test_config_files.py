@@ -87,7 +87,8 @@ def test_the_full_file_has_every_key() -> None:
 def test_commented_keys_of_the_full_file_are_real() -> None:
     """Its lines without the comment sign are still a configuration."""
     text = NIGHTLY.read_text(encoding="utf-8")
-    text = re.sub(r"^( +)# (options|deliveries|num_threads):", r"\1\2:", text, flags=re.M)
+    keys = r"^( +)# (options|deliveries|num_threads):"
+    text = re.sub(keys, r"\1\2:", text, flags=re.M)
     lists = r"^( +)(fulfilment|eligibility|peaks): \[\].*\n( +# (?!- ).*\n)*"
     text = re.sub(lists, r"\1\2:\n", text, flags=re.M)
     text = re.sub(r"^ +# - \{", "    - {", text, flags=re.M)

@@ -242,6 +242,41 @@ def points(ground: Ground, log: Path) -> list[tuple[str, int]]:
     return [(name, n) for name in CALLS for n in range(1, calls[name] + 1)]
 
 
+def write_order(ground: Ground, log: Path) -> int:
+    """
+    See that nothing is named before it is on the disk; the number of files that were.
+
+    Every file of the night is flushed, then its folder; it gets its name, and the
+    folder of versions is flushed; the link is replaced, and its folder is flushed.
+    """
+    ground.reset()
+    calls = "openat,fsync,rename,close"
+    assert traced(ground, "-y", "-o", str(log), "-e", f"trace={calls}") == 0
+    lines = [line for line in log.read_text().splitlines() if " = -1 " not in line]
+    renames = [n for n, line in enumerate(lines) if " rename(" in line]
+    named, linked = (n for n in renames if f"{SECOND}" in lines[n])
+    made = {
+        (n, match[1])
+        for n, line in enumerate(lines)
+        if (match := re.search(r"O_CREAT.*<(.*/\.staging-[^>]*)>", line))
+    }
+    flushed = [
+        (n, m[1])
+        for n, x in enumerate(lines)
+        if (m := re.search(r"fsync\(\d+<([^>]*)>", x))
+    ]
+    for start, path in made:
+        assert any(start < n < named and path == p for n, p in flushed), path
+    versions = ground.folder / "runs" / ".versions" / str(SECOND)
+    after = [p for n, p in flushed if named < n < linked]
+    assert str(versions) in after
+    assert str(ground.folder / "runs") in [p for n, p in flushed if n > linked]
+    staging = [p for n, p in flushed if n < named and ".staging-" in Path(p).name]
+    assert staging, "the folder of the night is not flushed"
+    ground.reset()
+    return len(made)
+
+
 def inject(ground: Ground, log: Path, limit: int) -> Counter[str]:
     """Let each kind of fault happen at each call; at so many of them, if above 0."""
     todo = [(call, n, fault) for call, n in points(ground, log) for fault in FAULTS]
@@ -300,6 +335,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, help="0: all")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--order", action="store_true", help="of writes and flushes")
     asked = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[1]))
     load_everything()
@@ -308,6 +344,8 @@ def main() -> None:
         ground = Ground(Path(name))
         if asked.kills:
             found["kills"] = kill(ground, asked.kills, asked.seed)
+        if asked.order:
+            found["order"] = {"files": write_order(ground, Path(name) / "log")}
         if asked.faults is not None:
             found["faults"] = inject(ground, Path(name) / "log", asked.faults)
     print(json.dumps(found))

@@ -46,6 +46,11 @@ def make_days(
         )
         orders.write_parquet(path)
         capacity = read_capacity(night).filter(pl.col("outlet_id").is_null())
+        # Few enough that parcels of several nights, which meet on a day, fill some.
+        in_region = pl.when(pl.col("region_id").is_null()).then(4)
+        capacity = capacity.with_columns(
+            slots=in_region.otherwise(1 + pl.int_range(pl.len()) % 2)
+        )
         capacity.write_csv(night / "capacity.csv")
         pl.concat([_nothing(), *told[-9:]]).write_csv(night / "deliveries.csv")
         told.append(_outcomes(orders))

@@ -99,21 +99,34 @@ def inputs_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(
-    request: pytest.FixtureRequest,
-    inputs_once: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Place:
-    """Inputs of one's own, and an empty state."""
-    place = Place(tmp_path / "place")
-    shutil.copytree(inputs_once, place.folder)
-    old, new = str(inputs_once), str(place.folder)
-    place.config_path.write_text(place.config_path.read_text().replace(old, new))
-    if request.param == "postgres":
-        use_postgres(place, request.getfixturevalue("server"), monkeypatch)
+def copy_inputs(original: Path, folder: Path) -> Place:
+    """Inputs of one's own, with a state in SQLite."""
+    shutil.copytree(original, folder)
+    place = Place(folder)
+    text = place.config_path.read_text()
+    place.config_path.write_text(text.replace(str(original), str(folder)))
     return place
+
+
+@pytest.fixture
+def on_sqlite(inputs_once: Path, tmp_path: Path) -> Place:
+    """A place with SQLite."""
+    return copy_inputs(inputs_once, tmp_path / "place")
+
+
+@pytest.fixture
+def on_postgres(
+    on_sqlite: Place, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    """A place with PostgreSQL."""
+    use_postgres(on_sqlite, server, monkeypatch)
+    return on_sqlite
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgres"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A place with either."""
+    return request.getfixturevalue(request.param)
 
 
 def use_postgres(place: Place, server: Server, patch: pytest.MonkeyPatch) -> None:
@@ -122,19 +135,6 @@ def use_postgres(place: Place, server: Server, patch: pytest.MonkeyPatch) -> Non
     name = f"t{abs(hash(str(place.folder))):x}"
     server.psql(f"CREATE DATABASE {name}")
     place.configure(lambda c: c.update(state={"url": server.url(name)}))
-
-
-@pytest.fixture
-def on_postgres(
-    server: Server, inputs_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    """A place with PostgreSQL."""
-    place = Place(tmp_path / "place")
-    shutil.copytree(inputs_once, place.folder)
-    old, new = str(inputs_once), str(place.folder)
-    place.config_path.write_text(place.config_path.read_text().replace(old, new))
-    use_postgres(place, server, monkeypatch)
-    return place
 
 
 def change_rate(place: Place, rate: float = 0.06) -> None:
@@ -196,36 +196,55 @@ def test_a_rerun_replaces_a_nights_rows(place: Place):
     assert len(rows["bank"]) == len({row[:2] for row in rows["bank"]})
 
 
-def test_a_night_that_others_counted_on_is_not_replaced(place: Place):
+def test_a_night_that_others_counted_on_is_not_replaced(on_sqlite: Place):
     """Its fractions are used: rerun and rollback are refused, and say what to do."""
-    list(backfill(place.config, DAYS[0], DAYS[2]))
-    before = place.rows()
-    change_rate(place)
+    list(backfill(on_sqlite.config, DAYS[0], DAYS[2]))
+    before = on_sqlite.rows()
+    change_rate(on_sqlite)
     for act in (
-        lambda: place.run(DAYS[1], is_forced=True),
-        lambda: rollback(place.config, DAYS[1], is_withdrawn=True),
+        lambda: on_sqlite.run(DAYS[1], is_forced=True),
+        lambda: rollback(on_sqlite.config, DAYS[1], is_withdrawn=True),
     ):
         with pytest.raises(ConfigError, match="--withdraw"):
             act()
-    assert place.rows() == before
+    assert on_sqlite.rows() == before
 
 
-def test_a_missed_night_can_be_run_later(place: Place):
+def test_a_missed_night_can_be_run_later(on_sqlite: Place):
     """It takes no fraction and leaves none; it sees the later night's parcels."""
-    place.run(DAYS[0])
-    place.run(DAYS[2])
-    bank = place.rows()["bank"]
-    report = place.run(DAYS[1])
+    on_sqlite.run(DAYS[0])
+    on_sqlite.run(DAYS[2])
+    bank = on_sqlite.rows()["bank"]
+    report = on_sqlite.run(DAYS[1])
     assert any(
         "takes nothing from the cap bank" in w for w in report.record["warnings"]
     )
-    assert place.rows()["bank"] == bank
-    in_flight = pl.read_parquet(place.runs / str(DAYS[1]) / "in_flight.parquet")
-    others = [r for r in place.rows()["commitments"] if r[0] != DAYS[1]]
+    assert on_sqlite.rows()["bank"] == bank
+    in_flight = pl.read_parquet(on_sqlite.runs / str(DAYS[1]) / "in_flight.parquet")
+    others = [r for r in on_sqlite.rows()["commitments"] if r[0] != DAYS[1]]
     assert 0 < in_flight["num_parcels"].sum() <= len(others)
-    assert verify_run(place.runs / str(DAYS[1])).is_valid
-    assert place.run(DAYS[1]).outcome == "unchanged"
-    assert place.run(DAYS[0]).outcome == "unchanged"
+    assert verify_run(on_sqlite.runs / str(DAYS[1])).is_valid
+    assert on_sqlite.run(DAYS[1]).outcome == "unchanged"
+    assert on_sqlite.run(DAYS[0]).outcome == "unchanged"
+
+
+def test_a_night_after_a_changed_one_is_not_the_same_run(on_sqlite: Place):
+    """
+    Where parcels in flight count, a rerun of yesterday makes today another night: its
+    rerun is refused without force, and says what changed.
+    """
+    set_rounding(on_sqlite, "floor")
+    list(backfill(on_sqlite.config, DAYS[0], DAYS[1]))
+    assert on_sqlite.run(DAYS[1]).outcome == "unchanged"
+    orders = on_sqlite.folder / "nights" / str(DAYS[0]) / "orders.parquet"
+    table = pl.read_parquet(orders)
+    table.with_columns(pl.col("delivery_date") + pl.duration(days=1)).write_parquet(
+        orders
+    )
+    on_sqlite.run(DAYS[0], is_forced=True)
+    with pytest.raises(ConfigError, match="what earlier nights left changed"):
+        on_sqlite.run(DAYS[1])
+    assert on_sqlite.run(DAYS[1], is_forced=True).outcome == "published"
 
 
 @pytest.mark.parametrize("harm", ["forgotten", "invented", "old", "lost"])
@@ -253,19 +272,19 @@ def test_the_state_follows_the_published_folders(place: Place, harm: str):
     assert place.rows() == rows
 
 
-def test_another_folders_state_is_refused(place: Place):
+def test_another_folders_state_is_refused(on_sqlite: Place):
     """A database that knows nights of which the output never heard is not emptied."""
-    place.configure(
+    on_sqlite.configure(
         lambda c: c.update(
-            state=c.get("state") or {"url": f"sqlite:///{place.folder}/s"}
+            state=c.get("state") or {"url": f"sqlite:///{on_sqlite.folder}/s"}
         )
     )
-    place.run(DAYS[0])
-    rows = place.rows()
-    place.configure(lambda c: c.update(output=f"{place.folder}/elsewhere"))
+    on_sqlite.run(DAYS[0])
+    rows = on_sqlite.rows()
+    on_sqlite.configure(lambda c: c.update(output=f"{on_sqlite.folder}/elsewhere"))
     with pytest.raises(ConfigError, match="never had the 1 nights"):
-        place.run(DAYS[0])
-    assert place.rows() == rows
+        on_sqlite.run(DAYS[0])
+    assert on_sqlite.rows() == rows
 
 
 def test_a_dry_run_sees_what_a_run_sees_and_writes_nothing(place: Place):
@@ -468,16 +487,6 @@ def test_a_newer_schema_is_refused_and_an_empty_one_made(place: Place):
     with pytest.raises(ConfigError, match=r"newer version of optimizer \(schema 9999"):
         place.run(DAYS[0])
     assert not (place.runs / str(DAYS[0])).exists()
-
-
-@pytest.fixture
-def on_sqlite(inputs_once: Path, tmp_path: Path) -> Place:
-    """A place with SQLite."""
-    place = Place(tmp_path / "place")
-    shutil.copytree(inputs_once, place.folder)
-    old, new = str(inputs_once), str(place.folder)
-    place.config_path.write_text(place.config_path.read_text().replace(old, new))
-    return place
 
 
 def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
