@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from optimizer.config import as_config, policy_on
-from optimizer.config.cap import NANO, pooled_caps
+from optimizer.config.cap import NANO, carryover_caps, pooled_caps
 from optimizer.errors import ConfigError
 from optimizer.model.history import compare_roundings, policy_caps
 from optimizer.nightly.ledger import load_before, refuse_if_relied_on
@@ -108,6 +108,23 @@ def test_a_fraction_lapses_with_its_window():
             for n in range(12)
         ]
     assert granted == [0] * 12
+
+
+@pytest.mark.parametrize(
+    ("earned", "carried", "room", "granted", "carried_out"),
+    [
+        (0.6, 0.6, 0.6, 1, 0.2),
+        (0.6, 0.6, -0.5, 0, 0.2),  # the window has no room: the whole slot lapses
+        (2.6, 0.6, -0.5, 2, 0.2),
+        (0.5, 0.0, -3.0, 0, 0.5),
+        (1.0, 0.9, 5.0, 1, 0.9),
+    ],
+)
+def test_one_night_of_the_bank_by_hand(earned, carried, room, granted, carried_out):
+    """What is granted, and what fraction is left; never a whole slot."""
+    nano = [np.array([round(x * 10)]) * (NANO // 10) for x in (earned, carried, room)]
+    found = [part.tolist() for part in carryover_caps(*nano)]
+    assert found == [[granted], [round(carried_out * 10) * (NANO // 10)]]
 
 
 nights = st.tuples(
