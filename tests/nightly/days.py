@@ -41,15 +41,13 @@ def make_days(
         path = night / "orders.parquet"
         orders = pl.read_parquet(path)
         number = pl.int_range(pl.len())
-        orders = orders.with_columns(
-            delivery_date=day + pl.duration(days=1 + number % 3)
-        )
+        orders = orders.with_columns(delivery_date=day + pl.duration(days=number % 3))
         orders.write_parquet(path)
         capacity = read_capacity(night).filter(pl.col("outlet_id").is_null())
         # Few enough that parcels of several nights, which meet on a day, fill some.
         in_region = pl.when(pl.col("region_id").is_null()).then(4)
         capacity = capacity.with_columns(
-            slots=in_region.otherwise(1 + pl.int_range(pl.len()) % 2)
+            slots=in_region.otherwise(1 + (pl.int_range(pl.len()) + day.day) % 2)
         )
         capacity.write_csv(night / "capacity.csv")
         pl.concat([_nothing(), *told[-9:]]).write_csv(night / "deliveries.csv")
@@ -136,6 +134,8 @@ def compare(config: Path, num_days: int) -> Counter[str]:
                 (day, merchant, entry[1] * nano, entry[2], entry[3] * nano)
             )
         in_flight = _in_flight(folder, day, taken, seen)
+        counted = pl.read_parquet(run / "in_flight.parquet").drop("outlet_id")
+        assert {row[:3]: row[3] for row in counted.iter_rows()} == in_flight, day
         chosen = pl.read_parquet(run / "recommendations.parquet")
         lanes = pl.read_parquet(run / "lanes.parquet").filter(
             pl.col("region_id").is_not_null()

@@ -185,10 +185,14 @@ def test_a_backfill_again_changes_nothing(place: Place):
 def test_a_rerun_replaces_a_nights_rows(place: Place):
     """A forced rerun of the newest night counts once: the rows are those of one run."""
     list(backfill(place.config, DAYS[0], DAYS[1]))
+    others = pl.read_parquet(place.runs / str(DAYS[1]) / "in_flight.parquet")
     change_rate(place)
     with pytest.raises(ConfigError, match="the configuration changed since"):
         place.run(DAYS[1])
     assert place.run(DAYS[1], is_forced=True).outcome == "published"
+    in_flight = pl.read_parquet(place.runs / str(DAYS[1]) / "in_flight.parquet")
+    assert in_flight.equals(others)
+    assert len(others) > 0
     rows = place.rows()
     chosen = read_record(place.runs / str(DAYS[1]))["summary"]["num_chosen"]
     assert Counter(row[0] for row in rows["commitments"])[DAYS[1]] == chosen
