@@ -294,7 +294,8 @@ def test_another_folders_state_is_refused(on_sqlite: Place):
 def test_a_dry_run_sees_what_a_run_sees_and_writes_nothing(place: Place):
     """It counts on the published folders, also where the database knows nothing yet."""
     list(backfill(place.config, DAYS[0], DAYS[1]))
-    place.execute(delete(NIGHTS))
+    for table in (NIGHTS, BANK, COMMITMENTS):
+        place.execute(delete(table))
     before, rows = snapshot(place.folder), place.rows()
     dry = place.run(DAYS[2], is_dry=True)
     assert place.rows() == rows
@@ -400,6 +401,22 @@ def test_a_date_held_on_another_host_is_held_here(on_postgres: Place, server: Se
         assert on_postgres.run(DAYS[0]).outcome == "published"
         with pytest.raises(BusyError, match="does not answer"):
             still_held()
+
+
+def test_a_run_that_lost_its_lock_publishes_nothing(
+    on_postgres: Place, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """The server let go of the date during the solve: another may have run since."""
+    solve = run.solve_night
+
+    def solve_and_lose(*args: Any, **keys: Any) -> Any:
+        server.psql(KICK)
+        return solve(*args, **keys)
+
+    monkeypatch.setattr(run, "solve_night", solve_and_lose)
+    with pytest.raises(BusyError, match="does not answer"):
+        on_postgres.run(DAYS[0])
+    assert published_nights(str(on_postgres.runs)) == {}
 
 
 KICK = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
