@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optimizer.insight.night import Night
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
+    from optimizer.model.history import History
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
 
@@ -74,7 +75,7 @@ def allocate(
         ``complaint_prob_premium``, ``return_prob_standard``,
         ``return_prob_premium``; optional ``outlet_id``, ``is_eligible``,
         ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``,
-        ``service_date``.
+        ``ship_date``, ``delivery_date``.
     capacity
         ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``; optional
         ``service_date``, ``min_parcels``, ``penalty_cny``, ``priority``. Where rows
@@ -211,6 +212,7 @@ def solve_night(
     date: dt.date | str | None,
     previous: Any,
     progress: Callable[[str], None] | None,
+    history: History | None = None,
 ) -> Solved:
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.clock import StageClock
@@ -219,12 +221,13 @@ def solve_night(
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
+    from optimizer.model.history import History
 
-    settings = as_config(config)
-    policy = policy_on(settings, _as_date(date))
+    settings, day = as_config(config), _as_date(date)
+    policy = policy_on(settings, day)
     clock = StageClock(progress)
     before = None if previous is None else read_previous(previous)
-    intake = take_in(tables, settings, policy, clock)
+    intake = take_in(tables, settings, policy, clock, history or History(day))
     problem, index = intake.problem, intake.index
     with clock.stage("solve"):
         solution = _solve(intake, settings, before)
@@ -354,7 +357,7 @@ def _night(solved: Solved) -> Night:
         problem, solution, solved.certificate, index, lambda: [named]
     )
     return Night(
-        orders=decisions.drop("merchant_id", "region_id"),
+        orders=decisions.drop("merchant_id", "region_id", "lane"),
         merchants=merchants_table(problem, solution, index),
         lanes=lanes_table(problem, solution, index),
         recommendations=chosen,
@@ -368,7 +371,7 @@ def _night(solved: Solved) -> Night:
         inputs=intake.inputs,
         warnings=intake.warnings,
         summary=solved.summary,
-        decisions=decisions.drop("region_id"),
+        decisions=decisions.drop("region_id", "lane"),
         churn=None if before is None else churn_table(before, chosen),
         rows=further.get("rows.parquet"),
         conflicts=further.get("conflicts.parquet"),

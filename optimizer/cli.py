@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
@@ -46,6 +47,7 @@ RunDir = Annotated[
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    importlib.import_module("optimizer.cli_nights")
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)
@@ -113,14 +115,14 @@ def simulate(
     """Make days of orders that look like a platform's, with their hidden truth."""
     from optimizer.simulate import simulate as make_days
 
-    with _progress() as tell:
+    with show_progress() as tell:
         nights = make_days(
             out,
             num_orders=orders,
             num_merchants=merchants,
             num_days=days,
             seed=seed,
-            start=_date(start),
+            start=parse_date(start),
             carriers_per_order=carriers_per_order,
             progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
         )
@@ -138,20 +140,22 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration and, with --date, the inputs; solves nothing."""
-    settings = _load(config)
+    settings = load_settings(config)
     if date is None:
-        _print({"config": str(config), "is_valid": True}, f"{config}: valid", as_json)
+        print_result(
+            {"config": str(config), "is_valid": True}, f"{config}: valid", as_json
+        )
         return
     from optimizer.nightly.run import check_inputs
 
-    with _progress() as tell:
-        found = check_inputs(settings, _date(date), tell)
+    with show_progress() as tell:
+        found = check_inputs(settings, parse_date(date), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
     lines += [f"warning: {text}" for text in found["warnings"]]
-    _print(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json)
 
 
 @app.command()
@@ -174,13 +178,14 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
-    settings, day = _load(config), _date(date)
-    from optimizer.nightly.run import published_at, run_night
+    settings, day = load_settings(config), parse_date(date)
+    from optimizer.nightly.heal import output_of
+    from optimizer.nightly.run import run_night
 
     if settings.output is not None:
-        link = published_at(settings.output, day)
+        link = output_of(settings.output, day) / day.isoformat()
         context.obj[link] = _target(link)
-    with _progress() as tell:
+    with show_progress() as tell:
         report = run_night(
             settings,
             day,
@@ -192,7 +197,7 @@ def run(
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
-    _print(found, _summary(found), as_json)
+    print_result(found, _summary(found), as_json)
 
 
 @app.command()
@@ -213,7 +218,7 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
         lines = [
             f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"
         ]
-    _print(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json)
     if not verdict.is_valid:
         raise typer.Exit(4)
 
@@ -229,7 +234,7 @@ def explain(
     from optimizer.insight.explain import explain_run
 
     found = explain_run(run_dir, order_id)
-    _print(found, f"{order_id}: {found['sentence']}", as_json)
+    print_result(found, f"{order_id}: {found['sentence']}", as_json)
 
 
 @app.command()
@@ -240,13 +245,15 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _load(path: Path) -> Config:
+def load_settings(path: Path) -> Config:
+    """Read the configuration."""
     from optimizer.config import load_config
 
     return load_config(path)
 
 
-def _date(text: str) -> dt.date:
+def parse_date(text: str) -> dt.date:
+    """Read a date, written in one way only."""
     import datetime as dt
     import re
 
@@ -258,7 +265,8 @@ def _date(text: str) -> dt.date:
         raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
 
 
-def _print(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+def print_result(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Print a result for people or for programs."""
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
 
 
@@ -267,7 +275,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def show_progress() -> Iterator[Callable[[str], None]]:
     """Show the stage on a terminal; say nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _: None
@@ -295,11 +303,21 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
+        f"  rounding   {_roundings(numbers['cap_roundings'])}",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+
+
+def _roundings(found: Mapping[str, Any]) -> str:
+    """What each way of rounding caps would give tonight."""
+    return "; ".join(
+        f"{name} {numbers['num_slots']:,} slots, none for "
+        f"{counted(numbers['num_merchants_without'], 'merchant')}"
+        for name, numbers in found.items()
+    )
 
 
 def _gap_words(gap: int, relative_gap: float) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.config import objective_on
 from optimizer.data.further import asked_columns, contracts
-from optimizer.data.keys import order_keys
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.repeats import (
     KeyCollision,
@@ -28,23 +28,31 @@ from optimizer.data.validate import (
 )
 from optimizer.errors import DataError
 from optimizer.model import encode
-from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.build import build_problem, find_warnings
 from optimizer.model.capacity import read_capacity
-from optimizer.model.join import find_orders, make_finder
+from optimizer.model.days import rows_tonight, service_day
+from optimizer.model.eligibility import (
+    apply_rules,
+    named_orders,
+    orders_table,
+    require_columns,
+)
+from optimizer.model.history import History
+from optimizer.model.join import make_finder, orders_of_options, refused_keys
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
-    from numpy.typing import NDArray
 
     from optimizer.clock import StageClock
-    from optimizer.config import Config, PolicyRow
+    from optimizer.config import Config, EligibilityRule, PolicyRow
     from optimizer.data.read import Source
     from optimizer.model.build import Index
+    from optimizer.model.days import ServiceDay
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
@@ -94,6 +102,10 @@ class Intake:
         Of the order keys.
     id_sample
         Some order ids, from all over the night.
+    policy
+        The rules of the night.
+    history
+        What other nights left to it.
     """
 
     problem: Problem
@@ -104,6 +116,8 @@ class Intake:
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
+    policy: PolicyRow
+    history: History
 
 
 def take_in(
@@ -111,6 +125,7 @@ def take_in(
     config: Config,
     policy: PolicyRow,
     clock: StageClock,
+    history: History | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -124,6 +139,8 @@ def take_in(
         The rules of the night.
     clock
         Measures the stages.
+    history
+        The business date, and what other nights leave to it.
 
     Raises
     ------
@@ -131,8 +148,9 @@ def take_in(
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
     """
+    history = history or History()
     with clock.stage("read"):
-        sources = _open(tables, config)
+        sources = _open(tables, config, policy)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
@@ -146,12 +164,16 @@ def take_in(
             config.capacity.attributes,
             is_plain_count=config.capacity.count == "recommendations",
         )
-        further = asked_columns(config, sources, capacity)
-    encoded = _encode(sources, (config, policy, merchants, further), clock)
+        counted = service_day(config.capacity, capacity, history.day)
+        further = asked_columns(config, sources)
+    rules = _Rules(config, policy, merchants, counted, further)
+    encoded = _encode(sources, rules, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
     with clock.stage("build"):
+        days = encoded.coder.days
+        rows, taken = rows_tonight(rows, config.capacity, days, history)
         problem, index = build_problem(
             encoded.orders,
             encoded.options,
@@ -161,6 +183,8 @@ def take_in(
             policy=policy,
             merchants=merchants,
             num_rows=encoded.counts["orders"],
+            taken=taken,
+            history=history,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -169,10 +193,12 @@ def take_in(
         index,
         encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(_warnings(index, encoded.coder, config)),
+        tuple(find_warnings(index, encoded.coder, config)),
         sources["orders"],
         encoded.coder.salt,
         tuple(encoded.coder.id_sample),
+        policy,
+        history,
     )
 
 
@@ -180,33 +206,42 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     """
     Read the orders' names again, of the rows that were not quarantined.
 
-    Yields
-    ------
-    pl.DataFrame
-        ``row``, ``order_id``, ``region_id``, in the order of the table.
+    Returns
+    -------
+    Iterator of pl.DataFrame
+        ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
+        table or the policy has reasons; in the order of the table.
     """
-    import polars as pl
-
-    status = intake.index.status
-    for batch in read_batches(intake.orders, ["order_id", "region_id"]):
-        kept = status[batch["row"].to_numpy()] != Reason.QUARANTINED
-        yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
+    return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
-def _open(tables: Mapping[str, Any], config: Config) -> dict[str, Source]:
+def _open(
+    tables: Mapping[str, Any], config: Config, policy: PolicyRow
+) -> dict[str, Source]:
     has_options = tables.get("options") is not None
     required = () if has_options else _OWN_CARRIER
-    return {
+    sources = {
         name: open_source(
             tables[name], table, require=required if name == "orders" else ()
         )
-        for name, table in contracts(config).items()
+        for name, table in contracts(config, orders_table(policy.eligibility)).items()
         if tables.get(name) is not None
     }
+    require_columns(sources["orders"], policy.eligibility)
+    return sources
 
 
 #: Columns of the orders table that an options table replaces.
 _OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rules:
+    config: Config
+    policy: PolicyRow
+    merchants: pl.DataFrame | None
+    service_day: ServiceDay | None
+    further: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,11 +257,12 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: tuple[Config, PolicyRow, pl.DataFrame | None, tuple[str, ...]],
+    rules: _Rules,
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy, merchants, further = rules
+    config, policy = rules.config, rules.policy
+    eligibility = policy.eligibility
     columns = {*sources["orders"].columns}
     if "options" in sources and "load" in sources["options"].columns:
         columns.add("options.load")
@@ -234,22 +270,27 @@ def _encode(
         coder = encode.make_coder(
             worth_of(config, policy),
             policy.carriers,
-            config.objective.fulfilment,
-            merchants,
+            objective_on(config, policy).fulfilment,
+            rules.merchants,
             salt,
             columns,
-            further,
+            rules.further,
+            rules.service_day,
         )
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
-            return encode_all(sources, coder, QuarantineLog(), clock)
+            return encode_all(sources, coder, eligibility, QuarantineLog(), clock)
         except KeyCollision:
             continue
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 def _encode_single(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    coder: Coder,
+    eligibility: Sequence[EligibilityRule],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
@@ -260,6 +301,7 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            frame = apply_rules(frame, eligibility) if eligibility else frame
             batch = encode.encode_orders(frame, coder)
             options.append(encode.encode_own_carrier(frame, batch, coder, first))
         orders.append(batch)
@@ -271,7 +313,11 @@ def _encode_single(
 
 
 def _encode_choice(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    coder: Coder,
+    eligibility: Sequence[EligibilityRule],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
     orders, basis, refused, num_rows = [], [], [], 0
@@ -280,8 +326,9 @@ def _encode_choice(
         clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
-            refused.append(_refused_keys(raw, frame, coder.salt))
+            refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            frame = apply_rules(frame, eligibility) if eligibility else frame
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -311,7 +358,7 @@ def _options(
         clock.tell_rows("options", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
-            order, frame = _orders_of(frame, finder, coder.salt, log)
+            order, frame = orders_of_options(frame, finder, coder.salt, log)
         with clock.stage("value"):
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
@@ -335,33 +382,6 @@ def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
     return replace(together, folded_key=np.zeros(0, np.uint64))
 
 
-def _orders_of(
-    frame: pl.DataFrame, finder: OrderFinder, salt: int, log: QuarantineLog
-) -> tuple[NDArray[np.int64], pl.DataFrame]:
-    """
-    Find each option's order.
-
-    Options of no order go to quarantine; those of a quarantined order go with it.
-    """
-    key, _ = order_keys(frame["order_id"], salt)
-    order, is_stray = find_orders(finder, key)
-    log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
-    is_known = order >= 0
-    return (
-        (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
-    )
-
-
-def _refused_keys(
-    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
-) -> NDArray[np.uint64]:
-    """Keys of the orders of a batch that were not kept."""
-    if len(kept) == len(raw):
-        return np.zeros(0, np.uint64)
-    refused = raw.join(kept, on="row", how="anti")
-    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
-
-
 def _refuse_all_twins(
     coder: Coder, capacity: pl.DataFrame, sources: Mapping[str, Source]
 ) -> None:
@@ -377,20 +397,3 @@ def _refuse_all_twins(
             ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
         having = [s.label for s in sources.values() if column in s.columns]
         refuse_twins(ids, column, " and ".join(having))
-
-
-def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
-    """Collect what a person should look at before trusting a quiet night."""
-    found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
-    found += index.warnings
-    unknown = sorted(set(coder.carriers.ids) - coder.roster)
-    if unknown:
-        is_one = len(unknown) == 1
-        carriers, are, their = (
-            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-        )
-        found.append(
-            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
-            f"date: {their} orders get CARRIER_INACTIVE"
-        )
-    return found

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from optimizer.config.fairness import FairnessRule
-from optimizer.config.kinds import (
+from optimizer.config.fields import (
+    MAX_WINDOW_DAYS,
     Budget,
     DatedPath,
     Gap,
@@ -18,8 +19,17 @@ from optimizer.config.kinds import (
     Priority,
     Quantile,
     Share,
+    exact,
     known_zone,
+    limits_schema,
     no_flag,
+)
+from optimizer.config.rules import (
+    EligibilityRule,
+    Fulfilment,
+    ObjectiveChange,
+    Peak,
+    State,
 )
 from optimizer.data.tables import CAPACITY, ORDERS
 
@@ -31,8 +41,13 @@ class Cap(Model):
     base: Literal["all_orders", "eligible_orders"] = Field(
         "all_orders", description="Which of the merchant's orders the share is of."
     )
-    rounding: Literal["floor"] = Field(
-        "floor", description="Fractions of a parcel are cut off: never above the rate."
+    rounding: Literal["floor", "carryover", "pooled"] = Field(
+        "floor",
+        description="Fractions of a parcel: cut off, banked for later nights, or "
+        "pooled so that the platform as a whole keeps the rate.",
+    )
+    window_days: Annotated[int, Field(strict=True, ge=1, le=MAX_WINDOW_DAYS)] = Field(
+        30, description="With carryover: days over which the rate holds."
     )
     group: Literal["merchant", "owner"] = Field(
         "merchant",
@@ -86,6 +101,12 @@ class PolicyRow(Model):
         None,
         description="Most that the platform's share of the fees may add up to, CNY.",
     )
+    objective: ObjectiveChange = Field(
+        default_factory=ObjectiveChange, description="What changes of the objective."
+    )
+    eligibility: tuple[EligibilityRule, ...] = Field(
+        (), description="Orders that may not be recommended; the first match tells why."
+    )
 
     @model_validator(mode="after")
     def _subsidy_is_paid(self) -> Self:
@@ -102,14 +123,6 @@ class PolicyRow(Model):
         if len({name.casefold() for name in self.carriers}) < len(self.carriers):
             raise ValueError("carriers must not name a carrier twice")
         return self
-
-
-class Fulfilment(Model):
-    """How often a carrier keeps the promise, in all regions or in one."""
-
-    carrier_id: Name = Field(description="Code of the carrier.")
-    region_id: Name | None = Field(None, description="Region; left out: all regions.")
-    probability: Share = Field(description="Share of promises kept, 0 to 1.")
 
 
 class Objective(Model):
@@ -145,6 +158,15 @@ class Inputs(Model):
         None, description="Carriers that each order may go with."
     )
     merchants: DatedPath | None = Field(None, description="Facts about merchants.")
+    deliveries: DatedPath | None = Field(
+        None, description="What became of parcels of earlier nights."
+    )
+    wait_minutes: Annotated[
+        Decimal, BeforeValidator(exact), Field(ge=0, le=1440), limits_schema(0, 1440)
+    ] = Field(Decimal(0), description="Minutes to wait for an input that is late.")
+    when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
+        "refuse", description="After the wait: leave, or take the day before's."
+    )
 
 
 class CapacityRules(Model):
@@ -166,6 +188,18 @@ class CapacityRules(Model):
     quantile: Quantile = Field(
         Decimal("0.95"), description="Share of nights in which purchases fit the slots."
     )
+    counted_on: Literal["order", "ship", "delivery"] = Field(
+        "order", description="Which day's slot a parcel takes."
+    )
+    lead_days: Annotated[int, Field(strict=True, ge=0, le=60)] = Field(
+        0, description="Days until that day, where an order has no date of its own."
+    )
+    in_flight_days: Annotated[int, Field(strict=True, ge=1, le=60)] = Field(
+        7, description="Days after which an undelivered parcel takes no slot any more."
+    )
+    peaks: tuple[Peak, ...] = Field(
+        (), description="Days with more or fewer slots; factors of several multiply."
+    )
 
     @model_validator(mode="after")
     def _new_columns(self) -> Self:
@@ -175,6 +209,12 @@ class CapacityRules(Model):
                 raise ValueError(
                     f"attributes must name further columns, each once; got {name!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.counted_on == "order" and self.lead_days:
+            raise ValueError("lead_days needs counted_on: ship or delivery")
         return self
 
 
@@ -240,6 +280,9 @@ class Config(Model):
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
+    )
+    state: State = Field(
+        default_factory=State, description="What nights know of each other."
     )
     fairness: tuple[FairnessRule, ...] = Field(
         (), description="Floors and ceilings for groups of merchants or orders."

@@ -256,11 +256,14 @@ def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
         "pin": is_text,
         "probability": is_number,
         "money": is_number,
+        "number": is_number,
         "count": t.is_integer(value) or t.is_floating(value),
         "flag": t.is_boolean(value),
+        "date": t.is_date(value) or t.is_timestamp(value) or is_text,
     }
     if not (fits[column.kind] or t.is_null(value)):
-        expected = {"flag": "true/false", "id": "text", "text": "text", "pin": "text"}
+        expected = {"flag": "true/false", "date": "a date"}
+        expected |= dict.fromkeys(_TEXT_KINDS, "text")
         raise DataError(
             f"{label}: column {column.name} is {kind}, expected "
             f"{expected.get(column.kind, 'a number')}; export it with that type"

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.data.tables import (
+    BANK,
+    COMMITMENTS,
     CONFLICTS,
     DECISIONS,
+    IN_FLIGHT,
     LANE_RESULTS,
     MERCHANT_RESULTS,
     ORDER_PRICES,
@@ -26,6 +29,9 @@ RUN_TABLES: dict[str, Table] = {
     "merchants.parquet": MERCHANT_RESULTS,
     "lanes.parquet": LANE_RESULTS,
     "quarantine.parquet": QUARANTINE,
+    "commitments.parquet": COMMITMENTS,
+    "in_flight.parquet": IN_FLIGHT,
+    "bank.parquet": BANK,
 }
 #: Tables that only some nights have, by file name.
 FURTHER_TABLES: dict[str, Table] = {

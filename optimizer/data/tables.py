@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin"]
+Kind = Literal[
+    "id", "text", "probability", "money", "number", "count", "flag", "pin", "date"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,10 @@ _KIND_WORDS = {
     "pin": '"must" or "never"',
     "probability": "number in [0, 1]",
     "money": "number ≥ 0, CNY",
+    "number": "number",
     "count": "whole number",
     "flag": "true / false",
+    "date": "date",
 }
 
 
@@ -80,6 +84,8 @@ def polars_type(kind: Kind) -> type[pl.DataType]:
     types: dict[str, type[pl.DataType]] = {
         "probability": pl.Float64,
         "money": pl.Float64,
+        "number": pl.Float64,
+        "date": pl.Date,
         "count": pl.Int64,
         "flag": pl.Boolean,
     }
@@ -126,7 +132,8 @@ ORDERS = Table(
         Column("ineligible_reason", "text", "why it may not"),
         Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
         Column("pin", "pin", '"never" keeps it out, "must" has it chosen if it can be'),
-        Column("service_date", "id", "date of delivery, where capacity rows name one"),
+        Column("ship_date", "date", "day on which it is shipped"),
+        Column("delivery_date", "date", "day on which it is to be delivered"),
     ),
     key=("order_id",),
 )
@@ -171,8 +178,8 @@ CAPACITY = Table(
         ),
         Column("region_id", "id", "region; null: all regions"),
         Column("outlet_id", "id", "outlet; null: all outlets"),
-        Column("slots", "count", "parcels that it takes", is_required=True),
-        Column("service_date", "id", "date of delivery; null: all dates"),
+        Column("slots", "count", "parcels that it takes in a day", is_required=True),
+        Column("service_date", "date", "day of the slots; null: any day"),
         Column("min_parcels", "count", "parcels that it is to have at least"),
         Column(
             "penalty_cny",
@@ -202,6 +209,21 @@ MERCHANTS = Table(
     key=("merchant_id",),
 )
 
+DELIVERIES = Table(
+    "deliveries",
+    "optional; what is known of parcels that earlier nights recommended",
+    (
+        _ORDER_ID,
+        Column(
+            "status",
+            "text",
+            '"delivered" or "cancelled" frees its slot, any other word does not',
+            is_required=True,
+        ),
+        Column("date", "date", "since when", is_required=True),
+    ),
+)
+
 _SAVING = Column(
     "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
 )
@@ -218,6 +240,7 @@ DECISIONS = Table(
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("ineligible_reason", "text", "why it was not considered"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -256,7 +279,7 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("slots", "count", "parcels that it takes"),
+        Column("slots", "count", "parcels that it takes beside them"),
         Column("used", "count", "parcels that are chosen"),
         Column("slack", "count", "slots less used"),
         Column(
@@ -265,6 +288,8 @@ LANE_RESULTS = Table(
             "what one more slot would bring; in a row inside of others, one more slot "
             "in each of them brings the sum of their prices",
         ),
+        Column("service_date", "date", "day of the slots; null: not counted by day"),
+        Column("in_flight", "count", "slots that parcels of other nights take"),
     ),
 )
 ROW_RESULTS = Table(
@@ -314,7 +339,41 @@ QUARANTINE = Table(
     ),
 )
 
-TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
+#: A place and a day on which parcels take slots.
+_PLACE = (
+    Column("carrier_id", "id", "carrier code", is_required=True),
+    Column("region_id", "id", "region; null: all"),
+    Column("outlet_id", "id", "outlet; null: all"),
+    Column("service_date", "date", "day; null: not counted by day"),
+)
+COMMITMENTS = Table(
+    "commitments",
+    "the slots that each chosen order takes: the most specific lane, and the day",
+    (_ORDER_ID, *_PLACE, Column("load", "count", "slots", is_required=True)),
+)
+IN_FLIGHT = Table(
+    "in_flight",
+    "slots that parcels of other nights take, as tonight counted them",
+    (*_PLACE, Column("num_slots", "count", "slots", is_required=True)),
+)
+BANK = Table(
+    "bank",
+    "fractions of slots under carryover, in billionths of a parcel",
+    (
+        _MERCHANT_ID,
+        Column("carried_in_nano", "count", "fraction from earlier nights"),
+        Column(
+            "room_nano",
+            "count",
+            "earned less granted in the window's earlier nights; may be < 0",
+        ),
+        Column("earned_nano", "count", "rate times orders of this night"),
+        Column("granted", "count", "parcels that the cap allowed"),
+        Column("carried_out_nano", "count", "fraction for later nights"),
+    ),
+)
+
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)
 TABLES_OUT = (
     DECISIONS,
     RECOMMENDATIONS,
@@ -324,6 +383,9 @@ TABLES_OUT = (
     CONFLICTS,
     ORDER_PRICES,
     QUARANTINE,
+    COMMITMENTS,
+    IN_FLIGHT,
+    BANK,
 )
 
 

@@ -100,7 +100,10 @@ _SENTENCES = {
         "parcels that avoid more harm; this one avoids {saving:.2f} CNY and would need "
         "{margin:.2f} more"
     ),
-    "INELIGIBLE": "not considered: the order or its merchant is not eligible",
+    "INELIGIBLE": (
+        "not considered: the order or its merchant is not eligible "
+        "({ineligible_reason})"
+    ),
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
     ),

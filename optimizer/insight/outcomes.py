@@ -55,6 +55,8 @@ class Outcomes:
         ``(num_rows,) uint8``: a :class:`~optimizer.model.reasons.Reason`.
     lane
         ``(num_rows,) int32``: lane of the chosen option; -1 where not chosen.
+    load
+        ``(num_rows,) int32``: slots that the chosen option takes; ``None``: each one.
     saving
         ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
     margin
@@ -68,6 +70,7 @@ class Outcomes:
 
     reason: NDArray[np.uint8]
     lane: NDArray[np.int32]
+    load: NDArray[np.int32] | None
     saving: NDArray[np.int64]
     margin: NDArray[np.int64]
     is_priced: NDArray[np.bool_]
@@ -89,6 +92,7 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
     outcomes = Outcomes(
         index.status.copy(),
         np.full(num_rows, -1, np.int32),
+        None if problem.side is None else np.ones(num_rows, np.int32),
         np.zeros(num_rows, np.int64),
         np.zeros(num_rows, np.int64),
         index.status == OPEN,
@@ -108,7 +112,7 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
             _stop_block(problem, solution, prices, (first, last), outcomes)
         if index.has_budget is not None:
             _mark_budgets(index, row, outcomes)
-    _mark_chosen(problem, solution.chosen, outcomes)
+    _mark_chosen(problem, solution.chosen, index.scale, outcomes)
     return outcomes
 
 
@@ -205,10 +209,13 @@ def _mark_budgets(index: Index, row: NDArray[np.int64], outcomes: Outcomes) -> N
 
 
 def _mark_chosen(
-    problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes
+    problem: Problem, chosen: NDArray[np.int64], scale: int, outcomes: Outcomes
 ) -> None:
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     row = problem.row[order]
     outcomes.reason[row] = Reason.CHOSEN
     outcomes.lane[row] = problem.option_lane[chosen]
+    if problem.side is not None and outcomes.load is not None:
+        # Rounded up where a slot counts as several parts of expected purchases.
+        outcomes.load[row] = -(-problem.side.option_load[chosen] // scale)
     outcomes.saving[row] = problem.option_saving[chosen]

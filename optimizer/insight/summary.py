@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.model.history import compare_roundings
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import Reason
 
@@ -49,6 +50,10 @@ def summarize(
         "num_lanes": problem.num_lanes,
         "num_chosen": num_chosen,
         "sum_of_caps": int(problem.cap.sum()),
+        "cap_roundings": compare_roundings(
+            policy.cap, index.merchant_num_orders, index.merchant_num_open
+        ),
+        "num_in_flight": int(index.in_flight.sum()),
         "saving_cny": saving / 1e6,
         "num_caps_binding": int(
             np.sum((solution.merchant_price > 0) & (problem.cap > 0))

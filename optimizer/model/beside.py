@@ -120,9 +120,7 @@ def lay_out(given: Given) -> Layout:
     if beside or has_rules:
         cells = find_cells(given.orders, given.options, given.coder)
         is_taken = _taken(beside, cells)
-        where = [
-            Place(values[0] or "", values[1], values[2]) for values in cells.values
-        ]
+        where = [Place(*values[:4]) for values in cells.values]
         covered = {place for place, taken in zip(where, is_taken, strict=True) if taken}
     slots = {place: row.slots for place, row in lanes.items()}
     forest = build_forest(slots, places, demand, is_open=given.is_open, covered=covered)

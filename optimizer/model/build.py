@@ -8,12 +8,11 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
 from optimizer.model.beside import (
@@ -25,11 +24,12 @@ from optimizer.model.beside import (
     warn_unused,
 )
 from optimizer.model.budgets import merchant_budgets
+from optimizer.model.history import count_open, policy_caps
 from optimizer.model.lanes import Place, name_some
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -37,9 +37,14 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.history import Bank, History
     from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.takeup import Counting
+
+
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +76,12 @@ class Index:
         How purchases are counted; ``None``: every recommendation.
     warnings
         What a person should look at.
+    merchant_num_open
+        ``(num_merchants,) int64``: orders that went to the solver.
+    in_flight
+        ``(num_lanes,) int64``: slots that parcels of other nights take.
+    bank
+        The cap bank's part of the night, with carryover.
     """
 
     merchant_ids: tuple[str, ...]
@@ -83,6 +94,9 @@ class Index:
     has_budget: NDArray[np.bool_] | None = None
     counting: Counting | None = None
     warnings: tuple[str, ...] = ()
+    merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
+    in_flight: NDArray[np.int64] = field(default_factory=_nothing)
+    bank: Bank | None = None
 
     @property
     def scale(self) -> int:
@@ -100,6 +114,8 @@ def build_problem(
     policy: PolicyRow,
     merchants: pl.DataFrame | None,
     num_rows: int,
+    taken: Mapping[Place, int],
+    history: History,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -116,6 +132,10 @@ def build_problem(
         Checked merchants table.
     num_rows
         Rows of the orders table, quarantined ones included.
+    taken
+        Slots by place that parcels of other nights take; ``capacity`` is less them.
+    history
+        What other nights leave to this one.
 
     Raises
     ------
@@ -124,8 +144,11 @@ def build_problem(
     """
     merchant_ids, merchant = _rank_merchants(orders, coder)
     num_orders = _cap_base(orders, merchant, merchant_ids, merchants, policy.cap.base)
-    caps = caps_of(num_orders, policy.cap.rate)
-    caps = _override(caps, merchant_ids, merchants)
+    num_open = count_open(orders.status, merchant, len(merchant_ids))
+    override = _merchant_column(merchants, "cap_override", merchant_ids)
+    caps, bank = policy_caps(
+        policy.cap, num_orders, num_open, override, merchant_ids, history
+    )
     caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
@@ -154,6 +177,9 @@ def build_problem(
             *warn_heavy(problem),
             *warn_unused(problem, config),
         ),
+        num_open,
+        np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        bank,
     )
 
 
@@ -193,13 +219,6 @@ def _cap_base(
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
-def _override(
-    caps: NDArray[np.int64], merchant_ids: list[str], merchants: pl.DataFrame | None
-) -> NDArray[np.int64]:
-    override = _merchant_column(merchants, "cap_override", merchant_ids)
-    return np.where(override >= 0, override, caps)
-
-
 def _merchant_column(
     merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
 ) -> NDArray[np.int64]:
@@ -211,7 +230,7 @@ def _merchant_column(
     return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
 
 
-def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
+def _warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
     """Say which lanes have no capacity row, and what that does."""
     if not index.uncovered:
         return []
@@ -224,3 +243,20 @@ def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
         f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
         f"{name_some(index.uncovered)}"
     ]
+
+
+def find_warnings(index: Index, coder: Coder, config: Config) -> list[str]:
+    """Collect what a person should look at before trusting a quiet night."""
+    found = _warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
+    found += index.warnings
+    unknown = sorted(set(coder.carriers.ids) - coder.roster)
+    if unknown:
+        is_one = len(unknown) == 1
+        carriers, are, their = (
+            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
+        )
+        found.append(
+            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
+            f"date: {their} orders get CARRIER_INACTIVE"
+        )
+    return found

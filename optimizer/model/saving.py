@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.config import objective_on
 from optimizer.config.money import micro_cny
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Worth:
 
 def worth_of(config: Config, policy: PolicyRow) -> Worth:
     """Read the costs that a night's savings are made of."""
-    objective = config.objective
+    objective = objective_on(config, policy)
     counted = policy.fee.amount_cny * objective.fee_share
     return Worth(
         complaint=micro_cny(objective.complaint_cost_cny),

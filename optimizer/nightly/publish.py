@@ -14,7 +14,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,16 @@ from optimizer.data.run_files import (
 from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
-from optimizer.insight.tables import recommendations_table
+from optimizer.insight.tables import commitments_table, recommendations_table
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import polars as pl
+
+    from optimizer.model.build import Index
 
 VERSIONS, LOCKS = ".versions", ".locks"
 _STAGING, _SCRATCH = ".staging-", "scratch"
@@ -51,15 +55,17 @@ class Contents:
     Attributes
     ----------
     decisions
-        Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
-        batch; takes a folder that it may make and must remove.
+        Gives the decisions, with ``region_id`` and ``lane``, ascending by
+        ``order_id``, batch by batch; takes a folder that it may make and must remove.
     tables
-        Merchants, lanes, quarantine and what only some nights have, by file name;
-        see ``RUN_TABLES`` and ``FURTHER_TABLES``.
+        The others, by file name; see ``RUN_TABLES`` and ``FURTHER_TABLES``.
+    index
+        Names of the lanes.
     """
 
     decisions: Callable[[Path], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
+    index: Index
 
 
 @contextmanager
@@ -124,12 +130,44 @@ def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
         return None
 
 
+@contextmanager
+def last_step(output: Path, wait_seconds: float) -> Iterator[None]:
+    """
+    Hold the right to replace links: nights that count on each other take turns.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it for longer than that.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / "last-step").open("w")
+    with handle:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another run is publishing in {output}; try again when it is "
+                        "done"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
 def publish(
     output: Path,
     day: dt.date,
     run_id: str,
     contents: Contents,
     record: dict[str, Any],
+    turn: AbstractContextManager[None] | None = None,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -146,6 +184,9 @@ def publish(
         The tables.
     record
         What goes to ``run.json``; checksums and rows of the tables are added.
+    turn
+        Entered before the link is replaced, when all is on the disk: waits for its
+        turn, and raises where the night must not go out any more.
 
     Returns
     -------
@@ -171,11 +212,11 @@ def publish(
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         _sync_folder(staging)
-        final = _free_name(versions, run_id)
-        staging.rename(final)
-        _sync_folder(versions)
-        _point(output / day.isoformat(), final)
-        _confirm(output / day.isoformat())
+        with turn or nullcontext():
+            final = _free_name(versions, run_id)
+            staging.rename(final)
+            _sync_folder(versions)
+            point(output, day, final)
     return output / day.isoformat()
 
 
@@ -193,15 +234,20 @@ def _free_name(versions: Path, run_id: str) -> Path:
 def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
     """Write all tables; the chosen orders are collected while decisions go by."""
     chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH):
             chosen.append(recommendations_table(batch))
+            commitments.append(commitments_table(batch, contents.index))
             yield batch
 
     outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
-    name = "recommendations.parquet"
-    outputs[name] = _write(chosen, staging, name)
+    for name, parts in (
+        ("recommendations.parquet", chosen),
+        ("commitments.parquet", commitments),
+    ):
+        outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
     return outputs
@@ -244,22 +290,39 @@ def _not_held(name: str) -> PublishError:
     )
 
 
-def _point(link: Path, target: Path) -> None:
-    """Replace the date's link in one atomic step."""
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
+def point(output: Path, day: dt.date, target: Path | None) -> None:
+    """
+    Replace a date's link in one atomic step, or take it away.
 
+    Parameters
+    ----------
+    output, day
+        Where the link is; the caller holds the date's lock.
+    target
+        A whole version, on the disk; ``None``: the date is published no more.
 
-def _confirm(link: Path) -> None:
-    """Flush a link that was replaced; the night is published whatever comes of it."""
+    Raises
+    ------
+    OSError
+        When the link is what it was.
+    PublishError
+        When it is replaced, and may not outlast a power cut.
+    """
+    link = output / day.isoformat()
+    if target is None:
+        link.unlink(missing_ok=True)
+    else:
+        temporary = link.with_name(f".{link.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(target, link.parent))
+        temporary.replace(link)
     try:
-        _sync_folder(link.parent)
+        _sync_folder(output)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        what = "gone" if target is None else "published"
         raise PublishError(
-            f"{link}: the new night is published, but the disk did not confirm it "
+            f"{link}: the new night is {what}, but the disk did not confirm it "
             f"({reason}); check the disk, and then the night with optimizer verify"
         ) from error
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimizer.data.keys import order_keys
 from optimizer.errors import CertificateError
+from optimizer.insight.tables import PLACE
 from optimizer.model.solution import Solution, Termination
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
     if merchants["merchant_id"].to_list() != list(index.merchant_ids):
         raise CertificateError("merchants.parquet does not hold the inputs' merchants")
-    names = lanes.select("carrier_id", "region_id", "outlet_id").rows()
+    names = lanes.select(list(PLACE)).rows()
     price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
     if set(price) != set(index.places) or len(price) != len(lanes):
         raise CertificateError("lanes.parquet does not hold the inputs' lanes")

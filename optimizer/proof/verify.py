@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
-from optimizer.data.read import damaged_is_data_error
+from optimizer.data.read import damaged_is_data_error, open_source, read_batches
 from optimizer.data.run_files import (
     FURTHER_TABLES,
     REPORT,
@@ -24,20 +24,26 @@ from optimizer.data.run_files import (
     read_record,
 )
 from optimizer.data.spill import sorted_batches
+from optimizer.data.tables import DELIVERIES
 from optimizer.errors import OptimizerError
 from optimizer.insight.further import further_tables
 from optimizer.insight.outcomes import find_outcomes
 from optimizer.insight.report import report_html
 from optimizer.insight.summary import summarize
 from optimizer.insight.tables import (
+    bank_table,
+    commitments_table,
     decisions_table,
+    in_flight_table,
     lanes_table,
     merchants_table,
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
+from optimizer.model.history import History, night_warnings
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import (
+    InputClaim,
     RunClaims,
     certificate_record,
     false_claims,
@@ -128,7 +134,9 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
-    intake = take_in(paths, config, policy, StageClock())
+    tables = published.tables
+    history = History(claims.day, tables["in_flight.parquet"], tables["bank.parquet"])
+    intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
@@ -207,6 +215,7 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
+    warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
     identity = claimed | {
         "date": claims.date,
@@ -220,7 +229,7 @@ def _false_facts(
         *false_claims(
             "problem_class", claims.problem_class, intake.problem.problem_class
         ),
-        *false_claims("warnings", claims.warnings, list(intake.warnings)),
+        *false_claims("warnings", claims.warnings, [*intake.warnings, *warnings]),
     ]
 
 
@@ -231,6 +240,8 @@ def _false_counts(
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
+    if claims.inputs.deliveries is not None:
+        read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
     written = {name: len(frame) for name, frame in published.tables.items()}
     written[DECISIONS] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
@@ -240,6 +251,12 @@ def _false_counts(
         *false_claims("inputs.num_rows", used, read),
         *false_claims("outputs.num_rows", made, written),
     ]
+
+
+def _num_deliveries(claim: InputClaim) -> int:
+    """Rows of a table that is counted, and decides only through ``in_flight``."""
+    source = open_source([file.path for file in claim.files], DELIVERIES)
+    return sum(len(batch) for batch in read_batches(source, ["order_id"]))
 
 
 def _false_tables(
@@ -252,14 +269,19 @@ def _false_tables(
     """Published tables that differ from what plan and prices imply."""
     problem, index = intake.problem, intake.index
     chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
-        decisions = _decisions(intake, outcomes, Path(folder) / "scratch", chosen)
+        scratch = Path(folder) / "scratch"
+        decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
         found = differences(DECISIONS, published.decisions(), decisions)
     expected = {
         "recommendations.parquet": chosen,
+        "commitments.parquet": commitments,
         "merchants.parquet": [merchants_table(problem, solution, index)],
         "lanes.parquet": [lanes_table(problem, solution, index)],
         "quarantine.parquet": [intake.quarantine],
+        "in_flight.parquet": [in_flight_table(intake.history)],
+        "bank.parquet": [bank_table(index)],
     }
     further = further_tables(
         problem, solution, certificate, index, lambda: name_orders(intake)
@@ -274,9 +296,13 @@ def _false_tables(
 
 
 def _decisions(
-    intake: Intake, outcomes: Outcomes, scratch: Path, chosen: list[pl.DataFrame]
+    intake: Intake,
+    outcomes: Outcomes,
+    scratch: Path,
+    collected: tuple[list[pl.DataFrame], list[pl.DataFrame]],
 ) -> Iterator[pl.DataFrame]:
-    """Make the decisions again, in bounded memory, and collect the chosen ones."""
+    """Make the decisions again, in bounded memory; collect what is chosen of them."""
+    chosen, commitments = collected
     batches = sorted_batches(
         name_orders(intake),
         "order_id",
@@ -287,4 +313,5 @@ def _decisions(
     for named in batches:
         batch = decisions_table(named, outcomes, intake.index)
         chosen.append(recommendations_table(batch))
+        commitments.append(commitments_table(batch, intake.index))
         yield batch

@@ -40,6 +40,7 @@ def make_decisions(num_rows: int = 300) -> pl.DataFrame:
             "reason": [rng.choice(["CHOSEN", "CAP_FULL"]) for _ in rows],
             "margin_cny": [rng.choice([None, rng.random()]) for _ in rows],
             "has_room": [rng.choice([None, True, False]) for _ in rows],
+            "ineligible_reason": [rng.choice([None, None, "gift"]) for _ in rows],
         }
     )
 

@@ -32,6 +32,7 @@ def night_with_every_reason() -> Night:
     )
     orders = tables.orders.with_columns(
         is_eligible=pl.col("order_id") != "out",
+        ineligible_reason=pl.when(pl.col("order_id") == "out").then(pl.lit("gift")),
         pin=pl.when(pl.col("order_id") == "pinned").then(pl.lit("never")),
         carrier_id=pl.when(pl.col("order_id") == "no-carrier")
         .then(pl.lit("pigeon"))
@@ -55,7 +56,7 @@ SENTENCES = {
     "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
     "order would avoid 7.12 CNY",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
-    "out": "not considered: the order or its merchant is not eligible",
+    "out": "not considered: the order or its merchant is not eligible (gift)",
     "pinned": 'not considered: the order is pinned to "never"',
     "no-carrier": "not considered: none of its carriers offers the service on this "
     "date",

@@ -141,12 +141,13 @@ def visible(page: str) -> str:
 
 
 def table_of(name: str, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    """A published table with these rows."""
+    """A published table with these rows; their last columns may be left out."""
     kinds: dict[str, Kind] = {
         column.name: column.kind for column in RUN_TABLES[name].columns
     }
     schema = {column: polars_type(kind) for column, kind in kinds.items()}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    padded = [(*row, *[None] * (len(schema) - len(row))) for row in rows]
+    return pl.DataFrame(padded, schema=schema, orient="row")
 
 
 @dataclass

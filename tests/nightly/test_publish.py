@@ -171,7 +171,7 @@ def write_wrongly(name: str, spoil: str):
         really_write([wrong], path, table)
         if spoil == "a byte":
             data = bytearray(path.read_bytes())
-            data[len(data) // 3] ^= 1
+            data[len(data) // 4] ^= 1
             path.write_bytes(data)
         if spoil == "half of it":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -1,4 +1,4 @@
-"""Kinds of values of the configuration: numbers are decimals, and exact."""
+"""Kinds of values that the configuration is made of, and the base of its models."""
 
 import re
 from decimal import Decimal
@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 
-def _exact(value: Any) -> Any:
+def exact(value: Any) -> Any:
     """Turn floats of a mapping into the decimals that they print as."""
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -29,7 +29,8 @@ def no_flag(value: Any) -> Any:
     return value
 
 
-def _at_most_six_decimals(value: Decimal) -> Decimal:
+def at_most_six_decimals(value: Decimal) -> Decimal:
+    """Refuse what is finer than a millionth."""
     if value != round(value, 6):
         raise ValueError("must have at most six decimals")
     return value
@@ -48,7 +49,7 @@ def _trimmed(value: str) -> str:
 
 
 def known_zone(value: str) -> str:
-    """Refuse time zones that there are none."""
+    """Refuse what is no time zone here."""
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError):
@@ -62,48 +63,77 @@ def _dated_path(value: str) -> str:
     return value
 
 
-def _schema(low: float, high: float | None = None) -> WithJsonSchema:
+def _state_url(value: str) -> str:
+    if not re.match(r"(sqlite|postgresql(\+psycopg)?)://", value):
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    in_address = r"://[^@/]*:(?!\$\{\w+\}@).*@"
+    in_query = r"password=(?!\$\{\w+\}(&|$))"
+    if re.search(rf"{in_address}|{in_query}", value):
+        raise ValueError("must not hold a password; write ${NAME} and set NAME")
+    return value
+
+
+def limits_schema(low: float, high: float | None = None) -> WithJsonSchema:
+    """Schema of a number that is written plainly, though exact inside."""
     limits = {"minimum": low} | ({} if high is None else {"maximum": high})
     return WithJsonSchema({"type": "number"} | limits)
 
 
 Share = Annotated[
     Decimal,
-    BeforeValidator(_exact),
+    BeforeValidator(exact),
     Field(ge=0, le=1),
     AfterValidator(_at_most_nine_decimals),
-    _schema(0, 1),
+    limits_schema(0, 1),
 ]
 Money = Annotated[
     Decimal,
-    BeforeValidator(_exact),
+    BeforeValidator(exact),
     Field(ge=0, le=1_000_000),
-    AfterValidator(_at_most_six_decimals),
-    _schema(0, 1_000_000),
+    AfterValidator(at_most_six_decimals),
+    limits_schema(0, 1_000_000),
 ]
 Positive = Annotated[
-    Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
+    Decimal, BeforeValidator(exact), Field(gt=0, le=10**9), limits_schema(0, 10**9)
 ]
 Budget = Annotated[
     Decimal,
-    BeforeValidator(_exact),
+    BeforeValidator(exact),
     Field(ge=0, le=10**12),
-    AfterValidator(_at_most_six_decimals),
-    _schema(0, 10**12),
+    AfterValidator(at_most_six_decimals),
+    limits_schema(0, 10**12),
 ]
 Quantile = Annotated[
-    Decimal, BeforeValidator(_exact), Field(ge=0.5, le=0.999999), _schema(0.5, 0.999999)
+    Decimal,
+    BeforeValidator(exact),
+    Field(ge=0.5, le=0.999999),
+    limits_schema(0.5, 0.999999),
 ]
 Priority = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 NumParcels = Annotated[int, Field(strict=True, ge=0, le=10**12)]
-Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
+Gap = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, le=1), limits_schema(0, 1)]
+Number = Annotated[
+    Decimal,
+    BeforeValidator(exact),
+    Field(ge=-(10**12), le=10**12),
+    limits_schema(-(10**12), 10**12),
+]
 Name = Annotated[str, AfterValidator(_trimmed)]
 DatedPath = Annotated[str, AfterValidator(_dated_path)]
+StateUrl = Annotated[str, AfterValidator(_state_url)]
+
+
+#: The cap bank keeps so many days; a rolling window is no longer.
+MAX_WINDOW_DAYS = 92
 
 
 class Model(BaseModel):
     """Base of all models here: frozen, and strict about keys."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=False
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=False,
+        serialize_by_alias=True,
     )

@@ -1,0 +1,125 @@
+"""The commands for several nights, and for nights of the past."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from optimizer.cli import (
+    ConfigOption,
+    JsonOption,
+    app,
+    load_settings,
+    parse_date,
+    print_result,
+    show_progress,
+)
+from optimizer.errors import counted
+
+DateArgument = Annotated[str, typer.Argument(help="Business date.")]
+state_app = typer.Typer(help="The state database.", no_args_is_help=True)
+app.add_typer(state_app, name="state")
+
+
+@app.command()
+def backfill(
+    *,
+    config: ConfigOption,
+    first: Annotated[str, typer.Option("--from", help="First date.")],
+    last: Annotated[str, typer.Option("--to", help="Last date, included.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace nights published from other inputs."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all dates from one to another, in order; those that are done stay."""
+    settings = load_settings(config)
+    from optimizer.nightly.commands import backfill as run_dates
+
+    days = parse_date(first), parse_date(last)
+    with show_progress() as tell:
+        for report in run_dates(settings, *days, is_forced=force, progress=tell):
+            numbers = report.record["summary"]
+            found = {"run_dir": str(report.run_dir), "outcome": report.outcome}
+            found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
+            numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
+            text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            print_result(found, text, as_json)
+
+
+@app.command()
+def rollback(
+    *,
+    config: ConfigOption,
+    date: DateArgument,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Publish nothing for the date instead.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish again the night that a date's night replaced."""
+    settings, day = load_settings(config), parse_date(date)
+    from optimizer.nightly.commands import rollback as go_back
+
+    version = go_back(settings, day, is_withdrawn=withdraw)
+    now = "not published any more" if version is None else f"back to {version}"
+    print_result({"date": date, "version": version}, f"{date}: {now}", as_json)
+
+
+@app.command()
+def status(
+    *,
+    config: ConfigOption,
+    date: Annotated[
+        str | None, typer.Argument(help="Business date; left out: the newest night.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how things stand with a date."""
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date)
+    from optimizer.nightly.commands import status as find_status
+
+    found = find_status(settings, day)
+    is_there = "published" if found["is_published"] else "not published"
+    lines = [f"{found['date']}: {is_there}"]
+    if found["is_published"]:
+        lines += [f"  {_line(found)}", f"  version  {found['version']}"]
+        lines += [f"  warning  {text}" for text in found["warnings"]]
+    if found["is_published"] and not found["is_in_state"]:
+        lines.append("  the state does not know it yet; the next run tells it")
+    if found["is_running"]:
+        lines.append("  a run holds the date now")
+    lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")
+    print_result(found, "\n".join(lines), as_json)
+
+
+@app.command()
+def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
+    """List the published nights."""
+    settings = load_settings(config)
+    from optimizer.nightly.commands import list_runs
+
+    found = list_runs(settings)
+    lines = [f"{night['date']}  {_line(night)}" for night in found]
+    print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
+
+
+@state_app.command()
+def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Make the state database, or bring it to this version; runs do so too."""
+    settings = load_settings(config)
+    from optimizer.nightly.state import open_state
+
+    with open_state(settings) as opened:
+        found = {"state": opened.label}
+    print_result(found, f"{opened.label}: up to date", as_json)
+
+
+def _line(night: dict[str, Any]) -> str:
+    return (
+        f"{night['num_chosen']:,} of {counted(night['num_orders'], 'order')}, "
+        f"{night['saving_cny']:,.2f} CNY, since {night['published_at_utc']}"
+    )
