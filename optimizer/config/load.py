@@ -93,8 +93,13 @@ def config_json(config: Config) -> dict[str, Any]:
 
 
 def config_hash(config: Config) -> str:
-    """SHA-256 of the complete configuration, in hexadecimal."""
-    text = json.dumps(config_json(config), sort_keys=True, ensure_ascii=False)
+    """
+    SHA-256 of the configuration, in hexadecimal.
+
+    Where copies of a night go is not part of it: it decides nothing.
+    """
+    decisive = config.model_dump(mode="json", exclude={"outputs", "outbox"})
+    text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -223,6 +228,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = str(value) if not isinstance(value, str) else repr(value)
+    if "://" in text:
+        return "an address"  # it may hold a password
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from optimizer.config.address import check_sink, check_source, is_address
+
 
 def _exact(value: Any) -> Any:
     """Turn floats of a mapping into the decimals that they print as."""
@@ -57,9 +59,17 @@ def _known_zone(value: str) -> str:
 
 
 def _dated_path(value: str) -> str:
+    if is_address(value):
+        raise ValueError("must be a path here, not an address")
+    if "\0" in value:
+        raise ValueError("must not hold NUL")
     if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
         raise ValueError("must be a path; {date} is the only placeholder")
     return value
+
+
+def _dated_source(value: str) -> str:
+    return check_source(value) if is_address(value) else _dated_path(value)
 
 
 def _schema(low: float, high: float | None = None) -> WithJsonSchema:
@@ -87,6 +97,8 @@ Positive = Annotated[
 Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
 Name = Annotated[str, AfterValidator(_trimmed)]
 DatedPath = Annotated[str, AfterValidator(_dated_path)]
+DatedSource = Annotated[str, AfterValidator(_dated_source)]
+DatedSink = Annotated[str, AfterValidator(check_sink)]
 
 
 class Model(BaseModel):
@@ -190,16 +202,16 @@ class Objective(Model):
 
 
 class Inputs(Model):
-    """Where the tables are; ``{date}`` stands for the business date."""
+    """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
-    orders: DatedPath = Field(
+    orders: DatedSource = Field(
         description="Orders: Parquet, CSV or Arrow; a glob is fine."
     )
-    capacity: DatedPath = Field(description="Capacity rows.")
-    options: DatedPath | None = Field(
+    capacity: DatedSource = Field(description="Capacity rows.")
+    options: DatedSource | None = Field(
         None, description="Carriers that each order may go with."
     )
-    merchants: DatedPath | None = Field(None, description="Facts about merchants.")
+    merchants: DatedSource | None = Field(None, description="Facts about merchants.")
 
 
 class CapacityRules(Model):
@@ -246,6 +258,27 @@ class Publish(Model):
     )
 
 
+class Output(Model):
+    """Where a published table is copied to; a date's rows replace earlier ones."""
+
+    table: Literal[
+        "recommendations", "decisions", "merchants", "lanes", "quarantine"
+    ] = Field(description="Which published table.")
+    to: DatedSink = Field(
+        description="Address: postgresql, s3, delta, delta+s3 or duckdb."
+    )
+
+
+class Outbox(Model):
+    """A file of the recommendations as a platform's systems take them."""
+
+    platform: Literal["douyin", "kuaishou", "pinduoduo", "taobao", "jd"] = Field(
+        description="Whose tags and service codes."
+    )
+    format: Literal["jsonl", "csv"] = Field(description="Kind of file.")
+    to: DatedPath = Field(description="Path of the file.")
+
+
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -273,6 +306,18 @@ class Config(Model):
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )
+
+    outputs: tuple[Output, ...] = Field(
+        (), description="Copies of published tables elsewhere."
+    )
+    outbox: tuple[Outbox, ...] = Field((), description="Files for platforms.")
+
+    @model_validator(mode="after")
+    def _distinct_targets(self) -> Self:
+        places = [item.to for item in self.outputs] + [item.to for item in self.outbox]
+        if len(set(places)) < len(places):
+            raise ValueError("outputs and outbox must not write to one place twice")
+        return self
 
     @model_validator(mode="after")
     def _one_row_a_date(self) -> Self:

@@ -10,7 +10,7 @@ from optimizer.data.read import damaged_is_data_error
 from optimizer.data.tables import polars_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import polars as pl
@@ -48,12 +48,20 @@ def write_batches(
         Rows written; a digest of each row group, as :func:`row_group_digests` reads
         them back.
     """
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    return write_frames(frames, path, kinds)
+
+
+def write_frames(
+    frames: Iterable[pl.DataFrame], path: Path, kinds: Mapping[str, Any]
+) -> tuple[int, list[str]]:
+    """Write columns of these names and polars types; see :func:`write_batches`."""
     import pyarrow.parquet
 
     digests, num_rows = [], 0
     with path.open("xb") as file:
         writer: Any = None
-        for group in _row_groups(frames, table):
+        for group in _row_groups(frames, kinds):
             arrow = group.to_arrow()
             if writer is None:
                 writer = pyarrow.parquet.ParquetWriter(
@@ -72,11 +80,12 @@ def write_batches(
     return num_rows, digests
 
 
-def _row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
+def _row_groups(
+    frames: Iterable[pl.DataFrame], kinds: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
     """Cut pieces of any size into row groups of one size; an empty table has one."""
     import polars as pl
 
-    kinds = {c.name: polars_type(c.kind) for c in table.columns}
     typed = [pl.col(name).cast(kind) for name, kind in kinds.items()]
     left = pl.DataFrame(schema=kinds)
     num_written = 0

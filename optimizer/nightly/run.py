@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from optimizer.api import solve_night, sorted_decisions
 from optimizer.clock import StageClock
 from optimizer.config import config_hash, config_json, expand_date, policy_on
+from optimizer.data.fetch import fetched_inputs
 from optimizer.data.read import fingerprint, open_source
 from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
 from optimizer.insight.tables import lanes_table, merchants_table
 from optimizer.intake import take_in
+from optimizer.nightly.deliver import send_copies
 from optimizer.nightly.publish import (
     Contents,
     date_lock,
@@ -46,6 +48,8 @@ _TABLES = {
     "options": OPTIONS,
     "merchants": MERCHANTS,
 }
+#: Copies of inputs that are not files here, by date: what a night is verified from.
+INPUTS = ".inputs"
 _LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
@@ -110,12 +114,19 @@ def run_night(
         When another run holds the date.
     PublishError
         When the night cannot be written.
+    DeliveryError
+        When the night is published, and a copy of it did not arrive.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
     output = Path(expand_date(config.output, day))
-    with nullcontext() if is_dry else date_lock(output, day):
-        paths = _input_paths(config, day)
+    places = _input_paths(config, day)
+    copies = None if is_dry else output / INPUTS / day.isoformat()
+    with (
+        nullcontext() if is_dry else date_lock(output, day),
+        fetched_inputs(places, copies) as fetched,
+    ):
+        paths = fetched.paths
         files = {
             name: fingerprint(open_source(path, _TABLES[name]))
             for name, path in paths.items()
@@ -124,6 +135,7 @@ def run_night(
         before = published_record(output, day)
         if before is not None and not is_dry:
             if before["identity"] == identity:
+                send_copies(config, output, day)
                 return RunReport(output / day.isoformat(), "unchanged", before)
             if not is_forced:
                 raise ConfigError(_already(output, day, before, identity))
@@ -132,11 +144,13 @@ def run_night(
         )
         check_release(solved.certificate, config)
         record = _record(config, day, solved, files, identity)
+        record |= {"origins": dict(fetched.origins)} if fetched.origins else {}
         if is_dry:
             return RunReport(output / day.isoformat(), "dry run", record)
         if progress is not None:
             progress("publish")
         run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
+        send_copies(config, output, day)
     return RunReport(run_dir, "published", record)
 
 
@@ -159,7 +173,8 @@ def check_inputs(
     if config.inputs is None:
         raise ConfigError("checking a date needs inputs in the configuration")
     policy = policy_on(config, day)
-    intake = take_in(_input_paths(config, day), config, policy, StageClock(progress))
+    with fetched_inputs(_input_paths(config, day), None) as fetched:
+        intake = take_in(fetched.paths, config, policy, StageClock(progress))
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
