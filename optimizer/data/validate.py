@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
 _NUM_EXAMPLES = 5
-_UNTRIMMED = r"^\s|\s$|[\x00-\x1f\x7f]"
+#: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
+_UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 
 
 class Finding(NamedTuple):
