@@ -386,13 +386,15 @@ def test_any_types_in_parquet_are_a_right_night_or_one_message(
 
 def _typed(values: list[Any], kind: Any) -> pl.Series:
     """The values that fit a type; null for the others."""
+    none = pl.Series([None], dtype=kind)
     fitting = []
     for value in values:
         try:
-            fitting.append(pl.Series([value], dtype=kind, strict=False)[0])
+            made = pl.Series([value], dtype=kind, strict=False)
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
-            fitting.append(None)
-    return pl.Series(fitting, dtype=kind, strict=False)
+            made = none
+        fitting.append(made if made.dtype == none.dtype else none)
+    return pl.concat(fitting)
 
 
 @fuzzed
@@ -476,7 +478,7 @@ def test_a_bomb_is_refused_at_once(tmp_path: Path, text: str) -> None:
     assert len(str(refused.value)) < 3_000
 
 
-@pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "CON", "x" * 250])
+@pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "CON", "x" * 200])
 def test_no_id_becomes_a_path(tmp_path: Path, name: str) -> None:
     """Ids that look like paths stay text: nothing is written outside of the output."""
     orders = ORDERS.replace(b",m1,", f",{name},".encode())
