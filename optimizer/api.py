@@ -248,7 +248,11 @@ def _as_date(date: dt.date | str | None) -> dt.date | None:
 
     from optimizer.errors import ConfigError
 
-    if not isinstance(date, str):
+    if date is None:
+        return None
+    if isinstance(date, dt.datetime) or not isinstance(date, str | dt.date):
+        raise ConfigError(f"date must be a date without a time, got {date!r}")
+    if isinstance(date, dt.date):
         return date
     try:
         return dt.date.fromisoformat(date)

@@ -14,6 +14,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from optimizer.config.address import check_sink, check_source, is_address
+
 
 def exact(value: Any) -> Any:
     """Turn floats of a mapping into the decimals that they print as."""
@@ -58,9 +60,17 @@ def known_zone(value: str) -> str:
 
 
 def _dated_path(value: str) -> str:
+    if is_address(value):
+        raise ValueError("must be a path here, not an address")
+    if "\0" in value:
+        raise ValueError("must not hold NUL")
     if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
         raise ValueError("must be a path; {date} is the only placeholder")
     return value
+
+
+def _dated_source(value: str) -> str:
+    return check_source(value) if is_address(value) else _dated_path(value)
 
 
 def _state_url(value: str) -> str:
@@ -120,6 +130,8 @@ Number = Annotated[
 ]
 Name = Annotated[str, AfterValidator(_trimmed)]
 DatedPath = Annotated[str, AfterValidator(_dated_path)]
+DatedSource = Annotated[str, AfterValidator(_dated_source)]
+DatedSink = Annotated[str, AfterValidator(check_sink)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]
 
 

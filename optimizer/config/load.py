@@ -101,13 +101,19 @@ def config_json(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+#: Parts of the configuration that decide nothing of a night.
+_NOT_DECISIVE = ("state", "outputs", "outbox")
+
+
 def config_hash(config: Config) -> str:
     """
-    SHA-256 of the complete configuration, in hexadecimal.
+    SHA-256 of the configuration, in hexadecimal.
 
-    Where the state is kept is left out: it decides nothing of a night.
+    Where the state is kept and where copies of a night go are left out: they decide
+    nothing of it.
     """
-    decisive = {k: v for k, v in config_json(config).items() if k != "state"}
+    told = config_json(config)
+    decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -240,6 +246,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = str(value) if not isinstance(value, str) else repr(value)
+    if "://" in text:
+        return "an address"  # it may hold a password
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -11,6 +11,8 @@ from optimizer.config.fields import (
     MAX_WINDOW_DAYS,
     Budget,
     DatedPath,
+    DatedSink,
+    DatedSource,
     Gap,
     Model,
     Money,
@@ -148,17 +150,17 @@ class Objective(Model):
 
 
 class Inputs(Model):
-    """Where the tables are; ``{date}`` stands for the business date."""
+    """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
-    orders: DatedPath = Field(
+    orders: DatedSource = Field(
         description="Orders: Parquet, CSV or Arrow; a glob is fine."
     )
-    capacity: DatedPath = Field(description="Capacity rows.")
-    options: DatedPath | None = Field(
+    capacity: DatedSource = Field(description="Capacity rows.")
+    options: DatedSource | None = Field(
         None, description="Carriers that each order may go with."
     )
-    merchants: DatedPath | None = Field(None, description="Facts about merchants.")
-    deliveries: DatedPath | None = Field(
+    merchants: DatedSource | None = Field(None, description="Facts about merchants.")
+    deliveries: DatedSource | None = Field(
         None, description="What became of parcels of earlier nights."
     )
     wait_minutes: Annotated[
@@ -254,6 +256,27 @@ class Publish(Model):
     )
 
 
+class Output(Model):
+    """Where a published table is copied to; a date's rows replace earlier ones."""
+
+    table: Literal[
+        "recommendations", "decisions", "merchants", "lanes", "quarantine"
+    ] = Field(description="Which published table.")
+    to: DatedSink = Field(
+        description="Address: postgresql, s3, delta, delta+s3 or duckdb."
+    )
+
+
+class Outbox(Model):
+    """A file of the recommendations as a platform's systems take them."""
+
+    platform: Literal["douyin", "kuaishou", "pinduoduo", "taobao", "jd"] = Field(
+        description="Whose tags and service codes."
+    )
+    format: Literal["jsonl", "csv"] = Field(description="Kind of file.")
+    to: DatedPath = Field(description="Path of the file.")
+
+
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -310,6 +333,18 @@ class Config(Model):
                 raise ValueError(
                     f"fairness: the min_share of {column} add up to {total}, above 1"
                 )
+        return self
+
+    outputs: tuple[Output, ...] = Field(
+        (), description="Copies of published tables elsewhere."
+    )
+    outbox: tuple[Outbox, ...] = Field((), description="Files for platforms.")
+
+    @model_validator(mode="after")
+    def _distinct_targets(self) -> Self:
+        places = [item.to for item in self.outputs] + [item.to for item in self.outbox]
+        if len(set(places)) < len(places):
+            raise ValueError("outputs and outbox must not write to one place twice")
         return self
 
     @model_validator(mode="after")

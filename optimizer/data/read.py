@@ -125,6 +125,11 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
     DataError
         When there is none, or one is a folder or of an unknown kind.
     """
+    if "://" in pattern:
+        raise DataError(
+            f"the {table_name} table is an address; `optimizer run` reads addresses in "
+            "inputs, and allocate takes paths and tables"
+        )
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
+#: Longest id that is accepted, in bytes; no platform has one that comes near.
+MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
-_UNTRIMMED = r"^\s|\s$|[\x00-\x1f\x7f]"
+#: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
+_UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 
 
 class Finding(NamedTuple):
@@ -57,7 +60,7 @@ class QuarantineLog:
     ) -> None:
         """Note rows (from 0) of a table that break a rule in a column."""
         if len(rows):
-            shown = tuple(ids[:_NUM_EXAMPLES])
+            shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
 
     def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
@@ -321,6 +324,7 @@ def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
     if column.kind == "id":
         return [
             ("is empty", value == ""),
+            (f"is longer than {MAX_ID_BYTES} bytes", value.str.len_bytes() > MAX_ID_BYTES),
             ("has outer spaces or control characters", value.str.contains(_UNTRIMMED)),
         ]
     if column.kind == "probability":

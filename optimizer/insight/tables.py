@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.data.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS, polars_type
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import REASON_NAMES, Reason
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
-
-#: The platform's tag for a recommended order, and the carrier's service code.
-ORDER_TAG = "sug_home_deliver"
-SERVICE_CODE = "SVC-WBHOMEDELIVERY"
 
 
 def cny(micro: NDArray[np.int64]) -> NDArray[np.float64]:

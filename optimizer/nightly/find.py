@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
+from optimizer.data.fetch import fetched_inputs
 from optimizer.data.read import fingerprint, open_source
 from optimizer.nightly.folders import published_nights
 from optimizer.nightly.inputs import TABLES, InputPaths, await_inputs, closed_parcels
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.data.fetch import Fetched
     from optimizer.data.read import FileRecord
     from optimizer.nightly.state import State
 
@@ -41,8 +43,8 @@ class Found:
     ----------
     policy
         The row in force.
-    inputs, files
-        Paths, and each file with its checksum.
+    inputs, fetched, files
+        Where they are, what of it was copied here, and each file with its checksum.
     before, closed
         What other nights leave to it, and parcels that take no slot any more.
     num_delivery_rows
@@ -53,6 +55,7 @@ class Found:
 
     policy: PolicyRow
     inputs: InputPaths
+    fetched: Fetched
     files: Mapping[str, tuple[FileRecord, ...]]
     before: Before
     closed: pl.DataFrame | None
@@ -60,13 +63,15 @@ class Found:
     identity: dict[str, Any]
 
 
+@contextmanager
 def find_night(
     ledger: State,
     config: Config,
     day: dt.date,
     previous: Path | None,
     progress: Callable[[str], None] | None,
-) -> Found:
+    copies: Path | None,
+) -> Iterator[Found]:
     """
     Find all that decides a night.
 
@@ -76,18 +81,23 @@ def find_night(
         From :func:`open_ledger`.
     config, day, previous, progress
         As for :func:`~optimizer.nightly.run.run_night`.
+    copies
+        Folder where inputs that are not files here are kept as files, to be verified
+        from; ``None``: they are removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
-    files = {
-        name: fingerprint(open_source(path, TABLES[name]))
-        for name, path in inputs.paths.items()
-    }
-    closed, num_rows = None, {}
-    if "deliveries" in inputs.paths:
-        closed, num_rows["deliveries"] = closed_parcels(inputs.paths["deliveries"], day)
-    before = load_before(ledger, config, policy, day, closed)
-    identity = identity_of(config, day, files, previous, before.identity)
-    return Found(policy, inputs, files, before, closed, num_rows, identity)
+    with fetched_inputs(inputs.paths, copies) as fetched:
+        files = {
+            name: fingerprint(open_source(path, TABLES[name]))
+            for name, path in fetched.paths.items()
+        }
+        closed, num_rows = None, {}
+        if "deliveries" in fetched.paths:
+            path = fetched.paths["deliveries"]
+            closed, num_rows["deliveries"] = closed_parcels(path, day)
+        before = load_before(ledger, config, policy, day, closed)
+        identity = identity_of(config, day, files, previous, before.identity)
+        yield Found(policy, inputs, fetched, files, before, closed, num_rows, identity)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
+from optimizer.config.address import is_address
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import (
     CAPACITY,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
+#: Copies of inputs that are not files here, by date: what a night is verified from.
+INPUTS = ".inputs"
 #: Seconds between two looks for an input that is late.
 _LOOK_SECONDS = 5.0
 
@@ -47,7 +50,7 @@ class InputPaths:
     Attributes
     ----------
     paths
-        Path or glob by table.
+        Path, glob or address, by table.
     substitutes
         Those that stand in for a table that did not come, by table.
     """
@@ -94,7 +97,7 @@ def await_inputs(
     )
 
 
-def closed_parcels(path: str, day: dt.date) -> tuple[pl.DataFrame, int]:
+def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, int]:
     """
     Read what is known, on a date, of parcels that earlier nights recommended.
 
@@ -140,6 +143,9 @@ def _wait(
 
 
 def _is_there(path: str) -> bool:
+    """Whether a table has come; of an address reading will tell."""
+    if is_address(path):
+        return True
     return Path(path).exists() or (glob.has_magic(path) and bool(glob.glob(path)))
 
 

@@ -152,6 +152,7 @@ def record_of(
             }
             for name, count in num_rows.items()
         },
+        "origins": dict(found.fetched.origins),
         "substitutes": dict(found.inputs.substitutes),
         "is_late": found.before.is_late,
         "problem_class": intake.problem.problem_class,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.api import solve_night
 from optimizer.clock import StageClock
 from optimizer.config import policy_on
+from optimizer.data.fetch import fetched_inputs
 from optimizer.errors import (
     BusyError,
     CertificateError,
@@ -20,10 +21,11 @@ from optimizer.errors import (
 )
 from optimizer.intake import take_in
 from optimizer.model.history import History
+from optimizer.nightly.deliver import send_copies
 from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.folders import published_version
 from optimizer.nightly.heal import heal, output_of
-from optimizer.nightly.inputs import configured_paths
+from optimizer.nightly.inputs import INPUTS, configured_paths
 from optimizer.nightly.ledger import load_before, refuse_if_relied_on, settle
 from optimizer.nightly.publish import (
     date_lock,
@@ -111,14 +113,18 @@ def run_night(
         answer, or a night that this one counts on was published meanwhile.
     PublishError
         When the night cannot be written.
+    DeliveryError
+        When the night is published, and a copy of it did not arrive.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
     output = output_of(config.output, day)
     if is_dry:
-        with open_ledger(config, day, None) as ledger:
-            found = find_night(ledger, config, day, previous, progress)
-        _, record = _solve(found, config, day, previous, progress)
+        with (
+            open_ledger(config, day, None) as ledger,
+            find_night(ledger, config, day, previous, progress, None) as found,
+        ):
+            _, record = _solve(found, config, day, previous, progress)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -127,10 +133,14 @@ def run_night(
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
         heal(state, config.output, held=day)
         ledger = held.enter_context(open_ledger(config, day, state))
-        found = find_night(ledger, config, day, previous, progress)
+        copies = output / INPUTS / day.isoformat()
+        found = held.enter_context(
+            find_night(ledger, config, day, previous, progress, copies)
+        )
         before = published_record(output, day)
         if before is not None:
             if before["identity"] == found.identity:
+                send_copies(config, output, day)
                 return RunReport(output / day.isoformat(), "unchanged", before)
             if not is_forced:
                 raise ConfigError(already_words(output, day, before, found.identity))
@@ -141,6 +151,7 @@ def run_night(
         turn = _turn(state, config, day, found, confirm)
         name, contents = run_id(found.identity), contents_of(solved)
         run_dir = publish(output, day, name, contents, record, turn)
+        send_copies(config, output, day)
     return RunReport(run_dir, "published", record)
 
 
@@ -154,7 +165,7 @@ def _solve(
     """Decide a night, let it pass only if it is good enough, and put it on record."""
     assert config.output is not None
     solved = solve_night(
-        found.inputs.paths,
+        found.fetched.paths,
         config,
         date=day,
         previous=previous,
@@ -229,7 +240,8 @@ def check_inputs(
         raise ConfigError("checking a date needs inputs in the configuration")
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
-    intake = take_in(paths, config, policy, clock, History(day))
+    with fetched_inputs(paths, None) as fetched:
+        intake = take_in(fetched.paths, config, policy, clock, History(day))
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},

@@ -107,7 +107,8 @@ def differences(
         A sentence for each column that differs, or one for the number of rows.
     """
     table = TABLES[name]
-    pairs = zip_longest(row_groups(published, table), row_groups(expected, table))
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    pairs = zip_longest(row_groups(published, kinds), row_groups(expected, kinds))
     num_published = num_expected = 0
     different: set[str] = set()
     for one, other in pairs:
