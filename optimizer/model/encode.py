@@ -396,6 +396,5 @@ def _rate(coder: Coder, place: int) -> float | None:
     carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
     if carrier_id not in coder.roster:
         return None
-    region_id = coder.regions.ids[region]
     whole = coder.fulfilment.get((carrier_id, None), 1.0)
-    return coder.fulfilment.get((carrier_id, region_id), whole)
+    return coder.fulfilment.get((carrier_id, coder.regions.ids[region]), whole)

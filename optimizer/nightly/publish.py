@@ -309,21 +309,30 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         When it is replaced, and may not outlast a power cut.
     """
     link = output / day.isoformat()
+    _point(link, target)
+    _confirm(link)
+
+
+def _point(link: Path, target: Path | None) -> None:
     if target is None:
         link.unlink(missing_ok=True)
-    else:
-        temporary = link.with_name(f".{link.name}.new")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.relpath(target, link.parent))
-        temporary.replace(link)
+        return
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
+
+
+def _confirm(link: Path) -> None:
+    """Flush a link that was replaced; what it says now holds whatever comes of it."""
     try:
-        _sync_folder(output)
+        _sync_folder(link.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        what = "gone" if target is None else "published"
+        what = "the new night is published" if link.is_symlink() else "is withdrawn"
         raise PublishError(
-            f"{link}: the new night is {what}, but the disk did not confirm it "
-            f"({reason}); check the disk, and then the night with optimizer verify"
+            f"{link}: {what}, but the disk did not confirm it ({reason}); check the "
+            "disk, and then the night with optimizer verify"
         ) from error
 
 

@@ -102,6 +102,7 @@ class RunClaims(_Claims):
     certificate: dict[str, Any]
     summary: dict[str, Any]
     warnings: list[str]
+    origins: dict[str, str]
     substitutes: dict[str, str]
     is_late: bool
 

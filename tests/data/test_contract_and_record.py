@@ -16,7 +16,8 @@ from optimizer.data.run_files import (
     read_record,
     record_text,
 )
-from optimizer.data.tables import TABLES_IN, TABLES_OUT, Table, tables_markdown
+from optimizer.data.tables import TABLES_IN, TABLES_OUT, Table
+from optimizer.data.tables_text import tables_markdown
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:

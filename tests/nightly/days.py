@@ -225,7 +225,8 @@ def _check_state(
         bank = {tuple(row) for row in connection.execute(select(BANK))}
         slots = {tuple(row) for row in connection.execute(select(COMMITMENTS))}
     assert bank == {row for row in expected_bank if row[0] >= limit}
-    assert slots == {row for row in expected_slots if max(row[0], row[-1]) >= limit}
+    kept = {row for row in expected_slots if max(row[0], row[-1]) >= limit}
+    assert slots == {(*row, 1) for row in kept}
 
 
 def main() -> None:
