@@ -45,6 +45,8 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
+    from optimizer import cli_insight  # noqa: F401 - its commands join the others
+
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
@@ -198,20 +200,6 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
     _print(found, "\n".join(lines), as_json)
     if not verdict.is_valid:
         raise typer.Exit(4)
-
-
-@app.command()
-def explain(
-    *,
-    run_dir: RunDir,
-    order_id: Annotated[str, typer.Argument(help="The order.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Say what was decided for an order, and why."""
-    from optimizer.insight.explain import explain_run
-
-    found = explain_run(run_dir, order_id)
-    _print(found, f"{order_id}: {found['sentence']}", as_json)
 
 
 @app.command()
