@@ -96,7 +96,7 @@ def verify_run(run_dir: Path | str) -> Verdict:
     record = read_record(folder)
     try:
         claims = read_claims(record)
-        findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
+        findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         tables = {name: _read_table(folder, name) for name in RUN_TABLES}
@@ -142,7 +142,7 @@ def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
     return found
 
 
-def _changed_inputs(claims: RunClaims) -> list[str]:
+def changed_inputs(claims: RunClaims) -> list[str]:
     """Inputs that are gone, or not the ones that the night was solved from."""
     files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []

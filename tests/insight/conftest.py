@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from optimizer.simulate import simulate
 DAY = dt.date(2026, 11, 22)
 
 
-def night_config(folder: Path, **keys: object) -> dict[str, object]:
+def make_config(folder: Path, **keys: Any) -> dict[str, Any]:
     """Configure the simulated night in a folder; ``keys`` replace others."""
     policy = {
         "valid_from": "2022-01-12",
@@ -42,7 +44,7 @@ def night_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a simulated night, published in ``runs``."""
     folder = tmp_path_factory.mktemp("answers")
     simulate(folder, num_orders=5_000, num_merchants=40, num_days=1, seed=7)
-    run_night(as_config(night_config(folder)), DAY)
+    run_night(as_config(make_config(folder)), DAY)
     return folder
 
 
@@ -50,3 +52,9 @@ def night_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(night_folder: Path) -> Path:
     """The published night."""
     return night_folder / "runs" / DAY.isoformat()
+
+
+@pytest.fixture(scope="session")
+def night_config() -> Callable[..., dict[str, Any]]:
+    """Make the night's configuration anew, to be changed."""
+    return make_config
