@@ -133,9 +133,11 @@ def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:
     return {name: expand_date(template, day) for name, template in given.items()}
 
 
-def solve_again(base: Base, problem: Problem, start: Solution | None = None) -> Answer:
+def solve_again(
+    base: Base, problem: Problem, start: Solution | None, method: str | None = None
+) -> Answer:
     """
-    Solve a changed night from the prices of one like it, and certify the answer.
+    Solve a changed night and certify the answer.
 
     Parameters
     ----------
@@ -144,17 +146,22 @@ def solve_again(base: Base, problem: Problem, start: Solution | None = None) -> 
     problem
         The changed night; lanes as before.
     start
-        A solution whose prices are near; ``None``: the night's own.
+        A solution whose prices are near; ``None`` where none are: far prices are
+        worse than none.
+    method
+        Another method than the configured one.
     """
-    near = base.solved.solution if start is None else start
     settings = base.config.solver
+    prices = None
+    if start is not None:
+        prices = effective_price(start.lane_price, problem.lane_parent)
     params = SolveParams(
         float(settings.time_limit_seconds),
         float(settings.relative_gap),
         settings.num_threads,
-        effective_price(near.lane_price, problem.lane_parent),
+        prices,
     )
-    solution = solve(problem, settings.method, params)
+    solution = solve(problem, method or settings.method, params)
     return Answer(problem, solution, certify(problem, solution))
 
 

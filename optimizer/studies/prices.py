@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Steps that the night is solved again for.
 NUM_SLOTS, CAP_STEP, FEE_STEP_MICRO_CNY = 100, Decimal("0.01"), 1_000_000
+SLOTS_STEP, POINT_STEP, FEE_STEP = "100 slots", "1 point of cap", "1 CNY less fee"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +149,9 @@ def _steps(
     for kind, name, step, problem in _changed(base, found, top):
         if progress is not None:
             progress(f"{kind} {name}: {step}")
-        answer = solve_again(base, problem)
+        # A fee that changes for some alone moves their prices far from tonight's.
+        is_near = kind == "night" or step != FEE_STEP
+        answer = solve_again(base, problem, base.solved.solution if is_near else None)
         brings = answer.saving - base.solved.certificate.primal_bound
         gap = answer.certificate.gap
         rows.append((kind, name, step, brings / 1e6, gap / 1e6))
@@ -168,7 +171,7 @@ def _changed(
     """Every changed night: what of, whose, the step, and the problem."""
     problem, index = base.problem, base.solved.intake.index
     fee = -_counted_fee_step(base)
-    slots, points, less = f"{NUM_SLOTS} slots", "1 point of cap", "1 CNY less fee"
+    slots, points, less = SLOTS_STEP, POINT_STEP, FEE_STEP
     looser = _more_points(base)
     yield "night", "", points, with_caps(problem, looser)
     yield "night", "", less, with_fee_change(problem, fee)
