@@ -156,3 +156,62 @@ def _write(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(folder / f"{name}.parquet")
+
+
+@app.command()
+def scenarios(
+    *,
+    file: Annotated[
+        Path, typer.Option("--scenarios", help="YAML file of what to try.")
+    ],
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Also write tables and a page to this folder."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve a night under other rules, and put the answers beside each other."""
+    from optimizer.config.scenarios import load_scenarios
+    from optimizer.insight.scenario_page import scenario_page
+    from optimizer.studies.scenario_tables import (
+        front_table,
+        scenario_table,
+        view_table,
+    )
+    from optimizer.studies.scenarios import pareto_front, run_scenarios
+
+    asked = load_scenarios(file)
+    with _progress() as tell:
+        base = _base(run_dir, config, date, tell)
+        outcomes = run_scenarios(base, asked.all_scenarios(), tell)
+        front = pareto_front(base, asked.pareto_points, tell)
+    tables = {
+        "scenarios": scenario_table(outcomes),
+        "front": front_table(front, base.solved.policy),
+        "views": view_table(outcomes, asked.harm_borne),
+    }
+    _write(out, tables)
+    if out is not None:
+        page = scenario_page(_night_name(base), *tables.values())
+        (out / "scenarios.html").write_text(page, encoding="utf-8")
+    if as_json:
+        _print({name: table.to_dicts() for name, table in tables.items()}, "", True)
+        return
+    typer.echo(f"{'scenario':<30} {'parcels':>10} {'saving CNY':>14} {'change':>12}")
+    for row in tables["scenarios"].iter_rows(named=True):
+        typer.echo(
+            f"{row['name']:<30} {row['num_chosen']:>10,} {row['saving_cny']:>14,.2f} "
+            f"{row['saving_change_cny']:>+12,.2f}"
+        )
+    for point in tables["front"].iter_rows(named=True):
+        typer.echo(
+            f"front: {point['fees_cny']:,.2f} CNY of fees for {point['num_chosen']:,} "
+            f"parcels avoid {point['harm_avoided_cny']:,.2f} CNY of harm"
+        )
+    for view in tables["views"].iter_rows(named=True):
+        at = view["indifferent_fee_cny"]
+        fee = "" if at is None else f"; indifferent at a fee of {at:,.2f}"
+        typer.echo(f"{view['name']}, {view['party']}: {view['net_cny']:+,.2f}{fee}")

@@ -60,6 +60,12 @@ class Base:
         """The night's problem."""
         return self.solved.intake.problem
 
+    @property
+    def price(self) -> NDArray[np.int64]:
+        """``(num_lanes,) int64``: the night's effective lane prices, micro-CNY."""
+        own = self.solved.solution.lane_price
+        return effective_price(own, self.problem.lane_parent)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
@@ -80,6 +86,11 @@ class Answer:
     def saving(self) -> int:
         """The plan's saving, micro-CNY."""
         return self.certificate.primal_bound
+
+    @property
+    def num_chosen(self) -> int:
+        """Parcels that the plan recommends."""
+        return len(self.solution.chosen)
 
 
 def base_of_run(
@@ -134,7 +145,7 @@ def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:
 
 
 def solve_again(
-    base: Base, problem: Problem, start: Solution | None, method: str | None = None
+    base: Base, problem: Problem, start: NDArray[np.int64] | None
 ) -> Answer:
     """
     Solve a changed night and certify the answer.
@@ -146,22 +157,17 @@ def solve_again(
     problem
         The changed night; lanes as before.
     start
-        A solution whose prices are near; ``None`` where none are: far prices are
-        worse than none.
-    method
-        Another method than the configured one.
+        ``(num_lanes,) int64`` effective prices that are near its own; ``None`` where
+        none are: far prices are worse than none.
     """
     settings = base.config.solver
-    prices = None
-    if start is not None:
-        prices = effective_price(start.lane_price, problem.lane_parent)
     params = SolveParams(
         float(settings.time_limit_seconds),
         float(settings.relative_gap),
         settings.num_threads,
-        prices,
+        start,
     )
-    solution = solve(problem, method or settings.method, params)
+    solution = solve(problem, settings.method, params)
     return Answer(problem, solution, certify(problem, solution))
 
 

@@ -151,7 +151,7 @@ def _steps(
             progress(f"{kind} {name}: {step}")
         # A fee that changes for some alone moves their prices far from tonight's.
         is_near = kind == "night" or step != FEE_STEP
-        answer = solve_again(base, problem, base.solved.solution if is_near else None)
+        answer = solve_again(base, problem, base.price if is_near else None)
         brings = answer.saving - base.solved.certificate.primal_bound
         gap = answer.certificate.gap
         rows.append((kind, name, step, brings / 1e6, gap / 1e6))
