@@ -45,7 +45,7 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
-    from optimizer import cli_insight  # noqa: F401 - its commands join the others
+    from optimizer import cli_compare, cli_insight  # noqa: F401 - their commands join
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -158,10 +158,16 @@ def run(
         Path | None,
         typer.Option("--previous", help="A published night to start from."),
     ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
     settings = _load(config)
+    if shadow is not None and dry_run:
+        raise ConfigError("--shadow compares with a published night: leave --dry-run")
     from optimizer.nightly.run import run_night
 
     with _progress() as tell:
@@ -176,7 +182,15 @@ def run(
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
-    _print(found, _summary(found), as_json)
+    text = _summary(found)
+    if shadow is not None:
+        from optimizer.studies.shadow import run_shadow, shadow_lines
+
+        with _progress() as tell:
+            beside = run_shadow(settings, report.run_dir, shadow, _date(date), tell)
+        found["shadow"] = beside
+        text = "\n".join([text, *shadow_lines(beside)])
+    _print(found, text, as_json)
 
 
 @app.command()

@@ -85,6 +85,12 @@ Positive = Annotated[
     Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
 ]
 Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
+Limit = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(ge=-(10**18), le=10**18),
+    _schema(-(10**18), 10**18),
+]
 Name = Annotated[str, AfterValidator(_trimmed)]
 DatedPath = Annotated[str, AfterValidator(_dated_path)]
 
@@ -246,6 +252,20 @@ class Publish(Model):
     )
 
 
+class AcceptanceRule(Model):
+    """A number of a night, and between which ends it passes."""
+
+    metric: Name = Field(description="Name of the number, such as relative_gap.")
+    min: Limit | None = Field(None, description="It passes from here on.")
+    max: Limit | None = Field(None, description="It passes up to here.")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a rule needs min or max")
+        return self
+
+
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -272,6 +292,10 @@ class Config(Model):
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
+    )
+
+    acceptance: tuple[AcceptanceRule, ...] = Field(
+        (), description="What optimizer accept holds a night against."
     )
 
     @model_validator(mode="after")
