@@ -39,8 +39,9 @@ class Comparison:
         ``carrier_id_before``, ``carrier_id_after``, ``reason_before``,
         ``reason_after``, ``saving_before_cny``, ``saving_after_cny``, ``why``: the
         first of these that changed: ``ORDER`` (it is of one night alone),
-        ``ELIGIBILITY``, ``SAVING``, ``CAP`` (of its merchant), ``CAPACITY`` (of a lane
-        that it takes a place in); else ``COMPETITION``: others changed.
+        ``ELIGIBILITY``, ``SAVING``, ``CAP`` (of its merchant) or ``CAPACITY`` (of a
+        lane that it takes a place in) in the direction of the change; else
+        ``COMPETITION``: others changed.
     lanes, merchants
         Rows whose limit or price differs: ``slots`` or ``cap`` and
         ``shadow_price_cny``, each ``_before`` and ``_after``.
@@ -223,26 +224,43 @@ def _decided(folder: Path, order_ids: pl.Series, side: str) -> pl.DataFrame:
 def _explained(
     orders: pl.DataFrame, lanes: pl.DataFrame, merchants: pl.DataFrame
 ) -> pl.DataFrame:
-    """Say of each changed order whether its cap or its lanes' slots changed."""
+    """
+    Say of each changed order whether its cap or its lanes' slots explain the change.
+
+    More room adds an order and less removes one; the other way round it is others
+    that compete.
+    """
     import polars as pl
 
-    caps = merchants.filter(pl.col("cap_before").ne_missing(pl.col("cap_after")))
-    slots = lanes.filter(pl.col("slots_before").ne_missing(pl.col("slots_after")))
-    whole = slots.filter(pl.col("region_id").is_null())["carrier_id"].unique()
-    parts = slots.select("carrier_id", "region_id").drop_nulls().unique()
-    touched = pl.lit(value=False)
-    for side in ("before", "after"):
-        name = f"carrier_id_{side}"
-        here = parts.rename({"carrier_id": name}).with_columns(
-            pl.lit(value=True).alias(f"touched_{side}")
-        )
-        orders = orders.join(here, on=[name, "region_id"], how="left")
-        inside = pl.col(f"touched_{side}").fill_null(value=False)
-        touched |= inside | pl.col(name).is_in(whole.to_list()).fill_null(value=False)
-    return orders.with_columns(
-        is_cap=pl.col("merchant_id").is_in(caps["merchant_id"].to_list()),
-        is_capacity=touched,
+    rise = pl.col("cap_after") - pl.col("cap_before")
+    caps = merchants.filter(rise != 0).select("merchant_id", cap_rise=rise.sign())
+    orders = orders.join(caps, on="merchant_id", how="left")
+    rise = pl.col("slots_after").fill_null(0) - pl.col("slots_before").fill_null(0)
+    slots = lanes.filter(rise != 0).select("carrier_id", "region_id", rise=rise.sign())
+    is_added, is_removed = (pl.col("change") != kind for kind in ("REMOVED", "ADDED"))
+    causes = {"is_cap": is_added & (pl.col("cap_rise") > 0)}
+    causes["is_cap"] |= is_removed & (pl.col("cap_rise") < 0)
+    orders = orders.with_columns(
+        _is_touched(slots.filter(pl.col("rise") > 0), "after").alias("has_more"),
+        _is_touched(slots.filter(pl.col("rise") < 0), "before").alias("has_less"),
     )
+    causes["is_capacity"] = (is_added & pl.col("has_more")) | (
+        is_removed & pl.col("has_less")
+    )
+    return orders.with_columns(**causes)
+
+
+def _is_touched(slots: pl.DataFrame, side: str) -> pl.Expr:
+    """Whether the slots where an order takes a place on that side are among these."""
+    import polars as pl
+
+    names = [f"carrier_id_{side}", "region_id"]
+    whole = slots.filter(pl.col("region_id").is_null())["carrier_id"]
+    parts = slots.drop_nulls("region_id").select(
+        pl.struct(pl.col("carrier_id").alias(names[0]), "region_id")
+    )
+    inside = pl.struct(names).is_in(parts.to_series().implode())
+    return pl.col(names[0]).is_in(whole.implode()).fill_null(value=False) | inside
 
 
 def _with_why(orders: pl.DataFrame, *, can_save_differ: bool) -> pl.DataFrame:
