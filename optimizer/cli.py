@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click import get_current_context
 
 from optimizer import __version__
 from optimizer.errors import ConfigError, OptimizerError, counted
@@ -80,6 +81,9 @@ def _root(
             is_eager=True,
             callback=_print_version,
         ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress on the terminal.")
     ] = False,
 ) -> None:
     pass
@@ -252,8 +256,10 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere."""
-    if not sys.stderr.isatty():
+    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    context = get_current_context(silent=True)
+    is_quiet = context is not None and context.find_root().params.get("quiet")
+    if is_quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console

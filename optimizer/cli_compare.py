@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from optimizer.cli import JsonOption, _date, _load, _print, _progress, app
-from optimizer.cli_insight import OptionalConfig, OptionalDate, OptionalRun, _write
+from optimizer.cli_insight import (
+    OptionalConfig,
+    OptionalDate,
+    OptionalRun,
+    _base,
+    _write,
+)
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -118,3 +124,67 @@ def _night(
             report = run_night(settings, _date(date), is_dry=True, progress=tell)
         return report.record, settings
     raise ConfigError("give the folder of a run, or --config and --date")
+
+
+@app.command()
+def robustness(
+    *,
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    relative_error: Annotated[
+        float | None,
+        typer.Option(
+            "--relative-error",
+            min=0,
+            max=10,
+            help="Standard error of harm avoided, a share of it; else the configured.",
+        ),
+    ] = None,
+    shared: Annotated[
+        float,
+        typer.Option("--shared", min=0, max=1, help="Share of it common to a carrier."),
+    ] = 0.5,
+    draws: Annotated[int, typer.Option("--draws", min=1, max=100_000)] = 100,
+    hindsight: Annotated[
+        int, typer.Option("--hindsight", min=0, help="Draws solved for the regret.")
+    ] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 7,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write tables to this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the plan fares if probabilities are wrong, and how simpler ones do."""
+    from optimizer.studies.robustness import Doubt
+    from optimizer.studies.robustness import robustness as try_draws
+
+    with _progress() as tell:
+        base = _base(run_dir, config, date, tell)
+        stated = float(base.config.objective.relative_error)
+        error = stated if relative_error is None else relative_error
+        if error == 0:
+            raise ConfigError(
+                "say how wrong the estimates may be: --relative-error 0.3, or "
+                "objective.relative_error"
+            )
+        doubt = Doubt(error, shared, draws, hindsight, seed)
+        found = try_draws(base, doubt, tell)
+    tables = {"plans": found.plans, "draws": found.draws}
+    _write(out, tables)
+    if as_json:
+        _print({name: table.to_dicts() for name, table in tables.items()}, "", True)
+        return
+    typer.echo(f"{'plan':<14} {'parcels':>9} {'mean CNY':>14} {'5 % to 95 %':>28}")
+    for row in found.plans.to_dicts():
+        ends = f"{row['low_cny']:,.0f} to {row['high_cny']:,.0f}"
+        share = row["beaten_share"]
+        beaten = "" if share is None else f"   the optimum is better in {share:.0%}"
+        typer.echo(
+            f"{row['plan']:<14} {row['num_chosen']:>9,} {row['mean_cny']:>14,.2f} "
+            f"{ends:>28}{beaten}"
+        )
+    regret = found.draws["regret_cny"].drop_nulls()
+    if len(regret):
+        average = float(regret.sum()) / len(regret)
+        typer.echo(f"regret         {average:,.2f} CNY on average, in hindsight")

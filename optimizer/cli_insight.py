@@ -211,7 +211,7 @@ def scenarios(
             f"front: {point['fees_cny']:,.2f} CNY of fees for {point['num_chosen']:,} "
             f"parcels avoid {point['harm_avoided_cny']:,.2f} CNY of harm"
         )
-    for view in tables["views"].iter_rows(named=True):
+    for view in tables["views"].head(3).iter_rows(named=True):
         at = view["indifferent_fee_cny"]
         fee = "" if at is None else f"; indifferent at a fee of {at:,.2f}"
         typer.echo(f"{view['name']}, {view['party']}: {view['net_cny']:+,.2f}{fee}")

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -83,6 +84,9 @@ Money = Annotated[
 ]
 Positive = Annotated[
     Decimal, BeforeValidator(_exact), Field(gt=0, le=10**9), _schema(0, 10**9)
+]
+Confidence = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0.5, le=0.9999), _schema(0.5, 0.9999)
 ]
 Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]
 Limit = Annotated[
@@ -186,6 +190,29 @@ class Objective(Model):
     fulfilment: tuple[Fulfilment, ...] = Field(
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
+
+    relative_error: Share = Field(
+        Decimal(0), description="Standard error of harm avoided, as a share of it."
+    )
+    confidence: Confidence | None = Field(
+        None, description="Count harm avoided at this lower bound; left out: the mean."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.confidence is not None and not 0 < self.caution < 1:
+            raise ValueError(
+                "confidence needs a relative_error above 0, and small enough that "
+                "something is left of the harm avoided"
+            )
+        return self
+
+    @property
+    def caution(self) -> float:
+        """Share of the harm avoided that the confidence takes off."""
+        if self.confidence is None:
+            return 0.0
+        return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
 
     @model_validator(mode="after")
     def _distinct_rows(self) -> Self:

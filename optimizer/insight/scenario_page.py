@@ -27,7 +27,7 @@ th:first-child { text-align: start; white-space: normal; min-width: 8rem; }
 svg { display: block; width: 100%; }
 .bar { height: 12px; min-width: 6rem; } .front { height: auto; }
 .back { fill: var(--line); } .mark { fill: var(--accent); }
-.axis { stroke: var(--line); } .line { stroke: var(--accent); fill: none;
+.axis { stroke: var(--line); fill: none; } .line { stroke: var(--accent); fill: none;
   stroke-width: 2; } text { fill: var(--soft); font-size: 13px; }"""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _WIDTH, _HEIGHT, _LEFT, _BASE = 720, 320, 20, 280
