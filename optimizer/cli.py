@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click import get_current_context
 
 from optimizer import __version__
 from optimizer.errors import ConfigError, OptimizerError, counted
@@ -45,6 +46,8 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
+    from optimizer import cli_compare, cli_insight  # noqa: F401 - their commands join
+
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     seen: dict[Path, Path | None] = {}
     try:
@@ -92,6 +95,9 @@ def _root(
             is_eager=True,
             callback=_print_version,
         ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress on the terminal.")
     ] = False,
 ) -> None:
     pass
@@ -171,10 +177,16 @@ def run(
         Path | None,
         typer.Option("--previous", help="A published night to start from."),
     ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
     settings, day = _load(config), _date(date)
+    if shadow is not None and dry_run:
+        raise ConfigError("--shadow compares with a published night: leave --dry-run")
     from optimizer.nightly.run import published_at, run_night
 
     if settings.output is not None:
@@ -192,7 +204,15 @@ def run(
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
-    _print(found, _summary(found), as_json)
+    text = _summary(found)
+    if shadow is not None:
+        from optimizer.studies.shadow import run_shadow, shadow_lines
+
+        with _progress() as tell:
+            beside = run_shadow(settings, report.run_dir, shadow, _date(date), tell)
+        found["shadow"] = beside
+        text = "\n".join([text, *shadow_lines(beside)])
+    _print(found, text, as_json)
 
 
 @app.command()
@@ -216,20 +236,6 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
     _print(found, "\n".join(lines), as_json)
     if not verdict.is_valid:
         raise typer.Exit(4)
-
-
-@app.command()
-def explain(
-    *,
-    run_dir: RunDir,
-    order_id: Annotated[str, typer.Argument(help="The order.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Say what was decided for an order, and why."""
-    from optimizer.insight.explain import explain_run
-
-    found = explain_run(run_dir, order_id)
-    _print(found, f"{order_id}: {found['sentence']}", as_json)
 
 
 @app.command()
@@ -268,8 +274,10 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere."""
-    if not sys.stderr.isatty():
+    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    context = get_current_context(silent=True)
+    is_quiet = context is not None and context.find_root().params.get("quiet")
+    if is_quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console

@@ -94,6 +94,15 @@ Budget = Annotated[
 Quantile = Annotated[
     Decimal, BeforeValidator(_exact), Field(ge=0.5, le=0.999999), _schema(0.5, 0.999999)
 ]
+Confidence = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0.5, le=0.9999), _schema(0.5, 0.9999)
+]
+Limit = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(ge=-(10**18), le=10**18),
+    _schema(-(10**18), 10**18),
+]
 Priority = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 NumParcels = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 Gap = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1), _schema(0, 1)]

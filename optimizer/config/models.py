@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -9,8 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from optimizer.config.fairness import FairnessRule
 from optimizer.config.kinds import (
     Budget,
+    Confidence,
     DatedPath,
     Gap,
+    Limit,
     Model,
     Money,
     Name,
@@ -126,6 +129,29 @@ class Objective(Model):
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
 
+    relative_error: Share = Field(
+        Decimal(0), description="Standard error of harm avoided, as a share of it."
+    )
+    confidence: Confidence | None = Field(
+        None, description="Count harm avoided at this lower bound; left out: the mean."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.confidence is not None and not 0 < self.caution < 1:
+            raise ValueError(
+                "confidence needs a relative_error above 0, and small enough that "
+                "something is left of the harm avoided"
+            )
+        return self
+
+    @property
+    def caution(self) -> float:
+        """Share of the harm avoided that the confidence takes off."""
+        if self.confidence is None:
+            return 0.0
+        return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
+
     @model_validator(mode="after")
     def _distinct_rows(self) -> Self:
         rows = [(row.carrier_id, row.region_id) for row in self.fulfilment]
@@ -214,6 +240,20 @@ class Publish(Model):
     )
 
 
+class AcceptanceRule(Model):
+    """A number of a night, and between which ends it passes."""
+
+    metric: Name = Field(description="Name of the number, such as relative_gap.")
+    min: Limit | None = Field(None, description="It passes from here on.")
+    max: Limit | None = Field(None, description="It passes up to here.")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a rule needs min or max")
+        return self
+
+
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -268,6 +308,10 @@ class Config(Model):
                     f"fairness: the min_share of {column} add up to {total}, above 1"
                 )
         return self
+
+    acceptance: tuple[AcceptanceRule, ...] = Field(
+        (), description="What optimizer accept holds a night against."
+    )
 
     @model_validator(mode="after")
     def _one_row_a_date(self) -> Self:

@@ -30,6 +30,7 @@ from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     import polars as pl
     from numpy.typing import NDArray
@@ -124,8 +125,7 @@ def build_problem(
     """
     merchant_ids, merchant = _rank_merchants(orders, coder)
     num_orders = _cap_base(orders, merchant, merchant_ids, merchants, policy.cap.base)
-    caps = caps_of(num_orders, policy.cap.rate)
-    caps = _override(caps, merchant_ids, merchants)
+    caps = caps_at(policy.cap.rate, num_orders, merchant_ids, merchants)
     caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
@@ -193,15 +193,35 @@ def _cap_base(
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
-def _override(
-    caps: NDArray[np.int64], merchant_ids: list[str], merchants: pl.DataFrame | None
+def caps_at(
+    rate: Decimal,
+    num_orders: NDArray[np.int64],
+    merchant_ids: Sequence[str],
+    merchants: pl.DataFrame | None,
 ) -> NDArray[np.int64]:
+    """
+    Caps at a rate; ``cap_override`` of the merchants table comes before it.
+
+    Parameters
+    ----------
+    rate
+        Largest share of a merchant's orders.
+    num_orders
+        ``(num_merchants,) int64``: what it is a share of.
+    merchant_ids, merchants
+        By merchant; the checked merchants table, where there is one.
+
+    Returns
+    -------
+    ``(num_merchants,) int64``
+    """
+    caps = caps_of(num_orders, rate)
     override = _merchant_column(merchants, "cap_override", merchant_ids)
     return np.where(override >= 0, override, caps)
 
 
 def _merchant_column(
-    merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
+    merchants: pl.DataFrame | None, column: str, merchant_ids: Sequence[str]
 ) -> NDArray[np.int64]:
     """An optional count by merchant; -1 where it is not given."""
     if merchants is None:

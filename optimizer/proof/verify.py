@@ -108,7 +108,7 @@ def verify_run(run_dir: Path | str) -> Verdict:
     record = read_record(folder)
     try:
         claims = read_claims(record)
-        findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
+        findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
@@ -161,7 +161,7 @@ def _tables(claims: RunClaims) -> list[str]:
     return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
 
 
-def _changed_inputs(claims: RunClaims) -> list[str]:
+def changed_inputs(claims: RunClaims) -> list[str]:
     """Inputs that are gone, or not the ones that the night was solved from."""
     files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []

@@ -86,9 +86,11 @@ def test_the_full_file_has_every_key() -> None:
 def test_commented_keys_of_the_full_file_are_real() -> None:
     """Its lines without the comment sign are still a configuration."""
     text = NIGHTLY.read_text(encoding="utf-8")
-    text = re.sub(r"^( +)# (options|num_threads):", r"\1\2:", text, flags=re.M)
+    optional = "options|num_threads|relative_error|confidence"
+    text = re.sub(rf"^( +)# ({optional}):", r"\1\2:", text, flags=re.M)
     text = re.sub(r"fulfilment: \[\].*\n.*\n", "fulfilment:\n", text)
     text = re.sub(r"fairness: \[\].*\n.*\n", "fairness:\n", text)
+    text = re.sub(r"acceptance: \[\].*", "acceptance:", text)
     text = re.sub(r"^ +# - \{", "    - {", text, flags=re.M)
     config = as_config(read_yaml(text, "night.yaml")[0])
 
@@ -97,6 +99,7 @@ def test_commented_keys_of_the_full_file_are_real() -> None:
     assert config.inputs.options is not None
     assert [row.region_id for row in config.objective.fulfilment] == [None, "CN-11"]
     assert [len(rule.group) for rule in config.fairness] == [1, 1, 2, 1]
+    assert [rule.metric for rule in config.acceptance] == ["relative_gap", "saving_cny"]
 
 
 def test_the_schema_file_is_in_step_with_the_models() -> None:
