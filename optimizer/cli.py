@@ -279,6 +279,12 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
+    if chance := numbers.get("experiment"):
+        lines.append(
+            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
+            f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+        )
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

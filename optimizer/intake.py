@@ -29,6 +29,7 @@ from optimizer.data.validate import (
 from optimizer.errors import DataError
 from optimizer.model import encode
 from optimizer.model.build import build_problem, warn_uncovered
+from optimizer.model.experiment import make_lottery
 from optimizer.model.join import find_orders, make_finder
 from optimizer.model.lanes import capacity_rows
 from optimizer.model.reasons import Reason
@@ -36,6 +37,7 @@ from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping
 
     import polars as pl
@@ -111,6 +113,7 @@ def take_in(
     config: Config,
     policy: PolicyRow,
     clock: StageClock,
+    day: dt.date | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -124,6 +127,8 @@ def take_in(
         The rules of the night.
     clock
         Measures the stages.
+    day
+        The business date, which keys what is left to chance.
 
     Raises
     ------
@@ -131,6 +136,7 @@ def take_in(
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
     """
+    lottery = make_lottery(config.holdout, day)
     with clock.stage("read"):
         sources = _open(tables)
     small_log = QuarantineLog()
@@ -156,6 +162,7 @@ def take_in(
             cap=policy.cap,
             merchants=merchants,
             num_rows=encoded.counts["orders"],
+            lottery=lottery,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}

@@ -186,11 +186,13 @@ DECISIONS = Table(
         _ORDER_ID,
         _MERCHANT_ID,
         Column("is_premium", "flag", "whether it is recommended", is_required=True),
-        Column("carrier_id", "id", "carrier of a chosen order, else null"),
+        Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
+        Column("propensity", "probability", "probability of premium, all else given"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -213,7 +215,7 @@ MERCHANT_RESULTS = Table(
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels that the cap is a share of"),
         Column("cap", "count", "parcels that may be chosen"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "cap less used"),
         Column(
             "shadow_price_cny",
@@ -230,7 +232,7 @@ LANE_RESULTS = Table(
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
         Column("slots", "count", "parcels that it takes"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "slots less used"),
         Column(
             "shadow_price_cny",

@@ -97,6 +97,12 @@ _SENTENCES = {
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
     ),
+    "HELD_OUT": (
+        "kept back at random to measure what premium does: it stays on standard service"
+    ),
+    "EXPLORED": (
+        "recommended at random to measure what premium does, with {carrier_id}"
+    ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }
 

@@ -8,7 +8,7 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,11 @@ import numpy as np
 from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.encode import leaf_places
+from optimizer.model.encode import OPEN, leaf_places
+from optimizer.model.experiment import Field, draw_pool
 from optimizer.model.lanes import Place, build_forest, name_some
 from optimizer.model.reasons import Reason
+from optimizer.model.records import take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from optimizer.config import Cap
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.experiment import Lottery, Pool
+    from optimizer.model.lanes import Forest
     from optimizer.model.problem import Problem
 
 
@@ -51,6 +55,8 @@ class Index:
         :class:`~optimizer.model.reasons.Reason` that kept it from the solver.
     row_merchant
         ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
+    lottery, pool
+        What is left to chance, and the orders of the explore arm; ``None``: nothing.
     """
 
     merchant_ids: tuple[str, ...]
@@ -59,6 +65,8 @@ class Index:
     uncovered: tuple[Place, ...]
     status: NDArray[np.uint8]
     row_merchant: NDArray[np.int32]
+    lottery: Lottery | None = None
+    pool: Pool | None = None
 
 
 def build_problem(
@@ -71,6 +79,7 @@ def build_problem(
     cap: Cap,
     merchants: pl.DataFrame | None,
     num_rows: int,
+    lottery: Lottery | None = None,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -89,6 +98,8 @@ def build_problem(
         Checked merchants table, for ``num_orders`` and ``cap_override``.
     num_rows
         Rows of the orders table, quarantined ones included.
+    lottery
+        What is left to chance; the explore arm leaves the problem here.
 
     Raises
     ------
@@ -102,6 +113,10 @@ def build_problem(
     places, leaf, demand = _used_leaves(coder, options.leaf)
     forest = build_forest(capacity, places, demand, is_open=is_open)
     lane = forest.lane_of_leaf[leaf]
+    pool = None
+    if lottery is not None and lottery.explore_share:
+        night = (orders, options, merchant, caps, forest, lane)
+        pool, options, caps, forest, lane = _explore(night, lottery)
     problem = arrange(orders, options, merchant, caps, forest, lane)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
@@ -114,7 +129,36 @@ def build_problem(
         forest.uncovered,
         status,
         row_merchant,
+        lottery,
+        pool,
     )
+
+
+def _explore(
+    night: tuple[
+        OrderArrays,
+        OptionArrays,
+        NDArray[np.int32],
+        NDArray[np.int64],
+        Forest,
+        NDArray[np.int32],
+    ],
+    lottery: Lottery,
+) -> tuple[Pool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+    """Take the explore arm, and the slots that it uses, out of the night."""
+    orders, options, merchant, caps, forest, lane = night
+    field = Field(
+        *(orders.key, orders.row, merchant, orders.status == OPEN),
+        *(options.order, lane, options.saving),
+        *(caps, forest.slots, forest.parent),
+    )
+    pool, member = draw_pool(field, lottery)
+    orders.status[member] = np.where(
+        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
+    ).astype(np.uint8)
+    keep = orders.status[options.order] == OPEN
+    left = replace(forest, slots=forest.slots - pool.used_slots)
+    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
 
 
 def _rank_merchants(

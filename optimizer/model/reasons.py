@@ -31,6 +31,10 @@ class Reason(IntEnum):
     PINNED_OUT = 8
     #: The row was refused; it is in the quarantine table and not in the decisions.
     QUARANTINED = 9
+    #: Kept back at random, to measure what premium does.
+    HELD_OUT = 10
+    #: Recommended at random, to measure what premium does.
+    EXPLORED = 11
 
 
 #: Names by number, for tables.

@@ -159,7 +159,8 @@ def check_inputs(
     if config.inputs is None:
         raise ConfigError("checking a date needs inputs in the configuration")
     policy = policy_on(config, day)
-    intake = take_in(_input_paths(config, day), config, policy, StageClock(progress))
+    clock = StageClock(progress)
+    intake = take_in(_input_paths(config, day), config, policy, clock, day)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},

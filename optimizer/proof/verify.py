@@ -114,7 +114,7 @@ def _prove(claims: RunClaims, tables: Mapping[str, pl.DataFrame]) -> Verdict:
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
-    intake = take_in(paths, config, policy, StageClock())
+    intake = take_in(paths, config, policy, StageClock(), claims.day)
     solution = _read_solution(intake, tables)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
@@ -209,7 +209,7 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
 def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
     """Chosen options: each chosen order's option with the published carrier."""
     problem, index = intake.problem, intake.index
-    chosen = decisions.filter("is_premium")
+    chosen = _planned(decisions)
     key, _ = order_keys(chosen["order_id"], intake.salt)
     by_key = np.argsort(problem.key)
     place = np.searchsorted(problem.key, key, sorter=by_key)
@@ -228,6 +228,15 @@ def _read_plan(intake: Intake, decisions: pl.DataFrame) -> NDArray[np.int64]:
             raise CertificateError("a chosen order's carrier is not one of its options")
         options.append(first + carriers.index(carrier))
     return np.sort(np.array(options, np.int64))
+
+
+def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
+    """The plan that was certified: chosen, kept back or not; explored ones are none."""
+    import polars as pl
+
+    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")
+    is_explored = pl.col("reason") == "EXPLORED"
+    return decisions.filter((pl.col("is_premium") & ~is_explored) | is_kept_back)
 
 
 def _false_certificate(

@@ -123,6 +123,16 @@ WORDS: dict[str, tuple[str, str]] = {
         'The parcel is pinned to "never".',
         "该包裹被标记为“never”（永不推荐）。",
     ),
+    "HELD_OUT": ("Kept back at random", "随机保留"),
+    "HELD_OUT_why": (
+        "Left on standard service by lot, so that the effect can be measured.",
+        "随机保持标准服务，以便衡量效果。",
+    ),
+    "EXPLORED": ("Recommended at random", "随机推荐"),
+    "EXPLORED_why": (
+        "Recommended by lot, so that the effect can be measured.",
+        "随机推荐，以便衡量效果。",
+    ),
     "other_why": ("See the decisions table.", "详见 decisions 表。"),
     # Capacity
     "capacity": ("Carriers' capacity", "承运商运力"),
