@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer import __version__
-from optimizer.errors import ConfigError, OptimizerError, counted
+from optimizer import __version__, cli_outcomes
+from optimizer.cli_outcomes import parse_date
+from optimizer.errors import OptimizerError, counted
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
 
 app = typer.Typer(
@@ -83,10 +82,20 @@ def _root(
     pass
 
 
-@app.command()
+app.command()(cli_outcomes.learn)
+app.command()(cli_outcomes.evaluate)
+simulate_app = typer.Typer(invoke_without_command=True)
+simulate_app.command("outcomes")(cli_outcomes.reveal)
+app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.callback()
 def simulate(
+    context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; required.")
+    ] = None,
     orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
     merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
     days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
@@ -97,6 +106,10 @@ def simulate(
     ] = 1,
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.", context)
     from optimizer.simulate import simulate as make_days
 
     with _progress() as tell:
@@ -106,7 +119,7 @@ def simulate(
             num_merchants=merchants,
             num_days=days,
             seed=seed,
-            start=_date(start),
+            start=parse_date(start),
             carriers_per_order=carriers_per_order,
             progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
         )
@@ -131,7 +144,7 @@ def validate(
     from optimizer.nightly.run import check_inputs
 
     with _progress() as tell:
-        found = check_inputs(settings, _date(date), tell)
+        found = check_inputs(settings, parse_date(date), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
@@ -165,7 +178,7 @@ def run(
     with _progress() as tell:
         report = run_night(
             settings,
-            _date(date),
+            parse_date(date),
             is_dry=dry_run,
             is_forced=force,
             previous=previous,
@@ -226,18 +239,6 @@ def _load(path: Path) -> Config:
     from optimizer.config import load_config
 
     return load_config(path)
-
-
-def _date(text: str) -> dt.date:
-    import datetime as dt
-    import re
-
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
 
 
 def _print(found: Mapping[str, Any], text: str, as_json: bool) -> None:

@@ -7,18 +7,19 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.data.keys import order_keys
-from optimizer.data.read import open_source, read_batches
+from optimizer.data.keys import order_keys, refused_keys
+from optimizer.data.night_sources import open_night
+from optimizer.data.read import read_batches
 from optimizer.data.repeats import (
     KeyCollision,
     refuse_repeated_pairs,
     refuse_repeats,
 )
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.data.validate import (
     QuarantineLog,
     check_batch,
@@ -35,10 +36,18 @@ from optimizer.model.lanes import capacity_rows
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
+from optimizer.outcomes.apply import (
+    fill_options,
+    fill_orders,
+    fulfilment_of,
+    model_of,
+    model_warnings,
+    order_shares,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -50,6 +59,8 @@ if TYPE_CHECKING:
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
+    from optimizer.outcomes.apply import OrderShares
+    from optimizer.outcomes.model import Model
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -138,7 +149,8 @@ def take_in(
     """
     lottery = make_lottery(config.holdout, day)
     with clock.stage("read"):
-        sources = _open(tables)
+        model = model_of(config, day)
+        sources = open_night(tables, has_model=model is not None)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
@@ -148,7 +160,12 @@ def take_in(
             else None
         )
         _refuse_budgets(merchants)
-    encoded = _encode(sources, (config, policy, merchants), clock)
+    kept = fulfilment_of(config, policy, sources, model)
+    start = partial(
+        encode.make_coder,
+        *(worth_of(config, policy), policy.carriers, kept, merchants),
+    )
+    encoded = _encode(sources, start, model, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
@@ -171,7 +188,7 @@ def take_in(
         index,
         encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(_warnings(index, encoded.coder, config)),
+        (*_warnings(index, encoded.coder, config), *model_warnings(model, day)),
         sources["orders"],
         encoded.coder.salt,
         tuple(encoded.coder.id_sample),
@@ -195,28 +212,6 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
 
 
-def _open(tables: Mapping[str, Any]) -> dict[str, Source]:
-    contracts = {
-        "orders": ORDERS,
-        "capacity": CAPACITY,
-        "options": OPTIONS,
-        "merchants": MERCHANTS,
-    }
-    has_options = tables.get("options") is not None
-    required = () if has_options else _OWN_CARRIER
-    return {
-        name: open_source(
-            tables[name], table, require=required if name == "orders" else ()
-        )
-        for name, table in contracts.items()
-        if tables.get(name) is not None
-    }
-
-
-#: Columns of the orders table that an options table replaces.
-_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """All orders and options as arrays, with codes, rows read and broken rows."""
@@ -230,31 +225,29 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: tuple[Config, PolicyRow, pl.DataFrame | None],
+    start: Callable[[int], Coder],
+    model: Model | None,
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy, merchants = rules
     for salt in range(MAX_SALTS):
-        coder = encode.make_coder(
-            worth_of(config, policy),
-            policy.carriers,
-            config.objective.fulfilment,
-            merchants,
-            salt,
-        )
+        by = start(salt), model
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
-            return encode_all(sources, coder, QuarantineLog(), clock)
+            return encode_all(sources, by, QuarantineLog(), clock)
         except KeyCollision:
             continue
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 def _encode_single(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    by: tuple[Coder, Model | None],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders that each go with their own carrier."""
+    coder, model = by
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
     for raw in clock.measured("read", read_batches(source)):
@@ -263,6 +256,7 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            frame = fill_orders(frame, model)
             batch = encode.encode_orders(frame, coder)
             options.append(encode.encode_own_carrier(frame, batch, coder, first))
         orders.append(batch)
@@ -274,17 +268,23 @@ def _encode_single(
 
 
 def _encode_choice(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    by: tuple[Coder, Model | None],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
-    orders, basis, refused, num_rows = [], [], [], 0
+    coder, model = by
+    orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
-            refused.append(_refused_keys(raw, frame, coder.salt))
+            refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            frame = fill_orders(frame, model)
+            shares.append(order_shares(frame, model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -292,7 +292,11 @@ def _encode_choice(
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], (together, join(basis), finder), coder, log, clock
+        sources["options"],
+        (together, join(basis), finder),
+        (coder, join(shares), model),
+        log,
+        clock,
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -301,12 +305,14 @@ def _encode_choice(
 def _options(
     source: Source,
     given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    coder: Coder,
+    by: tuple[Coder, OrderShares, Model | None],
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OptionArrays, int]:
     """Join options to their orders by key, and value those that may be used."""
     orders, basis, finder = given
+    coder, shares, model = by
+    standard = basis.complaint_prob, basis.return_prob
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -316,6 +322,7 @@ def _options(
             frame = check_batch(raw, source, log)
             order, frame = _orders_of(frame, finder, coder.salt, log)
         with clock.stage("value"):
+            frame = fill_options(frame, order, standard, shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
@@ -353,16 +360,6 @@ def _orders_of(
     return (
         (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
     )
-
-
-def _refused_keys(
-    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
-) -> NDArray[np.uint64]:
-    """Keys of the orders of a batch that were not kept."""
-    if len(kept) == len(raw):
-        return np.zeros(0, np.uint64)
-    refused = raw.join(kept, on="row", how="anti")
-    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
 
 
 def _refuse_all_twins(

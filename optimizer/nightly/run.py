@@ -28,6 +28,7 @@ from optimizer.nightly.publish import (
     publish,
     published_record,
 )
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.claims import is_beyond
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def _identity(
         kept = {"previous": read_record(previous)["identity"]}
     return kept | {
         "date": day.isoformat(),
+        **model_identity(config, day),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
@@ -233,8 +235,9 @@ def _already(
         for what, key in (
             ("the configuration", "config_sha256"),
             ("the program", "version"),
+            ("the model", "model_sha256"),
         )
-        if old.get(key) != identity[key]
+        if old.get(key) != identity.get(key)
     ]
     names = {*old["inputs"], *identity["inputs"]}
     changed += sorted(

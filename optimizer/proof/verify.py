@@ -34,6 +34,7 @@ from optimizer.insight.tables import (
 )
 from optimizer.intake import name_orders, take_in
 from optimizer.model.solution import Solution, Termination
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import RunClaims, false_claims, is_beyond, read_claims
 
@@ -257,7 +258,8 @@ def _false_facts(
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
     claimed = claims.identity.model_dump()
-    identity = claimed | {
+    identity = claimed | model_identity(config, claims.day)
+    identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
