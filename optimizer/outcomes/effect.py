@@ -21,6 +21,13 @@ regression of :math:`\psi` on :math:`z = \mu_0 u \theta x`:
 with :math:`v = \mu_1(1 - \mu_1)/e + \mu_0(1 - \mu_0)/(1 - e)` the variance of the
 score. The prior on carriers, regions and categories shrinks each to the pool; the
 shares may be negative.
+
+Under a small holdout few parcels are kept back and many others stay on standard
+service because they were not chosen. The choice is made from the columns alone, so
+these say, through a risk model, what the chosen would have done: the share that
+premium seems to have removed, observed against expected, is the pool's prior. It
+rests on the form of that model where it is stretched to the chosen, so it counts as
+no surer than ``STRETCH``, and the randomised scores correct it.
 """
 
 from __future__ import annotations
@@ -30,8 +37,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.outcomes.model import LEVELS, Effect
-from optimizer.outcomes.risk import OUTCOME_OF
+from optimizer.outcomes.model import LEVELS, Effect, risk_of
+from optimizer.outcomes.risk import OUTCOME_OF, fit_risk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +51,24 @@ if TYPE_CHECKING:
 
 #: Prior standard deviation of a level's deviation from the pooled share.
 LEVEL_SPREAD = {"carrier_id": 0.15, "region_id": 0.10, "category_id": 0.15}
+
+
+#: Standard deviation of the pooled share for what a stretched risk model may miss.
+STRETCH = 0.15
+#: Standard parcels beside the randomised ones, for each of these, that make a prior.
+_MANY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A pooled share of harm removed, before the randomised parcels are asked."""
+
+    mean: float
+    spread: float
+
+
 #: Without a configured prior: no effect is believed in, and hardly any is excluded.
-NO_PRIOR = (0.0, 1.0)
+NO_BELIEF = Belief(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +134,7 @@ def fit_effect(
     found: Scores,
     risk: NDArray[np.float64],
     promises: list[Promise],
-    prior: Prior | None,
+    belief: Belief,
 ) -> Effect:
     """
     Fit the share of the harm that a kept promise removes.
@@ -126,24 +149,63 @@ def fit_effect(
         ``(n,) float64``: risk on standard service, from other folds.
     promises
         Promise-keeping, by carrier and region.
-    prior
-        Belief about the pooled share.
+    belief
+        About the pooled share.
     """
     frame = data.frame
-    mean, spread = NO_PRIOR
-    if prior is not None:
-        mean, spread = float(prior.effect), max(float(prior.spread), 1e-3)
     names, rows = _design(frame)
     reach = risk * frame["take_up"].to_numpy() * kept_share(frame, promises)
     z = rows * reach[:, None]
     start = np.zeros(len(names))
-    start[0] = mean
-    spreads = [spread, *(LEVEL_SPREAD[column] for column, _ in names[1:])]
+    start[0] = belief.mean
+    spreads = [belief.spread, *(LEVEL_SPREAD[column] for column, _ in names[1:])]
     precision = np.diag(1 / np.array(spreads) ** 2)
     weighted = z / found.variance[:, None]
     covariance = np.linalg.inv(precision + weighted.T @ z)
     share = start + covariance @ (weighted.T @ (found.score - z @ start))
     return _effect(names, share, covariance)
+
+
+def configured_belief(prior: Prior | None) -> Belief:
+    """The configured prior; without one hardly any share is excluded."""
+    if prior is None:
+        return NO_BELIEF
+    return Belief(float(prior.effect), max(float(prior.spread), 1e-3))
+
+
+def regression_belief(
+    frame: pl.DataFrame, harm: str, promises: list[Promise], start: Belief
+) -> Belief:
+    """
+    Observed against expected harm of premium parcels, discounted, joined to a belief.
+
+    Parameters
+    ----------
+    frame
+        All outcomes.
+    harm
+        ``complaint`` or ``return``.
+    promises
+        Promise-keeping, by carrier and region.
+    start
+        Belief to join it to; returned where too few standard parcels were not
+        randomised.
+    """
+    chance, is_premium = frame["propensity"].fill_null(0.0), frame["is_premium"]
+    is_drawn = (chance > 0) & (chance < 1)
+    beside = frame.filter(~is_premium & ~is_drawn)
+    if len(beside) < _MANY * max(1, len(frame.filter(~is_premium & is_drawn))):
+        return start
+    premium = frame.filter(is_premium)
+    risk = risk_of(premium, fit_risk(beside, harm))
+    happened = premium[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
+    kept = kept_share(premium, promises)
+    reach = float((risk * premium["take_up"].to_numpy() * kept).sum())
+    mean = (float(risk.sum()) - float(happened.sum())) / reach
+    variance = max(1.0, float(happened.sum())) / reach**2 + STRETCH**2
+    precision = 1 / start.spread**2 + 1 / variance
+    joined = (start.mean / start.spread**2 + mean / variance) / precision
+    return Belief(joined, precision**-0.5)
 
 
 def prior_effect(prior: Prior) -> Effect:

@@ -11,7 +11,12 @@ from optimizer.config import policy_on
 from optimizer.data.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.data.keys import order_keys
 from optimizer.errors import DataError
-from optimizer.outcomes.effect import fit_effect, kept_share, scores
+from optimizer.outcomes.effect import (
+    configured_belief,
+    fit_effect,
+    kept_share,
+    scores,
+)
 from optimizer.outcomes.estimators import Sample, estimate_all, nights_to_see
 from optimizer.outcomes.history import Window, read_history
 from optimizer.outcomes.model import HARMS, kept_effect
@@ -276,8 +281,8 @@ def _predicted_gain(
         part = Comparable(frame[others], others, data.propensity[others], data.kind, ())
         own = at_rows(fit, others)
         drawn = scores(part, own, harm)
-        prior = config.learning.prior
-        effect = fit_effect(part, drawn, own.standard, kept, prior)
+        belief = configured_belief(config.learning.prior)
+        effect = fit_effect(part, drawn, own.standard, kept, belief)
         share = kept_effect(frame.filter(inside), effect)
         gain[inside] = reach[inside] * share
     return gain

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config import expand_date
 from optimizer.errors import ConfigError, DataError
 from optimizer.outcomes.card import calibration, card_text
-from optimizer.outcomes.effect import fit_effect, prior_effect, scores
+from optimizer.outcomes.effect import (
+    configured_belief,
+    fit_effect,
+    prior_effect,
+    regression_belief,
+    scores,
+)
 from optimizer.outcomes.history import History, Window, read_history
 from optimizer.outcomes.model import (
     CARD_FILE,
@@ -26,6 +32,8 @@ from optimizer.outcomes.promise import promise_alerts, promises
 from optimizer.outcomes.risk import at_rows, cross_fit, fit_risk, learn_module
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from optimizer.config import Config
     from optimizer.outcomes.model import Promise
     from optimizer.outcomes.risk import CrossFit
@@ -87,7 +95,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     else:
         data = comparable(frame)
         fits = {harm: cross_fit(frame, harm) for harm in HARMS}
-        effect = _effects(data, fits, kept, config)
+        effect = _effects(frame, data, fits, kept, config)
     model = _model(past, config, data, (risk, effect, kept))
     told = _warnings(past, data, kept, config)
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
@@ -95,6 +103,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
 
 
 def _effects(
+    frame: pl.DataFrame,
     data: Comparable,
     fits: dict[str, CrossFit],
     kept: list[Promise],
@@ -105,8 +114,10 @@ def _effects(
     for harm, fit in fits.items():
         own = at_rows(fit, data.row)
         drawn = scores(data, own, harm)
-        prior = config.learning.prior
-        found[harm] = fit_effect(data, drawn, own.standard, kept, prior)
+        belief = configured_belief(config.learning.prior)
+        if data.kind == "randomised":
+            belief = regression_belief(frame, harm, kept, belief)
+        found[harm] = fit_effect(data, drawn, own.standard, kept, belief)
     return found
 
 

@@ -134,5 +134,5 @@ def _report(
         "be wrong in size and sign; set holdout.share and measure",
         f"overlap: propensities of premium parcels are about {spans[0]}, of "
         f"standard ones {spans[1]} (5 % to 95 %); {left_out:.1%} of the premium "
-        f"parcels have no counterpart (outside {TRIM:g} to {1 - TRIM:g}) and are left out",
+        f"parcels have no counterpart (outside {TRIM:g} to {1 - TRIM:g}): left out",
     )

@@ -33,6 +33,8 @@ LEVEL_SPREAD = {
 #: Of a slope, in standard deviations of its number.
 SLOPE_SPREAD = 3.0
 NUM_FOLDS = 3
+#: Predictions stay in it: nothing is impossible, and no variance is 0.
+RANGE = (1e-4, 1 - 1e-4)
 
 
 def learn_module(name: str) -> Any:
@@ -174,12 +176,12 @@ def cross_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
     for k in range(NUM_FOLDS):
         inside = fold == k
         risk = fit_risk(frame.filter(~inside & ~is_premium), harm)
-        standard[inside] = np.clip(risk_of(frame.filter(inside), risk), 1e-4, 1 - 1e-4)
+        standard[inside] = np.clip(risk_of(frame.filter(inside), risk), *RANGE)
         other = ~inside & is_premium
         expected = risk_of(frame.filter(other), risk).sum()
         # Half an event on either side keeps an empty fold at no effect.
         share[inside] = 1 - (happened[other].sum() + 0.5) / (expected + 0.5)
-    premium = np.clip(standard * (1 - share), 1e-4, 1 - 1e-4)
+    premium = np.clip(standard * (1 - share), *RANGE)
     return CrossFit(standard, premium)
 
 
@@ -188,4 +190,4 @@ def plain_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
     is_premium = frame["is_premium"].to_numpy()
     happened = frame[OUTCOME_OF[harm]].to_numpy()
     means = [happened[side].mean() for side in (~is_premium, is_premium)]
-    return CrossFit(*(np.full(len(frame), mean) for mean in means))
+    return CrossFit(*(np.full(len(frame), np.clip(m, *RANGE)) for m in means))
