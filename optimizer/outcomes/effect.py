@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 LEVEL_SPREAD = {"carrier_id": 0.15, "region_id": 0.10, "category_id": 0.15}
 
 
+#: Predictions above count as no surer when scores are weighed.
+SUREST = 0.8
 #: Standard deviation of the pooled share for what a stretched risk model may miss.
 STRETCH = 0.15
 #: Standard parcels beside the randomised ones, for each of these, that make a prior.
@@ -124,8 +126,9 @@ def dr_scores(
     score = standard - premium
     score = score + ~is_premium / (1 - propensity) * (happened - standard)
     score = score - is_premium / propensity * (happened - premium)
-    variance = premium * (1 - premium) / propensity
-    variance = variance + standard * (1 - standard) / (1 - propensity)
+    # A prediction near 1 would claim to know its parcel, and drown all others.
+    left, risk = np.minimum(premium, SUREST), np.minimum(standard, SUREST)
+    variance = left * (1 - left) / propensity + risk * (1 - risk) / (1 - propensity)
     return Scores(score, variance)
 
 

@@ -256,7 +256,7 @@ def nights_to_see(
     Examples
     --------
     >>> round(nights_to_see(0.05, 0.15, treated=300, control=6), 1)
-    55.2
+    67.7
     """
     if effect == 0 or min(treated, control) == 0:
         return float("inf")

@@ -220,7 +220,7 @@ def by_carrier(table: pl.DataFrame) -> dict[str, float]:
 
 
 def test_promises_are_counted_by_hand():
-    """Ten parcels: six kept; a scan contradicted, a claim, one broken, one unscanned."""
+    """Ten parcels, six kept: one scan contradicted, a claim, one broken, one bare."""
     kept = [True, True, True, True, True, True, True, True, False, None]
     reason = [None] * 6 + ["NO_DOORSTEP_DELIVERY"] + [None] * 3
     table = outcomes(
@@ -383,7 +383,7 @@ def test_options_get_the_effect_of_their_own_carrier(learned, tmp_path):
 
 
 def test_columns_that_are_there_win(learned, tmp_path):
-    """With probabilities in the orders nothing of the model counts, promises neither."""
+    """With probabilities in the orders nothing of the model counts, promises least."""
     orders = night_orders().with_columns(
         complaint_prob_premium=pl.col("complaint_prob_standard") * 0.4,
         return_prob_premium=pl.col("return_prob_standard") * 0.4,
@@ -475,7 +475,7 @@ def test_evaluate_gives_every_outcome_and_method(history):
 
 def test_complaints_are_attributed_to_the_benefit_that_failed():
     """Only door complaints fall: the door shows an effect, the desk none."""
-    table = outcomes(8_000, seed=14)
+    table = outcomes(5_000, seed=14)
     rng = np.random.default_rng(15)
     is_premium = table["is_premium"].to_numpy()
     kind = rng.random(len(table))
