@@ -10,7 +10,8 @@ as broken, so that a carrier gains nothing by scanning less. With :math:`k` kept
 .. math:: \theta_{cg} \mid k, n \sim \mathrm{Beta}(s m_c + k,\; s (1 - m_c) + n - k)
 
 where :math:`m_c` is the carrier's posterior mean and the strength :math:`s` is the one
-that makes the counts most likely (beta-binomial, empirical Bayes).
+that makes the counts most likely (beta-binomial, empirical Bayes), under a prior of
+:math:`1/s`, and never more than the parcels that the mean itself rests on.
 """
 
 from __future__ import annotations
@@ -85,16 +86,19 @@ def promises(frame: pl.DataFrame) -> list[Promise]:
     pool = _posterior(int(given.sum()), int(kept.sum()), PRIOR_MEAN, PRIOR_STRENGTH)
     among = strength(given, kept, np.full(len(given), pool[0]))
     found = [_promise(None, None, int(given.sum()), int(kept.sum()), pool)]
+    among = min(among, PRIOR_STRENGTH + float(given.sum()))
     mean_of: dict[str, float] = {}
+    most_of: dict[str, float] = {}
     for carrier, n, k in by_carrier.rows():
         posterior = _posterior(n, k, pool[0], among)
-        mean_of[carrier] = posterior[0]
+        mean_of[carrier], most_of[carrier] = posterior[0], among + n
         found.append(_promise(carrier, None, n, k, posterior))
     center = np.array([mean_of[c] for c in counts["carrier_id"]])
     given, kept = counts["num_premium"].to_numpy(), counts["num_kept"].to_numpy()
     within = strength(given, kept, center)
     for (carrier, region, n, k), mean in zip(counts.rows(), center, strict=True):
-        posterior = _posterior(n, k, float(mean), within)
+        own = min(within, most_of[carrier])
+        posterior = _posterior(n, k, float(mean), own)
         found.append(_promise(carrier, region, n, k, posterior))
     return found
 
@@ -120,6 +124,7 @@ def strength(
             log_beta(s * mean + kept, s * (1 - mean) + given - kept)
             - log_beta(s * mean, s * (1 - mean))
         )
+        - np.log(s)
         for s in _STRENGTHS
     ]
     return float(_STRENGTHS[int(np.argmax(likelihood))])

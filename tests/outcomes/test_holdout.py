@@ -95,6 +95,10 @@ def test_both_arms_stay_within_caps_and_slots_and_the_rest_is_proved(simulated):
     assert set(pool["reason"]) == {"EXPLORED", "HELD_OUT"}
     assert (night.merchants["used"] <= night.merchants["cap"]).all()
     assert (night.lanes["used"] <= night.lanes["slots"]).all()
+    # Caps and slots are shown as they were before the arm took its own.
+    assert (night.merchants["cap"] == night.merchants["num_orders"] * 3 // 100).all()
+    given = simulated.capacity["slots"].sum()
+    assert night.lanes["slots"].sum() <= given
 
 
 def test_the_bound_on_the_cost_of_exploring_holds(simulated):

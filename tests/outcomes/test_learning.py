@@ -17,7 +17,7 @@ from optimizer.outcomes.evaluate import evaluate
 from optimizer.outcomes.history import Window
 from optimizer.outcomes.learn import learn, save_model
 from optimizer.outcomes.model import effect_spread, kept_effect, load_model, risk_of
-from optimizer.outcomes.promise import promises
+from optimizer.outcomes.promise import promise_alerts, promises
 
 AFTER = Window(DAY + dt.timedelta(30))
 TONIGHT = DAY + dt.timedelta(40)
@@ -113,15 +113,21 @@ def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):
     assert learned.model.kind == "randomised"
 
 
-def test_an_effect_may_be_negative():
-    """Where premium doubles the harm, the learned share is below 0 and surely so."""
+def test_an_effect_may_be_negative(tmp_path):
+    """Where premium doubles the harm, the share is surely below 0, and none is sent."""
     table = outcomes(8_000, seed=4)
     flip = table.with_columns(
         is_premium=~pl.col("is_premium"), delivered_to_door=~pl.col("is_premium")
     )
-    effect = learn(flip, settings(), AFTER).model.effect["complaint"]
+    found = learn(flip, settings(), AFTER)
+    effect = found.model.effect["complaint"]
     spread = effect_spread(flip.head(1), effect)[0]
     assert kept_effect(flip, effect).mean() + 2 * spread < 0
+    config = with_model(save_model(found, tmp_path))
+    night = optimizer.allocate(night_orders(), CAPACITY, config=config, date=TONIGHT)
+    # Worse than the fee alone: the harm that it adds is counted.
+    assert night.orders["saving_cny"].max() < -0.8
+    assert len(night.recommendations) == 0
 
 
 def test_row_order_does_not_change_the_model(history, learned):
@@ -275,6 +281,24 @@ def test_a_carrier_below_its_contract_raises_an_alert(history):
     assert ledger["zhongtong"] == 0
 
 
+def test_bad_luck_alone_raises_no_alert():
+    """Four kept of six is below 80 %, and not surely so; 40 of 60 is surely so."""
+
+    def alerts(num_kept: int, num_premium: int) -> list[str]:
+        table = outcomes(
+            num_premium,
+            carrier_id=["yunda"] * num_premium,
+            region_id=["north"] * num_premium,
+            is_premium=[True] * num_premium,
+            delivered_to_door=[row < num_kept for row in range(num_premium)],
+            complaint=[False] * num_premium,
+        ).with_columns(is_bought=pl.lit(None, pl.Boolean))
+        return promise_alerts(promises(table), 0.8)
+
+    assert alerts(4, 6) == []
+    assert len(alerts(40, 60)) == 1
+
+
 def night_orders(num_rows: int = 600) -> pl.DataFrame:
     """A night without premium probabilities, the same for each carrier."""
     risk = np.random.default_rng(3).beta(2, 8, num_rows // 3).repeat(3)
@@ -405,8 +429,8 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
     def run(config, orders=orders, date=TONIGHT):
         return optimizer.allocate(orders, capacity, config=config, date=date)
 
-    with pytest.raises(ConfigError, match="knows the night of 2026-11-05 already"):
-        run(config, date=dt.date(2026, 11, 5))
+    with pytest.raises(ConfigError, match="knows the night of 2026-11-10 already"):
+        run(config, date=dt.date(2026, 11, 10))
     with pytest.raises(ConfigError, match="needs its date"):
         run(config, date=None)
     with pytest.raises(ConfigError, match="no such file; make one with"):
