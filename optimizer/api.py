@@ -221,10 +221,11 @@ def solve_night(
     from optimizer.intake import take_in
 
     settings = as_config(config)
-    policy = policy_on(settings, _as_date(date))
+    day = _as_date(date)
+    policy = policy_on(settings, day)
     clock = StageClock(progress)
     before = None if previous is None else read_previous(previous)
-    intake = take_in(tables, settings, policy, clock)
+    intake = take_in(tables, settings, policy, clock, day)
     problem, index = intake.problem, intake.index
     with clock.stage("solve"):
         solution = _solve(intake, settings, before)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from click import get_current_context
 
-from optimizer import __version__
+from optimizer import __version__, cli_outcomes
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
 
 app = typer.Typer(
@@ -103,10 +102,20 @@ def _root(
     pass
 
 
-@app.command()
+app.command()(cli_outcomes.learn)
+app.command()(cli_outcomes.evaluate)
+simulate_app = typer.Typer(invoke_without_command=True)
+simulate_app.command("outcomes")(cli_outcomes.reveal)
+app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.callback()
 def simulate(
+    context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; required.")
+    ] = None,
     orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
     merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
     days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
@@ -117,6 +126,10 @@ def simulate(
     ] = 1,
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.", context)
     from optimizer.simulate import simulate as make_days
 
     with _progress() as tell:
@@ -126,7 +139,7 @@ def simulate(
             num_merchants=merchants,
             num_days=days,
             seed=seed,
-            start=_date(start),
+            start=parse_date(start),
             carriers_per_order=carriers_per_order,
             progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
         )
@@ -151,7 +164,7 @@ def validate(
     from optimizer.nightly.run import check_inputs
 
     with _progress() as tell:
-        found = check_inputs(settings, _date(date), tell)
+        found = check_inputs(settings, parse_date(date), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
@@ -184,7 +197,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
-    settings, day = _load(config), _date(date)
+    settings, day = _load(config), parse_date(date)
     if shadow is not None and dry_run:
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     from optimizer.nightly.run import published_at, run_night
@@ -209,7 +222,7 @@ def run(
         from optimizer.studies.shadow import run_shadow, shadow_lines
 
         with _progress() as tell:
-            beside = run_shadow(settings, report.run_dir, shadow, _date(date), tell)
+            beside = run_shadow(settings, report.run_dir, shadow, day, tell)
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
     _print(found, text, as_json)
@@ -250,18 +263,6 @@ def _load(path: Path) -> Config:
     from optimizer.config import load_config
 
     return load_config(path)
-
-
-def _date(text: str) -> dt.date:
-    import datetime as dt
-    import re
-
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
 
 
 def _print(found: Mapping[str, Any], text: str, as_json: bool) -> None:
@@ -307,6 +308,12 @@ def _summary(found: Mapping[str, Any]) -> str:
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
+    if chance := numbers.get("experiment"):
+        lines.append(
+            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
+            f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+        )
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

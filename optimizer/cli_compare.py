@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli import JsonOption, _date, _load, _print, _progress, app
+from optimizer.cli import JsonOption, _load, _print, _progress, app
 from optimizer.cli_insight import (
     OptionalConfig,
     OptionalDate,
@@ -15,6 +15,7 @@ from optimizer.cli_insight import (
     _base,
     _write,
 )
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _night(
         return record, settings or as_config(record["config"])
     if run_dir is None and settings is not None and date is not None:
         with _progress() as tell:
-            report = run_night(settings, _date(date), is_dry=True, progress=tell)
+            report = run_night(settings, parse_date(date), is_dry=True, progress=tell)
         return report.record, settings
     raise ConfigError("give the folder of a run, or --config and --date")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli import JsonOption, RunDir, _date, _load, _print, _progress, app
+from optimizer.cli import JsonOption, RunDir, _load, _print, _progress, app
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _base(
     if run_dir is not None and config is None and date is None:
         return base_of_run(run_dir, tell)
     if run_dir is None and config is not None and date is not None:
-        return base_of_config(_load(config), _date(date), tell)
+        return base_of_config(_load(config), parse_date(date), tell)
     raise ConfigError("give the folder of a run, or --config and --date")
 
 

@@ -7,13 +7,15 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.data.further import asked_columns, contracts
-from optimizer.data.keys import order_keys
-from optimizer.data.read import open_source, read_batches
+from optimizer.data.further import asked_columns, columns_there, contracts
+from optimizer.data.keys import order_keys, refused_keys
+from optimizer.data.night_sources import open_night
+from optimizer.data.read import read_batches
 from optimizer.data.repeats import (
     KeyCollision,
     refuse_repeated_pairs,
@@ -30,13 +32,24 @@ from optimizer.errors import DataError
 from optimizer.model import encode
 from optimizer.model.build import build_problem, warn_uncovered
 from optimizer.model.capacity import read_capacity
+from optimizer.model.experiment import make_lottery
 from optimizer.model.join import find_orders, make_finder
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
+from optimizer.model.remarks import warn_unknown
 from optimizer.model.saving import worth_of
+from optimizer.outcomes.apply import (
+    fill_options,
+    fill_orders,
+    fulfilment_of,
+    model_of,
+    model_warnings,
+    order_shares,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -48,6 +61,8 @@ if TYPE_CHECKING:
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
+    from optimizer.outcomes.apply import OrderShares
+    from optimizer.outcomes.model import Model
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -111,6 +126,7 @@ def take_in(
     config: Config,
     policy: PolicyRow,
     clock: StageClock,
+    day: dt.date | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -124,6 +140,8 @@ def take_in(
         The rules of the night.
     clock
         Measures the stages.
+    day
+        The business date, which keys what is left to chance.
 
     Raises
     ------
@@ -131,8 +149,10 @@ def take_in(
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
     """
+    lottery = make_lottery(config.holdout, day)
     with clock.stage("read"):
-        sources = _open(tables, config)
+        model = model_of(config, day)
+        sources = open_night(tables, contracts(config), has_model=model is not None)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
@@ -147,7 +167,14 @@ def take_in(
             is_plain_count=config.capacity.count == "recommendations",
         )
         further = asked_columns(config, sources, capacity)
-    encoded = _encode(sources, (config, policy, merchants, further), clock)
+    kept = fulfilment_of(config, policy, sources, model)
+    start = partial(
+        encode.make_coder,
+        *(worth_of(config, policy), policy.carriers, kept, merchants),
+        columns=columns_there(sources),
+        further=further,
+    )
+    encoded = _encode(sources, start, model, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
@@ -161,6 +188,7 @@ def take_in(
             policy=policy,
             merchants=merchants,
             num_rows=encoded.counts["orders"],
+            lottery=lottery,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -169,7 +197,7 @@ def take_in(
         index,
         encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(_warnings(index, encoded.coder, config)),
+        (*_warnings(index, encoded.coder, config), *model_warnings(model, day)),
         sources["orders"],
         encoded.coder.salt,
         tuple(encoded.coder.id_sample),
@@ -193,22 +221,6 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
 
 
-def _open(tables: Mapping[str, Any], config: Config) -> dict[str, Source]:
-    has_options = tables.get("options") is not None
-    required = () if has_options else _OWN_CARRIER
-    return {
-        name: open_source(
-            tables[name], table, require=required if name == "orders" else ()
-        )
-        for name, table in contracts(config).items()
-        if tables.get(name) is not None
-    }
-
-
-#: Columns of the orders table that an options table replaces.
-_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """All orders and options as arrays, with codes, rows read and broken rows."""
@@ -222,36 +234,29 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: tuple[Config, PolicyRow, pl.DataFrame | None, tuple[str, ...]],
+    start: Callable[..., Coder],
+    model: Model | None,
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy, merchants, further = rules
-    columns = {*sources["orders"].columns}
-    if "options" in sources and "load" in sources["options"].columns:
-        columns.add("options.load")
     for salt in range(MAX_SALTS):
-        coder = encode.make_coder(
-            worth_of(config, policy),
-            policy.carriers,
-            config.objective.fulfilment,
-            merchants,
-            salt,
-            columns,
-            further,
-        )
+        by = start(salt=salt), model
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
-            return encode_all(sources, coder, QuarantineLog(), clock)
+            return encode_all(sources, by, QuarantineLog(), clock)
         except KeyCollision:
             continue
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 def _encode_single(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    by: tuple[Coder, Model | None],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders that each go with their own carrier."""
+    coder, model = by
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
     for raw in clock.measured("read", read_batches(source)):
@@ -260,6 +265,7 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            frame = fill_orders(frame, model)
             batch = encode.encode_orders(frame, coder)
             options.append(encode.encode_own_carrier(frame, batch, coder, first))
         orders.append(batch)
@@ -271,17 +277,23 @@ def _encode_single(
 
 
 def _encode_choice(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    by: tuple[Coder, Model | None],
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
-    orders, basis, refused, num_rows = [], [], [], 0
+    coder, model = by
+    orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
-            refused.append(_refused_keys(raw, frame, coder.salt))
+            refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            frame = fill_orders(frame, model)
+            shares.append(order_shares(frame, model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -289,7 +301,11 @@ def _encode_choice(
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], (together, join(basis), finder), coder, log, clock
+        sources["options"],
+        (together, join(basis), finder),
+        (coder, join(shares), model),
+        log,
+        clock,
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -298,12 +314,14 @@ def _encode_choice(
 def _options(
     source: Source,
     given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    coder: Coder,
+    by: tuple[Coder, OrderShares, Model | None],
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OptionArrays, int]:
     """Join options to their orders by key, and value those that may be used."""
     orders, basis, finder = given
+    coder, shares, model = by
+    standard = basis.complaint_prob, basis.return_prob
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -313,6 +331,7 @@ def _options(
             frame = check_batch(raw, source, log)
             order, frame = _orders_of(frame, finder, coder.salt, log)
         with clock.stage("value"):
+            frame = fill_options(frame, order, standard, shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
@@ -352,16 +371,6 @@ def _orders_of(
     )
 
 
-def _refused_keys(
-    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
-) -> NDArray[np.uint64]:
-    """Keys of the orders of a batch that were not kept."""
-    if len(kept) == len(raw):
-        return np.zeros(0, np.uint64)
-    refused = raw.join(kept, on="row", how="anti")
-    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
-
-
 def _refuse_all_twins(
     coder: Coder, capacity: pl.DataFrame, sources: Mapping[str, Source]
 ) -> None:
@@ -383,14 +392,4 @@ def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
     """Collect what a person should look at before trusting a quiet night."""
     found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
     found += index.warnings
-    unknown = sorted(set(coder.carriers.ids) - coder.roster)
-    if unknown:
-        is_one = len(unknown) == 1
-        carriers, are, their = (
-            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-        )
-        found.append(
-            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
-            f"date: {their} orders get CARRIER_INACTIVE"
-        )
-    return found
+    return found + warn_unknown(coder)

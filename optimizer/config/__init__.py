@@ -14,13 +14,21 @@ if TYPE_CHECKING:
         load_config,
         policy_on,
     )
-    from optimizer.config.models import Cap, Config, Fulfilment, Inputs, PolicyRow
+    from optimizer.config.models import (
+        Cap,
+        Config,
+        Fulfilment,
+        Holdout,
+        Inputs,
+        PolicyRow,
+    )
     from optimizer.config.schema import json_schema
 
 __all__ = [
     "Cap",
     "Config",
     "Fulfilment",
+    "Holdout",
     "Inputs",
     "PolicyRow",
     "as_config",
@@ -32,7 +40,7 @@ __all__ = [
     "policy_on",
 ]
 
-_MODELS = {"Cap", "Config", "Fulfilment", "Inputs", "PolicyRow"}
+_MODELS = {"Cap", "Config", "Fulfilment", "Holdout", "Inputs", "PolicyRow"}
 
 
 def __getattr__(name: str) -> object:

@@ -90,3 +90,11 @@ def _is_asked(column: str, sources: Mapping[str, Source]) -> bool:
         f"fairness: neither the orders nor the merchants table has a column {column}; "
         "add it, or mend fairness in the configuration"
     )
+
+
+def columns_there(sources: Mapping[str, Source]) -> set[str]:
+    """Columns that the orders have, and ``options.load``."""
+    columns = {*sources["orders"].columns}
+    if "options" in sources and "load" in sources["options"].columns:
+        columns.add("options.load")
+    return columns

@@ -258,9 +258,11 @@ def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
         "money": is_number,
         "count": t.is_integer(value) or t.is_floating(value),
         "flag": t.is_boolean(value),
+        "date": is_text or t.is_temporal(value),
     }
     if not (fits[column.kind] or t.is_null(value)):
         expected = {"flag": "true/false", "id": "text", "text": "text", "pin": "text"}
+        expected |= {"date": "a date"}
         raise DataError(
             f"{label}: column {column.name} is {kind}, expected "
             f"{expected.get(column.kind, 'a number')}; export it with that type"

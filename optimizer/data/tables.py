@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin"]
+Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin", "date"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ _KIND_WORDS = {
     "money": "number ≥ 0, CNY",
     "count": "whole number",
     "flag": "true / false",
+    "date": "date",
 }
 
 
@@ -82,6 +83,7 @@ def polars_type(kind: Kind) -> type[pl.DataType]:
         "money": pl.Float64,
         "count": pl.Int64,
         "flag": pl.Boolean,
+        "date": pl.Date,
     }
     return types.get(kind, pl.String)
 
@@ -99,28 +101,27 @@ ORDERS = Table(
         Column("carrier_id", "id", "carrier code; required without an options table"),
         Column("region_id", "id", "delivery region", is_required=True),
         Column("outlet_id", "id", "last-mile outlet"),
+        Column("category_id", "id", "category of the goods, for a learned model"),
         Column("order_value_cny", "money", "value of the goods"),
         Column(
             "complaint_prob_standard",
             "probability",
-            "probability of a complaint on standard service",
-            is_required=True,
+            "probability of a complaint on standard service; required without a model",
         ),
         Column(
             "complaint_prob_premium",
             "probability",
-            "likewise on premium service; required without an options table",
+            "likewise on premium service; required without options table or model",
         ),
         Column(
             "return_prob_standard",
             "probability",
-            "probability of a logistics-reason return on standard service",
-            is_required=True,
+            "probability of a logistics-reason return on standard service; likewise",
         ),
         Column(
             "return_prob_premium",
             "probability",
-            "likewise on premium service; required without an options table",
+            "likewise on premium service; required without options table or model",
         ),
         Column("is_eligible", "flag", "whether it may be recommended", default=True),
         Column("ineligible_reason", "text", "why it may not"),
@@ -140,14 +141,13 @@ OPTIONS = Table(
         Column(
             "complaint_prob_premium",
             "probability",
-            "probability of a complaint on premium service with this carrier",
-            is_required=True,
+            "probability of a complaint on premium service with this carrier; required "
+            "without a model",
         ),
         Column(
             "return_prob_premium",
             "probability",
             "probability of a logistics-reason return likewise",
-            is_required=True,
         ),
         Column(
             "load",
@@ -202,6 +202,40 @@ MERCHANTS = Table(
     key=("merchant_id",),
 )
 
+OUTCOMES = Table(
+    "outcomes",
+    "for learn and evaluate; one row for each past decision, and what happened",
+    (
+        _ORDER_ID,
+        Column("date", "date", "business date of the decision", is_required=True),
+        _MERCHANT_ID,
+        Column("carrier_id", "id", "who carried it", is_required=True),
+        Column("region_id", "id", "delivery region", is_required=True),
+        Column("category_id", "id", "category of the goods"),
+        Column("customer_key", "id", "salted hash, to limit serial complainers"),
+        Column("order_value_cny", "money", "value of the goods"),
+        Column("complaint_prob_standard", "probability", "as the platform had it"),
+        Column("return_prob_standard", "probability", "as the platform had it"),
+        Column("take_up", "probability", "chance that it is bought", default=1.0),
+        Column("is_premium", "flag", "whether it was recommended", is_required=True),
+        Column("is_bought", "flag", "whether the merchant then bought it; null: yes"),
+        Column("propensity", "probability", "probability of that, from the decisions"),
+        Column("arm", "text", "policy or explore, from the decisions"),
+        Column("delivered_to_door", "flag", "by the scans; null: no scan says"),
+        Column("num_scans", "count", "scans on the way"),
+        Column("complaint", "flag", "whether there was one", is_required=True),
+        Column("complaint_reason", "text", "code, such as NO_DOORSTEP_DELIVERY"),
+        Column(
+            "logistics_return",
+            "flag",
+            "whether it came back for a logistics reason; other returns do not count",
+            is_required=True,
+        ),
+        Column("claim_cny", "money", "compensation paid; never in the objective"),
+    ),
+    key=("order_id", "date"),
+)
+
 _SAVING = Column(
     "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
 )
@@ -213,11 +247,13 @@ DECISIONS = Table(
         _ORDER_ID,
         _MERCHANT_ID,
         Column("is_premium", "flag", "whether it is recommended", is_required=True),
-        Column("carrier_id", "id", "carrier of a chosen order, else null"),
+        Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
+        Column("propensity", "probability", "probability of premium, all else given"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -240,7 +276,7 @@ MERCHANT_RESULTS = Table(
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels that the cap is a share of"),
         Column("cap", "count", "parcels that may be chosen"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "cap less used"),
         Column(
             "shadow_price_cny",
@@ -257,7 +293,7 @@ LANE_RESULTS = Table(
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
         Column("slots", "count", "parcels that it takes"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "slots less used"),
         Column(
             "shadow_price_cny",
@@ -314,7 +350,7 @@ QUARANTINE = Table(
     ),
 )
 
-TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, OUTCOMES)
 TABLES_OUT = (
     DECISIONS,
     RECOMMENDATIONS,

@@ -271,6 +271,8 @@ def _typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
         value = value.str.strip_chars()
         if column.kind == "count":
             value = value.str.replace(_WHOLE, "${1}")
+        if column.kind == "date":
+            return value.str.to_date("%Y-%m-%d", strict=False)
     return value.cast(polars_type(column.kind), strict=False)
 
 
@@ -304,6 +306,7 @@ def _cast_rules(
     import polars as pl
 
     words = {"flag": "is not true or false", "count": "is not a whole number"}
+    words |= {"date": "is not a date such as 2026-11-22"}
     was_given = pl.lit(raw.is_not_null())
     lost = [(words.get(column.kind, "is not a number"), value.is_null() & was_given)]
     if column.kind == "count" and raw.dtype.is_float():

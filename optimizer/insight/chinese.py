@@ -35,6 +35,8 @@ CHINESE = {
         "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed:.2f} 元，"
         "比其名额用于别处少 {margin:.2f} 元"
     ),
+    "HELD_OUT": "为衡量升级服务的效果而随机保留：维持标准服务",
+    "EXPLORED": "为衡量升级服务的效果而随机推荐，承运商 {carrier_id}",
     "INELIGIBLE": "未参与：该订单或其商家不符合条件",
     "CARRIER_INACTIVE": "未参与：当日没有任何可用承运商提供该服务",
     "PINNED_OUT": "未参与：该订单被指定为不升级",

@@ -18,7 +18,8 @@ _PLACE = ["carrier_id", "region_id", "outlet_id"]
 #: What savings are made of: if none of it changed, no saving did.
 _WORTH_TABLES = ("orders", "options", "merchants")
 _WORTH_KEYS = ("config.objective.", "policy.fee.amount_cny")
-_NEVER_WENT = ("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT", "HELD_OUT")
+_NEVER_WENT = ("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT")
+_BY_LOT = ("HELD_OUT", "EXPLORED")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +40,9 @@ class Comparison:
         ``carrier_id_before``, ``carrier_id_after``, ``reason_before``,
         ``reason_after``, ``saving_before_cny``, ``saving_after_cny``, ``why``: the
         first of these that changed: ``ORDER`` (it is of one night alone),
-        ``ELIGIBILITY``, ``SAVING``, ``CAP`` (of its merchant) or ``CAPACITY`` (of a
-        lane that it takes a place in) in the direction of the change; else
-        ``COMPETITION``: others changed.
+        ``ELIGIBILITY``, ``LOT`` (kept back or explored at random), ``SAVING``,
+        ``CAP`` (of its merchant) or ``CAPACITY`` (of a lane that it takes a place in)
+        in the direction of the change; else ``COMPETITION``: others changed.
     lanes, merchants
         Rows whose limit or price differs: ``slots`` or ``cap`` and
         ``shadow_price_cny``, each ``_before`` and ``_after``.
@@ -274,6 +275,8 @@ def _with_why(orders: pl.DataFrame, *, can_save_differ: bool) -> pl.DataFrame:
         .then(pl.lit("ORDER"))
         .when(old.is_in(_NEVER_WENT) | new.is_in(_NEVER_WENT))
         .then(pl.lit("ELIGIBILITY"))
+        .when(old.is_in(_BY_LOT) | new.is_in(_BY_LOT))
+        .then(pl.lit("LOT"))
         .when(went[0].ne_missing(went[1]) & can_save_differ)
         .then(pl.lit("SAVING"))
         .when(pl.col("is_cap"))

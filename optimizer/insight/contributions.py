@@ -13,7 +13,8 @@ At the certificate's prices, with lane prices :math:`\lambda`, cap prices
 so at gap 0 the parts add up to the saving, to the micro-CNY. A lane's part is what
 its scarcity is worth; an order's is what it saves beyond what its slot and its
 place in the cap would bring elsewhere. What rows beyond lanes and caps contribute
-(budgets, floors) is the rest of the bound.
+(budgets, floors), less what slots of parcels explored by lot are worth, is the rest of
+the bound. All is of the certified plan: with a holdout, kept-back parcels included.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Contributions:
     lanes, caps, orders
         Slots times lane prices, caps times cap prices, and positive margins, summed.
     other
-        What other rows contribute to the bound; 0 where there are none.
+        What other rows contribute to the bound, less what explored parcels' slots are
+        worth; 0 where there are neither.
     gap
         What the bound is above the plan.
     """
@@ -92,9 +94,9 @@ def merchant_contributions(
     """
     import polars as pl
 
-    chosen = pl.col("is_premium")
+    is_planned = (pl.col("arm") == "policy").fill_null(value=False)
     found = decisions.group_by("merchant_id").agg(
-        saving=micro("saving_cny").filter(chosen).sum(), orders=_surplus().sum()
+        saving=micro("saving_cny").filter(is_planned).sum(), orders=_surplus().sum()
     )
     caps = merchants.lazy().select("merchant_id", cap=cap_part())
     both = caps.join(found, on="merchant_id", how="left").with_columns(
@@ -130,5 +132,8 @@ def cap_part() -> pl.Expr:
 
 
 def _surplus() -> pl.Expr:
-    """What an order is worth above all its prices."""
-    return micro("margin_cny").clip(lower_bound=0)
+    """What an order of the solved night is worth above all its prices."""
+    import polars as pl
+
+    is_explored = (pl.col("arm") == "explore").fill_null(value=False)
+    return micro("margin_cny").clip(lower_bound=0) * ~is_explored

@@ -124,6 +124,12 @@ _SENTENCES = {
         "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
         "{signed:.2f} CNY, {margin:.2f} less than its slots would bring elsewhere"
     ),
+    "HELD_OUT": (
+        "kept back at random to measure what premium does: it stays on standard service"
+    ),
+    "EXPLORED": (
+        "recommended at random to measure what premium does, with {carrier_id}"
+    ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.data.tables import CONFLICTS, ROW_RESULTS, polars_type
+from optimizer.insight.outcomes import ARMS
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side import NO_CEILING, NO_FLOOR, row_use
@@ -69,7 +70,7 @@ def decisions_table(
         {
             "order_id": named["order_id"],
             "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
-            "is_premium": outcomes.reason[rows] == Reason.CHOSEN,
+            "is_premium": np.isin(outcomes.reason[rows], PREMIUM),
             "carrier_id": _names(
                 [place.carrier_id for place in index.places], outcomes.lane[rows]
             ),
@@ -77,6 +78,8 @@ def decisions_table(
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
             "margin_cny": cny(outcomes.margin[rows]),
             "has_room": outcomes.has_room[rows],
+            "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
+            "propensity": outcomes.propensity[rows],
             "region_id": named["region_id"],
         }
     )
@@ -84,6 +87,8 @@ def decisions_table(
     return frame.with_columns(priced)
 
 
+#: Reasons of orders that are recommended.
+PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 #: What only orders that went to the solver have.
 _PRICED = ("saving_cny", "margin_cny", "has_room")
 
@@ -95,12 +100,13 @@ def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.Da
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
+    explored = 0 if index.pool is None else index.pool.used_cap
     return pl.DataFrame(
         {
             "merchant_id": pl.Series(index.merchant_ids, dtype=pl.String),
             "num_orders": index.merchant_num_orders,
-            "cap": problem.cap,
-            "used": used.astype(np.int64),
+            "cap": problem.cap + explored,
+            "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
         }
@@ -115,6 +121,7 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     slots, used = problem.slots // index.scale, used // index.scale
+    explored = 0 if index.pool is None else index.pool.used_slots
     names = ("carrier_id", "region_id", "outlet_id")
     frame = pl.DataFrame(
         {
@@ -122,8 +129,8 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
             for i, name in enumerate(names)
         }
         | {
-            "slots": slots,
-            "used": used,
+            "slots": slots + explored,
+            "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
         }

@@ -8,7 +8,7 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +16,20 @@ import numpy as np
 from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.beside import (
-    Given,
-    lay_out,
-    limit_night,
+from optimizer.model.beside import Given, lay_out, limit_night
+from optimizer.model.budgets import merchant_budgets
+from optimizer.model.encode import OPEN
+from optimizer.model.experiment import Field, draw_pool
+from optimizer.model.lanes import Place, name_some
+from optimizer.model.reasons import Reason
+from optimizer.model.records import take
+from optimizer.model.remarks import (
+    refuse_to_explore,
+    refuse_to_hold,
     warn_heavy,
     warn_idle,
     warn_unused,
 )
-from optimizer.model.budgets import merchant_budgets
-from optimizer.model.lanes import Place, name_some
-from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.experiment import Lottery, Pool
+    from optimizer.model.lanes import Forest
     from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.takeup import Counting
@@ -72,6 +77,8 @@ class Index:
         How purchases are counted; ``None``: every recommendation.
     warnings
         What a person should look at.
+    lottery, pool
+        What is left to chance, and the orders of the explore arm; ``None``: nothing.
     """
 
     merchant_ids: tuple[str, ...]
@@ -84,6 +91,8 @@ class Index:
     has_budget: NDArray[np.bool_] | None = None
     counting: Counting | None = None
     warnings: tuple[str, ...] = ()
+    lottery: Lottery | None = None
+    pool: Pool | None = None
 
     @property
     def scale(self) -> int:
@@ -101,6 +110,7 @@ def build_problem(
     policy: PolicyRow,
     merchants: pl.DataFrame | None,
     num_rows: int,
+    lottery: Lottery | None = None,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -117,6 +127,8 @@ def build_problem(
         Checked merchants table.
     num_rows
         Rows of the orders table, quarantined ones included.
+    lottery
+        What is left to chance; the explore arm leaves the problem here.
 
     Raises
     ------
@@ -129,11 +141,17 @@ def build_problem(
     caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
-    forest = layout.forest
-    problem = arrange(orders, options, merchant, caps, forest, layout.lane)
+    forest, lane, pool = layout.forest, layout.lane, None
+    if lottery is not None and lottery.explore_share:
+        refuse_to_explore(given, layout)
+        night = (orders, options, merchant, caps, forest, lane)
+        pool, options, caps, forest, lane = _explore(night, lottery)
+    problem = arrange(orders, options, merchant, caps, forest, lane)
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
+    if lottery is not None and lottery.hold_share:
+        refuse_to_hold(problem)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -154,7 +172,36 @@ def build_problem(
             *warn_heavy(problem),
             *warn_unused(problem, config),
         ),
+        lottery,
+        pool,
     )
+
+
+def _explore(
+    night: tuple[
+        OrderArrays,
+        OptionArrays,
+        NDArray[np.int32],
+        NDArray[np.int64],
+        Forest,
+        NDArray[np.int32],
+    ],
+    lottery: Lottery,
+) -> tuple[Pool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+    """Take the explore arm, and the slots that it uses, out of the night."""
+    orders, options, merchant, caps, forest, lane = night
+    field = Field(
+        *(orders.key, orders.row, merchant, orders.status == OPEN),
+        *(options.order, lane, options.saving),
+        *(caps, forest.slots, forest.parent),
+    )
+    pool, member = draw_pool(field, lottery)
+    orders.status[member] = np.where(
+        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
+    ).astype(np.uint8)
+    keep = orders.status[options.order] == OPEN
+    left = replace(forest, slots=forest.slots - pool.used_slots)
+    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
 
 
 def _rank_merchants(

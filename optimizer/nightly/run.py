@@ -29,6 +29,7 @@ from optimizer.nightly.publish import (
     publish,
     published_record,
 )
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.claims import certificate_record, is_beyond
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def check_inputs(
     if config.inputs is None:
         raise ConfigError("checking a date needs inputs in the configuration")
     policy = policy_on(config, day)
-    intake = take_in(_input_paths(config, day), config, policy, StageClock(progress))
+    clock = StageClock(progress)
+    intake = take_in(_input_paths(config, day), config, policy, clock, day)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
@@ -218,6 +220,7 @@ def _identity(
         kept = {"previous": read_record(previous)["identity"]}
     return kept | {
         "date": day.isoformat(),
+        **model_identity(config, day),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
@@ -238,8 +241,9 @@ def _already(
         for what, key in (
             ("the configuration", "config_sha256"),
             ("the program", "version"),
+            ("the model", "model_sha256"),
         )
-        if old.get(key) != identity[key]
+        if old.get(key) != identity.get(key)
     ]
     names = {*old["inputs"], *identity["inputs"]}
     changed += sorted(

@@ -36,6 +36,7 @@ from optimizer.insight.tables import (
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import (
     RunClaims,
@@ -128,7 +129,7 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
-    intake = take_in(paths, config, policy, StageClock())
+    intake = take_in(paths, config, policy, StageClock(), claims.day)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
@@ -208,7 +209,8 @@ def _false_facts(
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
     claimed = claims.identity.model_dump()
-    identity = claimed | {
+    identity = claimed | model_identity(config, claims.day)
+    identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},

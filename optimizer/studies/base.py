@@ -15,8 +15,10 @@ from optimizer.data.validate import QuarantineLog, checked_table
 from optimizer.errors import ConfigError, DataError
 from optimizer.model import build
 from optimizer.model.budgets import merchant_budgets
+from optimizer.model.experiment import empty_pool
 from optimizer.model.solution import SolveParams
 from optimizer.model.tree import effective_price
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import read_claims
 from optimizer.proof.verify import changed_inputs
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.model.experiment import Pool
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
@@ -105,14 +108,17 @@ def base_of_run(
     """
     folder = Path(run_dir)
     claims = read_claims(read_record(folder))
+    config = as_config(claims.config)
     changed = changed_inputs(claims)
+    identity = claims.identity.model_dump()
+    if model_identity(config, claims.day).items() - identity.items():
+        changed = [*changed, "the model is not the one of that night"]
     if changed:
         raise DataError(f"{folder}: cannot be solved again: {'; '.join(changed)}")
     paths: dict[str, str | list[str]] = {
         name: [file.path for file in claim.files]
         for name, claim in claims.inputs.given().items()
     }
-    config = as_config(claims.config)
     solved = solve_night(
         paths, config, date=claims.day, previous=folder, progress=progress
     )
@@ -168,6 +174,12 @@ def solve_again(
     )
     solution = solve(problem, settings.method, params)
     return Answer(problem, solution, certify(problem, solution))
+
+
+def explored(base: Base) -> Pool:
+    """What parcels explored by lot take of caps and slots before the solve."""
+    pool = base.solved.intake.index.pool
+    return pool or empty_pool(base.problem.num_merchants, base.problem.num_lanes)
 
 
 def caps_under(base: Base, policy: PolicyRow) -> NDArray[np.int64]:

@@ -2,8 +2,8 @@
 The night of a scenario: by arrays where that is exact, else built again.
 
 A change of cap, fee, slots or carriers is an array operation on a night of caps and
-lanes alone. Floors, budgets and shares depend on caps, fees and slots together: such a
-night is read and built anew under the scenario's rules.
+lanes alone. Floors, budgets, shares and draws depend on caps, fees and slots together:
+such a night is read and built anew under the scenario's rules.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def has_lanes_and_caps_alone(base: Base) -> bool:
-    """Whether nothing but caps and lanes can limit the night, whatever the scenario."""
+    """Whether nothing but caps and lanes can limit the night, whatever is changed."""
     intake = base.solved.intake
     return (
         intake.problem.side is None
@@ -46,6 +46,11 @@ def has_lanes_and_caps_alone(base: Base) -> bool:
         and intake.index.counting is None
         and base.solved.policy.subsidy_budget_cny is None
     )
+
+
+def can_change_by_arrays(base: Base) -> bool:
+    """Whether a scenario's night is the base's with other arrays."""
+    return has_lanes_and_caps_alone(base) and base.solved.intake.index.pool is None
 
 
 def built_anew(
@@ -75,7 +80,7 @@ def built_anew(
         over, under = slots_factor.as_integer_ratio()
         slots = [count * over // under for count in rows["slots"]]
         tables["capacity"] = rows.with_columns(slots=np.array(slots, np.int64))
-    return take_in(tables, config, policy, StageClock()).problem
+    return take_in(tables, config, policy, StageClock(), base.day).problem
 
 
 def changed_night(

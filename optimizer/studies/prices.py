@@ -22,7 +22,7 @@ from optimizer.model.change import (
     with_more_slots,
 )
 from optimizer.solvers.greatest import NO_END, price_range
-from optimizer.studies.base import caps_under, solve_again
+from optimizer.studies.base import caps_under, explored, solve_again
 from optimizer.studies.changed import has_lanes_and_caps_alone
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
             name: pl.Series([place[i] for place in places], dtype=pl.String)
             for i, name in enumerate(names)
         }
-        | {"slots": base.problem.slots}
+        | {"slots": base.problem.slots + explored(base).used_slots}
         | _ends(found.lane_more, found.lane_fewer)
     )
     return frame.sort(names, nulls_last=False)
@@ -127,7 +127,7 @@ def _merchants(base: Base, found: PriceRange) -> pl.DataFrame:
     import polars as pl
 
     ids = pl.Series(base.solved.intake.index.merchant_ids, dtype=pl.String)
-    given = {"merchant_id": ids, "cap": base.problem.cap}
+    given = {"merchant_id": ids, "cap": base.problem.cap + explored(base).used_cap}
     return pl.DataFrame(given | _ends(found.cap_more, found.cap_fewer))
 
 
@@ -226,7 +226,8 @@ def _more_points(base: Base) -> NDArray[np.int64]:
     policy = base.solved.policy
     rate = min(policy.cap.rate + CAP_STEP, Decimal(1))
     cap = policy.cap.model_copy(update={"rate": rate})
-    return caps_under(base, policy.model_copy(update={"cap": cap}))
+    looser = caps_under(base, policy.model_copy(update={"cap": cap}))
+    return looser - explored(base).used_cap
 
 
 def _cheaper_caps(base: Base) -> NDArray[np.int64]:
@@ -234,7 +235,8 @@ def _cheaper_caps(base: Base) -> NDArray[np.int64]:
     policy = base.solved.policy
     amount = max(policy.fee.amount_cny - 1, Decimal(0))
     fee = policy.fee.model_copy(update={"amount_cny": amount})
-    return caps_under(base, policy.model_copy(update={"fee": fee}))
+    richer = caps_under(base, policy.model_copy(update={"fee": fee}))
+    return richer - explored(base).used_cap
 
 
 def _counted_fee_step(base: Base) -> int:

@@ -29,9 +29,9 @@ from optimizer.model.saving import worth_of
 from optimizer.studies.base import Answer, solve_again
 from optimizer.studies.changed import (
     built_anew,
+    can_change_by_arrays,
     changed_night,
     counted_fee_change,
-    has_lanes_and_caps_alone,
     without_carriers,
 )
 
@@ -143,7 +143,7 @@ def _outcome(
     rebuilt: dict[tuple[object, object], Problem],
 ) -> Outcome:
     rules = scenario_rules(base.config, base.solved.policy, scenario)
-    is_plain = has_lanes_and_caps_alone(base)
+    is_plain = can_change_by_arrays(base)
     if is_plain:
         problem = changed_night(base, _at_costs(base, rules, rebuilt), scenario, rules)
     else:

@@ -40,6 +40,8 @@ def make_decisions(num_rows: int = 300) -> pl.DataFrame:
             "reason": [rng.choice(["CHOSEN", "CAP_FULL"]) for _ in rows],
             "margin_cny": [rng.choice([None, rng.random()]) for _ in rows],
             "has_room": [rng.choice([None, True, False]) for _ in rows],
+            "arm": [rng.choice([None, "policy", "explore"]) for _ in rows],
+            "propensity": [rng.choice([0.0, 0.98]) for _ in rows],
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import string
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from optimizer.insight.explain_parts import (
 )
 from optimizer.insight.night import Night
 from optimizer.testing import make_tables, random_tables
+
+DAY = dt.date(2026, 11, 22)
 
 
 def solved(seed: int) -> Night:
@@ -84,6 +87,51 @@ def test_contributions_of_a_night_by_hand() -> None:
     ]
 
 
+def test_what_is_left_to_chance_is_told_apart(night_folder: Path, night_config) -> None:
+    """
+    With a holdout the parts add up to the certified plan: kept-back parcels are in it,
+    and explored ones only take what their slots are worth.
+    """
+    config = night_config(night_folder)
+    holdout = {"share": 0.2, "explore_share": 0.2, "seed": 1}
+    inputs = {n: path.format(date=DAY) for n, path in config.pop("inputs").items()}
+    night = optimizer.allocate(**inputs, config=config | {"holdout": holdout}, date=DAY)
+    proof = night.certificate
+    parts = night_contributions(
+        night.decisions.lazy(),
+        night.merchants,
+        night.lanes,
+        dual_bound=proof.dual_bound,
+        gap=proof.gap,
+    )
+    assert {"HELD_OUT", "EXPLORED"} <= {*night.decisions["reason"]}
+    assert parts.saving == proof.primal_bound
+    by_lot = night.decisions.filter(pl.col("reason") == "EXPLORED")
+    price = {m: round(p * 1e6) for m, *_, p in night.merchants.iter_rows()}
+    lane = {
+        tuple(place): round(p * 1e6)
+        for *place, p in night.lanes.drop("slots", "used", "slack").iter_rows()
+    }
+    regions = pl.read_parquet(
+        inputs["orders"], columns=["order_id", "region_id", "outlet_id"]
+    )
+    taken = sum(
+        price[row["merchant_id"]]
+        + sum(
+            lane.get((row["carrier_id"], *place), 0)
+            for place in {
+                (None, None),
+                (row["region_id"], None),
+                (row["region_id"], row["outlet_id"]),
+            }
+        )
+        for row in by_lot.join(regions, on="order_id").iter_rows(named=True)
+    )
+    assert parts.other == -taken < 0
+    table = merchant_contributions(night.decisions.lazy(), night.merchants)
+    assert table["saving"].sum() == proof.primal_bound
+
+
 @pytest.fixture
 def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Decisions in nine row groups."""
@@ -99,6 +147,8 @@ def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "reason": ["CAP_FULL"] * count,
             "margin_cny": [-1.0] * count,
             "has_room": [True] * count,
+            "arm": pl.Series([None] * count, dtype=pl.String),
+            "propensity": [0.0] * count,
         }
     )
     path = tmp_path / "decisions.parquet"
@@ -119,9 +169,9 @@ def test_one_order_is_found_in_one_row_group(big_table: Path) -> None:
     assert find_rows(big_table, "order_id", "o0335").is_empty()
     with pyarrow.parquet.ParquetFile(big_table) as file:
         group = file.metadata.row_group(4)
-        starts = [group.column(c).dictionary_page_offset for c in range(8)]
+        starts = [group.column(c).dictionary_page_offset for c in range(10)]
         first = min(start for start in starts if start)
-        last = first + sum(group.column(c).total_compressed_size for c in range(8))
+        last = first + sum(group.column(c).total_compressed_size for c in range(10))
         footer = big_table.stat().st_size - 8 - file.metadata.serialized_size
     raw = bytearray(big_table.read_bytes())
     raw[4:first] = bytes(first - 4)

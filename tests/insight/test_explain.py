@@ -120,6 +120,8 @@ def test_reasons_are_counted_in_the_summary():
         "INELIGIBLE": 1,
         "CARRIER_INACTIVE": 1,
         "PINNED_OUT": 1,
+        "HELD_OUT": 0,
+        "EXPLORED": 0,
     }
     assert summary["num_orders"] == sum(summary["reasons"].values()) == 10
     assert (summary["num_chosen"], summary["saving_cny"]) == (2, 7.0)

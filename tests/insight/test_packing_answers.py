@@ -14,10 +14,11 @@ from golden_night import Golden, lane
 from golden_nights import ABC, GOLDEN, HALF
 
 import optimizer
+import optimizer.testing
 from optimizer.api import solve_night
 from optimizer.config import as_config
 from optimizer.config.scenarios import Scenario
-from optimizer.errors import DataError, SolveError
+from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.insight.explain_parts import (
     explain_lane,
     explain_merchant,
@@ -120,6 +121,40 @@ def test_a_budget_that_is_slack_tonight_binds_under_a_dearer_fee() -> None:
     )
     outcomes = run_scenarios(base_of(poor), (Scenario(name="dear", fee_cny=2),))
     assert [outcome.money.num_chosen for outcome in outcomes] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "holdout", "words"),
+    [
+        ("a load", {"explore_share": 0.1}, "this night also has loads; set explore_"),
+        ("rows that cross", {"explore_share": 0.1}, "also has crossing rows"),
+        ("a subsidy budget", {"explore_share": 0.1}, "also has a subsidy budget"),
+        ("a pin", {"share": 0.1}, "would break what pins ask for"),
+        ("a floor", {"share": 0.1}, "would break what floors ask for"),
+    ],
+)
+def test_chance_and_limits_that_it_would_break_are_refused(
+    name: str, holdout: dict[str, float], words: str
+) -> None:
+    """Random parcels know no loads or budgets, and pins and floors no chance."""
+    golden = GOLDEN[name]
+    config = golden.settings() | {"holdout": holdout}
+    with pytest.raises(ConfigError, match=words):
+        optimizer.allocate(**golden.tables(), config=config, date=DAY)
+
+
+def test_kept_back_parcels_of_a_packing_night_stay_in_its_proof() -> None:
+    """By hand: half of b and c (4 + 3) is kept back by lot; their slots stay used."""
+    golden = GOLDEN["a load"]
+    config = golden.settings() | {"holdout": {"share": 0.5, "seed": 3}}
+    night = optimizer.allocate(**golden.tables(), config=config, date=DAY)
+    optimizer.testing.assert_certified(night)
+    kept = night.decisions.filter(pl.col("reason") == "HELD_OUT")
+    assert kept.height == 1
+    assert night.certificate.primal_bound == 7_000_000
+    assert night.summary["saving_cny"] == 7 - kept["saving_cny"].item()
+    assert night.summary["penalties_cny"] == 0
+    assert night.lanes["used"].to_list() == [2]
 
 
 def test_a_carrier_that_is_out_takes_nothing_on_a_packing_night() -> None:

@@ -103,6 +103,18 @@ def test_each_scenario_is_what_a_run_from_scratch_gives(seed: int) -> None:
         assert outcome.money.fees == Decimal(night.summary["fees_cny"]["total"])
 
 
+def test_scenarios_of_a_night_with_an_explore_arm_draw_it_anew() -> None:
+    """The arm is a share of caps and slots, so it is drawn for each scenario's own."""
+    given, config = inputs_of(2)
+    config["holdout"] = {"explore_share": 0.5, "share": 0.2, "seed": 3}
+    outcomes = run_scenarios(base_of(given, config), ALL[:2])
+    for outcome, (_, changes, _) in zip(outcomes[1:], CASES.values(), strict=False):
+        rules = config | {"policy": [config["policy"][0] | changes]}
+        night = optimizer.allocate(**given, config=rules, date=DAY)
+        assert night.summary["experiment"]["num_explored"] > 0
+        assert outcome.answer.certificate == night.certificate
+
+
 def test_the_front_has_no_point_that_another_beats() -> None:
     """
     More money avoids more harm, each further CNY less than the one before; the plan of

@@ -128,6 +128,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "A budget for fees, the merchant's or the platform's, went to other parcels.",
         "商家或平台的服务费预算已用于其他包裹。",
     ),
+    "HELD_OUT": ("Kept back at random", "随机保留"),
+    "HELD_OUT_why": (
+        "Left on standard service by lot, so that the effect can be measured.",
+        "随机保持标准服务，以便衡量效果。",
+    ),
+    "EXPLORED": ("Recommended at random", "随机推荐"),
+    "EXPLORED_why": (
+        "Recommended by lot, so that the effect can be measured.",
+        "随机推荐，以便衡量效果。",
+    ),
     "other_why": ("See the decisions table.", "详见 decisions 表。"),
     # Capacity
     "capacity": ("Carriers' capacity", "承运商运力"),
