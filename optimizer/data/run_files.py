@@ -9,8 +9,10 @@ from typing import Any
 from optimizer.data.tables import (
     CONFLICTS,
     DECISIONS,
+    FIGURES,
     LANE_RESULTS,
     MERCHANT_RESULTS,
+    NIGHTS,
     ORDER_PRICES,
     QUARANTINE,
     RECOMMENDATIONS,
@@ -26,6 +28,8 @@ RUN_TABLES: dict[str, Table] = {
     "merchants.parquet": MERCHANT_RESULTS,
     "lanes.parquet": LANE_RESULTS,
     "quarantine.parquet": QUARANTINE,
+    "nights.parquet": NIGHTS,
+    "figures.parquet": FIGURES,
 }
 #: Tables that only some nights have, by file name.
 FURTHER_TABLES: dict[str, Table] = {

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin", "date"]
+Kind = Literal[
+    "id", "text", "probability", "money", "count", "number", "flag", "pin", "date"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,6 @@ class Table:
         return next(column for column in self.columns if column.name == name)
 
 
-_KIND_WORDS = {
-    "id": "text",
-    "text": "text",
-    "pin": '"must" or "never"',
-    "probability": "number in [0, 1]",
-    "money": "number ≥ 0, CNY",
-    "count": "whole number",
-    "flag": "true / false",
-    "date": "date",
-}
-
-
 def polars_type(kind: Kind) -> type[pl.DataType]:
     """The polars type of a kind."""
     import polars as pl
@@ -82,6 +72,7 @@ def polars_type(kind: Kind) -> type[pl.DataType]:
         "probability": pl.Float64,
         "money": pl.Float64,
         "count": pl.Int64,
+        "number": pl.Float64,
         "flag": pl.Boolean,
         "date": pl.Date,
     }
@@ -350,6 +341,33 @@ QUARANTINE = Table(
     ),
 )
 
+NIGHTS = Table(
+    "nights",
+    "this night and those of the seven days before, as they were then published",
+    (
+        Column("date", "date", "business date"),
+        Column("num_orders", "count", "parcels"),
+        Column("num_chosen", "count", "recommended parcels"),
+        Column("sum_of_caps", "count", "parcels that all caps allow"),
+        Column("saving_cny", "money", "expected harm avoided, fees counted"),
+        Column("fees_cny", "money", "fees, if all are bought"),
+        Column("relative_gap", "number", "gap over the plan's own value"),
+        Column("num_quarantined", "count", "refused rows of orders"),
+        Column("num_warnings", "count", "warnings"),
+        Column("run_id", "text", "of the earlier run; null: this night"),
+    ),
+)
+FIGURES = Table(
+    "figures",
+    "every number of report.html",
+    (
+        Column("section", "text", "part of the report"),
+        Column("item", "text", "what the number is of; null: the night"),
+        Column("figure", "text", "which number"),
+        Column("value", "number", "exact; money in CNY, shares between 0 and 1"),
+    ),
+)
+
 TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, OUTCOMES)
 TABLES_OUT = (
     DECISIONS,
@@ -360,40 +378,6 @@ TABLES_OUT = (
     CONFLICTS,
     ORDER_PRICES,
     QUARANTINE,
+    NIGHTS,
+    FIGURES,
 )
-
-
-def tables_markdown() -> str:
-    """Document all tables, for the README; a test holds it in step."""
-    return "\n\n".join(
-        [_one_markdown(table, is_input=True) for table in TABLES_IN]
-        + [_one_markdown(table, is_input=False) for table in TABLES_OUT]
-    )
-
-
-def _one_markdown(table: Table, *, is_input: bool) -> str:
-    title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
-    rows = [
-        f"| `{column.name}` | {_kind_words(column, is_input)} "
-        f"| {_need(column, is_input)} | {column.meaning} |"
-        for column in table.columns
-    ]
-    return "\n".join(
-        [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
-    )
-
-
-def _kind_words(column: Column, is_input: bool) -> str:
-    """What a column holds; money that comes out may be below 0."""
-    words = _KIND_WORDS[column.kind]
-    return words if is_input else words.replace(" ≥ 0", "")
-
-
-def _need(column: Column, is_input: bool) -> str:
-    if not is_input:
-        return ""
-    if column.is_required:
-        return "required"
-    if column.default is None:
-        return "optional"
-    return f"optional, {str(column.default).lower()}"

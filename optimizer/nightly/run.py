@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import logging
 import platform
 from contextlib import nullcontext
@@ -21,8 +19,11 @@ from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import CertificateError, ConfigError, SolveError
 from optimizer.insight.further import further_tables
+from optimizer.insight.history import nights_table, run_id
+from optimizer.insight.report import report_figures
 from optimizer.insight.tables import lanes_table, merchants_table
 from optimizer.intake import name_orders, take_in
+from optimizer.nightly.history import earlier_records
 from optimizer.nightly.publish import (
     Contents,
     date_lock,
@@ -138,7 +139,8 @@ def run_night(
             return RunReport(output / day.isoformat(), "dry run", record)
         if progress is not None:
             progress("publish")
-        run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
+        contents = _contents(solved, record, earlier_records(config, day))
+        run_dir = publish(output, day, run_id(identity), contents, record)
     return RunReport(run_dir, "published", record)
 
 
@@ -227,11 +229,6 @@ def _identity(
     }
 
 
-def _run_id(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _already(
     output: Path, day: dt.date, before: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> str:
@@ -257,23 +254,24 @@ def _already(
     )
 
 
-def _contents(solved: Solved) -> Contents:
+def _contents(
+    solved: Solved, record: Mapping[str, Any], earlier: list[Mapping[str, Any]]
+) -> Contents:
     problem, index = solved.intake.problem, solved.intake.index
-    return Contents(
-        lambda scratch: sorted_decisions(solved, scratch),
-        {
-            "merchants.parquet": merchants_table(problem, solved.solution, index),
-            "lanes.parquet": lanes_table(problem, solved.solution, index),
-            "quarantine.parquet": solved.intake.quarantine,
-        }
-        | further_tables(
-            problem,
-            solved.solution,
-            solved.certificate,
-            index,
-            lambda: name_orders(solved.intake),
-        ),
+    tables = {
+        "merchants.parquet": merchants_table(problem, solved.solution, index),
+        "lanes.parquet": lanes_table(problem, solved.solution, index),
+        "quarantine.parquet": solved.intake.quarantine,
+        "nights.parquet": nights_table(earlier, record),
+    } | further_tables(
+        problem,
+        solved.solution,
+        solved.certificate,
+        index,
+        lambda: name_orders(solved.intake),
     )
+    tables["figures.parquet"] = report_figures(record, tables)
+    return Contents(lambda scratch: sorted_decisions(solved, scratch), tables)
 
 
 def _record(

@@ -115,6 +115,7 @@ section { margin-top: 4rem; }
 .rest { fill: var(--pale); }
 .used { fill: var(--accent); }
 
+.nights small { color: var(--soft); font-weight: 400; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 3rem; }
 .pair > *, .stack > * { min-width: 0; }
 data { white-space: nowrap; }

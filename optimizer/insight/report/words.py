@@ -1,7 +1,9 @@
 """Every text of the report, in English and in Chinese."""
 
+from optimizer.insight.report.words_compared import WORDS_COMPARED
+
 #: English and Chinese by key; ``{...}`` is filled with numbers and names.
-WORDS: dict[str, tuple[str, str]] = {
+WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "report": ("Premium delivery, report of the night", "送货上门优选 · 每晚报告"),
     "title": ("Premium delivery", "送货上门优选"),
     "cny": ("{amount} CNY", "{amount} 元"),
