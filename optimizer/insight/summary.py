@@ -140,6 +140,7 @@ def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
             "num_explored": counts["explore", Reason.EXPLORED],
             "num_explore_standard": counts["explore", Reason.HELD_OUT],
             "kept_back_cost_cny": -chance["kept_back"] / 1e6,
+            "explored_saving_cny": chance["explored"] / 1e6,
             "explore_cost_at_most_cny": (chance["reserved"] - chance["explored"]) / 1e6,
         }
     }

@@ -5,9 +5,8 @@ WORDS_COMPARED: dict[str, tuple[str, str]] = {
     "compared": ("Compared with the week before", "与前一周相比"),
     "compared_note": (
         "Each night as it was when this one was published. Parcels differ from night "
-        "to night, so these are no verdicts on the plan: it is the best of its night.",
-        "各晚数据以本晚发布时为准。每晚包裹不同，因此不代表方案好坏：每晚方案均为当晚所"
-        "求得的最优。",
+        "to night, so a change here says little about the plan.",
+        "各晚数据以本晚发布时为准。每晚包裹不同，因此变化并不说明方案优劣。",
     ),
     "no_nights": (
         "No night of the seven days before is published here to compare with.",
@@ -34,6 +33,12 @@ WORDS_COMPARED: dict[str, tuple[str, str]] = {
     ),
     "this_night": ("this night", "本晚"),
     # What is left to chance
+    "by_lot_note": (
+        "Counted as it is carried out: {kept} of the proved plan are kept back by lot, "
+        "and parcels recommended by lot add {explored}.",
+        "按实际执行计算：已证明方案中有 {kept} 因随机保留而未执行，随机推荐的包裹带来 "
+        "{explored}。",
+    ),
     "chance": ("What was left to chance", "随机试验"),
     "chance_note": (
         "So that what premium delivery does can be measured, some parcels are decided "
