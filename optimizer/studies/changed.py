@@ -44,7 +44,6 @@ def has_lanes_and_caps_alone(base: Base) -> bool:
         intake.problem.side is None
         and intake.index.limits is None
         and intake.index.counting is None
-        and base.solved.policy.subsidy_budget_cny is None
     )
 
 

@@ -190,6 +190,9 @@ def scenario_rules(
         }
     )
     names = ("complaint_cost_cny", "return_cost_cny", "fee_share")
+    if row.fee.amount_cny * row.fee.payer.platform == 0:
+        # A budget for what the platform does not pay limits nothing.
+        row = row.model_copy(update={"subsidy_budget_cny": None})
     costs = _given({name: getattr(scenario, name) for name in names})
     objective = config.objective.model_copy(update=costs)
     return config.model_copy(update={"objective": objective}), row

@@ -112,6 +112,8 @@ def test_a_budget_that_is_slack_tonight_binds_under_a_dearer_fee() -> None:
     assert base.problem.problem_class == "network"
     outcomes = run_scenarios(base, (Scenario(name="dear", fee_cny=2),))
     assert [outcome.money.num_chosen for outcome in outcomes] == [3, 1]
+    (_, free) = run_scenarios(base, (Scenario(name="free", payer={"merchant": 1}),))
+    assert free.money.num_chosen == 3
     poor = Golden(
         ABC,
         [lane("yunda", 9)],
