@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click import get_current_context
 
-from optimizer import __version__
+from optimizer import __version__, cli_outcomes
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
+    from optimizer import cli_compare, cli_insight  # noqa: F401 - their commands join
+
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     importlib.import_module("optimizer.cli_nights")
     seen: dict[Path, Path | None] = {}
@@ -95,14 +97,27 @@ def _root(
             callback=_print_version,
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress on the terminal.")
+    ] = False,
 ) -> None:
     pass
 
 
-@app.command()
+app.command()(cli_outcomes.learn)
+app.command()(cli_outcomes.evaluate)
+simulate_app = typer.Typer(invoke_without_command=True)
+simulate_app.command("outcomes")(cli_outcomes.reveal)
+app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.callback()
 def simulate(
+    context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; required.")
+    ] = None,
     orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
     merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
     days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
@@ -113,6 +128,10 @@ def simulate(
     ] = 1,
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.", context)
     from optimizer.simulate import simulate as make_days
 
     with show_progress() as tell:
@@ -175,10 +194,16 @@ def run(
         Path | None,
         typer.Option("--previous", help="A published night to start from."),
     ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
     settings, day = load_settings(config), parse_date(date)
+    if shadow is not None and dry_run:
+        raise ConfigError("--shadow compares with a published night: leave --dry-run")
     from optimizer.nightly.heal import output_of
     from optimizer.nightly.run import run_night
 
@@ -197,7 +222,15 @@ def run(
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
-    print_result(found, _summary(found), as_json)
+    text = _summary(found)
+    if shadow is not None:
+        from optimizer.studies.shadow import run_shadow, shadow_lines
+
+        with show_progress() as tell:
+            beside = run_shadow(settings, report.run_dir, shadow, day, tell)
+        found["shadow"] = beside
+        text = "\n".join([text, *shadow_lines(beside)])
+    print_result(found, text, as_json)
 
 
 @app.command()
@@ -244,20 +277,6 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def explain(
-    *,
-    run_dir: RunDir,
-    order_id: Annotated[str, typer.Argument(help="The order.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Say what was decided for an order, and why."""
-    from optimizer.insight.explain import explain_run
-
-    found = explain_run(run_dir, order_id)
-    print_result(found, f"{order_id}: {found['sentence']}", as_json)
-
-
-@app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from optimizer.config import json_schema
@@ -272,19 +291,6 @@ def load_settings(path: Path) -> Config:
     return load_config(path)
 
 
-def parse_date(text: str) -> dt.date:
-    """Read a date, written in one way only."""
-    import datetime as dt
-    import re
-
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
-
-
 def print_result(found: Mapping[str, Any], text: str, as_json: bool) -> None:
     """Print a result for people or for programs."""
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
@@ -296,8 +302,10 @@ def _say(text: str) -> None:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere."""
-    if not sys.stderr.isatty():
+    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    context = get_current_context(silent=True)
+    is_quiet = context is not None and context.find_root().params.get("quiet")
+    if is_quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
@@ -328,6 +336,12 @@ def _summary(found: Mapping[str, Any]) -> str:
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
+    if chance := numbers.get("experiment"):
+        lines.append(
+            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
+            f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+        )
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

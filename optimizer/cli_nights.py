@@ -11,10 +11,10 @@ from optimizer.cli import (
     JsonOption,
     app,
     load_settings,
-    parse_date,
     print_result,
     show_progress,
 )
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import counted
 
 DateArgument = Annotated[str, typer.Argument(help="Business date.")]

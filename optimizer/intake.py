@@ -7,13 +7,15 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.config import objective_on
-from optimizer.data.further import asked_columns, contracts
-from optimizer.data.read import open_source, read_batches
+from optimizer.data.further import asked_columns, columns_there, contracts
+from optimizer.data.night_sources import open_night
+from optimizer.data.read import read_batches
 from optimizer.data.repeats import (
     KeyCollision,
     refuse_repeated_pairs,
@@ -37,14 +39,23 @@ from optimizer.model.eligibility import (
     orders_table,
     require_columns,
 )
+from optimizer.model.experiment import make_lottery
 from optimizer.model.history import History
 from optimizer.model.join import make_finder, orders_of_options, refused_keys
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
+from optimizer.outcomes.apply import (
+    fill_options,
+    fill_orders,
+    fulfilment_of,
+    model_of,
+    model_warnings,
+    order_shares,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -52,10 +63,11 @@ if TYPE_CHECKING:
     from optimizer.config import Config, EligibilityRule, PolicyRow
     from optimizer.data.read import Source
     from optimizer.model.build import Index
-    from optimizer.model.days import ServiceDay
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
+    from optimizer.outcomes.apply import OrderShares
+    from optimizer.outcomes.model import Model
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -149,16 +161,18 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or History()
+    lottery = make_lottery(config.holdout, history.day)
     with clock.stage("read"):
-        sources = _open(tables, config, policy)
+        model = model_of(config, history.day)
+        agreed = contracts(config, orders_table(policy.eligibility))
+        sources = open_night(tables, agreed, has_model=model is not None)
+        require_columns(sources["orders"], policy.eligibility)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
-        merchants = (
-            checked_table(sources["merchants"], small_log)
-            if "merchants" in sources
-            else None
-        )
+        merchants = None
+        if "merchants" in sources:
+            merchants = checked_table(sources["merchants"], small_log)
         rows = read_capacity(
             capacity,
             config.capacity.attributes,
@@ -166,8 +180,16 @@ def take_in(
         )
         counted = service_day(config.capacity, capacity, history.day)
         further = asked_columns(config, sources)
-    rules = _Rules(config, policy, merchants, counted, further)
-    encoded = _encode(sources, rules, clock)
+    kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
+    start = partial(
+        encode.make_coder,
+        *(worth_of(config, policy), policy.carriers, kept, merchants),
+        columns=columns_there(sources),
+        further=further,
+        service_day=counted,
+    )
+    by = _By(start, policy.eligibility, model)
+    encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
@@ -185,6 +207,7 @@ def take_in(
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,
+            lottery=lottery,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -193,7 +216,10 @@ def take_in(
         index,
         encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(find_warnings(index, encoded.coder, config)),
+        (
+            *find_warnings(index, encoded.coder, config),
+            *model_warnings(model, history.day),
+        ),
         sources["orders"],
         encoded.coder.salt,
         tuple(encoded.coder.id_sample),
@@ -215,33 +241,13 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
-def _open(
-    tables: Mapping[str, Any], config: Config, policy: PolicyRow
-) -> dict[str, Source]:
-    has_options = tables.get("options") is not None
-    required = () if has_options else _OWN_CARRIER
-    sources = {
-        name: open_source(
-            tables[name], table, require=required if name == "orders" else ()
-        )
-        for name, table in contracts(config, orders_table(policy.eligibility)).items()
-        if tables.get(name) is not None
-    }
-    require_columns(sources["orders"], policy.eligibility)
-    return sources
-
-
-#: Columns of the orders table that an options table replaces.
-_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rules:
-    config: Config
-    policy: PolicyRow
-    merchants: pl.DataFrame | None
-    service_day: ServiceDay | None
-    further: tuple[str, ...]
+class _By:
+    """How orders are encoded: codes to start with, eligibility, a learned model."""
+
+    start: Callable[..., Coder]
+    eligibility: Sequence[EligibilityRule]
+    model: Model | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,29 +263,15 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: _Rules,
+    by: _By,
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy = rules.config, rules.policy
-    eligibility = policy.eligibility
-    columns = {*sources["orders"].columns}
-    if "options" in sources and "load" in sources["options"].columns:
-        columns.add("options.load")
     for salt in range(MAX_SALTS):
-        coder = encode.make_coder(
-            worth_of(config, policy),
-            policy.carriers,
-            objective_on(config, policy).fulfilment,
-            rules.merchants,
-            salt,
-            columns,
-            rules.further,
-            rules.service_day,
-        )
+        coder = by.start(salt=salt)
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
-            return encode_all(sources, coder, eligibility, QuarantineLog(), clock)
+            return encode_all(sources, coder, by, QuarantineLog(), clock)
         except KeyCollision:
             continue
     raise DataError("order ids share keys under every salt; this cannot be by chance")
@@ -288,7 +280,7 @@ def _encode(
 def _encode_single(
     sources: Mapping[str, Source],
     coder: Coder,
-    eligibility: Sequence[EligibilityRule],
+    by: _By,
     log: QuarantineLog,
     clock: StageClock,
 ) -> Encoded:
@@ -301,7 +293,8 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
-            frame = apply_rules(frame, eligibility) if eligibility else frame
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
             options.append(encode.encode_own_carrier(frame, batch, coder, first))
         orders.append(batch)
@@ -315,12 +308,12 @@ def _encode_single(
 def _encode_choice(
     sources: Mapping[str, Source],
     coder: Coder,
-    eligibility: Sequence[EligibilityRule],
+    by: _By,
     log: QuarantineLog,
     clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
-    orders, basis, refused, num_rows = [], [], [], 0
+    orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -328,7 +321,9 @@ def _encode_choice(
             frame = check_batch(raw, sources["orders"], log)
             refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
-            frame = apply_rules(frame, eligibility) if eligibility else frame
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
+            shares.append(order_shares(frame, by.model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -336,7 +331,11 @@ def _encode_choice(
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], (together, join(basis), finder), coder, log, clock
+        sources["options"],
+        (together, join(basis), finder),
+        (coder, join(shares), by.model),
+        log,
+        clock,
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -345,12 +344,14 @@ def _encode_choice(
 def _options(
     source: Source,
     given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    coder: Coder,
+    by: tuple[Coder, OrderShares, Model | None],
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OptionArrays, int]:
     """Join options to their orders by key, and value those that may be used."""
     orders, basis, finder = given
+    coder, shares, model = by
+    standard = basis.complaint_prob, basis.return_prob
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -360,6 +361,7 @@ def _options(
             frame = check_batch(raw, source, log)
             order, frame = orders_of_options(frame, finder, coder.salt, log)
         with clock.stage("value"):
+            frame = fill_options(frame, order, standard, shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True

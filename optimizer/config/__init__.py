@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from optimizer.config.learning import Holdout
     from optimizer.config.load import (
         as_config,
         config_hash,
@@ -32,6 +33,7 @@ __all__ = [
     "Config",
     "EligibilityRule",
     "Fulfilment",
+    "Holdout",
     "Inputs",
     "Objective",
     "PolicyRow",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("Cap", "CapacityRules", "Config", "Inputs"), "models"),
+    "Holdout": "learning",
     **dict.fromkeys(("Objective", "PolicyRow"), "models"),
     **dict.fromkeys(("EligibilityRule", "Fulfilment"), "rules"),
     "json_schema": "schema",

@@ -119,6 +119,18 @@ Quantile = Annotated[
     Field(ge=0.5, le=0.999999),
     limits_schema(0.5, 0.999999),
 ]
+Confidence = Annotated[
+    Decimal,
+    BeforeValidator(exact),
+    Field(ge=0.5, le=0.9999),
+    limits_schema(0.5, 0.9999),
+]
+Limit = Annotated[
+    Decimal,
+    BeforeValidator(exact),
+    Field(ge=-(10**18), le=10**18),
+    limits_schema(-(10**18), 10**18),
+]
 Priority = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 NumParcels = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 Gap = Annotated[Decimal, BeforeValidator(exact), Field(ge=0, le=1), limits_schema(0, 1)]

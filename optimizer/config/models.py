@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -10,8 +11,8 @@ from optimizer.config.fairness import FairnessRule
 from optimizer.config.fields import (
     MAX_WINDOW_DAYS,
     Budget,
+    Confidence,
     DatedPath,
-    DatedSink,
     DatedSource,
     Gap,
     Model,
@@ -26,13 +27,16 @@ from optimizer.config.fields import (
     limits_schema,
     no_flag,
 )
+from optimizer.config.learning import Holdout, Learning
 from optimizer.config.rules import (
+    AcceptanceRule,
     EligibilityRule,
     Fulfilment,
     ObjectiveChange,
     Peak,
     State,
 )
+from optimizer.config.sinks import Outbox, Output
 from optimizer.data.tables import CAPACITY, ORDERS
 
 
@@ -140,6 +144,29 @@ class Objective(Model):
     fulfilment: tuple[Fulfilment, ...] = Field(
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
+
+    relative_error: Share = Field(
+        Decimal(0), description="Standard error of harm avoided, as a share of it."
+    )
+    confidence: Confidence | None = Field(
+        None, description="Count harm avoided at this lower bound; left out: the mean."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.confidence is not None and not 0 < self.caution < 1:
+            raise ValueError(
+                "confidence needs a relative_error above 0, and small enough that "
+                "something is left of the harm avoided"
+            )
+        return self
+
+    @property
+    def caution(self) -> float:
+        """Share of the harm avoided that the confidence takes off."""
+        if self.confidence is None:
+            return 0.0
+        return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
 
     @model_validator(mode="after")
     def _distinct_rows(self) -> Self:
@@ -256,27 +283,6 @@ class Publish(Model):
     )
 
 
-class Output(Model):
-    """Where a published table is copied to; a date's rows replace earlier ones."""
-
-    table: Literal[
-        "recommendations", "decisions", "merchants", "lanes", "quarantine"
-    ] = Field(description="Which published table.")
-    to: DatedSink = Field(
-        description="Address: postgresql, s3, delta, delta+s3 or duckdb."
-    )
-
-
-class Outbox(Model):
-    """A file of the recommendations as a platform's systems take them."""
-
-    platform: Literal["douyin", "kuaishou", "pinduoduo", "taobao", "jd"] = Field(
-        description="Whose tags and service codes."
-    )
-    format: Literal["jsonl", "csv"] = Field(description="Kind of file.")
-    to: DatedPath = Field(description="Path of the file.")
-
-
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -334,6 +340,20 @@ class Config(Model):
                     f"fairness: the min_share of {column} add up to {total}, above 1"
                 )
         return self
+
+    acceptance: tuple[AcceptanceRule, ...] = Field(
+        (), description="What optimizer accept holds a night against."
+    )
+
+    holdout: Holdout = Field(
+        default_factory=Holdout, description="What is left to chance, to be measured."
+    )
+    model: DatedPath | None = Field(
+        None, description="Learned model, where orders have no probabilities."
+    )
+    learning: Learning = Field(
+        default_factory=Learning, description="How outcomes are learned from."
+    )
 
     outputs: tuple[Output, ...] = Field(
         (), description="Copies of published tables elsewhere."

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from optimizer.config.fields import (
+    Limit,
     Model,
     Money,
     Name,
@@ -118,3 +119,17 @@ class State(Model):
         description="sqlite:///PATH or postgresql://USER:${PASSWORD}@HOST/NAME; left "
         "out: a file in the output folder.",
     )
+
+
+class AcceptanceRule(Model):
+    """A number of a night, and between which ends it passes."""
+
+    metric: Name = Field(description="Name of the number, such as relative_gap.")
+    min: Limit | None = Field(None, description="It passes from here on.")
+    max: Limit | None = Field(None, description="It passes up to here.")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a rule needs min or max")
+        return self

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 _CONTRACTS = {table.name: table for table in TABLES_IN}
 _STAGING = ".staging-"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, Column, Table
+from optimizer.data.columns import Column, Table
+from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,3 +93,11 @@ def _is_asked(column: str, sources: Mapping[str, Source]) -> bool:
         f"fairness: neither the orders nor the merchants table has a column {column}; "
         "add it, or mend fairness in the configuration"
     )
+
+
+def columns_there(sources: Mapping[str, Source]) -> set[str]:
+    """Columns that the orders have, and ``options.load``."""
+    columns = {*sources["orders"].columns}
+    if "options" in sources and "load" in sources["options"].columns:
+        columns.add("options.load")
+    return columns

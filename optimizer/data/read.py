@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.data.tables import Column, Table
+    from optimizer.data.columns import Column, Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000

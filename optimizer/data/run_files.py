@@ -6,20 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optimizer.data.tables import (
-    BANK,
-    COMMITMENTS,
-    CONFLICTS,
-    DECISIONS,
-    IN_FLIGHT,
-    LANE_RESULTS,
-    MERCHANT_RESULTS,
-    ORDER_PRICES,
-    QUARANTINE,
-    RECOMMENDATIONS,
-    ROW_RESULTS,
-    Table,
-)
+from optimizer.data.columns import Table
+from optimizer.data.tables import BANK, COMMITMENTS, CONFLICTS, DECISIONS, FIGURES, IN_FLIGHT, LANE_RESULTS, MERCHANT_RESULTS, NIGHTS, ORDER_PRICES, QUARANTINE, RECOMMENDATIONS, ROW_RESULTS
 from optimizer.errors import DataError
 
 #: Tables of a night by file name.
@@ -32,6 +20,8 @@ RUN_TABLES: dict[str, Table] = {
     "commitments.parquet": COMMITMENTS,
     "in_flight.parquet": IN_FLIGHT,
     "bank.parquet": BANK,
+    "nights.parquet": NIGHTS,
+    "figures.parquet": FIGURES,
 }
 #: Tables that only some nights have, by file name.
 FURTHER_TABLES: dict[str, Table] = {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.data.privacy import refuse_personal_values
 from optimizer.data.read import read_batches
-from optimizer.data.tables import QUARANTINE, Column, polars_type
+from optimizer.data.columns import Column, polars_type
+from optimizer.data.tables import QUARANTINE
 from optimizer.errors import DataError, counted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.read import damaged_is_data_error
-from optimizer.data.tables import polars_type
+from optimizer.data.columns import polars_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 #: Rows in a row group: small enough that one order is found without reading all.
 ROW_GROUP_ROWS = 131_072

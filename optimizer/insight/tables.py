@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.data.columns import polars_type
 from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
-from optimizer.data.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS, polars_type
+from optimizer.data.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.insight.outcomes import ARMS
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side import NO_CEILING, NO_FLOOR, row_use
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.data.tables import Kind
+    from optimizer.data.columns import Kind
     from optimizer.insight.outcomes import Outcomes
     from optimizer.model.build import Index
     from optimizer.model.history import History
@@ -73,7 +75,7 @@ def decisions_table(
         {
             "order_id": named["order_id"],
             "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
-            "is_premium": outcomes.reason[rows] == Reason.CHOSEN,
+            "is_premium": np.isin(outcomes.reason[rows], PREMIUM),
             "carrier_id": _names(
                 [place.carrier_id for place in index.places], outcomes.lane[rows]
             ),
@@ -81,6 +83,8 @@ def decisions_table(
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
             "margin_cny": cny(outcomes.margin[rows]),
             "has_room": outcomes.has_room[rows],
+            "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
+            "propensity": outcomes.propensity[rows],
             "region_id": named["region_id"],
             "ineligible_reason": named["ineligible_reason"],
             "lane": outcomes.lane[rows],
@@ -97,6 +101,8 @@ def decisions_table(
 _NOT_ENROLLED = "the merchant is not enrolled"
 
 
+#: Reasons of orders that are recommended.
+PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 #: What only orders that went to the solver have.
 _PRICED = ("saving_cny", "margin_cny", "has_room")
 
@@ -108,12 +114,13 @@ def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.Da
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
+    explored = 0 if index.pool is None else index.pool.used_cap
     return pl.DataFrame(
         {
             "merchant_id": pl.Series(index.merchant_ids, dtype=pl.String),
             "num_orders": index.merchant_num_orders,
-            "cap": problem.cap,
-            "used": used.astype(np.int64),
+            "cap": problem.cap + explored,
+            "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
         }
@@ -126,11 +133,12 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     slots, used = problem.slots // index.scale, used // index.scale
+    explored = 0 if index.pool is None else index.pool.used_slots
     frame = places_frame(index.places).with_columns(
         **{
             "in_flight": index.in_flight,
-            "slots": slots,
-            "used": used,
+            "slots": slots + explored,
+            "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
         }

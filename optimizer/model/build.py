@@ -8,25 +8,29 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.beside import (
-    Given,
-    lay_out,
-    limit_night,
-    warn_heavy,
-    warn_idle,
-    warn_unused,
-)
+from optimizer.model.beside import Given, lay_out, limit_night
 from optimizer.model.budgets import merchant_budgets
-from optimizer.model.history import count_open, policy_caps
+from optimizer.model.encode import OPEN
+from optimizer.model.experiment import Field, draw_pool
+from optimizer.model.history import History, count_open, policy_caps
 from optimizer.model.lanes import Place, name_some
 from optimizer.model.reasons import Reason
+from optimizer.model.records import take
+from optimizer.model.remarks import (
+    refuse_to_explore,
+    refuse_to_hold,
+    warn_heavy,
+    warn_idle,
+    warn_unknown,
+    warn_unused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
-    from optimizer.model.history import Bank, History
+    from optimizer.model.experiment import Lottery, Pool
+    from optimizer.model.history import Bank
+    from optimizer.model.lanes import Forest
     from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.takeup import Counting
@@ -82,6 +88,8 @@ class Index:
         ``(num_lanes,) int64``: slots that parcels of other nights take.
     bank
         The cap bank's part of the night, with carryover.
+    lottery, pool
+        What is left to chance, and the orders of the explore arm; ``None``: nothing.
     """
 
     merchant_ids: tuple[str, ...]
@@ -97,6 +105,8 @@ class Index:
     merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
     in_flight: NDArray[np.int64] = field(default_factory=_nothing)
     bank: Bank | None = None
+    lottery: Lottery | None = None
+    pool: Pool | None = None
 
     @property
     def scale(self) -> int:
@@ -116,6 +126,7 @@ def build_problem(
     num_rows: int,
     taken: Mapping[Place, int],
     history: History,
+    lottery: Lottery | None = None,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -136,6 +147,8 @@ def build_problem(
         Slots by place that parcels of other nights take; ``capacity`` is less them.
     history
         What other nights leave to this one.
+    lottery
+        What is left to chance; the explore arm leaves the problem here.
 
     Raises
     ------
@@ -145,18 +158,24 @@ def build_problem(
     merchant_ids, merchant = _rank_merchants(orders, coder)
     num_orders = _cap_base(orders, merchant, merchant_ids, merchants, policy.cap.base)
     num_open = count_open(orders.status, merchant, len(merchant_ids))
-    override = _merchant_column(merchants, "cap_override", merchant_ids)
+    override = merchant_column(merchants, "cap_override", merchant_ids)
     caps, bank = policy_caps(
         policy.cap, num_orders, num_open, override, merchant_ids, history
     )
     caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
-    forest = layout.forest
-    problem = arrange(orders, options, merchant, caps, forest, layout.lane)
+    forest, lane, pool = layout.forest, layout.lane, None
+    if lottery is not None and lottery.explore_share:
+        refuse_to_explore(given, layout)
+        night = (orders, options, merchant, caps, forest, lane)
+        pool, options, caps, forest, lane = _explore(night, lottery)
+    problem = arrange(orders, options, merchant, caps, forest, lane)
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
+    if lottery is not None and lottery.hold_share:
+        refuse_to_hold(problem)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -180,7 +199,36 @@ def build_problem(
         num_open,
         np.array([taken.get(place, 0) for place in forest.places], np.int64),
         bank,
+        lottery,
+        pool,
     )
+
+
+def _explore(
+    night: tuple[
+        OrderArrays,
+        OptionArrays,
+        NDArray[np.int32],
+        NDArray[np.int64],
+        Forest,
+        NDArray[np.int32],
+    ],
+    lottery: Lottery,
+) -> tuple[Pool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+    """Take the explore arm, and the slots that it uses, out of the night."""
+    orders, options, merchant, caps, forest, lane = night
+    field = Field(
+        *(orders.key, orders.row, merchant, orders.status == OPEN),
+        *(options.order, lane, options.saving),
+        *(caps, forest.slots, forest.parent),
+    )
+    pool, member = draw_pool(field, lottery)
+    orders.status[member] = np.where(
+        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
+    ).astype(np.uint8)
+    keep = orders.status[options.order] == OPEN
+    left = replace(forest, slots=forest.slots - pool.used_slots)
+    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
 
 
 def _rank_merchants(
@@ -204,7 +252,7 @@ def _cap_base(
 ) -> NDArray[np.int64]:
     """Orders of each merchant that its cap is a share of."""
     there = np.bincount(merchant, minlength=len(merchant_ids))
-    stated = _merchant_column(merchants, "num_orders", merchant_ids)
+    stated = merchant_column(merchants, "num_orders", merchant_ids)
     short = np.flatnonzero((stated >= 0) & (stated < there))
     if len(short):
         name = merchant_ids[short[0]]
@@ -219,8 +267,8 @@ def _cap_base(
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
-def _merchant_column(
-    merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
+def merchant_column(
+    merchants: pl.DataFrame | None, column: str, merchant_ids: Sequence[str]
 ) -> NDArray[np.int64]:
     """An optional count by merchant; -1 where it is not given."""
     if merchants is None:
@@ -249,14 +297,4 @@ def find_warnings(index: Index, coder: Coder, config: Config) -> list[str]:
     """Collect what a person should look at before trusting a quiet night."""
     found = _warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
     found += index.warnings
-    unknown = sorted(set(coder.carriers.ids) - coder.roster)
-    if unknown:
-        is_one = len(unknown) == 1
-        carriers, are, their = (
-            ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-        )
-        found.append(
-            f"{carriers} {', '.join(unknown)} {are} not in the policy's roster on this "
-            f"date: {their} orders get CARRIER_INACTIVE"
-        )
-    return found
+    return found + warn_unknown(coder)

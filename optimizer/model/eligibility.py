@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optimizer.data.columns import Column, Table, polars_type
 from optimizer.data.read import read_batches
-from optimizer.data.tables import ORDERS, Column, Table, polars_type
+from optimizer.data.tables import ORDERS
 from optimizer.data.validate import typed
 from optimizer.errors import ConfigError, DataError
 from optimizer.model.reasons import Reason
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import EligibilityRule
+    from optimizer.data.columns import Kind
     from optimizer.data.read import Source
-    from optimizer.data.tables import Kind
 
 _FITTING = {
     "flag": ("flag",),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config import Config
-    from optimizer.config.models import Outbox, Output
+    from optimizer.config.sinks import Outbox, Output
 
 RECEIPTS = ".delivered"
 

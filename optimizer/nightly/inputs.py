@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
 from optimizer.config.address import is_address
+from optimizer.data.columns import polars_type
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import (
     CAPACITY,
@@ -21,7 +22,6 @@ from optimizer.data.tables import (
     OPTIONS,
     ORDERS,
     TABLES_IN,
-    polars_type,
 )
 from optimizer.data.validate import QuarantineLog, check_batch
 from optimizer.errors import BusyError

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.cap import NANO
+from optimizer.data.columns import polars_type
 from optimizer.data.run_files import RUN_TABLES, read_record
-from optimizer.data.tables import IN_FLIGHT, polars_type
+from optimizer.data.tables import IN_FLIGHT
 from optimizer.insight.tables import PLACE
 from optimizer.model.history import History
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,6 +12,8 @@ from optimizer.api import sorted_decisions
 from optimizer.config import config_hash, config_json, policy_on
 from optimizer.data.run_files import SCHEMA_VERSION, read_record
 from optimizer.insight.further import further_tables
+from optimizer.insight.history import nights_table
+from optimizer.insight.report import report_figures
 from optimizer.insight.tables import (
     bank_table,
     in_flight_table,
@@ -23,6 +23,7 @@ from optimizer.insight.tables import (
 from optimizer.intake import name_orders
 from optimizer.model.history import night_warnings
 from optimizer.nightly.publish import Contents
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.claims import certificate_record
 
 if TYPE_CHECKING:
@@ -55,16 +56,11 @@ def identity_of(
         kept |= {"previous": read_record(previous)["identity"]}
     return kept | {
         "date": day.isoformat(),
+        **model_identity(config, day),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
     }
-
-
-def run_id(identity: Mapping[str, Any]) -> str:
-    """Name of a version: the same run has the same."""
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def already_words(
@@ -77,8 +73,9 @@ def already_words(
         for what, key in (
             ("the configuration", "config_sha256"),
             ("the program", "version"),
+            ("the model", "model_sha256"),
         )
-        if old.get(key) != identity[key]
+        if old.get(key) != identity.get(key)
     ]
     names = {*old["inputs"], *identity["inputs"]}
     if old.get("history") != identity.get("history"):
@@ -94,27 +91,36 @@ def already_words(
     )
 
 
-def contents_of(solved: Solved) -> Contents:
-    """Put a solved night into what is published."""
+def contents_of(
+    solved: Solved, record: Mapping[str, Any], earlier: list[Mapping[str, Any]]
+) -> Contents:
+    """
+    Put a solved night into what is published.
+
+    Parameters
+    ----------
+    solved, record
+        The night, and its record.
+    earlier
+        Records of the nights of the week before.
+    """
     problem, index = solved.intake.problem, solved.intake.index
-    return Contents(
-        lambda scratch: sorted_decisions(solved, scratch),
-        {
-            "merchants.parquet": merchants_table(problem, solved.solution, index),
-            "lanes.parquet": lanes_table(problem, solved.solution, index),
-            "quarantine.parquet": solved.intake.quarantine,
-            "in_flight.parquet": in_flight_table(solved.intake.history),
-            "bank.parquet": bank_table(index),
-        }
-        | further_tables(
-            problem,
-            solved.solution,
-            solved.certificate,
-            index,
-            lambda: name_orders(solved.intake),
-        ),
+    tables = {
+        "merchants.parquet": merchants_table(problem, solved.solution, index),
+        "lanes.parquet": lanes_table(problem, solved.solution, index),
+        "quarantine.parquet": solved.intake.quarantine,
+        "in_flight.parquet": in_flight_table(solved.intake.history),
+        "bank.parquet": bank_table(index),
+        "nights.parquet": nights_table(earlier, record),
+    } | further_tables(
+        problem,
+        solved.solution,
+        solved.certificate,
         index,
+        lambda: name_orders(solved.intake),
     )
+    tables["figures.parquet"] = report_figures(record, tables)
+    return Contents(lambda scratch: sorted_decisions(solved, scratch), tables, index)
 
 
 def record_of(

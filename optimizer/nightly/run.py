@@ -19,12 +19,14 @@ from optimizer.errors import (
     OptimizerError,
     SolveError,
 )
+from optimizer.insight.history import run_id
 from optimizer.intake import take_in
 from optimizer.model.history import History
 from optimizer.nightly.deliver import send_copies
 from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.folders import published_version
 from optimizer.nightly.heal import heal, output_of
+from optimizer.nightly.history import earlier_records
 from optimizer.nightly.inputs import INPUTS, configured_paths
 from optimizer.nightly.ledger import load_before, refuse_if_relied_on, settle
 from optimizer.nightly.publish import (
@@ -34,7 +36,7 @@ from optimizer.nightly.publish import (
     publish,
     published_record,
 )
-from optimizer.nightly.record import already_words, contents_of, record_of, run_id
+from optimizer.nightly.record import already_words, contents_of, record_of
 from optimizer.nightly.state import BUSY_SECONDS, open_state, shared_lock
 from optimizer.proof.claims import is_beyond
 
@@ -149,8 +151,8 @@ def run_night(
         if progress is not None:
             progress("publish")
         turn = _turn(state, config, day, found, confirm)
-        name, contents = run_id(found.identity), contents_of(solved)
-        run_dir = publish(output, day, name, contents, record, turn)
+        contents = contents_of(solved, record, earlier_records(config, day))
+        run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record)
 
@@ -268,6 +270,6 @@ def check_release(proof: Certificate, config: Config) -> None:
         raise SolveError(
             f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
             f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
-            "not published. Use method auto, or raise solver.time_limit_seconds; a small "
-            "night of loads or crossing rows may need a larger publish.max_relative_gap"
+            "not published. Use method auto, or raise solver.time_limit_seconds; small "
+            "nights of loads or crossing rows may need publish.max_relative_gap larger"
         )

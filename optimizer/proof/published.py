@@ -114,6 +114,15 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
     return np.rint(money.to_numpy() * 1e6).astype(np.int64)
 
 
+def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
+    """The plan that was certified: chosen, kept back or not; explored ones are none."""
+    import polars as pl
+
+    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")
+    is_explored = pl.col("reason") == "EXPLORED"
+    return decisions.filter((pl.col("is_premium") & ~is_explored) | is_kept_back)
+
+
 def _read_plan(
     intake: Intake, decisions: Iterable[pl.DataFrame]
 ) -> tuple[NDArray[np.int64], int]:
@@ -125,7 +134,7 @@ def _read_plan(
     parts, num_rows = [empty], 0
     for batch in decisions:
         num_rows += len(batch)
-        parts.append(batch.filter("is_premium").select(empty.columns))
+        parts.append(_planned(batch).select(empty.columns))
     chosen = pl.concat(parts)
     key, _ = order_keys(chosen["order_id"], intake.salt)
     by_key = np.argsort(problem.key)

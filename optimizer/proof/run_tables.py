@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from optimizer.data.columns import polars_type
 from optimizer.data.run_files import FURTHER_TABLES, RUN_TABLES
-from optimizer.data.tables import polars_type
 from optimizer.data.write import read_back, read_row_groups, row_groups
 from optimizer.errors import CertificateError, counted
 

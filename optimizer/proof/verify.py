@@ -28,7 +28,6 @@ from optimizer.data.tables import DELIVERIES
 from optimizer.errors import OptimizerError
 from optimizer.insight.further import further_tables
 from optimizer.insight.outcomes import find_outcomes
-from optimizer.insight.report import report_html
 from optimizer.insight.summary import summarize
 from optimizer.insight.tables import (
     bank_table,
@@ -41,6 +40,7 @@ from optimizer.insight.tables import (
 )
 from optimizer.intake import name_orders, take_in
 from optimizer.model.history import History, night_warnings
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import (
     InputClaim,
@@ -51,6 +51,7 @@ from optimizer.proof.claims import (
     read_claims,
 )
 from optimizer.proof.published import read_solution
+from optimizer.proof.report import false_report
 from optimizer.proof.run_tables import (
     DECISIONS,
     Published,
@@ -114,15 +115,14 @@ def verify_run(run_dir: Path | str) -> Verdict:
     record = read_record(folder)
     try:
         claims = read_claims(record)
-        findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
+        findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
         verdict = _prove(claims, published)
-        if verdict.is_valid and not _is_report(
-            folder, report_html(record, published.tables)
-        ):
-            return replace(verdict, findings=(f"{REPORT} is not of this night",))
+        if verdict.is_valid:
+            findings = false_report(folder, record, published.tables)
+            return replace(verdict, findings=tuple(findings))
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
@@ -169,7 +169,7 @@ def _tables(claims: RunClaims) -> list[str]:
     return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
 
 
-def _changed_inputs(claims: RunClaims) -> list[str]:
+def changed_inputs(claims: RunClaims) -> list[str]:
     """Inputs that are gone, or not the ones that the night was solved from."""
     files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []
@@ -180,11 +180,6 @@ def _changed_inputs(claims: RunClaims) -> list[str]:
         elif _sha256(path) != file.sha256:
             found.append(f"input {path} was changed after the run")
     return found
-
-
-def _is_report(folder: Path, text: str) -> bool:
-    """Whether the report says what record and tables imply."""
-    return (folder / REPORT).read_bytes() == text.encode()
 
 
 def _sha256(path: Path) -> str:
@@ -217,7 +212,8 @@ def _false_facts(
     used = claims.inputs.given()
     warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
-    identity = claimed | {
+    identity = claimed | model_identity(config, claims.day)
+    identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},

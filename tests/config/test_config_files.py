@@ -87,9 +87,10 @@ def test_the_full_file_has_every_key() -> None:
 def test_commented_keys_of_the_full_file_are_real() -> None:
     """Its lines without the comment sign are still a configuration."""
     text = NIGHTLY.read_text(encoding="utf-8")
-    keys = r"^( +)# (options|deliveries|num_threads):"
+    keys = r"^( +)# (options|deliveries|num_threads|relative_error|confidence):"
     text = re.sub(keys, r"\1\2:", text, flags=re.M)
-    lists = r"^( *)(fulfilment|eligibility|peaks|fairness): \[\].*\n( +# (?!- ).*\n)*"
+    names = "fulfilment|eligibility|peaks|fairness|acceptance"
+    lists = rf"^( *)({names}): \[\].*\n( +# (?!- ).*\n)*"
     text = re.sub(lists, r"\1\2:\n", text, flags=re.M)
     text = re.sub(r"^ +# - \{", "    - {", text, flags=re.M)
     config = as_config(read_yaml(text, "night.yaml")[0])
@@ -101,6 +102,7 @@ def test_commented_keys_of_the_full_file_are_real() -> None:
     assert [len(rule.group) for rule in config.fairness] == [1, 1, 2, 1]
     assert len(config.policy[0].eligibility) == 7
     assert [peak.factor for peak in config.capacity.peaks] == [Decimal("1.5")]
+    assert [rule.metric for rule in config.acceptance] == ["relative_gap", "saving_cny"]
 
 
 def test_the_schema_file_is_in_step_with_the_models() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 
 @contextmanager

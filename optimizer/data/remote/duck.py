@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 #: A database on disk is all that is opened: no other file, no extension, no network.
 _CLOSED: dict[str, Any] = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 _SETTINGS = ("sslmode", "sslrootcert", "connect_timeout")
 #: Classes of SQLSTATE that pass: connection, resources, operator, deadlock.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 _TEXT_KINDS = ("id", "text", "pin")
 #: Published columns in a database, by the type's name in Arrow.

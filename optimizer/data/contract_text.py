@@ -1,13 +1,9 @@
-"""The columns of all tables in words, for the README."""
+"""The tables' contract in words, for the README."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from optimizer.data.columns import Column, Table
 from optimizer.data.tables import TABLES_IN, TABLES_OUT
-
-if TYPE_CHECKING:
-    from optimizer.data.tables import Column, Table
 
 _KIND_WORDS = {
     "id": "text",
@@ -15,8 +11,8 @@ _KIND_WORDS = {
     "pin": '"must" or "never"',
     "probability": "number in [0, 1]",
     "money": "number ≥ 0, CNY",
-    "number": "number",
     "count": "whole number",
+    "number": "number",
     "flag": "true / false",
     "date": "date",
 }
