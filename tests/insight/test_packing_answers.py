@@ -199,6 +199,19 @@ def test_there_is_no_price_list_where_prices_do_not_say_what_one_more_brings(
         price_list(base_of(GOLDEN[name]))
 
 
+def test_a_long_solve_tells_its_gap() -> None:
+    """The progress of a packing night has the gap of the plan so far."""
+    heard: list[str] = []
+    golden = GOLDEN["a floor"]
+    optimizer.allocate(
+        **golden.tables(), config=golden.settings(), date=DAY, progress=heard.append
+    )
+    told = [float(text.split()[4].rstrip("%")) for text in heard if "within" in text]
+    assert told
+    assert all(gap >= 0 for gap in told)
+    assert heard[0] == "read"
+
+
 def test_plans_of_packing_nights_have_nothing_to_be_compared_with() -> None:
     """Simpler plans know no loads: they would break rules, so it is refused."""
     with pytest.raises(SolveError, match="loads, floors, pins"):
