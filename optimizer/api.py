@@ -230,7 +230,7 @@ def solve_night(
     intake = take_in(tables, settings, policy, clock, history or History(day))
     problem, index = intake.problem, intake.index
     with clock.stage("solve"):
-        solution = _solve(intake, settings, before)
+        solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
     if certificate.conflicts and settings.on_conflict == "refuse":
@@ -260,7 +260,12 @@ def _as_date(date: dt.date | str | None) -> dt.date | None:
         raise ConfigError(f"date must be like 2026-11-22, got {date!r}") from None
 
 
-def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solution:
+def _solve(
+    intake: Intake,
+    settings: Config,
+    previous: Previous | None,
+    tell: Callable[[str], None],
+) -> Solution:
     import time
 
     from optimizer.insight.churn import earlier_options, start_prices
@@ -274,6 +279,7 @@ def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solut
         float(settings.solver.relative_gap),
         settings.solver.num_threads,
         None if previous is None else start_prices(previous, problem, index),
+        tell,
     )
     ends = time.monotonic() + params.time_limit_seconds
     solution = solve(problem, settings.solver.method, params)

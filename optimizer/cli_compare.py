@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.insight.compare import Comparison
 
-_TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants")
+_TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits")
 _SHOWN = 20
 
 
@@ -69,6 +69,8 @@ def _lines(found: Comparison) -> list[str]:
         lines.append("  orders: the same recommendations")
     lines.append(f"  lanes with other slots or another price: {found.lanes.height:,}")
     lines.append(f"  merchants with another cap or price: {found.merchants.height:,}")
+    if number := found.limits.height:
+        lines.append(f"  further limits that differ: {number:,}")
     return lines
 
 

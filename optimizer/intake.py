@@ -16,11 +16,7 @@ from optimizer.config import objective_on
 from optimizer.data.further import asked_columns, columns_there, contracts
 from optimizer.data.night_sources import open_night
 from optimizer.data.read import read_batches
-from optimizer.data.repeats import (
-    KeyCollision,
-    refuse_repeated_pairs,
-    refuse_repeats,
-)
+from optimizer.data.repeats import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.data.validate import (
     QuarantineLog,
     check_batch,

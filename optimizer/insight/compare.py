@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.data.run_files import read_record
+from optimizer.data.columns import polars_type
+from optimizer.data.run_files import FURTHER_TABLES, read_record
 from optimizer.data.write import read_back
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-_PLACE = ["carrier_id", "region_id", "outlet_id"]
+_PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: What savings are made of: if none of it changed, no saving did.
 _WORTH_TABLES = ("orders", "options", "merchants")
 _WORTH_KEYS = ("config.objective.", "policy.fee.amount_cny")
@@ -43,9 +44,10 @@ class Comparison:
         ``ELIGIBILITY``, ``LOT`` (kept back or explored at random), ``SAVING``,
         ``CAP`` (of its merchant) or ``CAPACITY`` (of a lane that it takes a place in)
         in the direction of the change; else ``COMPETITION``: others changed.
-    lanes, merchants
-        Rows whose limit or price differs: ``slots`` or ``cap`` and
-        ``shadow_price_cny``, each ``_before`` and ``_after``.
+    lanes, merchants, limits
+        Rows whose limit or price differs: ``slots`` or ``cap``, or ``low`` and ``high``
+        of limits beside them, and ``shadow_price_cny``, each ``_before`` and
+        ``_after``; null on the side of a night that does not have the row.
     """
 
     rules: pl.DataFrame
@@ -54,6 +56,7 @@ class Comparison:
     orders: pl.DataFrame
     lanes: pl.DataFrame
     merchants: pl.DataFrame
+    limits: pl.DataFrame
 
 
 def compare_runs(before: Path, after: Path) -> Comparison:
@@ -67,8 +70,9 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     """
     old, new = read_record(before), read_record(after)
     rules, inputs = _rules(old, new), _inputs(old, new)
-    lanes = _limits(before, after, "lanes", _PLACE, "slots")
-    merchants = _limits(before, after, "merchants", ["merchant_id"], "cap")
+    lanes = _limits(before, after, "lanes", _PLACE, ["slots"])
+    merchants = _limits(before, after, "merchants", ["merchant_id"], ["cap"])
+    limits = _limits(before, after, "rows", ["kind", "limit"], ["low", "high"])
     changed_tables = inputs.filter(~inputs["is_same"])["table"]
     can_save_differ = any(name in _WORTH_TABLES for name in changed_tables) or any(
         key.startswith(_WORTH_KEYS) for key in rules["key"]
@@ -81,6 +85,7 @@ def compare_runs(before: Path, after: Path) -> Comparison:
         _with_why(orders, can_save_differ=can_save_differ),
         lanes,
         merchants,
+        limits,
     )
 
 
@@ -155,14 +160,14 @@ def _inputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _limits(
-    before: Path, after: Path, table: str, keys: list[str], limit: str
+    before: Path, after: Path, table: str, keys: list[str], limits: list[str]
 ) -> pl.DataFrame:
-    """Rows of lanes or merchants whose limit or price differs, by name."""
+    """Rows of a table whose limits or price differ, by name."""
     import polars as pl
 
-    columns = [limit, "shadow_price_cny"]
+    columns = [*limits, "shadow_price_cny"]
     old, new = (
-        read_back(folder / f"{table}.parquet").select(*keys, *columns)
+        _rows(folder / f"{table}.parquet").select(*keys, *columns)
         for folder in (before, after)
     )
     both = old.join(
@@ -173,6 +178,17 @@ def _limits(
     ]
     order = [*keys, *(f"{n}_{side}" for n in columns for side in ("before", "after"))]
     return both.filter(pl.any_horizontal(differs)).select(order).sort(keys)
+
+
+def _rows(path: Path) -> pl.DataFrame:
+    """A table of a night; without rows where the night has none such."""
+    import polars as pl
+
+    if path.name in FURTHER_TABLES and not path.is_file():
+        columns = FURTHER_TABLES[path.name].columns
+        kinds = {column.name: polars_type(column.kind) for column in columns}
+        return pl.DataFrame(schema=kinds)
+    return read_back(path)
 
 
 def _changed_orders(before: Path, after: Path) -> pl.DataFrame:

@@ -35,14 +35,22 @@ def nights_table(
     Parameters
     ----------
     earlier, tonight
-        Records as in ``run.json``.
+        Records as in ``run.json``; damaged ones of earlier nights are left out.
     """
     import polars as pl
 
-    rows = [(*night_row(record), run_id(record["identity"])) for record in earlier]
+    rows = [row for row in map(row_and_run, earlier) if row is not None]
     rows.append((*night_row(tonight), None))
     kinds = {column.name: polars_type(column.kind) for column in NIGHTS.columns}
     return pl.DataFrame(rows, schema=kinds, orient="row").sort("date")
+
+
+def row_and_run(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Row and run of an earlier night; ``None`` where its record is damaged."""
+    try:
+        return (*night_row(record), run_id(record["identity"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def night_row(record: Mapping[str, Any]) -> tuple[Any, ...]:

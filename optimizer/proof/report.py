@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import REPORT, read_record
 from optimizer.errors import DataError
-from optimizer.insight.history import NUM_DAYS, night_row, run_id
+from optimizer.insight.history import NUM_DAYS, night_row, row_and_run
 from optimizer.insight.report import report_figures, report_html
 from optimizer.proof.run_tables import differences
 
@@ -71,4 +71,5 @@ def _is_of_night(folder: Path, row: tuple[Any, ...]) -> bool:
         record = read_record(folder)
     except DataError:
         return True
-    return row[-1] != run_id(record["identity"]) or row[:-1] == night_row(record)
+    there = row_and_run(record)
+    return there is None or there[-1] != row[-1] or there == row

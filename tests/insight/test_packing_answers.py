@@ -19,6 +19,7 @@ from optimizer.api import solve_night
 from optimizer.config import as_config
 from optimizer.config.scenarios import Scenario
 from optimizer.errors import ConfigError, DataError, SolveError
+from optimizer.insight.compare import compare_runs
 from optimizer.insight.explain_parts import (
     explain_lane,
     explain_merchant,
@@ -198,10 +199,60 @@ def test_there_is_no_price_list_where_prices_do_not_say_what_one_more_brings(
         price_list(base_of(GOLDEN[name]))
 
 
+def test_a_long_solve_tells_its_gap() -> None:
+    """The progress of a packing night has the gap of the plan so far."""
+    heard: list[str] = []
+    golden = GOLDEN["a floor"]
+    optimizer.allocate(
+        **golden.tables(), config=golden.settings(), date=DAY, progress=heard.append
+    )
+    told = [float(text.split()[4].rstrip("%")) for text in heard if "within" in text]
+    assert told
+    assert all(gap >= 0 for gap in told)
+    assert heard[0] == "read"
+
+
 def test_plans_of_packing_nights_have_nothing_to_be_compared_with() -> None:
     """Simpler plans know no loads: they would break rules, so it is refused."""
     with pytest.raises(SolveError, match="loads, floors, pins"):
         robustness(base_of(GOLDEN["a load"]), Doubt(0.3))
+
+
+def published(golden: Golden, folder: Path) -> Path:
+    """Publish a golden night."""
+    folder.mkdir()
+    inputs = {}
+    for name, table in golden.tables().items():
+        if table is not None:
+            inputs[name] = str(folder / f"{name}.parquet")
+            table.write_parquet(inputs[name])
+    config = golden.settings() | {"inputs": inputs, "output": str(folder / "runs")}
+    return run_night(as_config(config), DAY).run_dir
+
+
+def test_limits_beside_lanes_are_compared_too(tmp_path: Path) -> None:
+    """A floor that came, and one that rose by one, with prices on both sides."""
+    plain = Golden(ABC, [lane("yunda", 2)], "ab")
+    floors = [
+        Golden(ABC, [lane("yunda", 2), lane("yunda/south", 9, min_parcels=n)], "ac")
+        for n in (0, 1)
+    ]
+    names = ["plain", "no floor", "a floor"]
+    runs = [
+        published(golden, tmp_path / name)
+        for golden, name in zip([plain, *floors], names, strict=True)
+    ]
+    assert compare_runs(runs[0], runs[1]).limits.is_empty()
+    (row,) = compare_runs(runs[0], runs[2]).limits.to_dicts()
+    assert (row["kind"], row["low_before"], row["low_after"]) == (
+        "min_parcels",
+        None,
+        1,
+    )
+    assert row["shadow_price_cny_before"] is None
+    (back,) = compare_runs(runs[2], runs[1]).limits.to_dicts()
+    assert (back["low_before"], back["low_after"]) == (1, None)
+    assert compare_runs(runs[2], runs[2]).limits.is_empty()
 
 
 @pytest.mark.parametrize("name", ["a load", "a floor with a small penalty", "a pin"])
@@ -211,13 +262,7 @@ def test_a_published_packing_night_explains_its_parts(
 ) -> None:
     """Parts add up to the night's value, and to what each merchant's parcels save."""
     golden = GOLDEN[name]
-    inputs = {}
-    for table_name, table in golden.tables().items():
-        if table is not None:
-            inputs[table_name] = str(tmp_path / f"{table_name}.parquet")
-            table.write_parquet(inputs[table_name])
-    config = golden.settings() | {"inputs": inputs, "output": str(tmp_path / "runs")}
-    run_dir = run_night(as_config(config), DAY).run_dir
+    run_dir = published(golden, tmp_path / "night")
     night = explain_night(run_dir, language)
     value = golden.solve().certificate.primal_bound / 1e6
     parts = sum(night[f"{part}_cny"] for part in ("lanes", "caps", "orders", "other"))

@@ -15,6 +15,7 @@ import optimizer
 from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
 from optimizer.errors import SolveError
+from optimizer.insight.tables import lanes_table, merchants_table
 from optimizer.intake import take_in
 from optimizer.model.change import path_to_root
 from optimizer.model.problem import Problem
@@ -158,3 +159,29 @@ def test_a_night_whose_optimum_is_not_proved_has_no_price_list(
     config = night_config(night_folder, solver={"method": "greedy"})
     with pytest.raises(SolveError, match="needs the proved optimum"):
         price_list(base_of_config(as_config(config), DAY))
+
+
+def test_prices_leave_the_explore_arm_its_places(
+    night_folder: Path, night_config
+) -> None:
+    """
+    Slots and caps are listed as published, explored parcels included; and a point of
+    cap more brings what solving the night that remains with wider caps brings.
+    """
+    holdout = {"explore_share": 0.2, "seed": 1}
+    base = base_of_config(as_config(night_config(night_folder, holdout=holdout)), DAY)
+    listed = price_list(base, top=1)
+    problem, index = base.problem, base.solved.intake.index
+    assert index.pool is not None
+    assert index.pool.used_cap.sum() > 0
+    tables = merchants_table(problem, base.solved.solution, index)
+    assert listed.merchants["cap"].to_list() == tables["cap"].to_list()
+    lanes = lanes_table(problem, base.solved.solution, index)
+    assert listed.lanes["slots"].to_list() == lanes["slots"].to_list()
+    num_orders = index.merchant_num_orders
+    wider = np.maximum(num_orders * 4 // 100 - index.pool.used_cap, 0)
+    own = tables["cap"].to_numpy() == num_orders * 3 // 100
+    cap = np.where(own, wider, problem.cap)
+    brings = optimum(replace(problem, cap=cap)) - optimum(problem)
+    step = listed.steps.filter(pl.col("step") == "1 point of cap")["brings_cny"][0]
+    assert step == pytest.approx(brings / 1e6, abs=1e-6)

@@ -51,6 +51,19 @@ def test_a_night_stands_beside_those_of_the_seven_days_before(
     assert verify_run(inputs_only.run_dir).findings == ()
 
 
+@pytest.mark.parametrize("text", ["{}", '{"schema_version": 1}', "[]", "nonsense"])
+def test_a_damaged_earlier_night_stops_nobody(
+    inputs_only: SmallNight, text: str
+) -> None:
+    """A night beside one whose record is no record is published, without it."""
+    publish(inputs_only, 20, 21)
+    (inputs_only.runs / "2026-11-21" / "run.json").write_text(text)
+    publish(inputs_only, 22)
+    assert nights(inputs_only) == [20, 22]
+    (inputs_only.runs / "2026-11-20" / "run.json").write_text(text)
+    assert verify_run(inputs_only.run_dir).findings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [

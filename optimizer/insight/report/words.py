@@ -343,9 +343,8 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "NO_SOLUTION_FOUND": ("found no plan", "未找到方案"),
     "libraries": ("Libraries", "依赖库"),
     "footer": (
-        "Every number here stands in run.json or in a table beside this file, or "
-        "counts or adds up its rows.",
-        "此处的每个数字都在 run.json 或同目录的数据表中，或为其行数与合计。",
+        "Every number here stands in figures.parquet, beside this file.",
+        "此处所有数字均见同一文件夹中的 figures.parquet。",
     ),
     "verify": ("To prove this night again:", "重新证明本晚方案："),
     "explain": ("To ask about one order:", "查询某个订单："),
