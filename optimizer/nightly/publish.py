@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
+    LEAVES,
     RECORD,
     REPORT,
     RUN_TABLES,
@@ -32,6 +33,7 @@ from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
 from optimizer.insight.tables import commitments_table, recommendations_table
+from optimizer.proof.merkle import Leaves, commitment, leaves_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -203,10 +205,13 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{_STAGING}{run_id}"
         staging.mkdir()
-        outputs = _write_tables(staging, contents)
+        outputs, leaves = _write_tables(staging, contents)
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
-        text = record_text(record | {"outputs": outputs})
+        done = leaves.close()
+        _write_text(staging / LEAVES, leaves_text(done))
+        evidence = commitment(leaves.num_rows, done)
+        text = record_text(record | {"outputs": outputs, "evidence": evidence})
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         _sync_folder(staging)
@@ -229,13 +234,17 @@ def _free_name(versions: Path, run_id: str) -> Path:
     return next(versions / name for name in names if not (versions / name).exists())
 
 
-def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
-    """Write all tables; the chosen orders are collected while decisions go by."""
+def _write_tables(
+    staging: Path, contents: Contents
+) -> tuple[dict[str, dict[str, Any]], Leaves]:
+    """Write all tables; chosen orders and hashes are taken while decisions go by."""
+    leaves = Leaves()
     chosen: list[pl.DataFrame] = []
     commitments: list[pl.DataFrame] = []
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH):
+            leaves.add(batch)
             chosen.append(recommendations_table(batch))
             commitments.append(commitments_table(batch, contents.index))
             yield batch
@@ -248,7 +257,7 @@ def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]
         outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
-    return outputs
+    return outputs, leaves
 
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:

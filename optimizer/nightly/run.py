@@ -20,6 +20,7 @@ from optimizer.errors import (
 )
 from optimizer.intake import take_in
 from optimizer.model.history import History
+from optimizer.nightly.evidence import head_of
 from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.folders import published_version
 from optimizer.nightly.heal import heal, output_of
@@ -63,11 +64,15 @@ class RunReport:
         ``dry run``.
     record
         The night's record, as in ``run.json``.
+    head
+        ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
+        none, or the database did not say.
     """
 
     run_dir: Path
     outcome: str
     record: Mapping[str, Any]
+    head: Mapping[str, Any] | None = None
 
 
 def run_night(
@@ -131,17 +136,30 @@ def run_night(
         before = published_record(output, day)
         if before is not None:
             if before["identity"] == found.identity:
-                return RunReport(output / day.isoformat(), "unchanged", before)
+                found_head = head_of(state)
+                return RunReport(
+                    output / day.isoformat(), "unchanged", before, found_head
+                )
             if not is_forced:
                 raise ConfigError(already_words(output, day, before, found.identity))
             refuse_if_relied_on(ledger, day, "replaced")
         solved, record = _solve(found, config, day, previous, progress)
+        record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
         turn = _turn(state, config, day, found, confirm)
         name, contents = run_id(found.identity), contents_of(solved)
         run_dir = publish(output, day, name, contents, record, turn)
-    return RunReport(run_dir, "published", record)
+        head = _head(state)
+    return RunReport(run_dir, "published", record, head)
+
+
+def _head(state: State) -> dict[str, Any] | None:
+    """The head, where the database says it: the night is out in any case."""
+    try:
+        return head_of(state)
+    except OptimizerError:
+        return None
 
 
 def _solve(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.data.keys import order_keys
 from optimizer.data.read import damaged_is_data_error, open_source, read_batches
-from optimizer.data.run_files import REPORT, RUN_TABLES, read_record
+from optimizer.data.run_files import LEAVES, REPORT, RUN_TABLES, read_record
 from optimizer.data.tables import DELIVERIES, polars_type
 from optimizer.data.write import read_back
 from optimizer.errors import CertificateError, OptimizerError, counted
@@ -47,6 +47,7 @@ from optimizer.proof.claims import (
     is_beyond,
     read_claims,
 )
+from optimizer.proof.merkle import commitment, leaves_of, leaves_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +113,8 @@ def verify_run(run_dir: Path | str) -> Verdict:
             return Verdict(tuple(findings), None)
         tables = {name: _read_table(folder, name) for name in RUN_TABLES}
         verdict = _prove(claims, tables)
+        wrong = _false_evidence(folder, record, tables["decisions.parquet"])
+        verdict = replace(verdict, findings=(*verdict.findings, *wrong))
         if verdict.is_valid and not _is_report(folder, report_html(record, tables)):
             return replace(verdict, findings=(f"{REPORT} is not of this night",))
         return verdict
@@ -164,6 +167,23 @@ def _changed_inputs(claims: RunClaims) -> list[str]:
             found.append(f"input {path} is gone, so nothing can be proved from it")
         elif _sha256(path) != file.sha256:
             found.append(f"input {path} was changed after the run")
+    return found
+
+
+def _false_evidence(
+    folder: Path, record: Mapping[str, Any], decisions: pl.DataFrame
+) -> list[str]:
+    """Hashes of the decisions that do not come out again."""
+    leaves = leaves_of([decisions])
+    done = leaves.close()
+    found = list(
+        false_claims(
+            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
+        )
+    )
+    name = folder / LEAVES
+    if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
+        found.append(f"{LEAVES} is not of these decisions")
     return found
 
 
