@@ -178,6 +178,7 @@ def run(
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
+    found["evidence_head"] = report.head
     print_result(found, _summary(found), as_json)
 
 
@@ -287,6 +288,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  rounding   {_roundings(numbers['cap_roundings'])}",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
+    if head := found["evidence_head"]:
+        lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
 
 

@@ -107,6 +107,72 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
+@app.command()
+def evidence(
+    *,
+    config: ConfigOption,
+    order_id: Annotated[str, typer.Argument(help="The order.")],
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="Its night; left out: the newest that has it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what was decided for an order, by which rule, from what, with the proof."""
+    settings, day = load_settings(config), None if date is None else parse_date(date)
+    from optimizer.nightly.appeal import evidence_text, find_evidence
+
+    found = find_evidence(settings, order_id, day)
+    print_result(found, evidence_text(found), as_json)
+    if found["findings"]:
+        raise typer.Exit(4)
+
+
+@app.command()
+def audit(
+    *,
+    config: ConfigOption,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="A head noted before: it must be in the chain."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the chain of evidence, and every file of the nights that it speaks of."""
+    settings = load_settings(config)
+    from optimizer.nightly.audit import audit as check_all
+
+    result = check_all(settings, head)
+    last = (
+        {"number": result.head.number, "hash": result.head.hash}
+        if result.head
+        else None
+    )
+    found = {
+        "is_valid": result.is_valid,
+        "findings": list(result.findings),
+        "head": last,
+        "num_links": result.num_links,
+        "num_versions": result.num_versions,
+        "num_gone": result.num_gone,
+    }
+    print_result(found, "\n".join(_audit_lines(found)), as_json)
+    if not result.is_valid:
+        raise typer.Exit(4)
+
+
+def _audit_lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"finding: {text}" for text in found["findings"]]
+    seen = f"{counted(found['num_links'], 'link')}, "
+    seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_gone"]:
+        seen += f", {found['num_gone']:,} replaced ones removed since"
+    lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
+    if found["head"]:
+        lines.append(f"head {found['head']['number']}: {found['head']['hash']}")
+    return lines
+
+
 @state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""

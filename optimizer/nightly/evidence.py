@@ -114,12 +114,15 @@ def _event(path: Path, before: str | None) -> str:
 
 def versions_in(links: Sequence[Link]) -> dict[dt.date, str | None]:
     """Version of each date that a chain says is published; ``None``: withdrawn."""
-    bodies = [link.body for link in links]
-    return {
-        dt.date.fromisoformat(body["date"]): body["version"]
-        for body in bodies
-        if {"date", "version"} <= body.keys()
-    }
+    found = {}
+    for link in links:
+        body = link.body
+        try:
+            day = dt.date.fromisoformat(body["date"])
+        except (KeyError, TypeError, ValueError):
+            continue  # a link that somebody changed: optimizer audit says so
+        found[day] = body.get("version")
+    return found
 
 
 def linked_versions(state: State) -> dict[dt.date, str]:
@@ -170,9 +173,7 @@ def _made_good(connection: Connection, mirror: Path) -> list[Link]:
         return links
     if told[: len(links)] == links and not broken_links(told):
         _insert(connection, told[len(links) :])
-        logger.warning(
-            "evidence: the database had lost links; restored from %s", mirror
-        )
+        logger.warning("evidence: the database lacked links; added from %s", mirror)
         return told
     if links[: len(told)] == told:
         _append(mirror, links[len(told) :])

@@ -6,8 +6,9 @@ leaf, and leaves make the tree of RFC 9162 (2.1), with SHA-256:
 
 .. math::
 
-   r_i = H(\text{row}_i), \quad \ell_b = H(0 \,\|\, r_{128 b} \| \dots \| r_{128 b+127}),
-   \quad \text{node} = H(1 \,\|\, \text{left} \,\|\, \text{right}).
+   r_i = H(\text{row}_i), \quad
+   \ell_b = H(0 \,\|\, r_{128 b} \| \dots \| r_{128 b+127}), \quad
+   \text{node} = H(1 \,\|\, \text{left} \,\|\, \text{right}).
 
 A leaf never spans two row groups, so one order's proof needs one row group and the
 leaves, of which a night of ten million orders has 78,125. The other rows of a leaf
@@ -35,7 +36,7 @@ _HASH_BYTES = 32
 
 
 def row_texts(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    """
+    r"""
     Put rows of decisions into the words that are hashed.
 
     Values in the order of ``columns`` with tabs between, money in whole micro-CNY, and
@@ -200,7 +201,7 @@ def proved_root(text: str, leaf: Mapping[str, Any]) -> str | None:
     text
         The row, as :func:`row_texts` writes it.
     leaf
-        ``row_hashes`` (of all rows of the leaf), ``position`` (of this one) and ``path``.
+        ``row_hashes`` (of all rows of the leaf), ``position`` (of this one), ``path``.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 import pytest
 from nightly.days import START, compare, make_days
-from nightly.postgres import PASSWORD, Server, running_server
+from nightly.postgres import PASSWORD, Server
 from nightly.small_night import snapshot
 from sqlalchemy import delete, inspect, select, text, update
 
@@ -82,13 +82,6 @@ class Place:
         """Change the state behind the program's back."""
         with open_state(self.config) as state, state.transaction() as connection:
             connection.execute(statement)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """One PostgreSQL for all tests."""
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
