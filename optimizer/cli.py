@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from optimizer.config import Config
+    from optimizer.nightly.run import RunReport
 
 app = typer.Typer(
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
@@ -36,6 +38,9 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LogJsonOption = Annotated[
+    bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
+]
 DateOption = Annotated[
     str, typer.Option("--date", help="Business date, such as 2026-11-22.")
 ]
@@ -51,16 +56,43 @@ def main() -> None:
     try:
         app()
     except OptimizerError as error:
-        _say(f"error: {error}")
-        sys.exit(error.exit_code)
+        _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
         if left.code == STOPPED:
             _say("stopped; nothing was published")
         raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
+        _say_bug()
+        _fail("error: this is a bug in optimizer; nothing was published", 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    """Say why in the words of the log, and leave."""
+    from optimizer.nightly.operations import logs
+
+    if logs.are_json():
+        logging.getLogger("optimizer").error(
+            "%s", text, exc_info=code == 1, extra={"exit_code": code}
+        )
+    else:
+        _say(text)
+    sys.exit(code)
+
+
+def use_logs(as_json: bool) -> None:
+    """Write log lines as JSON from now on, where that is asked for."""
+    if as_json:
+        from optimizer.nightly.operations import logs
+
+        logs.use_json_lines()
+
+
+def _say_bug() -> None:
+    """The traceback, where the log does not have it."""
+    from optimizer.nightly.operations import logs
+
+    if not logs.are_json():
         _say(traceback.format_exc())
-        _say("error: this is a bug in optimizer; nothing was published")
-        sys.exit(1)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -160,25 +192,32 @@ def run(
         Path | None,
         typer.Option("--previous", help="A published night to start from."),
     ] = None,
+    log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
-    settings = load_settings(config)
+    use_logs(log_json)
+    settings, day = load_settings(config), parse_date(date)
+    from optimizer.nightly.operations.watch import watched
     from optimizer.nightly.run import run_night
 
-    with show_progress() as tell:
-        report = run_night(
+    def work(tell: Callable[[str], None]) -> RunReport:
+        return run_night(
             settings,
-            parse_date(date),
+            day,
             is_dry=dry_run,
             is_forced=force,
             previous=previous,
             progress=tell,
         )
+
+    with show_progress() as tell:
+        report = watched(settings, day, work, tell, is_dry=dry_run)
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
     found["evidence_head"] = report.head
+    found["alerts"] = [asdict(alert) for alert in report.alerts]
     print_result(found, _summary(found), as_json)
 
 
@@ -290,7 +329,8 @@ def _summary(found: Mapping[str, Any]) -> str:
     ]
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
-    return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+    lines += [f"  warning    {text}" for text in found["warnings"]]
+    return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
 
 
 def _roundings(found: Mapping[str, Any]) -> str:

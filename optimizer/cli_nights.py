@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +10,13 @@ import typer
 from optimizer.cli import (
     ConfigOption,
     JsonOption,
+    LogJsonOption,
     app,
     load_settings,
     parse_date,
     print_result,
     show_progress,
+    use_logs,
 )
 from optimizer.errors import counted
 
@@ -32,9 +35,11 @@ def backfill(
         bool,
         typer.Option("--force", help="Replace nights published from other inputs."),
     ] = False,
+    log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run all dates from one to another, in order; those that are done stay."""
+    use_logs(log_json)
     settings = load_settings(config)
     from optimizer.nightly.commands import backfill as run_dates
 
@@ -42,10 +47,15 @@ def backfill(
     with show_progress() as tell:
         for report in run_dates(settings, *days, is_forced=force, progress=tell):
             numbers = report.record["summary"]
-            found = {"run_dir": str(report.run_dir), "outcome": report.outcome}
+            found: dict[str, Any] = {
+                "run_dir": str(report.run_dir),
+                "outcome": report.outcome,
+            }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
+            found["alerts"] = [asdict(alert) for alert in report.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
             print_result(found, text, as_json)
 
 

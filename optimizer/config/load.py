@@ -105,9 +105,11 @@ def config_hash(config: Config) -> str:
     """
     SHA-256 of the complete configuration, in hexadecimal.
 
-    Where the state is kept is left out: it decides nothing of a night.
+    Where the state is kept and what is told of a run decide nothing of a night: they
+    are left out.
     """
-    decisive = {k: v for k, v in config_json(config).items() if k != "state"}
+    silent = ("state", "operations")
+    decisive = {k: v for k, v in config_json(config).items() if k not in silent}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -20,6 +20,7 @@ from optimizer.config.fields import (
     limits_schema,
     no_flag,
 )
+from optimizer.config.operations import Operations
 from optimizer.config.rules import (
     EligibilityRule,
     Fulfilment,
@@ -237,6 +238,9 @@ class Config(Model):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    operations: Operations = Field(
+        default_factory=Operations, description="What people and machines are told."
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.data.read import damaged_is_data_error
 from optimizer.data.run_files import RECORD, read_record
 from optimizer.errors import OptimizerError
-from optimizer.nightly.publish import VERSIONS, sha256_of
+from optimizer.nightly.publish import VERSIONS, sha256_of, sync_folder
 from optimizer.proof.chain import Link, broken_links, make_link
 from optimizer.proof.merkle import commitment, leaves_of
 
@@ -205,6 +205,7 @@ def _append(mirror: Path, links: list[Link]) -> None:
         file.write("".join(f"{line}\n" for line in lines).encode())
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(mirror.parent)
 
 
 def version_folder(output: Path, day: dt.date, version: str) -> Path:

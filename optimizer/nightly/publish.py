@@ -97,14 +97,14 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(output: Path) -> Iterator[None]:
+def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
     """Turn a failing disk into one clear message."""
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PublishError(
-            f"{output}: the night could not be written ({reason}); the last published "
+            f"{output}: {what} could not be written ({reason}); the last published "
             "night is untouched"
         ) from error
 
@@ -214,11 +214,11 @@ def publish(
         text = record_text(record | {"outputs": outputs, "evidence": evidence})
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
-        _sync_folder(staging)
+        sync_folder(staging)
         with turn or nullcontext():
             final = _free_name(versions, run_id)
             staging.rename(final)
-            _sync_folder(versions)
+            sync_folder(versions)
             point(output, day, final)
     return output / day.isoformat()
 
@@ -323,7 +323,7 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         temporary.symlink_to(os.path.relpath(target, link.parent))
         temporary.replace(link)
     try:
-        _sync_folder(output)
+        sync_folder(output)
     except OSError as error:
         raise PublishError(
             f"{link}: is replaced, but the disk did not confirm it ({error.strerror}); "
@@ -331,7 +331,8 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder outlast a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

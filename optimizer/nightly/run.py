@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from optimizer.api import Solved
     from optimizer.config import Config
     from optimizer.nightly.find import Found
+    from optimizer.nightly.operations.alerts import Alert
     from optimizer.nightly.state import State
     from optimizer.proof.certificate import Certificate
 
@@ -67,12 +68,15 @@ class RunReport:
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
         none, or the database did not say.
+    alerts
+        What somebody should look at.
     """
 
     run_dir: Path
     outcome: str
     record: Mapping[str, Any]
     head: Mapping[str, Any] | None = None
+    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
