@@ -27,6 +27,7 @@ from optimizer.nightly.run import run_night
 from optimizer.nightly.state import EVIDENCE_NAME, open_state
 from optimizer.proof import merkle
 from optimizer.proof.chain import Link, check_evidence, make_link, text_hash
+from optimizer.proof.verify import verify_run
 
 NEXT = DAY + dt.timedelta(days=1)
 
@@ -438,6 +439,35 @@ def test_an_orders_evidence_proves_itself(on_sqlite: SmallNight, cli):
         files = [f["sha256"] for f in found["inputs"]["orders"]]
         given = hashlib.sha256(on_sqlite.input("orders").read_bytes()).hexdigest()
         assert files == [given]
+
+
+def forge_root(night: SmallNight) -> None:
+    """Another root in the record."""
+    path = night.run_dir / "run.json"
+    record = json.loads(path.read_text())
+    record["evidence"]["root"] = "0" * 64
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (edit_leaves, "evidence.txt is not of these decisions"),
+        (forge_root, "evidence.root is"),
+        (
+            lambda night: (night.run_dir / "evidence.txt").unlink(),
+            "evidence.txt is not",
+        ),
+    ],
+)
+def test_verify_proves_the_hashes_of_decisions_again(
+    published: SmallNight, edit: Callable[[SmallNight], None], words: str
+):
+    """The root in the record and the leaves beside it are those of the decisions."""
+    assert verify_run(published.run_dir).is_valid
+    edit(published)
+    (finding,) = verify_run(published.run_dir).findings
+    assert finding.startswith(words)
 
 
 @pytest.fixture(scope="module")
