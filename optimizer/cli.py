@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from click import get_current_context
@@ -21,6 +22,7 @@ from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
     from optimizer.config import Config
+    from optimizer.nightly.run import RunReport
 
 app = typer.Typer(
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
@@ -36,6 +38,9 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LogJsonOption = Annotated[
+    bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
+]
 DateOption = Annotated[
     str, typer.Option("--date", help="Business date, such as 2026-11-22.")
 ]
@@ -54,16 +59,43 @@ def main() -> None:
     try:
         app(obj=seen)
     except OptimizerError as error:
-        _say(f"error: {error}")
-        sys.exit(error.exit_code)
+        _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
         if left.code == STOPPED:
             _say(f"stopped; {_published_since(seen)}")
         raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
+        _say_bug()
+        _fail(f"error: this is a bug in optimizer; {_published_since(seen)}", 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    """Say why in the words of the log, and leave."""
+    from optimizer.nightly.operations import logs
+
+    if logs.are_json():
+        logging.getLogger("optimizer").error(
+            "%s", text, exc_info=code == 1, extra={"exit_code": code}
+        )
+    else:
+        _say(text)
+    sys.exit(code)
+
+
+def use_logs(as_json: bool) -> None:
+    """Write log lines as JSON from now on, where that is asked for."""
+    if as_json:
+        from optimizer.nightly.operations import logs
+
+        logs.use_json_lines()
+
+
+def _say_bug() -> None:
+    """The traceback, where the log does not have it."""
+    from optimizer.nightly.operations import logs
+
+    if not logs.are_json():
         _say(traceback.format_exc())
-        _say(f"error: this is a bug in optimizer; {_published_since(seen)}")
-        sys.exit(1)
 
 
 def _target(link: Path) -> Path | None:
@@ -198,20 +230,24 @@ def run(
         Path | None,
         typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
     ] = None,
+    log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
+    use_logs(log_json)
     settings, day = load_settings(config), parse_date(date)
     if shadow is not None and dry_run:
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     from optimizer.nightly.heal import output_of
+    from optimizer.nightly.operations.watch import watched
     from optimizer.nightly.run import run_night
 
     if settings.output is not None:
         link = output_of(settings.output, day) / day.isoformat()
         context.obj[link] = _target(link)
-    with show_progress() as tell:
-        report = run_night(
+
+    def work(tell: Callable[[str], None]) -> RunReport:
+        return run_night(
             settings,
             day,
             is_dry=dry_run,
@@ -219,9 +255,14 @@ def run(
             previous=previous,
             progress=tell,
         )
+
+    with show_progress() as tell:
+        report = watched(settings, day, work, tell, is_dry=dry_run)
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
+    found["evidence_head"] = report.head
+    found["alerts"] = [asdict(alert) for alert in report.alerts]
     text = _summary(found)
     if shadow is not None:
         from optimizer.studies.shadow import run_shadow, shadow_lines
@@ -342,7 +383,10 @@ def _summary(found: Mapping[str, Any]) -> str:
             f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
             f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
         )
-    return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+    if head := found["evidence_head"]:
+        lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    lines += [f"  warning    {text}" for text in found["warnings"]]
+    return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
 
 
 def _roundings(found: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,10 +10,12 @@ import typer
 from optimizer.cli import (
     ConfigOption,
     JsonOption,
+    LogJsonOption,
     app,
     load_settings,
     print_result,
     show_progress,
+    use_logs,
 )
 from optimizer.cli_outcomes import parse_date
 from optimizer.errors import counted
@@ -32,9 +35,11 @@ def backfill(
         bool,
         typer.Option("--force", help="Replace nights published from other inputs."),
     ] = False,
+    log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run all dates from one to another, in order; those that are done stay."""
+    use_logs(log_json)
     settings = load_settings(config)
     from optimizer.nightly.commands import backfill as run_dates
 
@@ -42,10 +47,15 @@ def backfill(
     with show_progress() as tell:
         for report in run_dates(settings, *days, is_forced=force, progress=tell):
             numbers = report.record["summary"]
-            found = {"run_dir": str(report.run_dir), "outcome": report.outcome}
+            found: dict[str, Any] = {
+                "run_dir": str(report.run_dir),
+                "outcome": report.outcome,
+            }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
+            found["alerts"] = [asdict(alert) for alert in report.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
             print_result(found, text, as_json)
 
 
@@ -105,6 +115,72 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     found = list_runs(settings)
     lines = [f"{night['date']}  {_line(night)}" for night in found]
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
+
+
+@app.command()
+def evidence(
+    *,
+    config: ConfigOption,
+    order_id: Annotated[str, typer.Argument(help="The order.")],
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="Its night; left out: the newest that has it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what was decided for an order, by which rule, from what, with the proof."""
+    settings, day = load_settings(config), None if date is None else parse_date(date)
+    from optimizer.nightly.appeal import evidence_text, find_evidence
+
+    found = find_evidence(settings, order_id, day)
+    print_result(found, evidence_text(found), as_json)
+    if found["findings"]:
+        raise typer.Exit(4)
+
+
+@app.command()
+def audit(
+    *,
+    config: ConfigOption,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="A head noted before: it must be in the chain."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the chain of evidence, and every file of the nights that it speaks of."""
+    settings = load_settings(config)
+    from optimizer.nightly.audit import audit as check_all
+
+    result = check_all(settings, head)
+    last = (
+        {"number": result.head.number, "hash": result.head.hash}
+        if result.head
+        else None
+    )
+    found = {
+        "is_valid": result.is_valid,
+        "findings": list(result.findings),
+        "head": last,
+        "num_links": result.num_links,
+        "num_versions": result.num_versions,
+        "num_gone": result.num_gone,
+    }
+    print_result(found, "\n".join(_audit_lines(found)), as_json)
+    if not result.is_valid:
+        raise typer.Exit(4)
+
+
+def _audit_lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"finding: {text}" for text in found["findings"]]
+    seen = f"{counted(found['num_links'], 'link')}, "
+    seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_gone"]:
+        seen += f", {found['num_gone']:,} replaced ones removed since"
+    lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
+    if found["head"]:
+        lines.append(f"head {found['head']['number']}: {found['head']['hash']}")
+    return lines
 
 
 @state_app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +27,7 @@ def blocks(language: str) -> list[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the configurations, as a user's checkout has them."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "configs").mkdir()
-    for path in (ROOT / "configs").iterdir():
-        (folder / "configs" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(ROOT / "configs", folder / "configs")
     return folder
 
 

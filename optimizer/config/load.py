@@ -102,15 +102,15 @@ def config_json(config: Config) -> dict[str, Any]:
 
 
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox")
+_NOT_DECISIVE = ("state", "outputs", "outbox", "operations")
 
 
 def config_hash(config: Config) -> str:
     """
     SHA-256 of the configuration, in hexadecimal.
 
-    Where the state is kept and where copies of a night go are left out: they decide
-    nothing of it.
+    Where the state is kept, where copies of a night go and what is told of a run are
+    left out: they decide nothing of it.
     """
     told = config_json(config)
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}

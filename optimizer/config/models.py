@@ -28,6 +28,7 @@ from optimizer.config.fields import (
     no_flag,
 )
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.operations import Operations
 from optimizer.config.rules import (
     AcceptanceRule,
     EligibilityRule,
@@ -312,6 +313,9 @@ class Config(Model):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    operations: Operations = Field(
+        default_factory=Operations, description="What people and machines are told."
     )
     fairness: tuple[FairnessRule, ...] = Field(
         (), description="Floors and ceilings for groups of merchants or orders."

@@ -31,6 +31,8 @@ FURTHER_TABLES: dict[str, Table] = {
 }
 RECORD = "run.json"
 REPORT = "report.html"
+#: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
+LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.
 SUCCESS = "_SUCCESS"
 SCHEMA_VERSION = 1

@@ -12,6 +12,7 @@ from optimizer.nightly.find import open_ledger
 from optimizer.nightly.folders import published_nights, published_version
 from optimizer.nightly.heal import heal, known_versions, output_of
 from optimizer.nightly.ledger import refuse_if_relied_on, settle
+from optimizer.nightly.operations.watch import watched
 from optimizer.nightly.publish import (
     LOCKS,
     VERSIONS,
@@ -65,7 +66,14 @@ def backfill(
     for number in range((last - first).days + 1):
         day = first + dt.timedelta(days=number)
         tell = None if progress is None else _prefixed(progress, day)
-        yield run_night(config, day, is_forced=is_forced, progress=tell)
+        yield watched(
+            config,
+            day,
+            lambda stage, day=day: run_night(  # type: ignore[misc]
+                config, day, is_forced=is_forced, progress=stage
+            ),
+            tell,
+        )
 
 
 def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str | None:

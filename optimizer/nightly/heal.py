@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
 from optimizer.errors import BusyError, ConfigError
+from optimizer.nightly.evidence import linked_versions
 from optimizer.nightly.folders import published_nights, published_version
 from optimizer.nightly.ledger import settle
 from optimizer.nightly.publish import VERSIONS, date_lock
@@ -59,10 +60,11 @@ def heal(state: State, output: str, held: dt.date | None = None) -> list[dt.date
             f"{output}: never had the {len(known):,} nights that {state.label} knows; "
             "is it the right folder? If so, give it a new, empty state database"
         )
-    healed = []
-    for day in sorted(published.keys() | known.keys()):
+    healed, linked = [], linked_versions(state)
+    for day in sorted(published.keys() | known.keys() | linked.keys()):
         folder = published.get(day)
-        if known.get(day) == (folder.name if folder else None):
+        version = folder.name if folder else None
+        if known.get(day) == version == linked.get(day):
             continue
         if _settle_locked(state, output, day, is_held=day == held):
             healed.append(day)

@@ -19,6 +19,8 @@ from optimizer.data.run_files import RUN_TABLES, read_record
 from optimizer.data.tables import IN_FLIGHT
 from optimizer.insight.tables import PLACE
 from optimizer.model.history import History
+from optimizer.nightly.evidence import extend
+from optimizer.nightly.state import lock_transaction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +141,7 @@ def settle(
     state: State, day: dt.date, folder: Path | None, *, is_pruned: bool = True
 ) -> None:
     """
-    Bring a date's rows in line with its published folder, all at once.
+    Bring a date's rows, and the chain of evidence, in line with its published folder.
 
     Doing it twice changes nothing.
 
@@ -167,6 +169,10 @@ def settle(
                 connection.execute(insert(name), values)
         if is_pruned:
             _forget_old(connection)
+        if state.mirror is not None:
+            if state.is_shared:
+                lock_transaction(connection, "evidence")
+            extend(connection, state.mirror, day, folder)
 
 
 def _rows_of(day: dt.date, folder: Path) -> list[tuple[Any, list[dict[str, Any]]]]:

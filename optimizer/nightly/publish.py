@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
     FURTHER_TABLES,
+    LEAVES,
     RECORD,
     REPORT,
     RUN_TABLES,
@@ -33,6 +34,7 @@ from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
 from optimizer.insight.tables import commitments_table, recommendations_table
+from optimizer.proof.merkle import Leaves, commitment, leaves_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -96,14 +98,14 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(output: Path) -> Iterator[None]:
+def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
     """Turn a failing disk into one clear message."""
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PublishError(
-            f"{output}: the night could not be written ({reason}); the last published "
+            f"{output}: {what} could not be written ({reason}); the last published "
             "night is untouched"
         ) from error
 
@@ -205,17 +207,20 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{_STAGING}{run_id}"
         staging.mkdir()
-        outputs = _write_tables(staging, contents)
+        outputs, leaves = _write_tables(staging, contents)
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
-        text = record_text(record | {"outputs": outputs})
+        done = leaves.close()
+        _write_text(staging / LEAVES, leaves_text(done))
+        evidence = commitment(leaves.num_rows, done)
+        text = record_text(record | {"outputs": outputs, "evidence": evidence})
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
-        _sync_folder(staging)
+        sync_folder(staging)
         with turn or nullcontext():
             final = _free_name(versions, run_id)
             staging.rename(final)
-            _sync_folder(versions)
+            sync_folder(versions)
             point(output, day, final)
     return output / day.isoformat()
 
@@ -231,13 +236,17 @@ def _free_name(versions: Path, run_id: str) -> Path:
     return next(versions / name for name in names if not (versions / name).exists())
 
 
-def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
-    """Write all tables; the chosen orders are collected while decisions go by."""
+def _write_tables(
+    staging: Path, contents: Contents
+) -> tuple[dict[str, dict[str, Any]], Leaves]:
+    """Write all tables; chosen orders and hashes are taken while decisions go by."""
+    leaves = Leaves()
     chosen: list[pl.DataFrame] = []
     commitments: list[pl.DataFrame] = []
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH):
+            leaves.add(batch)
             chosen.append(recommendations_table(batch))
             commitments.append(commitments_table(batch, contents.index))
             yield batch
@@ -250,7 +259,7 @@ def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]
         outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
-    return outputs
+    return outputs, leaves
 
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
@@ -326,7 +335,7 @@ def _point(link: Path, target: Path | None) -> None:
 def _confirm(link: Path) -> None:
     """Flush a link that was replaced; what it says now holds whatever comes of it."""
     try:
-        _sync_folder(link.parent)
+        sync_folder(link.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         what = "the new night is published" if link.is_symlink() else "is withdrawn"
@@ -336,7 +345,8 @@ def _confirm(link: Path) -> None:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder outlast a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

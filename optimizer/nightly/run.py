@@ -23,6 +23,7 @@ from optimizer.insight.history import run_id
 from optimizer.intake import take_in
 from optimizer.model.history import History
 from optimizer.nightly.deliver import send_copies
+from optimizer.nightly.evidence import head_of
 from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.folders import published_version
 from optimizer.nightly.heal import heal, output_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from optimizer.api import Solved
     from optimizer.config import Config
     from optimizer.nightly.find import Found
+    from optimizer.nightly.operations.alerts import Alert
     from optimizer.nightly.state import State
     from optimizer.proof.certificate import Certificate
 
@@ -67,11 +69,18 @@ class RunReport:
         ``dry run``.
     record
         The night's record, as in ``run.json``.
+    head
+        ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
+        none, or the database did not say.
+    alerts
+        What somebody should look at.
     """
 
     run_dir: Path
     outcome: str
     record: Mapping[str, Any]
+    head: Mapping[str, Any] | None = None
+    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
@@ -143,18 +152,31 @@ def run_night(
         if before is not None:
             if before["identity"] == found.identity:
                 send_copies(config, output, day)
-                return RunReport(output / day.isoformat(), "unchanged", before)
+                found_head = head_of(state)
+                return RunReport(
+                    output / day.isoformat(), "unchanged", before, found_head
+                )
             if not is_forced:
                 raise ConfigError(already_words(output, day, before, found.identity))
             refuse_if_relied_on(ledger, day, "replaced")
         solved, record = _solve(found, config, day, previous, progress)
+        record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
         turn = _turn(state, config, day, found, confirm)
         contents = contents_of(solved, record, earlier_records(config, day))
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
+        head = _head(state)
         send_copies(config, output, day)
-    return RunReport(run_dir, "published", record)
+    return RunReport(run_dir, "published", record, head)
+
+
+def _head(state: State) -> dict[str, Any] | None:
+    """The head, where the database says it: the night is out in any case."""
+    try:
+        return head_of(state)
+    except OptimizerError:
+        return None
 
 
 def _solve(

@@ -1,8 +1,9 @@
 """
 Tables of the state database, as the newest migration leaves them.
 
-All of it can be made again from the published folders: they are the truth, the
-database is what is looked up quickly and shared between hosts.
+All of it can be made again from the published folders (evidence: from the file beside
+them): they are the truth, the database is what is looked up quickly and shared between
+hosts.
 """
 
 from __future__ import annotations
@@ -47,4 +48,13 @@ BANK = Table(
     Column("earned_nano", BigInteger, nullable=False),
     Column("granted", BigInteger, nullable=False),
     Column("carried_out_nano", BigInteger, nullable=False),
+)
+
+#: The chain of what was published; a trigger refuses changes and removals.
+EVIDENCE = Table(
+    "evidence",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String, nullable=False, unique=True),
+    Column("body", String, nullable=False),
 )

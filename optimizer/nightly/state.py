@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILE_NAME = ".state.sqlite"
+EVIDENCE_NAME = ".evidence.jsonl"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 #: Seconds that a statement waits for another host's, and a run for another's last step.
 BUSY_SECONDS = 60.0
@@ -49,10 +50,13 @@ class State:
         Gives connections; closed with the command.
     label
         What messages call it; never with a password.
+    mirror
+        File beside the nights with the chain of evidence; ``None``: none is kept.
     """
 
     engine: Engine
     label: str
+    mirror: Path | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -89,12 +93,13 @@ def open_state(config: Config) -> Iterator[State]:
     """
     url = state_url(config)
     engine, label = _engine(url), _label(url)
+    mirror = None if config.output is None else root_of(config.output) / EVIDENCE_NAME
     if config.state.url is None:
         assert config.output is not None
         with disk_errors(root_of(config.output)):
             root_of(config.output).mkdir(parents=True, exist_ok=True)
     try:
-        state = State(engine, label)
+        state = State(engine, label, mirror)
         with plain_errors(label):
             upgrade(state)
         yield state
@@ -158,7 +163,7 @@ def upgrade(state: State) -> None:
     head = scripts.get_current_head()
     with state.engine.begin() as connection:
         if state.is_shared:
-            _lock_transaction(connection, "upgrade")
+            lock_transaction(connection, "upgrade")
         found = MigrationContext.configure(connection).get_current_revision()
         if found == head:
             return
@@ -182,7 +187,8 @@ def _alembic_config() -> Any:
     return settings
 
 
-def _lock_transaction(connection: Connection, name: str) -> None:
+def lock_transaction(connection: Connection, name: str) -> None:
+    """Hold a name against other hosts until the transaction ends."""
     from sqlalchemy import text
 
     connection.execute(

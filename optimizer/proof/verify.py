@@ -12,13 +12,14 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.data.read import damaged_is_data_error, open_source, read_batches
 from optimizer.data.run_files import (
     FURTHER_TABLES,
+    LEAVES,
     REPORT,
     RUN_TABLES,
     read_record,
@@ -50,6 +51,7 @@ from optimizer.proof.claims import (
     is_beyond,
     read_claims,
 )
+from optimizer.proof.merkle import commitment, leaves_of, leaves_text
 from optimizer.proof.published import read_solution
 from optimizer.proof.report import false_report
 from optimizer.proof.run_tables import (
@@ -60,7 +62,7 @@ from optimizer.proof.run_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
 
@@ -120,6 +122,8 @@ def verify_run(run_dir: Path | str) -> Verdict:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
         verdict = _prove(claims, published)
+        wrong = _false_evidence(folder, record, published.decisions())
+        verdict = replace(verdict, findings=(*verdict.findings, *wrong))
         if verdict.is_valid:
             findings = false_report(folder, record, published.tables)
             return replace(verdict, findings=tuple(findings))
@@ -179,6 +183,23 @@ def changed_inputs(claims: RunClaims) -> list[str]:
             found.append(f"input {path} is gone, so nothing can be proved from it")
         elif _sha256(path) != file.sha256:
             found.append(f"input {path} was changed after the run")
+    return found
+
+
+def _false_evidence(
+    folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
+) -> list[str]:
+    """Hashes of the decisions that do not come out again."""
+    leaves = leaves_of(decisions)
+    done = leaves.close()
+    found = list(
+        false_claims(
+            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
+        )
+    )
+    name = folder / LEAVES
+    if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
+        found.append(f"{LEAVES} is not of these decisions")
     return found
 
 

@@ -107,9 +107,10 @@ def prepare(folder: Path) -> int:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Checksum of each table of the second night."""
+    """Checksum of each table of the second night; one names runs, and so places."""
     run = folder / "runs" / SECOND.isoformat()
-    return {path.name: checksum(path) for path in sorted(run.glob("*.parquet"))}
+    tables = [p for p in sorted(run.glob("*.parquet")) if p.name != "nights.parquet"]
+    return {path.name: checksum(path) for path in tables}
 
 
 def checksum(path: Path) -> str:
@@ -150,6 +151,7 @@ def state_of(folder: Path) -> str:
     from sqlalchemy import select
 
     from optimizer.config import load_config
+    from optimizer.nightly.audit import audit
     from optimizer.nightly.folders import published_nights
     from optimizer.nightly.schema import BANK, COMMITMENTS, NIGHTS
     from optimizer.nightly.state import open_state
@@ -164,6 +166,7 @@ def state_of(folder: Path) -> str:
         ]
     nights = published_nights(str(folder / "runs"))
     assert versions == {day: path.name for day, path in nights.items()}
+    assert audit(config).findings == ()
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
 
 
@@ -200,6 +203,7 @@ class Ground:
             for p in paths
         ]
         more = [runs / f".{SECOND}.new", runs / ".state.sqlite-journal"]
+        more += [runs / ".evidence.jsonl"]
         return sorted({*paths, *staged, *more})
 
     def reset(self) -> None:

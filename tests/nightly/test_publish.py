@@ -16,7 +16,7 @@ from optimizer.data.write import read_back
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.nightly import publish as publishing
 
-FILES = {*RUN_TABLES, "report.html", "run.json", "_SUCCESS"}
+FILES = {*RUN_TABLES, "report.html", "evidence.txt", "run.json", "_SUCCESS"}
 
 
 def change_rate(night: SmallNight, rate: float) -> None:
