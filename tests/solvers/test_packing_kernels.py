@@ -243,9 +243,11 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
     state = built(night)
     before = worth_key(night, state)
     assert before >= worth_key(night, empty_state(night))
+    moved = np.zeros(len(night.high) + 1, np.int64)
+    tried = np.zeros(problem.num_options, np.int64)
     for _ in range(4):
         turn = draw.permutation(problem.num_options)
-        num_kept = plan_kernels.improve(night, state, turn)
+        num_kept = plan_kernels.improve(night, state, turn, moved, tried)
         chosen = np.sort(state.pick[state.pick >= 0])
         assert is_packed(problem, chosen.tolist())
         fresh = state_of(night, chosen)
