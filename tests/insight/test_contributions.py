@@ -149,6 +149,7 @@ def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "reason": ["CAP_FULL"] * count,
             "margin_cny": [-1.0] * count,
             "has_room": [True] * count,
+            "ineligible_reason": pl.Series([None] * count, dtype=pl.String),
             "arm": pl.Series([None] * count, dtype=pl.String),
             "propensity": [0.0] * count,
         }
