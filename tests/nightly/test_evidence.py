@@ -32,7 +32,7 @@ NEXT = DAY + dt.timedelta(days=1)
 
 
 def test_the_compiled_hash_is_sha_256():
-    """Texts of every length from 0 to 200, all around its blocks: what hashlib gives."""
+    """Texts of every length from 0 to 200, around its blocks: what hashlib gives."""
     rng = np.random.default_rng(1)
     texts = [rng.bytes(length) for length in range(201)]
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
