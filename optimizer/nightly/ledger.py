@@ -215,6 +215,12 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
     return pl.DataFrame(schema={c.name: polars_type(c.kind) for c in columns})
 
 
+def published_history(folder: Path, day: dt.date) -> History:
+    """What other nights left to a night, as it was published with it."""
+    tables = (read_table(folder, f"{name}.parquet") for name in ("in_flight", "bank"))
+    return History(day, *tables)
+
+
 def _forget_old(connection: Connection) -> None:
     """Drop rows that no night to come can ask for."""
     from sqlalchemy import delete, func, select

@@ -20,7 +20,9 @@ from optimizer.model.experiment import empty_pool
 from optimizer.model.history import policy_caps
 from optimizer.model.solution import SolveParams
 from optimizer.model.tree import effective_price
+from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.inputs import configured_paths
+from optimizer.nightly.ledger import published_history
 from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import read_claims
@@ -114,7 +116,8 @@ def base_of_run(
     config = as_config(claims.config)
     changed = changed_inputs(claims)
     identity = claims.identity.model_dump()
-    if model_identity(config, claims.day).items() - identity.items():
+    model = model_identity(config, claims.day)
+    if any(identity.get(name) != value for name, value in model.items()):
         changed = [*changed, "the model is not the one of that night"]
     if changed:
         raise DataError(f"{folder}: cannot be solved again: {'; '.join(changed)}")
@@ -123,7 +126,12 @@ def base_of_run(
         for name, claim in claims.inputs.given().items()
     }
     solved = solve_night(
-        paths, config, date=claims.day, previous=folder, progress=progress
+        paths,
+        config,
+        date=claims.day,
+        previous=folder,
+        progress=progress,
+        history=published_history(folder, claims.day),
     )
     return Base(config, claims.day, paths, solved)
 
@@ -139,8 +147,16 @@ def base_of_config(
     ConfigError
         When the configuration has no inputs.
     """
-    paths = input_paths(config, day)
-    solved = solve_night(paths, config, date=day, previous=None, progress=progress)
+    paths, history = input_paths(config, day), None
+    if config.output is not None:
+        with (
+            open_ledger(config, day, None) as ledger,
+            find_night(ledger, config, day, None, progress, None) as found,
+        ):
+            history = found.before.history
+    solved = solve_night(
+        paths, config, date=day, previous=None, progress=progress, history=history
+    )
     return Base(config, day, paths, solved)
 
 
