@@ -88,14 +88,26 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
         yield Fetched(paths, {})
         return
     folder = _made(kept)
-    origins = {}
+    origins: dict[str, str] = {}
     try:
         for name, address in remote.items():
             paths[name], origins[name] = _fetch(address, _CONTRACTS[name], folder)
         yield Fetched(paths, origins)
+    except DataError as error:
+        raise DataError(_with_origins(str(error), paths, origins)) from None
     finally:
         if kept is None:
             shutil.rmtree(folder)
+
+
+def _with_origins(
+    text: str, paths: Mapping[str, str | list[str]], origins: Mapping[str, str]
+) -> str:
+    """Name, beside each copy in a message, where it is from."""
+    for name, origin in origins.items():
+        for path in paths[name]:
+            text = text.replace(path, f"{origin} ({path})")
+    return text
 
 
 def _made(kept: Path | None) -> Path:
