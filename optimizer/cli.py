@@ -275,26 +275,6 @@ def run(
 
 
 @app.command()
-def deliver(
-    *,
-    date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
-    config: ConfigOption,
-    again: Annotated[
-        bool, typer.Option("--again", help="Send also what has arrived before.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Send the copies of a published night that have not arrived."""
-    settings = load_settings(config)
-    from optimizer.nightly.deliver import deliver_night
-
-    done = deliver_night(settings, parse_date(date), is_again=again)
-    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
-    lines = [*done.sent, f"arrived before: {done.num_before:,}"]
-    print_result(found, "\n".join(lines), as_json)
-
-
-@app.command()
 def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
     """Prove a published night again from its files and inputs, without the solver."""
     from optimizer.proof.verify import verify_run

@@ -199,3 +199,23 @@ def _line(night: dict[str, Any]) -> str:
         f"{night['num_chosen']:,} of {counted(night['num_orders'], 'order')}, "
         f"{night['saving_cny']:,.2f} CNY, since {night['published_at_utc']}"
     )
+
+
+@app.command()
+def deliver(
+    *,
+    date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
+    config: ConfigOption,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send also what has arrived before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the copies of a published night that have not arrived."""
+    settings = load_settings(config)
+    from optimizer.nightly.deliver import deliver_night
+
+    done = deliver_night(settings, parse_date(date), is_again=again)
+    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
+    lines = [*done.sent, f"arrived before: {done.num_before:,}"]
+    print_result(found, "\n".join(lines), as_json)
