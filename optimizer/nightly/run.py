@@ -268,6 +268,6 @@ def check_release(proof: Certificate, config: Config) -> None:
         raise SolveError(
             f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
             f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
-            "not published. Use method auto, or raise solver.time_limit_seconds; a small "
-            "night of loads or crossing rows may need a larger publish.max_relative_gap"
+            "not published. Use method auto, or raise solver.time_limit_seconds; small "
+            "nights of loads or crossing rows may need publish.max_relative_gap larger"
         )
