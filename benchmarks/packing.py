@@ -36,6 +36,8 @@ from optimizer.model.solution import SolveParams
 LOAD_SHARE = np.array([0.4, 0.25, 0.15, 0.12, 0.08])
 #: A dock takes such a share of what the lanes of its city take together.
 DOCK_SHARE = 0.85
+#: What CP-SAT calls the end of a search that has a plan.
+FOUND = ("OPTIMAL", "FEASIBLE")
 #: Budgets cut the caps of this share of the merchants by half.
 BUDGET_SHARE = 0.3
 
@@ -176,9 +178,11 @@ def solve_cpsat(problem: Problem, seconds: float) -> dict[str, float]:
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = 2
     began = time.perf_counter()
-    solver.solve(model)
+    status = solver.status_name(solver.solve(model))
     spent = time.perf_counter() - began
-    return _answer(solver.objective_value, solver.best_objective_bound, spent)
+    primal = solver.objective_value if status in FOUND else 0.0
+    dual = solver.best_objective_bound if status in FOUND else np.inf
+    return _answer(primal, dual, spent)
 
 
 SOLVERS = {"packing": solve_ours, "highs": solve_highs, "cpsat": solve_cpsat}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optimizer.insight.night import Night
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
+    from optimizer.model.history import History
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
 
@@ -74,7 +75,7 @@ def allocate(
         ``complaint_prob_premium``, ``return_prob_standard``,
         ``return_prob_premium``; optional ``outlet_id``, ``is_eligible``,
         ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``,
-        ``service_date``.
+        ``ship_date``, ``delivery_date``.
     capacity
         ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``; optional
         ``service_date``, ``min_parcels``, ``penalty_cny``, ``priority``. Where rows
@@ -211,23 +212,25 @@ def solve_night(
     date: dt.date | str | None,
     previous: Any,
     progress: Callable[[str], None] | None,
+    history: History | None = None,
 ) -> Solved:
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.clock import StageClock
-    from optimizer.config import as_config, policy_on
+    from optimizer.config import as_config, as_day, policy_on
     from optimizer.insight.churn import read_previous
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
+    from optimizer.model.history import History
 
-    settings = as_config(config)
-    policy = policy_on(settings, _as_date(date))
+    settings, day = as_config(config), as_day(date)
+    policy = policy_on(settings, day)
     clock = StageClock(progress)
     before = None if previous is None else read_previous(previous)
-    intake = take_in(tables, settings, policy, clock)
+    intake = take_in(tables, settings, policy, clock, history or History(day))
     problem, index = intake.problem, intake.index
     with clock.stage("solve"):
-        solution = _solve(intake, settings, before)
+        solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
     if certificate.conflicts and settings.on_conflict == "refuse":
@@ -240,20 +243,12 @@ def solve_night(
     )
 
 
-def _as_date(date: dt.date | str | None) -> dt.date | None:
-    import datetime as dt
-
-    from optimizer.errors import ConfigError
-
-    if not isinstance(date, str):
-        return date
-    try:
-        return dt.date.fromisoformat(date)
-    except ValueError:
-        raise ConfigError(f"date must be like 2026-11-22, got {date!r}") from None
-
-
-def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solution:
+def _solve(
+    intake: Intake,
+    settings: Config,
+    previous: Previous | None,
+    tell: Callable[[str], None],
+) -> Solution:
     import time
 
     from optimizer.insight.churn import earlier_options, start_prices
@@ -267,6 +262,7 @@ def _solve(intake: Intake, settings: Config, previous: Previous | None) -> Solut
         float(settings.solver.relative_gap),
         settings.solver.num_threads,
         None if previous is None else start_prices(previous, problem, index),
+        tell,
     )
     ends = time.monotonic() + params.time_limit_seconds
     solution = solve(problem, settings.solver.method, params)
@@ -354,7 +350,7 @@ def _night(solved: Solved) -> Night:
         problem, solution, solved.certificate, index, lambda: [named]
     )
     return Night(
-        orders=decisions.drop("merchant_id", "region_id"),
+        orders=decisions.drop("merchant_id", "region_id", "lane"),
         merchants=merchants_table(problem, solution, index),
         lanes=lanes_table(problem, solution, index),
         recommendations=chosen,
@@ -368,7 +364,7 @@ def _night(solved: Solved) -> Night:
         inputs=intake.inputs,
         warnings=intake.warnings,
         summary=solved.summary,
-        decisions=decisions.drop("region_id"),
+        decisions=decisions.drop("region_id", "lane"),
         churn=None if before is None else churn_table(before, chosen),
         rows=further.get("rows.parquet"),
         conflicts=further.get("conflicts.parquet"),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from click import get_current_context
 
-from optimizer import __version__
+from optimizer import __version__, cli_outcomes
+from optimizer.cli_outcomes import parse_date
 from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
+    from optimizer.nightly.run import RunReport
 
 app = typer.Typer(
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
@@ -35,6 +38,9 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LogJsonOption = Annotated[
+    bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
+]
 DateOption = Annotated[
     str, typer.Option("--date", help="Business date, such as 2026-11-22.")
 ]
@@ -45,21 +51,51 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
+    from optimizer import cli_compare, cli_insight  # noqa: F401 - their commands join
+
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    importlib.import_module("optimizer.cli_nights")
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)
     except OptimizerError as error:
-        _say(f"error: {error}")
-        sys.exit(error.exit_code)
+        _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
         if left.code == STOPPED:
             _say(f"stopped; {_published_since(seen)}")
         raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
+        _say_bug()
+        _fail(f"error: this is a bug in optimizer; {_published_since(seen)}", 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    """Say why in the words of the log, and leave."""
+    from optimizer.nightly.operations import logs
+
+    if logs.are_json():
+        logging.getLogger("optimizer").error(
+            "%s", text, exc_info=code == 1, extra={"exit_code": code}
+        )
+    else:
+        _say(text)
+    sys.exit(code)
+
+
+def use_logs(as_json: bool) -> None:
+    """Write log lines as JSON from now on, where that is asked for."""
+    if as_json:
+        from optimizer.nightly.operations import logs
+
+        logs.use_json_lines()
+
+
+def _say_bug() -> None:
+    """The traceback, where the log does not have it."""
+    from optimizer.nightly.operations import logs
+
+    if not logs.are_json():
         _say(traceback.format_exc())
-        _say(f"error: this is a bug in optimizer; {_published_since(seen)}")
-        sys.exit(1)
 
 
 def _target(link: Path) -> Path | None:
@@ -93,14 +129,27 @@ def _root(
             callback=_print_version,
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress on the terminal.")
+    ] = False,
 ) -> None:
     pass
 
 
-@app.command()
+app.command()(cli_outcomes.learn)
+app.command()(cli_outcomes.evaluate)
+simulate_app = typer.Typer(invoke_without_command=True)
+simulate_app.command("outcomes")(cli_outcomes.reveal)
+app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.callback()
 def simulate(
+    context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; required.")
+    ] = None,
     orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
     merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
     days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
@@ -111,16 +160,20 @@ def simulate(
     ] = 1,
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.", context)
     from optimizer.simulate import simulate as make_days
 
-    with _progress() as tell:
+    with show_progress() as tell:
         nights = make_days(
             out,
             num_orders=orders,
             num_merchants=merchants,
             num_days=days,
             seed=seed,
-            start=_date(start),
+            start=parse_date(start),
             carriers_per_order=carriers_per_order,
             progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
         )
@@ -138,20 +191,22 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration and, with --date, the inputs; solves nothing."""
-    settings = _load(config)
+    settings = load_settings(config)
     if date is None:
-        _print({"config": str(config), "is_valid": True}, f"{config}: valid", as_json)
+        print_result(
+            {"config": str(config), "is_valid": True}, f"{config}: valid", as_json
+        )
         return
     from optimizer.nightly.run import check_inputs
 
-    with _progress() as tell:
-        found = check_inputs(settings, _date(date), tell)
+    with show_progress() as tell:
+        found = check_inputs(settings, parse_date(date), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
     lines += [f"warning: {text}" for text in found["warnings"]]
-    _print(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json)
 
 
 @app.command()
@@ -171,17 +226,30 @@ def run(
         Path | None,
         typer.Option("--previous", help="A published night to start from."),
     ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+    ] = None,
+    log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
-    settings, day = _load(config), _date(date)
-    from optimizer.nightly.run import published_at, run_night
+    use_logs(log_json)
+    settings, day = load_settings(config), parse_date(date)
+    if shadow is not None and dry_run:
+        raise ConfigError("--shadow compares with a published night: leave --dry-run")
+    if shadow is not None and settings.engine == "spark":
+        raise ConfigError("--shadow is for engine: local; leave it out")
+    from optimizer.nightly.heal import output_of
+    from optimizer.nightly.operations.watch import watched
+    from optimizer.nightly.run import run_night
 
     if settings.output is not None:
-        link = published_at(settings.output, day)
+        link = output_of(settings.output, day) / day.isoformat()
         context.obj[link] = _target(link)
-    with _progress() as tell:
-        report = run_night(
+
+    def work(tell: Callable[[str], None]) -> RunReport:
+        return run_night(
             settings,
             day,
             is_dry=dry_run,
@@ -189,10 +257,23 @@ def run(
             previous=previous,
             progress=tell,
         )
+
+    with show_progress() as tell:
+        report = watched(settings, day, work, tell, is_dry=dry_run)
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
-    _print(found, _summary(found), as_json)
+    found["evidence_head"] = report.head
+    found["alerts"] = [asdict(alert) for alert in report.alerts]
+    text = _summary(found)
+    if shadow is not None:
+        from optimizer.studies.shadow import run_shadow, shadow_lines
+
+        with show_progress() as tell:
+            beside = run_shadow(settings, Path(report.run_dir), shadow, day, tell)
+        found["shadow"] = beside
+        text = "\n".join([text, *shadow_lines(beside)])
+    print_result(found, text, as_json)
 
 
 @app.command()
@@ -213,23 +294,9 @@ def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
         lines = [
             f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"
         ]
-    _print(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json)
     if not verdict.is_valid:
         raise typer.Exit(4)
-
-
-@app.command()
-def explain(
-    *,
-    run_dir: RunDir,
-    order_id: Annotated[str, typer.Argument(help="The order.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Say what was decided for an order, and why."""
-    from optimizer.insight.explain import explain_run
-
-    found = explain_run(run_dir, order_id)
-    _print(found, f"{order_id}: {found['sentence']}", as_json)
 
 
 @app.command()
@@ -240,25 +307,15 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _load(path: Path) -> Config:
+def load_settings(path: Path) -> Config:
+    """Read the configuration."""
     from optimizer.config import load_config
 
     return load_config(path)
 
 
-def _date(text: str) -> dt.date:
-    import datetime as dt
-    import re
-
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
-
-
-def _print(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+def print_result(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Print a result for people or for programs."""
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
 
 
@@ -267,9 +324,11 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere."""
-    if not sys.stderr.isatty():
+def show_progress() -> Iterator[Callable[[str], None]]:
+    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    context = get_current_context(silent=True)
+    is_quiet = context is not None and context.find_root().params.get("quiet")
+    if is_quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
@@ -295,11 +354,30 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
+        f"  rounding   {_roundings(numbers['cap_roundings'])}",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
-    return "\n".join(lines + [f"  warning    {text}" for text in found["warnings"]])
+    if chance := numbers.get("experiment"):
+        lines.append(
+            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
+            f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+        )
+    if head := found["evidence_head"]:
+        lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    lines += [f"  warning    {text}" for text in found["warnings"]]
+    return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
+
+
+def _roundings(found: Mapping[str, Any]) -> str:
+    """What each way of rounding caps would give tonight."""
+    return "; ".join(
+        f"{name} {numbers['num_slots']:,} slots, none for "
+        f"{counted(numbers['num_merchants_without'], 'merchant')}"
+        for name, numbers in found.items()
+    )
 
 
 def _gap_words(gap: int, relative_gap: float) -> str:

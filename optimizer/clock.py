@@ -53,6 +53,11 @@ class StageClock:
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
             self.peak_memory_bytes[name] = peak_memory_bytes()
 
+    def tell(self, words: str) -> None:
+        """Say how far a long stage is."""
+        if self._progress is not None:
+            self._progress(words)
+
     def tell_rows(self, table: str, num_rows: int) -> None:
         """Say how far a long reading is; short ones need no word."""
         if self._progress is not None and num_rows >= _MANY_ROWS:

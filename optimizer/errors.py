@@ -62,3 +62,9 @@ class BusyError(OptimizerError):
     """Another run holds the date, or an input is late: try again later."""
 
     exit_code = 75
+
+
+class DeliveryError(OptimizerError):
+    """The night is published, and a copy of it did not arrive: deliver it again."""
+
+    exit_code = 75

@@ -7,18 +7,16 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.data.further import asked_columns, contracts
-from optimizer.data.keys import order_keys
-from optimizer.data.read import open_source, read_batches
-from optimizer.data.repeats import (
-    KeyCollision,
-    refuse_repeated_pairs,
-    refuse_repeats,
-)
+from optimizer.config import objective_on
+from optimizer.data.further import asked_columns, columns_there, contracts
+from optimizer.data.night_sources import open_night
+from optimizer.data.read import read_batches
+from optimizer.data.repeats import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.data.validate import (
     QuarantineLog,
     check_batch,
@@ -28,26 +26,44 @@ from optimizer.data.validate import (
 )
 from optimizer.errors import DataError
 from optimizer.model import encode
-from optimizer.model.build import build_problem, warn_uncovered, warn_unknown
+from optimizer.model.build import build_problem, find_warnings
 from optimizer.model.capacity import read_capacity
-from optimizer.model.join import find_orders, make_finder
+from optimizer.model.days import rows_tonight, service_day
+from optimizer.model.eligibility import (
+    apply_rules,
+    named_orders,
+    orders_table,
+    require_columns,
+)
+from optimizer.model.experiment import make_lottery
+from optimizer.model.history import History
+from optimizer.model.join import make_finder, orders_of_options, refused_keys
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
+from optimizer.outcomes.apply import (
+    fill_options,
+    fill_orders,
+    fulfilment_of,
+    model_of,
+    model_warnings,
+    order_shares,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
-    from numpy.typing import NDArray
 
     from optimizer.clock import StageClock
-    from optimizer.config import Config, PolicyRow
+    from optimizer.config import Config, EligibilityRule, PolicyRow
     from optimizer.data.read import Source
     from optimizer.model.build import Index
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
     from optimizer.model.join import OrderFinder
     from optimizer.model.problem import Problem
+    from optimizer.outcomes.apply import OrderShares
+    from optimizer.outcomes.model import Model
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -94,6 +110,10 @@ class Intake:
         Of the order keys.
     id_sample
         Some order ids, from all over the night.
+    policy
+        The rules of the night.
+    history
+        What other nights left to it.
     """
 
     problem: Problem
@@ -104,6 +124,8 @@ class Intake:
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
+    policy: PolicyRow
+    history: History
 
 
 def take_in(
@@ -111,6 +133,7 @@ def take_in(
     config: Config,
     policy: PolicyRow,
     clock: StageClock,
+    history: History | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -124,6 +147,8 @@ def take_in(
         The rules of the night.
     clock
         Measures the stages.
+    history
+        The business date, and what other nights leave to it.
 
     Raises
     ------
@@ -131,27 +156,42 @@ def take_in(
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
     """
+    history = history or History()
+    lottery = make_lottery(config.holdout, history.day)
     with clock.stage("read"):
-        sources = _open(tables, config)
+        model = model_of(config, history.day)
+        agreed = contracts(config, orders_table(policy.eligibility))
+        sources = open_night(tables, agreed, has_model=model is not None)
+        require_columns(sources["orders"], policy.eligibility)
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
-        merchants = (
-            checked_table(sources["merchants"], small_log)
-            if "merchants" in sources
-            else None
-        )
+        merchants = None
+        if "merchants" in sources:
+            merchants = checked_table(sources["merchants"], small_log)
         rows = read_capacity(
             capacity,
             config.capacity.attributes,
             is_plain_count=config.capacity.count == "recommendations",
         )
-        further = asked_columns(config, sources, capacity)
-    encoded = _encode(sources, (config, policy, merchants, further), clock)
+        counted = service_day(config.capacity, capacity, history.day)
+        further = asked_columns(config, sources)
+    kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
+    start = partial(
+        encode.make_coder,
+        *(worth_of(config, policy), policy.carriers, kept, merchants),
+        columns=columns_there(sources),
+        further=further,
+        service_day=counted,
+    )
+    by = _By(start, policy.eligibility, model)
+    encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
     with clock.stage("build"):
+        days = encoded.coder.days
+        rows, taken = rows_tonight(rows, config.capacity, days, history)
         problem, index = build_problem(
             encoded.orders,
             encoded.options,
@@ -161,6 +201,9 @@ def take_in(
             policy=policy,
             merchants=merchants,
             num_rows=encoded.counts["orders"],
+            taken=taken,
+            history=history,
+            lottery=lottery,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -169,10 +212,15 @@ def take_in(
         index,
         encoded.log.frame(),
         tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        tuple(_warnings(index, encoded.coder, config)),
+        (
+            *find_warnings(index, encoded.coder, config),
+            *model_warnings(model, history.day),
+        ),
         sources["orders"],
         encoded.coder.salt,
         tuple(encoded.coder.id_sample),
+        policy,
+        history,
     )
 
 
@@ -180,33 +228,22 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     """
     Read the orders' names again, of the rows that were not quarantined.
 
-    Yields
-    ------
-    pl.DataFrame
-        ``row``, ``order_id``, ``region_id``, in the order of the table.
+    Returns
+    -------
+    Iterator of pl.DataFrame
+        ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
+        table or the policy has reasons; in the order of the table.
     """
-    import polars as pl
-
-    status = intake.index.status
-    for batch in read_batches(intake.orders, ["order_id", "region_id"]):
-        kept = status[batch["row"].to_numpy()] != Reason.QUARANTINED
-        yield batch.filter(pl.Series(kept)).select("row", "order_id", "region_id")
+    return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
-def _open(tables: Mapping[str, Any], config: Config) -> dict[str, Source]:
-    has_options = tables.get("options") is not None
-    required = () if has_options else _OWN_CARRIER
-    return {
-        name: open_source(
-            tables[name], table, require=required if name == "orders" else ()
-        )
-        for name, table in contracts(config).items()
-        if tables.get(name) is not None
-    }
+@dataclass(frozen=True, slots=True, eq=False)
+class _By:
+    """How orders are encoded: codes to start with, eligibility, a learned model."""
 
-
-#: Columns of the orders table that an options table replaces.
-_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+    start: Callable[..., Coder]
+    eligibility: Sequence[EligibilityRule]
+    model: Model | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,34 +259,26 @@ class Encoded:
 
 def _encode(
     sources: Mapping[str, Source],
-    rules: tuple[Config, PolicyRow, pl.DataFrame | None, tuple[str, ...]],
+    by: _By,
     clock: StageClock,
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
-    config, policy, merchants, further = rules
-    columns = {*sources["orders"].columns}
-    if "options" in sources and "load" in sources["options"].columns:
-        columns.add("options.load")
     for salt in range(MAX_SALTS):
-        coder = encode.make_coder(
-            worth_of(config, policy),
-            policy.carriers,
-            config.objective.fulfilment,
-            merchants,
-            salt,
-            columns,
-            further,
-        )
+        coder = by.start(salt=salt)
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
-            return encode_all(sources, coder, QuarantineLog(), clock)
+            return encode_all(sources, coder, by, QuarantineLog(), clock)
         except KeyCollision:
             continue
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
 def _encode_single(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    coder: Coder,
+    by: _By,
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
@@ -260,6 +289,8 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
             options.append(encode.encode_own_carrier(frame, batch, coder, first))
         orders.append(batch)
@@ -271,17 +302,24 @@ def _encode_single(
 
 
 def _encode_choice(
-    sources: Mapping[str, Source], coder: Coder, log: QuarantineLog, clock: StageClock
+    sources: Mapping[str, Source],
+    coder: Coder,
+    by: _By,
+    log: QuarantineLog,
+    clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers stand in the options table."""
-    orders, basis, refused, num_rows = [], [], [], 0
+    orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, sources["orders"], log)
-            refused.append(_refused_keys(raw, frame, coder.salt))
+            refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
+            shares.append(order_shares(frame, by.model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -289,7 +327,11 @@ def _encode_choice(
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     options, num_options = _options(
-        sources["options"], (together, join(basis), finder), coder, log, clock
+        sources["options"],
+        (together, join(basis), finder),
+        (coder, join(shares), by.model),
+        log,
+        clock,
     )
     counts = {"orders": num_rows, "options": num_options}
     return Encoded(together, options, coder, counts, log)
@@ -298,12 +340,14 @@ def _encode_choice(
 def _options(
     source: Source,
     given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    coder: Coder,
+    by: tuple[Coder, OrderShares, Model | None],
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OptionArrays, int]:
     """Join options to their orders by key, and value those that may be used."""
     orders, basis, finder = given
+    coder, shares, model = by
+    standard = basis.complaint_prob, basis.return_prob
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -311,8 +355,9 @@ def _options(
         clock.tell_rows("options", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
-            order, frame = _orders_of(frame, finder, coder.salt, log)
+            order, frame = orders_of_options(frame, finder, coder.salt, log)
         with clock.stage("value"):
+            frame = fill_options(frame, order, standard, shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
@@ -335,33 +380,6 @@ def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
     return replace(together, folded_key=np.zeros(0, np.uint64))
 
 
-def _orders_of(
-    frame: pl.DataFrame, finder: OrderFinder, salt: int, log: QuarantineLog
-) -> tuple[NDArray[np.int64], pl.DataFrame]:
-    """
-    Find each option's order.
-
-    Options of no order go to quarantine; those of a quarantined order go with it.
-    """
-    key, _ = order_keys(frame["order_id"], salt)
-    order, is_stray = find_orders(finder, key)
-    log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
-    is_known = order >= 0
-    return (
-        (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
-    )
-
-
-def _refused_keys(
-    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
-) -> NDArray[np.uint64]:
-    """Keys of the orders of a batch that were not kept."""
-    if len(kept) == len(raw):
-        return np.zeros(0, np.uint64)
-    refused = raw.join(kept, on="row", how="anti")
-    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
-
-
 def _refuse_all_twins(
     coder: Coder, capacity: pl.DataFrame, sources: Mapping[str, Source]
 ) -> None:
@@ -377,10 +395,3 @@ def _refuse_all_twins(
             ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
         having = [s.label for s in sources.values() if column in s.columns]
         refuse_twins(ids, column, " and ".join(having))
-
-
-def _warnings(index: Index, coder: Coder, config: Config) -> list[str]:
-    """Collect what a person should look at before trusting a quiet night."""
-    found = warn_uncovered(index, is_open=config.capacity.uncovered_lanes == "open")
-    found += index.warnings
-    return [*found, *warn_unknown(coder.carriers.ids, coder.roster)]

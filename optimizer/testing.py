@@ -336,12 +336,16 @@ def assert_certified(night: Night) -> None:
     assert proof.gap >= 0, "the bound is below the plan's own value"
     is_optimal = night.termination.reason == "OPTIMAL"
     assert proof.gap == 0 or not is_optimal, "called optimal, and not proved"
-    chosen = night.decisions.filter("is_premium")
+    premium = night.decisions.filter("is_premium")
+    assert set(premium["reason"]) <= {"CHOSEN", "EXPLORED"}, "another reason is premium"
+    assert len(night.recommendations) == len(premium), "not what is recommended"
+    is_planned = night.decisions["reason"].is_in(["CHOSEN", "HELD_OUT"])
+    planned = night.decisions.filter(is_planned & (night.decisions["arm"] == "policy"))
     paid = round(night.summary.get("penalties_cny", 0) * 1e6)
-    saved = _micro(chosen["saving_cny"]) - paid
+    saved = _micro(planned["saving_cny"]) - paid
     assert saved == proof.primal_bound, "savings do not add up"
-    assert set(chosen["reason"]) <= {"CHOSEN"}, "a chosen order has another reason"
-    assert len(night.recommendations) == len(chosen), "recommendations are not the plan"
+    explored = premium.filter(premium["reason"] == "EXPLORED")
+    chosen = planned.vstack(explored)
     used = dict(chosen.group_by("merchant_id").len().iter_rows())
     for merchant_id, _, cap, count, slack, price in night.merchants.iter_rows():
         assert count == used.get(merchant_id, 0), f"{merchant_id}: used is wrong"

@@ -21,7 +21,7 @@ CAPACITY = {
     "region_id": pl.String,
     "outlet_id": pl.String,
     "slots": pl.Int64,
-    "service_date": pl.String,
+    "service_date": pl.Date,
     "min_parcels": pl.Int64,
     "penalty_cny": pl.Float64,
     "priority": pl.Int64,
@@ -94,6 +94,7 @@ class Golden:
             config=self.settings(),
             options=given["options"],
             merchants=given["merchants"],
+            date="2026-11-22",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from golden_night import Golden, lane
 
 #: Three parcels of three merchants; a saves 5, b 4, c 3.
@@ -110,14 +112,16 @@ GOLDEN = {
     "a service date": Golden(
         ABC,
         [
-            lane("yunda", 1, service_date="2026-11-23"),
-            lane("yunda", 1, service_date="2026-11-24"),
+            lane("yunda", 1, service_date=dt.date(2026, 11, 23)),
+            lane("yunda", 1, service_date=dt.date(2026, 11, 24)),
         ],
         "ac",
         {"b": "CAPACITY_FULL"},
         order_columns={
-            "service_date": {"a": "2026-11-23", "b": "2026-11-23", "c": "2026-11-24"}
+            "delivery_date": {"a": "2026-11-23", "b": "2026-11-23", "c": "2026-11-24"}
         },
+        config={"capacity": {"counted_on": "delivery"}},
+        problem_class="network",
     ),
     # A budget of 1.50 pays one fee of 1: the same as a cap of 1.
     "a merchant's budget": Golden(

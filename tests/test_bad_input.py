@@ -362,10 +362,10 @@ BAD: dict[str, Bad] = {
         3,
         "penalty_cny belongs to a floor; give min_parcels",
     ),
-    "dates without dates": Bad(
-        edited("capacity", pl.lit("2026-11-23").alias("service_date")),
+    "a date that is none": Bad(
+        edited("capacity", pl.lit("2026-11-31").alias("service_date")),
         3,
-        "has no column service_date, and the capacity table limits dates",
+        "service_date",
     ),
     "a pin that is no pin": Bad(
         rows("orders", lambda frame: frame.with_columns(pin=pl.lit("maybe"))),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from optimizer.data.tables import tables_markdown
+from optimizer.data.contract_text import tables_markdown
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -26,9 +27,7 @@ def blocks(language: str) -> list[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the configurations, as a user's checkout has them."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "configs").mkdir()
-    for path in (ROOT / "configs").iterdir():
-        (folder / "configs" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(ROOT / "configs", folder / "configs")
     return folder
 
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from optimizer.config.kinds import Model, Money, Name, NumParcels, Priority, Share
+from optimizer.config.fields import Model, Money, Name, NumParcels, Priority, Share
 
 
 class FairnessRule(Model):

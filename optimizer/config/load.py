@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import hashlib
 import json
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from optimizer.config.models import Config, PolicyRow
+from optimizer.config.models import Config, Objective, PolicyRow
 from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from os import PathLike
+
+    from pydantic.fields import FieldInfo
 
     from optimizer.config.yaml_reader import Lines, Location
 
@@ -64,6 +66,32 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
     raise ConfigError(f"config must be a Config, a mapping or a path, got {kind}")
 
 
+def as_day(date: dt.date | str | None) -> dt.date | None:
+    """
+    Make a business date of a date or its text.
+
+    Raises
+    ------
+    ConfigError
+        When it is neither; a time is no date.
+
+    Examples
+    --------
+    >>> as_day("2026-11-22")
+    datetime.date(2026, 11, 22)
+    """
+    if date is None:
+        return None
+    if isinstance(date, dt.datetime) or not isinstance(date, str | dt.date):
+        raise ConfigError(f"date must be a date without a time, got {date!r}")
+    if isinstance(date, dt.date):
+        return date
+    try:
+        return dt.date.fromisoformat(date)
+    except ValueError:
+        raise ConfigError(f"date must be like 2026-11-22, got {date!r}") from None
+
+
 def policy_on(config: Config, day: dt.date | None) -> PolicyRow:
     """
     The policy row in force on a date.
@@ -87,14 +115,32 @@ def policy_on(config: Config, day: dt.date | None) -> PolicyRow:
     return in_force[-1]
 
 
+def objective_on(config: Config, policy: PolicyRow) -> Objective:
+    """The objective with what a policy row changes of it."""
+    changes = policy.objective
+    given = {name: value for name, value in changes if value is not None}
+    return config.objective.model_copy(update=given)
+
+
 def config_json(config: Config) -> dict[str, Any]:
     """The configuration, complete and ready for JSON; decimals as text."""
     return config.model_dump(mode="json")
 
 
+#: Parts of the configuration that decide nothing of a night.
+_NOT_DECISIVE = ("state", "outputs", "outbox", "operations")
+
+
 def config_hash(config: Config) -> str:
-    """SHA-256 of the complete configuration, in hexadecimal."""
-    text = json.dumps(config_json(config), sort_keys=True, ensure_ascii=False)
+    """
+    SHA-256 of the configuration, in hexadecimal.
+
+    Where the state is kept, where copies of a night go and what is told of a run are
+    left out: they decide nothing of it.
+    """
+    told = config_json(config)
+    decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
+    text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -137,7 +183,10 @@ def _problem(error: dict[str, Any], name: str, lines: Lines) -> tuple[int, str]:
 
 def _without_types(location: Location) -> Location:
     """Drop what pydantic adds to tell the members of a union apart."""
-    return tuple(part for part in location if part not in {"str", "int", "decimal"})
+    return tuple(part for part in location if part not in _TYPES)
+
+
+_TYPES = {"bool", "decimal", "int", "str"}
 
 
 def _line_of(location: Location, lines: Lines) -> int:
@@ -193,8 +242,8 @@ def _words(error: dict[str, Any], location: Location) -> str:
     if kind == "literal_error":
         return f"must be {context['expected'].replace(chr(39), '')}{got}"
     if kind == "value_error":
-        is_long = isinstance(error["input"], dict | BaseModel)
-        return f"{context['error']}" + ("" if is_long else got)
+        is_hidden = isinstance(error["input"], dict | BaseModel) or "url" in location
+        return f"{context['error']}" + ("" if is_hidden else got)
     return _WORDS.get(kind, error["msg"][:1].lower() + error["msg"][1:]) + got
 
 
@@ -223,6 +272,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = str(value) if not isinstance(value, str) else repr(value)
+    if "://" in text:
+        return "an address"  # it may hold a password
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -232,7 +283,7 @@ def _model_at(location: Location) -> type[BaseModel] | None:
     for part in location[:-1]:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(str(part))
+        field = _fields(model).get(str(part))
         inner = _inner_model(field.annotation) if field else None
         if inner is None:
             return None
@@ -249,7 +300,12 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 
 def _field(location: Location) -> Any:
     model = _model_at(location)
-    return model.model_fields.get(str(location[-1])) if model and location else None
+    return _fields(model).get(str(location[-1])) if model and location else None
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the key that stands in the file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _description(location: Location) -> str:
@@ -260,7 +316,7 @@ def _description(location: Location) -> str:
 
 def _did_you_mean(location: Location) -> str:
     model = _model_at(location)
-    known = list(model.model_fields) if model else []
+    known = list(_fields(model)) if model else []
     near = difflib.get_close_matches(str(location[-1]), known, 1)
     if near:
         return f"; did you mean {near[0]!r}?"

@@ -2,14 +2,18 @@
 
 import datetime as dt
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from optimizer.config.fairness import FairnessRule
-from optimizer.config.kinds import (
+from optimizer.config.fields import (
+    MAX_WINDOW_DAYS,
     Budget,
+    Confidence,
     DatedPath,
+    DatedSource,
     Gap,
     Model,
     Money,
@@ -18,9 +22,22 @@ from optimizer.config.kinds import (
     Priority,
     Quantile,
     Share,
+    exact,
     known_zone,
+    limits_schema,
     no_flag,
 )
+from optimizer.config.learning import Holdout, Learning
+from optimizer.config.operations import Operations
+from optimizer.config.rules import (
+    AcceptanceRule,
+    EligibilityRule,
+    Fulfilment,
+    ObjectiveChange,
+    Peak,
+    State,
+)
+from optimizer.config.sinks import Outbox, Output
 from optimizer.data.tables import CAPACITY, ORDERS
 
 
@@ -31,8 +48,13 @@ class Cap(Model):
     base: Literal["all_orders", "eligible_orders"] = Field(
         "all_orders", description="Which of the merchant's orders the share is of."
     )
-    rounding: Literal["floor"] = Field(
-        "floor", description="Fractions of a parcel are cut off: never above the rate."
+    rounding: Literal["floor", "carryover", "pooled"] = Field(
+        "floor",
+        description="Fractions of a parcel: cut off, banked for later nights, or "
+        "pooled so that the platform as a whole keeps the rate.",
+    )
+    window_days: Annotated[int, Field(strict=True, ge=1, le=MAX_WINDOW_DAYS)] = Field(
+        30, description="With carryover: days over which the rate holds."
     )
     group: Literal["merchant", "owner"] = Field(
         "merchant",
@@ -86,6 +108,12 @@ class PolicyRow(Model):
         None,
         description="Most that the platform's share of the fees may add up to, CNY.",
     )
+    objective: ObjectiveChange = Field(
+        default_factory=ObjectiveChange, description="What changes of the objective."
+    )
+    eligibility: tuple[EligibilityRule, ...] = Field(
+        (), description="Orders that may not be recommended; the first match tells why."
+    )
 
     @model_validator(mode="after")
     def _subsidy_is_paid(self) -> Self:
@@ -104,14 +132,6 @@ class PolicyRow(Model):
         return self
 
 
-class Fulfilment(Model):
-    """How often a carrier keeps the promise, in all regions or in one."""
-
-    carrier_id: Name = Field(description="Code of the carrier.")
-    region_id: Name | None = Field(None, description="Region; left out: all regions.")
-    probability: Share = Field(description="Share of promises kept, 0 to 1.")
-
-
 class Objective(Model):
     """What harm costs. There is no honest default."""
 
@@ -126,6 +146,29 @@ class Objective(Model):
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
 
+    relative_error: Share = Field(
+        Decimal(0), description="Standard error of harm avoided, as a share of it."
+    )
+    confidence: Confidence | None = Field(
+        None, description="Count harm avoided at this lower bound; left out: the mean."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.confidence is not None and not 0 < self.caution < 1:
+            raise ValueError(
+                "confidence needs a relative_error above 0, and small enough that "
+                "something is left of the harm avoided"
+            )
+        return self
+
+    @property
+    def caution(self) -> float:
+        """Share of the harm avoided that the confidence takes off."""
+        if self.confidence is None:
+            return 0.0
+        return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
+
     @model_validator(mode="after")
     def _distinct_rows(self) -> Self:
         rows = [(row.carrier_id, row.region_id) for row in self.fulfilment]
@@ -135,16 +178,25 @@ class Objective(Model):
 
 
 class Inputs(Model):
-    """Where the tables are; ``{date}`` stands for the business date."""
+    """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
-    orders: DatedPath = Field(
+    orders: DatedSource = Field(
         description="Orders: Parquet, CSV or Arrow; a glob is fine."
     )
-    capacity: DatedPath = Field(description="Capacity rows.")
-    options: DatedPath | None = Field(
+    capacity: DatedSource = Field(description="Capacity rows.")
+    options: DatedSource | None = Field(
         None, description="Carriers that each order may go with."
     )
-    merchants: DatedPath | None = Field(None, description="Facts about merchants.")
+    merchants: DatedSource | None = Field(None, description="Facts about merchants.")
+    deliveries: DatedSource | None = Field(
+        None, description="What became of parcels of earlier nights."
+    )
+    wait_minutes: Annotated[
+        Decimal, BeforeValidator(exact), Field(ge=0, le=1440), limits_schema(0, 1440)
+    ] = Field(Decimal(0), description="Minutes to wait for an input that is late.")
+    when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
+        "refuse", description="After the wait: leave, or take the day before's."
+    )
 
 
 class CapacityRules(Model):
@@ -166,6 +218,18 @@ class CapacityRules(Model):
     quantile: Quantile = Field(
         Decimal("0.95"), description="Share of nights in which purchases fit the slots."
     )
+    counted_on: Literal["order", "ship", "delivery"] = Field(
+        "order", description="Which day's slot a parcel takes."
+    )
+    lead_days: Annotated[int, Field(strict=True, ge=0, le=60)] = Field(
+        0, description="Days until that day, where an order has no date of its own."
+    )
+    in_flight_days: Annotated[int, Field(strict=True, ge=1, le=60)] = Field(
+        7, description="Days after which an undelivered parcel takes no slot any more."
+    )
+    peaks: tuple[Peak, ...] = Field(
+        (), description="Days with more or fewer slots; factors of several multiply."
+    )
 
     @model_validator(mode="after")
     def _new_columns(self) -> Self:
@@ -175,6 +239,12 @@ class CapacityRules(Model):
                 raise ValueError(
                     f"attributes must name further columns, each once; got {name!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.counted_on == "order" and self.lead_days:
+            raise ValueError("lead_days needs counted_on: ship or delivery")
         return self
 
 
@@ -261,6 +331,12 @@ class Config(Model):
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )
+    state: State = Field(
+        default_factory=State, description="What nights know of each other."
+    )
+    operations: Operations = Field(
+        default_factory=Operations, description="What people and machines are told."
+    )
     fairness: tuple[FairnessRule, ...] = Field(
         (), description="Floors and ceilings for groups of merchants or orders."
     )
@@ -287,6 +363,32 @@ class Config(Model):
                 raise ValueError(
                     f"fairness: the min_share of {column} add up to {total}, above 1"
                 )
+        return self
+
+    acceptance: tuple[AcceptanceRule, ...] = Field(
+        (), description="What optimizer accept holds a night against."
+    )
+
+    holdout: Holdout = Field(
+        default_factory=Holdout, description="What is left to chance, to be measured."
+    )
+    model: DatedPath | None = Field(
+        None, description="Learned model, where orders have no probabilities."
+    )
+    learning: Learning = Field(
+        default_factory=Learning, description="How outcomes are learned from."
+    )
+
+    outputs: tuple[Output, ...] = Field(
+        (), description="Copies of published tables elsewhere."
+    )
+    outbox: tuple[Outbox, ...] = Field((), description="Files for platforms.")
+
+    @model_validator(mode="after")
+    def _distinct_targets(self) -> Self:
+        places = [item.to for item in self.outputs] + [item.to for item in self.outbox]
+        if len(set(places)) < len(places):
+            raise ValueError("outputs and outbox must not write to one place twice")
         return self
 
     @model_validator(mode="after")

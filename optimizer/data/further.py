@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, Column, Table
+from optimizer.data.columns import Column, Table
+from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import polars as pl
 
     from optimizer.config import Config
     from optimizer.data.read import Source
@@ -20,13 +19,22 @@ if TYPE_CHECKING:
 _KNOWN = ("carrier_id", "region_id", "outlet_id", "merchant_id")
 
 
-def contracts(config: Config) -> dict[str, Table]:
-    """Contracts of the tables, with the columns that this configuration adds."""
+def contracts(config: Config, orders: Table = ORDERS) -> dict[str, Table]:
+    """
+    Contracts of the tables, with the columns that this configuration adds.
+
+    Parameters
+    ----------
+    config
+        With attributes and fairness rules.
+    orders
+        Contract of the orders table, perhaps with columns of eligibility rules.
+    """
     attributes = config.capacity.attributes
     groups = [rule.column for rule in config.fairness]
     capacity = _with(CAPACITY, attributes)
     return {
-        "orders": _with(ORDERS, [*attributes, *groups]),
+        "orders": _with(orders, [*attributes, *groups]),
         "capacity": replace(capacity, key=(*CAPACITY.key, *attributes)),
         "options": OPTIONS,
         "merchants": _with(MERCHANTS, groups),
@@ -40,21 +48,16 @@ def _with(table: Table, names: Iterable[str]) -> Table:
     return replace(table, columns=(*table.columns, *further))
 
 
-def asked_columns(
-    config: Config, sources: Mapping[str, Source], capacity: pl.DataFrame
-) -> tuple[str, ...]:
+def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, ...]:
     """
     Columns of the orders table whose values rules ask for.
 
     Raises
     ------
     DataError
-        When a column that the configuration or the capacity table names is missing.
+        When a column that the configuration names is missing.
     """
     asked = []
-    if capacity["service_date"].is_not_null().any():
-        _require("service_date", "orders", sources, "the capacity table limits dates")
-        asked.append("service_date")
     for name in config.capacity.attributes:
         for table in ("orders", "capacity"):
             _require(name, table, sources, "capacity.attributes names it")
@@ -90,3 +93,11 @@ def _is_asked(column: str, sources: Mapping[str, Source]) -> bool:
         f"fairness: neither the orders nor the merchants table has a column {column}; "
         "add it, or mend fairness in the configuration"
     )
+
+
+def columns_there(sources: Mapping[str, Source]) -> set[str]:
+    """Columns that the orders have, and ``options.load``."""
+    columns = {*sources["orders"].columns}
+    if "options" in sources and "load" in sources["options"].columns:
+        columns.add("options.load")
+    return columns

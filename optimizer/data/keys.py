@@ -64,6 +64,16 @@ def order_keys(
     return key, folded
 
 
+def refused_keys(
+    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
+) -> NDArray[np.uint64]:
+    """Keys of the orders of a batch that were not kept."""
+    if len(kept) == len(raw):
+        return np.zeros(0, np.uint64)
+    refused = raw.join(kept, on="row", how="anti")
+    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
+
+
 @cache
 def _hash_kernel() -> Callable[..., Any]:
     """Compile the kernel at its first use; numba is slow to import."""

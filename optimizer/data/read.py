@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.data.tables import Column, Table
+    from optimizer.data.columns import Column, Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -125,6 +125,11 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
     DataError
         When there is none, or one is a folder or of an unknown kind.
     """
+    if "://" in pattern:
+        raise DataError(
+            f"the {table_name} table is an address; `optimizer run` reads addresses in "
+            "inputs, and allocate takes paths and tables"
+        )
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:
@@ -256,11 +261,14 @@ def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
         "pin": is_text,
         "probability": is_number,
         "money": is_number,
+        "number": is_number,
         "count": t.is_integer(value) or t.is_floating(value),
         "flag": t.is_boolean(value),
+        "date": t.is_date(value) or t.is_timestamp(value) or is_text,
     }
     if not (fits[column.kind] or t.is_null(value)):
-        expected = {"flag": "true/false", "id": "text", "text": "text", "pin": "text"}
+        expected = {"flag": "true/false", "date": "a date"}
+        expected |= dict.fromkeys(_TEXT_KINDS, "text")
         raise DataError(
             f"{label}: column {column.name} is {kind}, expected "
             f"{expected.get(column.kind, 'a number')}; export it with that type"

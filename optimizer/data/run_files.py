@@ -6,17 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optimizer.data.tables import (
-    CONFLICTS,
-    DECISIONS,
-    LANE_RESULTS,
-    MERCHANT_RESULTS,
-    ORDER_PRICES,
-    QUARANTINE,
-    RECOMMENDATIONS,
-    ROW_RESULTS,
-    Table,
-)
+from optimizer.data.columns import Table
+from optimizer.data.tables import BANK, COMMITMENTS, CONFLICTS, DECISIONS, FIGURES, IN_FLIGHT, LANE_RESULTS, MERCHANT_RESULTS, NIGHTS, ORDER_PRICES, QUARANTINE, RECOMMENDATIONS, ROW_RESULTS
 from optimizer.errors import DataError
 
 #: Tables of a night by file name.
@@ -26,6 +17,11 @@ RUN_TABLES: dict[str, Table] = {
     "merchants.parquet": MERCHANT_RESULTS,
     "lanes.parquet": LANE_RESULTS,
     "quarantine.parquet": QUARANTINE,
+    "commitments.parquet": COMMITMENTS,
+    "in_flight.parquet": IN_FLIGHT,
+    "bank.parquet": BANK,
+    "nights.parquet": NIGHTS,
+    "figures.parquet": FIGURES,
 }
 #: Tables that only some nights have, by file name.
 FURTHER_TABLES: dict[str, Table] = {
@@ -35,6 +31,8 @@ FURTHER_TABLES: dict[str, Table] = {
 }
 RECORD = "run.json"
 REPORT = "report.html"
+#: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
+LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.
 SUCCESS = "_SUCCESS"
 SCHEMA_VERSION = 1

@@ -23,6 +23,7 @@ def sorted_batches(
     sample: Sequence[str],
     num_rows: int,
     scratch: Path,
+    ties: Sequence[str] = (),
 ) -> Iterator[pl.DataFrame]:
     """
     Give the rows of all frames in ascending order of a text column.
@@ -32,13 +33,15 @@ def sorted_batches(
     frames
         In any order; they are read once.
     key
-        The column, without nulls; values differ.
+        The column; nulls come first.
     sample
         Some of its values, from everywhere. They make buckets even, nothing else.
     num_rows
         Rows in all, about: decides whether a disk is needed.
     scratch
         A folder that does not exist; made where it is needed, and removed.
+    ties
+        Columns that decide between equal keys; without them keys must differ.
 
     Yields
     ------
@@ -49,7 +52,7 @@ def sorted_batches(
 
     num_buckets = -(-num_rows // BUCKET_ROWS)
     if num_buckets <= 1:
-        yield pl.concat(list(frames)).sort(key)
+        yield pl.concat(list(frames)).sort(key, *ties)
         return
     ordered = np.sort(np.array(sample, np.object_))
     cuts = ordered[np.arange(1, num_buckets) * len(ordered) // num_buckets]
@@ -57,7 +60,7 @@ def sorted_batches(
     try:
         paths = _spilled(frames, key, list(dict.fromkeys(cuts.tolist())), scratch)
         for path in paths:
-            yield pl.read_ipc_stream(path).sort(key)
+            yield pl.read_ipc_stream(path).sort(key, *ties)
             path.unlink()
     finally:
         for path in scratch.iterdir():
@@ -75,7 +78,7 @@ def _spilled(
     bounds = pl.Series(cuts, dtype=pl.String)
     writers: dict[int, pyarrow.ipc.RecordBatchStreamWriter] = {}
     for frame in frames:
-        bucket = bounds.search_sorted(frame[key], side="right")
+        bucket = bounds.search_sorted(frame[key].fill_null(""), side="right")
         numbered = frame.with_columns(bucket=bucket)
         for (number,), part in numbered.partition_by(
             "bucket", as_dict=True, include_key=False

@@ -2,89 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Kind = Literal["id", "text", "probability", "money", "count", "flag", "pin"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """
-    One column of a table.
-
-    Attributes
-    ----------
-    name
-        As it stands in files.
-    kind
-        What its values are; decides type and rules.
-    meaning
-        For people, with the unit.
-    is_required
-        Whether the column must be there, without nulls.
-    is_nullable
-        Whether nulls of a required column mean something.
-    default
-        What stands for a missing column or a null; ``None``: null.
-    minimum
-        Least value of a count.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    is_required: bool = False
-    is_nullable: bool = False
-    default: bool | int | float | None = None
-    minimum: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table's name, meaning and columns; ``key`` names a row where rows must differ."""
-
-    name: str
-    meaning: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names of all columns, in order."""
-        return tuple(column.name for column in self.columns)
-
-    def column(self, name: str) -> Column:
-        """Find a column by name."""
-        return next(column for column in self.columns if column.name == name)
-
-
-_KIND_WORDS = {
-    "id": "text",
-    "text": "text",
-    "pin": '"must" or "never"',
-    "probability": "number in [0, 1]",
-    "money": "number ≥ 0, CNY",
-    "count": "whole number",
-    "flag": "true / false",
-}
-
-
-def polars_type(kind: Kind) -> type[pl.DataType]:
-    """The polars type of a kind."""
-    import polars as pl
-
-    types: dict[str, type[pl.DataType]] = {
-        "probability": pl.Float64,
-        "money": pl.Float64,
-        "count": pl.Int64,
-        "flag": pl.Boolean,
-    }
-    return types.get(kind, pl.String)
-
+from optimizer.data.columns import Column, Table
 
 _ORDER_ID = Column("order_id", "id", "the parcel; no personal data", is_required=True)
 _MERCHANT_ID = Column("merchant_id", "id", "the merchant", is_required=True)
@@ -99,34 +17,34 @@ ORDERS = Table(
         Column("carrier_id", "id", "carrier code; required without an options table"),
         Column("region_id", "id", "delivery region", is_required=True),
         Column("outlet_id", "id", "last-mile outlet"),
+        Column("category_id", "id", "category of the goods, for a learned model"),
         Column("order_value_cny", "money", "value of the goods"),
         Column(
             "complaint_prob_standard",
             "probability",
-            "probability of a complaint on standard service",
-            is_required=True,
+            "probability of a complaint on standard service; required without a model",
         ),
         Column(
             "complaint_prob_premium",
             "probability",
-            "likewise on premium service; required without an options table",
+            "likewise on premium service; required without options table or model",
         ),
         Column(
             "return_prob_standard",
             "probability",
-            "probability of a logistics-reason return on standard service",
-            is_required=True,
+            "probability of a logistics-reason return on standard service; likewise",
         ),
         Column(
             "return_prob_premium",
             "probability",
-            "likewise on premium service; required without an options table",
+            "likewise on premium service; required without options table or model",
         ),
         Column("is_eligible", "flag", "whether it may be recommended", default=True),
         Column("ineligible_reason", "text", "why it may not"),
         Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
         Column("pin", "pin", '"never" keeps it out, "must" has it chosen if it can be'),
-        Column("service_date", "id", "date of delivery, where capacity rows name one"),
+        Column("ship_date", "date", "day on which it is shipped"),
+        Column("delivery_date", "date", "day on which it is to be delivered"),
     ),
     key=("order_id",),
 )
@@ -140,14 +58,13 @@ OPTIONS = Table(
         Column(
             "complaint_prob_premium",
             "probability",
-            "probability of a complaint on premium service with this carrier",
-            is_required=True,
+            "probability of a complaint on premium service with this carrier; required "
+            "without a model",
         ),
         Column(
             "return_prob_premium",
             "probability",
             "probability of a logistics-reason return likewise",
-            is_required=True,
         ),
         Column(
             "load",
@@ -171,8 +88,8 @@ CAPACITY = Table(
         ),
         Column("region_id", "id", "region; null: all regions"),
         Column("outlet_id", "id", "outlet; null: all outlets"),
-        Column("slots", "count", "parcels that it takes", is_required=True),
-        Column("service_date", "id", "date of delivery; null: all dates"),
+        Column("slots", "count", "parcels that it takes in a day", is_required=True),
+        Column("service_date", "date", "day of the slots; null: any day"),
         Column("min_parcels", "count", "parcels that it is to have at least"),
         Column(
             "penalty_cny",
@@ -202,6 +119,55 @@ MERCHANTS = Table(
     key=("merchant_id",),
 )
 
+DELIVERIES = Table(
+    "deliveries",
+    "optional; what is known of parcels that earlier nights recommended",
+    (
+        _ORDER_ID,
+        Column(
+            "status",
+            "text",
+            '"delivered" or "cancelled" frees its slot, any other word does not',
+            is_required=True,
+        ),
+        Column("date", "date", "since when", is_required=True),
+    ),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "for learn and evaluate; one row for each past decision, and what happened",
+    (
+        _ORDER_ID,
+        Column("date", "date", "business date of the decision", is_required=True),
+        _MERCHANT_ID,
+        Column("carrier_id", "id", "who carried it", is_required=True),
+        Column("region_id", "id", "delivery region", is_required=True),
+        Column("category_id", "id", "category of the goods"),
+        Column("customer_key", "id", "salted hash, to limit serial complainers"),
+        Column("order_value_cny", "money", "value of the goods"),
+        Column("complaint_prob_standard", "probability", "as the platform had it"),
+        Column("return_prob_standard", "probability", "as the platform had it"),
+        Column("take_up", "probability", "chance that it is bought", default=1.0),
+        Column("is_premium", "flag", "whether it was recommended", is_required=True),
+        Column("is_bought", "flag", "whether the merchant then bought it; null: yes"),
+        Column("propensity", "probability", "probability of that, from the decisions"),
+        Column("arm", "text", "policy or explore, from the decisions"),
+        Column("delivered_to_door", "flag", "by the scans; null: no scan says"),
+        Column("num_scans", "count", "scans on the way"),
+        Column("complaint", "flag", "whether there was one", is_required=True),
+        Column("complaint_reason", "text", "code, such as NO_DOORSTEP_DELIVERY"),
+        Column(
+            "logistics_return",
+            "flag",
+            "whether it came back for a logistics reason; other returns do not count",
+            is_required=True,
+        ),
+        Column("claim_cny", "money", "compensation paid; never in the objective"),
+    ),
+    key=("order_id", "date"),
+)
+
 _SAVING = Column(
     "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
 )
@@ -213,11 +179,14 @@ DECISIONS = Table(
         _ORDER_ID,
         _MERCHANT_ID,
         Column("is_premium", "flag", "whether it is recommended", is_required=True),
-        Column("carrier_id", "id", "carrier of a chosen order, else null"),
+        Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
         Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("ineligible_reason", "text", "why it was not considered"),
+        Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
+        Column("propensity", "probability", "probability of premium, all else given"),
     ),
 )
 RECOMMENDATIONS = Table(
@@ -240,7 +209,7 @@ MERCHANT_RESULTS = Table(
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels that the cap is a share of"),
         Column("cap", "count", "parcels that may be chosen"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "cap less used"),
         Column(
             "shadow_price_cny",
@@ -256,8 +225,8 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("slots", "count", "parcels that it takes"),
-        Column("used", "count", "parcels that are chosen"),
+        Column("slots", "count", "parcels that it takes beside them"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "slots less used"),
         Column(
             "shadow_price_cny",
@@ -265,6 +234,8 @@ LANE_RESULTS = Table(
             "what one more slot would bring; in a row inside of others, one more slot "
             "in each of them brings the sum of their prices",
         ),
+        Column("service_date", "date", "day of the slots; null: not counted by day"),
+        Column("in_flight", "count", "slots that parcels of other nights take"),
     ),
 )
 ROW_RESULTS = Table(
@@ -314,7 +285,68 @@ QUARANTINE = Table(
     ),
 )
 
-TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS)
+#: A place and a day on which parcels take slots.
+_PLACE = (
+    Column("carrier_id", "id", "carrier code", is_required=True),
+    Column("region_id", "id", "region; null: all"),
+    Column("outlet_id", "id", "outlet; null: all"),
+    Column("service_date", "date", "day; null: not counted by day"),
+)
+COMMITMENTS = Table(
+    "commitments",
+    "the slots that each chosen order takes: the most specific lane, and the day",
+    (_ORDER_ID, *_PLACE, Column("load", "count", "slots", is_required=True)),
+)
+IN_FLIGHT = Table(
+    "in_flight",
+    "slots that parcels of other nights take, as tonight counted them",
+    (*_PLACE, Column("num_slots", "count", "slots", is_required=True)),
+)
+BANK = Table(
+    "bank",
+    "fractions of slots under carryover, in billionths of a parcel",
+    (
+        _MERCHANT_ID,
+        Column("carried_in_nano", "count", "fraction from earlier nights"),
+        Column(
+            "room_nano",
+            "count",
+            "earned less granted in the window's earlier nights; may be < 0",
+        ),
+        Column("earned_nano", "count", "rate times orders of this night"),
+        Column("granted", "count", "parcels that the cap allowed"),
+        Column("carried_out_nano", "count", "fraction for later nights"),
+    ),
+)
+
+NIGHTS = Table(
+    "nights",
+    "this night and those of the seven days before, as they were then published",
+    (
+        Column("date", "date", "business date"),
+        Column("num_orders", "count", "parcels"),
+        Column("num_chosen", "count", "recommended parcels"),
+        Column("sum_of_caps", "count", "parcels that all caps allow"),
+        Column("saving_cny", "money", "expected harm avoided, fees counted"),
+        Column("fees_cny", "money", "fees, if all are bought"),
+        Column("relative_gap", "number", "gap over the plan's own value"),
+        Column("num_quarantined", "count", "refused rows of orders"),
+        Column("num_warnings", "count", "warnings"),
+        Column("run_id", "text", "of the earlier run; null: this night"),
+    ),
+)
+FIGURES = Table(
+    "figures",
+    "every number of report.html",
+    (
+        Column("section", "text", "part of the report"),
+        Column("item", "text", "what the number is of; null: the night"),
+        Column("figure", "text", "which number"),
+        Column("value", "number", "exact; money in CNY, shares between 0 and 1"),
+    ),
+)
+
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES, OUTCOMES)
 TABLES_OUT = (
     DECISIONS,
     RECOMMENDATIONS,
@@ -324,40 +356,9 @@ TABLES_OUT = (
     CONFLICTS,
     ORDER_PRICES,
     QUARANTINE,
+    COMMITMENTS,
+    IN_FLIGHT,
+    BANK,
+    NIGHTS,
+    FIGURES,
 )
-
-
-def tables_markdown() -> str:
-    """Document all tables, for the README; a test holds it in step."""
-    return "\n\n".join(
-        [_one_markdown(table, is_input=True) for table in TABLES_IN]
-        + [_one_markdown(table, is_input=False) for table in TABLES_OUT]
-    )
-
-
-def _one_markdown(table: Table, *, is_input: bool) -> str:
-    title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
-    rows = [
-        f"| `{column.name}` | {_kind_words(column, is_input)} "
-        f"| {_need(column, is_input)} | {column.meaning} |"
-        for column in table.columns
-    ]
-    return "\n".join(
-        [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
-    )
-
-
-def _kind_words(column: Column, is_input: bool) -> str:
-    """What a column holds; money that comes out may be below 0."""
-    words = _KIND_WORDS[column.kind]
-    return words if is_input else words.replace(" ≥ 0", "")
-
-
-def _need(column: Column, is_input: bool) -> str:
-    if not is_input:
-        return ""
-    if column.is_required:
-        return "required"
-    if column.default is None:
-        return "optional"
-    return f"optional, {str(column.default).lower()}"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.data.privacy import refuse_personal_values
 from optimizer.data.read import read_batches
-from optimizer.data.tables import QUARANTINE, Column, polars_type
+from optimizer.data.columns import Column, polars_type
+from optimizer.data.tables import QUARANTINE
 from optimizer.errors import DataError, counted
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
+#: Longest id that is accepted, in bytes; no platform has one that comes near.
+MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
-_UNTRIMMED = r"^\s|\s$|[\x00-\x1f\x7f]"
+#: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
+_UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 
 
 class Finding(NamedTuple):
@@ -57,7 +61,7 @@ class QuarantineLog:
     ) -> None:
         """Note rows (from 0) of a table that break a rule in a column."""
         if len(rows):
-            shown = tuple(ids[:_NUM_EXAMPLES])
+            shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
 
     def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
@@ -155,20 +159,20 @@ def check_batch(
     table = source.table
     _refuse_personal(frame, source)
     given = [table.column(name) for name in source.columns]
-    typed = frame.with_columns(_typed(frame, column) for column in given)
+    cast = frame.with_columns(typed(frame, column) for column in given)
     rules = [rule for column in given for rule in _rules(frame, column, source)]
-    broken = typed.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(
+    broken = cast.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(
         0
     )
     hit = [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken]
     for column, text, is_wrong in hit:
-        wrong = typed.filter(is_wrong)
+        wrong = cast.filter(is_wrong)
         ids = wrong[table.column_names[0]].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
     kept = (
-        typed.filter(~pl.any_horizontal(e.fill_null(False) for *_, e in hit))
+        cast.filter(~pl.any_horizontal(e.fill_null(False) for *_, e in hit))
         if hit
-        else typed
+        else cast
     )
     return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
 
@@ -258,7 +262,7 @@ def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
     refuse_personal_values(frame, ids, texts, source.label)
 
 
-def _typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
+def typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
     """Cast a column to its kind; what cannot be cast becomes null."""
     import polars as pl
 
@@ -269,6 +273,8 @@ def _typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
         return text.replace_strict(words, default=None, return_dtype=pl.Boolean)
     if frame.schema[column.name] == pl.String and column.kind not in _TEXT:
         value = value.str.strip_chars()
+        if column.kind == "date":
+            return value.str.to_date("%Y-%m-%d", strict=False)
         if column.kind == "count":
             value = value.str.replace(_WHOLE, "${1}")
     return value.cast(polars_type(column.kind), strict=False)
@@ -303,7 +309,11 @@ def _cast_rules(
     """What the cast to the column's kind lost."""
     import polars as pl
 
-    words = {"flag": "is not true or false", "count": "is not a whole number"}
+    words = {
+        "flag": "is not true or false",
+        "count": "is not a whole number",
+        "date": "is not a date such as 2026-11-22",
+    }
     was_given = pl.lit(raw.is_not_null())
     lost = [(words.get(column.kind, "is not a number"), value.is_null() & was_given)]
     if column.kind == "count" and raw.dtype.is_float():
@@ -315,6 +325,7 @@ def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
     if column.kind == "id":
         return [
             ("is empty", value == ""),
+            (f"is longer than {MAX_ID_BYTES} bytes", value.str.len_bytes() > MAX_ID_BYTES),
             ("has outer spaces or control characters", value.str.contains(_UNTRIMMED)),
         ]
     if column.kind == "probability":
@@ -322,11 +333,9 @@ def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
             ("is not a number", value.is_nan()),
             ("is outside [0, 1]", ~value.is_between(0, 1) & ~value.is_nan()),
         ]
-    if column.kind == "money":
-        return [
-            ("is not a finite number", ~value.is_finite()),
-            ("is negative", value < 0),
-        ]
+    if column.kind in ("money", "number"):
+        finite = ("is not a finite number", ~value.is_finite())
+        return [finite] if column.kind == "number" else [finite, ("is negative", value < 0)]
     if column.kind == "count":
         least = column.minimum
         return [

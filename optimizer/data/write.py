@@ -7,15 +7,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.read import damaged_is_data_error
-from optimizer.data.tables import polars_type
+from optimizer.data.columns import polars_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import polars as pl
 
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 #: Rows in a row group: small enough that one order is found without reading all.
 ROW_GROUP_ROWS = 131_072
@@ -48,12 +48,20 @@ def write_batches(
         Rows written; a digest of each row group, as :func:`row_group_digests` reads
         them back.
     """
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    return write_frames(frames, path, kinds)
+
+
+def write_frames(
+    frames: Iterable[pl.DataFrame], path: Path, kinds: Mapping[str, Any]
+) -> tuple[int, list[str]]:
+    """Write columns of these names and polars types; see :func:`write_batches`."""
     import pyarrow.parquet
 
     digests, num_rows = [], 0
     with path.open("xb") as file:
         writer: Any = None
-        for group in row_groups(frames, table):
+        for group in row_groups(frames, kinds):
             arrow = group.to_arrow()
             if writer is None:
                 writer = pyarrow.parquet.ParquetWriter(
@@ -72,16 +80,18 @@ def write_batches(
     return num_rows, digests
 
 
-def row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
+def row_groups(
+    frames: Iterable[pl.DataFrame], kinds: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
     """
     Cut pieces of any size into row groups of one size; an empty table has one.
 
     Parameters
     ----------
     frames
-        Rows in order, with at least the contract's columns.
-    table
-        The contract: its columns and types are what comes out.
+        Rows in order, with at least these columns.
+    kinds
+        Names and polars types of what comes out.
 
     Yields
     ------
@@ -90,7 +100,6 @@ def row_groups(frames: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.Data
     """
     import polars as pl
 
-    kinds = {c.name: polars_type(c.kind) for c in table.columns}
     typed = [pl.col(name).cast(kind) for name, kind in kinds.items()]
     left = pl.DataFrame(schema=kinds)
     num_written = 0

@@ -41,6 +41,8 @@ BLOCK = (
 )
 #: Says that two orders of a block share a key.
 COLLISION = "\0collision"
+#: Columns of a block's names, by row.
+NAMES = ("order_id", "region_id", "ineligible_reason")
 #: Names that must be spelled in one way.
 NAME_COLUMNS = ("carrier_id", "region_id", "outlet_id")
 #: What a pass needs, and what the decisions need beside it.
@@ -126,7 +128,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     is_open = status == OPEN
     leaf, places = _leaves(ways, rules)
     names = io.BytesIO()
-    named.select("order_id", "region_id").write_ipc(names, compression="lz4")
+    named.select(NAMES).write_ipc(names, compression="lz4")
     num_merchants = len(ids)
     repeated = ways.select("merchant_id", "key", "carrier_id")
     return {
@@ -179,6 +181,7 @@ def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[P
         coder.carriers.encode(ways["carrier_id"]),
         coder.regions.encode(ways["region_id"]),
         coder.outlets.encode(ways["outlet_id"]),
+        np.zeros(len(ways), np.int32),
     )
     places = encode.leaf_places(coder)
     by_name = sorted(range(len(places)), key=lambda at: sort_key(places[at]))
@@ -197,7 +200,7 @@ def place_keys(places: list[Place], salt: int) -> NDArray[np.uint64]:
 
 def sort_key(place: Place) -> tuple[str, ...]:
     """Sorts places by name."""
-    return tuple(part or "" for part in place)
+    return tuple(str(part or "") for part in place)
 
 
 def _as_bytes(values: Any) -> NDArray[np.uint8]:

@@ -20,17 +20,23 @@ from optimizer.distributed.blocks import (
 )
 from optimizer.distributed.rows import ONE_MACHINE
 from optimizer.errors import ConfigError, DataError
-from optimizer.model.build import Index, merchant_caps, warn_uncovered, warn_unknown
+from optimizer.model.build import merchant_caps
 from optimizer.model.capacity import read_capacity, split_rows
+from optimizer.model.days import rows_tonight
+from optimizer.model.history import History
 from optimizer.model.lanes import Place, build_forest
+from optimizer.model.remarks import warn_uncovered, warn_unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
     from optimizer.config import Config, PolicyRow
     from optimizer.distributed.rows import Rules
+    from optimizer.model.capacity import CapacityRow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,9 +150,9 @@ def refuse_twin_names(
         refuse_twins(dict.fromkeys([*sorted(names), *given]), column, label)
 
 
-def refuse_packing_rules(config: Config, policy: PolicyRow) -> None:
+def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
     """
-    Refuse rules that only one machine follows.
+    Refuse rules that only one machine follows: they would be left out in silence.
 
     Raises
     ------
@@ -163,12 +169,35 @@ def refuse_packing_rules(config: Config, policy: PolicyRow) -> None:
             config.capacity.count != "recommendations"
         ),
         "policy.cap.group: owner": policy.cap.group == "owner",
+        "policy.cap.rounding: carryover": policy.cap.rounding == "carryover",
         "policy.subsidy_budget_cny": policy.subsidy_budget_cny is not None,
+        f"capacity.counted_on: {config.capacity.counted_on}": (
+            config.capacity.counted_on != "order"
+        ),
+        "holdout": bool(config.holdout.share or config.holdout.explore_share),
+        "model": config.model is not None,
     }
-    found = [key for key, is_asked in asked.items() if is_asked]
+    refuse_asked(asked)
+
+
+def refuse_asked(asked: Mapping[str, bool]) -> None:
+    """
+    Refuse settings that engine: spark has not.
+
+    Parameters
+    ----------
+    asked
+        Whether it is set, by key of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        Naming the keys that are.
+    """
+    found = [key for key, is_set in asked.items() if is_set]
     if found:
         raise ConfigError(
-            f"engine: spark solves network nights alone, without {', '.join(found)}; "
+            f"engine: spark solves single network nights, without {', '.join(found)}; "
             "leave it out, or run with engine: local"
         )
 
@@ -211,13 +240,16 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
     KeyCollision
         When two places share a key.
     """
-    num_orders, cap, has_budget, warnings = merchant_caps(
-        *(census.there, census.eligible, census.merchant_ids),
-        *(rules.merchants, rules.policy),
+    history = History(rules.day)
+    num_orders, cap, _, has_budget, warnings = merchant_caps(
+        *(census.there, census.eligible, census.num_open, census.merchant_ids),
+        *(rules.merchants, rules.policy, history),
     )
     rows = read_capacity(capacity, (), is_plain_count=True)
+    rows, _ = rows_tonight(rows, rules.config.capacity, (), history)
     lanes, beside = split_rows(rows, census.places)
-    odd = [row.name for row in rows if row.min_parcels] + [row.name for row in beside]
+    odd = [row.name for row in rows if row.min_parcels or _is_dated(row)]
+    odd += [row.name for row in beside]
     if odd:
         raise DataError(
             f"the capacity table has rows with a floor, a date or a place that does "
@@ -234,11 +266,6 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
     if np.any(np.diff(key[turn]) == 0):
         raise KeyCollision
     caps = {b: cap[m] for b, m in census.merchant_of.items()}
-    nobody = np.zeros(0, np.int64)
-    index = Index(
-        *((), nobody, forest.places, forest.uncovered),
-        *(nobody.astype(np.uint8), nobody.astype(np.int32)),
-    )
     return Limits(
         num_orders,
         cap,
@@ -246,8 +273,12 @@ def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:
         forest.places,
         Terms(forest.slots, forest.parent, key[turn], forest.lane_of_leaf[turn], caps),
         (
-            *warn_uncovered(index, is_open=is_open),
+            *warn_uncovered(forest.uncovered, is_open=is_open),
             *warnings,
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
         ),
     )
+
+
+def _is_dated(row: CapacityRow) -> bool:
+    return "service_date" in dict(row.wanted)

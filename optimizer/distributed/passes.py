@@ -36,7 +36,8 @@ RESULT = "block int, result binary"
 DECISION_ROWS = (
     "order_id string, merchant_id string, is_premium boolean, carrier_id string, "
     "saving_cny double, reason string, margin_cny double, has_room boolean, "
-    "region_id string"
+    "arm string, propensity double, region_id string, ineligible_reason string, "
+    "lane int, load int"
 )
 #: Chosen orders that prices alone do not decide, by block: their keys and lanes.
 Tied = dict[int, tuple[Any, Any]]

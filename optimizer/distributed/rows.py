@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.config import objective_on
 from optimizer.data.validate import QuarantineLog, check_batch
 from optimizer.errors import DataError, OptimizerError, counted
 from optimizer.model import encode
+from optimizer.model.eligibility import apply_rules
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator
 
     import polars as pl
@@ -28,7 +31,8 @@ BROKEN = "row bigint, broken_column string, broken_rule string"
 ORDER_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
-    f"complaint_prob_standard double, return_prob_standard double, {BROKEN}"
+    "ineligible_reason string, complaint_prob_standard double, "
+    f"return_prob_standard double, {BROKEN}"
 )
 #: A checked option.
 OPTION_ROWS = (
@@ -38,7 +42,8 @@ OPTION_ROWS = (
 #: An order with one way to carry it, valued; ``is_option`` where it may be used.
 VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
-    "outlet_id string, key bigint, status int, saving bigint, is_option boolean"
+    "outlet_id string, key bigint, status int, ineligible_reason string, "
+    "saving bigint, is_option boolean"
 )
 #: Column of a message for the driver: executors raise nothing that a person caused.
 FAILED = "\0failed"
@@ -55,6 +60,8 @@ class Rules:
         The rules of the night.
     merchants
         Checked merchants table, where there is one.
+    day
+        The business date, where it was given.
     salt
         Of the order keys.
     """
@@ -62,6 +69,7 @@ class Rules:
     config: Config
     policy: PolicyRow
     merchants: pl.DataFrame | None
+    day: dt.date | None
     salt: int
 
     def coder(self, columns: Iterable[str] = ()) -> Coder:
@@ -71,7 +79,7 @@ class Rules:
         return encode.make_coder(
             worth_of(self.config, self.policy),
             self.policy.carriers,
-            self.config.objective.fulfilment,
+            objective_on(self.config, self.policy).fulfilment,
             self.merchants,
             self.salt,
             columns,
@@ -82,9 +90,11 @@ def check_orders(
     batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
     """Turn raw orders into ``ORDER_ROWS``."""
-    coder = rules.coder(source.columns)
+    coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
 
     def encoded(frame: pl.DataFrame) -> pl.DataFrame:
+        if eligibility:
+            frame = apply_rules(frame, eligibility)
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)

@@ -14,6 +14,7 @@ from optimizer.config import config_hash, config_json, expand_date
 from optimizer.data.further import contracts
 from optimizer.data.read import fingerprint, open_source
 from optimizer.data.run_files import SCHEMA_VERSION
+from optimizer.distributed.census import refuse_asked
 from optimizer.distributed.spark import allocate
 from optimizer.distributed.write import (
     cluster_errors,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.config import Config
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
     from optimizer.distributed.spark import SparkNight
 
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
@@ -58,6 +59,7 @@ def run_on_spark(
     """
     assert config.inputs is not None
     assert config.output is not None
+    _refuse_more(config)
     session = _session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
     with cluster_errors(folder):
@@ -93,6 +95,21 @@ def run_on_spark(
         publish(night, folder, run_id, record, table_format=table_format)
         night.release()
     return folder, "published", record | {"run_id": run_id}
+
+
+def _refuse_more(config: Config) -> None:
+    """Refuse what runs on one machine do beside the night itself."""
+    assert config.inputs is not None
+    inputs = config.inputs
+    asked = {
+        "inputs.deliveries": inputs.deliveries is not None,
+        "inputs.wait_minutes": inputs.wait_minutes > 0,
+        "inputs.when_capacity_is_late": inputs.when_capacity_is_late != "refuse",
+        "outputs": bool(config.outputs),
+        "outbox": bool(config.outbox),
+        "state.url": config.state.url is not None,
+    }
+    refuse_asked(asked)
 
 
 def _session() -> SparkSession:
@@ -190,6 +207,10 @@ def _record(
         | {"python": platform.python_version()},
         "config": config_json(config),
         "policy": night.policy.model_dump(mode="json"),
+        "inputs": {
+            name: {"num_rows": count, "files": []}
+            for name, count in night.num_rows.items()
+        },
         "problem_class": night.summary["problem_class"],
         "termination": asdict(night.termination),
         "certificate": proof,
@@ -200,5 +221,6 @@ def _record(
             "seconds": {k: round(v, 4) for k, v in night.seconds.items()},
             "num_near_orders": night.num_near,
             "num_passes": night.num_passes,
+            "peak_memory_bytes": {},
         },
     }

@@ -15,9 +15,6 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from optimizer.data.further import contracts
-from optimizer.data.read import open_source
-from optimizer.data.tables import OPTIONS
 from optimizer.distributed.blocks import BLOCK, build_blocks
 from optimizer.distributed.rows import (
     FAILED,
@@ -32,11 +29,12 @@ from optimizer.errors import DataError
 from optimizer.model.encode import OPEN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from optimizer.data.read import Source
-    from optimizer.data.tables import Table
     from optimizer.distributed.rows import Rules
 
 #: Orders in a block, about.
@@ -60,6 +58,8 @@ class Prepared:
         Rows of the quarantine table.
     num_quarantined
         Rows of the orders table that are in it.
+    num_rows
+        Rows of each large table.
     cached
         DataFrames that only the blocks and the quarantine need.
     """
@@ -67,6 +67,7 @@ class Prepared:
     blocks: DataFrame
     quarantine: DataFrame
     num_quarantined: int
+    num_rows: Mapping[str, int]
     cached: tuple[DataFrame, ...]
 
     def settle(self) -> None:
@@ -89,10 +90,23 @@ class Counts(NamedTuple):
 
 
 def prepare(
-    orders: DataFrame, options: DataFrame | None, rules: Rules, rows_per_block: int
+    orders: DataFrame,
+    options: DataFrame | None,
+    sources: Mapping[str, Source],
+    rules: Rules,
+    rows_per_block: int,
 ) -> Prepared:
     """
-    Check, value and shuffle a night; parameters as in :func:`allocate`.
+    Check, value and shuffle a night.
+
+    Parameters
+    ----------
+    orders, options, rows_per_block
+        As in :func:`allocate`.
+    sources
+        What the tables have, and what they must have; without rows.
+    rules
+        Of the night.
 
     Raises
     ------
@@ -102,14 +116,15 @@ def prepare(
     from pyspark.sql import functions as F
 
     is_good = F.col("broken_column").isNull()
-    checked, counts = _checked_orders(orders, options is not None, rules)
+    checked, counts = _checked_orders(orders, sources, rules)
     good, cached = checked.filter(is_good), [checked]
-    quarantine = _broken(checked, "orders")
+    quarantine, num_rows = _broken(checked, "orders"), {"orders": sum(counts)}
     if options is None:
         valued = good.withColumn("is_option", F.col("status") == int(OPEN))
     else:
-        ways, num_ways = _checked_options(options, rules)
+        ways, num_ways = _checked_options(options, sources["options"], rules)
         cached.append(ways)
+        num_rows["options"] = sum(num_ways)
         known = orders.select(F.col("order_id").cast("string"))
         kept = ways.filter(is_good)
         strays = kept.join(known, "order_id", "left_anti")
@@ -120,18 +135,14 @@ def prepare(
     num_blocks = max(1, -(-counts.good // rows_per_block))
     placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows_per_block)))
     blocks = _blocks(valued, placed, num_blocks, rules)
-    return Prepared(blocks, quarantine, counts.broken, tuple(cached))
-
-
-_OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+    return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached))
 
 
 def _checked_orders(
-    orders: DataFrame, is_choice: bool, rules: Rules
+    orders: DataFrame, sources: Mapping[str, Source], rules: Rules
 ) -> tuple[DataFrame, Counts]:
     """Orders checked and encoded, cached; and how many there are."""
-    contract = contracts(rules.config)["orders"]
-    source = _source(orders, contract, () if is_choice else _OWN_CARRIER)
+    source, is_choice = sources["orders"], "options" in sources
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
     checked = _numbered(orders, source).mapInArrow(task, ORDER_ROWS).persist()
     counts = _refuse_broken(checked, "orders", rules)
@@ -139,20 +150,13 @@ def _checked_orders(
     return checked, counts
 
 
-def _checked_options(options: DataFrame, rules: Rules) -> tuple[DataFrame, Counts]:
+def _checked_options(
+    options: DataFrame, source: Source, rules: Rules
+) -> tuple[DataFrame, Counts]:
     """Options checked, cached; and how many there are."""
-    source = _source(options, OPTIONS, ())
     task = partial(check_options, source=source)
     ways = _numbered(options, source).mapInArrow(task, OPTION_ROWS).persist()
     return ways, _refuse_broken(ways, "options", rules)
-
-
-def _source(table: DataFrame, contract: Table, required: tuple[str, ...]) -> Source:
-    """Hold a Spark table's columns against its contract."""
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    empty = to_arrow_schema(table.schema).empty_table()
-    return open_source(empty, contract, require=required)
 
 
 def _numbered(table: DataFrame, source: Source) -> DataFrame:

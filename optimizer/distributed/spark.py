@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.clock import StageClock
-from optimizer.config import as_config, policy_on
+from optimizer.config import as_config, as_day, policy_on
 from optimizer.data.further import contracts
-from optimizer.data.read import open_source
+from optimizer.data.night_sources import open_night
 from optimizer.data.repeats import KeyCollision
 from optimizer.data.validate import QuarantineLog, checked_table
 from optimizer.distributed.blocks import ALL_CELLS
 from optimizer.distributed.census import (
-    refuse_packing_rules,
+    refuse_local_rules,
     refuse_twin_names,
     set_limits,
     take_census,
@@ -33,9 +33,11 @@ from optimizer.distributed.passes import (
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.shuffle import MAX_ROWS, prepare
 from optimizer.errors import CertificateError, DataError
-from optimizer.insight.summary import summary_of
-from optimizer.insight.tables import cny
+from optimizer.insight.summary import night_numbers
+from optimizer.insight.tables import PLACE, cny, places_frame
 from optimizer.intake import MAX_SALTS
+from optimizer.model.build import Index
+from optimizer.model.eligibility import orders_table, require_columns
 from optimizer.model.reasons import Reason
 from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import Certificate
@@ -47,10 +49,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.data.read import Source
     from optimizer.distributed.census import Census, Limits
     from optimizer.distributed.near import Near
     from optimizer.distributed.shuffle import Prepared
@@ -65,9 +69,12 @@ class SparkNight:
     ----------
     decisions
         Spark DataFrame, a row for each order that was not quarantined, with
-        ``region_id``; sorted by ``order_id`` within its partitions only.
+        ``region_id``, ``lane`` (its number in ``places``) and ``load``; sorted by
+        ``order_id`` within its partitions only.
     merchants, lanes
         As in :class:`~optimizer.insight.night.Night`: polars, on the driver.
+    places
+        Names of the lanes, by number.
     quarantine
         Spark DataFrame: ``source``, ``row``, ``column``, ``rule``. ``row`` counts
         within the order in which Spark numbers rows, partition by partition.
@@ -81,6 +88,8 @@ class SparkNight:
         What a person should look at.
     summary
         The night in numbers, as on one machine; ready for JSON.
+    num_rows
+        Rows of each table that was read, those in quarantine included.
     num_near, num_passes
         Orders that the driver gathered, and passes over all orders.
     seconds
@@ -92,12 +101,14 @@ class SparkNight:
     decisions: DataFrame
     merchants: pl.DataFrame
     lanes: pl.DataFrame
+    places: pl.DataFrame
     quarantine: DataFrame
     certificate: Certificate
     termination: Termination
     policy: PolicyRow
     warnings: tuple[str, ...]
     summary: Mapping[str, Any]
+    num_rows: Mapping[str, int]
     num_near: int
     num_passes: int
     seconds: Mapping[str, float]
@@ -115,7 +126,7 @@ def allocate(
     *,
     options: DataFrame | None = None,
     merchants: Any = None,
-    date: dt.date | None = None,
+    date: dt.date | str | None = None,
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
 ) -> SparkNight:
@@ -155,16 +166,26 @@ def allocate(
         When the executors' sums do not prove the plan.
     """
     settings = as_config(config)
-    policy = policy_on(settings, date)
-    refuse_packing_rules(settings, policy)
+    day = as_day(date)
+    policy = policy_on(settings, day)
+    refuse_local_rules(settings, policy)
     clock = StageClock(progress)
     with clock.stage("validate"):
-        tables = contracts(settings)
-        slots = _checked(capacity, tables["capacity"])
-        about = None if merchants is None else _checked(merchants, tables["merchants"])
+        agreed = contracts(settings, orders_table(policy.eligibility))
+        large = {"orders": _empty(orders), "options": _empty(options)}
+        small = {"capacity": capacity, "merchants": merchants}
+        sources = open_night(large | small, agreed, has_model=False)
+        require_columns(sources["orders"], policy.eligibility)
+        checked = {
+            name: checked_table(sources[name], QuarantineLog())
+            for name in small
+            if name in sources
+        }
+    about = checked.get("merchants")
     with clock.stage("build"):
+        rules = Rules(settings, policy, about, day, 0)
         made, census, limits = _build(
-            (orders, options), (settings, policy, about), slots, rows_per_block
+            (orders, options), sources, checked["capacity"], rules, rows_per_block
         )
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
@@ -186,12 +207,14 @@ def allocate(
         rows.sortWithinPartitions("order_id"),
         _merchants_table(census, limits, sums, near),
         _lanes_table(limits, sums, near),
+        places_frame(limits.places),
         made.quarantine,
         sums.certificate,
         Termination("OPTIMAL"),
         policy,
         limits.warnings,
-        _summary(field, census, (made, sums, near), policy),
+        _summary(field, (census, limits), (made, sums, near), policy),
+        {**made.num_rows} | {name: len(table) for name, table in checked.items()},
         near.num_near,
         near.num_passes + 1,
         clock.seconds,
@@ -203,23 +226,27 @@ def _say_nothing(_: str) -> None:
     """Stand in for a missing ``progress``."""
 
 
-def _checked(data: Any, table: Any) -> pl.DataFrame:
-    return checked_table(open_source(data, table), QuarantineLog())
+def _empty(table: DataFrame | None) -> pa.Table | None:
+    """The columns of a Spark table."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return None if table is None else to_arrow_schema(table.schema).empty_table()
 
 
 def _build(
     tables: tuple[DataFrame, DataFrame | None],
-    given: tuple[Config, PolicyRow, pl.DataFrame | None],
+    sources: Mapping[str, Source],
     capacity: pl.DataFrame,
+    given: Rules,
     rows_per_block: int,
 ) -> tuple[Prepared, Census, Limits]:
     """Check, value and shuffle; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
-        rules = Rules(*given, salt)
-        made = prepare(*tables, rules, rows_per_block)
+        rules = replace(given, salt=salt)
+        made = prepare(*tables, sources, rules, rows_per_block)
         try:
             census = take_census(made.blocks)
-            refuse_twin_names(census, capacity, given[-1])
+            refuse_twin_names(census, capacity, given.merchants)
             limits = set_limits(census, capacity, rules)
         except KeyCollision:
             made.release()
@@ -290,19 +317,25 @@ def add_up(field: Field, near: Near, verdict: Verdict) -> Sums:
 
 def _summary(
     field: Field,
-    census: Census,
+    about: tuple[Census, Limits],
     found: tuple[Prepared, Sums, Near],
     policy: PolicyRow,
 ) -> dict[str, Any]:
     made, sums, near = found
+    census, limits = about
     counts = sums.reasons + census.statuses[: len(Reason)]
     counts[Reason.QUARANTINED] = made.num_quarantined
     prices = (near.lane_price, near.merchant_price)
     plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
     worth = sums.certificate.primal_bound
     hollow = merged(field)
-    found_numbers = summary_of(counts.tolist(), worth, hollow, plan, policy)
-    return found_numbers | {"problem_class": hollow.problem_class}
+    no_rows = np.zeros(0, np.uint8)
+    index = Index(
+        *((), limits.num_orders, limits.places, (), no_rows, no_rows.astype(np.int32)),
+        merchant_num_open=census.num_open,
+    )
+    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, policy)
+    return numbers | {"problem_class": hollow.problem_class}
 
 
 def _merchants_table(
@@ -325,16 +358,12 @@ def _merchants_table(
 def _lanes_table(limits: Limits, sums: Sums, near: Near) -> pl.DataFrame:
     import polars as pl
 
-    names = ("carrier_id", "region_id", "outlet_id")
     terms = limits.terms
-    columns: dict[str, Any] = {
-        name: pl.Series([place[i] for place in limits.places], dtype=pl.String)
-        for i, name in enumerate(names)
-    }
-    columns |= {
-        "slots": terms.slots,
-        "used": sums.lane_used,
-        "slack": terms.slots - sums.lane_used,
-        "shadow_price_cny": cny(near.lane_price),
-    }
-    return pl.DataFrame(columns).sort(names, nulls_last=False)
+    frame = places_frame(limits.places).with_columns(
+        in_flight=pl.lit(0, pl.Int64),
+        slots=terms.slots,
+        used=sums.lane_used,
+        slack=terms.slots - sums.lane_used,
+        shadow_price_cny=cny(near.lane_price),
+    )
+    return frame.sort(list(PLACE), nulls_last=False)

@@ -12,9 +12,10 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.data.run_files import RECORD, record_text
+from optimizer.data.tables import COMMITMENTS, DECISIONS
 from optimizer.errors import ConfigError, PublishError
-from optimizer.insight.tables import ORDER_TAG, SERVICE_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,13 @@ def publish(
     from pyspark.sql import functions as F
 
     session = night.decisions.sparkSession
-    chosen = night.decisions.filter("is_premium").select(
+    premium = night.decisions.filter("is_premium")
+    lanes = session.createDataFrame(night.places.with_row_index("lane").to_arrow())
+    order_and_lane = premium.select("order_id", "lane", "load")
+    commitments = order_and_lane.join(F.broadcast(lanes), "lane").select(
+        *COMMITMENTS.column_names
+    )
+    chosen = premium.select(
         "order_id",
         "merchant_id",
         "carrier_id",
@@ -66,8 +73,9 @@ def publish(
         F.lit(SERVICE_CODE).alias("service_code"),
     )
     tables = {
-        "decisions": night.decisions.drop("region_id"),
+        "decisions": night.decisions.select(*DECISIONS.column_names),
         "recommendations": chosen,
+        "commitments": commitments,
         "quarantine": night.quarantine,
         "merchants": session.createDataFrame(night.merchants.to_arrow()),
         "lanes": session.createDataFrame(night.lanes.to_arrow()),

@@ -13,6 +13,7 @@ from optimizer.data.read import damaged_is_data_error
 from optimizer.data.run_files import read_record
 from optimizer.errors import DataError
 from optimizer.insight.night import Night
+from optimizer.model.lanes import Place
 from optimizer.model.tree import effective_price
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from optimizer.model.build import Index
     from optimizer.model.problem import Problem
 
-_LANE = ("carrier_id", "region_id", "outlet_id")
+_LANE = ("carrier_id", "region_id", "outlet_id", "service_date")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,8 @@ class Previous:
     chosen
         ``order_id`` and ``carrier_id`` of its recommendations.
     prices
-        ``carrier_id``, ``region_id``, ``outlet_id``, ``shadow_price_cny`` of its lanes.
+        ``carrier_id``, ``region_id``, ``outlet_id``, perhaps ``service_date``, and
+        ``shadow_price_cny`` of its lanes.
     """
 
     chosen: pl.DataFrame
@@ -64,9 +66,10 @@ def read_previous(previous: Any) -> Previous:
         kind = type(previous).__name__
         raise DataError(f"previous is a {kind}; give a Night or the folder of a run")
     chosen, lanes = tables
+    names = [name for name in _LANE if name in lanes.columns]
     return Previous(
         chosen.select("order_id", "carrier_id"),
-        lanes.select(*_LANE, "shadow_price_cny"),
+        lanes.select(*names, "shadow_price_cny"),
     )
 
 
@@ -95,10 +98,10 @@ def start_prices(
     ``(num_lanes,) int64`` micro-CNY, or ``None`` where no lane was there before.
     """
     highest = int(problem.option_saving.max(initial=0))
-    known: dict[tuple[str | None, ...], int] = {}
+    known: dict[Place, int] = {}
     for *place, price in previous.prices.iter_rows():
         is_price = price is not None and np.isfinite(price) and price >= 0
-        known[tuple(place)] = round(price * 1e6) if is_price else 0
+        known[Place(*place)] = round(price * 1e6) if is_price else 0
     if not any(place in known for place in index.places):
         return None
     own = [min(known.get(place, 0) // index.scale, highest) for place in index.places]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optimizer.data.lookup import find_rows
 from optimizer.data.run_files import read_record
 from optimizer.errors import DataError, counted
+from optimizer.insight.chinese import CHINESE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def explain_order(
-    order_id: str, decisions: pl.DataFrame, merchants: pl.DataFrame
+    order_id: str,
+    decisions: pl.DataFrame,
+    merchants: pl.DataFrame,
+    language: str = "en",
 ) -> str:
     """
     Say what was decided for an order, and why.
@@ -28,6 +33,8 @@ def explain_order(
         Decisions, of this order at least.
     merchants
         Merchant results, of its merchant at least.
+    language
+        ``"en"`` or ``"zh"``.
 
     Raises
     ------
@@ -39,27 +46,34 @@ def explain_order(
         raise _unknown(order_id)
     order = found.row(0, named=True)
     owner = merchants.filter(merchants["merchant_id"] == order["merchant_id"])
-    return f"{order_id}: {sentence(order, owner.row(0, named=True))}"
+    return f"{order_id}: {sentence(order, owner.row(0, named=True), language)}"
 
 
-def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
+def sentence(
+    order: Mapping[str, Any], merchant: Mapping[str, Any], language: str = "en"
+) -> str:
     """
-    Put one row of the decisions into words.
+    Put one row of the decisions into words, in English (``en``) or Chinese (``zh``).
 
     Examples
     --------
     >>> order = {"reason": "NO_SAVING", "saving_cny": -0.3, "margin_cny": -0.3}
     >>> sentence(order, {})
     'not chosen: premium would cost 0.30 CNY more than the harm it avoids'
+    >>> sentence(order, {}, "zh")
+    '未入选：升级服务的费用比它能避免的损失高 0.30 元'
     """
     is_shut = order["reason"] in _NEEDS_ROOM and order.get("has_room") is False
-    words = _NO_ROOM if is_shut else _SENTENCES[order["reason"]]
-    if order["reason"] == "CHOSEN" and (order.get("margin_cny") or 0) < 0:
-        words = _FORCED
+    reason = "NO_ROOM" if is_shut else order["reason"]
+    if reason == "CHOSEN" and (order.get("margin_cny") or 0) < 0:
+        reason = "FORCED"
+    words = (CHINESE if language == "zh" else _SENTENCES)[reason]
     money = {
         name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "margin")
     }
+    money["price"] = merchant.get("shadow_price_cny") or 0.0
     counts = {
+        "num_slots": f"{merchant.get('cap', 0):,}",
         "orders": counted(merchant.get("num_orders", 0), "order"),
         "slots": counted(merchant.get("cap", 0), "slot"),
     }
@@ -68,13 +82,6 @@ def sentence(order: Mapping[str, Any], merchant: Mapping[str, Any]) -> str:
 
 
 _NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
-_NO_ROOM = (
-    "not chosen: none of its carriers has slots there; it would avoid {saving:.2f} CNY"
-)
-_FORCED = (
-    "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
-    "{signed:.2f} CNY, {margin:.2f} less than its slots would bring elsewhere"
-)
 _SENTENCES = {
     "CHOSEN": (
         "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm, "
@@ -88,8 +95,9 @@ _SENTENCES = {
         "order would avoid {saving:.2f} CNY"
     ),
     "CAP_FULL": (
-        "not chosen: the merchant's {slots} went to what avoids more harm; this one "
-        "avoids {saving:.2f} CNY and would need {margin:.2f} more"
+        "not chosen: the merchant's {slots} went to parcels that each avoid at least "
+        "{price:.2f} CNY, places with carriers paid; this one avoids {saving:.2f} CNY "
+        "and would need {margin:.2f} more"
     ),
     "CAPACITY_FULL": (
         "not chosen: the carrier's slots there went to parcels that avoid more harm; "
@@ -100,7 +108,10 @@ _SENTENCES = {
         "parcels that avoid more harm; this one avoids {saving:.2f} CNY and would need "
         "{margin:.2f} more"
     ),
-    "INELIGIBLE": "not considered: the order or its merchant is not eligible",
+    "INELIGIBLE": (
+        "not considered: the order or its merchant is not eligible "
+        "({ineligible_reason})"
+    ),
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
     ),
@@ -108,33 +119,45 @@ _SENTENCES = {
         "not chosen: a budget for fees went to parcels that avoid more harm; this one "
         "avoids {saving:.2f} CNY and would need {margin:.2f} more"
     ),
+    "NO_ROOM": (
+        "not chosen: none of its carriers has slots there; it would avoid "
+        "{saving:.2f} CNY"
+    ),
+    "FORCED": (
+        "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
+        "{signed:.2f} CNY, {margin:.2f} less than its slots would bring elsewhere"
+    ),
+    "HELD_OUT": (
+        "kept back at random to measure what premium does: it stays on standard service"
+    ),
+    "EXPLORED": (
+        "recommended at random to measure what premium does, with {carrier_id}"
+    ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }
 
 
-def explain_run(run_dir: Path, order_id: str) -> dict[str, Any]:
+def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str, Any]:
     """
     Explain an order from a published run alone.
 
-    Reads only the part of the decisions that can hold the order.
+    Reads only the row group of the decisions that can hold the order.
 
     Raises
     ------
     DataError
         When the folder is not a run, or has no such order.
     """
-    import polars as pl
-
     read_record(run_dir)
-    decisions = pl.scan_parquet(run_dir / "decisions.parquet")
-    found = decisions.filter(pl.col("order_id") == order_id).collect()
+    found = find_rows(run_dir / "decisions.parquet", "order_id", order_id)
     if found.height == 0:
         raise _unknown(order_id)
     order = found.row(0, named=True)
-    merchants = pl.scan_parquet(run_dir / "merchants.parquet")
-    owner = merchants.filter(pl.col("merchant_id") == order["merchant_id"]).collect()
+    merchant_id = order["merchant_id"]
+    owner = find_rows(run_dir / "merchants.parquet", "merchant_id", merchant_id)
     merchant = owner.row(0, named=True)
-    return order | {"sentence": sentence(order, merchant), "merchant": merchant}
+    words = sentence(order, merchant, language)
+    return order | {"sentence": words, "merchant": merchant}
 
 
 def _unknown(order_id: str) -> DataError:

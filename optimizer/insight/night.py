@@ -28,8 +28,9 @@ class Night:
         One row for each order that was not quarantined, ascending by ``order_id``:
         ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
         null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room`` (whether there
-        is a slot at all where it could go). Saving, margin and room are null where
-        the order never went to the solver.
+        is a slot at all where it could go), ``arm`` and ``propensity`` (what was left
+        to chance). Saving, margin and room are null where the order never went to
+        the solver.
     merchants
         ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
         ``shadow_price_cny`` (one more slot in the cap brings at most this, and one

@@ -24,6 +24,7 @@ import numpy as np
 
 from optimizer.insight.stops import find_stops, make_prices
 from optimizer.model.encode import OPEN
+from optimizer.model.experiment import COIN, is_held
 from optimizer.model.reasons import Reason
 from optimizer.model.reduced import (
     BLOCK_ORDERS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from optimizer.insight.stops import Prices
     from optimizer.model.build import Index
+    from optimizer.model.experiment import Pool
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
@@ -55,6 +57,8 @@ class Outcomes:
         ``(num_rows,) uint8``: a :class:`~optimizer.model.reasons.Reason`.
     lane
         ``(num_rows,) int32``: lane of the chosen option; -1 where not chosen.
+    load
+        ``(num_rows,) int32``: slots that the chosen option takes; ``None``: each one.
     saving
         ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
     margin
@@ -64,14 +68,25 @@ class Outcomes:
         went to the solver.
     has_room
         ``(num_rows,) bool``: whether there is a slot at all where the order could go.
+    arm
+        ``(num_rows,) int8``: place in ``ARMS``; -1 for orders that nobody drew.
+    propensity
+        ``(num_rows,) float64``: probability of premium, all else of the night given.
     """
 
     reason: NDArray[np.uint8]
     lane: NDArray[np.int32]
+    load: NDArray[np.int32] | None
     saving: NDArray[np.int64]
     margin: NDArray[np.int64]
     is_priced: NDArray[np.bool_]
     has_room: NDArray[np.bool_]
+    arm: NDArray[np.int8]
+    propensity: NDArray[np.float64]
+
+
+#: Arms of the experiment: chosen by the optimum, and by lot.
+ARMS = ("policy", "explore")
 
 
 def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcomes:
@@ -89,10 +104,13 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
     outcomes = Outcomes(
         index.status.copy(),
         np.full(num_rows, -1, np.int32),
+        None if problem.side is None else np.ones(num_rows, np.int32),
         np.zeros(num_rows, np.int64),
         np.zeros(num_rows, np.int64),
         index.status == OPEN,
         np.zeros(num_rows, np.bool_),
+        np.full(num_rows, -1, np.int8),
+        np.zeros(num_rows),
     )
     room = least_slots(problem.slots, problem.lane_parent)
     price = effective_price(solution.lane_price, problem.lane_parent)
@@ -103,12 +121,14 @@ def find_outcomes(problem: Problem, solution: Solution, index: Index) -> Outcome
         row = problem.row[first:last]
         outcomes.has_room[row] = has_room(problem, room, first, last)
         if prices is None:
-            _price_block(problem, solution, price, (first, last), outcomes)
+            _price_block(problem, solution, price, (first, last), outcomes, index)
         else:
             _stop_block(problem, solution, prices, (first, last), outcomes)
         if index.has_budget is not None:
             _mark_budgets(index, row, outcomes)
-    _mark_chosen(problem, solution.chosen, outcomes)
+    _mark_chosen(problem, solution.chosen, outcomes, index)
+    if index.pool is not None:
+        _mark_pool(index.pool, price, solution.merchant_price, outcomes)
     return outcomes
 
 
@@ -118,8 +138,10 @@ def _price_block(
     price: NDArray[np.int64],
     block: tuple[int, int],
     outcomes: Outcomes,
+    index: Index,
 ) -> None:
     """Fill in the outcomes of some orders as if none were chosen."""
+    cap = problem.cap if index.pool is None else problem.cap + index.pool.used_cap
     order = np.arange(*block)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     best = best_reduced(problem, np.zeros_like(price), *block)
@@ -132,7 +154,7 @@ def _price_block(
         [
             best == NO_OPTION,
             best <= 0,
-            problem.cap[merchant] == 0,
+            cap[merchant] == 0,
             (reduced <= 0) == (best <= cut),
             reduced <= 0,
         ],
@@ -204,11 +226,64 @@ def _mark_budgets(index: Index, row: NDArray[np.int64], outcomes: Outcomes) -> N
     outcomes.reason[stopped] = Reason.BUDGET
 
 
+def pool_margin(
+    pool: Pool, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    How far the explore arm's orders are from the cut-off of the night that remains.
+
+    Parameters
+    ----------
+    pool
+        The arm.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY.
+
+    Returns
+    -------
+    ``(p,) int64`` micro-CNY.
+    """
+    if len(pool.row) == 0:
+        return np.zeros(0, np.int64)
+    reduced = pool.option_saving - price[pool.option_lane]
+    best = np.maximum.reduceat(reduced, pool.start[:-1])
+    return np.asarray(best - merchant_price[pool.merchant])
+
+
 def _mark_chosen(
-    problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes
+    problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes, index: Index
 ) -> None:
+    """Mark the plan's orders: most chosen, a random few kept back."""
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     row = problem.row[order]
     outcomes.reason[row] = Reason.CHOSEN
+    outcomes.arm[row] = ARMS.index("policy")
+    outcomes.propensity[row] = 1.0
+    if index.lottery is not None:
+        held = is_held(problem.key[order], index.lottery)
+        outcomes.reason[row[held]] = Reason.HELD_OUT
+        outcomes.propensity[row] = 1.0 - float(index.lottery.hold_share)
     outcomes.lane[row] = problem.option_lane[chosen]
+    if problem.side is not None and outcomes.load is not None:
+        # Rounded up where a slot counts as several parts of expected purchases.
+        outcomes.load[row] = -(-problem.side.option_load[chosen] // index.scale)
     outcomes.saving[row] = problem.option_saving[chosen]
+
+
+def _mark_pool(
+    pool: Pool,
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+    outcomes: Outcomes,
+) -> None:
+    """Mark the explore arm; the draw itself has given the reason."""
+    row = pool.row
+    outcomes.lane[row] = pool.lane
+    outcomes.saving[row] = pool.saving
+    outcomes.margin[row] = pool_margin(pool, price, merchant_price)
+    outcomes.is_priced[row] = True
+    outcomes.has_room[row] = True
+    outcomes.arm[row] = ARMS.index("explore")
+    outcomes.propensity[row] = COIN

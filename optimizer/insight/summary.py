@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.insight.outcomes import ARMS, pool_margin
+from optimizer.model.history import compare_roundings
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import Reason
+from optimizer.model.tree import effective_price
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,38 +39,49 @@ def summarize(
     -------
     dict
         JSON-ready. ``saving_cny`` is the expected harm avoided less the fee as far
-        as it counts; fees are for the case that every recommendation is bought, and
-        the largest compensation for the case that every promise is broken; that is
-        money between carrier and payee, and never part of the objective.
+        as it counts, of what is really recommended: certified value, less what is
+        kept back, and what is explored; ``experiment`` has the cost of both. Fees
+        are for the case that every recommendation is bought, and the largest
+        compensation for the case that every promise is broken; that is money
+        between carrier and payee, and never part of the objective.
     """
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
-    saving = int(problem.option_saving[solution.chosen].sum())
-    return summary_of(counts, saving, problem, solution, policy) | _packing_summary(
-        problem, solution, certificate, index, saving
-    )
+    chance = _chance(problem, solution, outcomes, index)
+    planned = int(problem.option_saving[solution.chosen].sum())
+    saving = planned + chance.get("explored", 0) + chance.get("kept_back", 0)
+    found = night_numbers(counts, saving, problem, solution, index, policy)
+    found |= _packing_summary(problem, solution, certificate, index, planned)
+    return found | _experiment(chance, outcomes)
 
 
-def summary_of(
+def night_numbers(
     counts: Sequence[int],
     saving: int,
     problem: Problem,
     solution: Solution,
+    index: Index,
     policy: PolicyRow,
 ) -> dict[str, Any]:
     """
     What all nights have, from orders by reason, the saving, caps, lanes and prices.
 
-    ``problem`` may be without its orders, and ``solution`` without its plan.
+    ``problem`` may be without its orders, ``solution`` without its plan, and
+    ``index`` without its rows.
     """
-    num_chosen = counts[Reason.CHOSEN]
+    num_chosen = counts[Reason.CHOSEN] + counts[Reason.EXPLORED]
+    caps = problem.cap + (0 if index.pool is None else index.pool.used_cap)
     return {
         "num_orders": sum(counts) - counts[Reason.QUARANTINED],
         "num_quarantined": counts[Reason.QUARANTINED],
         "num_merchants": problem.num_merchants,
-        "num_merchants_with_cap": int(np.sum(problem.cap > 0)),
+        "num_merchants_with_cap": int(np.sum(caps > 0)),
         "num_lanes": problem.num_lanes,
         "num_chosen": num_chosen,
-        "sum_of_caps": int(problem.cap.sum()),
+        "sum_of_caps": int(caps.sum()),
+        "cap_roundings": compare_roundings(
+            policy.cap, index.merchant_num_orders, index.merchant_num_open
+        ),
+        "num_in_flight": int(index.in_flight.sum()),
         "saving_cny": saving / 1e6,
         "num_caps_binding": int(
             np.sum((solution.merchant_price > 0) & (problem.cap > 0))
@@ -105,6 +119,54 @@ def _packing_summary(
         found["num_conflicts"] = len(certificate.conflicts)
         found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
     return found
+
+
+def _chance(
+    problem: Problem, solution: Solution, outcomes: Outcomes, index: Index
+) -> dict[str, int]:
+    """
+    What the experiment adds to the certified value, in micro-CNY; empty without one.
+
+    ``kept_back`` is at most 0, ``explored`` may have any sign, and ``reserved`` is
+    the most that the explore arm's slots and orders could have brought instead.
+    """
+    lottery, pool = index.lottery, index.pool
+    if lottery is None or not (lottery.hold_share or lottery.explore_share):
+        return {}
+    is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
+        outcomes.arm == ARMS.index("policy")
+    )
+    found = {"kept_back": -int(outcomes.saving[is_kept_back].sum())}
+    if pool is None:
+        return found | {"explored": 0, "reserved": 0}
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    margin = pool_margin(pool, price, solution.merchant_price)
+    reserved = int(pool.used_cap @ solution.merchant_price)
+    reserved += int(pool.used_slots @ solution.lane_price)
+    reserved += int(np.maximum(margin, 0).sum())
+    explored = int(pool.saving[pool.is_premium].sum())
+    return found | {"explored": explored, "reserved": reserved}
+
+
+def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
+    """What is left to chance, and what that costs, ready for JSON."""
+    if not chance:
+        return {}
+    counts = {
+        (arm, reason): int(np.sum((outcomes.arm == at) & (outcomes.reason == reason)))
+        for at, arm in enumerate(ARMS)
+        for reason in (Reason.HELD_OUT, Reason.EXPLORED)
+    }
+    return {
+        "experiment": {
+            "num_kept_back": counts["policy", Reason.HELD_OUT],
+            "num_explored": counts["explore", Reason.EXPLORED],
+            "num_explore_standard": counts["explore", Reason.HELD_OUT],
+            "kept_back_cost_cny": -chance["kept_back"] / 1e6,
+            "explored_saving_cny": chance["explored"] / 1e6,
+            "explore_cost_at_most_cny": (chance["reserved"] - chance["explored"]) / 1e6,
+        }
+    }
 
 
 def _fees(num_chosen: int, policy: PolicyRow) -> dict[str, str]:

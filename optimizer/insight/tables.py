@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.data.tables import CONFLICTS, ROW_RESULTS, polars_type
+from optimizer.data.columns import polars_type
+from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
+from optimizer.data.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.insight.outcomes import ARMS
 from optimizer.model.limits import limit_prices
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side import NO_CEILING, NO_FLOOR, row_use
@@ -18,16 +21,15 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.data.columns import Kind
     from optimizer.insight.outcomes import Outcomes
     from optimizer.model.build import Index
+    from optimizer.model.history import History
+    from optimizer.model.lanes import Place
     from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
-
-#: The platform's tag for a recommended order, and the carrier's service code.
-ORDER_TAG = "sug_home_deliver"
-SERVICE_CODE = "SVC-WBHOMEDELIVERY"
 
 
 def cny(micro: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -59,17 +61,21 @@ def decisions_table(
     Returns
     -------
     pl.DataFrame
-        With ``region_id`` beside the columns of the decisions table.
+        With ``region_id``, ``lane`` (-1 where not chosen) and ``load`` beside the
+        columns of the decisions table.
     """
     import polars as pl
 
     rows = named["row"].to_numpy()
     is_priced = pl.Series(outcomes.is_priced[rows])
+    is_ineligible = pl.Series(outcomes.reason[rows] == Reason.INELIGIBLE)
+    if "ineligible_reason" not in named.columns:
+        named = named.with_columns(ineligible_reason=pl.lit(None, pl.String))
     frame = pl.DataFrame(
         {
             "order_id": named["order_id"],
             "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
-            "is_premium": outcomes.reason[rows] == Reason.CHOSEN,
+            "is_premium": np.isin(outcomes.reason[rows], PREMIUM),
             "carrier_id": _names(
                 [place.carrier_id for place in index.places], outcomes.lane[rows]
             ),
@@ -77,13 +83,26 @@ def decisions_table(
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
             "margin_cny": cny(outcomes.margin[rows]),
             "has_room": outcomes.has_room[rows],
+            "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
+            "propensity": outcomes.propensity[rows],
             "region_id": named["region_id"],
+            "ineligible_reason": named["ineligible_reason"],
+            "lane": outcomes.lane[rows],
+            "load": 1 if outcomes.load is None else outcomes.load[rows],
         }
     )
     priced = [pl.when(is_priced).then(pl.col(c)).alias(c) for c in _PRICED]
-    return frame.with_columns(priced)
+    why = pl.col("ineligible_reason").fill_null(_NOT_ENROLLED)
+    return frame.with_columns(
+        *priced, ineligible_reason=pl.when(is_ineligible).then(why)
+    )
 
 
+_NOT_ENROLLED = "the merchant is not enrolled"
+
+
+#: Reasons of orders that are recommended.
+PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 #: What only orders that went to the solver have.
 _PRICED = ("saving_cny", "margin_cny", "has_room")
 
@@ -95,12 +114,13 @@ def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.Da
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
+    explored = 0 if index.pool is None else index.pool.used_cap
     return pl.DataFrame(
         {
             "merchant_id": pl.Series(index.merchant_ids, dtype=pl.String),
             "num_orders": index.merchant_num_orders,
-            "cap": problem.cap,
-            "used": used.astype(np.int64),
+            "cap": problem.cap + explored,
+            "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
         }
@@ -109,26 +129,85 @@ def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.Da
 
 def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFrame:
     """Slots, what was used of them, and the price of each, wide lanes first."""
-    import polars as pl
-
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     slots, used = problem.slots // index.scale, used // index.scale
-    names = ("carrier_id", "region_id", "outlet_id")
-    frame = pl.DataFrame(
-        {
-            name: pl.Series([place[i] for place in index.places], dtype=pl.String)
-            for i, name in enumerate(names)
-        }
-        | {
-            "slots": slots,
-            "used": used,
+    explored = 0 if index.pool is None else index.pool.used_slots
+    frame = places_frame(index.places).with_columns(
+        **{
+            "in_flight": index.in_flight,
+            "slots": slots + explored,
+            "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
         }
     )
-    return frame.sort(names, nulls_last=False)
+    return frame.sort(list(PLACE), nulls_last=False)
+
+
+#: Columns that name a place.
+PLACE: dict[str, Kind] = {
+    "carrier_id": "id",
+    "region_id": "id",
+    "outlet_id": "id",
+    "service_date": "date",
+}
+
+
+def places_frame(places: Sequence[Place]) -> pl.DataFrame:
+    """Columns ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``."""
+    import polars as pl
+
+    schema = {name: polars_type(kind) for name, kind in PLACE.items()}
+    return pl.DataFrame([tuple(place) for place in places], schema, orient="row")
+
+
+def commitments_table(decisions: pl.DataFrame, index: Index) -> pl.DataFrame:
+    """
+    The slot that each chosen order takes, in the order of the decisions.
+
+    Parameters
+    ----------
+    decisions
+        From :func:`decisions_table`.
+    index
+        Names of the lanes.
+    """
+    chosen = decisions.filter("is_premium").select("order_id", "lane", "load")
+    places = places_frame(index.places)[chosen["lane"].to_numpy()]
+    load = chosen["load"].cast(polars_type("count"))
+    return chosen.select("order_id").hstack(places).with_columns(load)
+
+
+def in_flight_table(history: History) -> pl.DataFrame:
+    """Parcels of other nights as they were counted, by place and day."""
+    import polars as pl
+
+    schema = {c.name: polars_type(c.kind) for c in IN_FLIGHT.columns}
+    given = pl.DataFrame(schema=schema)
+    if history.in_flight is not None:
+        given = history.in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
+    return given.sort(list(PLACE), nulls_last=False)
+
+
+def bank_table(index: Index) -> pl.DataFrame:
+    """The cap bank's part of the night by merchant; no rows without carryover."""
+    import polars as pl
+
+    schema = {c.name: polars_type(c.kind) for c in BANK.columns}
+    bank = index.bank
+    if bank is None:
+        return pl.DataFrame(schema=schema)
+    columns = {
+        "merchant_id": list(index.merchant_ids),
+        "carried_in_nano": bank.carried_in,
+        "room_nano": bank.room,
+        "earned_nano": bank.earned,
+        "granted": bank.granted,
+        "carried_out_nano": bank.carried_out,
+    }
+    return pl.DataFrame(columns, schema)
 
 
 def recommendations_table(decisions: pl.DataFrame) -> pl.DataFrame:

@@ -28,10 +28,9 @@ from optimizer.model.groups import (
 from optimizer.model.lanes import Place, build_forest
 from optimizer.model.limits import add_limits
 from optimizer.model.reasons import Reason
-from optimizer.model.reduced import best_of, room_alone
 from optimizer.model.side import NO_PIN
 from optimizer.model.takeup import make_counting, refuse_loads
-from optimizer.model.tree import ancestors, lane_use, least_slots
+from optimizer.model.tree import ancestors, lane_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,9 +119,7 @@ def lay_out(given: Given) -> Layout:
     if beside or has_rules:
         cells = find_cells(given.orders, given.options, given.coder)
         is_taken = _taken(beside, cells)
-        where = [
-            Place(values[0] or "", values[1], values[2]) for values in cells.values
-        ]
+        where = [Place(*values[:4]) for values in cells.values]
         covered = {place for place, taken in zip(where, is_taken, strict=True) if taken}
     slots = {place: row.slots for place, row in lanes.items()}
     forest = build_forest(slots, places, demand, is_open=given.is_open, covered=covered)
@@ -198,18 +195,9 @@ def limit_night(
     DataError
         When limits contradict each other.
     """
-    pin_rank = _pin_ranks(problem, given)
-    rules = given.config
-    is_plain = (
-        layout.cells is None
-        and layout.loads is None
-        and pin_rank is None
-        and rules.capacity.count == "recommendations"
-        and given.policy.cap.group == "merchant"
-        and given.policy.subsidy_budget_cny is None
-    )
-    if is_plain:
+    if not further_limits(given, layout):
         return problem, None, None
+    pin_rank = _pin_ranks(problem, given)
     placed = _place(problem, given, layout, merchant_ids, num_orders)
     counting = placed.counting
     refuse_loads(counting, placed.load)
@@ -217,8 +205,22 @@ def limit_night(
     drafts = list(_drafts(problem, given, layout, placed))
     loads = placed.load * counting.part[placed.merchant]
     problem, limits = add_limits(problem, drafts, loads, pin_rank)
-    is_counted = rules.capacity.count != "recommendations"
+    is_counted = given.config.capacity.count != "recommendations"
     return problem, limits, counting if is_counted else None
+
+
+def further_limits(given: Given, layout: Layout) -> list[str]:
+    """What beside caps and nesting rows could limit the night, in words."""
+    rules, policy = given.config, given.policy
+    found = {
+        "crossing rows, dates, attributes or floors": layout.cells is not None,
+        "loads": layout.loads is not None,
+        "pins": bool(given.orders.is_pinned.any()),
+        "capacity.count": rules.capacity.count != "recommendations",
+        "owners' caps": policy.cap.group != "merchant",
+        "a subsidy budget": policy.subsidy_budget_cny is not None,
+    }
+    return [words for words, is_there in found.items() if is_there]
 
 
 def _drafts(
@@ -335,49 +337,3 @@ def _pin_ranks(problem: Problem, given: Given) -> NDArray[np.int32] | None:
     rank = np.full(problem.num_orders, NO_PIN, np.int32)
     rank[order] = given.config.pin_priority
     return rank
-
-
-def warn_idle(layout: Layout) -> list[str]:
-    """Say which rows name a date or an attribute that no parcel has."""
-    if layout.cells is None:
-        return []
-    further = {*layout.cells.columns[3:]}
-    naming = [row for row in layout.beside if further & dict(row.wanted).keys()]
-    used = set(match_rows(naming, layout.cells)[1].tolist())
-    idle = [row.name for number, row in enumerate(naming) if number not in used]
-    if not idle:
-        return []
-    more = f" and {len(idle) - 5:,} more" if len(idle) > 5 else ""
-    return [
-        f"{counted(len(idle), 'capacity row')} with a date or an attribute match no "
-        f"parcel; are they spelled as in the orders table: {'; '.join(idle[:5])}{more}"
-    ]
-
-
-def warn_unused(problem: Problem, config: Config) -> list[str]:
-    """Say which settings are for network nights alone."""
-    if problem.side is None or not config.solver.keep_previous:
-        return []
-    return [
-        "solver.keep_previous is not used: it decides between equal optima of network "
-        "nights alone"
-    ]
-
-
-def warn_heavy(problem: Problem) -> list[str]:
-    """Say which parcels are too large for every row that they count in."""
-    if problem.side is None or problem.side.option_load.max(initial=1) == 1:
-        return []
-    slots = least_slots(problem.slots, problem.lane_parent)
-    room = room_alone(problem, slots, 0, problem.num_orders)
-    start = problem.option_start
-    fits = best_of(start, room, 0) > 0
-    lighter = room + problem.side.option_load - 1
-    heavy = np.flatnonzero(~fits & (best_of(start, lighter, 0) > 0))
-    if len(heavy) == 0:
-        return []
-    return [
-        f"{counted(len(heavy), 'parcel')} cannot be chosen, as the load is above the "
-        "slots of every row that could take it; first in row "
-        f"{problem.row[heavy].min() + 1:,} of the orders table"
-    ]

@@ -8,28 +8,32 @@ where they came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.config.cap import caps_of
 from optimizer.errors import DataError, counted
 from optimizer.model.arrange import arrange
-from optimizer.model.beside import (
-    Given,
-    lay_out,
-    limit_night,
+from optimizer.model.beside import Given, lay_out, limit_night
+from optimizer.model.budgets import merchant_budgets
+from optimizer.model.encode import OPEN
+from optimizer.model.experiment import Field, draw_pool
+from optimizer.model.history import History, count_open, policy_caps
+from optimizer.model.reasons import Reason
+from optimizer.model.records import take
+from optimizer.model.remarks import (
+    refuse_to_explore,
+    refuse_to_hold,
     warn_heavy,
     warn_idle,
+    warn_uncovered,
+    warn_unknown,
     warn_unused,
 )
-from optimizer.model.budgets import merchant_budgets
-from optimizer.model.lanes import Place, name_some
-from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -37,9 +41,16 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
+    from optimizer.model.experiment import Lottery, Pool
+    from optimizer.model.history import Bank
+    from optimizer.model.lanes import Forest, Place
     from optimizer.model.limits import Limits
     from optimizer.model.problem import Problem
     from optimizer.model.takeup import Counting
+
+
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +82,14 @@ class Index:
         How purchases are counted; ``None``: every recommendation.
     warnings
         What a person should look at.
+    merchant_num_open
+        ``(num_merchants,) int64``: orders that went to the solver.
+    in_flight
+        ``(num_lanes,) int64``: slots that parcels of other nights take.
+    bank
+        The cap bank's part of the night, with carryover.
+    lottery, pool
+        What is left to chance, and the orders of the explore arm; ``None``: nothing.
     """
 
     merchant_ids: tuple[str, ...]
@@ -83,6 +102,11 @@ class Index:
     has_budget: NDArray[np.bool_] | None = None
     counting: Counting | None = None
     warnings: tuple[str, ...] = ()
+    merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
+    in_flight: NDArray[np.int64] = field(default_factory=_nothing)
+    bank: Bank | None = None
+    lottery: Lottery | None = None
+    pool: Pool | None = None
 
     @property
     def scale(self) -> int:
@@ -100,6 +124,9 @@ def build_problem(
     policy: PolicyRow,
     merchants: pl.DataFrame | None,
     num_rows: int,
+    taken: Mapping[Place, int],
+    history: History,
+    lottery: Lottery | None = None,
 ) -> tuple[Problem, Index]:
     """
     Freeze a night.
@@ -116,6 +143,12 @@ def build_problem(
         Checked merchants table.
     num_rows
         Rows of the orders table, quarantined ones included.
+    taken
+        Slots by place that parcels of other nights take; ``capacity`` is less them.
+    history
+        What other nights leave to this one.
+    lottery
+        What is left to chance; the explore arm leaves the problem here.
 
     Raises
     ------
@@ -128,16 +161,24 @@ def build_problem(
     if policy.cap.base == "eligible_orders":
         counted_in = merchant[orders.status != Reason.INELIGIBLE]
         eligible = np.bincount(counted_in, minlength=len(merchant_ids))
-    num_orders, caps, has_budget, warnings = merchant_caps(
-        there, eligible, merchant_ids, merchants, policy
+    num_open = count_open(orders.status, merchant, len(merchant_ids))
+    made = merchant_caps(
+        *(there, eligible, num_open, merchant_ids, merchants, policy, history)
     )
+    num_orders, caps, bank, has_budget, warnings = made
     given = Given(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
-    forest = layout.forest
-    problem = arrange(orders, options, merchant, caps, forest, layout.lane)
+    forest, lane, pool = layout.forest, layout.lane, None
+    if lottery is not None and lottery.explore_share:
+        refuse_to_explore(given, layout)
+        night = (orders, options, merchant, caps, forest, lane)
+        pool, options, caps, forest, lane = _explore(night, lottery)
+    problem = arrange(orders, options, merchant, caps, forest, lane)
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
+    if lottery is not None and lottery.hold_share:
+        refuse_to_hold(problem)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
@@ -158,7 +199,39 @@ def build_problem(
             *warn_heavy(problem),
             *warn_unused(problem, config),
         ),
+        num_open,
+        np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        bank,
+        lottery,
+        pool,
     )
+
+
+def _explore(
+    night: tuple[
+        OrderArrays,
+        OptionArrays,
+        NDArray[np.int32],
+        NDArray[np.int64],
+        Forest,
+        NDArray[np.int32],
+    ],
+    lottery: Lottery,
+) -> tuple[Pool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+    """Take the explore arm, and the slots that it uses, out of the night."""
+    orders, options, merchant, caps, forest, lane = night
+    field = Field(
+        *(orders.key, orders.row, merchant, orders.status == OPEN),
+        *(options.order, lane, options.saving),
+        *(caps, forest.slots, forest.parent),
+    )
+    pool, member = draw_pool(field, lottery)
+    orders.status[member] = np.where(
+        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
+    ).astype(np.uint8)
+    keep = orders.status[options.order] == OPEN
+    left = replace(forest, slots=forest.slots - pool.used_slots)
+    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
 
 
 def _rank_merchants(
@@ -176,26 +249,35 @@ def _rank_merchants(
 def merchant_caps(
     there: NDArray[np.int64],
     eligible: NDArray[np.int64],
+    num_open: NDArray[np.int64],
     merchant_ids: list[str],
     merchants: pl.DataFrame | None,
     policy: PolicyRow,
+    history: History,
 ) -> tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None, tuple[str, ...]
+    NDArray[np.int64],
+    NDArray[np.int64],
+    Bank | None,
+    NDArray[np.bool_] | None,
+    tuple[str, ...],
 ]:
     """
     Caps of merchants, and the numbers that they are shares of.
 
     Parameters
     ----------
-    there, eligible
-        ``(num_merchants,) int64``: orders of each merchant; those not ineligible.
-    merchant_ids, merchants, policy
-        Names by merchant, the checked merchants table, and the rules.
+    there, eligible, num_open
+        ``(num_merchants,) int64``: orders of each merchant; those not ineligible;
+        those that may be recommended.
+    merchant_ids, merchants, policy, history
+        Names by merchant, the checked merchants table, the rules, and what other
+        nights leave.
 
     Returns
     -------
-    num_orders, caps, has_budget, warnings
-        ``(num_merchants,)`` each; and as :func:`merchant_budgets` gives them.
+    num_orders, caps, bank, has_budget, warnings
+        ``(num_merchants,)`` each; and as :func:`policy_caps` and
+        :func:`merchant_budgets` give them.
 
     Raises
     ------
@@ -204,8 +286,12 @@ def merchant_caps(
     """
     base = policy.cap.base
     num_orders = _cap_base(there, eligible, merchant_ids, merchants, base)
-    caps = _override(caps_of(num_orders, policy.cap.rate), merchant_ids, merchants)
-    return num_orders, *merchant_budgets(caps, merchant_ids, merchants, policy)
+    override = merchant_column(merchants, "cap_override", merchant_ids)
+    caps, bank = policy_caps(
+        policy.cap, num_orders, num_open, override, merchant_ids, history
+    )
+    caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
+    return num_orders, caps, bank, has_budget, warnings
 
 
 def _cap_base(
@@ -216,7 +302,7 @@ def _cap_base(
     base: str,
 ) -> NDArray[np.int64]:
     """Orders of each merchant that its cap is a share of."""
-    stated = _merchant_column(merchants, "num_orders", merchant_ids)
+    stated = merchant_column(merchants, "num_orders", merchant_ids)
     short = np.flatnonzero((stated >= 0) & (stated < there))
     if len(short):
         name = merchant_ids[short[0]]
@@ -230,15 +316,8 @@ def _cap_base(
     return np.where(stated >= 0, stated, there).astype(np.int64)
 
 
-def _override(
-    caps: NDArray[np.int64], merchant_ids: list[str], merchants: pl.DataFrame | None
-) -> NDArray[np.int64]:
-    override = _merchant_column(merchants, "cap_override", merchant_ids)
-    return np.where(override >= 0, override, caps)
-
-
-def _merchant_column(
-    merchants: pl.DataFrame | None, column: str, merchant_ids: list[str]
+def merchant_column(
+    merchants: pl.DataFrame | None, column: str, merchant_ids: Sequence[str]
 ) -> NDArray[np.int64]:
     """An optional count by merchant; -1 where it is not given."""
     if merchants is None:
@@ -248,31 +327,9 @@ def _merchant_column(
     return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
 
 
-def warn_uncovered(index: Index, *, is_open: bool) -> list[str]:
-    """Say which lanes have no capacity row, and what that does."""
-    if not index.uncovered:
-        return []
-    is_one = len(index.uncovered) == 1
-    have, they, take = ("has", "it", "takes") if is_one else ("have", "they", "take")
-    effect = f"{have} room for all of them" if is_open else f"{take} none of them"
-    setting = "open" if is_open else "closed"
-    return [
-        f"{counted(len(index.uncovered), 'lane')} {have} orders but no capacity row, "
-        f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
-        f"{name_some(index.uncovered)}"
-    ]
-
-
-def warn_unknown(carriers: Iterable[str], roster: Collection[str]) -> list[str]:
-    """Say which carriers have orders, but are not in the roster."""
-    unknown = sorted({*carriers} - {*roster})
-    if not unknown:
-        return []
-    is_one = len(unknown) == 1
-    what, are, their = (
-        ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-    )
-    return [
-        f"{what} {', '.join(unknown)} {are} not in the policy's roster on this "
-        f"date: {their} orders get CARRIER_INACTIVE"
-    ]
+def find_warnings(index: Index, coder: Coder, config: Config) -> list[str]:
+    """Collect what a person should look at before trusting a quiet night."""
+    is_open = config.capacity.uncovered_lanes == "open"
+    found = warn_uncovered(index.uncovered, is_open=is_open)
+    found += index.warnings
+    return found + warn_unknown(coder.carriers.ids, coder.roster)

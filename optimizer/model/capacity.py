@@ -9,7 +9,7 @@ perhaps a region and an outlet, that nest are lanes; all others stand beside the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Of floors, where none is given.
 DEFAULT_PRIORITY = 10
-_PLACE = ("carrier_id", "region_id", "outlet_id")
+_PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class CapacityRow:
     Attributes
     ----------
     wanted
-        Values that it matches, by column; columns that it leaves open are not here.
+        Values that it matches, by column, dates as dates; columns that it leaves open
+        are not here.
     slots
         Parcels that it takes.
     min_parcels
@@ -51,7 +52,7 @@ class CapacityRow:
         Of the floor.
     """
 
-    wanted: tuple[tuple[str, str], ...]
+    wanted: tuple[tuple[str, Any], ...]
     slots: int
     min_parcels: int
     penalty: int
@@ -63,9 +64,8 @@ class CapacityRow:
         values = dict(self.wanted)
         if "carrier_id" not in values or not values.keys() <= {*_PLACE}:
             return None
-        return Place(
-            values["carrier_id"], values.get("region_id"), values.get("outlet_id")
-        )
+        region, outlet, day = (values.get(column) for column in _PLACE[1:])
+        return Place(values["carrier_id"], region, outlet, day)
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ def read_capacity(
     DataError
         When a floor is above its slots, or a penalty has no floor.
     """
-    columns = (*_PLACE, "service_date", *attributes)
+    columns = (*_PLACE, *attributes)
     rows = []
     for number, row in enumerate(capacity.iter_rows(named=True), 1):
         wanted = tuple((c, row[c]) for c in columns if row[c] is not None)
@@ -146,7 +146,7 @@ class Cells:
     Attributes
     ----------
     columns
-        Carrier, region, outlet, and the columns that rules ask for.
+        Carrier, region, outlet, day, and the columns that rules ask for.
     values
         Of each cell, by column.
     cell
@@ -154,7 +154,7 @@ class Cells:
     """
 
     columns: tuple[str, ...]
-    values: tuple[tuple[str | None, ...], ...]
+    values: tuple[tuple[Any, ...], ...]
     cell: NDArray[np.int32]
 
 
@@ -185,7 +185,7 @@ def match_rows(
     cell, row
         ``(k,) int64`` each: all pairs that match, by cell and row.
     """
-    patterns: dict[tuple[int, ...], dict[tuple[str, ...], list[int]]] = {}
+    patterns: dict[tuple[int, ...], dict[tuple[Any, ...], list[int]]] = {}
     for number, row in enumerate(rows):
         named = tuple(cells.columns.index(column) for column, _ in row.wanted)
         values = tuple(value for _, value in row.wanted)

@@ -16,16 +16,19 @@ from optimizer.data.keys import order_keys
 from optimizer.errors import DataError, counted
 from optimizer.model.ids import GroupCodes, IdCodes, distinct
 from optimizer.model.lanes import Place
+from optimizer.model.packed import encode_days, pack, refuse_too_many, unpack
 from optimizer.model.reasons import Reason
 from optimizer.model.saving import Worth, saving_micro_cny
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.config import Fulfilment
+    from optimizer.model.days import ServiceDay
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -34,8 +37,6 @@ OPEN = np.uint8(255)
 
 #: One order id in so many is kept as a sample.
 SAMPLE_EVERY = 5_000
-
-_OUTLET_BITS, _REGION_BITS = 28, 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +115,11 @@ class Coder:
     take_up, is_enrolled
         By merchant code; merchants beyond are enrolled and take up everything.
     leaves
-        Codes of places, by their packed carrier, region and outlet codes.
+        Codes of places, by their packed carrier, day, region and outlet codes.
+    service_day
+        Which day's slots orders take; ``None``: capacity is not counted by day.
+    days
+        Codes of those days, from 1.
     salt
         Varies the order keys; raised when two ids share a key.
     id_sample
@@ -136,6 +141,8 @@ class Coder:
     regions: IdCodes = field(default_factory=IdCodes)
     outlets: IdCodes = field(default_factory=IdCodes)
     leaves: dict[int, int] = field(default_factory=dict)
+    service_day: ServiceDay | None = None
+    days: dict[dt.date, int] = field(default_factory=dict)
     id_sample: list[str] = field(default_factory=list)
     columns: frozenset[str] = frozenset()
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
@@ -149,6 +156,7 @@ def make_coder(
     salt: int = 0,
     columns: Iterable[str] = (),
     further: tuple[str, ...] = (),
+    service_day: ServiceDay | None = None,
 ) -> Coder:
     """Start the codes of a night with the merchants table, where there is one."""
     codes = IdCodes()
@@ -170,6 +178,7 @@ def make_coder(
         salt,
         columns=frozenset(columns),
         groups=GroupCodes(further),
+        service_day=service_day,
     )
 
 
@@ -245,6 +254,7 @@ def encode_own_carrier(
         coder.carriers.encode(frame["carrier_id"]),
         coder.regions.encode(frame["region_id"]),
         coder.outlets.encode(frame["outlet_id"]),
+        encode_days(frame, coder.service_day, coder.days),
     )
     orders.status[(orders.status == OPEN) & ~is_active] = Reason.CARRIER_INACTIVE
     keep = np.flatnonzero(orders.status == OPEN)
@@ -271,6 +281,8 @@ class OrderBasis:
         ``(n,) float64``: of the order's merchant.
     region, outlet
         ``(n,) int32``: codes; -1 for no outlet.
+    day
+        ``(n,) int32``: codes; 0 where capacity is not counted by day.
     """
 
     complaint_prob: NDArray[np.float64]
@@ -278,6 +290,7 @@ class OrderBasis:
     take_up: NDArray[np.float64]
     region: NDArray[np.int32]
     outlet: NDArray[np.int32]
+    day: NDArray[np.int32]
 
 
 def encode_basis(frame: pl.DataFrame, orders: OrderArrays, coder: Coder) -> OrderBasis:
@@ -288,6 +301,7 @@ def encode_basis(frame: pl.DataFrame, orders: OrderArrays, coder: Coder) -> Orde
         _by_merchant(coder.take_up, orders.merchant, default=1.0),
         coder.regions.encode(frame["region_id"]),
         coder.outlets.encode(frame["outlet_id"]),
+        encode_days(frame, coder.service_day, coder.days),
     )
 
 
@@ -320,6 +334,7 @@ def encode_options(
         coder.carriers.encode(frame["carrier_id"]),
         basis.region[order],
         np.where(outlet < 0, basis.outlet[order], outlet),
+        basis.day[order],
     )
     saving = saving_micro_cny(
         coder.worth,
@@ -336,16 +351,16 @@ def encode_options(
 def leaf_places(coder: Coder) -> list[Place]:
     """Names of all places seen, by leaf code."""
     carriers, regions = coder.carriers.ids, [*coder.regions.ids, None]
-    outlets = [*coder.outlets.ids, None]
+    outlets, days = [*coder.outlets.ids, None], [None, *coder.days]
     return [
-        Place(carriers[carrier], regions[region], outlets[outlet])
-        for carrier, region, outlet in map(_unpack, coder.leaves)
+        Place(carriers[carrier], regions[region], outlets[outlet], days[day])
+        for carrier, day, region, outlet in map(unpack, coder.leaves)
     ]
 
 
 def carrier_of_leaf(coder: Coder) -> NDArray[np.int64]:
     """``(num_leaves,) int64``: code of the carrier of each place."""
-    return np.array([_unpack(leaf)[0] for leaf in coder.leaves], np.int64)
+    return np.array([unpack(leaf)[0] for leaf in coder.leaves], np.int64)
 
 
 def _by_merchant(
@@ -361,31 +376,25 @@ def code_leaves(
     carrier: NDArray[np.int32],
     region: NDArray[np.int32],
     outlet: NDArray[np.int32],
+    day: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
     """Code each place; with its fulfilment, and whether its carrier is active."""
-    packed = carrier.astype(np.int64) << (_REGION_BITS + _OUTLET_BITS)
-    packed |= (region.astype(np.int64) + 1) << _OUTLET_BITS
-    packed |= outlet.astype(np.int64) + 1
+    refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
+    packed = pack(carrier, day, region, outlet)
     places, place = distinct(packed)
     known = coder.leaves
     codes = [known.setdefault(p, len(known)) for p in places.tolist()]
-    rates = [_rate(coder, *_unpack(p)[:2]) for p in places.tolist()]
+    rates = [_rate(coder, p) for p in places.tolist()]
     leaf = np.array(codes, np.int32)[place]
     kept = np.array([rate or 0.0 for rate in rates])[place]
     return leaf, kept, np.array([rate is not None for rate in rates], bool)[place]
 
 
-def _unpack(packed: int) -> tuple[int, int, int]:
-    carrier, rest = divmod(packed, 1 << (_REGION_BITS + _OUTLET_BITS))
-    region, outlet = divmod(rest, 1 << _OUTLET_BITS)
-    return carrier, region - 1, outlet - 1
-
-
-def _rate(coder: Coder, carrier: int, region: int) -> float | None:
-    """Fulfilment of a carrier in a region; ``None`` outside the roster."""
+def _rate(coder: Coder, place: int) -> float | None:
+    """Fulfilment of a place's carrier in its region; ``None`` outside the roster."""
+    carrier, _, region, _ = unpack(place)
     carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
     if carrier_id not in coder.roster:
         return None
-    region_id = coder.regions.ids[region]
     whole = coder.fulfilment.get((carrier_id, None), 1.0)
-    return coder.fulfilment.get((carrier_id, region_id), whole)
+    return coder.fulfilment.get((carrier_id, coder.regions.ids[region]), whole)

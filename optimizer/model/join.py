@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.data.keys import order_keys
+
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
+
+    from optimizer.data.validate import QuarantineLog
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,3 +99,46 @@ def _search(finder: OrderFinder, key: NDArray[np.uint64]) -> NDArray[np.int64]:
     place = np.searchsorted(finder.sorted_key, key)
     place = np.minimum(place, len(finder.key) - 1)
     return np.where(finder.sorted_key[place] == key, finder.by_key[place], -1)
+
+
+def orders_of_options(
+    frame: pl.DataFrame, finder: OrderFinder, salt: int, log: QuarantineLog
+) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """
+    Find each option's order among all orders, and keep the options that have one.
+
+    Options of no order go to quarantine; those of a quarantined order go with it.
+
+    Parameters
+    ----------
+    frame
+        A batch of checked options.
+    finder
+        Of all orders.
+    salt
+        Of the order keys.
+    log
+        Takes the options of no order.
+
+    Returns
+    -------
+    order, frame
+        ``(k,) int64``: position of each option's order; and the options left.
+    """
+    key, _ = order_keys(frame["order_id"], salt)
+    order, is_stray = find_orders(finder, key)
+    log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
+    is_known = order >= 0
+    return (
+        (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
+    )
+
+
+def refused_keys(
+    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
+) -> NDArray[np.uint64]:
+    """Keys of the orders of a batch that were not kept."""
+    if len(kept) == len(raw):
+        return np.zeros(0, np.uint64)
+    refused = raw.join(kept, on="row", how="anti")
+    return order_keys(refused["order_id"].drop_nulls(), salt)[0]

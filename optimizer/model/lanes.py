@@ -16,22 +16,28 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 
 class Place(NamedTuple):
-    """Where parcels go: as a lane's name, ``None`` stands for all."""
+    """
+    Where parcels go: as a lane's name, ``None`` stands for all.
+
+    ``service_date`` is there only where capacity is counted by day.
+    """
 
     carrier_id: str
     region_id: str | None
     outlet_id: str | None
+    service_date: dt.date | None = None
 
     def __str__(self) -> str:
         """Name the place for a message."""
-        names = zip(("carrier", "region", "outlet"), self, strict=True)
-        return ", ".join(f"{what} {who}" for what, who in names if who)
+        named = zip(("carrier", "region", "outlet", "day"), self, strict=True)
+        return ", ".join(f"{what} {who}" for what, who in named if who)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +95,7 @@ def build_forest(
     Forest
         Lanes in an order that depends on names alone.
     """
-    paths = {leaf: _rows_over(leaf, rows) for leaf in leaves}
+    paths = {leaf: rows_over(leaf, rows) for leaf in leaves}
     loose = [leaf for leaf in leaves if not paths[leaf]]
     uncovered = [leaf for leaf in loose if leaf not in covered]
     room = dict(zip(leaves, demand, strict=True))
@@ -116,33 +122,38 @@ def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
 
     Only rows for an outlet in all regions can cross others: rows for a region that
     has some of the outlet's parcels, and other parcels too, while other regions have
-    the rest. Of two rows that cross it is the outlet's that goes.
+    the rest. Of two rows that cross it is the outlet's that goes. Rows of different
+    days share no parcel.
     """
     wide = [row for row in rows if row.outlet_id and not row.region_id]
     if not wide:
         return set()
-    regions = {row[:2] for row in rows if row.region_id and not row.outlet_id}
-    by_outlet: dict[tuple[str | None, ...], set[str | None]] = {}
-    by_region: dict[tuple[str | None, ...], set[str | None]] = {}
-    for carrier, region, outlet in leaves:
-        by_outlet.setdefault((carrier, outlet), set()).add(region)
-        by_region.setdefault((carrier, region), set()).add(outlet)
+    regions = {
+        (row.carrier_id, row.region_id, row.service_date)
+        for row in rows
+        if row.region_id and not row.outlet_id
+    }
+    by_outlet: dict[tuple[object, ...], set[str | None]] = {}
+    by_region: dict[tuple[object, ...], set[str | None]] = {}
+    for carrier, region, outlet, day in leaves:
+        by_outlet.setdefault((carrier, outlet, day), set()).add(region)
+        by_region.setdefault((carrier, region, day), set()).add(outlet)
     found = set()
     for row in wide:
-        carrier, _, outlet = row
-        there = by_outlet.get((carrier, outlet), set())
+        carrier, _, outlet, day = row
+        there = by_outlet.get((carrier, outlet, day), set())
         for region in there:
-            has_row = (carrier, region) in regions
-            if has_row and len(there) > 1 and len(by_region[carrier, region]) > 1:
+            has_row = (carrier, region, day) in regions
+            if has_row and len(there) > 1 and len(by_region[carrier, region, day]) > 1:
                 found.add(row)
     return found
 
 
-def _rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
+def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
     """All rows that a leaf's parcels count against, the least specific first."""
-    carrier, region, outlet = leaf
+    carrier, region, outlet, day = leaf
     ways = [(None, None), (region, None), (None, outlet), (region, outlet)]
-    candidates = dict.fromkeys(Place(carrier, *way) for way in ways)
+    candidates = dict.fromkeys(Place(carrier, *way, day) for way in ways)
     return [place for place in candidates if place in rows]
 
 
@@ -164,7 +175,7 @@ def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:
 
 
 def _sortable(place: Place) -> tuple[str, ...]:
-    return tuple(part or "" for part in place)
+    return tuple(str(part or "") for part in place)
 
 
 def name_some(places: Iterable[Place], limit: int = 5) -> str:

@@ -34,6 +34,10 @@ class Reason(IntEnum):
     #: A budget for fees, the merchant's or the platform's, went to parcels that save
     #: more.
     BUDGET = 10
+    #: Kept back at random, to measure what premium does.
+    HELD_OUT = 11
+    #: Recommended at random, to measure what premium does.
+    EXPLORED = 12
 
 
 #: Names by number, for tables.

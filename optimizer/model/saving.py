@@ -10,7 +10,9 @@ From probabilities to integer savings.
 with take-up :math:`u` of the merchant, fulfilment :math:`f` of the carrier in
 the region, probabilities :math:`p` on standard and :math:`q` on premium service,
 costs :math:`C` and fee :math:`F` in micro-CNY, and :math:`\phi` the share of the
-fee that counts. From here on everything is integer.
+fee that counts. With ``objective.confidence`` :math:`\gamma` and relative error
+:math:`\rho` the bracket :math:`h` is replaced by its lower bound
+:math:`h - \Phi^{-1}(\gamma)\,\rho\,|h|`. From here on everything is integer.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.config import objective_on
 from optimizer.config.money import micro_cny
 
 if TYPE_CHECKING:
@@ -39,21 +42,26 @@ class Worth:
         Harm of one complaint and of one logistics-reason return.
     fee
         The part of the fee that counts against the saving.
+    caution
+        Share of the harm avoided that is taken off for doubt (and added to harm
+        done); 0 where the mean counts.
     """
 
     complaint: int
     logistics_return: int
     fee: int
+    caution: float = 0.0
 
 
 def worth_of(config: Config, policy: PolicyRow) -> Worth:
     """Read the costs that a night's savings are made of."""
-    objective = config.objective
+    objective = objective_on(config, policy)
     counted = policy.fee.amount_cny * objective.fee_share
     return Worth(
         complaint=micro_cny(objective.complaint_cost_cny),
         logistics_return=micro_cny(objective.return_cost_cny),
         fee=int((counted * 1_000_000).to_integral_value()),
+        caution=objective.caution,
     )
 
 
@@ -88,4 +96,6 @@ def saving_micro_cny(
     [2200000]
     """
     harm = complaint_drop * worth.complaint + return_drop * worth.logistics_return
+    if worth.caution:
+        harm = harm - worth.caution * np.abs(harm)
     return np.rint(kept_share * harm).astype(np.int64) - worth.fee

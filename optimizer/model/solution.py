@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -89,9 +91,12 @@ class SolveParams:
     start_price
         ``(num_lanes,) int64`` effective prices to start from, micro-CNY; those of an
         earlier night save time. They never change what the optimum is.
+    tell
+        Called with the gap of a long solve, as it is so far.
     """
 
     time_limit_seconds: float = 600.0
     relative_gap: float = 0.0
     num_threads: int | None = None
     start_price: NDArray[np.int64] | None = None
+    tell: Callable[[str], None] | None = None

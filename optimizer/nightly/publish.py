@@ -14,13 +14,15 @@ import fcntl
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.run_files import (
     FURTHER_TABLES,
+    LEAVES,
     RECORD,
     REPORT,
     RUN_TABLES,
@@ -31,13 +33,17 @@ from optimizer.data.run_files import (
 from optimizer.data.write import row_group_digests, write_batches
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.insight.report import report_html
-from optimizer.insight.tables import recommendations_table
+from optimizer.insight.tables import commitments_table, recommendations_table
+from optimizer.proof.merkle import Leaves, commitment, leaves_text
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import polars as pl
+
+    from optimizer.model.build import Index
 
 VERSIONS, LOCKS = ".versions", ".locks"
 _STAGING, _SCRATCH = ".staging-", "scratch"
@@ -51,15 +57,17 @@ class Contents:
     Attributes
     ----------
     decisions
-        Gives the decisions, with ``region_id``, ascending by ``order_id``, batch by
-        batch; takes a folder that it may make and must remove.
+        Gives the decisions, with ``region_id`` and ``lane``, ascending by
+        ``order_id``, batch by batch; takes a folder that it may make and must remove.
     tables
-        Merchants, lanes, quarantine and what only some nights have, by file name;
-        see ``RUN_TABLES`` and ``FURTHER_TABLES``.
+        The others, by file name; see ``RUN_TABLES`` and ``FURTHER_TABLES``.
+    index
+        Names of the lanes.
     """
 
     decisions: Callable[[Path], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
+    index: Index
 
 
 @contextmanager
@@ -90,14 +98,14 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(output: Path) -> Iterator[None]:
+def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
     """Turn a failing disk into one clear message."""
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PublishError(
-            f"{output}: the night could not be written ({reason}); the last published "
+            f"{output}: {what} could not be written ({reason}); the last published "
             "night is untouched"
         ) from error
 
@@ -124,12 +132,44 @@ def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
         return None
 
 
+@contextmanager
+def last_step(output: Path, wait_seconds: float) -> Iterator[None]:
+    """
+    Hold the right to replace links: nights that count on each other take turns.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it for longer than that.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / "last-step").open("w")
+    with handle:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another run is publishing in {output}; try again when it is "
+                        "done"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
 def publish(
     output: Path,
     day: dt.date,
     run_id: str,
     contents: Contents,
     record: dict[str, Any],
+    turn: AbstractContextManager[None] | None = None,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -146,6 +186,9 @@ def publish(
         The tables.
     record
         What goes to ``run.json``; checksums and rows of the tables are added.
+    turn
+        Entered before the link is replaced, when all is on the disk: waits for its
+        turn, and raises where the night must not go out any more.
 
     Returns
     -------
@@ -164,18 +207,21 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{_STAGING}{run_id}"
         staging.mkdir()
-        outputs = _write_tables(staging, contents)
+        outputs, leaves = _write_tables(staging, contents)
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
-        text = record_text(record | {"outputs": outputs})
+        done = leaves.close()
+        _write_text(staging / LEAVES, leaves_text(done))
+        evidence = commitment(leaves.num_rows, done)
+        text = record_text(record | {"outputs": outputs, "evidence": evidence})
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
-        _sync_folder(staging)
-        final = _free_name(versions, run_id)
-        staging.rename(final)
-        _sync_folder(versions)
-        _point(output / day.isoformat(), final)
-        _confirm(output / day.isoformat())
+        sync_folder(staging)
+        with turn or nullcontext():
+            final = _free_name(versions, run_id)
+            staging.rename(final)
+            sync_folder(versions)
+            point(output, day, final)
     return output / day.isoformat()
 
 
@@ -190,21 +236,30 @@ def _free_name(versions: Path, run_id: str) -> Path:
     return next(versions / name for name in names if not (versions / name).exists())
 
 
-def _write_tables(staging: Path, contents: Contents) -> dict[str, dict[str, Any]]:
-    """Write all tables; the chosen orders are collected while decisions go by."""
+def _write_tables(
+    staging: Path, contents: Contents
+) -> tuple[dict[str, dict[str, Any]], Leaves]:
+    """Write all tables; chosen orders and hashes are taken while decisions go by."""
+    leaves = Leaves()
     chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH):
+            leaves.add(batch)
             chosen.append(recommendations_table(batch))
+            commitments.append(commitments_table(batch, contents.index))
             yield batch
 
     outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
-    name = "recommendations.parquet"
-    outputs[name] = _write(chosen, staging, name)
+    for name, parts in (
+        ("recommendations.parquet", chosen),
+        ("commitments.parquet", commitments),
+    ):
+        outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
-    return outputs
+    return outputs, leaves
 
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
@@ -244,8 +299,33 @@ def _not_held(name: str) -> PublishError:
     )
 
 
-def _point(link: Path, target: Path) -> None:
-    """Replace the date's link in one atomic step."""
+def point(output: Path, day: dt.date, target: Path | None) -> None:
+    """
+    Replace a date's link in one atomic step, or take it away.
+
+    Parameters
+    ----------
+    output, day
+        Where the link is; the caller holds the date's lock.
+    target
+        A whole version, on the disk; ``None``: the date is published no more.
+
+    Raises
+    ------
+    OSError
+        When the link is what it was.
+    PublishError
+        When it is replaced, and may not outlast a power cut.
+    """
+    link = output / day.isoformat()
+    _point(link, target)
+    _confirm(link)
+
+
+def _point(link: Path, target: Path | None) -> None:
+    if target is None:
+        link.unlink(missing_ok=True)
+        return
     temporary = link.with_name(f".{link.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
@@ -253,18 +333,20 @@ def _point(link: Path, target: Path) -> None:
 
 
 def _confirm(link: Path) -> None:
-    """Flush a link that was replaced; the night is published whatever comes of it."""
+    """Flush a link that was replaced; what it says now holds whatever comes of it."""
     try:
-        _sync_folder(link.parent)
+        sync_folder(link.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        what = "the new night is published" if link.is_symlink() else "is withdrawn"
         raise PublishError(
-            f"{link}: the new night is published, but the disk did not confirm it "
-            f"({reason}); check the disk, and then the night with optimizer verify"
+            f"{link}: {what}, but the disk did not confirm it ({reason}); check the "
+            "disk, and then the night with optimizer verify"
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder outlast a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

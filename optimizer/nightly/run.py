@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import logging
-import platform
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.api import solve_night, sorted_decisions
+from optimizer.api import solve_night
 from optimizer.clock import StageClock
-from optimizer.config import config_hash, config_json, expand_date, policy_on
-from optimizer.data.read import fingerprint, open_source
-from optimizer.data.run_files import SCHEMA_VERSION, read_record
-from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
-from optimizer.errors import CertificateError, ConfigError, SolveError
-from optimizer.insight.further import further_tables
-from optimizer.insight.tables import lanes_table, merchants_table
-from optimizer.intake import name_orders, take_in
+from optimizer.config import policy_on
+from optimizer.data.fetch import fetched_inputs
+from optimizer.errors import (
+    BusyError,
+    CertificateError,
+    ConfigError,
+    OptimizerError,
+    SolveError,
+)
+from optimizer.insight.history import run_id
+from optimizer.intake import take_in
+from optimizer.model.history import History
+from optimizer.nightly.deliver import send_copies
+from optimizer.nightly.evidence import head_of
+from optimizer.nightly.find import find_night, open_ledger
+from optimizer.nightly.folders import published_version
+from optimizer.nightly.heal import heal, output_of
+from optimizer.nightly.history import earlier_records
+from optimizer.nightly.inputs import INPUTS, configured_paths
+from optimizer.nightly.ledger import load_before, refuse_if_relied_on, settle
 from optimizer.nightly.publish import (
-    Contents,
     date_lock,
+    disk_errors,
+    last_step,
     publish,
     published_record,
 )
-from optimizer.proof.claims import certificate_record, is_beyond
+from optimizer.nightly.record import already_words, contents_of, record_of
+from optimizer.nightly.state import BUSY_SECONDS, open_state, shared_lock
+from optimizer.proof.claims import is_beyond
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from optimizer.api import Solved
     from optimizer.config import Config
-    from optimizer.data.read import FileRecord
+    from optimizer.nightly.find import Found
+    from optimizer.nightly.operations.alerts import Alert
+    from optimizer.nightly.state import State
     from optimizer.proof.certificate import Certificate
 
 logger = logging.getLogger(__name__)
-
-_TABLES = {
-    "orders": ORDERS,
-    "capacity": CAPACITY,
-    "options": OPTIONS,
-    "merchants": MERCHANTS,
-}
-_LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +63,24 @@ class RunReport:
     Attributes
     ----------
     run_dir
-        Where the night is, or would have been.
+        Where the night is, or would have been; an address where a cluster wrote it.
     outcome
         ``published``, ``unchanged`` (the same night was there already) or
         ``dry run``.
     record
         The night's record, as in ``run.json``.
+    head
+        ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
+        none, or the database did not say.
+    alerts
+        What somebody should look at.
     """
 
     run_dir: Path | str
     outcome: str
     record: Mapping[str, Any]
+    head: Mapping[str, Any] | None = None
+    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
@@ -102,15 +114,18 @@ def run_night(
     ------
     ConfigError
         When the configuration has no inputs or output, or the date is published
-        from other inputs.
+        from other inputs, or later nights have used what it carried over.
     DataError
         When an input is refused.
     SolveError
         When the plan is proved no better than ``publish.max_relative_gap`` allows.
     BusyError
-        When another run holds the date.
+        When another run holds the date, an input is late, the state database does not
+        answer, or a night that this one counts on was published meanwhile.
     PublishError
         When the night cannot be written.
+    DeliveryError
+        When the night is published, and a copy of it did not arrive.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
@@ -123,31 +138,46 @@ def run_night(
             previous=previous,
             progress=progress,
         )
-    output = Path(expand_date(config.output, day))
-    with nullcontext() if is_dry else date_lock(output, day):
-        paths = _input_paths(config, day)
-        files = {
-            name: fingerprint(open_source(path, _TABLES[name]))
-            for name, path in paths.items()
-        }
-        identity = _identity(config, day, files, previous)
-        before = published_record(output, day)
-        if before is not None and not is_dry:
-            if before["identity"] == identity:
-                return RunReport(output / day.isoformat(), "unchanged", before)
-            if not is_forced:
-                raise ConfigError(_already(output, day, before, identity))
-        solved = solve_night(
-            paths, config, date=day, previous=previous, progress=progress
+    output = output_of(config.output, day)
+    if is_dry:
+        with (
+            open_ledger(config, day, None) as ledger,
+            find_night(ledger, config, day, previous, progress, None) as found,
+        ):
+            _, record = _solve(found, config, day, previous, progress)
+        return RunReport(output / day.isoformat(), "dry run", record)
+    with ExitStack() as held:
+        held.enter_context(disk_errors(output))
+        held.enter_context(date_lock(output, day))
+        state = held.enter_context(open_state(config))
+        confirm = held.enter_context(shared_lock(state, day.isoformat()))
+        heal(state, config.output, held=day)
+        ledger = held.enter_context(open_ledger(config, day, state))
+        copies = output / INPUTS / day.isoformat()
+        found = held.enter_context(
+            find_night(ledger, config, day, previous, progress, copies)
         )
-        check_release(solved.certificate, config)
-        record = _record(config, day, solved, files, identity)
-        if is_dry:
-            return RunReport(output / day.isoformat(), "dry run", record)
+        before = published_record(output, day)
+        if before is not None:
+            if before["identity"] == found.identity:
+                send_copies(config, output, day)
+                found_head = head_of(state)
+                return RunReport(
+                    output / day.isoformat(), "unchanged", before, found_head
+                )
+            if not is_forced:
+                raise ConfigError(already_words(output, day, before, found.identity))
+            refuse_if_relied_on(ledger, day, "replaced")
+        solved, record = _solve(found, config, day, previous, progress)
+        record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
-        run_dir = publish(output, day, _run_id(identity), _contents(solved), record)
-    return RunReport(run_dir, "published", record)
+        turn = _turn(state, config, day, found, confirm)
+        contents = contents_of(solved, record, earlier_records(config, day))
+        run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
+        head = _head(state)
+        send_copies(config, output, day)
+    return RunReport(run_dir, "published", record, head)
 
 
 def _run_on_spark(
@@ -169,9 +199,77 @@ def _run_on_spark(
     return RunReport(*found)
 
 
-def published_at(output: str, day: dt.date) -> Path:
-    """Link to the published night of a date."""
-    return Path(expand_date(output, day)) / day.isoformat()
+def _head(state: State) -> dict[str, Any] | None:
+    """The head, where the database says it: the night is out in any case."""
+    try:
+        return head_of(state)
+    except OptimizerError:
+        return None
+
+
+def _solve(
+    found: Found,
+    config: Config,
+    day: dt.date,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+) -> tuple[Solved, dict[str, Any]]:
+    """Decide a night, let it pass only if it is good enough, and put it on record."""
+    assert config.output is not None
+    solved = solve_night(
+        found.fetched.paths,
+        config,
+        date=day,
+        previous=previous,
+        progress=progress,
+        history=found.before.history,
+    )
+    check_release(solved.certificate, config)
+    replaces = published_version(output_of(config.output, day), day)
+    return solved, record_of(config, day, solved, found, replaces)
+
+
+@contextmanager
+def _turn(
+    state: State,
+    config: Config,
+    day: dt.date,
+    found: Found,
+    confirm: Callable[[], None],
+) -> Iterator[None]:
+    """
+    Take the last step alone: see that all still holds, publish, tell the database.
+
+    Nights that count on each other may be solved at the same time, but one that was
+    published meanwhile would be counted on twice; then nothing is published.
+    """
+    assert config.output is not None
+    output = output_of(config.output, day)
+    with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
+        confirm()
+        if found.before.identity is not None:
+            heal(state, config.output, held=day)
+            with open_ledger(config, day, state) as ledger:
+                now = load_before(ledger, config, found.policy, day, found.closed)
+            if now.digest != found.before.digest:
+                raise BusyError(
+                    f"a night that {day} counts on was published meanwhile; try again"
+                )
+        yield
+        _tell(state, output, day)
+
+
+def _tell(state: State, output: Path, day: dt.date) -> None:
+    """Tell the database; where it does not listen, the next run will."""
+    try:
+        settle(state, day, published_version(output, day))
+    except (OptimizerError, OSError) as error:
+        logger.warning(
+            "%s is published, but the state does not know it yet (%s); the next run "
+            "tells it",
+            day,
+            error,
+        )
 
 
 def check_inputs(
@@ -192,8 +290,15 @@ def check_inputs(
     """
     if config.inputs is None:
         raise ConfigError("checking a date needs inputs in the configuration")
+    if config.engine == "spark":
+        raise ConfigError(
+            "checking a date reads it on this machine; with engine: spark use "
+            "`optimizer run --dry-run`, which checks it on the cluster and writes nothing"
+        )
     policy = policy_on(config, day)
-    intake = take_in(_input_paths(config, day), config, policy, StageClock(progress))
+    paths, clock = configured_paths(config, day), StageClock(progress)
+    with fetched_inputs(paths, None) as fetched:
+        intake = take_in(fetched.paths, config, policy, clock, History(day))
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
@@ -220,119 +325,6 @@ def check_release(proof: Certificate, config: Config) -> None:
         raise SolveError(
             f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
             f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
-            "not published. Use method auto, or raise solver.time_limit_seconds"
+            "not published. Use method auto, or raise solver.time_limit_seconds; small "
+            "nights of loads or crossing rows may need publish.max_relative_gap larger"
         )
-
-
-def _input_paths(config: Config, day: dt.date) -> dict[str, str]:
-    assert config.inputs is not None
-    given = config.inputs.model_dump(exclude_none=True)
-    return {name: expand_date(template, day) for name, template in given.items()}
-
-
-def _identity(
-    config: Config,
-    day: dt.date,
-    files: Mapping[str, tuple[FileRecord, ...]],
-    previous: Path | None,
-) -> dict[str, Any]:
-    """
-    What makes two runs the same: rules, inputs, program, date.
-
-    An earlier run only counts where it may decide between equal optima.
-    """
-    kept = {}
-    if previous is not None and config.solver.keep_previous:
-        kept = {"previous": read_record(previous)["identity"]}
-    return kept | {
-        "date": day.isoformat(),
-        "version": version("premium-delivery-optimizer"),
-        "config_sha256": config_hash(config),
-        "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
-    }
-
-
-def _run_id(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _already(
-    output: Path, day: dt.date, before: Mapping[str, Any], identity: Mapping[str, Any]
-) -> str:
-    old = before["identity"]
-    changed = [
-        what
-        for what, key in (
-            ("the configuration", "config_sha256"),
-            ("the program", "version"),
-        )
-        if old.get(key) != identity[key]
-    ]
-    names = {*old["inputs"], *identity["inputs"]}
-    changed += sorted(
-        name
-        for name in names
-        if old["inputs"].get(name) != identity["inputs"].get(name)
-    )
-    return (
-        f"{output / day.isoformat()}: is already published, and {', '.join(changed)} "
-        "changed since; pass --force to replace it (the old night is kept aside)"
-    )
-
-
-def _contents(solved: Solved) -> Contents:
-    problem, index = solved.intake.problem, solved.intake.index
-    return Contents(
-        lambda scratch: sorted_decisions(solved, scratch),
-        {
-            "merchants.parquet": merchants_table(problem, solved.solution, index),
-            "lanes.parquet": lanes_table(problem, solved.solution, index),
-            "quarantine.parquet": solved.intake.quarantine,
-        }
-        | further_tables(
-            problem,
-            solved.solution,
-            solved.certificate,
-            index,
-            lambda: name_orders(solved.intake),
-        ),
-    )
-
-
-def _record(
-    config: Config,
-    day: dt.date,
-    solved: Solved,
-    files: Mapping[str, tuple[FileRecord, ...]],
-    identity: dict[str, Any],
-) -> dict[str, Any]:
-    proof, intake = solved.certificate, solved.intake
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "date": day.isoformat(),
-        "identity": identity,
-        "versions": {name: version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
-        "config": config_json(config),
-        "policy": policy_on(config, day).model_dump(mode="json"),
-        "inputs": {
-            used.name: {
-                "num_rows": used.num_rows,
-                "files": [asdict(file) for file in files[used.name]],
-            }
-            for used in intake.inputs
-        },
-        "problem_class": intake.problem.problem_class,
-        "termination": asdict(solved.solution.termination),
-        "certificate": certificate_record(
-            proof, solved.solution, intake.problem, intake.index
-        ),
-        "summary": dict(solved.summary),
-        "warnings": list(intake.warnings),
-        "run_measurements": {
-            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": {k: round(v, 4) for k, v in solved.clock.seconds.items()},
-            "peak_memory_bytes": solved.clock.peak_memory_bytes,
-        },
-    }

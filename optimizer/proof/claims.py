@@ -45,7 +45,7 @@ class InputClaim(_Claims):
 
 
 class InputClaims(_Claims):
-    """The input tables; two may be absent."""
+    """The input tables; all but two may be absent."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -53,6 +53,7 @@ class InputClaims(_Claims):
     capacity: InputClaim
     options: InputClaim | None = None
     merchants: InputClaim | None = None
+    deliveries: InputClaim | None = None
 
     def given(self) -> dict[str, InputClaim]:
         """Those that are there, by name."""
@@ -101,6 +102,9 @@ class RunClaims(_Claims):
     certificate: dict[str, Any]
     summary: dict[str, Any]
     warnings: list[str]
+    origins: dict[str, str]
+    substitutes: dict[str, str]
+    is_late: bool
 
     @property
     def day(self) -> dt.date:

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimizer.data.keys import order_keys
 from optimizer.errors import CertificateError
+from optimizer.insight.tables import PLACE
 from optimizer.model.solution import Solution, Termination
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
     if merchants["merchant_id"].to_list() != list(index.merchant_ids):
         raise CertificateError("merchants.parquet does not hold the inputs' merchants")
-    names = lanes.select("carrier_id", "region_id", "outlet_id").rows()
+    names = lanes.select(list(PLACE)).rows()
     price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
     if set(price) != set(index.places) or len(price) != len(lanes):
         raise CertificateError("lanes.parquet does not hold the inputs' lanes")
@@ -113,6 +114,15 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
     return np.rint(money.to_numpy() * 1e6).astype(np.int64)
 
 
+def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
+    """The plan that was certified: chosen, kept back or not; explored ones are none."""
+    import polars as pl
+
+    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")
+    is_explored = pl.col("reason") == "EXPLORED"
+    return decisions.filter((pl.col("is_premium") & ~is_explored) | is_kept_back)
+
+
 def _read_plan(
     intake: Intake, decisions: Iterable[pl.DataFrame]
 ) -> tuple[NDArray[np.int64], int]:
@@ -124,7 +134,7 @@ def _read_plan(
     parts, num_rows = [empty], 0
     for batch in decisions:
         num_rows += len(batch)
-        parts.append(batch.filter("is_premium").select(empty.columns))
+        parts.append(_planned(batch).select(empty.columns))
     chosen = pl.concat(parts)
     key, _ = order_keys(chosen["order_id"], intake.salt)
     by_key = np.argsort(problem.key)

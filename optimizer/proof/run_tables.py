@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from optimizer.data.columns import polars_type
 from optimizer.data.run_files import FURTHER_TABLES, RUN_TABLES
-from optimizer.data.tables import polars_type
 from optimizer.data.write import read_back, read_row_groups, row_groups
 from optimizer.errors import CertificateError, counted
 
@@ -107,7 +107,8 @@ def differences(
         A sentence for each column that differs, or one for the number of rows.
     """
     table = TABLES[name]
-    pairs = zip_longest(row_groups(published, table), row_groups(expected, table))
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    pairs = zip_longest(row_groups(published, kinds), row_groups(expected, kinds))
     num_published = num_expected = 0
     different: set[str] = set()
     for one, other in pairs:

@@ -12,39 +12,48 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
-from optimizer.data.read import damaged_is_data_error
+from optimizer.data.read import damaged_is_data_error, open_source, read_batches
 from optimizer.data.run_files import (
     FURTHER_TABLES,
+    LEAVES,
     REPORT,
     RUN_TABLES,
     read_record,
 )
 from optimizer.data.spill import sorted_batches
+from optimizer.data.tables import DELIVERIES
 from optimizer.errors import OptimizerError
 from optimizer.insight.further import further_tables
 from optimizer.insight.outcomes import find_outcomes
-from optimizer.insight.report import report_html
 from optimizer.insight.summary import summarize
 from optimizer.insight.tables import (
+    bank_table,
+    commitments_table,
     decisions_table,
+    in_flight_table,
     lanes_table,
     merchants_table,
     recommendations_table,
 )
 from optimizer.intake import name_orders, take_in
+from optimizer.model.history import History, night_warnings
+from optimizer.outcomes.apply import model_identity
 from optimizer.proof.certificate import Certificate, certify
 from optimizer.proof.claims import (
+    InputClaim,
     RunClaims,
     certificate_record,
     false_claims,
     is_beyond,
     read_claims,
 )
+from optimizer.proof.merkle import commitment, leaves_of, leaves_text
 from optimizer.proof.published import read_solution
+from optimizer.proof.report import false_report
 from optimizer.proof.run_tables import (
     DECISIONS,
     Published,
@@ -53,7 +62,7 @@ from optimizer.proof.run_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
 
@@ -108,15 +117,16 @@ def verify_run(run_dir: Path | str) -> Verdict:
     record = read_record(folder)
     try:
         claims = read_claims(record)
-        findings = [*_changed_outputs(folder, claims), *_changed_inputs(claims)]
+        findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
         verdict = _prove(claims, published)
-        if verdict.is_valid and not _is_report(
-            folder, report_html(record, published.tables)
-        ):
-            return replace(verdict, findings=(f"{REPORT} is not of this night",))
+        wrong = _false_evidence(folder, record, published.decisions())
+        verdict = replace(verdict, findings=(*verdict.findings, *wrong))
+        if verdict.is_valid:
+            findings = false_report(folder, record, published.tables)
+            return replace(verdict, findings=tuple(findings))
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
@@ -128,7 +138,9 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
-    intake = take_in(paths, config, policy, StageClock())
+    tables = published.tables
+    history = History(claims.day, tables["in_flight.parquet"], tables["bank.parquet"])
+    intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     outcomes = find_outcomes(intake.problem, solution, intake.index)
@@ -161,7 +173,7 @@ def _tables(claims: RunClaims) -> list[str]:
     return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
 
 
-def _changed_inputs(claims: RunClaims) -> list[str]:
+def changed_inputs(claims: RunClaims) -> list[str]:
     """Inputs that are gone, or not the ones that the night was solved from."""
     files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []
@@ -174,9 +186,21 @@ def _changed_inputs(claims: RunClaims) -> list[str]:
     return found
 
 
-def _is_report(folder: Path, text: str) -> bool:
-    """Whether the report says what record and tables imply."""
-    return (folder / REPORT).read_bytes() == text.encode()
+def _false_evidence(
+    folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
+) -> list[str]:
+    """Hashes of the decisions that do not come out again."""
+    leaves = leaves_of(decisions)
+    done = leaves.close()
+    found = list(
+        false_claims(
+            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
+        )
+    )
+    name = folder / LEAVES
+    if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
+        found.append(f"{LEAVES} is not of these decisions")
+    return found
 
 
 def _sha256(path: Path) -> str:
@@ -207,8 +231,10 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
+    warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
-    identity = claimed | {
+    identity = claimed | model_identity(config, claims.day)
+    identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
@@ -220,7 +246,7 @@ def _false_facts(
         *false_claims(
             "problem_class", claims.problem_class, intake.problem.problem_class
         ),
-        *false_claims("warnings", claims.warnings, list(intake.warnings)),
+        *false_claims("warnings", claims.warnings, [*intake.warnings, *warnings]),
     ]
 
 
@@ -231,6 +257,8 @@ def _false_counts(
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
     read = {table.name: table.num_rows for table in intake.inputs}
+    if claims.inputs.deliveries is not None:
+        read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
     written = {name: len(frame) for name, frame in published.tables.items()}
     written[DECISIONS] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
@@ -240,6 +268,12 @@ def _false_counts(
         *false_claims("inputs.num_rows", used, read),
         *false_claims("outputs.num_rows", made, written),
     ]
+
+
+def _num_deliveries(claim: InputClaim) -> int:
+    """Rows of a table that is counted, and decides only through ``in_flight``."""
+    source = open_source([file.path for file in claim.files], DELIVERIES)
+    return sum(len(batch) for batch in read_batches(source, ["order_id"]))
 
 
 def _false_tables(
@@ -252,14 +286,19 @@ def _false_tables(
     """Published tables that differ from what plan and prices imply."""
     problem, index = intake.problem, intake.index
     chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
-        decisions = _decisions(intake, outcomes, Path(folder) / "scratch", chosen)
+        scratch = Path(folder) / "scratch"
+        decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
         found = differences(DECISIONS, published.decisions(), decisions)
     expected = {
         "recommendations.parquet": chosen,
+        "commitments.parquet": commitments,
         "merchants.parquet": [merchants_table(problem, solution, index)],
         "lanes.parquet": [lanes_table(problem, solution, index)],
         "quarantine.parquet": [intake.quarantine],
+        "in_flight.parquet": [in_flight_table(intake.history)],
+        "bank.parquet": [bank_table(index)],
     }
     further = further_tables(
         problem, solution, certificate, index, lambda: name_orders(intake)
@@ -274,9 +313,13 @@ def _false_tables(
 
 
 def _decisions(
-    intake: Intake, outcomes: Outcomes, scratch: Path, chosen: list[pl.DataFrame]
+    intake: Intake,
+    outcomes: Outcomes,
+    scratch: Path,
+    collected: tuple[list[pl.DataFrame], list[pl.DataFrame]],
 ) -> Iterator[pl.DataFrame]:
-    """Make the decisions again, in bounded memory, and collect the chosen ones."""
+    """Make the decisions again, in bounded memory; collect what is chosen of them."""
+    chosen, commitments = collected
     batches = sorted_batches(
         name_orders(intake),
         "order_id",
@@ -287,4 +330,5 @@ def _decisions(
     for named in batches:
         batch = decisions_table(named, outcomes, intake.index)
         chosen.append(recommendations_table(batch))
+        commitments.append(commitments_table(batch, intake.index))
         yield batch

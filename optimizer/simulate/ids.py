@@ -28,6 +28,7 @@ class Stream(IntEnum):
     CAPACITY = 3
     ORDERS = 4
     OPTIONS = 5
+    OUTCOMES = 6
 
 
 def stream(seed: int, name: Stream, *place: int) -> np.random.Generator:

@@ -29,9 +29,8 @@ from optimizer.model.tree import own_price
 from optimizer.solvers.market import Pool
 from optimizer.solvers.packing_blocks import improved_by_blocks, rescued
 from optimizer.solvers.packing_core import Effort, make_core, solve_core
+from optimizer.solvers.packing_held import best_lane_prices
 from optimizer.solvers.packing_lanes import (
-    improve_prices,
-    lane_bound,
     lane_view,
     start_prices,
 )
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Limit
-    from optimizer.solvers.packing_lanes import LanePrices
+    from optimizer.solvers.packing_held import Held
     from optimizer.solvers.packing_market import Targets
     from optimizer.solvers.packing_plan import Night, State
     from optimizer.solvers.packing_prices import Priced
@@ -125,7 +124,7 @@ def _planned(
     """Make a plan at prices, or one that there is better."""
     market = priced.market
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, DEEP * _most_chosen(priced))
+    deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
     night = make_night(search.problem, market, worth, deep)
     known = np.searchsorted(market.option, chosen)
     state = state_of(night, known) if len(known) else built(night)
@@ -135,10 +134,13 @@ def _planned(
     return night, state
 
 
-def _most_chosen(priced: Priced) -> int:
-    """How many orders the caps admit."""
+def _most_chosen(problem: Problem, priced: Priced) -> int:
+    """How many orders caps and slots admit, about."""
     goods = priced.market.goods
-    return int(np.minimum(goods.cap, np.diff(goods.merchant_start)).sum())
+    caps = np.minimum(goods.cap, np.diff(goods.merchant_start)).sum()
+    slots = problem.slots[problem.lane_parent < 0].sum()
+    total = float(slots) / max(float(goods.option_load.sum()), 1.0)
+    return int(min(float(caps), total * len(goods.option_load) + 1))
 
 
 def _is_same(one: Targets, other: Targets) -> bool:
@@ -150,6 +152,9 @@ def _is_same(one: Targets, other: Targets) -> bool:
 def _is_close(search: Search, night: Night, state: State, bound: int) -> bool:
     """Whether a plan misses nothing and is as near the bound as was asked."""
     *missing, money = worth_key(night, state)
+    if search.params.tell is not None:
+        share = (bound - money) / max(1, abs(money))
+        search.params.tell(f"solve: a plan within {share:.4%} of the best there can be")
     return not any(missing) and _is_within(search.params, bound, money)
 
 
@@ -197,12 +202,12 @@ def _bounded(
         _termination(search, priced.bound, money),
         priced.prices.row,
     )
-    if _is_within(search.params, priced.bound, money):
+    if _is_within(search.params, priced.bound, money) or search.is_late():
         return plan
-    found, bound = _lane_prices(search, priced, targets, money)
-    if bound >= priced.bound:
+    held = _lane_prices(search, priced, targets, money)
+    if held.bound >= priced.bound:
         return replace(plan, termination=_termination(search, priced.bound, money))
-    stop = _termination(search, bound, money)
+    stop, found = _termination(search, held.bound, money), held.prices
     return Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
 
 
@@ -219,19 +224,16 @@ def _with_linear_prices(search: Search, priced: Priced, targets: Targets) -> Pri
     return replace(priced, prices=exact, merchant_price=price, bound=bound)
 
 
-def _lane_prices(
-    search: Search, priced: Priced, targets: Targets, money: int
-) -> tuple[LanePrices, int]:
+def _lane_prices(search: Search, priced: Priced, targets: Targets, money: int) -> Held:
     """Prices at which whole lanes decide, and their bound of all orders."""
     problem, market, pool = search.problem, priced.market, search.pool
     whole = whole_market(problem, targets)
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, LANE_OPTIONS * _most_chosen(priced))
+    deep = closest(worth, LANE_OPTIONS * _most_chosen(problem, priced))
     orders = market.order[np.unique(market.option_order[worth >= -deep])]
     view = lane_view(problem, sub_market(whole, orders), targets.low)
     start = start_prices(view, priced.prices, priced.merchant_price)
-    found, filled = improve_prices(view, start, money, pool, search.is_late)
-    return lane_bound(whole, view, found, filled.reach, pool)
+    return best_lane_prices(whole, view, start, money, pool, search.seconds_left)
 
 
 def _termination(search: Search, bound: int, money: int) -> Termination:

@@ -15,7 +15,7 @@ Mathematics and Mathematical Physics 9(3), 14-29.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +26,8 @@ from optimizer.solvers.market import running
 from optimizer.solvers.packing_market import (
     PackingMarket,
     Prices,
-    WholeMarket,
     price_limits,
     side_of,
-    sub_market,
 )
 
 if TYPE_CHECKING:
@@ -41,10 +39,12 @@ if TYPE_CHECKING:
     from optimizer.solvers.market import Pool
 
 #: Subgradient steps; the progress that a step hopes for, at first as a share of the
-#: way to the plan, halved after so many steps in vain, until it is so many micro-CNY.
-MOST_STEPS, FIRST_HOPE, PATIENCE, LAST_HOPE = 1_000, 0.02, 10, 1.0
+#: way to the plan, halved after so many steps in vain, until it is such a share of it.
+MOST_STEPS, FIRST_HOPE, PATIENCE, LAST_HOPE = 600, 0.1, 12, 1e-7
 #: How much of the last direction stays in the next.
-MEMORY = 0.5
+MEMORY = 0.6
+#: A step of a price is divided by how strongly excess answers it, to this power.
+DAMPING = 0.75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,18 +201,21 @@ def improve_prices(
     best, filled = prices, fill(view, prices, pool)
     x, here = _joined(prices), filled
     lowest, highest = _limits(view)
+    weight = _weights(view, filled.taken)
     direction, num_idle = np.zeros(len(x)), 0
     hoped = FIRST_HOPE * (filled.bound - target)
+    last_hope = max(LAST_HOPE * abs(target), 1.0)
     for _ in range(MOST_STEPS):
-        if is_late() or filled.bound <= target or hoped < LAST_HOPE:
+        if is_late() or filled.bound <= target or hoped < last_hope:
             break
         excess = _excess(view, x, here.taken)
         direction = MEMORY * direction + (1 - MEMORY) * excess
-        power = float((direction * direction).sum())
+        move = direction / weight
+        power = float((direction * move).sum())
         if power == 0:
             break
         length = max(here.bound - filled.bound + hoped, 0.0) / power
-        x = np.clip(x + length * direction, lowest, highest)
+        x = np.clip(x + length * move, lowest, highest)
         prices = _split(view, np.rint(x).astype(np.int64), prices.own)
         here = fill(view, prices, pool)
         num_idle += 1
@@ -222,6 +225,32 @@ def improve_prices(
             hoped, num_idle, x = hoped / 2, 0, _joined(best)
             here, direction = filled, np.zeros(len(x))
     return best, filled
+
+
+def _weights(view: LaneView, taken: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How strongly excess answers each price: sums of squares of what is taken."""
+    problem, market, goods = view.problem, view.market, view.market.goods
+    option = np.flatnonzero(taken)
+    order = market.option_order[option]
+    merchant = market.order_merchant[order]
+    square = goods.option_load[option] ** 2
+    direct = np.bincount(goods.option_lane[option], square, problem.num_lanes)
+    lane = direct.copy()
+    for below, above in ancestors(problem.lane_parent):
+        np.add.at(lane, above, direct[below])
+    is_used = np.repeat(taken, np.diff(goods.entry_start))
+    row = np.bincount(
+        goods.entry_row[is_used],
+        goods.entry_weight[is_used] ** 2,
+        side_of(problem).num_rows,
+    )
+    parts = (
+        np.bincount(merchant, minlength=problem.num_merchants),
+        np.ones(len(market.order)),
+        lane,
+        row,
+    )
+    return np.maximum(np.concatenate(parts), 1.0) ** DAMPING
 
 
 def _joined(prices: LanePrices) -> NDArray[np.float64]:
@@ -285,31 +314,3 @@ def _excess(
         0,
         excess,
     )
-
-
-def lane_bound(
-    whole: WholeMarket, view: LaneView, prices: LanePrices, reach: int, pool: Pool
-) -> tuple[LanePrices, int]:
-    """
-    The bound of all orders at prices that were made for some.
-
-    Returns
-    -------
-    prices, bound
-        With a price for every order of the problem, micro-CNY.
-    """
-    from optimizer.solvers.kernels.knapsack import near_orders
-
-    problem = view.problem
-    effective = effective_price(prices.own, problem.lane_parent)
-    order_price = np.zeros(problem.num_orders, np.int64)
-    order_price[view.market.order] = prices.order
-    is_near = np.zeros(problem.num_orders, np.bool_)
-    is_near[view.market.order] = True
-    near_orders(
-        whole.goods, effective, prices.row, prices.merchant, np.int64(reach), is_near
-    )
-    orders = np.flatnonzero(is_near)
-    wide = lane_view(problem, sub_market(whole, orders), view.low)
-    filled = fill(wide, replace(prices, order=order_price[orders]), pool)
-    return replace(prices, order=order_price), filled.bound

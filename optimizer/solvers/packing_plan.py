@@ -246,14 +246,16 @@ def improved(
     pin = night.pin_rank[night.option_order]
     worth = np.flatnonzero((np.abs(night.margin) <= deep) | (pin >= 0))
     turn = worth[np.argsort(-night.margin[worth], kind="stable")]
-    blocks = [turn[first : first + 20_000] for first in range(0, len(turn), 20_000)]
+    blocks = [turn[first : first + 5_000] for first in range(0, len(turn), 5_000)]
+    moved = np.zeros(len(night.high) + 1, np.int64)
+    tried = np.zeros(len(night.option_order), np.int64)
     money = money_of(night, state)
     for _ in range(MOST_SWEEPS):
         num_kept = 0
         for block in blocks:
             if is_late():
                 return state
-            num_kept += improve(night, state, block)
+            num_kept += improve(night, state, block, moved, tried)
         before, money = money, money_of(night, state)
         if num_kept == 0 or 0 <= money - before <= LEAST_PROGRESS * abs(money):
             break

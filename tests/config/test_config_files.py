@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,7 +40,7 @@ def keys_of(model: type[BaseModel]) -> list[str]:
     """Names of all keys of a model and of the models in it."""
     names = []
     for name, field in model.model_fields.items():
-        names.append(name)
+        names.append(field.alias or name)
         for inner in inner_models(field.annotation):
             names += keys_of(inner)
     return names
@@ -87,9 +88,11 @@ def test_the_full_file_has_every_key() -> None:
 def test_commented_keys_of_the_full_file_are_real() -> None:
     """Its lines without the comment sign are still a configuration."""
     text = NIGHTLY.read_text(encoding="utf-8")
-    text = re.sub(r"^( +)# (options|num_threads):", r"\1\2:", text, flags=re.M)
-    text = re.sub(r"fulfilment: \[\].*\n.*\n", "fulfilment:\n", text)
-    text = re.sub(r"fairness: \[\].*\n.*\n", "fairness:\n", text)
+    keys = r"^( +)# (options|deliveries|num_threads|relative_error|confidence):"
+    text = re.sub(keys, r"\1\2:", text, flags=re.M)
+    names = "fulfilment|eligibility|peaks|fairness|acceptance"
+    lists = rf"^( *)({names}): \[\].*\n( +# (?!- ).*\n)*"
+    text = re.sub(lists, r"\1\2:\n", text, flags=re.M)
     text = re.sub(r"^ +# - \{", "    - {", text, flags=re.M)
     config = as_config(read_yaml(text, "night.yaml")[0])
 
@@ -98,6 +101,9 @@ def test_commented_keys_of_the_full_file_are_real() -> None:
     assert config.inputs.options is not None
     assert [row.region_id for row in config.objective.fulfilment] == [None, "CN-11"]
     assert [len(rule.group) for rule in config.fairness] == [1, 1, 2, 1]
+    assert len(config.policy[0].eligibility) == 7
+    assert [peak.factor for peak in config.capacity.peaks] == [Decimal("1.5")]
+    assert [rule.metric for rule in config.acceptance] == ["relative_gap", "saving_cny"]
 
 
 def test_the_schema_file_is_in_step_with_the_models() -> None:

@@ -77,7 +77,7 @@ def test_every_wrong_key_is_in_one_error_with_its_line(tmp_path: Path) -> None:
         "objective:\n"
         "  complaint_cost_cny: much\n"
         "solver: {methd: auto}\n"
-        "outputs: runs\n",
+        "ouput: runs\n",
         encoding="utf-8",
     )
     with pytest.raises(ConfigError) as caught:
@@ -96,7 +96,7 @@ def test_every_wrong_key_is_in_one_error_with_its_line(tmp_path: Path) -> None:
         "return, CNY)",
         "9: objective.complaint_cost_cny: must be a number",
         "10: solver.methd: unknown key; did you mean 'method'?",
-        "11: outputs: unknown key; did you mean 'output'?",
+        "11: ouput: unknown key; did you mean 'output'?",
     ]
 
 

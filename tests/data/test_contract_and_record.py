@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from optimizer.data.contract_text import tables_markdown
 from optimizer.data.run_files import (
     FURTHER_TABLES,
     RECORD,
@@ -16,7 +17,9 @@ from optimizer.data.run_files import (
     read_record,
     record_text,
 )
-from optimizer.data.tables import TABLES_IN, TABLES_OUT, Table, tables_markdown
+from optimizer.data.contract_text import tables_markdown
+from optimizer.data.columns import Table
+from optimizer.data.tables import TABLES_IN, TABLES_OUT
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:

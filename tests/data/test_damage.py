@@ -11,7 +11,8 @@ import pytest
 
 from optimizer.data import write
 from optimizer.data.read import open_source, read_batches
-from optimizer.data.tables import DECISIONS, TABLES_OUT, Column, Table, polars_type
+from optimizer.data.columns import Column, Table, polars_type
+from optimizer.data.tables import DECISIONS, TABLES_OUT
 from optimizer.data.write import read_back, write_parquet
 from optimizer.errors import DataError
 
@@ -40,6 +41,9 @@ def make_decisions(num_rows: int = 300) -> pl.DataFrame:
             "reason": [rng.choice(["CHOSEN", "CAP_FULL"]) for _ in rows],
             "margin_cny": [rng.choice([None, rng.random()]) for _ in rows],
             "has_room": [rng.choice([None, True, False]) for _ in rows],
+            "ineligible_reason": [rng.choice([None, None, "gift"]) for _ in rows],
+            "arm": [rng.choice([None, "policy", "explore"]) for _ in rows],
+            "propensity": [rng.choice([0.0, 0.98]) for _ in rows],
         }
     )
 

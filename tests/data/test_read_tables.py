@@ -25,7 +25,7 @@ from optimizer.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from optimizer.data.tables import Table
+    from optimizer.data.columns import Table
 
 NUM_ROWS = 500
 

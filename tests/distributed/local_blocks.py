@@ -47,7 +47,7 @@ def numbered(table):
 def make_rules(tables, **keys):
     """The rules of a night, some keys changed."""
     config = as_config(tables.config | keys)
-    return Rules(config, policy_on(config, None), None, 0)
+    return Rules(config, policy_on(config, None), None, None, 0)
 
 
 def make_blocks(tables, num_blocks, num_parts=1):

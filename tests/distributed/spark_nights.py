@@ -114,7 +114,7 @@ def allocate_on(spark, family, layout=lambda frame: frame, **keys):
 
 
 def decisions_of(night):
-    return pl.from_arrow(night.decisions.drop("region_id").toArrow()).sort("order_id")
+    return pl.from_arrow(night.decisions.toArrow()).sort("order_id")
 
 
 def assert_same(night, alone, is_plain=True):

@@ -20,7 +20,7 @@ from optimizer.data.tables import CAPACITY
 from optimizer.data.validate import QuarantineLog, checked_table
 from optimizer.distributed import near as near_module
 from optimizer.distributed.census import (
-    refuse_packing_rules,
+    refuse_local_rules,
     set_limits,
     take_census,
 )
@@ -82,10 +82,12 @@ def assert_as_alone(tables, found):
     )
     proof, lanes, merchants = found[:3]
     assert proof == alone.certificate
-    assert lanes == micro(alone.lanes, ("carrier_id", "region_id", "outlet_id"))
+    assert lanes == micro(
+        alone.lanes, ("carrier_id", "region_id", "outlet_id", "service_date")
+    )
     assert merchants == micro(alone.merchants, ("merchant_id",))
     fixed = pl.col("reason").is_in(["CARRIER_INACTIVE", "NO_SAVING", "CAP_ZERO"])
-    decisions, expected = found[3].drop("region_id"), alone.decisions
+    decisions, expected = found[3].select(alone.decisions.columns), alone.decisions
     assert decisions.filter(fixed).equals(expected.filter(fixed))
 
 
@@ -171,7 +173,7 @@ def test_rules_of_one_machine_are_refused_by_name(keys, named):
     """What Spark does not do is no surprise in the night: the key is named."""
     rules = make_rules(random_tables(1), **keys)
     with pytest.raises(ConfigError, match=f"{named}.*engine: local"):
-        refuse_packing_rules(rules.config, rules.policy)
+        refuse_local_rules(rules.config, rules.policy)
 
 
 @pytest.mark.parametrize("column", ["min_parcels", "service_date"])

@@ -32,6 +32,7 @@ def night_with_every_reason() -> Night:
     )
     orders = tables.orders.with_columns(
         is_eligible=pl.col("order_id") != "out",
+        ineligible_reason=pl.when(pl.col("order_id") == "out").then(pl.lit("gift")),
         pin=pl.when(pl.col("order_id") == "pinned").then(pl.lit("never")),
         carrier_id=pl.when(pl.col("order_id") == "no-carrier")
         .then(pl.lit("pigeon"))
@@ -48,14 +49,15 @@ SENTENCES = {
     "1.75 more than it had to",
     "full-lane": "not chosen: the carrier's slots there went to parcels that avoid "
     "more harm; this one avoids 3.25 CNY and would need 0.00 more",
-    "full-cap": "not chosen: the merchant's 1 slot went to what avoids more harm; "
-    "this one avoids 1.75 CNY and would need 0.00 more",
+    "full-cap": "not chosen: the merchant's 1 slot went to parcels that each avoid at "
+    "least 1.75 CNY, places with carriers paid; this one avoids 1.75 CNY and would "
+    "need 0.00 more",
     "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
     "parcels that avoid more harm; this one avoids 4.00 CNY and would need 1.00 more",
     "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
     "order would avoid 7.12 CNY",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
-    "out": "not considered: the order or its merchant is not eligible",
+    "out": "not considered: the order or its merchant is not eligible (gift)",
     "pinned": 'not considered: the order is pinned to "never"',
     "no-carrier": "not considered: none of its carriers offers the service on this "
     "date",
@@ -119,6 +121,8 @@ def test_reasons_are_counted_in_the_summary():
         "INELIGIBLE": 1,
         "CARRIER_INACTIVE": 1,
         "PINNED_OUT": 1,
+        "HELD_OUT": 0,
+        "EXPLORED": 0,
     }
     assert summary["num_orders"] == sum(summary["reasons"].values()) == 10
     assert (summary["num_chosen"], summary["saving_cny"]) == (2, 7.0)

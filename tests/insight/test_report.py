@@ -15,12 +15,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from insight.hostile import HOSTILE
 
 from optimizer import allocate
 from optimizer.config import as_config
+from optimizer.data.columns import Kind, polars_type
 from optimizer.data.run_files import RUN_TABLES, read_record
-from optimizer.data.tables import Kind, polars_type
-from optimizer.insight.report import report_html
+from optimizer.insight.report import report_figures, report_html
 from optimizer.insight.report.language import CHINESE, LANGUAGES
 from optimizer.insight.report.style import STYLE
 from optimizer.insight.report.words import WORDS
@@ -28,17 +29,6 @@ from optimizer.nightly.run import run_night
 from optimizer.testing import make_tables
 
 DAY = dt.date(2026, 11, 22)
-HOSTILE = (
-    "</script><script>alert(1)</script>",
-    "</bdi></td></table><img src=x onerror=alert(1)>",
-    '"><a href="https://example.com">x</a>',
-    "</style><style>*{display:none}",
-    "=cmd()|'/c calc'!A1",
-    "\u202egnirts desrever",
-    "<!-- ",
-    "&lt;b&gt;&#0;{amount}{0.__class__}%s",
-    "nul\x00 bell\x07 next\x85",
-)
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
 
@@ -141,12 +131,13 @@ def visible(page: str) -> str:
 
 
 def table_of(name: str, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    """A published table with these rows."""
+    """A published table with these rows; their last columns may be left out."""
     kinds: dict[str, Kind] = {
         column.name: column.kind for column in RUN_TABLES[name].columns
     }
     schema = {column: polars_type(kind) for column, kind in kinds.items()}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    padded = [(*row, *[None] * (len(schema) - len(row))) for row in rows]
+    return pl.DataFrame(padded, schema=schema, orient="row")
 
 
 @dataclass
@@ -256,6 +247,36 @@ def empty_night(night: Made) -> Made:
     record["warnings"] = []
     none = {name.removesuffix(".parquet"): [] for name in RUN_TABLES}
     return with_tables(Made(record, {}), **none)
+
+
+@pytest.fixture(scope="module")
+def with_week(night: Made) -> Made:
+    """The same night, packing, after three others of its week, with an experiment."""
+    made = with_tables(
+        night,
+        nights=[
+            (day(15), 900, 15, 40, 30.0, 1.0, 0.0, 0, 0, "a"),
+            (day(18), 900, 25, 50, 100.0, 1.0, 0.0, 0, 0, "b"),
+            (day(21), 900, 20, 40, 80.0, 1.0, 0.0, 0, 0, "c"),
+            (day(22), 1_000, 24, 40, 60.0, 1.0, 0.25, 0, 0, None),
+        ],
+    )
+    made.record["problem_class"] = "packing"
+    made.record["summary"]["penalties_cny"] = 9.75
+    made.record["summary"]["experiment"] = {
+        "num_kept_back": 3,
+        "num_explored": 2,
+        "num_explore_standard": 4,
+        "kept_back_cost_cny": 7.5,
+        "explored_saving_cny": -0.5,
+        "explore_cost_at_most_cny": 1.25,
+    }
+    return made
+
+
+def day(number: int) -> dt.date:
+    """A day of the night's month."""
+    return DAY.replace(day=number)
 
 
 def largest_night(night: Made) -> Made:
@@ -443,6 +464,73 @@ def test_every_number_stands_in_the_record_or_in_a_table(night):
     (shown,) = {tuple(article.values) for article in articles(night.page)[:1]}
     assert set(shown) <= known
     assert len(shown) > 60
+
+
+def test_every_number_stands_in_the_table_of_figures(any_night, with_week):
+    """
+    What the page shows is in figures.parquet too, as the night, the week and chance
+    have it; list lengths and positions, which are no facts of the night, aside.
+    """
+    for made in (any_night, with_week):
+        figures = report_figures(made.record, made.tables)
+        known = set(figures["value"])
+        english = articles(made.page)[0]
+        beside = [english.all("caption"), english.of_class("quiet")]
+        notes = [value for nodes in beside for n in nodes for value in n.values]
+        names = [value for dd in english.all("dd")[-4:] for value in dd.values]
+        aside = Counter(notes) + Counter(names)
+        shown = Counter(english.values) - aside
+        assert set(shown) <= known | {12.0, 20.0, 4_970.0, 4_988.0}
+        assert figures.select("section", "item", "figure").is_unique().all()
+
+
+def row_of(english: Node, name: str) -> list[list[float]]:
+    """Numbers of the bars of the week, by night."""
+    return [row.values for row in english.of_class(name)[0].all("li")]
+
+
+def test_the_week_is_told_by_hand(with_week):
+    """
+    Against 80 CNY and 20 parcels the night before, 60 CNY and 24 parcels are a quarter
+    less and a fifth more; bars compare with the best night, and the latest comes first.
+    """
+    english = articles(with_week.page)[0]
+    tiles = [tile.values for tile in english.of_class("tile")[4:]]
+    bars = [lengths(row) for row in english.of_class("nights")[0].all("li")]
+
+    assert tiles == [
+        [-0.25, 80, 3, 70],
+        [0.2, 20, 3, 20],
+        [-0.375, 4, 3, 3.333333],
+        [0.2, 0.5, 3, 0.458333],
+    ]
+    assert bars == [[60], [80], [100], [30]]
+    assert row_of(english, "nights")[0] == [60, 24, 1_000, 2.5, 0.6, 0.25]
+    shown = visible(with_week.page)
+    assert "Sunday, 22 November 2026 this night" in shown
+    assert "−25.0%" in shown
+    assert "Against" not in shown
+
+
+def test_a_first_night_has_nothing_to_be_compared_with(night):
+    """Without an earlier night the page says so, and compares with nothing."""
+    assert "No night of the seven days before is published" in visible(night.page)
+    assert not articles(night.page)[0].of_class("nights")
+
+
+def test_chance_and_penalties_are_told_where_there_are_any(with_week, night):
+    """What is kept back and explored by lot, at what cost; and floors not reached."""
+    shown = visible(with_week.page)
+    for words in (
+        "3Chosen, and kept backthis costs 7.50 CNY",
+        "2Recommended by lotthis costs at most 1.25 CNY; 4 more drew",
+        "7.50 CNY of the proved plan are kept back by lot",
+        "cost 9.75 CNY in penalties",
+        "brings at most its price and the gap together",
+    ):
+        assert words in shown
+    assert "by lot" not in visible(night.page)
+    assert "penalties" not in visible(night.page)
 
 
 def test_glance_is_the_record(night):

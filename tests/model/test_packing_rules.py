@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from golden_night import Golden, lane
 from golden_nights import ABC, GOLDEN
@@ -256,19 +255,6 @@ def test_a_quantile_of_loads_is_refused() -> None:
     )
     with pytest.raises(ConfigError, match=r"quantile counts parcels .* drop the loads"):
         take(golden)
-
-
-def test_dates_match_as_dates_and_as_text() -> None:
-    """Orders with dates meet capacity rows with the same days as text."""
-    golden = GOLDEN["a service date"]
-    tables = golden.tables()
-    tables["orders"] = tables["orders"].with_columns(
-        pl.col("service_date").str.to_date()
-    )
-    config = as_config(golden.settings())
-    built = take_in(tables, config, policy_on(config, None), StageClock())
-    same = take(golden)
-    assert np.array_equal(built.problem.side.entry_row, same.problem.side.entry_row)
 
 
 def test_a_budget_below_one_fee_is_named() -> None:

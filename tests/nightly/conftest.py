@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nightly.postgres import Server, running_server
 from nightly.small_night import SmallNight, copy_night, make_night
 
 
@@ -34,3 +36,10 @@ def inputs_only(published: SmallNight) -> SmallNight:
 
     shutil.rmtree(published.runs)
     return published
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One PostgreSQL for all tests."""
+    with running_server() as server:
+        yield server

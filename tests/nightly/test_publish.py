@@ -16,7 +16,7 @@ from optimizer.data.write import read_back
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.nightly import publish as publishing
 
-FILES = {*RUN_TABLES, "report.html", "run.json", "_SUCCESS"}
+FILES = {*RUN_TABLES, "report.html", "evidence.txt", "run.json", "_SUCCESS"}
 
 
 def change_rate(night: SmallNight, rate: float) -> None:
@@ -140,7 +140,7 @@ def test_a_flush_that_fails_after_the_link_does_not_deny_the_new_night(
     published: SmallNight, monkeypatch: pytest.MonkeyPatch
 ):
     """Once the link is replaced, no message says that the old night is untouched."""
-    link, really_sync = published.run_dir.readlink(), publishing._sync_folder
+    link, really_sync = published.run_dir.readlink(), publishing.sync_folder
 
     def sync(folder: Path) -> None:
         if folder.name == published.runs.name:
@@ -148,7 +148,7 @@ def test_a_flush_that_fails_after_the_link_does_not_deny_the_new_night(
         really_sync(folder)
 
     change_rate(published, 0.02)
-    monkeypatch.setattr(publishing, "_sync_folder", sync)
+    monkeypatch.setattr(publishing, "sync_folder", sync)
     with pytest.raises(PublishError, match="the new night is published") as caught:
         published.run(is_forced=True)
     assert "untouched" not in str(caught.value)
@@ -171,7 +171,7 @@ def write_wrongly(name: str, spoil: str):
         really_write([wrong], path, table)
         if spoil == "a byte":
             data = bytearray(path.read_bytes())
-            data[len(data) // 3] ^= 1
+            data[len(data) // 4] ^= 1
             path.write_bytes(data)
         if spoil == "half of it":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

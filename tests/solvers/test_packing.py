@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import replace
 from fractions import Fraction
 
@@ -35,8 +36,8 @@ from optimizer.solvers import (
 )
 from optimizer.testing import random_packing, random_problem
 
-#: Nights that HiGHS solves again; raise it for a long look.
-NUM_HIGHS = 150
+#: Nights that HiGHS solves again; thousands for a long look.
+NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -184,6 +185,31 @@ WEING = """
 45 0 85 150 65 95 30 0 170 0 40 25 20 0 0 25 0 0 25 0 165 0 85 0 0 0 0 100
 30 20 125 5 80 25 35 73 12 15 15 40 5 10 10 12 10 9 0 20 60 40 50 36 49 40 19 150"""
 
+#: The same projects with other budgets: WEING1 to WEING6, and their optima.
+WEING_BUDGETS = {
+    "weing1": ((600, 600), 141_278),
+    "weing2": ((500, 500), 130_883),
+    "weing3": ((300, 300), 95_677),
+    "weing4": ((300, 600), 119_337),
+    "weing5": ((600, 300), 98_796),
+    "weing6": ((562, 497), 130_623),
+}
+#: Five knapsacks, OR-Library mknap2, WEISH01 to WEISH03 (Shih 1979), and their optima.
+WEISH_SAVING = """
+360 83 59 130 431 67 230 52 93 125 670 892 600 38 48
+147 78 256 63 17 120 164 432 35 92 110 22 42 50 323"""
+WEISH = """
+7 0 30 22 80 94 11 81 70 64 59 18 0 36 3 8 15 42 9 0 42 47 52 32 26 48 55 6 29 84
+8 66 98 50 0 30 0 88 15 37 26 72 61 57 17 27 83 3 9 66 97 42 2 44 71 11 25 74 90 20
+3 74 88 50 55 19 0 6 30 62 17 81 25 46 67 28 36 8 1 52 19 37 27 62 39 84 16 14 21 5
+21 40 0 6 82 91 43 30 62 91 10 41 12 4 80 77 98 50 78 35 7 1 96 67 85 4 23 38 2 57
+94 86 80 92 31 17 65 51 46 66 44 3 26 0 39 20 11 6 55 70 11 75 82 35 47 99 5 14 23 38"""
+WEISH_BUDGETS = {
+    "weish01": ((400, 500, 500, 600, 600), 4_554),
+    "weish02": ((370, 650, 460, 980, 870), 4_536),
+    "weish03": ((480, 800, 500, 300, 620), 4_115),
+}
+
 
 def table(text: str) -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in text.split("\n") if line]
@@ -192,7 +218,6 @@ def table(text: str) -> list[list[int]]:
 def published() -> dict[str, tuple[Problem, int]]:
     """Published problems with their optima."""
     profits = [100, 600, 1200, 2400, 500, 2000]
-    weing = [[int(word) for word in WEING_SAVING.split()]]
     budgets = [80, 96, 20, 36, 44, 48, 10, 18, 22, 24]
     return {
         # the published optimum assigns every job, and savings are all above 0
@@ -204,11 +229,24 @@ def published() -> dict[str, tuple[Problem, int]]:
             packed([profits], [[1] * 6], [6], table(PETERSEN), budgets),
             3_800,
         ),
-        "weing1": (packed(weing, [[1] * 28], [28], table(WEING), [600, 600]), 141_278),
+        **knapsacks(WEING_SAVING, WEING, WEING_BUDGETS),
+        **knapsacks(WEISH_SAVING, WEISH, WEISH_BUDGETS),
     }
 
 
-@pytest.mark.parametrize("name", ["gap1-1", "mknap1-1", "weing1"])
+def knapsacks(
+    saving: str, weights: str, budgets: dict[str, tuple[tuple[int, ...], int]]
+) -> dict[str, tuple[Problem, int]]:
+    """The same goods and several sets of budgets: problems by name, with optima."""
+    savings = [int(word) for word in saving.split()]
+    count, loads = len(savings), [[1] * len(savings)]
+    return {
+        name: (packed([savings], loads, [count], table(weights), list(high)), best)
+        for name, (high, best) in budgets.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["gap1-1", "mknap1-1", *WEING_BUDGETS, *WEISH_BUDGETS])
 def test_published_problems_end_at_their_published_optimum(name: str) -> None:
     """What the literature found best is found, and the bound is above it."""
     problem, best = published()[name]

@@ -243,9 +243,11 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
     state = built(night)
     before = worth_key(night, state)
     assert before >= worth_key(night, empty_state(night))
+    moved = np.zeros(len(night.high) + 1, np.int64)
+    tried = np.zeros(problem.num_options, np.int64)
     for _ in range(4):
         turn = draw.permutation(problem.num_options)
-        num_kept = plan_kernels.improve(night, state, turn)
+        num_kept = plan_kernels.improve(night, state, turn, moved, tried)
         chosen = np.sort(state.pick[state.pick >= 0])
         assert is_packed(problem, chosen.tolist())
         fresh = state_of(night, chosen)
@@ -255,3 +257,19 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
         assert after == (*missing, money)
         assert after > before if num_kept else after == before
         before = after
+
+
+def test_exchanges_start_a_plan_where_one_can_be_started(case: Case) -> None:
+    """From nothing chosen, something is inserted just where anything fits and gains."""
+    problem, _ = case
+    market = sub_market(
+        whole_market(problem, first_targets(problem)), np.arange(problem.num_orders)
+    )
+    night = make_night(problem, market, problem.option_saving, 100)
+    state, turn = empty_state(night), np.arange(problem.num_options)
+    moved = np.zeros(len(night.high) + 1, np.int64)
+    tried = np.zeros(problem.num_options, np.int64)
+    num_kept = plan_kernels.improve(night, state, turn, moved, tried)
+    nothing = worth_key(night, empty_state(night))
+    assert (num_kept > 0) == (worth_key(night, built(night)) > nothing)
+    assert moved[-1] == num_kept

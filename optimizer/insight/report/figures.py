@@ -65,6 +65,34 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class NightRow:
+    """
+    A night of the week, in short.
+
+    Attributes
+    ----------
+    day
+        Such as 2026-11-22.
+    num_orders, num_chosen
+        Parcels, and those that were recommended.
+    saving
+        Expected harm avoided, CNY.
+    each
+        The same for each recommended parcel.
+    cap_use, relative_gap
+        Recommended parcels as a share of all caps; gap over the plan's own value.
+    """
+
+    day: str
+    num_orders: int
+    num_chosen: int
+    saving: float
+    each: float
+    cap_use: float
+    relative_gap: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """
     All that the report shows.
@@ -89,6 +117,8 @@ class Figures:
         Limits beside caps and lanes, the dearest first; floors and pins not kept.
     num_limits, num_conflicts
         How many there are, listed or not.
+    nights
+        This night last, after those of the week before.
     """
 
     record: Mapping[str, Any]
@@ -105,6 +135,7 @@ class Figures:
     num_limits: int
     conflicts: list[dict[str, Any]]
     num_conflicts: int
+    nights: list[NightRow]
 
 
 def draw_figures(
@@ -144,7 +175,24 @@ def draw_figures(
         rules.height,
         *_limits(tables.get("rows.parquet")),
         *_conflicts(tables.get("conflicts.parquet")),
+        _nights(tables["nights.parquet"]),
     )
+
+
+def _nights(table: pl.DataFrame) -> list[NightRow]:
+    """Nights by date, with what can be told of each."""
+    return [
+        NightRow(
+            row["date"].isoformat(),
+            row["num_orders"],
+            row["num_chosen"],
+            row["saving_cny"],
+            round(row["saving_cny"] / max(1, row["num_chosen"]), 6),
+            round(row["num_chosen"] / max(1, row["sum_of_caps"]), 6),
+            row["relative_gap"],
+        )
+        for row in table.sort("date").iter_rows(named=True)
+    ]
 
 
 def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:

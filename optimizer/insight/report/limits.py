@@ -21,6 +21,9 @@ def limits(night: Figures, language: Language) -> Html:
     notes = []
     if night.record["problem_class"] == "packing":
         notes.append(element("p", say("packing_note"), class_="lede"))
+    if paid := night.record["summary"].get("penalties_cny"):
+        words = say("penalties_note", amount=language.cny(paid))
+        notes.append(element("p", words, class_="lede"))
     if "counting" in certificate:
         rule = f"count_{certificate['counting']['rule']}"
         notes.append(element("p", say(rule), class_="lede"))

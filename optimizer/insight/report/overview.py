@@ -40,6 +40,7 @@ def glance(night: Figures, language: Language) -> Html:
         element("p", say("saving"), class_="label"),
         element("p", unit, class_="headline"),
         element("p", say("saving_note", share=share(objective["fee_share"]))),
+        _by_lot(summary, language),
         class_="value",
     )
     tiles = element("div", *_tiles(summary, language), class_="tiles")
@@ -88,6 +89,18 @@ def reasons(night: Figures, language: Language) -> Html:
         element("ul", *rows, class_="bars"),
         element("p", empty, class_="quiet") if none else NOTHING,
     )
+
+
+def _by_lot(summary: Mapping[str, Any], language: Language) -> Html:
+    """Why value and proof differ on nights where something is left to chance."""
+    chance = summary.get("experiment")
+    if chance is None:
+        return NOTHING
+    amounts = {
+        "kept": language.cny(chance["kept_back_cost_cny"]),
+        "explored": language.cny(chance["explored_saving_cny"]),
+    }
+    return element("p", language.say("by_lot_note", **amounts), class_="note")
 
 
 def _proof(certificate: Mapping[str, Any], language: Language) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.insight.report import limits, origin, overview, scarce
+from optimizer.insight.report import compared, limits, origin, overview, scarce
 from optimizer.insight.report.figures import draw_figures
 from optimizer.insight.report.language import LANGUAGES
 from optimizer.insight.report.markup import Html, element, text
@@ -37,11 +37,13 @@ _SWITCH = """\
 _SECTIONS = (
     overview.glance,
     overview.warnings,
+    compared.compared,
     overview.reasons,
     scarce.capacity,
     scarce.value_of_more,
     scarce.merchants,
     limits.limits,
+    compared.chance,
     origin.quarantine,
     origin.origin,
     origin.footer,
@@ -60,9 +62,9 @@ def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -
     record
         As in ``run.json``.
     tables
-        The published tables by file name: ``lanes.parquet``, ``merchants.parquet``
-        and ``quarantine.parquet``; ``rows.parquet`` and ``conflicts.parquet`` where
-        the night has them.
+        The published tables by file name: ``lanes.parquet``, ``merchants.parquet``,
+        ``quarantine.parquet`` and ``nights.parquet``; ``rows.parquet`` and
+        ``conflicts.parquet`` where the night has them.
 
     Returns
     -------

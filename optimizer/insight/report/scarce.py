@@ -50,9 +50,15 @@ def value_of_more(night: Figures, language: Language) -> Html:
     return element(
         "section",
         element("h2", say("more")),
-        element("p", say("more_note"), class_="lede"),
+        element("p", say(_more_note(night)), class_="lede"),
         element("div", lanes, merchants, class_="pair"),
     )
+
+
+def _more_note(night: Figures) -> str:
+    """What prices say: on packing nights they are the proof's alone."""
+    is_packing = night.record["problem_class"] == "packing"
+    return "more_note_packing" if is_packing else "more_note"
 
 
 def merchants(night: Figures, language: Language) -> Html:

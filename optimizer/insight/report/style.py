@@ -74,7 +74,7 @@ section { margin-top: 4rem; }
 .hero > div { padding: 1.75rem 2rem 2rem; }
 .proof { border-inline-start: 1px solid var(--line); }
 .hero p + p { margin-top: .4rem; }
-.hero p:last-child { color: var(--soft); max-width: 32rem; }
+.hero p:last-child, .value p:nth-child(n + 3) { color: var(--soft); max-width: 32rem; }
 .headline { font-size: 1.25rem; line-height: 1.15; }
 .headline .number {
   font-size: 3.25rem; font-weight: 650; letter-spacing: -.025em; color: var(--accent);
@@ -115,6 +115,7 @@ section { margin-top: 4rem; }
 .rest { fill: var(--pale); }
 .used { fill: var(--accent); }
 
+.nights small { color: var(--soft); font-weight: 400; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 3rem; }
 .pair > *, .stack > * { min-width: 0; }
 data { white-space: nowrap; }

@@ -1,7 +1,9 @@
 """Every text of the report, in English and in Chinese."""
 
+from optimizer.insight.report.words_compared import WORDS_COMPARED
+
 #: English and Chinese by key; ``{...}`` is filled with numbers and names.
-WORDS: dict[str, tuple[str, str]] = {
+WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "report": ("Premium delivery, report of the night", "送货上门优选 · 每晚报告"),
     "title": ("Premium delivery", "送货上门优选"),
     "cny": ("{amount} CNY", "{amount} 元"),
@@ -127,6 +129,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "BUDGET_why": (
         "A budget for fees, the merchant's or the platform's, went to other parcels.",
         "商家或平台的服务费预算已用于其他包裹。",
+    ),
+    "HELD_OUT": ("Kept back at random", "随机保留"),
+    "HELD_OUT_why": (
+        "Left on standard service by lot, so that the effect can be measured.",
+        "随机保持标准服务，以便衡量效果。",
+    ),
+    "EXPLORED": ("Recommended at random", "随机推荐"),
+    "EXPLORED_why": (
+        "Recommended by lot, so that the effect can be measured.",
+        "随机推荐，以便衡量效果。",
     ),
     "other_why": ("See the decisions table.", "详见 decisions 表。"),
     # Capacity
@@ -331,9 +343,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "NO_SOLUTION_FOUND": ("found no plan", "未找到方案"),
     "libraries": ("Libraries", "依赖库"),
     "footer": (
-        "Every number here stands in run.json or in a table beside this file, or "
-        "counts or adds up its rows.",
-        "此处的每个数字都在 run.json 或同目录的数据表中，或为其行数与合计。",
+        "Every number here stands in figures.parquet, beside this file.",
+        "此处所有数字均见同一文件夹中的 figures.parquet。",
     ),
     "verify": ("To prove this night again:", "重新证明本晚方案："),
     "explain": ("To ask about one order:", "查询某个订单："),

@@ -227,8 +227,8 @@ def insert(night, state, option, changes, gain):
 
     Returns
     -------
-    bool
-        Whether it gains and was kept.
+    int
+        How many changes were made where it gains and was kept; else 0.
     """
     gain[:] = 0
     num_changes = 0
@@ -250,30 +250,50 @@ def insert(night, state, option, changes, gain):
         changes[num_changes] = option
         num_changes = refill(night, state, changes, num_changes + 1, gain)
     if not is_stuck and sign_of(gain) > 0:
-        return True
+        return num_changes
     for place in range(num_changes - 1, -1, -1):
         change = changes[place]
         if change >= 0:
             drop(night, state, change, gain)
         else:
             take(night, state, -1 - change, gain)
+    return 0
+
+
+@compiled
+def has_moved(night, moved, option, since):
+    """Whether anything that an option uses has changed since it was tried."""
+    for use in range(night.use_start[option], night.use_start[option + 1]):
+        if moved[night.use_limit[use]] >= since:
+            return True
     return False
 
 
 @compiled
-def improve(night, state, turn):
+def improve(night, state, turn, moved, tried):
     """
     Try to insert options in turn; returns how many were.
 
-    The state keeps every limit at any moment.
+    The state keeps every limit at any moment. ``moved`` notes when each limit was last
+    changed, ``tried`` when each option was tried in vain, both as the count of options
+    inserted before, which is the last of ``moved``.
     """
     changes = np.zeros(MOST_CHANGES, np.int64)
     gain = np.zeros(night.num_ranks[0] + 1, np.int64)
-    num_kept = 0
+    begun = moved[-1]
     for option in turn:
         if state.pick[night.option_order[option]] == option:
             continue
+        if not has_moved(night, moved, option, tried[option]):
+            continue
         changes[:] = 0
-        if insert(night, state, option, changes, gain):
-            num_kept += 1
-    return num_kept
+        num_changes = insert(night, state, option, changes, gain)
+        if num_changes == 0:
+            tried[option] = moved[-1] + 1
+            continue
+        moved[-1] += 1
+        for place in range(num_changes):
+            change = max(changes[place], -1 - changes[place])
+            for use in range(night.use_start[change], night.use_start[change + 1]):
+                moved[night.use_limit[use]] = moved[-1]
+    return moved[-1] - begun

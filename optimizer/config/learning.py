@@ -1,0 +1,56 @@
+"""What is left to chance, and how outcomes are learned from."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from optimizer.config.fields import DatedPath, Model, Share
+
+
+class Holdout(Model):
+    """What is left to chance, so that the effect of premium can be measured."""
+
+    share: Share = Field(
+        Decimal(0), description="Share of the chosen parcels kept back at random."
+    )
+    explore_share: Share = Field(
+        Decimal(0), description="Share of caps and slots that goes to random parcels."
+    )
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = Field(
+        0, description="Another seed, another draw; the same seed, the same draw."
+    )
+
+
+class Prior(Model):
+    """What a kept promise is believed to do before any night was measured."""
+
+    effect: Share = Field(
+        description="Share of the harm that a kept promise removes, 0 to 1."
+    )
+    spread: Share = Field(
+        Decimal("0.5"), description="How unsure that is: one standard deviation."
+    )
+
+
+class Learning(Model):
+    """How outcomes are learned from."""
+
+    history: DatedPath | None = Field(
+        None, description="Outcomes of past nights; a glob is fine."
+    )
+    models: DatedPath = Field("models", description="Folder of learned models.")
+    regime_breaks: tuple[dt.date, ...] = Field(
+        (dt.date(2024, 3, 1),),
+        description="First days of new rules; no history may lie on both sides.",
+    )
+    prior: Prior | None = Field(
+        None, description="Belief to start from; left out: none, measure first."
+    )
+    contract_kept_share: Share = Field(
+        Decimal("0.8"), description="Share of promises that carriers must keep."
+    )
+    max_complaints_per_customer: Annotated[int, Field(strict=True, ge=1)] | None = (
+        Field(None, description="Complaints of one customer_key that count.")
+    )

@@ -1,0 +1,1 @@
+"""Studies of a night: it is solved again with something changed, from its prices."""
