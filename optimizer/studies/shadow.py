@@ -59,7 +59,7 @@ def run_shadow(
             update={"inputs": live.inputs, "output": f"{live.output}/{SHADOW}"}
         )
         report = run_night(config, day, is_forced=True, progress=progress)
-        found = compare_runs(live_dir, report.run_dir)
+        found = compare_runs(live_dir, Path(report.run_dir))
     except OptimizerError as error:
         return {"error": str(error)}
     except Exception as error:

@@ -12,6 +12,7 @@ import pytest
 from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 from optimizer.config import as_config
+from optimizer.data.tables import DECISIONS
 from optimizer.errors import ConfigError, DataError, PublishError
 from optimizer.nightly.run import run_night
 from optimizer.testing import random_tables
@@ -23,7 +24,7 @@ pytestmark = [
 DAY = dt.date(2026, 11, 22)
 
 
-@pytest.mark.parametrize("name", ["giant", "odd"])
+@pytest.mark.parametrize("name", ["giant", "odd", "ruled"])
 def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
     """Proof, prices, reasons, margins and sums are those of ``optimizer.allocate``."""
     family = FAMILIES[name]()
@@ -91,8 +92,9 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     assert report.outcome == "published"
     run = Path(report.run_dir) / report.record["run_id"]
     alone = family.alone()
+    slots_taken = alone.recommendations.select("order_id", "carrier_id", "region_id")
     for name, expected in {
-        "decisions": alone.decisions,
+        "decisions": alone.decisions.select(DECISIONS.column_names),
         "merchants": alone.merchants,
         "lanes": alone.lanes,
         "recommendations": alone.recommendations,
@@ -100,6 +102,11 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
         written = pl.read_parquet(run / f"{name}.parquet" / "*.parquet")
         key = [c for c in expected.columns if c.endswith("_id")]
         assert written.sort(key).equals(expected.sort(key)), name
+    written = pl.read_parquet(run / "commitments.parquet" / "*.parquet")
+    assert written["load"].unique().to_list() == [1]
+    taken = written.join(slots_taken, on="order_id", how="full", coalesce=True)
+    assert len(taken) == len(slots_taken)
+    assert taken["carrier_id"].equals(taken["carrier_id_right"])
     again = run_night(config, DAY)
     assert again.outcome == "unchanged"
     assert again.record["certificate"]["gap"] == 0

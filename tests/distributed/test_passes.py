@@ -102,6 +102,39 @@ def test_orders_without_an_active_carrier_never_get_to_the_solver(has_choice):
     assert 10 < found[3]["reason"].to_list().count("CARRIER_INACTIVE") < 90
 
 
+SLOTS = {
+    "tight": pl.lit(1),
+    "slack": pl.col("slots") + 1_000,
+    "closed": pl.lit(0),
+    "one lane open": pl.when(pl.int_range(pl.len()) == 0).then(50).otherwise(0),
+}
+
+
+@pytest.mark.parametrize("slots", SLOTS.values(), ids=SLOTS)
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_lanes_of_every_kind_give_the_integers_of_one_machine(slots, has_choice):
+    """Lanes with next to no room, with room for all, and without any."""
+    tables = random_tables(8, num_orders=200, has_choice=has_choice)
+    capacity = tables.capacity.with_columns(slots=slots.cast(pl.Int64))
+    tables = replace(tables, capacity=capacity)
+    assert_as_alone(tables, solve(tables, 3, 2))
+
+
+@pytest.mark.parametrize("rate", ["0", "0.01", "1"])
+def test_caps_of_every_kind_give_the_integers_of_one_machine(rate):
+    """Merchants without a slot, with one here and there, and with all they want."""
+    tables = random_tables(8, num_orders=200, num_merchants=3, rate=rate)
+    assert_as_alone(tables, solve(tables, 3, 2))
+
+
+def test_a_block_of_one_merchant_gives_the_integers_of_one_machine():
+    """Every merchant in a block of its own, and all in one."""
+    tables = random_tables(3, num_orders=150, num_merchants=6)
+    found = solve(tables, 6)
+    assert_as_alone(tables, found)
+    assert solve(tables, 1)[3].equals(found[3])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("has_choice", [False, True])
 @settings(max_examples=25, deadline=None)
@@ -166,6 +199,9 @@ def test_the_kernel_of_the_check_is_its_twin(seed):
         ({"solver": {"keep_previous": True}}, "keep_previous"),
         ({"capacity": {"attributes": ["vehicle"]}}, "attributes"),
         ({"capacity": {"count": "expected"}}, "count: expected"),
+        ({"capacity": {"counted_on": "ship"}}, "counted_on: ship"),
+        ({"holdout": {"share": 0.02}}, "holdout"),
+        ({"model": "models/latest"}, "model"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
