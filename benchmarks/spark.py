@@ -38,21 +38,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--master", default="local[2]")
-    parser.add_argument("--memory", default="4g")
+    parser.add_argument("--memory", default="4g", help="of the driver")
+    parser.add_argument("--executor-memory", default="4g")
     parser.add_argument("--rows-per-block", type=int, default=1_000_000)
     parser.add_argument("--kernels", action="store_true", help="time kernels alone")
     given = parser.parse_args()
-    spark = session(given.master, given.memory)
+    spark = session(given)
     for folder in given.folders:
         print(json.dumps(measure(spark, folder, given)), flush=True)
 
 
-def session(master, memory):
+def session(given):
     """Start Spark quietly."""
     from pyspark.sql import SparkSession
 
     settings = {
-        "spark.driver.memory": memory,
+        "spark.driver.memory": given.memory,
+        "spark.executor.memory": given.executor_memory,
+        "spark.locality.wait": "0",
+        "spark.network.timeout": "600s",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.maxResultSize": "4g",
         "spark.ui.enabled": "false",
@@ -60,7 +64,7 @@ def session(master, memory):
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "250000",
     }
-    builder = SparkSession.builder.master(master)
+    builder = SparkSession.builder.master(given.master)
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -91,9 +91,12 @@ def check_orders(
 ) -> Iterator[pa.RecordBatch]:
     """Turn raw orders into ``ORDER_ROWS``."""
     coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
+    has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
+        *source.columns
+    }
 
     def encoded(frame: pl.DataFrame) -> pl.DataFrame:
-        if eligibility:
+        if has_reasons:
             frame = apply_rules(frame, eligibility)
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)

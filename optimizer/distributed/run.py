@@ -129,7 +129,8 @@ def _open(session: SparkSession, config: Config, day: dt.date) -> dict[str, Any]
     """Large tables for executors, small ones for the driver."""
     assert config.inputs is not None
     given = config.inputs.model_dump(exclude_none=True)
-    paths = {name: expand_date(template, day) for name, template in given.items()}
+    names = [name for name in contracts(config) if name in given]
+    paths = {name: expand_date(given[name], day) for name in names}
     large = {"orders", "options"} & paths.keys()
     table_format = config.spark.table_format
     return {
