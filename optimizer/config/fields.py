@@ -59,7 +59,8 @@ def known_zone(value: str) -> str:
     return value
 
 
-def _dated_path(value: str) -> str:
+def check_dated_path(value: str) -> str:
+    """Refuse what is no path, perhaps with ``{date}``."""
     if is_address(value):
         raise ValueError("must be a path here, not an address")
     if "\0" in value:
@@ -69,8 +70,9 @@ def _dated_path(value: str) -> str:
     return value
 
 
-def _dated_source(value: str) -> str:
-    return check_source(value) if is_address(value) else _dated_path(value)
+def check_dated_source(value: str) -> str:
+    """Refuse what is neither a path nor an address of a table."""
+    return check_source(value) if is_address(value) else check_dated_path(value)
 
 
 def _state_url(value: str) -> str:
@@ -141,8 +143,7 @@ Number = Annotated[
     limits_schema(-(10**12), 10**12),
 ]
 Name = Annotated[str, AfterValidator(_trimmed)]
-DatedPath = Annotated[str, AfterValidator(_dated_path)]
-DatedSource = Annotated[str, AfterValidator(_dated_source)]
+DatedPath = Annotated[str, AfterValidator(check_dated_path)]
 DatedSink = Annotated[str, AfterValidator(check_sink)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from optimizer.config.cluster import DatedFolder, DatedInput, Spark, check_places
 from optimizer.config.fairness import FairnessRule
 from optimizer.config.fields import (
     MAX_WINDOW_DAYS,
     Budget,
     Confidence,
     DatedPath,
-    DatedSource,
     Gap,
     Model,
     Money,
@@ -180,15 +180,15 @@ class Objective(Model):
 class Inputs(Model):
     """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
-    orders: DatedSource = Field(
+    orders: DatedInput = Field(
         description="Orders: Parquet, CSV or Arrow; a glob is fine."
     )
-    capacity: DatedSource = Field(description="Capacity rows.")
-    options: DatedSource | None = Field(
+    capacity: DatedInput = Field(description="Capacity rows.")
+    options: DatedInput | None = Field(
         None, description="Carriers that each order may go with."
     )
-    merchants: DatedSource | None = Field(None, description="Facts about merchants.")
-    deliveries: DatedSource | None = Field(
+    merchants: DatedInput | None = Field(None, description="Facts about merchants.")
+    deliveries: DatedInput | None = Field(
         None, description="What became of parcels of earlier nights."
     )
     wait_minutes: Annotated[
@@ -197,6 +197,12 @@ class Inputs(Model):
     when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
         "refuse", description="After the wait: leave, or take the day before's."
     )
+
+    @property
+    def places(self) -> dict[str, str | None]:
+        """Where the tables are, by key of the configuration."""
+        tables = ("orders", "capacity", "options", "merchants", "deliveries")
+        return {f"inputs.{name}": getattr(self, name) for name in tables}
 
 
 class CapacityRules(Model):
@@ -284,20 +290,6 @@ class Publish(Model):
     )
 
 
-class Spark(Model):
-    """How nights are run on a Spark cluster, where ``engine`` is ``spark``."""
-
-    table_format: Literal["parquet", "delta"] = Field(
-        "parquet", description="Of orders, options and the published tables."
-    )
-    rows_per_block: Annotated[
-        int, BeforeValidator(no_flag), Field(ge=1, le=20_000_000)
-    ] = Field(
-        1_000_000,
-        description="Orders that an executor works on at a time. Same answer always.",
-    )
-
-
 class Config(Model):
     """Everything that a night is run by."""
 
@@ -312,7 +304,7 @@ class Config(Model):
     )
     objective: Objective = Field(description="What is minimised.")
     inputs: Inputs | None = Field(None, description="Tables, for nightly runs.")
-    output: DatedPath | None = Field(
+    output: DatedFolder | None = Field(
         None, description="Folder of published nights, for nightly runs."
     )
     capacity: CapacityRules = Field(
@@ -389,6 +381,12 @@ class Config(Model):
         places = [item.to for item in self.outputs] + [item.to for item in self.outbox]
         if len(set(places)) < len(places):
             raise ValueError("outputs and outbox must not write to one place twice")
+        return self
+
+    @model_validator(mode="after")
+    def _places_fit_the_engine(self) -> Self:
+        given = {} if self.inputs is None else self.inputs.places
+        check_places(self.engine, given | {"output": self.output})
         return self
 
     @model_validator(mode="after")

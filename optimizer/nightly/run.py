@@ -293,7 +293,8 @@ def check_inputs(
     if config.engine == "spark":
         raise ConfigError(
             "checking a date reads it on this machine; with engine: spark use "
-            "`optimizer run --dry-run`, which checks it on the cluster and writes nothing"
+            "`optimizer run --dry-run`, which checks it on the cluster, and publishes "
+            "nothing"
         )
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
