@@ -12,6 +12,8 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.data.run_files import RECORD, record_text
 from optimizer.data.tables import COMMITMENTS, DECISIONS
@@ -58,7 +60,8 @@ def publish(
 
     session = night.decisions.sparkSession
     premium = night.decisions.filter("is_premium")
-    lanes = session.createDataFrame(night.places.with_row_index("lane").to_arrow())
+    named = night.places.with_columns(lane=np.arange(len(night.places), dtype=np.int32))
+    lanes = session.createDataFrame(named.to_arrow())
     order_and_lane = premium.select("order_id", "lane", "load")
     commitments = order_and_lane.join(F.broadcast(lanes), "lane").select(
         *COMMITMENTS.column_names
