@@ -11,13 +11,14 @@ import typer
 
 from optimizer.cli import (
     JsonOption,
-    RunDir,
     app,
     load_settings,
     print_result,
     show_progress,
 )
 from optimizer.cli_outcomes import parse_date
+from optimizer.config.address import is_address
+from optimizer.data.run_files import RECORD
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,14 @@ LanguageOption = Annotated[
 @app.command()
 def explain(
     *,
-    run_dir: RunDir,
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_DIR",
+            help="A published night, such as runs/2026-11-22, or its address on a "
+            "cluster.",
+        ),
+    ],
     order_id: Annotated[
         str | None, typer.Argument(help="The order; none: the whole night.")
     ] = None,
@@ -76,8 +84,10 @@ def explain(
     asked = [name for name in (order_id, merchant, lane) if name is not None]
     if len(asked) > 1:
         raise ConfigError("explain one thing: an order, --merchant or --lane")
-    tongue = language.value
-    if order_id is not None:
+    tongue, run_dir = language.value, Path(place)
+    if is_address(place) or (run_dir / RECORD).is_dir():
+        found = _explain_on_cluster(place, order_id, tongue)
+    elif order_id is not None:
         found = explain_run(run_dir, order_id, tongue)
     elif merchant is not None:
         found = explain_merchant(run_dir, merchant, tongue)
@@ -85,8 +95,20 @@ def explain(
         found = explain_lane(run_dir, lane, tongue)
     else:
         found = explain_night(run_dir, tongue)
-    name = asked[0] if asked else str(run_dir)
+    name = asked[0] if asked else place
     print_result(found, f"{name}: {found['sentence']}", as_json)
+
+
+def _explain_on_cluster(
+    place: str, order_id: str | None, language: str
+) -> dict[str, Any]:
+    """Explain an order of a night that a cluster published."""
+    if order_id is None:
+        raise ConfigError("nights of a cluster explain their orders alone: name one")
+    from optimizer.distributed.explain import explain_published
+    from optimizer.distributed.run import start_session
+
+    return explain_published(start_session(), place, order_id, language)
 
 
 @app.command()

@@ -48,6 +48,11 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
         When the folder is not a whole run.
     """
     folder = Path(run_dir)
+    if (folder / RECORD).is_dir():
+        raise DataError(
+            f"{folder}: is a night that a cluster published; `optimizer explain` reads "
+            "it, other commands are for nights of engine: local"
+        )
     if not (folder / SUCCESS).is_file():
         raise DataError(f"{folder}: is not a published run (it has no {SUCCESS})")
     try:

@@ -7,7 +7,8 @@ back. Only the DataFrame API is used, so that a cluster, Spark Connect and manag
 Spark all run it.
 """
 
+from optimizer.distributed.explain import explain_published
 from optimizer.distributed.spark import SparkNight, allocate
 from optimizer.distributed.write import publish
 
-__all__ = ["SparkNight", "allocate", "publish"]
+__all__ = ["SparkNight", "allocate", "explain_published", "publish"]

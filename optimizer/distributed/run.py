@@ -18,6 +18,7 @@ from optimizer.distributed.census import refuse_asked
 from optimizer.distributed.spark import allocate
 from optimizer.distributed.write import (
     cluster_errors,
+    first_line,
     publish,
     published_record,
     read_table,
@@ -60,7 +61,7 @@ def run_on_spark(
     assert config.inputs is not None
     assert config.output is not None
     _refuse_more(config)
-    session = _session()
+    session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
     with cluster_errors(folder):
         tables = _open(session, config, day)
@@ -112,7 +113,7 @@ def _refuse_more(config: Config) -> None:
     refuse_asked(asked)
 
 
-def _session() -> SparkSession:
+def start_session() -> SparkSession:
     """The session that spark-submit or the environment made, or a new one."""
     try:
         from pyspark.sql import SparkSession
@@ -120,7 +121,16 @@ def _session() -> SparkSession:
         raise ConfigError(
             "engine: spark needs pyspark; install premium-delivery-optimizer[spark]"
         ) from None
-    session = SparkSession.builder.appName("premium-delivery-optimizer").getOrCreate()
+    from pyspark.errors import PySparkException
+
+    builder = SparkSession.builder.appName("premium-delivery-optimizer")
+    try:
+        session = builder.getOrCreate()
+    except PySparkException as error:
+        raise ConfigError(
+            f"no cluster to run on ({first_line(error)}); use spark-submit, or set "
+            "SPARK_REMOTE=sc://HOST:PORT"
+        ) from error
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ARROW_ROWS))
     return session
 

@@ -33,6 +33,7 @@ from optimizer.distributed.passes import (
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.shuffle import MAX_ROWS, prepare
 from optimizer.errors import CertificateError, DataError
+from optimizer.insight.explain import explain_order
 from optimizer.insight.summary import night_numbers
 from optimizer.insight.tables import PLACE, cny, places_frame
 from optimizer.intake import MAX_SALTS
@@ -113,6 +114,22 @@ class SparkNight:
     num_passes: int
     seconds: Mapping[str, float]
     prepared: Prepared
+
+    def explain(self, order_id: str, language: str = "en") -> str:
+        """
+        Say what was decided for an order, and why; ``language`` is ``en`` or ``zh``.
+
+        Raises
+        ------
+        DataError
+            When there is no such order in the night.
+        """
+        import polars as pl
+        from pyspark.sql import functions as F
+
+        rows = self.decisions.filter(F.col("order_id") == order_id).toArrow()
+        found = pl.DataFrame(pl.from_arrow(rows))
+        return explain_order(order_id, found, self.merchants, language)
 
     def release(self) -> None:
         """Free what is cached on the cluster; the DataFrames still work, slowly."""

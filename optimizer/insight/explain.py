@@ -43,7 +43,7 @@ def explain_order(
     """
     found = decisions.filter(decisions["order_id"] == order_id)
     if found.height == 0:
-        raise _unknown(order_id)
+        raise unknown_order(order_id)
     order = found.row(0, named=True)
     owner = merchants.filter(merchants["merchant_id"] == order["merchant_id"])
     return f"{order_id}: {sentence(order, owner.row(0, named=True), language)}"
@@ -151,7 +151,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     read_record(run_dir)
     found = find_rows(run_dir / "decisions.parquet", "order_id", order_id)
     if found.height == 0:
-        raise _unknown(order_id)
+        raise unknown_order(order_id)
     order = found.row(0, named=True)
     merchant_id = order["merchant_id"]
     owner = find_rows(run_dir / "merchants.parquet", "merchant_id", merchant_id)
@@ -160,7 +160,8 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     return order | {"sentence": words, "merchant": merchant}
 
 
-def _unknown(order_id: str) -> DataError:
+def unknown_order(order_id: str) -> DataError:
+    """What to raise where a night has no such order."""
     return DataError(
         f"order {order_id!r} is not in this night; it may be in quarantine, or belong "
         "to another date"

@@ -12,8 +12,11 @@ import pytest
 from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 from optimizer.config import as_config
+from optimizer.data.run_files import read_record
 from optimizer.data.tables import DECISIONS
+from optimizer.distributed import explain_published
 from optimizer.errors import ConfigError, DataError, PublishError
+from optimizer.insight.explain import explain_order
 from optimizer.nightly.run import run_night
 from optimizer.testing import random_tables
 
@@ -29,7 +32,12 @@ def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
     """Proof, prices, reasons, margins and sums are those of ``optimizer.allocate``."""
     family = FAMILIES[name]()
     night = allocate_on(spark, family, rows_per_block=80)
-    assert_same(night, family.alone(), family.is_plain)
+    alone = family.alone()
+    assert_same(night, alone, family.is_plain)
+    order_id = alone.decisions["order_id"][7]
+    assert night.explain(order_id, "zh") == explain_order(
+        order_id, alone.decisions, alone.merchants, "zh"
+    )
     night.release()
 
 
@@ -107,6 +115,13 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     taken = written.join(slots_taken, on="order_id", how="full", coalesce=True)
     assert len(taken) == len(slots_taken)
     assert taken["carrier_id"].equals(taken["carrier_id_right"])
+    order_id = alone.recommendations["order_id"][0]
+    why = explain_published(spark, report.run_dir, order_id)
+    assert f"{order_id}: {why['sentence']}" == alone.explain(order_id)
+    with pytest.raises(DataError, match="'nobody' is not in this night"):
+        explain_published(spark, report.run_dir, "nobody")
+    with pytest.raises(DataError, match="a cluster published"):
+        read_record(report.run_dir)
     again = run_night(config, DAY)
     assert again.outcome == "unchanged"
     assert again.record["certificate"]["gap"] == 0

@@ -110,4 +110,10 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
     written = pl.read_parquet(
         record.parent / found["run_id"] / "decisions.parquet" / "*.parquet"
     )
+    order_id = alone.recommendations["order_id"][0]
+    place = str(record.parent)
+    said = finished(
+        cluster, "explain", submitted(cluster, program, "explain", place, order_id)
+    )
+    assert alone.explain(order_id) in said
     assert written.sort("order_id").equals(alone.decisions.select(written.columns))
