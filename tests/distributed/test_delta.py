@@ -63,8 +63,10 @@ def test_a_night_goes_from_delta_tables_to_delta_tables(tmp_path):
     order_id = alone.recommendations["order_id"][0]
     given = json.dumps({"config": config, "order_id": order_id})
     path = os.pathsep.join((str(SAIL), str(REPOSITORY)))
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, given],
+        [sys.executable, "-W", "ignore", str(program), given],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
