@@ -25,7 +25,13 @@ from optimizer.distributed.census import (
     take_census,
 )
 from optimizer.distributed.near import Field, solve_near
-from optimizer.distributed.passes import Verdict, above_cuts, decide
+from optimizer.distributed.passes import (
+    Verdict,
+    above_cuts,
+    decide,
+    price_block,
+    run_pass,
+)
 from optimizer.distributed.spark import add_up
 from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.testing import random_problem, random_tables
@@ -165,6 +171,47 @@ def test_what_a_screen_holds_back_is_found(monkeypatch, reach):
         screens = 2 + near_module.MOST_SCREENS
         num_asked_again += found[4] > screens + 1
     assert num_asked_again > 0
+
+
+def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
+    """Sixteen times the orders of the same merchants and lanes: the same bytes."""
+    sizes = []
+    for num_orders in (500, 8_000):
+        field, _, _ = make_field(random_tables(2, num_orders=num_orders), 2)
+        found = run_pass(
+            field.blocks,
+            partial(
+                price_block,
+                price=field.terms.slots * 0,
+                cut_of=field.by_block(field.cap * 0),
+            ),
+            field.terms,
+        )
+        assert sum(part["above"].sum() for part in found.values()) > 0
+        sizes.append(sum(a.nbytes for part in found.values() for a in part.values()))
+    assert sizes[0] == sizes[1] == 2 * 8 * 6
+
+
+def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):
+    """Of a merchant ``2 * cap + 4`` orders at most; ``3 * cap + 4`` in the sample."""
+    field, _, _ = make_field(random_tables(2, num_orders=4_000, rate="0.03"), 3, 2)
+    seen = []
+    monkeypatch.setattr(near_module, "gather", watched(near_module.gather, seen))
+    solve_near(field, 1)
+    assert len(seen) >= 2
+    for depth, problem in zip((3, *[2] * len(seen)), seen, strict=False):
+        sizes = np.diff(problem.merchant_start)
+        assert (sizes <= depth * field.cap + 4).all()
+        assert sizes.sum() < 400
+
+
+def watched(gather, seen):
+    def noting(field, screen):
+        found = gather(field, screen)
+        seen.append(found[0])
+        return found
+
+    return noting
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
