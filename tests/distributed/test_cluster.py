@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyspark.sql import functions as F
 from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 from optimizer.config import as_config
@@ -41,17 +42,34 @@ def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
     night.release()
 
 
+def counts_by_partition(frame):
+    """Rows and merchants of each partition, empty ones too."""
+
+    def count(batches):
+        import pyarrow
+
+        merchants = [name for b in batches for name in b["merchant_id"].to_pylist()]
+        counts = {"rows": [len(merchants)], "merchants": [len({*merchants})]}
+        yield pyarrow.RecordBatch.from_pydict(counts)
+
+    found = frame.mapInArrow(count, "rows bigint, merchants bigint").toArrow()
+    return found.to_pylist()
+
+
 def test_the_layout_of_the_input_changes_nothing(spark):
     """
     An empty partition, a partition of one merchant, other blocks, other row order: the
     same decisions to the byte, ties included.
     """
     family = FAMILIES["ties"]()
-    empty = spark.createDataFrame(family.tables.orders.head(0).to_arrow())
     layouts = [
-        lambda frame: frame.union(empty).repartition(3),
+        lambda frame: frame.repartition(3, F.lit(0)),
         lambda frame: frame.repartitionByRange(7, "merchant_id"),
     ]
+    orders = spark.createDataFrame(family.tables.orders.to_arrow())
+    gathered, ranged = [counts_by_partition(layout(orders)) for layout in layouts]
+    assert sorted(part["rows"] for part in gathered) == [0, 0, 150]
+    assert 1 in [part["merchants"] for part in ranged]
     nights = [
         allocate_on(spark, family, layout, rows_per_block=rows)
         for layout, rows in zip(layouts, (1_000, 50), strict=True)
