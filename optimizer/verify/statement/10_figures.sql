@@ -128,7 +128,7 @@ WHERE (published IS NULL) <> (restated IS NULL) OR abs(published - restated)
 
 -- check: no other figure stands in the summary
 CREATE TEMP VIEW check_no_other AS
-SELECT 'summary.' || way AS item, 'published' AS published, NULL AS restated
+SELECT way AS item, 'published' AS published, NULL AS restated
 FROM (
     SELECT replace(fullkey, '$.', '') AS way, type
     FROM record, json_tree(record.said, '$.summary')
