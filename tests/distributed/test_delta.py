@@ -9,11 +9,11 @@ import sys
 
 import polars as pl
 import pytest
-from cluster_on_loopback import REPOSITORY
 from deltalake import DeltaTable, write_deltalake
-from spark_nights import Family
 
 from optimizer.testing import random_tables
+from tests.support.spark_cluster import REPOSITORY
+from tests.support.spark_nights import Family
 
 pytestmark = pytest.mark.slow
 SAIL = REPOSITORY / ".sail"

@@ -8,12 +8,12 @@ from typing import Any, get_args
 import numpy as np
 import polars as pl
 import pytest
-from golden_night import solve_exactly, used_of
-from golden_nights import GOLDEN
 
 from optimizer import solvers
 from optimizer.model.limits import Kind
 from optimizer.testing import assert_certified
+from tests.support.golden_night import solve_exactly, used_of
+from tests.support.golden_nights import GOLDEN
 
 
 @pytest.mark.parametrize("name", GOLDEN)

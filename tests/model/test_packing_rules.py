@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_night import Golden, lane
-from golden_nights import ABC, GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +14,8 @@ from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
 from optimizer.errors import ConfigError, DataError
 from optimizer.intake import Intake, take_in
+from tests.support.golden_night import Golden, lane
+from tests.support.golden_nights import ABC, GOLDEN
 
 CARRIERS, REGIONS, OUTLETS = ["yunda", "zhongtong"], ["r0", "r1"], ["o0", "o1", None]
 
@@ -105,11 +105,11 @@ def test_the_built_night_allows_what_the_capacity_table_allows(seed: int) -> Non
             (names[problem.row[i]], c) for i, c in zip(order, carriers, strict=True)
         ]
         is_within, missing = fits_rows(golden, chosen)
-        from packing_oracle import broken, keeps_limits
+        from tests.support.packing_oracle import broken, keeps_limits
 
         plan = tuple(picks.tolist())
         if problem.side is None:
-            from oracles import is_feasible
+            from tests.support.oracles import is_feasible
 
             assert is_feasible(problem, plan) == is_within
             continue

@@ -12,7 +12,7 @@ import pytest
 
 from optimizer.data.run_files import RUN_TABLES
 
-HARNESS = Path(__file__).with_name("crash.py")
+HARNESS = Path(__file__).parents[1] / "support" / "crash.py"
 
 
 @pytest.mark.slow

@@ -17,9 +17,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nightly.days import START, compare, make_days
-from nightly.postgres import PASSWORD, Server
-from nightly.small_night import snapshot
 from sqlalchemy import delete, inspect, select, text, update
 
 from optimizer.config import load_config
@@ -33,6 +30,9 @@ from optimizer.nightly.run import RunReport, run_night
 from optimizer.nightly.schema import BANK, COMMITMENTS, METADATA, NIGHTS
 from optimizer.nightly.state import open_state
 from optimizer.proof.verify import verify_run
+from tests.support.days import START, compare, make_days
+from tests.support.postgres import PASSWORD, Server
+from tests.support.small_night import snapshot
 
 DAYS = [START + dt.timedelta(days=number) for number in range(4)]
 

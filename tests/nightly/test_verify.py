@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nightly.small_night import SmallNight, sha256
 
 from optimizer.data.run_files import RUN_TABLES, record_text
 from optimizer.data.write import read_back, write_parquet
 from optimizer.errors import DataError
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import SmallNight, sha256
 
 Edit = Callable[[pl.DataFrame], pl.DataFrame]
 

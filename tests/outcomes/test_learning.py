@@ -9,7 +9,6 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 import pytest
-from outcomes.trial import CARRIERS, DAY, outcomes, settings
 
 import optimizer
 from optimizer.errors import ConfigError, DataError
@@ -18,6 +17,7 @@ from optimizer.outcomes.history import Window
 from optimizer.outcomes.learn import learn, save_model
 from optimizer.outcomes.model import effect_spread, kept_effect, load_model, risk_of
 from optimizer.outcomes.promise import promise_alerts, promises
+from tests.support.trial import CARRIERS, DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
 TONIGHT = DAY + dt.timedelta(40)

@@ -6,13 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from packing_twin import (
-    is_packed,
-    merchant_of,
-    path_of,
-    plan_key,
-    row_use,
-)
 
 from optimizer.model.problem import Problem
 from optimizer.model.tree import effective_price
@@ -33,6 +26,13 @@ from optimizer.solvers.packing_plan import (
     worth_key,
 )
 from optimizer.testing import random_packing
+from tests.support.packing_twin import (
+    is_packed,
+    merchant_of,
+    path_of,
+    plan_key,
+    row_use,
+)
 
 Case = tuple[Problem, Prices]
 
