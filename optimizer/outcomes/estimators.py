@@ -40,7 +40,6 @@ LEVEL = 0.95
 _Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 #: Events that either group needs for the weighted estimates.
 MIN_EVENTS = 5
-METHODS = ("difference", "ipw", "doubly_robust")
 
 
 @dataclass(frozen=True, slots=True)
