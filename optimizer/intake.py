@@ -14,6 +14,7 @@ import numpy as np
 
 from optimizer.config import objective_on
 from optimizer.data.further import asked_columns, columns_there, contracts
+from optimizer.data.keys import refused_keys
 from optimizer.data.night_sources import open_night
 from optimizer.data.read import read_batches
 from optimizer.data.repeats import KeyCollision, refuse_repeated_pairs, refuse_repeats
@@ -37,7 +38,7 @@ from optimizer.model.eligibility import (
 )
 from optimizer.model.experiment import make_lottery
 from optimizer.model.history import History
-from optimizer.model.join import make_finder, orders_of_options, refused_keys
+from optimizer.model.join import make_finder, orders_of_options
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
