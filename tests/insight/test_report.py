@@ -747,8 +747,8 @@ def test_one_and_several_are_said_rightly_in_both_languages(
 
     assert len(night.warnings) == 2
     for words, warning in zip(said, night.warnings, strict=True):
-        assert warning.startswith(words)
-        chinese = CHINESE.warning(warning)
+        assert str(warning).startswith(words)
+        chinese = CHINESE.warning(warning.to_json())
         assert re.search(r"[\u4e00-\u9fff]", chinese)
         assert "orders" not in chinese
 
