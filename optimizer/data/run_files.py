@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.data.columns import Table
-from optimizer.data.tables import BANK, COMMITMENTS, CONFLICTS, DECISIONS, FIGURES, IN_FLIGHT, LANE_RESULTS, MERCHANT_RESULTS, NIGHTS, ORDER_PRICES, QUARANTINE, RECOMMENDATIONS, ROW_RESULTS
+from optimizer.data.tables import (
+    BANK,
+    COMMITMENTS,
+    CONFLICTS,
+    DECISIONS,
+    FIGURES,
+    IN_FLIGHT,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    ORDER_PRICES,
+    QUARANTINE,
+    RECOMMENDATIONS,
+    ROW_RESULTS,
+)
 from optimizer.errors import DataError
 
 #: Tables of a night by file name.
