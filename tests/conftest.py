@@ -12,6 +12,8 @@ from tests.support.large_night import OLIST, LargeNight, make_large_night
 from tests.support.postgres import Server, running_server
 from tests.support.small_night import SmallNight, copy_night, make_night
 
+pytest_plugins = ["tests.support.system_tools"]
+
 
 def pytest_report_header() -> str:
     """Say which large night the tests use."""

@@ -27,6 +27,7 @@ from optimizer.proof import merkle
 from optimizer.proof.chain import Link, check_evidence, make_link, text_hash
 from optimizer.proof.verify import verify_run
 from tests.support.small_night import DAY, Call, SmallNight, call, copy_night
+from tests.support.system_tools import needs
 
 NEXT = DAY + dt.timedelta(days=1)
 
@@ -134,7 +135,10 @@ def on_postgres(
     return on_sqlite
 
 
-@pytest.fixture(params=["on_sqlite", "on_postgres"])
+EITHER = ["on_sqlite", pytest.param("on_postgres", marks=needs("postgresql"))]
+
+
+@pytest.fixture(params=EITHER)
 def chained(request: pytest.FixtureRequest) -> SmallNight:
     """A chain in either."""
     return request.getfixturevalue(request.param)

@@ -33,6 +33,7 @@ from optimizer.proof.verify import verify_run
 from tests.support.days import START, compare, make_days
 from tests.support.postgres import PASSWORD, Server
 from tests.support.small_night import snapshot
+from tests.support.system_tools import needs
 
 DAYS = [START + dt.timedelta(days=number) for number in range(4)]
 
@@ -116,7 +117,10 @@ def on_postgres(
     return on_sqlite
 
 
-@pytest.fixture(params=["on_sqlite", "on_postgres"])
+EITHER = ["on_sqlite", pytest.param("on_postgres", marks=needs("postgresql"))]
+
+
+@pytest.fixture(params=EITHER)
 def place(request: pytest.FixtureRequest) -> Place:
     """A place with either."""
     return request.getfixturevalue(request.param)

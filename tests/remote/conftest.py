@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.places import (
     BUCKET,
+    POSTGRESQL,
     SENTINEL,
     Place,
     in_delta,
@@ -40,25 +41,33 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(
-    postgres: str, s3: str, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], None]:
+def s3_environment(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and endpoint, where alone they may stand: in the environment."""
-    monkeypatch.setenv("PGPASSWORD", SENTINEL)
-    monkeypatch.setenv("PG_SERVER", postgres)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "night")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SENTINEL)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
 
 
-PLACES = ("postgresql", "duckdb", "delta", "delta+s3", "s3")
+@pytest.fixture
+def environment(
+    postgres: str, s3_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, and those of the database."""
+    monkeypatch.setenv("PGPASSWORD", SENTINEL)
+    monkeypatch.setenv("PG_SERVER", postgres)
+
+
+PLACES = (POSTGRESQL, "duckdb", "delta", "delta+s3", "s3")
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, environment: None, tmp_path: Path) -> Place:
+def place(
+    request: pytest.FixtureRequest, s3_environment: None, tmp_path: Path
+) -> Place:
     """Each kind of place in turn."""
     if request.param == "postgresql":
+        request.getfixturevalue("environment")
         return in_postgres()
     if request.param == "duckdb":
         return in_duckdb(tmp_path)

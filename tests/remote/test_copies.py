@@ -16,7 +16,7 @@ from optimizer.config import load_config
 from optimizer.errors import ConfigError, DataError, DeliveryError
 from optimizer.nightly.deliver import deliver_night
 from optimizer.proof.verify import verify_run
-from tests.support.places import Place, in_postgres, sql
+from tests.support.places import POSTGRESQL, Place, in_postgres, sql
 from tests.support.small_night import DAY, SmallNight, call, snapshot
 
 OTHER = dt.date(2026, 11, 21)
@@ -63,7 +63,7 @@ def test_a_second_delivery_changes_nothing(night: SmallNight, place: Place) -> N
     assert place.get("idem").sort("order_id").equals(first)
 
 
-@pytest.mark.parametrize("place", ["postgresql", "duckdb", "delta"], indirect=True)
+@pytest.mark.parametrize("place", [POSTGRESQL, "duckdb", "delta"], indirect=True)
 def test_the_rows_of_another_date_stay(night: SmallNight, place: Place) -> None:
     """A night replaces its own date alone, also when it is solved again."""
     night.configure(outputs=[to(place, "dates")])
@@ -193,7 +193,7 @@ def test_a_killed_delivery_leaves_the_rows_of_before(
     assert place.get("killed").sort("order_id").equals(first)
 
 
-@pytest.mark.parametrize("place", ["postgresql", "duckdb"], indirect=True)
+@pytest.mark.parametrize("place", [POSTGRESQL, "duckdb"], indirect=True)
 def test_a_table_of_other_columns_is_left_as_it_was(
     night: SmallNight, place: Place
 ) -> None:

@@ -16,6 +16,7 @@ from tests.support.small_night import DAY, SmallNight, call
 
 def test_no_output_of_a_night_holds_a_secret(
     night: SmallNight,
+    environment: None,
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from tests.support.small_night import DAY
+from tests.support.system_tools import needs
 
 #: In every secret of the places: no output may hold it.
 SENTINEL = "hunter2-sentinel"
 BUCKET = "nights"
+#: For tests of each kind of place in turn.
+POSTGRESQL = pytest.param("postgresql", marks=needs("postgresql"))
 
 
 @dataclass(frozen=True)
