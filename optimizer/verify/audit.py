@@ -57,7 +57,9 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     reading = reading_of(record)
     parts = [Part("night", _night(record, reading))]
     for name in _PARTS:
-        text = files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
+        text = (
+            files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
+        )
         if name == "2_inputs":
             text += "\n" + reading_text(reading)
         parts.append(Part(name.split("_")[1], text))
@@ -74,7 +76,9 @@ def audit_text(record: Mapping[str, Any]) -> str:
         As in ``run.json``; the outputs need only name the tables.
     """
     parts = statement(record)
-    unstated = "".join(f"--   {words}\n" for words in not_in_sql(record)) or "--   nothing\n"
+    unstated = (
+        "".join(f"--   {words}\n" for words in not_in_sql(record)) or "--   nothing\n"
+    )
     return (
         "-- The night stated a second time, from the documentation: run it with\n"
         "--\n--     duckdb < audit.sql\n--\n"
@@ -93,7 +97,9 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
     """Parts of a night that code beside the SQL states, in words."""
     config, found = record["config"], []
     if config["model"] is not None:
-        found.append("probabilities of the learned model: savings, and what rests on them")
+        found.append(
+            "probabilities of the learned model: savings, and what rests on them"
+        )
     if config["capacity"]["count"] == "quantile":
         found.append("what rows hold by quantile: their room, and what rests on it")
     if "order_prices.parquet" in record.get("outputs", {}):
@@ -116,7 +122,8 @@ def final_question(names: Sequence[str]) -> str:
     """Ask all checks at once."""
     asked = "\nUNION ALL\n".join(
         f"SELECT '{name.removeprefix('check_')}' AS \"check\", item::VARCHAR AS item,\n"
-        f"    published::VARCHAR AS published, restated::VARCHAR AS restated FROM {name}"
+        "    published::VARCHAR AS published, restated::VARCHAR AS restated\n"
+        f"FROM {name}"
         for name in names
     )
     return f"-- What does not hold.\n{asked};\n"
@@ -150,7 +157,7 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         "-- Doubt that is taken off the harm avoided: the normal quantile of the",
         "-- confidence, times the relative error.",
         _doubt(record["config"]["objective"]),
-        f"CREATE MACRO prices_orders() AS {str('order_prices.parquet' in outputs).lower()};",
+        f"CREATE MACRO prices_orders() AS {'order_prices.parquet' in outputs};",
         *_optional("rows", "rows_said", outputs),
         *_optional("conflicts", "conflicts_said", outputs),
         *_optional("order_prices", "order_prices_said", outputs),
@@ -162,10 +169,10 @@ def _doubt(objective: Mapping[str, Any]) -> str:
     confidence = objective["confidence"]
     if confidence is None:
         return "CREATE MACRO doubted(harm) AS harm;"
-    caution = NormalDist().inv_cdf(float(confidence)) * float(objective["relative_error"])
-    return (
-        f"CREATE MACRO doubted(harm) AS (harm) - {caution!r}::DOUBLE * abs(harm);"
+    caution = NormalDist().inv_cdf(float(confidence)) * float(
+        objective["relative_error"]
     )
+    return f"CREATE MACRO doubted(harm) AS (harm) - {caution!r}::DOUBLE * abs(harm);"
 
 
 _COLUMNS = {

@@ -146,9 +146,9 @@ def _kind(rule: Mapping[str, Any]) -> str:
 
 _Columns = tuple[Column, ...]
 _Tables = dict[str, _Columns]
-_PROBABILITIES = ("complaint_prob_standard", "complaint_prob_premium") + (
-    "return_prob_standard",
-    "return_prob_premium",
+_PROBABILITIES = (
+    *("complaint_prob_standard", "complaint_prob_premium"),
+    *("return_prob_standard", "return_prob_premium"),
 )
 _ORDERS = (
     Column("order_id", "id", "always"),

@@ -93,7 +93,7 @@ def false_draws(
     }
     ours = _drawn(statement, share, keyed)
     return [
-        f"order {name}: the draw gives {ours.get(name)}, published is {theirs.get(name)}"
+        f"order {name}: drawn is {ours.get(name)}, published {theirs.get(name)}"
         for name in sorted({*theirs, *ours})
         if theirs.get(name) != ours.get(name)
     ]
@@ -111,8 +111,8 @@ def _drawn(
         ).fetchall()
     )
     rows = statement.execute(
-        "SELECT s.order_id, s.merchant_id, w.place, w.carrier_id FROM state AS s "
-        "JOIN way AS w USING (number) ORDER BY s.number"
+        "SELECT d.order_id, d.true_merchant_id, w.place, w.carrier_id "
+        "FROM decision AS d JOIN way AS w USING (number) ORDER BY d.number"
     ).fetchall()
     ways: dict[str, list[tuple[int, str]]] = {}
     merchant_of = {}
@@ -130,7 +130,9 @@ def _drawn(
         if int(entry[at]) >= limit[merchant_of[name]]:
             continue
         place, carrier = _pick(ways[name], lanes, lot[at])
-        if int(entry[at]) < min(_limit(share, *lanes.rows[r]) for r in lanes.path[place]):
+        if int(entry[at]) < min(
+            _limit(share, *lanes.rows[r]) for r in lanes.path[place]
+        ):
             waiting.append((int(turn[at]), int(key[at]), at, place, carrier))
     used_cap: dict[str, int] = {}
     used_row: dict[int, int] = {}
@@ -185,15 +187,18 @@ class _Lanes:
         rows = {
             row: (slots, num)
             for row, slots, num in statement.execute(
-                "SELECT l.lane, l.slots, coalesce(sum(w.num), 0)::BIGINT FROM lane AS l "
-                "LEFT JOIN path AS p USING (lane) LEFT JOIN (SELECT place, count(*) AS "
-                "num FROM way GROUP BY place) AS w USING (place) GROUP BY ALL"
+                "SELECT l.lane, l.slots, coalesce(sum(w.num), 0)::BIGINT "
+                "FROM lane AS l LEFT JOIN path AS p USING (lane) "
+                "LEFT JOIN (SELECT place, count(*) AS num FROM way GROUP BY place) "
+                "AS w USING (place) GROUP BY ALL"
             ).fetchall()
         }
-        depth = {row: at for rows_over in path.values() for at, row in enumerate(rows_over)}
+        depth = {
+            row: at for rows_over in path.values() for at, row in enumerate(rows_over)
+        }
         names = statement.execute(
-            "SELECT lane, carrier_id, coalesce(region_id, ''), coalesce(outlet_id, ''), "
-            "coalesce(day::VARCHAR, '') FROM lane"
+            "SELECT lane, carrier_id, coalesce(region_id, ''), "
+            "coalesce(outlet_id, ''), coalesce(day::VARCHAR, '') FROM lane"
         ).fetchall()
         order = sorted((depth.get(row, 0), name, row) for row, *name in names)
         return cls(path, rows, {row: at for at, (_, _, row) in enumerate(order)})

@@ -80,7 +80,9 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def state_again(
-    folder: Path, record: Mapping[str, Any], inputs: Mapping[str, list[str]] | None = None
+    folder: Path,
+    record: Mapping[str, Any],
+    inputs: Mapping[str, list[str]] | None = None,
 ) -> list[Finding]:
     """
     State a published night a second time, and list what does not hold.
@@ -102,6 +104,7 @@ def state_again(
     parts = statement(record)
     with _engine() as engine:
         engine.execute("SET VARIABLE run_given = ?", [str(folder)])
+        _give_arrow(engine, record, inputs)
         found: list[Finding] = []
         for part in parts:
             _run(engine, _placed(part, inputs))
@@ -140,6 +143,29 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
             yield engine
         finally:
             engine.close()
+
+
+def _give_arrow(
+    engine: duckdb.DuckDBPyConnection,
+    record: Mapping[str, Any],
+    inputs: Mapping[str, list[str]] | None,
+) -> None:
+    """Give the statement inputs that are Arrow files: DuckDB reads none by itself."""
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    for name, used in record["inputs"].items():
+        paths = [file["path"] for file in used["files"]]
+        paths = (inputs or {}).get(name, paths)
+        if not paths[0].lower().endswith((".arrow", ".feather", ".ipc")):
+            continue
+        try:
+            tables = [pyarrow.ipc.open_file(path).read_all() for path in paths]
+        except (OSError, pa.ArrowException):
+            raise CertificateError(
+                f"input {paths[0]} cannot be read as Arrow"
+            ) from None
+        engine.register(f"{name}_arrow", pa.concat_tables(tables))
 
 
 def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
@@ -201,7 +227,10 @@ def _answers(engine: duckdb.DuckDBPyConnection, names: list[str]) -> list[Findin
             reason = " ".join(str(error).split())[:300]
             raise CertificateError(f"{name}: cannot be worked out ({reason})") from None
         if rows:
-            words = [f"{item} is {true}, not {said} as published" for item, said, true, _ in rows]
+            words = [
+                f"{item} is {true}, not {said} as published"
+                for item, said, true, _ in rows
+            ]
             more = rows[0][3] - len(rows)
             also = f" (and {more:,} more)" if more else ""
             check = name.removeprefix("check_").replace("_", " ")

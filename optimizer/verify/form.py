@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Rule = Callable[[str, Any], Iterator[str]]
 
 #: Formats of records that are verified.
-FORMATS = (1,)
+FORMATS = (1, 2)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NIGHT_TABLES = (
     *("recommendations", "decisions", "merchants", "lanes", "quarantine"),
@@ -45,7 +45,9 @@ def _only(is_right: Callable[[Any], bool], kind: str) -> Rule:
     return check
 
 
-def _object(keys: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None) -> Rule:
+def _object(
+    keys: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None
+) -> Rule:
     """An object of these keys, and perhaps of those."""
     known = {**keys, **(optional or {})}
 
@@ -122,6 +124,14 @@ def _maybe(rule: Rule) -> Rule:
     return check
 
 
+_WARNING = _object({"code": _TEXT, "values": _ANY, "text": _TEXT})
+
+
+def _warning(name: str, value: Any) -> Iterator[str]:
+    """A code with its values; a sentence in records of format 1."""
+    yield from () if isinstance(value, str) else _WARNING(name, value)
+
+
 _HEAD = _maybe(_object({"number": _COUNT, "hash": _SHA256}))
 _IDENTITY: dict[str, Rule] = {
     "date": _TEXT,
@@ -193,7 +203,7 @@ _RECORD = _object(
         ),
         "certificate": _object(_CERTIFICATE, _PACKING),
         "summary": _ANY,
-        "warnings": _list(_TEXT),
+        "warnings": _list(_warning),
         "run_measurements": _MEASUREMENTS,
         "outputs": _each(
             _object({"sha256": _SHA256}, {"num_rows": _COUNT}),

@@ -56,7 +56,9 @@ def fill_scores(
     for harm in _HARMS:
         name = f"{harm}_prob_standard"
         filled[name] = (
-            _numbers(orders[name]) if name in there else _risk(orders, model["risk"][harm])
+            _numbers(orders[name])
+            if name in there
+            else _risk(orders, model["risk"][harm])
         )
     if has_options:
         ways, at = _options(statement, number)
@@ -114,7 +116,9 @@ def _risk(orders: _Columns, risk: Mapping[str, Any]) -> NDArray[np.float64]:
             value = np.log1p(value)
         columns.append(value)
     slopes = np.array(list(risk["slopes"].values()))
-    value = np.column_stack(columns) if columns else np.zeros((len(orders["number"]), 0))
+    value = (
+        np.column_stack(columns) if columns else np.zeros((len(orders["number"]), 0))
+    )
     score = risk["intercept"] + value @ slopes + _levels(orders, risk["levels"])
     return np.asarray(1 / (1 + np.exp(-score)))
 
@@ -123,7 +127,7 @@ def _levels(rows: _Columns, levels: Mapping[str, Any]) -> NDArray[np.float64]:
     total = np.zeros(len(rows["number"]))
     for column, offsets in levels.items():
         if column in rows and offsets:
-            names = np.ma.filled(np.ma.asarray(rows[column], object), None)
+            names: Any = np.ma.filled(np.ma.asarray(rows[column], object), None)
             total += np.array([offsets.get(name, 0.0) for name in names.tolist()])
     return total
 
@@ -169,7 +173,9 @@ def _promise(
     """Promises of carriers that the configuration does not name."""
     named = {
         carrier
-        for (carrier,) in statement.execute("SELECT carrier_id FROM fulfilment").fetchall()
+        for (carrier,) in statement.execute(
+            "SELECT carrier_id FROM fulfilment"
+        ).fetchall()
     }
     pooled = next(p["mean"] for p in model["promises"] if p["carrier_id"] is None)
     known = {p["carrier_id"] for p in model["promises"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +82,7 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
     if config is not None:
         findings += differs_from(record, config)
     standing = standing_of(folder, record)
+    findings += _false_link(folder, standing)
     unchecked: list[str] = []
     is_stated = not findings
     if not findings:
@@ -106,6 +106,12 @@ def _premises(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     yield from false_inputs(record)
 
 
+def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
+    """The chain beside a night, where it knows the night, knows this record."""
+    if standing.own_record not in (None, sha256_of(folder / "run.json")):
+        yield "run.json is not the record that the chain of evidence beside it has"
+
+
 def _statement(folder: Path, record: Mapping[str, Any]) -> Iterator[str | Finding]:
     """State the night again; the published script must be of this night too."""
     try:
@@ -126,7 +132,9 @@ def _trusted(
             origin = record["origins"].get(name)
             also = f" (a copy of {origin})" if origin else ""
             yield f"{name}: {file['path']}{also} sha256 {file['sha256']}"
-    compared = "the one that you gave" if has_config else "compare it with --config FILE"
+    compared = (
+        "the one that you gave" if has_config else "compare it with --config FILE"
+    )
     yield f"configuration: sha256 {record['identity']['config_sha256']} ({compared})"
     if "model_sha256" in record["identity"]:
         yield f"learned model: sha256 {record['identity']['model_sha256']}"

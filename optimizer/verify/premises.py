@@ -81,7 +81,7 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def false_inputs(record: Mapping[str, Any]) -> list[str]:
-    """Find input files that are gone, or not the ones that the night was solved from."""
+    """Find input files that are gone, or not those that the night was solved from."""
     found = []
     for name, used in record["inputs"].items():
         hashes = []
@@ -100,8 +100,11 @@ def false_inputs(record: Mapping[str, Any]) -> list[str]:
 
 
 def false_origins(record: Mapping[str, Any]) -> list[str]:
-    """Hold the inputs' places against the configuration, with what stands in for them."""
-    inputs, day = record["config"]["inputs"] or {}, dt.date.fromisoformat(record["date"])
+    """Hold the places of inputs, and what stands in, against the configuration."""
+    inputs, day = (
+        record["config"]["inputs"] or {},
+        dt.date.fromisoformat(record["date"]),
+    )
     found = []
     for name, used in record["inputs"].items():
         place = inputs.get(name)
@@ -134,7 +137,9 @@ def _on(place: str, day: dt.date) -> str:
 def _false_substitute(
     name: str, record: Mapping[str, Any], place: str, day: dt.date
 ) -> Iterator[str]:
-    allowed = record["config"]["inputs"]["when_capacity_is_late"] == "yesterdays_capacity"
+    allowed = (
+        record["config"]["inputs"]["when_capacity_is_late"] == "yesterdays_capacity"
+    )
     if name != "capacity" or not allowed:
         yield f"substitutes.{name}: the configuration lets nothing stand in for it"
     elif record["substitutes"][name] != _on(place, day - dt.timedelta(days=1)):
@@ -142,7 +147,7 @@ def _false_substitute(
 
 
 def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[str]:
-    """A copy of an address stands in the folder of copies, and names where it is from."""
+    """A copy of an address is in the folder of copies, and says where it is from."""
     try:
         label = parse_address(place).label
     except (OptimizerError, ValueError):
@@ -160,8 +165,10 @@ def _fits(path: str, pattern: str) -> bool:
     plain = os.path.normpath(pattern)
     if plain.startswith(".."):
         plain = plain.replace("../", "")
-    whole = plain if os.path.isabs(plain) else f"*/{plain}"
-    return path == plain or fnmatch.fnmatchcase(path, whole) or path.endswith(f"/{plain}")
+    whole = plain if Path(plain).is_absolute() else f"*/{plain}"
+    return (
+        path == plain or fnmatch.fnmatchcase(path, whole) or path.endswith(f"/{plain}")
+    )
 
 
 def false_config(record: Mapping[str, Any]) -> list[str]:
@@ -169,7 +176,7 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
     from optimizer.config import as_config, config_json, policy_on
 
     config, day = record["config"], dt.date.fromisoformat(record["date"])
-    found = []
+    found: list[str] = []
     try:
         read = as_config(config)
         found += [
@@ -191,7 +198,9 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
 def _holds(given: Any, read: Any) -> bool:
     """Whether all that was recorded is read so; what came later has its default."""
     if isinstance(given, dict) and isinstance(read, dict):
-        return all(key in read and _holds(value, read[key]) for key, value in given.items())
+        return all(
+            key in read and _holds(value, read[key]) for key, value in given.items()
+        )
     if isinstance(given, list) and isinstance(read, list):
         return len(given) == len(read) and all(map(_holds, given, read))
     return bool(given == read)
@@ -217,7 +226,8 @@ def differs_from(record: Mapping[str, Any], config: Config) -> list[str]:
     """
     from optimizer.config import config_json
 
-    theirs, found = config_json(config), []
+    theirs: dict[str, Any] = config_json(config)
+    found: list[str] = []
     for key in sorted({*theirs, *record["config"]} - {*_NOT_DECISIVE}):
         found += _differences(key, record["config"].get(key), theirs.get(key))
     return [f"the configuration that you gave differs: {words}" for words in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.contract import TYPED, TYPES, Column, columns_of, require
@@ -32,6 +33,8 @@ class Reading:
         Columns of each input table that is given, by its name.
     kinds
         ``parquet``, ``csv`` or ``arrow``, by table.
+    num_files
+        Files, by table.
     further
         Columns of orders that rules ask for: attributes, then those of fairness rules.
     facts
@@ -44,6 +47,7 @@ class Reading:
 
     tables: Mapping[str, tuple[Column, ...]]
     kinds: Mapping[str, str]
+    num_files: Mapping[str, int]
     further: tuple[str, ...]
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
@@ -71,6 +75,7 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
     return Reading(
         tables,
         {name: _kind(used[name]) for name in tables},
+        {name: len(used[name]["files"]) for name in tables},
         tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
         groups,
         policy["eligibility"],
@@ -92,8 +97,9 @@ def reading_text(reading: Reading) -> str:
     """Write the SQL that reads the inputs."""
     parts = [_raw(name, reading) for name in reading.tables]
     parts += [*map(_small(reading), ("merchants", "capacity")), _orders(reading)]
-    parts.append(_choice(reading) if "options" in reading.tables else _single(reading))
-    parts += [_quarantine(reading), _checks(reading)]
+    if "options" in reading.tables:
+        parts.append(_options(reading))
+    parts += [_ways(reading), _quarantine(reading), _checks(reading)]
     return "\n".join(parts)
 
 
@@ -104,12 +110,14 @@ def _raw(name: str, reading: Reading) -> str:
     names = "|".join(re.escape(column.name) for column in columns)
     kind = reading.kinds[name]
     if kind == "parquet":
-        source = (
-            f"read_parquet(getvariable('{name}'), filename = '{_FILE}', {_ROW} = true)"
-        )
-        typed += f",\n        NULL::VARCHAR AS {_FILE}, NULL::BIGINT AS {_ROW}"
+        has_several = reading.num_files[name] > 1
+        also = f", filename = '{_FILE}'" if has_several else ""
+        source = f"read_parquet(getvariable('{name}'){also}, {_ROW} = true)"
+        typed += f",\n        NULL::BIGINT AS {_ROW}"
+        typed += f", NULL::VARCHAR AS {_FILE}" if has_several else ""
         names += f"|{_FILE}|{_ROW}"
-        pick, number = f"SELECT COLUMNS('^({names})$') FROM {source}", _numbered(name)
+        pick = f"SELECT COLUMNS('^({names})$') FROM {source}"
+        number = _numbered(name, has_several=has_several)
     else:
         source = _CSV.format(name) if kind == "csv" else f"{name}_arrow"
         typed += ",\n        NULL::BIGINT AS number"
@@ -119,8 +127,8 @@ def _raw(name: str, reading: Reading) -> str:
         )
         number = "SELECT * FROM read_rows"
     arrow = (
-        f"-- {name}_arrow is the Arrow file: optimizer verify gives it; elsewhere make a\n"
-        f"-- table of this name from the file, or a Parquet file of the same rows.\n"
+        f"-- {name}_arrow is the Arrow file, given by optimizer verify; elsewhere\n"
+        "-- make a table of this name from it.\n"
         if kind == "arrow"
         else ""
     )
@@ -128,7 +136,7 @@ def _raw(name: str, reading: Reading) -> str:
         f"-- {name}: as read.\n{arrow}"
         f"CREATE TEMP TABLE {name}_columns AS\n"
         f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source});\n"
-        f"{_files(name) if kind == 'parquet' else ''}"
+        f"{_files(name) if kind == 'parquet' and reading.num_files[name] > 1 else ''}"
         f"CREATE TEMP VIEW {name}_raw AS\nWITH read_rows AS (\n"
         f"    SELECT * FROM (SELECT\n        {typed}\n    LIMIT 0)\n"
         f"    UNION ALL BY NAME\n    {pick}\n)\n{number};\n"
@@ -146,7 +154,9 @@ def _files(name: str) -> str:
     )
 
 
-def _numbered(name: str) -> str:
+def _numbered(name: str, *, has_several: bool) -> str:
+    if not has_several:
+        return f"SELECT * EXCLUDE ({_ROW}), {_ROW} AS number FROM read_rows"
     return (
         f"SELECT r.* EXCLUDE ({_FILE}, {_ROW}), f.num_before + r.{_ROW} AS number\n"
         f"FROM read_rows AS r JOIN {name}_files AS f USING ({_FILE})"
@@ -160,13 +170,15 @@ def _broken(name: str, columns: Sequence[Column]) -> str:
 
 
 def _typed(columns: Sequence[Column]) -> str:
-    return ",\n    ".join(f"{TYPED[c.kind].format(c.quoted)} AS {c.quoted}" for c in columns)
+    return ",\n    ".join(
+        f"{TYPED[c.kind].format(c.quoted)} AS {c.quoted}" for c in columns
+    )
 
 
 def _orders(reading: Reading) -> str:
     """Orders that count, with why any may not be recommended, and their day."""
     columns = reading.tables["orders"]
-    own = [c for c in columns if c.name not in ("is_eligible", "ineligible_reason")]
+    own = [c for c in columns if _is_used(c, reading)]
     whens = "".join(
         f"\n        WHEN {_matches(rule, columns)} THEN {_text(rule['reason'])}"
         for rule in reading.rules
@@ -174,12 +186,20 @@ def _orders(reading: Reading) -> str:
     return (
         "-- The day whose slots orders take that have none of their own.\n"
         "CREATE MACRO default_day() AS getvariable('night')\n"
-        "    + config_text('$.capacity.lead_days')::INT;\n"
+        "    + (config_text('$.capacity.lead_days'))::INT;\n"
         "SET VARIABLE has_dates = (\n"
         "    SELECT EXISTS (FROM capacity WHERE service_date IS NOT NULL));\n"
-        "-- orders: the rows that count. Who is not eligible has a reason: the table's,\n"
-        "-- or that of the first rule of the policy that matches.\n"
-        "CREATE TEMP TABLE orders AS\nSELECT\n    number,\n"
+        "-- orders: the rows that count. Who is not eligible has a reason: that of\n"
+        "-- the table, or of the first rule of the policy that matches, or that the\n"
+        "-- merchant is not enrolled.\n"
+        "CREATE TEMP TABLE orders AS\n"
+        "SELECT r.* EXCLUDE (ineligible_reason), coalesce(m.take_up, 1.0) AS take_up,\n"
+        "    CASE\n        WHEN r.ineligible_reason IS NOT NULL\n"
+        "            OR NOT coalesce(m.is_enrolled, true) THEN 'INELIGIBLE'\n"
+        "        WHEN r.pin = 'never' THEN 'PINNED_OUT'\n    END AS kept_out,\n"
+        "    coalesce(r.ineligible_reason, CASE WHEN NOT m.is_enrolled\n"
+        "        THEN 'the merchant is not enrolled' END) AS ineligible_reason\n"
+        "FROM (\nSELECT\n    number,\n"
         f"    {_typed(own)},\n"
         "    CASE\n        WHEN NOT coalesce(as_flag(is_eligible), true)\n"
         "        THEN coalesce(ineligible_reason, 'no reason given')"
@@ -191,7 +211,16 @@ def _orders(reading: Reading) -> str:
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
         f"    {_list(reading.further)} AS further\n"
-        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE;\n"
+        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE\n"
+        ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
+    )
+
+
+def _is_used(column: Column, reading: Reading) -> bool:
+    """Whether a column of the orders is asked for again."""
+    always = ("order_id", "merchant_id", "carrier_id", "region_id", "outlet_id")
+    return column.name in (*always, *_STANDARD, *_PREMIUM, "load", "pin") or (
+        reading.has_model and column.name in ("category_id", "order_value_cny")
     )
 
 
@@ -229,62 +258,24 @@ def _small(reading: Reading) -> Any:
 _PLAIN = {"capacity": {"attributes": []}, "fairness": []}
 
 
-def _single(reading: Reading) -> str:
-    """The one way to carry each order: its own carrier."""
-    if reading.has_model:
-        return (
-            "-- Probabilities that the table lacks are a learned model's: optimizer\n"
-            "-- verify fills this table; without it nothing below is stated.\n"
-            "CREATE TEMP TABLE scored (number BIGINT, complaint_prob_standard DOUBLE,\n"
-            "    complaint_prob_premium DOUBLE, return_prob_standard DOUBLE,\n"
-            "    return_prob_premium DOUBLE);\n"
-            "CREATE TEMP VIEW ways AS\nSELECT o.number, o.carrier_id, o.outlet_id, "
-            "o.further,\n    coalesce(o.load, 1) AS load, s.complaint_prob_standard,\n"
-            "    s.complaint_prob_premium, s.return_prob_standard, s.return_prob_premium\n"
-            "FROM orders AS o JOIN scored AS s USING (number);\n"
-        )
-    return (
-        "-- Ways to carry an order: with its own carrier.\n"
-        "CREATE TEMP VIEW ways AS\nSELECT number, carrier_id, outlet_id, further,\n"
-        "    coalesce(load, 1) AS load, complaint_prob_standard,\n"
-        "    complaint_prob_premium, return_prob_standard, return_prob_premium\n"
-        "FROM orders;\n"
-    )
-
-
-def _choice(reading: Reading) -> str:
-    """The ways to carry each order that the options table gives."""
+def _options(reading: Reading) -> str:
+    """Options that count, each with the number of its order."""
     columns = reading.tables["options"]
     named = [c for c in columns if c.name != "order_id"]
-    table = (
+    return (
         "-- options: the rows that count; one whose order was refused goes with it.\n"
         "CREATE TEMP TABLE options AS\nSELECT o.number AS order_number, r.*\n"
         f"FROM (SELECT\n    number,\n    order_id,\n    {_typed(named)}\n"
         f"    FROM options_raw WHERE {_broken('options', columns)} IS NOT TRUE) AS r\n"
         "LEFT JOIN orders AS o USING (order_id);\n"
-        "-- Ways to carry an order: those of its options.\n"
     )
-    if reading.has_model:
-        return table + (
-            "-- Probabilities that the tables lack are a learned model's: optimizer\n"
-            "-- verify fills this table; without it nothing below is stated.\n"
-            "CREATE TEMP TABLE scored (number BIGINT, complaint_prob_standard DOUBLE,\n"
-            "    complaint_prob_premium DOUBLE, return_prob_standard DOUBLE,\n"
-            "    return_prob_premium DOUBLE);\n"
-            "CREATE TEMP VIEW ways AS\nSELECT o.number, w.carrier_id,\n"
-            "    coalesce(w.outlet_id, o.outlet_id) AS outlet_id, o.further,\n"
-            "    coalesce(w.load, o.load, 1) AS load, s.complaint_prob_standard,\n"
-            "    s.complaint_prob_premium, s.return_prob_standard, s.return_prob_premium\n"
-            "FROM options AS w JOIN orders AS o ON o.number = w.order_number\n"
-            "JOIN scored AS s ON s.number = w.number;\n"
-        )
-    return table + (
-        "CREATE TEMP VIEW ways AS\nSELECT o.number, w.carrier_id,\n"
-        "    coalesce(w.outlet_id, o.outlet_id) AS outlet_id, o.further,\n"
-        "    coalesce(w.load, o.load, 1) AS load, o.complaint_prob_standard,\n"
-        "    w.complaint_prob_premium, o.return_prob_standard, w.return_prob_premium\n"
-        "FROM options AS w JOIN orders AS o ON o.number = w.order_number;\n"
-    )
+
+
+def _ways(reading: Reading) -> str:
+    """The ways to carry each order."""
+    kind = "options" if "options" in reading.tables else "own"
+    name = f"2_ways_{kind}{'_learned' if reading.has_model else ''}.sql"
+    return files(__package__).joinpath("statement", name).read_text("utf-8")
 
 
 def _quarantine(reading: Reading) -> str:
@@ -318,9 +309,7 @@ def _quarantine(reading: Reading) -> str:
         )
     return (
         f"-- The rows that are refused.\n{''.join(counted)}"
-        "CREATE TEMP TABLE refused AS\n"
-        + "\nUNION\n".join(parts)
-        + ";\n"
+        "CREATE TEMP TABLE refused AS\n" + "\nUNION\n".join(parts) + ";\n"
     )
 
 
@@ -376,6 +365,8 @@ def _matches(rule: Mapping[str, Any], columns: Sequence[Column]) -> str:
         if rule[key] is not None:
             listed = ", ".join(map(_text, rule[key]))
             return f"coalesce({value} {sign} ({listed}), {str(key != 'in').lower()})"
-    sign, other = ("=", rule["is"]) if rule["is"] is not None else ("<>", rule["is_not"])
+    sign, other = (
+        ("=", rule["is"]) if rule["is"] is not None else ("<>", rule["is_not"])
+    )
     literal = str(other).lower() if isinstance(other, bool) else _text(other)
     return f"coalesce({value} {sign} {literal}, {str(sign == '<>').lower()})"

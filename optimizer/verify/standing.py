@@ -1,4 +1,4 @@
-"""The nights that stood beside a night when it was published, and what they left to it."""
+"""The nights that stood beside a night when it was published, and what they left."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def standing_of(folder: Path, record: Mapping[str, Any]) -> Standing:
     output = real.parents[2] if is_version else folder.absolute().parent
     links = _links(output / _CHAIN)
     if not is_version or not any(
-        link["date"] == day.isoformat() and link["version"] == real.name for link in links
+        link["date"] == day.isoformat() and link["version"] == real.name
+        for link in links
     ):
         nights = {d: p for d, p in _folders(output).items() if d != day}
         head = _hash_of_last(output / _CHAIN)
@@ -117,7 +118,9 @@ def _as_of(
         date: output / _VERSIONS / date.isoformat() / name
         for date, name in standing.items()
     }
-    there = {date: path for date, path in nights.items() if (path / "_SUCCESS").is_file()}
+    there = {
+        date: path for date, path in nights.items() if (path / "_SUCCESS").is_file()
+    }
     return Standing(
         day,
         there,
@@ -159,9 +162,7 @@ def _folders(output: Path) -> dict[dt.date, Path]:
     return found
 
 
-def check_beside(
-    folder: Path, record: Mapping[str, Any], standing: Standing
-) -> Report:
+def check_beside(folder: Path, record: Mapping[str, Any], standing: Standing) -> Report:
     """
     Work out again what other nights left to a night, from those that stand beside it.
 
@@ -217,8 +218,8 @@ def _check_week(
             report.findings.append(f"nights.parquet: {date} is not of the week before")
         elif date not in records:
             report.unchecked.append(
-                f"nights.parquet: the night of {date} is not beside this one, so its row "
-                "was taken on trust"
+                f"nights.parquet: the night of {date} is not beside this one, so its "
+                "row was taken on trust"
             )
         elif row != _night_row(records[date]):
             report.findings.append(
@@ -284,8 +285,8 @@ def _check_bank(
     if missing or (not window and not standing.is_sure):
         named = ", ".join(map(str, missing[:3])) or f"before {standing.day}"
         report.unchecked.append(
-            f"bank.parquet: nights {named} are not beside this one, so what the cap bank "
-            "carried in from them was taken on trust"
+            f"bank.parquet: nights {named} are not beside this one, so what the cap "
+            "bank carried in from them was taken on trust"
         )
         return
     expected = _carried(window, is_late=record["is_late"])
@@ -373,8 +374,8 @@ def _check_flight(
     if standing.gone or (not records and not standing.is_sure):
         named = ", ".join(map(str, standing.gone[:3])) or f"beside {standing.day}"
         report.unchecked.append(
-            f"in_flight.parquet: nights {named} are not there, so the parcels that they "
-            "have in flight were taken on trust"
+            f"in_flight.parquet: nights {named} are not there, so the parcels that "
+            "they have in flight were taken on trust"
         )
         return
     closed, day = _closed(record, standing.day), standing.day
@@ -399,9 +400,10 @@ def _check_flight(
     said = given.select(*_PLACE, "num_slots").sort(_PLACE, nulls_last=False)
     if not true.equals(said):
         report.findings.append(
-            f"in_flight.parquet: {int(said['num_slots'].sum() or 0):,} slots are taken by "
-            f"parcels of other nights, and the {len(records)} nights beside this one "
-            f"have {int(true['num_slots'].sum() or 0):,}, place by place"
+            f"in_flight.parquet: parcels of other nights take "
+            f"{int(said['num_slots'].sum() or 0):,} slots, and place by place the "
+            f"{len(records)} nights beside this one have "
+            f"{int(true['num_slots'].sum() or 0):,}"
         )
 
 

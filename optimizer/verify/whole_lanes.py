@@ -2,9 +2,9 @@ r"""
 The most that single lanes can hold: the knapsacks of the second bound.
 
 A lane of :math:`c` slots holds of items with loads :math:`l` and values :math:`v` at
-most :math:`\max \sum v x` with :math:`\sum l x \le c`. Up to ``MAX_SLOTS`` slots that is
-worked out; above, where not everything fits, at the price of a slot at which the lane
-is full, or one micro-CNY more, whichever bounds better.
+most :math:`\max \sum v x` with :math:`\sum l x \le c`. Up to ``MAX_SLOTS`` slots that
+is worked out; above, where not everything fits, at the price of a slot at which the
+lane is full, or one micro-CNY more, whichever bounds better.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def fill_worths(statement: duckdb.DuckDBPyConnection) -> None:
         statement.executemany("INSERT INTO given_worth VALUES (?, ?)", worths)
 
 
-def most_worth(
-    loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
-) -> int:
+def most_worth(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
     """
     Bound what a lane can hold.
 
@@ -76,9 +74,7 @@ def most_worth(
     return int(table[slots])
 
 
-def _by_price(
-    loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
-) -> int:
+def _by_price(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
     by_ratio = np.argsort(-(values / loads), kind="stable")
     full = int(np.searchsorted(np.cumsum(loads[by_ratio]), slots, side="right"))
     last = by_ratio[min(full, len(by_ratio) - 1)]

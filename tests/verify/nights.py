@@ -21,9 +21,10 @@ def publish(
     config: dict[str, Any],
     day: dt.date = DAY,
     suffix: str = "parquet",
+    more: dict[str, str] | None = None,
 ) -> Path:
-    """Write the inputs, run the night, and give its folder."""
-    inputs = {}
+    """Write the inputs, run the night, and give its folder; ``more`` inputs stand."""
+    inputs = dict(more or {})
     for name, table in tables.items():
         if table is not None:
             path = folder / f"{name}-{day}.{suffix}"

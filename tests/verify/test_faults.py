@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from verify.nights import publish, record_of
-from verify.variants import DAY, Tables, Variant, settings
 
 from optimizer import intake
 from optimizer.model import beside, build, encode, history, lanes
 from optimizer.verify.engine import state_again
+from tests.verify.nights import publish, record_of
+from tests.verify.variants import DAY, Tables, Variant, settings
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -39,7 +39,9 @@ def _night() -> tuple[Tables, dict[str, Any]]:
         }
     )
     rows = [("yunda", None, None, 20), ("zhongtong", None, None, 20)]
-    rows += [(c, r, None, 3) for c in ("yunda", "zhongtong") for r in ("north", "south")]
+    rows += [
+        (c, r, None, 3) for c in ("yunda", "zhongtong") for r in ("north", "south")
+    ]
     rows += [("yunda", "north", "d0", 1)]
     capacity = pl.DataFrame(
         [row for row in rows if row[0] == "yunda"]
@@ -76,7 +78,9 @@ def _cut(true: Any, worth: Any, complaints: Any, returns: Any, kept: Any) -> Any
     return np.floor(kept * harm).astype(np.int64) - worth.fee
 
 
-def _harm_as_gain(true: Any, worth: Any, complaints: Any, returns: Any, kept: Any) -> Any:
+def _harm_as_gain(
+    true: Any, worth: Any, complaints: Any, returns: Any, kept: Any
+) -> Any:
     return np.abs(true(worth, complaints, returns, kept) + worth.fee) - worth.fee
 
 
@@ -127,7 +131,9 @@ def _slot_more(patch: pytest.MonkeyPatch) -> None:
 def _uncovered_open(patch: pytest.MonkeyPatch) -> None:
     true = beside.build_forest
     patch.setattr(
-        beside, "build_forest", lambda *args, **keys: true(*args, **keys | {"is_open": True})
+        beside,
+        "build_forest",
+        lambda *args, **keys: true(*args, **keys | {"is_open": True}),
     )
 
 

@@ -12,18 +12,19 @@ from typing import Any
 
 import polars as pl
 import pytest
-from verify.nights import publish, record_of
-from verify.variants import Variant, settings, simulated
 
 from optimizer.config import as_config
 from optimizer.data.run_files import FURTHER_TABLES, RUN_TABLES, record_text
 from optimizer.data.write import read_back, write_parquet
 from optimizer.model.solution import Solution
 from optimizer.nightly import find
+from optimizer.nightly import run as night_run
 from optimizer.nightly.ledger import Before
 from optimizer.verify.night import verify_night
 from optimizer.verify.premises import hash_of, sha256_of
 from optimizer.verify.standing import run_name
+from tests.verify.nights import publish, record_of
+from tests.verify.variants import Variant, settings, simulated
 
 DAYS = [dt.date(2026, 11, 20) + dt.timedelta(days=at) for at in range(3)]
 LAST = DAYS[-1]
@@ -33,7 +34,9 @@ BANKED = Variant(
 )
 
 
-def _publish(folder: Path, day: dt.date, tables: dict[str, pl.DataFrame | None]) -> Path:
+def _publish(
+    folder: Path, day: dt.date, tables: dict[str, pl.DataFrame | None]
+) -> Path:
     orders = tables["orders"]
     assert orders is not None
     own = orders.with_columns(order_id=pl.format("{}-{}", pl.lit(str(day)), "order_id"))
@@ -86,13 +89,17 @@ def edit_record(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
         run.symlink_to(renamed.relative_to(run.parent))
 
 
-def edit_table(run: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+def edit_table(
+    run: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]
+) -> None:
     """Change a table, and make all hashes anew."""
     path = run / name
     changed = change(read_back(path))
     path.unlink()
     write_parquet(changed, path, (RUN_TABLES | FURTHER_TABLES)[name])
-    edit_record(run, lambda record: record["outputs"][name].update(num_rows=len(changed)))
+    edit_record(
+        run, lambda record: record["outputs"][name].update(num_rows=len(changed))
+    )
 
 
 def _set(*way: str, to: Any) -> Callable[[Path], None]:
@@ -120,8 +127,12 @@ def _week(run: Path) -> None:
 
     def change(nights: pl.DataFrame) -> pl.DataFrame:
         return nights.with_columns(
-            saving_cny=pl.when(yesterday).then(pl.col("saving_cny") * 2).otherwise("saving_cny"),
-            run_id=pl.when(yesterday).then(pl.lit("0123456789abcdef")).otherwise("run_id"),
+            saving_cny=pl.when(yesterday)
+            .then(pl.col("saving_cny") * 2)
+            .otherwise("saving_cny"),
+            run_id=pl.when(yesterday)
+            .then(pl.lit("0123456789abcdef"))
+            .otherwise("run_id"),
         )
 
     edit_table(run, "nights.parquet", change)
@@ -147,7 +158,10 @@ def _other_orders(run: Path) -> None:
 
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a date's night under another's name": (_other_folder, "the folder is of 2026-11-21"),
+    "a date's night under another's name": (
+        _other_folder,
+        "the folder is of 2026-11-21",
+    ),
     "a week in which last night was twice as good": (
         _week,
         "nights.parquet: the row of 2026-11-21 is not what that night says",
@@ -160,7 +174,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("substitutes", "options", to="x.parquet"),
         "substitutes.options: there is no such table",
     ),
-    "a night that says it is late": (_set("is_late", to=True), "is_late: no later night"),
+    "a night that says it is late": (
+        _set("is_late", to=True),
+        "is_late: no later night",
+    ),
     "an origin": (
         _set("origins", "orders", to="postgresql://db/orders"),
         "origins.orders: the configuration names a file here",
@@ -169,12 +186,18 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("termination", to={"reason": "FEASIBLE", "limit": "TIME"}),
         "termination: termination is a gap of 0, not FEASIBLE TIME",
     ),
-    "an unknown key": (_set("approved_by", to="me"), "approved_by is a key that no record"),
+    "an unknown key": (
+        _set("approved_by", to="me"),
+        "approved_by is a key that no record",
+    ),
     "an unknown key further in": (
         _set("certificate", "note", to="fine"),
         "certificate.note is a key that no record has",
     ),
-    "a figure too much": (_set("summary", "num_happy", to=9), "no other: summary.num_happy"),
+    "a figure too much": (
+        _set("summary", "num_happy", to=9),
+        "no other: summary.num_happy",
+    ),
     "a gap below 0": (_set("certificate", "gap", to=-1), "certificate.gap is '-1'"),
     "a time below 0": (
         _set("run_measurements", "seconds", "solve", to=-3.0),
@@ -193,7 +216,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("config", "lenient", to=True),
         "the recorded configuration is none",
     ),
-    "orders from elsewhere": (_other_orders, "inputs.orders: the files are not those of"),
+    "orders from elsewhere": (
+        _other_orders,
+        "inputs.orders: the files are not those of",
+    ),
     "another date": (_set("date", to="2026-11-23"), "the folder is of 2026-11-22"),
     "another solver's word for the class": (
         _set("problem_class", to="packing"),
@@ -228,19 +254,24 @@ def _carried(share: float) -> Callable[[Before], Before]:
         bank = before.history.bank
         assert bank is not None
         forged = bank.with_columns(
-            carried_in_nano=pl.lit(int(share * 10**9), pl.Int64), room_nano=pl.lit(10**12)
+            carried_in_nano=pl.lit(int(share * 10**9), pl.Int64),
+            room_nano=pl.lit(10**12),
         )
         return replace(before, history=replace(before.history, bank=forged))
 
     return change
 
 
-def _flight(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Before], Before]:
+def _flight(
+    change: Callable[[pl.DataFrame], pl.DataFrame],
+) -> Callable[[Before], Before]:
     def forge(before: Before) -> Before:
         flight = before.history.in_flight
         assert flight is not None
         assert len(flight)
-        return replace(before, history=replace(before.history, in_flight=change(flight)))
+        return replace(
+            before, history=replace(before.history, in_flight=change(flight))
+        )
 
     return forge
 
@@ -248,12 +279,18 @@ def _flight(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Before]
 #: What other nights are said to have left, and what is said of it.
 LEFT: dict[str, tuple[Callable[[Before], Before], str]] = {
     "a bank of 50 parcels for everyone": (_carried(50), "carry in what is no fraction"),
-    "a bank of nearly a parcel for everyone": (_carried(0.999), "carry in other than what"),
+    "a bank of nearly a parcel for everyone": (
+        _carried(0.999),
+        "carry in other than what",
+    ),
     "parcels in flight that are not": (
         _flight(lambda rows: rows.with_columns(num_slots=pl.col("num_slots") + 1)),
         "in_flight.parquet: ",
     ),
-    "parcels in flight forgotten": (_flight(lambda rows: rows.clear()), "in_flight.parquet: "),
+    "parcels in flight forgotten": (
+        _flight(lambda rows: rows.clear()),
+        "in_flight.parquet: ",
+    ),
 }
 
 
@@ -266,12 +303,11 @@ def test_what_other_nights_left_is_worked_out_again(
 ) -> None:
     """A night built from a forged bank, or forged parcels in flight, does not hold."""
     change, words = LEFT[name]
-    for day in DAYS[1:]:
-        if day == LAST:
-            true = find.load_before
-            monkeypatch.setattr(find, "load_before", lambda *args: change(true(*args)))
-            monkeypatch.setattr("optimizer.nightly.run.load_before", find.load_before)
-        run = _publish(tmp_path, day, tables)
+    true = find.load_before
+    _publish(tmp_path, DAYS[1], tables)
+    monkeypatch.setattr(find, "load_before", lambda *args: change(true(*args)))
+    monkeypatch.setattr(night_run, "load_before", find.load_before)
+    run = _publish(tmp_path, LAST, tables)
     assert words in "; ".join(verify_night(run).findings)
 
 
@@ -293,7 +329,9 @@ def test_prices_are_those_of_the_rule(
     from optimizer import solvers
     from optimizer.testing import make_config, make_tables
 
-    made = make_tables([("a", "m", "x", 5), ("b", "n", "x", 4), ("c", "o", "x", 1)], {"yunda": 2})
+    made = make_tables(
+        [("a", "m", "x", 5), ("b", "n", "x", 4), ("c", "o", "x", 1)], {"yunda": 2}
+    )
     night = {"orders": made.orders, "capacity": made.capacity}
     honest = publish(tmp_path / "honest", night, make_config(1))
     assert verify_night(honest).findings == ()
@@ -315,11 +353,8 @@ def test_the_readers_configuration_is_compared(runs: Path) -> None:
     config = record_of(run)["config"]
     assert verify_night(run, as_config(config)).findings == ()
     config["objective"]["complaint_cost_cny"] = "31"
-    findings = verify_night(run, as_config(config)).findings
-    assert findings == (
-        'the configuration that you gave differs: objective.complaint_cost_cny is "31", '
-        'and "30" in the record',
-    )
+    (words,) = verify_night(run, as_config(config)).findings
+    assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
 
 
 def test_what_was_trusted_is_named(three: Path) -> None:

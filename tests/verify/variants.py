@@ -121,14 +121,18 @@ def _break_rows(tables: Tables) -> Tables:
 def _without_small_rows(tables: Tables) -> Tables:
     capacity = tables["capacity"]
     assert capacity is not None
-    return tables | {"capacity": capacity.filter(pl.col("region_id").is_not_null())[::2]}
+    return tables | {
+        "capacity": capacity.filter(pl.col("region_id").is_not_null())[::2]
+    }
 
 
 def _city_limits(tables: Tables) -> Tables:
     capacity = tables["capacity"]
     assert capacity is not None
     city = (
-        capacity.filter(pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null())
+        capacity.filter(
+            pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null()
+        )
         .group_by("region_id")
         .agg(pl.col("slots").sum() // 2)
         .select(
@@ -221,7 +225,9 @@ VARIANTS = {
         _without_small_rows, config={"capacity": {"uncovered_lanes": "open"}}
     ),
     "by day": Variant(
-        _orders(delivery_date=pl.when(_ROW % 3 > 0).then(DAY + pl.duration(days=_ROW % 3))),
+        _orders(
+            delivery_date=pl.when(_ROW % 3 > 0).then(DAY + pl.duration(days=_ROW % 3))
+        ),
         config={
             "capacity": {
                 "counted_on": "delivery",
@@ -241,14 +247,17 @@ VARIANTS = {
     "loads": Variant(_both(_MORE_ROOM, _orders(load=1 + (_ROW % 3 == 0)))),
     "city limits": Variant(_city_limits),
     "purchases": Variant(
-        _merchants(take_up=(_ROW % 4 + 1) / 5), config={"capacity": {"count": "expected"}}
+        _merchants(take_up=(_ROW % 4 + 1) / 5),
+        config={"capacity": {"count": "expected"}},
     ),
     "floors, owners and a subsidy": Variant(
         _both(
             _MORE_ROOM,
             _merchants(
                 owner_id=pl.format("owner-{}", _ROW % 4),
-                tier=pl.when(_ROW % 2 == 0).then(pl.lit("small")).otherwise(pl.lit("top")),
+                tier=pl.when(_ROW % 2 == 0)
+                .then(pl.lit("small"))
+                .otherwise(pl.lit("top")),
                 cap_override=pl.when(_ROW % 4 == 0).then(9),
             ),
         ),

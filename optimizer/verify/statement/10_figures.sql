@@ -58,7 +58,7 @@ END;
 
 CREATE TEMP TABLE summary_true AS
 SELECT * FROM (VALUES
-    ('num_orders', (SELECT count(*) FROM state)::VARCHAR),
+    ('num_orders', (SELECT count(*) FROM decision)::VARCHAR),
     ('num_quarantined', (SELECT count(DISTINCT row) FROM refused WHERE source = 'orders')::VARCHAR),
     ('num_merchants', (SELECT count(*) FROM cap)::VARCHAR),
     ('num_merchants_with_cap', (SELECT count(*) FROM cap WHERE cap > 0)::VARCHAR),
@@ -183,7 +183,7 @@ WHERE (claim('$.termination.reason') = 'OPTIMAL')
 -- check: tonight stands last in the table of nights, as the record says
 CREATE TEMP VIEW check_tonight AS
 WITH own AS (
-    SELECT getvariable('night') AS date, (SELECT count(*) FROM state) AS num_orders,
+    SELECT getvariable('night') AS date, (SELECT count(*) FROM decision) AS num_orders,
         getvariable('num_chosen') AS num_chosen, (SELECT coalesce(sum(cap), 0) FROM cap) AS sum_of_caps,
         getvariable('saving')::DOUBLE / 1e6 AS saving_cny,
         claim('$.summary.fees_cny.total')::DOUBLE AS fees_cny,

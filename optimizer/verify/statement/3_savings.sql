@@ -8,34 +8,6 @@
 -- h - caution * |h|. Enrolment, eligibility and pins to "never" keep an order out; so
 -- does a carrier that is not in the policy's roster.
 
-CREATE TEMP TABLE enrolment AS
-SELECT
-    merchant_id,
-    coalesce(take_up, 1.0) AS take_up,
-    coalesce(is_enrolled, true) AS is_enrolled
-FROM merchants;
-
--- Orders by number, with what keeps them out: the first that applies.
-CREATE TEMP TABLE parcel AS
-SELECT
-    o.number,
-    o.order_id,
-    o.merchant_id,
-    o.region_id,
-    CASE
-        WHEN o.ineligible_reason IS NOT NULL OR NOT coalesce(e.is_enrolled, true)
-        THEN 'INELIGIBLE'
-        WHEN o.pin = 'never' THEN 'PINNED_OUT'
-    END AS kept_out,
-    coalesce(
-        o.ineligible_reason,
-        CASE WHEN NOT e.is_enrolled THEN 'the merchant is not enrolled' END
-    ) AS ineligible_reason,
-    coalesce(o.pin = 'must', false) AS is_pinned,
-    o.day
-FROM orders AS o
-LEFT JOIN enrolment AS e USING (merchant_id);
-
 CREATE MACRO saving(take_up, kept, complaint_drop, return_drop) AS
     round_even(
         (take_up * kept) * doubted(
@@ -62,39 +34,35 @@ LEFT JOIN fulfilment AS anywhere
 
 CREATE TEMP TABLE offer AS
 SELECT
-    p.number,
-    p.merchant_id,
+    w.number,
+    w.merchant_id,
     w.carrier_id,
-    p.region_id,
+    w.region_id,
     w.outlet_id,
-    p.day,
+    w.day,
     w.further,
     w.load,
     saving(
-        coalesce(e.take_up, 1.0),
+        w.take_up,
         k.kept,
         w.complaint_prob_standard - w.complaint_prob_premium,
         w.return_prob_standard - w.return_prob_premium
     ) AS saving
-FROM parcel AS p
-JOIN ways AS w USING (number)
-JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = p.region_id
-LEFT JOIN enrolment AS e ON e.merchant_id = p.merchant_id
-WHERE p.kept_out IS NULL;
+FROM ways AS w
+JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id;
 
--- Orders by number, once more: those that are open are those that have a way.
+-- Orders by number, with what keeps each out: those that are open have a way.
 CREATE TEMP TABLE state AS
 SELECT
-    p.number,
-    p.order_id,
-    p.merchant_id,
-    p.region_id,
-    p.is_pinned,
-    p.ineligible_reason,
-    coalesce(
-        p.kept_out,
-        CASE WHEN o.number IS NULL THEN 'CARRIER_INACTIVE' END
-    ) AS kept_out,
-    p.day
-FROM parcel AS p
-LEFT JOIN (SELECT DISTINCT number FROM offer) AS o USING (number);
+    o.number,
+    o.order_id,
+    o.merchant_id,
+    o.region_id,
+    coalesce(o.pin = 'must', false) AS is_pinned,
+    o.ineligible_reason,
+    CASE
+        WHEN o.kept_out IS NOT NULL THEN o.kept_out
+        WHEN o.number NOT IN (SELECT number FROM offer) THEN 'CARRIER_INACTIVE'
+    END AS kept_out,
+    o.day
+FROM orders AS o;

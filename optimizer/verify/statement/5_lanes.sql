@@ -12,7 +12,7 @@ CREATE TEMP TABLE expanded AS
 SELECT c.number, c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes,
     c.slots, c.min_parcels, c.penalty_cny, c.priority
 FROM capacity AS c
-JOIN (SELECT DISTINCT day FROM orders) AS d ON c.service_date IS NULL OR c.service_date = d.day
+JOIN (SELECT DISTINCT day FROM state) AS d ON c.service_date IS NULL OR c.service_date = d.day
 QUALIFY row_number() OVER (
     PARTITION BY c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes
     ORDER BY c.service_date IS NULL

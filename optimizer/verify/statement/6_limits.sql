@@ -20,6 +20,10 @@ JOIN cell AS c ON c.carrier_id = o.carrier_id AND c.region_id = o.region_id
     AND c.day IS NOT DISTINCT FROM o.day AND c.further IS NOT DISTINCT FROM o.further
 JOIN place AS p ON p.carrier_id = o.carrier_id AND p.region_id = o.region_id
     AND p.outlet_id IS NOT DISTINCT FROM o.outlet_id AND p.day IS NOT DISTINCT FROM o.day;
+-- What has been read is not needed any more.
+DROP TABLE offer;
+DROP VIEW ways;
+DROP TABLE orders;
 
 CREATE TEMP TABLE beside_row AS
 SELECT row_number() OVER () AS id, * FROM laid WHERE NOT is_lane;
@@ -36,7 +40,7 @@ SET VARIABLE has_limits = (
     SELECT EXISTS (FROM beside_row)
         OR EXISTS (FROM laid WHERE min_parcels > 0)
         OR EXISTS (FROM way WHERE load <> 1)
-        OR EXISTS (FROM parcel WHERE is_pinned)
+        OR EXISTS (FROM state WHERE is_pinned)
         OR json_array_length(getvariable('config'), '$.fairness') > 0
         OR getvariable('count_rule') <> 'recommendations'
         OR policy_text('$.cap.group') <> 'merchant'
@@ -46,9 +50,9 @@ SET VARIABLE has_limits = (
 CREATE TEMP TABLE taken_up AS
 SELECT c.merchant_id,
     coalesce(e.take_up, 1.0)::VARCHAR::DECIMAL(38, 24) AS take_up,
-    EXISTS (SELECT 1 FROM offer AS o WHERE o.merchant_id = c.merchant_id) AS is_used
+    c.num_open > 0 AS is_used
 FROM cap AS c
-LEFT JOIN enrolment AS e USING (merchant_id);
+LEFT JOIN merchants AS e USING (merchant_id);
 CREATE MACRO part_of(take_up, scale) AS greatest(1, ceil(take_up * scale))::BIGINT;
 SET VARIABLE scale = (
     SELECT CASE

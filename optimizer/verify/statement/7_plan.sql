@@ -46,6 +46,7 @@ SELECT s.number, s.merchant_id AS true_merchant_id, s.region_id, s.kept_out, s.i
     d.arm IS NOT DISTINCT FROM 'explore' AS is_in_pool
 FROM state AS s
 LEFT JOIN table_of('decisions.parquet') AS d USING (order_id);
+DROP TABLE state;
 CREATE TEMP TABLE chosen AS
 SELECT d.number, w.place, w.cell, w.load * c.part AS load, w.load AS slots, c.part,
     w.saving, w.merchant_id, d.is_in_pool
@@ -227,7 +228,7 @@ CREATE TEMP TABLE reach AS
 SELECT r.id, coalesce(r.low, 0) > 0 OR least(
         coalesce(sum(counts_for(e.weight, e.load, e.part, e.num_ways)), 0),
         coalesce(max(counts_for(e.weight, e.heaviest, e.part, 1)), 0)
-            * (SELECT sum(least(cap, (SELECT count(*) FROM state WHERE kept_out IS NULL)))
+            * (SELECT sum(least(cap, (SELECT count(*) FROM decision WHERE kept_out IS NULL)))
                FROM cap)
     ) > coalesce(r.high, 1152921504606846976) AS can_bind
 FROM bound_row AS r LEFT JOIN entry AS e USING (id)
@@ -236,7 +237,7 @@ SET VARIABLE is_packing = (
     SELECT (SELECT coalesce(bool_or(can_bind), false) FROM reach)
         OR getvariable('has_limits') AND (
             EXISTS (FROM way AS w JOIN counting AS c USING (merchant_id) WHERE w.load * c.part <> 1)
-            OR EXISTS (FROM state WHERE is_pinned AND kept_out IS NULL)
+            OR EXISTS (FROM decision WHERE is_pinned AND kept_out IS NULL)
         )
 );
 

@@ -10,7 +10,7 @@
 CREATE TEMP TABLE order_price AS
 SELECT s.number, p.order_id, micro_of(p.price_cny) AS price
 FROM order_prices_said AS p
-LEFT JOIN (SELECT number, order_id FROM state WHERE kept_out IS NULL) AS s USING (order_id);
+LEFT JOIN (SELECT number, order_id FROM decision WHERE kept_out IS NULL) AS s USING (order_id);
 SET VARIABLE by_lanes = (SELECT prices_orders() AND getvariable('is_packing'));
 
 -- What a way is charged: each lane over its place, each limit over its cell, its
@@ -109,7 +109,7 @@ SELECT number, max(saving), max(saving - lanes - rows - caps - budget), bool_or(
 FROM charged GROUP BY number;
 
 CREATE TEMP TABLE kept_pin AS
-SELECT number FROM state AS s SEMI JOIN chosen AS c USING (number)
+SELECT number FROM decision AS s SEMI JOIN chosen AS c USING (number)
 WHERE s.is_pinned AND getvariable('is_packing');
 
 SET VARIABLE penalties = (

@@ -53,8 +53,8 @@ SELECT order_id AS item, 'no decision, or no merchant of its own' AS published, 
 FROM decision WHERE reason IS NULL OR merchant_id IS DISTINCT FROM true_merchant_id
 UNION ALL
 SELECT 'decisions.parquet', (SELECT count(*) FROM table_of('decisions.parquet'))::VARCHAR,
-    (SELECT count(*) FROM state)::VARCHAR
-WHERE (SELECT count(*) FROM table_of('decisions.parquet')) <> (SELECT count(*) FROM state);
+    (SELECT count(*) FROM decision)::VARCHAR
+WHERE (SELECT count(*) FROM table_of('decisions.parquet')) <> (SELECT count(*) FROM decision);
 
 -- check: who may not be recommended says so, with the reason, and nobody else does
 CREATE TEMP VIEW check_kept_out AS
