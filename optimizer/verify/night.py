@@ -11,6 +11,7 @@ from optimizer.errors import CertificateError
 from optimizer.verify.audit import AUDIT, audit_text
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
+from optimizer.verify.inherited import check_beside
 from optimizer.verify.premises import (
     differs_from,
     false_config,
@@ -20,7 +21,7 @@ from optimizer.verify.premises import (
     false_place,
     sha256_of,
 )
-from optimizer.verify.standing import check_beside, standing_of
+from optimizer.verify.standing import standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
