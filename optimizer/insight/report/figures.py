@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ NUM_TOP = 20
 NUM_CARRIERS, NUM_REGIONS, NUM_RULES = 12, 40, 20
 #: Carriers beside each other in the picture of regions.
 NUM_COLUMNS = 8
+#: Reasons that are listed; a night has about a dozen.
+NUM_REASONS = 20
+#: Shades of the picture of regions, and rows from which it stands in two tables.
+NUM_SHADES, NUM_UNBROKEN = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,50 @@ class Capacity:
         cells = [cell for row in self.regions.values() for cell in row.values()]
         return max((cell.price or 0.0 for cell in cells), default=0.0)
 
+    @property
+    def most_slots(self) -> int:
+        """Slots of the carrier with most, and at least 1."""
+        return max((1, *(use.slots for use in self.carriers.values())))
+
+    @property
+    def columns(self) -> list[str]:
+        """Carriers of the picture of regions, most slots first."""
+        there = {carrier for row in self.regions.values() for carrier in row}
+        return [carrier for carrier in self.carriers if carrier in there]
+
+    @property
+    def region_blocks(self) -> list[RegionBlock]:
+        """Regions in one table, or in two that stand beside each other."""
+        regions = list(self.regions)
+        is_long = len(regions) > NUM_UNBROKEN
+        size = math.ceil(len(regions) / 2) if is_long else len(regions)
+        starts = range(0, len(regions), size)
+        parts = [(start, regions[start : start + size]) for start in starts]
+        return [RegionBlock(n + 1, n + len(part), part) for n, part in parts]
+
+    def shade(self, use: Use) -> int:
+        """Shade of a cell, from 0 to ``NUM_SHADES``: its price beside the highest."""
+        price = use.price or 0.0
+        return math.ceil(NUM_SHADES * price / self.top_price) if price > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegionBlock:
+    """
+    Regions of one table.
+
+    Attributes
+    ----------
+    first, last
+        Their places in the list of all, from 1.
+    regions
+        Their names.
+    """
+
+    first: int
+    last: int
+    regions: list[str]
+
 
 @dataclass(frozen=True, slots=True)
 class NightRow:
@@ -90,6 +139,31 @@ class NightRow:
     each: float
     cap_use: float
     relative_gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    A figure of the night beside earlier ones.
+
+    Attributes
+    ----------
+    kind
+        Field of :class:`NightRow`.
+    day, before
+        The last night, and its figure.
+    mean, num_nights
+        Of the earlier nights of the week; parcels to the nearest whole one.
+    change
+        Against the last night, as a share of it; ``None`` where that was 0.
+    """
+
+    kind: str
+    day: str
+    before: float
+    mean: float
+    num_nights: int
+    change: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +210,69 @@ class Figures:
     conflicts: list[dict[str, Any]]
     num_conflicts: int
     nights: list[NightRow]
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Reasons that parcels got, the chosen first, then by number."""
+        found = self.record["summary"]["reasons"].items()
+        given = sorted(found, key=lambda r: (r[0] != "CHOSEN", -r[1], r[0]))
+        return [(reason, number) for reason, number in given if number][:NUM_REASONS]
+
+    @property
+    def empty_reasons(self) -> list[str]:
+        """Reasons that no parcel got."""
+        found = self.record["summary"]["reasons"].items()
+        return sorted(reason for reason, number in found if not number)[:NUM_REASONS]
+
+    @property
+    def compared(self) -> list[Comparison]:
+        """The night against the last one and the mean of the week, if there are any."""
+        kinds = COMPARED if len(self.nights) > 1 else ()
+        return [compare(self.nights, kind) for kind in kinds]
+
+    def bar_of(self, row: NightRow) -> float:
+        """Length of a night's bar beside that of the night that avoided most."""
+        most = max(0.0, *(night.saving for night in self.nights)) or 1.0
+        return max(0.0, row.saving) / most
+
+
+#: Figures that are compared.
+COMPARED = ("saving", "num_chosen", "each", "cap_use")
+
+
+def compare(nights: list[NightRow], kind: str) -> Comparison:
+    """
+    Compare a figure of the last of some nights with that of the others.
+
+    Parameters
+    ----------
+    nights
+        Two or more, by date.
+    kind
+        Field of :class:`NightRow`.
+    """
+    *earlier, now = (float(getattr(row, kind)) for row in nights)
+    mean, before = sum(earlier) / len(earlier), getattr(nights[-2], kind)
+    return Comparison(
+        kind,
+        nights[-2].day,
+        before,
+        round(mean) if kind == "num_chosen" else round(mean, 6),
+        len(earlier),
+        relative_change(now, before) if before else None,
+    )
+
+
+def relative_change(now: float, before: float) -> float:
+    """
+    Change as a share of what was before.
+
+    Examples
+    --------
+    >>> relative_change(3.0, 4.0)
+    -0.25
+    """
+    return round((now - before) / abs(before), 9)
 
 
 def draw_figures(
