@@ -195,7 +195,7 @@ def test_a_template_that_forgets_to_escape_is_safe(
 
 def test_a_misspelt_name_is_an_error_and_no_gap(planted: dict[str, str]) -> None:
     """A template that names what is not there fails, wherever it stands."""
-    planted["page"] = "{{ record.summry.saving_cny }}"
+    planted["page"] = "<p>{{ record.summry }}</p>"
     with pytest.raises(UndefinedError, match="summry"):
         rendering.render("page", record={"summary": {"saving_cny": 1}})
 
