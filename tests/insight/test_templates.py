@@ -22,6 +22,7 @@ from optimizer.contracts.warning_kinds import PHRASES
 from optimizer.data.columns import Column, Kind
 from optimizer.data.validate import _cast_rules, _value_rules
 from optimizer.insight.report import render as rendering
+from optimizer.insight.report.filters import text
 from optimizer.insight.report.language import CHINESE, ENGLISH, RULES
 from tests.support.catalogues import CHINESE_LETTER, fields_of, read_catalogue
 from tests.support.hostile_names import HOSTILE
@@ -92,21 +93,21 @@ def faults_of(catalogue: Catalog) -> list[str]:
         ids = message.id if message.pluralizable else (message.id,)
         texts = message.string if message.pluralizable else (message.string,)
         for english in ids if message.id else ():
-            for text in texts:
-                if not text:
+            for said in texts:
+                if not said:
                     found.append(f"{english}: is not translated")
-                elif values_of(text) != values_of(ids[-1]):
+                elif values_of(said) != values_of(ids[-1]):
                     found.append(f"{english}: has other values")
-                elif not CHINESE_LETTER.search(text) and english not in SAME:
+                elif not CHINESE_LETTER.search(said) and english not in SAME:
                     found.append(f"{english}: is not Chinese")
-                if CHINESE_LETTER.search(english) or re.search("[<>&]", english + text):
+                if CHINESE_LETTER.search(english) or re.search("[<>&]", english + said):
                     found.append(f"{english}: has markup, or is not English")
     return found
 
 
-def values_of(text: str) -> set[str]:
+def values_of(said: str) -> set[str]:
     """Placeholders of a message of templates, or of one of Python."""
-    return {*re.findall(r"%\((\w+)\)s", text), *fields_of(text)}
+    return {*re.findall(r"%\((\w+)\)s", said), *fields_of(said)}
 
 
 def test_every_message_is_translated_with_its_values(chinese: Catalog) -> None:
@@ -185,7 +186,7 @@ def test_a_template_that_forgets_to_escape_is_safe(
     )
     page = rendering.render("page", name=name)
     assert not re.search(r"[\x00-\x08]", page)
-    safe = str(rendering.text(name))
+    safe = str(text(name))
     assert page == f'<p title="{safe}">{safe}</p>for {safe}{safe}'
     assert not re.search('[<>"]', safe)
     long = rendering.render("page", name=name * 500)
@@ -194,7 +195,7 @@ def test_a_template_that_forgets_to_escape_is_safe(
 
 def test_a_misspelt_name_is_an_error_and_no_gap(planted: dict[str, str]) -> None:
     """A template that names what is not there fails, wherever it stands."""
-    planted["page"] = "{{ record.summry.saving_cny }}"
+    planted["page"] = "<p>{{ record.summry }}</p>"
     with pytest.raises(UndefinedError, match="summry"):
         rendering.render("page", record={"summary": {"saving_cny": 1}})
 
@@ -226,7 +227,7 @@ def test_the_wheel_has_what_pages_are_made_of() -> None:
 def test_who_makes_no_page_does_not_import_the_engine_of_templates() -> None:
     """A run is imported without Jinja2 and without Babel, which no night needs."""
     script = (
-        "import sys, optimizer.nightly.run, optimizer.insight.scenario_page;"
+        "import sys, optimizer.cli, optimizer.nightly.run, optimizer.proof.verify;"
         "print([n for n in ('jinja2', 'markupsafe', 'babel') if n in sys.modules])"
     )
     done = subprocess.run(

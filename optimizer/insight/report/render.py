@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.insight.report.figures import draw_figures
-from optimizer.insight.report.language import LANGUAGES
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from markupsafe import Markup
+
+from optimizer.insight.report.filters import FILTERS, finalize
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import polars as pl
-    from jinja2 import Environment
     from jinja2.runtime import Context
-    from markupsafe import Markup
 
     from optimizer.insight.report.language import Language
 
 _HERE = Path(__file__).parent
-#: Longest name that is shown; longer ones end in an ellipsis.
-MAX_NAME, MAX_WARNING = 80, 600
-#: Least visible length of a bar that is not nothing, in per cent.
-_LEAST = 0.4
-_DIRECTIONS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> str:
-    """
-    Write a night's report: one page of HTML that needs nothing else.
-
-    The same night gives the same text, whenever and wherever it is written:
-    ``run_measurements`` are not looked at. Whatever the night, it stays below 2 MB.
-
-    Parameters
-    ----------
-    record
-        As in ``run.json``.
-    tables
-        The published tables by file name: ``lanes.parquet``, ``merchants.parquet``,
-        ``quarantine.parquet`` and ``nights.parquet``; ``rows.parquet`` and
-        ``conflicts.parquet`` where the night has them.
-
-    Returns
-    -------
-    str
-        To be written as UTF-8.
-    """
-    night = draw_figures(record, tables)
-    return render("report.html.j2", night=night, record=record, languages=LANGUAGES)
 
 
 def render(template: str, **values: Any) -> str:
@@ -72,9 +37,7 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Templates are compiled once; Jinja2 is imported by who makes a page, only."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+    """The environment of all pages; a template is compiled when it is first used."""
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         extensions=["jinja2.ext.i18n"],
@@ -83,224 +46,25 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_finalize,
+        finalize=finalize,
         auto_reload=False,
     )
     made.policies["ext.i18n.trimmed"] = True
     made.newstyle_gettext = True  # type: ignore[attr-defined]
-    made.globals["gettext"] = _gettext()
-    made.globals["stylesheet"] = stylesheet
-    made.filters |= _filters()
+    made.globals |= {"gettext": gettext, "stylesheet": stylesheet}
+    made.filters |= FILTERS
     return made
 
 
 def stylesheet(name: str) -> Markup:
     """Read a style sheet of the report, to stand in a page."""
-    from markupsafe import Markup
-
     return Markup((_HERE / name).read_text("utf-8"))
 
 
-def _gettext() -> Any:
-    """Messages in the language of the article; what they are filled with is text."""
-    from jinja2 import pass_context
-    from markupsafe import Markup
-
-    @pass_context
-    def gettext(context: Context, message: str, **values: Any) -> Markup:
-        language: Language | None = context.get("language")
-        words = NullTranslations() if language is None else language.catalogue
-        shown = {name: _finalize(value) for name, value in values.items()}
-        return Markup(words.gettext(message)) % shown
-
-    return gettext
-
-
-def _filters() -> dict[str, Any]:
-    from jinja2 import pass_context
-
-    @pass_context
-    def day(context: Context, date: str) -> Markup:
-        return text(context["language"].day(date))
-
-    @pass_context
-    def rule(context: Context, broken: str) -> Markup:
-        return text(context["language"].rule(broken))
-
-    @pass_context
-    def warning(context: Context, recorded: str | Mapping[str, Any]) -> Markup:
-        return text(context["language"].warning(recorded), MAX_WARNING)
-
-    return {
-        "bar_width": bar_width,
-        "change": change,
-        "count": count,
-        "day": day,
-        "file_name": file_name,
-        "micro": micro,
-        "money": money,
-        "name": name,
-        "plain": plain,
-        "rule": rule,
-        "share": share,
-        "text": text,
-        "warning": warning,
-    }
-
-
-def _finalize(value: Any) -> Any:
-    """Treat whatever text a template prints as a name from outside."""
-    return text(value) if type(value) is str else value
-
-
-def text(value: object, longest: int = MAX_NAME) -> Markup:
-    """
-    Escape a text from outside, and cut it if it is long.
-
-    Examples
-    --------
-    >>> str(text("<b> & co"))
-    '&lt;b&gt; &amp; co'
-    """
-    from markupsafe import escape
-
-    raw = str(value)
-    if len(raw) > longest:
-        raw = raw[: longest - 1] + "…"
-    return escape("".join(map(_visible, raw)))
-
-
-def name(value: object) -> Markup:
-    """
-    Escape a name from outside and keep its writing direction to itself.
-
-    Examples
-    --------
-    >>> str(name("shop-1"))
-    '<bdi>shop-1</bdi>'
-    """
-    from markupsafe import Markup
-
-    return Markup("<bdi>{}</bdi>").format(text(value))
-
-
-def file_name(path: str | None) -> Markup:
-    """
-    Name a file without its folder; there is none for a table in memory.
-
-    Examples
-    --------
-    >>> str(file_name("/data/orders.parquet"))
-    '<bdi>orders.parquet</bdi>'
-    """
-    if not path:
-        return text("–")
-    return name(str(path).replace("\\", "/").rpartition("/")[2])
-
-
-def count(number: int) -> Markup:
-    """
-    Write a whole number for people, with its exact value for programs.
-
-    Examples
-    --------
-    >>> str(count(12338))
-    '<data value="12338">12,338</data>'
-    """
-    return _data(str(number), f"{number:,}")
-
-
-def money(amount: Decimal | float | str) -> Markup:
-    """
-    Write an amount to two decimals, with its exact value for programs.
-
-    Examples
-    --------
-    >>> str(money(759.821228))
-    '<data value="759.821228">759.82</data>'
-    >>> str(money("0.001"))
-    '<data value="0.001">&lt; 0.01</data>'
-    """
-    exact = Decimal(str(amount))
-    is_tiny = 0 < exact < Decimal("0.005")
-    return _data(f"{exact:f}", "< 0.01" if is_tiny else f"{exact:,.2f}")
-
-
-def micro(amount: int) -> Decimal:
-    """
-    Turn micro-CNY into CNY, exactly.
-
-    Examples
-    --------
-    >>> micro(759_821_228)
-    Decimal('759.821228')
-    """
-    return Decimal(amount).scaleb(-6)
-
-
-def share(value: Decimal | float | str) -> Markup:
-    """
-    Write a share as a percentage, with its exact value for programs.
-
-    Examples
-    --------
-    >>> str(share("0.03"))
-    '<data value="0.03">3%</data>'
-    >>> str(share(0.000123456))
-    '<data value="0.000123456">0.01235%</data>'
-    """
-    exact = Decimal(str(value))
-    shown = Decimal(f"{exact * 100:.4g}").normalize()
-    return _data(f"{exact:f}", f"{shown:f}%")
-
-
-def change(value: float) -> Markup:
-    """
-    Write a change as a percentage with its sign.
-
-    Examples
-    --------
-    >>> str(change(-0.25))
-    '<data value="-0.25">−25.0%</data>'
-    """
-    return _data(repr(value), f"{value:+.1%}".replace("-", "−"))
-
-
-def bar_width(length: float) -> str:
-    """
-    Give the width of a bar; what is not nothing can be seen.
-
-    Examples
-    --------
-    >>> bar_width(0.5), bar_width(1e-9), bar_width(0)
-    ('50.00%', '0.40%', '0.00%')
-    """
-    width = max(_LEAST, 100 * min(1.0, length)) if length > 0 else 0.0
-    return f"{width:.2f}%"
-
-
-def plain(words: Markup) -> Markup:
-    """
-    Keep the text of words alone: a title in a picture holds no markup.
-
-    Marks that turn the writing direction go with the element that held them in.
-    """
-    from markupsafe import Markup
-
-    kept = "".join(part.rpartition(">")[2] for part in str(words).split("<"))
-    return Markup(_DIRECTIONS.sub("", kept))
-
-
-def _data(value: str, shown: str) -> Markup:
-    from markupsafe import Markup
-
-    return Markup('<data value="{}">{}</data>').format(value, shown)
-
-
-def _visible(char: str) -> str:
-    """Keep a character, unless a page cannot hold it."""
-    if char in "\t\n\r":
-        return " "
-    code = ord(char)
-    is_bad = code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
-    return "\ufffd" if is_bad else char
+@pass_context
+def gettext(context: Context, message: str, **values: Any) -> Markup:
+    """Say a message in the language of the article; what fills it is text."""
+    language: Language | None = context.get("language")
+    words = NullTranslations() if language is None else language.catalogue
+    shown = {name: finalize(value) for name, value in values.items()}
+    return Markup(words.gettext(message)) % shown
