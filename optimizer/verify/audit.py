@@ -27,10 +27,10 @@ AUDIT = "audit.sql"
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
     *("7_plan", "8_bounds", "9_decisions", "10_figures"),
-    *("11_prices", "12_evidence", "13_warnings"),
+    *("11_prices", "13_evidence", "14_warnings"),
 )
 #: Of nights that an older program published without evidence.
-_WITHOUT_EVIDENCE = tuple(name for name in _PARTS if name != "12_evidence")
+_WITHOUT_EVIDENCE = tuple(name for name in _PARTS if name != "13_evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
         )
         if name == "2_inputs":
             text += "\n" + reading_text(reading)
-        if name == "12_evidence":
+        if name == "13_evidence":
             text = text.replace("{decision_text}", _decision_text(record))
         parts.append(Part(name.split("_")[1], text))
     return parts

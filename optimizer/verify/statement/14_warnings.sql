@@ -1,4 +1,4 @@
--- 13. What a person should look at: each warning by its code and its number.
+-- 14. What a person should look at: each warning by its code and its number.
 
 CREATE TEMP TABLE warning_true AS
 SELECT * FROM (VALUES

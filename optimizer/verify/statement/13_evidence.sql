@@ -1,4 +1,4 @@
--- 12. The evidence: a hash for each decision as it is written, and one for 128 of them.
+-- 13. The evidence: a hash for each decision as it is written, and one for 128 of them.
 --
 -- A decision's text is its columns with tabs between, money and shares in millionths,
 -- nothing for what is missing. A leaf is the SHA-256 of a zero byte and the SHA-256 of
