@@ -163,7 +163,7 @@ def test_merchants_that_lost_their_slots_are_told(published: SmallNight):
         folder / "merchants.parquet"
     )
     said = kinds(published, day)["lost_slots"]
-    assert said.startswith(f"1 merchant had slots on {DAY} and have none ({loser})")
+    assert said.startswith(f"1 merchant had slots on {DAY} and has none ({loser})")
 
 
 def group(merchant: str, count: int, value: float, buyer: str | None) -> pl.DataFrame:

@@ -218,7 +218,8 @@ def test_a_missed_night_can_be_run_later(on_sqlite: Place):
     bank = on_sqlite.rows()["bank"]
     report = on_sqlite.run(DAYS[1])
     assert any(
-        "takes nothing from the cap bank" in w for w in report.record["warnings"]
+        "takes nothing from the cap bank" in w["text"]
+        for w in report.record["warnings"]
     )
     assert on_sqlite.rows()["bank"] == bank
     in_flight = pl.read_parquet(on_sqlite.runs / str(DAYS[1]) / "in_flight.parquet")
