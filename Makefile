@@ -7,7 +7,7 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
 PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-WORKERS := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: run test quick lint unit airflow sail bench lock clean
 
