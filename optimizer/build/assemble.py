@@ -30,6 +30,7 @@ from optimizer.build.encode import OPEN
 from optimizer.build.experiment import ExploreField, draw_pool
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class Names:
     lottery: Experiment | None = None
     pool: ExplorePool | None = None
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays: stages hand them on."""
+        freeze_arrays(self)
+
     @property
     def scale(self) -> int:
         """What one slot of a lane counts for in the problem."""
@@ -166,7 +171,7 @@ def build_problem(
     if lottery is not None and lottery.explore_share:
         refuse_to_explore(given, layout)
         night = (orders, options, merchant, caps, forest, lane)
-        pool, options, caps, forest, lane = _explore(night, lottery)
+        pool, orders, options, caps, forest, lane = _explore(night, lottery)
     problem = arrange(orders, options, merchant, caps, forest, lane)
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
@@ -211,7 +216,14 @@ def _explore(
         NDArray[np.int32],
     ],
     lottery: Experiment,
-) -> tuple[ExplorePool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+) -> tuple[
+    ExplorePool,
+    OrderArrays,
+    OptionArrays,
+    NDArray[np.int64],
+    Forest,
+    NDArray[np.int32],
+]:
     """Take the explore arm, and the slots that it uses, out of the night."""
     orders, options, merchant, caps, forest, lane = night
     field = ExploreField(
@@ -220,12 +232,13 @@ def _explore(
         *(caps, forest.slots, forest.parent),
     )
     pool, member = draw_pool(field, lottery)
-    orders.status[member] = np.where(
-        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
-    ).astype(np.uint8)
-    keep = orders.status[options.order] == OPEN
+    status = orders.status.copy()
+    status[member] = np.where(pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT)
+    orders = replace(orders, status=status)
+    keep = status[options.order] == OPEN
     left = replace(forest, slots=forest.slots - pool.used_slots)
-    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
+    caps = caps - pool.used_cap
+    return pool, orders, take(options, keep), caps, left, lane[keep]
 
 
 def _rank_merchants(
