@@ -200,6 +200,8 @@ def test_learning_without_its_extra_says_which(
 ) -> None:
     """``learn`` asks before it reads the history."""
     inputs_only.configure(learning={"history": "h.parquet", "models": "models"})
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)  # it is built on scipy
     without(package)
     words = ("learn", "--config", inputs_only.config, "--as-of", DAY)
     left = call(monkeypatch, capsys, *words)
