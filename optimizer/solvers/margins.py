@@ -1,0 +1,500 @@
+r"""
+Exact margins and slot values, from shortest ways in the residual graph.
+
+What forcing an order in costs is the shortest way back from its lane to its merchant;
+what leaving one out costs, the shortest way on from its merchant to its lane. At the
+least prices that prove the plan, with the greatest cap prices that go with them, every
+arc costs at least 0, and the ground (what is free anyway) reaches each node in use for
+nothing. So only ways that are shorter than the one to the ground have to be found: a
+search from each lane that ends there.
+
+With effective lane prices :math:`p`, cap prices :math:`\mu`, distances :math:`d`:
+
+.. math::
+
+   \text{not chosen:}&\quad
+      -\min_{a \in A(i)} \bigl(\mu_m + p_{\ell(a)} - s_a + d(\ell(a), m)\bigr) \\
+   \text{chosen:}&\quad s_{k_j} - p_{\ell(k_j)} - \mu_m + d(m, \ell(k_j))
+
+A slot more in a lane and all around it brings :math:`p`; a slot fewer costs
+:math:`p + d(\ell, \text{ground})`. In the lane alone it is the way between the lane and
+the one around it that counts.
+
+References
+----------
+Ahuja, R. K., Magnanti, T. L., Orlin, J. B. (1993). Network Flows, section 9.11
+(sensitivity analysis). Prentice Hall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.model.margins import (
+    NO_END,
+    AskedOrders,
+    Interval,
+    Margins,
+    explored_orders,
+)
+from optimizer.model.tree import effective_price, lane_use, least_slots
+from optimizer.solvers.market import Pool, running
+from optimizer.solvers.prices import least_effective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.experiment import Pool as Explored
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+    from optimizer.solvers.kernels.margins import Ways
+
+#: Rounds over the arcs before rivals are listed: bounds alone need not be the shortest.
+NUM_ROUNDS = 8
+#: Nodes that are listed for all lanes together, and for each lane at least, before the
+#: margins that need more are given as intervals.
+MOST_NEAR, LEAST_NEAR = 2**25, 2**10
+#: Lanes that a thread searches at a time, and nodes that its list holds at first.
+LANES_AT_ONCE, NEAR_AT_FIRST = 256, 2**14
+#: With fewer orders than this, threads cost more than they save.
+FEW_ORDERS = 100_000
+
+
+def find_margins(
+    problem: Problem,
+    solution: Solution,
+    explored: Explored | None = None,
+    num_threads: int | None = None,
+) -> Margins:
+    """
+    Find the margin of every order, and what a slot more or fewer is worth everywhere.
+
+    Parameters
+    ----------
+    problem
+        A night of the network class.
+    solution
+        Its optimum, with prices that prove it.
+    explored
+        Orders of the explore arm, which are not in the problem.
+    num_threads
+        ``None``: one for each core. Never changes a margin.
+
+    Raises
+    ------
+    SolveError
+        When the prices do not prove the plan.
+    """
+    view, ways = _at_least_prices(problem, solution)
+    near = _search(problem, ways, num_threads)
+    asked = AskedOrders(
+        problem.merchant_start,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
+        view.pick,
+    )
+    arm, place = explored_orders(problem, explored)
+    beside = _measure(problem, arm, view, ways, near)
+    back = np.argsort(place)
+    row_more, row_fewer = _row_values(problem, view, ways, near)
+    has_slot = least_slots(problem.slots, problem.lane_parent) > 0
+    return Margins(
+        order=_measure(problem, asked, view, ways, near),
+        explored=Interval(beside.low[back], beside.high[back]),
+        row_more=row_more,
+        row_fewer=row_fewer,
+        around_more=view.price,
+        around_fewer=np.where(has_slot, view.price + ways.lane_ground, NO_END),
+        cap_more=_cap_more(problem, view, ways),
+        cap_fewer=np.where(problem.cap == 0, NO_END, view.cut),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """
+    A plan at prices.
+
+    Attributes
+    ----------
+    chosen, order, merchant
+        ``(num_chosen,) int64``: chosen options, their orders and merchants.
+    price
+        ``(num_lanes,) int64``: effective lane prices.
+    cut
+        ``(num_merchants,) int64``: the greatest cap prices that go with them.
+    pick
+        ``(num_orders,) int64``: the chosen option of each order; -1 for none.
+    used, flow
+        ``(num_merchants,)`` and ``(num_lanes,) int64``: what is used.
+    """
+
+    chosen: NDArray[np.int64]
+    order: NDArray[np.int64]
+    merchant: NDArray[np.int64]
+    price: NDArray[np.int64]
+    cut: NDArray[np.int64]
+    pick: NDArray[np.int64]
+    used: NDArray[np.int64]
+    flow: NDArray[np.int64]
+
+
+def _at_least_prices(problem: Problem, solution: Solution) -> tuple[View, Ways]:
+    """The plan at the least prices that prove it, and all arcs that can matter."""
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    view = _view(problem, solution.chosen, price)
+    if not _is_least(problem, view):
+        nothing = np.zeros(problem.num_lanes, np.int64)
+        price = least_effective(problem, solution.chosen, nothing)
+        view = _view(problem, solution.chosen, price)
+    return view, _ways(problem, view)
+
+
+def _view(
+    problem: Problem, chosen: NDArray[np.int64], price: NDArray[np.int64]
+) -> View:
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    used = np.bincount(merchant, minlength=problem.num_merchants)
+    lane = problem.option_lane[chosen]
+    cut = np.full(problem.num_merchants, NO_END)
+    np.minimum.at(cut, merchant, problem.option_saving[chosen] - price[lane])
+    cut[(used < problem.cap) | (problem.cap == 0)] = 0
+    pick = np.full(problem.num_orders, -1, np.int64)
+    pick[order] = chosen
+    flow = lane_use(lane, problem.lane_parent)
+    return View(chosen, order, merchant, price, cut, pick, used, flow)
+
+
+def _is_least(problem: Problem, view: View) -> bool:
+    """Whether the ground reaches all that is in use for nothing."""
+    from optimizer.solvers.kernels.margins import reach_for_nothing
+
+    limit = (problem.cap > 0).astype(np.int64)
+    ways = _with_rivals(problem, view, _bare_ways(problem, view), limit)
+    num_nodes = problem.num_lanes + problem.num_merchants + 1
+    is_root = problem.lane_parent < 0
+    is_free = np.zeros(num_nodes, np.bool_)
+    is_free[: problem.num_lanes] = is_root & (view.flow > 0) & (view.price == 0)
+    is_free[problem.num_lanes : -1] = view.used < problem.cap
+    marked = np.flatnonzero(is_free)
+    stack = np.zeros(num_nodes, np.int64)
+    stack[: len(marked)] = marked
+    reach_for_nothing(ways, is_free, stack, len(marked))
+    has_lanes = is_free[: problem.num_lanes] | (view.flow == 0)
+    has_caps = is_free[problem.num_lanes : -1] | (problem.cap == 0)
+    return bool(np.all(has_lanes) and np.all(has_caps))
+
+
+def _ways(problem: Problem, view: View) -> Ways:
+    """All arcs that can be on a way shorter than the one to the ground."""
+    from optimizer.solvers.kernels.margins import shorten, shorten_by_orders
+
+    ways = _bare_ways(problem, view)
+    shorten(ways, NUM_ROUNDS)
+    grounds = ways.lane_ground, ways.merchant_ground
+    shorten_by_orders(*_orders(problem, view), *grounds)
+    limit = np.where(view.used > 0, ways.merchant_ground, 0)
+    ways = _with_rivals(problem, view, ways, limit)
+    while not shorten(ways, NUM_ROUNDS):
+        pass
+    return ways
+
+
+def _orders(problem: Problem, view: View) -> tuple[NDArray[Any], ...]:
+    """What kernels over all orders take, in their order."""
+    return (
+        problem.merchant_start,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
+        view.pick,
+        view.price,
+        view.cut,
+    )
+
+
+def _bare_ways(problem: Problem, view: View) -> Ways:
+    """Arcs that leave lanes, and no others yet."""
+    from optimizer.solvers.kernels.margins import Ways
+
+    none = np.zeros(0, np.int64)
+    merchant_ground = np.where(view.used > 0, view.cut, NO_END)
+    return Ways(
+        *_by_source(*_lane_arcs(problem, view), problem.num_lanes),
+        np.zeros(problem.num_merchants + 1, np.int64),
+        none.astype(np.int32),
+        none,
+        np.full(problem.num_lanes, NO_END),
+        merchant_ground,
+    )
+
+
+def _lane_arcs(
+    problem: Problem, view: View
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What each lane can pass on: source, target and cost of each arc."""
+    price, parent = view.price, problem.lane_parent
+    lane = problem.option_lane[view.chosen].astype(np.int64)
+    worth = problem.option_saving[view.chosen] - price[lane]
+    own, other = _other_options(problem, view)
+    target = problem.option_lane[other]
+    slack = np.flatnonzero(view.flow < problem.slots)
+    ground = problem.num_lanes + problem.num_merchants
+    above = np.where(parent >= 0, price[parent], 0)
+    inner = np.flatnonzero((parent >= 0) & (view.flow > 0))
+    arcs = (
+        # Take a chosen order back, or move it to another of its lanes.
+        (lane, problem.num_lanes + view.merchant, worth - view.cut[view.merchant]),
+        (lane[own], target, worth[own] - problem.option_saving[other] + price[target]),
+        # Use one of the lane's free slots; make one free within it.
+        (slack, np.where(parent[slack] >= 0, parent[slack], ground), (above - price)[slack]),
+        (parent[inner], inner, (price - above)[inner]),
+    )
+    source, target, cost = (np.concatenate(part) for part in zip(*arcs, strict=True))
+    if cost.min(initial=0) < 0:
+        raise SolveError("margins need prices that prove the plan, and these do not")
+    return source, target, cost
+
+
+def _other_options(
+    problem: Problem, view: View
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options of chosen orders that were not chosen: by place in the plan, and which."""
+    count = np.diff(problem.option_start)[view.order]
+    own = np.repeat(np.arange(len(view.chosen)), count)
+    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    option = problem.option_start[view.order][own] + step
+    is_other = option != view.chosen[own]
+    return own[is_other], option[is_other]
+
+
+def _by_source(
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    cost: NDArray[np.int64],
+    num_sources: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """Arcs by source, the cheapest first; of several to one target the cheapest."""
+    by = np.lexsort((cost, target, source))
+    source, target, cost = source[by], target[by], cost[by]
+    is_first = np.ones(len(by), np.bool_)
+    is_first[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
+    source, target, cost = source[is_first], target[is_first], cost[is_first]
+    by = np.lexsort((target, cost, source))
+    start = running(np.bincount(source, minlength=num_sources))
+    return start, target[by].astype(np.int32), cost[by]
+
+
+def _with_rivals(
+    problem: Problem, view: View, ways: Ways, limit: NDArray[np.int64]
+) -> Ways:
+    """Add arcs from merchants to the lanes of orders that cost less than a limit."""
+    from optimizer.solvers.kernels.margins import list_rivals
+
+    start = np.zeros(problem.num_merchants + 1, np.int64)
+    size = NEAR_AT_FIRST
+    while True:
+        lane, cost = np.empty(size, np.int32), np.empty(size, np.int64)
+        given = (*_orders(problem, view), limit, start, lane, cost)
+        count = list_rivals(*given)
+        if count <= size:
+            break
+        size = count
+    if cost[:count].min(initial=0) < 0:
+        raise SolveError("margins need prices that prove the plan, and these do not")
+    merchant = np.repeat(np.arange(problem.num_merchants), np.diff(start))
+    arcs = _by_source(merchant, lane[:count], cost[:count], problem.num_merchants)
+    names = ("merchant_start", "merchant_target", "merchant_cost")
+    return ways._replace(**dict(zip(names, arcs, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """
+    What is nearer to each lane than the ground.
+
+    Attributes
+    ----------
+    front
+        ``(num_lanes,) int64``: how far a lane's search went; what is not listed for a
+        lane is at least as far away.
+    source, target, distance
+        ``(n,)``: lanes, nodes, and the shortest way between them.
+    """
+
+    front: NDArray[np.int64]
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    distance: NDArray[np.int64]
+
+
+def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
+    """Search from all lanes; what most of them leave of the room, the others may use."""
+    front = np.empty(problem.num_lanes, np.int64)
+    lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
+    found = [(lanes[:0], lanes[:0], front[:0])]
+    with Pool(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
+        while len(lanes) and _room(len(lanes)) > most:
+            most = _room(len(lanes))
+            is_again = np.zeros(problem.num_lanes, np.bool_)
+            is_again[lanes] = True
+            found = [_only(piece, ~is_again[piece[0]]) for piece in found]
+            found += _search_all(ways, lanes, most, front, pool)
+            lanes = lanes[front[lanes] < ways.lane_ground[lanes]]
+    return Near(front, *(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+Piece = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.int64]"]
+
+
+def _room(num_lanes: int) -> int:
+    """Nodes that may be listed for each of so many lanes."""
+    return max(LEAST_NEAR, MOST_NEAR // num_lanes)
+
+
+def _only(piece: Piece, is_kept: NDArray[np.bool_]) -> Piece:
+    return piece[0][is_kept], piece[1][is_kept], piece[2][is_kept]
+
+
+def _search_all(
+    ways: Ways,
+    lanes: NDArray[np.int32],
+    most: int,
+    front: NDArray[np.int64],
+    pool: Pool,
+) -> list[Piece]:
+    """Search from some lanes; sources, targets and distances, in pieces."""
+
+    def work(part: int) -> list[Piece]:
+        first = part * LANES_AT_ONCE
+        return _search_some(ways, lanes[first : first + LANES_AT_ONCE], most, front)
+
+    found = pool.each(work, -(-len(lanes) // LANES_AT_ONCE))
+    return [piece for each in found for piece in each]
+
+
+def _search_some(
+    ways: Ways, lanes: NDArray[np.int32], most: int, front: NDArray[np.int64]
+) -> list[Piece]:
+    """Search from lanes one after the other; ``front`` takes how far each went."""
+    from optimizer.solvers.kernels.margins import search_lanes
+    from optimizer.solvers.kernels.search import new_search
+
+    search = new_search(len(front) + len(ways.merchant_ground) + 1)
+    near = np.empty((2, NEAR_AT_FIRST), np.int64)
+    pieces = []
+    while len(lanes):
+        count = np.zeros(len(lanes), np.int64)
+        num_done = search_lanes(ways, search, lanes, most, front, count, near)
+        source = np.repeat(lanes[:num_done], count[:num_done])
+        node, distance = near[:, : len(source)]
+        pieces.append((source, node.astype(np.int32), distance.copy()))
+        if num_done == 0:
+            near = np.empty((2, 2 * near.shape[1]), np.int64)
+        lanes = lanes[num_done:]
+    return pieces
+
+
+def _measure(
+    problem: Problem, asked: AskedOrders, view: View, ways: Ways, near: Near
+) -> Interval:
+    """Margins of some orders: exact where the searches reached far enough."""
+    high = _measured(problem, asked, view, ways, near, near.front)
+    if np.array_equal(near.front, ways.lane_ground):
+        return Interval(high, high)
+    low = _measured(problem, asked, view, ways, near, ways.lane_ground)
+    # A nearer rest makes it easier to come in, and easier to be replaced.
+    return Interval(np.minimum(low, high), np.maximum(low, high))
+
+
+def _measured(
+    problem: Problem,
+    asked: AskedOrders,
+    view: View,
+    ways: Ways,
+    near: Near,
+    front: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Margins if all that is not listed for a lane were this far from it."""
+    from optimizer.solvers.kernels.margins import measure
+
+    margin = np.zeros(len(asked.pick), np.int64)
+    is_hop = near.target < problem.num_lanes
+    by = np.flatnonzero(~is_hop)
+    merchant = near.target[by] - problem.num_lanes
+    by = by[np.argsort(merchant, kind="stable")]
+    measure(
+        ways,
+        *(asked.merchant_start, asked.option_start),
+        *(asked.option_lane, asked.option_saving, asked.pick),
+        *(problem.cap, view.price, view.cut, front),
+        running(np.bincount(merchant, minlength=problem.num_merchants)),
+        near.source[by],
+        near.distance[by],
+        running(np.bincount(near.source[is_hop], minlength=problem.num_lanes)),
+        near.target[is_hop],
+        near.distance[is_hop],
+        margin,
+    )
+    return margin
+
+
+def _row_values(
+    problem: Problem, view: View, ways: Ways, near: Near
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What one more slot in each lane alone brings, and what one fewer costs."""
+    parent, lane = problem.lane_parent, np.arange(problem.num_lanes)
+    above = np.where(parent >= 0, view.price[parent], 0)
+    own = view.price - above
+    is_full = view.flow == problem.slots
+    down, is_down_known = _between(near, ways, parent, lane)
+    up, is_up_known = _between(near, ways, lane, parent)
+    more = np.where(is_full, np.maximum(own - down, 0), 0)
+    more[is_full & (own > 0) & ~is_down_known] = NO_END
+    fewer = np.where(is_full, own + up, 0)
+    fewer[(problem.slots == 0) | (is_full & ~is_up_known)] = NO_END
+    return more, fewer
+
+
+def _between(
+    near: Near, ways: Ways, source: NDArray[Any], target: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """
+    Ways between lanes and those around them (-1: the ground), and which are known.
+
+    From the ground a lane in use is reached for nothing.
+    """
+    num_lanes = len(near.front)
+    is_whole = near.front == ways.lane_ground
+    distance = np.where(source >= 0, ways.lane_ground[source], 0)
+    is_known = (source < 0) | (target < 0) | is_whole[source]
+    inner = np.flatnonzero((source >= 0) & (target >= 0))
+    if len(inner) == 0:
+        return distance, is_known
+    hop = np.flatnonzero(near.target < num_lanes)
+    found = near.source[hop].astype(np.int64) * num_lanes + near.target[hop]
+    key = source[inner].astype(np.int64) * num_lanes + target[inner]
+    by = np.argsort(key)
+    place = np.minimum(np.searchsorted(key[by], found), len(key) - 1)
+    is_hit = key[by][place] == found
+    there = inner[by[place[is_hit]]]
+    distance[there] = near.distance[hop[is_hit]]
+    is_known[there] = True
+    return distance, is_known
+
+
+def _cap_more(problem: Problem, view: View, ways: Ways) -> NDArray[np.int64]:
+    """What one more in each cap brings."""
+    from optimizer.solvers.kernels.margins import best_without_cap
+
+    is_full = (view.used == problem.cap) & (problem.cap > 0)
+    more = np.where(is_full, view.cut - ways.merchant_ground, 0)
+    orders = _orders(problem, view)
+    best_without_cap(*orders[:4], problem.cap, view.price, ways.lane_ground, more)
+    return more
