@@ -15,7 +15,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from insight.hostile import HOSTILE
 
 from optimizer import allocate
 from optimizer.config import as_config
@@ -27,6 +26,7 @@ from optimizer.insight.report.style import STYLE
 from optimizer.insight.report.words import WORDS
 from optimizer.nightly.run import run_night
 from optimizer.testing import make_tables
+from tests.support.hostile_names import HOSTILE
 
 DAY = dt.date(2026, 11, 22)
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -747,8 +747,8 @@ def test_one_and_several_are_said_rightly_in_both_languages(
 
     assert len(night.warnings) == 2
     for words, warning in zip(said, night.warnings, strict=True):
-        assert warning.startswith(words)
-        chinese = CHINESE.warning(warning)
+        assert str(warning).startswith(words)
+        chinese = CHINESE.warning(warning.to_json())
         assert re.search(r"[\u4e00-\u9fff]", chinese)
         assert "orders" not in chinese
 

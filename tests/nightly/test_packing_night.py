@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from golden_night import Golden, solve_exactly
-from golden_nights import GOLDEN
 
 from optimizer import solvers
 from optimizer.config import as_config
@@ -21,6 +19,8 @@ from optimizer.data.write import write_parquet
 from optimizer.errors import SolveError
 from optimizer.nightly.run import run_night
 from optimizer.proof.verify import verify_run
+from tests.support.golden_night import Golden, solve_exactly
+from tests.support.golden_nights import GOLDEN
 
 DAY = dt.date(2026, 11, 22)
 

@@ -6,12 +6,16 @@ import datetime as dt
 import html
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from gettext import NullTranslations, translation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.warnings import read_warning, sentence, text_of
 from optimizer.insight.report.markup import Html, money, text
 from optimizer.insight.report.words import WORDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
 _MONTHS = (
@@ -45,43 +49,6 @@ _RULE_PATTERNS = (
     (r"is below (\S+)", r"小于 \1"),
     (r"is above (\S+)", r"大于 \1"),
 )
-_WARNING_PATTERNS = (
-    (
-        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) takes? "
-        r"none of them \((\S+: \S+)\): (.*)",
-        r"\1 条线路有订单但没有运力数据行，因此不接收任何订单（\2）：\3",
-    ),
-    (
-        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) "
-        r"ha(?:s|ve) room for all of them \((\S+: \S+)\): (.*)",
-        r"\1 条线路有订单但没有运力数据行，因此可接收其全部订单（\2）：\3",
-    ),
-    (
-        r"(\S+) merchants? with a daily_budget_cny below the fee of one parcel "
-        r"\((\S+) CNY\), which buys none: (.*)",
-        r"\1 个商家的 daily_budget_cny 低于一件的服务费（\2 元），因此没有名额：\3",
-    ),
-    (
-        r"(\S+) capacity rows? with a date or an attribute match no parcel; are they "
-        r"spelled as in the orders table: (.*)",
-        r"\1 条带日期或属性的运力行没有匹配任何包裹，请核对与 orders 表的写法：\2",
-    ),
-    (
-        r"solver.keep_previous is not used: .*",
-        "solver.keep_previous 未启用：它仅用于网络问题的同等最优方案之间的选择",
-    ),
-    (
-        r"(\S+) parcels? cannot be chosen, as the load is above the slots of every row "
-        r"that could take it; first in row (\S+) of the orders table",
-        r"\1 件包裹的 load 超过所有可用运力行的名额，无法入选；"
-        r"首个位于 orders 表第 \2 行",
-    ),
-    (
-        r"carriers? (.*) (?:is|are) not in the policy's roster on this date: "
-        r"(?:its|their) orders get CARRIER_INACTIVE",
-        r"承运商 \1 不在当日政策名单中：其订单标记为 CARRIER_INACTIVE",
-    ),
-)
 _LONGEST_WARNING = 600
 
 
@@ -96,10 +63,13 @@ class Language:
         For ``lang`` attributes, and as a prefix of ids.
     position
         Of its texts in ``WORDS``.
+    catalogue
+        Translations of English messages.
     """
 
     code: str
     position: int
+    catalogue: NullTranslations
 
     def say(self, key: str, **values: Html) -> Html:
         """
@@ -138,9 +108,11 @@ class Language:
             return text(_RULES[rule])
         return text(self._translated(rule, _RULE_PATTERNS))
 
-    def warning(self, warning: str) -> Html:
-        """Say a warning of the record; an unknown one as it is."""
-        return text(self._translated(warning, _WARNING_PATTERNS), _LONGEST_WARNING)
+    def warning(self, recorded: str | Mapping[str, Any]) -> Html:
+        """Say a warning of the record; one that is not known here as it stands."""
+        found = read_warning(recorded)
+        words = text_of(recorded) if found is None else sentence(found, self.catalogue)
+        return text(words, _LONGEST_WARNING)
 
     def _translated(self, words: str, patterns: tuple[tuple[str, str], ...]) -> str:
         if self.position:
@@ -150,6 +122,7 @@ class Language:
         return words
 
 
-ENGLISH = Language("en", 0)
-CHINESE = Language("zh-CN", 1)
+_LOCALE = Path(__file__).with_name("locale")
+ENGLISH = Language("en", 0, NullTranslations())
+CHINESE = Language("zh-CN", 1, translation("optimizer", _LOCALE, ["zh"]))
 LANGUAGES = (ENGLISH, CHINESE)

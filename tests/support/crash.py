@@ -92,10 +92,9 @@ def run_second(folder: Path) -> int:
 
 def prepare(folder: Path) -> int:
     """Publish both dates, then change the rules: the second can be run again."""
-    from nightly.days import make_days
-
     from optimizer.config import load_config
     from optimizer.nightly.run import run_night
+    from tests.support.days import make_days
 
     config = make_days(folder, 2, num_orders=300)
     for day in (FIRST, SECOND):
@@ -344,7 +343,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--order", action="store_true", help="of writes and flushes")
     asked = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     load_everything()
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-from packing_oracle import best_by_rank, with_prices
 
 import optimizer
 from optimizer import solvers
@@ -15,6 +14,7 @@ from optimizer.insight.night import Night
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams
 from optimizer.testing import make_config, make_tables
+from tests.support.packing_oracle import best_by_rank, with_prices
 
 CAPACITY = {
     "carrier_id": pl.String,

@@ -9,9 +9,8 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oracles import path_of
-
 from optimizer.model.side import HARD, NO_PIN
+from tests.support.oracles import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

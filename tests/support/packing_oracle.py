@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
-from oracles import merchant_of, order_of, path_of
 
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
@@ -15,6 +14,7 @@ from optimizer.model.side import HARD, NO_CEILING, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import Solution, Termination
 from optimizer.proof.certificate import certify
 from optimizer.testing import random_problem
+from tests.support.oracles import merchant_of, order_of, path_of
 
 
 def random_packing(draw: np.random.Generator, **size: int) -> Problem:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
-import time
+import shutil
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import free_port, start, stop, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -80,40 +81,55 @@ class Cluster:
         return str(Path(self.environment["SPARK_HOME"]) / "bin" / program)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextmanager
+def running_cluster(folder):
+    """Start a master and two workers, and stop them."""
+    if shutil.which("java") is None:
+        pytest.fail("the tests of Spark need Java 17: install openjdk-17-jre-headless")
+    try:
+        import pyspark
+    except ImportError:
+        pytest.fail("the tests of Spark need pyspark: install the tests group")
 
-
-def is_open(port):
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(is_ready, what, seconds=180):
-    ends = time.monotonic() + seconds
-    while not is_ready():
-        if time.monotonic() > ends:
-            pytest.fail(f"{what} did not come up in {seconds} s")
-        time.sleep(0.2)
-
-
-def start(command, log, environment):
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            command, stdout=out, stderr=out, env=environment, start_new_session=True
+    home = Path(pyspark.__file__).parent
+    environment = os.environ | {
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+        ),
+        "PYTHONWARNINGS": "ignore",
+    }
+    os.environ.update(
+        {
+            k: environment[k]
+            for k in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_LOCAL_DIRS")
+        }
+    )
+    spark_class, port = str(home / "bin/spark-class"), free_port()
+    deploy = "org.apache.spark.deploy"
+    master_log = folder / "master.log"
+    ports = ["--host", "127.0.0.1", "--webui-port", "0"]
+    processes = [
+        start(
+            [spark_class, f"{deploy}.master.Master", *ports, "--port", str(port)],
+            master_log,
+            environment,
         )
-
-
-def stop(processes):
-    """End the processes that were started here, and what they started."""
-    for process in reversed(processes):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(15)
+    ]
+    url = f"spark://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: b"elected leader" in master_log.read_bytes(), "the master")
+        for number in (1, 2):
+            size = ["-c", "1", "-m", "1g", "-d", str(folder / f"worker{number}")]
+            command = [spark_class, f"{deploy}.worker.Worker", *ports, *size, url]
+            log = folder / f"worker{number}.log"
+            processes.append(start(command, log, environment))
+        registered = b"Registering worker"
+        wait_for(lambda: master_log.read_bytes().count(registered) == 2, "the workers")
+        yield Cluster(url, folder, environment)
+    finally:
+        stop(processes)

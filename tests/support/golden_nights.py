@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from golden_night import Golden, lane
+from tests.support.golden_night import Golden, lane
 
 #: Three parcels of three merchants; a saves 5, b 4, c 3.
 ABC = [("a", "m", "north", 5), ("b", "n", "north", 4), ("c", "o", "south", 3)]

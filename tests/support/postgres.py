@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.processes import free_port
 
 #: Must never be seen in what the program writes.
 PASSWORD = "canary-4711-secret"
@@ -95,10 +96,7 @@ def running_server() -> Iterator[Server]:
                 *("-A", "scram-sha-256", "--pwfile", folder / "password"),
             ]
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = Server(port, folder)
+        server = Server(free_port(), folder)
         server.start()
         try:
             yield server
