@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
     from optimizer.model.history import History
+    from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
 
@@ -183,6 +184,8 @@ class Solved:
         The problem, its names, and what was read.
     solution, certificate
         Plan and prices, and what is proved of them.
+    margins
+        Exact margins and slot values; ``None`` where there are none.
     outcomes
         Reason and margin of each row of the orders table.
     policy
@@ -198,6 +201,7 @@ class Solved:
     intake: Intake
     solution: Solution
     certificate: Certificate
+    margins: Margins | None
     outcomes: Outcomes
     policy: PolicyRow
     previous: Previous | None
@@ -222,6 +226,7 @@ def solve_night(
     from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
     from optimizer.model.history import History
+    from optimizer.proof.certificate import price_gap
 
     settings, day = as_config(config), as_day(date)
     policy = policy_on(settings, day)
@@ -236,10 +241,12 @@ def solve_night(
     if certificate.conflicts and settings.on_conflict == "refuse":
         raise _clash(intake, certificate)
     with clock.stage("explain"):
-        outcomes = find_outcomes(problem, solution, index)
+        margins = _margins(intake, solution, certificate, settings.solver.num_threads)
+        gap = price_gap(problem, solution, certificate)
+        outcomes = find_outcomes(problem, solution, index, margins, gap)
         summary = summarize(problem, solution, certificate, outcomes, index, policy)
     return Solved(
-        intake, solution, certificate, outcomes, policy, before, clock, summary
+        intake, solution, certificate, margins, outcomes, policy, before, clock, summary
     )
 
 
@@ -279,6 +286,21 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     from optimizer.proof.certificate import certify
 
     return certify(intake.problem, solution)
+
+
+def _margins(
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    num_threads: int | None,
+) -> Margins | None:
+    """Exact margins, of a night whose plan and prices prove each other."""
+    from optimizer.solvers.margins import find_margins
+
+    problem = intake.problem
+    if problem.side is not None or not certificate.is_optimal:
+        return None
+    return find_margins(problem, solution, intake.index.pool, num_threads)
 
 
 def _clash(intake: Intake, certificate: Certificate) -> SolveError:
@@ -351,8 +373,8 @@ def _night(solved: Solved) -> Night:
     )
     return Night(
         orders=decisions.drop("merchant_id", "region_id", "lane"),
-        merchants=merchants_table(problem, solution, index),
-        lanes=lanes_table(problem, solution, index),
+        merchants=merchants_table(problem, solution, index, solved.margins),
+        lanes=lanes_table(problem, solution, index, solved.margins),
         recommendations=chosen,
         quarantine=intake.quarantine,
         certificate=solved.certificate,

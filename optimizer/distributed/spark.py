@@ -35,7 +35,13 @@ from optimizer.distributed.shuffle import MAX_ROWS, prepare
 from optimizer.errors import CertificateError, DataError
 from optimizer.insight.explain import explain_order
 from optimizer.insight.summary import night_numbers
-from optimizer.insight.tables import PLACE, cny, places_frame
+from optimizer.insight.tables import (
+    PLACE,
+    cap_values,
+    cny,
+    lane_values,
+    places_frame,
+)
 from optimizer.intake import MAX_SALTS
 from optimizer.model.build import Index
 from optimizer.model.eligibility import orders_table, require_columns
@@ -369,6 +375,7 @@ def _merchants_table(
             "used": sums.used,
             "slack": limits.cap - sums.used,
             "shadow_price_cny": cny(near.merchant_price),
+            **cap_values(None, len(limits.cap)),
         }
     )
 
@@ -383,5 +390,6 @@ def _lanes_table(limits: Limits, sums: Sums, near: Near) -> pl.DataFrame:
         used=sums.lane_used,
         slack=terms.slots - sums.lane_used,
         shadow_price_cny=cny(near.lane_price),
+        **lane_values(None, len(terms.slots)),
     )
     return frame.sort(list(PLACE), nulls_last=False)

@@ -11,6 +11,7 @@ from optimizer.data.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.data.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
 from optimizer.insight.outcomes import ARMS
 from optimizer.model.limits import limit_prices
+from optimizer.model.margins import NO_END
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side import NO_CEILING, NO_FLOOR, row_use
 from optimizer.model.tree import lane_use
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from optimizer.model.history import History
     from optimizer.model.lanes import Place
     from optimizer.model.limits import Limits
+    from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
     from optimizer.proof.certificate import Certificate
@@ -81,7 +83,8 @@ def decisions_table(
             ),
             "saving_cny": cny(outcomes.saving[rows]),
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
-            "margin_cny": cny(outcomes.margin[rows]),
+            **_margins(outcomes, rows),
+            "surplus_cny": cny(outcomes.surplus[rows]),
             "has_room": outcomes.has_room[rows],
             "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
             "propensity": outcomes.propensity[rows],
@@ -104,11 +107,73 @@ _NOT_ENROLLED = "the merchant is not enrolled"
 #: Reasons of orders that are recommended.
 PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 #: What only orders that went to the solver have.
-_PRICED = ("saving_cny", "margin_cny", "has_room")
+_PRICED = ("saving_cny", "surplus_cny", "has_room")
 
 
-def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFrame:
-    """Caps, what was used of them, and the price of each, by ``merchant_id``."""
+def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
+    """Columns of margins: the exact one, or else between what it is; null for none."""
+    low, high = outcomes.margin_low[rows], outcomes.margin_high[rows]
+    is_open = low != high
+    none = np.full(len(rows), NO_END)
+    is_out = ~outcomes.is_priced[rows]
+    return {
+        "margin_cny": cny_or_null(np.where(is_open | is_out, none, low)),
+        "margin_low_cny": cny_or_null(np.where(is_open & ~is_out, low, none)),
+        "margin_high_cny": cny_or_null(np.where(is_open & ~is_out, high, none)),
+    }
+
+
+def cny_or_null(micro: NDArray[np.int64]) -> pl.Series:
+    """
+    Money for tables; null for what has no end.
+
+    Examples
+    --------
+    >>> cny_or_null(np.array([1_500_000, NO_END, -NO_END])).to_list()
+    [1.5, None, None]
+    """
+    import polars as pl
+
+    is_none = np.abs(micro) == NO_END
+    if not is_none.any():
+        return pl.Series(cny(micro))
+    return pl.Series(cny(np.where(is_none, 0, micro))).set(pl.Series(is_none), None)
+
+
+def slot_values(**values: NDArray[np.int64] | int) -> dict[str, pl.Series]:
+    """
+    Columns of what slots are worth, in CNY; in place of each, a count of nulls.
+
+    Examples
+    --------
+    >>> slot_values(one_more=np.array([2_000_000]), one_fewer=1)["one_more_cny"].item()
+    2.0
+    """
+    import polars as pl
+
+    return {
+        f"{name}_cny": (
+            pl.Series([None] * value, dtype=pl.Float64)
+            if isinstance(value, int)
+            else cny_or_null(value)
+        )
+        for name, value in values.items()
+    }
+
+
+def merchants_table(
+    problem: Problem, solution: Solution, index: Index, margins: Margins | None
+) -> pl.DataFrame:
+    """
+    Caps, what was used of them, and what they are worth, by ``merchant_id``.
+
+    Parameters
+    ----------
+    problem, solution, index
+        The night.
+    margins
+        What slots are worth; ``None`` where prices alone are known.
+    """
     import polars as pl
 
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
@@ -123,12 +188,43 @@ def merchants_table(problem: Problem, solution: Solution, index: Index) -> pl.Da
             "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
+            **cap_values(margins, problem.num_merchants),
         }
     )
 
 
-def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFrame:
-    """Slots, what was used of them, and the price of each, wide lanes first."""
+def cap_values(margins: Margins | None, num_merchants: int) -> dict[str, pl.Series]:
+    """Columns of what one more and one fewer in each cap is worth."""
+    if margins is None:
+        return slot_values(one_more=num_merchants, one_fewer=num_merchants)
+    return slot_values(one_more=margins.cap_more, one_fewer=margins.cap_fewer)
+
+
+def lane_values(margins: Margins | None, num_lanes: int) -> dict[str, pl.Series]:
+    """Columns of what one more and one fewer slot is worth, alone and all around."""
+    names = ("one_more", "one_fewer", "one_more_around", "one_fewer_around")
+    if margins is None:
+        return slot_values(**dict.fromkeys(names, num_lanes))
+    found = (
+        *(margins.row_more, margins.row_fewer),
+        *(margins.around_more, margins.around_fewer),
+    )
+    return slot_values(**dict(zip(names, found, strict=True)))
+
+
+def lanes_table(
+    problem: Problem, solution: Solution, index: Index, margins: Margins | None
+) -> pl.DataFrame:
+    """
+    Slots, what was used of them, and what they are worth, wide lanes first.
+
+    Parameters
+    ----------
+    problem, solution, index
+        The night.
+    margins
+        What slots are worth; ``None`` where prices alone are known.
+    """
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
@@ -141,6 +237,7 @@ def lanes_table(problem: Problem, solution: Solution, index: Index) -> pl.DataFr
             "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
+            **lane_values(margins, problem.num_lanes),
         }
     )
     return frame.sort(list(PLACE), nulls_last=False)

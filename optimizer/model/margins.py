@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 #: what a slot fewer costs where there is none; and for what is not known.
 NO_END = 2**60
 
+#: Nodes of the graph of exchanges that are looked at for all lanes together, and for
+#: each lane at least; margins that need more are given as intervals.
+MOST_NEAR, LEAST_NEAR = 2**25, 2**10
+
+
+def most_near(num_lanes: int) -> int:
+    """
+    How many nodes may be looked at for each of so many lanes.
+
+    Examples
+    --------
+    >>> most_near(1_500), most_near(100_000)
+    (22369, 1024)
+    """
+    return max(LEAST_NEAR, MOST_NEAR // num_lanes)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interval:

@@ -42,7 +42,7 @@ from optimizer.insight.tables import (
 from optimizer.intake import name_orders, take_in
 from optimizer.model.history import History, night_warnings
 from optimizer.outcomes.apply import model_identity
-from optimizer.proof.certificate import Certificate, certify
+from optimizer.proof.certificate import Certificate, certify, price_gap
 from optimizer.proof.claims import (
     InputClaim,
     RunClaims,
@@ -51,6 +51,7 @@ from optimizer.proof.claims import (
     is_beyond,
     read_claims,
 )
+from optimizer.proof.margins import margins_again
 from optimizer.proof.merkle import commitment, leaves_of, leaves_text
 from optimizer.proof.published import read_solution
 from optimizer.proof.report import false_report
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
+    from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
 
@@ -144,7 +146,9 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
-    outcomes = find_outcomes(intake.problem, solution, intake.index)
+    margins = _margins(intake, solution, certificate)
+    gap = price_gap(intake.problem, solution, certificate)
+    outcomes = find_outcomes(intake.problem, solution, intake.index, margins, gap)
     summary = summarize(
         intake.problem, solution, certificate, outcomes, intake.index, policy
     )
@@ -153,9 +157,20 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
         *false_claims("summary", claims.summary, summary),
         *_false_facts(claims, intake, config, policy),
         *_false_counts(claims, intake, published, num_decisions),
-        *_false_tables(intake, solution, certificate, outcomes, published),
+        *_false_tables(
+            intake, solution, certificate, (outcomes, margins), published
+        ),
     ]
     return Verdict(tuple(findings), certificate)
+
+
+def _margins(
+    intake: Intake, solution: Solution, certificate: Certificate
+) -> Margins | None:
+    """Exact margins of a night whose plan and prices prove each other."""
+    if intake.problem.side is not None or not certificate.is_optimal:
+        return None
+    return margins_again(intake.problem, solution, intake.index.pool)
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
@@ -295,22 +310,23 @@ def _false_tables(
     intake: Intake,
     solution: Solution,
     certificate: Certificate,
-    outcomes: Outcomes,
+    found: tuple[Outcomes, Margins | None],
     published: Published,
 ) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
     problem, index = intake.problem, intake.index
+    outcomes, margins = found
     chosen: list[pl.DataFrame] = []
     commitments: list[pl.DataFrame] = []
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
         scratch = Path(folder) / "scratch"
         decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
-        found = differences(DECISIONS, published.decisions(), decisions)
+        wrong = differences(DECISIONS, published.decisions(), decisions)
     expected = {
         "recommendations.parquet": chosen,
         "commitments.parquet": commitments,
-        "merchants.parquet": [merchants_table(problem, solution, index)],
-        "lanes.parquet": [lanes_table(problem, solution, index)],
+        "merchants.parquet": [merchants_table(problem, solution, index, margins)],
+        "lanes.parquet": [lanes_table(problem, solution, index, margins)],
         "quarantine.parquet": [intake.quarantine],
         "in_flight.parquet": [in_flight_table(intake.history)],
         "bank.parquet": [bank_table(index)],
@@ -323,8 +339,8 @@ def _false_tables(
         return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
     expected |= {name: [table] for name, table in further.items()}
     for name, frames in expected.items():
-        found += differences(name, [published.tables[name]], frames)
-    return found
+        wrong += differences(name, [published.tables[name]], frames)
+    return wrong
 
 
 def _decisions(

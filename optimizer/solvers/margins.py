@@ -40,10 +40,10 @@ from optimizer.model.margins import (
     Interval,
     Margins,
     explored_orders,
+    most_near,
 )
 from optimizer.model.tree import effective_price, lane_use, least_slots
 from optimizer.solvers.market import Pool, running
-from optimizer.solvers.prices import least_effective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,9 +55,6 @@ if TYPE_CHECKING:
 
 #: Rounds over the arcs before rivals are listed: bounds alone need not be the shortest.
 NUM_ROUNDS = 8
-#: Nodes that are listed for all lanes together, and for each lane at least, before the
-#: margins that need more are given as intervals.
-MOST_NEAR, LEAST_NEAR = 2**25, 2**10
 #: Lanes that a thread searches at a time, and nodes that its list holds at first.
 LANES_AT_ONCE, NEAR_AT_FIRST = 256, 2**14
 #: With fewer orders than this, threads cost more than they save.
@@ -69,7 +66,7 @@ def find_margins(
     solution: Solution,
     explored: Explored | None = None,
     num_threads: int | None = None,
-) -> Margins:
+) -> Margins | None:
     """
     Find the margin of every order, and what a slot more or fewer is worth everywhere.
 
@@ -84,12 +81,21 @@ def find_margins(
     num_threads
         ``None``: one for each core. Never changes a margin.
 
+    Returns
+    -------
+    Margins
+        ``None`` where the prices are not the least that prove the plan.
+
     Raises
     ------
     SolveError
-        When the prices do not prove the plan.
+        When they do not prove it at all.
     """
-    view, ways = _at_least_prices(problem, solution)
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    view = _view(problem, solution.chosen, price)
+    if not _is_least(problem, view):
+        return None
+    ways = _ways(problem, view)
     near = _search(problem, ways, num_threads)
     asked = AskedOrders(
         problem.merchant_start,
@@ -142,17 +148,6 @@ class View:
     pick: NDArray[np.int64]
     used: NDArray[np.int64]
     flow: NDArray[np.int64]
-
-
-def _at_least_prices(problem: Problem, solution: Solution) -> tuple[View, Ways]:
-    """The plan at the least prices that prove it, and all arcs that can matter."""
-    price = effective_price(solution.lane_price, problem.lane_parent)
-    view = _view(problem, solution.chosen, price)
-    if not _is_least(problem, view):
-        nothing = np.zeros(problem.num_lanes, np.int64)
-        price = least_effective(problem, solution.chosen, nothing)
-        view = _view(problem, solution.chosen, price)
-    return view, _ways(problem, view)
 
 
 def _view(
@@ -340,8 +335,8 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
     lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
     found = [(lanes[:0], lanes[:0], front[:0])]
     with Pool(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
-        while len(lanes) and _room(len(lanes)) > most:
-            most = _room(len(lanes))
+        while len(lanes) and most_near(len(lanes)) > most:
+            most = most_near(len(lanes))
             is_again = np.zeros(problem.num_lanes, np.bool_)
             is_again[lanes] = True
             found = [_only(piece, ~is_again[piece[0]]) for piece in found]
@@ -351,11 +346,6 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
 
 
 Piece = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.int64]"]
-
-
-def _room(num_lanes: int) -> int:
-    """Nodes that may be listed for each of so many lanes."""
-    return max(LEAST_NEAR, MOST_NEAR // num_lanes)
 
 
 def _only(piece: Piece, is_kept: NDArray[np.bool_]) -> Piece:
@@ -425,8 +415,10 @@ def _measured(
     from optimizer.solvers.kernels.margins import measure
 
     margin = np.zeros(len(asked.pick), np.int64)
-    is_hop = near.target < problem.num_lanes
-    by = np.flatnonzero(~is_hop)
+    is_lane = near.target < problem.num_lanes
+    hop, by = np.flatnonzero(is_lane), np.flatnonzero(~is_lane)
+    # Lanes that were searched again stand at the end.
+    hop = hop[np.argsort(near.source[hop], kind="stable")]
     merchant = near.target[by] - problem.num_lanes
     by = by[np.argsort(merchant, kind="stable")]
     measure(
@@ -437,9 +429,9 @@ def _measured(
         running(np.bincount(merchant, minlength=problem.num_merchants)),
         near.source[by],
         near.distance[by],
-        running(np.bincount(near.source[is_hop], minlength=problem.num_lanes)),
-        near.target[is_hop],
-        near.distance[is_hop],
+        running(np.bincount(near.source[hop], minlength=problem.num_lanes)),
+        near.target[hop],
+        near.distance[hop],
         margin,
     )
     return margin

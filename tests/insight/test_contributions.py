@@ -107,7 +107,8 @@ def test_what_is_left_to_chance_is_told_apart(night_folder: Path, night_config) 
     assert {"HELD_OUT", "EXPLORED"} <= {*night.decisions["reason"]}
     assert parts.saving == proof.primal_bound
     by_lot = night.decisions.filter(pl.col("reason") == "EXPLORED")
-    price = {m: round(p * 1e6) for m, *_, p in night.merchants.iter_rows()}
+    named = night.merchants.select("merchant_id", "shadow_price_cny")
+    price = {m: round(p * 1e6) for m, p in named.iter_rows()}
     lane = {
         tuple(place): round(p * 1e6)
         for *place, p in night.lanes.select(
@@ -147,7 +148,7 @@ def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "carrier_id": pl.Series([None] * count, dtype=pl.String),
             "saving_cny": [float(number) for number in range(count)],
             "reason": ["CAP_FULL"] * count,
-            "margin_cny": [-1.0] * count,
+            "surplus_cny": [-1.0] * count,
             "has_room": [True] * count,
             "ineligible_reason": pl.Series([None] * count, dtype=pl.String),
             "arm": pl.Series([None] * count, dtype=pl.String),

@@ -27,38 +27,34 @@ def capacity(night: Figures, language: Language) -> Html:
         )
     most = max(1, *(use.slots for use in lanes.carriers.values()))
     rows = [
-        _carrier_row(number, carrier, use, most, language)
+        _carrier_row(number, carrier, use, most, night, language)
         for number, (carrier, use) in enumerate(lanes.carriers.items())
     ]
     return element(
         "section",
         heading,
-        element("p", say("capacity_note"), class_="lede"),
+        element("p", say(_note("capacity_note", night)), class_="lede"),
         element("ul", *rows, class_="bars"),
         _more("more_carriers", len(rows), lanes.num_carriers, language),
-        _regions(lanes, language) if lanes.regions else NOTHING,
+        _regions(night, language) if lanes.regions else NOTHING,
     )
 
 
 def value_of_more(night: Figures, language: Language) -> Html:
     """List the lanes and the merchants where one more slot is worth most."""
     say = language.say
-    lanes = _price_table("lanes", night.top_lanes, night.num_priced_lanes, language)
-    merchants = _price_table(
-        "merchants", night.top_merchants, night.num_priced_merchants, language
-    )
+    lanes, merchants = _lane_values(night, language), _merchant_values(night, language)
     return element(
         "section",
-        element("h2", say("more")),
-        element("p", say(_more_note(night)), class_="lede"),
+        element("h2", say(_note("more", night))),
+        element("p", say(_note("more_note", night)), class_="lede"),
         element("div", lanes, merchants, class_="pair"),
     )
 
 
-def _more_note(night: Figures) -> str:
-    """What prices say: on packing nights they are the proof's alone."""
-    is_packing = night.record["problem_class"] == "packing"
-    return "more_note_packing" if is_packing else "more_note"
+def _note(key: str, night: Figures) -> str:
+    """Which words: where no value is known exactly, they are of the proof's prices."""
+    return key if night.has_exact_values else f"{key}_by_prices"
 
 
 def merchants(night: Figures, language: Language) -> Html:
@@ -95,9 +91,9 @@ def merchants(night: Figures, language: Language) -> Html:
 
 
 def _carrier_row(
-    number: int, carrier: str, use: Use, most: int, language: Language
+    number: int, carrier: str, use: Use, most: int, night: Figures, language: Language
 ) -> Html:
-    say = language.say
+    say, is_exact = language.say, night.has_exact_values
     words = say("used_of", used=count(use.used), slots=count(use.slots))
     parts = [("rest", use.slots / most), ("used", use.used / most)]
     return element(
@@ -105,21 +101,24 @@ def _carrier_row(
         element("span", named(carrier), class_="what"),
         element("span", words, class_="many"),
         bar(f"{language.code}-carrier-{number}", parts, words, say("carrier_bar_note")),
-        element("p", _carrier_price(use.price, language), class_="note"),
+        element("p", _carrier_price(use, language, is_exact=is_exact), class_="note"),
     )
 
 
-def _carrier_price(price: float | None, language: Language) -> Html:
-    if price is None:
-        return language.say("in_sum")
-    if price == 0:
-        return language.say("no_more")
-    return language.say("one_more", price=language.cny(price))
+def _carrier_price(use: Use, language: Language, *, is_exact: bool) -> Html:
+    """What one more slot would bring in a carrier's own row, and in its dearest."""
+    say, around = language.say, language.cny(use.around)
+    if not is_exact:
+        return say("proof_price", price=around)
+    if use.alone is None:
+        return say("in_sum", around=around)
+    return say("one_more", alone=language.cny(use.alone), around=around)
 
 
-def _regions(lanes: Capacity, language: Language) -> Html:
+def _regions(night: Figures, language: Language) -> Html:
     """Regions down, carriers across, in two tables that stand beside each other."""
-    say, regions = language.say, list(lanes.regions)
+    say, lanes = language.say, night.capacity
+    regions = list(lanes.regions)
     columns = list(dict.fromkeys(c for row in lanes.regions.values() for c in row))
     columns = [carrier for carrier in lanes.carriers if carrier in columns]
     half = math.ceil(len(regions) / 2) if len(regions) > 8 else len(regions)
@@ -131,8 +130,8 @@ def _regions(lanes: Capacity, language: Language) -> Html:
     num_columns = sum(1 for c in lanes.carriers if c in columns)
     return join(
         element("h3", say("regions")),
-        element("p", say("regions_note"), class_="lede"),
-        _legend(lanes.top_price, language),
+        element("p", say(_note("regions_note", night)), class_="lede"),
+        _legend(night, language),
         element("div", *tables, class_=wide),
         _more("more_regions", len(regions), lanes.num_regions, language),
         _more("more_columns", num_columns, lanes.num_carriers, language),
@@ -181,23 +180,23 @@ def _cell(use: Use | None, top_price: float, language: Language) -> Html:
         mark = element("span", Html("–"), aria_hidden="true")
         spoken = element("span", language.say("no_row"), class_="spoken")
         return element("td", mark, spoken, class_="none")
-    price = use.price or 0.0
-    shade = math.ceil(_NUM_SHADES * price / top_price) if price > 0 else 0
+    around = use.around
+    shade = math.ceil(_NUM_SHADES * around / top_price) if around > 0 else 0
     return element(
         "td",
         element("span", count(use.used), Html("/"), count(use.slots)),
-        element("small", money(price)) if price > 0 else NOTHING,
+        element("small", money(around)) if around > 0 else NOTHING,
         fill(use.used / use.slots) if use.slots else NOTHING,
         class_=f"shade{min(shade, _NUM_SHADES)}",
     )
 
 
-def _legend(top_price: float, language: Language) -> Html:
-    say = language.say
+def _legend(night: Figures, language: Language) -> Html:
+    say, top_price = language.say, night.capacity.top_price
     steps = [element("i", class_=f"shade{step}") for step in range(_NUM_SHADES + 1)]
     return element(
         "p",
-        element("span", say("legend")),
+        element("span", say(_note("legend", night))),
         element("span", say("nothing")),
         element("span", *steps, class_="steps", aria_hidden="true"),
         element("span", say("legend_most", price=language.cny(top_price))),
@@ -205,37 +204,55 @@ def _legend(top_price: float, language: Language) -> Html:
     )
 
 
-def _price_table(
-    kind: str, rows: list[dict[str, Any]], total: int, language: Language
+def _lane_values(night: Figures, language: Language) -> Html:
+    """Lanes where one more slot brings most: around, and alone where that is known."""
+    say = language.say
+    heads = ["around", "alone"] if night.has_exact_values else ["price"]
+    columns = ["around", "alone"][: len(heads)]
+    rows = [
+        [
+            _place(row, language),
+            element("td", count(row["used"]), Html(" / "), count(row["slots"])),
+            *(element("td", money(row[column])) for column in columns),
+        ]
+        for row in night.top_lanes
+    ]
+    names = [say(name) for name in ("lane", "used_slots", *heads)]
+    return _values("lanes", names, rows, night.num_priced_lanes, language)
+
+
+def _merchant_values(night: Figures, language: Language) -> Html:
+    """Merchants where one more in the cap brings most."""
+    say = language.say
+    head = "one_more_head" if night.has_exact_values else "price"
+    rows = [
+        [
+            _merchant(row, language),
+            element("td", count(row["used"]), Html(" / "), count(row["cap"])),
+            element("td", money(row["around"])),
+        ]
+        for row in night.top_merchants
+    ]
+    names = [say(name) for name in ("merchant_head", "used_cap", head)]
+    return _values("merchants", names, rows, night.num_priced_merchants, language)
+
+
+def _values(
+    kind: str, heads: list[Html], rows: list[list[Html]], total: int, language: Language
 ) -> Html:
-    """Highest prices of ``lanes`` or ``merchants``."""
+    """What one more brings in ``lanes`` or ``merchants``, as a table."""
     say = language.say
     heading = element("h3", say(f"top_{kind}"))
     if not rows:
         note = element("p", say(f"no_priced_{kind}"), class_="quiet")
         return element("div", heading, note)
-    is_lanes = kind == "lanes"
-    limit = "slots" if is_lanes else "cap"
-    head = [
-        element("th", say("lane" if is_lanes else "merchant_head"), scope="col"),
-        element("th", say(f"used_{limit}"), scope="col"),
-        element("th", say("price"), scope="col"),
-    ]
-    body = [
-        element(
-            "tr",
-            _place(row, language) if is_lanes else _merchant(row, language),
-            element("td", count(row["used"]), Html(" / "), count(row[limit])),
-            element("td", money(row["shadow_price_cny"])),
-        )
-        for row in rows
-    ]
     shown = say("top_of", shown=count(len(rows)), total=count(total))
+    head = [element("th", name, scope="col") for name in heads]
     table = element(
         "table",
         element("caption", shown),
         element("thead", element("tr", *head)),
-        element("tbody", *body),
+        element("tbody", *(element("tr", *row) for row in rows)),
         class_="list",
     )
     return element("div", heading, element("div", table, class_="scroll"))

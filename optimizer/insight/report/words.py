@@ -145,8 +145,16 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "capacity": ("Carriers' capacity", "承运商运力"),
     "capacity_note": (
         "How many slots each carrier has, how many the plan uses, and what one more "
-        "would bring at most.",
-        "各承运商的运力、方案使用量，以及再增加一个名额最多可多避免的损失。",
+        "would bring: in the carrier's own row alone, and in its dearest row together "
+        "with all rows around that.",
+        "各承运商的运力、方案使用量，以及再增加一个名额可多避免的损失：仅在承运商自身"
+        "一行增加，或在其最紧缺的一行及其所有上级行同时增加。",
+    ),
+    "capacity_note_by_prices": (
+        "How many slots each carrier has, how many the plan uses, and the proof's price "
+        "of a slot in its dearest row: about what one more would bring.",
+        "各承运商的运力、方案使用量，以及证明中其最紧缺一行的名额价格：约为再增加一个"
+        "名额可多避免的损失。",
     ),
     "no_lanes": ("There are no lanes this night.", "本晚没有运力线路。"),
     "used_of": ("{used} of {slots} slots used", "已用 {used} / {slots} 个名额"),
@@ -155,9 +163,21 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
         "dark part is used.",
         "浅色条表示该承运商与最大承运商的运力之比，深色部分为已使用。",
     ),
-    "one_more": ("one more slot: at most {price}", "再增加一个名额：最多 {price}"),
-    "no_more": ("one more slot would bring nothing", "再增加名额不会带来改善"),
-    "in_sum": ("sum of its rows", "各行合计"),
+    "one_more": (
+        "one more slot: {alone} in its own row alone, up to {around} in a row inside "
+        "and all around it",
+        "再增加一个名额：仅自身一行 {alone}；在其下某行及所有上级行同时增加最多 "
+        "{around}",
+    ),
+    "in_sum": (
+        "sum of its rows; one more slot: up to {around} in one of them and all around "
+        "it",
+        "各行合计；在某行及其所有上级行同时增加一个名额最多 {around}",
+    ),
+    "proof_price": (
+        "the proof's price in its dearest row: {price}",
+        "证明中其最紧缺一行的价格：{price}",
+    ),
     "more_carriers": (
         "These are the {shown} carriers with most slots, of {total}; lanes.parquet "
         "has all.",
@@ -166,9 +186,16 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "regions": ("By region", "按地区"),
     "regions_note": (
         "Slots used / slots there are. The shade, and the amount where there is one, "
-        "is what one more slot would bring at most on the dearest row there, in CNY.",
-        "已用名额 / 总名额。底色深浅及其金额（如有）为当地最紧缺的一行再增加一个名额"
-        "最多可多避免的损失（元）。",
+        "is what one more slot would bring in the dearest row there and in all rows "
+        "around that, in CNY.",
+        "已用名额 / 总名额。底色深浅及其金额（如有）为当地最紧缺的一行及其所有上级行"
+        "各增加一个名额可多避免的损失（元）。",
+    ),
+    "regions_note_by_prices": (
+        "Slots used / slots there are. The shade, and the amount where there is one, "
+        "is the proof's price of a slot in the dearest row there, in CNY.",
+        "已用名额 / 总名额。底色深浅及其金额（如有）为证明中当地最紧缺一行的名额价格"
+        "（元）。",
     ),
     "regions_caption": ("Regions {first} to {last}", "地区 {first} 至 {last}"),
     "more_regions": (
@@ -180,19 +207,21 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
         "The columns are the {shown} carriers with most slots, of {total}.",
         "各列为运力最多的 {shown} 家承运商（共 {total} 家）。",
     ),
-    "legend": ("One more slot brings at most", "再增加一个名额最多可带来"),
+    "legend": ("One more slot there and around brings", "当地及上级行各增一个名额可带来"),
+    "legend_by_prices": ("The proof's price of a slot", "证明中的名额价格"),
     "legend_most": ("up to {price}", "最高 {price}"),
     "nothing": ("nothing", "无"),
     "region": ("Region", "地区"),
     "no_row": ("no row", "无数据行"),
     # The value of more
-    "more": ("What one more slot would bring at most", "再增加一个名额的最高价值"),
+    "more": ("What one more slot would bring", "再增加一个名额可带来的改善"),
+    "more_by_prices": ("Prices of slots in the proof", "证明中的名额价格"),
     "more_note": (
-        "The most that one more parcel there would avoid tonight, with the rest of "
-        "the plan moved to make the best of it. Where a cap or a row around or inside "
-        "stands in its way too, it is less.",
-        "今晚在该处再多送一件，并相应调整其余方案后，最多可多避免的损失。若同时受商家"
-        "上限或上下级运力行的限制，则会更少。",
+        "What the night would avoid in all if there were one more, with the plan moved "
+        "to make the best of it, exactly: in a row alone, in a row and in all rows "
+        "around it, in a merchant's cap.",
+        "若再多一个名额并重新安排方案，当晚可多避免的损失（精确值）：仅在某一行、在某一行"
+        "及其所有上级行，或在某商家的上限。",
     ),
     "top_lanes": ("Lanes where a slot is worth most", "名额价值最高的线路"),
     "top_merchants": ("Merchants where a slot is worth most", "名额价值最高的商家"),
@@ -202,16 +231,19 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
     "all_outlets": ("all outlets", "全部网点"),
     "used_slots": ("Used / slots", "已用 / 名额"),
     "used_cap": ("Used / cap", "已用 / 上限"),
-    "price": ("One more, at most, CNY", "再加一个，最多（元）"),
+    "price": ("Price in the proof, CNY", "证明中的价格（元）"),
+    "around": ("One more there and around, CNY", "此行及上级行各加一个（元）"),
+    "alone": ("One more there alone, CNY", "仅此行加一个（元）"),
+    "one_more_head": ("One more brings, CNY", "再加一个可带来（元）"),
     "merchant_head": ("Merchant", "商家"),
     "parcels": ("parcels: {number}", "包裹：{number}"),
     "no_priced_lanes": (
-        "More capacity would bring nothing anywhere: no lane has a price.",
-        "增加运力不会带来任何改善：没有线路有价格。",
+        "One more slot would bring nothing anywhere.",
+        "任何线路再增加一个名额都不会带来改善。",
     ),
     "no_priced_merchants": (
-        "A higher cap would bring nothing anywhere: no merchant has a price.",
-        "提高上限不会带来任何改善：没有商家有价格。",
+        "One more in a cap would bring nothing anywhere.",
+        "任何商家的上限再增加一个都不会带来改善。",
     ),
     # Merchants
     "merchants": ("Merchants with and without slots", "有名额与无名额的商家"),

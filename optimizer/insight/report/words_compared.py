@@ -58,7 +58,7 @@ WORDS_COMPARED: dict[str, tuple[str, str]] = {
         "off the harm avoided above.",
         "未达到的最低数量产生罚金 {amount}，上方的避免损失未扣除该金额。",
     ),
-    "more_note_packing": (
+    "more_note_by_prices": (
         "These are the prices of the proof. With further limits one more slot brings "
         "at most its price and the gap together.",
         "以下为证明中的价格。存在其他限制时，再增加一个名额最多可带来其价格与差距之和。",

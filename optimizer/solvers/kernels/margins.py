@@ -219,7 +219,8 @@ def search_lanes(ways, search, lanes, most, front, count, near):
     lanes
         ``int32``: the lanes to search from.
     most
-        Nodes that are listed for a lane at most; there its search ends.
+        Nodes that are listed for a lane at most; there its search ends, and of equally
+        near ones all or none are listed.
     front
         ``(num_lanes,) int64``: takes how far each search went: to the ground, or to
         where it was ended.
@@ -249,6 +250,8 @@ def search_lanes(ways, search, lanes, most, front, count, near):
             base = search.distance[node]
             if at - begin == most:
                 front[source] = base
+                while at > begin and near[1, at - 1] == base:
+                    at -= 1
                 break
             if at == near.shape[1]:
                 return place
