@@ -362,19 +362,34 @@ def assert_certified(night: Night) -> None:
     for table in (night.merchants, night.lanes):
         ends = ("one_more_cny", "shadow_price_cny", "one_fewer_cny")
         for more, price, fewer in table.select(ends).rows():
-            assert more is None or more <= price, "a price is below what one more brings"
-            assert fewer is None or price <= fewer, "a price is above what one fewer costs"
+            assert more is None or more <= price, (
+                "a price is below what one more brings"
+            )
+            assert fewer is None or price <= fewer, (
+                "a price is above what one fewer costs"
+            )
 
 
 def _assert_margins(decisions: pl.DataFrame) -> None:
     """Check that margins have the sign of the decision, and agree with the surplus."""
-    names = ("order_id", "is_premium", "arm", "margin_cny", "surplus_cny", "margin_low_cny")
-    for order_id, is_premium, arm, margin, surplus, low in decisions.select(names).rows():
+    names = (
+        "order_id",
+        "is_premium",
+        "arm",
+        "margin_cny",
+        "surplus_cny",
+        "margin_low_cny",
+    )
+    for order_id, is_premium, arm, margin, surplus, low in decisions.select(
+        names
+    ).rows():
         assert margin is None or low is None, f"{order_id}: a margin and an interval"
         if margin is None or arm == "explore":
             continue
         is_in = is_premium or arm == "policy"
-        assert margin >= 0 if is_in else margin <= 0, f"{order_id}: margin of wrong sign"
+        assert margin >= 0 if is_in else margin <= 0, (
+            f"{order_id}: margin of wrong sign"
+        )
         assert margin >= surplus if is_in else margin <= surplus, f"{order_id}: margin"
 
 

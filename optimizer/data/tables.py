@@ -246,7 +246,9 @@ LANE_RESULTS = Table(
         Column("slack", "count", "slots less used"),
         Column("shadow_price_cny", "money", "price of this row in the proof"),
         Column(
-            "one_more_cny", "money", "what one more slot in this row alone brings, exact"
+            "one_more_cny",
+            "money",
+            "what one more slot in this row alone brings, exact",
         ),
         Column(
             "one_fewer_cny",

@@ -5,9 +5,7 @@ from __future__ import annotations
 #: Sentences by reason; ``NO_ROOM`` where no carrier has a slot at all, ``FORCED`` where
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly.
 CHINESE = {
-    "CHOSEN": (
-        "已入选，承运商 {carrier_id}：预计可避免 {saving:.2f} 元损失{margin}"
-    ),
+    "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving:.2f} 元损失{margin}"),
     "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving:.2f} 元",
     "CAP_ZERO": (
         "未入选：商家当日 {num_orders:,} 单，上限为 {cap} 单；"

@@ -129,7 +129,10 @@ def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
 
 #: What is said of a margin, by whether the order is in and by how well it is known.
 _MARGINS = {
-    ("in", "exact"): (", {amount:.2f} more than it had to", "，比入选所需高出 {amount:.2f} 元"),
+    ("in", "exact"): (
+        ", {amount:.2f} more than it had to",
+        "，比入选所需高出 {amount:.2f} 元",
+    ),
     ("in", "at least"): (
         ", at least {amount:.2f} more than it had to",
         "，比入选所需至少高出 {amount:.2f} 元",

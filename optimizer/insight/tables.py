@@ -237,8 +237,8 @@ def lanes_table(
             "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
-            **lane_values(margins, problem.num_lanes),
-        }
+        },
+        **lane_values(margins, problem.num_lanes),
     )
     return frame.sort(list(PLACE), nulls_last=False)
 

@@ -8,8 +8,8 @@ One of the two is :math:`V`. The **margin** of :math:`i` is
 .. math::  V^{+i} - V^{-i} .
 
 Above 0, every best plan has the order until its saving falls by the margin; below 0,
-none has it until its saving has risen by as much; at 0 some have it, and others not. (An
-order's saving falls or rises with all its options alike.) Ties, prices and the method
+none has it until its saving has risen by as much; at 0 some have it, and others not.
+(An order's saving falls or rises with all its options alike.) Ties, prices and the method
 have no part in it: to solve twice, once with the order and once without, gives it.
 """
 

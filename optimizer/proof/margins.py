@@ -92,8 +92,9 @@ def margins_again(
     )
     back = np.argsort(place)
     row_more, row_fewer = _alone(night, pairs, (front, ground))
-    lanes, has_slot = ground[: night.num_lanes], least_slots(
-        problem.slots, problem.lane_parent
+    lanes, has_slot = (
+        ground[: night.num_lanes],
+        least_slots(problem.slots, problem.lane_parent),
     )
     return Margins(
         order,
@@ -238,11 +239,12 @@ def _lane_arcs(
 
 
 def _sorted(
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
+    source: NDArray[np.integer],
+    target: NDArray[np.integer],
     cost: NDArray[np.int64],
     num_sources: int,
 ) -> _Arcs:
+    """Arcs by source, and the cheapest of each first."""
     by = np.lexsort((target, cost, source))
     start = np.searchsorted(source[by], np.arange(num_sources + 1))
     return _Arcs(start, target[by].astype(np.int64), cost[by])

@@ -157,9 +157,7 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
         *false_claims("summary", claims.summary, summary),
         *_false_facts(claims, intake, config, policy),
         *_false_counts(claims, intake, published, num_decisions),
-        *_false_tables(
-            intake, solution, certificate, (outcomes, margins), published
-        ),
+        *_false_tables(intake, solution, certificate, (outcomes, margins), published),
     ]
     return Verdict(tuple(findings), certificate)
 

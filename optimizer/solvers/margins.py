@@ -238,20 +238,25 @@ def _lane_arcs(
     lane = problem.option_lane[view.chosen].astype(np.int64)
     worth = problem.option_saving[view.chosen] - price[lane]
     own, other = _other_options(problem, view)
-    target = problem.option_lane[other]
+    moved = problem.option_lane[other]
     slack = np.flatnonzero(view.flow < problem.slots)
     ground = problem.num_lanes + problem.num_merchants
     above = np.where(parent >= 0, price[parent], 0)
     inner = np.flatnonzero((parent >= 0) & (view.flow > 0))
-    arcs = (
-        # Take a chosen order back, or move it to another of its lanes.
-        (lane, problem.num_lanes + view.merchant, worth - view.cut[view.merchant]),
-        (lane[own], target, worth[own] - problem.option_saving[other] + price[target]),
-        # Use one of the lane's free slots; make one free within it.
-        (slack, np.where(parent[slack] >= 0, parent[slack], ground), (above - price)[slack]),
-        (parent[inner], inner, (price - above)[inner]),
+    around = np.where(parent >= 0, parent, ground)
+    # Take a chosen order back; move it to another of its lanes; use a free slot around;
+    # make one free within.
+    source = np.concatenate((lane, lane[own], slack, parent[inner]))
+    merchant = problem.num_lanes + view.merchant
+    target = np.concatenate((merchant, moved, around[slack], inner))
+    cost = np.concatenate(
+        (
+            worth - view.cut[view.merchant],
+            worth[own] - problem.option_saving[other] + price[moved],
+            (above - price)[slack],
+            (price - above)[inner],
+        )
     )
-    source, target, cost = (np.concatenate(part) for part in zip(*arcs, strict=True))
     if cost.min(initial=0) < 0:
         raise SolveError("margins need prices that prove the plan, and these do not")
     return source, target, cost
@@ -270,8 +275,8 @@ def _other_options(
 
 
 def _by_source(
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
+    source: NDArray[np.integer],
+    target: NDArray[np.integer],
     cost: NDArray[np.int64],
     num_sources: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
@@ -305,8 +310,9 @@ def _with_rivals(
         raise SolveError("margins need prices that prove the plan, and these do not")
     merchant = np.repeat(np.arange(problem.num_merchants), np.diff(start))
     arcs = _by_source(merchant, lane[:count], cost[:count], problem.num_merchants)
-    names = ("merchant_start", "merchant_target", "merchant_cost")
-    return ways._replace(**dict(zip(names, arcs, strict=True)))
+    return ways._replace(
+        merchant_start=arcs[0], merchant_target=arcs[1], merchant_cost=arcs[2]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -330,7 +336,7 @@ class Near:
 
 
 def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
-    """Search from all lanes; what most of them leave of the room, the others may use."""
+    """Search from all lanes; the room that most of them leave, the others may use."""
     front = np.empty(problem.num_lanes, np.int64)
     lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
     found = [(lanes[:0], lanes[:0], front[:0])]

@@ -106,7 +106,7 @@ def price_list(
     found = base.solved.margins
     if found is None:
         raise SolveError(
-            "a price list needs the least prices that prove the optimum, and the solver "
+            "a price list needs the least prices that prove the optimum; the solver "
             "was stopped before it had them: give it more time"
         )
     return PriceList(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.oracles import best_by_enumeration
 
 from optimizer.errors import SolveError
 from optimizer.model import margins as limits
@@ -21,6 +20,7 @@ from optimizer.proof.margins import margins_again
 from optimizer.solvers import solve
 from optimizer.solvers.margins import find_margins
 from optimizer.testing import random_problem
+from tests.support.oracles import best_by_enumeration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,9 @@ def true_margin(problem: Problem, order: int, best: Callable[[Problem], int]) ->
     return inside - best(with_savings(problem, order, None))
 
 
-def hold_slots(problem: Problem, found: Margins, best: Callable[[Problem], int]) -> None:
+def hold_slots(
+    problem: Problem, found: Margins, best: Callable[[Problem], int]
+) -> None:
     """Solve again with one more and one fewer everywhere."""
     value = best(problem)
 
@@ -228,7 +230,8 @@ def test_prices_that_are_not_the_least_give_no_margins() -> None:
     num_higher = num_refused = 0
     for seed in range(60):
         problem = replace(
-            night(seed, 20), lane_parent=np.full(night(seed, 20).num_lanes, -1, np.int32)
+            night(seed, 20),
+            lane_parent=np.full(night(seed, 20).num_lanes, -1, np.int32),
         )
         found, solution = find(problem)
         has_end = found.around_fewer < NO_END

@@ -151,8 +151,8 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
         "一行增加，或在其最紧缺的一行及其所有上级行同时增加。",
     ),
     "capacity_note_by_prices": (
-        "How many slots each carrier has, how many the plan uses, and the proof's price "
-        "of a slot in its dearest row: about what one more would bring.",
+        "How many slots each carrier has, how many the plan uses, and the price in the "
+        "proof of a slot in its dearest row: about what one more would bring.",
         "各承运商的运力、方案使用量，以及证明中其最紧缺一行的名额价格：约为再增加一个"
         "名额可多避免的损失。",
     ),
@@ -207,7 +207,10 @@ WORDS: dict[str, tuple[str, str]] = WORDS_COMPARED | {
         "The columns are the {shown} carriers with most slots, of {total}.",
         "各列为运力最多的 {shown} 家承运商（共 {total} 家）。",
     ),
-    "legend": ("One more slot there and around brings", "当地及上级行各增一个名额可带来"),
+    "legend": (
+        "One more slot there and around brings",
+        "当地及上级行各增一个名额可带来",
+    ),
     "legend_by_prices": ("The proof's price of a slot", "证明中的名额价格"),
     "legend_most": ("up to {price}", "最高 {price}"),
     "nothing": ("nothing", "无"),

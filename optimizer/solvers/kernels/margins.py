@@ -68,7 +68,10 @@ def shorten(ways, num_rounds):
             ways.lane_ground[lane] = best
         for merchant in range(len(ways.merchant_ground)):
             best = ways.merchant_ground[merchant]
-            first, last = ways.merchant_start[merchant], ways.merchant_start[merchant + 1]
+            first, last = (
+                ways.merchant_start[merchant],
+                ways.merchant_start[merchant + 1],
+            )
             for arc in range(first, last):
                 way = ways.merchant_cost[arc]
                 if way >= best:
@@ -192,7 +195,10 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
             cost, target = ways.lane_cost, ways.lane_target
         elif node < num_lanes + len(ways.merchant_ground):
             merchant = node - num_lanes
-            first, last = ways.merchant_start[merchant], ways.merchant_start[merchant + 1]
+            first, last = (
+                ways.merchant_start[merchant],
+                ways.merchant_start[merchant + 1],
+            )
             cost, target = ways.merchant_cost, ways.merchant_target
         else:
             continue
