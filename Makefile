@@ -56,5 +56,13 @@ lock:
 	    --no-emit-index-url --no-annotate pyproject.toml $$more -o requirements/$$set.lock; \
 	done
 
+# The texts of sources into the catalogues, what is new empty; and the catalogues compiled.
+LOCALE := optimizer/insight/report/locale
+messages: .venv/dev-$(call HASH,dev)
+	$(BIN)/pybabel extract -F pyproject.toml -k _about -k _counted:1,2 --add-location file -o .messages.pot optimizer
+	$(BIN)/pybabel update -D optimizer -d $(LOCALE) -i .messages.pot --width 88 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel compile -D optimizer -d $(LOCALE)
+	@rm .messages.pot
+
 clean:
 	rm -rf .venv .venv-airflow .sail data runs

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 import optimizer
 from optimizer import solvers
+from optimizer.config import as_config
 from optimizer.insight.night import Night
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams
+from optimizer.nightly.run import run_night
 from optimizer.testing import make_config, make_tables
 from tests.support.packing_oracle import best_by_rank, with_prices
 
+DAY = dt.date(2026, 11, 22)
 CAPACITY = {
     "carrier_id": pl.String,
     "region_id": pl.String,
@@ -96,6 +101,21 @@ class Golden:
             merchants=given["merchants"],
             date="2026-11-22",
         )
+
+
+def publish(golden: Golden, folder: Path, **keys: Any) -> Path:
+    """Write a golden night's tables, and publish it."""
+    inputs = {}
+    for name, table in golden.tables().items():
+        if table is not None:
+            inputs[name] = str(folder / f"{name}.parquet")
+            table.write_parquet(inputs[name])
+    config = golden.settings() | {
+        "inputs": inputs,
+        "output": str(folder / "runs"),
+        "publish": {"max_relative_gap": 1},
+    }
+    return run_night(as_config(config | keys), DAY).run_dir
 
 
 def solve_exactly(problem: Problem, method: str, params: SolveParams) -> Solution:
