@@ -33,15 +33,10 @@ from optimizer.distributed.passes import (
 from optimizer.distributed.rows import Rules
 from optimizer.distributed.shuffle import MAX_ROWS, prepare
 from optimizer.errors import CertificateError, DataError
+from optimizer.insight.amounts import cap_values, cny, lane_values
 from optimizer.insight.explain import explain_order
 from optimizer.insight.summary import night_numbers
-from optimizer.insight.tables import (
-    PLACE,
-    cap_values,
-    cny,
-    lane_values,
-    places_frame,
-)
+from optimizer.insight.tables import PLACE, places_frame
 from optimizer.intake import MAX_SALTS
 from optimizer.model.build import Index
 from optimizer.model.eligibility import orders_table, require_columns

@@ -9,8 +9,8 @@ One of the two is :math:`V`. The **margin** of :math:`i` is
 
 Above 0, every best plan has the order until its saving falls by the margin; below 0,
 none has it until its saving has risen by as much; at 0 some have it, and others not.
-(An order's saving falls or rises with all its options alike.) Ties, prices and the method
-have no part in it: to solve twice, once with the order and once without, gives it.
+(An order's saving falls or rises with all its options alike.) Ties, prices and the
+method have no part in it: to solve twice, with the order and without, gives it.
 """
 
 from __future__ import annotations

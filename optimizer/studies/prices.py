@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.errors import SolveError
-from optimizer.insight.tables import cap_values, lane_values
+from optimizer.insight.amounts import cap_values, lane_values
 from optimizer.model.change import (
     with_caps,
     with_fee_change,

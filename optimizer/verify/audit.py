@@ -27,6 +27,7 @@ AUDIT = "audit.sql"
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
     *("7_plan", "8_bounds", "9_decisions", "10_figures", "11_prices"),
+    "12_margins",
 )
 
 

@@ -718,7 +718,9 @@ def test_one_more_is_always_said_of_a_row_alone_or_with_those_around(night):
     found = [*re.finditer(r"[Oo]ne more slot", english)]
     for at in found:
         here = english[at.start() : at.start() + 90]
-        assert re.search(r"alone|around|would bring\s*What|nothing anywhere", here), here
+        assert re.search(r"alone|around|would bring\s*What|nothing anywhere", here), (
+            here
+        )
     assert len(found) >= 4
     assert "at most" not in english[found[0].start() : found[-1].start()]
     assert len(re.findall("上级行", chinese)) >= 4
