@@ -173,11 +173,13 @@ def _lane_arcs(
     around = np.where(parent >= 0, parent, ground)
     # Take a chosen order back; move it to another of its lanes; use a free slot around;
     # make one free within.
-    ends = (lane, lane[own], slack, parent[inner])
-    source: NDArray[np.int64] = np.concatenate(ends, dtype=np.int64)
+    source: NDArray[np.int64] = np.concatenate(
+        (lane, lane[own], slack, parent[inner]), dtype=np.int64
+    )
     merchant = problem.num_lanes + view.merchant
-    ends = (merchant, moved, around[slack], inner)
-    target: NDArray[np.int64] = np.concatenate(ends, dtype=np.int64)
+    target: NDArray[np.int64] = np.concatenate(
+        (merchant, moved, around[slack], inner), dtype=np.int64
+    )
     cost: NDArray[np.int64] = np.concatenate(
         (
             worth - view.cut[view.merchant],
