@@ -179,7 +179,10 @@ def _decision_text(record: Mapping[str, Any]) -> str:
     )
 
 
-_NUMBERS = ("saving_cny", "margin_cny", "surplus_cny", "propensity")
+_NUMBERS = (
+    *("saving_cny", "surplus_cny", "margin_cny", "margin_low_cny", "margin_high_cny"),
+    "propensity",
+)
 
 
 def _doubt(objective: Mapping[str, Any]) -> str:

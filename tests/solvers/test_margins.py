@@ -183,9 +183,15 @@ def same(one: Margins, other: Margins) -> bool:
 def test_every_method_and_every_optimal_plan_gives_the_same(seed: int) -> None:
     """
     Plans of equal worth differ by method on nights with ties; margins do not, nor do
-    what the proof finds in rounds and what the solver finds by searches.
+    what the proof finds in rounds and what the solver finds by searches. Every other
+    night is large enough for ways over several lanes and merchants.
     """
     problem = night(seed, 40)
+    if seed % 2:
+        draw = np.random.default_rng(seed)
+        problem = random_problem(
+            draw, num_orders=300, num_merchants=15, num_lanes=25, most_saving=10**6
+        )
     found, solution = find(problem)
     assert same(found, find(problem, "flow")[0])
     again = margins_again(problem, solution, None)
