@@ -23,7 +23,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.model.experiment import Pool
+    from optimizer.build.experiment import ExplorePool
     from optimizer.model.problem import Problem
 
 #: Stands for what does not exist: the margin of an order that no plan can have, or
@@ -116,7 +116,7 @@ class AskedOrders:
 
 
 def explored_orders(
-    problem: Problem, pool: Pool | None
+    problem: Problem, pool: ExplorePool | None
 ) -> tuple[AskedOrders, NDArray[np.int64]]:
     """
     The explore arm as orders to ask about, and the place of each in the arm.

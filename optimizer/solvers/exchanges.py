@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.errors import SolveError
+from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
-from optimizer.model.tree import lane_use
 from optimizer.solvers.market import running
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.model.lane_tree import effective_price, least_slots
 from optimizer.model.margins import (
     NO_END,
     AskedOrders,
@@ -41,14 +42,13 @@ from optimizer.model.margins import (
     explored_orders,
     most_near,
 )
-from optimizer.model.tree import effective_price, least_slots
 from optimizer.solvers.exchanges import is_least, order_arrays, view_of, ways_of
-from optimizer.solvers.market import Pool, running
+from optimizer.solvers.market import Threads, running
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.model.experiment import Pool as Explored
+    from optimizer.build.experiment import ExplorePool as Explored
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
     from optimizer.solvers.exchanges import View
@@ -145,7 +145,7 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
     front = np.empty(problem.num_lanes, np.int64)
     lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
     found = [(lanes[:0], lanes[:0], front[:0])]
-    with Pool(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
+    with Threads(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
         while len(lanes) and most_near(len(lanes)) > most:
             most = most_near(len(lanes))
             is_again = np.zeros(problem.num_lanes, np.bool_)
@@ -168,7 +168,7 @@ def _search_all(
     lanes: NDArray[np.int32],
     most: int,
     front: NDArray[np.int64],
-    pool: Pool,
+    pool: Threads,
 ) -> list[Piece]:
     """Search from some lanes; sources, targets and distances, in pieces."""
 
@@ -184,8 +184,8 @@ def _search_some(
     ways: Ways, lanes: NDArray[np.int32], most: int, front: NDArray[np.int64]
 ) -> list[Piece]:
     """Search from lanes one after the other; ``front`` takes how far each went."""
+    from optimizer.solvers.kernels.dijkstra import new_search
     from optimizer.solvers.kernels.margins import search_lanes
-    from optimizer.solvers.kernels.search import new_search
 
     search = new_search(len(front) + len(ways.merchant_ground) + 1)
     near = np.empty((2, NEAR_AT_FIRST), np.int64)

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.certify.margins import margins_again
 from optimizer.errors import SolveError
 from optimizer.model import margins as limits
-from optimizer.model.change import path_to_root
 from optimizer.model.margins import NO_END, Margins
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.proof.margins import margins_again
 from optimizer.solvers import solve
 from optimizer.solvers.margins import find_margins
 from optimizer.testing import random_problem
+from optimizer.whatif.perturb import path_to_root
 from tests.support.oracles import best_by_enumeration
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.solvers.kernels import compiled
-from optimizer.solvers.kernels.search import forget, nearest, relax
+from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: Longer than any way; two of them do not overflow.
 FAR = np.int64(2**60)
