@@ -30,7 +30,6 @@ from optimizer.model.margins import (
     AskedOrders,
     Interval,
     Margins,
-    explored_orders,
     most_near,
 )
 from optimizer.model.reduced_savings import BLOCK_ORDERS
@@ -38,14 +37,13 @@ from optimizer.model.reduced_savings import BLOCK_ORDERS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.build.experiment import ExplorePool
     from optimizer.certify.exchanges import Exchanges
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
 
 def margins_again(
-    problem: Problem, solution: Solution, explored: ExplorePool | None
+    problem: Problem, solution: Solution, beside: AskedOrders | None = None
 ) -> Margins | None:
     """
     Margins and slot values of an optimal plan, from plan and prices alone.
@@ -56,8 +54,8 @@ def margins_again(
         A night of the network class.
     solution
         A plan and prices that prove each other.
-    explored
-        Orders of the explore arm, which are not in the problem.
+    beside
+        Orders that are not in the problem, and whose margins are asked as well.
 
     Returns
     -------
@@ -76,19 +74,15 @@ def margins_again(
         problem.option_saving,
         night.pick,
     )
-    arm, place = explored_orders(problem, explored)
-    order, beside = (
-        _interval(night, some, pairs, (front, ground)) for some in (asked, arm)
-    )
-    back = np.argsort(place)
-    row_more, row_fewer = _alone(night, pairs, (front, ground))
+    ends = front, ground
+    row_more, row_fewer = _alone(night, pairs, ends)
     lanes, has_slot = (
         ground[: night.num_lanes],
         least_slots(problem.slots, problem.lane_parent),
     )
     return Margins(
-        order,
-        Interval(beside.low[back], beside.high[back]),
+        _interval(night, asked, pairs, ends),
+        None if beside is None else _interval(night, beside, pairs, ends),
         row_more,
         row_fewer,
         night.price,

@@ -38,6 +38,7 @@ import numpy as np
 
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import COIN, is_held
+from optimizer.explain.explored import by_merchant
 from optimizer.explain.stops import find_stops, make_prices
 from optimizer.model.lane_tree import effective_price, least_slots
 from optimizer.model.margins import NO_END
@@ -175,8 +176,8 @@ def find_outcomes(
 
 def _is_exact(margins: Margins) -> bool:
     """Whether all margins are known exactly, by one array for both ends."""
-    order, explored = margins.order, margins.explored
-    return order.low is order.high and np.array_equal(explored.low, explored.high)
+    both = [each for each in (margins.order, margins.beside) if each is not None]
+    return all(np.array_equal(each.low, each.high) for each in both)
 
 
 def _give_margins(
@@ -188,7 +189,8 @@ def _give_margins(
             continue
         given[problem.row] = getattr(margins.order, name)
         if index.pool is not None:
-            given[index.pool.row] = getattr(margins.explored, name)
+            row = index.pool.row[by_merchant(index.pool)]
+            given[row] = getattr(margins.beside, name)
 
 
 def _bound_margins(

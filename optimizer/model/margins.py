@@ -18,13 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from optimizer.build.experiment import ExplorePool
-    from optimizer.model.problem import Problem
 
 #: Stands for what does not exist: the margin of an order that no plan can have, or
 #: what a slot fewer costs where there is none; and for what is not known.
@@ -74,8 +71,9 @@ class Margins:
     ----------
     order
         Of each order of the problem.
-    explored
-        Of each order of the explore arm, were it added to the night that remains.
+    beside
+        Of orders that are not in the problem, were they added to it; as they were given;
+        ``None`` where none were.
     row_more, row_fewer
         ``(num_lanes,) int64``: what one more slot in this lane alone brings, and what
         one fewer costs.
@@ -86,7 +84,7 @@ class Margins:
     """
 
     order: Interval
-    explored: Interval
+    beside: Interval | None
     row_more: NDArray[np.int64]
     row_fewer: NDArray[np.int64]
     around_more: NDArray[np.int64]
@@ -113,36 +111,3 @@ class AskedOrders:
     option_lane: NDArray[np.int32]
     option_saving: NDArray[np.int64]
     pick: NDArray[np.int64]
-
-
-def explored_orders(
-    problem: Problem, pool: ExplorePool | None
-) -> tuple[AskedOrders, NDArray[np.int64]]:
-    """
-    The explore arm as orders to ask about, and the place of each in the arm.
-
-    Parameters
-    ----------
-    problem
-        The night that remains.
-    pool
-        The arm; ``None`` where there is none.
-    """
-    if pool is None or len(pool.row) == 0:
-        empty, start = np.zeros(0, np.int64), np.zeros(1, np.int64)
-        none = np.zeros(problem.num_merchants + 1, np.int64)
-        return AskedOrders(none, start, empty.astype(np.int32), empty, empty), empty
-    by = np.argsort(pool.merchant, kind="stable")
-    count = np.diff(pool.start)[by]
-    option_start = np.concatenate(([0], np.cumsum(count)))
-    step = np.arange(option_start[-1]) - np.repeat(option_start[:-1], count)
-    option = np.repeat(pool.start[:-1][by], count) + step
-    counts = np.bincount(pool.merchant, minlength=problem.num_merchants)
-    asked = AskedOrders(
-        np.concatenate(([0], np.cumsum(counts))),
-        option_start,
-        pool.option_lane[option],
-        pool.option_saving[option],
-        np.full(len(by), -1, np.int64),
-    )
-    return asked, by

@@ -295,12 +295,14 @@ def _margins(
     num_threads: int | None,
 ) -> Margins | None:
     """Exact margins, of a night whose plan and prices prove each other."""
-    from optimizer.solvers.margins import find_margins
+    from optimizer.explain.explored import explored_orders
+    from optimizer.solvers.network.margins import find_margins
 
     problem = intake.problem
     if problem.side is not None or not certificate.is_optimal:
         return None
-    return find_margins(problem, solution, intake.index.pool, num_threads)
+    beside = explored_orders(intake.index.pool, problem.num_merchants)
+    return find_margins(problem, solution, beside, num_threads)
 
 
 def _clash(intake: Intake, certificate: Certificate) -> SolveError:

@@ -31,6 +31,7 @@ from optimizer.contracts.run_folder import (
 from optimizer.contracts.tables import DELIVERIES
 from optimizer.errors import OptimizerError
 from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
+from optimizer.explain.explored import explored_orders
 from optimizer.explain.outcomes import find_outcomes
 from optimizer.explain.side_tables import further_tables
 from optimizer.explain.summary import summarize
@@ -70,7 +71,8 @@ if TYPE_CHECKING:
     from optimizer.build.night import Intake
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.explain.outcomes import Outcomes
+    from optimizer.explain.explored import explored_orders
+from optimizer.explain.outcomes import Outcomes
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
@@ -170,7 +172,8 @@ def _margins(
     """Exact margins of a night whose plan and prices prove each other."""
     if intake.problem.side is not None or not certificate.is_optimal:
         return None
-    return margins_again(intake.problem, solution, intake.index.pool)
+    beside = explored_orders(intake.index.pool, intake.problem.num_merchants)
+    return margins_again(intake.problem, solution, beside)
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:

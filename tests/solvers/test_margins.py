@@ -17,7 +17,7 @@ from optimizer.model.margins import NO_END, Margins
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import solve
-from optimizer.solvers.margins import find_margins
+from optimizer.solvers.network.margins import find_margins
 from optimizer.testing import random_problem
 from optimizer.whatif.perturb import path_to_root
 from tests.support.oracles import best_by_enumeration
@@ -171,8 +171,7 @@ def same(one: Margins, other: Margins) -> bool:
     """Whether two are the same in every number."""
 
     def arrays(found: Margins) -> list[np.ndarray]:
-        both = (found.order, found.explored)
-        ends = [end for each in both for end in (each.low, each.high)]
+        ends = [found.order.low, found.order.high]
         return ends + [getattr(found, field.name) for field in fields(found)[2:]]
 
     pairs = zip(arrays(one), arrays(other), strict=True)

@@ -39,20 +39,18 @@ from optimizer.model.margins import (
     AskedOrders,
     Interval,
     Margins,
-    explored_orders,
     most_near,
 )
-from optimizer.solvers.exchanges import is_least, order_arrays, view_of, ways_of
 from optimizer.solvers.market import Threads, running
+from optimizer.solvers.network.exchanges import is_least, order_arrays, view_of, ways_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.build.experiment import ExplorePool as Explored
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
-    from optimizer.solvers.exchanges import View
-    from optimizer.solvers.kernels.margins import Ways
+    from optimizer.solvers.kernels.measure import Ways
+    from optimizer.solvers.network.exchanges import View
 
 #: Lanes that a thread searches at a time, and nodes that its list holds at first.
 LANES_AT_ONCE, NEAR_AT_FIRST = 256, 2**14
@@ -63,7 +61,7 @@ FEW_ORDERS = 100_000
 def find_margins(
     problem: Problem,
     solution: Solution,
-    explored: Explored | None = None,
+    beside: AskedOrders | None = None,
     num_threads: int | None = None,
 ) -> Margins | None:
     """
@@ -75,8 +73,8 @@ def find_margins(
         A night of the network class.
     solution
         Its optimum, with prices that prove it.
-    explored
-        Orders of the explore arm, which are not in the problem.
+    beside
+        Orders that are not in the problem, and whose margins are asked as well.
     num_threads
         ``None``: one for each core. Never changes a margin.
 
@@ -103,14 +101,11 @@ def find_margins(
         problem.option_saving,
         view.pick,
     )
-    arm, place = explored_orders(problem, explored)
-    beside = _measure(problem, arm, view, ways, near)
-    back = np.argsort(place)
     row_more, row_fewer = _row_values(problem, view, ways, near)
     has_slot = least_slots(problem.slots, problem.lane_parent) > 0
     return Margins(
         order=_measure(problem, asked, view, ways, near),
-        explored=Interval(beside.low[back], beside.high[back]),
+        beside=None if beside is None else _measure(problem, beside, view, ways, near),
         row_more=row_more,
         row_fewer=row_fewer,
         around_more=view.price,
@@ -185,7 +180,7 @@ def _search_some(
 ) -> list[Piece]:
     """Search from lanes one after the other; ``front`` takes how far each went."""
     from optimizer.solvers.kernels.dijkstra import new_search
-    from optimizer.solvers.kernels.margins import search_lanes
+    from optimizer.solvers.kernels.measure import search_lanes
 
     search = new_search(len(front) + len(ways.merchant_ground) + 1)
     near = np.empty((2, NEAR_AT_FIRST), np.int64)
@@ -223,7 +218,7 @@ def _measured(
     front: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Margins if all that is not listed for a lane were this far from it."""
-    from optimizer.solvers.kernels.margins import measure
+    from optimizer.solvers.kernels.measure import measure
 
     margin = np.zeros(len(asked.pick), np.int64)
     is_lane = near.target < problem.num_lanes
@@ -294,7 +289,7 @@ def _between(
 
 def _cap_more(problem: Problem, view: View, ways: Ways) -> NDArray[np.int64]:
     """What one more in each cap brings."""
-    from optimizer.solvers.kernels.margins import best_without_cap
+    from optimizer.solvers.kernels.measure import best_without_cap
 
     is_full = (view.used == problem.cap) & (problem.cap > 0)
     more = np.where(is_full, view.cut - ways.merchant_ground, 0)

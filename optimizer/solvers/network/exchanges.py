@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.kernels.margins import Ways
+    from optimizer.solvers.kernels.measure import Ways
 
 #: Rounds over the arcs before rivals are listed: bounds alone need not be the shortest.
 NUM_ROUNDS = 8
@@ -95,7 +95,7 @@ def is_least(problem: Problem, view: View) -> bool:
     SolveError
         When these prices do not prove it.
     """
-    from optimizer.solvers.kernels.margins import reach_for_nothing
+    from optimizer.solvers.kernels.measure import reach_for_nothing
 
     limit = (problem.cap > 0).astype(np.int64)
     ways = _with_rivals(problem, view, _bare_ways(problem, view), limit)
@@ -115,7 +115,7 @@ def is_least(problem: Problem, view: View) -> bool:
 
 def ways_of(problem: Problem, view: View) -> Ways:
     """All arcs that can be on a way shorter than the one to the ground."""
-    from optimizer.solvers.kernels.margins import shorten, shorten_by_orders
+    from optimizer.solvers.kernels.measure import shorten, shorten_by_orders
 
     ways = _bare_ways(problem, view)
     shorten(ways, NUM_ROUNDS)
@@ -143,7 +143,7 @@ def order_arrays(problem: Problem, view: View) -> tuple[NDArray[Any], ...]:
 
 def _bare_ways(problem: Problem, view: View) -> Ways:
     """Arcs that leave lanes, and no others yet."""
-    from optimizer.solvers.kernels.margins import Ways
+    from optimizer.solvers.kernels.measure import Ways
 
     none = np.zeros(0, np.int64)
     merchant_ground = np.where(view.used > 0, view.cut, NO_END)
@@ -226,7 +226,7 @@ def _with_rivals(
     problem: Problem, view: View, ways: Ways, limit: NDArray[np.int64]
 ) -> Ways:
     """Add arcs from merchants to the lanes of orders that cost less than a limit."""
-    from optimizer.solvers.kernels.margins import list_rivals
+    from optimizer.solvers.kernels.measure import list_rivals
 
     start = np.zeros(problem.num_merchants + 1, np.int64)
     size = NUM_RIVALS
