@@ -72,8 +72,8 @@ class Margins:
     order
         Of each order of the problem.
     beside
-        Of orders that are not in the problem, were they added to it; as they were given;
-        ``None`` where none were.
+        Of orders that are not in the problem, were they added to it, as they were
+        given; ``None`` where none were.
     row_more, row_fewer
         ``(num_lanes,) int64``: what one more slot in this lane alone brings, and what
         one fewer costs.

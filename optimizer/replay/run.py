@@ -71,8 +71,7 @@ if TYPE_CHECKING:
     from optimizer.build.night import Intake
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.explain.explored import explored_orders
-from optimizer.explain.outcomes import Outcomes
+    from optimizer.explain.outcomes import Outcomes
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
