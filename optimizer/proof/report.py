@@ -9,7 +9,12 @@ from optimizer.data.run_files import REPORT, SCHEMA_VERSION, read_record
 from optimizer.errors import DataError
 from optimizer.insight.history import NUM_DAYS, night_row, row_and_run
 from optimizer.insight.report import report_figures, report_html
-from optimizer.proof.run_tables import differences
+from optimizer.proof.run_tables import (
+    DECISIONS,
+    TABLES,
+    differences,
+    read_published,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +51,23 @@ def false_report(
         if (folder / REPORT).read_bytes() != page:
             found.append(f"{REPORT} is not of this night")
     return found
+
+
+def false_page(folder: Path) -> list[str]:
+    """
+    Say whether the report of a published night is not of its record and tables.
+
+    Parameters
+    ----------
+    folder
+        Where the night is.
+    """
+    record = read_record(folder)
+    names = [n for n in record["outputs"] if n in TABLES and n != DECISIONS]
+    tables = read_published(folder, names).tables
+    if (folder / REPORT).read_bytes() != report_html(record, tables).encode():
+        return [f"{REPORT} is not of this night"]
+    return []
 
 
 def _false_nights(

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from optimizer.verify.reading import Reading
 
-#: Name of the script in the folder of a night.
-AUDIT = "audit.sql"
 #: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),

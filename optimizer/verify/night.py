@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.data.run_files import read_record
+from optimizer.data.run_files import AUDIT, read_record
 from optimizer.errors import CertificateError
-from optimizer.verify.audit import AUDIT, audit_text
+from optimizer.verify.audit import audit_text
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
