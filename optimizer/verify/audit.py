@@ -171,9 +171,8 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
 def _decision_text(record: Mapping[str, Any]) -> str:
     """The text of a decision that is hashed, from the columns that the record names."""
     columns = record["evidence"]["columns"]
-    return " || chr(9)\n        || ".join(
-        f"said_as({f'millionths({name})' if name in _NUMBERS else name})"
-        for name in columns
+    return ", chr(9),\n        ".join(
+        f"millionths({name})" if name in _NUMBERS else name for name in columns
     )
 
 
