@@ -357,6 +357,28 @@ def test_verify_holds_and_fails_by_its_code(night: SmallNight, cli):
     assert json.loads(found.out)["is_valid"] is False
 
 
+def test_verify_compares_the_configuration(night: SmallNight, cli):
+    """With the configuration of the night it holds; with another one it says where."""
+    assert cli("verify", RUN_DIR, "--config", night.config).code == 0
+    night.configure(objective={"complaint_cost_cny": 31, "return_cost_cny": 18})
+    found = cli("verify", RUN_DIR, "--config", night.config, "--json")
+    (words,) = json.loads(found.out)["findings"]
+    assert found.code == 4
+    assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
+
+
+def test_verify_without_duckdb_does_what_it_can(
+    night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
+):
+    """Without DuckDB the night is built again, and what was not checked is named."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    found = cli("verify", RUN_DIR)
+    assert found.code == 0
+    assert "not checked: DuckDB is not installed" in found.out
+    (night.run_dir / "lanes.parquet").write_bytes(b"")
+    assert cli("verify", RUN_DIR).code == 4
+
+
 def test_a_published_night_verifies_from_any_folder(
     night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -156,6 +156,11 @@ def _other_orders(run: Path) -> None:
     edit_record(run, change)
 
 
+def _script(run: Path, text: str) -> None:
+    (run / "audit.sql").write_text(text)
+    edit_record(run, lambda _: None)
+
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -224,6 +229,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another solver's word for the class": (
         _set("problem_class", to="packing"),
         "problem_class is network",
+    ),
+    "a script that asks nothing": (
+        lambda run: _script(run, "SELECT 1 WHERE false;\n"),
+        "audit.sql is not the statement of this night",
     ),
     "another root of the evidence": (
         _set("evidence", "root", to="0" * 64),
