@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.data.run_files import AUDIT, read_record
+from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
 from optimizer.verify.audit import audit_text
 from optimizer.verify.engine import Finding, state_again, why_no_engine
