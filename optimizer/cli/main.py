@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import sys
@@ -55,10 +54,9 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
-    from optimizer.cli import compare, questions  # noqa: F401 - their commands join
+    from optimizer.cli import compare, nights, questions  # noqa: F401 - they join
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    importlib.import_module("optimizer.cli.nights")
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)

@@ -25,6 +25,7 @@ import numpy as np
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import COIN, is_held
 from optimizer.explain.stops import find_stops, make_prices
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.lane_tree import effective_price, least_slots
 from optimizer.model.reasons import Reason
 from optimizer.model.reduced_savings import (
@@ -129,6 +130,7 @@ def find_outcomes(problem: Problem, solution: Solution, index: Names) -> Outcome
     _mark_chosen(problem, solution.chosen, outcomes, index)
     if index.pool is not None:
         _mark_pool(index.pool, price, solution.merchant_price, outcomes)
+    freeze_arrays(outcomes)
     return outcomes
 
 

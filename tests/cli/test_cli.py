@@ -527,9 +527,9 @@ HEAVY = ("numpy", "polars", "pyarrow", "numba", "ortools", "pydantic", "yaml", "
 def test_asking_for_help_imports_nothing_heavy(words: list[str]):
     """Help and version load none of the numeric libraries."""
     program = (
-        "import sys, optimizer.cli\n"
+        "import sys, optimizer.cli.main\n"
         f"sys.argv = ['optimizer', *{words!r}]\n"
-        "try:\n    optimizer.cli.main()\n"
+        "try:\n    optimizer.cli.main.main()\n"
         "except SystemExit as left:\n    assert not left.code\n"
         f"print('loaded:', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
