@@ -40,6 +40,7 @@ from optimizer.build.encode import OPEN
 from optimizer.build.experiment import COIN, is_held
 from optimizer.explain.explored import by_merchant
 from optimizer.explain.stops import find_stops, make_prices
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.lane_tree import effective_price, least_slots
 from optimizer.model.margins import NO_END
 from optimizer.model.reasons import Reason
@@ -171,6 +172,7 @@ def find_outcomes(
         _bound_margins(problem, solution.chosen, index, outcomes, price_gap)
     else:
         _give_margins(problem, index, margins, outcomes)
+    freeze_arrays(outcomes)
     return outcomes
 
 
