@@ -6,7 +6,7 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
 PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-.PHONY: run test lint unit airflow sail bench lock clean
+.PHONY: run test lint unit airflow sail wheel bench bench-check lock clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -38,8 +38,16 @@ sail: .sail/$(call PINS,sail)
 	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
 	@touch $@
 
+# The wheel alone, as a stranger has it, under each Python that is here.
+wheel: .venv/dev-$(call HASH,dev)
+	tests/wheel.sh $(BIN)/python
+
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
+
+# Fails where a published figure was measured with other code than this.
+bench-check: .venv/benchmarks-$(call HASH,benchmarks)
+	$(BIN)/python -m benchmarks.report --check
 
 .venv/%:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
