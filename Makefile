@@ -6,7 +6,7 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
 PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-.PHONY: run test lint unit airflow sail bench lock clean
+.PHONY: run test lint unit airflow sail wheel bench lock clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -37,6 +37,10 @@ sail: .sail/$(call PINS,sail)
 	rm -rf .sail
 	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
 	@touch $@
+
+# The wheel, alone, on other Pythons, without network.
+wheel: .venv/dev-$(call HASH,dev)
+	tests/packaging/wheel.sh $(abspath $(BIN))
 
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
