@@ -47,9 +47,9 @@ cmp "$wheel" "$place"/again/*.whl || fail "the sdist makes another wheel than th
 say "built; the sdist has all that is tracked and makes the same wheel, byte for byte"
 
 # Python 3.10 is refused by pip, which needs none for that.
-refused=$("$tools/python" -m pip install --disable-pip-version-check --dry-run --no-deps \
-  --python-version 3.10 --only-binary=:all: --target "$place/none" "$wheel" 2>&1) &&
-  fail "pip would install it for Python 3.10"
+refused=$("$tools/python" -m pip download --disable-pip-version-check --no-deps \
+  --python-version 3.10 --only-binary=:all: --dest "$place/none" "$wheel" 2>&1) &&
+  fail "pip would take it for Python 3.10"
 grep -q "3.10.*not in '>=3.11'" <<<"$refused" || fail "pip does not say why 3.10 is refused: $refused"
 say "Python 3.10 is refused: needs >=3.11"
 
