@@ -38,9 +38,9 @@ sail: .sail/$(call PINS,sail)
 	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
 	@touch $@
 
-# The wheel alone, as a stranger has it, under each Python that is here.
+# The wheel, alone, on other Pythons, without network.
 wheel: .venv/dev-$(call HASH,dev)
-	tests/wheel.sh $(BIN)/python
+	tests/packaging/wheel.sh $(abspath $(BIN))
 
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
