@@ -9,7 +9,7 @@ PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
 WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test quick lint unit airflow sail bench lock clean
+.PHONY: run test quick lint unit airflow sail wheel bench bench-check lock clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -45,8 +45,16 @@ sail: .sail/$(call PINS,sail)
 	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
 	@touch $@
 
+# The wheel, alone, on other Pythons, without network.
+wheel: .venv/dev-$(call HASH,dev)
+	tests/packaging/wheel.sh $(abspath $(BIN))
+
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
+
+# Fails where a published figure was measured with other code than this.
+bench-check: .venv/benchmarks-$(call HASH,benchmarks)
+	$(BIN)/python -m benchmarks.report --check
 
 .venv/%:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
