@@ -54,6 +54,7 @@ def main() -> None:
     from optimizer import cli_compare, cli_insight  # noqa: F401 - their commands join
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     importlib.import_module("optimizer.cli_nights")
     seen: dict[Path, Path | None] = {}
     try:
