@@ -9,15 +9,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from click import get_current_context
 
 from optimizer import __version__, cli_outcomes
 from optimizer.cli_outcomes import parse_date
+from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ app = typer.Typer(
 
 #: What typer leaves with after Control-C, as shells do.
 STOPPED = 130
+
+#: Whether ``--quiet`` was given.
+_IS_QUIET = ContextVar("is_quiet", default=False)
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
@@ -134,7 +137,7 @@ def _root(
         bool, typer.Option("--quiet", help="Show no progress on the terminal.")
     ] = False,
 ) -> None:
-    pass
+    _IS_QUIET.set(quiet)
 
 
 app.command()(cli_outcomes.learn)
@@ -206,7 +209,7 @@ def validate(
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
-    lines += [f"warning: {text}" for text in found["warnings"]]
+    lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
     print_result(found, "\n".join(lines), as_json)
 
 
@@ -265,7 +268,7 @@ def run(
         report.record
     )
     found["evidence_head"] = report.head
-    found["alerts"] = [asdict(alert) for alert in report.alerts]
+    found["alerts"] = [alert.to_json() for alert in report.alerts]
     text = _summary(found)
     if shadow is not None:
         from optimizer.studies.shadow import run_shadow, shadow_lines
@@ -327,9 +330,7 @@ def _say(text: str) -> None:
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
     """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
-    context = get_current_context(silent=True)
-    is_quiet = context is not None and context.find_root().params.get("quiet")
-    if is_quiet or not sys.stderr.isatty():
+    if _IS_QUIET.get() or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
@@ -368,7 +369,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
-    lines += [f"  warning    {text}" for text in found["warnings"]]
+    lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
     return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
 
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.data.read import Source
     from optimizer.model.build import Index
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.outcomes.apply import OrderShares
     from optimizer.outcomes.model import Model
+
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -121,7 +123,7 @@ class Intake:
     index: Index
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]

@@ -97,6 +97,15 @@ def test_files_and_functions_keep_their_size(path: Path) -> None:
             assert num_lines <= 80, node.name
 
 
+def test_ruff_reads_every_tracked_file() -> None:
+    """No pattern of exclusion hides a Python file that is in the repository."""
+    shown = run(sys.executable, "-m", "ruff", "check", "--show-files", ".").stdout
+    read = {Path(line).resolve() for line in shown.splitlines()}
+    tracked = run("git", "ls-files", "*.py").stdout.split()
+    assert len(tracked) > 100
+    assert [name for name in tracked if (ROOT / name).resolve() not in read] == []
+
+
 def test_pre_commit_runs_what_the_tests_run() -> None:
     """The hooks are local, so they use the locked tools."""
     text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
