@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
@@ -58,6 +59,7 @@ def main() -> None:
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
+    gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
     importlib.import_module("optimizer.cli_nights")
     seen: dict[Path, Path | None] = {}
     try:

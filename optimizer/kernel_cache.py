@@ -37,6 +37,8 @@ _PACKAGE = Path(__file__).parent
 _NAME = "premium-delivery-optimizer"
 #: What a source that declares kernels has in it.
 _MARK = b"optimizer.kernel_cache"
+#: What reading a file raises that was cut short.
+_DAMAGED = (EOFError, ValueError, pickle.UnpicklingError)
 _NO_PLACE = (
     "neither the installed code nor the user's cache can be written: kernels are "
     "compiled for this run alone, about 10 s; run `optimizer warm` once as a user "
@@ -56,11 +58,13 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def inner_kernel(function: Callable[..., Any]) -> Any:
     """Declare a loop that only other kernels call: Python cannot, which is cheaper."""
-    return _declared(function, no_cpython_wrapper=True)
+    return _declared(function, is_inner=True)
 
 
-def _declared(function: Callable[..., Any], **options: bool) -> Any:
-    compiled = numba.njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+def _declared(function: Callable[..., Any], *, is_inner: bool = False) -> Any:
+    # Numba's types do not know these two; what they leave out takes long to compile.
+    options: Any = {"no_cfunc_wrapper": True, "no_cpython_wrapper": is_inner}
+    compiled: Any = numba.njit(nogil=True, **options)(function)
     compiled._cache = KernelCache(function)
     return compiled
 
@@ -86,7 +90,7 @@ class Compiled:
 COMPILED = Compiled()
 
 
-class KernelCache(FunctionCache):  # type: ignore[misc]
+class KernelCache(FunctionCache):
     """
     The cache of one kernel, in the first folder that has it.
 
@@ -130,8 +134,10 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             return
         try:
             with _alone(folder):
-                self._file(folder).save(
-                    self._index_key(sig, data.codegen), data._reduce()
+                _save(
+                    self._file(folder),
+                    self._index_key(sig, data.codegen),
+                    data._reduce(),
                 )
         except OSError as error:
             COMPILED.folder = None
@@ -146,8 +152,17 @@ def _read(file: Any, key: Any) -> Any:
     """What a cache has under a key; damaged files have nothing."""
     try:
         return file.load(key)
-    except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+    except (OSError, *_DAMAGED):
         return None
+
+
+def _save(file: Any, key: Any, data: Any) -> None:
+    """Add to a cache; a damaged index begins anew."""
+    try:
+        file.save(key, data)
+    except _DAMAGED:
+        file.flush()
+        file.save(key, data)
 
 
 @contextlib.contextmanager
@@ -163,7 +178,7 @@ def _note(name: str) -> None:
     COMPILED.names.append(name)
     if len(COMPILED.names) > 1:
         return
-    has_some = any(any(folder.glob("*.nbi")) for folder in kept_folders())
+    has_some = first_kept() is not None
     COMPILED.folder = _writable() or _temporary()
     if COMPILED.folder is not None and COMPILED.folder in kept_folders():
         which = "further kernels" if has_some else "the kernels"
@@ -191,6 +206,12 @@ def stamp() -> str:
 def kept_folders() -> tuple[Path, ...]:
     """Folders that may have compiled kernels, and that nobody else can write to."""
     return tuple(folder for folder in _places() if _is_private(folder))
+
+
+def first_kept() -> Path | None:
+    """The first folder that has compiled kernels."""
+    folders = kept_folders()
+    return next((folder for folder in folders if any(folder.glob("*.nbi"))), None)
 
 
 @cache
