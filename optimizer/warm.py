@@ -76,8 +76,8 @@ def _plain_nights() -> None:
     """Tables to a proved night, and every method for unit loads on nested lanes."""
     import numpy as np
 
-    from optimizer.api import allocate
     from optimizer.model.solution import SolveParams
+    from optimizer.night.api import allocate
     from optimizer.solvers import solve
     from optimizer.testing import random_problem, random_tables
 
@@ -109,7 +109,7 @@ def _evidence() -> None:
     """Hashes of decisions."""
     import polars as pl
 
-    from optimizer.proof.merkle import row_hashes
+    from optimizer.evidence.merkle import row_hashes
 
     row_hashes(pl.DataFrame({"order_id": ["a"]}), ["order_id"])
 
@@ -118,7 +118,7 @@ def _blocks() -> None:
     """What a cluster computes on each block of merchants besides."""
     import numpy as np
 
-    from optimizer.distributed.passes import above_cuts
+    from optimizer.spark.passes import above_cuts
     from optimizer.testing import random_problem
 
     problem = random_problem(np.random.default_rng(_SEED))

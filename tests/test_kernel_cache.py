@@ -22,7 +22,7 @@ from tests.support.small_night import make_night
 
 HASH_ONE = (
     "import logging; logging.basicConfig(level=logging.INFO)\n"
-    "import polars as pl; from optimizer.data.keys import order_keys\n"
+    "import polars as pl; from optimizer.io.order_keys import order_keys\n"
     "print(order_keys(pl.Series(['a']))[0][0])\n"
     "from optimizer.kernel_cache import COMPILED; print(COMPILED.folder)"
 )

@@ -89,9 +89,9 @@ def test_the_newest_schema_is_known_without_alembic() -> None:
     """The files of the migrations name what Alembic says of them, in its order."""
     from alembic.script import ScriptDirectory
 
-    from optimizer.nightly import state
+    from optimizer.night.state import database
 
-    scripts = ScriptDirectory.from_config(state._alembic_config())
+    scripts = ScriptDirectory.from_config(database._alembic_config())
     known = [script.revision for script in scripts.walk_revisions()][::-1]
-    assert state.revisions() == known
+    assert database.revisions() == known
     assert len(known) > 1

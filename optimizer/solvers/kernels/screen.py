@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.kernel_cache import kernel
-from optimizer.solvers.kernels.select import HIGH, kth_largest
+from optimizer.solvers.kernels.rank import HIGH, kth_largest
 
 
 @kernel
