@@ -68,11 +68,12 @@ class Install:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """One copy for all tests: Python compiles its modules once."""
+    """One copy for all tests, with a night: Python compiles its modules once."""
     folder = tmp_path_factory.mktemp("install")
     source = Path(optimizer.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(source, folder / "optimizer", ignore=ignored)
+    make_night(folder)
     return Install(folder)
 
 
@@ -110,7 +111,6 @@ def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
     install: Install,
 ) -> None:
     """One line before the first; none for two types of arguments; then silence."""
-    make_night(install.folder)
     words = ("-m", "optimizer", "run", "--config", "config.yaml", "--dry-run")
     first = install.call(*words, "--date", "2026-11-22")
     assert first.stderr.count("compiling the kernels, once: 10 s of CPU") == 1
@@ -123,7 +123,6 @@ def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
 @pytest.mark.slow
 def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
     """All kernels of the package are there; again is a no-op; a night compiles none."""
-    make_night(install.folder)
     found = json.loads(install.call("-m", "optimizer", "warm", "--json").stdout)
     assert set(found["compiled"]) == all_kernels()
     assert Path(found["folder"]).parent == install.kernels
@@ -228,7 +227,7 @@ def test_warm_without_a_place_is_refused(install: Install) -> None:
         "import sys; sys.argv = ['optimizer', 'warm']\n"
         "for name in ('_plain_nights', '_packing_nights', '_blocks'):\n"
         "    getattr(warm, name).__name__ = name\n"
-        "from optimizer.cli import main; main()"
+        "from optimizer.cli.main import main; main()"
     )
     done = install.call("-c", code)
     assert done.returncode == 2

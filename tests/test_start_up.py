@@ -44,7 +44,7 @@ def imported_by(folder: Path, *words: str) -> set[str]:
     """Call the command line in a process of its own, and see what it has imported."""
     code = (
         "import sys\n"
-        "from optimizer.cli import main\n"
+        "from optimizer.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as left: code = left.code\n"
         "print('\\nIMPORTED', *sys.modules, file=sys.stderr)\n"
