@@ -19,6 +19,8 @@ from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: Longer than any way; two of them do not overflow.
 FAR = np.int64(2**60)
+#: No way that a search remembers.
+NONE = np.int64(-1)
 
 
 class Ways(NamedTuple):
@@ -243,12 +245,12 @@ def search_lanes(ways, search, lanes, most, front, count, near):
     num_lanes = len(ways.lane_ground)
     at = 0
     for place in range(len(lanes)):
-        source = lanes[place]
+        source = np.int64(lanes[place])
         begin = at
         limit = ways.lane_ground[source]
         front[source] = limit
         forget(search)
-        relax(search, source, np.int64(0), -1, np.int64(-1))
+        relax(search, source, np.int64(0), NONE, NONE)
         while True:
             node = nearest(search)
             if node < 0 or search.distance[node] >= limit:
@@ -270,7 +272,8 @@ def search_lanes(ways, search, lanes, most, front, count, near):
                     way = base + ways.lane_cost[arc]
                     if way >= limit:
                         break
-                    relax(search, ways.lane_target[arc], way, -1, np.int64(-1))
+                    node = np.int64(ways.lane_target[arc])
+                    relax(search, node, way, NONE, NONE)
             else:
                 merchant = node - num_lanes
                 first = ways.merchant_start[merchant]
@@ -278,7 +281,8 @@ def search_lanes(ways, search, lanes, most, front, count, near):
                     way = base + ways.merchant_cost[arc]
                     if way >= limit:
                         break
-                    relax(search, ways.merchant_target[arc], way, -1, np.int64(-1))
+                    node = np.int64(ways.merchant_target[arc])
+                    relax(search, node, way, NONE, NONE)
         count[place] = at - begin
     return len(lanes)
 
