@@ -218,6 +218,7 @@ def solve_night(
     from optimizer.clock import StageClock
     from optimizer.config import as_config, as_day, policy_on
     from optimizer.insight.churn import read_previous
+    from optimizer.insight.conflicts import count_conflicts
     from optimizer.insight.outcomes import find_outcomes
     from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
@@ -233,7 +234,8 @@ def solve_night(
         solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
-    if certificate.conflicts and settings.on_conflict == "refuse":
+    has_conflicts = count_conflicts(certificate, index) > 0
+    if has_conflicts and settings.on_conflict == "refuse":
         raise _clash(intake, certificate)
     with clock.stage("explain"):
         outcomes = find_outcomes(problem, solution, index)
@@ -287,9 +289,8 @@ def _clash(intake: Intake, certificate: Certificate) -> SolveError:
     from optimizer.insight.tables import conflicts_table
     from optimizer.intake import name_orders
 
-    limits = intake.index.limits
     named = name_orders(intake)
-    table = conflicts_table(certificate, intake.problem, limits, named)
+    table = conflicts_table(certificate, intake.problem, intake.index, named)
     return SolveError(clash_words(table))
 
 

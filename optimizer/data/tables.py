@@ -259,7 +259,7 @@ ROW_RESULTS = Table(
 )
 CONFLICTS = Table(
     "conflicts",
-    "floors and pins that no plan keeps together, where there are any",
+    "floors and pins that are not kept, where there are any",
     (
         Column("kind", "text", "min_parcels, fairness or pin"),
         Column("limit", "text", "the floor, or the order's id"),
@@ -267,6 +267,7 @@ CONFLICTS = Table(
         Column("asked", "count", "parcels that it asks for"),
         Column("reached", "count", "parcels that it has"),
         Column("missing", "count", "asked less reached"),
+        Column("stopped_by", "text", "what stops it, as a code"),
     ),
 )
 ORDER_PRICES = Table(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.insight.conflicts import count_conflicts
 from optimizer.insight.outcomes import ARMS, pool_margin
 from optimizer.model.history import compare_roundings
 from optimizer.model.limits import limit_prices
@@ -115,8 +116,10 @@ def _packing_summary(
         prices = limit_prices(index.limits, solution)
         found["num_limits"] = len(prices)
         found["num_limits_binding"] = int(np.sum(prices != 0))
+    num_conflicts = count_conflicts(certificate, index)
+    if problem.side is not None or num_conflicts:
+        found["num_conflicts"] = num_conflicts
     if problem.side is not None:
-        found["num_conflicts"] = len(certificate.conflicts)
         found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
     return found
 

@@ -160,7 +160,7 @@ def certificate_record(
     if problem.side is not None:
         by_lane = solution.order_price is not None
         record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts)
+        record["num_conflicts"] = len(certificate.conflicts) + len(index.stopped_pins)
         record["holds_for"] = (
             "plans that break no floor and no pin more than this one"
             if certificate.conflicts
