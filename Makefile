@@ -2,9 +2,11 @@
 PYTHON ?= python3
 DATE := 2026-11-22
 BIN := .venv/bin
+PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
+PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-.PHONY: run test lint unit bench lock clean
+.PHONY: run test lint unit airflow sail bench lock clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -18,16 +20,31 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/dev-$(call HASH,dev)
+unit: .venv/dev-$(call HASH,dev) airflow sail
 	$(BIN)/pytest
+
+# Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
+airflow: .venv-airflow/$(call PINS,airflow)
+.venv-airflow/%:
+	rm -rf .venv-airflow
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/$(PIP) -r requirements/airflow.txt
+	@touch $@
+
+# Delta Lake on Spark Connect, without jars: an engine and a client that fits it.
+sail: .sail/$(call PINS,sail)
+.sail/%: .venv/dev-$(call HASH,dev)
+	rm -rf .sail
+	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
+	@touch $@
 
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
 
 .venv/%:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(firstword $(subst -, ,$*)).lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/$(PIP) --require-hashes -r requirements/$(firstword $(subst -, ,$*)).lock
+	$(BIN)/$(PIP) --no-deps --no-build-isolation -e .
 	@rm -f .venv/$(firstword $(subst -, ,$*))-*
 	@touch $@
 
@@ -39,5 +56,13 @@ lock:
 	    --no-emit-index-url --no-annotate pyproject.toml $$more -o requirements/$$set.lock; \
 	done
 
+# The texts of sources into the catalogues, what is new empty; and the catalogues compiled.
+LOCALE := optimizer/insight/report/locale
+messages: .venv/dev-$(call HASH,dev)
+	$(BIN)/pybabel extract -F pyproject.toml -k _about -k _counted:1,2 --add-location file -o .messages.pot optimizer
+	$(BIN)/pybabel update -D optimizer -d $(LOCALE) -i .messages.pot --width 88 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel compile -D optimizer -d $(LOCALE)
+	@rm .messages.pot
+
 clean:
-	rm -rf .venv data runs
+	rm -rf .venv .venv-airflow .sail data runs

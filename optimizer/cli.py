@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,6 +17,7 @@ from click import get_current_context
 
 from optimizer import __version__, cli_outcomes
 from optimizer.cli_outcomes import parse_date
+from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, OptimizerError, counted
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def validate(
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
-    lines += [f"warning: {text}" for text in found["warnings"]]
+    lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
     print_result(found, "\n".join(lines), as_json)
 
 
@@ -264,7 +264,7 @@ def run(
         report.record
     )
     found["evidence_head"] = report.head
-    found["alerts"] = [asdict(alert) for alert in report.alerts]
+    found["alerts"] = [alert.to_json() for alert in report.alerts]
     text = _summary(found)
     if shadow is not None:
         from optimizer.studies.shadow import run_shadow, shadow_lines
@@ -367,7 +367,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
-    lines += [f"  warning    {text}" for text in found["warnings"]]
+    lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
     return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
 
 

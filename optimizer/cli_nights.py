@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from optimizer.cli import (
     use_logs,
 )
 from optimizer.cli_outcomes import parse_date
+from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
 DateArgument = Annotated[str, typer.Argument(help="Business date.")]
@@ -53,7 +53,7 @@ def backfill(
             }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
-            found["alerts"] = [asdict(alert) for alert in report.alerts]
+            found["alerts"] = [alert.to_json() for alert in report.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
             text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
             print_result(found, text, as_json)
@@ -97,7 +97,7 @@ def status(
     lines = [f"{found['date']}: {is_there}"]
     if found["is_published"]:
         lines += [f"  {_line(found)}", f"  version  {found['version']}"]
-        lines += [f"  warning  {text}" for text in found["warnings"]]
+        lines += [f"  warning  {text_of(warning)}" for warning in found["warnings"]]
     if found["is_published"] and not found["is_in_state"]:
         lines.append("  the state does not know it yet; the next run tells it")
     if found["is_running"]:

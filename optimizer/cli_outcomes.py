@@ -58,7 +58,7 @@ def learn(
     found = {
         "model_dir": str(folder),
         "kind": learned.model.kind,
-        "warnings": list(learned.warnings),
+        "warnings": [warning.to_json() for warning in learned.warnings],
     }
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
@@ -84,7 +84,11 @@ def evaluate(
     window = _window(settings, first, last, as_of)
     found = measure(history_of(settings, history, window), settings, window)
     if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        told = {
+            name: [warning.to_json() for warning in getattr(found, name)]
+            for name in ("alerts", "warnings")
+        }
+        typer.echo(json.dumps(asdict(found) | told, ensure_ascii=False))
         return
     typer.echo("\n".join(_lines(found)))
 

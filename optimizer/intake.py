@@ -14,6 +14,7 @@ import numpy as np
 
 from optimizer.config import objective_on
 from optimizer.data.further import asked_columns, columns_there, contracts
+from optimizer.data.keys import refused_keys
 from optimizer.data.night_sources import open_night
 from optimizer.data.read import read_batches
 from optimizer.data.repeats import KeyCollision, refuse_repeated_pairs, refuse_repeats
@@ -37,7 +38,7 @@ from optimizer.model.eligibility import (
 )
 from optimizer.model.experiment import make_lottery
 from optimizer.model.history import History
-from optimizer.model.join import make_finder, orders_of_options, refused_keys
+from optimizer.model.join import make_finder, orders_of_options
 from optimizer.model.reasons import Reason
 from optimizer.model.records import join, take
 from optimizer.model.saving import worth_of
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.data.read import Source
     from optimizer.model.build import Index
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays, OrderBasis
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.outcomes.apply import OrderShares
     from optimizer.outcomes.model import Model
+
 
 #: Keys are retried with another salt when two ids share one; twice is a miracle.
 MAX_SALTS = 8
@@ -120,7 +123,7 @@ class Intake:
     index: Index
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]

@@ -1,69 +1,60 @@
-"""Nights that several tests share."""
+"""What many tests share: nights, made once, and servers, started once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-#: Real orders, where they are at hand: beside the checkout, never inside it.
-OLIST = Path(__file__).parents[2] / "shared" / "data" / "olist"
+from tests.support.large_night import OLIST, LargeNight, make_large_night
+from tests.support.postgres import Server, running_server
+from tests.support.small_night import SmallNight, copy_night, make_night
 
-
-@dataclass(frozen=True)
-class LargeNight:
-    """A large night on disk, and what is known about its answer."""
-
-    source: str
-    orders: Path
-    capacity: Path
-    config: dict[str, Any]
-    num_chosen: int | None
-
-
-@pytest.fixture(scope="session")
-def large_night(tmp_path_factory: pytest.TempPathFactory) -> LargeNight:
-    """Real orders where they are at hand, else simulated ones; it says which."""
-    policy = {
-        "valid_from": "2022-01-12",
-        "cap": {"rate": 0.03},
-        "fee": {"amount_cny": 0.80},
-        "carriers": ["zhongtong", "yuantong", "yunda", "shunfeng"],
-    }
-    config = {
-        "version": 1,
-        "policy": [policy],
-        "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
-    }
-    if OLIST.is_dir():
-        import polars as pl
-
-        carriers = pl.read_csv(OLIST / "capacity.csv")["carrier_id"].unique().sort()
-        policy["carriers"] = carriers.to_list()
-        night = LargeNight(
-            "olist", OLIST / "orders.parquet", OLIST / "capacity.csv", config, 1_927
-        )
-    else:
-        from optimizer.simulate import simulate
-
-        out = tmp_path_factory.mktemp("simulated")
-        made = simulate(
-            out, num_orders=100_000, num_merchants=3_000, num_days=1, seed=7
-        )
-        folder = made.folders[0]
-        night = LargeNight(
-            "simulator",
-            folder / "orders.parquet",
-            folder / "capacity.csv",
-            config,
-            None,
-        )
-    return night
+pytest_plugins = ["tests.support.system_tools"]
 
 
 def pytest_report_header() -> str:
     """Say which large night the tests use."""
     which = "real orders (olist)" if OLIST.is_dir() else "the simulator; no real orders"
     return f"large night: {which}"
+
+
+@pytest.fixture(scope="session")
+def large_night(tmp_path_factory: pytest.TempPathFactory) -> LargeNight:
+    """Real orders where they are at hand, else simulated ones; it says which."""
+    return make_large_night(tmp_path_factory.mktemp("simulated"))
+
+
+@pytest.fixture(scope="session")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A published night that no test may change."""
+    folder = tmp_path_factory.mktemp("original") / "night"
+    night = make_night(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        night.run()
+    return night
+
+
+@pytest.fixture
+def published(
+    published_once: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SmallNight:
+    """A published night of one's own, and its folder as working directory."""
+    return copy_night(published_once, tmp_path / "night", monkeypatch)
+
+
+@pytest.fixture
+def inputs_only(published: SmallNight) -> SmallNight:
+    """The same before anything was published."""
+    shutil.rmtree(published.runs)
+    return published
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One PostgreSQL for all tests."""
+    with running_server() as server:
+        yield server

@@ -20,7 +20,7 @@ from optimizer.testing import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import LargeNight
+    from tests.support.large_night import LargeNight
 
 
 def run(night: Tables, **more: Any) -> optimizer.Night:

@@ -10,8 +10,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nightly.small_night import DAY, Call, SmallNight, call, copy_night, make_night
-from nightly.small_night import snapshot as files_of
+
+from tests.support.small_night import (
+    DAY,
+    Call,
+    SmallNight,
+    call,
+    copy_night,
+    make_night,
+)
+from tests.support.small_night import snapshot as files_of
 
 Spoil = Callable[[SmallNight], None]
 

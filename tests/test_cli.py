@@ -13,11 +13,18 @@ from typing import Any
 
 import jsonschema
 import pytest
-from nightly.small_night import DAY, Call, SmallNight, call, copy_night, make_night
-from nightly.small_night import snapshot as files_of
 
 import optimizer
 from optimizer.nightly import run as running
+from tests.support.small_night import (
+    DAY,
+    Call,
+    SmallNight,
+    call,
+    copy_night,
+    make_night,
+)
+from tests.support.small_night import snapshot as files_of
 
 PROGRAM = Path(sys.executable).with_name("optimizer")
 

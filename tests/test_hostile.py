@@ -26,7 +26,6 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from nightly.small_night import DAY, snapshot
 
 from optimizer import allocate
 from optimizer.cli import parse_date
@@ -35,6 +34,7 @@ from optimizer.data.run_files import RUN_TABLES
 from optimizer.errors import ConfigError, OptimizerError
 from optimizer.nightly.run import run_night
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import DAY, snapshot
 
 NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nightly.small_night import make_night
 
 import optimizer
 from optimizer.solvers import deadline
 from optimizer.testing import Tables, assert_certified, make_tables, random_tables
+from tests.support.small_night import make_night
 
 
 def run(night: Tables, **more: Any) -> optimizer.Night:

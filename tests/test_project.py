@@ -64,14 +64,13 @@ def test_the_version_is_one() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    """CONTRIBUTING gives one line to each run-time dependency, and to no other."""
+    """dependencies.md gives a line to each run-time dependency, and to no other."""
     meta = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = {re.split(r"[<>=\[ ]", d)[0] for d in meta["dependencies"]}
     for extra in meta.get("optional-dependencies", {}).values():
         wanted |= {re.split(r"[<>=\[ ]", d)[0] for d in extra}
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    section = text.split("## Dependencies")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.M)) == wanted
+    text = (ROOT / "docs/develop/dependencies.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([a-z0-9-]+)`", text, re.M)) == wanted
 
 
 def test_locks_hold_hashes_and_no_address() -> None:
@@ -96,6 +95,15 @@ def test_files_and_functions_keep_their_size(path: Path) -> None:
             text_lines = (ast.get_docstring(node, clean=False) or "").count("\n")
             num_lines = (node.end_lineno or 0) - node.lineno - text_lines
             assert num_lines <= 80, node.name
+
+
+def test_ruff_reads_every_tracked_file() -> None:
+    """No pattern of exclusion hides a Python file that is in the repository."""
+    shown = run(sys.executable, "-m", "ruff", "check", "--show-files", ".").stdout
+    read = {Path(line).resolve() for line in shown.splitlines()}
+    tracked = run("git", "ls-files", "*.py").stdout.split()
+    assert len(tracked) > 100
+    assert [name for name in tracked if (ROOT / name).resolve() not in read] == []
 
 
 def test_pre_commit_runs_what_the_tests_run() -> None:

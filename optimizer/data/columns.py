@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's name, meaning and columns; ``key`` names a row where rows must differ."""
+    """A table's name, meaning and columns; ``key`` names a row that must differ."""
 
     name: str
     meaning: str

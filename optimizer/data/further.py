@@ -62,13 +62,13 @@ def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, .
         for table in ("orders", "capacity"):
             _require(name, table, sources, "capacity.attributes names it")
         asked.append(name)
-    asked += [rule.column for rule in config.fairness if _is_asked(rule.column, sources)]
+    asked += [
+        rule.column for rule in config.fairness if _is_asked(rule.column, sources)
+    ]
     return tuple(dict.fromkeys(asked))
 
 
-def _require(
-    name: str, table: str, sources: Mapping[str, Source], why: str
-) -> None:
+def _require(name: str, table: str, sources: Mapping[str, Source], why: str) -> None:
     if name not in sources[table].columns:
         raise DataError(
             f"{sources[table].label}: has no column {name}, and {why}; add it to the "

@@ -11,8 +11,8 @@ from optimizer.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from optimizer.data.read import Source
     from optimizer.data.columns import Table
+    from optimizer.data.read import Source
 
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _PREMIUM = ("complaint_prob_premium", "return_prob_premium")

@@ -131,7 +131,9 @@ def _entry(row: Row, target: Platform, day: dt.date) -> Row:
 def _writer(file: IO[str], is_csv: bool, names: Iterable[str]) -> Callable[[Row], None]:
     if not is_csv:
         return lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
-    table = csv.DictWriter(file, list(names), lineterminator="\n", quoting=csv.QUOTE_ALL)
+    table = csv.DictWriter(
+        file, list(names), lineterminator="\n", quoting=csv.QUOTE_ALL
+    )
     table.writeheader()
     return lambda row: table.writerow(row) and None
 

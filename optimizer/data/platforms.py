@@ -30,7 +30,7 @@ class Platform:
     carriers: Mapping[str, str]
 
     def code_of(self, carrier_id: str) -> str | None:
-        """The platform's code of a carrier, which may itself be given; else ``None``."""
+        """Give the platform's code of a carrier, or of a code itself; else ``None``."""
         name = carrier_id.casefold()
         if name in self.carriers:
             return self.carriers[name]

@@ -240,8 +240,8 @@ def check_schema(
     missing = [c for c in table.column_names if c in required - set(schema.names)]
     if missing:
         raise DataError(
-            f"{label}: has no column {', '.join(missing)}; the {table.name} table needs "
-            f"{', '.join(c for c in table.column_names if c in required)}"
+            f"{label}: has no column {', '.join(missing)}; the {table.name} table "
+            f"needs {', '.join(c for c in table.column_names if c in required)}"
         )
     if not label.lower().endswith(_CSV):
         for column in table.columns:

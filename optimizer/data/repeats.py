@@ -124,8 +124,9 @@ def _refuse_same(source: Source, names: dict[str, dict[str, list[int]]]) -> None
             f"{name} in rows {', '.join(map(str, rows[:_NUM_EXAMPLES]))}"
             for name, rows in sorted(same.items())[:_NUM_EXAMPLES]
         )
+        repeated = counted(len(same), "order_id")
         raise DataError(
-            f"{source.label}: {counted(len(same), 'order_id')} more than once: {shown}; "
+            f"{source.label}: {repeated} more than once: {shown}; "
             "an order is decided once, so keep one row for each"
         )
 

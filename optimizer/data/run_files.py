@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.data.columns import Table
-from optimizer.data.tables import BANK, COMMITMENTS, CONFLICTS, DECISIONS, FIGURES, IN_FLIGHT, LANE_RESULTS, MERCHANT_RESULTS, NIGHTS, ORDER_PRICES, QUARANTINE, RECOMMENDATIONS, ROW_RESULTS
+from optimizer.data.tables import (
+    BANK,
+    COMMITMENTS,
+    CONFLICTS,
+    DECISIONS,
+    FIGURES,
+    IN_FLIGHT,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    ORDER_PRICES,
+    QUARANTINE,
+    RECOMMENDATIONS,
+    ROW_RESULTS,
+)
 from optimizer.errors import DataError
 
 #: Tables of a night by file name.
@@ -35,7 +49,9 @@ REPORT = "report.html"
 LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.
 SUCCESS = "_SUCCESS"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Formats that are read: records of format 1 have warnings as sentences alone.
+_READ = (1, SCHEMA_VERSION)
 
 
 def read_record(run_dir: Path | str) -> dict[str, Any]:
@@ -59,7 +75,7 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise DataError(f"{folder / RECORD}: cannot be read as JSON") from None
-    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(record, dict) or record.get("schema_version") not in _READ:
         raise DataError(
             f"{folder / RECORD}: is not a record of format {SCHEMA_VERSION}; use the "
             "version of optimizer that wrote it"

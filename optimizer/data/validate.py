@@ -10,9 +10,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from optimizer.data.columns import Column, polars_type
 from optimizer.data.privacy import refuse_personal_values
 from optimizer.data.read import read_batches
-from optimizer.data.columns import Column, polars_type
 from optimizer.data.tables import QUARANTINE
 from optimizer.errors import DataError, counted
 
@@ -250,8 +250,8 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
         first = ", ".join(str(v) for v in repeated.select(key).row(0) if v is not None)
         rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
         raise DataError(
-            f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, first "
-            f"({first}), rows {rows}; keep one row for each"
+            f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
+            f"first ({first}), rows {rows}; keep one row for each"
         )
 
 
@@ -325,7 +325,10 @@ def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
     if column.kind == "id":
         return [
             ("is empty", value == ""),
-            (f"is longer than {MAX_ID_BYTES} bytes", value.str.len_bytes() > MAX_ID_BYTES),
+            (
+                f"is longer than {MAX_ID_BYTES} bytes",
+                value.str.len_bytes() > MAX_ID_BYTES,
+            ),
             ("has outer spaces or control characters", value.str.contains(_UNTRIMMED)),
         ]
     if column.kind == "probability":
@@ -335,7 +338,11 @@ def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
         ]
     if column.kind in ("money", "number"):
         finite = ("is not a finite number", ~value.is_finite())
-        return [finite] if column.kind == "number" else [finite, ("is negative", value < 0)]
+        return (
+            [finite]
+            if column.kind == "number"
+            else [finite, ("is negative", value < 0)]
+        )
     if column.kind == "count":
         least = column.minimum
         return [

@@ -6,8 +6,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from optimizer.data.read import damaged_is_data_error
 from optimizer.data.columns import polars_type
+from optimizer.data.read import damaged_is_data_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

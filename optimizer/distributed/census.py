@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.distributed.rows import Rules
     from optimizer.model.capacity import CapacityRow
 
@@ -225,7 +226,7 @@ class Limits:
     has_budget: NDArray[np.bool_] | None
     places: tuple[Place, ...]
     terms: Terms
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 def set_limits(census: Census, capacity: pl.DataFrame, rules: Rules) -> Limits:

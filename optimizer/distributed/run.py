@@ -226,7 +226,7 @@ def _record(
         "termination": asdict(night.termination),
         "certificate": proof,
         "summary": dict(night.summary),
-        "warnings": list(night.warnings),
+        "warnings": [warning.to_json() for warning in night.warnings],
         "run_measurements": {
             "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "seconds": {k: round(v, 4) for k, v in night.seconds.items()},

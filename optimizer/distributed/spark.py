@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.data.read import Source
     from optimizer.distributed.census import Census, Limits
     from optimizer.distributed.near import Near
@@ -107,7 +108,7 @@ class SparkNight:
     certificate: Certificate
     termination: Termination
     policy: PolicyRow
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
     num_rows: Mapping[str, int]
     num_near: int

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.intake import InputRecord
     from optimizer.model.problem import ProblemClass
     from optimizer.model.solution import Termination
@@ -59,7 +60,7 @@ class Night:
     inputs
         The tables that went in.
     warnings
-        What a person should look at, in words.
+        What a person should look at: a code and values; ``str`` says it in English.
     summary
         The night in numbers, ready for JSON.
     decisions
@@ -87,7 +88,7 @@ class Night:
     problem_class: ProblemClass
     policy: PolicyRow
     inputs: tuple[InputRecord, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
     decisions: pl.DataFrame
     churn: pl.DataFrame | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.errors import counted
+from optimizer.contracts.warnings import some, warn
 from optimizer.model.groups import affordable
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
 
 
 def merchant_budgets(
@@ -22,7 +23,7 @@ def merchant_budgets(
     merchant_ids: list[str],
     merchants: pl.DataFrame | None,
     policy: PolicyRow,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None, tuple[str, ...]]:
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None, tuple[CodedWarning, ...]]:
     """
     Lower caps to what budgets pay for.
 
@@ -62,12 +63,15 @@ def merchant_budgets(
     return np.minimum(caps, most), has_budget, _warnings(poor, share)
 
 
-def _warnings(poor: list[str], share: Decimal) -> tuple[str, ...]:
+def _warnings(poor: list[str], share: Decimal) -> tuple[CodedWarning, ...]:
     if not poor:
         return ()
-    more = f" and {len(poor) - 5:,} more" if len(poor) > 5 else ""
+    fee_cny = f"{share.normalize():f}"
     return (
-        f"{counted(len(poor), 'merchant')} with a daily_budget_cny below the fee of "
-        f"one parcel ({share.normalize():f} CNY), which buys none: "
-        f"{', '.join(poor[:5])}{more}",
+        warn(
+            "BUDGETS_BELOW_FEE",
+            num_merchants=len(poor),
+            fee_cny=fee_cny,
+            merchants=some(poor),
+        ),
     )

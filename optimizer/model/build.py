@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.model.capacity import CapacityRow
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
     from optimizer.model.experiment import Lottery, Pool
@@ -106,7 +107,7 @@ class Index:
     limits: Limits | None = None
     has_budget: NDArray[np.bool_] | None = None
     counting: Counting | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CodedWarning, ...] = ()
     merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
     in_flight: NDArray[np.int64] = field(default_factory=_nothing)
     bank: Bank | None = None
@@ -275,7 +276,7 @@ def merchant_caps(
     NDArray[np.int64],
     Bank | None,
     NDArray[np.bool_] | None,
-    tuple[str, ...],
+    tuple[CodedWarning, ...],
 ]:
     """
     Caps of merchants, and the numbers that they are shares of.
@@ -343,9 +344,9 @@ def merchant_column(
     return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
 
 
-def find_warnings(index: Index, coder: Coder, config: Config) -> list[str]:
+def find_warnings(index: Index, coder: Coder, config: Config) -> list[CodedWarning]:
     """Collect what a person should look at before trusting a quiet night."""
     is_open = config.capacity.uncovered_lanes == "open"
     found = warn_uncovered(index.uncovered, is_open=is_open)
-    found += index.warnings
-    return found + warn_unknown(coder.carriers.ids, coder.roster)
+    unknown = warn_unknown(coder.carriers.ids, coder.roster)
+    return [*found, *index.warnings, *unknown]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.contracts.warnings import Named
     from optimizer.model.encode import Coder, OptionArrays, OrderArrays
 
 #: Of floors, where none is given.
@@ -70,8 +71,12 @@ class CapacityRow:
     @property
     def name(self) -> str:
         """Name it for a message or a table."""
-        named = [f"{column.removesuffix('_id')} {v}" for column, v in self.wanted]
-        return ", ".join(named) or "all parcels"
+        return ", ".join(f"{what} {who}" for what, who in self.named) or "all parcels"
+
+    @property
+    def named(self) -> Named:
+        """What it names, each with its name."""
+        return tuple((c.removesuffix("_id"), str(v)) for c, v in self.wanted)
 
 
 def read_capacity(

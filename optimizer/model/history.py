@@ -14,6 +14,7 @@ from optimizer.config.cap import (
     pooled_caps,
     window_caps,
 )
+from optimizer.contracts.warnings import warn
 from optimizer.data.keys import order_keys
 from optimizer.model.encode import OPEN
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import Cap
+    from optimizer.contracts.warnings import CodedWarning
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +192,9 @@ def count_open(
     return counts.astype(np.int64)
 
 
-def night_warnings(substitutes: Mapping[str, str], *, is_late: bool) -> list[str]:
+def night_warnings(
+    substitutes: Mapping[str, str], *, is_late: bool
+) -> list[CodedWarning]:
     """
     Say what a person should know of how a night stands among the others.
 
@@ -202,12 +206,7 @@ def night_warnings(substitutes: Mapping[str, str], *, is_late: bool) -> list[str
         Whether later nights have used the cap bank before.
     """
     found = [
-        f"the {name} table was late; {path} of the day before stands in for it"
+        warn("TABLE_SUBSTITUTED", table=name, path=path)
         for name, path in sorted(substitutes.items())
     ]
-    if is_late:
-        found.append(
-            "later nights are published already, so this one takes nothing from the "
-            "cap bank and puts nothing into it: fractions are cut off"
-        )
-    return found
+    return [*found, warn("AFTER_LATER_NIGHTS")] if is_late else found

@@ -132,13 +132,3 @@ def orders_of_options(
     return (
         (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
     )
-
-
-def refused_keys(
-    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
-) -> NDArray[np.uint64]:
-    """Keys of the orders of a batch that were not kept."""
-    if len(kept) == len(raw):
-        return np.zeros(0, np.uint64)
-    refused = raw.join(kept, on="row", how="anti")
-    return order_keys(refused["order_id"].drop_nulls(), salt)[0]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optimizer.contracts.warnings import Named
+
 
 class Place(NamedTuple):
     """
@@ -36,8 +38,13 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """Name the place for a message."""
-        named = zip(("carrier", "region", "outlet", "day"), self, strict=True)
-        return ", ".join(f"{what} {who}" for what, who in named if who)
+        return ", ".join(f"{what} {who}" for what, who in self.named)
+
+    @property
+    def named(self) -> Named:
+        """What it names, each with its name."""
+        parts = zip(("carrier", "region", "outlet", "day"), self, strict=True)
+        return tuple((what, str(who)) for what, who in parts if who)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,10 +183,3 @@ def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:
 
 def _sortable(place: Place) -> tuple[str, ...]:
     return tuple(str(part or "") for part in place)
-
-
-def name_some(places: Iterable[Place], limit: int = 5) -> str:
-    """Name the first few places for a message."""
-    listed = [f"({place})" for place in places]
-    more = f" and {len(listed) - limit:,} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more

@@ -114,11 +114,6 @@ class Problem:
         return len(self.slots)
 
     @property
-    def is_single(self) -> bool:
-        """Whether no order has more than one option."""
-        return bool(np.all(np.diff(self.option_start) <= 1))
-
-    @property
     def problem_class(self) -> ProblemClass:
         """``"network"``: unit loads on nested lanes alone; else ``"packing"``."""
         return "network" if self.side is None else "packing"

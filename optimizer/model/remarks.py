@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.errors import ConfigError, counted
+from optimizer.contracts.warnings import some, warn
+from optimizer.errors import ConfigError
 from optimizer.model.beside import further_limits
 from optimizer.model.capacity import match_rows
-from optimizer.model.lanes import name_some
 from optimizer.model.reduced import best_of, room_alone
 from optimizer.model.side import NO_PIN
 from optimizer.model.tree import least_slots
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.model.beside import Given, Layout
     from optimizer.model.lanes import Place
     from optimizer.model.problem import Problem
@@ -61,34 +62,27 @@ def refuse_to_hold(problem: Problem) -> None:
         )
 
 
-def warn_idle(layout: Layout) -> list[str]:
+def warn_idle(layout: Layout) -> list[CodedWarning]:
     """Say which rows name a date or an attribute that no parcel has."""
     if layout.cells is None:
         return []
     further = {*layout.cells.columns[3:]}
     naming = [row for row in layout.beside if further & dict(row.wanted).keys()]
     used = set(match_rows(naming, layout.cells)[1].tolist())
-    idle = [row.name for number, row in enumerate(naming) if number not in used]
+    idle = [row.named for number, row in enumerate(naming) if number not in used]
     if not idle:
         return []
-    more = f" and {len(idle) - 5:,} more" if len(idle) > 5 else ""
-    return [
-        f"{counted(len(idle), 'capacity row')} with a date or an attribute match no "
-        f"parcel; are they spelled as in the orders table: {'; '.join(idle[:5])}{more}"
-    ]
+    return [warn("IDLE_CAPACITY_ROWS", num_rows=len(idle), rows=some(idle))]
 
 
-def warn_unused(problem: Problem, config: Config) -> list[str]:
+def warn_unused(problem: Problem, config: Config) -> list[CodedWarning]:
     """Say which settings are for network nights alone."""
     if problem.side is None or not config.solver.keep_previous:
         return []
-    return [
-        "solver.keep_previous is not used: it decides between equal optima of network "
-        "nights alone"
-    ]
+    return [warn("KEEP_PREVIOUS_UNUSED")]
 
 
-def warn_heavy(problem: Problem) -> list[str]:
+def warn_heavy(problem: Problem) -> list[CodedWarning]:
     """Say which parcels are too large for every row that they count in."""
     if problem.side is None or problem.side.option_load.max(initial=1) == 1:
         return []
@@ -100,38 +94,25 @@ def warn_heavy(problem: Problem) -> list[str]:
     heavy = np.flatnonzero(~fits & (best_of(start, lighter, 0) > 0))
     if len(heavy) == 0:
         return []
-    return [
-        f"{counted(len(heavy), 'parcel')} cannot be chosen, as the load is above the "
-        "slots of every row that could take it; first in row "
-        f"{problem.row[heavy].min() + 1:,} of the orders table"
-    ]
+    first_row = int(problem.row[heavy].min()) + 1
+    return [warn("LOADS_ABOVE_SLOTS", num_parcels=len(heavy), first_row=first_row)]
 
 
-def warn_uncovered(uncovered: Sequence[Place], *, is_open: bool) -> list[str]:
+def warn_uncovered(uncovered: Sequence[Place], *, is_open: bool) -> list[CodedWarning]:
     """Say which lanes have no capacity row, and what that does."""
     if not uncovered:
         return []
-    is_one = len(uncovered) == 1
-    have, they, take = ("has", "it", "takes") if is_one else ("have", "they", "take")
-    effect = f"{have} room for all of them" if is_open else f"{take} none of them"
-    setting = "open" if is_open else "closed"
-    return [
-        f"{counted(len(uncovered), 'lane')} {have} orders but no capacity row, "
-        f"so {they} {effect} (capacity.uncovered_lanes: {setting}): "
-        f"{name_some(uncovered)}"
-    ]
+    code = "UNCOVERED_LANES_OPEN" if is_open else "UNCOVERED_LANES_CLOSED"
+    lanes = tuple(place.named for place in some(uncovered))
+    return [warn(code, num_lanes=len(uncovered), lanes=lanes)]
 
 
-def warn_unknown(carriers: Iterable[str], roster: Collection[str]) -> list[str]:
+def warn_unknown(
+    carriers: Iterable[str], roster: Collection[str]
+) -> list[CodedWarning]:
     """Say which carriers have orders, but are not in the policy's roster."""
     unknown = sorted({*carriers} - {*roster})
     if not unknown:
         return []
-    is_one = len(unknown) == 1
-    named, are, their = (
-        ("carrier", "is", "its") if is_one else ("carriers", "are", "their")
-    )
-    return [
-        f"{named} {', '.join(unknown)} {are} not in the policy's roster on this "
-        f"date: {their} orders get CARRIER_INACTIVE"
-    ]
+    names = tuple(unknown)
+    return [warn("UNKNOWN_CARRIERS", num_carriers=len(names), carriers=names)]

@@ -117,18 +117,3 @@ def lane_use(
     for lanes, above in ancestors(lane_parent):
         np.add.at(total, above, direct[lanes])
     return total
-
-
-def is_inside(lane: int, lane_parent: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """
-    Which lanes are this one or lie below it.
-
-    Examples
-    --------
-    >>> is_inside(1, np.array([-1, 0, 1, 0], np.int32)).tolist()
-    [False, True, True, False]
-    """
-    inside = np.arange(len(lane_parent)) == lane
-    for lanes, above in ancestors(lane_parent):
-        inside[lanes] |= above == lane
-    return inside

@@ -168,8 +168,11 @@ def record_of(
         ),
         "summary": dict(solved.summary),
         "warnings": [
-            *intake.warnings,
-            *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
+            warning.to_json()
+            for warning in (
+                *intake.warnings,
+                *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
+            )
         ],
         "run_measurements": {
             "replaces": None if replaces is None else replaces.name,

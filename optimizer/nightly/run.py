@@ -304,7 +304,7 @@ def check_inputs(
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
-        "warnings": list(intake.warnings),
+        "warnings": [warning.to_json() for warning in intake.warnings],
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.config import expand_date
+from optimizer.contracts.warnings import warn
 from optimizer.data.night_sources import lacks_premium
 from optimizer.errors import ConfigError
 from optimizer.outcomes.model import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import Config, Fulfilment, Objective, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.data.read import Source
     from optimizer.outcomes.model import Model
 
@@ -61,13 +63,12 @@ def model_identity(config: Config, day: dt.date) -> dict[str, str]:
     return {"model_sha256": load_model(expand_date(config.model, day)).sha256}
 
 
-def model_warnings(model: Model | None, day: dt.date | None) -> list[str]:
+def model_warnings(model: Model | None, day: dt.date | None) -> list[CodedWarning]:
     """Say when new rules have come between the model's history and the night."""
     if model is None or day is None:
         return []
     return [
-        f"new rules are in force since {text}, and the model was learned from nights "
-        f"until {model.last_date}: what it says may not hold any more; learn it again"
+        warn("MODEL_BEFORE_RULES", rules_since=text, last_night=model.last_date)
         for text in model.regime_breaks
         if model.last_date < text <= day.isoformat()
     ]

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.outcomes.history import History
     from optimizer.outcomes.model import Effect, Model
     from optimizer.outcomes.risk import CrossFit
+
 
 NUM_BINS = 10
 
@@ -50,7 +52,7 @@ def card_text(
     model: Model,
     past: History,
     curves: Mapping[str, Curve],
-    warnings: tuple[str, ...],
+    warnings: tuple[CodedWarning, ...],
 ) -> str:
     """Write the card, Markdown."""
     frame = past.frame

@@ -182,10 +182,9 @@ def _shares(group: Sample) -> tuple[_Share, _Share]:
 
 def _wilson(happened: NDArray[np.float64]) -> _Share:
     """Share with its Wilson interval."""
-    n, mean = len(happened), float(happened.mean())
-    center = (mean + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * (mean * (1 - mean) / n + _Z**2 / (4 * n * n)) ** 0.5
-    return _Share(mean, center - half, center + half)
+    test = learn_module("scipy.stats").binomtest(int(happened.sum()), len(happened))
+    interval = test.proportion_ci(LEVEL, method="wilson")
+    return _Share(float(happened.mean()), float(interval.low), float(interval.high))
 
 
 def ipw(sample: Sample) -> Estimate:

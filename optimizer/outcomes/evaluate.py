@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.config import policy_on
+from optimizer.contracts.warnings import warn
 from optimizer.data.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.data.keys import order_keys
 from optimizer.errors import DataError
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.outcomes.model import Promise
     from optimizer.outcomes.risk import CrossFit
+
 
 #: Effects whose waiting time is reported, as a drop in probability.
 POWER_EFFECTS = (0.01, 0.02, 0.05, 0.10)
@@ -78,8 +81,8 @@ class Evaluation:
     power: list[dict[str, Any]]
     claims: list[dict[str, Any]]
     promises: list[dict[str, Any]]
-    alerts: list[str]
-    warnings: list[str]
+    alerts: list[CodedWarning]
+    warnings: list[CodedWarning]
 
 
 def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
@@ -124,21 +127,31 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         power=list(_power(data, own, nights)),
         claims=claims_ledger(frame),
         promises=[p.model_dump() for p in kept],
-        alerts=promise_alerts(kept, float(config.learning.contract_kept_share)),
+        alerts=promise_alerts(kept, config.learning.contract_kept_share),
         warnings=[*past.warnings, *data.warnings, *found, *more],
     )
 
 
-def _fits(frame: pl.DataFrame) -> tuple[dict[str, CrossFit], list[str]]:
+def _fits(frame: pl.DataFrame) -> tuple[dict[str, CrossFit], list[CodedWarning]]:
     """Predictions of both harms; plain means, and a word, where none can be made."""
     fits, found = {}, []
     for harm in HARMS:
         try:
             fits[harm] = cross_fit(frame, harm)
-        except DataError as error:
+        except DataError:
             fits[harm] = plain_fit(frame, harm)
-            found.append(f"{error}; its effect is estimated without predictions")
+            found.append(_no_predictions(frame, OUTCOME_OF[harm]))
     return fits, found
+
+
+def _no_predictions(frame: pl.DataFrame, outcome: str) -> CodedWarning:
+    happened = frame.filter(~frame["is_premium"])[outcome]
+    return warn(
+        "NO_PREDICTIONS",
+        outcome=outcome,
+        num_happened=int(happened.sum()),
+        num_parcels=len(happened),
+    )
 
 
 def _samples(
@@ -220,7 +233,7 @@ def _rules(
     fits: Mapping[str, CrossFit],
     kept: list[Promise],
     config: Config,
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[dict[str, Any]], list[CodedWarning]]:
     """
     Judge rankings where any parcel could get premium: in the explore arm.
 
@@ -232,10 +245,7 @@ def _rules(
         inside = (frame["arm"] == "explore").fill_null(value=False).to_numpy()
     is_premium = frame["is_premium"].to_numpy()
     if min((inside & is_premium).sum(), (inside & ~is_premium).sum()) < MIN_RANKED:
-        return [], [
-            f"rules are not compared: they need {MIN_RANKED} parcels of either service "
-            "that any rule could have chosen; let some explore (holdout.explore_share)"
-        ]
+        return [], [warn("RULES_NOT_COMPARED", num_needed=MIN_RANKED)]
     cost = {
         "complaint": float(config.objective.complaint_cost_cny),
         "return": float(config.objective.return_cost_cny),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.warnings import some, warn
 from optimizer.data.complaints import BENEFIT_OF_REASON
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import OUTCOMES
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,7 @@ class History:
     """
 
     frame: pl.DataFrame
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
     @property
     def first(self) -> dt.date:
@@ -170,7 +172,7 @@ def _refuse_contradictions(frame: pl.DataFrame) -> None:
 
 def _limit_complainers(
     frame: pl.DataFrame, limit: int | None
-) -> tuple[pl.DataFrame, list[str]]:
+) -> tuple[pl.DataFrame, list[CodedWarning]]:
     """Leave out complaints of one customer beyond the limit: they earn nothing."""
     import polars as pl
 
@@ -180,19 +182,15 @@ def _limit_complainers(
     is_serial = pl.col("complaint") & pl.col("customer_key").is_not_null()
     kept = frame.filter(~(is_serial & (rank > limit)))
     num_left = len(frame) - len(kept)
-    told = (
-        f"{counted(num_left, 'complaint')} beyond {limit} of one customer teach nothing"
-    )
-    return kept, [told] if num_left else []
+    if num_left == 0:
+        return kept, []
+    return kept, [warn("SERIAL_COMPLAINTS", num_complaints=num_left, limit=limit)]
 
 
-def _unknown_reasons(frame: pl.DataFrame) -> list[str]:
-    known = [*BENEFIT_OF_REASON]
+def _unknown_reasons(frame: pl.DataFrame) -> list[CodedWarning]:
+    known = (*BENEFIT_OF_REASON,)
     reasons = frame["complaint_reason"].drop_nulls()
     unknown = sorted(set(reasons.filter(~reasons.is_in(known)).to_list()))
     if not unknown:
         return []
-    return [
-        f"complaint reasons {', '.join(unknown[:5])} are not known here and count for "
-        f"no benefit; known are {', '.join(known)}"
-    ]
+    return [warn("UNKNOWN_COMPLAINT_REASONS", reasons=some(unknown), known=known)]

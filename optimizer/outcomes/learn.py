@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
+from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
 from optimizer.outcomes.card import calibration, card_text
 from optimizer.outcomes.effect import (
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.outcomes.model import Promise
     from optimizer.outcomes.risk import CrossFit
+
 
 LATEST = "latest"
 
@@ -58,7 +61,7 @@ class Learned:
 
     model: Model
     card: str
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 def learn(history: Any, config: Config, window: Window) -> Learned:
@@ -146,24 +149,17 @@ def _model(
 
 def _warnings(
     past: History, data: Comparable | None, kept: list[Promise], config: Config
-) -> tuple[str, ...]:
+) -> tuple[CodedWarning, ...]:
     """All that a person should look at before a night rests on the model."""
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
-        found.append(
-            "no premium parcel in the history: the effect is the configured prior "
-            "(learning.prior), nothing of it was measured"
-        )
+        found.append(warn("EFFECT_IS_PRIOR"))
     roster = {carrier for row in config.policy for carrier in row.carriers}
     measured = {p.carrier_id for p in kept}
     unknown = sorted(roster - measured)
     if unknown:
-        found.append(
-            f"no premium history of {', '.join(unknown)}: effect and promise-keeping "
-            "are the pool's until some parcels explore (holdout.explore_share)"
-        )
-    contract = float(config.learning.contract_kept_share)
-    return (*found, *promise_alerts(kept, contract))
+        found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
+    return (*found, *promise_alerts(kept, config.learning.contract_kept_share))
 
 
 def save_model(learned: Learned, models: Path) -> Path:

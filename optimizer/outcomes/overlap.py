@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.outcomes.model import numbers
 from optimizer.outcomes.risk import NUM_FOLDS, dummies, folds, learn_module
@@ -14,6 +15,8 @@ from optimizer.outcomes.risk import NUM_FOLDS, dummies, folds, learn_module
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
 
 #: Estimated propensities beyond are left out: nobody like that got the other service.
 TRIM = 0.02
@@ -42,7 +45,7 @@ class Comparable:
     row: NDArray[np.int64]
     propensity: NDArray[np.float64]
     kind: Literal["randomised", "observational"]
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 def comparable(frame: pl.DataFrame) -> Comparable:
@@ -120,19 +123,22 @@ def estimate_propensity(frame: pl.DataFrame) -> NDArray[np.float64]:
 
 def _report(
     frame: pl.DataFrame, chance: NDArray[np.float64], is_common: NDArray[np.bool_]
-) -> tuple[str, ...]:
+) -> tuple[CodedWarning, ...]:
     """Say loudly what observational data cannot say, and where the groups overlap."""
     is_premium = frame["is_premium"].to_numpy()
-    spans = [
-        " to ".join(f"{q:.3f}" for q in np.quantile(chance[side], (0.05, 0.95)))
-        for side in (is_premium, ~is_premium)
-    ]
-    left_out = float((~is_common)[is_premium].mean())
-    return (
-        "NOT RANDOMISED: no parcel's service was left to chance, so who got premium "
-        "may differ from who did not in ways that nobody recorded, and the effect may "
-        "be wrong in size and sign; set holdout.share and measure",
-        f"overlap: propensities of premium parcels are about {spans[0]}, of "
-        f"standard ones {spans[1]} (5 % to 95 %); {left_out:.1%} of the premium "
-        f"parcels have no counterpart (outside {TRIM:g} to {1 - TRIM:g}): left out",
+    low, high = (
+        [f"{np.quantile(chance[side], q):.3f}" for side in (is_premium, ~is_premium)]
+        for q in (0.05, 0.95)
     )
+    left_out = float((~is_common)[is_premium].mean())
+    overlap = warn(
+        "OVERLAP",
+        premium_low=low[0],
+        premium_high=high[0],
+        standard_low=low[1],
+        standard_high=high[1],
+        share_alone=f"{left_out:.3f}",
+        lowest=f"{TRIM:g}",
+        highest=f"{1 - TRIM:g}",
+    )
+    return (warn("NOT_RANDOMISED"), overlap)

@@ -20,13 +20,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.contracts.warnings import warn
 from optimizer.data.complaints import BROKEN_PROMISE
 from optimizer.outcomes.model import Promise
 from optimizer.outcomes.risk import learn_module
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import polars as pl
     from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
+
 
 #: Before anything is known: a promise is kept as often as not, worth two parcels.
 PRIOR_MEAN, PRIOR_STRENGTH = 0.5, 2.0
@@ -158,7 +164,7 @@ def _promise(
     )
 
 
-def promise_alerts(found: list[Promise], contract: float) -> list[str]:
+def promise_alerts(found: list[Promise], contract: Decimal) -> list[CodedWarning]:
     """
     Carriers that surely keep less than the contract says, and such regions of others.
 
@@ -167,10 +173,24 @@ def promise_alerts(found: list[Promise], contract: float) -> list[str]:
     below = [p for p in found if p.carrier_id is not None and p.high < contract]
     whole = {p.carrier_id for p in below if p.region_id is None}
     return [
-        f"{p.carrier_id}{f' in {p.region_id}' if p.region_id else ''} brings "
-        f"{p.mean:.1%} of its premium parcels to the door ({p.num_kept:,} of "
-        f"{p.num_premium:,} proved; 95 % interval {p.low:.1%} to {p.high:.1%}), below "
-        f"the contract's {contract:.0%}"
+        _below_contract(p, contract)
         for p in below
         if p.region_id is None or p.carrier_id not in whole
     ]
+
+
+def _below_contract(promise: Promise, contract: Decimal) -> CodedWarning:
+    region = promise.region_id
+    where = {"carrier": str(promise.carrier_id)} | (
+        {"region": region} if region else {}
+    )
+    return warn(
+        "REGION_BELOW_CONTRACT" if region else "CARRIER_BELOW_CONTRACT",
+        **where,
+        share_kept=f"{promise.mean:.3f}",
+        num_kept=promise.num_kept,
+        num_premium=promise.num_premium,
+        low=f"{promise.low:.3f}",
+        high=f"{promise.high:.3f}",
+        contract=f"{contract:f}",
+    )

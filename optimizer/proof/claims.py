@@ -82,6 +82,16 @@ class TerminationClaim(_Claims):
     limit: Literal["TIME", "GAP", "METHOD"] | None
 
 
+class WarningClaim(_Claims):
+    """What a person should look at, as a code with its values, and in English."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    code: str
+    values: dict[str, Any]
+    text: str
+
+
 class RunClaims(_Claims):
     """
     What ``run.json`` must say of a night.
@@ -101,7 +111,7 @@ class RunClaims(_Claims):
     termination: TerminationClaim
     certificate: dict[str, Any]
     summary: dict[str, Any]
-    warnings: list[str]
+    warnings: list[WarningClaim | str]
     origins: dict[str, str]
     substitutes: dict[str, str]
     is_late: bool

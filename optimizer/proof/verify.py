@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.insight.outcomes import Outcomes
     from optimizer.intake import Intake
     from optimizer.model.solution import Solution
@@ -247,8 +248,22 @@ def _false_facts(
         *false_claims(
             "problem_class", claims.problem_class, intake.problem.problem_class
         ),
-        *false_claims("warnings", claims.warnings, [*intake.warnings, *warnings]),
+        *_false_warnings(claims, [*intake.warnings, *warnings]),
     ]
+
+
+def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str]:
+    """Warnings one by one; a record of format 1 has their sentences alone."""
+    said = [
+        claim if isinstance(claim, str) else claim.model_dump()
+        for claim in claims.warnings
+    ]
+    if len(said) != len(true):
+        yield from false_claims("warnings", said, [warning.text for warning in true])
+        return
+    for number, (claim, warning) in enumerate(zip(said, true, strict=True)):
+        proved = warning.text if isinstance(claim, str) else warning.to_json()
+        yield from false_claims(f"warnings.{number}", claim, proved)
 
 
 def _false_counts(

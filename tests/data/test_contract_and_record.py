@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from optimizer.data.columns import Table
 from optimizer.data.contract_text import tables_markdown
 from optimizer.data.run_files import (
     FURTHER_TABLES,
@@ -17,8 +18,6 @@ from optimizer.data.run_files import (
     read_record,
     record_text,
 )
-from optimizer.data.contract_text import tables_markdown
-from optimizer.data.columns import Table
 from optimizer.data.tables import TABLES_IN, TABLES_OUT
 from optimizer.errors import DataError
 

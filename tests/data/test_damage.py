@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from optimizer.data import write
-from optimizer.data.read import open_source, read_batches
 from optimizer.data.columns import Column, Table, polars_type
+from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import DECISIONS, TABLES_OUT
 from optimizer.data.write import read_back, write_parquet
 from optimizer.errors import DataError

@@ -100,7 +100,7 @@ def test_what_a_platform_does_not_take_is_set_aside(tmp_path: Path, kind: str) -
 
 
 ids = st.text(
-    st.one_of(st.sampled_from('=+-@＝＋－＠",;\'|a1é中'), st.characters(codec="utf-8")),
+    st.one_of(st.sampled_from("=+-@＝＋－＠\",;'|a1é中"), st.characters(codec="utf-8")),
     min_size=1,
     max_size=8,
 ).filter(lambda text: text.isprintable() and text == text.strip())

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.data.read import open_source, read_batches
 from optimizer.data.columns import polars_type
+from optimizer.data.read import open_source, read_batches
 from optimizer.data.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, QUARANTINE
 from optimizer.data.validate import (
     MAX_COUNT,
@@ -60,7 +60,10 @@ NEEDED = {"orders": ("complaint_prob_standard", "return_prob_standard")}
 
 def check(data: Any, table: Table = ORDERS) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows that are kept and rows that are set aside, read in small batches."""
-    source, log = open_source(data, table, require=NEEDED.get(table.name, ())), QuarantineLog()
+    source, log = (
+        open_source(data, table, require=NEEDED.get(table.name, ())),
+        QuarantineLog(),
+    )
     batches = read_batches(source, batch_rows=16)
     kept = [check_batch(batch, source, log) for batch in batches]
     return pl.concat(kept), log.frame()
@@ -265,7 +268,10 @@ def test_the_refusal_says_how_many_rows_and_which_first() -> None:
     for row in range(20, 30):
         data["load"][row] = 0
     data["pin"][2] = "no"
-    source, log = open_source(pl.DataFrame(data), ORDERS, require=NEEDED["orders"]), QuarantineLog()
+    source, log = (
+        open_source(pl.DataFrame(data), ORDERS, require=NEEDED["orders"]),
+        QuarantineLog(),
+    )
     for batch in read_batches(source, batch_rows=8):
         check_batch(batch, source, log)
 

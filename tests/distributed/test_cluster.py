@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from pyspark.sql import functions as F
-from spark_nights import FAMILIES, Family, allocate_on, assert_same, decisions_of
 
 from optimizer.config import as_config
 from optimizer.data.run_files import read_record
@@ -20,6 +19,13 @@ from optimizer.errors import ConfigError, DataError, PublishError
 from optimizer.insight.explain import explain_order
 from optimizer.nightly.run import run_night
 from optimizer.testing import random_tables
+from tests.support.spark_nights import (
+    FAMILIES,
+    Family,
+    allocate_on,
+    assert_same,
+    decisions_of,
+)
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,13 +9,14 @@ import sys
 
 import polars as pl
 import pytest
-from cluster_on_loopback import REPOSITORY
 from deltalake import DeltaTable, write_deltalake
-from spark_nights import Family
 
 from optimizer.testing import random_tables
+from tests.support.spark_cluster import REPOSITORY
+from tests.support.spark_nights import Family
+from tests.support.system_tools import needs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs("sail")]
 SAIL = REPOSITORY / ".sail"
 
 PROGRAM = """
@@ -42,11 +43,6 @@ print(json.dumps(found | {"run_id": runs[0].record["run_id"]}))
 
 def test_a_night_goes_from_delta_tables_to_delta_tables(tmp_path):
     """Orders as a Delta table in, all tables of the night out, as on one machine."""
-    if not SAIL.is_dir():
-        pytest.fail(
-            "Sail is missing: pip install --no-deps --target .sail -r "
-            "requirements/sail.txt"
-        )
     tables = random_tables(5, num_orders=300)
     alone = Family(tables).alone()
     write_deltalake(tmp_path / "orders", tables.orders.to_arrow())

@@ -6,23 +6,21 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
-from cluster_on_loopback import REPOSITORY, free_port, is_open, stop, wait_for
-from spark_nights import Family
 
 from optimizer.testing import random_tables
+from tests.support.processes import free_port, is_open, stop, wait_for
+from tests.support.spark_cluster import REPOSITORY
+from tests.support.spark_nights import Family
 
 pytestmark = pytest.mark.slow
 
 CLIENT = """
-import sys
-sys.path.insert(0, {folder!r})
 from pyspark.sql import SparkSession
-from spark_nights import FAMILIES, allocate_on, assert_same
+from tests.support.spark_nights import FAMILIES, allocate_on, assert_same
 spark = SparkSession.builder.remote("sc://127.0.0.1:{port}").getOrCreate()
 family = FAMILIES["choice"]()
 assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
@@ -65,7 +63,7 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
     )
     try:
         wait_for(lambda: is_open(port), "Spark Connect")
-        program = CLIENT.format(folder=str(Path(__file__).parent), port=port)
+        program = CLIENT.format(port=port)
         client = cluster.start(
             "client", [sys.executable, "-W", "ignore", "-c", program]
         )

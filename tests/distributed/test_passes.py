@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local_blocks import make_blocks, make_rules
 
 import optimizer
 from optimizer.data.read import open_source
@@ -35,6 +34,7 @@ from optimizer.distributed.passes import (
 from optimizer.distributed.spark import add_up
 from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.testing import random_problem, random_tables
+from tests.support.local_blocks import make_blocks, make_rules
 
 
 def checked(capacity):

@@ -6,7 +6,6 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from nightly.days import START, make_days
 from typer.testing import CliRunner
 
 from optimizer import cli_compare, cli_insight, cli_nights  # noqa: F401
@@ -15,6 +14,7 @@ from optimizer.config import load_config
 from optimizer.data.run_files import read_record
 from optimizer.nightly.run import run_night
 from optimizer.studies.base import base_of_config, base_of_run
+from tests.support.days import START, make_days
 
 SECOND = START + dt.timedelta(days=1)
 

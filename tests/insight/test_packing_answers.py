@@ -10,8 +10,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from golden_night import Golden, lane
-from golden_nights import ABC, GOLDEN, HALF
 
 import optimizer
 import optimizer.testing
@@ -31,6 +29,8 @@ from optimizer.studies.prices import price_list
 from optimizer.studies.robustness import Doubt, robustness
 from optimizer.studies.scenario_tables import scenario_table
 from optimizer.studies.scenarios import pareto_front, run_scenarios
+from tests.support.golden_night import Golden, lane
+from tests.support.golden_nights import ABC, GOLDEN, HALF
 
 DAY = dt.date(2026, 11, 22)
 

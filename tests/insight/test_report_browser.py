@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from insight.browser import Browser, find_browser
-from insight.hostile import HOSTILE
 
 from optimizer.data.columns import polars_type
 from optimizer.data.run_files import read_record
 from optimizer.data.tables import NIGHTS
 from optimizer.insight.report import report_html
+from tests.support.browser import Browser, find_browser
+from tests.support.hostile_names import HOSTILE
 
 PHONE, DESKTOP = 390, 1280
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from optimizer.data.run_files import RUN_TABLES
+from tests.support.system_tools import needs
 
-HARNESS = Path(__file__).with_name("crash.py")
+HARNESS = Path(__file__).parents[1] / "support" / "crash.py"
 
 
 @pytest.mark.slow
+@needs("strace")
 def test_whatever_stops_a_run_the_night_is_whole_and_the_next_run_heals():
     """
     KILL, ENOSPC and EIO at write system calls of a run that replaces a night (a sample
@@ -23,7 +24,6 @@ def test_whatever_stops_a_run_the_night_is_whole_and_the_next_run_heals():
     only if it is; the next run publishes, leaves no leftovers, and counts nothing
     twice. And nothing gets its name before it is on the disk.
     """
-    assert shutil.which("strace"), "strace is missing: apt-get install strace"
     words = [sys.executable, str(HARNESS), "--faults", "16", "--kills", "12", "--order"]
     done = subprocess.run(
         words, capture_output=True, text=True, timeout=600, check=False

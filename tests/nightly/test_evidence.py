@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from nightly.small_night import DAY, Call, SmallNight, call, copy_night
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +26,8 @@ from optimizer.nightly.state import EVIDENCE_NAME, open_state
 from optimizer.proof import merkle
 from optimizer.proof.chain import Link, check_evidence, make_link, text_hash
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import DAY, Call, SmallNight, call, copy_night
+from tests.support.system_tools import needs
 
 NEXT = DAY + dt.timedelta(days=1)
 
@@ -120,7 +121,7 @@ def on_postgres(
     on_sqlite: SmallNight, server, monkeypatch: pytest.MonkeyPatch
 ) -> SmallNight:
     """The same chain in PostgreSQL: restored there from the file and the folders."""
-    from nightly.postgres import PASSWORD
+    from tests.support.postgres import PASSWORD
 
     monkeypatch.setenv("STATE_PASSWORD", PASSWORD)
     name = f"e{abs(hash(str(on_sqlite.folder))):x}"
@@ -134,7 +135,10 @@ def on_postgres(
     return on_sqlite
 
 
-@pytest.fixture(params=["on_sqlite", "on_postgres"])
+EITHER = ["on_sqlite", pytest.param("on_postgres", marks=needs("postgresql"))]
+
+
+@pytest.fixture(params=EITHER)
 def chained(request: pytest.FixtureRequest) -> SmallNight:
     """A chain in either."""
     return request.getfixturevalue(request.param)

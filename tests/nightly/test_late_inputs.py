@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from nightly.days import START, make_days
-from nightly.small_night import Call, call
 
 from optimizer.config import load_config
 from optimizer.data.run_files import read_record
 from optimizer.nightly.run import run_night
 from optimizer.proof.verify import verify_run
+from tests.support.days import START, make_days
+from tests.support.small_night import Call, call
 
 DAYS = [START + dt.timedelta(days=number) for number in range(3)]
 

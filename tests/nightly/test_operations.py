@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 import polars as pl
 import pytest
-from nightly.small_night import DAY, Call, SmallNight, call
 from openlineage.client import event_v2, facet_v2
 from openlineage.client.serde import Serde
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,6 +23,7 @@ from optimizer.config import as_config, load_config
 from optimizer.nightly.operations import alerts as alerting
 from optimizer.nightly.operations.alerts import find_alerts, merchants_that_split
 from optimizer.nightly.run import run_night
+from tests.support.small_night import DAY, Call, SmallNight, call
 
 COMMAND = "from optimizer.cli import main; main()"
 RUN = ("run", "--config", "config.yaml", "--date", DAY)
@@ -163,7 +163,7 @@ def test_merchants_that_lost_their_slots_are_told(published: SmallNight):
         folder / "merchants.parquet"
     )
     said = kinds(published, day)["lost_slots"]
-    assert said.startswith(f"1 merchant had slots on {DAY} and have none ({loser})")
+    assert said.startswith(f"1 merchant had slots on {DAY} and has none ({loser})")
 
 
 def group(merchant: str, count: int, value: float, buyer: str | None) -> pl.DataFrame:

@@ -11,33 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from golden_night import Golden, solve_exactly
-from golden_nights import GOLDEN
 
 from optimizer import solvers
-from optimizer.config import as_config
 from optimizer.data.run_files import FURTHER_TABLES
 from optimizer.data.write import write_parquet
 from optimizer.errors import SolveError
-from optimizer.nightly.run import run_night
 from optimizer.proof.verify import verify_run
+from tests.support.golden_night import publish, solve_exactly
+from tests.support.golden_nights import GOLDEN
 
 DAY = dt.date(2026, 11, 22)
-
-
-def publish(golden: Golden, folder: Path, **keys: Any) -> Path:
-    """Write a golden night's tables, and publish it."""
-    inputs = {}
-    for name, table in golden.tables().items():
-        if table is not None:
-            inputs[name] = str(folder / f"{name}.parquet")
-            table.write_parquet(inputs[name])
-    config = golden.settings() | {
-        "inputs": inputs,
-        "output": str(folder / "runs"),
-        "publish": {"max_relative_gap": 1},
-    }
-    return run_night(as_config(config | keys), DAY).run_dir
 
 
 def tampered(run_dir: Path, name: str, change: pl.Expr) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from nightly.small_night import DAY, SmallNight, sha256, snapshot
 
 from optimizer.data.run_files import RUN_TABLES, read_record
 from optimizer.data.write import read_back
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.nightly import publish as publishing
+from tests.support.small_night import DAY, SmallNight, sha256, snapshot
 
 FILES = {*RUN_TABLES, "report.html", "evidence.txt", "run.json", "_SUCCESS"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from nightly.small_night import SmallNight, snapshot
 
 from optimizer.data import read
 from optimizer.data.run_files import RUN_TABLES, read_record
+from tests.support.small_night import SmallNight, snapshot
 
 
 def table_bytes(night: SmallNight) -> dict[str, bytes]:

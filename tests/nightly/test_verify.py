@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nightly.small_night import SmallNight, sha256
 
 from optimizer.data.run_files import RUN_TABLES, record_text
 from optimizer.data.write import read_back, write_parquet
 from optimizer.errors import DataError
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import SmallNight, sha256
 
 Edit = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -428,6 +428,54 @@ def test_every_number_of_the_record_is_proved_again(
     edit_record(night, *way, value=value)
     words = rf"{way[-1]}\S* is .*, not .* as claimed"
     assert re.search(words, findings(night)), findings(night)
+
+
+@pytest.fixture
+def warned_night(own_night: SmallNight) -> SmallNight:
+    """A night with lanes that have orders and no capacity row."""
+    capacity = own_night.read("capacity")
+    is_first = pl.col("carrier_id") == capacity["carrier_id"][0]
+    own_night.write("capacity", capacity.filter(~is_first))
+    own_night.run(is_forced=True)
+    return own_night
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (("code",), "UNCOVERED_LANES_OPEN"),
+        (("values", "num_lanes"), 1_000),
+        (("values", "lanes"), []),
+        (("text",), "all is well"),
+    ],
+    ids=str,
+)
+def test_every_part_of_a_warning_is_proved_again(
+    warned_night: SmallNight, way: tuple[str, ...], value: Any
+):
+    """Code, values and sentence of a warning are what the inputs give; else named."""
+    assert verify_run(warned_night.run_dir).is_valid
+    edit_record(warned_night, "warnings", 0, *way, value=value)
+    path = re.escape(".".join(way))
+    words = rf"warnings\.0\.{path} is .*, not .* as claimed"
+    assert re.search(words, findings(warned_night))
+
+
+def as_format_1(night: SmallNight) -> None:
+    """Write the record as it was before warnings were records."""
+    path = night.run_dir / "run.json"
+    record = json.loads(path.read_text())
+    record["schema_version"] = 1
+    record["warnings"] = [warning["text"] for warning in record["warnings"]]
+    path.write_text(record_text(record))
+
+
+def test_a_record_with_sentences_alone_still_verifies(warned_night: SmallNight):
+    """A night of format 1 holds by its sentences, and a false one is still found."""
+    as_format_1(warned_night)
+    assert verify_run(warned_night.run_dir).is_valid
+    edit_record(warned_night, "warnings", 0, value="all is well")
+    assert 'not "all is well" as claimed' in findings(warned_night)
 
 
 def test_an_honest_plan_that_was_never_good_enough_is_found(own_night: SmallNight):

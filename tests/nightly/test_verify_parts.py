@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet
 import pytest
-from nightly.small_night import SmallNight, sha256
 
 from optimizer.data import spill, write
 from optimizer.data.run_files import RUN_TABLES, read_record, record_text
 from optimizer.data.write import read_back, read_row_groups, write_parquet
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import SmallNight, sha256
 
 DECISIONS = "decisions.parquet"
 

@@ -8,7 +8,6 @@ import shutil
 
 import polars as pl
 import pytest
-from nightly.small_night import DAY, SmallNight
 
 from optimizer.config import load_config
 from optimizer.data.run_files import RUN_TABLES, read_record
@@ -16,6 +15,7 @@ from optimizer.data.write import write_parquet
 from optimizer.nightly.publish import sha256_of
 from optimizer.nightly.run import run_night
 from optimizer.proof.verify import verify_run
+from tests.support.small_night import DAY, SmallNight
 
 
 def publish(night: SmallNight, *days: int) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from nightly.small_night import Call, call
 
 import optimizer
 from optimizer.config import as_config
@@ -21,6 +20,7 @@ from optimizer.outcomes.learn import learn, save_model
 from optimizer.simulate import simulate_night
 from optimizer.simulate.reveal import outcomes_of
 from optimizer.simulate.world import CARRIER_IDS, NUM_REGIONS, REGION_IDS, make_world
+from tests.support.small_night import Call, call
 
 START = dt.date(2026, 11, 1)
 NUM_NIGHTS, NUM_ORDERS, NUM_MERCHANTS, SEED = 30, 10_000, 40, 7

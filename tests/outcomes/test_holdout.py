@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nightly.small_night import DAY, SmallNight
 
 import optimizer
 from optimizer.data.write import read_back
@@ -19,6 +18,7 @@ from optimizer.model.experiment import Field, Lottery, draw_pool, is_held
 from optimizer.proof.verify import verify_run
 from optimizer.simulate import simulate_night
 from optimizer.testing import assert_certified
+from tests.support.small_night import DAY, SmallNight
 
 CONFIG = {
     "version": 1,

@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import asdict
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
 import pytest
-from outcomes.trial import CARRIERS, DAY, outcomes, settings
 
 import optimizer
+from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import ConfigError, DataError
 from optimizer.outcomes.evaluate import evaluate
 from optimizer.outcomes.history import Window
 from optimizer.outcomes.learn import learn, save_model
 from optimizer.outcomes.model import effect_spread, kept_effect, load_model, risk_of
 from optimizer.outcomes.promise import promise_alerts, promises
+from tests.support.trial import CARRIERS, DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
 TONIGHT = DAY + dt.timedelta(40)
@@ -151,8 +153,8 @@ def test_unrandomised_history_is_used_with_a_loud_warning():
     )
     found = learn(table, settings(), AFTER)
     assert found.model.kind == "observational"
-    assert any("NOT RANDOMISED" in text for text in found.warnings)
-    assert any("overlap: propensities of premium" in text for text in found.warnings)
+    assert {"NOT_RANDOMISED", "OVERLAP"} <= {told.code for told in found.warnings}
+    assert "WARNING: NOT RANDOMISED" in found.card
     effect = kept_effect(table, found.model.effect["complaint"]).mean()
     assert effect == pytest.approx(0.5, abs=0.12)
     raw = table["complaint"].filter(~table["is_premium"]).mean()
@@ -168,14 +170,14 @@ def test_without_premium_history_a_prior_is_needed_and_named():
     found = learn(table, settings(**prior), AFTER)
     assert found.model.kind == "prior"
     assert found.model.effect["return"].intercept == 0.3
-    assert any("nothing of it was measured" in text for text in found.warnings)
+    assert any("nothing of it was measured" in str(told) for told in found.warnings)
 
 
 def test_a_carrier_without_history_gets_the_pool(history):
     """It is named in a warning; effect and promise are what the others show."""
     some = history.filter(pl.col("carrier_id") != "yunda")
     found = learn(some, settings(), AFTER)
-    assert any("no premium history of yunda" in text for text in found.warnings)
+    assert any("no premium history of yunda" in str(told) for told in found.warnings)
     assert "yunda" not in found.model.effect["complaint"].levels["carrier_id"]
 
 
@@ -197,7 +199,7 @@ def test_serial_complainers_earn_nothing(history):
 
     assert mean(limited) == pytest.approx(mean(plain), rel=0.02)
     assert mean(free) > 1.1 * mean(plain)
-    assert any("298 complaints beyond 2" in text for text in limited.warnings)
+    assert any("298 complaints beyond 2" in str(told) for told in limited.warnings)
 
 
 # Promise-keeping and compensation
@@ -274,8 +276,8 @@ def test_small_lanes_shrink_to_their_carrier_and_large_ones_do_not():
 def test_a_carrier_below_its_contract_raises_an_alert(history):
     """Whole interval below the contract: named, with its counts."""
     found = evaluate(broken(history, "yunda", 0.5, 5.0), settings(), AFTER)
-    assert [text.split()[0] for text in found.alerts] == ["yunda"]
-    assert "below the contract's 80%" in found.alerts[0]
+    assert [told.values["carrier"] for told in found.alerts] == ["yunda"]
+    assert "below the contract's 80%" in str(found.alerts[0])
     ledger = {row["carrier_id"]: row["claims_cny"] for row in found.claims}
     assert ledger["yunda"] > 2_000
     assert ledger["zhongtong"] == 0
@@ -284,7 +286,7 @@ def test_a_carrier_below_its_contract_raises_an_alert(history):
 def test_bad_luck_alone_raises_no_alert():
     """Four kept of six is below 80 %, and not surely so; 40 of 60 is surely so."""
 
-    def alerts(num_kept: int, num_premium: int) -> list[str]:
+    def alerts(num_kept: int, num_premium: int) -> list[CodedWarning]:
         table = outcomes(
             num_premium,
             carrier_id=["yunda"] * num_premium,
@@ -293,7 +295,7 @@ def test_bad_luck_alone_raises_no_alert():
             delivered_to_door=[row < num_kept for row in range(num_premium)],
             complaint=[False] * num_premium,
         ).with_columns(is_bought=pl.lit(None, pl.Boolean))
-        return promise_alerts(promises(table), 0.8)
+        return promise_alerts(promises(table), Decimal("0.8"))
 
     assert alerts(4, 6) == []
     assert len(alerts(40, 60)) == 1
@@ -457,7 +459,7 @@ def test_new_rules_after_the_model_are_warned_of(learned, tmp_path):
     night = optimizer.allocate(
         night_orders(), CAPACITY, config=with_model(folder), date=TONIGHT
     )
-    assert any("new rules are in force" in text for text in night.warnings)
+    assert any("new rules are in force" in str(told) for told in night.warnings)
 
 
 def test_the_card_says_what_the_model_rests_on(learned):
@@ -528,4 +530,4 @@ def test_all_outcomes_zero_is_measured_and_said(history):
     rows = [r for r in found.effects if r["outcome"] == "complaint" and r["by"] is None]
     assert [row["method"] for row in rows] == ["difference"]
     assert rows[0]["low"] < 0 == rows[0]["estimate"] < rows[0]["high"]
-    assert any("estimated without predictions" in text for text in found.warnings)
+    assert any("estimated without predictions" in str(told) for told in found.warnings)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import best_by_enumeration, bound_by_hand, is_feasible, worth
 
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
@@ -20,6 +19,7 @@ from optimizer.proof.certificate import certify
 from optimizer.proof.exact import exact_dot, exact_sum
 from optimizer.solvers import solve
 from optimizer.testing import random_problem
+from tests.support.oracles import best_by_enumeration, bound_by_hand, is_feasible, worth
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

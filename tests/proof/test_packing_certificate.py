@@ -8,15 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing_oracle import (
-    all_plans,
-    best_no_worse_than,
-    broken,
-    keeps_limits,
-    random_packing,
-    uses,
-    value_of,
-)
 
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
@@ -25,6 +16,15 @@ from optimizer.model.solution import Solution, Termination
 from optimizer.proof import knapsack, packing
 from optimizer.proof.certificate import certify
 from optimizer.proof.knapsack import lane_worths
+from tests.support.packing_oracle import (
+    all_plans,
+    best_no_worse_than,
+    broken,
+    keeps_limits,
+    random_packing,
+    uses,
+    value_of,
+)
 
 SEEDS = st.integers(0, 2**32)
 

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
-from nightly.small_night import DAY, SmallNight, make_night
-from servers import SENTINEL, postgres_server, s3_server
 
-BUCKET = "nights"
+from tests.support.places import (
+    BUCKET,
+    POSTGRESQL,
+    SENTINEL,
+    Place,
+    in_delta,
+    in_duckdb,
+    in_postgres,
+    in_s3,
+)
+from tests.support.postgres import Server
+from tests.support.s3 import s3_server
+from tests.support.small_night import SmallNight, copy_night, make_night
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own: ``HOST:PORT``, user night, database shop."""
-    with postgres_server() as address:
-        yield address
+def postgres(server: Server) -> str:
+    """A database of its own, shop, with a user of its own, night: ``HOST:PORT``."""
+    server.psql(f"CREATE ROLE night SUPERUSER LOGIN PASSWORD '{SENTINEL}'")
+    server.psql("CREATE DATABASE shop OWNER night")
+    return f"127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 endpoint of our own, with a bucket."""
-    import urllib.request
-
     with s3_server() as endpoint:
         made = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
         urllib.request.urlopen(made, timeout=10).close()
@@ -35,132 +41,42 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(
-    postgres: str, s3: str, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], None]:
+def s3_environment(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and endpoint, where alone they may stand: in the environment."""
-    monkeypatch.setenv("PGPASSWORD", SENTINEL)
-    monkeypatch.setenv("PG_SERVER", postgres)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "night")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SENTINEL)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
 
 
-@dataclass(frozen=True)
-class Place:
-    """One kind of place: how tables get there, and its address for a name."""
-
-    put: Callable[[str, pl.DataFrame], None]
-    address: Callable[[str], str]
-    get: Callable[[str], pl.DataFrame]
-
-
-def sql(text: str) -> list[tuple[Any, ...]]:
-    """Run a statement in PostgreSQL, past the code under test."""
-    from adbc_driver_postgresql import dbapi
-
-    uri = f"postgresql://night:{SENTINEL}@{os.environ['PG_SERVER']}/shop"
-    with dbapi.connect(uri) as connection, connection.cursor() as cursor:
-        cursor.execute(text)
-        rows = cursor.fetchall() if cursor.description else []
-        connection.commit()
-    return rows
+@pytest.fixture
+def environment(
+    postgres: str, s3_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, and those of the database."""
+    monkeypatch.setenv("PGPASSWORD", SENTINEL)
+    monkeypatch.setenv("PG_SERVER", postgres)
 
 
-def _postgres() -> Place:
-    from adbc_driver_postgresql import dbapi
-
-    def uri() -> str:
-        return f"postgresql://night:{SENTINEL}@{os.environ['PG_SERVER']}/shop"
-
-    def put(name: str, frame: pl.DataFrame) -> None:
-        with dbapi.connect(uri()) as connection, connection.cursor() as cursor:
-            cursor.adbc_ingest(name, frame.to_arrow(), mode="replace")
-            connection.commit()
-
-    def get(name: str) -> pl.DataFrame:
-        with dbapi.connect(uri()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"select * from {name}")
-            return pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
-
-    return Place(
-        put, lambda name: f"postgresql://night@${{PG_SERVER}}/shop?table={name}", get
-    )
-
-
-def _duckdb(folder: Path) -> Place:
-    import duckdb
-
-    path = folder / "shop.duckdb"
-
-    def put(name: str, frame: pl.DataFrame) -> None:
-        with duckdb.connect(str(path)) as connection:
-            connection.register("given", frame.to_arrow())
-            connection.execute(f"create or replace table {name} as from given")
-
-    def get(name: str) -> pl.DataFrame:
-        with duckdb.connect(str(path)) as connection:
-            return connection.sql(f"from {name}").pl()
-
-    return Place(put, lambda name: f"duckdb://{path}?table={name}", get)
-
-
-def _delta(root: str, address: str) -> Place:
-    import deltalake
-
-    options = {"allow_http": "true"}
-
-    def put(name: str, frame: pl.DataFrame) -> None:
-        deltalake.write_deltalake(
-            f"{root}/{name}",
-            frame,
-            mode="overwrite",
-            schema_mode="overwrite",
-            storage_options=options,
-        )
-
-    def get(name: str) -> pl.DataFrame:
-        table = deltalake.DeltaTable(f"{root}/{name}", storage_options=options)
-        return pl.DataFrame(table.scan())
-
-    return Place(put, lambda name: f"{address}/{name}", get)
-
-
-def _s3(folder: Path) -> Place:
-    import obstore
-    from obstore.store import S3Store
-
-    def store() -> Any:
-        return S3Store(BUCKET, client_options={"allow_http": True})
-
-    def put(name: str, frame: pl.DataFrame) -> None:
-        frame.write_parquet(folder / "object.parquet")
-        obstore.put(store(), f"{DAY}/{name}.parquet", folder / "object.parquet")
-
-    def get(name: str) -> pl.DataFrame:
-        found = obstore.get(store(), f"{DAY}/{name}.parquet").bytes()
-        return pl.read_parquet(bytes(found))
-
-    return Place(put, lambda name: f"s3://{BUCKET}/{{date}}/{name}.parquet", get)
-
-
-PLACES = ("postgresql", "duckdb", "delta", "delta+s3", "s3")
+PLACES = (POSTGRESQL, "duckdb", "delta", "delta+s3", "s3")
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, environment: None, tmp_path: Path) -> Place:
+def place(
+    request: pytest.FixtureRequest, s3_environment: None, tmp_path: Path
+) -> Place:
     """Each kind of place in turn."""
     if request.param == "postgresql":
-        return _postgres()
+        request.getfixturevalue("environment")
+        return in_postgres()
     if request.param == "duckdb":
-        return _duckdb(tmp_path)
+        return in_duckdb(tmp_path)
     if request.param == "delta":
-        return _delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
+        return in_delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
     if request.param == "delta+s3":
         root = f"{BUCKET}/{tmp_path.name}"
-        return _delta(f"s3://{root}", f"delta+s3://{root}")
-    return _s3(tmp_path)
+        return in_delta(f"s3://{root}", f"delta+s3://{root}")
+    return in_s3(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +90,4 @@ def night(
     simulated: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SmallNight:
     """A copy of it to work in."""
-    from nightly.small_night import copy_night
-
     return copy_night(simulated, tmp_path / "night", monkeypatch)

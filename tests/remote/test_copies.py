@@ -11,13 +11,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from nightly.small_night import DAY, SmallNight, call, snapshot
-from remote.conftest import Place, _postgres, sql
 
 from optimizer.config import load_config
 from optimizer.errors import ConfigError, DataError, DeliveryError
 from optimizer.nightly.deliver import deliver_night
 from optimizer.proof.verify import verify_run
+from tests.support.places import POSTGRESQL, Place, in_postgres, sql
+from tests.support.small_night import DAY, SmallNight, call, snapshot
 
 OTHER = dt.date(2026, 11, 21)
 
@@ -63,7 +63,7 @@ def test_a_second_delivery_changes_nothing(night: SmallNight, place: Place) -> N
     assert place.get("idem").sort("order_id").equals(first)
 
 
-@pytest.mark.parametrize("place", ["postgresql", "duckdb", "delta"], indirect=True)
+@pytest.mark.parametrize("place", [POSTGRESQL, "duckdb", "delta"], indirect=True)
 def test_the_rows_of_another_date_stay(night: SmallNight, place: Place) -> None:
     """A night replaces its own date alone, also when it is solved again."""
     night.configure(outputs=[to(place, "dates")])
@@ -92,7 +92,7 @@ def test_what_does_not_arrive_leaves_the_night_published(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Exit code 75 and what failed; a run again, or ``deliver``, sends the rest."""
-    place = _postgres()
+    place = in_postgres()
     gone = "postgresql://night@${GONE}/shop?table=late"
     outputs = [to(place, "early"), {"table": "decisions", "to": gone}]
     outputs.append({"table": "lanes", "to": f"duckdb://{tmp_path}/lanes.db?table=t"})
@@ -171,7 +171,7 @@ def test_a_killed_delivery_leaves_the_rows_of_before(
     environment: None, night: SmallNight, tmp_path: Path
 ) -> None:
     """Killed between the copied rows and the commit, PostgreSQL has the old night."""
-    place = _postgres()
+    place = in_postgres()
     sql("drop table if exists killed")
     night.configure(outputs=[to(place, "killed")])
     night.run()
@@ -193,7 +193,7 @@ def test_a_killed_delivery_leaves_the_rows_of_before(
     assert place.get("killed").sort("order_id").equals(first)
 
 
-@pytest.mark.parametrize("place", ["postgresql", "duckdb"], indirect=True)
+@pytest.mark.parametrize("place", [POSTGRESQL, "duckdb"], indirect=True)
 def test_a_table_of_other_columns_is_left_as_it_was(
     night: SmallNight, place: Place
 ) -> None:

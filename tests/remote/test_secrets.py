@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from nightly.small_night import DAY, SmallNight, call
-from remote.conftest import Place, _postgres
-from servers import SENTINEL
 
 from optimizer.config import as_config
 from optimizer.config.address import fill_address, parse_address
 from optimizer.data.remote.faults import reason_of
 from optimizer.errors import ConfigError
+from tests.support.places import SENTINEL, Place, in_postgres
+from tests.support.small_night import DAY, SmallNight, call
 
 
 def test_no_output_of_a_night_holds_a_secret(
     night: SmallNight,
+    environment: None,
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -147,7 +147,7 @@ def test_the_driver_gets_the_password_from_the_environment(
     environment: None, night: SmallNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PGPASSWORD alone, and a variable of another name, both open the database."""
-    _postgres().put("merchants", night.read("merchants"))
+    in_postgres().put("merchants", night.read("merchants"))
     inputs = night.settings()["inputs"]
     address = "postgresql://${WHO}@${PG_SERVER}/shop?table=merchants"
     monkeypatch.setenv("WHO", "night")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from nightly.small_night import DAY, SmallNight, call, snapshot
-from remote.conftest import Place, sql
 
 from optimizer.config import load_config
 from optimizer.errors import BusyError, DataError
 from optimizer.nightly.run import check_inputs
 from optimizer.proof.verify import verify_run
+from tests.support.places import Place, sql
+from tests.support.small_night import DAY, SmallNight, call, snapshot
 
 TABLES = ("orders", "capacity", "merchants")
 
@@ -145,9 +145,9 @@ def test_a_query_is_read_as_it_stands(environment: None, night: SmallNight) -> N
     """A query with the date, a percent sign and exact decimals gives the same night."""
     night.run()
     expected = published(night)
-    from remote.conftest import _postgres
+    from tests.support.places import in_postgres
 
-    place = _postgres()
+    place = in_postgres()
     orders = night.read("orders").with_columns(day=pl.lit(DAY.isoformat()))
     other = orders.with_columns(
         day=pl.lit("2026-11-21"), order_id="x" + pl.col("order_id")
@@ -185,9 +185,9 @@ def test_a_glob_takes_its_objects_and_no_others(
     environment: None, night: SmallNight, tmp_path: Path
 ) -> None:
     """Parts are read in the order of their keys; other keys are left alone."""
-    from remote.conftest import _s3
+    from tests.support.places import in_s3
 
-    place, orders = _s3(tmp_path), night.read("orders")
+    place, orders = in_s3(tmp_path), night.read("orders")
     for number, start in enumerate(range(0, 2_000, 500)):
         place.put(f"parts/part-{number}", orders.slice(start, 500))
     place.put("parts/deeper/part-9", orders.head(3))
@@ -202,9 +202,9 @@ def test_a_pinned_version_stays_what_it_was(
     environment: None, night: SmallNight, tmp_path: Path
 ) -> None:
     """``version=`` reads an old state of a Delta table; the record says which."""
-    from remote.conftest import _delta
+    from tests.support.places import in_delta
 
-    place = _delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
+    place = in_delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
     inputs = put_all(night, place)
     place.put("orders", night.read("orders").head(10))
     night.configure(inputs=inputs | {"orders": f"{inputs['orders']}?version=0"})

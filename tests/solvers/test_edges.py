@@ -8,14 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import (
-    best_by_enumeration,
-    bound_by_hand,
-    is_feasible,
-    merchant_of,
-    path_of,
-    worth,
-)
 
 from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
@@ -24,6 +16,14 @@ from optimizer.proof.certificate import certify
 from optimizer.solvers import METHODS, clearing, greedy, newton, solve
 from optimizer.solvers.greedy import by_saving, order_of_option
 from optimizer.testing import random_problem
+from tests.support.oracles import (
+    best_by_enumeration,
+    bound_by_hand,
+    is_feasible,
+    merchant_of,
+    path_of,
+    worth,
+)
 
 
 def scaled(problem: Problem, factor: int) -> Problem:

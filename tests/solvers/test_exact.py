@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
 from optimizer.proof.certificate import certify
 from optimizer.solvers import METHODS, fine, pricing, screening, solve
 from optimizer.testing import random_problem
+from tests.support.oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 
 EXACT = ("auto", "flow", "pricing")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import is_feasible, merchant_of, order_of, path_of, worth
 
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams, Termination
@@ -16,6 +15,7 @@ from optimizer.proof.certificate import certify
 from optimizer.solvers import solve
 from optimizer.solvers.keep import keep_most
 from optimizer.testing import random_problem
+from tests.support.oracles import is_feasible, merchant_of, order_of, path_of, worth
 
 
 def best_kept(problem: Problem, earlier: set[int]) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles import merchant_of, order_of, path_of
 
 from optimizer.model.problem import Problem
 from optimizer.model.tree import effective_price
@@ -19,6 +18,7 @@ from optimizer.solvers.kernels import select as select_kernels
 from optimizer.solvers.market import Pool, whole_market
 from optimizer.solvers.screening import sub_market
 from optimizer.testing import random_problem
+from tests.support.oracles import merchant_of, order_of, path_of
 
 SEEDS = range(40)
 

@@ -11,15 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing_twin import (
-    best_key,
-    best_money_by_highs,
-    is_packed,
-    lane_bound,
-    merchant_bound,
-    plan_key,
-    proved_bound,
-)
 
 from optimizer.errors import SolveError
 from optimizer.model.problem import Problem, starts
@@ -35,6 +26,15 @@ from optimizer.solvers import (
     solve,
 )
 from optimizer.testing import random_packing, random_problem
+from tests.support.packing_twin import (
+    best_key,
+    best_money_by_highs,
+    is_packed,
+    lane_bound,
+    merchant_bound,
+    plan_key,
+    proved_bound,
+)
 
 #: Nights that HiGHS solves again; thousands for a long look.
 NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))

@@ -26,12 +26,12 @@ def secrets_of(filled: Address) -> tuple[str, ...]:
 
 
 def reason_of(error: BaseException, secrets: Iterable[str]) -> str:
-    """
+    r"""
     Say what a driver says: one line, short, without secrets.
 
     Examples
     --------
-    >>> reason_of(OSError("login of night:p@ss failed\\nDETAIL: x"), ["p@ss"])
+    >>> reason_of(OSError("login of night:p@ss failed\nDETAIL: x"), ["p@ss"])
     'login of night:*** failed DETAIL: x'
     """
     text = " ".join(_COLORS.sub("", str(error)).split())

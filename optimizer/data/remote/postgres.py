@@ -1,4 +1,4 @@
-"""PostgreSQL through ADBC: rows in Arrow batches, and a date's rows in one transaction."""
+"""PostgreSQL through ADBC: rows in Arrow batches, a date's rows in one transaction."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
         cursor.execute("select to_regclass($1) is null", (quoted(name),))
         (is_new,) = cursor.fetchone()
         if is_new:
-            columns = (f"{quoted(f.name)} {SQL_TYPES[str(f.type)]}" for f in rows.schema)
+            columns = (
+                f"{quoted(f.name)} {SQL_TYPES[str(f.type)]}" for f in rows.schema
+            )
             cursor.execute(f"create table {quoted(name)} ({', '.join(columns)})")
             cursor.execute(f"create index on {quoted(name)} (run_date)")
         cursor.execute(f"delete from {quoted(name)} where run_date = '{day}'")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from optimizer.insight.report.week import COMPARED, compare, read_nights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
+
+    from optimizer.insight.report.week import Comparison, NightRow
 
 #: Rows of the lists of what is scarce.
 NUM_TOP = 20
@@ -16,6 +21,10 @@ NUM_TOP = 20
 NUM_CARRIERS, NUM_REGIONS, NUM_RULES = 12, 40, 20
 #: Carriers beside each other in the picture of regions.
 NUM_COLUMNS = 8
+#: Reasons that are listed; a night has about a dozen.
+NUM_REASONS = 20
+#: Shades of the picture of regions, and rows from which it stands in two tables.
+NUM_SHADES, NUM_UNBROKEN = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +72,49 @@ class Capacity:
         cells = [cell for row in self.regions.values() for cell in row.values()]
         return max((cell.price or 0.0 for cell in cells), default=0.0)
 
+    @property
+    def most_slots(self) -> int:
+        """Slots of the carrier with most, and at least 1."""
+        return max((1, *(use.slots for use in self.carriers.values())))
+
+    @property
+    def columns(self) -> list[str]:
+        """Carriers of the picture of regions, most slots first."""
+        there = {carrier for row in self.regions.values() for carrier in row}
+        return [carrier for carrier in self.carriers if carrier in there]
+
+    @property
+    def region_blocks(self) -> list[RegionBlock]:
+        """Regions in one table, or in two that stand beside each other."""
+        regions = list(self.regions)
+        is_long = len(regions) > NUM_UNBROKEN
+        size = math.ceil(len(regions) / 2) if is_long else len(regions)
+        starts = range(0, len(regions), size)
+        parts = [(start, regions[start : start + size]) for start in starts]
+        return [RegionBlock(n + 1, n + len(part), part) for n, part in parts]
+
+    def shade(self, use: Use) -> int:
+        """Shade of a cell, from 0 to ``NUM_SHADES``: its price beside the highest."""
+        price = use.price or 0.0
+        return math.ceil(NUM_SHADES * price / self.top_price) if price > 0 else 0
+
 
 @dataclass(frozen=True, slots=True)
-class NightRow:
+class RegionBlock:
     """
-    A night of the week, in short.
+    Regions of one table.
 
     Attributes
     ----------
-    day
-        Such as 2026-11-22.
-    num_orders, num_chosen
-        Parcels, and those that were recommended.
-    saving
-        Expected harm avoided, CNY.
-    each
-        The same for each recommended parcel.
-    cap_use, relative_gap
-        Recommended parcels as a share of all caps; gap over the plan's own value.
+    first, last
+        Their places in the list of all, from 1.
+    regions
+        Their names.
     """
 
-    day: str
-    num_orders: int
-    num_chosen: int
-    saving: float
-    each: float
-    cap_use: float
-    relative_gap: float
+    first: int
+    last: int
+    regions: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +162,30 @@ class Figures:
     num_conflicts: int
     nights: list[NightRow]
 
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Reasons that parcels got, the chosen first, then by number."""
+        found = self.record["summary"]["reasons"].items()
+        given = sorted(found, key=lambda r: (r[0] != "CHOSEN", -r[1], r[0]))
+        return [(reason, number) for reason, number in given if number][:NUM_REASONS]
+
+    @property
+    def empty_reasons(self) -> list[str]:
+        """Reasons that no parcel got."""
+        found = self.record["summary"]["reasons"].items()
+        return sorted(reason for reason, number in found if not number)[:NUM_REASONS]
+
+    @property
+    def compared(self) -> list[Comparison]:
+        """The night against the last one and the mean of the week, if there are any."""
+        kinds = COMPARED if len(self.nights) > 1 else ()
+        return [compare(self.nights, kind) for kind in kinds]
+
+    def bar_of(self, row: NightRow) -> float:
+        """Length of a night's bar beside that of the night that avoided most."""
+        most = max(0.0, *(night.saving for night in self.nights)) or 1.0
+        return max(0.0, row.saving) / most
+
 
 def draw_figures(
     record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
@@ -175,24 +224,8 @@ def draw_figures(
         rules.height,
         *_limits(tables.get("rows.parquet")),
         *_conflicts(tables.get("conflicts.parquet")),
-        _nights(tables["nights.parquet"]),
+        read_nights(tables["nights.parquet"]),
     )
-
-
-def _nights(table: pl.DataFrame) -> list[NightRow]:
-    """Nights by date, with what can be told of each."""
-    return [
-        NightRow(
-            row["date"].isoformat(),
-            row["num_orders"],
-            row["num_chosen"],
-            row["saving_cny"],
-            round(row["saving_cny"] / max(1, row["num_chosen"]), 6),
-            round(row["num_chosen"] / max(1, row["sum_of_caps"]), 6),
-            row["relative_gap"],
-        )
-        for row in table.sort("date").iter_rows(named=True)
-    ]
 
 
 def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:

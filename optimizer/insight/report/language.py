@@ -1,123 +1,70 @@
-"""Say numbers, dates and texts of the night in English or in Chinese."""
+"""Say dates, rules and warnings of the night in English or in Chinese."""
 
 from __future__ import annotations
 
 import datetime as dt
-import html
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from gettext import NullTranslations, translation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from optimizer.insight.report.markup import Html, money, text
-from optimizer.insight.report.words import WORDS
+from optimizer.contracts.warnings import read_warning, sentence, text_of
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from collections.abc import Mapping
+
+
+def N_(phrase: str) -> str:
+    """Mark a phrase for catalogues: the name is one that extractors know."""
+    return phrase
+
 
 _MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July", "August"),
-    *("September", "October", "November", "December"),
+    *(N_("January"), N_("February"), N_("March"), N_("April"), N_("May"), N_("June")),
+    *(N_("July"), N_("August"), N_("September"), N_("October"), N_("November")),
+    N_("December"),
 )
-_DAYS = (
-    ("Monday", "星期一"),
-    ("Tuesday", "星期二"),
-    ("Wednesday", "星期三"),
-    ("Thursday", "星期四"),
-    ("Friday", "星期五"),
-    ("Saturday", "星期六"),
-    ("Sunday", "星期日"),
+_WEEKDAYS = (
+    *(N_("Monday"), N_("Tuesday"), N_("Wednesday"), N_("Thursday"), N_("Friday")),
+    *(N_("Saturday"), N_("Sunday")),
 )
-
-_RULES = {
-    "is missing": "缺失",
-    "is empty": "为空",
-    "is not a number": "不是数字",
-    "is not a whole number": "不是整数",
-    "is not a finite number": "不是有限数字",
-    "is not true or false": "不是 true 或 false",
-    "is negative": "为负数",
-    "is outside [0, 1]": "超出 [0, 1] 范围",
-    "has outer spaces or control characters": "首尾有空格或含控制字符",
-    'is not "must" or "never"': "不是“must”或“never”",
-    "names no order": "没有对应的订单",
-}
-_RULE_PATTERNS = (
-    (r"is below (\S+)", r"小于 \1"),
-    (r"is above (\S+)", r"大于 \1"),
+_DATE = N_("{weekday}, {day} {month} {year}")
+#: Rules of the quarantine table; numbers in a rule stand as ``{number}``.
+RULES = (
+    *(N_("is missing"), N_("is empty"), N_("is not a number"), N_("is negative")),
+    *(N_("is not a whole number"), N_("is not a finite number")),
+    *(N_("is not true or false"), N_("is outside [0, 1]")),
+    *(N_("is below {number}"), N_("is above {number}")),
+    N_("is longer than {number} bytes"),
+    N_("is not a date such as {number}"),
+    N_("has outer spaces or control characters"),
+    N_('is not "must" or "never"'),
+    N_("names no order"),
 )
-_WARNING_PATTERNS = (
-    (
-        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) takes? "
-        r"none of them \((\S+: \S+)\): (.*)",
-        r"\1 条线路有订单但没有运力数据行，因此不接收任何订单（\2）：\3",
-    ),
-    (
-        r"(\S+) lanes? ha(?:s|ve) orders but no capacity row, so (?:it|they) "
-        r"ha(?:s|ve) room for all of them \((\S+: \S+)\): (.*)",
-        r"\1 条线路有订单但没有运力数据行，因此可接收其全部订单（\2）：\3",
-    ),
-    (
-        r"(\S+) merchants? with a daily_budget_cny below the fee of one parcel "
-        r"\((\S+) CNY\), which buys none: (.*)",
-        r"\1 个商家的 daily_budget_cny 低于一件的服务费（\2 元），因此没有名额：\3",
-    ),
-    (
-        r"(\S+) capacity rows? with a date or an attribute match no parcel; are they "
-        r"spelled as in the orders table: (.*)",
-        r"\1 条带日期或属性的运力行没有匹配任何包裹，请核对与 orders 表的写法：\2",
-    ),
-    (
-        r"solver.keep_previous is not used: .*",
-        "solver.keep_previous 未启用：它仅用于网络问题的同等最优方案之间的选择",
-    ),
-    (
-        r"(\S+) parcels? cannot be chosen, as the load is above the slots of every row "
-        r"that could take it; first in row (\S+) of the orders table",
-        r"\1 件包裹的 load 超过所有可用运力行的名额，无法入选；"
-        r"首个位于 orders 表第 \2 行",
-    ),
-    (
-        r"carriers? (.*) (?:is|are) not in the policy's roster on this date: "
-        r"(?:its|their) orders get CARRIER_INACTIVE",
-        r"承运商 \1 不在当日政策名单中：其订单标记为 CARRIER_INACTIVE",
-    ),
-)
-_LONGEST_WARNING = 600
+_NUMBER = re.compile(r"\d[\d,.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
     """
-    A language of the report: says a text by its key.
+    A language of the report.
 
     Attributes
     ----------
     code
         For ``lang`` attributes, and as a prefix of ids.
-    position
-        Of its texts in ``WORDS``.
+    name
+        What it calls itself.
+    catalogue
+        Translations of English messages.
     """
 
     code: str
-    position: int
+    name: str
+    catalogue: NullTranslations
 
-    def say(self, key: str, **values: Html) -> Html:
-        """
-        Say a text of ``WORDS``, with values put in.
-
-        Examples
-        --------
-        >>> ENGLISH.say("cny", amount=money(3))
-        '<data value="3">3.00</data> CNY'
-        """
-        words = html.escape(WORDS[key][self.position], quote=False)
-        return Html(words.format_map(values))
-
-    def cny(self, amount: Decimal | float | str) -> Html:
-        """Say an amount of money."""
-        return self.say("cny", amount=money(amount))
-
-    def day(self, date: str) -> Html:
+    def day(self, date: str) -> str:
         """
         Say a date.
 
@@ -126,30 +73,36 @@ class Language:
         >>> ENGLISH.day("2026-11-22"), CHINESE.day("2026-11-22")
         ('Sunday, 22 November 2026', '2026年11月22日 星期日')
         """
-        day = dt.date.fromisoformat(date)
-        name = _DAYS[day.weekday()][self.position]
-        if self.position == 0:
-            return Html(f"{name}, {day.day} {_MONTHS[day.month - 1]} {day.year}")
-        return Html(f"{day.year}年{day.month}月{day.day}日 {name}")
+        say, day = self.catalogue.gettext, dt.date.fromisoformat(date)
+        return say(_DATE).format(
+            weekday=say(_WEEKDAYS[day.weekday()]),
+            day=day.day,
+            month=say(_MONTHS[day.month - 1]),
+            year=day.year,
+        )
 
-    def rule(self, rule: str) -> Html:
-        """Say a rule of the quarantine table; an unknown one as it is."""
-        if self.position and rule in _RULES:
-            return text(_RULES[rule])
-        return text(self._translated(rule, _RULE_PATTERNS))
+    def rule(self, rule: str) -> str:
+        """
+        Say a rule of the quarantine table; an unknown one as it is.
 
-    def warning(self, warning: str) -> Html:
-        """Say a warning of the record; an unknown one as it is."""
-        return text(self._translated(warning, _WARNING_PATTERNS), _LONGEST_WARNING)
+        Examples
+        --------
+        >>> ENGLISH.rule("is above 1,000"), CHINESE.rule("is above 1,000")
+        ('is above 1,000', '大于 1,000')
+        """
+        say, number = self.catalogue.gettext, _NUMBER.search(rule)
+        if rule in RULES or number is None:
+            return say(rule) if rule in RULES else rule
+        known = _NUMBER.sub("{number}", rule, count=1)
+        return say(known).format(number=number[0]) if known in RULES else rule
 
-    def _translated(self, words: str, patterns: tuple[tuple[str, str], ...]) -> str:
-        if self.position:
-            for english, chinese in patterns:
-                if found := re.fullmatch(english, words, re.DOTALL):
-                    return found.expand(chinese)
-        return words
+    def warning(self, recorded: str | Mapping[str, Any]) -> str:
+        """Say a warning of the record; one that is not known here as it stands."""
+        found = read_warning(recorded)
+        return text_of(recorded) if found is None else sentence(found, self.catalogue)
 
 
-ENGLISH = Language("en", 0)
-CHINESE = Language("zh-CN", 1)
+_LOCALE = Path(__file__).with_name("locale")
+ENGLISH = Language("en", "English", NullTranslations())
+CHINESE = Language("zh-CN", "中文", translation("optimizer", _LOCALE, ["zh"]))
 LANGUAGES = (ENGLISH, CHINESE)

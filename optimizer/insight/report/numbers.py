@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.data.columns import polars_type
 from optimizer.data.tables import FIGURES
-from optimizer.insight.report.compared import relative_change
 from optimizer.insight.report.figures import draw_figures
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.insight.report.figures import Figures, NightRow, Use
+    from optimizer.insight.report.figures import Figures, Use
 
     #: Section, item, figure, value.
     Row = tuple[str, str | None, str, float]
@@ -28,7 +27,6 @@ _LANE = ("used", "slots", "shadow_price_cny")
 _OWN = ("num_orders", "used", "cap", "shadow_price_cny")
 _LIMIT = ("low", "used", "high", "shadow_price_cny")
 _CONFLICT = ("asked", "reached", "priority")
-_COMPARED = ("saving", "num_chosen", "each", "cap_use")
 
 
 def report_figures(
@@ -83,21 +81,16 @@ def _nights(night: Figures) -> Iterator[Row]:
     nights = night.nights
     for row in nights:
         yield from _of("nights", row.day, ((n, getattr(row, n)) for n in _NIGHT))
+    for found in night.compared:
+        against = (
+            (f"{found.kind}_change", found.change),
+            (f"{found.kind}_mean", found.mean),
+        )
+        yield from _of("compared", found.day, against)
     if len(nights) > 1:
-        for name in _COMPARED:
-            yield from _of("compared", nights[-2].day, _against(nights, name))
         yield "compared", None, "num_nights", float(len(nights) - 1)
     if chance := night.record["summary"].get("experiment"):
         yield from _of("chance", None, sorted(chance.items()))
-
-
-def _against(nights: list[NightRow], name: str) -> Iterator[tuple[str, float]]:
-    earlier = [float(getattr(row, name)) for row in nights[:-1]]
-    mean = sum(earlier) / len(earlier)
-    if earlier[-1]:
-        change = relative_change(getattr(nights[-1], name), getattr(nights[-2], name))
-        yield f"{name}_change", change
-    yield f"{name}_mean", round(mean) if name == "num_chosen" else round(mean, 6)
 
 
 def _reasons(night: Figures) -> Iterator[Row]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
 from optimizer.config.cap import caps_of
+from optimizer.contracts.warnings import some, warn
 from optimizer.data.columns import Column
 from optimizer.data.read import open_source, read_batches
 from optimizer.data.run_files import read_record
 from optimizer.data.tables import ORDERS
-from optimizer.errors import OptimizerError, counted
+from optimizer.errors import OptimizerError
 from optimizer.nightly.folders import published_nights
 from optimizer.nightly.ledger import read_table
 
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
 
 #: Nights whose median stands in for the same weekday of the week before.
 MEDIAN_NIGHTS = 7
 _WEEK = dt.timedelta(days=7)
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,21 @@ class Alert:
     kind
         For programs: ``quarantine``, ``input_change``, ``dead_lanes``, ``lost_slots``,
         ``splitting``.
-    text
-        For people: what is there, and what to do.
+    warning
+        What is there, and what to do.
     """
 
     kind: str
-    text: str
+    warning: CodedWarning
+
+    @property
+    def text(self) -> str:
+        """Say it in English."""
+        return self.warning.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Give kind, code, values and English sentence."""
+        return {"kind": self.kind} | self.warning.to_json()
 
 
 def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list[Alert]:
@@ -84,9 +94,12 @@ def _quarantine(config: Config, record: Mapping[str, Any]) -> Iterator[Alert]:
     if broken > allowed * (broken + whole):
         yield Alert(
             "quarantine",
-            f"{counted(broken, 'row')} of {broken + whole:,} in quarantine, above "
-            f"{allowed:%}: see rules and rows in quarantine.parquet, and tell whoever "
-            "makes the table",
+            warn(
+                "QUARANTINE_SHARE",
+                num_broken=broken,
+                num_rows=broken + whole,
+                allowed=f"{allowed:f}",
+            ),
         )
 
 
@@ -99,18 +112,23 @@ def _input_changes(
     """Inputs whose rows are far from those of a comparable night."""
     week, recent = day - _WEEK, list(before.values())[-MEDIAN_NIGHTS:]
     compared = [before[week]] if week in before else recent
-    words = f"on {week}" if week in before else f"median of {len(recent)} nights"
     records = [read_record(folder)["inputs"] for folder in compared]
     allowed = config.operations.alerts.input_change
     for name, used in record["inputs"].items():
         usual = [inputs[name]["num_rows"] for inputs in records if name in inputs]
         if usual and _is_far(used["num_rows"], median(usual), allowed):
-            yield Alert(
-                "input_change",
-                f"{name} has {counted(used['num_rows'], 'row')}, {words}: "
-                f"{median(usual):,.0f}. See whether the table is complete; if it is "
-                "not, run the date again with --force when it is",
+            numbers = {"num_rows": used["num_rows"], "num_usual": round(median(usual))}
+            told = (
+                warn("INPUT_UNLIKE_LAST_WEEK", table=name, day=str(week), **numbers)
+                if week in before
+                else warn(
+                    "INPUT_UNLIKE_MEDIAN",
+                    table=name,
+                    num_nights=len(recent),
+                    **numbers,
+                )
             )
+            yield Alert("input_change", told)
 
 
 def _is_far(number: int, usual: float, allowed: Decimal) -> bool:
@@ -142,9 +160,12 @@ def _dead_lanes(
         names = ["/".join(filter(None, row)) for row in dead.select(place).iter_rows()]
         yield Alert(
             "dead_lanes",
-            f"{counted(len(dead), 'lane')} had slots and no parcel for "
-            f"{counted(needed, 'night')} ({_some(names)}): see whether the names agree "
-            "with the orders', or offer the slots elsewhere",
+            warn(
+                "DEAD_LANES",
+                num_lanes=len(dead),
+                num_nights=needed,
+                lanes=some(names),
+            ),
         )
 
 
@@ -161,9 +182,12 @@ def _lost_slots(folder: Path, before: Mapping[dt.date, Path]) -> Iterator[Alert]
     if len(lost):
         yield Alert(
             "lost_slots",
-            f"{counted(len(lost), 'merchant')} had slots on {last} and have none "
-            f"({_some(lost['merchant_id'].to_list())}): they have too few orders, or "
-            "none came; see whether their orders are all there",
+            warn(
+                "LOST_SLOTS",
+                num_merchants=len(lost),
+                day=str(last),
+                merchants=some(lost["merchant_id"].to_list()),
+            ),
         )
 
 
@@ -177,17 +201,20 @@ def _splitting(
     try:
         orders = _read_orders(record, rule.columns)
     except OptimizerError as error:
-        yield Alert("splitting", f"not looked for, since {error}")
+        yield Alert("splitting", warn("SPLITTING_NOT_SOUGHT", error=str(error)))
         return
     lower = merchants_that_split(orders, config, day)
     if len(lower):
         yield Alert(
             "splitting",
-            f"{counted(len(lower), 'merchant')} would have fewer slots if groups of "
-            f"{rule.group_size} or more orders below {rule.below_cny:f} CNY that agree "
-            f"in {', '.join(rule.columns)} counted once "
-            f"({_some(lower['merchant_id'].to_list())}): look at these orders, and set "
-            "cap_override where the base is not real",
+            warn(
+                "SPLIT_ORDERS",
+                num_merchants=len(lower),
+                group_size=rule.group_size,
+                below_cny=f"{rule.below_cny:f}",
+                columns=rule.columns,
+                merchants=some(lower["merchant_id"].to_list()),
+            ),
         )
 
 
@@ -248,8 +275,3 @@ def merchants_that_split(
 
 
 _SIZES = ("num_orders", "num_counted_once")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,292 @@
+"""
+Every code that a warning or an alert can have: what it says, and about what.
+
+The sentences are the messages of the catalogues: ``pybabel`` finds them here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: How a value is said: a whole number; words as they are; a share as a percentage;
+#: several names; places in brackets; capacity rows between semicolons.
+FieldKind = Literal["count", "text", "share", "names", "places", "rows"]
+
+#: Names that a sentence gives where there are more of them.
+NUM_NAMED = 5
+
+
+def N_(phrase: str) -> str:
+    """Mark a phrase for catalogues: the name is one that extractors know."""
+    return phrase
+
+
+#: Words of lists and places that catalogues translate beside the sentences.
+PHRASES = (
+    *(N_(", "), N_("; "), N_("{names} and {num_more} more"), N_("({place})")),
+    *(N_("{what} {name}"), N_("carrier"), N_("region"), N_("outlet"), N_("day")),
+    *(N_("service_date"), N_("all parcels")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WarningKind:
+    """
+    What a code of ``WARNINGS`` means.
+
+    Attributes
+    ----------
+    one, many
+        The English sentence about one thing and about several, with ``{field}`` where
+        a value goes.
+    fields
+        How each value is said, by name.
+    counted
+        The field that says how many things the sentence is about, and so chooses its
+        form; lists shorter than this say how many more there are.
+    """
+
+    one: str
+    many: str
+    fields: Mapping[str, FieldKind]
+    counted: str | None = None
+
+
+def _about(sentence: str, **fields: FieldKind) -> WarningKind:
+    """A sentence that has one form."""
+    return WarningKind(sentence, sentence, fields)
+
+
+def _counted(one: str, many: str, **fields: FieldKind) -> WarningKind:
+    """A sentence about as many things as the first field says."""
+    return WarningKind(one, many, fields, counted=next(iter(fields)))
+
+
+#: Of nights, by code.
+_NIGHT: dict[str, WarningKind] = {
+    "UNCOVERED_LANES_CLOSED": _counted(
+        "{num_lanes} lane has orders but no capacity row, so it takes none of them "
+        "(capacity.uncovered_lanes: closed): {lanes}",
+        "{num_lanes} lanes have orders but no capacity row, so they take none of them "
+        "(capacity.uncovered_lanes: closed): {lanes}",
+        num_lanes="count",
+        lanes="places",
+    ),
+    "UNCOVERED_LANES_OPEN": _counted(
+        "{num_lanes} lane has orders but no capacity row, so it has room for all of "
+        "them (capacity.uncovered_lanes: open): {lanes}",
+        "{num_lanes} lanes have orders but no capacity row, so they have room for all "
+        "of them (capacity.uncovered_lanes: open): {lanes}",
+        num_lanes="count",
+        lanes="places",
+    ),
+    "UNKNOWN_CARRIERS": _counted(
+        "carrier {carriers} is not in the policy's roster on this date: its orders get "
+        "CARRIER_INACTIVE",
+        "carriers {carriers} are not in the policy's roster on this date: their orders "
+        "get CARRIER_INACTIVE",
+        num_carriers="count",
+        carriers="names",
+    ),
+    "BUDGETS_BELOW_FEE": _counted(
+        "{num_merchants} merchant with a daily_budget_cny below the fee of one parcel "
+        "({fee_cny} CNY), which buys none: {merchants}",
+        "{num_merchants} merchants with a daily_budget_cny below the fee of one parcel "
+        "({fee_cny} CNY), which buys none: {merchants}",
+        num_merchants="count",
+        fee_cny="text",
+        merchants="names",
+    ),
+    "IDLE_CAPACITY_ROWS": _counted(
+        "{num_rows} capacity row with a date or an attribute matches no parcel; is it "
+        "spelled as in the orders table: {rows}",
+        "{num_rows} capacity rows with a date or an attribute match no parcel; are "
+        "they spelled as in the orders table: {rows}",
+        num_rows="count",
+        rows="rows",
+    ),
+    "LOADS_ABOVE_SLOTS": _counted(
+        "{num_parcels} parcel cannot be chosen, as the load is above the slots of "
+        "every row that could take it; first in row {first_row} of the orders table",
+        "{num_parcels} parcels cannot be chosen, as the load is above the slots of "
+        "every row that could take it; first in row {first_row} of the orders table",
+        num_parcels="count",
+        first_row="count",
+    ),
+    "KEEP_PREVIOUS_UNUSED": _about(
+        "solver.keep_previous is not used: it decides between equal optima of network "
+        "nights alone"
+    ),
+    "MODEL_BEFORE_RULES": _about(
+        "new rules are in force since {rules_since}, and the model was learned from "
+        "nights until {last_night}: what it says may not hold any more; learn it again",
+        rules_since="text",
+        last_night="text",
+    ),
+    "TABLE_SUBSTITUTED": _about(
+        "the {table} table was late; {path} of the day before stands in for it",
+        table="text",
+        path="text",
+    ),
+    "AFTER_LATER_NIGHTS": _about(
+        "later nights are published already, so this one takes nothing from the cap "
+        "bank and puts nothing into it: fractions are cut off"
+    ),
+}
+#: Of histories that are learned from or measured, by code.
+_HISTORY: dict[str, WarningKind] = {
+    "SERIAL_COMPLAINTS": _counted(
+        "{num_complaints} complaint beyond {limit} of one customer teaches nothing",
+        "{num_complaints} complaints beyond {limit} of one customer teach nothing",
+        num_complaints="count",
+        limit="count",
+    ),
+    "UNKNOWN_COMPLAINT_REASONS": _about(
+        "complaint reasons {reasons} are not known here and count for no benefit; "
+        "known are {known}",
+        reasons="names",
+        known="names",
+    ),
+    "NOT_RANDOMISED": _about(
+        "NOT RANDOMISED: no parcel's service was left to chance, so who got premium "
+        "may differ from who did not in ways that nobody recorded, and the effect may "
+        "be wrong in size and sign; set holdout.share and measure"
+    ),
+    "OVERLAP": _about(
+        "overlap: propensities of premium parcels are about {premium_low} to "
+        "{premium_high}, of standard ones {standard_low} to {standard_high} (5 % to "
+        "95 %); {share_alone} of the premium parcels have no counterpart (outside "
+        "{lowest} to {highest}): left out",
+        premium_low="text",
+        premium_high="text",
+        standard_low="text",
+        standard_high="text",
+        share_alone="share",
+        lowest="text",
+        highest="text",
+    ),
+    "NO_PREDICTIONS": _about(
+        "{outcome} is true for {num_happened} of {num_parcels} parcels on standard "
+        "service, from which its risk cannot be learned; its effect is estimated "
+        "without predictions",
+        outcome="text",
+        num_happened="count",
+        num_parcels="count",
+    ),
+    "RULES_NOT_COMPARED": _about(
+        "rules are not compared: they need {num_needed} parcels of either service that "
+        "any rule could have chosen; let some explore (holdout.explore_share)",
+        num_needed="count",
+    ),
+    "EFFECT_IS_PRIOR": _about(
+        "no premium parcel in the history: the effect is the configured prior "
+        "(learning.prior), nothing of it was measured"
+    ),
+    "CARRIERS_NOT_MEASURED": _about(
+        "no premium history of {carriers}: effect and promise-keeping are the pool's "
+        "until some parcels explore (holdout.explore_share)",
+        carriers="names",
+    ),
+    "CARRIER_BELOW_CONTRACT": _about(
+        "{carrier} brings {share_kept} of its premium parcels to the door ({num_kept} "
+        "of {num_premium} proved; at 95 %: {low} to {high}), below the contract's "
+        "{contract}",
+        carrier="text",
+        share_kept="share",
+        num_kept="count",
+        num_premium="count",
+        low="share",
+        high="share",
+        contract="share",
+    ),
+    "REGION_BELOW_CONTRACT": _about(
+        "{carrier} in {region} brings {share_kept} of its premium parcels to the door "
+        "({num_kept} of {num_premium} proved; at 95 %: {low} to {high}), below the "
+        "contract's {contract}",
+        carrier="text",
+        region="text",
+        share_kept="share",
+        num_kept="count",
+        num_premium="count",
+        low="share",
+        high="share",
+        contract="share",
+    ),
+}
+#: Alerts: of a night beside others, by code.
+_ALERTS: dict[str, WarningKind] = {
+    "QUARANTINE_SHARE": _counted(
+        "{num_broken} row of {num_rows} in quarantine, above {allowed}: see rules and "
+        "rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} rows of {num_rows} in quarantine, above {allowed}: see rules and "
+        "rows in quarantine.parquet, and tell whoever makes the table",
+        num_broken="count",
+        num_rows="count",
+        allowed="share",
+    ),
+    "INPUT_UNLIKE_LAST_WEEK": _counted(
+        "{table} has {num_rows} row, on {day}: {num_usual}. See whether the table is "
+        "complete; if it is not, run the date again with --force when it is",
+        "{table} has {num_rows} rows, on {day}: {num_usual}. See whether the table is "
+        "complete; if it is not, run the date again with --force when it is",
+        num_rows="count",
+        table="text",
+        day="text",
+        num_usual="count",
+    ),
+    "INPUT_UNLIKE_MEDIAN": _counted(
+        "{table} has {num_rows} row, median of {num_nights} nights: {num_usual}. See "
+        "whether the table is complete; if it is not, run the date again with --force "
+        "when it is",
+        "{table} has {num_rows} rows, median of {num_nights} nights: {num_usual}. See "
+        "whether the table is complete; if it is not, run the date again with --force "
+        "when it is",
+        num_rows="count",
+        table="text",
+        num_nights="count",
+        num_usual="count",
+    ),
+    "DEAD_LANES": _counted(
+        "{num_lanes} lane had slots and no parcel in any of {num_nights} nights "
+        "({lanes}): see whether the names agree with the orders', or offer the slots "
+        "elsewhere",
+        "{num_lanes} lanes had slots and no parcel in any of {num_nights} nights "
+        "({lanes}): see whether the names agree with the orders', or offer the slots "
+        "elsewhere",
+        num_lanes="count",
+        num_nights="count",
+        lanes="names",
+    ),
+    "LOST_SLOTS": _counted(
+        "{num_merchants} merchant had slots on {day} and has none ({merchants}): it "
+        "has too few orders, or none came; see whether its orders are all there",
+        "{num_merchants} merchants had slots on {day} and have none ({merchants}): "
+        "they have too few orders, or none came; see whether their orders are all "
+        "there",
+        num_merchants="count",
+        day="text",
+        merchants="names",
+    ),
+    "SPLIT_ORDERS": _counted(
+        "{num_merchants} merchant would have fewer slots if groups of {group_size} or "
+        "more orders below {below_cny} CNY that agree in {columns} counted once "
+        "({merchants}): look at these orders, and set cap_override where the base is "
+        "not real",
+        "{num_merchants} merchants would have fewer slots if groups of {group_size} or "
+        "more orders below {below_cny} CNY that agree in {columns} counted once "
+        "({merchants}): look at these orders, and set cap_override where the base is "
+        "not real",
+        num_merchants="count",
+        group_size="count",
+        below_cny="text",
+        columns="names",
+        merchants="names",
+    ),
+    "SPLITTING_NOT_SOUGHT": _about("not looked for, since {error}", error="text"),
+}
+#: Every code that a warning or an alert can have.
+WARNINGS: Mapping[str, WarningKind] = _NIGHT | _HISTORY | _ALERTS

@@ -1,0 +1,199 @@
+"""What templates call: numbers for people, and text from outside made harmless."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import pass_context
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jinja2.runtime import Context
+
+#: Longest name that is shown; longer ones end in an ellipsis.
+MAX_NAME, MAX_WARNING = 80, 600
+#: Least visible length of a bar that is not nothing, in per cent.
+_LEAST = 0.4
+_DIRECTIONS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def text(value: object, longest: int = MAX_NAME) -> Markup:
+    """
+    Escape a text from outside, and cut it if it is long.
+
+    Examples
+    --------
+    >>> str(text("<b> & co"))
+    '&lt;b&gt; &amp; co'
+    """
+    raw = str(value)
+    if len(raw) > longest:
+        raw = raw[: longest - 1] + "…"
+    return escape("".join(map(_visible, raw)))
+
+
+def name(value: object) -> Markup:
+    """
+    Escape a name from outside and keep its writing direction to itself.
+
+    Examples
+    --------
+    >>> str(name("shop-1"))
+    '<bdi>shop-1</bdi>'
+    """
+    return Markup("<bdi>{}</bdi>").format(text(value))
+
+
+def file_name(path: str | None) -> Markup:
+    """
+    Name a file without its folder; there is none for a table in memory.
+
+    Examples
+    --------
+    >>> str(file_name("/data/orders.parquet"))
+    '<bdi>orders.parquet</bdi>'
+    """
+    if not path:
+        return text("–")
+    return name(str(path).replace("\\", "/").rpartition("/")[2])
+
+
+def count(number: int) -> Markup:
+    """
+    Write a whole number for people, with its exact value for programs.
+
+    Examples
+    --------
+    >>> str(count(12338))
+    '<data value="12338">12,338</data>'
+    """
+    return _data(str(number), f"{number:,}")
+
+
+def money(amount: Decimal | float | str) -> Markup:
+    """
+    Write an amount to two decimals, with its exact value for programs.
+
+    Examples
+    --------
+    >>> str(money(759.821228))
+    '<data value="759.821228">759.82</data>'
+    >>> str(money("0.001"))
+    '<data value="0.001">&lt; 0.01</data>'
+    """
+    exact = Decimal(str(amount))
+    is_tiny = 0 < exact < Decimal("0.005")
+    return _data(f"{exact:f}", "< 0.01" if is_tiny else f"{exact:,.2f}")
+
+
+def micro(amount: int) -> Decimal:
+    """
+    Turn micro-CNY into CNY, exactly.
+
+    Examples
+    --------
+    >>> micro(759_821_228)
+    Decimal('759.821228')
+    """
+    return Decimal(amount).scaleb(-6)
+
+
+def share(value: Decimal | float | str) -> Markup:
+    """
+    Write a share as a percentage, with its exact value for programs.
+
+    Examples
+    --------
+    >>> str(share("0.03"))
+    '<data value="0.03">3%</data>'
+    >>> str(share(0.000123456))
+    '<data value="0.000123456">0.01235%</data>'
+    """
+    exact = Decimal(str(value))
+    shown = Decimal(f"{exact * 100:.4g}").normalize()
+    return _data(f"{exact:f}", f"{shown:f}%")
+
+
+def change(value: float) -> Markup:
+    """
+    Write a change as a percentage with its sign.
+
+    Examples
+    --------
+    >>> str(change(-0.25))
+    '<data value="-0.25">−25.0%</data>'
+    """
+    return _data(repr(value), f"{value:+.1%}".replace("-", "−"))
+
+
+def bar_width(length: float) -> str:
+    """
+    Give the width of a bar; what is not nothing can be seen.
+
+    Examples
+    --------
+    >>> bar_width(0.5), bar_width(1e-9), bar_width(0)
+    ('50.00%', '0.40%', '0.00%')
+    """
+    width = max(_LEAST, 100 * min(1.0, length)) if length > 0 else 0.0
+    return f"{width:.2f}%"
+
+
+def plain(words: Markup) -> Markup:
+    """
+    Keep the text of words alone: a title in a picture holds no markup.
+
+    Marks that turn the writing direction go with the element that held them in.
+    """
+    kept = "".join(part.rpartition(">")[2] for part in str(words).split("<"))
+    return Markup(_DIRECTIONS.sub("", kept))
+
+
+def _data(value: str, shown: str) -> Markup:
+    return Markup('<data value="{}">{}</data>').format(value, shown)
+
+
+def _visible(char: str) -> str:
+    """Keep a character, unless a page cannot hold it."""
+    if char in "\t\n\r":
+        return " "
+    code = ord(char)
+    is_bad = code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
+    return "\ufffd" if is_bad else char
+
+
+@pass_context
+def day(context: Context, date: str) -> Markup:
+    """Say a date in the language of the article."""
+    return text(context["language"].day(date))
+
+
+@pass_context
+def rule(context: Context, broken: str) -> Markup:
+    """Say a rule of the quarantine table in the language of the article."""
+    return text(context["language"].rule(broken))
+
+
+@pass_context
+def warning(context: Context, recorded: str | Mapping[str, Any]) -> Markup:
+    """Say a warning of the record in the language of the article."""
+    return text(context["language"].warning(recorded), MAX_WARNING)
+
+
+def finalize(value: Any) -> Any:
+    """Treat whatever text a template prints as a name from outside."""
+    return text(value) if type(value) is str else value
+
+
+#: By the names that templates have for them.
+FILTERS: dict[str, Callable[..., Any]] = {
+    made.__name__: made
+    for made in (
+        *(bar_width, change, count, day, file_name, micro, money, name, plain),
+        *(rule, share, text, warning),
+    )
+}

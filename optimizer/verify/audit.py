@@ -1,0 +1,204 @@
+"""
+``audit.sql``: the night as one SQL script, from its record alone.
+
+Parameters stand at the top, then one part for each subject, then the question whether
+any check gave a row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from optimizer.verify.reading import reading_of, reading_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from optimizer.verify.reading import Reading
+
+#: Name of the script in the folder of a night.
+AUDIT = "audit.sql"
+#: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
+_PARTS = (
+    *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
+    *("7_plan", "8_bounds", "9_decisions", "10_figures", "11_prices"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the statement: what it is about, and its SQL."""
+
+    name: str
+    text: str
+
+
+def statement(record: Mapping[str, Any]) -> list[Part]:
+    """
+    State a night.
+
+    Parameters
+    ----------
+    record
+        As in ``run.json``.
+
+    Returns
+    -------
+    list of Part
+        To be run one after the other; each check is a view named ``check_...`` with
+        the columns ``item``, ``published`` and ``restated``, and holds no row where
+        the night is as it says.
+    """
+    reading = reading_of(record)
+    parts = [Part("night", _night(record, reading))]
+    for name in _PARTS:
+        text = (
+            files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
+        )
+        if name == "2_inputs":
+            text += "\n" + reading_text(reading)
+        parts.append(Part(name.split("_")[1], text))
+    return parts
+
+
+def audit_text(record: Mapping[str, Any]) -> str:
+    """
+    Write ``audit.sql``.
+
+    Parameters
+    ----------
+    record
+        As in ``run.json``; the outputs need only name the tables.
+    """
+    parts = statement(record)
+    unstated = (
+        "".join(f"--   {words}\n" for words in not_in_sql(record)) or "--   nothing\n"
+    )
+    return (
+        "-- The night stated a second time, from the documentation: run it with\n"
+        "--\n--     duckdb < audit.sql\n--\n"
+        "-- in the folder of the night. It reads the inputs and the published tables,\n"
+        "-- works every number out anew, and ends with one table: what is not as it\n"
+        "-- was published. No row: everything holds. DuckDB 1.4 or newer.\n--\n"
+        "-- What SQL alone does not state of this night, and optimizer verify does:\n"
+        f"{unstated}\n"
+        + "\n".join(part.text for part in parts)
+        + "\n"
+        + final_question(check_names(parts))
+    )
+
+
+def not_in_sql(record: Mapping[str, Any]) -> list[str]:
+    """Parts of a night that code beside the SQL states, in words."""
+    config, found = record["config"], []
+    if config["model"] is not None:
+        found.append(
+            "probabilities of the learned model: savings, and what rests on them"
+        )
+    if config["capacity"]["count"] == "quantile":
+        found.append("what rows hold by quantile: their room, and what rests on it")
+    if "order_prices.parquet" in record.get("outputs", {}):
+        found.append("the knapsacks of single lanes in the bound")
+    if float(config["holdout"]["explore_share"]):
+        found.append("which orders the explore arm draws")
+    return found
+
+
+def check_names(parts: Sequence[Part]) -> list[str]:
+    """Names of all checks, in order."""
+    return [
+        name
+        for part in parts
+        for name in re.findall(r"CREATE TEMP VIEW (check_\w+)", part.text)
+    ]
+
+
+def final_question(names: Sequence[str]) -> str:
+    """Ask all checks at once."""
+    asked = "\nUNION ALL\n".join(
+        f"SELECT '{name.removeprefix('check_')}' AS \"check\", item::VARCHAR AS item,\n"
+        "    published::VARCHAR AS published, restated::VARCHAR AS restated\n"
+        f"FROM {name}"
+        for name in names
+    )
+    return f"-- What does not hold.\n{asked};\n"
+
+
+def _night(record: Mapping[str, Any], reading: Reading) -> str:
+    """The parameters of the night."""
+    config = json.dumps(record["config"], indent=1, sort_keys=True, ensure_ascii=False)
+    outputs = record.get("outputs", {})
+    lines = [
+        "-- The folder of the night; its date; its configuration as it was recorded.",
+        "SET VARIABLE run = '.';",
+        f"SET VARIABLE night = DATE {_text(record['date'])};",
+        f"SET VARIABLE config = json({_text(config)});",
+        "-- The input files, where run.json says that they were; elsewhere: write the",
+        "-- list of paths here.",
+    ]
+    for name in reading.tables:
+        lines += [
+            f"SET VARIABLE {name} = (",
+            "    SELECT list(file ->> 'path') FROM (SELECT unnest(from_json(",
+            f"        content::JSON -> '$.inputs.{name}.files', '[\"JSON\"]')) AS file",
+            "    FROM read_text(getvariable('run') || '/run.json')));",
+        ]
+    attributes = record["config"]["capacity"]["attributes"]
+    lines += [
+        "-- Names of the columns that rules of the configuration ask for.",
+        f"CREATE MACRO attribute_names() AS {_texts(attributes)};",
+        f"CREATE MACRO further_names() AS {_texts(reading.further)};",
+        f"CREATE MACRO fact_names() AS {_texts(reading.facts)};",
+        "-- Doubt that is taken off the harm avoided: the normal quantile of the",
+        "-- confidence, times the relative error.",
+        _doubt(record["config"]["objective"]),
+        f"CREATE MACRO prices_orders() AS {'order_prices.parquet' in outputs};",
+        *_optional("rows", "rows_said", outputs),
+        *_optional("conflicts", "conflicts_said", outputs),
+        *_optional("order_prices", "order_prices_said", outputs),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _doubt(objective: Mapping[str, Any]) -> str:
+    confidence = objective["confidence"]
+    if confidence is None:
+        return "CREATE MACRO doubted(harm) AS harm;"
+    caution = NormalDist().inv_cdf(float(confidence)) * float(
+        objective["relative_error"]
+    )
+    return f"CREATE MACRO doubted(harm) AS (harm) - {caution!r}::DOUBLE * abs(harm);"
+
+
+_COLUMNS = {
+    "rows": '"kind" VARCHAR, "limit" VARCHAR, low BIGINT, high BIGINT, used BIGINT, '
+    "slack BIGINT, missing BIGINT, penalty_cny DOUBLE, shadow_price_cny DOUBLE",
+    "conflicts": '"kind" VARCHAR, "limit" VARCHAR, priority BIGINT, asked BIGINT, '
+    "reached BIGINT, missing BIGINT",
+    "order_prices": "order_id VARCHAR, price_cny DOUBLE",
+}
+
+
+def _optional(name: str, view: str, outputs: Mapping[str, Any]) -> list[str]:
+    """A table that only some nights have."""
+    if f"{name}.parquet" in outputs:
+        path = f"getvariable('run') || '/{name}.parquet'"
+        return [
+            f"CREATE TEMP VIEW {view} AS",
+            f"SELECT * FROM read_parquet({path}, file_row_number = true);",
+        ]
+    return [f"CREATE TEMP TABLE {view} ({_COLUMNS[name]}, file_row_number BIGINT);"]
+
+
+def _texts(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_text, values))}]::VARCHAR[]"
+
+
+def _text(value: str) -> str:
+    """Text as SQL."""
+    return "'" + value.replace("'", "''") + "'"

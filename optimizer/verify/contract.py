@@ -1,0 +1,195 @@
+"""The columns of the input tables as the documentation has them, and their rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: SQL type of a column that is missing, by kind; what is there keeps its own.
+TYPES = {
+    **dict.fromkeys(("id", "text", "pin"), "VARCHAR"),
+    **dict.fromkeys(("probability", "money", "number"), "DOUBLE"),
+    "count": "BIGINT",
+    "flag": "BOOLEAN",
+    "date": "DATE",
+}
+#: A value of each kind, made of what was read; null where it cannot be.
+TYPED = {
+    **dict.fromkeys(("id", "text", "pin"), "{0}"),
+    **dict.fromkeys(("probability", "money", "number"), "as_number({0})"),
+    "count": "as_count({0})",
+    "flag": "as_flag({0})",
+    "date": "as_date({0})",
+}
+_LOST = {
+    **dict.fromkeys(("probability", "money", "number"), "is not a number"),
+    "count": "is not a whole number",
+    "flag": "is not true or false",
+    "date": "is not a date such as 2026-11-22",
+}
+#: What breaks a rule, by kind: the rule in words, and when ({0}: the typed value).
+_BROKEN = {
+    "id": (
+        ("is empty", "{0} = ''"),
+        ("is longer than 200 bytes", "strlen({0}) > 200"),
+        ("has outer spaces or control characters", "is_untrimmed({0})"),
+    ),
+    "probability": (
+        ("is not a number", "isnan({0})"),
+        ("is outside [0, 1]", "NOT isnan({0}) AND NOT {0} BETWEEN 0 AND 1"),
+    ),
+    "money": (
+        ("is not a finite number", "NOT isfinite({0})"),
+        ("is negative", "NOT isnan({0}) AND {0} < 0"),
+    ),
+    "number": (("is not a finite number", "NOT isfinite({0})"),),
+    "count": (
+        ("is negative", "{0} < 0"),
+        ("is above 1,000,000,000,000", "{0} > 1000000000000"),
+    ),
+    "pin": (('is not "must" or "never"', "{0} NOT IN ('must', 'never')"),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    A column of an input table.
+
+    Attributes
+    ----------
+    name, kind
+        As in the documentation.
+    must
+        Whether it must be there without nulls: always, where it is there at all
+        (``given``), or never.
+    minimum
+        Least value of a count.
+    """
+
+    name: str
+    kind: str
+    must: str = "never"
+    minimum: int = 0
+
+    @property
+    def quoted(self) -> str:
+        """The name as SQL."""
+        return '"' + self.name.replace('"', '""') + '"'
+
+    def rules(self, table: str) -> list[tuple[str, str]]:
+        """What breaks a rule: in words, and as SQL on the raw column."""
+        typed = TYPED[self.kind].format(self.quoted)
+        found = []
+        if self.must == "always":
+            found.append(("is missing", f"{self.quoted} IS NULL"))
+        if self.must == "given":
+            there = f"'{self.name}' IN (FROM {table}_columns)"
+            found.append(("is missing", f"({self.quoted} IS NULL AND {there})"))
+        if self.kind in _LOST:
+            lost = f"({typed} IS NULL AND {self.quoted} IS NOT NULL)"
+            found.append((_LOST[self.kind], lost))
+        for words, wrong in _BROKEN.get(self.kind, ()):
+            if self.minimum and words == "is negative":
+                words, wrong = f"is below {self.minimum}", f"{{0}} < {self.minimum}"
+            found.append((words, f"({wrong.format(typed)})"))
+        return found
+
+
+def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
+    """
+    List the columns of each input table, those that the configuration adds included.
+
+    Parameters
+    ----------
+    config, policy
+        As recorded: the configuration, and its row in force.
+    """
+    attributes = config["capacity"]["attributes"]
+    groups = [rule["column"] for rule in config["fairness"]]
+    rules = {rule["column"]: _kind(rule) for rule in policy["eligibility"]}
+    orders = {column.name: column for column in _ORDERS}
+    for name, kind in (*rules.items(), *((name, "id") for name in attributes + groups)):
+        orders.setdefault(name, Column(name, kind))
+    return {
+        "orders": tuple(orders.values()),
+        "options": _OPTIONS,
+        "capacity": _with(_CAPACITY, attributes),
+        "merchants": _with(_MERCHANTS, groups),
+    }
+
+
+def require(columns: Iterable[Column], names: Iterable[str], must: str) -> _Columns:
+    """Mark columns that this night needs."""
+    return tuple(
+        Column(c.name, c.kind, must, c.minimum) if c.name in names else c
+        for c in columns
+    )
+
+
+def _with(columns: _Columns, names: Iterable[str]) -> _Columns:
+    known = {column.name for column in columns}
+    new = dict.fromkeys(name for name in names if name not in known)
+    return (*columns, *(Column(name, "id") for name in new))
+
+
+def _kind(rule: Mapping[str, Any]) -> str:
+    """Kind of the values that an eligibility rule compares with."""
+    if rule["below"] is not None or rule["above"] is not None:
+        return "number"
+    value = rule["is"] if rule["is"] is not None else rule["is_not"]
+    return "flag" if isinstance(value, bool) else "text"
+
+
+_Columns = tuple[Column, ...]
+_Tables = dict[str, _Columns]
+_PROBABILITIES = (
+    *("complaint_prob_standard", "complaint_prob_premium"),
+    *("return_prob_standard", "return_prob_premium"),
+)
+_ORDERS = (
+    Column("order_id", "id", "always"),
+    Column("merchant_id", "id", "always"),
+    Column("carrier_id", "id"),
+    Column("region_id", "id", "always"),
+    Column("outlet_id", "id"),
+    Column("category_id", "id"),
+    Column("order_value_cny", "money"),
+    *(Column(name, "probability") for name in _PROBABILITIES),
+    Column("is_eligible", "flag"),
+    Column("ineligible_reason", "text"),
+    Column("load", "count", minimum=1),
+    Column("pin", "pin"),
+    Column("ship_date", "date"),
+    Column("delivery_date", "date"),
+)
+_OPTIONS = (
+    Column("order_id", "id", "always"),
+    Column("carrier_id", "id", "always"),
+    Column("outlet_id", "id"),
+    Column("complaint_prob_premium", "probability"),
+    Column("return_prob_premium", "probability"),
+    Column("load", "count", minimum=1),
+)
+_CAPACITY = (
+    Column("carrier_id", "id"),
+    Column("region_id", "id"),
+    Column("outlet_id", "id"),
+    Column("slots", "count", "always"),
+    Column("service_date", "date"),
+    Column("min_parcels", "count"),
+    Column("penalty_cny", "money"),
+    Column("priority", "count"),
+)
+_MERCHANTS = (
+    Column("merchant_id", "id", "always"),
+    Column("num_orders", "count", minimum=1),
+    Column("take_up", "probability"),
+    Column("is_enrolled", "flag"),
+    Column("cap_override", "count"),
+    Column("daily_budget_cny", "money"),
+    Column("owner_id", "id"),
+)

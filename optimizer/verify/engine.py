@@ -1,0 +1,238 @@
+"""Run the statement of a night: SQL in DuckDB, and what SQL cannot say beside it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import CertificateError
+from optimizer.verify.audit import check_names, statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import duckdb
+
+    from optimizer.verify.audit import Part
+
+#: Oldest DuckDB that the statement is written for.
+OLDEST = (1, 4)
+#: Rows of a check that are named.
+NUM_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    What a check found.
+
+    Attributes
+    ----------
+    check
+        Its name.
+    words
+        What does not hold, with a few rows.
+    num_rows
+        How many rows it gave.
+    """
+
+    check: str
+    words: str
+    num_rows: int
+
+    def __str__(self) -> str:
+        """In one line."""
+        return f"{self.check}: {self.words}"
+
+
+def why_no_engine() -> str | None:
+    """Say why the statement cannot be run here; ``None`` where it can."""
+    try:
+        import duckdb
+    except ImportError:
+        return (
+            "DuckDB is not installed, so the night was not stated a second time: no "
+            "saving, cap, bound, reason or figure was worked out again from the "
+            "documentation; pip install 'duckdb>=1.4'"
+        )
+    if version_of(duckdb.__version__) < OLDEST:
+        return (
+            f"DuckDB {duckdb.__version__} is too old to state the night a second time; "
+            "pip install --upgrade 'duckdb>=1.4'"
+        )
+    return None
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """
+    Read a version's first two numbers.
+
+    Examples
+    --------
+    >>> version_of("1.10.2.dev3")
+    (1, 10)
+    """
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+def state_again(
+    folder: Path,
+    record: Mapping[str, Any],
+    inputs: Mapping[str, list[str]] | None = None,
+) -> list[Finding]:
+    """
+    State a published night a second time, and list what does not hold.
+
+    Parameters
+    ----------
+    folder
+        The night.
+    record
+        Its ``run.json``.
+    inputs
+        Where the input files are, by table; left out: where the record says.
+
+    Raises
+    ------
+    CertificateError
+        When files cannot be read as the contract says, or the model is gone.
+    """
+    parts = statement(record)
+    with _engine() as engine:
+        engine.execute("SET VARIABLE run_given = ?", [str(folder)])
+        _give_arrow(engine, record, inputs)
+        found: list[Finding] = []
+        for part in parts:
+            _run(engine, _placed(part, inputs))
+            found += _beside(engine, part.name, record)
+        return [*found, *_answers(engine, check_names(parts))]
+
+
+def _placed(part: Part, inputs: Mapping[str, list[str]] | None) -> str:
+    """A part's text, with the folder and the inputs where they are."""
+    if part.name != "night":
+        return part.text
+    text = part.text.replace(
+        "SET VARIABLE run = '.';", "SET VARIABLE run = getvariable('run_given');"
+    )
+    for name, paths in (inputs or {}).items():
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        text += f"SET VARIABLE {name} = [{listed}];\n"
+    return text
+
+
+@contextmanager
+def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB of our own that has no network and no code from elsewhere."""
+    import duckdb
+
+    with TemporaryDirectory(prefix="optimizer-verify-") as scratch:
+        engine = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "allow_community_extensions": "false",
+                "temp_directory": scratch,
+            }
+        )
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+def _give_arrow(
+    engine: duckdb.DuckDBPyConnection,
+    record: Mapping[str, Any],
+    inputs: Mapping[str, list[str]] | None,
+) -> None:
+    """Give the statement inputs that are Arrow files: DuckDB reads none by itself."""
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    for name, used in record["inputs"].items():
+        paths = [file["path"] for file in used["files"]]
+        paths = (inputs or {}).get(name, paths)
+        if not paths[0].lower().endswith((".arrow", ".feather", ".ipc")):
+            continue
+        try:
+            tables = [pyarrow.ipc.open_file(path).read_all() for path in paths]
+        except (OSError, pa.ArrowException):
+            raise CertificateError(
+                f"input {paths[0]} cannot be read as Arrow"
+            ) from None
+        engine.register(f"{name}_arrow", pa.concat_tables(tables))
+
+
+def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
+    import duckdb
+
+    try:
+        engine.execute(text)
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CertificateError(
+            f"the night cannot be stated from its files ({reason})"
+        ) from None
+
+
+def _beside(
+    engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
+) -> list[Finding]:
+    """What code of our own states after a part of the SQL."""
+    config = record["config"]
+    if part == "inputs" and config["model"] is not None:
+        from optimizer.verify.learned import fill_scores
+
+        fill_scores(engine, record)
+    if part == "limits" and config["capacity"]["count"] == "quantile":
+        from optimizer.verify.purchases import fill_rooms
+
+        fill_rooms(engine, Decimal(config["capacity"]["quantile"]))
+    if part == "plan" and float(config["holdout"]["explore_share"]):
+        from optimizer.verify.draws import false_draws
+
+        wrong = false_draws(engine, config["holdout"], record["date"])
+        return [_finding("explore", wrong)] if wrong else []
+    if part == "bounds" and "order_prices.parquet" in record["outputs"]:
+        from optimizer.verify.whole_lanes import fill_worths
+
+        fill_worths(engine)
+    return []
+
+
+def _finding(check: str, rows: list[str]) -> Finding:
+    more = len(rows) - NUM_NAMED
+    also = f" (and {more:,} more)" if more > 0 else ""
+    return Finding(check, "; ".join(rows[:NUM_NAMED]) + also, len(rows))
+
+
+def _answers(engine: duckdb.DuckDBPyConnection, names: list[str]) -> list[Finding]:
+    """Ask every check."""
+    import duckdb
+
+    found = []
+    for name in names:
+        query = (
+            "SELECT item::VARCHAR, published::VARCHAR, restated::VARCHAR, "
+            f"count(*) OVER () FROM {name} ORDER BY ALL LIMIT {NUM_NAMED}"
+        )
+        try:
+            rows = engine.execute(query).fetchall()
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split())[:300]
+            raise CertificateError(f"{name}: cannot be worked out ({reason})") from None
+        if rows:
+            words = [
+                f"{item} is {true}, not {said} as published"
+                for item, said, true, _ in rows
+            ]
+            more = rows[0][3] - len(rows)
+            also = f" (and {more:,} more)" if more else ""
+            check = name.removeprefix("check_").replace("_", " ")
+            found.append(Finding(check, "; ".join(words) + also, rows[0][3]))
+    return found

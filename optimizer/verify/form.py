@@ -1,0 +1,224 @@
+"""What ``run.json`` may say: every key, its kind and its range; nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Rule = Callable[[str, Any], Iterator[str]]
+
+#: Formats of records that are verified.
+FORMATS = (1, 2)
+_HASH = re.compile(r"[0-9a-f]{64}")
+_NIGHT_TABLES = (
+    *("recommendations", "decisions", "merchants", "lanes", "quarantine"),
+    *("commitments", "in_flight", "bank", "nights", "figures"),
+    *("rows", "conflicts", "order_prices"),
+)
+
+
+def false_form(record: Mapping[str, Any]) -> list[str]:
+    """
+    Find what a record says that no record says.
+
+    Parameters
+    ----------
+    record
+        As read from ``run.json``.
+
+    Examples
+    --------
+    >>> false_form({"schema_version": 1})[:2]
+    ['run.json: certificate is missing', 'run.json: config is missing']
+    """
+    return list(_RECORD("run.json", record))
+
+
+def _only(is_right: Callable[[Any], bool], kind: str) -> Rule:
+    def check(name: str, value: Any) -> Iterator[str]:
+        if not is_right(value):
+            yield f"{name} is {str(value)[:40]!r}, and must be {kind}"
+
+    return check
+
+
+def _object(
+    keys: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None
+) -> Rule:
+    """An object of these keys, and perhaps of those."""
+    known = {**keys, **(optional or {})}
+
+    def check(name: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, dict):
+            yield f"{name} is no object"
+            return
+        inner = "run.json: " if name == "run.json" else f"{name}."
+        for key in sorted({*keys} - {*value}):
+            yield f"{inner}{key} is missing"
+        for key, given in value.items():
+            if key not in known:
+                yield f"{inner}{key} is a key that no record has"
+            else:
+                yield from known[key](f"{inner}{key}", given)
+
+    return check
+
+
+def _each(rule: Rule, names: tuple[str, ...] | None = None) -> Rule:
+    """An object whose values follow one rule."""
+
+    def check(name: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, dict):
+            yield f"{name} is no object"
+            return
+        for key, given in value.items():
+            if names is not None and key not in names:
+                yield f"{name}.{key} is a key that no record has"
+            else:
+                yield from rule(f"{name}.{key}", given)
+
+    return check
+
+
+def _list(rule: Rule) -> Rule:
+    def check(name: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, list):
+            yield f"{name} is no list"
+            return
+        for number, given in enumerate(value):
+            yield from rule(f"{name}[{number}]", given)
+
+    return check
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_TEXT = _only(lambda v: isinstance(v, str), "text")
+_FLAG = _only(lambda v: isinstance(v, bool), "true or false")
+_COUNT = _only(lambda v: _is_whole(v) and v >= 0, "a whole number, at least 0")
+_WHOLE = _only(_is_whole, "a whole number")
+_MEASURE = _only(lambda v: _is_number(v) and 0 <= v < 1e15, "a number, at least 0")
+_SHA256 = _only(lambda v: isinstance(v, str) and bool(_HASH.fullmatch(v)), "a SHA-256")
+_ANY = _only(lambda _: True, "anything")
+_TABLES = ("orders", "capacity", "options", "merchants", "deliveries")
+
+
+def _one_of(*values: Any) -> Rule:
+    return _only(lambda v: v in values, " or ".join(map(str, values)))
+
+
+def _maybe(rule: Rule) -> Rule:
+    def check(name: str, value: Any) -> Iterator[str]:
+        if value is not None:
+            yield from rule(name, value)
+
+    return check
+
+
+_WARNING = _object({"code": _TEXT, "values": _ANY, "text": _TEXT})
+
+
+def _warning(name: str, value: Any) -> Iterator[str]:
+    """A code with its values; a sentence in records of format 1."""
+    yield from () if isinstance(value, str) else _WARNING(name, value)
+
+
+_HEAD = _maybe(_object({"number": _COUNT, "hash": _SHA256}))
+_IDENTITY: dict[str, Rule] = {
+    "date": _TEXT,
+    "version": _TEXT,
+    "config_sha256": _SHA256,
+    "inputs": _each(_list(_SHA256), _TABLES),
+}
+_CERTIFICATE: dict[str, Rule] = {
+    "is_feasible": _one_of(True),
+    "primal_bound": _WHOLE,
+    "dual_bound": _WHOLE,
+    "gap": _COUNT,
+    "relative_gap": _MEASURE,
+    "violations": _only(lambda v: v == [], "empty"),
+}
+_PACKING: dict[str, Rule] = {
+    "counting": _object(
+        {
+            "rule": _one_of("expected", "quantile"),
+            "unit": _one_of("recommendations", "purchases"),
+            "parts_of_a_parcel": _COUNT,
+        },
+        {"quantile": _TEXT},
+    ),
+    "bound": _one_of("whole lanes", "prices"),
+    "num_conflicts": _COUNT,
+    "holds_for": _TEXT,
+}
+_MEASUREMENTS = _object(
+    {
+        "replaces": _maybe(_TEXT),
+        "started_at_utc": _TEXT,
+        "seconds": _each(_MEASURE),
+        "peak_memory_bytes": _each(_COUNT),
+    },
+    {"evidence_head": _HEAD},
+)
+_FILES = tuple(f"{name}.parquet" for name in _NIGHT_TABLES)
+_RECORD = _object(
+    {
+        "schema_version": _one_of(*FORMATS),
+        "date": _TEXT,
+        "identity": _object(
+            _IDENTITY, {"model_sha256": _SHA256, "history": _SHA256, "previous": _ANY}
+        ),
+        "versions": _each(_TEXT),
+        "config": _ANY,
+        "policy": _ANY,
+        "inputs": _each(
+            _object(
+                {
+                    "num_rows": _COUNT,
+                    "files": _list(
+                        _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
+                    ),
+                }
+            ),
+            _TABLES,
+        ),
+        "origins": _each(_TEXT, _TABLES),
+        "substitutes": _each(_TEXT, _TABLES),
+        "is_late": _FLAG,
+        "problem_class": _one_of("network", "packing"),
+        "termination": _object(
+            {
+                "reason": _one_of("OPTIMAL", "FEASIBLE"),
+                "limit": _one_of(None, "TIME", "GAP", "METHOD"),
+            }
+        ),
+        "certificate": _object(_CERTIFICATE, _PACKING),
+        "summary": _ANY,
+        "warnings": _list(_warning),
+        "run_measurements": _MEASUREMENTS,
+        "outputs": _each(
+            _object({"sha256": _SHA256}, {"num_rows": _COUNT}),
+            (*_FILES, "report.html", "audit.sql"),
+        ),
+    },
+    {
+        "evidence": _object(
+            {
+                "columns": _list(_TEXT),
+                "leaves_sha256": _SHA256,
+                "num_rows": _COUNT,
+                "root": _SHA256,
+                "rows_in_leaf": _COUNT,
+            }
+        )
+    },
+)

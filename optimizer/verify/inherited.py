@@ -1,0 +1,312 @@
+"""What other nights left to a night, worked out again from those beside it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from optimizer.verify.standing import run_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.verify.standing import Standing
+
+_NANO = 10**9
+_PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
+#: Statuses that free a slot, by the day that it is counted on.
+_FREED = {
+    "ship": ("cancelled", "canceled"),
+    "delivery": ("delivered", "cancelled", "canceled"),
+}
+#: Days before a night that it is put beside.
+_WEEK = 7
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    What is found wrong, and what could not be checked.
+
+    Attributes
+    ----------
+    findings, unchecked
+        In words.
+    """
+
+    findings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+
+def check_beside(folder: Path, record: Mapping[str, Any], standing: Standing) -> Report:
+    """
+    Work out again what other nights left to a night, from those that stand beside it.
+
+    Parameters
+    ----------
+    folder, record, standing
+        The night, and the nights beside it.
+    """
+    report = Report()
+    records = _records(standing, report)
+    _check_week(folder, record, standing, records, report)
+    _check_bank(folder, record, standing, records, report)
+    _check_flight(folder, record, standing, records, report)
+    return report
+
+
+def _records(standing: Standing, report: Report) -> dict[dt.date, dict[str, Any]]:
+    found = {}
+    for date, path in standing.nights.items():
+        try:
+            found[date] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            report.unchecked.append(f"the night of {date} cannot be read")
+    return found
+
+
+def _read(folder: Path, name: str) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(folder / name)
+
+
+def _check_week(
+    folder: Path,
+    record: Mapping[str, Any],
+    standing: Standing,
+    records: Mapping[dt.date, dict[str, Any]],
+    report: Report,
+) -> None:
+    """Rows of the week before are those of the nights that they name."""
+    rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
+    first = standing.day - dt.timedelta(days=_WEEK)
+    for date, row in rows.items():
+        if date == standing.day:
+            continue
+        if not first <= date < standing.day:
+            report.findings.append(f"nights.parquet: {date} is not of the week before")
+        elif date not in records:
+            report.unchecked.append(
+                f"nights.parquet: the night of {date} is not beside this one, so its "
+                "row was taken on trust"
+            )
+        elif row != _night_row(records[date]):
+            report.findings.append(
+                f"nights.parquet: the row of {date} is not what that night says"
+            )
+    for date in sorted(standing.before_it - {*rows}):
+        if first <= date < standing.day:
+            report.findings.append(f"nights.parquet: the night of {date} is left out")
+
+
+def _night_row(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    try:
+        summary = record["summary"]
+        return (
+            dt.date.fromisoformat(record["date"]),
+            *(summary[name] for name in ("num_orders", "num_chosen", "sum_of_caps")),
+            float(summary["saving_cny"]),
+            float(summary["fees_cny"]["total"]),
+            float(record["certificate"]["relative_gap"]),
+            summary["num_quarantined"],
+            len(record["warnings"]),
+            run_name(record["identity"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _check_bank(
+    folder: Path,
+    record: Mapping[str, Any],
+    standing: Standing,
+    records: Mapping[dt.date, dict[str, Any]],
+    report: Report,
+) -> None:
+    """What the cap bank carried in is what earlier nights left."""
+    import polars as pl
+
+    cap, bank = record["policy"]["cap"], _read(folder, "bank.parquet")
+    if cap["rounding"] != "carryover":
+        if record["is_late"]:
+            report.findings.append("is_late: this night has no cap bank to be late for")
+        if len(bank):
+            report.findings.append("bank.parquet: this night has no cap bank")
+        return
+    _check_ranges(bank, cap["window_days"], record["is_late"], report)
+    banked = {
+        date: _read(standing.nights[date], "bank.parquet")
+        for date, other in records.items()
+        if other.get("is_late") is not True
+    }
+    later = [date for date, rows in banked.items() if date > standing.day and len(rows)]
+    if record["is_late"] and not later:
+        report.findings.append(
+            "is_late: no later night stands beside this one that used the cap bank"
+        )
+    if not record["is_late"] and later and standing.is_sure:
+        report.findings.append(
+            f"is_late: the night of {max(later)} had used the cap bank before"
+        )
+    first = standing.day - dt.timedelta(days=cap["window_days"] - 1)
+    window = {d: rows for d, rows in banked.items() if first <= d < standing.day}
+    missing = [d for d in standing.gone if first <= d < standing.day]
+    if missing or (not window and not standing.is_sure):
+        named = ", ".join(map(str, missing[:3])) or f"before {standing.day}"
+        report.unchecked.append(
+            f"bank.parquet: nights {named} are not beside this one, so what the cap "
+            "bank carried in from them was taken on trust"
+        )
+        return
+    expected = _carried(window, is_late=record["is_late"])
+    joined = bank.join(expected, on="merchant_id", how="left").with_columns(
+        pl.col("carried", "room").fill_null(0)
+    )
+    wrong = joined.filter(
+        (pl.col("carried_in_nano") != pl.col("carried"))
+        | (pl.col("room_nano") != pl.col("room"))
+    )
+    if len(wrong):
+        name = wrong["merchant_id"][0]
+        report.findings.append(
+            f"bank.parquet: {len(wrong):,} merchants carry in other than what "
+            f"{len(window)} earlier nights left, first {name!r} "
+            f"({wrong['carried_in_nano'][0]:,} and not {wrong['carried'][0]:,})"
+        )
+
+
+def _check_ranges(
+    bank: pl.DataFrame, window_days: int, is_late: bool, report: Report
+) -> None:
+    """A fraction is below one parcel; the room is at most what a window earns."""
+    import polars as pl
+
+    carried = pl.col("carried_in_nano")
+    wrong = bank.filter(
+        carried.is_null()
+        | (carried < 0)
+        | (carried >= _NANO)
+        | (pl.lit(is_late) & (carried != 0))
+        | pl.col("room_nano").is_null()
+        | (pl.col("room_nano").abs() > 10**12 * window_days)
+    )
+    if len(wrong):
+        report.findings.append(
+            f"bank.parquet: {len(wrong):,} merchants carry in what is no fraction of a "
+            f"parcel, first {wrong['merchant_id'][0]!r}"
+        )
+
+
+def _carried(window: Mapping[dt.date, pl.DataFrame], *, is_late: bool) -> pl.DataFrame:
+    """Fraction and room of each merchant, from the nights of the window."""
+    import polars as pl
+
+    kinds = {"merchant_id": pl.String, "date": pl.Date, "carried_out_nano": pl.Int64}
+    parts = [pl.DataFrame(schema={**kinds, "left": pl.Int64})]
+    for date, rows in window.items():
+        parts.append(
+            rows.select(
+                "merchant_id",
+                pl.lit(date).alias("date"),
+                "carried_out_nano",
+                left=pl.col("earned_nano") - pl.col("granted") * _NANO,
+            )
+        )
+    last = pl.col("carried_out_nano").sort_by("date").last()
+    return (
+        pl.concat(parts)
+        .group_by("merchant_id")
+        .agg(carried=pl.lit(0) if is_late else last, room=pl.col("left").sum())
+    )
+
+
+def _check_flight(
+    folder: Path,
+    record: Mapping[str, Any],
+    standing: Standing,
+    records: Mapping[dt.date, dict[str, Any]],
+    report: Report,
+) -> None:
+    """Slots of parcels in flight are those that other nights committed."""
+    import polars as pl
+
+    rules, given = record["config"]["capacity"], _read(folder, "in_flight.parquet")
+    if rules["counted_on"] == "order":
+        if len(given):
+            report.findings.append(
+                "in_flight.parquet: capacity is counted on the day of the order, so no "
+                "parcel of another night takes a slot"
+            )
+        return
+    if len(given.filter(pl.col("num_slots").is_null() | (pl.col("num_slots") < 0))):
+        report.findings.append("in_flight.parquet: slots below 0")
+    if standing.gone or (not records and not standing.is_sure):
+        named = ", ".join(map(str, standing.gone[:3])) or f"beside {standing.day}"
+        report.unchecked.append(
+            f"in_flight.parquet: nights {named} are not there, so the parcels that "
+            "they have in flight were taken on trust"
+        )
+        return
+    closed, day = _closed(record, standing.day), standing.day
+    is_told = closed is not None and rules["counted_on"] == "delivery"
+    first = day - dt.timedelta(days=rules["in_flight_days"] * is_told)
+    kinds = {"order_id": pl.String, "load": pl.Int64}
+    places = dict.fromkeys(_PLACE[:3], pl.String) | {"service_date": pl.Date}
+    parts = [pl.DataFrame(schema={**kinds, **places})]
+    for date in records:
+        taken = _read(standing.nights[date], "commitments.parquet")
+        parts.append(taken.select(*kinds, *_PLACE).drop_nulls("service_date"))
+    rows = pl.concat(parts).filter(pl.col("service_date") >= first)
+    if closed is not None:
+        freed = closed.filter(pl.col("status").is_in(_FREED[rules["counted_on"]]))
+        rows = rows.join(freed, on="order_id", how="anti")
+    true = (
+        rows.with_columns(pl.col("service_date").clip(lower_bound=day))
+        .group_by(_PLACE)
+        .agg(num_slots=pl.col("load").sum())
+        .sort(_PLACE, nulls_last=False)
+    )
+    said = given.select(*_PLACE, "num_slots").sort(_PLACE, nulls_last=False)
+    if not true.equals(said):
+        report.findings.append(
+            f"in_flight.parquet: parcels of other nights take "
+            f"{int(said['num_slots'].sum() or 0):,} slots, and place by place the "
+            f"{len(records)} nights beside this one have "
+            f"{int(true['num_slots'].sum() or 0):,}"
+        )
+
+
+def _closed(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | None:
+    """Parcels that the deliveries table knows of, up to the day."""
+    import polars as pl
+
+    used = record["inputs"].get("deliveries")
+    if used is None:
+        return None
+    parts = []
+    for file in used["files"]:
+        path = file["path"]
+        if path.lower().endswith((".parquet", ".pq")):
+            frame = pl.read_parquet(path)
+        elif path.lower().endswith((".arrow", ".feather", ".ipc")):
+            frame = pl.read_ipc(path)
+        else:
+            frame = pl.read_csv(path, infer_schema=False)
+        date = pl.col("date")
+        if frame.schema["date"] == pl.String:
+            date = date.str.strip_chars().str.to_date("%Y-%m-%d")
+        parts.append(
+            frame.select(
+                pl.col("order_id").cast(pl.String),
+                pl.col("status").str.strip_chars().str.to_lowercase(),
+                date.cast(pl.Date).alias("date"),
+            )
+        )
+    known = pl.concat(parts).filter(pl.col("date") <= day)
+    return known.select("order_id", "status")

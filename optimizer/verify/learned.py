@@ -1,0 +1,193 @@
+r"""
+Probabilities of a learned model, for the columns that the tables lack.
+
+Risk on standard service is the logistic function of an intercept, slopes of numbers of
+the order (``logit(column)``, the column kept 1e-5 from 0 and 1, or ``log1p(column)``)
+and offsets of its levels; a kept promise removes the share :math:`h` of it, an
+intercept and offsets of levels again: :math:`q = p (1 - h)`, within [0, 1]. Levels that
+the history did not have count 0. The share of promises that a carrier keeps is the
+model's where the probabilities are, and the configuration does not name the carrier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.errors import CertificateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+    from numpy.typing import NDArray
+
+_EDGE = 1e-5
+_HARMS = ("complaint", "return")
+_Columns = dict[str, Any]
+
+
+def fill_scores(
+    statement: duckdb.DuckDBPyConnection,
+    record: Mapping[str, Any],
+) -> None:
+    """
+    Give the statement the probabilities of the night, and promises of carriers.
+
+    Raises
+    ------
+    CertificateError
+        When the model is gone, or is not the one that the night was made with.
+    """
+    model = _read(record)
+    has_options = record["inputs"].get("options") is not None
+    there = {
+        name
+        for table in ("orders", *(["options"] if has_options else []))
+        for (name,) in statement.execute(f"FROM {table}_columns").fetchall()
+    }
+    orders = _columns(statement, "SELECT * EXCLUDE (further) FROM orders")
+    number = np.asarray(orders["number"], np.int64)
+    filled: dict[str, NDArray[np.float64]] = {}
+    for harm in _HARMS:
+        name = f"{harm}_prob_standard"
+        filled[name] = (
+            _numbers(orders[name])
+            if name in there
+            else _risk(orders, model["risk"][harm])
+        )
+    if has_options:
+        ways, at = _options(statement, number)
+    else:
+        ways, at = orders, np.arange(len(number))
+    for harm in _HARMS:
+        name, standard = f"{harm}_prob_premium", filled[f"{harm}_prob_standard"]
+        if name in there:
+            filled[name] = _numbers(ways[name])
+            continue
+        effect = model["effect"][harm]
+        share = _shares(orders, ways, at, effect, has_options=has_options)
+        filled[name] = np.clip(standard[at] * (1 - share), 0.0, 1.0)
+    columns = {
+        "number": np.asarray(ways["number"], np.int64),
+        **{name: filled[name][at] for name in filled if name.endswith("standard")},
+        **{name: filled[name] for name in filled if name.endswith("premium")},
+    }
+    _insert(statement, columns)
+    if "complaint_prob_premium" not in there:
+        _promise(statement, model, record)
+
+
+def _read(record: Mapping[str, Any]) -> Any:
+    place = Path(str(record["config"]["model"]).replace("{date}", record["date"]))
+    path = place / "model.json"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise CertificateError(
+            f"the model {path} is gone, so nothing can be proved from it"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != record["identity"].get("model_sha256"):
+        raise CertificateError(f"the model {path} was changed after the run")
+    return json.loads(content)
+
+
+def _columns(statement: duckdb.DuckDBPyConnection, query: str) -> _Columns:
+    return dict(statement.execute(query).fetchnumpy())
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    return np.ma.filled(np.ma.asarray(column, np.float64), np.nan)
+
+
+def _risk(orders: _Columns, risk: Mapping[str, Any]) -> NDArray[np.float64]:
+    columns = []
+    for name in risk["slopes"]:
+        kind, _, column = name.rstrip(")").partition("(")
+        value = _numbers(orders[column])
+        if kind == "logit":
+            value = np.clip(value, _EDGE, 1 - _EDGE)
+            value = np.log(value) - np.log1p(-value)
+        else:
+            value = np.log1p(value)
+        columns.append(value)
+    slopes = np.array(list(risk["slopes"].values()))
+    value = (
+        np.column_stack(columns) if columns else np.zeros((len(orders["number"]), 0))
+    )
+    score = risk["intercept"] + value @ slopes + _levels(orders, risk["levels"])
+    return np.asarray(1 / (1 + np.exp(-score)))
+
+
+def _levels(rows: _Columns, levels: Mapping[str, Any]) -> NDArray[np.float64]:
+    total = np.zeros(len(rows["number"]))
+    for column, offsets in levels.items():
+        if column in rows and offsets:
+            names: Any = np.ma.filled(np.ma.asarray(rows[column], object), None)
+            total += np.array([offsets.get(name, 0.0) for name in names.tolist()])
+    return total
+
+
+def _options(
+    statement: duckdb.DuckDBPyConnection, number: NDArray[np.int64]
+) -> tuple[_Columns, NDArray[np.int64]]:
+    """Options of known orders, and the place of each one's order."""
+    ways = _columns(statement, "FROM options WHERE order_number IS NOT NULL")
+    by_number = np.argsort(number)
+    order = np.asarray(ways["order_number"], np.int64)
+    return ways, by_number[np.searchsorted(number, order, sorter=by_number)]
+
+
+def _shares(
+    orders: _Columns,
+    ways: _Columns,
+    at: NDArray[np.int64],
+    effect: Mapping[str, Any],
+    *,
+    has_options: bool,
+) -> NDArray[np.float64]:
+    """Share of the harm that a kept promise removes, of each way."""
+    if not has_options:
+        return np.asarray(effect["intercept"] + _levels(orders, effect["levels"]))
+    plain = {name: column for name, column in orders.items() if name != "carrier_id"}
+    of_order = effect["intercept"] + _levels(plain, effect["levels"])
+    carrier = {"carrier_id": effect["levels"].get("carrier_id", {})}
+    return np.asarray(of_order[at] + _levels(ways, carrier))
+
+
+def _insert(statement: duckdb.DuckDBPyConnection, columns: _Columns) -> None:
+    import pyarrow as pa
+
+    statement.register("scored_given", pa.table(columns))
+    statement.execute("INSERT INTO scored BY NAME FROM scored_given")
+    statement.unregister("scored_given")
+
+
+def _promise(
+    statement: duckdb.DuckDBPyConnection, model: Any, record: Mapping[str, Any]
+) -> None:
+    """Promises of carriers that the configuration does not name."""
+    named = {
+        carrier
+        for (carrier,) in statement.execute(
+            "SELECT carrier_id FROM fulfilment"
+        ).fetchall()
+    }
+    pooled = next(p["mean"] for p in model["promises"] if p["carrier_id"] is None)
+    known = {p["carrier_id"] for p in model["promises"]}
+    rows = [
+        (p["carrier_id"], p["region_id"], round(p["mean"], 9))
+        for p in model["promises"]
+        if p["carrier_id"] is not None and p["carrier_id"] not in named
+    ]
+    rows += [
+        (carrier, None, round(pooled, 9))
+        for carrier in record["policy"]["carriers"]
+        if carrier not in known and carrier not in named
+    ]
+    if rows:
+        statement.executemany("INSERT INTO fulfilment VALUES (?, ?, ?)", rows)

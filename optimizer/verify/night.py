@@ -1,0 +1,147 @@
+"""Verify a published night: what it rests on, and all that it says, stated again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.data.run_files import read_record
+from optimizer.errors import CertificateError
+from optimizer.verify.audit import AUDIT, audit_text
+from optimizer.verify.engine import Finding, state_again, why_no_engine
+from optimizer.verify.form import false_form
+from optimizer.verify.inherited import check_beside
+from optimizer.verify.premises import (
+    differs_from,
+    false_config,
+    false_files,
+    false_inputs,
+    false_origins,
+    false_place,
+    sha256_of,
+)
+from optimizer.verify.standing import standing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from optimizer.config import Config
+    from optimizer.verify.standing import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """
+    What the verification of a night found.
+
+    Attributes
+    ----------
+    findings
+        What is wrong, in words; empty where everything holds.
+    unchecked
+        What could not be checked, and why.
+    trusted
+        What all of it rests on: hashes of inputs, configuration and chain.
+    is_stated
+        Whether the night was stated a second time.
+    """
+
+    findings: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    trusted: tuple[str, ...]
+    is_stated: bool
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
+    """
+    Verify a published night, with nothing of the code that made it.
+
+    Parameters
+    ----------
+    folder
+        The night.
+    config
+        The configuration that the reader has, to be compared with the recorded one.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run at all.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    findings = false_form(record)
+    if findings:
+        return Verified(tuple(findings), (), (), is_stated=False)
+    findings = [*_premises(folder, record)]
+    if config is not None:
+        findings += differs_from(record, config)
+    standing = standing_of(folder, record)
+    findings += _false_link(folder, standing)
+    unchecked: list[str] = []
+    is_stated = not findings
+    if not findings:
+        beside = check_beside(folder, record, standing)
+        findings, unchecked = beside.findings, beside.unchecked
+        reason = why_no_engine()
+        if reason is None:
+            findings += map(str, _statement(folder, record))
+        else:
+            unchecked.append(reason)
+            is_stated = False
+    trusted = _trusted(record, standing, has_config=config is not None)
+    return Verified(tuple(findings), tuple(unchecked), tuple(trusted), is_stated)
+
+
+def _premises(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    yield from false_place(folder, record)
+    yield from false_config(record)
+    yield from false_origins(record)
+    yield from false_files(folder, record)
+    yield from false_inputs(record)
+
+
+def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
+    """The chain beside a night, where it knows the night, knows this record."""
+    if standing.own_record not in (None, sha256_of(folder / "run.json")):
+        yield "run.json is not the record that the chain of evidence beside it has"
+
+
+def _statement(folder: Path, record: Mapping[str, Any]) -> Iterator[str | Finding]:
+    """State the night again; the published script must be of this night too."""
+    try:
+        yield from state_again(folder, record)
+    except CertificateError as error:
+        yield str(error)
+    script = folder / AUDIT
+    if script.is_file() and script.read_text("utf-8") != audit_text(record):
+        yield f"{AUDIT} is not the statement of this night"
+
+
+def _trusted(
+    record: Mapping[str, Any], standing: Standing, *, has_config: bool
+) -> Iterator[str]:
+    """What a reader must hold against what he knows from elsewhere."""
+    for name, used in sorted(record["inputs"].items()):
+        for file in used["files"]:
+            origin = record["origins"].get(name)
+            also = f" (a copy of {origin})" if origin else ""
+            yield f"{name}: {file['path']}{also} sha256 {file['sha256']}"
+    compared = (
+        "the one that you gave" if has_config else "compare it with --config FILE"
+    )
+    yield f"configuration: sha256 {record['identity']['config_sha256']} ({compared})"
+    if "model_sha256" in record["identity"]:
+        yield f"learned model: sha256 {record['identity']['model_sha256']}"
+    nights = ", ".join(map(str, sorted(standing.nights))) or "none"
+    yield f"nights beside it: {nights}"
+    if standing.head is None:
+        yield "chain of evidence: none stands beside it"
+    else:
+        yield f"chain of evidence: head {standing.head} (optimizer audit checks it)"

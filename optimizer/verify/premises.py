@@ -1,0 +1,244 @@
+"""What a night rests on: its folder, its files, its inputs, its configuration."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config.address import is_address, parse_address
+from optimizer.errors import OptimizerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from optimizer.config import Config
+
+_ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
+#: Parts of the configuration that decide nothing of a night.
+_NOT_DECISIVE = ("state", "outputs", "outbox", "operations")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def false_place(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """
+    Hold a folder's name against the night's date and run.
+
+    Parameters
+    ----------
+    folder
+        The night, or a link to it.
+    record
+        Its ``run.json``.
+    """
+    day, real = record["date"], folder.resolve()
+    names = {folder.absolute().name, *(real.name, real.parent.name)}
+    found = [
+        f"the folder is of {name}, and the night of {day}"
+        for name in sorted(names)
+        if _is_date(name) and name != day
+    ]
+    if real.parent.parent.name == ".versions":
+        from optimizer.verify.standing import run_name
+
+        run = run_name(record["identity"])
+        if real.name != run and not real.name.startswith(f"{run}-"):
+            found.append(f"the folder is of run {real.name}, and the record of {run}")
+    return found
+
+
+def _is_date(name: str) -> bool:
+    try:
+        dt.date.fromisoformat(name)
+    except ValueError:
+        return False
+    return len(name) == len("2026-11-22")
+
+
+def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Find files that are not listed, not there, or not what was listed."""
+    listed = {**record["outputs"]}
+    there = {path.name for path in folder.iterdir()}
+    found = [
+        f"{name} is in the folder, and the record does not list it"
+        for name in sorted(there - {*listed, *_ALWAYS})
+    ]
+    for name, claim in sorted(listed.items()):
+        if name not in there:
+            found.append(f"{name} is missing")
+        elif sha256_of(folder / name) != claim["sha256"]:
+            found.append(f"{name} was changed after it was published")
+    return found
+
+
+def false_inputs(record: Mapping[str, Any]) -> list[str]:
+    """Find input files that are gone, or not those that the night was solved from."""
+    found = []
+    for name, used in record["inputs"].items():
+        hashes = []
+        for file in used["files"]:
+            path = Path(file["path"])
+            hashes.append(file["sha256"])
+            if not path.is_file():
+                found.append(f"input {path} is gone, so nothing can be proved from it")
+            elif sha256_of(path) != file["sha256"]:
+                found.append(f"input {path} was changed after the run")
+            elif path.stat().st_size != file["num_bytes"]:
+                found.append(f"input {path} has other than {file['num_bytes']:,} bytes")
+        if record["identity"]["inputs"].get(name) != hashes:
+            found.append(f"identity.inputs.{name} is not of the files of {name}")
+    return found
+
+
+def false_origins(record: Mapping[str, Any]) -> list[str]:
+    """Hold the places of inputs, and what stands in, against the configuration."""
+    inputs, day = (
+        record["config"]["inputs"] or {},
+        dt.date.fromisoformat(record["date"]),
+    )
+    found = []
+    for name, used in record["inputs"].items():
+        place = inputs.get(name)
+        if place is None:
+            found.append(f"inputs.{name}: the configuration names no such table")
+            continue
+        on_day = _on(place, day)
+        if name in record["substitutes"]:
+            found += _false_substitute(name, record, place, day)
+            on_day = record["substitutes"][name]
+        if is_address(on_day):
+            found += _false_copy(name, record, on_day)
+        elif name in record["origins"]:
+            found.append(f"origins.{name}: the configuration names a file here")
+        elif not all(_fits(file["path"], on_day) for file in used["files"]):
+            found.append(f"inputs.{name}: the files are not those of {on_day}")
+    for what in ("substitutes", "origins"):
+        found += [
+            f"{what}.{name}: there is no such table"
+            for name in record[what]
+            if name not in record["inputs"]
+        ]
+    return found
+
+
+def _on(place: str, day: dt.date) -> str:
+    return place.replace("{date}", day.isoformat())
+
+
+def _false_substitute(
+    name: str, record: Mapping[str, Any], place: str, day: dt.date
+) -> Iterator[str]:
+    allowed = (
+        record["config"]["inputs"]["when_capacity_is_late"] == "yesterdays_capacity"
+    )
+    if name != "capacity" or not allowed:
+        yield f"substitutes.{name}: the configuration lets nothing stand in for it"
+    elif record["substitutes"][name] != _on(place, day - dt.timedelta(days=1)):
+        yield f"substitutes.{name}: is not the table of the day before"
+
+
+def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[str]:
+    """A copy of an address is in the folder of copies, and says where it is from."""
+    try:
+        label = parse_address(place).label
+    except (OptimizerError, ValueError):
+        label = place
+    origin = record["origins"].get(name, "")
+    if origin != label and not origin.startswith(f"{label} "):
+        yield f"origins.{name} is {origin!r}, and the configuration names {label}"
+    for file in record["inputs"][name]["files"]:
+        if Path(file["path"]).parent.parent.name != ".inputs":
+            yield f"inputs.{name}: {file['path']} is no copy of an input"
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Whether a file is one that a path or a glob of the configuration means."""
+    plain = os.path.normpath(pattern)
+    if plain.startswith(".."):
+        plain = plain.replace("../", "")
+    whole = plain if Path(plain).is_absolute() else f"*/{plain}"
+    return (
+        path == plain or fnmatch.fnmatchcase(path, whole) or path.endswith(f"/{plain}")
+    )
+
+
+def false_config(record: Mapping[str, Any]) -> list[str]:
+    """Hold the recorded configuration against its contract, and its hash."""
+    from optimizer.config import as_config, config_json, policy_on
+
+    config, day = record["config"], dt.date.fromisoformat(record["date"])
+    found: list[str] = []
+    try:
+        read = as_config(config)
+        found += [
+            f"config.{key} is not as it is read ({given!r})"
+            for key, given in config.items()
+            if not _holds(given, config_json(read).get(key))
+        ]
+        if not _holds(record["policy"], policy_on(read, day).model_dump(mode="json")):
+            found.append("policy is not the row in force on the date")
+    except OptimizerError as error:
+        found.append(f"the recorded configuration is none: {error}")
+    if record["identity"]["config_sha256"] != hash_of(config):
+        found.append("identity.config_sha256 is not of the recorded configuration")
+    if record["identity"]["date"] != record["date"]:
+        found.append("identity.date is not the night's")
+    return found
+
+
+def _holds(given: Any, read: Any) -> bool:
+    """Whether all that was recorded is read so; what came later has its default."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        return all(
+            key in read and _holds(value, read[key]) for key, value in given.items()
+        )
+    if isinstance(given, list) and isinstance(read, list):
+        return len(given) == len(read) and all(map(_holds, given, read))
+    return bool(given == read)
+
+
+def hash_of(config: Mapping[str, Any]) -> str:
+    """SHA-256 of the parts of a configuration that decide."""
+    decisive = {k: v for k, v in config.items() if k not in _NOT_DECISIVE}
+    text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differs_from(record: Mapping[str, Any], config: Config) -> list[str]:
+    """
+    Compare the recorded configuration with the one that the reader has.
+
+    Parameters
+    ----------
+    record
+        Of the night.
+    config
+        The reader's.
+    """
+    from optimizer.config import config_json
+
+    theirs: dict[str, Any] = config_json(config)
+    found: list[str] = []
+    for key in sorted({*theirs, *record["config"]} - {*_NOT_DECISIVE}):
+        found += _differences(key, record["config"].get(key), theirs.get(key))
+    return [f"the configuration that you gave differs: {words}" for words in found]
+
+
+def _differences(name: str, said: Any, given: Any) -> Iterator[str]:
+    if isinstance(said, dict) and isinstance(given, dict):
+        for key in sorted({*said, *given}):
+            yield from _differences(f"{name}.{key}", said.get(key), given.get(key))
+    elif isinstance(said, list) and isinstance(given, list) and len(said) == len(given):
+        for number, (one, other) in enumerate(zip(said, given, strict=True)):
+            yield from _differences(f"{name}[{number}]", one, other)
+    elif said != given:
+        yield f"{name} is {json.dumps(given)}, and {json.dumps(said)} in the record"

@@ -1,0 +1,372 @@
+"""The part of the statement that reads the inputs: it depends on their columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from optimizer.verify.contract import TYPED, TYPES, Column, columns_of, require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_STANDARD = ("complaint_prob_standard", "return_prob_standard")
+_PREMIUM = ("complaint_prob_premium", "return_prob_premium")
+_FILE, _ROW = "file_read", "file_row_number"
+#: How rows are read, by the end of a file's name.
+_CSV = (
+    "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = ',', "
+    "quote = '\"', escape = '\"', nullstr = '')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What decides how a night's inputs are read.
+
+    Attributes
+    ----------
+    tables
+        Columns of each input table that is given, by its name.
+    kinds
+        ``parquet``, ``csv`` or ``arrow``, by table.
+    num_files
+        Files, by table.
+    further
+        Columns of orders that rules ask for: attributes, then those of fairness rules.
+    facts
+        Columns that fairness rules name, as far as merchants may have them.
+    rules
+        Eligibility rules of the policy.
+    has_model
+        Whether a learned model stands in for probability columns.
+    """
+
+    tables: Mapping[str, tuple[Column, ...]]
+    kinds: Mapping[str, str]
+    num_files: Mapping[str, int]
+    further: tuple[str, ...]
+    facts: tuple[str, ...]
+    rules: Sequence[Mapping[str, Any]]
+    has_model: bool
+
+
+def reading_of(record: Mapping[str, Any]) -> Reading:
+    """Find how the inputs of a recorded night are read."""
+    config, policy, used = record["config"], record["policy"], record["inputs"]
+    has_model = config["model"] is not None
+    tables = {
+        name: columns
+        for name, columns in columns_of(config, policy).items()
+        if used.get(name) is not None
+    }
+    must = "given" if has_model else "always"
+    needed = [*_STANDARD, *(() if "options" in tables else _PREMIUM)]
+    tables["orders"] = require(tables["orders"], needed, must)
+    if "options" in tables:
+        tables["options"] = require(tables["options"], _PREMIUM, must)
+    else:
+        tables["orders"] = require(tables["orders"], ["carrier_id"], "always")
+    groups = tuple(dict.fromkeys(rule["column"] for rule in config["fairness"]))
+    asked = [name for name in groups if name not in _PLACE]
+    return Reading(
+        tables,
+        {name: _kind(used[name]) for name in tables},
+        {name: len(used[name]["files"]) for name in tables},
+        tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
+        groups,
+        policy["eligibility"],
+        has_model,
+    )
+
+
+_PLACE = ("carrier_id", "region_id", "outlet_id", "merchant_id")
+
+
+def _kind(used: Mapping[str, Any]) -> str:
+    name = used["files"][0]["path"].lower()
+    if name.endswith((".csv", ".csv.gz", ".csv.zst")):
+        return "csv"
+    return "parquet" if name.endswith((".parquet", ".pq")) else "arrow"
+
+
+def reading_text(reading: Reading) -> str:
+    """Write the SQL that reads the inputs."""
+    parts = [_raw(name, reading) for name in reading.tables]
+    parts += [*map(_small(reading), ("merchants", "capacity")), _orders(reading)]
+    if "options" in reading.tables:
+        parts.append(_options(reading))
+    parts += [_ways(reading), _quarantine(reading), _checks(reading)]
+    return "\n".join(parts)
+
+
+def _raw(name: str, reading: Reading) -> str:
+    """Rows of a table as they are read, with their number from 0."""
+    columns = reading.tables[name]
+    typed = ",\n        ".join(f"NULL::{TYPES[c.kind]} AS {c.quoted}" for c in columns)
+    names = "|".join(re.escape(column.name) for column in columns)
+    kind = reading.kinds[name]
+    if kind == "parquet":
+        has_several = reading.num_files[name] > 1
+        also = f", filename = '{_FILE}'" if has_several else ""
+        source = f"read_parquet(getvariable('{name}'){also}, {_ROW} = true)"
+        typed += f",\n        NULL::BIGINT AS {_ROW}"
+        typed += f", NULL::VARCHAR AS {_FILE}" if has_several else ""
+        names += f"|{_FILE}|{_ROW}"
+        pick = f"SELECT COLUMNS('^({names})$') FROM {source}"
+        number = _numbered(name, has_several=has_several)
+    else:
+        source = _CSV.format(name) if kind == "csv" else f"{name}_arrow"
+        typed += ",\n        NULL::BIGINT AS number"
+        pick = (
+            f"SELECT COLUMNS('^({names}|number)$')\n"
+            f"    FROM (SELECT *, row_number() OVER () - 1 AS number FROM {source})"
+        )
+        number = "SELECT * FROM read_rows"
+    arrow = (
+        f"-- {name}_arrow is the Arrow file, given by optimizer verify; elsewhere\n"
+        "-- make a table of this name from it.\n"
+        if kind == "arrow"
+        else ""
+    )
+    return (
+        f"-- {name}: as read.\n{arrow}"
+        f"CREATE TEMP TABLE {name}_columns AS\n"
+        f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source});\n"
+        f"{_files(name) if kind == 'parquet' and reading.num_files[name] > 1 else ''}"
+        f"CREATE TEMP VIEW {name}_raw AS\nWITH read_rows AS (\n"
+        f"    SELECT * FROM (SELECT\n        {typed}\n    LIMIT 0)\n"
+        f"    UNION ALL BY NAME\n    {pick}\n)\n{number};\n"
+    )
+
+
+def _files(name: str) -> str:
+    return (
+        f"CREATE TEMP TABLE {name}_files AS\n"
+        f"SELECT file_name AS {_FILE}, coalesce(sum(num_rows) OVER (\n"
+        f"    ORDER BY list_position(getvariable('{name}'), file_name)\n"
+        f"    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING\n"
+        f"), 0)::BIGINT AS num_before\n"
+        f"FROM parquet_file_metadata(getvariable('{name}'));\n"
+    )
+
+
+def _numbered(name: str, *, has_several: bool) -> str:
+    if not has_several:
+        return f"SELECT * EXCLUDE ({_ROW}), {_ROW} AS number FROM read_rows"
+    return (
+        f"SELECT r.* EXCLUDE ({_FILE}, {_ROW}), f.num_before + r.{_ROW} AS number\n"
+        f"FROM read_rows AS r JOIN {name}_files AS f USING ({_FILE})"
+    )
+
+
+def _broken(name: str, columns: Sequence[Column]) -> str:
+    """When a row of a table breaks any rule."""
+    wrong = [sql for column in columns for _, sql in column.rules(name)]
+    return "(\n    " + "\n    OR ".join(wrong) + "\n)"
+
+
+def _typed(columns: Sequence[Column]) -> str:
+    return ",\n    ".join(
+        f"{TYPED[c.kind].format(c.quoted)} AS {c.quoted}" for c in columns
+    )
+
+
+def _orders(reading: Reading) -> str:
+    """Orders that count, with why any may not be recommended, and their day."""
+    columns = reading.tables["orders"]
+    own = [c for c in columns if _is_used(c, reading)]
+    whens = "".join(
+        f"\n        WHEN {_matches(rule, columns)} THEN {_text(rule['reason'])}"
+        for rule in reading.rules
+    )
+    return (
+        "-- The day whose slots orders take that have none of their own.\n"
+        "CREATE MACRO default_day() AS getvariable('night')\n"
+        "    + (config_text('$.capacity.lead_days'))::INT;\n"
+        "SET VARIABLE has_dates = (\n"
+        "    SELECT EXISTS (FROM capacity WHERE service_date IS NOT NULL));\n"
+        "-- orders: the rows that count. Who is not eligible has a reason: that of\n"
+        "-- the table, or of the first rule of the policy that matches, or that the\n"
+        "-- merchant is not enrolled.\n"
+        "CREATE TEMP TABLE orders AS\n"
+        "SELECT r.* EXCLUDE (ineligible_reason), coalesce(m.take_up, 1.0) AS take_up,\n"
+        "    CASE\n        WHEN r.ineligible_reason IS NOT NULL\n"
+        "            OR NOT coalesce(m.is_enrolled, true) THEN 'INELIGIBLE'\n"
+        "        WHEN r.pin = 'never' THEN 'PINNED_OUT'\n    END AS kept_out,\n"
+        "    coalesce(r.ineligible_reason, CASE WHEN NOT m.is_enrolled\n"
+        "        THEN 'the merchant is not enrolled' END) AS ineligible_reason\n"
+        "FROM (\nSELECT\n    number,\n"
+        f"    {_typed(own)},\n"
+        "    CASE\n        WHEN NOT coalesce(as_flag(is_eligible), true)\n"
+        "        THEN coalesce(ineligible_reason, 'no reason given')"
+        f"{whens}\n    END AS ineligible_reason,\n"
+        "    CASE\n        WHEN getvariable('counted_on') = 'ship' THEN coalesce(\n"
+        "            as_date(ship_date), default_day())\n"
+        "        WHEN getvariable('counted_on') = 'delivery' THEN coalesce(\n"
+        "            as_date(delivery_date), default_day())\n"
+        "        WHEN getvariable('has_dates') THEN default_day()\n"
+        "    END AS day,\n"
+        f"    {_list(reading.further)} AS further\n"
+        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE\n"
+        ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
+    )
+
+
+def _is_used(column: Column, reading: Reading) -> bool:
+    """Whether a column of the orders is asked for again."""
+    always = ("order_id", "merchant_id", "carrier_id", "region_id", "outlet_id")
+    return column.name in (*always, *_STANDARD, *_PREMIUM, "load", "pin") or (
+        reading.has_model and column.name in ("category_id", "order_value_cny")
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    quoted = ", ".join(Column(name, "id").quoted for name in names)
+    return f"[{quoted}]::VARCHAR[]"
+
+
+def _small(reading: Reading) -> Any:
+    """Write a small table, in which a broken row refuses the night."""
+
+    def text(name: str) -> str:
+        columns = reading.tables.get(name)
+        if columns is None:
+            columns = columns_of(_PLAIN, {"eligibility": []})["merchants"]
+            nulls = ", ".join(f"NULL::{TYPES[c.kind]} AS {c.quoted}" for c in columns)
+            return (
+                f"-- {name}: there is none.\nCREATE TEMP TABLE {name} AS\n"
+                f"SELECT {nulls}, []::VARCHAR[] AS facts LIMIT 0;\n"
+                f"CREATE TEMP TABLE {name}_columns AS "
+                "SELECT NULL::VARCHAR AS column_name LIMIT 0;\n"
+            )
+        more = f",\n    {_list(reading.facts)} AS facts" if name == "merchants" else ""
+        if name == "capacity":
+            names = reading.further[: len(columns) - 8]
+            more = f",\n    {_list(names)} AS attributes"
+        return (
+            f"-- {name}: all rows.\nCREATE TEMP TABLE {name} AS\n"
+            f"SELECT\n    number,\n    {_typed(columns)}{more}\nFROM {name}_raw;\n"
+        )
+
+    return text
+
+
+_PLAIN = {"capacity": {"attributes": []}, "fairness": []}
+
+
+def _options(reading: Reading) -> str:
+    """Options that count, each with the number of its order."""
+    columns = reading.tables["options"]
+    named = [c for c in columns if c.name != "order_id"]
+    return (
+        "-- options: the rows that count; one whose order was refused goes with it.\n"
+        "CREATE TEMP TABLE options AS\nSELECT o.number AS order_number, r.*\n"
+        f"FROM (SELECT\n    number,\n    order_id,\n    {_typed(named)}\n"
+        f"    FROM options_raw WHERE {_broken('options', columns)} IS NOT TRUE) AS r\n"
+        "LEFT JOIN orders AS o USING (order_id);\n"
+    )
+
+
+def _ways(reading: Reading) -> str:
+    """The ways to carry each order."""
+    kind = "options" if "options" in reading.tables else "own"
+    name = f"2_ways_{kind}{'_learned' if reading.has_model else ''}.sql"
+    return files(__package__).joinpath("statement", name).read_text("utf-8")
+
+
+def _quarantine(reading: Reading) -> str:
+    """Every row that is refused, with the column and the rule."""
+    parts, counted = [], []
+    for name in ("orders", "options"):
+        if name not in reading.tables:
+            continue
+        rules = ",\n        ".join(
+            f"CASE WHEN {sql} THEN ['{c.name}', {_text(words)}] END"
+            for c in reading.tables[name]
+            for words, sql in c.rules(name)
+        )
+        counted.append(
+            f"SET VARIABLE num_{name}_refused = (SELECT count(*) FROM {name}_raw)\n"
+            f"    - (SELECT count(*) FROM {name});\n"
+        )
+        parts.append(
+            f"SELECT '{name}' AS source, number + 1 AS row, broken[1] AS \"column\", "
+            "broken[2] AS rule\nFROM (\n    SELECT number, unnest([\n        "
+            f"{rules}\n    ]) AS broken\n    FROM {name}_raw\n"
+            f"    WHERE getvariable('num_{name}_refused') > 0\n"
+            f"    AND {_broken(name, reading.tables[name])}\n) WHERE broken IS NOT NULL"
+        )
+    if "options" in reading.tables:
+        parts.append(
+            "SELECT 'options', number + 1, 'order_id', 'names no order'\n"
+            "FROM options WHERE order_number IS NULL AND order_id NOT IN (\n"
+            "    SELECT order_id FROM orders_raw\n    WHERE order_id IS NOT NULL AND "
+            f"{_broken('orders', reading.tables['orders'])}\n)"
+        )
+    return (
+        f"-- The rows that are refused.\n{''.join(counted)}"
+        "CREATE TEMP TABLE refused AS\n" + "\nUNION\n".join(parts) + ";\n"
+    )
+
+
+def _checks(reading: Reading) -> str:
+    """Checks of the inputs that depend on which there are."""
+    counts = "\nUNION ALL ".join(
+        f"SELECT '{name}' AS item, (SELECT count(*) FROM {name}_raw) AS restated"
+        for name in reading.tables
+    )
+    text = (
+        "-- check: as many rows were read as the record says\n"
+        "CREATE TEMP VIEW check_num_rows AS\nSELECT item, "
+        "claim('$.inputs.' || item || '.num_rows')::BIGINT AS published, restated\n"
+        f"FROM (\n{counts}\n) WHERE published IS DISTINCT FROM restated;\n"
+        "-- check: no small table has a broken row\n"
+        "CREATE TEMP VIEW check_small_tables AS\n"
+    )
+    broken = [
+        f"SELECT '{name} row ' || (number + 1) AS item, 'counts' AS published, "
+        f"'breaks a rule' AS restated FROM {name}_raw\n"
+        f"WHERE {_broken(name, reading.tables[name])}"
+        for name in ("capacity", "merchants")
+        if name in reading.tables
+    ]
+    text += "\nUNION ALL\n".join(broken) + ";\n"
+    if "options" in reading.tables:
+        text += (
+            "-- check: no order has a carrier twice\n"
+            "CREATE TEMP VIEW check_pairs AS\n"
+            "SELECT min(order_id) || ' ' || carrier_id AS item, 1 AS published,\n"
+            "    count(*) AS restated\nFROM options WHERE order_number IS NOT NULL\n"
+            "GROUP BY order_number, carrier_id HAVING count(*) > 1;\n"
+        )
+    return text
+
+
+def _text(value: str) -> str:
+    """Text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _matches(rule: Mapping[str, Any], columns: Sequence[Column]) -> str:
+    """Whether an order matches a rule of eligibility; a missing value does not."""
+    column = next(c for c in columns if c.name == rule["column"])
+    value = TYPED[column.kind].format(column.quoted)
+    if rule["is_missing"] is not None:
+        return f"{value} IS {'' if rule['is_missing'] else 'NOT '}NULL"
+    if rule["below"] is not None:
+        return f"coalesce({value} < {rule['below']}::DOUBLE, false)"
+    if rule["above"] is not None:
+        return f"coalesce({value} > {rule['above']}::DOUBLE, false)"
+    for key, sign in (("in", "IN"), ("not_in", "NOT IN")):
+        if rule[key] is not None:
+            listed = ", ".join(map(_text, rule[key]))
+            return f"coalesce({value} {sign} ({listed}), {str(key != 'in').lower()})"
+    sign, other = (
+        ("=", rule["is"]) if rule["is"] is not None else ("<>", rule["is_not"])
+    )
+    literal = str(other).lower() if isinstance(other, bool) else _text(other)
+    return f"coalesce({value} {sign} {literal}, {str(sign == '<>').lower()})"

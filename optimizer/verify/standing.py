@@ -1,0 +1,142 @@
+"""The nights that stood beside a night when it was published."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CHAIN, _VERSIONS = ".evidence.jsonl", ".versions"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    Nights beside a night, as they stood when it was published.
+
+    Attributes
+    ----------
+    day
+        Of the night itself.
+    nights
+        Folder of each other date.
+    gone
+        Dates that stood then, as the chain says, whose folder is not there.
+    before_it
+        Dates whose link was made before the night was solved: it must know of them.
+    is_sure
+        Whether a chain says so; else the folders of today stand for it.
+    head
+        Hash of the chain's last link; ``None`` without a chain.
+    own_record
+        SHA-256 of the night's record as the chain has it; ``None`` where it has none.
+    """
+
+    day: dt.date
+    nights: Mapping[dt.date, Path]
+    gone: tuple[dt.date, ...] = ()
+    before_it: frozenset[dt.date] = frozenset()
+    is_sure: bool = False
+    head: str | None = None
+    own_record: str | None = None
+
+
+def standing_of(folder: Path, record: Mapping[str, Any]) -> Standing:
+    """Find the nights beside a night, from the chain where there is one."""
+    real, day = folder.resolve(), dt.date.fromisoformat(record["date"])
+    is_version = real.parent.parent.name == _VERSIONS
+    output = real.parents[2] if is_version else folder.absolute().parent
+    links = _links(output / _CHAIN)
+    if not is_version or not any(
+        link["date"] == day.isoformat() and link["version"] == real.name
+        for link in links
+    ):
+        nights = {d: p for d, p in _folders(output).items() if d != day}
+        head = _hash_of_last(output / _CHAIN)
+        return Standing(day, nights, head=head)
+    return _as_of(output, links, day, real.name, record)
+
+
+def _as_of(
+    output: Path,
+    links: list[dict[str, Any]],
+    day: dt.date,
+    version: str,
+    record: Mapping[str, Any],
+) -> Standing:
+    """What the chain says stood when a version was first published."""
+    standing: dict[dt.date, str] = {}
+    before: set[dt.date] = set()
+    started = record["run_measurements"]["started_at_utc"]
+    own = None
+    for link in links:
+        date = dt.date.fromisoformat(link["date"])
+        if date == day and link["version"] == version:
+            own = link.get("outputs", {}).get("run.json")
+            break
+        if date == day:
+            continue
+        if link["version"] is None:
+            standing.pop(date, None)
+        else:
+            standing[date] = link["version"]
+        if link["recorded_at_utc"] < started:
+            before.add(date)
+    nights = {
+        date: output / _VERSIONS / date.isoformat() / name
+        for date, name in standing.items()
+    }
+    there = {
+        date: path for date, path in nights.items() if (path / "_SUCCESS").is_file()
+    }
+    return Standing(
+        day,
+        there,
+        tuple(sorted({*nights} - {*there})),
+        frozenset(before & {*there}),
+        True,
+        _hash_of_last(output / _CHAIN),
+        own,
+    )
+
+
+def _links(path: Path) -> list[dict[str, Any]]:
+    """Bodies of a chain's links; none where it is not there or cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(json.loads(line)["text"]) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _hash_of_last(path: Path) -> str | None:
+    try:
+        last = path.read_text(encoding="utf-8").splitlines()[-1]
+        return str(json.loads(last)["hash"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _folders(output: Path) -> dict[dt.date, Path]:
+    """Published folders by date, as they are now."""
+    found = {}
+    for path in sorted(output.glob("????-??-??")):
+        try:
+            date = dt.date.fromisoformat(path.name)
+        except ValueError:
+            continue
+        if (path / "_SUCCESS").is_file():
+            found[date] = path
+    return found
+
+
+def run_name(identity: Mapping[str, Any]) -> str:
+    """Name of a run: what makes two runs the same, hashed."""
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+-- 1. The rules of the night, from the configuration above.
+--
+-- Money is whole micro-CNY from here on, shares are exact decimals. Of the dated policy
+-- rows the one in force on the night's date applies; what it says of the objective
+-- stands before the objective's own word.
+
+SET VARIABLE policy = (
+    SELECT dated
+    FROM (SELECT unnest(from_json(getvariable('config') -> 'policy', '["JSON"]')) AS dated)
+    WHERE (dated ->> 'valid_from')::DATE <= getvariable('night')
+    ORDER BY (dated ->> 'valid_from')::DATE DESC
+    LIMIT 1
+);
+SET VARIABLE objective = getvariable('config') -> 'objective';
+
+CREATE MACRO config_text(way) AS json_extract_string(getvariable('config'), way);
+CREATE MACRO policy_text(way) AS json_extract_string(getvariable('policy'), way);
+CREATE MACRO objective_text(way) AS json_extract_string(getvariable('objective'), way);
+CREATE MACRO objective_key(name) AS coalesce(
+    json_extract_string(getvariable('policy'), '$.objective.' || name),
+    json_extract_string(getvariable('objective'), '$.' || name)
+);
+CREATE MACRO exact(text) AS text::DECIMAL(38, 9);
+CREATE MACRO micro(text) AS (exact(text) * 1000000)::HUGEINT;
+CREATE MACRO nano(text) AS (exact(text) * 1000000000)::HUGEINT;
+-- A fraction of whole numbers, both at least 0, rounded half to even.
+CREATE MACRO half_even(above, below) AS
+    above // below + CASE
+        WHEN 2 * (above % below) > below THEN 1
+        WHEN 2 * (above % below) = below THEN (above // below) % 2
+        ELSE 0
+    END;
+
+SET VARIABLE complaint_cost = micro(objective_key('complaint_cost_cny'))::DOUBLE;
+SET VARIABLE return_cost = micro(objective_key('return_cost_cny'))::DOUBLE;
+SET VARIABLE fee = micro(policy_text('$.fee.amount_cny'));
+-- The part of the fee that counts against each saving.
+SET VARIABLE counted_fee = half_even(
+    getvariable('fee') * nano(objective_key('fee_share')), 1000000000::HUGEINT
+)::BIGINT;
+
+SET VARIABLE rate = nano(policy_text('$.cap.rate'));
+SET VARIABLE cap_base = policy_text('$.cap.base');
+SET VARIABLE rounding = policy_text('$.cap.rounding');
+SET VARIABLE window_days = policy_text('$.cap.window_days')::BIGINT;
+SET VARIABLE roster = from_json(getvariable('policy') -> 'carriers', '["VARCHAR"]');
+SET VARIABLE counted_on = config_text('$.capacity.counted_on');
+SET VARIABLE count_rule = config_text('$.capacity.count');
+SET VARIABLE is_open = config_text('$.capacity.uncovered_lanes') = 'open';
+SET VARIABLE hold_share = exact(config_text('$.holdout.share'));
+SET VARIABLE explore_share = exact(config_text('$.holdout.explore_share'));
+
+-- How often carriers keep the promise; a learned model may add rows.
+CREATE TEMP TABLE fulfilment AS
+SELECT
+    given ->> 'carrier_id' AS carrier_id,
+    given ->> 'region_id' AS region_id,
+    (given ->> 'probability')::DOUBLE AS probability
+FROM (
+    SELECT unnest(from_json(
+        CASE
+            WHEN json_type(getvariable('policy'), '$.objective.fulfilment') = 'ARRAY'
+            THEN getvariable('policy') -> '$.objective.fulfilment'
+            ELSE getvariable('objective') -> 'fulfilment'
+        END,
+        '["JSON"]'
+    )) AS given
+);
+
+-- The record of the night, and its tables.
+CREATE TEMP TABLE record AS
+SELECT content::JSON AS said FROM read_text(getvariable('run') || '/run.json');
+CREATE MACRO claim(way) AS (SELECT json_extract_string(record.said, way) FROM record);
+CREATE MACRO table_of(name) AS TABLE
+    SELECT * FROM read_parquet(getvariable('run') || '/' || name);
+
+-- check: the rules above are those that the record names
+CREATE TEMP VIEW check_rules AS
+SELECT 'run.json' AS item, 'another configuration, date or policy' AS published, NULL AS restated
+FROM record
+WHERE json(json_extract(record.said, 'config')) IS DISTINCT FROM getvariable('config')
+    OR (record.said ->> 'date')::DATE IS DISTINCT FROM getvariable('night')
+    OR json(json_extract(record.said, 'policy')) IS DISTINCT FROM json(getvariable('policy'));

@@ -1,0 +1,8 @@
+-- Ways to carry an order that may be recommended: those of its options.
+CREATE TEMP VIEW ways AS
+SELECT o.number, o.merchant_id, o.region_id, o.day, o.take_up, w.carrier_id,
+    coalesce(w.outlet_id, o.outlet_id) AS outlet_id, o.further,
+    coalesce(w.load, o.load, 1) AS load, o.complaint_prob_standard,
+    w.complaint_prob_premium, o.return_prob_standard, w.return_prob_premium
+FROM options AS w JOIN orders AS o ON o.number = w.order_number
+WHERE o.kept_out IS NULL;

@@ -1,0 +1,269 @@
+-- 9. Every decision: its plan, reason, saving and margin; and the tables made of them.
+
+SET VARIABLE dual_bound = getvariable('dual_of_limits') + CASE
+    WHEN getvariable('by_lanes') THEN (
+        SELECT coalesce(sum(s.room::HUGEINT * s.part_price), 0)
+        FROM lane_said AS s SEMI JOIN has_child USING (lane)
+    ) + (SELECT coalesce(sum(price::HUGEINT), 0) FROM order_price)
+      + (SELECT coalesce(sum(worth), 0) FROM given_worth)
+    ELSE getvariable('dual_of_orders')
+END;
+
+-- Why an order is not chosen. At the prices: capacity stops what would not make it
+-- with a free cap, the cap what would not make it with free capacity. What the prices
+-- let in, only the room that the plan leaves can stop.
+CREATE TEMP TABLE stop AS
+SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room,
+    b.after_all - c.price AS margin,
+    c.cap = 0 AS is_capless,
+    c.has_budget,
+    CASE WHEN NOT getvariable('is_packing') THEN b.after_all <= 0
+        WHEN b.after_all - c.price > 0 THEN b.lacks_rows
+        ELSE b.without_caps_and_budget <= 0 END AS by_capacity,
+    CASE WHEN NOT getvariable('is_packing') THEN b.saving <= c.price
+        WHEN b.after_all - c.price > 0 THEN b.lacks_caps OR c.cap = u.used
+        ELSE b.after_caps <= c.price END AS by_cap,
+    CASE WHEN NOT getvariable('is_packing') THEN false
+        WHEN b.after_all - c.price > 0
+        THEN b.lacks_budget AND NOT (b.lacks_rows OR b.lacks_caps OR c.cap = u.used)
+        ELSE b.without_budget - c.price > 0 END AS by_budget
+FROM (
+    SELECT *, without_caps AS without_caps_and_budget FROM best
+) AS b
+JOIN decision AS d USING (number)
+JOIN cap_said AS c ON c.merchant_id = d.true_merchant_id
+JOIN cap_used AS u ON u.merchant_id = d.true_merchant_id;
+
+CREATE TEMP TABLE verdict AS
+SELECT number, saving, has_room, margin, CASE
+    WHEN saving <= 0 THEN 'NO_SAVING'
+    WHEN is_capless THEN CASE WHEN has_budget THEN 'BUDGET' ELSE 'CAP_ZERO' END
+    WHEN getvariable('is_packing') AND NOT has_room THEN 'CAPACITY_FULL'
+    WHEN by_budget AND NOT by_capacity AND NOT by_cap THEN 'BUDGET'
+    WHEN by_capacity = by_cap THEN 'CAP_AND_CAPACITY'
+    WHEN by_capacity THEN 'CAPACITY_FULL'
+    WHEN has_budget THEN 'BUDGET'
+    ELSE 'CAP_FULL'
+END AS reason
+FROM stop;
+
+-- check: every order has one decision, and every decision an order
+CREATE TEMP VIEW check_orders AS
+SELECT order_id AS item, 'no decision, or no merchant of its own' AS published, 'one' AS restated
+FROM decision WHERE reason IS NULL OR merchant_id IS DISTINCT FROM true_merchant_id
+UNION ALL
+SELECT 'decisions.parquet', (SELECT count(*) FROM table_of('decisions.parquet'))::VARCHAR,
+    (SELECT count(*) FROM decision)::VARCHAR
+WHERE (SELECT count(*) FROM table_of('decisions.parquet')) <> (SELECT count(*) FROM decision);
+
+-- check: who may not be recommended says so, with the reason, and nobody else does
+CREATE TEMP VIEW check_kept_out AS
+SELECT order_id AS item, concat_ws(': ', reason, ineligible_reason) AS published,
+    concat_ws(': ', kept_out, CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
+        AS restated
+FROM decision
+WHERE kept_out IS NOT NULL AND (
+        reason IS DISTINCT FROM kept_out OR is_premium OR carrier_id IS NOT NULL
+        OR saving_cny IS NOT NULL OR margin_cny IS NOT NULL OR has_room IS NOT NULL
+        OR arm IS NOT NULL OR propensity <> 0
+        OR ineligible_reason IS DISTINCT FROM
+            CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
+    OR kept_out IS NULL AND (ineligible_reason IS NOT NULL
+        OR reason IN ('INELIGIBLE', 'PINNED_OUT', 'CARRIER_INACTIVE'));
+
+-- check: what is chosen, or drawn, goes with a carrier that it may go with
+CREATE TEMP VIEW check_carrier AS
+SELECT d.order_id AS item, d.carrier_id AS published, 'a carrier of the order' AS restated
+FROM decision AS d JOIN chosen AS c USING (number) WHERE c.saving IS NULL
+UNION ALL
+SELECT d.order_id, d.carrier_id, 'a carrier of the order'
+FROM decision AS d JOIN pool AS c USING (number) WHERE c.saving IS NULL
+UNION ALL
+SELECT order_id, carrier_id, NULL FROM decision
+WHERE carrier_id IS NOT NULL
+    AND reason NOT IN ('CHOSEN', 'HELD_OUT', 'EXPLORED');
+
+-- check: savings, to the micro-CNY
+CREATE TEMP VIEW check_saving AS
+SELECT d.order_id AS item, d.saving_cny AS published, coalesce(c.saving, e.saving, v.saving) / 1e6 AS restated
+FROM decision AS d
+LEFT JOIN verdict AS v USING (number)
+LEFT JOIN chosen AS c USING (number)
+LEFT JOIN pool AS e USING (number)
+WHERE d.saving_cny IS DISTINCT FROM coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6;
+
+-- check: margins
+CREATE TEMP VIEW check_margin AS
+SELECT d.order_id AS item, d.margin_cny AS published, v.margin::DOUBLE / 1e6 AS restated
+FROM decision AS d LEFT JOIN verdict AS v USING (number)
+WHERE d.margin_cny IS DISTINCT FROM v.margin::DOUBLE / 1e6;
+
+-- check: reasons, and whether there is a slot at all
+CREATE TEMP VIEW check_reason AS
+SELECT d.order_id AS item, concat_ws(', ', d.reason, d.has_room) AS published,
+    concat_ws(', ', v.reason, v.has_room) AS restated
+FROM decision AS d
+JOIN verdict AS v USING (number)
+LEFT JOIN chosen AS c USING (number)
+WHERE NOT d.is_in_pool AND (
+    d.has_room IS DISTINCT FROM v.has_room
+    OR c.number IS NULL AND (
+        d.reason IS DISTINCT FROM v.reason OR d.is_premium OR d.arm IS NOT NULL
+        OR d.propensity <> 0)
+    OR c.number IS NOT NULL AND (
+        d.reason NOT IN ('CHOSEN', 'HELD_OUT')
+        OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
+        OR d.arm IS DISTINCT FROM 'policy'
+        OR d.propensity IS DISTINCT FROM 1.0 - getvariable('hold_share')::DOUBLE)
+);
+
+-- check: of the chosen those are kept back that the draw names
+CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
+    '|', config_text('$.holdout.seed'), getvariable('night'), purpose
+)), 16 * which - 15, 16))::UBIGINT;
+CREATE TEMP VIEW check_kept_back AS
+SELECT order_id AS item, reason AS published, CASE WHEN is_held THEN 'HELD_OUT' ELSE 'CHOSEN' END AS restated
+FROM (
+    SELECT d.order_id, d.reason, CASE
+        WHEN getvariable('hold_share') IN (0, 1) THEN getvariable('hold_share') = 1
+        ELSE mixed(((mixed(xor(key_of(d.order_id, 0), half('hold', 1)))::UHUGEINT
+            + half('hold', 2)) & mask())::UBIGINT)
+            < ((getvariable('hold_share') * 1000000000)::UHUGEINT
+                * 18446744073709551616::UHUGEINT // 1000000000)
+    END AS is_held
+    FROM decision AS d SEMI JOIN chosen AS c USING (number)
+)
+WHERE is_held IS DISTINCT FROM (reason = 'HELD_OUT');
+
+-- check: explored orders were open, each gets premium with one half, and any saving
+CREATE TEMP VIEW check_pool AS
+SELECT order_id AS item, reason AS published, 'a draw of the explore arm' AS restated
+FROM decision
+WHERE is_in_pool AND (
+    getvariable('explore_share') = 0 OR kept_out IS NOT NULL
+    OR reason NOT IN ('EXPLORED', 'HELD_OUT') OR propensity <> 0.5 OR NOT has_room
+    OR is_premium IS DISTINCT FROM (reason = 'EXPLORED'))
+    OR NOT is_in_pool AND reason = 'EXPLORED';
+
+-- check: the recommendations are the decisions to recommend
+CREATE TEMP VIEW check_recommendations AS
+WITH own AS (
+    SELECT order_id, merchant_id, carrier_id, region_id, saving_cny,
+        'sug_home_deliver' AS order_tag, 'SVC-WBHOMEDELIVERY' AS service_code
+    FROM decision WHERE is_premium
+), theirs AS (
+    SELECT order_id, merchant_id, carrier_id, region_id, saving_cny, order_tag, service_code
+    FROM table_of('recommendations.parquet')
+)
+SELECT order_id AS item, 'published' AS published, NULL AS restated
+FROM (FROM theirs EXCEPT ALL FROM own)
+UNION ALL
+SELECT order_id, NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs);
+
+-- check: the slots that recommendations take, on the most specific row
+CREATE TEMP VIEW check_commitments AS
+WITH taking_slots AS (
+    SELECT number, place,
+        (load + getvariable('scale') - 1) // getvariable('scale') AS load
+    FROM chosen
+    UNION ALL SELECT number, place, 1 FROM explored
+), own AS (
+    SELECT d.order_id, l.carrier_id, l.region_id, l.outlet_id, l.day AS service_date,
+        t.load::BIGINT AS load
+    FROM decision AS d JOIN taking_slots AS t USING (number)
+    JOIN place_price AS p USING (place) JOIN lane AS l ON l.lane = p.deepest
+    WHERE d.is_premium
+), theirs AS (
+    SELECT order_id, carrier_id, region_id, outlet_id, service_date, load
+    FROM table_of('commitments.parquet')
+)
+SELECT order_id AS item, 'published' AS published, NULL AS restated
+FROM (FROM theirs EXCEPT ALL FROM own)
+UNION ALL
+SELECT order_id, NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs);
+
+-- check: caps, their use and their limit
+CREATE TEMP VIEW check_caps AS
+SELECT c.merchant_id AS item,
+    [c.said_num_orders, c.said_cap, c.said_used, c.said_slack] AS published,
+    [c.num_orders, c.cap, u.used + u.explored, c.cap - u.used - u.explored] AS restated
+FROM cap_said AS c JOIN cap_used AS u USING (merchant_id)
+WHERE published IS DISTINCT FROM restated OR u.used + u.explored > c.cap
+    OR c.price IS NULL OR c.price < 0
+UNION ALL
+SELECT merchant_id, NULL, NULL
+FROM table_of('merchants.parquet') WHERE merchant_id NOT IN (SELECT merchant_id FROM cap);
+
+-- check: capacity rows, their use and their limit; no order twice
+CREATE TEMP VIEW check_lanes AS
+SELECT concat_ws('/', l.carrier_id, l.region_id, l.outlet_id, l.day) AS item,
+    [s.slots, s.used, s.slack, s.in_flight] AS published,
+    [s.room // getvariable('scale'), u.used // getvariable('scale') + u.explored,
+     (s.room - u.explored) // getvariable('scale') - u.used // getvariable('scale'),
+     l.in_flight] AS restated
+FROM lane AS l JOIN lane_said AS s USING (lane) JOIN lane_used AS u USING (lane)
+WHERE published IS DISTINCT FROM restated OR u.used + u.explored > s.room
+    OR s.price IS NULL OR s.price < 0 OR s.price % getvariable('scale') <> 0
+UNION ALL
+SELECT 'lanes.parquet', [count(*)], [(SELECT count(*) FROM lane)]
+FROM table_of('lanes.parquet') HAVING count(*) <> (SELECT count(*) FROM lane)
+UNION ALL
+SELECT number::VARCHAR, [count(*)], [1] FROM chosen GROUP BY number HAVING count(*) > 1;
+
+-- check: limits beside caps and lanes, their use, and prices that bound something
+CREATE TEMP VIEW check_limits AS
+SELECT coalesce(kind || ': ' || name, 'rows.parquet') AS item,
+    [said_low, said_high, said_used, said_slack, said_missing, said_penalty] AS published,
+    [low, high // scale, used // scale, high // scale - used // scale,
+     CASE WHEN low IS NULL THEN 0 ELSE greatest(0, low - used // scale) END,
+     CASE WHEN low IS NOT NULL THEN penalty END] AS restated
+FROM limit_said
+WHERE published IS DISTINCT FROM restated OR used > high OR NOT coalesce(is_said, false)
+    OR price IS NULL OR price % scale <> 0
+    OR price > 0 AND high IS NULL OR price < 0 AND low IS NULL
+    OR -part_price > penalty OR NOT can_bind AND price <> 0;
+
+-- check: floors without a penalty, and pins, that the plan does not keep
+CREATE TEMP TABLE clash AS
+SELECT kind, name AS "limit", priority, low AS asked, used AS reached
+FROM limit_said WHERE can_bind AND penalty IS NULL AND used < low
+UNION ALL
+SELECT 'pin', d.order_id, config_text('pin_priority')::BIGINT, 1, 0
+FROM decision AS d ANTI JOIN chosen AS c USING (number)
+WHERE d.is_pinned AND d.kept_out IS NULL AND getvariable('is_packing');
+CREATE TEMP VIEW check_conflicts AS
+WITH own AS (
+    SELECT kind, "limit", priority, asked, reached, asked - reached AS missing FROM clash
+), theirs AS (
+    SELECT kind, "limit", priority, asked, reached, missing FROM conflicts_said
+)
+SELECT kind || ' ' || "limit" AS item, 'published' AS published, NULL AS restated
+FROM (FROM theirs EXCEPT ALL FROM own)
+UNION ALL
+SELECT kind || ' ' || "limit", NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs)
+UNION ALL
+SELECT 'on_conflict', 'refuse', 'published' FROM own
+WHERE config_text('on_conflict') = 'refuse';
+
+-- check: prices of orders bound something
+CREATE TEMP VIEW check_order_prices AS
+SELECT order_id AS item, price AS published, NULL AS restated
+FROM order_price
+LEFT JOIN kept_pin AS k USING (number)
+WHERE number IS NULL OR price IS NULL OR price = 0 OR price < 0 AND k.number IS NULL;
+
+-- check: both bounds, and whether the plan is good enough
+CREATE TEMP VIEW check_bounds AS
+SELECT * FROM (VALUES
+    ('primal_bound', claim('$.certificate.primal_bound'), getvariable('primal_bound')::VARCHAR),
+    ('dual_bound', claim('$.certificate.dual_bound'), getvariable('dual_bound')::VARCHAR),
+    ('gap', claim('$.certificate.gap'),
+        (getvariable('dual_bound') - getvariable('primal_bound'))::VARCHAR)
+) AS bounds(item, published, restated)
+WHERE published IS DISTINCT FROM restated
+UNION ALL
+SELECT 'publish.max_relative_gap', config_text('$.publish.max_relative_gap'),
+    claim('$.certificate.relative_gap')
+WHERE (getvariable('dual_bound') - getvariable('primal_bound')) * 1000000000
+    > nano(config_text('$.publish.max_relative_gap'))
+        * greatest(1, getvariable('primal_bound'));

@@ -1,0 +1,135 @@
+"""A real cluster on loopback: one master, two workers, each its own process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import free_port, start, stop, wait_for
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: its address, and its processes."""
+
+    url: str
+    folder: Path
+    environment: dict[str, str]
+
+    def session(self, name, cores=2):
+        """Start a driver in this process."""
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.master(self.url).appName(name)
+        for key, value in self.settings(cores).items():
+            builder = builder.config(key, value)
+        return builder.getOrCreate()
+
+    def settings(self, cores):
+        """What each driver on this cluster needs."""
+        return {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": "768m",
+            "spark.executor.memory": "768m",
+            "spark.cores.max": str(cores),
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.executorEnv.PYTHONPATH": str(REPOSITORY),
+            # So that the executors of this cluster are known by their command line.
+            "spark.executor.extraJavaOptions": f"-Dcluster={self.folder}",
+            "spark.locality.wait": "0",
+            "spark.task.maxFailures": "8",
+            "spark.network.timeout": "60s",
+            "spark.executor.heartbeatInterval": "5s",
+        }
+
+    def executors(self):
+        """Process ids of this cluster's executors, by /proc."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                is_executor = b"CoarseGrainedExecutorBackend" in line
+                if is_executor and str(self.folder).encode() in line:
+                    found.append(int(entry.name))
+        return found
+
+    def start(self, name, command, **environment):
+        """Start a process on the cluster, with a log of its name."""
+        log = self.folder / f"{name}.log"
+        return start(command, log, self.environment | environment)
+
+    def log(self, name):
+        """What a process has said so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def spark(self, program):
+        """Path of one of Spark's own programs."""
+        return str(Path(self.environment["SPARK_HOME"]) / "bin" / program)
+
+
+@contextmanager
+def running_cluster(folder):
+    """Start a master and two workers, and stop them."""
+    if shutil.which("java") is None:
+        pytest.fail("the tests of Spark need Java 17: install openjdk-17-jre-headless")
+    try:
+        import pyspark
+    except ImportError:
+        pytest.fail("the tests of Spark need pyspark: install the tests group")
+
+    home = Path(pyspark.__file__).parent
+    environment = os.environ | {
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+        ),
+        "PYTHONWARNINGS": "ignore",
+    }
+    os.environ.update(
+        {
+            k: environment[k]
+            for k in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_LOCAL_DIRS")
+        }
+    )
+    spark_class, port = str(home / "bin/spark-class"), free_port()
+    deploy = "org.apache.spark.deploy"
+    master_log = folder / "master.log"
+    ports = ["--host", "127.0.0.1", "--webui-port", "0"]
+    processes = [
+        start(
+            [spark_class, f"{deploy}.master.Master", *ports, "--port", str(port)],
+            master_log,
+            environment,
+        )
+    ]
+    url = f"spark://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: b"elected leader" in master_log.read_bytes(), "the master")
+        for number in (1, 2):
+            size = ["-c", "1", "-m", "1g", "-d", str(folder / f"worker{number}")]
+            command = [spark_class, f"{deploy}.worker.Worker", *ports, *size, url]
+            log = folder / f"worker{number}.log"
+            processes.append(start(command, log, environment))
+        registered = b"Registering worker"
+        wait_for(lambda: master_log.read_bytes().count(registered) == 2, "the workers")
+        yield Cluster(url, folder, environment)
+    finally:
+        stop(processes)

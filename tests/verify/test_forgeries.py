@@ -1,0 +1,370 @@
+"""Nights that are consistent and forged: what verification took on trust, it checks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from optimizer.config import as_config
+from optimizer.data.run_files import FURTHER_TABLES, RUN_TABLES, record_text
+from optimizer.data.write import read_back, write_parquet
+from optimizer.model.solution import Solution
+from optimizer.nightly import find
+from optimizer.nightly import run as night_run
+from optimizer.nightly.ledger import Before
+from optimizer.verify.night import verify_night
+from optimizer.verify.premises import hash_of, sha256_of
+from optimizer.verify.standing import run_name
+from tests.verify.nights import publish, record_of
+from tests.verify.variants import Variant, settings, simulated
+
+DAYS = [dt.date(2026, 11, 20) + dt.timedelta(days=at) for at in range(3)]
+LAST = DAYS[-1]
+BANKED = Variant(
+    policy={"cap": {"rate": 0.03, "rounding": "carryover", "window_days": 5}},
+    config={"capacity": {"counted_on": "delivery", "lead_days": 2}},
+)
+
+
+def _publish(
+    folder: Path, day: dt.date, tables: dict[str, pl.DataFrame | None]
+) -> Path:
+    orders = tables["orders"]
+    assert orders is not None
+    own = orders.with_columns(order_id=pl.format("{}-{}", pl.lit(str(day)), "order_id"))
+    return publish(folder, tables | {"orders": own}, settings(BANKED), day)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame | None]:
+    """Inputs with room to spare, so that caps decide and parcels are in flight."""
+    found = simulated(tmp_path_factory.mktemp("inputs"), num_orders=800)
+    capacity = found["capacity"]
+    assert capacity is not None
+    return found | {"capacity": capacity.with_columns(slots=pl.col("slots") * 9 + 3)}
+
+
+@pytest.fixture(scope="module")
+def three(
+    tmp_path_factory: pytest.TempPathFactory, tables: dict[str, pl.DataFrame | None]
+) -> Path:
+    """Three nights that know of each other; no test may change them."""
+    folder = tmp_path_factory.mktemp("three")
+    for day in DAYS:
+        _publish(folder, day, tables)
+    return folder / "runs"
+
+
+@pytest.fixture
+def runs(three: Path, tmp_path: Path) -> Path:
+    """The three nights, to be forged; without their chain, which would tell on them."""
+    copy = tmp_path / "runs"
+    shutil.copytree(three, copy, symlinks=True)
+    (copy / ".evidence.jsonl").unlink()
+    return copy
+
+
+def edit_record(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a record, and make all hashes and names anew."""
+    record = record_of(run)
+    change(record)
+    for name, claim in record["outputs"].items():
+        if (run / name).is_file():
+            claim["sha256"] = sha256_of(run / name)
+    record["identity"]["config_sha256"] = hash_of(record["config"])
+    (run / "run.json").write_text(record_text(record))
+    real = run.resolve()
+    renamed = real.with_name(run_name(record["identity"]))
+    if renamed != real:
+        real.rename(renamed)
+        run.unlink()
+        run.symlink_to(renamed.relative_to(run.parent))
+
+
+def edit_table(
+    run: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]
+) -> None:
+    """Change a table, and make all hashes anew."""
+    path = run / name
+    changed = change(read_back(path))
+    path.unlink()
+    write_parquet(changed, path, (RUN_TABLES | FURTHER_TABLES)[name])
+    edit_record(
+        run, lambda record: record["outputs"][name].update(num_rows=len(changed))
+    )
+
+
+def _set(*way: str, to: Any) -> Callable[[Path], None]:
+    def forge(run: Path) -> None:
+        def change(record: dict[str, Any]) -> None:
+            inner = record
+            for key in way[:-1]:
+                inner = inner[key]
+            inner[way[-1]] = to
+
+        edit_record(run, change)
+
+    return forge
+
+
+def _other_folder(run: Path) -> None:
+    other = run.with_name("2026-11-21")
+    other.unlink()
+    other.symlink_to(run.readlink())
+    run.unlink()
+
+
+def _week(run: Path) -> None:
+    yesterday = pl.col("date") == DAYS[1]
+
+    def change(nights: pl.DataFrame) -> pl.DataFrame:
+        return nights.with_columns(
+            saving_cny=pl.when(yesterday)
+            .then(pl.col("saving_cny") * 2)
+            .otherwise("saving_cny"),
+            run_id=pl.when(yesterday)
+            .then(pl.lit("0123456789abcdef"))
+            .otherwise("run_id"),
+        )
+
+    edit_table(run, "nights.parquet", change)
+
+
+def _other_rate(run: Path) -> None:
+    def change(record: dict[str, Any]) -> None:
+        record["config"]["policy"][0]["cap"]["rate"] = "0.04"
+        record["policy"]["cap"]["rate"] = "0.04"
+
+    edit_record(run, change)
+
+
+def _other_orders(run: Path) -> None:
+    def change(record: dict[str, Any]) -> None:
+        file = record["inputs"]["orders"]["files"][0]
+        path = run.parent / "made-up.parquet"
+        shutil.copy(file["path"], path)
+        file["path"] = str(path)
+
+    edit_record(run, change)
+
+
+#: What is forged, and what is said of it.
+EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a date's night under another's name": (
+        _other_folder,
+        "the folder is of 2026-11-21",
+    ),
+    "a week in which last night was twice as good": (
+        _week,
+        "nights.parquet: the row of 2026-11-21 is not what that night says",
+    ),
+    "a table that stood in": (
+        _set("substitutes", "capacity", to="capacity-2026-11-21.parquet"),
+        "substitutes.capacity: the configuration lets nothing stand in",
+    ),
+    "a table that is not there stood in": (
+        _set("substitutes", "options", to="x.parquet"),
+        "substitutes.options: there is no such table",
+    ),
+    "a night that says it is late": (
+        _set("is_late", to=True),
+        "is_late: no later night",
+    ),
+    "an origin": (
+        _set("origins", "orders", to="postgresql://db/orders"),
+        "origins.orders: the configuration names a file here",
+    ),
+    "a stop by time at gap 0": (
+        _set("termination", to={"reason": "FEASIBLE", "limit": "TIME"}),
+        "termination: termination is a gap of 0, not FEASIBLE TIME",
+    ),
+    "an unknown key": (
+        _set("approved_by", to="me"),
+        "approved_by is a key that no record",
+    ),
+    "an unknown key further in": (
+        _set("certificate", "note", to="fine"),
+        "certificate.note is a key that no record has",
+    ),
+    "a figure too much": (
+        _set("summary", "num_happy", to=9),
+        "no other: summary.num_happy",
+    ),
+    "a gap below 0": (_set("certificate", "gap", to=-1), "certificate.gap is '-1'"),
+    "a time below 0": (
+        _set("run_measurements", "seconds", "solve", to=-3.0),
+        "run_measurements.seconds.solve",
+    ),
+    "a file that is not listed": (
+        lambda run: (run / "notes.txt").write_text("trust me"),
+        "notes.txt is in the folder",
+    ),
+    "a file that is listed and no night's": (
+        _set("outputs", "notes.txt", to={"sha256": "0" * 64}),
+        "outputs.notes.txt is a key that no record has",
+    ),
+    "another cap rate": (_other_rate, "caps: "),
+    "another configuration key": (
+        _set("config", "lenient", to=True),
+        "the recorded configuration is none",
+    ),
+    "orders from elsewhere": (
+        _other_orders,
+        "inputs.orders: the files are not those of",
+    ),
+    "another date": (_set("date", to="2026-11-23"), "the folder is of 2026-11-22"),
+    "another solver's word for the class": (
+        _set("problem_class", to="packing"),
+        "problem_class is network",
+    ),
+    "a plan said to hold for fewer": (
+        _set("certificate", "holds_for", to="some plans"),
+        "certificate.holds_for",
+    ),
+}
+
+
+def test_the_nights_hold(three: Path) -> None:
+    """Nothing is said of nights that are not forged, with their chain and without."""
+    for day in DAYS:
+        found = verify_night(three / str(day))
+        assert (found.findings, found.unchecked) == ((), ())
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_forged_night_is_seen(name: str, runs: Path) -> None:
+    """A change that keeps all hashes is named for what it is."""
+    forge, words = EDITS[name]
+    forge(runs / str(LAST))
+    folder = runs / ("2026-11-21" if name.startswith("a date's") else str(LAST))
+    findings = "; ".join(verify_night(folder).findings)
+    assert words in findings
+
+
+def _carried(share: float) -> Callable[[Before], Before]:
+    def change(before: Before) -> Before:
+        bank = before.history.bank
+        assert bank is not None
+        forged = bank.with_columns(
+            carried_in_nano=pl.lit(int(share * 10**9), pl.Int64),
+            room_nano=pl.lit(10**12),
+        )
+        return replace(before, history=replace(before.history, bank=forged))
+
+    return change
+
+
+def _flight(
+    change: Callable[[pl.DataFrame], pl.DataFrame],
+) -> Callable[[Before], Before]:
+    def forge(before: Before) -> Before:
+        flight = before.history.in_flight
+        assert flight is not None
+        assert len(flight)
+        return replace(
+            before, history=replace(before.history, in_flight=change(flight))
+        )
+
+    return forge
+
+
+#: What other nights are said to have left, and what is said of it.
+LEFT: dict[str, tuple[Callable[[Before], Before], str]] = {
+    "a bank of 50 parcels for everyone": (_carried(50), "carry in what is no fraction"),
+    "a bank of nearly a parcel for everyone": (
+        _carried(0.999),
+        "carry in other than what",
+    ),
+    "parcels in flight that are not": (
+        _flight(lambda rows: rows.with_columns(num_slots=pl.col("num_slots") + 1)),
+        "in_flight.parquet: ",
+    ),
+    "parcels in flight forgotten": (
+        _flight(lambda rows: rows.clear()),
+        "in_flight.parquet: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_other_nights_left_is_worked_out_again(
+    name: str,
+    tmp_path: Path,
+    tables: dict[str, pl.DataFrame | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A night built from a forged bank, or forged parcels in flight, does not hold."""
+    change, words = LEFT[name]
+    true = find.load_before
+    _publish(tmp_path, DAYS[1], tables)
+    monkeypatch.setattr(find, "load_before", lambda *args: change(true(*args)))
+    monkeypatch.setattr(night_run, "load_before", find.load_before)
+    run = _publish(tmp_path, LAST, tables)
+    assert words in "; ".join(verify_night(run).findings)
+
+
+def test_nights_that_are_not_there_are_named(runs: Path) -> None:
+    """Where earlier nights are not beside a night, it says what was taken on trust."""
+    for day in DAYS[:2]:
+        (runs / str(day)).unlink()
+    found = verify_night(runs / str(LAST))
+    assert found.findings == ()
+    said = " ".join(found.unchecked)
+    for name in ("bank.parquet", "in_flight.parquet", "nights.parquet"):
+        assert name in said
+
+
+def test_prices_are_those_of_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices that prove the plan as well, and are not the lowest, are named."""
+    from optimizer import solvers
+    from optimizer.testing import make_config, make_tables
+
+    made = make_tables(
+        [("a", "m", "x", 5), ("b", "n", "x", 4), ("c", "o", "x", 1)], {"yunda": 2}
+    )
+    night = {"orders": made.orders, "capacity": made.capacity}
+    honest = publish(tmp_path / "honest", night, make_config(1))
+    assert verify_night(honest).findings == ()
+    true = solvers.solve
+
+    def solve(*args: Any) -> Solution:
+        found = true(*args)
+        return replace(found, lane_price=found.lane_price * 0 + 2_000_000)
+
+    monkeypatch.setattr(solvers, "solve", solve)
+    forged = publish(tmp_path / "forged", night, make_config(1))
+    findings = "; ".join(verify_night(forged).findings)
+    assert "lowest prices: yunda is lower, not 2.0 as published" in findings
+
+
+def test_the_readers_configuration_is_compared(runs: Path) -> None:
+    """A night of another configuration than the reader's is told from it."""
+    run = runs / str(LAST)
+    config = record_of(run)["config"]
+    assert verify_night(run, as_config(config)).findings == ()
+    config["objective"]["complaint_cost_cny"] = "31"
+    (words,) = verify_night(run, as_config(config)).findings
+    assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
+
+
+def test_what_was_trusted_is_named(three: Path) -> None:
+    """Verification ends with the hashes of inputs, configuration and chain."""
+    run = three / str(LAST)
+    record = record_of(run)
+    trusted = "\n".join(verify_night(run).trusted)
+    for used in record["inputs"].values():
+        assert used["files"][0]["sha256"] in trusted
+    assert record["identity"]["config_sha256"] in trusted
+    last = (three / ".evidence.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["hash"] in trusted
+    assert "nights beside it: 2026-11-20, 2026-11-21" in trusted

@@ -1,0 +1,264 @@
+"""The second statement of a night agrees with the first, whatever the night has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from optimizer.errors import CertificateError
+from optimizer.verify.audit import audit_text
+from optimizer.verify.engine import state_again
+from optimizer.verify.night import verify_night
+from tests.support.golden_nights import GOLDEN
+from tests.verify.nights import publish, record_of
+from tests.verify.variants import VARIANTS, Tables, Variant, settings, simulated
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """A simulated day on which each order has its carrier."""
+    return simulated(tmp_path_factory.mktemp("single"))
+
+
+@pytest.fixture(scope="module")
+def choice(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """A simulated day on which orders have three carriers."""
+    return simulated(tmp_path_factory.mktemp("choice"), carriers_per_order=3)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_option_is_stated(name: str, single: Tables, tmp_path: Path) -> None:
+    """For each option that decides anything the statement finds what was published."""
+    variant = VARIANTS[name]
+    run = publish(
+        tmp_path, variant.change(single), settings(variant), suffix=variant.suffix
+    )
+    assert verify_night(run).findings == ()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_every_golden_night_is_stated(name: str, tmp_path: Path) -> None:
+    """Each kind of limit beside caps and lanes is stated, on a night made by hand."""
+    golden = GOLDEN[name]
+    run = publish(tmp_path, golden.tables(), golden.settings())
+    assert verify_night(run).findings == ()
+
+
+_ROW = pl.int_range(pl.len())
+
+
+def _loads(tables: Tables) -> Tables:
+    options, capacity = tables["options"], tables["capacity"]
+    assert options is not None
+    assert capacity is not None
+    return tables | {
+        "options": options.with_columns(load=pl.when(_ROW % 4 == 0).then(2)),
+        "capacity": capacity.with_columns(slots=pl.col("slots") * 3 + 1),
+    }
+
+
+def _strays(tables: Tables) -> Tables:
+    orders, options = tables["orders"], tables["options"]
+    assert orders is not None
+    assert options is not None
+    wrong = pl.when(_ROW == 9).then(-1.0).otherwise("complaint_prob_standard")
+    beyond = pl.when(_ROW == 40).then(2.0).otherwise("complaint_prob_premium")
+    return tables | {
+        "orders": orders.filter(_ROW != 5).with_columns(complaint_prob_standard=wrong),
+        "options": options.with_columns(complaint_prob_premium=beyond),
+    }
+
+
+CHOICES = {
+    "three carriers": Variant(),
+    "three carriers as text": Variant(suffix="csv"),
+    "broken options, and options of no order": Variant(_strays),
+    "whole lanes prove the bound": Variant(
+        _loads, config={"publish": {"max_relative_gap": 0.5}}
+    ),
+    "drawn among three carriers": Variant(
+        policy={"cap": {"rate": 0.3}},
+        config={"holdout": {"share": 0.1, "explore_share": 0.3, "seed": 1}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_orders_with_a_choice_are_stated(
+    name: str, choice: Tables, tmp_path: Path
+) -> None:
+    """Nights with an options table are stated as those without."""
+    variant = CHOICES[name]
+    run = publish(
+        tmp_path, variant.change(choice), settings(variant), suffix=variant.suffix
+    )
+    assert verify_night(run).findings == ()
+
+
+@pytest.fixture(scope="module")
+def plain(single: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published night that no test may change."""
+    return publish(tmp_path_factory.mktemp("plain"), single, settings(Variant()))
+
+
+def asked(run: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the script alone answers, run by DuckDB in the folder of the night."""
+    monkeypatch.chdir(run)
+    with duckdb.connect() as engine:
+        return engine.execute(script).fetchall()
+
+
+def test_the_script_needs_nothing_but_duckdb(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script alone gives no row for a night that holds, and some for another."""
+    script = audit_text(record_of(plain))
+    assert asked(plain, script, monkeypatch) == []
+    changed = tmp_path / "changed"
+    shutil.copytree(plain, changed)
+    caps = pl.read_parquet(changed / "merchants.parquet")
+    caps = caps.with_columns(pl.col("cap") + 1)
+    caps.write_parquet(changed / "merchants.parquet")
+    checks = {row[0] for row in asked(changed, script, monkeypatch)}
+    assert "caps" in checks
+
+
+def test_the_script_reads_inputs_from_elsewhere(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs that were moved are read from where the reader says."""
+    record = record_of(plain)
+    moved = tmp_path / "moved.parquet"
+    shutil.copy(record["inputs"]["orders"]["files"][0]["path"], moved)
+    mark = "-- 1. The rules"
+    script = audit_text(record)
+    assert script.count(mark) == 1
+    placed = script.replace(mark, f"SET VARIABLE orders = ['{moved}'];\n{mark}")
+    assert asked(plain, placed, monkeypatch) == []
+
+
+def _inputs(run: Path, path: Path) -> dict[str, list[str]]:
+    """The night's inputs, with the orders from a path."""
+    used = record_of(run)["inputs"]
+    given = {name: [f["path"] for f in table["files"]] for name, table in used.items()}
+    return given | {"orders": [str(path)]}
+
+
+def test_rows_in_another_order_are_the_same_night(plain: Path, tmp_path: Path) -> None:
+    """The order of rows decides nothing."""
+    record = record_of(plain)
+    orders = pl.read_parquet(record["inputs"]["orders"]["files"][0]["path"])
+    path = tmp_path / "orders.parquet"
+    orders.sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+    assert state_again(plain, record, _inputs(plain, path)) == []
+
+
+def test_several_files_are_one_table(single: Tables, tmp_path: Path) -> None:
+    """A glob of files is read in order, and broken rows keep their numbers."""
+    tables = VARIANTS["broken rows"].change(single)
+    orders = tables["orders"]
+    assert orders is not None
+    (tmp_path / "parts").mkdir()
+    for part in range(3):
+        orders[part * 500 : (part + 1) * 500].write_parquet(
+            tmp_path / "parts" / f"orders-{part}.parquet"
+        )
+    config = settings(VARIANTS["broken rows"])
+    run = publish(
+        tmp_path,
+        tables | {"orders": None},
+        config,
+        more={"orders": str(tmp_path / "parts" / "orders-*.parquet")},
+    )
+    assert verify_night(run).findings == ()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow"])
+def test_damaged_inputs_are_said_to_be(
+    suffix: str, single: Tables, tmp_path: Path
+) -> None:
+    """A file that is truncated, of another encoding or of another kind is no night."""
+    orders = single["orders"]
+    assert orders is not None
+    record, run, path = _stored(single, tmp_path, suffix)
+    assert state_again(run, record) == []
+    content = path.read_bytes()
+    for damage in (
+        content[: len(content) // 2],
+        b"",
+        content.decode("latin-1").encode("utf-16"),
+    ):
+        path.write_bytes(damage)
+        assert _complains(run, record)
+    path.unlink()
+    assert _complains(run, record)
+
+
+def _stored(
+    tables: Tables, folder: Path, suffix: str
+) -> tuple[dict[str, Any], Path, Path]:
+    orders = tables["orders"]
+    assert orders is not None
+    path = folder / f"orders{suffix}"
+    if suffix == ".parquet":
+        orders.write_parquet(path)
+    elif suffix == ".csv":
+        orders.write_csv(path)
+    else:
+        orders.write_ipc(path)
+    more = {"orders": str(path)}
+    run = publish(folder, tables | {"orders": None}, settings(Variant()), more=more)
+    return record_of(run), run, path
+
+
+def _complains(run: Path, record: dict[str, Any]) -> bool:
+    try:
+        return state_again(run, record) != []
+    except CertificateError as error:
+        return "cannot be" in str(error)
+
+
+def test_another_file_under_the_name_is_seen(plain: Path, tmp_path: Path) -> None:
+    """Capacity under the name of the orders, or orders with a cell changed, is seen."""
+    record = record_of(plain)
+    other = record["inputs"]["capacity"]["files"][0]["path"]
+    assert state_again(plain, record, _inputs(plain, Path(other)))
+    orders = pl.read_parquet(record["inputs"]["orders"]["files"][0]["path"])
+    path = tmp_path / "orders.parquet"
+    first = pl.when(_ROW == 0).then(0.999).otherwise("complaint_prob_standard")
+    orders.with_columns(complaint_prob_standard=first).write_parquet(path)
+    checks = {found.check for found in state_again(plain, record, _inputs(plain, path))}
+    assert "saving" in checks
+
+
+def test_without_duckdb_it_says_what_was_not_checked(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without DuckDB, or with one too old, the rest is checked and the gap is named."""
+    monkeypatch.setattr(duckdb, "__version__", "1.1.3")
+    old = verify_night(plain)
+    assert (old.findings, old.is_stated) == ((), False)
+    assert "DuckDB 1.1.3 is too old" in old.unchecked[0]
+    monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+    none = verify_night(plain)
+    assert (none.findings, none.is_stated) == ((), False)
+    assert "pip install 'duckdb>=1.4'" in none.unchecked[0]
+
+
+def test_a_night_of_the_first_format_is_verified(plain: Path, tmp_path: Path) -> None:
+    """A night whose warnings are sentences, and that has no script, still verifies."""
+    copy = tmp_path / "runs" / plain.name
+    shutil.copytree(plain, copy)
+    record = record_of(copy)
+    record["schema_version"] = 1
+    record["warnings"] = [warning["text"] for warning in record["warnings"]]
+    record["outputs"].pop("audit.sql", None)
+    (copy / "audit.sql").unlink(missing_ok=True)
+    (copy / "run.json").write_text(json.dumps(record))
+    assert verify_night(copy).findings == ()
