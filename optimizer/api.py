@@ -8,7 +8,7 @@ module that knows them all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def solve_night(
     from optimizer.insight.summary import summarize
     from optimizer.intake import take_in
     from optimizer.model.history import History
+    from optimizer.proof.certificate import proved_termination
 
     settings, day = as_config(config), as_day(date)
     policy = policy_on(settings, day)
@@ -234,6 +235,8 @@ def solve_night(
         solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
+        stop = proved_termination(solution.termination, certificate)
+        solution = replace(solution, termination=stop)
     has_conflicts = count_conflicts(certificate, index) > 0
     if has_conflicts and settings.on_conflict == "refuse":
         raise _clash(intake, certificate)

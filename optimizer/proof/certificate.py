@@ -26,8 +26,9 @@ import numpy as np
 from optimizer.errors import CertificateError
 from optimizer.model.reduced import BLOCK_ORDERS, best_reduced
 from optimizer.model.side import row_use
+from optimizer.model.solution import Termination
 from optimizer.model.tree import effective_price, lane_use
-from optimizer.proof.exact import exact_dot, exact_sum
+from optimizer.proof.exact import common_unit, exact_dot, exact_sum
 from optimizer.proof.packing import (
     Conflict,
     check_prices,
@@ -67,6 +68,9 @@ class Certificate:
     conflicts
         Floors without a penalty, and pins, that the plan does not keep: the bounds
         then hold for the plans that break none of them more than this one.
+    unit
+        Micro-CNY that divide what every plan saves: ``dual_bound`` is rounded down to a
+        multiple. 1 where it needs no rounding.
     """
 
     is_feasible: bool
@@ -75,6 +79,7 @@ class Certificate:
     gap: int
     violations: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    unit: int = 1
 
     @property
     def relative_gap(self) -> float:
@@ -112,16 +117,45 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
     check_shapes(problem, solution)
     violations = tuple(broken_limits(problem, solution.chosen))
     primal = exact_sum(problem.option_saving[solution.chosen])
-    if problem.side is not None:
+    conflicts: tuple[Conflict, ...] = ()
+    if problem.side is None:
+        dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
+    else:
         check_prices(problem, problem.side, solution)
         conflicts = find_conflicts(problem, problem.side, solution.chosen)
         primal -= penalties(problem.side, solution.chosen)
         dual = packing_bound(problem, problem.side, solution)
-        return Certificate(
-            not violations, primal, dual, dual - primal, violations, conflicts
-        )
-    dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
-    return Certificate(not violations, primal, dual, dual - primal, violations)
+    unit = 1 if dual <= primal else saving_unit(problem)
+    dual -= dual % unit
+    return Certificate(
+        not violations, primal, dual, dual - primal, violations, conflicts, unit
+    )
+
+
+def saving_unit(problem: Problem) -> int:
+    """Micro-CNY that divide what every plan saves, less the penalties that it pays."""
+    if problem.side is None:
+        return common_unit(problem.option_saving)
+    paid = np.maximum(problem.side.penalty, 0)
+    return common_unit(problem.option_saving, paid)
+
+
+def proved_termination(stop: Termination, certificate: Certificate) -> Termination:
+    """
+    Why a solve stopped, made true by what is proved of its plan.
+
+    A plan that is proved best is ``OPTIMAL`` whatever ended the solve; one that is not
+    is ``FEASIBLE``, and a solver that took it for the best has met its own limit.
+
+    Examples
+    --------
+    >>> gap = Certificate(True, 5, 6, 1)
+    >>> proved_termination(Termination("OPTIMAL"), gap)
+    Termination(reason='FEASIBLE', limit='METHOD')
+    """
+    if certificate.is_optimal:
+        return Termination("OPTIMAL")
+    return Termination("FEASIBLE", stop.limit or "METHOD")
 
 
 def check_shapes(problem: Problem, solution: Solution) -> None:

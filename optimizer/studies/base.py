@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from optimizer.nightly.find import find_night, open_ledger
 from optimizer.nightly.inputs import configured_paths
 from optimizer.nightly.ledger import published_history
 from optimizer.outcomes.apply import model_identity
-from optimizer.proof.certificate import Certificate, certify
+from optimizer.proof.certificate import Certificate, certify, proved_termination
 from optimizer.proof.claims import read_claims
 from optimizer.proof.verify import changed_inputs
 from optimizer.solvers import solve
@@ -199,7 +199,9 @@ def solve_again(
         start,
     )
     solution = solve(problem, settings.method, params)
-    return Answer(problem, solution, certify(problem, solution))
+    certificate = certify(problem, solution)
+    stop = proved_termination(solution.termination, certificate)
+    return Answer(problem, replace(solution, termination=stop), certificate)
 
 
 def explored(base: Base) -> Pool:

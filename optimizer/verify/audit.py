@@ -179,7 +179,7 @@ _COLUMNS = {
     "rows": '"kind" VARCHAR, "limit" VARCHAR, low BIGINT, high BIGINT, used BIGINT, '
     "slack BIGINT, missing BIGINT, penalty_cny DOUBLE, shadow_price_cny DOUBLE",
     "conflicts": '"kind" VARCHAR, "limit" VARCHAR, priority BIGINT, asked BIGINT, '
-    "reached BIGINT, missing BIGINT",
+    "reached BIGINT, missing BIGINT, stopped_by VARCHAR",
     "order_prices": "order_id VARCHAR, price_cny DOUBLE",
 }
 

@@ -128,7 +128,9 @@ def test_what_is_forged_is_found(
 def test_a_clash_is_refused_where_it_is_not_to_be_relaxed(tmp_path: Path) -> None:
     """With ``on_conflict: refuse`` nothing is published, and the message says why."""
     golden = GOLDEN["a conflict"]
-    words = "min_parcels carrier yunda, region south: 0 of 1 .other pins.*; not published"
+    words = (
+        "min_parcels carrier yunda, region south: 0 of 1 .other pins.*; not published"
+    )
     with pytest.raises(SolveError, match=words) as refused:
         publish(golden, tmp_path, on_conflict="refuse")
     assert refused.value.exit_code == 4
