@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
-from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.model.solution import Limit, Solution, SolveParams, Termination
 from optimizer.proof import certificate
-from optimizer.proof.certificate import certify
+from optimizer.proof.certificate import certify, proved_termination
 from optimizer.proof.exact import exact_dot, exact_sum
 from optimizer.solvers import solve
 from optimizer.testing import random_problem
@@ -38,7 +39,10 @@ def any_solution(problem: Problem, draw: np.random.Generator) -> Solution:
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_bounds_and_feasibility_are_those_counted_by_hand(seed: int) -> None:
-    """For any plan and prices, every number of the certificate is the plain sum."""
+    """
+    For any plan and prices, every number of the certificate is the plain sum, and the
+    bound the largest multiple of what divides all savings that is not above it.
+    """
     draw = np.random.default_rng(seed)
     problem = random_problem(draw, num_orders=int(draw.integers(0, 9)))
     solution = any_solution(problem, draw)
@@ -48,8 +52,30 @@ def test_bounds_and_feasibility_are_those_counted_by_hand(seed: int) -> None:
     )
     assert proof.is_feasible == is_feasible(problem, solution.chosen.tolist())
     assert proof.primal_bound == worth(problem, solution.chosen.tolist())
+    if bound > proof.primal_bound:
+        unit = math.gcd(*problem.option_saving.tolist()) or 1
+        bound -= bound % unit
     assert proof.dual_bound == bound
     assert proof.gap == bound - proof.primal_bound
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32), stop=st.sampled_from([None, "TIME", "GAP", "METHOD"])
+)
+def test_optimal_is_what_is_proved_and_nothing_else(
+    seed: int, stop: Limit | None
+) -> None:
+    """Whatever a solver says, a night is optimal just where its gap is 0."""
+    draw = np.random.default_rng(seed)
+    problem = random_problem(draw, num_orders=int(draw.integers(0, 9)))
+    solved = solve(problem, "pricing", SolveParams())
+    for solution in (any_solution(problem, draw), solved):
+        proof = certify(problem, solution)
+        said = Termination("FEASIBLE" if stop else "OPTIMAL", stop)
+        found = proved_termination(said, proof)
+        assert (found.reason == "OPTIMAL") == (proof.is_feasible and proof.gap == 0)
+        assert found.reason == "OPTIMAL" or found.limit == (stop or "METHOD")
 
 
 @settings(max_examples=150, deadline=None)
