@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
+    from optimizer.solvers.augment import Patience
     from optimizer.solvers.market import Market, NearMarket, Pool
 
 #: Windows of the fine prices, as shares of the mean price: of all near orders, and
@@ -46,6 +47,8 @@ class Search:
         Threads.
     is_late
         Whether the time is up.
+    patience
+        How long balancing may take; ``None``: as long as there is time.
     """
 
     problem: Problem
@@ -53,6 +56,7 @@ class Search:
     scale: float
     pool: Pool
     is_late: Callable[[], bool]
+    patience: Patience | None = None
 
     @property
     def close(self) -> int:

@@ -29,6 +29,7 @@ from optimizer.model.tree import own_price
 from optimizer.proof.certificate import saving_unit
 from optimizer.proof.packing import packing_bound
 from optimizer.solvers.market import Pool
+from optimizer.solvers.network import solve_network
 from optimizer.solvers.packing_blocks import improved_by_blocks, rescued
 from optimizer.solvers.packing_core import Effort, make_core, solve_core
 from optimizer.solvers.packing_held import best_lane_prices
@@ -57,7 +58,6 @@ from optimizer.solvers.packing_plan import (
     worth_key,
 )
 from optimizer.solvers.packing_prices import Search, priced_market
-from optimizer.solvers.pricing import solve_pricing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
         give the better bound.
     """
     if problem.side is None:
-        return solve_pricing(problem, params)
+        return solve_network(problem, params)
     ends = time.monotonic() + params.time_limit_seconds
     with Pool(params.num_threads) as pool:
         search = Search(problem, params, pool, ends, saving_unit(problem))

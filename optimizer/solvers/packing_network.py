@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.side import NO_PIN
+from optimizer.solvers.network import solve_network
 from optimizer.solvers.packing_market import row_use, side_of
-from optimizer.solvers.pricing import solve_pricing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def network_plan(
     if np.any(side.option_load != 1) or seconds <= 0:
         return None
     params = replace(params, time_limit_seconds=seconds)
-    found = solve_pricing(replace(problem, side=None), params)
+    found = solve_network(replace(problem, side=None), params)
     if found.termination.limit == "TIME" or not keeps_side(problem, found.chosen):
         return None
     return replace(found, row_price=np.zeros(side.num_rows, np.int64))
