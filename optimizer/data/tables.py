@@ -267,7 +267,12 @@ CONFLICTS = Table(
         Column("asked", "count", "parcels that it asks for"),
         Column("reached", "count", "parcels that it has"),
         Column("missing", "count", "asked less reached"),
-        Column("stopped_by", "text", "what stops it, as a code"),
+        Column(
+            "stopped_by",
+            "text",
+            "what stops it: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, CAP_ZERO, "
+            "NO_SLOTS, TOO_FEW_PARCELS, CAPS, SLOTS or OTHER_LIMITS",
+        ),
     ),
 )
 ORDER_PRICES = Table(

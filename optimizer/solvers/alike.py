@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Orders that are looked at to see whether merging is worth it, and the share of
 #: classes among them up to which it is.
-SAMPLE_ORDERS, FEW_CLASSES = 16_384, 0.5
+SAMPLE_ORDERS, FEW_CLASSES = 2_048, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -188,7 +188,7 @@ def test_a_solve_that_stalls_is_handed_over(
     problem = hard_to_balance()
     plain = solve_flow(problem, SolveParams())
     monkeypatch.setattr(network, "is_tied", lambda _: False)
-    monkeypatch.setattr(network, "FLOW_OPTIONS", 0)
+    monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
     monkeypatch.setattr(network, "PATIENCE", looks)
     monkeypatch.setattr(network, "_by_classes", counted)
     monkeypatch.setattr("optimizer.solvers.augment.WORK_LIMIT", 1_000)
@@ -205,7 +205,7 @@ def test_where_flow_cannot_take_over_prices_go_on(
     """A night too large for the integers of flow is solved by prices to the end."""
     problem = hard_to_balance()
     monkeypatch.setattr(network, "is_tied", lambda _: False)
-    monkeypatch.setattr(network, "FLOW_OPTIONS", 0)
+    monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
     monkeypatch.setattr(network, "PATIENCE", 0)
     monkeypatch.setattr("optimizer.solvers.augment.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)
