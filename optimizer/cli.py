@@ -9,11 +9,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from click import get_current_context
 
 from optimizer import __version__, cli_outcomes
 from optimizer.cli_outcomes import parse_date
@@ -33,6 +33,9 @@ app = typer.Typer(
 
 #: What typer leaves with after Control-C, as shells do.
 STOPPED = 130
+
+#: Whether ``--quiet`` was given.
+_IS_QUIET = ContextVar("is_quiet", default=False)
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
@@ -133,7 +136,7 @@ def _root(
         bool, typer.Option("--quiet", help="Show no progress on the terminal.")
     ] = False,
 ) -> None:
-    pass
+    _IS_QUIET.set(quiet)
 
 
 app.command()(cli_outcomes.learn)
@@ -326,9 +329,7 @@ def _say(text: str) -> None:
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
     """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
-    context = get_current_context(silent=True)
-    is_quiet = context is not None and context.find_root().params.get("quiet")
-    if is_quiet or not sys.stderr.isatty():
+    if _IS_QUIET.get() or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console

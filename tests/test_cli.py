@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import pkgutil
+import pty
 import re
 import subprocess
 import sys
@@ -515,3 +517,29 @@ def test_asking_for_help_imports_nothing_heavy(words: list[str]):
     )
     assert done.stdout.endswith("loaded: []\n")
     assert len(done.stdout) > len("loaded: []\n")
+
+
+@pytest.mark.parametrize(("words", "is_shown"), [([], True), (["--quiet"], False)])
+def test_quiet_shows_no_progress_on_a_terminal(
+    words: list[str], is_shown: bool, good_night: SmallNight
+) -> None:
+    """On a terminal the stages are shown; with ``--quiet`` not a byte is."""
+    ours, theirs = pty.openpty()
+    dry = ["run", "--config", str(good_night.config), "--date", str(DAY), "--dry-run"]
+    done = subprocess.run(
+        [PROGRAM, *words, *dry],
+        cwd=good_night.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm"},
+        check=True,
+    )
+    os.write(theirs, b"END")
+    shown = b""
+    while not shown.endswith(b"END"):
+        shown += os.read(ours, 65_536)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert (b"start" in shown) == is_shown
+    assert (shown == b"END") != is_shown

@@ -24,6 +24,7 @@ from optimizer.distributed.write import (
     read_table,
 )
 from optimizer.errors import ConfigError
+from optimizer.extras import import_extra, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
 ARROW_ROWS = 250_000
+ENGINE = "engine: spark"
 _LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
 
 
@@ -115,17 +117,14 @@ def _refuse_more(config: Config) -> None:
 
 def start_session() -> SparkSession:
     """The session that spark-submit or the environment made, or a new one."""
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError:
-        raise ConfigError(
-            "engine: spark needs pyspark; install premium-delivery-optimizer[spark]"
-        ) from None
+    sql = import_extra("pyspark.sql", needed_by=ENGINE)
     from pyspark.errors import PySparkException
 
-    builder = SparkSession.builder.appName("premium-delivery-optimizer")
+    builder = sql.SparkSession.builder.appName("premium-delivery-optimizer")
     try:
         session = builder.getOrCreate()
+    except ImportError as error:
+        raise missing(first_line(error), "spark-connect", ENGINE) from None
     except PySparkException as error:
         raise ConfigError(
             f"no cluster to run on ({first_line(error)}); use spark-submit, or set "

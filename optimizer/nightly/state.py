@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import BusyError, ConfigError, PublishError
+from optimizer.extras import import_extra
 from optimizer.nightly.folders import root_of
 from optimizer.nightly.publish import disk_errors
 
@@ -291,7 +292,7 @@ def _engine(url: str) -> Engine:
 
     parts = make_url(url)
     if parts.drivername != "sqlite":
-        _require_psycopg()
+        import_extra("psycopg", needed_by="state.url")
         return create_engine(
             parts.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
@@ -318,13 +319,3 @@ def _engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def _require_psycopg() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "state.url: PostgreSQL needs psycopg; pip install "
-            "'premium-delivery-optimizer[postgres]'"
-        )

@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.extras import import_extra
 from optimizer.outcomes.effect import dr_scores
-from optimizer.outcomes.risk import learn_module
+from optimizer.outcomes.risk import LEARNING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -182,7 +183,8 @@ def _shares(group: Sample) -> tuple[_Share, _Share]:
 
 def _wilson(happened: NDArray[np.float64]) -> _Share:
     """Share with its Wilson interval."""
-    test = learn_module("scipy.stats").binomtest(int(happened.sum()), len(happened))
+    stats = import_extra("scipy.stats", needed_by=LEARNING)
+    test = stats.binomtest(int(happened.sum()), len(happened))
     interval = test.proportion_ci(LEVEL, method="wilson")
     return _Share(float(happened.mean()), float(interval.low), float(interval.high))
 
@@ -230,7 +232,8 @@ def _interval(
     variance = sum(parts)
     scale = parts[0] ** 2 / (treated - 1) + parts[1] ** 2 / (control - 1)
     degrees = variance**2 / scale if scale > 0 else 1.0
-    half = float(learn_module("scipy.stats").t.ppf(0.5 + LEVEL / 2, degrees))
+    stats = import_extra("scipy.stats", needed_by=LEARNING)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, degrees))
     half *= variance**0.5
     return Estimate(center, center - half, center + half, treated, control)
 

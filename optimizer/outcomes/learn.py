@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config import expand_date
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
+from optimizer.extras import import_extra
 from optimizer.outcomes.card import calibration, card_text
 from optimizer.outcomes.effect import (
     configured_belief,
@@ -30,7 +31,7 @@ from optimizer.outcomes.model import (
 )
 from optimizer.outcomes.overlap import Comparable, comparable
 from optimizer.outcomes.promise import promise_alerts, promises
-from optimizer.outcomes.risk import at_rows, cross_fit, fit_risk, learn_module
+from optimizer.outcomes.risk import LEARNING, at_rows, cross_fit, fit_risk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,7 +85,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ConfigError
         When scikit-learn is not installed.
     """
-    learn_module("sklearn.linear_model")
+    import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window)
     frame = past.frame
     if frame["is_premium"].all():

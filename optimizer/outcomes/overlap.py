@@ -9,8 +9,9 @@ import numpy as np
 
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
+from optimizer.extras import import_extra
 from optimizer.outcomes.model import numbers
-from optimizer.outcomes.risk import NUM_FOLDS, dummies, folds, learn_module
+from optimizer.outcomes.risk import LEARNING, NUM_FOLDS, dummies, folds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,8 +93,8 @@ def _observational(frame: pl.DataFrame) -> Comparable:
 
 def estimate_propensity(frame: pl.DataFrame) -> NDArray[np.float64]:
     """Chance of premium by logistic regression, cross-fitted, ``(n,) float64``."""
-    linear_model = learn_module("sklearn.linear_model")
-    sparse = learn_module("scipy.sparse")
+    linear_model = import_extra("sklearn.linear_model", needed_by=LEARNING)
+    sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     names = [
         f"{kind}({column})"
         for column, kind in (

@@ -22,8 +22,9 @@ import numpy as np
 
 from optimizer.contracts.warnings import warn
 from optimizer.data.complaints import BROKEN_PROMISE
+from optimizer.extras import import_extra
 from optimizer.outcomes.model import Promise
-from optimizer.outcomes.risk import learn_module
+from optimizer.outcomes.risk import LEARNING
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -124,7 +125,7 @@ def strength(
     """
     if len(given) == 0:
         return PRIOR_STRENGTH
-    log_beta = learn_module("scipy.special").betaln
+    log_beta = import_extra("scipy.special", needed_by=LEARNING).betaln
     likelihood = [
         np.sum(
             log_beta(s * mean + kept, s * (1 - mean) + given - kept)
@@ -140,7 +141,7 @@ def _posterior(
     given: int, kept: int, mean: float, prior_strength: float
 ) -> tuple[float, float, float]:
     """Mean and 95 % interval of the posterior."""
-    quantile = learn_module("scipy.stats").beta.ppf
+    quantile = import_extra("scipy.stats", needed_by=LEARNING).beta.ppf
     a, b = prior_strength * mean + kept, prior_strength * (1 - mean) + given - kept
     return a / (a + b), float(quantile(0.025, a, b)), float(quantile(0.975, a, b))
 

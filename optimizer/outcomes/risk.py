@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.data.keys import order_keys
-from optimizer.errors import ConfigError, DataError, counted
+from optimizer.errors import DataError, counted
+from optimizer.extras import import_extra
 from optimizer.outcomes.model import Risk, numbers, risk_of
 
 if TYPE_CHECKING:
@@ -33,28 +34,10 @@ LEVEL_SPREAD = {
 #: Of a slope, in standard deviations of its number.
 SLOPE_SPREAD = 3.0
 NUM_FOLDS = 3
+#: What needs an extra here, in its messages.
+LEARNING = "learning and measuring"
 #: Predictions stay in it: nothing is impossible, and no variance is 0.
 RANGE = (1e-4, 1 - 1e-4)
-
-
-def learn_module(name: str) -> Any:
-    """
-    Import what learning and measuring need beyond a nightly run.
-
-    Raises
-    ------
-    ConfigError
-        When the extra is not installed.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "learning and measuring need scikit-learn: install the extra with "
-            'pip install "premium-delivery-optimizer[outcomes]"'
-        ) from None
 
 
 def number_names(frame: pl.DataFrame, harm: str) -> list[str]:
@@ -83,7 +66,7 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
     DataError
         When it happened to none of them, or to all.
     """
-    linear_model = learn_module("sklearn.linear_model")
+    linear_model = import_extra("sklearn.linear_model", needed_by=LEARNING)
     happened = frame[OUTCOME_OF[harm]].to_numpy()
     if happened.all() or not happened.any():
         word = "all" if len(happened) and happened.all() else "none"
@@ -97,7 +80,7 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
     center, spread = value.mean(axis=0), value.std(axis=0) + 1e-12
     scaled = (value - center) / spread * SLOPE_SPREAD
     levels, matrix = dummies(frame)
-    sparse = learn_module("scipy.sparse")
+    sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     design = sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(scaled), matrix]))
     # Newton steps: as exact as L-BFGS at a third of the time.
     fit = linear_model.LogisticRegression(C=1.0, solver="newton-cg", max_iter=1_000)
@@ -117,7 +100,7 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
 
 def dummies(frame: pl.DataFrame) -> tuple[list[tuple[str, str]], Any]:
     """A column for each level, scaled by its prior; sparse."""
-    sparse = learn_module("scipy.sparse")
+    sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     names: list[tuple[str, str]] = []
     blocks = []
     for column, spread in LEVEL_SPREAD.items():

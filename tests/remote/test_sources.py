@@ -255,25 +255,6 @@ def test_a_store_that_is_away_is_worth_another_try(
     assert re.fullmatch(r"error: .*does not answer .*try again later\n", left.err)
 
 
-def test_a_missing_package_names_its_extra(
-    environment: None, night: SmallNight, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the driver the message says what to install."""
-    from importlib import util
-
-    from optimizer.data import remote
-    from optimizer.errors import ConfigError
-
-    found = util.find_spec
-    monkeypatch.setattr(
-        remote, "find_spec", lambda name: None if name == "obstore" else found(name)
-    )
-    inputs = night.settings()["inputs"]
-    night.configure(inputs=inputs | {"merchants": "s3://nights/m.parquet"})
-    with pytest.raises(ConfigError, match=r"premium-delivery-optimizer\[s3\]"):
-        night.run()
-
-
 def test_a_missing_variable_is_named(night: SmallNight) -> None:
     """An address with an unset variable is a configuration error that names it."""
     from optimizer.errors import ConfigError

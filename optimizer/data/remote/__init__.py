@@ -11,30 +11,29 @@ from __future__ import annotations
 import errno
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from optimizer.data.remote.faults import reason_of
 from optimizer.errors import (
     BusyError,
-    ConfigError,
     DataError,
     OptimizerError,
     PublishError,
 )
+from optimizer.extras import import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from optimizer.config.address import Address
 
-#: Scheme -> module here, package that it needs, extra that installs it.
+#: Scheme -> module here, package that it needs.
 _ADAPTERS = {
-    "postgresql": ("postgres", "adbc_driver_postgresql", "postgres"),
-    "s3": ("objects", "obstore", "s3"),
-    "delta": ("delta", "deltalake", "delta"),
-    "delta+s3": ("delta", "deltalake", "delta"),
-    "duckdb": ("duck", "duckdb", "duckdb"),
+    "postgresql": ("postgres", "adbc_driver_postgresql"),
+    "s3": ("objects", "obstore"),
+    "delta": ("delta", "deltalake"),
+    "delta+s3": ("delta", "deltalake"),
+    "duckdb": ("duck", "duckdb"),
 }
 
 #: What a full or broken disk says here, where the copies are written.
@@ -50,12 +49,8 @@ def adapter_of(address: Address) -> Any:
     ConfigError
         When its package is not installed, saying which extra has it.
     """
-    module, package, extra = _ADAPTERS[address.scheme]
-    if find_spec(package) is None:
-        raise ConfigError(
-            f"{address.label}: needs a package that is not installed; "
-            f"pip install 'premium-delivery-optimizer[{extra}]'"
-        )
+    module, package = _ADAPTERS[address.scheme]
+    import_extra(package, needed_by=address.label)
     return import_module(f"optimizer.data.remote.{module}")
 
 
