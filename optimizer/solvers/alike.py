@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.lane_tree import lane_use, own_price
 from optimizer.model.problem import Problem, starts
-from optimizer.model.tree import lane_use, own_price
-from optimizer.solvers.flow import flow_of
-from optimizer.solvers.greedy import merchant_of_order
-from optimizer.solvers.prices import cap_prices, least_effective
+from optimizer.solvers.baselines.flow import flow_of
+from optimizer.solvers.baselines.greedy import merchant_of_order
+from optimizer.solvers.network.price_interval import cap_prices, least_effective
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -144,7 +144,7 @@ class HasParts(Protocol):
         """Options of all its orders."""
 
 
-class Pool:
+class Threads:
     """
     Threads that run kernels over the parts of a market; results in part order.
 
@@ -158,7 +158,7 @@ class Pool:
         self._num_threads = num_threads or os.cpu_count() or 1
         self._executor = ThreadPoolExecutor(self._num_threads)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Threads:
         """Use as a context, so that the threads end."""
         return self
 

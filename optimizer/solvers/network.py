@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.alike import find_classes, is_tied, solve_merged
-from optimizer.solvers.augment import Patience, Stalled
-from optimizer.solvers.flow import solve_flow
-from optimizer.solvers.pricing import solve_pricing
+from optimizer.solvers.baselines.flow import solve_flow
+from optimizer.solvers.network.augmenting_paths import Patience, Stalled
+from optimizer.solvers.network.solve import solve_pricing
 
 if TYPE_CHECKING:
     from optimizer.model.problem import Problem

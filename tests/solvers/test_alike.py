@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import SolveParams
-from optimizer.proof.certificate import certify
-from optimizer.solvers import alike, flow, network, solve
+from optimizer.solvers import alike, network, solve
 from optimizer.solvers.alike import find_classes, is_tied
-from optimizer.solvers.flow import solve_flow
+from optimizer.solvers.baselines import flow
+from optimizer.solvers.baselines.flow import solve_flow
 from optimizer.testing import random_problem
 from tests.support.oracles import best_by_enumeration, worth
 
@@ -191,7 +192,7 @@ def test_a_solve_that_stalls_is_handed_over(
     monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
     monkeypatch.setattr(network, "PATIENCE", looks)
     monkeypatch.setattr(network, "_by_classes", counted)
-    monkeypatch.setattr("optimizer.solvers.augment.WORK_LIMIT", 1_000)
+    monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     found = solve(problem, "auto", SolveParams())
     assert len(handed) == (looks == 0)
     assert certify(problem, found).is_optimal
@@ -207,6 +208,6 @@ def test_where_flow_cannot_take_over_prices_go_on(
     monkeypatch.setattr(network, "is_tied", lambda _: False)
     monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
     monkeypatch.setattr(network, "PATIENCE", 0)
-    monkeypatch.setattr("optimizer.solvers.augment.WORK_LIMIT", 1_000)
+    monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)
     assert certify(problem, solve(problem, "auto", SolveParams())).is_optimal
