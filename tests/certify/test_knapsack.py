@@ -110,7 +110,7 @@ def test_small_nights_of_one_lane_are_solved_and_proved(seed: int) -> None:
     """The plan is the optimum of the table of slots, with gap 0, whatever the kind."""
     load, value, room = draw_items(np.random.default_rng(seed), 40)
     night = lane_night(load, value, room)
-    solution = solve(night, "auto", SolveParams(20.0))
+    solution = solve(night, "auto", SolveParams())
     proof = certify(night, solution)
     assert proof.is_feasible
     assert proof.primal_bound == proof.dual_bound == best_by_slots(load, value, room)

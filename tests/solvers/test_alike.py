@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import SolveParams
-from optimizer.solvers import alike, network, solve
-from optimizer.solvers.alike import find_classes, is_tied
+from optimizer.solvers import solve
 from optimizer.solvers.baselines import flow
 from optimizer.solvers.baselines.flow import solve_flow
+from optimizer.solvers.network import alike_orders, choose_method
+from optimizer.solvers.network.alike_orders import find_classes, is_tied
 from optimizer.testing import random_problem
 from tests.support.oracles import best_by_enumeration, worth
 
@@ -81,7 +82,9 @@ def test_a_hash_that_meets_joins_nothing(seed: int) -> None:
     """Orders whose hash is one and whose options differ stay apart."""
     problem = tied_problem(seed, num_orders=8, most_saving=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alike, "_marks", lambda _, orders: np.zeros(len(orders), int))
+        patch.setattr(
+            alike_orders, "_marks", lambda _, orders: np.zeros(len(orders), int)
+        )
         found = find_classes(problem)
     for first, *others in np.split(found.member, found.start[1:-1]):
         for other in others:
@@ -108,7 +111,7 @@ def test_a_merged_night_is_the_night(
         most_options=most_options,
         most_saving=most_saving,
     )
-    found = network._by_classes(problem, np.inf)
+    found = choose_method._by_classes(problem, np.inf)
     plain = solve_flow(problem, SolveParams())
     assert found is not None
     assert certify(problem, found).is_optimal
@@ -122,7 +125,7 @@ def test_a_merged_night_is_the_night(
 def test_alike_orders_are_served_in_canonical_order(seed: int) -> None:
     """Of each class the first orders are chosen, the first on the first lane."""
     problem = tied_problem(seed, num_orders=12, most_saving=3)
-    found = network._by_classes(problem, np.inf)
+    found = choose_method._by_classes(problem, np.inf)
     assert found is not None
     way = np.full(problem.num_orders, 10**6)
     order = np.searchsorted(problem.option_start, found.chosen, side="right") - 1
@@ -165,8 +168,8 @@ def test_tied_nights_go_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = hard_to_balance()
     assert is_tied(problem)
     best = worth(problem, solve_flow(problem, SolveParams()).chosen)
-    monkeypatch.setattr(network, "solve_pricing", None)
-    monkeypatch.setattr(network, "solve_flow", None)
+    monkeypatch.setattr(choose_method, "solve_pricing", None)
+    monkeypatch.setattr(choose_method, "solve_flow", None)
     found = solve(problem, "auto", SolveParams())
     assert worth(problem, found.chosen) == best
 
@@ -180,7 +183,7 @@ def test_a_solve_that_stalls_is_handed_over(
     prices; with patience prices find it by themselves.
     """
     handed: list[int] = []
-    by_classes = network._by_classes
+    by_classes = choose_method._by_classes
 
     def counted(problem: Problem, ends: float) -> object:
         handed.append(1)
@@ -188,10 +191,10 @@ def test_a_solve_that_stalls_is_handed_over(
 
     problem = hard_to_balance()
     plain = solve_flow(problem, SolveParams())
-    monkeypatch.setattr(network, "is_tied", lambda _: False)
-    monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
-    monkeypatch.setattr(network, "PATIENCE", looks)
-    monkeypatch.setattr(network, "_by_classes", counted)
+    monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
+    monkeypatch.setattr(choose_method, "most_for_flow", lambda _: 0)
+    monkeypatch.setattr(choose_method, "PATIENCE", looks)
+    monkeypatch.setattr(choose_method, "_by_classes", counted)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     found = solve(problem, "auto", SolveParams())
     assert len(handed) == (looks == 0)
@@ -205,9 +208,9 @@ def test_where_flow_cannot_take_over_prices_go_on(
 ) -> None:
     """A night too large for the integers of flow is solved by prices to the end."""
     problem = hard_to_balance()
-    monkeypatch.setattr(network, "is_tied", lambda _: False)
-    monkeypatch.setattr(network, "most_for_flow", lambda _: 0)
-    monkeypatch.setattr(network, "PATIENCE", 0)
+    monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
+    monkeypatch.setattr(choose_method, "most_for_flow", lambda _: 0)
+    monkeypatch.setattr(choose_method, "PATIENCE", 0)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)
     assert certify(problem, solve(problem, "auto", SolveParams())).is_optimal

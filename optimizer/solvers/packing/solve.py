@@ -29,7 +29,7 @@ from optimizer.certify.packing import packing_bound
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads
-from optimizer.solvers.network import solve_network
+from optimizer.solvers.network.choose_method import solve_network
 from optimizer.solvers.packing.core_mip import Effort, make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices

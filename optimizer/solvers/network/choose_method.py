@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.alike import find_classes, is_tied, solve_merged
 from optimizer.solvers.baselines.flow import solve_flow
+from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
 from optimizer.solvers.network.solve import solve_pricing
 
