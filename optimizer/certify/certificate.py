@@ -18,7 +18,7 @@ the problem, the plan and the prices; nothing is taken from a solver's word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +70,7 @@ class Certificate:
         then hold for the plans that break none of them more than this one.
     unit
         Micro-CNY that divide what every plan saves: ``dual_bound`` is rounded down to a
-        multiple. 1 where it needs no rounding.
+        multiple. 1 where it needs no rounding, and on network nights.
     """
 
     is_feasible: bool
@@ -125,7 +125,9 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
         conflicts = find_conflicts(problem, problem.side, solution.chosen)
         primal -= penalties(problem.side, solution.chosen)
         dual = packing_bound(problem, problem.side, solution)
-    unit = 1 if dual <= primal else saving_unit(problem)
+    # Where prices prove the bound of a network, they prove it to the last micro-CNY.
+    needs_unit = problem.side is not None and dual > primal
+    unit = saving_unit(problem) if needs_unit else 1
     dual -= dual % unit
     return Certificate(
         not violations, primal, dual, dual - primal, violations, conflicts, unit
@@ -156,6 +158,21 @@ def proved_termination(stop: Termination, certificate: Certificate) -> Terminati
     if certificate.is_optimal:
         return Termination("OPTIMAL")
     return Termination("FEASIBLE", stop.limit or "METHOD")
+
+
+def price_gap(problem: Problem, solution: Solution, certificate: Certificate) -> int:
+    """
+    How far the bound of prices alone is above the plan, micro-CNY.
+
+    It is the certificate's gap, but where whole lanes prove a better bound, or it is
+    rounded down. What an order's prices say of it holds up to this.
+    """
+    is_plain = solution.order_price is None and certificate.unit == 1
+    if problem.side is None or is_plain:
+        return certificate.gap
+    by_prices = replace(solution, order_price=None)
+    bound = packing_bound(problem, problem.side, by_prices)
+    return bound - certificate.primal_bound
 
 
 def check_shapes(problem: Problem, solution: Solution) -> None:

@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
     from optimizer.verify.reading import Reading
 
-#: Name of the script in the folder of a night.
-AUDIT = "audit.sql"
 #: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
     *("7_plan", "8_bounds", "9_decisions", "10_figures"),
-    *("11_prices", "13_evidence", "14_warnings"),
+    *("11_prices", "12_margins", "13_evidence", "14_warnings"),
 )
 #: Of nights that an older program published without evidence.
 _WITHOUT_EVIDENCE = tuple(name for name in _PARTS if name != "13_evidence")
@@ -173,13 +171,15 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
 def _decision_text(record: Mapping[str, Any]) -> str:
     """The text of a decision that is hashed, from the columns that the record names."""
     columns = record["evidence"]["columns"]
-    return " || chr(9)\n        || ".join(
-        f"said_as({f'millionths({name})' if name in _NUMBERS else name})"
-        for name in columns
+    return ", chr(9),\n        ".join(
+        f"millionths({name})" if name in _NUMBERS else name for name in columns
     )
 
 
-_NUMBERS = ("saving_cny", "margin_cny", "surplus_cny", "propensity")
+_NUMBERS = (
+    *("saving_cny", "surplus_cny", "margin_cny", "margin_low_cny", "margin_high_cny"),
+    "propensity",
+)
 
 
 def _doubt(objective: Mapping[str, Any]) -> str:

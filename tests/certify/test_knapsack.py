@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.certify import knapsack
-from optimizer.certify.certificate import certify, proved_termination
+from optimizer.certify.certificate import certify, price_gap, proved_termination
 from optimizer.certify.knapsack import lane_worths
 from optimizer.model.problem import Problem
 from optimizer.model.side_constraints import SideRows
-from optimizer.model.solution import SolveParams
+from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import solve
 from optimizer.verify.whole_lanes import most_worth
 
@@ -115,3 +117,29 @@ def test_small_nights_of_one_lane_are_solved_and_proved(seed: int) -> None:
     assert proof.is_feasible
     assert proof.primal_bound == proof.dual_bound == best_by_slots(load, value, room)
     assert proved_termination(solution.termination, proof).reason == "OPTIMAL"
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_bound_of_prices_is_rounded_down_to_the_unit(seed: int) -> None:
+    """
+    At any price of a slot the bound is the largest multiple of what divides all savings
+    that is not above the plain sum; no plan is above it.
+    """
+    draw = np.random.default_rng(seed)
+    load, value, room = draw_items(draw, 12)
+    night = lane_night(load, value, room)
+    price = int(draw.integers(0, 3 * int(np.abs(value).max()) + 1))
+    plan = Solution(
+        np.zeros(0, np.int64),
+        np.array([price]),
+        np.zeros(1, np.int64),
+        Termination("OPTIMAL"),
+    )
+    proof = certify(night, plan)
+    plain = room * price + int(np.maximum(value - load * price, 0).sum())
+    unit = math.gcd(*value.tolist()) or 1
+    assert proof.dual_bound == (plain // unit * unit if plain else 0)
+    assert proof.dual_bound >= best_by_slots(load, value, room)
+    assert proof.unit == (unit if plain else 1)
+    assert price_gap(night, plan, proof) == plain

@@ -18,7 +18,7 @@ SET VARIABLE reserved = (
     SELECT coalesce(sum(u.explored::HUGEINT * s.part_price), 0)
     FROM lane_used AS u JOIN lane_said AS s USING (lane)
 ) + (
-    SELECT coalesce(sum(greatest(v.margin, 0)::HUGEINT), 0)
+    SELECT coalesce(sum(greatest(v.surplus, 0)::HUGEINT), 0)
     FROM verdict AS v JOIN decision AS d USING (number) WHERE d.is_in_pool
 );
 
@@ -202,8 +202,10 @@ WHERE t.date IS NULL OR t.num_orders <> own.num_orders OR t.num_chosen <> own.nu
     OR t.run_id IS NOT NULL;
 
 -- The report's figures, once more from the tables that were checked above.
-CREATE TEMP TABLE lanes_out AS FROM table_of('lanes.parquet');
-CREATE TEMP TABLE merchants_out AS FROM table_of('merchants.parquet');
+CREATE TEMP TABLE lanes_out AS
+SELECT *, coalesce(one_more_around_cny, shadow_price_cny) AS around FROM table_of('lanes.parquet');
+CREATE TEMP TABLE merchants_out AS
+SELECT *, coalesce(one_more_cny, shadow_price_cny) AS around FROM table_of('merchants.parquet');
 CREATE TEMP TABLE nights_out AS
 SELECT *, row_number() OVER (ORDER BY date) AS step, count(*) OVER () AS num_nights,
     round(saving_cny / greatest(1, num_chosen), 6) AS each,
@@ -218,11 +220,11 @@ CREATE TEMP TABLE region_use AS
 SELECT carrier_id, region_id,
     CASE WHEN bool_or(outlet_id IS NULL) THEN sum(slots) FILTER (outlet_id IS NULL) ELSE sum(slots) END AS slots,
     CASE WHEN bool_or(outlet_id IS NULL) THEN sum(used) FILTER (outlet_id IS NULL) ELSE sum(used) END AS used,
-    max(shadow_price_cny) AS price
+    max(around) AS around
 FROM lanes_out WHERE region_id IS NOT NULL GROUP BY carrier_id, region_id;
 CREATE TEMP TABLE carrier_use AS
-SELECT *, row_number() OVER (ORDER BY slots DESC, carrier_id) AS turn FROM (
-    SELECT carrier_id, slots, used, shadow_price_cny AS price
+SELECT c.*, d.around, row_number() OVER (ORDER BY c.slots DESC, c.carrier_id) AS turn FROM (
+    SELECT carrier_id, slots, used, one_more_cny AS alone
     FROM lanes_out WHERE region_id IS NULL AND outlet_id IS NULL
     UNION ALL
     SELECT carrier_id, sum(slots), sum(used), NULL FROM (
@@ -233,7 +235,8 @@ SELECT *, row_number() OVER (ORDER BY slots DESC, carrier_id) AS turn FROM (
     ) WHERE carrier_id NOT IN (
         SELECT carrier_id FROM lanes_out WHERE region_id IS NULL AND outlet_id IS NULL
     ) GROUP BY carrier_id
-);
+) AS c
+JOIN (SELECT carrier_id, max(around) AS around FROM lanes_out GROUP BY carrier_id) AS d USING (carrier_id);
 CREATE TEMP TABLE cell_use AS
 SELECT * FROM region_use
 WHERE carrier_id IN (SELECT carrier_id FROM carrier_use WHERE turn <= 8)
@@ -243,13 +246,13 @@ WHERE carrier_id IN (SELECT carrier_id FROM carrier_use WHERE turn <= 8)
     );
 CREATE TEMP TABLE top_lane AS
 SELECT rtrim(concat(carrier_id, '/', coalesce(region_id, ''), '/', coalesce(outlet_id, '')), '/')
-    AS item, used, slots, shadow_price_cny
-FROM lanes_out WHERE shadow_price_cny > 0
-ORDER BY shadow_price_cny DESC, carrier_id, region_id NULLS FIRST, outlet_id NULLS FIRST LIMIT 20;
+    AS item, *
+FROM lanes_out WHERE around > 0
+ORDER BY around DESC, carrier_id, region_id NULLS FIRST, outlet_id NULLS FIRST LIMIT 20;
 CREATE TEMP TABLE top_merchant AS
-SELECT merchant_id AS item, num_orders, used, cap, shadow_price_cny
-FROM merchants_out WHERE shadow_price_cny > 0
-ORDER BY shadow_price_cny DESC, merchant_id LIMIT 20;
+SELECT merchant_id AS item, *
+FROM merchants_out WHERE around > 0
+ORDER BY around DESC, merchant_id LIMIT 20;
 CREATE TEMP TABLE broken_rule AS
 SELECT source, "column", rule, count(*) AS num FROM table_of('quarantine.parquet') GROUP BY ALL;
 
@@ -296,27 +299,33 @@ FROM (SELECT unnest(['CHOSEN', 'NO_SAVING', 'CAP_ZERO', 'CAP_FULL', 'CAPACITY_FU
     'INELIGIBLE', 'CARRIER_INACTIVE', 'PINNED_OUT', 'HELD_OUT', 'EXPLORED', 'BUDGET']) AS name)
 UNION ALL
 SELECT 'carriers', carrier_id, f.figure, CASE f.figure
-    WHEN 'slots' THEN slots WHEN 'used' THEN used ELSE price END
-FROM carrier_use CROSS JOIN (SELECT unnest(['slots', 'used', 'price_cny']) AS figure) AS f WHERE turn <= 12
+    WHEN 'slots' THEN slots WHEN 'used' THEN used WHEN 'one_more_cny' THEN alone ELSE around END
+FROM carrier_use CROSS JOIN (SELECT unnest(['slots', 'used', 'one_more_cny', 'one_more_around_cny']) AS figure) AS f
+WHERE turn <= 12
 UNION ALL
 SELECT 'regions', carrier_id || '/' || region_id, f.figure, CASE f.figure
-    WHEN 'slots' THEN slots WHEN 'used' THEN used ELSE price END
-FROM cell_use CROSS JOIN (SELECT unnest(['slots', 'used', 'price_cny']) AS figure) AS f
+    WHEN 'slots' THEN slots WHEN 'used' THEN used ELSE around END
+FROM cell_use CROSS JOIN (SELECT unnest(['slots', 'used', 'one_more_around_cny']) AS figure) AS f
 UNION ALL SELECT 'capacity', NULL, 'num_carriers', count(*) FROM carrier_use
 UNION ALL SELECT 'capacity', NULL, 'num_regions', count(DISTINCT region_id) FROM region_use
-UNION ALL SELECT 'capacity', NULL, 'highest_price_cny', coalesce(max(price), 0) FROM cell_use
+UNION ALL SELECT 'capacity', NULL, 'most_of_one_more_cny', coalesce(max(around), 0) FROM cell_use
 UNION ALL
 SELECT 'lanes', item, f.figure, CASE f.figure
-    WHEN 'used' THEN used WHEN 'slots' THEN slots ELSE shadow_price_cny END
-FROM top_lane CROSS JOIN (SELECT unnest(['used', 'slots', 'shadow_price_cny']) AS figure) AS f
+    WHEN 'used' THEN used WHEN 'slots' THEN slots WHEN 'shadow_price_cny' THEN shadow_price_cny
+    WHEN 'one_more_cny' THEN one_more_cny WHEN 'one_fewer_cny' THEN one_fewer_cny
+    WHEN 'one_more_around_cny' THEN one_more_around_cny ELSE one_fewer_around_cny END
+FROM top_lane CROSS JOIN (SELECT unnest(['used', 'slots', 'shadow_price_cny', 'one_more_cny',
+    'one_fewer_cny', 'one_more_around_cny', 'one_fewer_around_cny']) AS figure) AS f
 UNION ALL
 SELECT 'merchants', item, f.figure, CASE f.figure
-    WHEN 'used' THEN used WHEN 'cap' THEN cap WHEN 'num_orders' THEN num_orders ELSE shadow_price_cny END
-FROM top_merchant CROSS JOIN (SELECT unnest(['num_orders', 'used', 'cap', 'shadow_price_cny']) AS figure) AS f
-UNION ALL SELECT 'merchants', NULL, 'num_priced_lanes', count(*) FROM lanes_out WHERE shadow_price_cny > 0
-UNION ALL SELECT 'merchants', NULL, 'num_priced_merchants', count(*) FROM merchants_out WHERE shadow_price_cny > 0
+    WHEN 'used' THEN used WHEN 'cap' THEN cap WHEN 'num_orders' THEN num_orders
+    WHEN 'shadow_price_cny' THEN shadow_price_cny WHEN 'one_more_cny' THEN one_more_cny ELSE one_fewer_cny END
+FROM top_merchant CROSS JOIN (SELECT unnest(['num_orders', 'used', 'cap', 'shadow_price_cny',
+    'one_more_cny', 'one_fewer_cny']) AS figure) AS f
+UNION ALL SELECT 'merchants', NULL, 'num_priced_lanes', count(*) FROM lanes_out WHERE around > 0
+UNION ALL SELECT 'merchants', NULL, 'num_priced_merchants', count(*) FROM merchants_out WHERE around > 0
 UNION ALL SELECT 'merchants', NULL, 'num_without_slots', count(*) FROM merchants_out WHERE cap = 0
-UNION ALL SELECT 'merchants', NULL, 'num_waiting', count(*) FROM merchants_out WHERE cap = 0 AND shadow_price_cny > 0
+UNION ALL SELECT 'merchants', NULL, 'num_waiting', count(*) FROM merchants_out WHERE cap = 0 AND around > 0
 UNION ALL
 SELECT 'limits', kind || ': ' || "limit", f.figure, CASE f.figure
     WHEN 'low' THEN low WHEN 'used' THEN used WHEN 'high' THEN high ELSE shadow_price_cny END

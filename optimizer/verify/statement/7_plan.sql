@@ -23,6 +23,7 @@ LEFT JOIN given_room AS g USING (of, id);
 CREATE MACRO micro_of(money) AS round(money * 1000000, 0)::BIGINT;
 CREATE TEMP TABLE lane_said AS
 SELECT l.lane, h.room, s.slots, s.used, s.slack, s.in_flight,
+    s.one_more_cny, s.one_fewer_cny, s.one_more_around_cny, s.one_fewer_around_cny,
     micro_of(s.shadow_price_cny) AS price,
     micro_of(s.shadow_price_cny) // getvariable('scale') AS part_price
 FROM lane AS l
@@ -35,7 +36,7 @@ CREATE TEMP TABLE cap_said AS
 SELECT c.merchant_id, c.num_orders, c.cap, c.has_budget, c.num_open,
     micro_of(s.shadow_price_cny) AS price,
     s.num_orders AS said_num_orders, s.cap AS said_cap, s.used AS said_used,
-    s.slack AS said_slack
+    s.slack AS said_slack, s.one_more_cny, s.one_fewer_cny
 FROM cap AS c
 LEFT JOIN table_of('merchants.parquet') AS s USING (merchant_id);
 
