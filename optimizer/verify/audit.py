@@ -26,8 +26,11 @@ AUDIT = "audit.sql"
 #: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
-    *("7_plan", "8_bounds", "9_decisions", "10_figures", "11_prices"),
+    *("7_plan", "8_bounds", "9_decisions", "10_figures"),
+    *("11_prices", "13_evidence", "14_warnings"),
 )
+#: Of nights that an older program published without evidence.
+_WITHOUT_EVIDENCE = tuple(name for name in _PARTS if name != "13_evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,14 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     """
     reading = reading_of(record)
     parts = [Part("night", _night(record, reading))]
-    for name in _PARTS:
+    for name in _PARTS if "evidence" in record else _WITHOUT_EVIDENCE:
         text = (
             files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
         )
         if name == "2_inputs":
             text += "\n" + reading_text(reading)
+        if name == "13_evidence":
+            text = text.replace("{decision_text}", _decision_text(record))
         parts.append(Part(name.split("_")[1], text))
     return parts
 
@@ -163,6 +168,18 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         *_optional("order_prices", "order_prices_said", outputs),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _decision_text(record: Mapping[str, Any]) -> str:
+    """The text of a decision that is hashed, from the columns that the record names."""
+    columns = record["evidence"]["columns"]
+    return " || chr(9)\n        || ".join(
+        f"said_as({f'millionths({name})' if name in _NUMBERS else name})"
+        for name in columns
+    )
+
+
+_NUMBERS = ("saving_cny", "margin_cny", "surplus_cny", "propensity")
 
 
 def _doubt(objective: Mapping[str, Any]) -> str:

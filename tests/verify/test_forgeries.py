@@ -225,6 +225,14 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("problem_class", to="packing"),
         "problem_class is network",
     ),
+    "another root of the evidence": (
+        _set("evidence", "root", to="0" * 64),
+        "evidence.root does not follow",
+    ),
+    "a warning that is not of this night": (
+        _set("warnings", to=[]),
+        "warnings: UNKNOWN_CARRIERS is 1, not None as published",
+    ),
     "a plan said to hold for fewer": (
         _set("certificate", "holds_for", to="some plans"),
         "certificate.holds_for",

@@ -4,6 +4,8 @@ CREATE TEMP TABLE scored (
     number BIGINT, complaint_prob_standard DOUBLE, complaint_prob_premium DOUBLE,
     return_prob_standard DOUBLE, return_prob_premium DOUBLE
 );
+CREATE MACRO carriers_read() AS TABLE
+    SELECT carrier_id FROM options WHERE order_number IS NOT NULL;
 -- Ways to carry an order that may be recommended: those of its options.
 CREATE TEMP VIEW ways AS
 SELECT o.number, o.merchant_id, o.region_id, o.day, o.take_up, w.carrier_id,

@@ -51,6 +51,8 @@ SELECT
 FROM ways AS w
 JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id;
 
+CREATE TEMP TABLE seen_carrier AS SELECT DISTINCT carrier_id FROM carriers_read();
+
 -- Orders by number, with what keeps each out: those that are open have a way.
 CREATE TEMP TABLE state AS
 SELECT

@@ -137,20 +137,24 @@ SELECT
     row_number() OVER () AS lane, *
 FROM (
     SELECT carrier_id, region_id, outlet_id, day, slots, taken AS in_flight,
-        false AS is_loose
+        false AS is_loose, false AS is_beside
     FROM laid WHERE is_lane
     UNION ALL
     -- Places that no lane takes.
     SELECT p.carrier_id, p.region_id, p.outlet_id, p.day,
-        CASE WHEN getvariable('is_open') OR EXISTS (
-            SELECT 1 FROM cell AS c JOIN beside USING (cell)
-            WHERE c.carrier_id = p.carrier_id AND c.region_id = p.region_id
-                AND c.outlet_id IS NOT DISTINCT FROM p.outlet_id
-                AND c.day IS NOT DISTINCT FROM p.day
-        ) THEN p.demand ELSE 0 END::BIGINT,
+        CASE WHEN getvariable('is_open') OR b.place IS NOT NULL THEN p.demand ELSE 0
+            END::BIGINT,
         0,
-        true
+        true,
+        b.place IS NOT NULL
     FROM place AS p
+    LEFT JOIN (
+        SELECT DISTINCT q.place FROM place AS q
+        JOIN cell AS c ON c.carrier_id = q.carrier_id AND c.region_id = q.region_id
+            AND c.outlet_id IS NOT DISTINCT FROM q.outlet_id
+            AND c.day IS NOT DISTINCT FROM q.day
+        JOIN beside USING (cell)
+    ) AS b ON b.place = p.place
     WHERE NOT EXISTS (
         SELECT 1 FROM laid AS r WHERE r.is_lane AND r.carrier_id = p.carrier_id
             AND fits(r.region_id, p.region_id) AND fits(r.outlet_id, p.outlet_id)

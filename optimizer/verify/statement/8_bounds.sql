@@ -83,6 +83,10 @@ SELECT w.number, w.merchant_id, w.saving, w.place,
         AND w.load * c.part <= coalesce(l.load_room, w.load * c.part)
         AND 1 <= coalesce(l.one_room, 1) AND 1 <= coalesce(m.one_room, 1)
         AND c.part <= coalesce(getvariable('budget_room'), c.part) AS has_room,
+    p.room >= 1 AND coalesce(l.load_room, 1) >= 1
+        AND 2 - w.load * c.part <= coalesce(least(l.one_room, m.one_room), 1)
+        AND c.part <= coalesce(getvariable('budget_room'), c.part)
+            + w.load * c.part - 1 AS would_fit,
     w.load * c.part <= p.room_left
         AND w.load * c.part <= coalesce(l.load_left, w.load * c.part)
         AND 1 <= coalesce(l.one_left, 1) AS fits_rows,
