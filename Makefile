@@ -61,7 +61,7 @@ lock:
 	done
 
 # The texts of sources into the catalogues, what is new empty; and the catalogues compiled.
-LOCALE := optimizer/insight/report/locale
+LOCALE := optimizer/report/locale
 messages: .venv/dev-$(call HASH,dev)
 	$(BIN)/pybabel extract -F pyproject.toml -k _about -k _counted:1,2 --add-location file -o .messages.pot optimizer
 	$(BIN)/pybabel update -D optimizer -d $(LOCALE) -i .messages.pot --width 88 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

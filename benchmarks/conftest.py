@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.instances import make_instance, make_problem, parse_size
 from benchmarks.nightly import DAY
+from optimizer.certify.certificate import certify
 from optimizer.model.solution import SolveParams
-from optimizer.proof.certificate import certify
 from optimizer.simulate import simulate
 from optimizer.solvers import solve
 

@@ -65,7 +65,7 @@ def scan(folder: Path) -> int:
     """
     import polars as pl
 
-    from optimizer.data.tables import TABLES_IN
+    from optimizer.contracts.tables import TABLES_IN
 
     num_rows = 0
     columns = {table.name: table.column_names for table in TABLES_IN}

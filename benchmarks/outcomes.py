@@ -36,8 +36,8 @@ def coverage() -> dict[str, Any]:
 
 
 def _cover(effect: float, chance: float) -> dict[str, float]:
-    from optimizer.outcomes.estimators import METHODS, Sample, estimate_all
-    from optimizer.outcomes.risk import cross_fit
+    from optimizer.learn.estimators import METHODS, Sample, estimate_all
+    from optimizer.learn.risk import cross_fit
 
     rng = np.random.default_rng(1)
     hits, truth = dict.fromkeys((*METHODS, "share"), 0), 0.2 * effect
@@ -59,9 +59,9 @@ def _cover(effect: float, chance: float) -> dict[str, float]:
 
 def _share_holds(frame: pl.DataFrame, fit: Any, effect: float) -> bool:
     """Whether the learned share's 95 % interval holds the true one."""
-    from optimizer.outcomes.effect import NO_BELIEF, fit_effect, scores
-    from optimizer.outcomes.model import Promise
-    from optimizer.outcomes.overlap import comparable
+    from optimizer.build.learned_model import Promise
+    from optimizer.learn.effect import NO_BELIEF, fit_effect, scores
+    from optimizer.learn.overlap import comparable
 
     data = comparable(frame)
     whole = {"num_premium": 1, "num_kept": 1, "mean": 1.0, "low": 1.0, "high": 1.0}
@@ -107,8 +107,8 @@ def hillstrom(path: str) -> dict[str, Any]:
 
 
 def _hillstrom(table: pl.DataFrame, arm: str) -> dict[str, Any]:
-    from optimizer.outcomes.estimators import Sample, estimate_all
-    from optimizer.outcomes.uplift import judge
+    from optimizer.learn.estimators import Sample, estimate_all
+    from optimizer.learn.uplift import judge
 
     rows = table.filter(pl.col("arm").is_in([arm, "control"]))
     treated = (rows["arm"] == arm).to_numpy()
@@ -170,8 +170,8 @@ def _peer(uplift: np.ndarray, wanted: np.ndarray, treated: np.ndarray) -> Any:
 def loop(num_orders: int = 20_000, num_merchants: int = 100) -> dict[str, Any]:
     """Thirty nights of learning from a belief, then five nights beside the rules."""
     from optimizer.config import as_config
-    from optimizer.outcomes.history import Window
-    from optimizer.outcomes.learn import learn, save_model
+    from optimizer.learn.fit import learn, save_model
+    from optimizer.learn.history import Window
     from optimizer.simulate.reveal import outcomes_of
 
     chance = {"holdout": {"share": 0.05, "explore_share": 0.05, "seed": 3}}

@@ -29,7 +29,7 @@ from benchmarks.instances import (
     size_name,
 )
 from optimizer.model.problem import Problem
-from optimizer.model.side import HARD, NO_FLOOR, NO_PIN, SideRows
+from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams
 
 #: How often an order takes 1 to 5 slots.
@@ -121,7 +121,7 @@ def limits_of(
 
 def solve_ours(problem: Problem, seconds: float) -> dict[str, float]:
     """Ours; the gap is that of the certificate."""
-    from optimizer.proof.certificate import certify
+    from optimizer.certify.certificate import certify
     from optimizer.solvers import solve
 
     warm = make_packing(PackingNight(20_000, 50))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.lane_tree import effective_price, lane_use
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.model.tree import effective_price, lane_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ def _prepare_own(
     method: str, arrays: Arrays, limit_seconds: float
 ) -> Callable[[], Answer]:
     """Our methods: from the problem to a plan with all its prices."""
-    from optimizer.proof.certificate import certify
+    from optimizer.certify.certificate import certify
     from optimizer.solvers import get_solver
 
     problem = Problem(**arrays)
@@ -120,13 +120,13 @@ def _bound_pass(problem: Problem, solution: Solution) -> tuple[float, int]:
     It is the leanest pass there is over all options: the kernel reads every saving
     and lane once and ranks each merchant's orders, nothing else.
     """
-    from optimizer.solvers.bounding import bound_at
-    from optimizer.solvers.market import Pool, whole_market
+    from optimizer.solvers.market import Threads, whole_market
+    from optimizer.solvers.network.dual_bound import bound_at
 
     price = effective_price(solution.lane_price, problem.lane_parent)
     full = whole_market(problem)
     seconds = []
-    with Pool() as pool:
+    with Threads() as pool:
         for _ in range(NUM_PASSES):
             began = time.perf_counter()
             _, bound = bound_at(problem, full, price, pool)

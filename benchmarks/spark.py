@@ -72,13 +72,13 @@ def session(given):
 
 def measure(spark, folder, given):
     """Run a night on Spark; what each stage and each pass cost."""
-    from optimizer import distributed
-    from optimizer.distributed import near, passes
-    from optimizer.distributed import spark as stages
+    from optimizer import spark as distributed
+    from optimizer.spark import api as stages
+    from optimizer.spark import core, passes
 
     seen = []
     watched = partial(watched_pass, run=passes.run_pass, seen=seen, given=given)
-    near.run_pass = stages.run_pass = watched
+    core.run_pass = stages.run_pass = watched
     started, stages_cpu = time.perf_counter(), []
 
     def tell(line):
@@ -99,7 +99,7 @@ def measure(spark, folder, given):
     tell("end")
     named = [n for n in stages_cpu if n[0] in (*night.seconds, "decisions", "end")]
     cpu = {a[0]: round(b[1] - a[1], 1) for a, b in pairwise(named)}
-    near.run_pass = stages.run_pass = passes.run_pass
+    core.run_pass = stages.run_pass = passes.run_pass
     peaks = spark.range(4, numPartitions=4).mapInArrow(peak_of_worker, "peak double")
     numbers = night.summary
     found = {
@@ -153,7 +153,7 @@ def watched_pass(blocks, task, terms, run, seen, given):
     """Run a pass, and note what it cost."""
     import cloudpickle
 
-    from optimizer.distributed.passes import PASS_CELLS, open_block
+    from optimizer.spark.passes import PASS_CELLS, open_block
 
     started, before = time.perf_counter(), cpu_seconds()
     found = run(blocks, task, terms)

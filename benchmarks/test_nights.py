@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.instances import parse_size
 from benchmarks.nightly import DAY, input_paths, night_config
+from optimizer.build.night import take_in
 from optimizer.clock import StageClock
 from optimizer.config import policy_on
-from optimizer.intake import take_in
-from optimizer.nightly.run import run_night
+from optimizer.night.run import run_night
 
 if TYPE_CHECKING:
     from pathlib import Path

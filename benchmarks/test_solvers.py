@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.instances import FAMILIES
+from optimizer.certify.certificate import certify
 from optimizer.model.solution import SolveParams
-from optimizer.proof.certificate import certify
 from optimizer.solvers import solve
 
 if TYPE_CHECKING:
     from benchmarks.instances import Instance
+    from optimizer.certify.certificate import Certificate
     from optimizer.model.problem import Problem
-    from optimizer.proof.certificate import Certificate
 
 ROUNDS = {"rounds": 3, "warmup_rounds": 1}
 

@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from optimizer.api import allocate
+    from optimizer.certify.certificate import Certificate
     from optimizer.config import Config, load_config
-    from optimizer.insight.night import Night
-    from optimizer.proof.certificate import Certificate
-    from optimizer.proof.verify import verify_run
+    from optimizer.explain.night import Night
+    from optimizer.night.api import allocate
+    from optimizer.replay.run import verify_run
 
 from optimizer.errors import (
     BusyError,
@@ -45,12 +45,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Certificate": "optimizer.proof.certificate",
+    "Certificate": "optimizer.certify.certificate",
     "Config": "optimizer.config",
-    "Night": "optimizer.insight.night",
-    "allocate": "optimizer.api",
+    "Night": "optimizer.explain.night",
+    "allocate": "optimizer.night.api",
     "load_config": "optimizer.config",
-    "verify_run": "optimizer.proof.verify",
+    "verify_run": "optimizer.replay.run",
 }
 
 

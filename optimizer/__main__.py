@@ -9,6 +9,6 @@ from pathlib import Path
 sys.path = [entry for entry in sys.path if entry != str(Path(__file__).parent)]
 
 if __name__ == "__main__":
-    from optimizer.cli import main
+    from optimizer.cli.main import main
 
     main()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from optimizer.insight.night import Night
+    from optimizer.explain.night import Night
     from optimizer.model.problem import Problem
 
 #: What a complaint costs in these nights; a saving is made by its probability alone.
@@ -289,7 +289,13 @@ def random_packing(
     import numpy as np
 
     from optimizer.model.problem import Problem, starts
-    from optimizer.model.side import HARD, NO_CEILING, NO_FLOOR, NO_PIN, SideRows
+    from optimizer.model.side_constraints import (
+        HARD,
+        NO_CEILING,
+        NO_FLOOR,
+        NO_PIN,
+        SideRows,
+    )
 
     base = random_problem(draw, **sizes)
     count = base.num_options

@@ -21,8 +21,8 @@ def main() -> None:
         from optimizer.config.address import check_sink, check_source
         from optimizer.config.load import as_config
         from optimizer.config.yaml_reader import read_yaml
-        from optimizer.data.csv_reader import csv_batches, csv_schema
         from optimizer.errors import OptimizerError
+        from optimizer.io.csv import csv_batches, csv_schema
     path = Path(tempfile.mkdtemp()) / "fuzz.csv"
 
     def one_input(data: bytes) -> None:

@@ -219,7 +219,7 @@ def test_a_cluster_without_its_extra_says_which(
     script = (
         "import sys; from tests.test_dependencies import Absent;"
         f"sys.meta_path.insert(0, Absent({{{package!r}}}));"
-        "from optimizer.distributed.run import start_session; start_session()"
+        "from optimizer.spark.run import start_session; start_session()"
     )
     env = os.environ | ({"SPARK_REMOTE": remote} if remote else {})
     done = subprocess.run(

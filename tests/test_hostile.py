@@ -28,12 +28,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from optimizer import allocate
-from optimizer.cli import parse_date
+from optimizer.cli.main import parse_date
 from optimizer.config import Config, as_config, load_config
-from optimizer.data.run_files import RUN_TABLES
+from optimizer.contracts.run_folder import RUN_TABLES
 from optimizer.errors import ConfigError, OptimizerError
-from optimizer.nightly.run import run_night
-from optimizer.proof.verify import verify_run
+from optimizer.night.run import run_night
+from optimizer.replay.run import verify_run
 from tests.support.small_night import DAY, snapshot
 
 NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))

@@ -45,7 +45,7 @@ def test_importing_it_loads_nothing_heavy_and_touches_no_log() -> None:
     """``import optimizer`` is instant: no numpy, no polars, no logging handler."""
     heavy = ["numpy", "polars", "pyarrow", "numba", "ortools", "pydantic", "scipy"]
     script = (
-        "import sys, logging, optimizer, optimizer.cli;"
+        "import sys, logging, optimizer, optimizer.cli.main;"
         f"print([n for n in {heavy} if n in sys.modules], logging.root.handlers)"
     )
     assert run(sys.executable, "-c", script).stdout.strip() == "[] []"

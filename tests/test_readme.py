@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.data.contract_text import tables_markdown
+from optimizer.contracts.markdown import tables_markdown
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

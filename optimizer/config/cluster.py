@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from optimizer.config.address import is_address
-from optimizer.config.fields import Model, check_dated_path, check_dated_source, no_flag
+from optimizer.config.fields import (
+    ConfigModel,
+    check_dated_path,
+    check_dated_source,
+    no_flag,
+)
 
 #: File systems that Hadoop's clients know, as Spark names them.
 _SCHEMES = (
@@ -47,7 +52,7 @@ DatedInput = Annotated[str, AfterValidator(_dated_input)]
 DatedFolder = Annotated[str, AfterValidator(_dated_folder)]
 
 
-class Spark(Model):
+class Spark(ConfigModel):
     """How nights are run on a Spark cluster, where ``engine`` is ``spark``."""
 
     table_format: Literal["parquet", "delta"] = Field(

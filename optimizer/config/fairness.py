@@ -4,10 +4,17 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from optimizer.config.fields import Model, Money, Name, NumParcels, Priority, Share
+from optimizer.config.fields import (
+    ConfigModel,
+    Money,
+    Name,
+    NumParcels,
+    Priority,
+    Share,
+)
 
 
-class FairnessRule(Model):
+class FairnessRule(ConfigModel):
     """A floor or a ceiling for a group of merchants or of orders."""
 
     column: Name = Field(

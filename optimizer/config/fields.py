@@ -152,7 +152,7 @@ StateUrl = Annotated[str, AfterValidator(_state_url)]
 MAX_WINDOW_DAYS = 92
 
 
-class Model(BaseModel):
+class ConfigModel(BaseModel):
     """Base of all models here: frozen, and strict about keys."""
 
     model_config = ConfigDict(

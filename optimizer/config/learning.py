@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from optimizer.config.fields import DatedPath, Model, Share
+from optimizer.config.fields import ConfigModel, DatedPath, Share
 
 
-class Holdout(Model):
+class Holdout(ConfigModel):
     """What is left to chance, so that the effect of premium can be measured."""
 
     share: Share = Field(
@@ -23,7 +23,7 @@ class Holdout(Model):
     )
 
 
-class Prior(Model):
+class Prior(ConfigModel):
     """What a kept promise is believed to do before any night was measured."""
 
     effect: Share = Field(
@@ -34,7 +34,7 @@ class Prior(Model):
     )
 
 
-class Learning(Model):
+class Learning(ConfigModel):
     """How outcomes are learned from."""
 
     history: DatedPath | None = Field(

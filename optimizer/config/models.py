@@ -13,9 +13,9 @@ from optimizer.config.fields import (
     MAX_WINDOW_DAYS,
     Budget,
     Confidence,
+    ConfigModel,
     DatedPath,
     Gap,
-    Model,
     Money,
     Name,
     Positive,
@@ -38,10 +38,10 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.data.tables import CAPACITY, ORDERS
+from optimizer.contracts.tables import CAPACITY, ORDERS
 
 
-class Cap(Model):
+class Cap(ConfigModel):
     """How many of a merchant's parcels may be recommended in a day."""
 
     rate: Share = Field(description="Largest share of a merchant's parcels of the day.")
@@ -62,7 +62,7 @@ class Cap(Model):
     )
 
 
-class Payer(Model):
+class Payer(ConfigModel):
     """Who bears the fee; the shares add up to 1."""
 
     merchant: Share = Field(Decimal(1), description="The merchant's share of the fee.")
@@ -76,14 +76,14 @@ class Payer(Model):
         return self
 
 
-class Fee(Model):
+class Fee(ConfigModel):
     """What the service costs for a parcel."""
 
     amount_cny: Money = Field(description="Fee for one parcel, CNY; 0 is legal.")
     payer: Payer = Field(default_factory=Payer, description="Who bears the fee.")
 
 
-class Compensation(Model):
+class Compensation(ConfigModel):
     """What the carrier pays when it breaks its promise; never in the objective."""
 
     amount_cny: Money = Field(Decimal(0), description="Paid for one parcel, CNY.")
@@ -92,7 +92,7 @@ class Compensation(Model):
     )
 
 
-class PolicyRow(Model):
+class PolicyRow(ConfigModel):
     """The rules from a date on, until the next row's date."""
 
     valid_from: dt.date = Field(description="First business date of these rules.")
@@ -132,7 +132,7 @@ class PolicyRow(Model):
         return self
 
 
-class Objective(Model):
+class Objective(ConfigModel):
     """What harm costs. There is no honest default."""
 
     complaint_cost_cny: Money = Field(description="Harm of one complaint, CNY.")
@@ -177,7 +177,7 @@ class Objective(Model):
         return self
 
 
-class Inputs(Model):
+class Inputs(ConfigModel):
     """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
     orders: DatedInput = Field(
@@ -205,7 +205,7 @@ class Inputs(Model):
         return {f"inputs.{name}": getattr(self, name) for name in tables}
 
 
-class CapacityRules(Model):
+class CapacityRules(ConfigModel):
     """How capacity rows are read."""
 
     uncovered_lanes: Literal["closed", "open"] = Field(
@@ -254,7 +254,7 @@ class CapacityRules(Model):
         return self
 
 
-class Quarantine(Model):
+class Quarantine(ConfigModel):
     """How many broken rows a night may have."""
 
     max_share: Share = Field(
@@ -262,7 +262,7 @@ class Quarantine(Model):
     )
 
 
-class Solver(Model):
+class Solver(ConfigModel):
     """How to solve."""
 
     method: Literal["auto", "flow", "greedy", "packing", "pricing"] = Field(
@@ -282,7 +282,7 @@ class Solver(Model):
     )
 
 
-class Publish(Model):
+class Publish(ConfigModel):
     """When a plan is good enough."""
 
     max_relative_gap: Gap = Field(
@@ -290,7 +290,7 @@ class Publish(Model):
     )
 
 
-class Config(Model):
+class Config(ConfigModel):
     """Everything that a night is run by."""
 
     version: Annotated[Literal[1], BeforeValidator(no_flag)] = Field(

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from optimizer.config.fields import DatedPath, Model, Money, Name, Share
+from optimizer.config.fields import ConfigModel, DatedPath, Money, Name, Share
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
-class Splitting(Model):
+class Splitting(ConfigModel):
     """
     Orders that look split to make a merchant's base larger.
 
@@ -31,7 +31,7 @@ class Splitting(Model):
     group_size: Count = Field(5, description="Orders in a group at least.")
 
 
-class Alerts(Model):
+class Alerts(ConfigModel):
     """When a night that went out wants a look."""
 
     quarantine_share: Share = Field(
@@ -50,7 +50,7 @@ class Alerts(Model):
     )
 
 
-class Operations(Model):
+class Operations(ConfigModel):
     """Logs, metrics, lineage, alerts."""
 
     logs: Literal["text", "json"] = Field(

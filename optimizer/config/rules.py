@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from optimizer.config.fields import (
+    ConfigModel,
     Limit,
-    Model,
     Money,
     Name,
     Number,
@@ -20,7 +20,7 @@ from optimizer.config.fields import (
 )
 
 
-class Fulfilment(Model):
+class Fulfilment(ConfigModel):
     """How often a carrier keeps the promise, in all regions or in one."""
 
     carrier_id: Name = Field(description="Code of the carrier.")
@@ -28,7 +28,7 @@ class Fulfilment(Model):
     probability: Share = Field(description="Share of promises kept, 0 to 1.")
 
 
-class ObjectiveChange(Model):
+class ObjectiveChange(ConfigModel):
     """What a policy row changes of the objective; what is left out stays."""
 
     complaint_cost_cny: Money | None = Field(
@@ -45,7 +45,7 @@ class ObjectiveChange(Model):
     )
 
 
-class EligibilityRule(Model):
+class EligibilityRule(ConfigModel):
     """
     Orders that may not be recommended, by one column of the orders table.
 
@@ -88,7 +88,7 @@ class EligibilityRule(Model):
         return self
 
 
-class Peak(Model):
+class Peak(ConfigModel):
     """Days on which carriers take more, or less, than their rows say."""
 
     first: dt.date = Field(alias="from", description="First date.")
@@ -111,7 +111,7 @@ class Peak(Model):
         return self
 
 
-class State(Model):
+class State(ConfigModel):
     """Where published nights, parcels in flight and the cap bank are kept."""
 
     url: StateUrl | None = Field(
@@ -121,7 +121,7 @@ class State(Model):
     )
 
 
-class AcceptanceRule(Model):
+class AcceptanceRule(ConfigModel):
     """A number of a night, and between which ends it passes."""
 
     metric: Name = Field(description="Name of the number, such as relative_gap.")

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from optimizer.config.fields import Model, Money, Name, Positive, Share
+from optimizer.config.fields import ConfigModel, Money, Name, Positive, Share
 from optimizer.config.load import _dotted, _line_of
 from optimizer.config.models import Payer
 from optimizer.config.yaml_reader import read_yaml
@@ -14,7 +14,7 @@ from optimizer.errors import ConfigError
 MAX_SCENARIOS = 1_000
 
 
-class Scenario(Model):
+class Scenario(ConfigModel):
     """One variation; what is left out stays as in the configuration."""
 
     name: Name = Field(description="What the tables call it.")
@@ -34,7 +34,7 @@ class Scenario(Model):
     return_cost_cny: Money | None = Field(None, description="Harm of a return.")
 
 
-class Sweep(Model):
+class Sweep(ConfigModel):
     """Lists of values; each becomes a scenario of its own."""
 
     cap_rate: tuple[Share, ...] = Field((), description="Caps to try.")
@@ -46,7 +46,7 @@ class HarmBorne(Payer):
     """Who bears the harm of complaints and returns; the shares add up to 1."""
 
 
-class ScenarioFile(Model):
+class ScenarioFile(ConfigModel):
     """What to try beside a night as it is."""
 
     scenarios: tuple[Scenario, ...] = Field((), description="Variations by name.")

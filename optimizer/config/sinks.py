@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from optimizer.config.fields import DatedPath, DatedSink, Model
+from optimizer.config.fields import ConfigModel, DatedPath, DatedSink
 
 
-class Output(Model):
+class Output(ConfigModel):
     """Where a published table is copied to; a date's rows replace earlier ones."""
 
     table: Literal[
@@ -18,7 +18,7 @@ class Output(Model):
     )
 
 
-class Outbox(Model):
+class Outbox(ConfigModel):
     """A file of the recommendations as a platform's systems take them."""
 
     platform: Literal["douyin", "kuaishou", "pinduoduo", "taobao", "jd"] = Field(

@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from optimizer.errors import SolveError
-from optimizer.model.side import check_side
+from optimizer.model.side_constraints import check_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from optimizer.model.side import SideRows
+    from optimizer.model.side_constraints import SideRows
 
 ProblemClass = Literal["network", "packing"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.simulate.draw import Night
+    from optimizer.simulate.draw import NightDraw
     from optimizer.simulate.world import World
 
 CAP_PERCENT = 3
@@ -28,7 +28,7 @@ CAP_PERCENT = 3
 CARRIER_SLOTS_SHARE, REGION_SLOTS_SHARE, OUTLET_SLOTS_SHARE = 0.60, 0.65, 0.70
 
 
-def capacity_frame(world: World, night: Night) -> pl.DataFrame:
+def capacity_frame(world: World, night: NightDraw) -> pl.DataFrame:
     """
     Make a night's capacity, about 60 % of what full caps would ask for.
 
@@ -59,7 +59,7 @@ def capacity_frame(world: World, night: Night) -> pl.DataFrame:
     return frame.sort(columns, nulls_last=False)
 
 
-def capped_demand(world: World, night: Night) -> NDArray[np.float64]:
+def capped_demand(world: World, night: NightDraw) -> NDArray[np.float64]:
     """
     Parcels that the caps let through, by the carrier that they would go with.
 
@@ -72,7 +72,7 @@ def capped_demand(world: World, night: Night) -> NDArray[np.float64]:
     return np.array([(caps * shares[:, c]).sum() for c in range(NUM_CARRIERS)])
 
 
-def _draw_slots(world: World, night: Night) -> NDArray[np.int64]:
+def _draw_slots(world: World, night: NightDraw) -> NDArray[np.int64]:
     """Draw the slots of carriers, then of their regions, then of their outlets."""
     rng = stream(world.seed, Stream.CAPACITY, night.day.toordinal())
     lane, share = world.outlets.lane, world.outlets.share

@@ -53,7 +53,7 @@ REASONS = (
 )
 
 
-class Risk(NamedTuple):
+class HarmRisk(NamedTuple):
     """A kind of harm: median and spread of its probability, and what it follows."""
 
     median: float
@@ -62,12 +62,12 @@ class Risk(NamedTuple):
     effect_factor: float
 
 
-COMPLAINT = Risk(0.0115, 0.95, 0.35, 1.0)
-LOGISTICS_RETURN = Risk(0.060, 0.65, 0.30, 0.9)
+COMPLAINT = HarmRisk(0.0115, 0.95, 0.35, 1.0)
+LOGISTICS_RETURN = HarmRisk(0.060, 0.65, 0.30, 0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Night:
+class NightDraw:
     """
     One date's share of the randomness.
 
@@ -152,7 +152,7 @@ class OrderDraws:
     logistics_return: Harm
 
 
-def make_night(world: World, day: date) -> Night:
+def make_night_draw(world: World, day: date) -> NightDraw:
     """
     Settle how many parcels each merchant has on a date.
 
@@ -167,7 +167,7 @@ def make_night(world: World, day: date) -> Night:
     weight = world.merchants.weight
     weight = weight * rng.lognormal(0, 0.15, len(weight))
     num_orders = apportion(world.num_orders, weight)
-    return Night(day, num_orders, round_keys(rng), round_keys(rng))
+    return NightDraw(day, num_orders, round_keys(rng), round_keys(rng))
 
 
 def apportion(total: int, weight: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -199,7 +199,7 @@ def apportion(total: int, weight: NDArray[np.float64]) -> NDArray[np.int64]:
     return whole
 
 
-def draw_batches(world: World, night: Night) -> Iterator[OrderDraws]:
+def draw_batches(world: World, night: NightDraw) -> Iterator[OrderDraws]:
     """Draw a night's parcels, ``BATCH_ROWS`` at a time."""
     merchant_end = np.cumsum(night.num_orders)
     for batch, first in enumerate(range(0, world.num_orders, BATCH_ROWS)):
@@ -280,7 +280,7 @@ def _draw_reason(
 
 def _draw_harm(
     rng: np.random.Generator,
-    risk: Risk,
+    risk: HarmRisk,
     level: NDArray[np.float64],
     effect: NDArray[np.float64],
 ) -> Harm:

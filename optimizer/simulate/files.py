@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import ConfigError
 from optimizer.simulate.capacity import capacity_frame
-from optimizer.simulate.draw import BATCH_ROWS, make_night
+from optimizer.simulate.draw import BATCH_ROWS, make_night_draw
 from optimizer.simulate.tables import merchants_table, night_batches
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _write_tables(
     world: World, day: date, folder: Path, carriers_per_order: int
 ) -> Generator[int, None, None]:
     """Write the files of a night, the large ones batch by batch."""
-    night = make_night(world, day)
+    night = make_night_draw(world, day)
     capacity_frame(world, night).write_csv(folder / "capacity.csv")
     num_written = 0
     with ExitStack() as stack:

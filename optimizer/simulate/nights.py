@@ -183,12 +183,12 @@ def simulate_night(
     import pyarrow as pa
 
     from optimizer.simulate.capacity import capacity_frame
-    from optimizer.simulate.draw import make_night
+    from optimizer.simulate.draw import make_night_draw
     from optimizer.simulate.tables import merchants_table, night_batches
     from optimizer.simulate.world import make_world
 
     world = make_world(seed, num_orders=num_orders, num_merchants=num_merchants)
-    night = make_night(world, day)
+    night = make_night_draw(world, day)
     batches = list(night_batches(world, night, carriers_per_order))
 
     def frame(tables: list[pa.Table]) -> pl.DataFrame:

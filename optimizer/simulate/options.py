@@ -13,12 +13,12 @@ from optimizer.simulate.world import CARRIER_RISK, NUM_REGIONS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.simulate.draw import Harm, Night, OrderDraws
+    from optimizer.simulate.draw import Harm, NightDraw, OrderDraws
     from optimizer.simulate.world import World
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class OptionOutcome:
     """
     One kind of harm on premium service, per option.
 
@@ -59,12 +59,12 @@ class OptionDraws:
     outlet: NDArray[np.int64]
     kept_prob: NDArray[np.float64]
     is_kept: NDArray[np.bool_]
-    complaint: Outcome
-    logistics_return: Outcome
+    complaint: OptionOutcome
+    logistics_return: OptionOutcome
 
 
 def draw_options(
-    world: World, night: Night, orders: OrderDraws, carriers_per_order: int
+    world: World, night: NightDraw, orders: OrderDraws, carriers_per_order: int
 ) -> OptionDraws:
     """
     Draw the options of a batch.
@@ -94,7 +94,7 @@ def draw_options(
     risk = CARRIER_RISK[carrier] / CARRIER_RISK[orders.carriers[order, 0]]
     lane_kept_prob = world.outlets.lane_kept_prob[lane]
 
-    def outcome(harm: Harm) -> Outcome:
+    def outcome(harm: Harm) -> OptionOutcome:
         return _outcome(harm, order, risk, lane_kept_prob, kept_prob, is_kept)
 
     return OptionDraws(
@@ -115,13 +115,13 @@ def _outcome(
     lane_kept_prob: NDArray[np.float64],
     kept_prob: NDArray[np.float64],
     is_kept: NDArray[np.bool_],
-) -> Outcome:
+) -> OptionOutcome:
     """Work out one harm by the formulas at the top of the draws."""
     effect = harm.effect[order]
     believed = harm.believed[order] * risk * (1 - lane_kept_prob * effect)
     broken = np.minimum(harm.true[order] * risk, 1.0)
     kept = np.minimum(broken * (1 - effect) * harm.effect_noise[order], 1.0)
-    return Outcome(
+    return OptionOutcome(
         believed=np.minimum(believed, 1.0).round(6),
         true=kept_prob * kept + (1 - kept_prob) * broken,
         happens=harm.draw[order] < np.where(is_kept, kept, broken),

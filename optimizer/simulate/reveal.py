@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.data.complaints import BENEFIT_OF_REASON, BROKEN_PROMISE
-from optimizer.data.run_files import SUCCESS, read_record
-from optimizer.data.tables import OUTCOMES
-from optimizer.data.write import write_parquet
+from optimizer.contracts.complaints import BENEFIT_OF_REASON, BROKEN_PROMISE
+from optimizer.contracts.run_folder import SUCCESS, read_record
+from optimizer.contracts.tables import OUTCOMES
 from optimizer.errors import ConfigError, DataError
+from optimizer.io.write import write_parquet
 from optimizer.simulate.ids import Stream, stream
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from optimizer.simulate.draw import Night, OrderDraws
+    from optimizer.simulate.draw import NightDraw, OrderDraws
     from optimizer.simulate.options import OptionDraws
     from optimizer.simulate.world import World
 
@@ -45,7 +45,7 @@ class BatchTables:
 
 
 def night_batches(
-    world: World, night: Night, carriers_per_order: int
+    world: World, night: NightDraw, carriers_per_order: int
 ) -> Iterator[BatchTables]:
     """
     Make a night's tables, batch by batch.

@@ -52,10 +52,10 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
 
 def get_solver(method: str) -> Solver:
     """Look a solver up by name; imports it only then."""
-    from optimizer.solvers.flow import solve_flow
-    from optimizer.solvers.greedy import solve_greedy
-    from optimizer.solvers.packing import solve_packing
-    from optimizer.solvers.pricing import solve_pricing
+    from optimizer.solvers.baselines.flow import solve_flow
+    from optimizer.solvers.baselines.greedy import solve_greedy
+    from optimizer.solvers.network.solve import solve_pricing
+    from optimizer.solvers.packing.solve import solve_packing
 
     solvers: dict[str, Solver] = {
         "auto": solve_packing,

@@ -133,7 +133,7 @@ class HasParts(Protocol):
         """``(num_parts + 1,) int64``: merchants where each part of the work starts."""
 
 
-class Pool:
+class Threads:
     """
     Threads that run kernels over the parts of a market; results in part order.
 
@@ -146,7 +146,7 @@ class Pool:
     def __init__(self, num_threads: int | None = None) -> None:
         self._executor = ThreadPoolExecutor(num_threads or os.cpu_count() or 1)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Threads:
         """Use as a context, so that the threads end."""
         return self
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.data.run_files import read_record
+from optimizer.contracts.run_folder import read_record
 from optimizer.errors import CertificateError
 from optimizer.verify.audit import AUDIT, audit_text
 from optimizer.verify.engine import Finding, state_again, why_no_engine

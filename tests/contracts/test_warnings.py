@@ -21,7 +21,7 @@ from optimizer.contracts.warnings import (
     text_of,
     warn,
 )
-from optimizer.insight.report.language import CHINESE, ENGLISH
+from optimizer.report.language import CHINESE, ENGLISH
 from tests.support.catalogues import (
     CHINESE_LETTER,
     LOCALE,

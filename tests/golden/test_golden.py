@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from optimizer import solvers
-from optimizer.model.limits import Kind
+from optimizer.build.side_limits import Kind
 from optimizer.testing import assert_certified
 from tests.support.golden_night import solve_exactly, used_of
 from tests.support.golden_nights import GOLDEN

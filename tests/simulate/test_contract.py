@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.data import tables
+from optimizer.contracts import tables
 from optimizer.simulate import simulate_night
 
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.certify.certificate import certify
 from optimizer.errors import SolveError
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams
-from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, clearing, greedy, newton, solve
-from optimizer.solvers.greedy import by_saving, order_of_option
+from optimizer.solvers import METHODS, solve
+from optimizer.solvers.baselines import greedy
+from optimizer.solvers.baselines.greedy import by_saving, order_of_option
+from optimizer.solvers.network import initial_prices, newton
 from optimizer.testing import random_problem
 from tests.support.oracles import (
     best_by_enumeration,
@@ -347,7 +349,7 @@ def test_lanes_sell_out_alike_in_blocks_of_any_size(
     cut short it is no higher.
     """
     is_lower = False
-    monkeypatch.setattr(clearing, "BLOCK_OPTIONS", block)
+    monkeypatch.setattr(initial_prices, "BLOCK_OPTIONS", block)
     for seed in range(40):
         draw = np.random.default_rng(seed)
         problem = random_problem(draw, num_orders=40, num_lanes=6, most_saving=30)
@@ -364,8 +366,8 @@ def test_lanes_sell_out_alike_in_blocks_of_any_size(
         for lane, parent in enumerate(problem.lane_parent):
             if parent >= 0:
                 expected[lane] = max(expected[lane], expected[parent])
-        assert clearing.clearing_price(*own, *limits).tolist() == expected
-        late = clearing.clearing_price(*own, *limits, lambda: True)
+        assert initial_prices.clearing_price(*own, *limits).tolist() == expected
+        late = initial_prices.clearing_price(*own, *limits, lambda: True)
         assert np.all(late <= expected)
         is_lower |= bool(np.any(late < expected))
     assert is_lower == (block < 10**6)

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, fine, pricing, screening, solve
+from optimizer.solvers import METHODS, solve
+from optimizer.solvers.network import refine_prices, screen
+from optimizer.solvers.network import solve as pricing
 from optimizer.testing import random_problem
 from tests.support.oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 
@@ -107,12 +109,12 @@ def test_what_is_fixed_wrongly_is_freed(
     """
     monkeypatch.setattr(pricing, "FEW_ORDERS", 0)
     monkeypatch.setattr(pricing, "MANY_ROUNDS", 10**9)
-    monkeypatch.setattr(fine, "CLOSE", close)
+    monkeypatch.setattr(refine_prices, "CLOSE", close)
     monkeypatch.setattr(pricing, "MAX_FOUND", max_found)
-    monkeypatch.setattr(fine, "FINE_WINDOWS", (2.0, 1.0))
-    monkeypatch.setattr(fine, "FINEST_WINDOWS", (2.0, 1.0))
-    monkeypatch.setattr(screening, "SPARE", 0)
-    monkeypatch.setattr(screening, "DEPTH", 1)
+    monkeypatch.setattr(refine_prices, "FINE_WINDOWS", (2.0, 1.0))
+    monkeypatch.setattr(refine_prices, "FINEST_WINDOWS", (2.0, 1.0))
+    monkeypatch.setattr(screen, "SPARE", 0)
+    monkeypatch.setattr(screen, "DEPTH", 1)
     for seed in range(150):
         problem = random_problem(np.random.default_rng(seed), **shapes(seed))
         flow = solve(problem, "flow", SolveParams())

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimizer.model.lane_tree import effective_price
 from optimizer.model.problem import Problem
-from optimizer.model.tree import effective_price
-from optimizer.solvers.augment import choose_at
-from optimizer.solvers.greedy import merchant_of_order, order_of_option
-from optimizer.solvers.kernels import market as market_kernels
+from optimizer.solvers.baselines.greedy import merchant_of_order, order_of_option
+from optimizer.solvers.kernels import accept as plan_kernels
+from optimizer.solvers.kernels import choose as market_kernels
+from optimizer.solvers.kernels import dijkstra as search_kernels
 from optimizer.solvers.kernels import newton as newton_kernels
-from optimizer.solvers.kernels import plan as plan_kernels
+from optimizer.solvers.kernels import rank as select_kernels
 from optimizer.solvers.kernels import screen as screen_kernels
-from optimizer.solvers.kernels import search as search_kernels
-from optimizer.solvers.kernels import select as select_kernels
-from optimizer.solvers.market import Pool, whole_market
-from optimizer.solvers.screening import sub_market
+from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.network.augmenting_paths import choose_at
+from optimizer.solvers.network.screen import sub_market
 from optimizer.testing import random_problem
 from tests.support.oracles import merchant_of, order_of, path_of
 
@@ -203,7 +203,7 @@ def test_gather_copies_orders_with_their_options(
     problem, _ = night
     full = whole_market(problem)
     orders = np.flatnonzero(np.random.default_rng(3).random(problem.num_orders) < 0.4)
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         near = sub_market(full, orders, problem.cap, pool)
     assert near.order.tolist() == orders.tolist()
     for here, order in enumerate(orders.tolist()):
@@ -247,7 +247,7 @@ def test_settle_is_what_each_merchant_would_choose(
     margin is how far the order is from another choice.
     """
     problem, price = night
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         choice = choose_at(whole_market(problem), price, pool)
     for merchant in range(problem.num_merchants):
         cap = int(problem.cap[merchant])
@@ -346,7 +346,7 @@ def test_the_heap_gives_nodes_by_distance() -> None:
     draw = np.random.default_rng(8)
     for _ in range(50):
         num_nodes = int(draw.integers(1, 40))
-        search = search_kernels.Search(
+        search = search_kernels.PathSearch(
             *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
             *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
             *(np.full(num_nodes, -1, np.int32), np.empty(num_nodes, np.int32)),

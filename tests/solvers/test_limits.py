@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimizer.certify.certificate import certify
 from optimizer.errors import SolveError
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.proof.certificate import certify
-from optimizer.solvers import METHODS, deadline, flow, flow_worker, pricing, solve
-from optimizer.solvers.bounding import bound_at, bounding_prices
-from optimizer.solvers.clearing import clearing_price
-from optimizer.solvers.keep import keep_most
-from optimizer.solvers.market import Pool, whole_market
-from optimizer.solvers.prices import cap_prices
-from optimizer.solvers.quick import is_close_enough
+from optimizer.solvers import METHODS, deadline, solve
+from optimizer.solvers.baselines import flow, flow_worker
+from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.network import solve as pricing
+from optimizer.solvers.network.dual_bound import bound_at, bounding_prices
+from optimizer.solvers.network.initial_prices import clearing_price
+from optimizer.solvers.network.price_interval import cap_prices
+from optimizer.solvers.network.primal_heuristic import is_close_enough
+from optimizer.solvers.network.tie_break import keep_most
 from optimizer.testing import random_problem
 
 
@@ -269,7 +271,7 @@ def test_the_quick_bound_is_the_certificates(seed: int) -> None:
     price = draw.integers(0, 3_000_000, problem.num_lanes)
     for lane in np.flatnonzero(problem.lane_parent >= 0):
         price[lane] = max(price[lane], price[problem.lane_parent[lane]])
-    with Pool(2) as pool:
+    with Threads(2) as pool:
         caps, bound = bound_at(problem, whole_market(problem), price, pool)
     own = price.copy()
     inner = problem.lane_parent >= 0
@@ -286,7 +288,7 @@ def test_greedys_bound_is_never_worse_than_that_of_lanes_alone(seed: int) -> Non
     problem = night(seed)
     options = problem.option_lane, problem.option_saving
     simple = clearing_price(*options, problem.slots, problem.lane_parent)
-    with Pool() as pool:
+    with Threads() as pool:
         _, worst = bound_at(problem, whole_market(problem), simple, pool)
     prices = bounding_prices(problem, SolveParams(), lambda: False)
     none = np.zeros(0, np.int64)

@@ -12,19 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.certify.certificate import certify
 from optimizer.errors import SolveError
 from optimizer.model.problem import Problem, starts
-from optimizer.model.side import HARD, NO_FLOOR, NO_PIN, SideRows
+from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
-from optimizer.proof.certificate import certify
-from optimizer.solvers import (
-    METHODS,
-    PACKING_METHODS,
-    packing,
-    packing_prices,
-    packing_program,
-    solve,
-)
+from optimizer.solvers import METHODS, PACKING_METHODS, solve
+from optimizer.solvers.packing import programs, refine_prices
+from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
 from tests.support.packing_twin import (
     best_key,
@@ -383,7 +378,7 @@ def test_it_may_be_cut_short_at_any_look_at_the_clock(
     monkeypatch.setattr(Clock, "looks", looks)
     monkeypatch.setattr(Clock, "seen", 0)
     monkeypatch.setattr(packing, "time", Clock)
-    monkeypatch.setattr(packing_prices, "time", Clock)
+    monkeypatch.setattr(refine_prices, "time", Clock)
     found = solve(problem, "packing", SolveParams())
     chosen = found.chosen.tolist()
     assert is_packed(problem, chosen)
@@ -414,7 +409,7 @@ def test_standard_output_is_for_results(capfd: pytest.CaptureFixture[str]) -> No
     """What C code prints within solvers goes to standard error; else as ever."""
     write = ctypes.CDLL(None).puts
 
-    with packing_program._without_remarks(), packing_program._without_remarks():
+    with programs._without_remarks(), programs._without_remarks():
         write(b"a remark")
     write(b"a result")
     ctypes.CDLL(None).fflush(None)

@@ -7,23 +7,23 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from optimizer.model.lane_tree import effective_price
 from optimizer.model.problem import Problem
-from optimizer.model.tree import effective_price
-from optimizer.solvers.kernels import knapsack as knapsack_kernels
-from optimizer.solvers.kernels import packing as packing_kernels
-from optimizer.solvers.kernels import packing_plan as plan_kernels
-from optimizer.solvers.packing_market import (
-    Prices,
+from optimizer.solvers.kernels import fill as knapsack_kernels
+from optimizer.solvers.kernels import packing_choose as packing_kernels
+from optimizer.solvers.kernels import packing_improve as plan_kernels
+from optimizer.solvers.packing.local_search import (
+    built,
+    empty_state,
+    make_packing_night,
+    state_of,
+    worth_key,
+)
+from optimizer.solvers.packing.market import (
+    PackingPrices,
     first_targets,
     sub_market,
     whole_market,
-)
-from optimizer.solvers.packing_plan import (
-    built,
-    empty_state,
-    make_night,
-    state_of,
-    worth_key,
 )
 from optimizer.testing import random_packing
 from tests.support.packing_twin import (
@@ -34,7 +34,7 @@ from tests.support.packing_twin import (
     row_use,
 )
 
-Case = tuple[Problem, Prices]
+Case = tuple[Problem, PackingPrices]
 
 
 @pytest.fixture(params=range(30))
@@ -44,7 +44,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     problem = random_packing(draw, num_orders=25, num_merchants=4, num_lanes=6)
     own = draw.integers(0, 4, problem.num_lanes)
     row = draw.integers(-2, 3, problem.side.num_rows)
-    return problem, Prices(effective_price(own, problem.lane_parent), row)
+    return problem, PackingPrices(effective_price(own, problem.lane_parent), row)
 
 
 def reduced(case: Case, option: int) -> int:
@@ -237,7 +237,7 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
     )
     draw = np.random.default_rng(7)
     margin = draw.integers(-5, 6, problem.num_options)
-    night = make_night(problem, market, margin, 100)
+    night = make_packing_night(problem, market, margin, 100)
     state = built(night)
     before = worth_key(night, state)
     assert before >= worth_key(night, empty_state(night))
@@ -263,7 +263,7 @@ def test_exchanges_start_a_plan_where_one_can_be_started(case: Case) -> None:
     market = sub_market(
         whole_market(problem, first_targets(problem)), np.arange(problem.num_orders)
     )
-    night = make_night(problem, market, problem.option_saving, 100)
+    night = make_packing_night(problem, market, problem.option_saving, 100)
     state, turn = empty_state(night), np.arange(problem.num_options)
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(problem.num_options, np.int64)

@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from optimizer.certify.certificate import certify
 from optimizer.errors import ConfigError, SolveError
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.proof.certificate import certify
 from optimizer.solvers import solve
-from optimizer.solvers.flow import build_network, check_size
-from optimizer.solvers.prices import (
+from optimizer.solvers.baselines.flow import build_network, check_size
+from optimizer.solvers.network.price_interval import (
     cap_prices,
     least_effective,
     own_price,

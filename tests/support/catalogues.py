@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.warning_kinds import WarningKind
 
-LOCALE = Path(__file__).parents[2] / "optimizer/insight/report/locale"
+LOCALE = Path(__file__).parents[2] / "optimizer/report/locale"
 CHINESE_LETTER = re.compile(r"[\u4e00-\u9fff]")
 
 

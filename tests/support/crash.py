@@ -80,7 +80,7 @@ def run_second(folder: Path) -> int:
     """Run the second date; the exit code as the command line gives it."""
     from optimizer.config import load_config
     from optimizer.errors import OptimizerError
-    from optimizer.nightly.run import run_night
+    from optimizer.night.run import run_night
 
     config = load_config(folder / "config.yaml")
     try:
@@ -93,7 +93,7 @@ def run_second(folder: Path) -> int:
 def prepare(folder: Path) -> int:
     """Publish both dates, then change the rules: the second can be run again."""
     from optimizer.config import load_config
-    from optimizer.nightly.run import run_night
+    from optimizer.night.run import run_night
     from tests.support.days import make_days
 
     config = make_days(folder, 2, num_orders=300)
@@ -119,7 +119,7 @@ def checksum(path: Path) -> str:
 
 def look(folder: Path, known: Path) -> str:
     """See that both nights are whole, and whether the second is "old" or "new"."""
-    from optimizer.data.run_files import read_record
+    from optimizer.contracts.run_folder import read_record
 
     for day in (FIRST, SECOND):
         run = folder / "runs" / day.isoformat()
@@ -150,10 +150,10 @@ def state_of(folder: Path) -> str:
     from sqlalchemy import select
 
     from optimizer.config import load_config
-    from optimizer.nightly.audit import audit
-    from optimizer.nightly.folders import published_nights
-    from optimizer.nightly.schema import BANK, COMMITMENTS, NIGHTS
-    from optimizer.nightly.state import open_state
+    from optimizer.evidence.audit import audit
+    from optimizer.night.folders import published_nights
+    from optimizer.night.state.database import open_state
+    from optimizer.night.state.schema import BANK, COMMITMENTS, NIGHTS
 
     config = load_config(folder / "config.yaml")
     with open_state(config) as state, state.transaction() as connection:
@@ -320,15 +320,15 @@ def load_everything() -> None:
     """Import what a run needs, so that a fork is a run that has started."""
     for name in (
         *("alembic.command", "pandas", "polars", "pyarrow.parquet", "scipy.linalg"),
-        *("sqlalchemy.dialects.sqlite", "optimizer.nightly.commands"),
-        *("optimizer.insight.outcomes", "optimizer.insight.churn"),
-        *("optimizer.solvers.pricing", "optimizer.solvers.keep"),
-        *("optimizer.model.arrange_kernel", "optimizer.proof.certificate"),
+        *("sqlalchemy.dialects.sqlite", "optimizer.night.past_nights"),
+        *("optimizer.explain.outcomes", "optimizer.explain.churn"),
+        *("optimizer.solvers.network.solve", "optimizer.solvers.network.tie_break"),
+        *("optimizer.build.canonical_order_kernel", "optimizer.certify.certificate"),
     ):
         importlib.import_module(name)
     import numpy as np
 
-    from optimizer.data.hash_kernel import hash_texts
+    from optimizer.io.order_keys_kernel import hash_texts
 
     keys = np.zeros(1, np.uint64)
     ends = np.array([0, 1])

@@ -19,8 +19,8 @@ from typing import Any
 import polars as pl
 
 from optimizer.config import load_config
-from optimizer.nightly.commands import backfill
-from optimizer.nightly.state import open_state
+from optimizer.night.past_nights import backfill
+from optimizer.night.state.database import open_state
 from optimizer.simulate import simulate
 
 START = dt.date(2026, 11, 22)
@@ -216,8 +216,8 @@ def _check_state(
 ) -> None:
     from sqlalchemy import select
 
-    from optimizer.nightly.ledger import KEPT_DAYS
-    from optimizer.nightly.schema import BANK, COMMITMENTS
+    from optimizer.night.state.ledger import KEPT_DAYS
+    from optimizer.night.state.schema import BANK, COMMITMENTS
 
     newest = max(day for day, *_ in expected_bank)
     limit = newest - dt.timedelta(days=KEPT_DAYS)

@@ -13,10 +13,10 @@ import polars as pl
 import optimizer
 from optimizer import solvers
 from optimizer.config import as_config
-from optimizer.insight.night import Night
+from optimizer.explain.night import Night
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams
-from optimizer.nightly.run import run_night
+from optimizer.night.run import run_night
 from optimizer.testing import make_config, make_tables
 from tests.support.packing_oracle import best_by_rank, with_prices
 

@@ -8,15 +8,10 @@ import polars as pl
 import pyarrow as pa
 
 from optimizer.config import as_config, policy_on
-from optimizer.data.read import open_source
-from optimizer.data.tables import OPTIONS, ORDERS
-from optimizer.distributed.blocks import build_blocks
-from optimizer.distributed.rows import (
-    Rules,
-    check_options,
-    check_orders,
-    value_options,
-)
+from optimizer.contracts.tables import OPTIONS, ORDERS
+from optimizer.io.read import open_source
+from optimizer.spark.blocks import build_blocks
+from optimizer.spark.rows import Rules, check_options, check_orders, value_options
 
 OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 

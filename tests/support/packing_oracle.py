@@ -8,11 +8,17 @@ from itertools import product
 
 import numpy as np
 
+from optimizer.certify.certificate import certify
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
-from optimizer.model.side import HARD, NO_CEILING, NO_FLOOR, NO_PIN, SideRows
+from optimizer.model.side_constraints import (
+    HARD,
+    NO_CEILING,
+    NO_FLOOR,
+    NO_PIN,
+    SideRows,
+)
 from optimizer.model.solution import Solution, Termination
-from optimizer.proof.certificate import certify
 from optimizer.testing import random_problem
 from tests.support.oracles import merchant_of, order_of, path_of
 

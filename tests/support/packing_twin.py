@@ -9,7 +9,7 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.model.side import HARD, NO_PIN
+from optimizer.model.side_constraints import HARD, NO_PIN
 from tests.support.oracles import path_of
 
 if TYPE_CHECKING:

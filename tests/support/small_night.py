@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from optimizer import cli
+from optimizer.cli import main as cli
 from optimizer.config import load_config
-from optimizer.nightly.run import RunReport, run_night
+from optimizer.night.run import RunReport, run_night
 from optimizer.simulate import simulate
 
 DAY = dt.date(2026, 11, 22)

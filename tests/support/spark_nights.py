@@ -119,7 +119,7 @@ FAMILIES = {
 
 def allocate_on(spark, family, layout=lambda frame: frame, **keys):
     """The same night on a cluster, its input laid out in some way."""
-    from optimizer import distributed
+    from optimizer import spark as distributed
 
     def there(table):
         return (

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from optimizer.config import as_config
-from optimizer.nightly.run import run_night
+from optimizer.night.run import run_night
 
 DAY = dt.date(2026, 11, 22)
 

@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer import intake
-from optimizer.model import beside, build, encode, history, lanes
+from optimizer.build import assemble, carryover, encode, lanes, night, side_constraints
 from optimizer.verify.engine import state_again
 from tests.verify.nights import publish, record_of
 from tests.verify.variants import DAY, Tables, Variant, settings
@@ -85,7 +84,7 @@ def _harm_as_gain(
 
 
 def _take_up_ignored(patch: pytest.MonkeyPatch) -> None:
-    true = encode.make_coder
+    true = encode.make_codes
 
     def make(*args: Any, **keys: Any) -> Any:
         coder = true(*args, **keys)
@@ -96,13 +95,13 @@ def _take_up_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cap_more(patch: pytest.MonkeyPatch) -> None:
-    true = build.policy_caps
+    true = assemble.policy_caps
 
     def caps(*args: Any) -> Any:
         found, bank = true(*args)
         return found + 1, bank
 
-    patch.setattr(build, "policy_caps", caps)
+    patch.setattr(assemble, "policy_caps", caps)
 
 
 def _cap_rounded_up(patch: pytest.MonkeyPatch) -> None:
@@ -110,7 +109,7 @@ def _cap_rounded_up(patch: pytest.MonkeyPatch) -> None:
         above, below = rate.as_integer_ratio()
         return -(-num_orders * above // below)
 
-    patch.setattr(history, "caps_of", caps_of)
+    patch.setattr(carryover, "caps_of", caps_of)
 
 
 def _widest_row(patch: pytest.MonkeyPatch) -> None:
@@ -119,36 +118,36 @@ def _widest_row(patch: pytest.MonkeyPatch) -> None:
 
 
 def _slot_more(patch: pytest.MonkeyPatch) -> None:
-    true = intake.rows_tonight
+    true = night.rows_tonight
 
     def rows_tonight(*args: Any) -> Any:
         rows, taken = true(*args)
         return tuple(replace(row, slots=row.slots + 1) for row in rows), taken
 
-    patch.setattr(intake, "rows_tonight", rows_tonight)
+    patch.setattr(night, "rows_tonight", rows_tonight)
 
 
 def _uncovered_open(patch: pytest.MonkeyPatch) -> None:
-    true = beside.build_forest
+    true = side_constraints.build_forest
     patch.setattr(
-        beside,
+        side_constraints,
         "build_forest",
         lambda *args, **keys: true(*args, **keys | {"is_open": True}),
     )
 
 
 def _budgets_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(build, "merchant_budgets", lambda caps, *_: (caps, None, ()))
+    patch.setattr(assemble, "merchant_budgets", lambda caps, *_: (caps, None, ()))
 
 
 def _next_merchant(patch: pytest.MonkeyPatch) -> None:
-    true = build._rank_merchants
+    true = assemble._rank_merchants
 
     def rank(*args: Any) -> Any:
         ids, merchant = true(*args)
         return ids, ((merchant + 1) % len(ids)).astype(merchant.dtype)
 
-    patch.setattr(build, "_rank_merchants", rank)
+    patch.setattr(assemble, "_rank_merchants", rank)
 
 
 #: What is planted, and a check that must complain.

@@ -14,12 +14,12 @@ import polars as pl
 import pytest
 
 from optimizer.config import as_config
-from optimizer.data.run_files import FURTHER_TABLES, RUN_TABLES, record_text
-from optimizer.data.write import read_back, write_parquet
+from optimizer.contracts.run_folder import FURTHER_TABLES, RUN_TABLES, record_text
+from optimizer.io.write import read_back, write_parquet
 from optimizer.model.solution import Solution
-from optimizer.nightly import find
-from optimizer.nightly import run as night_run
-from optimizer.nightly.ledger import Before
+from optimizer.night import resolve as find
+from optimizer.night import run as night_run
+from optimizer.night.state.ledger import Carryover
 from optimizer.verify.night import verify_night
 from optimizer.verify.premises import hash_of, sha256_of
 from optimizer.verify.standing import run_name
@@ -257,8 +257,8 @@ def test_a_forged_night_is_seen(name: str, runs: Path) -> None:
     assert words in findings
 
 
-def _carried(share: float) -> Callable[[Before], Before]:
-    def change(before: Before) -> Before:
+def _carried(share: float) -> Callable[[Carryover], Carryover]:
+    def change(before: Carryover) -> Carryover:
         bank = before.history.bank
         assert bank is not None
         forged = bank.with_columns(
@@ -272,8 +272,8 @@ def _carried(share: float) -> Callable[[Before], Before]:
 
 def _flight(
     change: Callable[[pl.DataFrame], pl.DataFrame],
-) -> Callable[[Before], Before]:
-    def forge(before: Before) -> Before:
+) -> Callable[[Carryover], Carryover]:
+    def forge(before: Carryover) -> Carryover:
         flight = before.history.in_flight
         assert flight is not None
         assert len(flight)
@@ -285,7 +285,7 @@ def _flight(
 
 
 #: What other nights are said to have left, and what is said of it.
-LEFT: dict[str, tuple[Callable[[Before], Before], str]] = {
+LEFT: dict[str, tuple[Callable[[Carryover], Carryover], str]] = {
     "a bank of 50 parcels for everyone": (_carried(50), "carry in what is no fraction"),
     "a bank of nearly a parcel for everyone": (
         _carried(0.999),

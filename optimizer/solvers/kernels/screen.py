@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.solvers.kernels import compiled
-from optimizer.solvers.kernels.select import HIGH, kth_largest
+from optimizer.solvers.kernels.rank import HIGH, kth_largest
 
 
 @compiled

@@ -1,0 +1,1 @@
+"""From checked tables to the frozen problem: codes, savings, caps and limits."""

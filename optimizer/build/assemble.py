@@ -1,0 +1,338 @@
+"""
+From checked tables to the frozen problem: read → validate → **value → build**.
+
+Orders are grouped by merchant (in the order of merchant ids) and stand by key
+within it, so the problem does not depend on the order of rows, on batches or on
+where they came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.array_records import take
+from optimizer.build.budgets import merchant_budgets
+from optimizer.build.canonical_order import arrange
+from optimizer.build.carryover import EarlierNights, count_open, policy_caps
+from optimizer.build.checks import (
+    refuse_to_explore,
+    refuse_to_hold,
+    warn_heavy,
+    warn_idle,
+    warn_uncovered,
+    warn_unknown,
+    warn_unused,
+)
+from optimizer.build.encode import OPEN
+from optimizer.build.experiment import ExploreField, draw_pool
+from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
+from optimizer.errors import DataError, counted
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.capacity import CapacityRow
+    from optimizer.build.carryover import Bank
+    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
+    from optimizer.build.experiment import Experiment, ExplorePool
+    from optimizer.build.lanes import Forest, Place
+    from optimizer.build.side_limits import SideLimits
+    from optimizer.build.take_up import Counting
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.model.problem import Problem
+
+
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Names:
+    """
+    The names behind a problem's numbers.
+
+    Attributes
+    ----------
+    merchant_ids
+        By merchant, ascending.
+    merchant_num_orders
+        ``(num_merchants,) int64``: the base of each cap.
+    places
+        By lane.
+    uncovered
+        Places that parcels go to and no capacity row covers.
+    status
+        ``(num_rows,) uint8``: by row of the orders table, ``OPEN`` or the
+        :class:`~optimizer.model.reasons.Reason` that kept it from the solver.
+    row_merchant
+        ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
+    limits
+        Limits beside caps and lanes; ``None`` where there are none.
+    has_budget
+        ``(num_merchants,) bool``: the budget, not the rate, makes the cap; ``None``
+        where there are no budgets.
+    counting
+        How purchases are counted; ``None``: every recommendation.
+    warnings
+        What a person should look at.
+    merchant_num_open
+        ``(num_merchants,) int64``: orders that went to the solver.
+    in_flight
+        ``(num_lanes,) int64``: slots that parcels of other nights take.
+    bank
+        The cap bank's part of the night, with carryover.
+    lottery, pool
+        What is left to chance, and the orders of the explore arm; ``None``: nothing.
+    """
+
+    merchant_ids: tuple[str, ...]
+    merchant_num_orders: NDArray[np.int64]
+    places: tuple[Place, ...]
+    uncovered: tuple[Place, ...]
+    status: NDArray[np.uint8]
+    row_merchant: NDArray[np.int32]
+    limits: SideLimits | None = None
+    has_budget: NDArray[np.bool_] | None = None
+    counting: Counting | None = None
+    warnings: tuple[CodedWarning, ...] = ()
+    merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
+    in_flight: NDArray[np.int64] = field(default_factory=_nothing)
+    bank: Bank | None = None
+    lottery: Experiment | None = None
+    pool: ExplorePool | None = None
+
+    @property
+    def scale(self) -> int:
+        """What one slot of a lane counts for in the problem."""
+        return 1 if self.counting is None else self.counting.scale
+
+
+def build_problem(
+    orders: OrderArrays,
+    options: OptionArrays,
+    coder: NightCodes,
+    *,
+    capacity: Sequence[CapacityRow],
+    config: Config,
+    policy: PolicyRow,
+    merchants: pl.DataFrame | None,
+    num_rows: int,
+    taken: Mapping[Place, int],
+    history: EarlierNights,
+    lottery: Experiment | None = None,
+) -> tuple[Problem, Names]:
+    """
+    Freeze a night.
+
+    Parameters
+    ----------
+    orders, options, coder
+        The encoded night.
+    capacity
+        Rows of the capacity table.
+    config, policy
+        The rules of the night.
+    merchants
+        Checked merchants table.
+    num_rows
+        Rows of the orders table, quarantined ones included.
+    taken
+        Slots by place that parcels of other nights take; ``capacity`` is less them.
+    history
+        What other nights leave to this one.
+    lottery
+        What is left to chance; the explore arm leaves the problem here.
+
+    Raises
+    ------
+    DataError
+        When a merchant has more orders than it says, or limits contradict each other.
+    """
+    merchant_ids, merchant = _rank_merchants(orders, coder)
+    there = np.bincount(merchant, minlength=len(merchant_ids))
+    eligible = there
+    if policy.cap.base == "eligible_orders":
+        counted_in = merchant[orders.status != Reason.INELIGIBLE]
+        eligible = np.bincount(counted_in, minlength=len(merchant_ids))
+    num_open = count_open(orders.status, merchant, len(merchant_ids))
+    made = merchant_caps(
+        *(there, eligible, num_open, merchant_ids, merchants, policy, history)
+    )
+    num_orders, caps, bank, has_budget, warnings = made
+    given = NightInputs(orders, options, coder, capacity, merchants, config, policy)
+    layout = lay_out(given)
+    forest, lane, pool = layout.forest, layout.lane, None
+    if lottery is not None and lottery.explore_share:
+        refuse_to_explore(given, layout)
+        night = (orders, options, merchant, caps, forest, lane)
+        pool, options, caps, forest, lane = _explore(night, lottery)
+    problem = arrange(orders, options, merchant, caps, forest, lane)
+    problem, limits, counting = limit_night(
+        problem, given, layout, merchant_ids, num_orders
+    )
+    if lottery is not None and lottery.hold_share:
+        refuse_to_hold(problem)
+    status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
+    status[orders.row] = orders.status
+    row_merchant = np.full(num_rows, -1, np.int32)
+    row_merchant[orders.row] = merchant
+    return problem, Names(
+        tuple(merchant_ids),
+        num_orders,
+        forest.places,
+        forest.uncovered,
+        status,
+        row_merchant,
+        limits,
+        has_budget,
+        counting,
+        (
+            *warnings,
+            *warn_idle(layout),
+            *warn_heavy(problem),
+            *warn_unused(problem, config),
+        ),
+        num_open,
+        np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        bank,
+        lottery,
+        pool,
+    )
+
+
+def _explore(
+    night: tuple[
+        OrderArrays,
+        OptionArrays,
+        NDArray[np.int32],
+        NDArray[np.int64],
+        Forest,
+        NDArray[np.int32],
+    ],
+    lottery: Experiment,
+) -> tuple[ExplorePool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+    """Take the explore arm, and the slots that it uses, out of the night."""
+    orders, options, merchant, caps, forest, lane = night
+    field = ExploreField(
+        *(orders.key, orders.row, merchant, orders.status == OPEN),
+        *(options.order, lane, options.saving),
+        *(caps, forest.slots, forest.parent),
+    )
+    pool, member = draw_pool(field, lottery)
+    orders.status[member] = np.where(
+        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
+    ).astype(np.uint8)
+    keep = orders.status[options.order] == OPEN
+    left = replace(forest, slots=forest.slots - pool.used_slots)
+    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
+
+
+def _rank_merchants(
+    orders: OrderArrays, coder: NightCodes
+) -> tuple[list[str], NDArray[np.int32]]:
+    """Merchants that have orders, by id; and each order's merchant among them."""
+    ids = coder.merchants.ids
+    seen = np.bincount(orders.merchant, minlength=len(ids)) > 0
+    ranked = sorted(np.flatnonzero(seen).tolist(), key=ids.__getitem__)
+    rank = np.zeros(len(ids), np.int32)
+    rank[ranked] = np.arange(len(ranked))
+    return [ids[code] for code in ranked], rank[orders.merchant]
+
+
+def merchant_caps(
+    there: NDArray[np.int64],
+    eligible: NDArray[np.int64],
+    num_open: NDArray[np.int64],
+    merchant_ids: list[str],
+    merchants: pl.DataFrame | None,
+    policy: PolicyRow,
+    history: EarlierNights,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    Bank | None,
+    NDArray[np.bool_] | None,
+    tuple[CodedWarning, ...],
+]:
+    """
+    Caps of merchants, and the numbers that they are shares of.
+
+    Parameters
+    ----------
+    there, eligible, num_open
+        ``(num_merchants,) int64``: orders of each merchant; those not ineligible;
+        those that may be recommended.
+    merchant_ids, merchants, policy, history
+        Names by merchant, the checked merchants table, the rules, and what other
+        nights leave.
+
+    Returns
+    -------
+    num_orders, caps, bank, has_budget, warnings
+        ``(num_merchants,)`` each; and as :func:`policy_caps` and
+        :func:`merchant_budgets` give them.
+
+    Raises
+    ------
+    DataError
+        When a merchant has more orders than the merchants table says.
+    """
+    base = policy.cap.base
+    num_orders = _cap_base(there, eligible, merchant_ids, merchants, base)
+    override = merchant_column(merchants, "cap_override", merchant_ids)
+    caps, bank = policy_caps(
+        policy.cap, num_orders, num_open, override, merchant_ids, history
+    )
+    caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
+    return num_orders, caps, bank, has_budget, warnings
+
+
+def _cap_base(
+    there: NDArray[np.int64],
+    eligible: NDArray[np.int64],
+    merchant_ids: list[str],
+    merchants: pl.DataFrame | None,
+    base: str,
+) -> NDArray[np.int64]:
+    """Orders of each merchant that its cap is a share of."""
+    stated = merchant_column(merchants, "num_orders", merchant_ids)
+    short = np.flatnonzero((stated >= 0) & (stated < there))
+    if len(short):
+        name = merchant_ids[short[0]]
+        raise DataError(
+            f"the merchants table gives {counted(len(short), 'merchant')} fewer orders "
+            f"than the orders table has, first {name!r} ({stated[short[0]]:,} against "
+            f"{there[short[0]]:,}): num_orders is the whole day's number"
+        )
+    if base == "eligible_orders":
+        return eligible.astype(np.int64)
+    return np.where(stated >= 0, stated, there).astype(np.int64)
+
+
+def merchant_column(
+    merchants: pl.DataFrame | None, column: str, merchant_ids: Sequence[str]
+) -> NDArray[np.int64]:
+    """An optional count by merchant; -1 where it is not given."""
+    if merchants is None:
+        return np.full(len(merchant_ids), -1, np.int64)
+    given = merchants.filter(merchants[column].is_not_null())
+    values = dict(given.select("merchant_id", column).iter_rows())
+    return np.array([values.get(m, -1) for m in merchant_ids], np.int64)
+
+
+def find_warnings(
+    index: Names, coder: NightCodes, config: Config
+) -> list[CodedWarning]:
+    """Collect what a person should look at before trusting a quiet night."""
+    is_open = config.capacity.uncovered_lanes == "open"
+    found = warn_uncovered(index.uncovered, is_open=is_open)
+    unknown = warn_unknown(coder.carriers.ids, coder.roster)
+    return [*found, *index.warnings, *unknown]

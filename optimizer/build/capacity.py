@@ -1,0 +1,217 @@
+"""
+Capacity rows: which are lanes, and which are limits beside them.
+
+A row names any of a carrier, a region, an outlet, a service date and further
+attributes, and takes every parcel that matches all of them. Rows of a carrier, and
+perhaps a region and an outlet, that nest are lanes; all others stand beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.encode import leaf_places
+from optimizer.build.lanes import Place, crossing_rows
+from optimizer.config.money import micro_cny
+from optimizer.errors import DataError
+from optimizer.model.side_constraints import HARD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
+    from optimizer.contracts.warnings import Named
+
+#: Of floors, where none is given.
+DEFAULT_PRIORITY = 10
+_PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityRow:
+    """
+    One row of the capacity table.
+
+    Attributes
+    ----------
+    wanted
+        Values that it matches, by column, dates as dates; columns that it leaves open
+        are not here.
+    slots
+        Parcels that it takes.
+    min_parcels
+        Parcels that it is to have; 0: no floor.
+    penalty
+        Micro-CNY for each parcel below, or ``HARD``.
+    priority
+        Of the floor.
+    """
+
+    wanted: tuple[tuple[str, Any], ...]
+    slots: int
+    min_parcels: int
+    penalty: int
+    priority: int
+
+    @property
+    def place(self) -> Place | None:
+        """Its name as a lane; ``None`` where it cannot be one."""
+        values = dict(self.wanted)
+        if "carrier_id" not in values or not values.keys() <= {*_PLACE}:
+            return None
+        region, outlet, day = (values.get(column) for column in _PLACE[1:])
+        return Place(values["carrier_id"], region, outlet, day)
+
+    @property
+    def name(self) -> str:
+        """Name it for a message or a table."""
+        return ", ".join(f"{what} {who}" for what, who in self.named) or "all parcels"
+
+    @property
+    def named(self) -> Named:
+        """What it names, each with its name."""
+        return tuple((c.removesuffix("_id"), str(v)) for c, v in self.wanted)
+
+
+def read_capacity(
+    capacity: pl.DataFrame, attributes: Sequence[str], *, is_plain_count: bool
+) -> tuple[CapacityRow, ...]:
+    """
+    Read the checked capacity table, in an order that depends on names alone.
+
+    Parameters
+    ----------
+    capacity
+        The table.
+    attributes
+        Further columns that rows match.
+    is_plain_count
+        Whether slots hold recommendations, so that no floor can be above them.
+
+    Raises
+    ------
+    DataError
+        When a floor is above its slots, or a penalty has no floor.
+    """
+    columns = (*_PLACE, *attributes)
+    rows = []
+    for number, row in enumerate(capacity.iter_rows(named=True), 1):
+        wanted = tuple((c, row[c]) for c in columns if row[c] is not None)
+        priority = row["priority"]
+        made = CapacityRow(
+            wanted,
+            row["slots"],
+            row["min_parcels"] or 0,
+            HARD if row["penalty_cny"] is None else _micro(row["penalty_cny"]),
+            DEFAULT_PRIORITY if priority is None else priority,
+        )
+        _refuse_floor(made, number, row, is_plain_count=is_plain_count)
+        rows.append(made)
+    return tuple(sorted(rows, key=lambda row: (len(row.wanted), row.wanted)))
+
+
+def _micro(amount: float) -> int:
+    from decimal import Decimal
+
+    return micro_cny(round(Decimal(repr(amount)), 6))
+
+
+def _refuse_floor(
+    row: CapacityRow, number: int, raw: dict[str, object], *, is_plain_count: bool
+) -> None:
+    if is_plain_count and row.min_parcels > row.slots:
+        raise DataError(
+            f"the capacity table, row {number:,} ({row.name}): min_parcels "
+            f"{row.min_parcels:,} is above its slots {row.slots:,}; lower the floor, "
+            "or raise the slots"
+        )
+    if row.penalty != HARD and not row.min_parcels:
+        raise DataError(
+            f"the capacity table, row {number:,} ({row.name}): penalty_cny belongs to "
+            "a floor; give min_parcels, or leave it empty"
+        )
+    if row.priority > 1_000 or (raw["priority"] is not None and not row.min_parcels):
+        raise DataError(
+            f"the capacity table, row {number:,} ({row.name}): priority belongs to a "
+            "floor (min_parcels), and is at most 1,000"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """
+    Distinct places, dates and attributes that options go to.
+
+    Attributes
+    ----------
+    columns
+        Carrier, region, outlet, day, and the columns that rules ask for.
+    values
+        Of each cell, by column.
+    cell
+        ``(k,) int32``: cell of each option.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+    cell: NDArray[np.int32]
+
+
+def find_cells(orders: OrderArrays, options: OptionArrays, coder: NightCodes) -> Cells:
+    """Find the cells of a night's options."""
+    places, groups = leaf_places(coder), coder.groups.values()
+    group: NDArray[np.int64] = np.zeros(len(options.leaf), np.int64)
+    if groups:
+        group = orders.group[options.order].astype(np.int64)
+    packed = (options.leaf.astype(np.int64) << 32) | group
+    distinct, cell = np.unique(packed, return_inverse=True)
+    values = [
+        (*places[code >> 32], *(groups[code & 0xFFFFFFFF] if groups else ()))
+        for code in distinct.tolist()
+    ]
+    columns = (*_PLACE, *coder.groups.columns)
+    return Cells(columns, tuple(values), cell.astype(np.int32))
+
+
+def match_rows(
+    rows: Sequence[CapacityRow], cells: Cells
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    Find the rows that each cell counts in.
+
+    Returns
+    -------
+    cell, row
+        ``(k,) int64`` each: all pairs that match, by cell and row.
+    """
+    patterns: dict[tuple[int, ...], dict[tuple[Any, ...], list[int]]] = {}
+    for number, row in enumerate(rows):
+        named = tuple(cells.columns.index(column) for column, _ in row.wanted)
+        values = tuple(value for _, value in row.wanted)
+        patterns.setdefault(named, {}).setdefault(values, []).append(number)
+    pairs = [
+        (cell, number)
+        for cell, values in enumerate(cells.values)
+        for named, known in patterns.items()
+        for number in known.get(tuple(values[at] or "" for at in named), ())
+    ]
+    found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def split_rows(
+    rows: Iterable[CapacityRow], leaves: Sequence[Place]
+) -> tuple[dict[Place, CapacityRow], list[CapacityRow]]:
+    """Tell lanes, by place, from rows that stand beside them."""
+    rows = tuple(rows)
+    lanes = {row.place: row for row in rows if row.place is not None}
+    crossing = crossing_rows(lanes, leaves)
+    beside = [row for row in rows if row.place is None or row.place in crossing]
+    kept = {place: row for place, row in lanes.items() if place not in crossing}
+    return kept, beside

@@ -1,0 +1,118 @@
+"""What a person should know of a night's limits before it is solved, and refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.capacity import match_rows
+from optimizer.build.side_constraints import further_limits
+from optimizer.contracts.warnings import some, warn
+from optimizer.errors import ConfigError
+from optimizer.model.lane_tree import least_slots
+from optimizer.model.reduced_savings import best_of, room_alone
+from optimizer.model.side_constraints import NO_PIN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from optimizer.build.lanes import Place
+    from optimizer.build.side_constraints import Layout, NightInputs
+    from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.model.problem import Problem
+
+
+def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
+    """
+    Refuse an explore arm where more than caps and nesting rows limits the night.
+
+    Raises
+    ------
+    ConfigError
+        Naming what the arm would have to keep too.
+    """
+    if further := further_limits(given, layout):
+        raise ConfigError(
+            "holdout.explore_share: random parcels take their slots from caps and "
+            f"nesting rows alone, and this night also has {', '.join(further)}; set "
+            "explore_share to 0 (share, which keeps chosen parcels back, may stay)"
+        )
+
+
+def refuse_to_hold(problem: Problem) -> None:
+    """
+    Refuse to keep parcels back at random where floors or pins ask for them.
+
+    Raises
+    ------
+    ConfigError
+        Naming which.
+    """
+    side = problem.side
+    if side is None:
+        return
+    has_pins, has_floors = np.any(side.pin_rank != NO_PIN), np.any(side.low > 0)
+    if has_pins or has_floors:
+        what = "pins" if has_pins else "floors"
+        raise ConfigError(
+            "holdout.share: parcels kept back at random would break what "
+            f"{what} ask for; set it to 0 on nights with {what}"
+        )
+
+
+def warn_idle(layout: Layout) -> list[CodedWarning]:
+    """Say which rows name a date or an attribute that no parcel has."""
+    if layout.cells is None:
+        return []
+    further = {*layout.cells.columns[3:]}
+    naming = [row for row in layout.beside if further & dict(row.wanted).keys()]
+    used = set(match_rows(naming, layout.cells)[1].tolist())
+    idle = [row.named for number, row in enumerate(naming) if number not in used]
+    if not idle:
+        return []
+    return [warn("IDLE_CAPACITY_ROWS", num_rows=len(idle), rows=some(idle))]
+
+
+def warn_unused(problem: Problem, config: Config) -> list[CodedWarning]:
+    """Say which settings are for network nights alone."""
+    if problem.side is None or not config.solver.keep_previous:
+        return []
+    return [warn("KEEP_PREVIOUS_UNUSED")]
+
+
+def warn_heavy(problem: Problem) -> list[CodedWarning]:
+    """Say which parcels are too large for every row that they count in."""
+    if problem.side is None or problem.side.option_load.max(initial=1) == 1:
+        return []
+    slots = least_slots(problem.slots, problem.lane_parent)
+    room = room_alone(problem, slots, 0, problem.num_orders)
+    start = problem.option_start
+    fits = best_of(start, room, 0) > 0
+    lighter = room + problem.side.option_load - 1
+    heavy = np.flatnonzero(~fits & (best_of(start, lighter, 0) > 0))
+    if len(heavy) == 0:
+        return []
+    first_row = int(problem.row[heavy].min()) + 1
+    return [warn("LOADS_ABOVE_SLOTS", num_parcels=len(heavy), first_row=first_row)]
+
+
+def warn_uncovered(uncovered: Sequence[Place], *, is_open: bool) -> list[CodedWarning]:
+    """Say which lanes have no capacity row, and what that does."""
+    if not uncovered:
+        return []
+    code = "UNCOVERED_LANES_OPEN" if is_open else "UNCOVERED_LANES_CLOSED"
+    lanes = tuple(place.named for place in some(uncovered))
+    return [warn(code, num_lanes=len(uncovered), lanes=lanes)]
+
+
+def warn_unknown(
+    carriers: Iterable[str], roster: Collection[str]
+) -> list[CodedWarning]:
+    """Say which carriers have orders, but are not in the policy's roster."""
+    unknown = sorted({*carriers} - {*roster})
+    if not unknown:
+        return []
+    names = tuple(unknown)
+    return [warn("UNKNOWN_CARRIERS", num_carriers=len(names), carriers=names)]

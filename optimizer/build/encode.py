@@ -1,0 +1,402 @@
+"""
+Valued orders as plain arrays: the last place that sees ids, one batch at a time.
+
+Text lives only as long as its batch; what stays of an order is a key, dense
+codes and integer savings, so that a hundred million orders fit in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from optimizer.build.codes import GroupCodes, IdCodes, distinct
+from optimizer.build.costs import Costs, saving_micro_cny
+from optimizer.build.lanes import Place
+from optimizer.build.place_codes import encode_days, pack, refuse_too_many, unpack
+from optimizer.errors import DataError, counted
+from optimizer.io.order_keys import order_keys
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.service_days import ServiceDay
+    from optimizer.config import Fulfilment
+
+_Value = TypeVar("_Value", bound=np.generic)
+
+#: Status of an order that the solver is to decide.
+OPEN = np.uint8(255)
+
+#: One order id in so many is kept as a sample.
+SAMPLE_EVERY = 5_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderArrays:
+    """
+    All orders of the day, in source order, quarantined rows left out.
+
+    Attributes
+    ----------
+    row
+        ``(n,) int64``: row in the orders table, from 0.
+    key, folded_key
+        ``(n,) uint64``: hash of ``order_id``, and of it without case and spaces.
+    merchant
+        ``(n,) int32``: code of the merchant.
+    status
+        ``(n,) uint8``: ``OPEN``, or the :class:`Reason` that excludes the order.
+    load
+        ``(n,) int64``: slots that the order takes; empty where the table has none.
+    is_pinned
+        ``(n,) bool``: pinned to "must"; empty where the table has no pins.
+    group
+        ``(n,) int32``: code of the order's values in the columns of
+        ``NightCodes.groups``; empty where no rule asks for any.
+    """
+
+    row: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    folded_key: NDArray[np.uint64]
+    merchant: NDArray[np.int32]
+    status: NDArray[np.uint8]
+    load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    is_pinned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    group: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptionArrays:
+    """
+    Ways to carry the open orders.
+
+    Attributes
+    ----------
+    order
+        ``(k,) int64``: position in :class:`OrderArrays`.
+    leaf
+        ``(k,) int32``: code of the place it goes to.
+    saving
+        ``(k,) int64`` micro-CNY.
+    load
+        ``(k,) int64``: slots with this carrier, 0 for the order's own; empty where
+        the options have none.
+    """
+
+    order: NDArray[np.int64]
+    leaf: NDArray[np.int32]
+    saving: NDArray[np.int64]
+    load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass(slots=True)
+class NightCodes:
+    """
+    Codes and rates that all batches of one night share.
+
+    Attributes
+    ----------
+    worth
+        Costs, in micro-CNY.
+    roster
+        Carriers that are active on the date.
+    fulfilment
+        Share of promises kept, by carrier and region, the most specific first.
+    merchants, carriers, regions, outlets
+        Codes by id.
+    take_up, is_enrolled
+        By merchant code; merchants beyond are enrolled and take up everything.
+    leaves
+        Codes of places, by their packed carrier, day, region and outlet codes.
+    service_day
+        Which day's slots orders take; ``None``: capacity is not counted by day.
+    days
+        Codes of those days, from 1.
+    salt
+        Varies the order keys; raised when two ids share a key.
+    id_sample
+        Some order ids, from all over the night.
+    columns
+        Columns that the orders table has; ``options.load`` where the options have it.
+    groups
+        Codes of the orders' values in columns that rules ask for.
+    """
+
+    worth: Costs
+    roster: frozenset[str]
+    fulfilment: Mapping[tuple[str, str | None], float]
+    take_up: NDArray[np.float64]
+    is_enrolled: NDArray[np.bool_]
+    merchants: IdCodes
+    salt: int = 0
+    carriers: IdCodes = field(default_factory=IdCodes)
+    regions: IdCodes = field(default_factory=IdCodes)
+    outlets: IdCodes = field(default_factory=IdCodes)
+    leaves: dict[int, int] = field(default_factory=dict)
+    service_day: ServiceDay | None = None
+    days: dict[dt.date, int] = field(default_factory=dict)
+    id_sample: list[str] = field(default_factory=list)
+    columns: frozenset[str] = frozenset()
+    groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
+
+
+def make_codes(
+    worth: Costs,
+    roster: Iterable[str],
+    fulfilment: Iterable[Fulfilment],
+    merchants: pl.DataFrame | None,
+    salt: int = 0,
+    columns: Iterable[str] = (),
+    further: tuple[str, ...] = (),
+    service_day: ServiceDay | None = None,
+) -> NightCodes:
+    """Start the codes of a night with the merchants table, where there is one."""
+    codes = IdCodes()
+    take_up, is_enrolled = np.ones(0), np.ones(0, bool)
+    if merchants is not None:
+        codes.encode(merchants["merchant_id"])
+        take_up = merchants["take_up"].to_numpy()
+        is_enrolled = merchants["is_enrolled"].to_numpy()
+    kept = {
+        (row.carrier_id, row.region_id): float(row.probability) for row in fulfilment
+    }
+    return NightCodes(
+        worth,
+        frozenset(roster),
+        kept,
+        take_up,
+        is_enrolled,
+        codes,
+        salt,
+        columns=frozenset(columns),
+        groups=GroupCodes(further),
+        service_day=service_day,
+    )
+
+
+def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
+    """
+    Encode one batch of checked orders, whatever carries them.
+
+    Raises
+    ------
+    DataError
+        When an order that may not be chosen is pinned to "must".
+    """
+    key, folded = order_keys(frame["order_id"], coder.salt)
+    coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
+    merchant = coder.merchants.encode(frame["merchant_id"])
+    status = np.full(len(frame), OPEN, np.uint8)
+    status[(frame["pin"] == "never").fill_null(value=False).to_numpy()] = (
+        Reason.PINNED_OUT
+    )
+    enrolled = _by_merchant(coder.is_enrolled, merchant, default=True)
+    status[~(frame["is_eligible"].to_numpy() & enrolled)] = Reason.INELIGIBLE
+    return OrderArrays(
+        frame["row"].to_numpy(),
+        key,
+        folded,
+        merchant,
+        status,
+        load=frame["load"].to_numpy() if "load" in coder.columns else _NO_LOAD,
+        is_pinned=_pinned(frame, status) if "pin" in coder.columns else _NO_PIN,
+        group=coder.groups.encode(frame) if coder.groups.columns else _NO_GROUP,
+    )
+
+
+_NO_LOAD, _NO_PIN = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+_NO_GROUP = np.zeros(0, np.int32)
+
+
+def _pinned(frame: pl.DataFrame, status: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Orders pinned to "must"; those that may not be chosen are refused."""
+    must = (frame["pin"] == "must").fill_null(value=False).to_numpy()
+    wrong = np.flatnonzero(must & (status == Reason.INELIGIBLE))
+    if len(wrong):
+        raise DataError(
+            f'the orders table pins {counted(len(wrong), "order")} to "must" that may '
+            f"not be chosen, first {frame['order_id'][int(wrong[0])]!r} in row "
+            f"{frame['row'][int(wrong[0])] + 1:,} (is_eligible is false, or its "
+            "merchant's is_enrolled): drop the pin, or mend the flag"
+        )
+    return must
+
+
+def encode_own_carrier(
+    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes, first: int
+) -> OptionArrays:
+    """
+    Make each open order's one option: the carrier that the order names.
+
+    Orders of carriers outside the roster get the status ``CARRIER_INACTIVE``.
+
+    Parameters
+    ----------
+    frame
+        The batch of checked orders.
+    orders
+        The same batch, encoded; its ``status`` is completed here.
+    coder
+        Codes of the night.
+    first
+        Position of the batch's first order among all orders.
+    """
+    leaf, kept, is_active = code_leaves(
+        coder,
+        coder.carriers.encode(frame["carrier_id"]),
+        coder.regions.encode(frame["region_id"]),
+        coder.outlets.encode(frame["outlet_id"]),
+        encode_days(frame, coder.service_day, coder.days),
+    )
+    orders.status[(orders.status == OPEN) & ~is_active] = Reason.CARRIER_INACTIVE
+    keep = np.flatnonzero(orders.status == OPEN)
+    take_up = _by_merchant(coder.take_up, orders.merchant, default=1.0)
+    saving = saving_micro_cny(
+        coder.worth,
+        (frame["complaint_prob_standard"] - frame["complaint_prob_premium"]).to_numpy(),
+        (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
+        take_up * kept,
+    )
+    return OptionArrays(keep + first, leaf[keep], saving[keep])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderBasis:
+    """
+    What an order's options are valued against, where options are a table.
+
+    Attributes
+    ----------
+    complaint_prob, return_prob
+        ``(n,) float64``: on standard service.
+    take_up
+        ``(n,) float64``: of the order's merchant.
+    region, outlet
+        ``(n,) int32``: codes; -1 for no outlet.
+    day
+        ``(n,) int32``: codes; 0 where capacity is not counted by day.
+    """
+
+    complaint_prob: NDArray[np.float64]
+    return_prob: NDArray[np.float64]
+    take_up: NDArray[np.float64]
+    region: NDArray[np.int32]
+    outlet: NDArray[np.int32]
+    day: NDArray[np.int32]
+
+
+def encode_basis(
+    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes
+) -> OrderBasis:
+    """Keep of one batch of orders what their options will be valued against."""
+    return OrderBasis(
+        frame["complaint_prob_standard"].to_numpy(),
+        frame["return_prob_standard"].to_numpy(),
+        _by_merchant(coder.take_up, orders.merchant, default=1.0),
+        coder.regions.encode(frame["region_id"]),
+        coder.outlets.encode(frame["outlet_id"]),
+        encode_days(frame, coder.service_day, coder.days),
+    )
+
+
+def encode_options(
+    frame: pl.DataFrame, order: NDArray[np.int64], basis: OrderBasis, coder: NightCodes
+) -> tuple[OptionArrays, NDArray[np.bool_]]:
+    """
+    Encode one batch of the options table.
+
+    Parameters
+    ----------
+    frame
+        The batch of checked options.
+    order
+        ``(len(frame),) int64``: position of each option's order.
+    basis
+        Of all orders.
+    coder
+        Codes of the night.
+
+    Returns
+    -------
+    options, is_active
+        All options of the batch, and which of them are with a carrier of the
+        roster: only those may be used.
+    """
+    outlet = coder.outlets.encode(frame["outlet_id"])
+    leaf, kept, is_active = code_leaves(
+        coder,
+        coder.carriers.encode(frame["carrier_id"]),
+        basis.region[order],
+        np.where(outlet < 0, basis.outlet[order], outlet),
+        basis.day[order],
+    )
+    saving = saving_micro_cny(
+        coder.worth,
+        basis.complaint_prob[order] - frame["complaint_prob_premium"].to_numpy(),
+        basis.return_prob[order] - frame["return_prob_premium"].to_numpy(),
+        basis.take_up[order] * kept,
+    )
+    load = _NO_LOAD
+    if "options.load" in coder.columns:
+        load = frame["load"].fill_null(0).to_numpy()
+    return OptionArrays(order, leaf, saving, load), is_active
+
+
+def leaf_places(coder: NightCodes) -> list[Place]:
+    """Names of all places seen, by leaf code."""
+    carriers, regions = coder.carriers.ids, [*coder.regions.ids, None]
+    outlets, days = [*coder.outlets.ids, None], [None, *coder.days]
+    return [
+        Place(carriers[carrier], regions[region], outlets[outlet], days[day])
+        for carrier, day, region, outlet in map(unpack, coder.leaves)
+    ]
+
+
+def carrier_of_leaf(coder: NightCodes) -> NDArray[np.int64]:
+    """``(num_leaves,) int64``: code of the carrier of each place."""
+    return np.array([unpack(leaf)[0] for leaf in coder.leaves], np.int64)
+
+
+def _by_merchant(
+    values: NDArray[_Value], merchant: NDArray[np.int32], *, default: float | bool
+) -> NDArray[_Value]:
+    """Look up by merchant code; codes beyond the table get the default."""
+    table = np.append(values, np.array([default], values.dtype))
+    return table[np.minimum(merchant, len(values))]
+
+
+def code_leaves(
+    coder: NightCodes,
+    carrier: NDArray[np.int32],
+    region: NDArray[np.int32],
+    outlet: NDArray[np.int32],
+    day: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
+    """Code each place; with its fulfilment, and whether its carrier is active."""
+    refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
+    packed = pack(carrier, day, region, outlet)
+    places, place = distinct(packed)
+    known = coder.leaves
+    codes = [known.setdefault(p, len(known)) for p in places.tolist()]
+    rates = [_rate(coder, p) for p in places.tolist()]
+    leaf = np.array(codes, np.int32)[place]
+    kept = np.array([rate or 0.0 for rate in rates])[place]
+    return leaf, kept, np.array([rate is not None for rate in rates], bool)[place]
+
+
+def _rate(coder: NightCodes, place: int) -> float | None:
+    """Fulfilment of a place's carrier in its region; ``None`` outside the roster."""
+    carrier, _, region, _ = unpack(place)
+    carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
+    if carrier_id not in coder.roster:
+        return None
+    whole = coder.fulfilment.get((carrier_id, None), 1.0)
+    return coder.fulfilment.get((carrier_id, coder.regions.ids[region]), whole)

@@ -1,0 +1,377 @@
+r"""
+What is left to chance on a night, so that the effect of premium can be measured.
+
+Two arms, both drawn from a keyed hash of the order's key, the date and the seed:
+the same night gives the same draw whatever the order of rows.
+
+**Policy arm.** The night is solved in full. Of the chosen parcels a share :math:`h`
+is then kept back: ``HELD_OUT``, on standard service. A chosen parcel therefore gets
+premium with probability exactly :math:`1 - h`, one that is not chosen with 0. The
+slots of the parcels that are kept back stay empty: they are the arm's slice of caps
+and capacity. Giving them to the next best would leak the effect twice. Whoever
+moves up would move up *because* another was kept back, and at the prices of the
+thinned night parcels would count as "would have been chosen" that were not: alone
+on a lane of one slot, everybody would be. So the certificate is of the whole plan,
+kept-back parcels included. It is the optimum; what is delivered is a subset of it,
+hence feasible, and the cost of measuring is exactly the savings of the parcels that
+are kept back.
+
+**Explore arm.** Choice by the optimum never shows what premium does to parcels that
+it does not choose. Before the night is solved, each open order enters a pool with a
+small probability, blind to its saving, and a fair coin gives premium to half of the
+pool. With explore share :math:`e`, cap :math:`c_m` and :math:`n_m` open orders of
+the merchant, slots :math:`s_r` and :math:`n_r` orders that may come in each row
+around its lane,
+
+.. math:: \Pr(\text{pool}) = \min\bigl(1,\, 2 e\, c_m / n_m,\,
+          \min_r 2 e\, s_r / n_r\bigr),
+
+so that the arm is expected to use the share :math:`e` of each cap and each row at
+most. Orders are drawn one after the other, in the order of a second hash; one that
+no longer finds room when its turn comes is not in the pool, whatever its coin. The
+coin is therefore fair given all that came before it: every propensity in the pool
+is exactly 1/2. The slots of the pool's premium parcels are taken off caps and lanes
+*before* the solve, and the pool takes no part in it; the certificate is of the
+night that remains. What the reserved slots might have brought is bounded at the
+certificate's prices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from numpy.typing import NDArray
+
+    from optimizer.config import Holdout
+
+#: Chance of premium in the pool of the explore arm.
+COIN = 0.5
+_HALF = np.uint64(2**63)
+_FULL = 2**64
+_BLOCK_KEYS = 1 << 22
+#: Multiples of this, the odd part of the golden ratio, tell options of an order apart.
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """
+    The rules of a night's draws.
+
+    Attributes
+    ----------
+    hold_share, explore_share
+        Exact shares of the two arms.
+    seed, day
+        What the hash is keyed by.
+    """
+
+    hold_share: Fraction
+    explore_share: Fraction
+    seed: int
+    day: dt.date | None
+
+
+def make_experiment(holdout: Holdout, day: dt.date | None) -> Experiment:
+    """
+    Read the rules of a night's draws.
+
+    Raises
+    ------
+    ConfigError
+        When something is left to chance and the night has no date to key it by.
+    """
+    hold, explore = Fraction(holdout.share), Fraction(holdout.explore_share)
+    if day is None and (hold or explore):
+        raise ConfigError(
+            "holdout: a share above 0 needs the date of the night (date=): it keys "
+            "the draw, so that a parcel that comes again is drawn again"
+        )
+    return Experiment(hold, explore, holdout.seed, day)
+
+
+def draw(
+    key: NDArray[np.uint64], lottery: Experiment, purpose: str
+) -> NDArray[np.uint64]:
+    """
+    Hash order keys to numbers that are uniform below 2**64.
+
+    Parameters
+    ----------
+    key
+        ``(n,) uint64``.
+    lottery
+        Seed and date.
+    purpose
+        Draws for different purposes are independent.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> lottery = Lottery(Fraction(1, 50), Fraction(0), 7, dt.date(2026, 11, 22))
+    >>> uniform = draw(np.arange(100_000, dtype=np.uint64), lottery, "hold")
+    >>> abs(float((uniform < np.uint64(2**64 // 50)).mean()) - 0.02) < 0.002
+    True
+    """
+    text = f"{lottery.seed}|{lottery.day}|{purpose}".encode()
+    digest = hashlib.sha256(text).digest()
+    first, second = (np.uint64(int.from_bytes(digest[i : i + 8])) for i in (0, 8))
+    found = np.empty(len(key), np.uint64)
+    for start in range(0, len(key), _BLOCK_KEYS):
+        block = slice(start, start + _BLOCK_KEYS)
+        found[block] = mix(mix(key[block] ^ first) + second)
+    return found
+
+
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix as MurmurHash3 ends: every input bit moves every output bit."""
+    values = values ^ (values >> np.uint64(33))
+    values = values * np.uint64(0xFF51AFD7ED558CCD)
+    values = values ^ (values >> np.uint64(33))
+    values = values * np.uint64(0xC4CEB9FE1A85EC53)
+    return values ^ (values >> np.uint64(33))
+
+
+def is_held(key: NDArray[np.uint64], lottery: Experiment) -> NDArray[np.bool_]:
+    """Which chosen orders the policy arm keeps back, ``(n,) bool``."""
+    if lottery.hold_share == 0:
+        return np.zeros(len(key), np.bool_)
+    if lottery.hold_share == 1:
+        return np.ones(len(key), np.bool_)
+    limit = np.uint64(int(lottery.hold_share * _FULL))
+    return draw(key, lottery, "hold") < limit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplorePool:
+    """
+    The orders of the explore arm, and all their options.
+
+    Attributes
+    ----------
+    row
+        ``(p,) int64``: rows of the orders table.
+    is_premium
+        ``(p,) bool``: what the coin gave.
+    lane, saving
+        ``(p,) int32`` and ``(p,) int64`` micro-CNY: of the drawn option.
+    merchant
+        ``(p,) int32``.
+    start
+        ``(p + 1,) int64``: options of pool order ``j`` are ``start[j] : start[j+1]``.
+    option_lane, option_saving
+        ``(q,) int32`` and ``(q,) int64``: all their options.
+    used_cap, used_slots
+        ``(num_merchants,)`` and ``(num_lanes,) int64``: what the arm takes of each.
+    """
+
+    row: NDArray[np.int64]
+    is_premium: NDArray[np.bool_]
+    lane: NDArray[np.int32]
+    saving: NDArray[np.int64]
+    merchant: NDArray[np.int32]
+    start: NDArray[np.int64]
+    option_lane: NDArray[np.int32]
+    option_saving: NDArray[np.int64]
+    used_cap: NDArray[np.int64]
+    used_slots: NDArray[np.int64]
+
+
+def empty_pool(num_merchants: int, num_lanes: int) -> ExplorePool:
+    """No order left to chance."""
+    whole, lane = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    none = np.zeros(0, np.bool_)
+    return ExplorePool(
+        *(whole, none, lane, whole, lane, np.zeros(1, np.int64), lane, whole),
+        np.zeros(num_merchants, np.int64),
+        np.zeros(num_lanes, np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExploreField:
+    """
+    What the explore arm is drawn from.
+
+    Attributes
+    ----------
+    key, row
+        ``(n,) uint64``, ``(n,) int64``: of all orders.
+    merchant
+        ``(n,) int32``.
+    is_open
+        ``(n,) bool``.
+    order, lane, saving
+        ``(k,)``: order, lane and saving of each option.
+    cap, slots, parent
+        Limits of merchants and lanes, and the lane around each lane.
+    """
+
+    key: NDArray[np.uint64]
+    row: NDArray[np.int64]
+    merchant: NDArray[np.int32]
+    is_open: NDArray[np.bool_]
+    order: NDArray[np.int64]
+    lane: NDArray[np.int32]
+    saving: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    parent: NDArray[np.int32]
+
+
+def draw_pool(
+    field: ExploreField, lottery: Experiment
+) -> tuple[ExplorePool, NDArray[np.int64]]:
+    """
+    Draw the explore arm.
+
+    Parameters
+    ----------
+    field
+        The night before it is solved.
+    lottery
+        The rules.
+
+    Returns
+    -------
+    pool, member
+        The arm; and ``(p,) int64``: positions of its orders among all orders,
+        ascending by key.
+    """
+    none = empty_pool(len(field.cap), len(field.slots)), np.zeros(0, np.int64)
+    if lottery.explore_share == 0 or not field.is_open.any():
+        return none
+    entry = draw(field.key, lottery, "pool")
+    candidate = np.flatnonzero(field.is_open & (entry < _cap_limits(field, lottery)))
+    picked, options = _pick_options(field, candidate, lottery)
+    candidate = candidate[picked >= 0]
+    picked = picked[picked >= 0]
+    fits = entry[candidate] < _lane_limits(field, lottery)[field.lane[picked]]
+    candidate, picked = candidate[fits], picked[fits]
+    coin = draw(field.key[candidate], lottery, "coin") < _HALF
+    turn = draw(field.key[candidate], lottery, "turn")
+    has_room, used_cap, used_slots = _take_turns(field, candidate, picked, coin, turn)
+    return _gather(
+        field,
+        (candidate[has_room], picked[has_room], coin[has_room]),
+        options,
+        (used_cap, used_slots),
+    )
+
+
+def _cap_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]:
+    """Entry limit of each order by its merchant's cap, of 2**64."""
+    num_open = np.bincount(field.merchant[field.is_open], minlength=len(field.cap))
+    return _limits(lottery, field.cap, num_open)[field.merchant]
+
+
+def _lane_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]:
+    """Entry limit by lane: the least of the rows around it."""
+    demand = np.bincount(field.lane, minlength=len(field.slots))
+    for lane in range(len(demand) - 1, -1, -1):
+        if field.parent[lane] >= 0:
+            demand[field.parent[lane]] += demand[lane]
+    limit = _limits(lottery, field.slots, demand)
+    for lane, parent in enumerate(field.parent.tolist()):
+        if parent >= 0:
+            limit[lane] = min(limit[lane], limit[parent])
+    return limit
+
+
+def _limits(
+    lottery: Experiment, limit: NDArray[np.int64], demand: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """``min(1, 2 e limit / demand)`` of 2**64, in whole numbers."""
+    share = 2 * lottery.explore_share
+    pairs = zip(limit.tolist(), demand.tolist(), strict=True)
+    exact = [
+        min(share.numerator * c * _FULL // (share.denominator * max(n, 1)), _FULL - 1)
+        for c, n in pairs
+    ]
+    return np.array(exact, np.uint64)
+
+
+def _pick_options(
+    field: ExploreField, candidate: NDArray[np.int64], lottery: Experiment
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    Pick one option of each candidate by hash; -1 where it has none.
+
+    Also all their options, by candidate and lane.
+    """
+    is_candidate = np.zeros(len(field.key), np.bool_)
+    is_candidate[candidate] = True
+    options = np.flatnonzero(is_candidate[field.order])
+    options = options[np.lexsort((field.lane[options], field.order[options]))]
+    order = field.order[options]
+    lot = draw(field.key[order], lottery, "option")
+    lot = mix(lot + field.lane[options].astype(np.uint64) * _STEP)
+    ranked = options[np.lexsort((lot, order))]
+    found, first = np.unique(field.order[ranked], return_index=True)
+    picked = np.full(len(candidate), -1, np.int64)
+    picked[np.searchsorted(candidate, found)] = ranked[first]
+    return picked, options
+
+
+def _take_turns(
+    field: ExploreField,
+    candidate: NDArray[np.int64],
+    picked: NDArray[np.int64],
+    coin: NDArray[np.bool_],
+    turn: NDArray[np.uint64],
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Let candidates in one after the other, as long as their rows have room."""
+    used_cap, used_slots = np.zeros_like(field.cap), np.zeros_like(field.slots)
+    has_room = np.zeros(len(candidate), np.bool_)
+    for at in np.lexsort((field.key[candidate], turn)).tolist():
+        merchant, path = field.merchant[candidate[at]], []
+        lane = int(field.lane[picked[at]])
+        while lane >= 0:
+            path.append(lane)
+            lane = int(field.parent[lane])
+        has_room[at] = used_cap[merchant] < field.cap[merchant] and bool(
+            np.all(used_slots[path] < field.slots[path])
+        )
+        if has_room[at] and coin[at]:
+            used_cap[merchant] += 1
+            used_slots[path] += 1
+    return has_room, used_cap, used_slots
+
+
+def _gather(
+    field: ExploreField,
+    drawn: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]],
+    options: NDArray[np.int64],
+    used: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> tuple[ExplorePool, NDArray[np.int64]]:
+    """Put the arm together, its orders ascending by key."""
+    by_key = np.argsort(field.key[drawn[0]])
+    member, picked, coin = drawn[0][by_key], drawn[1][by_key], drawn[2][by_key]
+    place = np.full(len(field.key), -1, np.int64)
+    place[member] = np.arange(len(member))
+    options = options[place[field.order[options]] >= 0]
+    owner = place[field.order[options]]
+    options = options[np.argsort(owner, kind="stable")]
+    start = np.searchsorted(np.sort(owner), np.arange(len(member) + 1))
+    pool = ExplorePool(
+        field.row[member],
+        coin,
+        field.lane[picked],
+        field.saving[picked],
+        field.merchant[member],
+        start,
+        field.lane[options],
+        field.saving[options],
+        *used,
+    )
+    return pool, member

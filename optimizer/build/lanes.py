@@ -1,0 +1,185 @@
+"""
+Capacity rows as a forest of lanes.
+
+A row names a carrier and perhaps a region and an outlet; it takes every parcel
+that matches. Rows nest when, of any two that share a parcel, one holds all
+parcels of the other. Then each parcel's rows form a path, and lanes a forest. Rows
+that do not nest are limits beside the lanes (:mod:`optimizer.build.capacity`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import Named
+
+
+class Place(NamedTuple):
+    """
+    Where parcels go: as a lane's name, ``None`` stands for all.
+
+    ``service_date`` is there only where capacity is counted by day.
+    """
+
+    carrier_id: str
+    region_id: str | None
+    outlet_id: str | None
+    service_date: dt.date | None = None
+
+    def __str__(self) -> str:
+        """Name the place for a message."""
+        return ", ".join(f"{what} {who}" for what, who in self.named)
+
+    @property
+    def named(self) -> Named:
+        """What it names, each with its name."""
+        parts = zip(("carrier", "region", "outlet", "day"), self, strict=True)
+        return tuple((what, str(who)) for what, who in parts if who)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forest:
+    """
+    The lanes of a night.
+
+    Attributes
+    ----------
+    places
+        The lanes' names, parents before children.
+    slots
+        ``(num_lanes,) int64``.
+    parent
+        ``(num_lanes,) int32``; -1 for a root.
+    lane_of_leaf
+        ``(num_leaves,) int32``: the deepest lane of each place that parcels go to.
+    uncovered
+        Places that parcels go to and no capacity row covers.
+    """
+
+    places: tuple[Place, ...]
+    slots: NDArray[np.int64]
+    parent: NDArray[np.int32]
+    lane_of_leaf: NDArray[np.int32]
+    uncovered: tuple[Place, ...]
+
+
+def build_forest(
+    rows: Mapping[Place, int],
+    leaves: Sequence[Place],
+    demand: Sequence[int],
+    *,
+    is_open: bool,
+    covered: Collection[Place] = (),
+) -> Forest:
+    """
+    Nest the capacity rows over the places that tonight's parcels go to.
+
+    Parameters
+    ----------
+    rows
+        Slots of each capacity row; they nest (see :func:`crossing_rows`).
+    leaves
+        Distinct places that options go to.
+    demand
+        Options at each leaf.
+    is_open
+        Whether a leaf without any row has room for all its demand; else for none.
+    covered
+        Leaves that rows beside the lanes limit: without a row here they have room.
+
+    Returns
+    -------
+    Forest
+        Lanes in an order that depends on names alone.
+    """
+    paths = {leaf: rows_over(leaf, rows) for leaf in leaves}
+    loose = [leaf for leaf in leaves if not paths[leaf]]
+    uncovered = [leaf for leaf in loose if leaf not in covered]
+    room = dict(zip(leaves, demand, strict=True))
+    slots = dict(rows) | {
+        leaf: room[leaf] * (is_open or leaf in covered) for leaf in loose
+    }
+    paths |= {leaf: [leaf] for leaf in loose}
+    parents = _nest(paths)
+    places = sorted(slots, key=lambda p: (_depth(p, parents), _sortable(p)))
+    number = {place: i for i, place in enumerate(places)}
+    parent_of = [parents.get(place) for place in places]
+    return Forest(
+        places=tuple(places),
+        slots=np.array([slots[p] for p in places], np.int64),
+        parent=np.array([-1 if p is None else number[p] for p in parent_of], np.int32),
+        lane_of_leaf=np.array([number[paths[leaf][-1]] for leaf in leaves], np.int32),
+        uncovered=tuple(sorted(uncovered, key=_sortable)),
+    )
+
+
+def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
+    """
+    Rows that are to be no lanes, so that the others nest.
+
+    Only rows for an outlet in all regions can cross others: rows for a region that
+    has some of the outlet's parcels, and other parcels too, while other regions have
+    the rest. Of two rows that cross it is the outlet's that goes. Rows of different
+    days share no parcel.
+    """
+    wide = [row for row in rows if row.outlet_id and not row.region_id]
+    if not wide:
+        return set()
+    regions = {
+        (row.carrier_id, row.region_id, row.service_date)
+        for row in rows
+        if row.region_id and not row.outlet_id
+    }
+    by_outlet: dict[tuple[object, ...], set[str | None]] = {}
+    by_region: dict[tuple[object, ...], set[str | None]] = {}
+    for carrier, region, outlet, day in leaves:
+        by_outlet.setdefault((carrier, outlet, day), set()).add(region)
+        by_region.setdefault((carrier, region, day), set()).add(outlet)
+    found = set()
+    for row in wide:
+        carrier, _, outlet, day = row
+        there = by_outlet.get((carrier, outlet, day), set())
+        for region in there:
+            has_row = (carrier, region, day) in regions
+            if has_row and len(there) > 1 and len(by_region[carrier, region, day]) > 1:
+                found.add(row)
+    return found
+
+
+def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
+    """All rows that a leaf's parcels count against, the least specific first."""
+    carrier, region, outlet, day = leaf
+    ways = [(None, None), (region, None), (None, outlet), (region, outlet)]
+    candidates = dict.fromkeys(Place(carrier, *way, day) for way in ways)
+    return [place for place in candidates if place in rows]
+
+
+def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
+    """Sort each path from wide to narrow, and find each row's one parent."""
+    width = Counter(row for path in paths.values() for row in path)
+    parents: dict[Place, Place | None] = {}
+    for path in paths.values():
+        path.sort(key=lambda row: -width[row])
+        parents |= dict(zip(path, [None, *path], strict=False))
+    return parents
+
+
+def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:
+    depth, above = 0, parents.get(place)
+    while above is not None:
+        depth, above = depth + 1, parents.get(above)
+    return depth
+
+
+def _sortable(place: Place) -> tuple[str, ...]:
+    return tuple(str(part or "") for part in place)

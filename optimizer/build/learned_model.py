@@ -1,0 +1,258 @@
+r"""
+A learned model as plain numbers: read, checked and applied without any library.
+
+With numbers :math:`v` and levels :math:`l` (carrier, region, category, merchant) of
+an order, the risk of a harm on standard service is
+
+.. math:: p = \operatorname{logit}^{-1}\bigl(b_0 + \textstyle\sum_k b_k v_k +
+          \sum_l b_l\bigr),
+
+and a kept promise removes the share :math:`h = g_0 + \sum_l g_l` of it, so that
+:math:`q = p\,(1 - h)`; :math:`h < 0` where premium hurts. Levels that the history
+did not have count 0: the pooled estimate. The promise itself stands apart, by
+carrier and region, and multiplies the effect as ``objective.fulfilment`` does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from optimizer.config import Fulfilment
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+MODEL_FILE, CARD_FILE = "model.json", "card.md"
+#: Harms by the prefix of their probability columns.
+HARMS = ("complaint", "return")
+LEVELS = ("carrier_id", "region_id", "category_id")
+#: Probabilities are kept this far from 0 and 1 before their logit is taken.
+_EDGE = 1e-5
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """Base of a model's parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Risk(_Part):
+    """Logistic risk on standard service: slopes of numbers, offsets of levels."""
+
+    intercept: Finite
+    slopes: dict[str, Finite]
+    levels: dict[str, dict[str, Finite]]
+
+
+class Effect(_Part):
+    """Share of the harm that a kept promise removes, with its uncertainty."""
+
+    intercept: Finite
+    levels: dict[str, dict[str, Finite]]
+    #: Names of the coefficients, ``("", "")`` first, and their covariance.
+    names: list[tuple[str, str]]
+    covariance: list[list[Finite]]
+
+
+class Promise(_Part):
+    """Share of promises kept by a carrier, in all regions or in one."""
+
+    carrier_id: str | None
+    region_id: str | None
+    num_premium: int
+    num_kept: int
+    mean: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+
+
+class LearnedModel(_Part):
+    """A learned model; see the top of the module."""
+
+    format: Literal[1]
+    version: str
+    first_date: str
+    last_date: str
+    regime_breaks: list[str]
+    kind: Literal["randomised", "observational", "prior"]
+    risk: dict[str, Risk]
+    effect: dict[str, Effect]
+    promises: list[Promise]
+
+    @property
+    def last_day(self) -> dt.date:
+        """The last date of the history."""
+        return dt.date.fromisoformat(self.last_date)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model and the checksum of its file."""
+
+    model: LearnedModel
+    path: Path
+    sha256: str
+
+
+def load_model(folder: Path | str) -> LoadedModel:
+    """
+    Read a learned model.
+
+    Raises
+    ------
+    ConfigError
+        When there is none, or it is of another format.
+    """
+    path = Path(folder) / MODEL_FILE
+    try:
+        content = path.read_bytes()
+        # Text to Python first: strict JSON mode would refuse the pairs in names.
+        model = LearnedModel.model_validate_json(content)
+        dt.date.fromisoformat(model.last_date)
+    except OSError:
+        raise ConfigError(
+            f"model: {path}: no such file; make one with optimizer learn"
+        ) from None
+    except (ValidationError, ValueError):
+        raise ConfigError(
+            f"model: {path}: is not a model of format 1; learn it again with this "
+            "version of optimizer"
+        ) from None
+    return LoadedModel(model, path, hashlib.sha256(content).hexdigest())
+
+
+def model_text(model: LearnedModel) -> str:
+    """Write a model so that equal models are equal bytes."""
+    return json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def numbers(frame: pl.DataFrame, names: Iterable[str]) -> NDArray[np.float64]:
+    """
+    The numbers that risk depends on, a column for each name.
+
+    ``logit(x)`` of a probability column, ``log1p(x)`` of an amount; nulls are nan.
+    """
+    columns = []
+    for name in names:
+        kind, _, column = name.rstrip(")").partition("(")
+        value = frame[column].cast(float).to_numpy().astype(np.float64)
+        if kind == "logit":
+            value = np.clip(value, _EDGE, 1 - _EDGE)
+            value = np.log(value) - np.log1p(-value)
+        else:
+            value = np.log1p(value)
+        columns.append(value)
+    return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def risk_of(frame: pl.DataFrame, risk: Risk) -> NDArray[np.float64]:
+    """
+    Probability of a harm on standard service, ``(n,) float64``.
+
+    Raises
+    ------
+    ConfigError
+        When a number that the model rests on is missing.
+    """
+    value = numbers(frame, risk.slopes)
+    if np.isnan(value).any():
+        lacking = [
+            name
+            for name, column in zip(risk.slopes, value.T, strict=True)
+            if np.isnan(column).any()
+        ]
+        raise ConfigError(
+            f"model: it was learned with {', '.join(lacking)}, which orders of this "
+            "night lack; give the column, or learn from a history without it"
+        )
+    score = risk.intercept + value @ np.array(list(risk.slopes.values()))
+    score = score + level_sum(frame, risk.levels)
+    return np.asarray(1 / (1 + np.exp(-score)))
+
+
+def level_sum(
+    frame: pl.DataFrame, levels: dict[str, dict[str, float]]
+) -> NDArray[np.float64]:
+    """Sum of the offsets of each row's levels; 0 where one is not known."""
+    import polars as pl
+
+    total = np.zeros(len(frame))
+    for column, offsets in levels.items():
+        if column in frame.columns and offsets:
+            found = (
+                frame[column]
+                .cast(pl.String)
+                .replace_strict(offsets, default=0.0, return_dtype=pl.Float64)
+            )
+            total += found.fill_null(0.0).to_numpy()
+    return total
+
+
+def kept_effect(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
+    """Share of the harm that a kept promise removes, ``(n,) float64``, not clipped."""
+    return effect.intercept + level_sum(frame, effect.levels)
+
+
+def effect_spread(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
+    """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
+    import polars as pl
+
+    place = {name: at for at, name in enumerate(effect.names)}
+    rows = np.zeros((len(frame), len(effect.names)))
+    rows[:, 0] = 1.0
+    for column in LEVELS:
+        if column in frame.columns:
+            at = frame[column].cast(pl.String).to_list()
+            for row, level in enumerate(at):
+                if (column, level) in place:
+                    rows[row, place[column, level]] = 1.0
+    variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
+
+
+def premium_risk(
+    standard: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Risk with a kept promise that removes a share of it; in [0, 1]."""
+    return np.clip(standard * (1 - share), 0.0, 1.0)
+
+
+def fulfilment_rows(
+    model: LearnedModel, roster: Iterable[str], configured: Iterable[Fulfilment]
+) -> list[Fulfilment]:
+    """
+    Promise-keeping as the objective takes it.
+
+    Rows of the configuration stand; a carrier that it does not name gets the
+    model's, one without history the pooled share.
+    """
+    stated = list(configured)
+    named = {row.carrier_id for row in stated}
+    pooled = next(p.mean for p in model.promises if p.carrier_id is None)
+    known = {p.carrier_id for p in model.promises}
+    rows = [
+        (p.carrier_id, p.region_id, p.mean)
+        for p in model.promises
+        if p.carrier_id is not None and p.carrier_id not in named
+    ]
+    rows += [(c, None, pooled) for c in roster if c not in known and c not in named]
+    return stated + [
+        Fulfilment.model_validate(
+            {"carrier_id": c, "region_id": r, "probability": round(share, 9)}
+        )
+        for c, r, share in rows
+    ]

@@ -1,0 +1,183 @@
+"""A learned model on a night: where probabilities are missing, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.learned_model import (
+    HARMS,
+    fulfilment_rows,
+    kept_effect,
+    level_sum,
+    load_model,
+    premium_risk,
+    risk_of,
+)
+from optimizer.config import expand_date
+from optimizer.contracts.warnings import warn
+from optimizer.errors import ConfigError
+from optimizer.io.night_sources import lacks_premium
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.learned_model import LearnedModel
+    from optimizer.config import Config, Fulfilment, Objective, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
+
+
+def model_of(config: Config, day: dt.date | None) -> LearnedModel | None:
+    """
+    Read the configured model, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such model, the night has no date, or the model has seen it.
+    """
+    if config.model is None:
+        return None
+    if day is None:
+        raise ConfigError("model: a night with a model needs its date (date=)")
+    found = load_model(expand_date(config.model, day))
+    if found.model.last_day >= day:
+        raise ConfigError(
+            f"model: {found.path} has seen outcomes until {found.model.last_date}, so "
+            f"it knows the night of {day} already; use a model learned before it"
+        )
+    return found.model
+
+
+def model_identity(config: Config, day: dt.date) -> dict[str, str]:
+    """What of the model makes two runs differ: its checksum."""
+    if config.model is None:
+        return {}
+    return {"model_sha256": load_model(expand_date(config.model, day)).sha256}
+
+
+def model_warnings(
+    model: LearnedModel | None, day: dt.date | None
+) -> list[CodedWarning]:
+    """Say when new rules have come between the model's history and the night."""
+    if model is None or day is None:
+        return []
+    return [
+        warn("MODEL_BEFORE_RULES", rules_since=text, last_night=model.last_date)
+        for text in model.regime_breaks
+        if model.last_date < text <= day.isoformat()
+    ]
+
+
+def fulfilment_of(
+    objective: Objective,
+    policy: PolicyRow,
+    sources: Mapping[str, Source],
+    model: LearnedModel | None,
+) -> Sequence[Fulfilment]:
+    """
+    Promise-keeping of the night: the model's where it gives the probabilities too.
+
+    Premium probabilities that come with the orders may have the promise in them
+    already, so that the model's is left out.
+    """
+    stated = objective.fulfilment
+    if model is None or not lacks_premium(sources):
+        return stated
+    return fulfilment_rows(model, policy.carriers, stated)
+
+
+def fill_orders(frame: pl.DataFrame, model: LearnedModel | None) -> pl.DataFrame:
+    """
+    Give orders the probabilities that their table does not have.
+
+    Parameters
+    ----------
+    frame
+        Checked orders; a probability column is complete, or null throughout.
+    model
+        What was learned.
+    """
+    import polars as pl
+
+    for harm in HARMS if model is not None else ():
+        assert model is not None
+        standard, premium = f"{harm}_prob_standard", f"{harm}_prob_premium"
+        if frame[standard].null_count():
+            value = risk_of(frame, model.risk[harm])
+            frame = frame.with_columns(pl.Series(standard, value))
+        if frame[premium].null_count():
+            share = kept_effect(frame, model.effect[harm])
+            value = premium_risk(frame[standard].to_numpy(), share)
+            frame = frame.with_columns(pl.Series(premium, value))
+    return frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderShares:
+    """
+    What of the effect goes with the order, not with the carrier.
+
+    Attributes
+    ----------
+    complaint, logistics_return
+        ``(n,) float64``: share of the harm that a kept promise removes.
+    """
+
+    complaint: NDArray[np.float64]
+    logistics_return: NDArray[np.float64]
+
+
+def order_shares(frame: pl.DataFrame, model: LearnedModel | None) -> OrderShares:
+    """The effect of a batch of orders without that of their carriers."""
+    if model is None:
+        return OrderShares(np.zeros(0), np.zeros(0))
+    plain = frame.drop("carrier_id")
+    return OrderShares(*(kept_effect(plain, model.effect[harm]) for harm in HARMS))
+
+
+def fill_options(
+    frame: pl.DataFrame,
+    order: NDArray[np.int64],
+    standard: tuple[NDArray[np.float64], NDArray[np.float64]],
+    shares: OrderShares,
+    model: LearnedModel | None,
+) -> pl.DataFrame:
+    """
+    Give options the premium probabilities that their table does not have.
+
+    Parameters
+    ----------
+    frame
+        Checked options.
+    order
+        ``(len(frame),) int64``: position of each option's order.
+    standard
+        Risk of complaint and return of all orders on standard service.
+    shares
+        Of all orders.
+    model
+        What was learned.
+    """
+    import polars as pl
+
+    if model is None or not frame["complaint_prob_premium"].null_count():
+        return frame
+    both = zip(
+        HARMS, standard, (shares.complaint, shares.logistics_return), strict=True
+    )
+    filled = []
+    for harm, risk, share in both:
+        carrier = {"carrier_id": model.effect[harm].levels.get("carrier_id", {})}
+        kept = share[order] + level_sum(frame, carrier)
+        filled.append(
+            pl.Series(f"{harm}_prob_premium", premium_risk(risk[order], kept))
+        )
+    return frame.with_columns(filled)

@@ -1,0 +1,400 @@
+"""
+Read → validate → value → build: from tables to the frozen problem, batch by batch.
+
+A run and its verification use the same road; it knows no solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build import encode
+from optimizer.build.array_records import join, take
+from optimizer.build.assemble import build_problem, find_warnings
+from optimizer.build.capacity import read_capacity
+from optimizer.build.carryover import EarlierNights
+from optimizer.build.costs import costs_of
+from optimizer.build.eligibility import (
+    apply_rules,
+    named_orders,
+    orders_table,
+    require_columns,
+)
+from optimizer.build.experiment import make_experiment
+from optimizer.build.learned_probabilities import (
+    fill_options,
+    fill_orders,
+    fulfilment_of,
+    model_of,
+    model_warnings,
+    order_shares,
+)
+from optimizer.build.option_join import make_finder, orders_of_options
+from optimizer.build.service_days import rows_tonight, service_day
+from optimizer.config import objective_on
+from optimizer.errors import DataError
+from optimizer.io.asked_columns import asked_columns, columns_there, contracts
+from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
+from optimizer.io.night_sources import open_night
+from optimizer.io.order_keys import refused_keys
+from optimizer.io.read import read_batches
+from optimizer.io.validate import (
+    QuarantineLog,
+    check_batch,
+    checked_table,
+    refuse_twins,
+    require_rows,
+)
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from optimizer.build.assemble import Names
+    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.build.learned_model import LearnedModel
+    from optimizer.build.learned_probabilities import OrderShares
+    from optimizer.build.option_join import OrderFinder
+    from optimizer.clock import StageClock
+    from optimizer.config import Config, EligibilityRule, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
+    from optimizer.model.problem import Problem
+
+
+#: Keys are retried with another salt when two ids share one; twice is a miracle.
+MAX_SALTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """
+    One table that went into a night.
+
+    Attributes
+    ----------
+    name
+        ``orders``, ``capacity``, ``options`` or ``merchants``.
+    label
+        What messages call it: its path, or that it came from memory.
+    num_rows
+        Rows read, quarantined ones included.
+    """
+
+    name: str
+    label: str
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """
+    A night that is ready to be solved.
+
+    Attributes
+    ----------
+    problem, index
+        The frozen problem and the names behind its numbers.
+    quarantine
+        Refused rows.
+    inputs
+        What was read.
+    warnings
+        What a person should look at.
+    orders
+        The orders table, to be read again for names.
+    salt
+        Of the order keys.
+    id_sample
+        Some order ids, from all over the night.
+    policy
+        The rules of the night.
+    history
+        What other nights left to it.
+    """
+
+    problem: Problem
+    index: Names
+    quarantine: pl.DataFrame
+    inputs: tuple[InputRecord, ...]
+    warnings: tuple[CodedWarning, ...]
+    orders: Source
+    salt: int
+    id_sample: tuple[str, ...]
+    policy: PolicyRow
+    history: EarlierNights
+
+
+def take_in(
+    tables: Mapping[str, Any],
+    config: Config,
+    policy: PolicyRow,
+    clock: StageClock,
+    history: EarlierNights | None = None,
+) -> Intake:
+    """
+    Read, check and value a night's tables, and build its problem.
+
+    Parameters
+    ----------
+    tables
+        ``orders`` and ``capacity``, and perhaps ``options`` and ``merchants``:
+        paths or tables; ``None`` where there is none.
+    config, policy
+        The rules of the night.
+    clock
+        Measures the stages.
+    history
+        The business date, and what other nights leave to it.
+
+    Raises
+    ------
+    DataError
+        When a table is missing, damaged, empty, or breaks its contract in more
+        rows than the configuration allows.
+    """
+    history = history or EarlierNights()
+    lottery = make_experiment(config.holdout, history.day)
+    with clock.stage("read"):
+        model = model_of(config, history.day)
+        agreed = contracts(config, orders_table(policy.eligibility))
+        sources = open_night(tables, agreed, has_model=model is not None)
+        require_columns(sources["orders"], policy.eligibility)
+    small_log = QuarantineLog()
+    with clock.stage("validate"):
+        capacity = checked_table(sources["capacity"], small_log)
+        merchants = None
+        if "merchants" in sources:
+            merchants = checked_table(sources["merchants"], small_log)
+        rows = read_capacity(
+            capacity,
+            config.capacity.attributes,
+            is_plain_count=config.capacity.count == "recommendations",
+        )
+        counted = service_day(config.capacity, capacity, history.day)
+        further = asked_columns(config, sources)
+    kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
+    start = partial(
+        encode.make_codes,
+        *(costs_of(config, policy), policy.carriers, kept, merchants),
+        columns=columns_there(sources),
+        further=further,
+        service_day=counted,
+    )
+    by = _By(start, policy.eligibility, model)
+    encoded = _encode(sources, by, clock)
+    with clock.stage("validate"):
+        encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
+        _refuse_all_twins(encoded.coder, capacity, sources)
+    with clock.stage("build"):
+        days = encoded.coder.days
+        rows, taken = rows_tonight(rows, config.capacity, days, history)
+        problem, index = build_problem(
+            encoded.orders,
+            encoded.options,
+            encoded.coder,
+            capacity=rows,
+            config=config,
+            policy=policy,
+            merchants=merchants,
+            num_rows=encoded.counts["orders"],
+            taken=taken,
+            history=history,
+            lottery=lottery,
+        )
+    counts = encoded.counts | {"capacity": len(capacity)}
+    counts |= {} if merchants is None else {"merchants": len(merchants)}
+    return Intake(
+        problem,
+        index,
+        encoded.log.frame(),
+        tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        (
+            *find_warnings(index, encoded.coder, config),
+            *model_warnings(model, history.day),
+        ),
+        sources["orders"],
+        encoded.coder.salt,
+        tuple(encoded.coder.id_sample),
+        policy,
+        history,
+    )
+
+
+def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
+    """
+    Read the orders' names again, of the rows that were not quarantined.
+
+    Returns
+    -------
+    Iterator of pl.DataFrame
+        ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
+        table or the policy has reasons; in the order of the table.
+    """
+    return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _By:
+    """How orders are encoded: codes to start with, eligibility, a learned model."""
+
+    start: Callable[..., NightCodes]
+    eligibility: Sequence[EligibilityRule]
+    model: LearnedModel | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """All orders and options as arrays, with codes, rows read and broken rows."""
+
+    orders: OrderArrays
+    options: OptionArrays
+    coder: NightCodes
+    counts: dict[str, int]
+    log: QuarantineLog
+
+
+def _encode(
+    sources: Mapping[str, Source],
+    by: _By,
+    clock: StageClock,
+) -> Encoded:
+    """Encode the night; with another salt if two ids share a key."""
+    for salt in range(MAX_SALTS):
+        coder = by.start(salt=salt)
+        encode_all = _encode_choice if "options" in sources else _encode_single
+        try:
+            return encode_all(sources, coder, by, QuarantineLog(), clock)
+        except KeyCollision:
+            continue
+    raise DataError("order ids share keys under every salt; this cannot be by chance")
+
+
+def _encode_single(
+    sources: Mapping[str, Source],
+    coder: NightCodes,
+    by: _By,
+    log: QuarantineLog,
+    clock: StageClock,
+) -> Encoded:
+    """Encode orders that each go with their own carrier."""
+    source = sources["orders"]
+    orders, options, num_rows, first = [], [], 0, 0
+    for raw in clock.measured("read", read_batches(source)):
+        num_rows += len(raw)
+        clock.tell_rows("orders", num_rows)
+        with clock.stage("validate"):
+            frame = check_batch(raw, source, log)
+        with clock.stage("value"):
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
+            batch = encode.encode_orders(frame, coder)
+            options.append(encode.encode_own_carrier(frame, batch, coder, first))
+        orders.append(batch)
+        first += len(frame)
+    require_rows(source, num_rows)
+    with clock.stage("validate"):
+        together = _distinct(source, orders)
+    return Encoded(together, join(options), coder, {"orders": num_rows}, log)
+
+
+def _encode_choice(
+    sources: Mapping[str, Source],
+    coder: NightCodes,
+    by: _By,
+    log: QuarantineLog,
+    clock: StageClock,
+) -> Encoded:
+    """Encode orders whose carriers stand in the options table."""
+    orders, basis, shares, refused, num_rows = [], [], [], [], 0
+    for raw in clock.measured("read", read_batches(sources["orders"])):
+        num_rows += len(raw)
+        clock.tell_rows("orders", num_rows)
+        with clock.stage("validate"):
+            frame = check_batch(raw, sources["orders"], log)
+            refused.append(refused_keys(raw, frame, coder.salt))
+        with clock.stage("value"):
+            frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            frame = fill_orders(frame, by.model)
+            shares.append(order_shares(frame, by.model))
+            orders.append(encode.encode_orders(frame, coder))
+            basis.append(encode.encode_basis(frame, orders[-1], coder))
+    require_rows(sources["orders"], num_rows)
+    with clock.stage("validate"):
+        together = _distinct(sources["orders"], orders)
+        finder = make_finder(together.key, np.concatenate(refused))
+    options, num_options = _options(
+        sources["options"],
+        (together, join(basis), finder),
+        (coder, join(shares), by.model),
+        log,
+        clock,
+    )
+    counts = {"orders": num_rows, "options": num_options}
+    return Encoded(together, options, coder, counts, log)
+
+
+def _options(
+    source: Source,
+    given: tuple[OrderArrays, OrderBasis, OrderFinder],
+    by: tuple[NightCodes, OrderShares, LearnedModel | None],
+    log: QuarantineLog,
+    clock: StageClock,
+) -> tuple[OptionArrays, int]:
+    """Join options to their orders by key, and value those that may be used."""
+    orders, basis, finder = given
+    coder, shares, model = by
+    standard = basis.complaint_prob, basis.return_prob
+    batches, num_rows = [], 0
+    has_option = np.zeros(len(orders.row), np.bool_)
+    for raw in clock.measured("read", read_batches(source)):
+        num_rows += len(raw)
+        clock.tell_rows("options", num_rows)
+        with clock.stage("validate"):
+            frame = check_batch(raw, source, log)
+            order, frame = orders_of_options(frame, finder, coder.salt, log)
+        with clock.stage("value"):
+            frame = fill_options(frame, order, standard, shares, model)
+            batch, is_active = encode.encode_options(frame, order, basis, coder)
+            keep = is_active & (orders.status[order] == encode.OPEN)
+            has_option[order[keep]] = True
+            batches.append(take(batch, keep))
+    orders.status[(orders.status == encode.OPEN) & ~has_option] = (
+        Reason.CARRIER_INACTIVE
+    )
+    require_rows(source, num_rows)
+    with clock.stage("validate"):
+        joined = join(batches)
+        carrier = encode.carrier_of_leaf(coder)[joined.leaf]
+        refuse_repeated_pairs(joined.order, carrier, source)
+    return joined, num_rows
+
+
+def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
+    """Join the orders, refuse repeats, and let go of what only that needed."""
+    together = join(parts)
+    refuse_repeats(source, together)
+    return replace(together, folded_key=np.zeros(0, np.uint64))
+
+
+def _refuse_all_twins(
+    coder: NightCodes, capacity: pl.DataFrame, sources: Mapping[str, Source]
+) -> None:
+    """Refuse ids of one thing in two spellings, across all tables."""
+    for column, codes in (
+        ("merchant_id", coder.merchants),
+        ("carrier_id", coder.carriers),
+        ("region_id", coder.regions),
+        ("outlet_id", coder.outlets),
+    ):
+        ids = dict.fromkeys(codes.ids)
+        if column in capacity.columns:
+            ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
+        having = [s.label for s in sources.values() if column in s.columns]
+        refuse_twins(ids, column, " and ".join(having))

@@ -1,0 +1,102 @@
+"""A place as one integer: carrier, day, region and outlet codes in 63 bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sized
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.service_days import ServiceDay
+
+#: What is left of 63 bits is the carrier's.
+_OUTLET_BITS, _REGION_BITS, _DAY_BITS = 26, 18, 10
+_CARRIER_BITS = 63 - _DAY_BITS - _REGION_BITS - _OUTLET_BITS
+
+
+def pack(
+    carrier: NDArray[np.int32],
+    day: NDArray[np.int32],
+    region: NDArray[np.int32],
+    outlet: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """
+    Pack the codes of places; -1 stands for none, but for a day it is 0.
+
+    Examples
+    --------
+    >>> codes = [np.array([code], np.int32) for code in (2, 1, 0, -1)]
+    >>> unpack(int(pack(*codes)[0]))
+    (2, 1, 0, -1)
+    """
+    packed = carrier.astype(np.int64) << _DAY_BITS
+    packed = (packed | day) << (_REGION_BITS + _OUTLET_BITS)
+    packed |= (region.astype(np.int64) + 1) << _OUTLET_BITS
+    packed |= outlet.astype(np.int64) + 1
+    return packed
+
+
+def unpack(packed: int) -> tuple[int, int, int, int]:
+    """Carrier, day, region and outlet codes of a packed place."""
+    above, rest = divmod(packed, 1 << (_REGION_BITS + _OUTLET_BITS))
+    carrier, day = divmod(above, 1 << _DAY_BITS)
+    region, outlet = divmod(rest, 1 << _OUTLET_BITS)
+    return carrier, day, region - 1, outlet - 1
+
+
+def refuse_too_many(
+    carriers: Sized, days: Sized, regions: Sized, outlets: Sized
+) -> None:
+    """
+    Refuse more ids than a packed place has room for.
+
+    Raises
+    ------
+    DataError
+        Naming what there are too many of.
+    """
+    for codes, name, bits in (
+        (carriers, "carriers", _CARRIER_BITS),
+        (days, "service dates", _DAY_BITS),
+        (regions, "regions", _REGION_BITS),
+        (outlets, "outlets", _OUTLET_BITS),
+    ):
+        if len(codes) >= 2**bits:
+            raise DataError(
+                f"the tables name more than {2**bits - 1:,} {name}; split the night"
+            )
+
+
+def encode_days(
+    frame: pl.DataFrame, rule: ServiceDay | None, known: dict[dt.date, int]
+) -> NDArray[np.int32]:
+    """
+    Code the day whose slot each order takes; new days get the next code, from 1.
+
+    Parameters
+    ----------
+    frame
+        Checked orders.
+    rule
+        ``None``: capacity is not counted by day, and all codes are 0.
+    known
+        Codes so far; added to.
+    """
+    import polars as pl
+
+    if rule is None:
+        return np.zeros(len(frame), np.int32)
+    days = pl.Series([rule.default]).new_from_index(0, len(frame))
+    if rule.column is not None:
+        days = frame[rule.column].fill_null(rule.default)
+    seen = days.unique(maintain_order=True)
+    codes = {day: known.setdefault(day, len(known) + 1) for day in seen}
+    return days.replace_strict(codes, return_dtype=pl.Int32).to_numpy()

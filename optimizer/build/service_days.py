@@ -1,0 +1,163 @@
+"""Capacity by day: which day's slots a parcel takes, and how many are left of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from optimizer.build.lanes import Place
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    import polars as pl
+
+    from optimizer.build.capacity import CapacityRow
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.config import CapacityRules
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDay:
+    """
+    Which day's slot an order takes.
+
+    Attributes
+    ----------
+    column
+        Of the orders table; ``None``: the default for all.
+    default
+        For orders without a date of their own.
+    """
+
+    column: str | None
+    default: dt.date
+
+
+def service_day(
+    rules: CapacityRules, capacity: pl.DataFrame, day: dt.date | None
+) -> ServiceDay | None:
+    """
+    Find which day's slots tonight's parcels take.
+
+    Returns
+    -------
+    ServiceDay or None
+        ``None`` where capacity is not counted by day: it is counted on the day of the
+        order, and no row has a date.
+
+    Raises
+    ------
+    ConfigError
+        When it is counted by day, and the business date was not given.
+    """
+    is_by_order = rules.counted_on == "order"
+    if is_by_order and capacity["service_date"].is_null().all():
+        return None
+    if day is None:
+        raise ConfigError("capacity is counted by day: give the date=")
+    column = None if is_by_order else f"{rules.counted_on}_date"
+    return ServiceDay(column, day + dt.timedelta(days=rules.lead_days))
+
+
+def rows_tonight(
+    rows: Sequence[CapacityRow],
+    rules: CapacityRules,
+    days: Collection[dt.date],
+    history: EarlierNights,
+) -> tuple[tuple[CapacityRow, ...], dict[Place, int]]:
+    """
+    Capacity rows with the slots that are left to tonight, and those already taken.
+
+    A row with a date holds on that day, and there instead of a row without one; a row
+    without holds on every day. Peaks multiply, rounded down; then the slots of other
+    nights' parcels that are inside of the row are taken off, down to 0. They count
+    towards a floor as well. What a parcel of another night has of further attributes
+    is not known: no row that names one loses slots to it.
+
+    Parameters
+    ----------
+    rows
+        Of the checked table.
+    rules
+        With the peaks.
+    days
+        On which tonight's parcels take slots; empty where it is not counted by day.
+    history
+        With the parcels in flight.
+
+    Returns
+    -------
+    rows, taken
+        Rows in an order that depends on names alone; slots that are taken from those
+        that may be lanes, by place.
+
+    Raises
+    ------
+    ConfigError
+        When there are peaks, and the business date was not given.
+    """
+    if rules.peaks and not days and history.day is None:
+        raise ConfigError("capacity.peaks are by date: give the date=")
+    flights = _in_flight(history)
+    left: list[CapacityRow] = []
+    by_place: dict[Place, int] = {}
+    for row in _expand(rows, days):
+        taken = sum(count for place, count in flights if _holds(row, place))
+        slots = max(0, at_peak(row, rules, history.day) - taken)
+        floor = max(0, row.min_parcels - taken)
+        left.append(replace(row, slots=slots, min_parcels=floor))
+        if row.place is not None:
+            by_place[row.place] = taken
+    return tuple(sorted(left, key=lambda row: (len(row.wanted), row.wanted))), by_place
+
+
+def at_peak(row: CapacityRow, rules: CapacityRules, day: dt.date | None) -> int:
+    """Multiply slots by the factors of the peaks that hold on a day, rounded down."""
+    wanted = dict(row.wanted)
+    day = wanted.get("service_date", day)
+    exact = Fraction(row.slots)
+    for peak in rules.peaks:
+        is_carrier = not peak.carriers or wanted.get("carrier_id") in peak.carriers
+        if day is not None and is_carrier and peak.first <= day <= peak.last:
+            exact *= Fraction(peak.factor)
+    return exact.numerator // exact.denominator
+
+
+def _holds(row: CapacityRow, place: Place) -> bool:
+    """Whether a row takes all parcels of a place, as far as these are known."""
+    known = place._asdict()
+    return all(column in known and known[column] == v for column, v in row.wanted)
+
+
+def _expand(
+    rows: Sequence[CapacityRow], days: Collection[dt.date]
+) -> Iterable[CapacityRow]:
+    """Rows by day; a row of the day goes before one of any day."""
+    if not days:
+        return rows
+    found: dict[tuple[tuple[str, Any], ...], CapacityRow] = {}
+    for row in rows:
+        if "service_date" not in dict(row.wanted):
+            dated = [_on_day(row, day) for day in days]
+            found |= {one.wanted: one for one in dated}
+    given = [row for row in rows if dict(row.wanted).get("service_date") in days]
+    return (found | {row.wanted: row for row in given}).values()
+
+
+def _on_day(row: CapacityRow, day: dt.date) -> CapacityRow:
+    wanted = dict(row.wanted) | {"service_date": day}
+    place = [
+        (column, wanted.pop(column)) for column in Place._fields if column in wanted
+    ]
+    return replace(row, wanted=(*place, *wanted.items()))
+
+
+def _in_flight(history: EarlierNights) -> list[tuple[Place, int]]:
+    if history.in_flight is None:
+        return []
+    columns = history.in_flight.select(*Place._fields, "num_slots")
+    return [(Place(*place), count) for *place, count in columns.iter_rows()]

@@ -1,0 +1,224 @@
+r"""
+The certificate: is the plan feasible, and how far can it be from the best?
+
+For any prices :math:`\lambda \ge 0` of lanes and :math:`\mu \ge 0` of caps, no
+plan saves more than
+
+.. math::
+
+   \text{dual bound} = \sum_r \mathrm{slots}_r \lambda_r
+   + \sum_m \mathrm{cap}_m \mu_m
+   + \sum_i \max\Bigl(0, \max_{a \in A(i)}
+     \bigl(s_a - \sum_{r \ni a} \lambda_r\bigr) - \mu_{m(i)}\Bigr)
+
+by weak duality of linear programming. Everything here is integer arithmetic on
+the problem, the plan and the prices; nothing is taken from a solver's word.
+:mod:`optimizer.certify.packing` has the bounds of nights with loads and further rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.certify.exact import exact_dot, exact_sum
+from optimizer.certify.packing import (
+    Conflict,
+    check_prices,
+    find_conflicts,
+    packing_bound,
+    penalties,
+)
+from optimizer.errors import CertificateError
+from optimizer.model.lane_tree import effective_price, lane_use
+from optimizer.model.reduced_savings import BLOCK_ORDERS, best_reduced
+from optimizer.model.side_constraints import row_use
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+#: Largest price that is read, in micro-CNY: sums along a lane's path stay in 64 bits.
+MAX_PRICE = 2**58
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """
+    What is proved about a plan. All money is integer micro-CNY.
+
+    Attributes
+    ----------
+    is_feasible
+        Whether the plan keeps every limit.
+    primal_bound
+        What the plan saves, less the penalties of floors that it does not reach; the
+        optimum is at least this if it is feasible.
+    dual_bound
+        What no plan can exceed.
+    gap
+        ``dual_bound - primal_bound``: 0 proves that the plan is optimal.
+    violations
+        The limits that are broken, in words; empty when feasible.
+    conflicts
+        Floors without a penalty, and pins, that the plan does not keep: the bounds
+        then hold for the plans that break none of them more than this one.
+    """
+
+    is_feasible: bool
+    primal_bound: int
+    dual_bound: int
+    gap: int
+    violations: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+    @property
+    def relative_gap(self) -> float:
+        """``gap / max(1 micro-CNY, |primal_bound|)``, for people."""
+        return self.gap / max(1, abs(self.primal_bound))
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the plan is proved to be the best there is (beside conflicts)."""
+        return self.is_feasible and self.gap == 0
+
+
+def certify(problem: Problem, solution: Solution) -> Certificate:
+    """
+    Prove how good a plan is, from the problem alone.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    solution
+        Plan and prices, from any solver or from files.
+
+    Returns
+    -------
+    Certificate
+        Feasibility, both bounds and the gap, recomputed.
+
+    Raises
+    ------
+    CertificateError
+        When the plan or the prices are not of the problem's shape, or a price is
+        negative: then nothing is proved at all.
+    """
+    check_shapes(problem, solution)
+    violations = tuple(broken_limits(problem, solution.chosen))
+    primal = exact_sum(problem.option_saving[solution.chosen])
+    if problem.side is not None:
+        check_prices(problem, problem.side, solution)
+        conflicts = find_conflicts(problem, problem.side, solution.chosen)
+        primal -= penalties(problem.side, solution.chosen)
+        dual = packing_bound(problem, problem.side, solution)
+        return Certificate(
+            not violations, primal, dual, dual - primal, violations, conflicts
+        )
+    dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
+    return Certificate(not violations, primal, dual, dual - primal, violations)
+
+
+def check_shapes(problem: Problem, solution: Solution) -> None:
+    """
+    Refuse what cannot be read as a plan with prices.
+
+    Raises
+    ------
+    CertificateError
+        Naming what does not fit.
+    """
+    chosen = solution.chosen
+    if len(solution.lane_price) != problem.num_lanes:
+        raise CertificateError("there is not one price for each lane")
+    if len(solution.merchant_price) != problem.num_merchants:
+        raise CertificateError("there is not one price for each merchant")
+    if np.any(solution.lane_price < 0) or np.any(solution.merchant_price < 0):
+        raise CertificateError("a price is negative, so it bounds nothing")
+    if (
+        max(_largest(solution.lane_price), _largest(solution.merchant_price))
+        > MAX_PRICE
+    ):
+        raise CertificateError("a price is beyond any saving, and could overflow")
+    if np.any(np.diff(chosen) <= 0):
+        raise CertificateError("the chosen options are not in ascending order")
+    if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < problem.num_options:
+        raise CertificateError("a chosen option does not exist")
+
+
+def _largest(values: NDArray[np.int64]) -> int:
+    return int(values.max()) if len(values) else 0
+
+
+def broken_limits(problem: Problem, chosen: NDArray[np.int64]) -> list[str]:
+    """Name the kinds of limits that a plan breaks, with how many of each."""
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    used = np.bincount(merchant, minlength=problem.num_merchants)
+    side = problem.side
+    load = None if side is None else side.option_load[chosen]
+    taken = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
+    counts = {
+        ("order is chosen twice", "orders are chosen twice"): np.diff(order) == 0,
+        ("merchant is above its cap", "merchants are above their cap"): (
+            used > problem.cap
+        ),
+        ("lane is above its slots", "lanes are above their slots"): (
+            taken > problem.slots
+        ),
+    }
+    if side is not None:
+        above = ("side row is above its ceiling", "side rows are above their ceiling")
+        counts[above] = row_use(side, chosen) > side.high
+    numbers = {what: int(np.sum(is_broken)) for what, is_broken in counts.items()}
+    return [f"{n:,} {what[n > 1]}" for what, n in numbers.items() if n]
+
+
+def dual_bound(
+    problem: Problem,
+    lane_price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+) -> int:
+    """
+    Bound every plan's saving by prices (the formula at the top of this module).
+
+    Parameters
+    ----------
+    problem
+        The night.
+    lane_price
+        ``(num_lanes,) int64`` micro-CNY, at least 0: each lane's own price.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY, at least 0.
+
+    Returns
+    -------
+    int
+        Micro-CNY, exact.
+    """
+    limits = exact_dot(problem.slots, lane_price)
+    limits += exact_dot(problem.cap, merchant_price)
+    price = effective_price(lane_price, problem.lane_parent)
+    blocks = range(0, problem.num_orders, BLOCK_ORDERS)
+    return limits + sum(
+        _block_surplus(problem, price, merchant_price, first) for first in blocks
+    )
+
+
+def _block_surplus(
+    problem: Problem,
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+    first: int,
+) -> int:
+    """Add up what each order of a block is worth above all its prices."""
+    last = min(first + BLOCK_ORDERS, problem.num_orders)
+    order = np.arange(first, last)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    surplus = best_reduced(problem, price, first, last) - merchant_price[merchant]
+    return exact_sum(np.maximum(surplus, 0))

@@ -1,0 +1,203 @@
+"""Commands that hold nights against each other and against rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimizer.cli.learn import parse_date
+from optimizer.cli.main import (
+    JsonOption,
+    app,
+    load_settings,
+    print_result,
+    show_progress,
+)
+from optimizer.cli.questions import (
+    OptionalConfig,
+    OptionalDate,
+    OptionalRun,
+    _base,
+    _write,
+)
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from optimizer.compare.runs import Comparison
+    from optimizer.config import Config
+
+_TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits")
+_SHOWN = 20
+
+
+@app.command()
+def diff(
+    *,
+    before: Annotated[Path, typer.Argument(help="A published night.")],
+    after: Annotated[Path, typer.Argument(help="Another one.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write tables to this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what changed between two nights: rules, decisions, prices, and why."""
+    from optimizer.compare.runs import compare_runs
+
+    found = compare_runs(before, after)
+    tables = {name: getattr(found, name) for name in _TABLES}
+    _write(out, tables)
+    if as_json:
+        print_result(
+            {name: table.to_dicts() for name, table in tables.items()}, "", True
+        )
+        return
+    typer.echo("\n".join([f"{before} → {after}", *_lines(found)]))
+
+
+def _lines(found: Comparison) -> list[str]:
+    lines = []
+    for row in found.inputs.to_dicts():
+        same = "the same" if row["is_same"] else "changed"
+        counts = f"{row['num_rows_before']} → {row['num_rows_after']} rows"
+        lines.append(f"  input {row['table']}: {same}, {counts}")
+    for kind, key in (("rule", "key"), ("number", "metric")):
+        table = found.rules if kind == "rule" else found.numbers
+        for row in table.head(_SHOWN).to_dicts():
+            lines.append(f"  {kind} {row[key]}: {row['before']} → {row['after']}")
+        if table.height > _SHOWN:
+            lines.append(f"  and {table.height - _SHOWN} more of these")
+    causes = found.orders.group_by("change", "why").len().sort("change", "why")
+    for change, why, number in causes.iter_rows():
+        lines.append(f"  orders {change}: {number:,} because of {why}")
+    if found.orders.is_empty():
+        lines.append("  orders: the same recommendations")
+    lines.append(f"  lanes with other slots or another price: {found.lanes.height:,}")
+    lines.append(f"  merchants with another cap or price: {found.merchants.height:,}")
+    if number := found.limits.height:
+        lines.append(f"  further limits that differ: {number:,}")
+    return lines
+
+
+@app.command()
+def accept(
+    *,
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Another night, for rules on against.*."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Hold a night against the acceptance rules; leaves with 4 if one is not met.
+
+    With a run's folder, that night, by its own rules or by those of --config; without,
+    the date is solved and not published.
+    """
+    from dataclasses import asdict
+
+    from optimizer.compare.acceptance import check_rules, metrics_of
+    from optimizer.contracts.run_folder import read_record
+
+    settings = None if config is None else load_settings(config)
+    record, settings = _night(run_dir, settings, date)
+    other = None if against is None else read_record(against)
+    findings = check_rules(settings.acceptance, metrics_of(record, other))
+    is_met = all(finding.is_met for finding in findings)
+    rows = [asdict(f) | {"value": float(f.value)} for f in findings]
+    words = {True: "pass", False: "FAIL"}
+    lines = [
+        f"{words[f.is_met]}  {f.metric} is {f.value:f}, wanted {f.wanted}"
+        for f in findings
+    ]
+    print_result({"is_accepted": is_met, "rules": rows}, "\n".join(lines), as_json)
+    if not is_met:
+        raise typer.Exit(4)
+
+
+def _night(
+    run_dir: Path | None, settings: Config | None, date: str | None
+) -> tuple[Any, Config]:
+    """The record to hold against rules, and the configuration that has the rules."""
+    from optimizer.config import as_config
+    from optimizer.contracts.run_folder import read_record
+    from optimizer.night.run import run_night
+
+    if run_dir is not None and date is None:
+        record = read_record(run_dir)
+        return record, settings or as_config(record["config"])
+    if run_dir is None and settings is not None and date is not None:
+        with show_progress() as tell:
+            report = run_night(settings, parse_date(date), is_dry=True, progress=tell)
+        return report.record, settings
+    raise ConfigError("give the folder of a run, or --config and --date")
+
+
+@app.command()
+def robustness(
+    *,
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    relative_error: Annotated[
+        float | None,
+        typer.Option(
+            "--relative-error",
+            min=0,
+            max=10,
+            help="Standard error of harm avoided, a share of it; else the configured.",
+        ),
+    ] = None,
+    shared: Annotated[
+        float,
+        typer.Option("--shared", min=0, max=1, help="Share of it common to a carrier."),
+    ] = 0.5,
+    draws: Annotated[int, typer.Option("--draws", min=1, max=100_000)] = 100,
+    hindsight: Annotated[
+        int, typer.Option("--hindsight", min=0, help="Draws solved for the regret.")
+    ] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 7,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write tables to this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the plan fares if probabilities are wrong, and how simpler ones do."""
+    from optimizer.whatif.robustness import Doubt
+    from optimizer.whatif.robustness import robustness as try_draws
+
+    with show_progress() as tell:
+        base = _base(run_dir, config, date, tell)
+        stated = float(base.config.objective.relative_error)
+        error = stated if relative_error is None else relative_error
+        if error == 0:
+            raise ConfigError(
+                "say how wrong the estimates may be: --relative-error 0.3, or "
+                "objective.relative_error"
+            )
+        doubt = Doubt(error, shared, draws, hindsight, seed)
+        found = try_draws(base, doubt, tell)
+    tables = {"plans": found.plans, "draws": found.draws}
+    _write(out, tables)
+    if as_json:
+        print_result(
+            {name: table.to_dicts() for name, table in tables.items()}, "", True
+        )
+        return
+    typer.echo(f"{'plan':<14} {'parcels':>9} {'mean CNY':>14} {'5 % to 95 %':>28}")
+    for row in found.plans.to_dicts():
+        ends = f"{row['low_cny']:,.0f} to {row['high_cny']:,.0f}"
+        share = row["beaten_share"]
+        beaten = "" if share is None else f"   the optimum is better in {share:.0%}"
+        typer.echo(
+            f"{row['plan']:<14} {row['num_chosen']:>9,} {row['mean_cny']:>14,.2f} "
+            f"{ends:>28}{beaten}"
+        )
+    regret = found.draws["regret_cny"].drop_nulls()
+    if len(regret):
+        average = float(regret.sum()) / len(regret)
+        typer.echo(f"regret         {average:,.2f} CNY on average, in hindsight")

@@ -1,0 +1,186 @@
+"""The commands that measure: learn, evaluate, and outcomes of simulated nights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from optimizer.config import Config
+    from optimizer.learn.evaluate import Evaluation
+    from optimizer.learn.history import Window
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="YAML configuration of the nightly job.")
+]
+HistoryOption = Annotated[
+    str | None,
+    typer.Option("--history", help="Outcomes; left out: learning.history."),
+]
+FirstOption = Annotated[str | None, typer.Option("--from", help="First date to take.")]
+LastOption = Annotated[str | None, typer.Option("--to", help="Last date to take.")]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Day of learning; today. Nothing later is known."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def learn(
+    *,
+    config: ConfigOption,
+    history: HistoryOption = None,
+    first: FirstOption = None,
+    last: LastOption = None,
+    as_of: AsOfOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Models; left out: learning.models.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
+    from optimizer.config import load_config
+    from optimizer.learn.fit import history_of, models_folder, save_model
+    from optimizer.learn.fit import learn as learn_model
+
+    settings = load_config(config)
+    window = _window(settings, first, last, as_of)
+    learned = learn_model(history_of(settings, history, window), settings, window)
+    folder = save_model(learned, out or models_folder(settings, window))
+    found = {
+        "model_dir": str(folder),
+        "kind": learned.model.kind,
+        "warnings": [warning.to_json() for warning in learned.warnings],
+    }
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    typer.echo(f"{folder}: learned ({learned.model.kind})\n\n{learned.card}", nl=False)
+
+
+def evaluate(
+    *,
+    config: ConfigOption,
+    history: HistoryOption = None,
+    first: FirstOption = None,
+    last: LastOption = None,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what premium really did, with 95 % intervals."""
+    from optimizer.config import load_config
+    from optimizer.learn.evaluate import evaluate as measure
+    from optimizer.learn.fit import history_of
+
+    settings = load_config(config)
+    window = _window(settings, first, last, as_of)
+    found = measure(history_of(settings, history, window), settings, window)
+    if as_json:
+        told = {
+            name: [warning.to_json() for warning in getattr(found, name)]
+            for name in ("alerts", "warnings")
+        }
+        typer.echo(json.dumps(asdict(found) | told, ensure_ascii=False))
+        return
+    typer.echo("\n".join(_lines(found)))
+
+
+def reveal(
+    *,
+    runs: Annotated[Path, typer.Option("--runs", help="Published nights.")],
+    nights: Annotated[
+        Path, typer.Option("--nights", help="Simulated nights, such as data/nights.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the outcomes, a file a date.")
+    ] = Path("outcomes"),
+) -> None:
+    """Reveal what happened to published nights, from the truth of the simulation."""
+    from optimizer.simulate.reveal import reveal_outcomes
+
+    for path in reveal_outcomes(runs, nights, out):
+        typer.echo(path)
+
+
+def _window(
+    config: Config, first: str | None, last: str | None, as_of: str | None
+) -> Window:
+    import datetime as dt
+    from zoneinfo import ZoneInfo
+
+    from optimizer.learn.history import Window
+
+    today = dt.datetime.now(ZoneInfo(config.timezone)).date()
+    days = [None if text is None else parse_date(text) for text in (first, last)]
+    found = Window(today if as_of is None else parse_date(as_of), *days)
+    if found.first and found.last and found.first > found.last:
+        raise ConfigError(f"--from {found.first} is after --to {found.last}")
+    return found
+
+
+def parse_date(text: str) -> dt.date:
+    """
+    Read a date of the command line.
+
+    Raises
+    ------
+    ConfigError
+        When it is none.
+    """
+    import datetime as dt
+    import re
+
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
+
+
+def _lines(found: Evaluation) -> list[str]:
+    """An evaluation for people: the pooled effects; --json has the rest."""
+    window = found.window
+    lines = [
+        f"{window['first_date']} to {window['last_date']}: "
+        f"{window['num_compared']:,} of {window['num_parcels']:,} parcels compared "
+        f"({window['kind']})",
+        *(f"  warning  {text}" for text in found.warnings),
+        *(f"  alert    {text}" for text in found.alerts),
+        "harm avoided, in percentage points, with 95 % intervals:",
+    ]
+    lines += [_effect_line(row) for row in found.effects if row["by"] is None]
+    lines += [_rule_line(row) for row in found.rules]
+    lines += [
+        f"  {row['carrier_id']}: {row['num_claims']:,} claims on "
+        f"{row['num_premium']:,} premium parcels, {row['claims_cny']:,.2f} CNY "
+        "(not in any objective)"
+        for row in found.claims
+    ]
+    return lines
+
+
+def _effect_line(row: dict[str, Any]) -> str:
+    return (
+        f"  {row['population']:<9}{row['outcome']:<26}{row['method']:<15}"
+        f"{100 * row['estimate']:+7.2f} [{100 * row['low']:+.2f}, "
+        f"{100 * row['high']:+.2f}]  {row['num_treated']:,} premium, "
+        f"{row['num_control']:,} standard"
+    )
+
+
+def _rule_line(row: dict[str, Any]) -> str:
+    top, qini = row["top"], row["qini"]
+    return (
+        f"  rule {row['rule']:<9} the best {row['top_share']:.0%}: "
+        f"{top['value']:+.2f} CNY a parcel [{top['low']:+.2f}, {top['high']:+.2f}], "
+        f"Qini {qini['value']:+.4f} [{qini['low']:+.4f}, {qini['high']:+.4f}]"
+    )

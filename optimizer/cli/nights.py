@@ -1,0 +1,221 @@
+"""The commands for several nights, and for nights of the past."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from optimizer.cli.learn import parse_date
+from optimizer.cli.main import (
+    ConfigOption,
+    JsonOption,
+    LogJsonOption,
+    app,
+    load_settings,
+    print_result,
+    show_progress,
+    use_logs,
+)
+from optimizer.contracts.warnings import text_of
+from optimizer.errors import counted
+
+DateArgument = Annotated[str, typer.Argument(help="Business date.")]
+state_app = typer.Typer(help="The state database.", no_args_is_help=True)
+app.add_typer(state_app, name="state")
+
+
+@app.command()
+def backfill(
+    *,
+    config: ConfigOption,
+    first: Annotated[str, typer.Option("--from", help="First date.")],
+    last: Annotated[str, typer.Option("--to", help="Last date, included.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace nights published from other inputs."),
+    ] = False,
+    log_json: LogJsonOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all dates from one to another, in order; those that are done stay."""
+    use_logs(log_json)
+    settings = load_settings(config)
+    from optimizer.night.past_nights import backfill as run_dates
+
+    days = parse_date(first), parse_date(last)
+    with show_progress() as tell:
+        for report in run_dates(settings, *days, is_forced=force, progress=tell):
+            numbers = report.record["summary"]
+            found: dict[str, Any] = {
+                "run_dir": str(report.run_dir),
+                "outcome": report.outcome,
+            }
+            found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
+            numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
+            found["alerts"] = [alert.to_json() for alert in report.alerts]
+            text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
+            print_result(found, text, as_json)
+
+
+@app.command()
+def rollback(
+    *,
+    config: ConfigOption,
+    date: DateArgument,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Publish nothing for the date instead.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish again the night that a date's night replaced."""
+    settings, day = load_settings(config), parse_date(date)
+    from optimizer.night.past_nights import rollback as go_back
+
+    version = go_back(settings, day, is_withdrawn=withdraw)
+    now = "not published any more" if version is None else f"back to {version}"
+    print_result({"date": date, "version": version}, f"{date}: {now}", as_json)
+
+
+@app.command()
+def status(
+    *,
+    config: ConfigOption,
+    date: Annotated[
+        str | None, typer.Argument(help="Business date; left out: the newest night.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how things stand with a date."""
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date)
+    from optimizer.night.past_nights import status as find_status
+
+    found = find_status(settings, day)
+    is_there = "published" if found["is_published"] else "not published"
+    lines = [f"{found['date']}: {is_there}"]
+    if found["is_published"]:
+        lines += [f"  {_line(found)}", f"  version  {found['version']}"]
+        lines += [f"  warning  {text_of(warning)}" for warning in found["warnings"]]
+    if found["is_published"] and not found["is_in_state"]:
+        lines.append("  the state does not know it yet; the next run tells it")
+    if found["is_running"]:
+        lines.append("  a run holds the date now")
+    lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")
+    print_result(found, "\n".join(lines), as_json)
+
+
+@app.command()
+def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
+    """List the published nights."""
+    settings = load_settings(config)
+    from optimizer.night.past_nights import list_runs
+
+    found = list_runs(settings)
+    lines = [f"{night['date']}  {_line(night)}" for night in found]
+    print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
+
+
+@app.command()
+def evidence(
+    *,
+    config: ConfigOption,
+    order_id: Annotated[str, typer.Argument(help="The order.")],
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="Its night; left out: the newest that has it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what was decided for an order, by which rule, from what, with the proof."""
+    settings, day = load_settings(config), None if date is None else parse_date(date)
+    from optimizer.evidence.order_evidence import evidence_text, find_evidence
+
+    found = find_evidence(settings, order_id, day)
+    print_result(found, evidence_text(found), as_json)
+    if found["findings"]:
+        raise typer.Exit(4)
+
+
+@app.command()
+def audit(
+    *,
+    config: ConfigOption,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="A head noted before: it must be in the chain."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the chain of evidence, and every file of the nights that it speaks of."""
+    settings = load_settings(config)
+    from optimizer.evidence.audit import audit as check_all
+
+    result = check_all(settings, head)
+    last = (
+        {"number": result.head.number, "hash": result.head.hash}
+        if result.head
+        else None
+    )
+    found = {
+        "is_valid": result.is_valid,
+        "findings": list(result.findings),
+        "head": last,
+        "num_links": result.num_links,
+        "num_versions": result.num_versions,
+        "num_gone": result.num_gone,
+    }
+    print_result(found, "\n".join(_audit_lines(found)), as_json)
+    if not result.is_valid:
+        raise typer.Exit(4)
+
+
+def _audit_lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"finding: {text}" for text in found["findings"]]
+    seen = f"{counted(found['num_links'], 'link')}, "
+    seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_gone"]:
+        seen += f", {found['num_gone']:,} replaced ones removed since"
+    lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
+    if found["head"]:
+        lines.append(f"head {found['head']['number']}: {found['head']['hash']}")
+    return lines
+
+
+@state_app.command()
+def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Make the state database, or bring it to this version; runs do so too."""
+    settings = load_settings(config)
+    from optimizer.night.state.database import open_state
+
+    with open_state(settings) as opened:
+        found = {"state": opened.label}
+    print_result(found, f"{opened.label}: up to date", as_json)
+
+
+def _line(night: dict[str, Any]) -> str:
+    return (
+        f"{night['num_chosen']:,} of {counted(night['num_orders'], 'order')}, "
+        f"{night['saving_cny']:,.2f} CNY, since {night['published_at_utc']}"
+    )
+
+
+@app.command()
+def deliver(
+    *,
+    date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
+    config: ConfigOption,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send also what has arrived before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the copies of a published night that have not arrived."""
+    settings = load_settings(config)
+    from optimizer.night.deliver import deliver_night
+
+    done = deliver_night(settings, parse_date(date), is_again=again)
+    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
+    lines = [*done.sent, f"arrived before: {done.num_before:,}"]
+    print_result(found, "\n".join(lines), as_json)

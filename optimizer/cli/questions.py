@@ -1,0 +1,243 @@
+"""Commands that answer questions: why, how far, what if, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimizer.cli.learn import parse_date
+from optimizer.cli.main import (
+    JsonOption,
+    app,
+    load_settings,
+    print_result,
+    show_progress,
+)
+from optimizer.config.address import is_address
+from optimizer.contracts.run_folder import RECORD
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from optimizer.whatif.base import Base
+
+OptionalRun = Annotated[
+    Path | None, typer.Argument(help="A published night, such as runs/2026-11-22.")
+]
+OptionalConfig = Annotated[
+    Path | None, typer.Option("--config", help="YAML configuration, with --date.")
+]
+OptionalDate = Annotated[
+    str | None, typer.Option("--date", help="Business date, with --config.")
+]
+
+
+class Tongue(StrEnum):
+    """Languages of sentences."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+
+LanguageOption = Annotated[
+    Tongue, typer.Option("--language", help="Language of the sentence.")
+]
+
+
+@app.command()
+def explain(
+    *,
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_DIR",
+            help="A published night, such as runs/2026-11-22, or its address on a "
+            "cluster.",
+        ),
+    ],
+    order_id: Annotated[
+        str | None, typer.Argument(help="The order; none: the whole night.")
+    ] = None,
+    merchant: Annotated[
+        str | None, typer.Option("--merchant", help="Explain a merchant instead.")
+    ] = None,
+    lane: Annotated[
+        str | None,
+        typer.Option("--lane", help="Explain a lane: carrier/region/outlet."),
+    ] = None,
+    language: LanguageOption = Tongue.ENGLISH,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what was decided for an order, merchant, lane or the night, and why."""
+    from optimizer.explain.parts import explain_lane, explain_merchant, explain_night
+    from optimizer.explain.sentences import explain_run
+
+    asked = [name for name in (order_id, merchant, lane) if name is not None]
+    if len(asked) > 1:
+        raise ConfigError("explain one thing: an order, --merchant or --lane")
+    tongue, run_dir = language.value, Path(place)
+    if is_address(place) or (run_dir / RECORD).is_dir():
+        found = _explain_on_cluster(place, order_id, tongue)
+    elif order_id is not None:
+        found = explain_run(run_dir, order_id, tongue)
+    elif merchant is not None:
+        found = explain_merchant(run_dir, merchant, tongue)
+    elif lane is not None:
+        found = explain_lane(run_dir, lane, tongue)
+    else:
+        found = explain_night(run_dir, tongue)
+    name = asked[0] if asked else place
+    print_result(found, f"{name}: {found['sentence']}", as_json)
+
+
+def _explain_on_cluster(
+    place: str, order_id: str | None, language: str
+) -> dict[str, Any]:
+    """Explain an order of a night that a cluster published."""
+    if order_id is None:
+        raise ConfigError("nights of a cluster explain their orders alone: name one")
+    from optimizer.spark.explain import explain_published
+    from optimizer.spark.run import start_session
+
+    return explain_published(start_session(), place, order_id, language)
+
+
+@app.command()
+def prices(
+    *,
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    top: Annotated[
+        int, typer.Option("--top", min=0, help="Larger steps for so many of each kind.")
+    ] = 5,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write tables to this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what more slots, more cap or a lower fee would be worth tonight."""
+    from optimizer.whatif.price_list import price_list
+
+    with show_progress() as tell:
+        base = _base(run_dir, config, date, tell)
+        found = price_list(base, top=top, progress=tell)
+    tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
+    _write(out, tables)
+    if as_json:
+        print_result(
+            {name: table.to_dicts() for name, table in tables.items()}, "", True
+        )
+        return
+    typer.echo(f"{_night_name(base)}: what more is worth, CNY")
+    for row in found.steps.iter_rows(named=True):
+        what = " ".join(part for part in (row["kind"], row["name"]) if part)
+        typer.echo(f"  {what:<40} {row['step']:<16} {row['brings_cny']:>14,.2f}")
+    for name, key in (("lanes", "carrier_id"), ("merchants", "merchant_id")):
+        table = tables[name]
+        count = table.filter(table["one_more_cny"] > 0).height
+        typer.echo(f"  one more slot brings something in {count:,} {name}")
+        for row in table.sort("one_more_cny", descending=True).head(top).to_dicts():
+            typer.echo(_price_line(row, key))
+
+
+def _price_line(row: Mapping[str, Any], key: str) -> str:
+    parts = [row[key], row.get("region_id"), row.get("outlet_id")]
+    name = "/".join(part or "" for part in parts).rstrip("/")
+    fewer = row["one_fewer_cny"]
+    less = "-" if fewer is None else f"{fewer:,.2f}"
+    return f"    {name:<40} +1: {row['one_more_cny']:>8,.2f}   -1: {less:>8}"
+
+
+def _base(
+    run_dir: Path | None,
+    config: Path | None,
+    date: str | None,
+    tell: Callable[[str], None],
+) -> Base:
+    """The night that a study starts from: a published one, or a date to be solved."""
+    from optimizer.whatif.base import base_of_config, base_of_run
+
+    if run_dir is not None and config is None and date is None:
+        return base_of_run(run_dir, tell)
+    if run_dir is None and config is not None and date is not None:
+        return base_of_config(load_settings(config), parse_date(date), tell)
+    raise ConfigError("give the folder of a run, or --config and --date")
+
+
+def _night_name(base: Base) -> str:
+    return base.day.isoformat()
+
+
+def _write(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write tables as Parquet, each named for what it holds."""
+    if folder is None:
+        return
+    from optimizer.night.publish import disk_errors
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.write_parquet(folder / f"{name}.parquet")
+
+
+@app.command()
+def scenarios(
+    *,
+    file: Annotated[
+        Path, typer.Option("--scenarios", help="YAML file of what to try.")
+    ],
+    run_dir: OptionalRun = None,
+    config: OptionalConfig = None,
+    date: OptionalDate = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Also write tables and a page to this folder."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve a night under other rules, and put the answers beside each other."""
+    from optimizer.config.scenarios import load_scenarios
+    from optimizer.whatif.scenario_page import scenario_page
+    from optimizer.whatif.scenario_tables import front_table, scenario_table, view_table
+    from optimizer.whatif.scenarios import pareto_front, run_scenarios
+
+    asked = load_scenarios(file)
+    with show_progress() as tell:
+        base = _base(run_dir, config, date, tell)
+        outcomes = run_scenarios(base, asked.all_scenarios(), tell)
+        front = pareto_front(base, asked.pareto_points, tell)
+    tables = {
+        "scenarios": scenario_table(outcomes),
+        "front": front_table(front, base.solved.policy),
+        "views": view_table(outcomes, asked.harm_borne),
+    }
+    _write(out, tables)
+    if out is not None:
+        page = scenario_page(_night_name(base), *tables.values())
+        (out / "scenarios.html").write_text(page, encoding="utf-8")
+    if as_json:
+        print_result(
+            {name: table.to_dicts() for name, table in tables.items()}, "", True
+        )
+        return
+    typer.echo(f"{'scenario':<30} {'parcels':>10} {'saving CNY':>14} {'change':>12}")
+    for row in tables["scenarios"].iter_rows(named=True):
+        typer.echo(
+            f"{row['name']:<30} {row['num_chosen']:>10,} {row['saving_cny']:>14,.2f} "
+            f"{row['saving_change_cny']:>+12,.2f}"
+        )
+    for point in tables["front"].iter_rows(named=True):
+        typer.echo(
+            f"front: {point['fees_cny']:,.2f} CNY of fees for {point['num_chosen']:,} "
+            f"parcels avoid {point['harm_avoided_cny']:,.2f} CNY of harm"
+        )
+    for view in tables["views"].head(3).iter_rows(named=True):
+        at = view["indifferent_fee_cny"]
+        fee = "" if at is None else f"; indifferent at a fee of {at:,.2f}"
+        typer.echo(f"{view['name']}, {view['party']}: {view['net_cny']:+,.2f}{fee}")

@@ -1,0 +1,1 @@
+"""Nights held against each other, and against rules."""

@@ -1,0 +1,54 @@
+"""The tables' contract in words, for the README."""
+
+from __future__ import annotations
+
+from optimizer.contracts.columns import Column, Table
+from optimizer.contracts.tables import TABLES_IN, TABLES_OUT
+
+_KIND_WORDS = {
+    "id": "text",
+    "text": "text",
+    "pin": '"must" or "never"',
+    "probability": "number in [0, 1]",
+    "money": "number ≥ 0, CNY",
+    "count": "whole number",
+    "number": "number",
+    "flag": "true / false",
+    "date": "date",
+}
+
+
+def tables_markdown() -> str:
+    """Document all tables, for the README; a test holds it in step."""
+    return "\n\n".join(
+        [_one_markdown(table, is_input=True) for table in TABLES_IN]
+        + [_one_markdown(table, is_input=False) for table in TABLES_OUT]
+    )
+
+
+def _one_markdown(table: Table, *, is_input: bool) -> str:
+    title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
+    rows = [
+        f"| `{column.name}` | {_kind_words(column, is_input)} "
+        f"| {_need(column, is_input)} | {column.meaning} |"
+        for column in table.columns
+    ]
+    return "\n".join(
+        [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
+    )
+
+
+def _kind_words(column: Column, is_input: bool) -> str:
+    """What a column holds; money that comes out may be below 0."""
+    words = _KIND_WORDS[column.kind]
+    return words if is_input else words.replace(" ≥ 0", "")
+
+
+def _need(column: Column, is_input: bool) -> str:
+    if not is_input:
+        return ""
+    if column.is_required:
+        return "required"
+    if column.default is None:
+        return "optional"
+    return f"optional, {str(column.default).lower()}"

@@ -1,0 +1,88 @@
+"""The files of a published night, and how to read its record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from optimizer.contracts.columns import Table
+from optimizer.contracts.tables import (
+    BANK,
+    COMMITMENTS,
+    CONFLICTS,
+    DECISIONS,
+    FIGURES,
+    IN_FLIGHT,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    ORDER_PRICES,
+    QUARANTINE,
+    RECOMMENDATIONS,
+    ROW_RESULTS,
+)
+from optimizer.errors import DataError
+
+#: Tables of a night by file name.
+RUN_TABLES: dict[str, Table] = {
+    "recommendations.parquet": RECOMMENDATIONS,
+    "decisions.parquet": DECISIONS,
+    "merchants.parquet": MERCHANT_RESULTS,
+    "lanes.parquet": LANE_RESULTS,
+    "quarantine.parquet": QUARANTINE,
+    "commitments.parquet": COMMITMENTS,
+    "in_flight.parquet": IN_FLIGHT,
+    "bank.parquet": BANK,
+    "nights.parquet": NIGHTS,
+    "figures.parquet": FIGURES,
+}
+#: Tables that only some nights have, by file name.
+FURTHER_TABLES: dict[str, Table] = {
+    "rows.parquet": ROW_RESULTS,
+    "conflicts.parquet": CONFLICTS,
+    "order_prices.parquet": ORDER_PRICES,
+}
+RECORD = "run.json"
+REPORT = "report.html"
+#: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
+LEAVES = "evidence.txt"
+#: Written last: a folder without it is not a run.
+SUCCESS = "_SUCCESS"
+SCHEMA_VERSION = 2
+#: Formats that are read: records of format 1 have warnings as sentences alone.
+_READ = (1, SCHEMA_VERSION)
+
+
+def read_record(run_dir: Path | str) -> dict[str, Any]:
+    """
+    Read the record of a published night.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a whole run.
+    """
+    folder = Path(run_dir)
+    if (folder / RECORD).is_dir():
+        raise DataError(
+            f"{folder}: is a night that a cluster published; `optimizer explain` reads "
+            "it, other commands are for nights of engine: local"
+        )
+    if not (folder / SUCCESS).is_file():
+        raise DataError(f"{folder}: is not a published run (it has no {SUCCESS})")
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DataError(f"{folder / RECORD}: cannot be read as JSON") from None
+    if not isinstance(record, dict) or record.get("schema_version") not in _READ:
+        raise DataError(
+            f"{folder / RECORD}: is not a record of format {SCHEMA_VERSION}; use the "
+            "version of optimizer that wrote it"
+        )
+    return record
+
+
+def record_text(record: dict[str, Any]) -> str:
+    """Write a record so that equal records are equal bytes."""
+    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,364 @@
+"""Every column in and out, once: name, kind, unit and meaning."""
+
+from __future__ import annotations
+
+from optimizer.contracts.columns import Column, Table
+
+_ORDER_ID = Column("order_id", "id", "the parcel; no personal data", is_required=True)
+_MERCHANT_ID = Column("merchant_id", "id", "the merchant", is_required=True)
+_CARRIER_ID = Column("carrier_id", "id", "carrier code, such as zhongtong")
+
+ORDERS = Table(
+    "orders",
+    "one row for each parcel of the day",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        Column("carrier_id", "id", "carrier code; required without an options table"),
+        Column("region_id", "id", "delivery region", is_required=True),
+        Column("outlet_id", "id", "last-mile outlet"),
+        Column("category_id", "id", "category of the goods, for a learned model"),
+        Column("order_value_cny", "money", "value of the goods"),
+        Column(
+            "complaint_prob_standard",
+            "probability",
+            "probability of a complaint on standard service; required without a model",
+        ),
+        Column(
+            "complaint_prob_premium",
+            "probability",
+            "likewise on premium service; required without options table or model",
+        ),
+        Column(
+            "return_prob_standard",
+            "probability",
+            "probability of a logistics-reason return on standard service; likewise",
+        ),
+        Column(
+            "return_prob_premium",
+            "probability",
+            "likewise on premium service; required without options table or model",
+        ),
+        Column("is_eligible", "flag", "whether it may be recommended", default=True),
+        Column("ineligible_reason", "text", "why it may not"),
+        Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
+        Column("pin", "pin", '"never" keeps it out, "must" has it chosen if it can be'),
+        Column("ship_date", "date", "day on which it is shipped"),
+        Column("delivery_date", "date", "day on which it is to be delivered"),
+    ),
+    key=("order_id",),
+)
+OPTIONS = Table(
+    "options",
+    "one row for each carrier that an order may go with",
+    (
+        _ORDER_ID,
+        Column("carrier_id", "id", "carrier code", is_required=True),
+        Column("outlet_id", "id", "that carrier's outlet; the order's own if missing"),
+        Column(
+            "complaint_prob_premium",
+            "probability",
+            "probability of a complaint on premium service with this carrier; required "
+            "without a model",
+        ),
+        Column(
+            "return_prob_premium",
+            "probability",
+            "probability of a logistics-reason return likewise",
+        ),
+        Column(
+            "load",
+            "count",
+            "slots that it takes with this carrier; the order's own if missing",
+            minimum=1,
+        ),
+    ),
+    key=("order_id", "carrier_id"),
+)
+CAPACITY = Table(
+    "capacity",
+    "one row for each limit: parcels that a carrier takes, in all or in a place",
+    (
+        Column(
+            "carrier_id",
+            "id",
+            "carrier code; null: all carriers together",
+            is_required=True,
+            is_nullable=True,
+        ),
+        Column("region_id", "id", "region; null: all regions"),
+        Column("outlet_id", "id", "outlet; null: all outlets"),
+        Column("slots", "count", "parcels that it takes in a day", is_required=True),
+        Column("service_date", "date", "day of the slots; null: any day"),
+        Column("min_parcels", "count", "parcels that it is to have at least"),
+        Column(
+            "penalty_cny",
+            "money",
+            "for each parcel below min_parcels, CNY; null: kept at any price",
+        ),
+        Column("priority", "count", "of min_parcels; lower is kept first; 10"),
+    ),
+    key=("carrier_id", "region_id", "outlet_id", "service_date"),
+)
+MERCHANTS = Table(
+    "merchants",
+    "optional; one row for each merchant about which more is known",
+    (
+        _MERCHANT_ID,
+        Column("num_orders", "count", "parcels of the whole day", minimum=1),
+        Column(
+            "take_up", "probability", "share of recommendations bought", default=1.0
+        ),
+        Column("is_enrolled", "flag", "whether it takes part", default=True),
+        Column("cap_override", "count", "parcels instead of the policy's cap"),
+        Column(
+            "daily_budget_cny", "money", "most that its share of the fees may add up to"
+        ),
+        Column("owner_id", "id", "who owns it; owners may share a cap"),
+    ),
+    key=("merchant_id",),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    "optional; what is known of parcels that earlier nights recommended",
+    (
+        _ORDER_ID,
+        Column(
+            "status",
+            "text",
+            '"delivered" or "cancelled" frees its slot, any other word does not',
+            is_required=True,
+        ),
+        Column("date", "date", "since when", is_required=True),
+    ),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "for learn and evaluate; one row for each past decision, and what happened",
+    (
+        _ORDER_ID,
+        Column("date", "date", "business date of the decision", is_required=True),
+        _MERCHANT_ID,
+        Column("carrier_id", "id", "who carried it", is_required=True),
+        Column("region_id", "id", "delivery region", is_required=True),
+        Column("category_id", "id", "category of the goods"),
+        Column("customer_key", "id", "salted hash, to limit serial complainers"),
+        Column("order_value_cny", "money", "value of the goods"),
+        Column("complaint_prob_standard", "probability", "as the platform had it"),
+        Column("return_prob_standard", "probability", "as the platform had it"),
+        Column("take_up", "probability", "chance that it is bought", default=1.0),
+        Column("is_premium", "flag", "whether it was recommended", is_required=True),
+        Column("is_bought", "flag", "whether the merchant then bought it; null: yes"),
+        Column("propensity", "probability", "probability of that, from the decisions"),
+        Column("arm", "text", "policy or explore, from the decisions"),
+        Column("delivered_to_door", "flag", "by the scans; null: no scan says"),
+        Column("num_scans", "count", "scans on the way"),
+        Column("complaint", "flag", "whether there was one", is_required=True),
+        Column("complaint_reason", "text", "code, such as NO_DOORSTEP_DELIVERY"),
+        Column(
+            "logistics_return",
+            "flag",
+            "whether it came back for a logistics reason; other returns do not count",
+            is_required=True,
+        ),
+        Column("claim_cny", "money", "compensation paid; never in the objective"),
+    ),
+    key=("order_id", "date"),
+)
+
+_SAVING = Column(
+    "saving_cny", "money", "expected harm avoided less the fee; may be < 0"
+)
+
+DECISIONS = Table(
+    "decisions",
+    "every order: what was decided and why, by order_id",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        Column("is_premium", "flag", "whether it is recommended", is_required=True),
+        Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
+        _SAVING,
+        Column("reason", "text", "why, in one word", is_required=True),
+        Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
+        Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("ineligible_reason", "text", "why it was not considered"),
+        Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
+        Column("propensity", "probability", "probability of premium, all else given"),
+    ),
+)
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "the chosen orders, as the platform takes them",
+    (
+        _ORDER_ID,
+        _MERCHANT_ID,
+        _CARRIER_ID,
+        Column("region_id", "id", "delivery region"),
+        _SAVING,
+        Column("order_tag", "text", "sug_home_deliver"),
+        Column("service_code", "text", "SVC-WBHOMEDELIVERY"),
+    ),
+)
+MERCHANT_RESULTS = Table(
+    "merchants",
+    "every merchant's cap, its use and its price",
+    (
+        _MERCHANT_ID,
+        Column("num_orders", "count", "parcels that the cap is a share of"),
+        Column("cap", "count", "parcels that may be chosen"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
+        Column("slack", "count", "cap less used"),
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more slot would bring at most; one fewer would cost no less",
+        ),
+    ),
+)
+LANE_RESULTS = Table(
+    "lanes",
+    "every capacity row, its use and its price",
+    (
+        _CARRIER_ID,
+        Column("region_id", "id", "region; null: all"),
+        Column("outlet_id", "id", "outlet; null: all"),
+        Column("slots", "count", "parcels that it takes beside them"),
+        Column("used", "count", "parcels that are chosen, those kept back included"),
+        Column("slack", "count", "slots less used"),
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more slot would bring; in a row inside of others, one more slot "
+            "in each of them brings the sum of their prices",
+        ),
+        Column("service_date", "date", "day of the slots; null: not counted by day"),
+        Column("in_flight", "count", "slots that parcels of other nights take"),
+    ),
+)
+ROW_RESULTS = Table(
+    "rows",
+    "limits beside caps and lanes, where there are any; their use and price",
+    (
+        Column("kind", "text", "capacity, min_parcels, fairness, owner_cap or subsidy"),
+        Column("limit", "text", "what it limits"),
+        Column("low", "count", "at least; null: no floor"),
+        Column("high", "count", "at most; null: no ceiling"),
+        Column("used", "count", "what the plan has"),
+        Column("slack", "count", "high less used; null without a ceiling"),
+        Column("missing", "count", "low less used, or 0"),
+        Column("penalty_cny", "money", "for each one missing; null: none may be"),
+        Column(
+            "shadow_price_cny",
+            "money",
+            "what one more would bring; below 0: what one of the floor costs",
+        ),
+    ),
+)
+CONFLICTS = Table(
+    "conflicts",
+    "floors and pins that no plan keeps together, where there are any",
+    (
+        Column("kind", "text", "min_parcels, fairness or pin"),
+        Column("limit", "text", "the floor, or the order's id"),
+        Column("priority", "count", "lower is kept first"),
+        Column("asked", "count", "parcels that it asks for"),
+        Column("reached", "count", "parcels that it has"),
+        Column("missing", "count", "asked less reached"),
+    ),
+)
+ORDER_PRICES = Table(
+    "order_prices",
+    "where whole lanes prove the bound: what the one choice of an order is worth",
+    (_ORDER_ID, Column("price_cny", "money", "in the bound; orders without have 0")),
+)
+QUARANTINE = Table(
+    "quarantine",
+    "refused rows; never a value",
+    (
+        Column("source", "text", "the table"),
+        Column("row", "count", "row of the table, from 1"),
+        Column("column", "text", "the column that breaks a rule"),
+        Column("rule", "text", "the rule"),
+    ),
+)
+
+#: A place and a day on which parcels take slots.
+_PLACE = (
+    Column("carrier_id", "id", "carrier code", is_required=True),
+    Column("region_id", "id", "region; null: all"),
+    Column("outlet_id", "id", "outlet; null: all"),
+    Column("service_date", "date", "day; null: not counted by day"),
+)
+COMMITMENTS = Table(
+    "commitments",
+    "the slots that each chosen order takes: the most specific lane, and the day",
+    (_ORDER_ID, *_PLACE, Column("load", "count", "slots", is_required=True)),
+)
+IN_FLIGHT = Table(
+    "in_flight",
+    "slots that parcels of other nights take, as tonight counted them",
+    (*_PLACE, Column("num_slots", "count", "slots", is_required=True)),
+)
+BANK = Table(
+    "bank",
+    "fractions of slots under carryover, in billionths of a parcel",
+    (
+        _MERCHANT_ID,
+        Column("carried_in_nano", "count", "fraction from earlier nights"),
+        Column(
+            "room_nano",
+            "count",
+            "earned less granted in the window's earlier nights; may be < 0",
+        ),
+        Column("earned_nano", "count", "rate times orders of this night"),
+        Column("granted", "count", "parcels that the cap allowed"),
+        Column("carried_out_nano", "count", "fraction for later nights"),
+    ),
+)
+
+NIGHTS = Table(
+    "nights",
+    "this night and those of the seven days before, as they were then published",
+    (
+        Column("date", "date", "business date"),
+        Column("num_orders", "count", "parcels"),
+        Column("num_chosen", "count", "recommended parcels"),
+        Column("sum_of_caps", "count", "parcels that all caps allow"),
+        Column("saving_cny", "money", "expected harm avoided, fees counted"),
+        Column("fees_cny", "money", "fees, if all are bought"),
+        Column("relative_gap", "number", "gap over the plan's own value"),
+        Column("num_quarantined", "count", "refused rows of orders"),
+        Column("num_warnings", "count", "warnings"),
+        Column("run_id", "text", "of the earlier run; null: this night"),
+    ),
+)
+FIGURES = Table(
+    "figures",
+    "every number of report.html",
+    (
+        Column("section", "text", "part of the report"),
+        Column("item", "text", "what the number is of; null: the night"),
+        Column("figure", "text", "which number"),
+        Column("value", "number", "exact; money in CNY, shares between 0 and 1"),
+    ),
+)
+
+TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES, OUTCOMES)
+TABLES_OUT = (
+    DECISIONS,
+    RECOMMENDATIONS,
+    MERCHANT_RESULTS,
+    LANE_RESULTS,
+    ROW_RESULTS,
+    CONFLICTS,
+    ORDER_PRICES,
+    QUARANTINE,
+    COMMITMENTS,
+    IN_FLIGHT,
+    BANK,
+    NIGHTS,
+    FIGURES,
+)

@@ -1,0 +1,185 @@
+"""Audit: does the chain of evidence hold, and are all nights what it says they are?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config import expand_date
+from optimizer.contracts.run_folder import LEAVES, RECORD
+from optimizer.errors import ConfigError
+from optimizer.evidence.chain import Link, broken_links, text_hash
+from optimizer.evidence.links import (
+    read_links,
+    read_mirror,
+    version_folder,
+    versions_in,
+)
+from optimizer.evidence.merkle import root_of
+from optimizer.night.folders import published_nights
+from optimizer.night.publish import sha256_of
+from optimizer.night.state.database import open_state
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from optimizer.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """
+    What an audit found.
+
+    Attributes
+    ----------
+    findings
+        What is wrong, in words; empty when everything holds.
+    head
+        The last link; ``None`` where there is none.
+    num_links, num_versions, num_gone
+        Links; versions that were held against them; versions that are published no
+        more and were removed since, of which only the chain tells.
+    """
+
+    findings: tuple[str, ...]
+    head: Link | None
+    num_links: int
+    num_versions: int
+    num_gone: int
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing was changed."""
+        return not self.findings
+
+
+def audit(config: Config, head: str | None = None) -> Audit:
+    """
+    Check the whole chain, and every file of every version that is kept; write nothing.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    head
+        A head of before, kept elsewhere: it must be part of the chain. Who may write
+        both database and folder can make both anew, but not what others have noted.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration has no output.
+    BusyError
+        When the database does not answer.
+    """
+    if config.output is None:
+        raise ConfigError("published nights need output in the configuration")
+    with open_state(config) as state, state.transaction() as connection:
+        links = read_links(connection)
+        assert state.mirror is not None
+        told = read_mirror(state.mirror)
+    versions = _linked_folders(config, links)
+    published = published_nights(config.output)
+    live = set(published.values())
+    gone = [folder for folder in versions if not folder.is_dir() and folder not in live]
+    findings = [
+        *broken_links(links),
+        *_between(links, told),
+        *_unlinked(published, links),
+        *(text for item in versions.items() for text in _changed(*item)),
+        *_lost_heads(versions, links),
+    ]
+    if head is not None and head not in {link.hash for link in links}:
+        findings.append(f"head {head} is not in the chain: links were removed")
+    last = links[-1] if links else None
+    num_kept = len(versions) - len(gone)
+    return Audit(tuple(findings), last, len(links), num_kept, len(gone))
+
+
+def _linked_folders(config: Config, links: Sequence[Link]) -> dict[Path, Link]:
+    """Folder of each version, and the newest link that speaks of its files."""
+    found = {}
+    for link in links:
+        (day, version), *_ = versions_in([link]).items() or [(None, None)]
+        if day is not None and version is not None:
+            found[_folder(config, day, version)] = link
+    return found
+
+
+def _folder(config: Config, day: dt.date, version: str) -> Path:
+    from pathlib import Path
+
+    assert config.output is not None
+    return version_folder(Path(expand_date(config.output, day)), day, version)
+
+
+def _between(links: Sequence[Link], told: Sequence[Link]) -> Iterator[str]:
+    """Differences between the chain in the database and the one in the file."""
+    for link, line in zip(links, told, strict=False):
+        if link != line:
+            yield f"link {link.number} differs between the database and the file"
+    shorter = "database" if len(links) < len(told) else "file"
+    if missing := abs(len(links) - len(told)):
+        yield f"the {shorter} lacks the last {missing:,} of the links"
+
+
+def _unlinked(published: dict[dt.date, Path], links: Sequence[Link]) -> Iterator[str]:
+    """Dates that are not published as the chain says."""
+    known = versions_in(links)
+    for day in sorted(published.keys() | known.keys()):
+        is_now = published[day].name if day in published else None
+        if is_now != known.get(day):
+            yield (
+                f"{day}: {is_now or 'nothing'} is published, and the chain says "
+                f"{known.get(day) or 'nothing'}; if a run was cut off, the next one "
+                "adds the link"
+            )
+
+
+def _changed(folder: Path, link: Link) -> Iterator[str]:
+    """Files of a version that are not those of its link."""
+    body = link.body
+    if not folder.is_dir():
+        return
+    for name, digest in sorted(body.get("outputs", {}).items()):
+        if not (folder / name).is_file():
+            yield f"{folder}/{name} is missing (link {link.number})"
+        elif sha256_of(folder / name) != digest:
+            yield f"{folder}/{name} was changed after link {link.number} was written"
+    decisions = body.get("decisions", {})
+    if (folder / LEAVES).is_file():
+        text = (folder / LEAVES).read_text(encoding="utf-8", errors="replace")
+        if not _are_leaves(text, decisions):
+            yield f"{folder}/{LEAVES} is not what link {link.number} stands for"
+
+
+def _are_leaves(text: str, decisions: dict[str, Any]) -> bool:
+    if text_hash(text) != decisions.get("leaves_sha256"):
+        return False
+    leaves = [bytes.fromhex(line) for line in text.split()]
+    return root_of(leaves).hex() == decisions.get("root")
+
+
+def _lost_heads(versions: dict[Path, Link], links: Sequence[Link]) -> Iterator[str]:
+    """Heads that a night wrote down when it was made, and that are not in the chain."""
+    known = {(link.number, link.hash) for link in links}
+    for folder in versions:
+        head = _noted_head(folder)
+        if head is not None and head not in known:
+            yield (
+                f"{folder}/{RECORD} names link {head[0]} ({head[1][:16]}…), which is "
+                "not in the chain"
+            )
+
+
+def _noted_head(folder: Path) -> tuple[int, str] | None:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        head = record["run_measurements"]["evidence_head"]
+        return head["number"], head["hash"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no head then, or damaged: the checksum says so

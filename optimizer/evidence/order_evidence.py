@@ -1,0 +1,231 @@
+"""What was decided for one order, by which rule, from what, and the proof of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
+from optimizer.errors import ConfigError, DataError
+from optimizer.evidence.chain import check_evidence
+from optimizer.evidence.links import decision_groups, read_links, versions_in
+from optimizer.evidence.merkle import (
+    ROWS_IN_LEAF,
+    leaves_of,
+    path_to,
+    row_hashes,
+    row_texts,
+)
+from optimizer.explain.sentences import sentence
+from optimizer.io.read import damaged_is_data_error
+from optimizer.night.folders import published_nights
+from optimizer.night.publish import sha256_of
+from optimizer.night.state.database import open_state
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.config import Config
+    from optimizer.evidence.chain import Link
+
+
+def find_evidence(
+    config: Config, order_id: str, day: dt.date | None = None
+) -> dict[str, Any]:
+    """
+    Collect an order's evidence; reads one row group of the night's decisions.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    order_id
+        The order.
+    day
+        The night; left out: the newest published one that has the order.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``decision`` and ``sentence``, ``rule`` (the policy in force and the
+        merchant's cap), ``inputs``, ``history`` of the date, ``proof`` (the row, its
+        leaf, the path to the root, the chain to its head), and ``findings``: what does
+        not hold, empty where all does.
+
+    Raises
+    ------
+    ConfigError
+        When the date is not published, or the chain does not know its night yet.
+    DataError
+        When no such night has the order.
+    """
+    if config.output is None:
+        raise ConfigError("published nights need output in the configuration")
+    with open_state(config) as state, state.transaction() as connection:
+        links = read_links(connection)
+    nights = published_nights(config.output)
+    if day is not None and day not in nights:
+        raise ConfigError(f"{day} is not published")
+    for date in [day] if day else sorted(nights, reverse=True):
+        found = _find_row(nights[date], order_id)
+        if found is not None:
+            rows, start = found
+            place = start, order_id
+            return _evidence(nights[date], date, links, rows, place)
+    where = f"the night of {day}" if day else "any published night"
+    raise DataError(
+        f"order {order_id!r} is not in {where}; it may be in quarantine, or not "
+        "have come"
+    )
+
+
+def _find_row(folder: Path, order_id: str) -> tuple[pl.DataFrame, int] | None:
+    """The rows of the leaf that holds an order, and the place of their first."""
+    import polars as pl
+    import pyarrow.parquet
+
+    name = folder / "decisions.parquet"
+    with (
+        damaged_is_data_error(str(name)),
+        pyarrow.parquet.ParquetFile(name, page_checksum_verification=True) as file,
+    ):
+        first, column = 0, file.schema_arrow.get_field_index("order_id")
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            known = group.column(column).statistics
+            if known is None or not known.has_min_max or known.max >= order_id:
+                rows = pl.DataFrame(pl.from_arrow(file.read_row_group(number)))
+                at = rows["order_id"].index_of(order_id)
+                if at is None:
+                    return None
+                start = at - at % ROWS_IN_LEAF
+                return rows[start : start + ROWS_IN_LEAF], first + start
+            first += group.num_rows
+    return None
+
+
+def _evidence(
+    folder: Path,
+    day: dt.date,
+    links: Sequence[Link],
+    rows: pl.DataFrame,
+    place: tuple[int, str],
+) -> dict[str, Any]:
+    """Put record, decision and proof together, and check the proof by itself."""
+    import polars as pl
+
+    start, order_id = place
+    chain = _chain_from(links, day, folder.name)
+    record, at = read_record(folder), rows["order_id"].to_list().index(order_id)
+    order = rows.row(at, named=True)
+    owners = pl.scan_parquet(folder / "merchants.parquet")
+    owner = owners.filter(pl.col("merchant_id") == order["merchant_id"]).collect()
+    merchant = owner.row(0, named=True)
+    found = {
+        "order_id": order_id,
+        "date": day.isoformat(),
+        "version": folder.name,
+        "decision": order,
+        "sentence": sentence(order, merchant),
+        "rule": {"policy": record["policy"], "merchant": merchant},
+        "inputs": {
+            name: [{"path": f["path"], "sha256": f["sha256"]} for f in used["files"]]
+            for name, used in record["inputs"].items()
+        },
+        "history": _history(links, day),
+        "proof": {
+            "row": row_texts(rows[at : at + 1], _columns(chain[0])).item(),
+            "leaf": _leaf(folder, rows, _columns(chain[0]), start, at),
+            "chain": [
+                {"number": k.number, "hash": k.hash, "text": k.text} for k in chain
+            ],
+            "head": {"number": chain[-1].number, "hash": chain[-1].hash},
+        },
+    }
+    return found | {"findings": [*check_evidence(found), *_false_record(folder, chain)]}
+
+
+def _chain_from(links: Sequence[Link], day: dt.date, version: str) -> list[Link]:
+    """The night's link and all that follow."""
+    own = [k for k, link in enumerate(links) if versions_in([link]) == {day: version}]
+    if not own or "decisions" not in links[own[-1]].body:
+        raise ConfigError(
+            f"the chain of evidence has no link for {day} ({version}); if a run was "
+            "cut off, the next one adds it, else see optimizer audit"
+        )
+    return list(links[own[-1] :])
+
+
+def _columns(link: Link) -> list[str]:
+    return list(link.body["decisions"]["columns"])
+
+
+def _leaf(
+    folder: Path, rows: pl.DataFrame, columns: list[str], start: int, at: int
+) -> dict[str, Any]:
+    """The hashes of the leaf's rows, and the way from the leaf to the root."""
+    hashes, name = row_hashes(rows, columns), folder / LEAVES
+    if name.is_file():
+        leaves = [bytes.fromhex(line) for line in name.read_text("ascii").split()]
+    else:  # a night of an older program
+        leaves = leaves_of(decision_groups(folder)).close()
+    return {
+        "row_hashes": [hashes[k : k + 32].hex() for k in range(0, len(hashes), 32)],
+        "position": at,
+        "path": path_to(leaves, start // ROWS_IN_LEAF),
+    }
+
+
+def _history(links: Sequence[Link], day: dt.date) -> list[dict[str, Any]]:
+    """What happened to a date, in order."""
+    names = ("number", "event", "version", "recorded_at_utc")
+    return [
+        {name: link.body.get(name) for name in names}
+        for link in links
+        if day in versions_in([link])
+    ]
+
+
+def _false_record(folder: Path, chain: Sequence[Link]) -> list[str]:
+    """Whether rule and inputs, which are read from the record, are the night's."""
+    if sha256_of(folder / RECORD) == chain[0].body["outputs"].get(RECORD):
+        return []
+    return [f"{folder / RECORD} was changed after the night was published"]
+
+
+def evidence_text(found: dict[str, Any]) -> str:
+    """Evidence in lines that a merchant can read."""
+    rule, proof = found["rule"], found["proof"]
+    policy, merchant, head = rule["policy"], rule["merchant"], proof["head"]
+    share = f"{float(policy['cap']['rate']):.2%} of {merchant['num_orders']:,} orders"
+    lines = [
+        f"order {found['order_id']}, night of {found['date']}: {found['sentence']}",
+        f"  reason   {found['decision']['reason']}",
+        f"  rule     policy in force since {policy['valid_from']}: at most {share}, "
+        f"{merchant['cap']:,} here, of which {merchant['used']:,} were given",
+    ]
+    lines += [
+        f"  input    {name}: {file['path']} (sha256 {file['sha256'][:16]}…)"
+        for name, files in found["inputs"].items()
+        for file in files
+    ]
+    lines += [
+        f"  event    link {event['number']}, {event['recorded_at_utc']}: "
+        f"{event['event']} {event['version'] or ''}".rstrip()
+        for event in found["history"]
+    ]
+    root = json.loads(proof["chain"][0]["text"])["decisions"]["root"]
+    lines += [
+        f"  proof    one of {len(proof['leaf']['row_hashes'])} rows of a leaf, "
+        f"{len(proof['leaf']['path'])} steps to the root {root}",
+        f"  chain    {len(proof['chain'])} of the links, to the head {head['number']}: "
+        f"{head['hash']}",
+        "  holds    all of it was computed again"
+        if not found["findings"]
+        else "  DOES NOT HOLD: " + "; ".join(found["findings"]),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""What one solved night holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from optimizer.build.night import InputRecord
+    from optimizer.certify.certificate import Certificate
+    from optimizer.config import PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.model.problem import ProblemClass
+    from optimizer.model.solution import Termination
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """
+    A certified allocation.
+
+    Attributes
+    ----------
+    orders
+        One row for each order that was not quarantined, ascending by ``order_id``:
+        ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
+        null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room`` (whether there
+        is a slot at all where it could go), ``arm`` and ``propensity`` (what was left
+        to chance). Saving, margin and room are null where the order never went to
+        the solver.
+    merchants
+        ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
+        ``shadow_price_cny`` (one more slot in the cap brings at most this, and one
+        fewer costs at least this).
+    lanes
+        ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``,
+        ``used``, ``slack``, ``shadow_price_cny`` (what one more slot would bring; in
+        a nest of rows, one more slot in each row along a path brings their sum).
+    recommendations
+        The chosen orders with the tag and the code that the platform takes.
+    quarantine
+        Refused rows: ``source``, ``row``, ``column``, ``rule``; never a value.
+    certificate
+        What is proved about the plan, in integer micro-CNY.
+    termination
+        Why the solver stopped; not the same as how good the plan is.
+    seconds
+        Wall seconds of each stage.
+    peak_memory_bytes
+        Peak resident memory of the process by the end of each stage.
+    problem_class
+        ``"network"``: the optimum is exact. ``"packing"``: with loads, rows that do
+        not nest, floors or pins; the certificate says how good the plan is.
+    policy
+        The policy row that was in force.
+    inputs
+        The tables that went in.
+    warnings
+        What a person should look at: a code and values; ``str`` says it in English.
+    summary
+        The night in numbers, ready for JSON.
+    decisions
+        ``orders`` with their ``merchant_id``.
+    churn
+        With ``previous``: the parcels whose recommendation changed, as ``order_id``,
+        ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
+        ``carrier_id_after``; else ``None``.
+    rows
+        Limits beside caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    conflicts
+        Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
+        ``asked``, ``reached``, ``missing``; ``None`` where there are none.
+    """
+
+    orders: pl.DataFrame
+    merchants: pl.DataFrame
+    lanes: pl.DataFrame
+    recommendations: pl.DataFrame
+    quarantine: pl.DataFrame
+    certificate: Certificate
+    termination: Termination
+    seconds: Mapping[str, float]
+    peak_memory_bytes: Mapping[str, int]
+    problem_class: ProblemClass
+    policy: PolicyRow
+    inputs: tuple[InputRecord, ...]
+    warnings: tuple[CodedWarning, ...]
+    summary: Mapping[str, Any]
+    decisions: pl.DataFrame
+    churn: pl.DataFrame | None = None
+    rows: pl.DataFrame | None = None
+    conflicts: pl.DataFrame | None = None
+
+    def explain(self, order_id: str) -> str:
+        """
+        Say in a sentence what was decided for an order, and why.
+
+        Raises
+        ------
+        DataError
+            When there is no such order in the night.
+        """
+        from optimizer.explain.sentences import explain_order
+
+        return explain_order(order_id, self.decisions, self.merchants)

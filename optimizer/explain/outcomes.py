@@ -1,0 +1,289 @@
+r"""
+What each order got and why, at the certificate's prices.
+
+With effective lane prices :math:`p` and cap prices :math:`\mu`, an order's
+**margin** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: how far it is above (or
+below) its cut-off. An order that is not chosen although it saves something is
+stopped by capacity if it would not make it even with a free cap
+(:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not make it
+even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each alone
+would stop it, or neither alone.
+
+On packing nights :math:`p` is for the option's load, and rows beside the lanes count as
+capacity; owners' caps and ceilings of groups count as caps; an order that only the
+subsidy budget stops has the reason ``BUDGET``, as has one whose merchant's cap is made
+by its own budget. What the prices do not decide, the room that the plan leaves does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.encode import OPEN
+from optimizer.build.experiment import COIN, is_held
+from optimizer.explain.stops import find_stops, make_prices
+from optimizer.model.lane_tree import effective_price, least_slots
+from optimizer.model.reasons import Reason
+from optimizer.model.reduced_savings import (
+    BLOCK_ORDERS,
+    NO_OPTION,
+    best_of,
+    best_reduced,
+    has_room,
+    net_savings,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.build.assemble import Names
+    from optimizer.build.experiment import ExplorePool
+    from optimizer.explain.stops import StopPrices
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """
+    One outcome for each row of the orders table.
+
+    Attributes
+    ----------
+    reason
+        ``(num_rows,) uint8``: a :class:`~optimizer.model.reasons.Reason`.
+    lane
+        ``(num_rows,) int32``: lane of the chosen option; -1 where not chosen.
+    load
+        ``(num_rows,) int32``: slots that the chosen option takes; ``None``: each one.
+    saving
+        ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
+    margin
+        ``(num_rows,) int64`` micro-CNY.
+    is_priced
+        ``(num_rows,) bool``: whether saving and margin mean anything: the order
+        went to the solver.
+    has_room
+        ``(num_rows,) bool``: whether there is a slot at all where the order could go.
+    arm
+        ``(num_rows,) int8``: place in ``ARMS``; -1 for orders that nobody drew.
+    propensity
+        ``(num_rows,) float64``: probability of premium, all else of the night given.
+    """
+
+    reason: NDArray[np.uint8]
+    lane: NDArray[np.int32]
+    load: NDArray[np.int32] | None
+    saving: NDArray[np.int64]
+    margin: NDArray[np.int64]
+    is_priced: NDArray[np.bool_]
+    has_room: NDArray[np.bool_]
+    arm: NDArray[np.int8]
+    propensity: NDArray[np.float64]
+
+
+#: Arms of the experiment: chosen by the optimum, and by lot.
+ARMS = ("policy", "explore")
+
+
+def find_outcomes(problem: Problem, solution: Solution, index: Names) -> Outcomes:
+    """
+    Give every row of the orders table its reason, saving and margin.
+
+    Parameters
+    ----------
+    problem, solution
+        The night and its certified plan.
+    index
+        Which rows went to the solver, and why the others did not.
+    """
+    num_rows = len(index.status)
+    outcomes = Outcomes(
+        index.status.copy(),
+        np.full(num_rows, -1, np.int32),
+        None if problem.side is None else np.ones(num_rows, np.int32),
+        np.zeros(num_rows, np.int64),
+        np.zeros(num_rows, np.int64),
+        index.status == OPEN,
+        np.zeros(num_rows, np.bool_),
+        np.full(num_rows, -1, np.int8),
+        np.zeros(num_rows),
+    )
+    room = least_slots(problem.slots, problem.lane_parent)
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    side = problem.side
+    prices = None if side is None else make_prices(problem, side, solution, index)
+    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+        last = min(first + BLOCK_ORDERS, problem.num_orders)
+        row = problem.row[first:last]
+        outcomes.has_room[row] = has_room(problem, room, first, last)
+        if prices is None:
+            _price_block(problem, solution, price, (first, last), outcomes, index)
+        else:
+            _stop_block(problem, solution, prices, (first, last), outcomes)
+        if index.has_budget is not None:
+            _mark_budgets(index, row, outcomes)
+    _mark_chosen(problem, solution.chosen, outcomes, index)
+    if index.pool is not None:
+        _mark_pool(index.pool, price, solution.merchant_price, outcomes)
+    return outcomes
+
+
+def _price_block(
+    problem: Problem,
+    solution: Solution,
+    price: NDArray[np.int64],
+    block: tuple[int, int],
+    outcomes: Outcomes,
+    index: Names,
+) -> None:
+    """Fill in the outcomes of some orders as if none were chosen."""
+    cap = problem.cap if index.pool is None else problem.cap + index.pool.used_cap
+    order = np.arange(*block)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    best = best_reduced(problem, np.zeros_like(price), *block)
+    reduced = best_reduced(problem, price, *block)
+    cut = solution.merchant_price[merchant]
+    row = problem.row[block[0] : block[1]]
+    outcomes.saving[row] = best
+    outcomes.margin[row] = reduced - cut
+    outcomes.reason[row] = np.select(
+        [
+            best == NO_OPTION,
+            best <= 0,
+            cap[merchant] == 0,
+            (reduced <= 0) == (best <= cut),
+            reduced <= 0,
+        ],
+        [
+            Reason.CARRIER_INACTIVE,
+            Reason.NO_SAVING,
+            Reason.CAP_ZERO,
+            Reason.CAP_AND_CAPACITY,
+            Reason.CAPACITY_FULL,
+        ],
+        Reason.CAP_FULL,
+    )
+    outcomes.is_priced[row] = best > NO_OPTION
+
+
+def _stop_block(
+    problem: Problem,
+    solution: Solution,
+    prices: StopPrices,
+    block: tuple[int, int],
+    outcomes: Outcomes,
+) -> None:
+    """Fill in the outcomes of some orders of a packing night as if none were chosen."""
+    assert problem.side is not None
+    order = np.arange(*block)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    nothing = np.zeros(problem.num_lanes, np.int64)
+    best = best_of(
+        problem.option_start[block[0] : block[1] + 1],
+        net_savings(problem, nothing, None, *block),
+        NO_OPTION,
+    )
+    cut = solution.merchant_price[merchant]
+    stops = find_stops(problem, problem.side, prices, cut, block)
+    row = problem.row[block[0] : block[1]]
+    by_capacity, has_room_alone = stops.by_capacity, outcomes.has_room[row]
+    outcomes.saving[row] = best
+    outcomes.margin[row] = stops.margin
+    outcomes.reason[row] = np.select(
+        [
+            best == NO_OPTION,
+            best <= 0,
+            problem.cap[merchant] == 0,
+            ~has_room_alone,
+            stops.by_budget & ~by_capacity & ~stops.by_cap,
+            by_capacity == stops.by_cap,
+            by_capacity,
+        ],
+        [
+            Reason.CARRIER_INACTIVE,
+            Reason.NO_SAVING,
+            Reason.CAP_ZERO,
+            Reason.CAPACITY_FULL,
+            Reason.BUDGET,
+            Reason.CAP_AND_CAPACITY,
+            Reason.CAPACITY_FULL,
+        ],
+        Reason.CAP_FULL,
+    )
+    outcomes.is_priced[row] = best > NO_OPTION
+
+
+def _mark_budgets(index: Names, row: NDArray[np.int64], outcomes: Outcomes) -> None:
+    """Say of caps that budgets make that it is the budget that stops."""
+    assert index.has_budget is not None
+    reason = outcomes.reason[row]
+    by_cap = (reason == Reason.CAP_ZERO) | (reason == Reason.CAP_FULL)
+    stopped = row[by_cap & index.has_budget[index.row_merchant[row]]]
+    outcomes.reason[stopped] = Reason.BUDGET
+
+
+def pool_margin(
+    pool: ExplorePool, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    How far the explore arm's orders are from the cut-off of the night that remains.
+
+    Parameters
+    ----------
+    pool
+        The arm.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY.
+
+    Returns
+    -------
+    ``(p,) int64`` micro-CNY.
+    """
+    if len(pool.row) == 0:
+        return np.zeros(0, np.int64)
+    reduced = pool.option_saving - price[pool.option_lane]
+    best = np.maximum.reduceat(reduced, pool.start[:-1])
+    return np.asarray(best - merchant_price[pool.merchant])
+
+
+def _mark_chosen(
+    problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes, index: Names
+) -> None:
+    """Mark the plan's orders: most chosen, a random few kept back."""
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    row = problem.row[order]
+    outcomes.reason[row] = Reason.CHOSEN
+    outcomes.arm[row] = ARMS.index("policy")
+    outcomes.propensity[row] = 1.0
+    if index.lottery is not None:
+        held = is_held(problem.key[order], index.lottery)
+        outcomes.reason[row[held]] = Reason.HELD_OUT
+        outcomes.propensity[row] = 1.0 - float(index.lottery.hold_share)
+    outcomes.lane[row] = problem.option_lane[chosen]
+    if problem.side is not None and outcomes.load is not None:
+        # Rounded up where a slot counts as several parts of expected purchases.
+        outcomes.load[row] = -(-problem.side.option_load[chosen] // index.scale)
+    outcomes.saving[row] = problem.option_saving[chosen]
+
+
+def _mark_pool(
+    pool: ExplorePool,
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+    outcomes: Outcomes,
+) -> None:
+    """Mark the explore arm; the draw itself has given the reason."""
+    row = pool.row
+    outcomes.lane[row] = pool.lane
+    outcomes.saving[row] = pool.saving
+    outcomes.margin[row] = pool_margin(pool, price, merchant_price)
+    outcomes.is_priced[row] = True
+    outcomes.has_room[row] = True
+    outcomes.arm[row] = ARMS.index("explore")
+    outcomes.propensity[row] = COIN

@@ -1,0 +1,202 @@
+"""A merchant, a lane or the whole night of a published run, in numbers and words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import DataError
+from optimizer.explain.contributions import (
+    lane_part,
+    merchant_contributions,
+    night_contributions,
+)
+from optimizer.io.lookup import find_rows
+from optimizer.io.read import damaged_is_data_error
+from optimizer.io.write import read_back
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+_WORDS = {
+    "night": (
+        "the night avoids {saving:,.2f} CNY: {lanes:,.2f} are the worth of full lanes, "
+        "{caps:,.2f} of full caps, and {orders:,.2f} what the chosen orders bring "
+        "beyond that{other}",
+        "当晚共可避免 {saving:,.2f} 元损失：其中 {lanes:,.2f} 元来自已满线路的价值，"
+        "{caps:,.2f} 元来自已满商家上限的价值，{orders:,.2f} 元为入选订单在此之外的贡献"
+        "{other}",
+    ),
+    "merchant": (
+        "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
+        "{saving:,.2f} CNY: {lanes:,.2f} pay for places with carriers, {caps:,.2f} are "
+        "the worth of the cap, {orders:,.2f} are beyond that; one more slot would "
+        "bring at most {price:,.2f} CNY",
+        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可避免 {saving:,.2f} "
+        "元损失：{lanes:,.2f} 元对应承运名额的价值，{caps:,.2f} 元对应商家上限的价值，"
+        "{orders:,.2f} 元为此外的贡献；再多一个名额最多可带来 {price:,.2f} 元",
+    ),
+    "full": (
+        "all {slots:,} slots are used, and worth {worth:,.2f} CNY together; one more "
+        "would bring {price:,.2f} CNY",
+        "{slots:,} 个名额已全部用完，合计价值 {worth:,.2f} 元；再多一个可带来 "
+        "{price:,.2f} 元",
+    ),
+    "loose": (
+        "{used:,} of {slots:,} slots are used; one more would bring nothing",
+        "{slots:,} 个名额中已用 {used:,} 个；再多一个不会带来任何收益",
+    ),
+    "packing merchant": (
+        "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
+        "{saving:,.2f} CNY; in the proof {caps:,.2f} of it are the price of the cap, "
+        "{orders:,.2f} what the orders bring above all prices, and {lanes:,.2f} the "
+        "rest, for places with carriers and further limits",
+        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可避免 {saving:,.2f} "
+        "元损失；按证明中的价格，{caps:,.2f} 元对应商家上限，{orders:,.2f} 元为订单高出"
+        "全部价格的部分，其余 {lanes:,.2f} 元对应承运名额及其他限制",
+    ),
+    "packing lane": (
+        "{used:,} of {slots:,} slots are used; the proof prices a slot at "
+        "{price:,.2f} CNY",
+        "{slots:,} 个名额中已用 {used:,} 个；证明中每个名额的价格为 {price:,.2f} 元",
+    ),
+    "other": (
+        ", and {amount:,.2f} of loads, further limits and what is left to chance",
+        "，另有 {amount:,.2f} 元来自占用量、其他限制及随机试验",
+    ),
+    "gap": (
+        "; this is at most {amount:,.2f} CNY below the best there could be",
+        "；与理论最优相差不超过 {amount:,.2f} 元",
+    ),
+}
+
+
+def explain_night(run_dir: Path, language: str = "en") -> dict[str, Any]:
+    """
+    Take a published night's saving apart, from its files alone.
+
+    Returns
+    -------
+    dict
+        ``saving_cny`` and its parts ``lanes_cny``, ``caps_cny``, ``orders_cny``,
+        ``other_cny``, less ``gap_cny``; and a ``sentence``. Penalties of floors that
+        are not reached are taken off the saving.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run.
+    """
+    proof = read_record(run_dir)["certificate"]
+    with damaged_is_data_error(str(run_dir)):
+        parts = night_contributions(
+            _decisions(run_dir),
+            read_back(run_dir / "merchants.parquet"),
+            read_back(run_dir / "lanes.parquet"),
+            dual_bound=proof["dual_bound"],
+            gap=proof["gap"],
+        )
+    names = ("saving", "lanes", "caps", "orders", "other", "gap")
+    money = {name: getattr(parts, name) / 1e6 for name in names}
+    extra = [name for name in ("other", "gap") if money[name]]
+    more = "".join(_say(name, language, amount=money[name]) for name in extra)
+    found: dict[str, Any] = {f"{name}_cny": amount for name, amount in money.items()}
+    return found | {"sentence": _say("night", language, **money | {"other": more})}
+
+
+def explain_merchant(
+    run_dir: Path, merchant_id: str, language: str = "en"
+) -> dict[str, Any]:
+    """
+    Take a merchant's saving apart, and count its orders by reason.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run, or has no such merchant.
+    """
+    import polars as pl
+
+    kind = "packing merchant" if _is_packing(run_dir) else "merchant"
+    path = run_dir / "merchants.parquet"
+    found = find_rows(path, "merchant_id", merchant_id)
+    if found.height == 0:
+        raise DataError(f"merchant {merchant_id!r} has no orders in this night")
+    with damaged_is_data_error(str(run_dir)):
+        mine = _decisions(run_dir).filter(pl.col("merchant_id") == merchant_id)
+        own = mine.collect()
+    parts = merchant_contributions(own.lazy(), found).row(0, named=True)
+    row = found.row(0, named=True)
+    reasons = dict(own["reason"].value_counts().sort("reason").iter_rows())
+    money = {
+        "saving": parts["saving"] / 1e6,
+        "lanes": parts["lanes"] / 1e6,
+        "caps": parts["cap"] / 1e6,
+        "orders": parts["orders"] / 1e6,
+    }
+    words = _say(kind, language, **row, **money, price=row["shadow_price_cny"])
+    shown = {f"{name}_cny": amount for name, amount in money.items()}
+    return row | shown | {"reasons": reasons, "sentence": words}
+
+
+def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, Any]:
+    """
+    Say how full a lane is, and what its slots are worth.
+
+    Parameters
+    ----------
+    run_dir
+        A published night.
+    name
+        ``carrier``, ``carrier/region`` or ``carrier/region/outlet``; an empty part
+        stands for all.
+    language
+        ``"en"`` or ``"zh"``.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run, or has no such lane.
+    """
+    import polars as pl
+
+    is_packing = _is_packing(run_dir)
+    lanes = read_back(run_dir / "lanes.parquet")
+    parts = [part or None for part in name.split("/")]
+    place = [*parts, None, None][:3] if len(parts) <= 3 else parts
+    wanted = pl.all_horizontal(
+        pl.col(column).eq_missing(pl.lit(part))
+        for column, part in zip(_PLACE, place, strict=False)
+    )
+    found = lanes.filter(wanted) if len(place) == len(_PLACE) else lanes.clear()
+    if found.height == 0:
+        raise DataError(
+            f"there is no lane {name!r} in this night; write carrier, carrier/region "
+            "or carrier/region/outlet as in lanes.parquet"
+        )
+    row = found.row(0, named=True)
+    worth = found.select(lane_part()).item() / 1e6
+    kind = "full" if row["slack"] == 0 else "loose"
+    kind = "packing lane" if is_packing else kind
+    words = _say(kind, language, **row, worth=worth, price=row["shadow_price_cny"])
+    return row | {"worth_cny": worth, "sentence": words}
+
+
+_PLACE = ("carrier_id", "region_id", "outlet_id")
+
+
+def _is_packing(run_dir: Path) -> bool:
+    """Whether the prices are a proof's, and not what one more slot brings."""
+    return bool(read_record(run_dir)["problem_class"] == "packing")
+
+
+def _decisions(run_dir: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.scan_parquet(run_dir / "decisions.parquet")
+
+
+def _say(key: str, language: str, **values: Any) -> str:
+    return _WORDS[key][language == "zh"].format(**values)

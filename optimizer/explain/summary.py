@@ -1,0 +1,186 @@
+"""A night in a few numbers: what is avoided, what it costs, who pays."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.carryover import compare_roundings
+from optimizer.build.side_limits import limit_prices
+from optimizer.explain.outcomes import ARMS, pool_margin
+from optimizer.model.lane_tree import effective_price
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optimizer.build.assemble import Names
+    from optimizer.certify.certificate import Certificate
+    from optimizer.config import PolicyRow
+    from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+
+def summarize(
+    problem: Problem,
+    solution: Solution,
+    certificate: Certificate,
+    outcomes: Outcomes,
+    index: Names,
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    """
+    Sum a night up.
+
+    Returns
+    -------
+    dict
+        JSON-ready. ``saving_cny`` is the expected harm avoided less the fee as far
+        as it counts, of what is really recommended: certified value, less what is
+        kept back, and what is explored; ``experiment`` has the cost of both. Fees
+        are for the case that every recommendation is bought, and the largest
+        compensation for the case that every promise is broken; that is money
+        between carrier and payee, and never part of the objective.
+    """
+    counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
+    chance = _chance(problem, solution, outcomes, index)
+    planned = int(problem.option_saving[solution.chosen].sum())
+    saving = planned + chance.get("explored", 0) + chance.get("kept_back", 0)
+    found = night_numbers(counts, saving, problem, solution, index, policy)
+    found |= _packing_summary(problem, solution, certificate, index, planned)
+    return found | _experiment(chance, outcomes)
+
+
+def night_numbers(
+    counts: Sequence[int],
+    saving: int,
+    problem: Problem,
+    solution: Solution,
+    index: Names,
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    """
+    What all nights have, from orders by reason, the saving, caps, lanes and prices.
+
+    ``problem`` may be without its orders, ``solution`` without its plan, and
+    ``index`` without its rows.
+    """
+    num_chosen = counts[Reason.CHOSEN] + counts[Reason.EXPLORED]
+    caps = problem.cap + (0 if index.pool is None else index.pool.used_cap)
+    return {
+        "num_orders": sum(counts) - counts[Reason.QUARANTINED],
+        "num_quarantined": counts[Reason.QUARANTINED],
+        "num_merchants": problem.num_merchants,
+        "num_merchants_with_cap": int(np.sum(caps > 0)),
+        "num_lanes": problem.num_lanes,
+        "num_chosen": num_chosen,
+        "sum_of_caps": int(caps.sum()),
+        "cap_roundings": compare_roundings(
+            policy.cap, index.merchant_num_orders, index.merchant_num_open
+        ),
+        "num_in_flight": int(index.in_flight.sum()),
+        "saving_cny": saving / 1e6,
+        "num_caps_binding": int(
+            np.sum((solution.merchant_price > 0) & (problem.cap > 0))
+        ),
+        "num_lanes_binding": int(np.sum(solution.lane_price > 0)),
+        "fees_cny": _fees(num_chosen, policy),
+        "largest_compensation_cny": {
+            policy.compensation.payee: _plain(
+                policy.compensation.amount_cny * num_chosen
+            )
+        },
+        "reasons": {
+            reason.name: counts[reason]
+            for reason in Reason
+            if reason is not Reason.QUARANTINED
+            and (reason is not Reason.BUDGET or counts[reason])
+        },
+    }
+
+
+def _packing_summary(
+    problem: Problem,
+    solution: Solution,
+    certificate: Certificate,
+    index: Names,
+    saving: int,
+) -> dict[str, Any]:
+    """What only nights with further limits have."""
+    found: dict[str, Any] = {"problem_class": problem.problem_class}
+    if index.limits is not None:
+        prices = limit_prices(index.limits, solution)
+        found["num_limits"] = len(prices)
+        found["num_limits_binding"] = int(np.sum(prices != 0))
+    if problem.side is not None:
+        found["num_conflicts"] = len(certificate.conflicts)
+        found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
+    return found
+
+
+def _chance(
+    problem: Problem, solution: Solution, outcomes: Outcomes, index: Names
+) -> dict[str, int]:
+    """
+    What the experiment adds to the certified value, in micro-CNY; empty without one.
+
+    ``kept_back`` is at most 0, ``explored`` may have any sign, and ``reserved`` is
+    the most that the explore arm's slots and orders could have brought instead.
+    """
+    lottery, pool = index.lottery, index.pool
+    if lottery is None or not (lottery.hold_share or lottery.explore_share):
+        return {}
+    is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
+        outcomes.arm == ARMS.index("policy")
+    )
+    found = {"kept_back": -int(outcomes.saving[is_kept_back].sum())}
+    if pool is None:
+        return found | {"explored": 0, "reserved": 0}
+    price = effective_price(solution.lane_price, problem.lane_parent)
+    margin = pool_margin(pool, price, solution.merchant_price)
+    reserved = int(pool.used_cap @ solution.merchant_price)
+    reserved += int(pool.used_slots @ solution.lane_price)
+    reserved += int(np.maximum(margin, 0).sum())
+    explored = int(pool.saving[pool.is_premium].sum())
+    return found | {"explored": explored, "reserved": reserved}
+
+
+def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
+    """What is left to chance, and what that costs, ready for JSON."""
+    if not chance:
+        return {}
+    counts = {
+        (arm, reason): int(np.sum((outcomes.arm == at) & (outcomes.reason == reason)))
+        for at, arm in enumerate(ARMS)
+        for reason in (Reason.HELD_OUT, Reason.EXPLORED)
+    }
+    return {
+        "experiment": {
+            "num_kept_back": counts["policy", Reason.HELD_OUT],
+            "num_explored": counts["explore", Reason.EXPLORED],
+            "num_explore_standard": counts["explore", Reason.HELD_OUT],
+            "kept_back_cost_cny": -chance["kept_back"] / 1e6,
+            "explored_saving_cny": chance["explored"] / 1e6,
+            "explore_cost_at_most_cny": (chance["reserved"] - chance["explored"]) / 1e6,
+        }
+    }
+
+
+def _fees(num_chosen: int, policy: PolicyRow) -> dict[str, str]:
+    """Fees of the night, in all and by who bears them, as exact decimals."""
+    total = policy.fee.amount_cny * num_chosen
+    payer = policy.fee.payer
+    shares = {
+        "total": Decimal(1),
+        "merchant": payer.merchant,
+        "platform": payer.platform,
+        "consumer": payer.consumer,
+    }
+    return {name: _plain(total * share) for name, share in shares.items()}
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

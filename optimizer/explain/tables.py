@@ -1,0 +1,323 @@
+"""The tables of a night: outcomes with their names, ready to read or to write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.side_limits import limit_prices
+from optimizer.contracts.columns import polars_type
+from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
+from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.explain.outcomes import ARMS
+from optimizer.model.lane_tree import lane_use
+from optimizer.model.reasons import REASON_NAMES, Reason
+from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.assemble import Names
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.lanes import Place
+    from optimizer.build.side_limits import SideLimits
+    from optimizer.certify.certificate import Certificate
+    from optimizer.contracts.columns import Kind
+    from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+
+def cny(micro: NDArray[np.int64]) -> NDArray[np.float64]:
+    """
+    Money for tables; ``np.rint(cny(x) * 1e6)`` gives the integers back exactly.
+
+    Examples
+    --------
+    >>> cny(np.array([1_840_001])).tolist()
+    [1.840001]
+    """
+    return micro / 1e6
+
+
+def decisions_table(
+    named: pl.DataFrame, outcomes: Outcomes, index: Names
+) -> pl.DataFrame:
+    """
+    Orders with their decisions, in the order that they are given in.
+
+    Parameters
+    ----------
+    named
+        ``row`` in the orders table, ``order_id`` and ``region_id``, of rows that
+        were not quarantined.
+    outcomes, index
+        What each row got, and the names.
+
+    Returns
+    -------
+    pl.DataFrame
+        With ``region_id``, ``lane`` (-1 where not chosen) and ``load`` beside the
+        columns of the decisions table.
+    """
+    import polars as pl
+
+    rows = named["row"].to_numpy()
+    is_priced = pl.Series(outcomes.is_priced[rows])
+    is_ineligible = pl.Series(outcomes.reason[rows] == Reason.INELIGIBLE)
+    if "ineligible_reason" not in named.columns:
+        named = named.with_columns(ineligible_reason=pl.lit(None, pl.String))
+    frame = pl.DataFrame(
+        {
+            "order_id": named["order_id"],
+            "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
+            "is_premium": np.isin(outcomes.reason[rows], PREMIUM),
+            "carrier_id": _names(
+                [place.carrier_id for place in index.places], outcomes.lane[rows]
+            ),
+            "saving_cny": cny(outcomes.saving[rows]),
+            "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
+            "margin_cny": cny(outcomes.margin[rows]),
+            "has_room": outcomes.has_room[rows],
+            "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
+            "propensity": outcomes.propensity[rows],
+            "region_id": named["region_id"],
+            "ineligible_reason": named["ineligible_reason"],
+            "lane": outcomes.lane[rows],
+            "load": 1 if outcomes.load is None else outcomes.load[rows],
+        }
+    )
+    priced = [pl.when(is_priced).then(pl.col(c)).alias(c) for c in _PRICED]
+    why = pl.col("ineligible_reason").fill_null(_NOT_ENROLLED)
+    return frame.with_columns(
+        *priced, ineligible_reason=pl.when(is_ineligible).then(why)
+    )
+
+
+_NOT_ENROLLED = "the merchant is not enrolled"
+
+
+#: Reasons of orders that are recommended.
+PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
+#: What only orders that went to the solver have.
+_PRICED = ("saving_cny", "margin_cny", "has_room")
+
+
+def merchants_table(problem: Problem, solution: Solution, index: Names) -> pl.DataFrame:
+    """Caps, what was used of them, and the price of each, by ``merchant_id``."""
+    import polars as pl
+
+    order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    used = np.bincount(merchant, minlength=problem.num_merchants)
+    explored = 0 if index.pool is None else index.pool.used_cap
+    return pl.DataFrame(
+        {
+            "merchant_id": pl.Series(index.merchant_ids, dtype=pl.String),
+            "num_orders": index.merchant_num_orders,
+            "cap": problem.cap + explored,
+            "used": used.astype(np.int64) + explored,
+            "slack": problem.cap - used,
+            "shadow_price_cny": cny(solution.merchant_price),
+        }
+    )
+
+
+def lanes_table(problem: Problem, solution: Solution, index: Names) -> pl.DataFrame:
+    """Slots, what was used of them, and the price of each, wide lanes first."""
+    side, chosen = problem.side, solution.chosen
+    load = None if side is None else side.option_load[chosen]
+    used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
+    slots, used = problem.slots // index.scale, used // index.scale
+    explored = 0 if index.pool is None else index.pool.used_slots
+    frame = places_frame(index.places).with_columns(
+        **{
+            "in_flight": index.in_flight,
+            "slots": slots + explored,
+            "used": used + explored,
+            "slack": slots - used,
+            "shadow_price_cny": cny(solution.lane_price * index.scale),
+        }
+    )
+    return frame.sort(list(PLACE), nulls_last=False)
+
+
+#: Columns that name a place.
+PLACE: dict[str, Kind] = {
+    "carrier_id": "id",
+    "region_id": "id",
+    "outlet_id": "id",
+    "service_date": "date",
+}
+
+
+def places_frame(places: Sequence[Place]) -> pl.DataFrame:
+    """Columns ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``."""
+    import polars as pl
+
+    schema = {name: polars_type(kind) for name, kind in PLACE.items()}
+    return pl.DataFrame([tuple(place) for place in places], schema, orient="row")
+
+
+def commitments_table(decisions: pl.DataFrame, index: Names) -> pl.DataFrame:
+    """
+    The slot that each chosen order takes, in the order of the decisions.
+
+    Parameters
+    ----------
+    decisions
+        From :func:`decisions_table`.
+    index
+        Names of the lanes.
+    """
+    chosen = decisions.filter("is_premium").select("order_id", "lane", "load")
+    places = places_frame(index.places)[chosen["lane"].to_numpy()]
+    load = chosen["load"].cast(polars_type("count"))
+    return chosen.select("order_id").hstack(places).with_columns(load)
+
+
+def in_flight_table(history: EarlierNights) -> pl.DataFrame:
+    """Parcels of other nights as they were counted, by place and day."""
+    import polars as pl
+
+    schema = {c.name: polars_type(c.kind) for c in IN_FLIGHT.columns}
+    given = pl.DataFrame(schema=schema)
+    if history.in_flight is not None:
+        given = history.in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
+    return given.sort(list(PLACE), nulls_last=False)
+
+
+def bank_table(index: Names) -> pl.DataFrame:
+    """The cap bank's part of the night by merchant; no rows without carryover."""
+    import polars as pl
+
+    schema = {c.name: polars_type(c.kind) for c in BANK.columns}
+    bank = index.bank
+    if bank is None:
+        return pl.DataFrame(schema=schema)
+    columns = {
+        "merchant_id": list(index.merchant_ids),
+        "carried_in_nano": bank.carried_in,
+        "room_nano": bank.room,
+        "earned_nano": bank.earned,
+        "granted": bank.granted,
+        "carried_out_nano": bank.carried_out,
+    }
+    return pl.DataFrame(columns, schema)
+
+
+def recommendations_table(decisions: pl.DataFrame) -> pl.DataFrame:
+    """
+    The chosen orders as the platform takes them, in the order of the decisions.
+
+    Parameters
+    ----------
+    decisions
+        From :func:`decisions_table`.
+    """
+    import polars as pl
+
+    return decisions.filter("is_premium").select(
+        "order_id",
+        "merchant_id",
+        "carrier_id",
+        "region_id",
+        "saving_cny",
+        order_tag=pl.lit(ORDER_TAG),
+        service_code=pl.lit(SERVICE_CODE),
+    )
+
+
+def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
+    """Look names up by number; null for -1."""
+    import polars as pl
+
+    table = pl.Series([*names, None], dtype=pl.String)
+    return table.gather(np.where(numbers < 0, len(names), numbers))
+
+
+def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
+    """Limits beside caps and lanes: their use, what is missing, and their price."""
+    import polars as pl
+
+    used = row_use(limits.all_rows, solution.chosen)
+    price = limit_prices(limits, solution)
+    rows = []
+    for limit, weight, each in zip(
+        limits.rows, used.tolist(), price.tolist(), strict=True
+    ):
+        low = None if limit.low == NO_FLOOR else limit.low
+        high = None if limit.high == NO_CEILING else limit.high // limit.scale
+        count = weight // limit.scale
+        rows.append(
+            (
+                limit.kind,
+                limit.name,
+                low,
+                high,
+                count,
+                None if high is None else high - count,
+                0 if low is None else max(0, low - count),
+                limit.penalty / 1e6 if low is not None and limit.penalty >= 0 else None,
+                each * limit.scale / 1e6,
+            )
+        )
+    kinds = {column.name: polars_type(column.kind) for column in ROW_RESULTS.columns}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def conflicts_table(
+    certificate: Certificate,
+    problem: Problem,
+    limits: SideLimits | None,
+    named: Iterable[pl.DataFrame],
+) -> pl.DataFrame:
+    """
+    Floors and pins that the plan does not keep, those of lower priority number first.
+
+    Parameters
+    ----------
+    certificate
+        With the conflicts, by number.
+    problem, limits
+        What the numbers mean.
+    named
+        ``row`` and ``order_id`` of all orders, in pieces.
+    """
+    import polars as pl
+
+    pinned = [c.number for c in certificate.conflicts if c.kind == "pin"]
+    rows_of = problem.row[np.array(pinned, np.int64)].tolist()
+    ids: dict[int, str] = {}
+    for piece in named if pinned else ():
+        there = piece.filter(pl.col("row").is_in(rows_of))
+        ids |= dict(there.select("row", "order_id").iter_rows())
+    found = []
+    for c in certificate.conflicts:
+        kind, name = "pin", ids.get(int(problem.row[c.number])) if pinned else None
+        if c.kind == "row":
+            assert limits is not None
+            kind, name = limits.named(c.number).kind, limits.named(c.number).name
+        found.append((kind, name, c.rank, c.asked, c.reached, c.asked - c.reached))
+    kinds = {column.name: polars_type(column.kind) for column in CONFLICTS.columns}
+    table = pl.DataFrame(found, schema=kinds, orient="row")
+    return table.sort("priority", "kind", "limit")
+
+
+def order_prices_table(
+    problem: Problem, solution: Solution, named: Iterable[pl.DataFrame]
+) -> pl.DataFrame:
+    """Prices of orders other than 0, by ``order_id``, where the proof has any."""
+    import polars as pl
+
+    assert solution.order_price is not None
+    priced = np.flatnonzero(solution.order_price)
+    prices = pl.DataFrame(
+        {"row": problem.row[priced], "price_cny": cny(solution.order_price[priced])}
+    )
+    parts = [piece.join(prices, on="row", how="inner") for piece in named]
+    return pl.concat(parts).select("order_id", "price_cny").sort("order_id")

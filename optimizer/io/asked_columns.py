@@ -1,0 +1,103 @@
+"""Columns beyond the contract that the configuration names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optimizer.contracts.columns import Column, Table
+from optimizer.contracts.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from optimizer.config import Config
+    from optimizer.io.read import Source
+
+#: Known of every option, without being asked for.
+_KNOWN = ("carrier_id", "region_id", "outlet_id", "merchant_id")
+
+
+def contracts(config: Config, orders: Table = ORDERS) -> dict[str, Table]:
+    """
+    Contracts of the tables, with the columns that this configuration adds.
+
+    Parameters
+    ----------
+    config
+        With attributes and fairness rules.
+    orders
+        Contract of the orders table, perhaps with columns of eligibility rules.
+    """
+    attributes = config.capacity.attributes
+    groups = [rule.column for rule in config.fairness]
+    capacity = _with(CAPACITY, attributes)
+    return {
+        "orders": _with(orders, [*attributes, *groups]),
+        "capacity": replace(capacity, key=(*CAPACITY.key, *attributes)),
+        "options": OPTIONS,
+        "merchants": _with(MERCHANTS, groups),
+    }
+
+
+def _with(table: Table, names: Iterable[str]) -> Table:
+    new = dict.fromkeys(name for name in names if name not in table.column_names)
+    meaning = "named in the configuration"
+    further = (Column(name, "id", meaning) for name in new)
+    return replace(table, columns=(*table.columns, *further))
+
+
+def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, ...]:
+    """
+    Columns of the orders table whose values rules ask for.
+
+    Raises
+    ------
+    DataError
+        When a column that the configuration names is missing.
+    """
+    asked = []
+    for name in config.capacity.attributes:
+        for table in ("orders", "capacity"):
+            _require(name, table, sources, "capacity.attributes names it")
+        asked.append(name)
+    asked += [
+        rule.column for rule in config.fairness if _is_asked(rule.column, sources)
+    ]
+    return tuple(dict.fromkeys(asked))
+
+
+def _require(name: str, table: str, sources: Mapping[str, Source], why: str) -> None:
+    if name not in sources[table].columns:
+        raise DataError(
+            f"{sources[table].label}: has no column {name}, and {why}; add it to the "
+            f"{table} table"
+        )
+
+
+def _is_asked(column: str, sources: Mapping[str, Source]) -> bool:
+    """Whether a fairness column is one of the orders', to be read with them."""
+    if column in _KNOWN:
+        return False
+    for name in ("orders", "merchants"):
+        source = sources.get(name)
+        if source is not None and column in source.columns:
+            if source.table.column(column).kind != "id":
+                raise DataError(
+                    f"fairness: column {column} of the {name} table holds no names; "
+                    "group by a column of names, such as tier"
+                )
+            return name == "orders"
+    raise DataError(
+        f"fairness: neither the orders nor the merchants table has a column {column}; "
+        "add it, or mend fairness in the configuration"
+    )
+
+
+def columns_there(sources: Mapping[str, Source]) -> set[str]:
+    """Columns that the orders have, and ``options.load``."""
+    columns = {*sources["orders"].columns}
+    if "options" in sources and "load" in sources["options"].columns:
+        columns.add("options.load")
+    return columns

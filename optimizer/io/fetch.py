@@ -1,0 +1,213 @@
+"""
+Tables from outside, copied to files here before the night begins.
+
+A night reads its orders more than once, and must be provable later; a database
+changes in between. So every address is read once, into a file whose name is its
+checksum, and the night is solved, and verified, from that. Objects are copied byte
+for byte. Rows of databases come in no order, so they are sorted: equal rows make
+equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config.address import fill_address, is_address, parse_address
+from optimizer.contracts.tables import TABLES_IN
+from optimizer.errors import DataError, PublishError
+from optimizer.io.external_sort import sorted_batches
+from optimizer.io.read import open_source
+from optimizer.io.sources import adapter_of, read_faults
+from optimizer.io.sources.faults import secrets_of
+from optimizer.io.write import write_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
+    import pyarrow as pa
+
+    from optimizer.config.address import Address
+    from optimizer.contracts.columns import Table
+
+_CONTRACTS = {table.name: table for table in TABLES_IN}
+_STAGING = ".staging-"
+_SAMPLES_A_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """
+    Inputs of a night, all of them files here.
+
+    Attributes
+    ----------
+    paths
+        Path, glob or list of paths, by table.
+    origins
+        Where a table that was copied is from, and its version if it has one.
+    """
+
+    paths: Mapping[str, str | list[str]]
+    origins: Mapping[str, str]
+
+
+@contextmanager
+def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fetched]:
+    """
+    Copy the tables that are not files here.
+
+    Parameters
+    ----------
+    places
+        Paths and addresses, by table, dates filled in.
+    kept
+        Folder where the copies stay, so that the night can be verified; ``None``:
+        they are removed at the end.
+
+    Raises
+    ------
+    ConfigError
+        When a package or a variable of the environment is missing.
+    DataError
+        When there is no such table, or it breaks its contract.
+    BusyError
+        When a server does not answer.
+    PublishError
+        When the copies cannot be written.
+    """
+    remote = {n: parse_address(p) for n, p in places.items() if is_address(p)}
+    paths: dict[str, str | list[str]] = dict(places)
+    if not remote:
+        yield Fetched(paths, {})
+        return
+    folder = _made(kept)
+    origins: dict[str, str] = {}
+    try:
+        for name, address in remote.items():
+            paths[name], origins[name] = _fetch(address, _CONTRACTS[name], folder)
+        yield Fetched(paths, origins)
+    except DataError as error:
+        raise DataError(_with_origins(str(error), paths, origins)) from None
+    finally:
+        if kept is None:
+            shutil.rmtree(folder)
+
+
+def _with_origins(
+    text: str, paths: Mapping[str, str | list[str]], origins: Mapping[str, str]
+) -> str:
+    """Name, beside each copy in a message, where it is from."""
+    for name, origin in origins.items():
+        for path in paths[name]:
+            text = text.replace(path, f"{origin} ({path})")
+    return text
+
+
+def _made(kept: Path | None) -> Path:
+    try:
+        if kept is None:
+            return Path(tempfile.mkdtemp(prefix="nights-"))
+        kept.mkdir(parents=True, exist_ok=True)
+        return kept
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PublishError(
+            f"{kept or tempfile.gettempdir()}: cannot hold copies of inputs ({reason})"
+        ) from None
+
+
+def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str]:
+    """Copy one table; give its files and its origin."""
+    filled = fill_address(address)
+    adapter = adapter_of(address)
+    for leftover in folder.glob(f"{_STAGING}{table.name}-*"):
+        shutil.rmtree(leftover)
+    staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{table.name}-", dir=folder))
+    try:
+        with read_faults(address, secrets_of(filled)):
+            if address.scheme == "s3":
+                copies = adapter.fetch_files(filled, staging)
+                files, version = [path for _, path in copies], ""
+                _check_files(files, table, address.label)
+            else:
+                with adapter.open_rows(filled, table) as rows:
+                    files = [_write_sorted(rows.batches, table, staging, address.label)]
+                    version = rows.version
+        kept = [_keep(path, table.name, folder) for path in files]
+    finally:
+        shutil.rmtree(staging)
+    return kept, " ".join(filter(None, (address.label, version)))
+
+
+def _check_files(files: list[Path], table: Table, label: str) -> None:
+    """Hold copies against the contract before they stay, under the address's name."""
+    try:
+        open_source(files, table)
+    except DataError as error:
+        text = str(error)
+        for path in files:
+            text = text.replace(str(path), f"{label} ({path.name[7:]})")
+        raise DataError(text) from None
+
+
+def _keep(path: Path, name: str, folder: Path) -> str:
+    """Name a copy by its checksum; the same content again is the same file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    suffixes = "".join(s for s in path.suffixes if s in _SUFFIXES)
+    kept = folder / f"{name}-{digest[:32]}{suffixes}"
+    path.replace(kept)
+    return str(kept)
+
+
+_SUFFIXES = (".parquet", ".pq", ".csv", ".gz", ".zst", ".arrow", ".feather", ".ipc")
+
+
+def _write_sorted(
+    batches: Iterable[pa.RecordBatch], table: Table, staging: Path, label: str
+) -> Path:
+    """Spool rows as they come, then write them in one order."""
+    import pyarrow.ipc
+
+    spool, key, sample, num_rows = staging / "spool.arrows", table.key[0], [], 0
+    writer: Any = None
+    for batch in batches:
+        frame = _frame(batch, table)
+        ids = frame[key].drop_nulls()
+        sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
+        num_rows += len(frame)
+        arrow = frame.to_arrow()
+        writer = writer or pyarrow.ipc.new_stream(str(spool), arrow.schema)
+        writer.write_table(arrow)
+    if writer is None:
+        raise DataError(f"{label}: has no rows; check the {table.name} export")
+    writer.close()
+    with pyarrow.ipc.open_stream(str(spool)) as reader:
+        kinds = dict(_frame(reader.schema.empty_table(), table).schema)
+        ordered = sorted_batches(
+            (_frame(batch, table) for batch in reader),
+            key,
+            sample=sample,
+            num_rows=num_rows,
+            scratch=staging / "scratch",
+            ties=[name for name in kinds if name != key],
+        )
+        path = staging / "rows.parquet"
+        write_frames(ordered, path, kinds)
+    return path
+
+
+def _frame(batch: pa.RecordBatch | pa.Table, table: Table) -> pl.DataFrame:
+    """Take a batch as a frame, ids as text."""
+    import polars as pl
+
+    frame = pl.DataFrame(pl.from_arrow(batch))
+    ids = [c for c in frame.columns if table.column(c).kind in ("id", "text", "pin")]
+    return frame.with_columns(pl.col(ids).cast(pl.String)) if ids else frame

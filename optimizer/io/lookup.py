@@ -1,0 +1,56 @@
+"""Find rows in a published table that is sorted, without reading the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.io.read import damaged_is_data_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+    import pyarrow.parquet
+
+
+def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
+    """
+    Rows of a table that hold a text in its first column, which is ascending.
+
+    Only row groups whose statistics admit the text are read, each page against its
+    checksum: of a published night that is one of them, whatever its size.
+
+    Parameters
+    ----------
+    path
+        Parquet, written by this program.
+    column, value
+        The first column, and the text to find there.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or damaged.
+    """
+    import polars as pl
+    import pyarrow.parquet
+
+    with (
+        damaged_is_data_error(str(path)),
+        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        groups = row_groups_with(file.metadata, value)
+        table = file.read_row_groups(groups)
+    return pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
+
+
+def row_groups_with(metadata: pyarrow.parquet.FileMetaData, value: str) -> list[int]:
+    """Row groups whose statistics of the first column admit a text."""
+    found = []
+    for number in range(metadata.num_row_groups):
+        known = metadata.row_group(number).column(0).statistics
+        has_limits = known is not None and known.has_min_max
+        # Statistics of long texts may be cut short; comparing them as bytes is safe.
+        if not has_limits or known.min <= value <= known.max:
+            found.append(number)
+    return found

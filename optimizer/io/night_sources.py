@@ -1,0 +1,80 @@
+"""The tables of a night, found and held against what this night needs of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import DataError
+from optimizer.io.read import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optimizer.contracts.columns import Table
+    from optimizer.io.read import Source
+
+_STANDARD = ("complaint_prob_standard", "return_prob_standard")
+_PREMIUM = ("complaint_prob_premium", "return_prob_premium")
+
+
+def open_night(
+    tables: Mapping[str, Any], contracts: Mapping[str, Table], *, has_model: bool
+) -> dict[str, Source]:
+    """
+    Open a night's tables.
+
+    Parameters
+    ----------
+    tables
+        Paths or tables by name; ``None`` where there is none.
+    contracts
+        What columns each table may have.
+    has_model
+        Whether a learned model stands in for missing probability columns. It never
+        stands in for a null in a column that is there.
+
+    Raises
+    ------
+    DataError
+        When a table, or a column that it needs, is missing.
+    """
+    given = {
+        name: table for name, table in contracts.items() if tables.get(name) is not None
+    }
+    needed = _needed("options" in given)
+    probabilities = {*_STANDARD, *_PREMIUM} if has_model else set()
+    sources = {}
+    for name, table in given.items():
+        must = [c for c in needed.get(name, ()) if c not in probabilities]
+        source = open_source(tables[name], table, require=must)
+        there = {*needed.get(name, ())} & {*source.columns}
+        sources[name] = replace(source, required=source.required | there)
+    return sources
+
+
+def _needed(has_options: bool) -> dict[str, tuple[str, ...]]:
+    """Columns that orders and options must have where there is no model."""
+    if has_options:
+        return {"orders": _STANDARD, "options": _PREMIUM}
+    return {"orders": ("carrier_id", *_STANDARD, *_PREMIUM)}
+
+
+def lacks_premium(sources: Mapping[str, Source]) -> bool:
+    """
+    Whether the premium probabilities are left to a model.
+
+    Raises
+    ------
+    DataError
+        When a table has one of the two columns and not the other.
+    """
+    source = sources.get("options", sources["orders"])
+    lacking = [name for name in _PREMIUM if name not in source.columns]
+    if len(lacking) == 1:
+        (there,) = {*_PREMIUM} - {*lacking}
+        raise DataError(
+            f"{source.label}: has {there} and no {lacking[0]}; give both, or neither "
+            "and the model gives both"
+        )
+    return bool(lacking)

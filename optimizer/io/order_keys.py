@@ -1,0 +1,100 @@
+"""
+A stable 64-bit key for each order id: the identity of an order among numbers.
+
+FNV-1a over the UTF-8 bytes, then MurmurHash3's finalizer; the salt starts the
+hash. It decides ties, finds duplicates and joins options to orders, so it must
+never change: equal ids get equal keys in every version, on every machine.
+
+References
+----------
+Fowler, G., Noll, L. C., Vo, K.-P., Eastlake, D. The FNV Non-Cryptographic Hash
+Algorithm. RFC 9923. Appleby, A. MurmurHash3 (fmix64).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+
+def order_keys(
+    ids: pl.Series, salt: int = 0
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """
+    Key of each id, and key of the id without outer spaces and ASCII case.
+
+    Parameters
+    ----------
+    ids
+        Text without nulls.
+    salt
+        Gives another family of keys, for when two ids share one.
+
+    Returns
+    -------
+    key, folded_key
+        ``(len(ids),) uint64`` each.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> key, folded = order_keys(pl.Series(["A1", "a1 "]))
+    >>> bool(key[0] == key[1]), bool(folded[0] == folded[1])
+    (False, True)
+    """
+    import pyarrow as pa
+
+    array = ids.to_arrow().cast(pa.large_string())
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[
+        array.offset : array.offset + len(array) + 1
+    ]
+    text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    key = np.empty(len(array), np.uint64)
+    folded = np.empty(len(array), np.uint64)
+    _hash_kernel()(text, ends, np.uint64(salt), key, folded)
+    return key, folded
+
+
+def refused_keys(
+    raw: pl.DataFrame, kept: pl.DataFrame, salt: int
+) -> NDArray[np.uint64]:
+    """Keys of the orders of a batch that were not kept."""
+    if len(kept) == len(raw):
+        return np.zeros(0, np.uint64)
+    refused = raw.join(kept, on="row", how="anti")
+    return order_keys(refused["order_id"].drop_nulls(), salt)[0]
+
+
+@cache
+def _hash_kernel() -> Callable[..., Any]:
+    """Compile the kernel at its first use; numba is slow to import."""
+    from optimizer.io.order_keys_kernel import hash_texts
+
+    return hash_texts
+
+
+def python_key(text: bytes, salt: int = 0) -> int:
+    """
+    The key of one id in plain Python: the definition, and the kernel's twin.
+
+    Examples
+    --------
+    >>> hex(python_key(b"a"))
+    '0x82a2a958a9bece5b'
+    """
+    mask = 2**64 - 1
+    state = 0xCBF29CE484222325 ^ (salt * 0x9E3779B97F4A7C15 & mask)
+    for byte in text:
+        state = (state ^ byte) * 0x100000001B3 & mask
+    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
+        state = (state ^ state >> shift) * factor & mask
+    return state ^ state >> 33

@@ -1,0 +1,39 @@
+"""The compiled loop behind :mod:`optimizer.io.order_keys`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _finish(state):
+    state ^= state >> np.uint64(33)
+    state *= np.uint64(0xFF51AFD7ED558CCD)
+    state ^= state >> np.uint64(33)
+    state *= np.uint64(0xC4CEB9FE1A85EC53)
+    return state ^ (state >> np.uint64(33))
+
+
+@njit(cache=True, nogil=True)
+def hash_texts(text, ends, salt, key, folded):
+    """Hash texts ``text[ends[i]:ends[i + 1]]``, as they are and folded."""
+    prime = np.uint64(0x100000001B3)
+    start = np.uint64(0xCBF29CE484222325) ^ (salt * np.uint64(0x9E3779B97F4A7C15))
+    for row in range(len(key)):
+        first, last = ends[row], ends[row + 1]
+        state = start
+        for place in range(first, last):
+            state = (state ^ np.uint64(text[place])) * prime
+        key[row] = _finish(state)
+        while first < last and (text[first] == 32 or 9 <= text[first] <= 13):
+            first += 1
+        while first < last and (text[last - 1] == 32 or 9 <= text[last - 1] <= 13):
+            last -= 1
+        state = start
+        for place in range(first, last):
+            byte = text[place]
+            if 65 <= byte <= 90:
+                byte += 32
+            state = (state ^ np.uint64(byte)) * prime
+        folded[row] = _finish(state)

@@ -1,0 +1,153 @@
+"""
+The recommendations as a platform's own systems take them, order by order.
+
+What a platform calls the service, and which carriers it takes it from, stands in
+:data:`PLATFORMS`. An order that it cannot take is set aside with a reason, in a file
+beside the outbox; it never stops the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from optimizer.contracts.platforms import PLATFORMS
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from optimizer.contracts.platforms import Platform
+
+#: Reasons for which an order stays out of an outbox.
+CARRIER_NOT_SUPPORTED, ID_NOT_SAFE_IN_CSV = (
+    "CARRIER_NOT_SUPPORTED",
+    "ID_NOT_SAFE_IN_CSV",
+)
+#: A cell that starts so is a formula to a spreadsheet; the wide forms likewise.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCounts:
+    """Orders that were written, and that were set aside, by reason."""
+
+    num_written: int
+    num_refused: Mapping[str, int]
+
+
+def refused_path(path: Path) -> Path:
+    """
+    The file beside an outbox that names the orders set aside.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> refused_path(Path("out/douyin.csv")).name
+    'douyin.refused.csv'
+    """
+    return path.with_name(f"{path.stem}.refused{path.suffix}")
+
+
+def write_outbox(
+    chosen: Iterable[Row], platform: str, kind: str, path: Path, day: dt.date
+) -> OutboxCounts:
+    """
+    Write the orders that a platform takes, and beside them those that it does not.
+
+    Parameters
+    ----------
+    chosen
+        ``order_id``, ``merchant_id``, ``carrier_id`` of the recommended orders.
+    platform
+        A key of :data:`~optimizer.contracts.platforms.PLATFORMS`.
+    kind
+        ``jsonl`` or ``csv``.
+    path
+        The file; it is replaced whole, in one step.
+    day
+        The business date.
+    """
+    target, is_csv = PLATFORMS[platform], kind == "csv"
+    refused: dict[str, int] = {}
+    num_written = 0
+    with _replaced(path) as good, _replaced(refused_path(path)) as bad:
+        write = _writer(good, is_csv, (*_KEYS, *target.fields))
+        set_aside = _writer(bad, is_csv, ("order_id", "carrier_id", "reason"))
+        for row in chosen:
+            reason = _refusal(row, target, is_csv)
+            if reason is None:
+                write(_entry(row, target, day))
+                num_written += 1
+                continue
+            refused[reason] = refused.get(reason, 0) + 1
+            shown = {name: row[name] for name in ("order_id", "carrier_id")}
+            set_aside({k: defused(v) if is_csv else v for k, v in shown.items()}
+                      | {"reason": reason})  # fmt: skip
+    return OutboxCounts(num_written, refused)
+
+
+_KEYS = ("business_date", "order_id", "merchant_id", "carrier_code")
+
+
+def defused(cell: str) -> str:
+    """
+    A cell that no spreadsheet takes for a formula; for people, not for systems.
+
+    Examples
+    --------
+    >>> defused("=1+1"), defused("A-1")
+    ("'=1+1", 'A-1')
+    """
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+
+
+def _refusal(row: Row, target: Platform, is_csv: bool) -> str | None:
+    if target.code_of(row["carrier_id"]) is None:
+        return CARRIER_NOT_SUPPORTED
+    ids = (row["order_id"], row["merchant_id"])
+    if is_csv and any(name.startswith(FORMULA_STARTS) for name in ids):
+        return ID_NOT_SAFE_IN_CSV  # an id with an apostrophe would be another id
+    return None
+
+
+def _entry(row: Row, target: Platform, day: dt.date) -> Row:
+    return {
+        "business_date": day.isoformat(),
+        "order_id": row["order_id"],
+        "merchant_id": row["merchant_id"],
+        "carrier_code": str(target.code_of(row["carrier_id"])),
+        **target.fields,
+    }
+
+
+def _writer(file: IO[str], is_csv: bool, names: Iterable[str]) -> Callable[[Row], None]:
+    if not is_csv:
+        return lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
+    table = csv.DictWriter(
+        file, list(names), lineterminator="\n", quoting=csv.QUOTE_ALL
+    )
+    table.writeheader()
+    return lambda row: table.writerow(row) and None
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[IO[str]]:
+    """Write beside a file, flush to the disk, and take its place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

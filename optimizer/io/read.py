@@ -1,0 +1,357 @@
+"""
+Tables from files or from memory, in batches of bounded size.
+
+Parquet pages are checked against their checksums: a flipped bit is refused, not
+read as another number. CSV is read as text; what a cell means is for the
+validation to say. Only the contract's columns are read.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import DataError
+from optimizer.io.privacy import refuse_personal_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+    import pyarrow as pa
+
+    from optimizer.contracts.columns import Column, Table
+
+#: Rows in a batch; bounds the memory of reading.
+BATCH_ROWS = 1_000_000
+
+_CSV = (".csv", ".csv.gz", ".csv.zst")
+_PARQUET = (".parquet", ".pq")
+_ARROW = (".arrow", ".feather", ".ipc")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as it was read: path, size and SHA-256."""
+
+    path: str
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """
+    A table that can be read, more than once.
+
+    Attributes
+    ----------
+    table
+        Its contract.
+    label
+        What messages call it.
+    files
+        Sorted paths; empty for a table in memory.
+    columns
+        The contract's columns that it has, and those that must be there.
+    required
+        Columns that must be there without nulls, in this use of the table.
+    memory
+        The table, where it is in memory.
+    """
+
+    table: Table
+    label: str
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    required: frozenset[str]
+    memory: pa.Table | None = None
+
+
+def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Source:
+    """
+    Find a table and hold its columns against the contract; reads no rows yet.
+
+    Parameters
+    ----------
+    data
+        A path, a glob, a list of paths, or anything that exports an Arrow stream.
+    table
+        The contract.
+    require
+        Columns that are required here although they are optional in general.
+
+    Raises
+    ------
+    DataError
+        When there is no such file, it is damaged, a column is missing or has the
+        wrong type, or a column looks like personal data.
+    """
+    required = {c.name for c in table.columns if c.is_required} | set(require)
+    if isinstance(data, list | tuple):
+        if not data:
+            raise DataError(f"the {table.name} table is an empty list; name a file")
+        files = tuple(p for path in data for p in find_files(str(path), table.name))
+        schemas = [(str(path), _file_schema(path)) for path in files]
+        label, memory = ", ".join(map(str, data)), None
+    elif isinstance(data, str | Path) or hasattr(data, "__fspath__"):
+        files = find_files(str(data), table.name)
+        schemas = [(str(path), _file_schema(path)) for path in files]
+        label, memory = str(data), None
+    else:
+        memory = _arrow_table(data, table.name)
+        label, files = f"the {table.name} table", ()
+        schemas = [(label, memory.schema)]
+    for name, schema in schemas:
+        check_schema(schema, table, required, name)
+    first = set(schemas[0][1].names)
+    columns = tuple(c for c in table.column_names if c in first)
+    for name, schema in schemas[1:]:
+        if {c for c in table.column_names if c in schema.names} != set(columns):
+            raise DataError(f"{name}: has other columns than {schemas[0][0]}")
+    return Source(table, label, tuple(files), columns, frozenset(required), memory)
+
+
+def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
+    """
+    Files of a path or a glob, sorted.
+
+    Raises
+    ------
+    DataError
+        When there is none, or one is a folder or of an unknown kind.
+    """
+    if "://" in pattern:
+        raise DataError(
+            f"the {table_name} table is an address; `optimizer run` reads addresses in "
+            "inputs, and allocate takes paths and tables"
+        )
+    is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
+    found = sorted(glob.glob(pattern)) if is_glob else [pattern]
+    if not found:
+        raise DataError(
+            f"{pattern}: no file matches; is the {table_name} export there?"
+        )
+    for name in found:
+        path = Path(name)
+        if not path.exists():
+            raise DataError(f"{name}: no such file; is the {table_name} export there?")
+        if path.is_dir():
+            raise DataError(
+                f"{name}: is a folder; name a file or a glob such as *.parquet"
+            )
+        if not name.lower().endswith(_CSV + _PARQUET + _ARROW):
+            raise DataError(
+                f"{name}: is not a kind of file that is read here; use .parquet, .csv "
+                "(plain, .gz, .zst) or .arrow"
+            )
+    return tuple(Path(name) for name in found)
+
+
+def read_batches(
+    source: Source,
+    columns: Sequence[str] | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> Iterator[pl.DataFrame]:
+    """
+    Read a table batch by batch, in file order.
+
+    Parameters
+    ----------
+    source
+        From :func:`open_source`.
+    columns
+        Which of its columns; all by default.
+    batch_rows
+        Rows in a batch at most; never changes what is read.
+
+    Yields
+    ------
+    pl.DataFrame
+        The columns, ids as text (all columns of a CSV file as text), and ``row``
+        (Int64): the row in the whole table, from 0.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged.
+    """
+    import polars as pl
+
+    wanted = [c for c in source.columns if columns is None or c in columns]
+    first = 0
+    for batch in _arrow_batches(source, wanted, batch_rows):
+        frame = pl.DataFrame(pl.from_arrow(batch)).select(wanted)
+        ids = [c for c in wanted if source.table.column(c).kind in _TEXT_KINDS]
+        frame = frame.with_columns(pl.col(ids).cast(pl.String)) if ids else frame
+        yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
+        first += len(frame)
+
+
+_TEXT_KINDS = ("id", "text", "pin")
+
+
+def fingerprint(source: Source) -> tuple[FileRecord, ...]:
+    """Size and SHA-256 of each file; nothing for a table in memory."""
+    records = []
+    for path in source.files:
+        with damaged_is_data_error(str(path)), path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.seek(0, 2)
+        records.append(FileRecord(str(path.absolute()), size, digest))
+    return tuple(records)
+
+
+@contextmanager
+def damaged_is_data_error(label: str) -> Iterator[None]:
+    """Turn what the readers raise about a file into one clear message."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except PermissionError:
+        raise DataError(f"{label}: may not be read; check its permissions") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"{label}: is damaged or truncated ({reason}); fetch it again"
+        ) from None
+
+
+def check_schema(
+    schema: pa.Schema, table: Table, required: set[str], label: str
+) -> None:
+    """
+    Hold columns against the contract.
+
+    Raises
+    ------
+    DataError
+        Naming all missing columns, or the first of a wrong type.
+    """
+    refuse_personal_columns(schema.names, label)
+    repeated = {name for name in schema.names if schema.names.count(name) > 1}
+    if repeated:
+        raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
+    missing = [c for c in table.column_names if c in required - set(schema.names)]
+    if missing:
+        raise DataError(
+            f"{label}: has no column {', '.join(missing)}; the {table.name} table "
+            f"needs {', '.join(c for c in table.column_names if c in required)}"
+        )
+    if not label.lower().endswith(_CSV):
+        for column in table.columns:
+            if column.name in schema.names:
+                _check_type(schema.field(column.name).type, column, label)
+
+
+def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
+    import pyarrow.types as t
+
+    value = kind.value_type if t.is_dictionary(kind) else kind
+    is_text = t.is_string(value) or t.is_large_string(value) or t.is_string_view(value)
+    is_number = t.is_floating(value) or t.is_integer(value) or t.is_decimal(value)
+    fits = {
+        "id": is_text or t.is_integer(value) or t.is_date(value),
+        "text": is_text,
+        "pin": is_text,
+        "probability": is_number,
+        "money": is_number,
+        "number": is_number,
+        "count": t.is_integer(value) or t.is_floating(value),
+        "flag": t.is_boolean(value),
+        "date": t.is_date(value) or t.is_timestamp(value) or is_text,
+    }
+    if not (fits[column.kind] or t.is_null(value)):
+        expected = {"flag": "true/false", "date": "a date"}
+        expected |= dict.fromkeys(_TEXT_KINDS, "text")
+        raise DataError(
+            f"{label}: column {column.name} is {kind}, expected "
+            f"{expected.get(column.kind, 'a number')}; export it with that type"
+        )
+
+
+def _arrow_table(data: Any, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    if hasattr(data, "collect") and hasattr(data, "collect_schema"):
+        data = data.collect()
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise DataError(
+            f"the {name} table is a {type(data).__name__}; give a path, or a polars, "
+            "pandas, pyarrow or duckdb table"
+        )
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"the {name} table cannot be read ({reason})") from None
+
+
+def _file_schema(path: Path) -> pa.Schema:
+    import pyarrow.ipc
+    import pyarrow.parquet
+
+    name = path.name.lower()
+    with damaged_is_data_error(str(path)):
+        if path.stat().st_size == 0:
+            raise OSError("the file is empty")
+        if name.endswith(_CSV):
+            from optimizer.io.csv import csv_schema
+
+            return csv_schema(path)
+        if name.endswith(_PARQUET):
+            with pyarrow.parquet.ParquetFile(path) as file:
+                return file.schema_arrow
+        with pyarrow.ipc.open_file(path) as reader:
+            return reader.schema
+
+
+def _arrow_batches(
+    source: Source, columns: list[str], batch_rows: int
+) -> Iterator[pa.Table | pa.RecordBatch]:
+    if source.memory is not None:
+        for first in range(0, source.memory.num_rows, batch_rows):
+            yield source.memory.select(columns).slice(first, batch_rows)
+    for path in source.files:
+        with damaged_is_data_error(str(path)):
+            for batch in _file_batches(path, columns, batch_rows):
+                for first in range(0, batch.num_rows, batch_rows):
+                    yield batch.slice(first, batch_rows)
+
+
+def _file_batches(
+    path: Path, columns: list[str], batch_rows: int
+) -> Iterator[pa.Table | pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.ipc
+    import pyarrow.parquet
+
+    name = path.name.lower()
+    if name.endswith(_PARQUET):
+        with pyarrow.parquet.ParquetFile(
+            path, page_checksum_verification=True, pre_buffer=False
+        ) as file:
+            for group in range(file.num_row_groups):
+                num_rows = 0
+                for batch in file.iter_batches(batch_rows, [group], columns):
+                    num_rows += batch.num_rows
+                    yield batch
+                if num_rows != file.metadata.row_group(group).num_rows:
+                    raise OSError("rows are missing")
+    elif name.endswith(_CSV):
+        from optimizer.io.csv import csv_batches
+
+        yield from csv_batches(path, columns)
+    else:
+        with pyarrow.ipc.open_file(path) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                batch.validate(full=True)
+                yield pa.Table.from_batches([batch]).select(columns)

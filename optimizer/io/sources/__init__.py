@@ -1,0 +1,88 @@
+"""
+Tables outside of files here: PostgreSQL, S3, Delta Lake, DuckDB.
+
+One module for each, with the same functions: ``open_rows`` and ``write_rows``, or
+``fetch_files`` and ``put_file`` where the unit is a file; ``is_passing`` says which
+failures are worth another try.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import (
+    BusyError,
+    DataError,
+    OptimizerError,
+    PublishError,
+)
+from optimizer.extras import import_extra
+from optimizer.io.sources.faults import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optimizer.config.address import Address
+
+#: Scheme -> module here, package that it needs.
+_ADAPTERS = {
+    "postgresql": ("postgres", "adbc_driver_postgresql"),
+    "s3": ("objects", "obstore"),
+    "delta": ("delta", "deltalake"),
+    "delta+s3": ("delta", "deltalake"),
+    "duckdb": ("duck", "duckdb"),
+}
+
+#: What a full or broken disk says here, where the copies are written.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def adapter_of(address: Address) -> Any:
+    """
+    The module that reads and writes an address.
+
+    Raises
+    ------
+    ConfigError
+        When its package is not installed, saying which extra has it.
+    """
+    module, package = _ADAPTERS[address.scheme]
+    import_extra(package, needed_by=address.label)
+    return import_module(f"optimizer.io.sources.{module}")
+
+
+@contextmanager
+def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
+    """
+    Turn what a driver raises while reading into one clear message without secrets.
+
+    Raises
+    ------
+    BusyError
+        When another try may help: nobody answers, a lock, a restart.
+    DataError
+        When it will not: no such table, no permission, a wrong query.
+    PublishError
+        When the disk here refuses the copy.
+    """
+    try:
+        yield
+    except OptimizerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each driver has its own classes
+        reason = reason_of(error, secrets)
+        if getattr(error, "errno", None) in _DISK:
+            raise PublishError(
+                f"{address.label}: its copy could not be written ({reason})"
+            ) from None
+        if adapter_of(address).is_passing(error):
+            raise BusyError(
+                f"{address.label}: does not answer ({reason}); try again later"
+            ) from None
+        raise DataError(
+            f"{address.label}: cannot be read ({reason}); is the export there, and may "
+            "this job read it?"
+        ) from None

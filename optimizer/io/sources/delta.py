@@ -1,0 +1,77 @@
+"""Delta Lake tables, on disk or on S3."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from optimizer.io.sources.rows import Rows, checked_columns
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from optimizer.config.address import Address
+    from optimizer.contracts.columns import Table
+
+
+@contextmanager
+def open_rows(address: Address, table: Table) -> Iterator[Rows]:
+    """Read one version, the newest if none is configured, batch by batch."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    wanted = address.params.get("version")
+    found = DeltaTable(
+        _location(address),
+        version=None if wanted is None else int(wanted),
+        storage_options=_options(),
+    )
+    schema = pa.schema(found.schema().to_arrow())
+    columns = checked_columns(schema, table, address.label)
+    batches = pa.RecordBatchReader.from_stream(found.scan(columns))
+    yield Rows(batches, f"version {found.version()}")
+
+
+def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:
+    """Replace the partition of a date, in one commit; the table is made if needed."""
+    from deltalake import DeltaTable, write_deltalake
+
+    place = _location(address)
+    is_there = DeltaTable.is_deltatable(place, _options())
+    if not is_there:
+        write_deltalake(
+            place, rows, partition_by=["run_date"], storage_options=_options()
+        )
+        return
+    write_deltalake(
+        place,
+        rows,
+        mode="overwrite",
+        predicate=f"run_date = '{day}'",
+        storage_options=_options(),
+    )
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether another try may help: the store does not answer, or a commit raced."""
+    text = str(error)
+    return (
+        type(error).__name__ == "CommitFailedError"
+        or "error sending request" in text.lower()
+        or "retries" in text
+    )
+
+
+def _location(address: Address) -> str:
+    is_local = address.scheme == "delta"
+    return address.path if is_local else f"s3://{address.host}{address.path}"
+
+
+def _options() -> dict[str, str]:
+    """Settings that the environment does not give by itself."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    return {"allow_http": "true"} if endpoint.startswith("http://") else {}

@@ -1,0 +1,114 @@
+"""What the tables of databases have in common: types, checks, the text of a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.io.read import check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from optimizer.config.address import Address
+    from optimizer.contracts.columns import Table
+
+_TEXT_KINDS = ("id", "text", "pin")
+#: Published columns in a database, by the type's name in Arrow.
+SQL_TYPES = {
+    "string": "text",
+    "large_string": "text",
+    "string_view": "text",
+    "double": "double precision",
+    "int64": "bigint",
+    "bool": "boolean",
+    "date32[day]": "date",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """
+    A table that is being read.
+
+    Attributes
+    ----------
+    batches
+        Its rows, in no order; the contract's columns alone.
+    version
+        Which state of the table it is, where it has versions.
+    """
+
+    batches: Iterable[pa.RecordBatch]
+    version: str = ""
+
+
+def quoted(name: str) -> str:
+    """
+    Quote a name, or a schema and a name, for SQL.
+
+    Examples
+    --------
+    >>> quoted("sales.orders")
+    '"sales"."orders"'
+    """
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def relation_of(address: Address) -> str:
+    """What a query selects from: the table, or the configured query."""
+    if "query" in address.params:
+        return f"({address.params['query'].strip().rstrip(';')}\n) as source"
+    return quoted(address.params["table"])
+
+
+def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
+    """
+    The contract's columns that a table has; it is held against the contract first.
+
+    Raises
+    ------
+    DataError
+        When a column is missing, of a wrong type, or looks like personal data.
+    """
+    import pyarrow as pa
+
+    fields = [_plain_field(field, table) for field in schema]
+    required = {column.name for column in table.columns if column.is_required}
+    check_schema(pa.schema(fields), table, required, label)
+    return [name for name in table.column_names if name in schema.names]
+
+
+def select_text(
+    schema: pa.Schema, columns: Iterable[str], table: Table, relation: str
+) -> str:
+    """Write the query; what Arrow has no type for becomes text or a number."""
+    chosen = [
+        f"cast({quoted(name)} as {_cast_type(table, name)}) as {quoted(name)}"
+        if _is_opaque(schema.field(name).type)
+        else quoted(name)
+        for name in columns
+    ]
+    return f"select {', '.join(chosen)} from {relation}"
+
+
+def _cast_type(table: Table, name: str) -> str:
+    is_text = table.column(name).kind in _TEXT_KINDS
+    return "varchar" if is_text else "double precision"
+
+
+def _plain_field(field: pa.Field, table: Table) -> pa.Field:
+    import pyarrow as pa
+
+    if field.name not in table.column_names or not _is_opaque(field.type):
+        return field
+    is_text = table.column(field.name).kind in _TEXT_KINDS
+    return field.with_type(pa.string() if is_text else pa.float64())
+
+
+def _is_opaque(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return isinstance(kind, pa.BaseExtensionType)

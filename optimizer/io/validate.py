@@ -1,0 +1,365 @@
+"""
+Rows against the contract: what breaks a rule is named and set aside, not repaired.
+
+Rows of orders and options go to quarantine; of capacity and merchants, small
+tables on which everything rests, a single broken row refuses the night.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from optimizer.contracts.columns import Column, polars_type
+from optimizer.contracts.tables import QUARANTINE
+from optimizer.errors import DataError, counted
+from optimizer.io.privacy import refuse_personal_values
+from optimizer.io.read import read_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.io.read import Source
+
+#: Largest count that is accepted; beyond it a number is a mistake.
+MAX_COUNT = 10**12
+#: Longest id that is accepted, in bytes; no platform has one that comes near.
+MAX_ID_BYTES = 200
+_NUM_EXAMPLES = 5
+#: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
+_UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
+
+
+class Finding(NamedTuple):
+    """Rows of one table that break one rule in one column."""
+
+    source: str
+    rows: NDArray[np.int64]
+    column: str
+    rule: str
+    ids: tuple[str, ...]
+
+
+class QuarantineLog:
+    """Collects the rows that break a rule, with a few ids for the message."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+
+    def add(
+        self,
+        source: str,
+        rows: NDArray[np.int64],
+        column: str,
+        rule: str,
+        ids: Sequence[str] = (),
+    ) -> None:
+        """Note rows (from 0) of a table that break a rule in a column."""
+        if len(rows):
+            shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
+            self._findings.append(Finding(source, rows, column, rule, shown))
+
+    def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
+        """
+        Refuse the night if too many of a table's rows are broken.
+
+        Parameters
+        ----------
+        max_share
+            Largest share, compared exactly.
+        counts
+            Rows read of each table.
+
+        Raises
+        ------
+        DataError
+            With the number of rows by column and rule, and a few ids.
+        """
+        for source, num_rows in counts.items():
+            found = [f for f in self._findings if f.source == source]
+            num_broken = _num_distinct(found)
+            if num_broken > Fraction(max_share) * num_rows:
+                raise DataError(
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
+                    f"({num_broken / num_rows:.2%}) break a rule, more than the "
+                    f"{max_share:%} that quarantine.max_share allows: "
+                    f"{_by_rule(found)}; mend the export"
+                )
+
+    def frame(self) -> pl.DataFrame:
+        """All broken rows as the quarantine table; rows count from 1."""
+        import polars as pl
+
+        schema = {c.name: polars_type(c.kind) for c in QUARANTINE.columns}
+        parts = [
+            pl.DataFrame({"row": f.rows + 1}).select(
+                pl.lit(f.source).alias("source"),
+                pl.col("row").cast(pl.Int64),
+                pl.lit(f.column).alias("column"),
+                pl.lit(f.rule).alias("rule"),
+            )
+            for f in self._findings
+        ]
+        return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(pl.all())
+
+
+def _num_distinct(findings: Sequence[Finding]) -> int:
+    import numpy as np
+
+    if not findings:
+        return 0
+    return len(np.unique(np.concatenate([f.rows for f in findings])))
+
+
+def _by_rule(findings: Sequence[Finding]) -> str:
+    totals: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
+    for f in findings:
+        count, ids = totals.get((f.column, f.rule), (0, ()))
+        totals[f.column, f.rule] = count + len(f.rows), (ids + f.ids)[:_NUM_EXAMPLES]
+    return "; ".join(
+        f"{column} {rule}: {counted(count, 'row')}"
+        + (f", first {', '.join(ids)}" if ids else "")
+        for (column, rule), (count, ids) in sorted(totals.items())
+    )
+
+
+def check_batch(
+    frame: pl.DataFrame, source: Source, log: QuarantineLog
+) -> pl.DataFrame:
+    """
+    Keep the rows that follow all rules.
+
+    Parameters
+    ----------
+    frame
+        A batch from :func:`~optimizer.io.read.read_batches`.
+    source
+        Where it is from, with the contract.
+    log
+        Takes the rows that do not.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``row`` and all columns of the contract in their types; optional columns
+        that are missing have their default.
+
+    Raises
+    ------
+    DataError
+        When values look like personal data.
+    """
+    import polars as pl
+
+    table = source.table
+    _refuse_personal(frame, source)
+    given = [table.column(name) for name in source.columns]
+    cast = frame.with_columns(typed(frame, column) for column in given)
+    rules = [rule for column in given for rule in _rules(frame, column, source)]
+    broken = cast.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(
+        0
+    )
+    hit = [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken]
+    for column, text, is_wrong in hit:
+        wrong = cast.filter(is_wrong)
+        ids = wrong[table.column_names[0]].head(_NUM_EXAMPLES).drop_nulls().to_list()
+        log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
+    kept = (
+        cast.filter(~pl.any_horizontal(e.fill_null(False) for *_, e in hit))
+        if hit
+        else cast
+    )
+    return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
+
+
+def require_rows(source: Source, num_rows: int) -> None:
+    """
+    Refuse an empty table.
+
+    Raises
+    ------
+    DataError
+        Saying that an empty export is no night.
+    """
+    if num_rows == 0:
+        raise DataError(
+            f"{source.label}: has no rows; check the {source.table.name} export"
+        )
+
+
+def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
+    """
+    Read a small table whole; one broken row refuses it.
+
+    Raises
+    ------
+    DataError
+        Naming every broken row (up to 20), or the rows that stand twice.
+    """
+    import polars as pl
+
+    parts = [check_batch(raw, source, log) for raw in read_batches(source)]
+    broken = log.frame().filter(pl.col("source") == source.table.name)
+    if len(broken):
+        listed = [f"row {r}: {c} {rule}" for _, r, c, rule in broken.head(20).rows()]
+        more = f"; and {len(broken) - 20:,} more" if len(broken) > 20 else ""
+        raise DataError(f"{source.label}: {'; '.join(listed)}{more}")
+    require_rows(source, sum(map(len, parts)))
+    table = pl.concat(parts)
+    _refuse_repeated_rows(table, source)
+    return table
+
+
+def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
+    """
+    Refuse ids that differ only in case or spaces: one merchant must not be two.
+
+    Parameters
+    ----------
+    ids
+        Of one thing, from all tables.
+    column
+        The column that holds them.
+    label
+        What the message calls the tables that have it.
+
+    Raises
+    ------
+    DataError
+        Naming the first pair.
+    """
+    seen: dict[str, str] = {}
+    for name in ids:
+        twin = seen.setdefault("".join(name.split()).casefold(), name)
+        if twin != name:
+            raise DataError(
+                f"{label}: {column} {twin!r} and {name!r} differ only in case or "
+                "spaces; write each id in one way"
+            )
+
+
+def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
+    key = source.table.key
+    repeated = table.filter(table.select(key).is_duplicated())
+    if len(repeated):
+        first = ", ".join(str(v) for v in repeated.select(key).row(0) if v is not None)
+        rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
+        raise DataError(
+            f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
+            f"first ({first}), rows {rows}; keep one row for each"
+        )
+
+
+def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
+    kinds = {name: source.table.column(name).kind for name in source.columns}
+    ids = [name for name, kind in kinds.items() if kind == "id"]
+    texts = [name for name, kind in kinds.items() if kind == "text"]
+    refuse_personal_values(frame, ids, texts, source.label)
+
+
+def typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
+    """Cast a column to its kind; what cannot be cast becomes null."""
+    import polars as pl
+
+    value = pl.col(column.name)
+    if column.kind == "flag" and frame.schema[column.name] == pl.String:
+        words = {"true": True, "1": True, "false": False, "0": False}
+        text = value.str.strip_chars().str.to_lowercase()
+        return text.replace_strict(words, default=None, return_dtype=pl.Boolean)
+    if frame.schema[column.name] == pl.String and column.kind not in _TEXT:
+        value = value.str.strip_chars()
+        if column.kind == "date":
+            return value.str.to_date("%Y-%m-%d", strict=False)
+        if column.kind == "count":
+            value = value.str.replace(_WHOLE, "${1}")
+    return value.cast(polars_type(column.kind), strict=False)
+
+
+_TEXT = ("id", "text", "pin")
+#: A whole number as libraries write it that have no integers with gaps.
+_WHOLE = r"^([+-]?\d+)\.0+$"
+
+
+def _rules(
+    frame: pl.DataFrame, column: Column, source: Source
+) -> list[tuple[str, str, pl.Expr]]:
+    """Rules of a column: its name, what is wrong in words, and where it is."""
+    import polars as pl
+
+    value = pl.col(column.name)
+    found: list[tuple[str, pl.Expr]] = []
+    if column.name in source.required and not column.is_nullable:
+        was_null = pl.lit(frame[column.name].is_null())
+        found.append(("is missing", was_null))
+    if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):
+        raw = frame[column.name]
+        found[:0] = _cast_rules(raw, value, column)
+    found += _value_rules(value, column)
+    return [(column.name, text, wrong) for text, wrong in found]
+
+
+def _cast_rules(
+    raw: pl.Series, value: pl.Expr, column: Column
+) -> list[tuple[str, pl.Expr]]:
+    """What the cast to the column's kind lost."""
+    import polars as pl
+
+    words = {
+        "flag": "is not true or false",
+        "count": "is not a whole number",
+        "date": "is not a date such as 2026-11-22",
+    }
+    was_given = pl.lit(raw.is_not_null())
+    lost = [(words.get(column.kind, "is not a number"), value.is_null() & was_given)]
+    if column.kind == "count" and raw.dtype.is_float():
+        lost.append((words["count"], pl.lit(raw) != value.cast(pl.Float64)))
+    return lost
+
+
+def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
+    if column.kind == "id":
+        return [
+            ("is empty", value == ""),
+            (
+                f"is longer than {MAX_ID_BYTES} bytes",
+                value.str.len_bytes() > MAX_ID_BYTES,
+            ),
+            ("has outer spaces or control characters", value.str.contains(_UNTRIMMED)),
+        ]
+    if column.kind == "probability":
+        return [
+            ("is not a number", value.is_nan()),
+            ("is outside [0, 1]", ~value.is_between(0, 1) & ~value.is_nan()),
+        ]
+    if column.kind in ("money", "number"):
+        finite = ("is not a finite number", ~value.is_finite())
+        return (
+            [finite]
+            if column.kind == "number"
+            else [finite, ("is negative", value < 0)]
+        )
+    if column.kind == "count":
+        least = column.minimum
+        return [
+            (f"is below {least}" if least else "is negative", value < least),
+            (f"is above {MAX_COUNT:,}", value > MAX_COUNT),
+        ]
+    if column.kind == "pin":
+        return [('is not "must" or "never"', ~value.is_in(["must", "never"]))]
+    return []
+
+
+def _filled(column: Column, given: Sequence[str]) -> pl.Expr:
+    """The column with its default for nulls, or made of it where it is missing."""
+    import polars as pl
+
+    kind = polars_type(column.kind)
+    if column.name not in given:
+        return pl.lit(column.default, dtype=kind).alias(column.name)
+    value = pl.col(column.name)
+    return value if column.default is None else value.fill_null(column.default)

@@ -1,0 +1,179 @@
+"""Tables to disk: the same table gives the same bytes, and each page its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.columns import polars_type
+from optimizer.io.read import damaged_is_data_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.contracts.columns import Table
+
+#: Rows in a row group: small enough that one order is found without reading all.
+ROW_GROUP_ROWS = 131_072
+
+
+def write_parquet(frame: pl.DataFrame, path: Path, table: Table) -> None:
+    """Write a table that is in memory; see :func:`write_batches`."""
+    write_batches([frame], path, table)
+
+
+def write_batches(
+    frames: Iterable[pl.DataFrame], path: Path, table: Table
+) -> tuple[int, list[str]]:
+    """
+    Write a table as Parquet, with page checksums, down to the disk.
+
+    Parameters
+    ----------
+    frames
+        The table's rows in order, in pieces of any size; the pieces do not show in
+        the file. They have at least the contract's columns; only these are written.
+    path
+        Must not exist.
+    table
+        The contract.
+
+    Returns
+    -------
+    num_rows, digests
+        Rows written; a digest of each row group, as :func:`row_group_digests` reads
+        them back.
+    """
+    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    return write_frames(frames, path, kinds)
+
+
+def write_frames(
+    frames: Iterable[pl.DataFrame], path: Path, kinds: Mapping[str, Any]
+) -> tuple[int, list[str]]:
+    """Write columns of these names and polars types; see :func:`write_batches`."""
+    import pyarrow.parquet
+
+    digests, num_rows = [], 0
+    with path.open("xb") as file:
+        writer: Any = None
+        for group in row_groups(frames, kinds):
+            arrow = group.to_arrow()
+            if writer is None:
+                writer = pyarrow.parquet.ParquetWriter(
+                    file,
+                    arrow.schema,
+                    compression="zstd",
+                    write_page_checksum=True,
+                    store_schema=False,
+                )
+            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
+            digests.append(_digest(group))
+            num_rows += len(group)
+        writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+    return num_rows, digests
+
+
+def row_groups(
+    frames: Iterable[pl.DataFrame], kinds: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
+    """
+    Cut pieces of any size into row groups of one size; an empty table has one.
+
+    Parameters
+    ----------
+    frames
+        Rows in order, with at least these columns.
+    kinds
+        Names and polars types of what comes out.
+
+    Yields
+    ------
+    pl.DataFrame
+        ``ROW_GROUP_ROWS`` rows each, the last one perhaps fewer.
+    """
+    import polars as pl
+
+    typed = [pl.col(name).cast(kind) for name, kind in kinds.items()]
+    left = pl.DataFrame(schema=kinds)
+    num_written = 0
+    for frame in frames:
+        left = pl.concat([left, frame.select(typed)])
+        while len(left) >= ROW_GROUP_ROWS:
+            yield left[:ROW_GROUP_ROWS].rechunk()
+            num_written += 1
+            left = left[ROW_GROUP_ROWS:]
+    if len(left) or num_written == 0:
+        yield left.rechunk()
+
+
+def _digest(frame: pl.DataFrame) -> str:
+    return hashlib.sha256(frame.hash_rows().to_numpy().tobytes()).hexdigest()
+
+
+def row_group_digests(path: Path) -> list[str]:
+    """
+    Read a written table again, every page against its checksum.
+
+    Returns
+    -------
+    list of str
+        What :func:`write_batches` gave, if the disk holds what was written.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged.
+    """
+    return [_digest(group) for group in read_row_groups(path)]
+
+
+def read_row_groups(path: Path) -> Iterator[pl.DataFrame]:
+    """
+    Read a written table a row group at a time, every page against its checksum.
+
+    Yields
+    ------
+    pl.DataFrame
+        One row group after the other; a table without any gives none of its rows.
+
+    Raises
+    ------
+    DataError
+        When what is on the disk is not what was written.
+    """
+    import polars as pl
+    import pyarrow.parquet
+
+    with damaged_is_data_error(str(path)):
+        file = pyarrow.parquet.ParquetFile(
+            path, page_checksum_verification=True, pre_buffer=False
+        )
+    with file:
+        for number in range(file.num_row_groups):
+            with damaged_is_data_error(str(path)):
+                group = file.read_row_group(number)
+            yield pl.DataFrame(pl.from_arrow(group))
+
+
+def read_back(path: Path) -> pl.DataFrame:
+    """
+    Read a written table whole, every page against its checksum.
+
+    Raises
+    ------
+    DataError
+        When what is on the disk is not what was written.
+    """
+    import polars as pl
+    import pyarrow.parquet
+
+    with damaged_is_data_error(str(path)):
+        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+    return pl.DataFrame(pl.from_arrow(table))

@@ -1,0 +1,118 @@
+"""The model card: what a model rests on, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.learn.risk import OUTCOME_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from optimizer.build.learned_model import Effect, LearnedModel
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.history import History
+    from optimizer.learn.risk import CrossFit
+
+
+NUM_BINS = 10
+
+#: A row of a calibration curve: parcels, predicted and observed probability.
+Curve = list[tuple[int, float, float]]
+
+
+def calibration(frame: pl.DataFrame, fit: CrossFit, harm: str) -> Curve:
+    """
+    Predicted against observed risk of standard parcels, in tenths by prediction.
+
+    The predictions are cross-fitted: no parcel took part in its own.
+    """
+    is_standard = ~frame["is_premium"].to_numpy()
+    predicted = fit.standard[is_standard]
+    happened = frame[OUTCOME_OF[harm]].to_numpy()[is_standard]
+    order = np.argsort(predicted, kind="stable")
+    return [
+        (len(part), float(predicted[part].mean()), float(happened[part].mean()))
+        for part in np.array_split(order, NUM_BINS)
+        if len(part)
+    ]
+
+
+def calibration_error(curve: Curve) -> float:
+    """Mean distance between predicted and observed risk over all parcels."""
+    total = sum(count for count, *_ in curve)
+    return sum(n * abs(p - o) for n, p, o in curve) / max(total, 1)
+
+
+def card_text(
+    model: LearnedModel,
+    past: History,
+    curves: Mapping[str, Curve],
+    warnings: tuple[CodedWarning, ...],
+) -> str:
+    """Write the card, Markdown."""
+    frame = past.frame
+    premium = frame.filter("is_premium")
+    breaks = ", ".join(model.regime_breaks) or "none"
+    lines = [
+        f"# Model {model.version}",
+        "",
+        f"- nights {model.first_date} to {model.last_date}; rules changed on {breaks}",
+        f"- {len(frame):,} parcels, {len(premium):,} of them premium",
+        f"- effect: {model.kind}",
+        *(f"- WARNING: {text}" for text in warnings),
+        "",
+        "## Share of the harm that a kept promise removes",
+        "",
+        "| harm | level | share | standard deviation |",
+        "|---|---|---:|---:|",
+        *(
+            row
+            for harm, effect in model.effect.items()
+            for row in _effect(harm, effect)
+        ),
+        "",
+        "## Promises kept",
+        "",
+        "| carrier | premium | proved kept | share | 95 % interval |",
+        "|---|---:|---:|---:|---|",
+        *(
+            f"| {p.carrier_id or 'all'} | {p.num_premium:,} | {p.num_kept:,} "
+            f"| {p.mean:.3f} | {p.low:.3f} to {p.high:.3f} |"
+            for p in model.promises
+            if p.region_id is None
+        ),
+        *(line for harm, curve in curves.items() for line in _curve(harm, curve)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _effect(harm: str, effect: Effect) -> list[str]:
+    """Rows of the effect table: the pool, and each carrier's deviation from it."""
+    spread = np.sqrt(np.diag(np.array(effect.covariance))).tolist()
+    value = {("", ""): effect.intercept} | {
+        (column, level): share
+        for column, levels in effect.levels.items()
+        for level, share in levels.items()
+    }
+    rows = zip(effect.names, spread, strict=True)
+    return [
+        f"| {harm} | {level or 'pool'} | {value[column, level]:+.3f} | {sd:.3f} |"
+        for (column, level), sd in rows
+    ]
+
+
+def _curve(harm: str, curve: Curve) -> list[str]:
+    error = calibration_error(curve)
+    return [
+        "",
+        f"## Calibration of {harm} on standard service (mean error {error:.4f})",
+        "",
+        "| parcels | predicted | observed |",
+        "|---:|---:|---:|",
+        *(f"| {n:,} | {p:.4f} | {o:.4f} |" for n, p, o in curve),
+    ]

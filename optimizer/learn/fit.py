@@ -1,0 +1,222 @@
+"""From outcomes to a versioned model folder: what is known, and how well."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.build.learned_model import (
+    CARD_FILE,
+    HARMS,
+    MODEL_FILE,
+    Effect,
+    LearnedModel,
+    model_text,
+)
+from optimizer.config import expand_date
+from optimizer.contracts.warnings import warn
+from optimizer.errors import ConfigError, DataError
+from optimizer.extras import import_extra
+from optimizer.learn.card import calibration, card_text
+from optimizer.learn.effect import (
+    configured_belief,
+    fit_effect,
+    prior_effect,
+    regression_belief,
+    scores,
+)
+from optimizer.learn.history import History, Window, read_history
+from optimizer.learn.overlap import Comparable, comparable
+from optimizer.learn.promise import promise_alerts, promises
+from optimizer.learn.risk import LEARNING, at_rows, cross_fit, fit_risk
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from optimizer.build.learned_model import Promise
+    from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.risk import CrossFit
+
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """
+    A model, and what a person should know of it.
+
+    Attributes
+    ----------
+    model
+        The numbers.
+    card
+        The model card, Markdown.
+    warnings
+        What a person should look at, carriers below their contract included.
+    """
+
+    model: LearnedModel
+    card: str
+    warnings: tuple[CodedWarning, ...]
+
+
+def learn(history: Any, config: Config, window: Window) -> Learned:
+    """
+    Learn risk, effect and promise-keeping from outcomes.
+
+    Parameters
+    ----------
+    history
+        A path, a glob, or a table, by the outcomes contract.
+    config
+        With ``learning``.
+    window
+        Which nights.
+
+    Raises
+    ------
+    DataError
+        When the history cannot teach; see :mod:`optimizer.learn.history`.
+    ConfigError
+        When scikit-learn is not installed.
+    """
+    import_extra("sklearn.linear_model", needed_by=LEARNING)
+    past = read_history(history, config, window)
+    frame = past.frame
+    if frame["is_premium"].all():
+        comparable(frame)
+    kept = promises(frame)
+    standard = frame.filter(~frame["is_premium"])
+    risk = {harm: fit_risk(standard, harm) for harm in HARMS}
+    fits: dict[str, CrossFit] = {}
+    if not frame["is_premium"].any() and config.learning.prior is not None:
+        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+    else:
+        data = comparable(frame)
+        fits = {harm: cross_fit(frame, harm) for harm in HARMS}
+        effect = _effects(frame, data, fits, kept, config)
+    model = _model(past, config, data, (risk, effect, kept))
+    told = _warnings(past, data, kept, config)
+    curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
+    return Learned(model, card_text(model, past, curves, told), told)
+
+
+def _effects(
+    frame: pl.DataFrame,
+    data: Comparable,
+    fits: dict[str, CrossFit],
+    kept: list[Promise],
+    config: Config,
+) -> dict[str, Effect]:
+    """Fit the effect on each harm on the rows that could have got either service."""
+    found = {}
+    for harm, fit in fits.items():
+        own = at_rows(fit, data.row)
+        drawn = scores(data, own, harm)
+        belief = configured_belief(config.learning.prior)
+        if data.kind == "randomised":
+            belief = regression_belief(frame, harm, kept, belief)
+        found[harm] = fit_effect(data, drawn, own.standard, kept, belief)
+    return found
+
+
+def _model(
+    past: History,
+    config: Config,
+    data: Comparable | None,
+    parts: tuple[dict[str, Any], dict[str, Effect], list[Promise]],
+) -> LearnedModel:
+    risk, effect, kept = parts
+    content = {
+        "format": 1,
+        "version": "",
+        "first_date": past.first.isoformat(),
+        "last_date": past.last.isoformat(),
+        "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
+        "kind": "prior" if data is None else data.kind,
+        "risk": risk,
+        "effect": effect,
+        "promises": kept,
+    }
+    unnamed = LearnedModel.model_validate(content)
+    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
+    return unnamed.model_copy(update={"version": f"{past.last}-{digest}"})
+
+
+def _warnings(
+    past: History, data: Comparable | None, kept: list[Promise], config: Config
+) -> tuple[CodedWarning, ...]:
+    """All that a person should look at before a night rests on the model."""
+    found = [*past.warnings, *(data.warnings if data is not None else ())]
+    if data is None:
+        found.append(warn("EFFECT_IS_PRIOR"))
+    roster = {carrier for row in config.policy for carrier in row.carriers}
+    measured = {p.carrier_id for p in kept}
+    unknown = sorted(roster - measured)
+    if unknown:
+        found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
+    return (*found, *promise_alerts(kept, config.learning.contract_kept_share))
+
+
+def save_model(learned: Learned, models: Path) -> Path:
+    """
+    Write a model folder, and point ``latest`` at it in one step.
+
+    Returns
+    -------
+    Path
+        The folder, named by its last date and checksum; the same model is not
+        written twice.
+
+    Raises
+    ------
+    ConfigError
+        When the folder cannot be written.
+    """
+    folder = models / learned.model.version
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            partial = models / f".{folder.name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            (partial / MODEL_FILE).write_text(model_text(learned.model), "utf-8")
+            (partial / CARD_FILE).write_text(learned.card, "utf-8")
+            partial.rename(folder)
+        link = models / f".{LATEST}.link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.name)
+        link.replace(models / LATEST)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"{models}: cannot be written ({reason})") from None
+    return folder
+
+
+def models_folder(config: Config, window: Window) -> Path:
+    """Where learned models go."""
+    return Path(expand_date(config.learning.models, window.as_of))
+
+
+def history_of(config: Config, given: str | None, window: Window) -> str:
+    """
+    The outcomes to read: those that are named, else the configured ones.
+
+    Raises
+    ------
+    DataError
+        When neither is there.
+    """
+    if given is not None:
+        return given
+    if config.learning.history is None:
+        raise DataError(
+            "no outcomes are named: give --history, or learning.history in the "
+            "configuration"
+        )
+    return expand_date(config.learning.history, window.as_of)

@@ -1,0 +1,196 @@
+"""Outcomes of past nights, read and refused where they cannot teach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.complaints import BENEFIT_OF_REASON
+from optimizer.contracts.tables import OUTCOMES
+from optimizer.contracts.warnings import some, warn
+from optimizer.errors import DataError, counted
+from optimizer.io.read import open_source, read_batches
+from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    import polars as pl
+
+    from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """
+    Which nights to take, and what is known of the calendar.
+
+    Attributes
+    ----------
+    as_of
+        Day of learning: nothing from it or after it can have been observed.
+    first, last
+        Dates to take, both included; ``None``: all.
+    """
+
+    as_of: dt.date
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """
+    Outcomes that are fit to be learned from.
+
+    Attributes
+    ----------
+    frame
+        The outcomes table, ascending by date and ``order_id``.
+    warnings
+        What a person should look at.
+    """
+
+    frame: pl.DataFrame
+    warnings: tuple[CodedWarning, ...]
+
+    @property
+    def first(self) -> dt.date:
+        """The earliest date."""
+        return self.frame["date"][0]
+
+    @property
+    def last(self) -> dt.date:
+        """The latest date."""
+        return self.frame["date"][-1]
+
+
+def read_history(data: Any, config: Config, window: Window) -> History:
+    """
+    Read past outcomes, whatever their order.
+
+    Parameters
+    ----------
+    data
+        A path, a glob, or a table, by the outcomes contract.
+    config
+        Quarantine, regime breaks and the limit for serial complainers.
+    window
+        Which nights.
+
+    Raises
+    ------
+    DataError
+        When decisions stand twice, come from the future, lie on both sides of a
+        regime break, contradict their propensity, or break the contract.
+    """
+    frame = _read(data, config.quarantine.max_share)
+    _refuse_repeats(frame)
+    _refuse_future(frame, window)
+    frame = _within(frame, window)
+    _refuse_breaks(frame, config.learning.regime_breaks)
+    _refuse_contradictions(frame)
+    frame, found = _limit_complainers(
+        frame, config.learning.max_complaints_per_customer
+    )
+    return History(frame, (*found, *_unknown_reasons(frame)))
+
+
+def _read(data: Any, max_share: Decimal) -> pl.DataFrame:
+    import polars as pl
+
+    source, log = open_source(data, OUTCOMES), QuarantineLog()
+    parts, num_rows = [], 0
+    for raw in read_batches(source):
+        num_rows += len(raw)
+        parts.append(check_batch(raw, source, log))
+    require_rows(source, num_rows)
+    log.refuse_beyond(max_share, {OUTCOMES.name: num_rows})
+    return pl.concat(parts).drop("row").sort("date", "order_id")
+
+
+def _refuse_repeats(frame: pl.DataFrame) -> None:
+    key = frame.select(OUTCOMES.key)
+    is_repeated = key.is_duplicated()
+    if is_repeated.any():
+        first = frame.filter(is_repeated).row(0, named=True)
+        raise DataError(
+            f"outcomes: {counted(int(is_repeated.sum()), 'row')} stand for a decision "
+            f"that stands there already, first order {first['order_id']} of "
+            f"{first['date']}; keep one row for each order and date"
+        )
+
+
+def _refuse_future(frame: pl.DataFrame, window: Window) -> None:
+    late = frame.filter(frame["date"] >= window.as_of)
+    if len(late):
+        raise DataError(
+            f"outcomes: {counted(len(late), 'row')} are of {late['date'][0]} or later, "
+            f"and nothing of {window.as_of} or after can have been observed on that "
+            "day: learning from it would leak the answer; take them out, or give the "
+            "day of learning (--as-of)"
+        )
+
+
+def _within(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
+    first, last = window.first or frame["date"][0], window.last or frame["date"][-1]
+    kept = frame.filter(frame["date"].is_between(first, last))
+    if len(kept) == 0:
+        raise DataError(
+            f"outcomes: no decision is dated from {first} to {last}; the table has "
+            f"{frame['date'][0]} to {frame['date'][-1]}"
+        )
+    return kept
+
+
+def _refuse_breaks(frame: pl.DataFrame, breaks: Sequence[dt.date]) -> None:
+    first, last = frame["date"][0], frame["date"][-1]
+    for day in breaks:
+        if first < day <= last:
+            raise DataError(
+                f"outcomes: {first} to {last} lies on both sides of {day}, when new "
+                "rules came into force (learning.regime_breaks): what was true before "
+                f"need not be true after; take one side, such as --from {day}"
+            )
+
+
+def _refuse_contradictions(frame: pl.DataFrame) -> None:
+    chance = frame["propensity"]
+    is_premium = frame["is_premium"]
+    wrong = ((chance == 0) & is_premium) | ((chance == 1) & ~is_premium)
+    count = int(wrong.fill_null(value=False).sum())
+    if count:
+        raise DataError(
+            f"outcomes: {counted(count, 'row')} had no chance of what they got "
+            "(premium at propensity 0, or standard at 1); join the propensity of the "
+            "decisions of the same date"
+        )
+
+
+def _limit_complainers(
+    frame: pl.DataFrame, limit: int | None
+) -> tuple[pl.DataFrame, list[CodedWarning]]:
+    """Leave out complaints of one customer beyond the limit: they earn nothing."""
+    import polars as pl
+
+    if limit is None:
+        return frame, []
+    rank = pl.col("complaint").cast(pl.Int64).cum_sum().over("customer_key")
+    is_serial = pl.col("complaint") & pl.col("customer_key").is_not_null()
+    kept = frame.filter(~(is_serial & (rank > limit)))
+    num_left = len(frame) - len(kept)
+    if num_left == 0:
+        return kept, []
+    return kept, [warn("SERIAL_COMPLAINTS", num_complaints=num_left, limit=limit)]
+
+
+def _unknown_reasons(frame: pl.DataFrame) -> list[CodedWarning]:
+    known = (*BENEFIT_OF_REASON,)
+    reasons = frame["complaint_reason"].drop_nulls()
+    unknown = sorted(set(reasons.filter(~reasons.is_in(known)).to_list()))
+    if not unknown:
+        return []
+    return [warn("UNKNOWN_COMPLAINT_REASONS", reasons=some(unknown), known=known)]

@@ -1,0 +1,145 @@
+"""Who could have got either service: by lot, or, failing that, by looking alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from optimizer.build.learned_model import numbers
+from optimizer.contracts.warnings import warn
+from optimizer.errors import DataError, counted
+from optimizer.extras import import_extra
+from optimizer.learn.risk import LEARNING, NUM_FOLDS, dummies, folds
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
+
+#: Estimated propensities beyond are left out: nobody like that got the other service.
+TRIM = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparable:
+    """
+    The rows that tell the two services apart.
+
+    Attributes
+    ----------
+    frame
+        Rows that could have got either service.
+    row
+        ``(n,) int64``: their positions in the history.
+    propensity
+        ``(n,) float64`` strictly between 0 and 1.
+    kind
+        ``randomised`` where it is known, ``observational`` where it is estimated.
+    warnings
+        What a person should know; the overlap report of observational data.
+    """
+
+    frame: pl.DataFrame
+    row: NDArray[np.int64]
+    propensity: NDArray[np.float64]
+    kind: Literal["randomised", "observational"]
+    warnings: tuple[CodedWarning, ...]
+
+
+def comparable(frame: pl.DataFrame) -> Comparable:
+    """
+    Find the rows whose service was left to chance; failing that, estimate the chance.
+
+    Raises
+    ------
+    DataError
+        When all parcels got the same service, or nobody could have got the other.
+    """
+    premium = int(frame["is_premium"].sum())
+    if premium in (0, len(frame)):
+        which = "premium" if premium else "standard"
+        raise DataError(
+            f"outcomes: all {counted(len(frame), 'parcel')} got {which} service, so "
+            "nothing tells what the other would have done; keep some back at random "
+            "(holdout.share) and let some explore (holdout.explore_share)"
+        )
+    chance = frame["propensity"].fill_null(0.0).to_numpy()
+    is_drawn = (chance > 0) & (chance < 1)
+    drawn = frame.filter(is_drawn)
+    if is_drawn.any() and 0 < drawn["is_premium"].sum() < len(drawn):
+        row = np.flatnonzero(is_drawn)
+        return Comparable(drawn, row, chance[is_drawn], "randomised", ())
+    return _observational(frame)
+
+
+def _observational(frame: pl.DataFrame) -> Comparable:
+    """Estimate each parcel's chance from what is known of it, and trim."""
+    chance = estimate_propensity(frame)
+    is_common = (chance > TRIM) & (chance < 1 - TRIM)
+    kept = frame.filter(is_common)
+    if kept["is_premium"].sum() in (0, len(kept)):
+        raise DataError(
+            "outcomes: every propensity is 0 or 1, and no premium parcel looks like a "
+            "standard one, so nothing can be compared; keep some back at random "
+            "(holdout.share)"
+        )
+    told = _report(frame, chance, is_common)
+    row = np.flatnonzero(is_common)
+    return Comparable(kept, row, chance[is_common], "observational", told)
+
+
+def estimate_propensity(frame: pl.DataFrame) -> NDArray[np.float64]:
+    """Chance of premium by logistic regression, cross-fitted, ``(n,) float64``."""
+    linear_model = import_extra("sklearn.linear_model", needed_by=LEARNING)
+    sparse = import_extra("scipy.sparse", needed_by=LEARNING)
+    names = [
+        f"{kind}({column})"
+        for column, kind in (
+            ("complaint_prob_standard", "logit"),
+            ("return_prob_standard", "logit"),
+            ("order_value_cny", "log1p"),
+        )
+        if frame[column].null_count() == 0
+    ]
+    value = numbers(frame, names)
+    value = (value - value.mean(axis=0)) / (value.std(axis=0) + 1e-12)
+    design = sparse.csr_matrix(
+        sparse.hstack(
+            [sparse.csr_matrix(np.hstack([value, value**2])), dummies(frame)[1]]
+        )
+    )
+    fold, is_premium = folds(frame), frame["is_premium"].to_numpy()
+    chance = np.full(len(frame), is_premium.mean())
+    for k in range(NUM_FOLDS):
+        inside = fold == k
+        if inside.any() and 0 < is_premium[~inside].sum() < (~inside).sum():
+            fit = linear_model.LogisticRegression(solver="newton-cg", max_iter=500)
+            fit.fit(design[~inside], is_premium[~inside])
+            chance[inside] = fit.predict_proba(design[inside])[:, 1]
+    return chance
+
+
+def _report(
+    frame: pl.DataFrame, chance: NDArray[np.float64], is_common: NDArray[np.bool_]
+) -> tuple[CodedWarning, ...]:
+    """Say loudly what observational data cannot say, and where the groups overlap."""
+    is_premium = frame["is_premium"].to_numpy()
+    low, high = (
+        [f"{np.quantile(chance[side], q):.3f}" for side in (is_premium, ~is_premium)]
+        for q in (0.05, 0.95)
+    )
+    left_out = float((~is_common)[is_premium].mean())
+    overlap = warn(
+        "OVERLAP",
+        premium_low=low[0],
+        premium_high=high[0],
+        standard_low=low[1],
+        standard_high=high[1],
+        share_alone=f"{left_out:.3f}",
+        lowest=f"{TRIM:g}",
+        highest=f"{1 - TRIM:g}",
+    )
+    return (warn("NOT_RANDOMISED"), overlap)

@@ -1,0 +1,197 @@
+r"""
+Promise-keeping: really brought to the door, by carrier and region.
+
+Of the premium parcels that were bought, those count as kept that a scan shows at the
+door and nobody contradicts: a claim, or a complaint that the parcel did not come to
+the door, overturns the scan. A parcel without a scan is not proved kept and counts
+as broken, so that a carrier gains nothing by scanning less. With :math:`k` kept of
+:math:`n`, regions scatter around their carrier, carriers around the pool:
+
+.. math:: \theta_{cg} \mid k, n \sim \mathrm{Beta}(s m_c + k,\; s (1 - m_c) + n - k)
+
+where :math:`m_c` is the carrier's posterior mean and the strength :math:`s` is the one
+that makes the counts most likely (beta-binomial, empirical Bayes), under a prior of
+:math:`1/s`, and never more than the parcels that the mean itself rests on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.learned_model import Promise
+from optimizer.contracts.complaints import BROKEN_PROMISE
+from optimizer.contracts.warnings import warn
+from optimizer.extras import import_extra
+from optimizer.learn.risk import LEARNING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
+
+
+#: Before anything is known: a promise is kept as often as not, worth two parcels.
+PRIOR_MEAN, PRIOR_STRENGTH = 0.5, 2.0
+_STRENGTHS = np.geomspace(2, 2_000, 40)
+
+
+def kept_table(frame: pl.DataFrame) -> pl.DataFrame:
+    """
+    Count promises given and kept.
+
+    Carriers of which no parcel has a scan at all give no evidence, and no row.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``carrier_id``, ``region_id``, ``num_premium``, ``num_kept``, by both.
+    """
+    import polars as pl
+
+    is_contradicted = (pl.col("claim_cny").fill_null(0) > 0) | (
+        pl.col("complaint") & pl.col("complaint_reason").is_in(BROKEN_PROMISE)
+    ).fill_null(value=False)
+    is_seen = pl.col("delivered_to_door").fill_null(value=False)
+    has_scans = pl.col("delivered_to_door").is_not_null().any().over("carrier_id")
+    return (
+        frame.filter(pl.col("is_premium") & pl.col("is_bought").fill_null(value=True))
+        .filter(has_scans)
+        .with_columns(is_kept=is_seen & ~is_contradicted)
+        .group_by("carrier_id", "region_id")
+        .agg(
+            num_premium=pl.len().cast(pl.Int64),
+            num_kept=pl.col("is_kept").sum().cast(pl.Int64),
+        )
+        .sort("carrier_id", "region_id")
+    )
+
+
+def promises(frame: pl.DataFrame) -> list[Promise]:
+    """
+    Posterior of each carrier's promise-keeping: the pool, carriers, and their regions.
+
+    Parameters
+    ----------
+    frame
+        Outcomes. A recommendation that was not bought is nobody's promise.
+    """
+    import polars as pl
+
+    counts = kept_table(frame)
+    by_carrier = (
+        counts.group_by("carrier_id")
+        .agg(pl.col("num_premium", "num_kept").sum())
+        .sort("carrier_id")
+    )
+    given = by_carrier["num_premium"].to_numpy()
+    kept = by_carrier["num_kept"].to_numpy()
+    pool = _posterior(int(given.sum()), int(kept.sum()), PRIOR_MEAN, PRIOR_STRENGTH)
+    among = strength(given, kept, np.full(len(given), pool[0]))
+    found = [_promise(None, None, int(given.sum()), int(kept.sum()), pool)]
+    among = min(among, PRIOR_STRENGTH + float(given.sum()))
+    mean_of: dict[str, float] = {}
+    most_of: dict[str, float] = {}
+    for carrier, n, k in by_carrier.rows():
+        posterior = _posterior(n, k, pool[0], among)
+        mean_of[carrier], most_of[carrier] = posterior[0], among + n
+        found.append(_promise(carrier, None, n, k, posterior))
+    center = np.array([mean_of[c] for c in counts["carrier_id"]])
+    given, kept = counts["num_premium"].to_numpy(), counts["num_kept"].to_numpy()
+    within = strength(given, kept, center)
+    for (carrier, region, n, k), mean in zip(counts.rows(), center, strict=True):
+        own = min(within, most_of[carrier])
+        posterior = _posterior(n, k, float(mean), own)
+        found.append(_promise(carrier, region, n, k, posterior))
+    return found
+
+
+def strength(
+    given: NDArray[np.int64], kept: NDArray[np.int64], mean: NDArray[np.float64]
+) -> float:
+    """
+    How many parcels a group's prior is worth: the most likely of a grid.
+
+    Parameters
+    ----------
+    given, kept
+        ``(g,) int64``.
+    mean
+        ``(g,) float64``: where the groups scatter around.
+    """
+    if len(given) == 0:
+        return PRIOR_STRENGTH
+    log_beta = import_extra("scipy.special", needed_by=LEARNING).betaln
+    likelihood = [
+        np.sum(
+            log_beta(s * mean + kept, s * (1 - mean) + given - kept)
+            - log_beta(s * mean, s * (1 - mean))
+        )
+        - np.log(s)
+        for s in _STRENGTHS
+    ]
+    return float(_STRENGTHS[int(np.argmax(likelihood))])
+
+
+def _posterior(
+    given: int, kept: int, mean: float, prior_strength: float
+) -> tuple[float, float, float]:
+    """Mean and 95 % interval of the posterior."""
+    quantile = import_extra("scipy.stats", needed_by=LEARNING).beta.ppf
+    a, b = prior_strength * mean + kept, prior_strength * (1 - mean) + given - kept
+    return a / (a + b), float(quantile(0.025, a, b)), float(quantile(0.975, a, b))
+
+
+def _promise(
+    carrier: str | None,
+    region: str | None,
+    given: int,
+    kept: int,
+    posterior: tuple[float, float, float],
+) -> Promise:
+    mean, low, high = (min(1.0, max(0.0, round(x, 9))) for x in posterior)
+    return Promise(
+        carrier_id=carrier,
+        region_id=region,
+        num_premium=given,
+        num_kept=kept,
+        mean=mean,
+        low=low,
+        high=high,
+    )
+
+
+def promise_alerts(found: list[Promise], contract: Decimal) -> list[CodedWarning]:
+    """
+    Carriers that surely keep less than the contract says, and such regions of others.
+
+    Surely: the whole 95 % interval is below.
+    """
+    below = [p for p in found if p.carrier_id is not None and p.high < contract]
+    whole = {p.carrier_id for p in below if p.region_id is None}
+    return [
+        _below_contract(p, contract)
+        for p in below
+        if p.region_id is None or p.carrier_id not in whole
+    ]
+
+
+def _below_contract(promise: Promise, contract: Decimal) -> CodedWarning:
+    region = promise.region_id
+    where = {"carrier": str(promise.carrier_id)} | (
+        {"region": region} if region else {}
+    )
+    return warn(
+        "REGION_BELOW_CONTRACT" if region else "CARRIER_BELOW_CONTRACT",
+        **where,
+        share_kept=f"{promise.mean:.3f}",
+        num_kept=promise.num_kept,
+        num_premium=promise.num_premium,
+        low=f"{promise.low:.3f}",
+        high=f"{promise.high:.3f}",
+        contract=f"{contract:f}",
+    )

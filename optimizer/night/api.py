@@ -1,0 +1,371 @@
+"""
+``allocate``: the stages of a night, one after the other.
+
+read → validate → value → build → solve → certify → explain. This is the only
+module that knows them all.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.night import Intake
+    from optimizer.certify.certificate import Certificate
+    from optimizer.clock import StageClock
+    from optimizer.config import Config, PolicyRow
+    from optimizer.errors import SolveError
+    from optimizer.explain.churn import Previous
+    from optimizer.explain.night import Night
+    from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.solution import Solution
+
+logger = logging.getLogger(__name__)
+
+
+def allocate(
+    orders: Any,
+    capacity: Any,
+    *,
+    config: Config | Mapping[str, Any] | str | PathLike[str],
+    options: Any = None,
+    merchants: Any = None,
+    previous: Any = None,
+    date: dt.date | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Night:
+    r"""
+    Choose the parcels that get premium delivery, so that expected harm is least.
+
+    Solves
+
+    .. math::
+
+       \max_{x \in \{0,1\}} \; \sum_{i,a} s_{i,a} x_{i,a}
+       \quad \text{s.t.} \quad
+       \sum_a x_{i,a} \le 1, \quad
+       \sum_{i \in m, a} x_{i,a} \le \lfloor \rho\, n_m \rfloor, \quad
+       \sum_{(i,a) \in r} x_{i,a} \le c_r,
+
+    where order :math:`i` with carrier :math:`a` saves :math:`s_{i,a}` (expected
+    harm of complaints and logistics returns avoided, less the fee), merchant
+    :math:`m` has :math:`n_m` orders, :math:`\rho` is ``policy.cap.rate`` and
+    capacity row :math:`r` has :math:`c_r` slots. Savings are integer micro-CNY;
+    the answer is the proved optimum, in whole parcels. With loads, rows that do not
+    nest, floors or pins it is a plan with a proved gap. It does not depend on the order
+    of rows, on threads or on the kind of table.
+
+    Parameters
+    ----------
+    orders
+        One row for each parcel of the day: a path (Parquet, CSV, Arrow IPC; a
+        glob for several files) or anything that exports an Arrow stream (polars,
+        pandas, pyarrow, duckdb). Columns: ``order_id``, ``merchant_id``,
+        ``carrier_id``, ``region_id``, ``complaint_prob_standard``,
+        ``complaint_prob_premium``, ``return_prob_standard``,
+        ``return_prob_premium``; optional ``outlet_id``, ``is_eligible``,
+        ``ineligible_reason``, ``order_value_cny``, ``load``, ``pin``,
+        ``ship_date``, ``delivery_date``.
+    capacity
+        ``carrier_id``, ``region_id``, ``outlet_id`` (null: all), ``slots``; optional
+        ``service_date``, ``min_parcels``, ``penalty_cny``, ``priority``. Where rows
+        nest, outlet in region in carrier, and nothing else is asked, it is a network.
+    config
+        A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
+    options
+        Where orders may go with several carriers: ``order_id``, ``carrier_id``,
+        ``complaint_prob_premium``, ``return_prob_premium``, optional
+        ``outlet_id``, ``load``. The orders table then needs no ``carrier_id``.
+    merchants
+        Optional: ``merchant_id``, ``num_orders``, ``take_up``, ``is_enrolled``,
+        ``cap_override``, ``daily_budget_cny``, ``owner_id``.
+    previous
+        An earlier :class:`Night`, or the folder of a published run: the solve starts
+        from its prices, ``Night.churn`` says which parcels changed, and with
+        ``solver.keep_previous`` equal optima are decided in its favour. It may be of
+        another day or configuration; what does not fit is not used.
+    date
+        The business date: picks the policy row in force. May be left out where
+        the policy has one row.
+    progress
+        Called with the name of each stage as it starts.
+
+    Returns
+    -------
+    Night
+        Tables of orders, merchants and lanes with the price of every limit, the
+        certificate, and how long each stage took.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration or the date is wrong.
+    DataError
+        When a table is missing, damaged, or breaks its contract in more rows than
+        ``quarantine.max_share`` allows.
+    SolveError
+        When the method cannot take the night; or floors and pins cannot all be kept,
+        and ``on_conflict`` is ``refuse``.
+
+    See Also
+    --------
+    optimizer.certify.certificate : What the certificate proves.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import optimizer
+    >>> orders = pl.DataFrame({
+    ...     "order_id": ["a", "b", "c", "d"],
+    ...     "merchant_id": ["m1", "m1", "m2", "m2"],
+    ...     "carrier_id": ["yunda"] * 4,
+    ...     "region_id": ["north", "north", "north", "south"],
+    ...     "complaint_prob_standard": [0.30, 0.25, 0.20, 0.10],
+    ...     "complaint_prob_premium": [0.05, 0.05, 0.05, 0.05],
+    ...     "return_prob_standard": [0.02] * 4,
+    ...     "return_prob_premium": [0.01] * 4,
+    ... })
+    >>> capacity = pl.DataFrame({
+    ...     "carrier_id": ["yunda", "yunda"],
+    ...     "region_id": ["north", "south"],
+    ...     "slots": [1, 1],
+    ... })
+    >>> config = {
+    ...     "version": 1,
+    ...     "policy": [{
+    ...         "valid_from": "2022-01-12",
+    ...         "cap": {"rate": 0.5},
+    ...         "fee": {"amount_cny": 0.80},
+    ...         "carriers": ["zhongtong", "yuantong", "yunda"],
+    ...     }],
+    ...     "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+    ... }
+    >>> night = optimizer.allocate(orders, capacity, config=config)
+    >>> night.orders.filter("is_premium")["order_id"].to_list()
+    ['a', 'd']
+    >>> night.certificate.gap
+    0
+    """
+    solved = solve_night(
+        {
+            "orders": orders,
+            "capacity": capacity,
+            "options": options,
+            "merchants": merchants,
+        },
+        config,
+        date=date,
+        previous=previous,
+        progress=progress,
+    )
+    with solved.clock.stage("explain"):
+        return _night(solved)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """
+    A night that is decided and certified, and not yet put into tables.
+
+    Attributes
+    ----------
+    intake
+        The problem, its names, and what was read.
+    solution, certificate
+        Plan and prices, and what is proved of them.
+    outcomes
+        Reason and margin of each row of the orders table.
+    policy
+        The policy row that was in force.
+    previous
+        The night before, where one was given.
+    clock
+        Seconds and memory of each stage.
+    summary
+        The night in numbers, ready for JSON.
+    """
+
+    intake: Intake
+    solution: Solution
+    certificate: Certificate
+    outcomes: Outcomes
+    policy: PolicyRow
+    previous: Previous | None
+    clock: StageClock
+    summary: Mapping[str, Any]
+
+
+def solve_night(
+    tables: Mapping[str, Any],
+    config: Config | Mapping[str, Any] | str | PathLike[str],
+    *,
+    date: dt.date | str | None,
+    previous: Any,
+    progress: Callable[[str], None] | None,
+    history: EarlierNights | None = None,
+) -> Solved:
+    """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.night import take_in
+    from optimizer.clock import StageClock
+    from optimizer.config import as_config, as_day, policy_on
+    from optimizer.explain.churn import read_previous
+    from optimizer.explain.outcomes import find_outcomes
+    from optimizer.explain.summary import summarize
+
+    settings, day = as_config(config), as_day(date)
+    policy = policy_on(settings, day)
+    clock = StageClock(progress)
+    before = None if previous is None else read_previous(previous)
+    intake = take_in(tables, settings, policy, clock, history or EarlierNights(day))
+    problem, index = intake.problem, intake.index
+    with clock.stage("solve"):
+        solution = _solve(intake, settings, before, clock.tell)
+    with clock.stage("certify"):
+        certificate = _certify(intake, solution)
+    if certificate.conflicts and settings.on_conflict == "refuse":
+        raise _clash(intake, certificate)
+    with clock.stage("explain"):
+        outcomes = find_outcomes(problem, solution, index)
+        summary = summarize(problem, solution, certificate, outcomes, index, policy)
+    return Solved(
+        intake, solution, certificate, outcomes, policy, before, clock, summary
+    )
+
+
+def _solve(
+    intake: Intake,
+    settings: Config,
+    previous: Previous | None,
+    tell: Callable[[str], None],
+) -> Solution:
+    import time
+
+    from optimizer.explain.churn import earlier_options, start_prices
+    from optimizer.model.solution import SolveParams
+    from optimizer.solvers import solve
+    from optimizer.solvers.network.tie_break import keep_most
+
+    problem, index = intake.problem, intake.index
+    params = SolveParams(
+        float(settings.solver.time_limit_seconds),
+        float(settings.solver.relative_gap),
+        settings.solver.num_threads,
+        None if previous is None else start_prices(previous, problem, index),
+        tell,
+    )
+    ends = time.monotonic() + params.time_limit_seconds
+    solution = solve(problem, settings.solver.method, params)
+    keeps = settings.solver.keep_previous and problem.side is None
+    if previous is None or not keeps:
+        return solution
+    if time.monotonic() > ends:
+        return solution
+    earlier = earlier_options(previous, problem, index, intake.salt)
+    return keep_most(problem, solution, earlier, ends)
+
+
+def _certify(intake: Intake, solution: Solution) -> Certificate:
+    from optimizer.certify.certificate import certify
+
+    return certify(intake.problem, solution)
+
+
+def _clash(intake: Intake, certificate: Certificate) -> SolveError:
+    from optimizer.build.night import name_orders
+    from optimizer.errors import SolveError
+    from optimizer.explain.side_tables import clash_words
+    from optimizer.explain.tables import conflicts_table
+
+    limits = intake.index.limits
+    named = name_orders(intake)
+    table = conflicts_table(certificate, intake.problem, limits, named)
+    return SolveError(clash_words(table))
+
+
+def sorted_decisions(solved: Solved, scratch: Path) -> Iterator[pl.DataFrame]:
+    """
+    Every order's decision, ascending by ``order_id``, in bounded memory.
+
+    Parameters
+    ----------
+    solved
+        The night.
+    scratch
+        A folder that does not exist; made where the night is large, and removed.
+
+    Yields
+    ------
+    pl.DataFrame
+        The columns of the decisions table, and ``region_id``.
+    """
+    from optimizer.build.night import name_orders
+    from optimizer.explain.tables import decisions_table
+    from optimizer.io.external_sort import sorted_batches
+
+    intake = solved.intake
+    batches = sorted_batches(
+        name_orders(intake),
+        "order_id",
+        sample=intake.id_sample,
+        num_rows=len(intake.index.status),
+        scratch=scratch,
+    )
+    for named in batches:
+        yield decisions_table(named, solved.outcomes, intake.index)
+
+
+def _night(solved: Solved) -> Night:
+    """Put a solved night into tables, in memory."""
+    import polars as pl
+
+    from optimizer.build.night import name_orders
+    from optimizer.explain.churn import churn_table
+    from optimizer.explain.night import Night
+    from optimizer.explain.side_tables import further_tables
+    from optimizer.explain.tables import (
+        decisions_table,
+        lanes_table,
+        merchants_table,
+        recommendations_table,
+    )
+
+    intake, solution = solved.intake, solved.solution
+    problem, index = intake.problem, intake.index
+    named = pl.concat(list(name_orders(intake))).sort("order_id")
+    decisions = decisions_table(named, solved.outcomes, index)
+    chosen = recommendations_table(decisions)
+    before = solved.previous
+    further = further_tables(
+        problem, solution, solved.certificate, index, lambda: [named]
+    )
+    return Night(
+        orders=decisions.drop("merchant_id", "region_id", "lane"),
+        merchants=merchants_table(problem, solution, index),
+        lanes=lanes_table(problem, solution, index),
+        recommendations=chosen,
+        quarantine=intake.quarantine,
+        certificate=solved.certificate,
+        termination=solution.termination,
+        seconds=solved.clock.seconds,
+        peak_memory_bytes=solved.clock.peak_memory_bytes,
+        problem_class=problem.problem_class,
+        policy=solved.policy,
+        inputs=intake.inputs,
+        warnings=intake.warnings,
+        summary=solved.summary,
+        decisions=decisions.drop("region_id", "lane"),
+        churn=None if before is None else churn_table(before, chosen),
+        rows=further.get("rows.parquet"),
+        conflicts=further.get("conflicts.parquet"),
+    )

@@ -1,0 +1,236 @@
+"""
+Copies of a published night: tables to databases and stores, orders to platforms.
+
+The night is published first; a copy that does not arrive changes nothing about it.
+What arrived is noted in ``OUTPUT/.delivered``, so that a run that is started again
+sends the rest alone. Each copy replaces what an earlier one wrote for the date.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.config import expand_date
+from optimizer.config.address import fill_address, parse_address
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import (
+    ConfigError,
+    DataError,
+    DeliveryError,
+    OptimizerError,
+    counted,
+)
+from optimizer.io.outbox import write_outbox
+from optimizer.io.sources import adapter_of
+from optimizer.io.sources.faults import reason_of, secrets_of
+from optimizer.night.publish import date_lock, disk_errors, sha256_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+
+    from optimizer.config import Config
+    from optimizer.config.sinks import Outbox, Output
+
+RECEIPTS = ".delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """
+    What a delivery did.
+
+    Attributes
+    ----------
+    sent
+        A line for each copy that was sent now.
+    num_before
+        Copies that had arrived before.
+    """
+
+    sent: tuple[str, ...]
+    num_before: int
+
+
+def deliver_night(config: Config, day: dt.date, *, is_again: bool = False) -> Delivered:
+    """
+    Send the copies of a published night that have not arrived.
+
+    Parameters
+    ----------
+    config
+        With ``output``, and ``outputs`` or ``outbox``.
+    day
+        The business date.
+    is_again
+        Send also what has arrived before.
+
+    Raises
+    ------
+    ConfigError
+        When there is nowhere to send to.
+    DataError
+        When the date is not published, or its files are damaged.
+    BusyError
+        When a run holds the date.
+    DeliveryError
+        Naming every copy that did not arrive, and why.
+    """
+    if config.output is None or not (config.outputs or config.outbox):
+        raise ConfigError(
+            "delivering needs output, and outputs or outbox, in the configuration"
+        )
+    output = Path(expand_date(config.output, day))
+    with date_lock(output, day):
+        return send_copies(config, output, day, is_again=is_again)
+
+
+def send_copies(
+    config: Config, output: Path, day: dt.date, *, is_again: bool = False
+) -> Delivered:
+    """Do the work of :func:`deliver_night`; the caller holds the date's lock."""
+    if not (config.outputs or config.outbox):
+        return Delivered((), 0)
+    night = _published(output, day)
+    copies = {
+        f"{o.table} {o.to}": partial(_send_table, o, night) for o in config.outputs
+    }
+    copies |= {
+        f"{o.platform} {o.format} {o.to}": partial(_fill_outbox, o, night)
+        for o in config.outbox
+    }
+    before = [] if is_again else _receipts(output, night)
+    arrived = [name for name in copies if name in before]
+    sent, failed = [], []
+    for name in [name for name in copies if name not in before]:
+        try:
+            sent.append(copies[name]())
+            arrived.append(name)
+        except OptimizerError as error:
+            failed.append(str(error))
+    with disk_errors(output):
+        _note(output, night, arrived)
+    if failed:
+        raise DeliveryError(
+            f"{night.run_dir}: is published, but not all copies arrived: "
+            f"{'; '.join(failed)}. To send the rest: optimizer deliver {day} "
+            "--config FILE"
+        )
+    return Delivered(tuple(sent), len(copies) - len(sent))
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """A published night: its folder, the name of its version, its checksums."""
+
+    run_dir: Path
+    run_id: str
+    day: dt.date
+    sha256: Mapping[str, str]
+
+
+def _published(output: Path, day: dt.date) -> _Published:
+    run_dir = output / day.isoformat()
+    outputs = read_record(run_dir)["outputs"]
+    sha256 = {name: claim["sha256"] for name, claim in outputs.items()}
+    return _Published(run_dir, run_dir.resolve().name, day, sha256)
+
+
+def _unchanged(night: _Published, name: str) -> Path:
+    """Path of a published table that still is what was published."""
+    path = night.run_dir / name
+    if not path.is_file() or sha256_of(path) != night.sha256[name]:
+        raise DataError(
+            f"{path}: was changed after it was published; run the date again"
+        )
+    return path.resolve()
+
+
+def _send_table(target: Output, night: _Published) -> str:
+    """Copy one table; say in a line what was sent."""
+    path = _unchanged(night, f"{target.table}.parquet")
+    address = parse_address(expand_date(target.to, night.day))
+    filled, adapter = fill_address(address), adapter_of(address)
+    try:
+        if address.scheme == "s3":
+            adapter.put_file(filled, path)
+        else:
+            adapter.write_rows(filled, _dated_rows(path, night), night.day)
+    except Exception as error:  # noqa: BLE001 - each driver has its own classes
+        reason = reason_of(error, secrets_of(filled))
+        raise DeliveryError(f"{target.table} to {address.label} ({reason})") from None
+    return f"{target.table} to {address.label}"
+
+
+def _fill_outbox(target: Outbox, night: _Published) -> str:
+    """Write one outbox; say in a line what went in and what did not."""
+    table = _unchanged(night, "recommendations.parquet")
+    path = Path(expand_date(target.to, night.day))
+    try:
+        counts = write_outbox(
+            _chosen(table), target.platform, target.format, path, night.day
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DeliveryError(f"{path} cannot be written ({reason})") from None
+    refused = ", ".join(f"{n:,} {reason}" for reason, n in counts.num_refused.items())
+    orders = counted(counts.num_written, "order")
+    return f"{orders} to {path} for {target.platform}" + (
+        f"; set aside: {refused}" if refused else ""
+    )
+
+
+def _chosen(table: Path) -> Iterator[dict[str, str]]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(table, page_checksum_verification=True) as file:
+        names = ["order_id", "merchant_id", "carrier_id"]
+        for batch in file.iter_batches(columns=names):
+            yield from batch.to_pylist()
+
+
+def _dated_rows(table: Path, night: _Published) -> pa.RecordBatchReader:
+    """A published table with its date and run in front, batch by batch."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    file = pyarrow.parquet.ParquetFile(table, page_checksum_verification=True)
+    front = [pa.field("run_date", pa.date32()), pa.field("run_id", pa.string())]
+    schema = pa.schema([*front, *file.schema_arrow.remove_metadata()])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with file:
+            for batch in file.iter_batches():
+                same = [pa.scalar(night.day, pa.date32()), pa.scalar(night.run_id)]
+                dated = [pa.repeat(value, batch.num_rows) for value in same]
+                yield pa.RecordBatch.from_arrays(
+                    [*dated, *batch.columns], schema=schema
+                )
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _receipts(output: Path, night: _Published) -> list[str]:
+    """Copies of this very run that have arrived; none where that is not known."""
+    try:
+        text = (output / RECEIPTS / f"{night.day}.json").read_text("utf-8")
+        found = json.loads(text)
+        return list(found["arrived"]) if found["run_id"] == night.run_id else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _note(output: Path, night: _Published, arrived: list[str]) -> None:
+    """Note what arrived; when the note is lost, copies are sent again, not doubled."""
+    folder = output / RECEIPTS
+    folder.mkdir(exist_ok=True)
+    text = json.dumps({"run_id": night.run_id, "arrived": sorted(arrived)}, indent=2)
+    temporary = folder / f".{night.day}.new"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(folder / f"{night.day}.json")

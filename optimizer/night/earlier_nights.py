@@ -1,0 +1,42 @@
+"""Nights of the week before, as they are published beside a night."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config import expand_date
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import DataError
+from optimizer.explain.week import NUM_DAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optimizer.config import Config
+
+
+def earlier_records(config: Config, day: dt.date) -> list[Mapping[str, Any]]:
+    """
+    Records of the nights of the seven days before that are published.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    day
+        The night that they are before.
+    """
+    assert config.output is not None
+    found: list[Mapping[str, Any]] = []
+    for back in range(NUM_DAYS, 0, -1):
+        earlier = day - dt.timedelta(days=back)
+        folder = Path(expand_date(config.output, earlier)) / earlier.isoformat()
+        try:
+            record = read_record(folder)
+        except DataError:
+            continue
+        if record.get("date") == earlier.isoformat():
+            found.append(record)
+    return found

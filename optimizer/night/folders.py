@@ -1,0 +1,63 @@
+"""Published nights on the disk: the truth that the state database follows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+from pathlib import Path
+
+from optimizer.config import expand_date
+from optimizer.contracts.run_folder import RECORD, SUCCESS
+
+
+def root_of(output: str) -> Path:
+    """
+    The part of an output folder that does not depend on the date.
+
+    Examples
+    --------
+    >>> str(root_of("runs/{date}/premium")), str(root_of("runs"))
+    ('runs', 'runs')
+    """
+    parts = Path(output).parts
+    dated = [number for number, part in enumerate(parts) if "{date}" in part]
+    return Path(*parts[: dated[0]]) if dated else Path(*parts)
+
+
+def published_nights(output: str) -> dict[dt.date, Path]:
+    """
+    Folders of the published versions, by date, ascending.
+
+    Parameters
+    ----------
+    output
+        As configured, perhaps with ``{date}``.
+    """
+    pattern = glob.escape(output).replace("{date}", "*")
+    links = [Path(name) for name in glob.glob(f"{pattern}/????-??-??")]
+    found = {}
+    for link in links:
+        day = _date_of(link.name)
+        if day is None or link.parent != Path(expand_date(output, day)):
+            continue
+        version = published_version(link.parent, day)
+        if version is not None:
+            found[day] = version
+    return dict(sorted(found.items()))
+
+
+def published_version(output: Path, day: dt.date) -> Path | None:
+    """The folder that a date's link points to, if it is a whole run."""
+    link = output / day.isoformat()
+    if not link.is_symlink():
+        return None
+    folder = link.parent / link.readlink()
+    is_whole = (folder / SUCCESS).is_file() and (folder / RECORD).is_file()
+    return folder if is_whole else None
+
+
+def _date_of(name: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(name)
+    except ValueError:
+        return None

@@ -1,0 +1,157 @@
+"""The inputs of a date: where they are, whether they are late, what stands in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+import logging
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.config import expand_date
+from optimizer.config.address import is_address
+from optimizer.contracts.columns import polars_type
+from optimizer.contracts.tables import (
+    CAPACITY,
+    DELIVERIES,
+    MERCHANTS,
+    OPTIONS,
+    ORDERS,
+    TABLES_IN,
+)
+from optimizer.errors import BusyError
+from optimizer.io.read import open_source, read_batches
+from optimizer.io.validate import QuarantineLog, check_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import polars as pl
+
+    from optimizer.config import Config
+
+logger = logging.getLogger(__name__)
+
+TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
+#: Copies of inputs that are not files here, by date: what a night is verified from.
+INPUTS = ".inputs"
+#: Seconds between two looks for an input that is late.
+_LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class InputPaths:
+    """
+    Where a night's tables are.
+
+    Attributes
+    ----------
+    paths
+        Path, glob or address, by table.
+    substitutes
+        Those that stand in for a table that did not come, by table.
+    """
+
+    paths: Mapping[str, str]
+    substitutes: Mapping[str, str] = field(default_factory=dict)
+
+
+def configured_paths(config: Config, day: dt.date) -> dict[str, str]:
+    """Path or glob of each configured table on a date."""
+    assert config.inputs is not None
+    given = config.inputs.model_dump(exclude_none=True)
+    names = [table.name for table in TABLES_IN if table.name in given]
+    return {name: expand_date(given[name], day) for name in names}
+
+
+def await_inputs(
+    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
+) -> InputPaths:
+    """
+    Find a date's inputs; wait for those that are late, as long as is configured.
+
+    Without a wait nothing is looked for here: reading says what is missing.
+
+    Raises
+    ------
+    BusyError
+        When an input did not come, and nothing may stand in for it.
+    """
+    assert config.inputs is not None
+    paths, minutes = configured_paths(config, day), float(config.inputs.wait_minutes)
+    if minutes == 0 and config.inputs.when_capacity_is_late == "refuse":
+        return InputPaths(paths)
+    missing = _wait(paths, minutes, progress)
+    if not missing:
+        return InputPaths(paths)
+    substitute = _yesterdays_capacity(config, day)
+    if missing == ["capacity"] and substitute is not None:
+        return InputPaths(paths | {"capacity": substitute}, {"capacity": substitute})
+    late = "; ".join(f"{name} ({paths[name]})" for name in missing)
+    raise BusyError(
+        f"inputs of {day} are late: {late}; waited {minutes:g} minutes, try again when "
+        "they are there"
+    )
+
+
+def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, int]:
+    """
+    Read what is known, on a date, of parcels that earlier nights recommended.
+
+    Returns
+    -------
+    closed, num_rows
+        ``order_id`` and ``status`` in small letters, of rows up to the date; and how
+        many rows there are in all.
+
+    Raises
+    ------
+    DataError
+        When the table is missing, damaged, or has a broken row.
+    """
+    import polars as pl
+
+    source, log = open_source(path, DELIVERIES), QuarantineLog()
+    schema = {c.name: polars_type(c.kind) for c in DELIVERIES.columns}
+    parts, num_rows = [pl.DataFrame(schema=schema)], 0
+    for raw in read_batches(source):
+        num_rows += len(raw)
+        parts.append(check_batch(raw, source, log).select(list(schema)))
+    log.refuse_beyond(Decimal(0), {DELIVERIES.name: num_rows})
+    known = pl.concat(parts).filter(pl.col("date") <= day)
+    status = pl.col("status").str.strip_chars().str.to_lowercase()
+    return known.select("order_id", status=status), num_rows
+
+
+def _wait(
+    paths: Mapping[str, str], minutes: float, progress: Callable[[str], None] | None
+) -> list[str]:
+    """Names of the tables that are not there when the time is up."""
+    # The monotonic clock: setting the other one must not change how long is waited.
+    deadline = time.monotonic() + minutes * 60
+    while missing := [name for name, path in paths.items() if not _is_there(path)]:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return missing
+        if progress is not None:
+            progress(f"wait for {', '.join(missing)}")
+        time.sleep(min(_LOOK_SECONDS, left))
+    return []
+
+
+def _is_there(path: str) -> bool:
+    """Whether a table has come; of an address reading will tell."""
+    if is_address(path):
+        return True
+    return Path(path).exists() or (glob.has_magic(path) and bool(glob.glob(path)))
+
+
+def _yesterdays_capacity(config: Config, day: dt.date) -> str | None:
+    assert config.inputs is not None
+    if config.inputs.when_capacity_is_late != "yesterdays_capacity":
+        return None
+    path = expand_date(config.inputs.capacity, day - dt.timedelta(days=1))
+    return path if _is_there(path) else None

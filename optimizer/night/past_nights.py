@@ -1,0 +1,229 @@
+"""Several nights, and nights of the past: backfill, rollback, status, runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import BusyError, ConfigError
+from optimizer.night.folders import published_nights, published_version
+from optimizer.night.publish import (
+    LOCKS,
+    VERSIONS,
+    date_lock,
+    disk_errors,
+    last_step,
+    point,
+)
+from optimizer.night.resolve import open_ledger
+from optimizer.night.run import RunReport, run_night
+from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
+from optimizer.night.state.ledger import refuse_if_relied_on, settle
+from optimizer.night.state.reconcile import known_versions, output_of, reconcile
+from optimizer.telemetry.watch import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from optimizer.config import Config
+
+
+def backfill(
+    config: Config,
+    first: dt.date,
+    last: dt.date,
+    *,
+    is_forced: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[RunReport]:
+    """
+    Run all dates from one to another, in order; those that are done stay.
+
+    Parameters
+    ----------
+    config, is_forced
+        As for :func:`~optimizer.night.run.run_night`.
+    first, last
+        Both included.
+    progress
+        Called with date and stage.
+
+    Yields
+    ------
+    RunReport
+        For each date. The first that fails ends it: later nights count on it.
+
+    Raises
+    ------
+    ConfigError
+        When the dates are in the wrong order; and whatever a run raises.
+    """
+    if last < first:
+        raise ConfigError(f"--to {last} is before --from {first}; swap them")
+    for number in range((last - first).days + 1):
+        day = first + dt.timedelta(days=number)
+        tell = None if progress is None else _prefixed(progress, day)
+        yield watched(
+            config,
+            day,
+            lambda stage, day=day: run_night(  # type: ignore[misc]
+                config, day, is_forced=is_forced, progress=stage
+            ),
+            tell,
+        )
+
+
+def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str | None:
+    """
+    Publish again what a date's night replaced; bank and ledger follow.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    day
+        The date.
+    is_withdrawn
+        Publish nothing for the date instead; its versions are kept.
+
+    Returns
+    -------
+    str or None
+        The version that is published now.
+
+    Raises
+    ------
+    ConfigError
+        When the date is not published, its night replaced none, or later nights have
+        used what it carried over.
+    BusyError, PublishError
+        As a run.
+    """
+    template = _output(config)
+    output = output_of(template, day)
+    with ExitStack() as held:
+        held.enter_context(disk_errors(output))
+        held.enter_context(date_lock(output, day))
+        state = held.enter_context(open_state(config))
+        confirm = held.enter_context(shared_lock(state, day.isoformat()))
+        reconcile(state, template, held=day)
+        target = _target(output, day, is_withdrawn=is_withdrawn)
+        held.enter_context(last_step(output, BUSY_SECONDS))
+        held.enter_context(shared_lock(state, "last-step", BUSY_SECONDS))
+        ledger = held.enter_context(open_ledger(config, day, state))
+        refuse_if_relied_on(ledger, day, "withdrawn" if is_withdrawn else "rolled back")
+        confirm()
+        point(output, day, target)
+        settle(state, day, published_version(output, day))
+    return None if target is None else target.name
+
+
+def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
+    """
+    Say how things stand with a date; writes nothing.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    day
+        The date; left out: the newest that is published.
+
+    Returns
+    -------
+    dict
+        JSON-ready: whether it is published and since when, its versions and numbers,
+        whether another run holds it, and whether the state knows it.
+
+    Raises
+    ------
+    ConfigError
+        When no date is given, and no night is published.
+    """
+    template = _output(config)
+    if day is None:
+        nights = published_nights(template)
+        if not nights:
+            raise ConfigError(f"{template}: no night is published; give a date")
+        day = max(nights)
+    output = output_of(template, day)
+    folder = published_version(output, day)
+    record = None if folder is None else read_record(folder)
+    kept = output / VERSIONS / day.isoformat()
+    names = [path.name for path in kept.iterdir()] if kept.is_dir() else []
+    known = None
+    if record is not None:
+        with open_state(config) as state:
+            known = known_versions(state).get(day)
+    return {
+        "date": day.isoformat(),
+        "is_published": record is not None,
+        "is_running": _is_held(output, day),
+        "is_in_state": folder is not None and known == folder.name,
+        "version": None if folder is None else folder.name,
+        "versions_kept": sorted(n for n in names if not n.startswith(".")),
+    } | (_numbers(record) if record else {})
+
+
+def list_runs(config: Config) -> list[dict[str, Any]]:
+    """Say the numbers of all published nights, by date; JSON-ready."""
+    nights = published_nights(_output(config))
+    return [
+        {"date": day.isoformat(), "version": folder.name}
+        | _numbers(read_record(folder))
+        for day, folder in nights.items()
+    ]
+
+
+def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:
+    """The version to publish instead."""
+    folder = published_version(output, day)
+    if folder is None:
+        raise ConfigError(f"{output / day.isoformat()}: is not published")
+    if is_withdrawn:
+        return None
+    name = read_record(folder)["run_measurements"].get("replaces")
+    if name is None:
+        raise ConfigError(
+            f"{output / day.isoformat()}: replaced no night, so there is none to go "
+            "back to; --withdraw takes it down"
+        )
+    target = folder.parent / name
+    read_record(target)
+    return target
+
+
+def _numbers(record: dict[str, Any]) -> dict[str, Any]:
+    numbers, proof = record["summary"], record["certificate"]
+    return {
+        "published_at_utc": record["run_measurements"]["started_at_utc"],
+        "num_orders": numbers["num_orders"],
+        "num_chosen": numbers["num_chosen"],
+        "sum_of_caps": numbers["sum_of_caps"],
+        "saving_cny": numbers["saving_cny"],
+        "relative_gap": proof["relative_gap"],
+        "warnings": record["warnings"],
+    }
+
+
+def _is_held(output: Path, day: dt.date) -> bool:
+    if not (output / LOCKS / day.isoformat()).exists():
+        return False
+    try:
+        with date_lock(output, day):
+            return False
+    except BusyError:
+        return True
+
+
+def _output(config: Config) -> str:
+    if config.output is None:
+        raise ConfigError("published nights need output in the configuration")
+    return config.output
+
+
+def _prefixed(progress: Callable[[str], None], day: dt.date) -> Callable[[str], None]:
+    return lambda stage: progress(f"{day} {stage}")

@@ -1,0 +1,354 @@
+"""
+A night is published whole or not at all.
+
+``OUTPUT/2026-11-22`` is a symbolic link to ``OUTPUT/.versions/2026-11-22/RUN``.
+A run is written to a staging folder beside it, flushed to the disk, read back
+and compared, marked with ``_SUCCESS``, renamed, and only then the link is
+replaced, in one atomic step. A reader sees the old night or the new one; the old
+one is kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import (
+    FURTHER_TABLES,
+    LEAVES,
+    RECORD,
+    REPORT,
+    RUN_TABLES,
+    SUCCESS,
+    read_record,
+    record_text,
+)
+from optimizer.errors import BusyError, ConfigError, DataError, PublishError
+from optimizer.evidence.merkle import Leaves, commitment, leaves_text
+from optimizer.explain.tables import commitments_table, recommendations_table
+from optimizer.io.write import row_group_digests, write_batches
+from optimizer.report import report_html
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    import polars as pl
+
+    from optimizer.build.assemble import Names
+
+VERSIONS, LOCKS = ".versions", ".locks"
+_STAGING, _SCRATCH = ".staging-", "scratch"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """
+    What a night publishes.
+
+    Attributes
+    ----------
+    decisions
+        Gives the decisions, with ``region_id`` and ``lane``, ascending by
+        ``order_id``, batch by batch; takes a folder that it may make and must remove.
+    tables
+        The others, by file name; see ``RUN_TABLES`` and ``FURTHER_TABLES``.
+    index
+        Names of the lanes.
+    """
+
+    decisions: Callable[[Path], Iterator[pl.DataFrame]]
+    tables: Mapping[str, pl.DataFrame]
+    index: Names
+
+
+@contextmanager
+def date_lock(output: Path, day: dt.date) -> Iterator[None]:
+    """
+    Hold a date, so that two runs of it never both publish.
+
+    The lock goes with the process: a crashed holder leaves none behind.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / day.isoformat()).open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"another run holds {day} in {output}; try again when it is done"
+            ) from None
+        yield
+
+
+@contextmanager
+def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
+    """Turn a failing disk into one clear message."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PublishError(
+            f"{output}: {what} could not be written ({reason}); the last published "
+            "night is untouched"
+        ) from error
+
+
+def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
+    """
+    The record of the night that is published for a date, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When something else is in its place.
+    """
+    link = output / day.isoformat()
+    if not link.is_symlink():
+        if link.exists():
+            raise ConfigError(
+                f"{link}: is in the way, and not of this tool; move it away"
+            )
+        return None
+    try:
+        return read_record(link)
+    except DataError:
+        return None
+
+
+@contextmanager
+def last_step(output: Path, wait_seconds: float) -> Iterator[None]:
+    """
+    Hold the right to replace links: nights that count on each other take turns.
+
+    Raises
+    ------
+    BusyError
+        When another run holds it for longer than that.
+    PublishError
+        When the output folder cannot be written.
+    """
+    with disk_errors(output):
+        (output / LOCKS).mkdir(parents=True, exist_ok=True)
+        handle = (output / LOCKS / "last-step").open("w")
+    with handle:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another run is publishing in {output}; try again when it is "
+                        "done"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+def publish(
+    output: Path,
+    day: dt.date,
+    run_id: str,
+    contents: Contents,
+    record: dict[str, Any],
+    turn: AbstractContextManager[None] | None = None,
+) -> Path:
+    """
+    Publish a night; the caller holds the date's lock.
+
+    Parameters
+    ----------
+    output
+        Folder of published nights.
+    day
+        The business date.
+    run_id
+        Name of this version; a number is added if it is taken.
+    contents
+        The tables.
+    record
+        What goes to ``run.json``; checksums and rows of the tables are added.
+    turn
+        Entered before the link is replaced, when all is on the disk: waits for its
+        turn, and raises where the night must not go out any more.
+
+    Returns
+    -------
+    Path
+        The published folder, ``output / date``.
+
+    Raises
+    ------
+    PublishError
+        When the disk refuses, or does not give back what was written; the message
+        says whether the night is published.
+    """
+    with disk_errors(output):
+        versions = output / VERSIONS / day.isoformat()
+        versions.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(versions)
+        staging = versions / f"{_STAGING}{run_id}"
+        staging.mkdir()
+        outputs, leaves = _write_tables(staging, contents)
+        page = report_html(record, contents.tables)
+        outputs[REPORT] = _write_text(staging / REPORT, page)
+        done = leaves.close()
+        _write_text(staging / LEAVES, leaves_text(done))
+        evidence = commitment(leaves.num_rows, done)
+        text = record_text(record | {"outputs": outputs, "evidence": evidence})
+        _write_text(staging / RECORD, text)
+        _write_text(staging / SUCCESS, "")
+        sync_folder(staging)
+        with turn or nullcontext():
+            final = _free_name(versions, run_id)
+            staging.rename(final)
+            sync_folder(versions)
+            point(output, day, final)
+    return output / day.isoformat()
+
+
+def _remove_leftovers(versions: Path) -> None:
+    """Remove what a run that died left behind; its lock is ours now."""
+    for leftover in versions.glob(f"{_STAGING}*"):
+        shutil.rmtree(leftover)
+
+
+def _free_name(versions: Path, run_id: str) -> Path:
+    names = [run_id, *(f"{run_id}-{number}" for number in range(2, 10_000))]
+    return next(versions / name for name in names if not (versions / name).exists())
+
+
+def _write_tables(
+    staging: Path, contents: Contents
+) -> tuple[dict[str, dict[str, Any]], Leaves]:
+    """Write all tables; chosen orders and hashes are taken while decisions go by."""
+    leaves = Leaves()
+    chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
+
+    def decisions() -> Iterator[pl.DataFrame]:
+        for batch in contents.decisions(staging / _SCRATCH):
+            leaves.add(batch)
+            chosen.append(recommendations_table(batch))
+            commitments.append(commitments_table(batch, contents.index))
+            yield batch
+
+    outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
+    for name, parts in (
+        ("recommendations.parquet", chosen),
+        ("commitments.parquet", commitments),
+    ):
+        outputs[name] = _write(parts, staging, name)
+    for name, frame in contents.tables.items():
+        outputs[name] = _write([frame], staging, name)
+    return outputs, leaves
+
+
+def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
+    """Write one table, read it back, and compare."""
+    table = (RUN_TABLES | FURTHER_TABLES)[name]
+    num_rows, digests = write_batches(frames, staging / name, table)
+    try:
+        is_same = row_group_digests(staging / name) == digests
+    except DataError:
+        is_same = False
+    if not is_same:
+        raise _not_held(name)
+    return {"num_rows": num_rows, "sha256": sha256_of(staging / name)}
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_text(path: Path, text: str) -> dict[str, Any]:
+    """Write a text, read it back, and compare."""
+    with path.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.read_bytes() != text.encode():
+        raise _not_held(path.name)
+    return {"sha256": sha256_of(path)}
+
+
+def _not_held(name: str) -> PublishError:
+    return PublishError(
+        f"{name}: the disk does not hold what was written; the last published night "
+        "is untouched"
+    )
+
+
+def point(output: Path, day: dt.date, target: Path | None) -> None:
+    """
+    Replace a date's link in one atomic step, or take it away.
+
+    Parameters
+    ----------
+    output, day
+        Where the link is; the caller holds the date's lock.
+    target
+        A whole version, on the disk; ``None``: the date is published no more.
+
+    Raises
+    ------
+    OSError
+        When the link is what it was.
+    PublishError
+        When it is replaced, and may not outlast a power cut.
+    """
+    link = output / day.isoformat()
+    _point(link, target)
+    _confirm(link)
+
+
+def _point(link: Path, target: Path | None) -> None:
+    if target is None:
+        link.unlink(missing_ok=True)
+        return
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
+
+
+def _confirm(link: Path) -> None:
+    """Flush a link that was replaced; what it says now holds whatever comes of it."""
+    try:
+        sync_folder(link.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        what = "the new night is published" if link.is_symlink() else "is withdrawn"
+        raise PublishError(
+            f"{link}: {what}, but the disk did not confirm it ({reason}); check the "
+            "disk, and then the night with optimizer verify"
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

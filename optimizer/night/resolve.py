@@ -1,0 +1,148 @@
+"""Before a night is solved: its inputs, what other nights leave to it, its identity."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config import policy_on
+from optimizer.io.fetch import fetched_inputs
+from optimizer.io.read import fingerprint, open_source
+from optimizer.night.folders import published_nights
+from optimizer.night.identity import identity_of
+from optimizer.night.inputs import TABLES, InputPaths, await_inputs, closed_parcels
+from optimizer.night.state.database import memory_state
+from optimizer.night.state.ledger import (
+    KEPT_DAYS,
+    Carryover,
+    load_before,
+    needs_history,
+    settle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.config import Config, PolicyRow
+    from optimizer.io.fetch import Fetched
+    from optimizer.io.read import FileRecord
+    from optimizer.night.state.database import StateDatabase
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResolvedNight:
+    """
+    A night before it is solved.
+
+    Attributes
+    ----------
+    policy
+        The row in force.
+    inputs, fetched, files
+        Where they are, what of it was copied here, and each file with its checksum.
+    before, closed
+        What other nights leave to it, and parcels that take no slot any more.
+    num_delivery_rows
+        Rows of the deliveries table by its name; empty where there is none.
+    identity
+        What makes two runs the same.
+    """
+
+    policy: PolicyRow
+    inputs: InputPaths
+    fetched: Fetched
+    files: Mapping[str, tuple[FileRecord, ...]]
+    before: Carryover
+    closed: pl.DataFrame | None
+    num_delivery_rows: Mapping[str, int]
+    identity: dict[str, Any]
+
+
+@contextmanager
+def find_night(
+    ledger: StateDatabase,
+    config: Config,
+    day: dt.date,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+    copies: Path | None,
+) -> Iterator[ResolvedNight]:
+    """
+    Find all that decides a night.
+
+    Parameters
+    ----------
+    ledger
+        From :func:`open_ledger`.
+    config, day, previous, progress
+        As for :func:`~optimizer.night.run.run_night`.
+    copies
+        Folder where inputs that are not files here are kept as files, to be verified
+        from; ``None``: they are removed at the end.
+    """
+    policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
+    with fetched_inputs(inputs.paths, copies) as fetched:
+        files = {
+            name: fingerprint(open_source(path, TABLES[name]))
+            for name, path in fetched.paths.items()
+        }
+        closed, num_rows = None, {}
+        if "deliveries" in fetched.paths:
+            path = fetched.paths["deliveries"]
+            closed, num_rows["deliveries"] = closed_parcels(path, day)
+        before = load_before(ledger, config, policy, day, closed)
+        identity = identity_of(config, day, files, previous, before.identity)
+        yield ResolvedNight(
+            policy, inputs, fetched, files, before, closed, num_rows, identity
+        )
+
+
+@contextmanager
+def open_ledger(
+    config: Config, day: dt.date, state: StateDatabase | None
+) -> Iterator[StateDatabase]:
+    """
+    Open the ledger as far as a date needs it.
+
+    That is the database; or for a run that may not write, and for a date so old that
+    its rows are not kept, one in memory that is made from the published folders.
+
+    Parameters
+    ----------
+    config, day
+        The night.
+    state
+        The database, in line with the folders; ``None`` where nothing may be written.
+    """
+    policy = policy_on(config, day)
+    if state is not None and not _is_forgotten(state, config, policy, day):
+        yield state
+        return
+    assert config.output is not None
+    with memory_state() as memory:
+        if needs_history(config, policy):
+            for date, folder in published_nights(config.output).items():
+                if abs((date - day).days) <= KEPT_DAYS:
+                    settle(memory, date, folder, is_pruned=False)
+        yield memory
+
+
+def _is_forgotten(
+    state: StateDatabase, config: Config, policy: PolicyRow, day: dt.date
+) -> bool:
+    """Whether rows that a date may need are not in the database any more."""
+    from sqlalchemy import func, select
+
+    from optimizer.night.state.schema import NIGHTS
+
+    with state.transaction() as connection:
+        newest = connection.scalar(select(func.max(NIGHTS.c.date)))
+    if newest is None or not needs_history(config, policy):
+        return False
+    back = max(policy.cap.window_days, config.capacity.in_flight_days)
+    return day - dt.timedelta(days=back) < newest - dt.timedelta(days=KEPT_DAYS)

@@ -1,0 +1,331 @@
+"""Run one date: from configured files to a published, certified night."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.build.carryover import EarlierNights
+from optimizer.build.night import take_in
+from optimizer.clock import StageClock
+from optimizer.config import policy_on
+from optimizer.errors import (
+    BusyError,
+    CertificateError,
+    ConfigError,
+    OptimizerError,
+    SolveError,
+)
+from optimizer.evidence.links import head_of
+from optimizer.explain.week import run_id
+from optimizer.io.fetch import fetched_inputs
+from optimizer.night.api import solve_night
+from optimizer.night.deliver import send_copies
+from optimizer.night.earlier_nights import earlier_records
+from optimizer.night.folders import published_version
+from optimizer.night.identity import already_words, contents_of, record_of
+from optimizer.night.inputs import INPUTS, configured_paths
+from optimizer.night.publish import (
+    date_lock,
+    disk_errors,
+    last_step,
+    publish,
+    published_record,
+)
+from optimizer.night.resolve import find_night, open_ledger
+from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
+from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.reconcile import output_of, reconcile
+from optimizer.replay.claims import is_beyond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from optimizer.certify.certificate import Certificate
+    from optimizer.config import Config
+    from optimizer.night.api import Solved
+    from optimizer.night.resolve import ResolvedNight
+    from optimizer.night.state.database import StateDatabase
+    from optimizer.telemetry.alerts import Alert
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """
+    What a run did.
+
+    Attributes
+    ----------
+    run_dir
+        Where the night is, or would have been; an address where a cluster wrote it.
+    outcome
+        ``published``, ``unchanged`` (the same night was there already) or
+        ``dry run``.
+    record
+        The night's record, as in ``run.json``.
+    head
+        ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
+        none, or the database did not say.
+    alerts
+        What somebody should look at.
+    """
+
+    run_dir: Path | str
+    outcome: str
+    record: Mapping[str, Any]
+    head: Mapping[str, Any] | None = None
+    alerts: tuple[Alert, ...] = ()
+
+
+def run_night(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool = False,
+    is_forced: bool = False,
+    previous: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> RunReport:
+    """
+    Run a date and publish it if it is proved good enough.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``.
+    day
+        The business date.
+    is_dry
+        Do everything but write.
+    is_forced
+        Replace a night that was published from other inputs; it is kept aside.
+    previous
+        The folder of an earlier run to start from.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration has no inputs or output, or the date is published
+        from other inputs, or later nights have used what it carried over.
+    DataError
+        When an input is refused.
+    SolveError
+        When the plan is proved no better than ``publish.max_relative_gap`` allows.
+    BusyError
+        When another run holds the date, an input is late, the state database does not
+        answer, or a night that this one counts on was published meanwhile.
+    PublishError
+        When the night cannot be written.
+    DeliveryError
+        When the night is published, and a copy of it did not arrive.
+    """
+    if config.inputs is None or config.output is None:
+        raise ConfigError("a nightly run needs inputs and output in the configuration")
+    if config.engine == "spark":
+        return _run_on_spark(
+            config,
+            day,
+            is_dry=is_dry,
+            is_forced=is_forced,
+            previous=previous,
+            progress=progress,
+        )
+    output = output_of(config.output, day)
+    if is_dry:
+        with (
+            open_ledger(config, day, None) as ledger,
+            find_night(ledger, config, day, previous, progress, None) as found,
+        ):
+            _, record = _solve(found, config, day, previous, progress)
+        return RunReport(output / day.isoformat(), "dry run", record)
+    with ExitStack() as held:
+        held.enter_context(disk_errors(output))
+        held.enter_context(date_lock(output, day))
+        state = held.enter_context(open_state(config))
+        confirm = held.enter_context(shared_lock(state, day.isoformat()))
+        reconcile(state, config.output, held=day)
+        ledger = held.enter_context(open_ledger(config, day, state))
+        copies = output / INPUTS / day.isoformat()
+        found = held.enter_context(
+            find_night(ledger, config, day, previous, progress, copies)
+        )
+        before = published_record(output, day)
+        if before is not None:
+            if before["identity"] == found.identity:
+                send_copies(config, output, day)
+                found_head = head_of(state)
+                return RunReport(
+                    output / day.isoformat(), "unchanged", before, found_head
+                )
+            if not is_forced:
+                raise ConfigError(already_words(output, day, before, found.identity))
+            refuse_if_relied_on(ledger, day, "replaced")
+        solved, record = _solve(found, config, day, previous, progress)
+        record["run_measurements"]["evidence_head"] = head_of(state)
+        if progress is not None:
+            progress("publish")
+        turn = _turn(state, config, day, found, confirm)
+        contents = contents_of(solved, record, earlier_records(config, day))
+        run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
+        head = _head(state)
+        send_copies(config, output, day)
+    return RunReport(run_dir, "published", record, head)
+
+
+def _run_on_spark(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool,
+    is_forced: bool,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+) -> RunReport:
+    from optimizer.spark.run import run_on_spark
+
+    if previous is not None:
+        raise ConfigError("--previous is for engine: local; leave it out")
+    found = run_on_spark(
+        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
+    )
+    return RunReport(*found)
+
+
+def _head(state: StateDatabase) -> dict[str, Any] | None:
+    """The head, where the database says it: the night is out in any case."""
+    try:
+        return head_of(state)
+    except OptimizerError:
+        return None
+
+
+def _solve(
+    found: ResolvedNight,
+    config: Config,
+    day: dt.date,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+) -> tuple[Solved, dict[str, Any]]:
+    """Decide a night, let it pass only if it is good enough, and put it on record."""
+    assert config.output is not None
+    solved = solve_night(
+        found.fetched.paths,
+        config,
+        date=day,
+        previous=previous,
+        progress=progress,
+        history=found.before.history,
+    )
+    check_release(solved.certificate, config)
+    replaces = published_version(output_of(config.output, day), day)
+    return solved, record_of(config, day, solved, found, replaces)
+
+
+@contextmanager
+def _turn(
+    state: StateDatabase,
+    config: Config,
+    day: dt.date,
+    found: ResolvedNight,
+    confirm: Callable[[], None],
+) -> Iterator[None]:
+    """
+    Take the last step alone: see that all still holds, publish, tell the database.
+
+    Nights that count on each other may be solved at the same time, but one that was
+    published meanwhile would be counted on twice; then nothing is published.
+    """
+    assert config.output is not None
+    output = output_of(config.output, day)
+    with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
+        confirm()
+        if found.before.identity is not None:
+            reconcile(state, config.output, held=day)
+            with open_ledger(config, day, state) as ledger:
+                now = load_before(ledger, config, found.policy, day, found.closed)
+            if now.digest != found.before.digest:
+                raise BusyError(
+                    f"a night that {day} counts on was published meanwhile; try again"
+                )
+        yield
+        _tell(state, output, day)
+
+
+def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
+    """Tell the database; where it does not listen, the next run will."""
+    try:
+        settle(state, day, published_version(output, day))
+    except (OptimizerError, OSError) as error:
+        logger.warning(
+            "%s is published, but the state does not know it yet (%s); the next run "
+            "tells it",
+            day,
+            error,
+        )
+
+
+def check_inputs(
+    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """
+    Read and check the inputs of a date, and build the night, without solving it.
+
+    Returns
+    -------
+    dict
+        JSON-ready: rows of each input, quarantined rows, warnings.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As a run would.
+    """
+    if config.inputs is None:
+        raise ConfigError("checking a date needs inputs in the configuration")
+    if config.engine == "spark":
+        raise ConfigError(
+            "checking a date reads it on this machine; with engine: spark use "
+            "`optimizer run --dry-run`, which checks it on the cluster, and publishes "
+            "nothing"
+        )
+    policy = policy_on(config, day)
+    paths, clock = configured_paths(config, day), StageClock(progress)
+    with fetched_inputs(paths, None) as fetched:
+        intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+    return {
+        "date": day.isoformat(),
+        "num_rows": {used.name: used.num_rows for used in intake.inputs},
+        "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
+        "warnings": [warning.to_json() for warning in intake.warnings],
+    }
+
+
+def check_release(proof: Certificate, config: Config) -> None:
+    """
+    Let a plan go only if its certificate says that it is good enough.
+
+    Raises
+    ------
+    CertificateError
+        When the plan breaks a limit, or its bound contradicts it.
+    SolveError
+        When the proved gap is above ``publish.max_relative_gap``.
+    """
+    if not proof.is_feasible or proof.gap < 0:
+        broken = "; ".join(proof.violations) or "its bound is below its own value"
+        raise CertificateError(f"the plan is not feasible ({broken}); not published")
+    if is_beyond(proof, config.publish.max_relative_gap):
+        raise SolveError(
+            f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
+            f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
+            "not published. Use method auto, or raise solver.time_limit_seconds; small "
+            "nights of loads or crossing rows may need publish.max_relative_gap larger"
+        )

@@ -1,0 +1,1 @@
+"""What nights leave to each other: a database that follows the folders."""

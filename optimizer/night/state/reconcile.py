@@ -1,0 +1,123 @@
+"""
+Bring the state in line with what is published.
+
+A night is published when its link is replaced; the database is told right after. A
+run that died between the two is made good here, at the start of every next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.config import expand_date
+from optimizer.errors import BusyError, ConfigError
+from optimizer.evidence.links import linked_versions
+from optimizer.night.folders import published_nights, published_version
+from optimizer.night.publish import VERSIONS, date_lock
+from optimizer.night.state.database import shared_lock
+from optimizer.night.state.ledger import settle
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from optimizer.night.state.database import StateDatabase
+
+logger = logging.getLogger(__name__)
+
+
+def reconcile(
+    state: StateDatabase, output: str, held: dt.date | None = None
+) -> list[dt.date]:
+    """
+    Tell the database what it does not know of the published nights.
+
+    Parameters
+    ----------
+    state
+        The database.
+    output
+        As configured.
+    held
+        A date whose lock the caller holds. Others are locked here; one that another
+        run holds is left to it.
+
+    Returns
+    -------
+    list of datetime.date
+        Dates that were brought in line.
+
+    Raises
+    ------
+    ConfigError
+        When the database knows nights and the folder has none of them: it is another
+        output's.
+    """
+    published, known = published_nights(output), known_versions(state)
+    if known and not any(_has_versions(output, day) for day in known):
+        raise ConfigError(
+            f"{output}: never had the {len(known):,} nights that {state.label} knows; "
+            "is it the right folder? If so, give it a new, empty state database"
+        )
+    healed, linked = [], linked_versions(state)
+    for day in sorted(published.keys() | known.keys() | linked.keys()):
+        folder = published.get(day)
+        version = folder.name if folder else None
+        if known.get(day) == version == linked.get(day):
+            continue
+        if _settle_locked(state, output, day, is_held=day == held):
+            healed.append(day)
+    if healed:
+        logger.info("brought in line with the published nights: %s", _list(healed))
+    return healed
+
+
+def known_versions(state: StateDatabase) -> dict[dt.date, str]:
+    """Version of each night that the database knows."""
+    from sqlalchemy import select
+
+    from optimizer.night.state.schema import NIGHTS
+
+    with state.transaction() as connection:
+        rows = connection.execute(select(NIGHTS.c.date, NIGHTS.c.version))
+        return {day: version for day, version in rows}
+
+
+def _settle_locked(
+    state: StateDatabase, output: str, day: dt.date, *, is_held: bool
+) -> bool:
+    """Settle a date under its lock; what another run holds it will settle itself."""
+    folder = output_of(output, day)
+    with ExitStack() as stack:
+        if not is_held:
+            try:
+                stack.enter_context(night_lock(state, folder, day))
+            except BusyError:
+                return False
+        settle(state, day, published_version(folder, day))
+    return True
+
+
+@contextmanager
+def night_lock(state: StateDatabase, output: Path, day: dt.date) -> Iterator[None]:
+    """Hold a date on this host and, where the state is shared, on all."""
+    with date_lock(output, day), shared_lock(state, day.isoformat()):
+        yield
+
+
+def output_of(output: str, day: dt.date) -> Path:
+    """The output folder of a date."""
+    return Path(expand_date(output, day))
+
+
+def _has_versions(output: str, day: dt.date) -> bool:
+    """Whether a date was ever published here; withdrawn nights are kept aside."""
+    return (output_of(output, day) / VERSIONS / day.isoformat()).is_dir()
+
+
+def _list(days: list[dt.date]) -> str:
+    shown = ", ".join(day.isoformat() for day in days[:5])
+    return shown + (f" and {len(days) - 5:,} more" if len(days) > 5 else "")

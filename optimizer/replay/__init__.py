@@ -1,0 +1,1 @@
+"""A published night built again from its inputs, and certified anew."""

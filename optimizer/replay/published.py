@@ -1,0 +1,156 @@
+"""Plan and prices of a published night, read back from its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import CertificateError
+from optimizer.explain.tables import PLACE
+from optimizer.io.order_keys import order_keys
+from optimizer.model.solution import Solution, Termination
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.night import Intake
+    from optimizer.replay.run_tables import Published
+
+#: Prices beyond this are no prices; below it their micro-CNY stay in 64 bits.
+MAX_CNY = 1e12
+
+
+def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
+    """
+    Plan and prices as published, in the numbers of the problem; rows of the decisions.
+
+    Raises
+    ------
+    CertificateError
+        When they are not of this problem.
+    """
+    index, tables = intake.index, published.tables
+    merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
+    if merchants["merchant_id"].to_list() != list(index.merchant_ids):
+        raise CertificateError("merchants.parquet does not hold the inputs' merchants")
+    names = lanes.select(list(PLACE)).rows()
+    price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
+    if set(price) != set(index.places) or len(price) != len(lanes):
+        raise CertificateError("lanes.parquet does not hold the inputs' lanes")
+    slot_price = np.array([price[place] for place in index.places], np.int64)
+    chosen, num_decisions = _read_plan(intake, published.decisions())
+    solution = Solution(
+        chosen,
+        _per_part(slot_price, index.scale, "lanes.parquet"),
+        micro(merchants["shadow_price_cny"]),
+        Termination("FEASIBLE", "METHOD"),
+        _row_prices(intake, tables),
+        _order_prices(intake, tables),
+    )
+    return solution, num_decisions
+
+
+def _per_part(
+    price: NDArray[np.int64], scale: NDArray[np.int64] | int, name: str
+) -> NDArray[np.int64]:
+    """Prices of parcels as prices of the parts that they count for."""
+    if np.any(price % scale):
+        raise CertificateError(f"{name}: a price is not one of whole micro-CNY")
+    return price // scale
+
+
+def _row_prices(
+    intake: Intake, tables: Mapping[str, pl.DataFrame]
+) -> NDArray[np.int64] | None:
+    """Prices of the side rows; those of limits that never bind are 0."""
+    side, limits = intake.problem.side, intake.index.limits
+    if side is None:
+        return None
+    if limits is None:
+        return np.zeros(side.num_rows, np.int64)
+    rows = tables.get("rows.parquet")
+    names = [(limit.kind, limit.name) for limit in limits.rows]
+    if rows is None or rows.select("kind", "limit").rows() != names:
+        raise CertificateError("rows.parquet does not hold the inputs' limits")
+    scale = np.array([limit.scale for limit in limits.rows], np.int64)
+    price = _per_part(micro(rows["shadow_price_cny"]), scale, "rows.parquet")
+    return price[limits.side_row >= 0]
+
+
+def _order_prices(
+    intake: Intake, tables: Mapping[str, pl.DataFrame]
+) -> NDArray[np.int64] | None:
+    """Prices of orders, where the proof has any; 0 for those that are not listed."""
+    listed = tables.get("order_prices.parquet")
+    if listed is None:
+        return None
+    key, _ = order_keys(listed["order_id"], intake.salt)
+    known = intake.problem.key
+    by_key = np.argsort(known)
+    place = np.searchsorted(known, key, sorter=by_key)
+    order = by_key[np.minimum(place, max(len(known) - 1, 0))]
+    if np.any(known[order] != key):
+        raise CertificateError("order_prices.parquet names an order that is not open")
+    price = np.zeros(len(known), np.int64)
+    price[order] = micro(listed["price_cny"])
+    return price
+
+
+def micro(money: pl.Series) -> NDArray[np.int64]:
+    """
+    Published money as the integer micro-CNY that it stands for.
+
+    Raises
+    ------
+    CertificateError
+        When there is none, or it is beyond all money.
+    """
+    if not (money.abs() < MAX_CNY).fill_null(value=False).all():
+        raise CertificateError(f"{money.name} holds nulls, or is beyond any saving")
+    return np.rint(money.to_numpy() * 1e6).astype(np.int64)
+
+
+def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
+    """The plan that was certified: chosen, kept back or not; explored ones are none."""
+    import polars as pl
+
+    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")
+    is_explored = pl.col("reason") == "EXPLORED"
+    return decisions.filter((pl.col("is_premium") & ~is_explored) | is_kept_back)
+
+
+def _read_plan(
+    intake: Intake, decisions: Iterable[pl.DataFrame]
+) -> tuple[NDArray[np.int64], int]:
+    """Options of the chosen orders, by published carrier; rows of the decisions."""
+    import polars as pl
+
+    problem, index = intake.problem, intake.index
+    empty = pl.DataFrame(schema={"order_id": pl.String, "carrier_id": pl.String})
+    parts, num_rows = [empty], 0
+    for batch in decisions:
+        num_rows += len(batch)
+        parts.append(_planned(batch).select(empty.columns))
+    chosen = pl.concat(parts)
+    key, _ = order_keys(chosen["order_id"], intake.salt)
+    by_key = np.argsort(problem.key)
+    place = np.searchsorted(problem.key, key, sorter=by_key)
+    options = []
+    for at, this, carrier in zip(place, key, chosen["carrier_id"], strict=True):
+        order = by_key[min(at, len(by_key) - 1)] if len(by_key) else -1
+        if order < 0 or problem.key[order] != this:
+            raise CertificateError(
+                "a chosen order is not among the inputs' open orders"
+            )
+        first, last = problem.option_start[order : order + 2]
+        carriers = [
+            index.places[lane].carrier_id for lane in problem.option_lane[first:last]
+        ]
+        if carrier not in carriers:
+            raise CertificateError("a chosen order's carrier is not one of its options")
+        options.append(first + carriers.index(carrier))
+    return np.sort(np.array(options, np.int64)), num_rows

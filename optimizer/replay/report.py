@@ -1,0 +1,80 @@
+"""What a published night says for people, held against its record and tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION, read_record
+from optimizer.errors import DataError
+from optimizer.explain.week import NUM_DAYS, night_row, row_and_run
+from optimizer.replay.run_tables import differences
+from optimizer.report import report_figures, report_html
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import polars as pl
+
+_NIGHTS, _FIGURES = "nights.parquet", "figures.parquet"
+
+
+def false_report(
+    folder: Path, record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> list[str]:
+    """
+    Parts of the report that record and tables do not imply.
+
+    Pages of older formats looked otherwise: their numbers are made again, and the page
+    is held against its checksum alone.
+
+    Parameters
+    ----------
+    folder
+        Where the night is.
+    record
+        As in ``run.json``.
+    tables
+        All that it has but the decisions, by file name.
+    """
+    found = _false_nights(folder, record, tables[_NIGHTS].rows())
+    figures = [report_figures(record, tables)]
+    found += differences(_FIGURES, [tables[_FIGURES]], figures)
+    if record["schema_version"] == SCHEMA_VERSION:
+        page = report_html(record, tables).encode()
+        if (folder / REPORT).read_bytes() != page:
+            found.append(f"{REPORT} is not of this night")
+    return found
+
+
+def _false_nights(
+    folder: Path, record: Mapping[str, Any], nights: list[tuple[Any, ...]]
+) -> list[str]:
+    """
+    Rows of the week that are not of the nights that they name.
+
+    An earlier night that is gone, or was replaced since, proves nothing either way.
+    """
+    tonight = night_row(record)
+    first = tonight[0] - dt.timedelta(days=NUM_DAYS)
+    days = [row[0] for row in nights]
+    if not nights or nights[-1] != (*tonight, None):
+        return [f"{_NIGHTS}: its last row is not this night's"]
+    if days != sorted({*days}) or days[0] < first:
+        return [f"{_NIGHTS}: has other nights than those of the week before"]
+    return [
+        f"{_NIGHTS}: the row of {row[0]} is not what that night says"
+        for row in nights[:-1]
+        if not _is_of_night(folder.parent / row[0].isoformat(), row)
+    ]
+
+
+def _is_of_night(folder: Path, row: tuple[Any, ...]) -> bool:
+    """Whether a row is of a night, as far as the night is there to tell."""
+    try:
+        record = read_record(folder)
+    except DataError:
+        return True
+    there = row_and_run(record)
+    return there is None or there[-1] != row[-1] or there == row

@@ -1,0 +1,351 @@
+"""
+Prove a published night again, from its files and its inputs alone.
+
+Reads the inputs (held against their recorded checksums), builds the problem,
+reads plan and prices from the published tables, and recomputes feasibility, both
+bounds and every published number in integers. No solver has a part in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from optimizer.build.carryover import EarlierNights, night_warnings
+from optimizer.build.learned_probabilities import model_identity
+from optimizer.build.night import name_orders, take_in
+from optimizer.certify.certificate import Certificate, certify
+from optimizer.clock import StageClock
+from optimizer.config import as_config, config_hash, config_json, policy_on
+from optimizer.contracts.run_folder import (
+    FURTHER_TABLES,
+    LEAVES,
+    REPORT,
+    RUN_TABLES,
+    read_record,
+)
+from optimizer.contracts.tables import DELIVERIES
+from optimizer.errors import OptimizerError
+from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
+from optimizer.explain.outcomes import find_outcomes
+from optimizer.explain.side_tables import further_tables
+from optimizer.explain.summary import summarize
+from optimizer.explain.tables import (
+    bank_table,
+    commitments_table,
+    decisions_table,
+    in_flight_table,
+    lanes_table,
+    merchants_table,
+    recommendations_table,
+)
+from optimizer.io.external_sort import sorted_batches
+from optimizer.io.read import damaged_is_data_error, open_source, read_batches
+from optimizer.replay.claims import (
+    InputClaim,
+    RunClaims,
+    certificate_record,
+    false_claims,
+    is_beyond,
+    read_claims,
+)
+from optimizer.replay.published import read_solution
+from optimizer.replay.report import false_report
+from optimizer.replay.run_tables import (
+    DECISIONS,
+    Published,
+    differences,
+    read_published,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
+
+    from optimizer.build.night import Intake
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.solution import Solution
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What the verification of a run found.
+
+    Attributes
+    ----------
+    findings
+        What is wrong, in words; empty when everything holds.
+    certificate
+        Recomputed; ``None`` where it did not get that far.
+    """
+
+    findings: tuple[str, ...]
+    certificate: Certificate | None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether everything that the run claims was proved again."""
+        return not self.findings
+
+
+def verify_run(run_dir: Path | str) -> Verdict:
+    """
+    Re-prove a published run.
+
+    Parameters
+    ----------
+    run_dir
+        The published folder.
+
+    Returns
+    -------
+    Verdict
+        With all that is wrong, not only the first.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run at all.
+    """
+    folder = Path(run_dir)
+    record = read_record(folder)
+    try:
+        claims = read_claims(record)
+        findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
+        if findings:
+            return Verdict(tuple(findings), None)
+        published = read_published(folder, _tables(claims))
+        verdict = _prove(claims, published)
+        wrong = _false_evidence(folder, record, published.decisions())
+        verdict = replace(verdict, findings=(*verdict.findings, *wrong))
+        if verdict.is_valid:
+            findings = false_report(folder, record, published.tables)
+            return replace(verdict, findings=tuple(findings))
+        return verdict
+    except OptimizerError as error:
+        return Verdict((str(error),), None)
+
+
+def _prove(claims: RunClaims, published: Published) -> Verdict:
+    """Prove what record and tables say."""
+    config = as_config(claims.config)
+    policy = policy_on(config, claims.day)
+    used = claims.inputs.given()
+    paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
+    tables = published.tables
+    history = EarlierNights(
+        claims.day, tables["in_flight.parquet"], tables["bank.parquet"]
+    )
+    intake = take_in(paths, config, policy, StageClock(), history)
+    solution, num_decisions = read_solution(intake, published)
+    certificate = certify(intake.problem, solution)
+    outcomes = find_outcomes(intake.problem, solution, intake.index)
+    summary = summarize(
+        intake.problem, solution, certificate, outcomes, intake.index, policy
+    )
+    findings = [
+        *_false_certificate(claims, certificate, config, (intake, solution)),
+        *false_claims("summary", claims.summary, summary),
+        *_false_facts(claims, intake, config, policy),
+        *_false_counts(claims, intake, published, num_decisions),
+        *_false_tables(intake, solution, certificate, outcomes, published),
+    ]
+    return Verdict(tuple(findings), certificate)
+
+
+def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
+    """Published files that are not the ones that were published."""
+    found = []
+    for name in (*_tables(claims), REPORT):
+        if not (folder / name).is_file():
+            found.append(f"{name} is missing")
+        elif _sha256(folder / name) != claims.outputs[name].sha256:
+            found.append(f"{name} was changed after it was published")
+    return found
+
+
+def _tables(claims: RunClaims) -> list[str]:
+    """Tables of a run: those that all have, and those that it says it has."""
+    return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
+
+
+def changed_inputs(claims: RunClaims) -> list[str]:
+    """Inputs that are gone, or not the ones that the night was solved from."""
+    files = [file for used in claims.inputs.given().values() for file in used.files]
+    found = []
+    for file in files:
+        path = Path(file.path)
+        if not path.is_file():
+            found.append(f"input {path} is gone, so nothing can be proved from it")
+        elif _sha256(path) != file.sha256:
+            found.append(f"input {path} was changed after the run")
+    return found
+
+
+def _false_evidence(
+    folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
+) -> list[str]:
+    """Hashes of the decisions that do not come out again."""
+    leaves = leaves_of(decisions)
+    done = leaves.close()
+    found = list(
+        false_claims(
+            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
+        )
+    )
+    name = folder / LEAVES
+    if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
+        found.append(f"{LEAVES} is not of these decisions")
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with damaged_is_data_error(str(path)), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _false_certificate(
+    claims: RunClaims,
+    certificate: Certificate,
+    config: Config,
+    proved_from: tuple[Intake, Solution],
+) -> list[str]:
+    """Parts of the recorded certificate that do not come out again."""
+    intake, solution = proved_from
+    proved = certificate_record(certificate, solution, intake.problem, intake.index)
+    found = [f"the plan is not feasible: {text}" for text in certificate.violations]
+    found += false_claims("certificate", claims.certificate, proved)
+    if certificate.conflicts and config.on_conflict == "refuse":
+        found.append("floors or pins clash, and on_conflict is refuse")
+    if is_beyond(certificate, config.publish.max_relative_gap):
+        found.append("the gap is above publish.max_relative_gap, so it is no night")
+    return found
+
+
+def _false_facts(
+    claims: RunClaims, intake: Intake, config: Config, policy: PolicyRow
+) -> list[str]:
+    """Rules, identity and words of the record that do not follow from its inputs."""
+    used = claims.inputs.given()
+    warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
+    claimed = claims.identity.model_dump()
+    identity = claimed | model_identity(config, claims.day)
+    identity |= {
+        "date": claims.date,
+        "config_sha256": config_hash(config),
+        "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
+    }
+    return [
+        *false_claims("identity", claimed, identity),
+        *false_claims("config", claims.config, config_json(config)),
+        *false_claims("policy", claims.policy, policy.model_dump(mode="json")),
+        *false_claims(
+            "problem_class", claims.problem_class, intake.problem.problem_class
+        ),
+        *_false_warnings(claims, [*intake.warnings, *warnings]),
+    ]
+
+
+def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str]:
+    """Warnings one by one; a record of format 1 has their sentences alone."""
+    said = [
+        claim if isinstance(claim, str) else claim.model_dump()
+        for claim in claims.warnings
+    ]
+    if len(said) != len(true):
+        yield from false_claims("warnings", said, [warning.text for warning in true])
+        return
+    for number, (claim, warning) in enumerate(zip(said, true, strict=True)):
+        proved = warning.text if isinstance(claim, str) else warning.to_json()
+        yield from false_claims(f"warnings.{number}", claim, proved)
+
+
+def _false_counts(
+    claims: RunClaims, intake: Intake, published: Published, num_decisions: int
+) -> list[str]:
+    """Numbers of rows and bytes that are not those of inputs and outputs."""
+    used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
+    made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
+    read = {table.name: table.num_rows for table in intake.inputs}
+    if claims.inputs.deliveries is not None:
+        read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
+    written = {name: len(frame) for name, frame in published.tables.items()}
+    written[DECISIONS] = num_decisions
+    files = [file for claim in claims.inputs.given().values() for file in claim.files]
+    sizes = {file.path: Path(file.path).stat().st_size for file in files}
+    return [
+        *false_claims("num_bytes", {f.path: f.num_bytes for f in files}, sizes),
+        *false_claims("inputs.num_rows", used, read),
+        *false_claims("outputs.num_rows", made, written),
+    ]
+
+
+def _num_deliveries(claim: InputClaim) -> int:
+    """Rows of a table that is counted, and decides only through ``in_flight``."""
+    source = open_source([file.path for file in claim.files], DELIVERIES)
+    return sum(len(batch) for batch in read_batches(source, ["order_id"]))
+
+
+def _false_tables(
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    outcomes: Outcomes,
+    published: Published,
+) -> list[str]:
+    """Published tables that differ from what plan and prices imply."""
+    problem, index = intake.problem, intake.index
+    chosen: list[pl.DataFrame] = []
+    commitments: list[pl.DataFrame] = []
+    with TemporaryDirectory(prefix="optimizer-verify-") as folder:
+        scratch = Path(folder) / "scratch"
+        decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
+        found = differences(DECISIONS, published.decisions(), decisions)
+    expected = {
+        "recommendations.parquet": chosen,
+        "commitments.parquet": commitments,
+        "merchants.parquet": [merchants_table(problem, solution, index)],
+        "lanes.parquet": [lanes_table(problem, solution, index)],
+        "quarantine.parquet": [intake.quarantine],
+        "in_flight.parquet": [in_flight_table(intake.history)],
+        "bank.parquet": [bank_table(index)],
+    }
+    further = further_tables(
+        problem, solution, certificate, index, lambda: name_orders(intake)
+    )
+    has = {name for name in published.tables if name in FURTHER_TABLES}
+    if has != set(further):
+        return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
+    expected |= {name: [table] for name, table in further.items()}
+    for name, frames in expected.items():
+        found += differences(name, [published.tables[name]], frames)
+    return found
+
+
+def _decisions(
+    intake: Intake,
+    outcomes: Outcomes,
+    scratch: Path,
+    collected: tuple[list[pl.DataFrame], list[pl.DataFrame]],
+) -> Iterator[pl.DataFrame]:
+    """Make the decisions again, in bounded memory; collect what is chosen of them."""
+    chosen, commitments = collected
+    batches = sorted_batches(
+        name_orders(intake),
+        "order_id",
+        sample=intake.id_sample,
+        num_rows=len(intake.index.status),
+        scratch=scratch,
+    )
+    for named in batches:
+        batch = decisions_table(named, outcomes, intake.index)
+        chosen.append(recommendations_table(batch))
+        commitments.append(commitments_table(batch, intake.index))
+        yield batch

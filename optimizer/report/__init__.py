@@ -1,0 +1,43 @@
+"""The night's report: one HTML file that opens without a network, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.report.figures import draw_figures
+from optimizer.report.language import LANGUAGES
+from optimizer.report.numbers import report_figures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+__all__ = ["report_figures", "report_html"]
+
+
+def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> str:
+    """
+    Write a night's report: one page of HTML that needs nothing else.
+
+    The same night gives the same text, whenever and wherever it is written:
+    ``run_measurements`` are not looked at. Whatever the night, it stays below 2 MB.
+
+    Parameters
+    ----------
+    record
+        As in ``run.json``.
+    tables
+        The published tables by file name: ``lanes.parquet``, ``merchants.parquet``,
+        ``quarantine.parquet`` and ``nights.parquet``; ``rows.parquet`` and
+        ``conflicts.parquet`` where the night has them.
+
+    Returns
+    -------
+    str
+        To be written as UTF-8.
+    """
+    from optimizer.report.render import render  # Jinja2 takes a while
+
+    night = draw_figures(record, tables)
+    return render("report.html.j2", night=night, record=record, languages=LANGUAGES)

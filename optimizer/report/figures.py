@@ -1,0 +1,313 @@
+"""The numbers of the report, drawn from the night's tables: few, whatever the night."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.report.week import COMPARED, compare, read_nights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from optimizer.report.week import Comparison, NightRow
+
+#: Rows of the lists of what is scarce.
+NUM_TOP = 20
+#: Carriers, regions and broken rules that are listed; the tables have them all.
+NUM_CARRIERS, NUM_REGIONS, NUM_RULES = 12, 40, 20
+#: Carriers beside each other in the picture of regions.
+NUM_COLUMNS = 8
+#: Reasons that are listed; a night has about a dozen.
+NUM_REASONS = 20
+#: Shades of the picture of regions, and rows from which it stands in two tables.
+NUM_SHADES, NUM_UNBROKEN = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """
+    Slots of a carrier, in all or in a region, and their use.
+
+    Attributes
+    ----------
+    slots, used
+        Of the row for the whole, or in sum over the rows inside it.
+    price
+        What one more slot would bring, CNY: of a carrier on its own row, ``None``
+        without one; of a region on the dearest row there.
+    """
+
+    slots: int
+    used: int
+    price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """
+    Lanes in short.
+
+    Attributes
+    ----------
+    carriers
+        Use by carrier, most slots first.
+    regions
+        Use by region and carrier, most slots first.
+    num_carriers, num_regions
+        How many there are, listed or not.
+    """
+
+    carriers: dict[str, Use]
+    regions: dict[str, dict[str, Use]]
+    num_carriers: int
+    num_regions: int
+
+    @property
+    def top_price(self) -> float:
+        """Highest price in the picture of regions."""
+        cells = [cell for row in self.regions.values() for cell in row.values()]
+        return max((cell.price or 0.0 for cell in cells), default=0.0)
+
+    @property
+    def most_slots(self) -> int:
+        """Slots of the carrier with most, and at least 1."""
+        return max((1, *(use.slots for use in self.carriers.values())))
+
+    @property
+    def columns(self) -> list[str]:
+        """Carriers of the picture of regions, most slots first."""
+        there = {carrier for row in self.regions.values() for carrier in row}
+        return [carrier for carrier in self.carriers if carrier in there]
+
+    @property
+    def region_blocks(self) -> list[RegionBlock]:
+        """Regions in one table, or in two that stand beside each other."""
+        regions = list(self.regions)
+        is_long = len(regions) > NUM_UNBROKEN
+        size = math.ceil(len(regions) / 2) if is_long else len(regions)
+        starts = range(0, len(regions), size)
+        parts = [(start, regions[start : start + size]) for start in starts]
+        return [RegionBlock(n + 1, n + len(part), part) for n, part in parts]
+
+    def shade(self, use: Use) -> int:
+        """Shade of a cell, from 0 to ``NUM_SHADES``: its price beside the highest."""
+        price = use.price or 0.0
+        return math.ceil(NUM_SHADES * price / self.top_price) if price > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegionBlock:
+    """
+    Regions of one table.
+
+    Attributes
+    ----------
+    first, last
+        Their places in the list of all, from 1.
+    regions
+        Their names.
+    """
+
+    first: int
+    last: int
+    regions: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """
+    All that the report shows.
+
+    Attributes
+    ----------
+    record
+        As in ``run.json``.
+    capacity
+        Lanes in short.
+    top_lanes, top_merchants
+        Rows with the highest prices above 0.
+    num_priced_lanes, num_priced_merchants
+        Rows with a price above 0.
+    num_without_slots, num_waiting
+        Merchants with cap 0, and those of them with a price above 0.
+    rules
+        ``source``, ``column``, ``rule``, ``len`` of what was refused, most first.
+    num_rules
+        How many such rules there are, listed or not.
+    limits, conflicts
+        Limits beside caps and lanes, the dearest first; floors and pins not kept.
+    num_limits, num_conflicts
+        How many there are, listed or not.
+    nights
+        This night last, after those of the week before.
+    """
+
+    record: Mapping[str, Any]
+    capacity: Capacity
+    top_lanes: list[dict[str, Any]]
+    top_merchants: list[dict[str, Any]]
+    num_priced_lanes: int
+    num_priced_merchants: int
+    num_without_slots: int
+    num_waiting: int
+    rules: list[dict[str, Any]]
+    num_rules: int
+    limits: list[dict[str, Any]]
+    num_limits: int
+    conflicts: list[dict[str, Any]]
+    num_conflicts: int
+    nights: list[NightRow]
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Reasons that parcels got, the chosen first, then by number."""
+        found = self.record["summary"]["reasons"].items()
+        given = sorted(found, key=lambda r: (r[0] != "CHOSEN", -r[1], r[0]))
+        return [(reason, number) for reason, number in given if number][:NUM_REASONS]
+
+    @property
+    def empty_reasons(self) -> list[str]:
+        """Reasons that no parcel got."""
+        found = self.record["summary"]["reasons"].items()
+        return sorted(reason for reason, number in found if not number)[:NUM_REASONS]
+
+    @property
+    def compared(self) -> list[Comparison]:
+        """The night against the last one and the mean of the week, if there are any."""
+        kinds = COMPARED if len(self.nights) > 1 else ()
+        return [compare(self.nights, kind) for kind in kinds]
+
+    def bar_of(self, row: NightRow) -> float:
+        """Length of a night's bar beside that of the night that avoided most."""
+        most = max(0.0, *(night.saving for night in self.nights)) or 1.0
+        return max(0.0, row.saving) / most
+
+
+def draw_figures(
+    record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> Figures:
+    """
+    Draw the figures of a night.
+
+    Parameters
+    ----------
+    record
+        As in ``run.json``.
+    tables
+        The published tables by file name.
+    """
+    import polars as pl
+
+    lanes, merchants = tables["lanes.parquet"], tables["merchants.parquet"]
+    has_price = pl.col("shadow_price_cny") > 0
+    empty = merchants.filter(pl.col("cap") == 0)
+    rules = (
+        tables["quarantine.parquet"]
+        .group_by("source", "column", "rule")
+        .len()
+        .sort("len", "source", "column", "rule", descending=[True, False, False, False])
+    )
+    return Figures(
+        record,
+        _capacity(lanes),
+        _top(lanes, "carrier_id", "region_id", "outlet_id"),
+        _top(merchants, "merchant_id"),
+        lanes.filter(has_price).height,
+        merchants.filter(has_price).height,
+        empty.height,
+        empty.filter(has_price).height,
+        rules.head(NUM_RULES).to_dicts(),
+        rules.height,
+        *_limits(tables.get("rows.parquet")),
+        *_conflicts(tables.get("conflicts.parquet")),
+        read_nights(tables["nights.parquet"]),
+    )
+
+
+def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+    """Limits with the largest prices, floors' included; equal ones by name."""
+    import polars as pl
+
+    if rows is None:
+        return [], 0
+    price = pl.col("shadow_price_cny").abs()
+    by_price = rows.sort(price.neg(), "kind", "limit")
+    return by_price.head(NUM_TOP).to_dicts(), rows.height
+
+
+def _conflicts(conflicts: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+    """Floors and pins that are not kept, as they stand in their table."""
+    if conflicts is None:
+        return [], 0
+    return conflicts.head(NUM_TOP).to_dicts(), conflicts.height
+
+
+def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
+    """Rows with the highest prices above 0; equal prices by name."""
+    import polars as pl
+
+    price = pl.col("shadow_price_cny")
+    priced = table.filter(price > 0)
+    return priced.sort(price.neg(), *names, nulls_last=False).head(NUM_TOP).to_dicts()
+
+
+def _capacity(lanes: pl.DataFrame) -> Capacity:
+    import polars as pl
+
+    places = ["carrier_id", "region_id"]
+    regions = _use(lanes.filter(pl.col("region_id").is_not_null()), places)
+    carriers = _carriers(lanes, regions)
+    sizes = regions.group_by("region_id").agg(pl.col("slots").sum())
+    listed = sizes.sort(pl.col("slots").neg(), "region_id").head(NUM_REGIONS)
+    columns = carriers.head(NUM_COLUMNS)["carrier_id"]
+    cells = regions.filter(pl.col("carrier_id").is_in(columns.to_list()))
+    rows: dict[str, dict[str, Use]] = {name: {} for name in listed["region_id"]}
+    for carrier, region, slots, used, price in cells.iter_rows():
+        if region in rows:
+            rows[region][carrier] = Use(slots, used, price)
+    return Capacity(
+        {name: Use(*use) for name, *use in carriers.head(NUM_CARRIERS).iter_rows()},
+        rows,
+        carriers.height,
+        sizes.height,
+    )
+
+
+def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
+    """Use by carrier: its own row, or its regions' rows in sum."""
+    import polars as pl
+
+    whole = pl.col("region_id").is_null()
+    own = lanes.filter(whole & pl.col("outlet_id").is_null())
+    loose = lanes.filter(whole & pl.col("outlet_id").is_not_null())
+    columns = ["carrier_id", "slots", "used"]
+    parts = pl.concat([regions.select(columns), loose.select(columns)])
+    rest = parts.join(own, on="carrier_id", how="anti").group_by("carrier_id").sum()
+    rest = rest.with_columns(shadow_price_cny=pl.lit(None, pl.Float64))
+    both = pl.concat([own.select(rest.columns), rest])
+    return both.sort(pl.col("slots").neg(), "carrier_id")
+
+
+def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
+    """Use by place: the row for all outlets, or the outlets' rows in sum."""
+    import polars as pl
+
+    is_whole = pl.col("outlet_id").is_null()
+    return (
+        lanes.group_by(places)
+        .agg(
+            *(
+                pl.when(is_whole.any())
+                .then(pl.col(what).filter(is_whole).sum())
+                .otherwise(pl.col(what).sum())
+                .alias(what)
+                for what in ("slots", "used")
+            ),
+            pl.col("shadow_price_cny").max(),
+        )
+        .sort(places)
+    )

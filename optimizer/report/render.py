@@ -1,0 +1,70 @@
+"""Pages out of templates: safe by default, and said in the language of the article."""
+
+from __future__ import annotations
+
+from functools import cache
+from gettext import NullTranslations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from markupsafe import Markup
+
+from optimizer.report.filters import FILTERS, finalize
+
+if TYPE_CHECKING:
+    from jinja2.runtime import Context
+
+    from optimizer.report.language import Language
+
+_HERE = Path(__file__).parent
+
+
+def render(template: str, **values: Any) -> str:
+    """
+    Render a page of ``templates``.
+
+    Parameters
+    ----------
+    template
+        Its file name.
+    **values
+        What it shows. Text in it is escaped, cut, and freed of control characters,
+        whether or not the template asks for it.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """The environment of all pages; a template is compiled when it is first used."""
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=finalize,
+        auto_reload=False,
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.newstyle_gettext = True  # type: ignore[attr-defined]
+    made.globals |= {"gettext": gettext, "stylesheet": stylesheet}
+    made.filters |= FILTERS
+    return made
+
+
+def stylesheet(name: str) -> Markup:
+    """Read a style sheet of the report, to stand in a page."""
+    return Markup((_HERE / name).read_text("utf-8"))
+
+
+@pass_context
+def gettext(context: Context, message: str, **values: Any) -> Markup:
+    """Say a message in the language of the article; what fills it is text."""
+    language: Language | None = context.get("language")
+    words = NullTranslations() if language is None else language.catalogue
+    shown = {name: finalize(value) for name, value in values.items()}
+    return Markup(words.gettext(message)) % shown

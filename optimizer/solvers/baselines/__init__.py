@@ -1,0 +1,1 @@
+"""Plain methods to hold ours against: minimum cost flow, and greedy."""

@@ -1,0 +1,283 @@
+"""
+Exact by minimum cost flow on the whole night (OR-Tools SimpleMinCostFlow).
+
+    source → merchant (cap) → [order] → lane → lane around it → … → sink
+
+An order with one option is an arc from its merchant to its lane; one with several
+is a node. What is not worth sending takes a free arc from source to sink, so that
+supply always balances. Costs are minus the savings, in micro-CNY.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.baselines.flow_worker import (
+    cheapest_flow,
+    find_python,
+    flow_elsewhere,
+)
+from optimizer.solvers.baselines.greedy import (
+    EXTRA_SECONDS,
+    greedy_plan,
+    merchant_of_order,
+    order_of_option,
+)
+from optimizer.solvers.deadline import OutOfTime, look
+from optimizer.solvers.network.price_interval import least_prices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+
+#: OR-Tools multiplies costs by the number of nodes, in 64 bits; it counts arcs,
+#: both ways, in 32 bits.
+MAX_SCALED_COST = 2**60
+MAX_ARCS = 2**30
+#: With more arcs OR-Tools, which cannot be interrupted, runs in a process of its own.
+MAX_ARCS_HERE = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """
+    A flow network with one source and one sink.
+
+    Attributes
+    ----------
+    tail, head
+        ``(num_arcs,) int32``.
+    capacity, cost
+        ``(num_arcs,) int64``; cost in micro-CNY, negative for a saving.
+    option
+        ``(k,) int64``: options that can be worth choosing; their arcs stand first.
+    num_nodes
+        Source and sink included; they are nodes 0 and 1.
+    supply
+        What the source sends to the sink.
+    """
+
+    tail: NDArray[np.int32]
+    head: NDArray[np.int32]
+    capacity: NDArray[np.int64]
+    cost: NDArray[np.int64]
+    option: NDArray[np.int64]
+    num_nodes: int
+    supply: int
+
+
+def solve_flow(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Find the optimum by minimum cost flow, and the lowest prices that prove it.
+
+    Returns
+    -------
+    Solution
+        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME``: then the greedy plan, or the
+        optimum with prices that do not prove it.
+
+    Raises
+    ------
+    SolveError
+        When the night is too large for OR-Tools' integers, or OR-Tools fails.
+    """
+    ends = time.monotonic() + params.time_limit_seconds
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    chosen = flow_plan(problem, ends)
+    if chosen is not None:
+        prices = least_prices(problem, chosen, is_late)
+        if prices is not None:
+            return Solution(chosen, *prices, Termination("OPTIMAL"))
+    return _out_of_time(problem, params, chosen)
+
+
+def _out_of_time(
+    problem: Problem, params: SolveParams, chosen: NDArray[np.int64] | None
+) -> Solution:
+    """Plan and prices that take little time beyond the limit."""
+    from optimizer.solvers.network.dual_bound import bounding_prices
+
+    ends = time.monotonic() + EXTRA_SECONDS
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    if chosen is None:
+        chosen = greedy_plan(problem, is_late, params.num_threads)
+        ends = time.monotonic() + EXTRA_SECONDS
+    prices = bounding_prices(problem, params, is_late)
+    return Solution(chosen, *prices, Termination("FEASIBLE", "TIME"))
+
+
+def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | None:
+    """
+    Options of an optimal plan.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    ends
+        When to give up, on the monotonic clock.
+
+    Returns
+    -------
+    ``(num_chosen,) int64``, ascending; ``None`` when the time was up.
+    """
+    try:
+        network = build_network(problem, ends)
+        if len(network.option) == 0:
+            return np.zeros(0, np.int64)
+        check_size(network)
+        flow = _run(network, ends)
+    except OutOfTime:
+        return None
+    return network.option[flow[: len(network.option)] > 0]
+
+
+def build_network(problem: Problem, ends: float = np.inf) -> Network:
+    """
+    Lay the night out as a network; options that can never be chosen left out.
+
+    Raises
+    ------
+    OutOfTime
+        When the clock passes ``ends``.
+    """
+    order, option = _worth_sending(problem, ends)
+    merchant = merchant_of_order(problem)
+    ways = np.bincount(order, minlength=problem.num_orders)
+    look(ends)
+    orders = np.flatnonzero(ways)
+    place, ways = (np.cumsum(ways > 0) - 1)[order], ways[orders]
+    look(ends)
+    is_node = ways > 1
+    nodes = np.full(len(orders), -1, np.int64)
+    first_lane = 2 + problem.num_merchants
+    first_order = first_lane + problem.num_lanes
+    nodes[is_node] = first_order + np.arange(is_node.sum())
+    from_merchant = 2 + merchant[order]
+    look(ends)
+    return _join(
+        problem,
+        option,
+        tail=np.where(is_node[place], nodes[place], from_merchant),
+        choices=(2 + merchant[orders[is_node]], nodes[is_node]),
+        ends=ends,
+    )
+
+
+def _worth_sending(
+    problem: Problem, ends: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options that save something and have slots and a cap, and their orders."""
+    look(ends)
+    is_worth = problem.option_saving > 0
+    is_worth &= _has_slots(problem)[problem.option_lane]
+    look(ends)
+    order = order_of_option(problem)
+    look(ends)
+    has_cap = (problem.cap > 0)[merchant_of_order(problem)]
+    is_worth &= has_cap[order]
+    look(ends)
+    return order[is_worth], np.flatnonzero(is_worth)
+
+
+def _has_slots(problem: Problem) -> NDArray[np.bool_]:
+    """Whether a lane and all lanes around it have any slot."""
+    has_slots = problem.slots > 0
+    for lane, parent in enumerate(problem.lane_parent):
+        has_slots[lane] &= parent < 0 or has_slots[parent]
+    return has_slots
+
+
+def _join(
+    problem: Problem,
+    option: NDArray[np.int64],
+    tail: NDArray[np.int64],
+    choices: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: float,
+) -> Network:
+    """Put the arcs together: options, choices, lanes, merchants, and the way past."""
+    num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
+    first_lane = 2 + num_merchants
+    parent = problem.lane_parent.astype(np.int64)
+    most = len(option)
+    caps = np.minimum(problem.cap, most)
+    supply = int(min(most, caps.sum()))
+    ones = np.ones(len(choices[0]), np.int64)
+    arcs = [
+        (tail, first_lane + problem.option_lane[option], np.ones(most, np.int64)),
+        (*choices, ones),
+        (
+            first_lane + np.arange(num_lanes),
+            np.where(parent < 0, 1, first_lane + parent),
+            np.minimum(problem.slots, most),
+        ),
+        (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
+        (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
+    ]
+    joined = []
+    for parts, kind in zip(zip(*arcs, strict=True), _ARC_TYPES, strict=True):
+        look(ends)
+        joined.append(np.concatenate(parts, dtype=kind, casting="same_kind"))
+    tails, heads, capacities = joined
+    cost = np.zeros(len(tails), np.int64)
+    cost[:most] = -problem.option_saving[option]
+    look(ends)
+    return Network(
+        tails,
+        heads,
+        capacities,
+        cost,
+        option,
+        first_lane + num_lanes + len(ones),
+        supply,
+    )
+
+
+#: Types of tails, heads and capacities.
+_ARC_TYPES = (np.int32, np.int32, np.int64)
+
+
+def check_size(network: Network) -> None:
+    """
+    Refuse a network that OR-Tools' integers cannot hold, before it is called.
+
+    Raises
+    ------
+    SolveError
+        Saying which number is too large.
+    """
+    if len(network.tail) > MAX_ARCS:
+        raise SolveError(
+            f"method flow takes at most {MAX_ARCS:,} arcs, this night has "
+            f"{len(network.tail):,}: use method auto"
+        )
+    largest = -int(network.cost.min(initial=0))
+    if largest * (network.num_nodes + 1) > MAX_SCALED_COST:
+        raise SolveError(
+            f"a saving of {largest / 1e6:,.2f} CNY with {network.num_nodes:,} nodes is "
+            "beyond the integers of method flow: lower the costs in objective, or "
+            "use method auto"
+        )
+
+
+def _run(network: Network, ends: float) -> NDArray[np.int64]:
+    """Find the flow on each arc: in a process that can be ended, where it is large."""
+    look(ends)
+    python = find_python()
+    if len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends) or python is None:
+        arcs = network.tail, network.head, network.capacity, network.cost
+        return cheapest_flow(*arcs, network.supply)
+    return flow_elsewhere(network, python, ends)

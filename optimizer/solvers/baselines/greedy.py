@@ -1,0 +1,234 @@
+"""
+The greedy rule: the largest saving first, as long as every limit has room.
+
+Options are ranked a piece at a time, the best first, and of each piece only those
+that could still be taken: once caps and lanes fill up these are few, and the clock
+can be looked at between pieces.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.market import Threads, whole_market
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Market
+
+#: Time for a plan, and then for prices that bound it, whatever the limit.
+EXTRA_SECONDS = 0.5
+#: Options that are ranked at a time, about; options that say where a piece ends.
+PIECE_OPTIONS, SAMPLE_OPTIONS = 500_000, 100_000
+#: A key above which there is none.
+_LAST_KEY = np.uint64(2**64 - 1)
+
+
+def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Take the largest savings that fit: the baseline, and the plan of last resort.
+
+    Equal savings are taken by key. The prices give a valid bound, so that the
+    certificate says how far the plan may be from the best.
+
+    Returns
+    -------
+    Solution
+        ``FEASIBLE`` with limit ``METHOD``: this rule proves no optimum. Where the
+        time is up, with the part of the plan that saves most.
+    """
+    from optimizer.solvers.network.dual_bound import bounding_prices
+
+    ends = time.monotonic() + max(params.time_limit_seconds, EXTRA_SECONDS)
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    chosen = greedy_plan(problem, is_late, params.num_threads)
+    ends = max(ends, time.monotonic() + EXTRA_SECONDS)
+    prices = bounding_prices(problem, params, is_late)
+    return Solution(chosen, *prices, Termination("FEASIBLE", "METHOD"))
+
+
+def greedy_plan(
+    problem: Problem,
+    is_late: Callable[[], bool] = lambda: False,
+    num_threads: int | None = None,
+) -> NDArray[np.int64]:
+    """
+    Options of the greedy plan, ascending.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    is_late
+        Looked at after each piece; the plan is then what was taken so far.
+    num_threads
+        Never changes the plan.
+
+    Returns
+    -------
+    ``(num_chosen,) int64``.
+    """
+    if problem.num_options == 0:
+        return np.zeros(0, np.int64)
+    room = _Room(
+        problem.cap.copy(),
+        problem.slots.copy(),
+        np.zeros(problem.num_orders, np.bool_),
+    )
+    sample = _sampled(problem)
+    full = whole_market(problem)
+    taken: list[NDArray[np.int64]] = []
+    is_last = False
+    with Threads(num_threads) as pool:
+        while not is_last and not (taken and is_late()):
+            is_open = _open_lanes(problem, room)
+            last, is_last = _end_of_piece(problem, sample, room, is_open)
+            piece = _open_options(problem, full, room, is_open, last, pool)
+            taken.append(_accepted(problem, *piece, room))
+    return np.sort(np.concatenate(taken))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Room:
+    """What is left of caps and slots, and the orders that are taken; used up."""
+
+    cap: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    is_taken: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """About one option in ``every``, of those that save something, by rank."""
+
+    every: int
+    option: NDArray[np.int64]
+    order: NDArray[np.int64]
+    merchant: NDArray[np.int64]
+
+
+def _sampled(problem: Problem) -> _Sample:
+    every = max(1, problem.num_options // SAMPLE_OPTIONS)
+    # drawn, as the options of an order may stand at regular places
+    draw = np.random.default_rng(0)
+    option = draw.integers(0, problem.num_options, problem.num_options // every)
+    option = option[problem.option_saving[option] > 0]
+    order = order_at(problem, option)
+    turn = by_saving(problem, option, order)
+    order = order[turn]
+    return _Sample(every, option[turn], order, merchant_at(problem, order))
+
+
+def _open_lanes(problem: Problem, room: _Room) -> NDArray[np.bool_]:
+    """Whether a lane and all lanes around it have a slot left."""
+    is_open = room.slots > 0
+    for lane in np.flatnonzero(problem.lane_parent >= 0):
+        is_open[lane] &= is_open[problem.lane_parent[lane]]
+    return is_open
+
+
+def _end_of_piece(
+    problem: Problem, sample: _Sample, room: _Room, is_open: NDArray[np.bool_]
+) -> tuple[tuple[np.int64, np.uint64], bool]:
+    """Saving and key of the last option of a piece, and whether all are before it."""
+    could = ~room.is_taken[sample.order] & (room.cap[sample.merchant] > 0)
+    could &= is_open[problem.option_lane[sample.option]]
+    place = np.flatnonzero(could)
+    most = max(1, PIECE_OPTIONS // sample.every)
+    if len(place) <= most:
+        return (np.int64(0), _LAST_KEY), True
+    last = place[most - 1]
+    saving = problem.option_saving[sample.option[last]]
+    return (saving, problem.key[sample.order[last]]), False
+
+
+def _open_options(
+    problem: Problem,
+    full: Market,
+    room: _Room,
+    is_open: NDArray[np.bool_],
+    last: tuple[np.int64, np.uint64],
+    pool: Threads,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options up to a place of the ranking that could still be taken, their orders."""
+    from optimizer.solvers.kernels.accept import list_open
+
+    given = (problem.key, room.cap, is_open, room.is_taken, *last)
+
+    def work(_: int, first: int, end: int) -> tuple[NDArray[np.int64], ...]:
+        return tuple(
+            list_open(
+                first,
+                end,
+                full.merchant_start,
+                full.option_start,
+                full.option_lane,
+                full.option_saving,
+                *given,
+            )
+        )
+
+    options, orders = zip(*pool.over_parts(full, work), strict=True)
+    return np.concatenate(options), np.concatenate(orders)
+
+
+def _accepted(
+    problem: Problem,
+    option: NDArray[np.int64],
+    order: NDArray[np.int64],
+    room: _Room,
+) -> NDArray[np.int64]:
+    """Take options in turn while there is room, which is used up; those taken."""
+    from optimizer.solvers.kernels.accept import accept_in_turn
+
+    is_first = np.diff(order, prepend=-1) > 0
+    accepted = accept_in_turn(
+        by_saving(problem, option, order),
+        np.cumsum(is_first) - 1,
+        merchant_at(problem, order[is_first]),
+        problem.option_lane[option],
+        problem.lane_parent,
+        room.cap,
+        room.slots,
+    )
+    room.is_taken[order[accepted]] = True
+    return option[accepted]
+
+
+def by_saving(
+    problem: Problem, option: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Turn of options of some orders: the largest saving first, equal ones by key."""
+    return np.lexsort((problem.key[order], -problem.option_saving[option]))
+
+
+def order_at(problem: Problem, option: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of each of some options."""
+    return np.searchsorted(problem.option_start, option, side="right") - 1
+
+
+def merchant_at(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The merchant of each of some orders."""
+    return np.searchsorted(problem.merchant_start, order, side="right") - 1
+
+
+def order_of_option(problem: Problem) -> NDArray[np.int64]:
+    """``(num_options,) int64``: the order of each option."""
+    return np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
+
+
+def merchant_of_order(problem: Problem) -> NDArray[np.int64]:
+    """``(num_orders,) int64``: the merchant of each order."""
+    return np.repeat(np.arange(problem.num_merchants), np.diff(problem.merchant_start))

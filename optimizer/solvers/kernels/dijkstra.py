@@ -1,0 +1,92 @@
+"""Kernels of Dijkstra's search: a heap of nodes that knows where each one is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.solvers.kernels import compiled
+
+
+class PathSearch(NamedTuple):
+    """Scratch of a search: distances, the way, and a heap that knows its places."""
+
+    distance: NDArray[np.int64]
+    from_node: NDArray[np.int32]
+    from_option: NDArray[np.int64]
+    heap: NDArray[np.int32]
+    place: NDArray[np.int32]
+    touched: NDArray[np.int32]
+    counts: NDArray[np.int64]
+
+
+@compiled
+def relax(search, node, distance, from_node, from_option):
+    """Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap."""
+    heap, place = search.heap, search.place
+    at = place[node]
+    if at == -2 or (at >= 0 and search.distance[node] <= distance):
+        return
+    if at < 0:
+        at = search.counts[0]
+        search.counts[0] += 1
+        search.touched[search.counts[1]] = node
+        search.counts[1] += 1
+    search.distance[node] = distance
+    search.from_node[node] = from_node
+    search.from_option[node] = from_option
+    while at > 0:
+        above = (at - 1) >> 1
+        other = heap[above]
+        if search.distance[other] <= distance:
+            break
+        heap[at] = other
+        place[other] = at
+        at = above
+    heap[at] = node
+    place[node] = at
+
+
+@compiled
+def nearest(search):
+    """Take the nearest node off the heap; -1 where it is empty."""
+    heap, place = search.heap, search.place
+    if search.counts[0] == 0:
+        return -1
+    top = heap[0]
+    place[top] = -2
+    search.counts[0] -= 1
+    count = search.counts[0]
+    if count == 0:
+        return top
+    node = heap[count]
+    distance = search.distance[node]
+    at = 0
+    while True:
+        below = 2 * at + 1
+        if below >= count:
+            break
+        if (
+            below + 1 < count
+            and search.distance[heap[below + 1]] < search.distance[heap[below]]
+        ):
+            below += 1
+        if search.distance[heap[below]] >= distance:
+            break
+        heap[at] = heap[below]
+        place[heap[at]] = at
+        at = below
+    heap[at] = node
+    place[node] = at
+    return top
+
+
+@compiled
+def forget(search):
+    """Make the scratch ready for another search."""
+    for at in range(search.counts[1]):
+        search.place[search.touched[at]] = -1
+    search.counts[0] = 0
+    search.counts[1] = 0

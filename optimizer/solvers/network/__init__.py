@@ -1,0 +1,1 @@
+"""The network class: price, screen, fix, balance, prove; the gap is 0."""

@@ -1,0 +1,195 @@
+"""
+From merchants' choices at prices to a whole plan: shortest paths, exactly.
+
+At any prices every merchant can choose what is best for it; only lanes then hold
+too many parcels, or have paid slots left. Each such imbalance is removed along a
+shortest path in the residual graph, which keeps every choice best at the prices
+that go with it (the successive shortest path method, with potentials). When the
+lanes balance, plan and prices are optimal for all orders in the market.
+
+References
+----------
+Edmonds, J., Karp, R. M. (1972). Theoretical improvements in algorithmic efficiency
+for network flow problems. J. ACM 19(2), 248-264. Tomizawa, N. (1971). On some
+techniques useful for solution of transportation network problems. Networks 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.solvers.market import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.kernels.dijkstra import PathSearch
+    from optimizer.solvers.kernels.paths import PathNetwork, Plan
+    from optimizer.solvers.market import Market, NearMarket, Threads
+
+#: Arcs that are tried between looks at the clock.
+WORK_LIMIT = 10_000_000
+
+
+def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
+    """Lay a near market out for the search."""
+    from optimizer.solvers.kernels.paths import PathNetwork
+    from optimizer.solvers.kernels.screen import list_by_lane
+
+    lane_start = running(np.bincount(near.option_lane, minlength=problem.num_lanes))
+    by_lane = np.empty(len(near.option_lane), np.int32)
+    list_by_lane(near.option_lane, lane_start, by_lane)
+    parent = problem.lane_parent
+    child_counts = np.bincount(parent[parent >= 0], minlength=problem.num_lanes)
+    by_parent = np.argsort(parent, kind="stable").astype(np.int32)
+    return PathNetwork(
+        near.merchant_start,
+        near.cap,
+        near.order_merchant,
+        near.option_start,
+        near.option_order,
+        near.option_lane,
+        near.option_saving,
+        lane_start,
+        by_lane,
+        problem.slots,
+        parent,
+        running(child_counts),
+        by_parent[int(np.sum(parent < 0)) :],
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """
+    What the merchants of a market choose at effective prices.
+
+    Attributes
+    ----------
+    price
+        ``(num_lanes,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: the option of each order; -1 for none.
+    used, merchant_price
+        ``(num_merchants,) int64``: how much of each cap, and its price.
+    margin
+        ``(num_orders,) int64`` micro-CNY: how far prices could move before the
+        choice changed.
+    """
+
+    price: NDArray[np.int64]
+    pick: NDArray[np.int64]
+    used: NDArray[np.int64]
+    merchant_price: NDArray[np.int64]
+    margin: NDArray[np.int64]
+
+
+def choose_at(market: Market, price: NDArray[np.int64], pool: Threads) -> Choice:
+    """Let all merchants of a market choose at effective prices."""
+    from optimizer.solvers.kernels.choose import settle
+
+    used, merchant_price = np.zeros((2, len(market.cap)), np.int64)
+    pick = np.full(market.num_orders, -1, np.int64)
+    margin = np.zeros(market.num_orders, np.int64)
+
+    def work(_: int, first: int, last: int) -> None:
+        results = (pick, used, merchant_price, margin)
+        settle(first, last, *market.arrays, price, *results)
+
+    pool.over_parts(market, work)
+    return Choice(price, pick, used, merchant_price, margin)
+
+
+def make_plan(
+    night: PathNetwork, near: Market, core: NearMarket, choice: Choice
+) -> Plan:
+    """
+    Lay a choice out on the orders of its core; all others stay as they are.
+
+    Parameters
+    ----------
+    night
+        The core, laid out.
+    near, core
+        The market that chose, and the orders of it that may change.
+    choice
+        What it chose.
+    """
+    from optimizer.solvers.kernels.paths import Plan, lay_out
+
+    num_lanes, num_orders = len(night.slots), core.num_orders
+    pick = choice.pick[core.order]
+    offset = core.option_start[:-1] - near.option_start[core.order]
+    picked = choice.pick[choice.pick >= 0]
+    plan = Plan(
+        pick=np.where(pick >= 0, pick + offset, -1),
+        used=choice.used.copy(),
+        lane_head=np.empty(num_lanes, np.int32),
+        order_next=np.empty(num_orders, np.int32),
+        order_previous=np.empty(num_orders, np.int32),
+        flow=np.zeros(num_lanes, np.int64),
+        imbalance=np.zeros(num_lanes, np.int64),
+        price=choice.price.copy(),
+        merchant_price=choice.merchant_price.copy(),
+    )
+    asked = np.bincount(near.option_lane[picked], minlength=num_lanes)
+    lay_out(night, plan, asked.astype(np.int64))
+    return plan
+
+
+def picks_of(
+    plan: Plan, near: Market, core: NearMarket, choice: Choice
+) -> NDArray[np.int64]:
+    """Picks of the whole market: the plan's in the core, the choice's elsewhere."""
+    pick = choice.pick.copy()
+    offset = core.option_start[:-1] - near.option_start[core.order]
+    pick[core.order] = np.where(plan.pick >= 0, plan.pick - offset, -1)
+    return pick
+
+
+def make_search(night: PathNetwork) -> PathSearch:
+    """Scratch for searches on a night."""
+    from optimizer.solvers.kernels.dijkstra import PathSearch
+
+    num_nodes = len(night.slots) + len(night.cap) + 1
+    return PathSearch(
+        distance=np.empty(num_nodes, np.int64),
+        from_node=np.empty(num_nodes, np.int32),
+        from_option=np.empty(num_nodes, np.int64),
+        heap=np.empty(num_nodes, np.int32),
+        place=np.full(num_nodes, -1, np.int32),
+        touched=np.empty(num_nodes, np.int32),
+        counts=np.zeros(2, np.int64),
+    )
+
+
+def balance(
+    night: PathNetwork, plan: Plan, search: PathSearch, is_late: Callable[[], bool]
+) -> tuple[bool, list[int]]:
+    """
+    Balance all lanes, in place.
+
+    Returns
+    -------
+    is_done, stuck
+        Whether all lanes were tried before the time was up; lanes that cannot be
+        balanced, as too much on them is fixed.
+    """
+    from optimizer.solvers.kernels.paths import augment
+
+    lane = 0
+    stuck: list[int] = []
+    while lane < len(night.slots):
+        if is_late():
+            return False, stuck
+        lane, _ = augment(night, plan, search, lane, WORK_LIMIT)
+        if lane < 0:
+            stuck.append(-1 - lane)
+            lane = -lane
+    return True, stuck

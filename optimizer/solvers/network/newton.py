@@ -1,0 +1,214 @@
+r"""
+Lane prices by a Newton method on the dual.
+
+At prices :math:`\lambda` every merchant takes its best orders; the excess of a
+lane is what they ask for less its slots. Orders that would change lanes if two
+prices moved against each other by less than a window are edges of a graph; its
+weighted Laplacian is the slope of demand (a generalized Hessian of the dual,
+which is piecewise linear). Each pass solves
+
+.. math:: (H + \varepsilon I)\,\delta = \text{excess}
+
+over the lanes that are priced or overfull, moves the prices by :math:`\delta`,
+at most by the window, keeps them at least 0, and narrows the window. A common
+shift of many lanes, on which methods that move each price by itself creep, is
+one step here.
+
+References
+----------
+Bertsekas, D. P. (1982). Projected Newton methods for optimization problems with
+simple constraints. SIAM J. Control Optim. 20(2), 221-246.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.model.lane_tree import ancestors, effective_price, own_price
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.solvers.market import Market, Threads
+
+#: How the window narrows from pass to pass; gently where lanes nest.
+NARROWING, NESTED_NARROWING = 0.5, 0.75
+#: How the reach of a lane that moves on and on in one direction grows.
+GROWTH = 4.0
+#: The last window is kept while passes still remove such a share of the imbalance.
+PROGRESS, MAX_LAST = 0.85, 8
+#: Rounds of conjugate gradients in a pass.
+ROUNDS = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lanes:
+    """
+    The lanes as a market sees them.
+
+    Attributes
+    ----------
+    slots
+        ``(num_lanes,)``; of a sample, its share of them.
+    parent
+        ``(num_lanes,) int32``.
+    """
+
+    slots: NDArray[np.int64] | NDArray[np.float64]
+    parent: NDArray[np.int32]
+
+
+def newton_prices(
+    market: Market,
+    lanes: Lanes,
+    price: NDArray[np.int64],
+    pool: Threads,
+    *,
+    scale: float,
+    windows: tuple[float, float],
+    is_late: Callable[[], bool],
+) -> NDArray[np.int64]:
+    """
+    Improve the lanes' own prices until the window is narrow.
+
+    Parameters
+    ----------
+    market, lanes
+        The orders and the slots.
+    price
+        ``(num_lanes,) int64`` own prices to start from, micro-CNY.
+    pool
+        Threads.
+    scale
+        A typical price, micro-CNY: unit of the windows.
+    windows
+        First and last window, in that unit.
+    is_late
+        Ends the search early.
+
+    Returns
+    -------
+    ``(num_lanes,) int64`` own prices, micro-CNY, at least 0.
+    """
+    width, last = windows[0] * scale, windows[1] * scale
+    is_nested = bool(np.any(lanes.parent >= 0))
+    narrowing, growth = (NESTED_NARROWING, 1.0) if is_nested else (NARROWING, GROWTH)
+    reach = np.full(len(price), width)
+    direction = np.zeros(len(price))
+    imbalance, num_last = np.inf, 0
+    # What bars a closed lane may be more than any order of this market saves.
+    start = effective_price(price, lanes.parent)
+    highest = int(max(market.option_saving.max(initial=0), start.max(initial=0)))
+    while not is_late() and num_last < MAX_LAST:
+        window = max(int(width), 1)
+        demand, pairs = survey(market, lanes, price, window, pool)
+        before = imbalance
+        step, imbalance = _step(lanes, price, window, demand, pairs)
+        moved = np.clip(step, -reach, reach)
+        price = _moved(price, np.rint(moved), lanes.parent, highest)
+        if width <= last:
+            num_last += 1
+            if imbalance > PROGRESS * before:
+                break
+        width = max(width * narrowing, last)
+        goes_on = (np.sign(step) * direction > 0) & (moved != step)
+        reach = np.where(goes_on, reach * growth, np.maximum(reach * narrowing, width))
+        direction = np.sign(step)
+    return price
+
+
+def _moved(
+    price: NDArray[np.int64],
+    step: NDArray[np.float64],
+    parent: NDArray[np.int32],
+    highest: int,
+) -> NDArray[np.int64]:
+    """
+    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
+
+    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
+    """
+    own = np.maximum(price + step, 0.0)
+    effective = effective_price(own, parent)
+    if effective.max(initial=0.0) <= min(highest, 2**52):
+        return own.astype(np.int64)
+    return own_price(np.minimum(effective, highest).astype(np.int64), parent)
+
+
+def survey(
+    market: Market,
+    lanes: Lanes,
+    price: NDArray[np.int64],
+    window: int,
+    pool: Threads,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """
+    Let all merchants choose at own prices.
+
+    Returns
+    -------
+    demand, pairs
+        ``(num_lanes,) int64`` orders on each lane itself; ``(k, 2) int32`` lanes
+        that compete for an order.
+    """
+    from optimizer.solvers.kernels.choose import choose
+
+    effective = effective_price(price, lanes.parent)
+    room = 1024 + market.num_orders // 4 // (len(market.parts) - 1)
+
+    def work(_: int, first: int, last: int) -> tuple[NDArray[Any], ...]:
+        demand = np.zeros(len(effective), np.int64)
+        pairs = np.empty((room, 2), np.int32)
+        _, count = choose(
+            first, last, *market.arrays, effective, np.int64(window), demand, pairs
+        )
+        return demand, pairs[:count]
+
+    demands, pairs = zip(*pool.over_parts(market, work), strict=True)
+    return np.sum(demands, axis=0), np.concatenate(pairs)
+
+
+def _step(
+    lanes: Lanes,
+    price: NDArray[np.int64],
+    window: int,
+    demand: NDArray[np.int64],
+    pairs: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], float]:
+    """One damped Newton step of own prices, and how far demand is from the slots."""
+    from optimizer.solvers.kernels.newton import price_step
+
+    use = demand.copy()
+    for below, above in ancestors(lanes.parent):
+        np.add.at(use, above, demand[below])
+    excess = (use - lanes.slots).astype(np.float64)
+    is_free = (price > 0) | (excess > 0)
+    first, second, count = _count_pairs(pairs, len(price))
+    damping = 1 / (2.0 * window)
+    step: NDArray[np.float64] = price_step(
+        first,
+        second,
+        count * damping,
+        lanes.parent,
+        is_free,
+        excess,
+        damping,
+        ROUNDS,
+    )
+    return step, float(np.abs(excess[is_free]).sum())
+
+
+def _count_pairs(
+    pairs: NDArray[np.int32], num_lanes: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Distinct unordered pairs and how often each occurs."""
+    wide = pairs.astype(np.int64) + 1
+    low, high = wide.min(axis=1, initial=num_lanes), wide.max(axis=1, initial=0)
+    code, count = np.unique(low * (num_lanes + 1) + high, return_counts=True)
+    first, second = np.divmod(code, num_lanes + 1)
+    return (first - 1).astype(np.int32), (second - 1).astype(np.int32), count

@@ -1,0 +1,81 @@
+"""A feasible plan made at prices in a moment, and how far it may be from the best."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.certify.exact import exact_sum
+from optimizer.model.lane_tree import own_price
+from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.network.dual_bound import bound_at
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Limit
+    from optimizer.solvers.market import Market, NearMarket, Threads
+
+
+def quick_plan(
+    problem: Problem,
+    full: Market,
+    near: NearMarket,
+    price: NDArray[np.int64],
+    pool: Threads,
+    limit: Limit,
+) -> tuple[Solution, int]:
+    """Make a feasible plan, the best at effective prices first, and bound it."""
+    from optimizer.solvers.kernels.accept import accept_in_turn
+
+    reduced = near.option_saving - price[near.option_lane]
+    worth = np.flatnonzero(near.option_saving > 0)
+    accepted = accept_in_turn(
+        worth[np.argsort(-reduced[worth], kind="stable")],
+        near.option_order,
+        near.order_merchant,
+        near.option_lane,
+        problem.lane_parent,
+        problem.cap.copy(),
+        problem.slots.copy(),
+    )
+    pick = np.full(near.num_orders, -1, np.int64)
+    option = np.flatnonzero(accepted)
+    pick[near.option_order[option]] = option
+    chosen = chosen_options(full, near, pick)
+    price = above_parents(price, problem.lane_parent)
+    merchant_price, bound = bound_at(problem, full, price, pool)
+    own = own_price(price, problem.lane_parent)
+    stop = Termination("FEASIBLE", limit)
+    return Solution(chosen, own, merchant_price, stop), bound
+
+
+def is_close_enough(
+    problem: Problem, plan: Solution, bound: int, relative_gap: float
+) -> bool:
+    """Whether a plan is within a share of its own worth of a bound, exactly."""
+    worth = exact_sum(problem.option_saving[plan.chosen])
+    share = Fraction(repr(float(relative_gap)))
+    return bound - worth <= share * max(1, abs(worth))
+
+
+def chosen_options(
+    full: Market, near: NearMarket, pick: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Options of the whole market that are picked in a near one, ascending."""
+    order = np.flatnonzero(pick >= 0)
+    offset = pick[order] - near.option_start[order]
+    return full.option_start[near.order[order]] + offset
+
+
+def above_parents(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Raise prices of lanes that nothing uses to those of the lanes around them."""
+    raised = np.maximum(price, 0)
+    for lane in np.flatnonzero(lane_parent >= 0):
+        raised[lane] = max(raised[lane], raised[lane_parent[lane]])
+    return raised

@@ -1,0 +1,269 @@
+"""Rough prices, and the orders that could matter at prices somewhat like them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.model.lane_tree import effective_price, own_price
+from optimizer.solvers.market import NearMarket, running, split
+from optimizer.solvers.network.initial_prices import clearing_price
+from optimizer.solvers.network.newton import Lanes, newton_prices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Market, Threads
+
+#: A sample has at least so many orders, and so many slots on each lane; a lane of
+#: one slot in the sample has no price.
+SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 6
+#: Windows of the rough prices, as shares of the mean price.
+ROUGH_WINDOWS = (0.3, 0.05)
+#: Screening keeps of each merchant so many times its cap, and a few more; deeper
+#: where no prices are known yet.
+DEPTH, FIRST_DEPTH, SPARE = 2, 3, 4
+#: It keeps none that is further below its price than so many times the mean price.
+REACH = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScreenParams:
+    """
+    How much of each merchant goes through a screen.
+
+    Attributes
+    ----------
+    every
+        ``(num_merchants,) int64``: one order in how many is looked at.
+    cap
+        ``(num_merchants,) int64``: the cap of that share; 0 leaves a merchant out.
+    depth
+        Orders kept are ``depth * cap`` and a few more.
+    reach
+        How far below its price an order may be, micro-CNY.
+    """
+
+    every: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    depth: int
+    reach: int
+
+
+def rough_prices(
+    problem: Problem, full: Market, pool: Threads, is_late: Callable[[], bool]
+) -> tuple[NDArray[np.int64], float]:
+    """
+    Own prices from a sample of the orders, and the mean price as a scale.
+
+    Of merchants in order of size every ``k``-th is taken whole; of those with a cap
+    of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``. Lanes
+    without a slot cost more than any order saves.
+    """
+    every = sampling(problem.num_orders, problem.cap.sum(), problem.slots)
+    barred = barred_prices(problem, int(problem.option_saving.max(initial=0)))
+    sample = screened(full, barred, _sample(problem, every), pool)
+    return sampled_prices(problem, sample, every, barred, pool, is_late)
+
+
+def barred_prices(problem: Problem, highest: int) -> NDArray[np.int64]:
+    """Effective prices of 0, and of the highest saving on lanes without a slot."""
+    return np.where(_is_closed(problem), highest, 0)
+
+
+def sampled_prices(
+    problem: Problem,
+    sample: NearMarket,
+    every: int,
+    barred: NDArray[np.int64],
+    pool: Threads,
+    is_late: Callable[[], bool],
+) -> tuple[NDArray[np.int64], float]:
+    """Own prices from a sample of one order in ``every``, and the mean price."""
+    lanes = Lanes(problem.slots / every, problem.lane_parent)
+    effective = _first_guess(sample, lanes)
+    priced = effective[(effective > 0) & (barred == 0)]
+    scale = float(priced.mean()) if len(priced) else 1e6
+    effective = np.maximum(effective, barred)
+    price = newton_prices(
+        sample,
+        lanes,
+        own_price(effective, problem.lane_parent),
+        pool,
+        scale=scale,
+        windows=ROUGH_WINDOWS,
+        is_late=is_late,
+    )
+    return price, scale
+
+
+def given_prices(
+    problem: Problem, price: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float]:
+    """
+    Own prices made of effective ones that somebody proposes, and their scale.
+
+    Lanes without a slot cost more than any order saves, and none costs less than
+    the lane around it. What is no number counts as 0.
+
+    Raises
+    ------
+    SolveError
+        When there is not one price for each lane.
+    """
+    if np.shape(price) != (problem.num_lanes,):
+        raise SolveError(
+            f"start prices have the shape {np.shape(price)}, not one for each of "
+            f"{problem.num_lanes:,} lanes"
+        )
+    highest = max(int(problem.option_saving.max(initial=0)), 0)
+    if not np.issubdtype(price.dtype, np.integer):
+        price = np.nan_to_num(price, nan=0.0, posinf=highest, neginf=0.0)
+    effective = np.where(price >= highest, highest, np.maximum(price, 0))
+    effective = effective.astype(np.int64)
+    effective[_is_closed(problem)] = highest
+    effective = _raised(effective, problem.lane_parent)
+    priced = effective[(effective > 0) & (effective < highest)]
+    scale = float(priced.mean()) if len(priced) else 1e6
+    return own_price(effective, problem.lane_parent), scale
+
+
+def near_market(
+    problem: Problem,
+    full: Market,
+    price: NDArray[np.int64],
+    scale: float,
+    pool: Threads,
+) -> NearMarket:
+    """The orders that could matter at own prices somewhat like these."""
+    ones = np.ones(problem.num_merchants, np.int64)
+    sieve = ScreenParams(ones, problem.cap, DEPTH, int(REACH * scale))
+    return screened(full, effective_price(price, problem.lane_parent), sieve, pool)
+
+
+def screened(
+    full: Market, effective: NDArray[np.int64], sieve: ScreenParams, pool: Threads
+) -> NearMarket:
+    """Copy together the best orders of each merchant at effective prices."""
+    from optimizer.solvers.kernels.screen import screen
+
+    sizes = np.diff(full.merchant_start)
+    room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
+    room_start = running(room)
+    kept = np.empty(room_start[-1], np.int64)
+    num_kept, num_options = np.zeros((2, len(room)), np.int64)
+    limits = (sieve.every, room, room_start, np.int64(sieve.reach))
+
+    def work(_: int, first: int, last: int) -> None:
+        screen(
+            first, last, *full.arrays, effective, *limits, kept, num_kept, num_options
+        )
+
+    pool.over_parts(full, work)
+    starts = running(num_kept), running(num_options)
+    return _gathered(full, (kept, room_start), starts, sieve.cap, pool)
+
+
+def sub_market(
+    full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
+) -> NearMarket:
+    """Copy some orders of a market together, by ascending place."""
+    start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
+    options = running(full.option_start[orders + 1] - full.option_start[orders])
+    return _gathered(full, (orders, start), (start, options[start]), cap, pool)
+
+
+def _gathered(
+    full: Market,
+    listed: tuple[NDArray[np.int64], NDArray[np.int64]],
+    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    cap: NDArray[np.int64],
+    pool: Threads,
+) -> NearMarket:
+    """Copy listed orders together, each merchant's to its place."""
+    from optimizer.solvers.kernels.screen import gather
+
+    num_orders, num_options = int(starts[0][-1]), int(starts[1][-1])
+    near = NearMarket(
+        merchant_start=starts[0],
+        cap=cap,
+        option_start=np.full(num_orders + 1, num_options, np.int64),
+        option_lane=np.empty(num_options, np.int32),
+        option_saving=np.empty(num_options, np.int64),
+        parts=split(starts[1]),
+        order=np.empty(num_orders, np.int64),
+        order_merchant=np.empty(num_orders, np.int32),
+        option_order=np.empty(num_options, np.int32),
+    )
+    sources = (full.option_start, full.option_lane, full.option_saving, *listed)
+    copies = (
+        *(near.order, near.order_merchant, near.option_start),
+        *(near.option_order, near.option_lane, near.option_saving),
+    )
+
+    def work(_: int, first: int, last: int) -> None:
+        gather(first, last, *sources, *starts, *copies)
+
+    pool.over_parts(near, work)
+    return near
+
+
+def sampling(num_orders: int, sum_of_caps: int, slots: NDArray[np.int64]) -> int:
+    """One order in how many the sample takes."""
+    num_lanes = max(1, int(np.sum(slots > 0)))
+    room = min(int(sum_of_caps), int(slots.sum()))
+    by_orders = num_orders // SAMPLE_ORDERS
+    return max(1, min(by_orders, room // (SAMPLE_SLOTS * num_lanes)))
+
+
+def _sample(problem: Problem, every: int) -> ScreenParams:
+    cap = sample_caps(problem.cap, np.diff(problem.merchant_start), every)
+    stride = np.where(problem.cap >= 4 * every, every, 1)
+    return ScreenParams(stride, cap, FIRST_DEPTH, 0)
+
+
+def sample_caps(
+    cap: NDArray[np.int64], sizes: NDArray[np.int64], every: int
+) -> NDArray[np.int64]:
+    """Caps in a sample of one order in ``every``, ``(num_merchants,) int64``."""
+    is_large = cap >= 4 * every
+    turn = np.empty(len(cap), np.int64)
+    turn[np.lexsort((sizes, is_large))] = np.arange(len(sizes))
+    share = np.where(turn % every == every // 2, cap, 0)
+    share[is_large] = (cap[is_large] + turn[is_large] % every) // every
+    return share
+
+
+def _raised(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Effective prices of which none is below that of the lane around it."""
+    for lane in np.flatnonzero(lane_parent >= 0):
+        price[lane] = max(price[lane], price[lane_parent[lane]])
+    return price
+
+
+def _is_closed(problem: Problem) -> NDArray[np.bool_]:
+    """Whether a lane or one around it has no slot."""
+    is_closed = problem.slots == 0
+    for lane in np.flatnonzero(problem.lane_parent >= 0):
+        is_closed[lane] |= is_closed[problem.lane_parent[lane]]
+    return is_closed
+
+
+def _first_guess(market: NearMarket, lanes: Lanes) -> NDArray[np.int64]:
+    """Prices at which each lane would be sold out to the orders that like it best."""
+    from optimizer.solvers.kernels.screen import best_savings
+
+    best = np.empty(market.num_orders, np.int64)
+    best_savings(0, len(best), market.option_start, market.option_saving, best)
+    best = best[best >= 0]
+    return clearing_price(
+        market.option_lane[best], market.option_saving[best], lanes.slots, lanes.parent
+    )

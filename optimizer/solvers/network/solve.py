@@ -1,0 +1,288 @@
+"""
+Exact at any size: price, screen, fix, balance, check.
+
+1. **Price.** Newton prices, roughly on the best orders of a sample.
+2. **Screen.** At these prices keep of each merchant the orders that could matter,
+   a few per cent of all, and price them finely.
+3. **Fix.** Let merchants choose. Orders that choose plainly are fixed; the others,
+   some per mille of all, are the core.
+4. **Balance.** Remove what lanes hold too much or too little along shortest paths:
+   plan and prices are then optimal for the core. Lower the prices to the least
+   that prove the plan.
+5. **Check.** Hold all orders that were fixed, then all that were screened out,
+   against these prices. If none would change, the dual bound equals the plan, and
+   that is the proof. Else free those that would, and go on. What is freed stays
+   free, so this ends; mostly at once.
+
+Integers decide every comparison; the Newton steps are floating point, but only
+propose prices. One pass over all orders screens them, one checks them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.lane_tree import own_price
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.network.augmenting_paths import (
+    balance,
+    choose_at,
+    make_network,
+    make_plan,
+    make_search,
+    picks_of,
+)
+from optimizer.solvers.network.primal_heuristic import (
+    above_parents,
+    chosen_options,
+    is_close_enough,
+    quick_plan,
+)
+from optimizer.solvers.network.refine_prices import (
+    PriceSearch,
+    fine_prices,
+    priced_market,
+    widened,
+    with_added,
+)
+from optimizer.solvers.network.screen import given_prices, rough_prices, sub_market
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Market, NearMarket
+    from optimizer.solvers.network.augmenting_paths import Choice
+
+#: With fewer orders than this for each lane, or after so many rounds that freed
+#: some, nothing is fixed: the whole market is the core.
+FEW_ORDERS, MANY_ROUNDS = 8, 4
+#: Orders that a check collects in each part of a market; if there are more, only
+#: the one that needs most is freed on each lane.
+MAX_FOUND = 4_096
+#: Orders that the search for the least prices starts with, for each lane; those
+#: nearest to their cut-off. Then so many times as many, until none is missed.
+LOW_ORDERS, MORE = 48, 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balanced:
+    """
+    A plan of a market.
+
+    Attributes
+    ----------
+    pick
+        ``(num_orders,) int64``: the option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices that go with it.
+    least
+        The least that prove it; ``None`` where the time was up before.
+    """
+
+    pick: NDArray[np.int64]
+    price: NDArray[np.int64]
+    least: NDArray[np.int64] | None
+
+
+def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Find the optimum, and the lowest prices that prove it.
+
+    Returns
+    -------
+    Solution
+        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME``: then with the best plan and
+        prices there were.
+    """
+    ends = time.monotonic() + params.time_limit_seconds
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    with Threads(params.num_threads) as pool:
+        full = whole_market(problem)
+        if params.start_price is None:
+            rough, scale = rough_prices(problem, full, pool, is_late)
+        else:
+            rough, scale = given_prices(problem, params.start_price)
+        search = PriceSearch(problem, full, scale, pool, is_late)
+        near, price = priced_market(search, rough)
+        if params.relative_gap > 0:
+            quick, bound = quick_plan(problem, full, near, price, pool, "GAP")
+            if is_close_enough(problem, quick, bound, params.relative_gap):
+                return quick
+        return _prove(search, near, price)
+
+
+def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> Solution:
+    """Solve the near market and take in what its prices contradict, until none is."""
+    parent = search.problem.lane_parent
+    while not search.is_late():
+        found = solve_market(search, near, price)
+        price = found.price
+        if found.least is None:
+            break
+        chosen = chosen_options(search.full, near, found.pick)
+        merchant_price, wrong, is_all = compare(
+            search, search.full, chosen, found.least
+        )
+        own = own_price(found.least, parent)
+        if len(wrong) == 0:
+            return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
+        if search.is_late():
+            stop = Termination("FEASIBLE", "TIME")
+            return Solution(chosen, own, merchant_price, stop)
+        near = widened(search, near, wrong, None if is_all else own)
+        if not is_all:
+            price = fine_prices(search, near, own_price(price, parent))
+    problem, full, pool = search.problem, search.full, search.pool
+    return quick_plan(problem, full, near, price, pool, "TIME")[0]
+
+
+def solve_market(
+    search: PriceSearch, market: NearMarket, price: NDArray[np.int64]
+) -> Balanced:
+    """
+    Find the optimum of a market from prices near the best.
+
+    Parameters
+    ----------
+    search
+        What all steps share.
+    market
+        Orders that could matter.
+    price
+        ``(num_lanes,) int64`` effective prices to start from.
+    """
+    kept = np.zeros(0, np.int64)
+    is_sparse = market.num_orders <= FEW_ORDERS * len(price)
+    for num_rounds in count():
+        if search.is_late():
+            return Balanced(kept, price, None)
+        choice = choose_at(market, price, search.pool)
+        if is_sparse or num_rounds == MANY_ROUNDS:
+            kept = np.arange(market.num_orders)
+        kept = with_added(kept, np.flatnonzero(choice.margin <= search.close))
+        core = sub_market(market, kept, market.cap, search.pool)
+        night = make_network(search.problem, core)
+        plan = make_plan(night, market, core, choice)
+        is_done, stuck = balance(night, plan, make_search(night), search.is_late)
+        price = above_parents(plan.price, search.problem.lane_parent)
+        if not is_done:
+            return Balanced(choice.pick, price, None)
+        if stuck:
+            wrong = orders_on(market, stuck, search.problem.lane_parent)
+        else:
+            pick = picks_of(plan, market, core, choice)
+            chosen = pick[pick >= 0]
+            _, wrong, _ = compare(search, market, chosen, price)
+        if len(wrong) == 0:
+            break
+        kept = with_added(kept, wrong)
+    choice = replace(
+        choice,
+        price=price,
+        pick=pick,
+        used=plan.used,
+        merchant_price=plan.merchant_price,
+    )
+    return _lowered(search, market, choice, kept)
+
+
+def _lowered(
+    search: PriceSearch, market: NearMarket, choice: Choice, kept: NDArray[np.int64]
+) -> Balanced:
+    """Lower the prices of an optimal plan to the least that prove it."""
+    from optimizer.solvers.kernels.paths import least_prices
+
+    chosen = choice.pick[choice.pick >= 0]
+    for num_rounds in count():
+        if search.is_late():
+            break
+        num_wanted = LOW_ORDERS * MORE**num_rounds * len(choice.price)
+        kept = with_added(kept, closest(choice.margin, num_wanted))
+        core = sub_market(market, kept, market.cap, search.pool)
+        night = make_network(search.problem, core)
+        plan = make_plan(night, market, core, choice)
+        least = least_prices(night, plan, make_search(night))
+        _, wrong, _ = compare(search, market, chosen, least)
+        if len(wrong) == 0:
+            return Balanced(choice.pick, choice.price, least)
+        kept = with_added(kept, wrong)
+    return Balanced(choice.pick, choice.price, choice.price)
+
+
+def closest(margin: NDArray[np.int64], num_wanted: int) -> NDArray[np.int64]:
+    """
+    About so many of the least margins, by a sample; where they stand, ascending.
+
+    Examples
+    --------
+    >>> closest(np.array([5, 1, 9, 3]), 2).tolist()
+    [1, 3]
+    """
+    if num_wanted >= len(margin):
+        return np.arange(len(margin))
+    sample = margin[:: max(1, len(margin) // 65_536)]
+    place = num_wanted * len(sample) // len(margin)
+    return np.flatnonzero(margin < np.partition(sample, place)[place])
+
+
+def orders_on(
+    market: NearMarket, lanes: list[int], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Orders with an option on some lanes or within them, ascending."""
+    is_there = np.zeros(len(lane_parent), np.bool_)
+    is_there[lanes] = True
+    for lane in np.flatnonzero(lane_parent >= 0):
+        is_there[lane] |= is_there[lane_parent[lane]]
+    is_on = np.zeros(market.num_orders, np.bool_)
+    is_on[market.option_order[is_there[market.option_lane]]] = True
+    return np.flatnonzero(is_on)
+
+
+def compare(
+    search: PriceSearch,
+    market: Market,
+    chosen: NDArray[np.int64],
+    price: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+    """
+    Hold a plan against what a market's merchants would choose at effective prices.
+
+    Returns
+    -------
+    merchant_price, wrong, is_all
+        The lowest best price of each cap; orders that the merchants would decide
+        otherwise, ascending, or if these are very many, those that need most; and
+        whether these are all.
+    """
+    from optimizer.solvers.kernels.choose import check
+
+    num_lanes, num_parts = len(price), len(market.parts) - 1
+    order = np.searchsorted(market.option_start, chosen, side="right") - 1
+    chosen_start = np.searchsorted(order, market.merchant_start).astype(np.int64)
+    merchant_price = np.zeros(len(market.cap), np.int64)
+    found = np.empty((num_parts, MAX_FOUND), np.int64)
+    needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
+    yielding = np.full(len(market.cap), -1, np.int64)
+
+    def work(part: int, first: int, last: int) -> int:
+        given = (*market.arrays, price, chosen, chosen_start, merchant_price)
+        results = (found[part], needed[part], wanting[part], yielding)
+        return int(check(first, last, *given, *results))
+
+    counts = search.pool.over_parts(market, work)
+    if max(counts, default=0) <= MAX_FOUND:
+        listed = [found[part, :count] for part, count in enumerate(counts)]
+        return merchant_price, np.unique(np.concatenate(listed)), True
+    strongest = wanting[np.argmax(needed, axis=0), np.arange(num_lanes)]
+    both = np.concatenate((strongest[strongest >= 0], yielding[yielding >= 0]))
+    return merchant_price, np.unique(both), False

@@ -1,0 +1,287 @@
+"""
+Parts of a plan solved anew by an integer program, the rest left as it is.
+
+What comes back replaces the plan only where it keeps every limit, counted in integers,
+and is better: nothing is taken on the word of floating point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.solvers.packing.local_search import (
+    PackingNight,
+    PackingPlan,
+    state_of,
+    worth_key,
+)
+from optimizer.solvers.packing.programs import Program, joined_program, solve_whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """
+    How long an integer program may take.
+
+    Attributes
+    ----------
+    seconds
+        Wall time.
+    nodes
+        Nodes of the search tree: the same work whatever the machine.
+    relative_gap
+        Good enough, as a share.
+    """
+
+    seconds: float
+    nodes: int
+    relative_gap: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Core:
+    """
+    Some orders of a night, with what the others leave them.
+
+    Attributes
+    ----------
+    night
+        All of it.
+    option
+        ``(k,) int64``: options that may be chosen.
+    use
+        Places of their uses.
+    column
+        ``(len(use),) int64``: the column of each use's option.
+    base
+        ``(num_limits,) int64``: what options outside use of each limit.
+    floor
+        ``(f,) int64``: limits with a floor that the options can do something about.
+    pinned
+        ``(p,) int64``: pinned orders with an option here.
+    """
+
+    night: PackingNight
+    option: NDArray[np.int64]
+    use: NDArray[np.int64]
+    column: NDArray[np.int64]
+    base: NDArray[np.int64]
+    floor: NDArray[np.int64]
+    pinned: NDArray[np.int64]
+
+
+def make_core(
+    night: PackingNight, state: PackingPlan, option: NDArray[np.int64]
+) -> Core:
+    """
+    Free some options; orders that have none of them stay as they are.
+
+    The chosen options of the freed orders must be among them.
+    """
+    is_free = np.zeros(len(night.option_order), np.bool_)
+    is_free[option] = True
+    fixed = state.pick[state.pick >= 0]
+    fixed = fixed[~is_free[fixed]]
+    is_fixed = np.zeros(len(is_free), np.bool_)
+    is_fixed[fixed] = True
+    held = np.flatnonzero(is_fixed[night.use_option])
+    base = np.zeros(len(night.high), np.int64)
+    np.add.at(base, night.use_limit[held], night.use_amount[held])
+    use = np.flatnonzero(is_free[night.use_option])
+    column = np.searchsorted(option, night.use_option[use])
+    touched = np.unique(night.use_limit[use])
+    order = np.unique(night.option_order[option])
+    return Core(
+        *(night, option, use, column, base),
+        floor=touched[night.low[touched] > base[touched]],
+        pinned=order[night.pin_rank[order] >= 0],
+    )
+
+
+def solve_core(core: Core, state: PackingPlan, effort: Effort) -> PackingPlan | None:
+    """
+    Solve a core rank by rank, then for money.
+
+    Parameters
+    ----------
+    core, state
+        What may change, and the plan so far.
+    effort
+        For each of the programs.
+
+    Returns
+    -------
+    State
+        A better plan; ``None`` where none was found.
+    """
+    num_ranks = int(core.night.num_ranks[0])
+    best: PackingPlan | None = None
+    for stage in range(num_ranks + 1):
+        now = best or state
+        if stage < num_ranks and missing_of(core, now)[stage] == 0:
+            continue
+        found = solve_stage(core, now, stage, effort)
+        best = replaced(core, now, found) or best
+    return best
+
+
+def solve_stage(
+    core: Core, state: PackingPlan, stage: int, effort: Effort
+) -> NDArray[np.int64] | None:
+    """
+    Solve a core for one rank, or for money after the last.
+
+    Returns
+    -------
+    ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.
+    """
+    found = solve_whole(
+        make_program(core, missing_of(core, state), stage),
+        seconds=effort.seconds,
+        nodes=effort.nodes,
+        relative_gap=effort.relative_gap,
+    )
+    return None if found is None else core.option[found[: len(core.option)] > 0.5]
+
+
+def missing_of(core: Core, state: PackingPlan) -> NDArray[np.int64]:
+    """``(num_ranks,) int64``: units that a core's floors and pins miss in a plan."""
+    night = core.night
+    missing = np.zeros(int(night.num_ranks[0]), np.int64)
+    hard = core.floor[night.rank[core.floor] >= 0]
+    short = np.maximum(night.low[hard] - state.used[hard], 0)
+    np.add.at(missing, night.rank[hard], short)
+    absent = core.pinned[state.pick[core.pinned] < 0]
+    np.add.at(missing, night.pin_rank[absent], 1)
+    return missing
+
+
+def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
+    """
+    Lay a core out as an integer program.
+
+    Columns are its options, then what is missing in each floor. Ranks before
+    ``stage`` may miss no more than ``missing``; the stage's own is the objective, or
+    money after the last.
+    """
+    night, columns = core.night, len(core.option)
+    entries: list[Rows] = []
+    limits: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    for rows, low, high in (_order_rows(core), _limit_rows(core)):
+        entries.append(rows)
+        limits.append((low, high))
+    floor = np.searchsorted(core.floor, night.use_limit[core.use])
+    at = np.minimum(floor, max(len(core.floor) - 1, 0))
+    is_floor = np.isin(night.use_limit[core.use], core.floor)
+    here = np.arange(len(core.floor))
+    entries.append(
+        (
+            np.concatenate((at[is_floor], here)),
+            np.concatenate((core.column[is_floor], columns + here)),
+            np.concatenate(
+                (night.use_amount[core.use[is_floor]], np.ones(len(here), np.int64))
+            ),
+        )
+    )
+    need = night.low[core.floor] - core.base[core.floor]
+    limits.append((need, np.full(len(need), np.inf)))
+    for rank in range(stage):
+        rows, num_pins = _missing_row(core, rank)
+        entries.append(rows)
+        limits.append(
+            (np.full(1, -np.inf), np.full(1, float(missing[rank] - num_pins)))
+        )
+    cost, upper = (
+        _costs(core, stage, len(missing)),
+        np.concatenate((np.ones(columns), need)),
+    )
+    return joined_program(entries, limits, cost, upper, columns)
+
+
+Rows = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
+
+
+def _order_rows(core: Core) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+    """Each order once; orders with one option need no row."""
+    order = core.night.option_order[core.option]
+    _, place, count = np.unique(order, return_inverse=True, return_counts=True)
+    row = np.cumsum(count > 1) - 1
+    several = np.flatnonzero(count[place] > 1)
+    num_rows = int(np.sum(count > 1))
+    rows = (row[place[several]], several, np.ones(len(several), np.int64))
+    return rows, np.full(num_rows, -np.inf), np.ones(num_rows)
+
+
+def _limit_rows(core: Core) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+    """Limits that the options could break."""
+    night = core.night
+    limit, amount = night.use_limit[core.use], night.use_amount[core.use]
+    total = np.zeros(len(night.high), np.int64)
+    np.add.at(total, limit, amount)
+    room = night.high - core.base
+    is_row = total > room
+    number = np.cumsum(is_row) - 1
+    kept = is_row[limit]
+    rows = (number[limit[kept]], core.column[kept], amount[kept])
+    high = room[is_row].astype(np.float64)
+    return rows, np.full(len(high), -np.inf), high
+
+
+def _missing_row(core: Core, rank: int) -> tuple[Rows, int]:
+    """What is missing in a rank, less its number of pins, as a row."""
+    night, columns = core.night, len(core.option)
+    floor = np.flatnonzero(night.rank[core.floor] == rank)
+    pins = core.pinned[night.pin_rank[core.pinned] == rank]
+    column = np.flatnonzero(np.isin(night.option_order[core.option], pins))
+    where = np.concatenate((columns + floor, column))
+    sign = np.concatenate((np.ones(len(floor), np.int64), np.full(len(column), -1)))
+    return (np.zeros(len(where), np.int64), where, sign), len(pins)
+
+
+def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
+    """What a program maximises."""
+    night = core.night
+    cost = np.zeros(len(core.option) + len(core.floor))
+    if stage < num_ranks:
+        (_, column, sign), _ = _missing_row(core, stage)
+        cost[column] = -sign
+        return cost
+    cost[: len(core.option)] = night.option_saving[core.option]
+    soft = np.where(night.rank[core.floor] < 0, night.penalty[core.floor], 0)
+    cost[len(core.option) :] = -soft
+    return cost
+
+
+def replaced(
+    core: Core, state: PackingPlan, new: NDArray[np.int64] | None
+) -> PackingPlan | None:
+    """
+    Put a core's new choice into a plan.
+
+    The plan may have changed outside the core meanwhile.
+
+    Returns
+    -------
+    State
+        ``None`` where a limit would be broken or nothing gained, in integers.
+    """
+    if new is None:
+        return None
+    night = core.night
+    is_free = np.zeros(len(night.option_order), np.bool_)
+    is_free[core.option] = True
+    kept = state.pick[state.pick >= 0]
+    chosen = np.sort(np.concatenate((kept[~is_free[kept]], new)))
+    order = night.option_order[chosen]
+    if len(np.unique(order)) < len(order):
+        return None
+    fresh = state_of(night, chosen)
+    is_feasible = bool(np.all(fresh.used <= night.high))
+    is_better = worth_key(night, fresh) > worth_key(night, state)
+    return fresh if is_feasible and is_better else None

@@ -1,0 +1,316 @@
+r"""
+A stronger bound: whole lanes decide, and prices of merchants and orders hold them.
+
+With :math:`\mu` for merchants, :math:`\omega` for orders, and prices for all limits
+but the slots of lanes themselves, every lane by itself is a knapsack, filled exactly.
+What whole parcels leave empty there is in the bound, which linear prices miss; it
+counts where lanes take about a dozen. The prices start from those of the linear bound,
+which is then never exceeded, and are improved by subgradient steps.
+
+References
+----------
+Polyak, B. T. (1969). Minimization of unsmooth functionals. USSR Computational
+Mathematics and Mathematical Physics 9(3), 14-29.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.certify.exact import exact_dot, exact_sum
+from optimizer.model.lane_tree import ancestors, effective_price, own_price
+from optimizer.solvers.market import running
+from optimizer.solvers.packing.market import (
+    PackingMarket,
+    PackingPrices,
+    price_limits,
+    side_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Threads
+
+#: Subgradient steps; the progress that a step hopes for, at first as a share of the
+#: way to the plan, halved after so many steps in vain, until it is such a share of it.
+MOST_STEPS, FIRST_HOPE, PATIENCE, LAST_HOPE = 600, 0.1, 12, 1e-7
+#: How much of the last direction stays in the next.
+MEMORY = 0.6
+#: A step of a price is divided by how strongly excess answers it, to this power.
+DAMPING = 0.75
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanePrices:
+    """
+    Prices of everything.
+
+    Attributes
+    ----------
+    own
+        ``(num_lanes,) int64``: own prices; those of lanes without lanes within only
+        guide the filling.
+    row
+        ``(num_rows,) int64``.
+    merchant
+        ``(num_merchants,) int64``.
+    order
+        ``(num_orders,) int64``, of the market.
+    """
+
+    own: NDArray[np.int64]
+    row: NDArray[np.int64]
+    merchant: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """
+    What lanes do at prices.
+
+    Attributes
+    ----------
+    bound
+        Micro-CNY.
+    taken
+        ``(num_options,) bool``.
+    reach
+        Options further below their prices than this could not matter, micro-CNY.
+    """
+
+    bound: int
+    taken: NDArray[np.bool_]
+    reach: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaneView:
+    """
+    A market by lane.
+
+    Attributes
+    ----------
+    problem, market, low
+        The night, some of its orders, its floors.
+    has_inner
+        ``(num_lanes,) bool``: whether there are lanes within.
+    list_start, listed
+        Options by lane.
+    """
+
+    problem: Problem
+    market: PackingMarket
+    low: NDArray[np.int64]
+    has_inner: NDArray[np.bool_]
+    list_start: NDArray[np.int64]
+    listed: NDArray[np.int64]
+
+
+def lane_view(
+    problem: Problem, market: PackingMarket, low: NDArray[np.int64]
+) -> LaneView:
+    """Sort a market's options by lane."""
+    has_inner = np.zeros(problem.num_lanes, np.bool_)
+    has_inner[problem.lane_parent[problem.lane_parent >= 0]] = True
+    lane = market.goods.option_lane
+    count = np.bincount(lane, minlength=problem.num_lanes).astype(np.int64)
+    listed = np.argsort(lane, kind="stable")
+    return LaneView(problem, market, low, has_inner, running(count), listed)
+
+
+def start_prices(
+    view: LaneView, prices: PackingPrices, merchant_price: NDArray[np.int64]
+) -> LanePrices:
+    """
+    Prices whose bound is at most the linear one.
+
+    An order pays what its second-best option is worth, so that the best alone wants
+    it; an order with one option pays nothing.
+    """
+    from optimizer.solvers.packing.local_search import margins
+
+    market = view.market
+    worth = margins(market, prices, merchant_price)
+    order = np.zeros(len(market.order), np.int64)
+    turn = np.lexsort((-worth, market.option_order))
+    second = market.goods.option_start[:-1] + 1
+    has_two = np.diff(market.goods.option_start) >= 2
+    order[has_two] = np.maximum(worth[turn[second[has_two]]], 0)
+    own = own_price(prices.lane, view.problem.lane_parent)
+    return LanePrices(own, prices.row, merchant_price, order)
+
+
+def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
+    """Fill every lane at prices, and bound every plan by that."""
+    from optimizer.solvers.kernels.fill import fill_lanes, profits
+
+    problem, market, goods = view.problem, view.market, view.market.goods
+    kept = np.where(view.has_inner, prices.own, 0)
+    outside = effective_price(kept, problem.lane_parent)
+    profit, taken = (
+        np.empty(len(market.option), np.int64),
+        np.zeros(len(market.option), np.bool_),
+    )
+    paid = (outside, prices.row, prices.merchant, prices.order)
+    profits(goods, *paid, market.option_order, profit)
+    cuts = np.linspace(0, problem.num_lanes, 17).astype(np.int64)
+    most = np.zeros((16, 1), np.int64)
+    shadow = np.where(view.has_inner, 0, prices.own)
+    listed = (view.list_start, view.listed, goods.option_load, profit)
+
+    def work(part: int) -> int:
+        given = (cuts[part], cuts[part + 1], problem.slots, shadow)
+        return int(fill_lanes(*given, *listed, taken, most[part]))
+
+    total = sum(pool.each(work, 16)) + _sold(view, prices)
+    return Filled(total, taken, int(most.max(initial=0)))
+
+
+def _sold(view: LaneView, prices: LanePrices) -> int:
+    problem, side = view.problem, side_of(view.problem)
+    inner = np.where(view.has_inner, prices.own, 0)
+    total = exact_dot(problem.slots, inner) + exact_dot(problem.cap, prices.merchant)
+    total += exact_dot(side.high, np.maximum(prices.row, 0)) + exact_sum(prices.order)
+    below = np.flatnonzero(prices.row < 0)
+    return total + sum(int(view.low[r]) * int(prices.row[r]) for r in below)
+
+
+def improve_prices(
+    view: LaneView,
+    prices: LanePrices,
+    target: int,
+    pool: Threads,
+    is_late: Callable[[], bool],
+) -> tuple[LanePrices, Filled]:
+    """
+    Lower the bound by subgradient steps towards a plan's worth.
+
+    Returns
+    -------
+    prices, filled
+        The best there were, with what lanes do at them.
+    """
+    best, filled = prices, fill_all_lanes(view, prices, pool)
+    x, here = _joined(prices), filled
+    lowest, highest = _limits(view)
+    weight = _weights(view, filled.taken)
+    direction, num_idle = np.zeros(len(x)), 0
+    hoped = FIRST_HOPE * (filled.bound - target)
+    last_hope = max(LAST_HOPE * abs(target), 1.0)
+    for _ in range(MOST_STEPS):
+        if is_late() or filled.bound <= target or hoped < last_hope:
+            break
+        excess = _excess(view, x, here.taken)
+        direction = MEMORY * direction + (1 - MEMORY) * excess
+        move = direction / weight
+        power = float((direction * move).sum())
+        if power == 0:
+            break
+        length = max(here.bound - filled.bound + hoped, 0.0) / power
+        x = np.clip(x + length * move, lowest, highest)
+        prices = _split(view, np.rint(x).astype(np.int64), prices.own)
+        here = fill_all_lanes(view, prices, pool)
+        num_idle += 1
+        if here.bound < filled.bound:
+            best, filled, num_idle = prices, here, 0
+        elif num_idle == PATIENCE:
+            hoped, num_idle, x = hoped / 2, 0, _joined(best)
+            here, direction = filled, np.zeros(len(x))
+    return best, filled
+
+
+def _weights(view: LaneView, taken: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How strongly excess answers each price: sums of squares of what is taken."""
+    problem, market, goods = view.problem, view.market, view.market.goods
+    option = np.flatnonzero(taken)
+    order = market.option_order[option]
+    merchant = market.order_merchant[order]
+    square = goods.option_load[option] ** 2
+    direct = np.bincount(goods.option_lane[option], square, problem.num_lanes)
+    lane = direct.copy()
+    for below, above in ancestors(problem.lane_parent):
+        np.add.at(lane, above, direct[below])
+    is_used = np.repeat(taken, np.diff(goods.entry_start))
+    row = np.bincount(
+        goods.entry_row[is_used],
+        goods.entry_weight[is_used] ** 2,
+        side_of(problem).num_rows,
+    )
+    parts = (
+        np.bincount(merchant, minlength=problem.num_merchants),
+        np.ones(len(market.order)),
+        lane,
+        row,
+    )
+    return np.maximum(np.concatenate(parts), 1.0) ** DAMPING
+
+
+def _joined(prices: LanePrices) -> NDArray[np.float64]:
+    return np.concatenate(
+        (prices.merchant, prices.order, prices.own, prices.row)
+    ).astype(np.float64)
+
+
+def _split(view: LaneView, x: NDArray[np.int64], own: NDArray[np.int64]) -> LanePrices:
+    """Take prices apart; those of lanes without inner ones stay what they are."""
+    counts = (view.problem.num_merchants, len(view.market.order), len(own))
+    merchant, order, lane, row = np.split(x, np.cumsum(counts))
+    return LanePrices(np.where(view.has_inner, lane, own), row, merchant, order)
+
+
+def _limits(view: LaneView) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    lane, least, most = price_limits(view.problem, view.low)
+    others = view.problem.num_merchants + len(view.market.order)
+    free_rows = np.zeros(others + view.problem.num_lanes)
+    lowest = np.concatenate((free_rows, least)).astype(np.float64)
+    free = np.full(others + view.problem.num_lanes, float(lane))
+    return lowest, np.concatenate((free, most)).astype(np.float64)
+
+
+def _excess(
+    view: LaneView, x: NDArray[np.float64], taken: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What merchants, orders, lanes and rows have too much; 0 where that is free."""
+    problem, side, market = view.problem, side_of(view.problem), view.market
+    goods, option = market.goods, np.flatnonzero(taken)
+    order = market.option_order[option]
+    by_order = np.bincount(order, minlength=len(market.order)) - 1
+    has_choice = np.diff(goods.option_start) > 1
+    merchant = np.bincount(
+        market.order_merchant[order], minlength=problem.num_merchants
+    )
+    direct = np.bincount(
+        goods.option_lane[option], goods.option_load[option], problem.num_lanes
+    )
+    use = direct.copy()
+    for below, above in ancestors(problem.lane_parent):
+        np.add.at(use, above, direct[below])
+    is_used = np.repeat(taken, np.diff(goods.entry_start))
+    weight = np.bincount(
+        goods.entry_row[is_used], goods.entry_weight[is_used], side.num_rows
+    )
+    price = x[len(x) - side.num_rows :]
+    is_floor = (price < 0) | ((price == 0) & (weight < view.low))
+    row = weight - np.where(is_floor, view.low, side.high)
+    row[(price == 0) & (weight >= view.low) & (weight <= side.high)] = 0
+    excess = np.concatenate(
+        (
+            merchant - problem.cap,
+            np.where(has_choice, by_order, 0),
+            np.where(view.has_inner, use - problem.slots, 0),
+            row,
+        )
+    ).astype(np.float64)
+    return np.where(
+        (x <= 0) & (excess < 0) & (np.arange(len(x)) < len(x) - side.num_rows),
+        0,
+        excess,
+    )

@@ -1,0 +1,111 @@
+"""Prices at which whole lanes decide, made for some orders and held against all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.lane_tree import effective_price
+from optimizer.solvers.packing.lagrangian import (
+    fill_all_lanes,
+    improve_prices,
+    lane_view,
+)
+from optimizer.solvers.packing.market import sub_market
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.solvers.market import Threads
+    from optimizer.solvers.packing.lagrangian import LanePrices, LaneView
+    from optimizer.solvers.packing.market import WholeMarket
+
+#: Rounds that take in orders which were missed, until what these add to the bound is
+#: such a share of the gap.
+MOST_VIEWS, CLOSE = 6, 0.02
+#: Time that is kept for that, as a multiple of what it took at first.
+RESERVE = 1.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """
+    Prices that were made for some orders, held against all.
+
+    Attributes
+    ----------
+    prices
+        With a price for every order of the problem.
+    bound
+        Of all orders, micro-CNY.
+    missed
+        Places of other orders that lanes would take at these prices.
+    """
+
+    prices: LanePrices
+    bound: int
+    missed: NDArray[np.int64]
+
+
+def lane_bound(
+    whole: WholeMarket, view: LaneView, prices: LanePrices, reach: int, pool: Threads
+) -> Held:
+    """Bound all orders at prices that were made for some."""
+    from optimizer.solvers.kernels.fill import near_orders
+
+    problem = view.problem
+    effective = effective_price(prices.own, problem.lane_parent)
+    order_price = np.zeros(problem.num_orders, np.int64)
+    order_price[view.market.order] = prices.order
+    is_known = np.zeros(problem.num_orders, np.bool_)
+    is_known[view.market.order] = True
+    is_near = is_known.copy()
+    near_orders(
+        whole.goods, effective, prices.row, prices.merchant, np.int64(reach), is_near
+    )
+    orders = np.flatnonzero(is_near)
+    wide = lane_view(problem, sub_market(whole, orders), view.low)
+    filled = fill_all_lanes(wide, replace(prices, order=order_price[orders]), pool)
+    taken = wide.market.order[wide.market.option_order[filled.taken]]
+    missed = np.unique(taken[~is_known[taken]])
+    return Held(replace(prices, order=order_price), filled.bound, missed)
+
+
+def best_lane_prices(
+    whole: WholeMarket,
+    view: LaneView,
+    prices: LanePrices,
+    target: int,
+    pool: Threads,
+    seconds_left: Callable[[], float],
+) -> Held:
+    """
+    Improve prices; where they miss other orders, again with these as well.
+
+    Ends while there is time to hold the last prices against all orders.
+    """
+    began = seconds_left()
+    best = lane_bound(
+        whole, view, prices, fill_all_lanes(view, prices, pool).reach, pool
+    )
+    reserve = RESERVE * (began - seconds_left())
+
+    def is_late() -> bool:
+        return seconds_left() <= reserve
+
+    for _ in range(MOST_VIEWS):
+        if is_late():
+            break
+        prices, filled = improve_prices(view, prices, target, pool, is_late)
+        held = lane_bound(whole, view, prices, filled.reach, pool)
+        best = held if held.bound < best.bound else best
+        if held.bound - filled.bound <= CLOSE * (held.bound - target):
+            break
+        orders = np.union1d(view.market.order, held.missed)
+        view = lane_view(view.problem, sub_market(whole, orders), view.low)
+        prices = replace(prices, order=held.prices.order[orders])
+    return best

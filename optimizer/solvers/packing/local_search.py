@@ -1,0 +1,298 @@
+"""Plans of a packing night: built in turn, improved by exchanges, never infeasible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN
+from optimizer.solvers.market import running
+from optimizer.solvers.packing.market import Targets, side_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.packing.market import PackingMarket, PackingPrices
+
+#: A sweep tries so many options for each one that could be chosen, those closest to
+#: their prices; there are so many sweeps at most.
+DEEP, MOST_SWEEPS = 3, 12
+#: A sweep that improves by less than this share of the plan is the last.
+LEAST_PROGRESS = 1e-5
+
+
+def closest(margin: NDArray[np.int64], count: int) -> int:
+    """
+    How far from 0 margins may be for so many to be within it.
+
+    Examples
+    --------
+    >>> closest(np.array([5, -1, 3, -9]), 2)
+    3
+    """
+    if count >= len(margin):
+        return int(np.abs(margin).max(initial=0))
+    return int(np.partition(np.abs(margin), max(count - 1, 0))[max(count - 1, 0)])
+
+
+class PackingNight(NamedTuple):
+    """
+    Limits and what options use of them: merchants, then lanes, then side rows.
+
+    Attributes
+    ----------
+    option_order, option_saving
+        ``(num_options,)``: as in the market.
+    margin
+        ``(num_options,) int64``: saving above all prices, micro-CNY; a guide only.
+    use_start, use_limit, use_amount, use_option
+        Uses of option ``a`` are ``use_start[a] : use_start[a + 1]``.
+    list_start, listed
+        Options of each limit that are near their prices, the best first.
+    high, low, penalty, rank
+        ``(num_limits,) int64``: as in
+        :class:`~optimizer.model.side_constraints.SideRows`; ranks are numbered from 0,
+        and -1 where a floor is soft.
+    pin_rank
+        ``(num_orders,) int64``: -1 for orders that are not pinned.
+    num_ranks
+        ``(1,) int64``.
+    """
+
+    option_order: NDArray[np.int64]
+    option_saving: NDArray[np.int64]
+    margin: NDArray[np.int64]
+    use_start: NDArray[np.int64]
+    use_limit: NDArray[np.int64]
+    use_amount: NDArray[np.int64]
+    use_option: NDArray[np.int64]
+    list_start: NDArray[np.int64]
+    listed: NDArray[np.int64]
+    high: NDArray[np.int64]
+    low: NDArray[np.int64]
+    penalty: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    pin_rank: NDArray[np.int64]
+    num_ranks: NDArray[np.int64]
+
+
+class PackingPlan(NamedTuple):
+    """
+    A plan in the making.
+
+    Attributes
+    ----------
+    pick
+        ``(num_orders,) int64``: the option of each order; -1 for none.
+    used
+        ``(num_limits,) int64``.
+    head, before, after
+        Chosen uses of each limit as a list, doubly linked.
+    """
+
+    pick: NDArray[np.int64]
+    used: NDArray[np.int64]
+    head: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+
+def rank_numbers(problem: Problem) -> list[int]:
+    """The ranks that hard floors and pins have, ascending."""
+    side = side_of(problem)
+    is_hard = (side.penalty == HARD) & (side.low > 0)
+    pins = side.pin_rank[side.pin_rank != NO_PIN]
+    return sorted({*side.rank[is_hard].tolist(), *pins.tolist()})
+
+
+def make_packing_night(
+    problem: Problem, market: PackingMarket, margin: NDArray[np.int64], deep: int
+) -> PackingNight:
+    """
+    Lay a market out as limits and uses.
+
+    Parameters
+    ----------
+    problem, market
+        The night, and its orders that could matter.
+    margin
+        ``(num_options,) int64``: saving above all prices.
+    deep
+        Options within it of their prices are listed by limit, micro-CNY.
+    """
+    side, goods = side_of(problem), market.goods
+    use_option, use_limit, use_amount = _uses(problem, market)
+    count = np.bincount(use_option, minlength=len(market.option))
+    listed, list_start = _lists(problem, use_option, use_limit, margin, deep)
+    numbers = {rank: place for place, rank in enumerate(rank_numbers(problem))}
+    rows = len(problem.cap) + len(problem.slots)
+    is_hard = (side.penalty == HARD) & (side.low > 0)
+    rank = [
+        numbers[r] if h else -1
+        for r, h in zip(side.rank.tolist(), is_hard, strict=True)
+    ]
+    pin = side.pin_rank[market.order].astype(np.int64)
+    return PackingNight(
+        market.option_order,
+        goods.option_saving,
+        margin,
+        running(count),
+        use_limit,
+        use_amount,
+        use_option,
+        list_start,
+        listed,
+        np.concatenate((problem.cap, problem.slots, side.high)),
+        np.concatenate((np.full(rows, NO_FLOOR), side.low)),
+        np.concatenate((np.zeros(rows, np.int64), np.maximum(side.penalty, 0))),
+        np.concatenate((np.full(rows, -1), np.array(rank, np.int64))),
+        np.searchsorted([*numbers], pin).astype(np.int64) * (pin >= 0) - (pin < 0),
+        np.array([len(numbers)]),
+    )
+
+
+def _uses(
+    problem: Problem, market: PackingMarket
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Options, limits and amounts of all uses, by option and then by limit."""
+    goods, num_merchants = market.goods, problem.num_merchants
+    every = np.arange(len(market.option))
+    option, limit = [every], [market.order_merchant[market.option_order]]
+    amount = [np.ones(len(every), np.int64)]
+    here, lane = every, goods.option_lane
+    while len(here):
+        option.append(here)
+        limit.append(num_merchants + lane.astype(np.int64))
+        amount.append(goods.option_load[here])
+        lane = problem.lane_parent[lane]
+        here, lane = here[lane >= 0], lane[lane >= 0]
+    option.append(np.repeat(every, np.diff(goods.entry_start)))
+    limit.append(num_merchants + problem.num_lanes + goods.entry_row.astype(np.int64))
+    amount.append(goods.entry_weight)
+    joined = [np.concatenate(part) for part in (option, limit, amount)]
+    turn = np.lexsort((joined[1], joined[0]))
+    return joined[0][turn], joined[1][turn], joined[2][turn]
+
+
+def _lists(
+    problem: Problem,
+    use_option: NDArray[np.int64],
+    use_limit: NDArray[np.int64],
+    margin: NDArray[np.int64],
+    deep: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Options near their prices by limit, the best first."""
+    is_near = np.abs(margin[use_option]) <= deep
+    option, limit = use_option[is_near], use_limit[is_near]
+    turn = np.lexsort((option, -margin[option], limit))
+    num_limits = problem.num_merchants + problem.num_lanes + side_of(problem).num_rows
+    return option[turn], running(np.bincount(limit, minlength=num_limits))
+
+
+def empty_state(night: PackingNight) -> PackingPlan:
+    """Nothing chosen."""
+    num_limits, num_uses = len(night.high), len(night.use_limit)
+    return PackingPlan(
+        np.full(len(night.pin_rank), -1, np.int64),
+        np.zeros(num_limits, np.int64),
+        np.full(num_limits, -1, np.int64),
+        np.full(num_uses, -1, np.int64),
+        np.full(num_uses, -1, np.int64),
+    )
+
+
+def state_of(night: PackingNight, chosen: NDArray[np.int64]) -> PackingPlan:
+    """The state in which some options are chosen."""
+    from optimizer.solvers.kernels.packing_improve import take_all
+
+    state = empty_state(night)
+    take_all(night, state, chosen)
+    return state
+
+
+def margins(
+    market: PackingMarket, prices: PackingPrices, merchant_price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``(num_options,) int64``: what each option saves above all prices."""
+    goods = market.goods
+    paid = goods.option_load * prices.lane[goods.option_lane]
+    option = np.repeat(np.arange(len(market.option)), np.diff(goods.entry_start))
+    row = np.zeros(len(market.option), np.int64)
+    np.add.at(row, option, goods.entry_weight * prices.row[goods.entry_row])
+    merchant = market.order_merchant[market.option_order]
+    return goods.option_saving - paid - row - merchant_price[merchant]
+
+
+def built(night: PackingNight) -> PackingPlan:
+    """Accept pins by rank, then options by their margin, as far as they fit."""
+    from optimizer.solvers.kernels.packing_improve import accept_in_turn
+
+    state = empty_state(night)
+    pin = night.pin_rank[night.option_order]
+    first = np.where(pin >= 0, pin, int(night.num_ranks[0]))
+    accept_in_turn(night, state, np.lexsort((-night.margin, first)))
+    return state
+
+
+def improved(
+    night: PackingNight, state: PackingPlan, deep: int, is_late: Callable[[], bool]
+) -> PackingPlan:
+    """Insert what gains, whatever has to leave for it, until hardly anything does."""
+    from optimizer.solvers.kernels.packing_improve import improve
+
+    pin = night.pin_rank[night.option_order]
+    worth = np.flatnonzero((np.abs(night.margin) <= deep) | (pin >= 0))
+    turn = worth[np.argsort(-night.margin[worth], kind="stable")]
+    blocks = [turn[first : first + 5_000] for first in range(0, len(turn), 5_000)]
+    moved = np.zeros(len(night.high) + 1, np.int64)
+    tried = np.zeros(len(night.option_order), np.int64)
+    money = money_of(night, state)
+    for _ in range(MOST_SWEEPS):
+        num_kept = 0
+        for block in blocks:
+            if is_late():
+                return state
+            num_kept += improve(night, state, block, moved, tried)
+        before, money = money, money_of(night, state)
+        if num_kept == 0 or 0 <= money - before <= LEAST_PROGRESS * abs(money):
+            break
+    return state
+
+
+def money_of(night: PackingNight, state: PackingPlan) -> int:
+    """Savings of a state, penalties left out."""
+    chosen = state.pick[state.pick >= 0]
+    return int(night.option_saving[chosen].sum())
+
+
+def worth_key(night: PackingNight, state: PackingPlan) -> tuple[int, ...]:
+    """What a plan is worth: missing units by rank, negated, then money; compares."""
+    missing = [0] * int(night.num_ranks[0])
+    money = money_of(night, state)
+    for limit in np.flatnonzero(night.low > state.used):
+        short = int(night.low[limit] - state.used[limit])
+        if night.rank[limit] >= 0:
+            missing[night.rank[limit]] -= short
+        else:
+            money -= short * int(night.penalty[limit])
+    absent = (night.pin_rank >= 0) & (state.pick < 0)
+    for rank in night.pin_rank[absent].tolist():
+        missing[rank] -= 1
+    return (*missing, money)
+
+
+def targets_of(
+    problem: Problem, market: PackingMarket, state: PackingPlan, night: PackingNight
+) -> Targets:
+    """What a plan reaches of floors and pins: no bound can count on more."""
+    side = side_of(problem)
+    used = state.used[len(state.used) - side.num_rows :]
+    low = np.where(side.penalty == HARD, np.minimum(side.low, used), side.low)
+    is_pinned = np.zeros(problem.num_orders, np.bool_)
+    kept = (night.pin_rank >= 0) & (state.pick >= 0)
+    is_pinned[market.order[kept]] = True
+    return Targets(low, is_pinned)

@@ -1,0 +1,233 @@
+"""A plan improved block by block: lanes that compete, solved anew together."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.solvers.packing.core_mip import (
+    Effort,
+    make_core,
+    replaced,
+    solve_core,
+    solve_stage,
+)
+from optimizer.solvers.packing.local_search import closest, money_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.market import Threads
+    from optimizer.solvers.packing.core_mip import Core
+    from optimizer.solvers.packing.local_search import PackingNight, PackingPlan
+    from optimizer.solvers.packing.market import PackingMarket
+
+#: Options of a block, about. Rounds free so many options for each chosen one, those
+#: closest to their prices, but no more than so many in all.
+BLOCK_OPTIONS, ROUNDS, MOST_OPTIONS = 2_500, (0.7, 1.0, 1.0, 1.5, 1.5, 1.5), 40_000
+#: Options that may fill what a plan misses of floors and pins.
+RESCUE_OPTIONS = 4_000
+#: Lanes that stand together go from round to round into other blocks in groups of so
+#: many, so that merchants can move parcels between any of them.
+GROUP_LANES = 8
+#: A round that improves by less than this share of the plan is the last.
+LEAST_PROGRESS = 2e-6
+#: Nodes of each block's search tree, and its gap.
+BLOCK_NODES, BLOCK_GAP = 100, 5e-5
+
+
+def improved_by_blocks(
+    problem: Problem,
+    market: PackingMarket,
+    night: PackingNight,
+    state: PackingPlan,
+    pool: Threads,
+    *,
+    is_done: Callable[[PackingPlan], bool],
+    seconds_left: Callable[[], float],
+) -> PackingPlan:
+    """
+    Solve blocks of lanes anew, in rounds that free more and more.
+
+    Parameters
+    ----------
+    problem, market, night, state
+        The night and a plan.
+    pool
+        Threads.
+    is_done
+        Whether a plan is good enough.
+    seconds_left
+        Wall time.
+    """
+    rank = lane_ranks(problem, market)
+    for number, share in enumerate(ROUNDS):
+        count = min(int(share * np.sum(state.pick >= 0)), MOST_OPTIONS)
+        free = free_options(night, state, closest(night.margin, count))
+        blocks = [*_blocks(market, _shuffled(rank, number), free)]
+        before = money_of(night, state)
+        half = -(-len(blocks) // 2)
+        for pair in zip_longest(blocks[:half], blocks[half:]):
+            if seconds_left() <= 0 or is_done(state):
+                return state
+            cores = [
+                make_core(night, state, _with_choices(night, state, block, free))
+                for block in pair
+                if block is not None
+            ]
+            state = _solved_together(cores, state, pool, seconds_left())
+        if number and money_of(night, state) - before <= LEAST_PROGRESS * abs(before):
+            break
+    return state
+
+
+def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Ranks in which groups of lanes stand in another order; the same each time."""
+    num_groups = len(rank) // GROUP_LANES + 1
+    draw = np.random.default_rng([number, num_groups])
+    turn = draw.permutation(num_groups) if number else np.arange(num_groups)
+    group, place = np.divmod(rank, GROUP_LANES)
+    return turn[group] * GROUP_LANES + place
+
+
+def rescued(night: PackingNight, state: PackingPlan, seconds: float) -> PackingPlan:
+    """Solve anew what could fill the floors and pins that a plan misses."""
+    is_short = (night.low > state.used) & (night.rank >= 0)
+    is_wanted = (night.pin_rank >= 0) & (state.pick < 0)
+    if seconds <= 0 or not (is_short.any() or is_wanted.any()):
+        return state
+    is_wanted[night.option_order[night.use_option[is_short[night.use_limit]]]] = True
+    option = np.flatnonzero(is_wanted[night.option_order])
+    nearest = np.argsort(np.abs(night.margin[option]), kind="stable")[:RESCUE_OPTIONS]
+    orders = np.unique(night.option_order[option[nearest]])
+    everything = np.ones(len(night.option_order), np.bool_)
+    core = make_core(night, state, _with_choices(night, state, orders, everything))
+    return solve_core(core, state, Effort(seconds, BLOCK_NODES, 0.0)) or state
+
+
+def _solved_together(
+    cores: list[Core], state: PackingPlan, pool: Threads, seconds: float
+) -> PackingPlan:
+    """
+    Solve cores that share no order, each as if the others stayed as they are.
+
+    Where two take the same room, the first has it. How many there are does not depend
+    on the threads, so the plan does not either.
+    """
+    effort = Effort(seconds, BLOCK_NODES, BLOCK_GAP)
+    money = int(cores[0].night.num_ranks[0])
+
+    def work(number: int) -> NDArray[np.int64] | None:
+        return solve_stage(cores[number], state, money, effort)
+
+    found = pool.each(work, len(cores))
+    for core, new in zip(cores, found, strict=True):
+        state = replaced(core, state, new) or state
+    return state
+
+
+def free_options(
+    night: PackingNight, state: PackingPlan, width: int
+) -> NDArray[np.bool_]:
+    """
+    Which options are close to their prices, or chosen against them.
+
+    An order is free when one of its options is; then all its options that are not far
+    below their prices are.
+    """
+    num_orders = len(night.pin_rank)
+    best = np.full(num_orders, -(2**61), np.int64)
+    np.maximum.at(best, night.option_order, night.margin)
+    chosen = state.pick >= 0
+    now = np.full(num_orders, 0, np.int64)
+    now[chosen] = night.margin[state.pick[chosen]]
+    is_free = np.zeros(num_orders, np.bool_)
+    is_free[night.option_order[np.abs(night.margin) <= width]] = True
+    is_free |= chosen & ((now <= width) | (now < best))
+    is_free |= ~chosen & (best > 0)
+    return is_free[night.option_order] & (night.margin >= -2 * width)
+
+
+def _blocks(
+    market: PackingMarket, rank: NDArray[np.int64], free: NDArray[np.bool_]
+) -> Iterator[NDArray[np.int64]]:
+    """Orders of each block; one with options on lanes of several is in the first."""
+    option = np.flatnonzero(free)
+    place = rank[market.goods.option_lane[option]]
+    turn = np.lexsort((option, place))
+    count = max(1, -(-len(option) // BLOCK_OPTIONS))
+    is_taken = np.zeros(len(market.order), np.bool_)
+    for part in np.array_split(turn, count):
+        order = np.unique(market.option_order[option[part]])
+        yield order[~is_taken[order]]
+        is_taken[order] = True
+
+
+def _with_choices(
+    night: PackingNight,
+    state: PackingPlan,
+    orders: NDArray[np.int64],
+    free: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """The free options of some orders, and what they have chosen."""
+    is_in = np.zeros(len(night.pin_rank), np.bool_)
+    is_in[orders] = True
+    option = np.flatnonzero(free & is_in[night.option_order])
+    chosen = state.pick[orders]
+    return np.union1d(option, chosen[chosen >= 0])
+
+
+def lane_ranks(problem: Problem, market: PackingMarket) -> NDArray[np.int64]:
+    """
+    Number the lanes so that those which compete stand together.
+
+    From each first lane not numbered yet, the lane that shares most orders and rows
+    with those before is next.
+    """
+    near = _neighbors(problem, market)
+    rank = np.full(problem.num_lanes, -1, np.int64)
+    number = 0
+    for start in range(problem.num_lanes):
+        heap = [(0, start)]
+        while heap:
+            _, lane = heapq.heappop(heap)
+            if rank[lane] >= 0:
+                continue
+            rank[lane] = number
+            number += 1
+            for other, weight in near.get(lane, ()):
+                if rank[other] < 0:
+                    heapq.heappush(heap, (-weight, other))
+    return rank
+
+
+def _neighbors(
+    problem: Problem, market: PackingMarket
+) -> dict[int, list[tuple[int, int]]]:
+    """Lanes that share an order or a side row, with how often, by lane."""
+    goods = market.goods
+    lane = goods.option_lane.astype(np.int64)
+    same = np.flatnonzero(np.diff(market.option_order) == 0)
+    entry_lane = np.repeat(lane, np.diff(goods.entry_start))
+    turn = np.lexsort((entry_lane, goods.entry_row))
+    row, at = goods.entry_row[turn], entry_lane[turn]
+    beside = np.flatnonzero((np.diff(row) == 0) & (np.diff(at) != 0))
+    first = np.concatenate((lane[same], at[beside]))
+    second = np.concatenate((lane[same + 1], at[beside + 1]))
+    code, count = np.unique(
+        np.minimum(first, second) * problem.num_lanes + np.maximum(first, second),
+        return_counts=True,
+    )
+    near: dict[int, list[tuple[int, int]]] = {}
+    for pair, weight in zip(code.tolist(), count.tolist(), strict=True):
+        low, high = divmod(pair, problem.num_lanes)
+        if low != high:
+            near.setdefault(low, []).append((high, weight))
+            near.setdefault(high, []).append((low, weight))
+    return near

@@ -1,0 +1,163 @@
+"""Prices of a packing night, and the orders that could matter at them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.lane_tree import effective_price
+from optimizer.solvers.baselines.greedy import EXTRA_SECONDS
+from optimizer.solvers.network.refine_prices import with_added
+from optimizer.solvers.network.screen import given_prices
+from optimizer.solvers.packing.market import (
+    PackingPrices,
+    bound_at,
+    near_market,
+    price_limits,
+    side_of,
+    sub_market,
+    whole_market,
+)
+from optimizer.solvers.packing.newton import make_bounds, newton_prices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import SolveParams
+    from optimizer.solvers.market import Threads
+    from optimizer.solvers.packing.market import PackingMarket, Targets
+
+#: Windows of the prices as shares of the mean saving: of the first market, and of those
+#: after it.
+FIRST_WINDOWS, NEXT_WINDOWS, LAST_WINDOWS = (1.0, 0.05), (0.2, 0.005), (0.05, 0.001)
+#: The first market has of each merchant so many times its cap, later ones so many, and
+#: a few more, at most so many times the mean saving below their prices.
+FIRST_DEPTH, DEPTH, SPARE, REACH = 3, 2, 4, 1.0
+#: The near market is widened until all orders bound hardly more than it does.
+CLOSE_BOUND, MOST_SCREENS = 1e-7, 4
+#: A night with no more options than this is its own near market.
+FEW = 3_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackingSearch:
+    """
+    What all steps of one solve share.
+
+    Attributes
+    ----------
+    problem, params, pool
+        The night, how long to try, threads.
+    ends
+        When the time is up, on the monotonic clock.
+    """
+
+    problem: Problem
+    params: SolveParams
+    pool: Threads
+    ends: float
+
+    def seconds_left(self) -> float:
+        """Wall time."""
+        return self.ends - time.monotonic()
+
+    def is_late(self) -> bool:
+        """Whether the time is up."""
+        return self.seconds_left() <= 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Priced:
+    """
+    Orders that could matter, at their prices.
+
+    Attributes
+    ----------
+    market, prices
+        The orders and the prices.
+    merchant_price
+        ``(num_merchants,) int64``.
+    bound
+        The dual bound of all orders, micro-CNY.
+    """
+
+    market: PackingMarket
+    prices: PackingPrices
+    merchant_price: NDArray[np.int64]
+    bound: int
+
+
+def priced_market(
+    search: PackingSearch, targets: Targets, before: Priced | None
+) -> Priced:
+    """
+    Find prices, and widen the near market until they hold for all orders.
+
+    Parameters
+    ----------
+    search, targets
+        The night; what a plan can be held to.
+    before
+        An earlier market, whose orders stay in. Its prices may have hoped for floors
+        that nothing reaches, so they are no start.
+    """
+    problem, pool = search.problem, search.pool
+    whole = whole_market(problem, targets)
+    ends = max(search.ends, time.monotonic() + EXTRA_SECONDS)
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    def improved(
+        market: PackingMarket,
+        prices: PackingPrices,
+        scale: float,
+        windows: tuple[float, float],
+    ) -> PackingPrices:
+        ground = make_bounds(problem, market, targets.low)
+        return newton_prices(
+            ground, prices, pool, scale=scale, windows=windows, is_late=is_late
+        )[0]
+
+    prices = _start(problem, search.params)
+    ways = {"depth": FIRST_DEPTH, "spare": SPARE, "reach": 0}
+    first = sub_market(whole, near_market(whole, prices, pool, **ways))
+    scale = _mean_saving(first)
+    prices = improved(first, prices, scale, FIRST_WINDOWS)
+    is_small = problem.num_options <= FEW
+    orders = np.arange(problem.num_orders if is_small else 0)
+    if before is not None:
+        orders = before.market.order
+    for _ in range(MOST_SCREENS):
+        ways = {"depth": DEPTH, "spare": SPARE, "reach": int(REACH * scale)}
+        orders = with_added(orders, near_market(whole, prices, pool, **ways))
+        market = sub_market(whole, orders)
+        for windows in (NEXT_WINDOWS, LAST_WINDOWS):
+            prices = improved(market, prices, scale, windows)
+        merchant_price, bound = bound_at(problem, whole, prices, targets.low, pool)
+        near = bound_at(problem, market, prices, targets.low, pool)[1]
+        if is_late() or bound - near <= CLOSE_BOUND * abs(bound):
+            break
+    return Priced(market, prices, merchant_price, bound)
+
+
+def _start(problem: Problem, params: SolveParams) -> PackingPrices:
+    """Nothing costs anything yet, or what somebody proposes."""
+    row = np.zeros(side_of(problem).num_rows, np.int64)
+    if params.start_price is None:
+        return PackingPrices(np.zeros(problem.num_lanes, np.int64), row)
+    own, _ = given_prices(problem, params.start_price)
+    limit = price_limits(problem, side_of(problem).low)[0]
+    return PackingPrices(
+        np.minimum(effective_price(own, problem.lane_parent), limit), row
+    )
+
+
+def _mean_saving(market: PackingMarket) -> float:
+    """Mean of the savings above 0, micro-CNY, at least 1."""
+    saving = market.goods.option_saving
+    return float(saving[saving > 0].mean()) if np.any(saving > 0) else 1.0

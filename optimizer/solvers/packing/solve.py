@@ -1,0 +1,249 @@
+"""
+The packing class: an integer plan that breaks nothing, with a proved gap.
+
+1. **Network.** Where every parcel takes one slot, the night without its side rows is
+   solved exactly; a plan that keeps these rows all the same is the optimum.
+2. **Price.** Newton prices of lanes and side rows, on the orders that could matter.
+3. **Plan.** Pins first, then options by what they save above prices, as far as they
+   fit; then exchanges that gain. From here on there is always a feasible plan.
+4. **Solve.** Parts of the plan are solved anew by integer programs: all of it on small
+   nights, blocks of lanes that compete on large ones. A part is taken only where it
+   keeps every limit, counted in integers, and is better.
+5. **Bound.** The linear bound, and one where whole lanes decide; the better is kept.
+
+Floors and pins that clash are kept by rank. All work is counted in steps and nodes, so
+that a plan depends on the clock only where the time runs out.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.lane_tree import own_price
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.market import Threads
+from optimizer.solvers.network.solve import solve_pricing
+from optimizer.solvers.packing.core_mip import Effort, make_core, solve_core
+from optimizer.solvers.packing.lagrangian import lane_view, start_prices
+from optimizer.solvers.packing.lane_prices import best_lane_prices
+from optimizer.solvers.packing.local_search import (
+    DEEP,
+    built,
+    closest,
+    improved,
+    make_packing_night,
+    margins,
+    state_of,
+    targets_of,
+    worth_key,
+)
+from optimizer.solvers.packing.lp_prices import linear_prices
+from optimizer.solvers.packing.market import (
+    bound_at,
+    first_targets,
+    sub_market,
+    whole_market,
+)
+from optimizer.solvers.packing.neighborhood_search import improved_by_blocks, rescued
+from optimizer.solvers.packing.network_relaxation import network_plan
+from optimizer.solvers.packing.refine_prices import PackingSearch, priced_market
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Limit
+    from optimizer.solvers.packing.lane_prices import Held
+    from optimizer.solvers.packing.local_search import PackingNight, PackingPlan
+    from optimizer.solvers.packing.market import Targets
+    from optimizer.solvers.packing.refine_prices import Priced
+
+#: With no more options than this, one integer program holds all of them, with a
+#: search tree of so many nodes.
+FEW_OPTIONS, FEW_NODES = 3_000, 5_000
+#: Rounds of prices and plans, where floors and pins cannot all be kept.
+MOST_ROUNDS = 3
+#: Where Newton prices prove a plan no better than this, and there are no more options
+#: than so many, the linear program is solved for its own prices.
+WIDE_GAP, LINEAR_OPTIONS = 1e-3, 20_000
+#: Share of the time that is kept for the bound of large nights.
+BOUND_SHARE = 0.3
+#: Lanes decide about so many options for each one that could be chosen.
+LANE_OPTIONS = 4
+
+
+def solve_packing(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Find an integer plan that keeps every limit, and prices that bound all others.
+
+    Returns
+    -------
+    Solution
+        ``OPTIMAL`` where the bound equals the plan; else ``FEASIBLE`` with limit
+        ``GAP``, ``TIME`` or ``METHOD``. With a price for each order where whole lanes
+        give the better bound.
+    """
+    if problem.side is None:
+        return solve_pricing(problem, params)
+    ends = time.monotonic() + params.time_limit_seconds
+    with Threads(params.num_threads) as pool:
+        search = PackingSearch(problem, params, pool, ends)
+        found = network_plan(problem, params, search.seconds_left())
+        return found or _solve(search)
+
+
+def _solve(search: PackingSearch) -> Solution:
+    """Price, plan and bound; again where a plan misses what the prices hoped for."""
+    problem = search.problem
+    hoped = first_targets(problem)
+    priced = priced_market(search, hoped, None)
+    chosen = np.zeros(0, np.int64)
+    for _ in range(MOST_ROUNDS):
+        night, state = _planned(search, priced, chosen)
+        chosen = priced.market.option[np.sort(state.pick[state.pick >= 0])]
+        money = worth_key(night, state)[-1]
+        targets = targets_of(problem, priced.market, state, night)
+        if _is_same(hoped, targets):
+            break
+        hoped = targets
+        priced = priced_market(search, hoped, priced)
+    return _bounded(search, priced, hoped, chosen, money)
+
+
+def _planned(
+    search: PackingSearch, priced: Priced, chosen: NDArray[np.int64]
+) -> tuple[PackingNight, PackingPlan]:
+    """Make a plan at prices, or one that there is better."""
+    market = priced.market
+    worth = margins(market, priced.prices, priced.merchant_price)
+    deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
+    night = make_packing_night(search.problem, market, worth, deep)
+    known = np.searchsorted(market.option, chosen)
+    state = state_of(night, known) if len(known) else built(night)
+    state = improved(night, state, deep, search.is_late)
+    if not _is_close(search, night, state, priced.bound):
+        state = _solved(search, priced, night, state)
+    return night, state
+
+
+def _most_chosen(problem: Problem, priced: Priced) -> int:
+    """How many orders caps and slots admit, about."""
+    goods = priced.market.goods
+    caps = np.minimum(goods.cap, np.diff(goods.merchant_start)).sum()
+    slots = problem.slots[problem.lane_parent < 0].sum()
+    total = float(slots) / max(float(goods.option_load.sum()), 1.0)
+    return int(min(float(caps), total * len(goods.option_load) + 1))
+
+
+def _is_same(one: Targets, other: Targets) -> bool:
+    return np.array_equal(one.low, other.low) and np.array_equal(
+        one.is_pinned, other.is_pinned
+    )
+
+
+def _is_close(
+    search: PackingSearch, night: PackingNight, state: PackingPlan, bound: int
+) -> bool:
+    """Whether a plan misses nothing and is as near the bound as was asked."""
+    *missing, money = worth_key(night, state)
+    if search.params.tell is not None:
+        share = (bound - money) / max(1, abs(money))
+        search.params.tell(f"solve: a plan within {share:.4%} of the best there can be")
+    return not any(missing) and _is_within(search.params, bound, money)
+
+
+def _is_within(params: SolveParams, bound: int, money: int) -> bool:
+    share = Fraction(repr(float(params.relative_gap)))
+    return bound - money <= share * max(1, abs(money))
+
+
+def _solved(
+    search: PackingSearch, priced: Priced, night: PackingNight, state: PackingPlan
+) -> PackingPlan:
+    """Solve everything anew, or block by block."""
+    if len(night.option_order) <= FEW_OPTIONS:
+        if search.is_late():
+            return state
+        core = make_core(night, state, np.arange(len(night.option_order)))
+        effort = Effort(search.seconds_left(), FEW_NODES, 0.0)
+        return solve_core(core, state, effort) or state
+
+    def is_done(now: PackingPlan) -> bool:
+        return _is_close(search, night, now, priced.bound)
+
+    state = rescued(night, state, search.seconds_left())
+    kept_back = BOUND_SHARE * search.params.time_limit_seconds
+    return improved_by_blocks(
+        *(search.problem, priced.market, night, state, search.pool),
+        is_done=is_done,
+        seconds_left=lambda: search.seconds_left() - kept_back,
+    )
+
+
+def _bounded(
+    search: PackingSearch,
+    priced: Priced,
+    targets: Targets,
+    chosen: NDArray[np.int64],
+    money: int,
+) -> Solution:
+    """Hold a plan against the best bound there is."""
+    lane_parent = search.problem.lane_parent
+    is_wide = priced.bound - money > WIDE_GAP * abs(money)
+    most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
+    if len(priced.market.option) <= most and priced.bound > money:
+        priced = _with_linear_prices(search, priced, targets)
+    plan = Solution(
+        *(chosen, own_price(priced.prices.lane, lane_parent), priced.merchant_price),
+        _termination(search, priced.bound, money),
+        priced.prices.row,
+    )
+    if _is_within(search.params, priced.bound, money) or search.is_late():
+        return plan
+    held = _lane_prices(search, priced, targets, money)
+    if held.bound >= priced.bound:
+        return replace(plan, termination=_termination(search, priced.bound, money))
+    stop, found = _termination(search, held.bound, money), held.prices
+    return Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
+
+
+def _with_linear_prices(
+    search: PackingSearch, priced: Priced, targets: Targets
+) -> Priced:
+    """The linear program's own prices, where they are better."""
+    problem, seconds = search.problem, max(search.seconds_left(), 0.1)
+    exact = linear_prices(problem, priced.market, targets, seconds)
+    if exact is None:
+        return priced
+    whole = whole_market(problem, targets)
+    price, bound = bound_at(problem, whole, exact, targets.low, search.pool)
+    if bound >= priced.bound:
+        return priced
+    return replace(priced, prices=exact, merchant_price=price, bound=bound)
+
+
+def _lane_prices(
+    search: PackingSearch, priced: Priced, targets: Targets, money: int
+) -> Held:
+    """Prices at which whole lanes decide, and their bound of all orders."""
+    problem, market, pool = search.problem, priced.market, search.pool
+    whole = whole_market(problem, targets)
+    worth = margins(market, priced.prices, priced.merchant_price)
+    deep = closest(worth, LANE_OPTIONS * _most_chosen(problem, priced))
+    orders = market.order[np.unique(market.option_order[worth >= -deep])]
+    view = lane_view(problem, sub_market(whole, orders), targets.low)
+    start = start_prices(view, priced.prices, priced.merchant_price)
+    return best_lane_prices(whole, view, start, money, pool, search.seconds_left)
+
+
+def _termination(search: PackingSearch, bound: int, money: int) -> Termination:
+    if bound <= money:
+        return Termination("OPTIMAL")
+    limit: Limit = "TIME" if search.is_late() else "METHOD"
+    is_enough = _is_within(search.params, bound, money)
+    return Termination("FEASIBLE", "GAP" if is_enough else limit)

@@ -1,0 +1,387 @@
+"""``allocate`` over partitions: the stages of a night, on executors and the driver."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.assemble import Names
+from optimizer.build.eligibility import orders_table, require_columns
+from optimizer.build.night import MAX_SALTS
+from optimizer.certify.certificate import Certificate
+from optimizer.certify.exact import exact_dot
+from optimizer.clock import StageClock
+from optimizer.config import as_config, as_day, policy_on
+from optimizer.errors import CertificateError, DataError
+from optimizer.explain.sentences import explain_order
+from optimizer.explain.summary import night_numbers
+from optimizer.explain.tables import PLACE, cny, places_frame
+from optimizer.io.asked_columns import contracts
+from optimizer.io.duplicates import KeyCollision
+from optimizer.io.night_sources import open_night
+from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.model.reasons import Reason
+from optimizer.model.solution import Solution, Termination
+from optimizer.spark.block_summary import (
+    refuse_local_rules,
+    refuse_twin_names,
+    set_limits,
+    summarize_blocks,
+)
+from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.core import ClusterNight, merged, solve_core
+from optimizer.spark.passes import (
+    DECISION_ROWS,
+    DecidingPrices,
+    decide,
+    prove_block,
+    run_pass,
+)
+from optimizer.spark.rows import Rules
+from optimizer.spark.shuffle import MAX_ROWS, prepare
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
+    from optimizer.spark.block_summary import BlockSummary, NightLimits
+    from optimizer.spark.core import Core
+    from optimizer.spark.shuffle import Prepared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkNight:
+    """
+    A certified night whose orders stay on the cluster.
+
+    Attributes
+    ----------
+    decisions
+        Spark DataFrame, a row for each order that was not quarantined, with
+        ``region_id``, ``lane`` (its number in ``places``) and ``load``; sorted by
+        ``order_id`` within its partitions only.
+    merchants, lanes
+        As in :class:`~optimizer.explain.night.Night`: polars, on the driver.
+    places
+        Names of the lanes, by number.
+    quarantine
+        Spark DataFrame: ``source``, ``row``, ``column``, ``rule``. ``row`` counts
+        within the order in which Spark numbers rows, partition by partition.
+    certificate
+        From sums that executors formed in integers.
+    termination
+        ``OPTIMAL``: other nights are not returned.
+    policy
+        The policy row that was in force.
+    warnings
+        What a person should look at.
+    summary
+        The night in numbers, as on one machine; ready for JSON.
+    num_rows
+        Rows of each table that was read, those in quarantine included.
+    num_near, num_passes
+        Orders that the driver gathered, and passes over all orders.
+    seconds
+        Wall seconds of each stage.
+    prepared
+        What is cached on the cluster; see :meth:`release`.
+    """
+
+    decisions: DataFrame
+    merchants: pl.DataFrame
+    lanes: pl.DataFrame
+    places: pl.DataFrame
+    quarantine: DataFrame
+    certificate: Certificate
+    termination: Termination
+    policy: PolicyRow
+    warnings: tuple[CodedWarning, ...]
+    summary: Mapping[str, Any]
+    num_rows: Mapping[str, int]
+    num_near: int
+    num_passes: int
+    seconds: Mapping[str, float]
+    prepared: Prepared
+
+    def explain(self, order_id: str, language: str = "en") -> str:
+        """
+        Say what was decided for an order, and why; ``language`` is ``en`` or ``zh``.
+
+        Raises
+        ------
+        DataError
+            When there is no such order in the night.
+        """
+        import polars as pl
+        from pyspark.sql import functions as F
+
+        rows = self.decisions.filter(F.col("order_id") == order_id).toArrow()
+        found = pl.DataFrame(pl.from_arrow(rows))
+        return explain_order(order_id, found, self.merchants, language)
+
+    def release(self) -> None:
+        """Free what is cached on the cluster; the DataFrames still work, slowly."""
+        self.prepared.release()
+
+
+def allocate(
+    orders: DataFrame,
+    capacity: Any,
+    config: Config | Mapping[str, Any] | str | PathLike[str],
+    *,
+    options: DataFrame | None = None,
+    merchants: Any = None,
+    date: dt.date | str | None = None,
+    rows_per_block: int = MAX_ROWS,
+    progress: Callable[[str], None] | None = None,
+) -> SparkNight:
+    """
+    Choose the parcels that get premium delivery, on a Spark cluster.
+
+    The proved optimum, as :func:`optimizer.allocate` finds it: the same value and the
+    same prices, to the last micro-CNY, whatever the partitions and the order of rows.
+    Between equal optima another plan may be taken than on one machine; it is the same
+    in any partitions.
+
+    Parameters
+    ----------
+    orders, options
+        Spark DataFrames with the columns that :func:`optimizer.allocate` takes.
+    capacity, merchants
+        Small tables: paths, or anything that exports an Arrow stream.
+    config
+        As for :func:`optimizer.allocate`; network nights alone.
+    date
+        The business date.
+    rows_per_block
+        Orders in a block, about; bounds the memory of an executor. Never changes the
+        answer.
+    progress
+        Called with a line for each step.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration asks for what only one machine does.
+    DataError
+        When a table is refused, as by :func:`optimizer.allocate`.
+    SolveError
+        When the time was up before the proof.
+    CertificateError
+        When the executors' sums do not prove the plan.
+    """
+    settings = as_config(config)
+    day = as_day(date)
+    policy = policy_on(settings, day)
+    refuse_local_rules(settings, policy)
+    clock = StageClock(progress)
+    with clock.stage("validate"):
+        agreed = contracts(settings, orders_table(policy.eligibility))
+        large = {"orders": _empty(orders), "options": _empty(options)}
+        small = {"capacity": capacity, "merchants": merchants}
+        sources = open_night(large | small, agreed, has_model=False)
+        require_columns(sources["orders"], policy.eligibility)
+        checked = {
+            name: checked_table(sources[name], QuarantineLog())
+            for name in small
+            if name in sources
+        }
+    about = checked.get("merchants")
+    with clock.stage("build"):
+        rules = Rules(settings, policy, about, day, 0)
+        made, census, limits = _build(
+            (orders, options), sources, checked["capacity"], rules, rows_per_block
+        )
+    limit = float(settings.solver.time_limit_seconds)
+    ends = time.monotonic() + limit
+    field = ClusterNight(
+        *(made.blocks, limits.terms, census.merchant_of, limits.cap, census.num_open),
+        *(census.highest, lambda: time.monotonic() > ends),
+        progress if progress is not None else _say_nothing,
+    )
+    with clock.stage("solve"):
+        near = solve_core(field, settings.solver.num_threads)
+    budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
+    prices = field.by_block(near.merchant_price)
+    verdict = DecidingPrices(near.lane_price, prices, near.tied, budgets)
+    with clock.stage("certify"):
+        sums = add_up(field, near, verdict)
+    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
+    rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
+    return SparkNight(
+        rows.sortWithinPartitions("order_id"),
+        _merchants_table(census, limits, sums, near),
+        _lanes_table(limits, sums, near),
+        places_frame(limits.places),
+        made.quarantine,
+        sums.certificate,
+        Termination("OPTIMAL"),
+        policy,
+        limits.warnings,
+        _summary(field, (census, limits), (made, sums, near), policy),
+        {**made.num_rows} | {name: len(table) for name, table in checked.items()},
+        near.num_near,
+        near.num_passes + 1,
+        clock.seconds,
+        made,
+    )
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in for a missing ``progress``."""
+
+
+def _empty(table: DataFrame | None) -> pa.Table | None:
+    """The columns of a Spark table."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return None if table is None else to_arrow_schema(table.schema).empty_table()
+
+
+def _build(
+    tables: tuple[DataFrame, DataFrame | None],
+    sources: Mapping[str, Source],
+    capacity: pl.DataFrame,
+    given: Rules,
+    rows_per_block: int,
+) -> tuple[Prepared, BlockSummary, NightLimits]:
+    """Check, value and shuffle; with another salt if two ids share a key."""
+    for salt in range(MAX_SALTS):
+        rules = replace(given, salt=salt)
+        made = prepare(*tables, sources, rules, rows_per_block)
+        try:
+            census = summarize_blocks(made.blocks)
+            refuse_twin_names(census, capacity, given.merchants)
+            limits = set_limits(census, capacity, rules)
+        except KeyCollision:
+            made.release()
+            continue
+        made.settle()
+        return made, census, limits
+    raise DataError("order ids share keys under every salt; this cannot be by chance")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """
+    What executors' parts add up to.
+
+    Attributes
+    ----------
+    certificate
+        The proof.
+    used, lane_used
+        Parcels by merchant and by lane.
+    reasons
+        ``(len(Reason),) int64``: orders that went to the solver, by reason.
+    """
+
+    certificate: Certificate
+    used: NDArray[np.int64]
+    lane_used: NDArray[np.int64]
+    reasons: NDArray[np.int64]
+
+
+def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
+    """
+    Add up the executors' parts of the certificate.
+
+    Raises
+    ------
+    CertificateError
+        When they do not prove the plan.
+    """
+    terms = field.terms
+    primal, num_twice = 0, 0
+    dual = exact_dot(terms.slots, near.lane_price)
+    dual += exact_dot(field.cap, near.merchant_price)
+    used = np.zeros(len(field.cap), np.int64)
+    lane_used = np.zeros(len(terms.slots), np.int64)
+    reasons = np.zeros(len(Reason), np.int64)
+    task = partial(prove_block, verdict=verdict)
+    for block, part in run_pass(field.blocks, task, terms).items():
+        primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
+        used[field.merchant_of[block]] += part["used"]
+        lane_used += part["lane_use"]
+        reasons += part["reasons"]
+        num_twice += int(part["num_twice"])
+    broken = {
+        "orders are chosen twice": num_twice,
+        "merchants are above their cap": int(np.sum(used > field.cap)),
+        "lanes are above their slots": int(np.sum(lane_used > terms.slots)),
+    }
+    violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
+    proof = Certificate(not violations, primal, dual, dual - primal, violations)
+    if not proof.is_optimal:
+        raise CertificateError(
+            f"the executors' sums do not prove the plan (gap {proof.gap:,} micro-CNY"
+            f"{''.join(f'; {v}' for v in violations)})"
+        )
+    return Sums(proof, used, lane_used, reasons)
+
+
+def _summary(
+    field: ClusterNight,
+    about: tuple[BlockSummary, NightLimits],
+    found: tuple[Prepared, Sums, Core],
+    policy: PolicyRow,
+) -> dict[str, Any]:
+    made, sums, near = found
+    census, limits = about
+    counts = sums.reasons + census.statuses[: len(Reason)]
+    counts[Reason.QUARANTINED] = made.num_quarantined
+    prices = (near.lane_price, near.merchant_price)
+    plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
+    worth = sums.certificate.primal_bound
+    hollow = merged(field)
+    no_rows = np.zeros(0, np.uint8)
+    index = Names(
+        *((), limits.num_orders, limits.places, (), no_rows, no_rows.astype(np.int32)),
+        merchant_num_open=census.num_open,
+    )
+    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, policy)
+    return numbers | {"problem_class": hollow.problem_class}
+
+
+def _merchants_table(
+    census: BlockSummary, limits: NightLimits, sums: Sums, near: Core
+) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "merchant_id": pl.Series(census.merchant_ids, dtype=pl.String),
+            "num_orders": limits.num_orders,
+            "cap": limits.cap,
+            "used": sums.used,
+            "slack": limits.cap - sums.used,
+            "shadow_price_cny": cny(near.merchant_price),
+        }
+    )
+
+
+def _lanes_table(limits: NightLimits, sums: Sums, near: Core) -> pl.DataFrame:
+    import polars as pl
+
+    terms = limits.terms
+    frame = places_frame(limits.places).with_columns(
+        in_flight=pl.lit(0, pl.Int64),
+        slots=terms.slots,
+        used=sums.lane_used,
+        slack=terms.slots - sums.lane_used,
+        shadow_price_cny=cny(near.lane_price),
+    )
+    return frame.sort(list(PLACE), nulls_last=False)

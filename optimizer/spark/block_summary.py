@@ -1,0 +1,287 @@
+"""What blocks say of their merchants and places, put together to caps and lanes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.assemble import merchant_caps
+from optimizer.build.capacity import read_capacity, split_rows
+from optimizer.build.carryover import EarlierNights
+from optimizer.build.checks import warn_uncovered, warn_unknown
+from optimizer.build.lanes import Place, build_forest
+from optimizer.build.service_days import rows_tonight
+from optimizer.errors import ConfigError, DataError
+from optimizer.io.duplicates import KeyCollision
+from optimizer.io.validate import refuse_twins
+from optimizer.spark.blocks import (
+    COLLISION,
+    NAME_COLUMNS,
+    Terms,
+    listed,
+    place_keys,
+    sort_key,
+    unpack,
+)
+from optimizer.spark.rows import ONE_MACHINE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from optimizer.build.capacity import CapacityRow
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.spark.rows import Rules
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockSummary:
+    """
+    The blocks' merchants and places, each once.
+
+    Attributes
+    ----------
+    merchant_ids
+        Ascending.
+    merchant_of
+        By block, the number of each of its merchants among all.
+    there, eligible, num_open
+        ``(num_merchants,) int64``: orders, those not ineligible, those to be decided.
+    places, demand
+        Where options go, and how many, by name.
+    statuses
+        ``(256,) int64``: orders by status.
+    highest
+        The highest saving, micro-CNY.
+    names
+        Names of carriers, regions and outlets, by column.
+    """
+
+    merchant_ids: list[str]
+    merchant_of: dict[int, NDArray[np.int64]]
+    there: NDArray[np.int64]
+    eligible: NDArray[np.int64]
+    num_open: NDArray[np.int64]
+    places: list[Place]
+    demand: NDArray[np.int64]
+    statuses: NDArray[np.int64]
+    highest: int
+    names: dict[str, set[str]]
+
+
+def summarize_blocks(blocks: DataFrame) -> BlockSummary:
+    """
+    Gather what is known by merchant and by place; this fills the cache of blocks.
+
+    Raises
+    ------
+    DataError
+        What an executor found wrong with its block.
+    KeyCollision
+        When two orders share a key.
+    """
+    rows = blocks.select("block", "merchants", "failed").toArrow().to_pylist()
+    _refuse_failed({row["failed"] for row in rows} - {None})
+    parts = {row["block"]: unpack(row["merchants"]) for row in rows}
+    repeated = sum(int(part["num_repeated"]) for part in parts.values())
+    if repeated:
+        raise DataError(
+            f"the options table: {repeated:,} rows with an order and carrier that "
+            "another row names; keep one row for each"
+        )
+    ids, merchant_of = _ranked({b: listed(part["ids"]) for b, part in parts.items()})
+    by_name = {b: [Place(*p) for p in listed(c["places"])] for b, c in parts.items()}
+    places, place_of = _ranked(by_name, sort_key)
+    there, eligible, num_open = np.zeros((3, len(ids)), np.int64)
+    demand, statuses = np.zeros(len(places), np.int64), np.zeros(256, np.int64)
+    names: dict[str, set[str]] = {column: set() for column in NAME_COLUMNS}
+    for block, part in parts.items():
+        mine = merchant_of[block]
+        there[mine] += part["there"]
+        eligible[mine] += part["eligible"]
+        num_open[mine] += part["num_open"]
+        demand[place_of[block]] += part["demand"]
+        statuses += part["statuses"]
+        for column, found in listed(part["names"]).items():
+            names[column].update(found)
+    highest = max((int(part["highest"]) for part in parts.values()), default=0)
+    return BlockSummary(
+        *(ids, merchant_of, there, eligible, num_open, places, demand),
+        *(statuses, max(highest, 0), names),
+    )
+
+
+def _refuse_failed(failed: set[str]) -> None:
+    if COLLISION in failed:
+        raise KeyCollision
+    if failed:
+        raise DataError(min(failed))
+
+
+def _ranked(by_block: dict[int, list[Any]], key: Any = None) -> tuple[list[Any], Any]:
+    """All names in order; and by block, the rank of each of its names."""
+    names = sorted({name for some in by_block.values() for name in some}, key=key)
+    rank = {name: number for number, name in enumerate(names)}
+    ranks = {b: np.array([rank[n] for n in v], np.int64) for b, v in by_block.items()}
+    return names, ranks
+
+
+def refuse_twin_names(
+    census: BlockSummary, capacity: pl.DataFrame, merchants: pl.DataFrame | None
+) -> None:
+    """
+    Refuse names in two spellings, across all tables.
+
+    Raises
+    ------
+    DataError
+        Naming the first pair.
+    """
+    label = "the orders, capacity and merchants tables"
+    known = [] if merchants is None else merchants["merchant_id"].to_list()
+    refuse_twins(dict.fromkeys([*known, *census.merchant_ids]), "merchant_id", label)
+    for column, names in census.names.items():
+        given = capacity[column].drop_nulls().to_list()
+        refuse_twins(dict.fromkeys([*sorted(names), *given]), column, label)
+
+
+def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
+    """
+    Refuse rules that only one machine follows: they would be left out in silence.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key.
+    """
+    solver = config.solver
+    asked = {
+        f"solver.method: {solver.method}": solver.method not in ("auto", "pricing"),
+        "solver.keep_previous": solver.keep_previous,
+        "fairness": bool(config.fairness),
+        "capacity.attributes": bool(config.capacity.attributes),
+        f"capacity.count: {config.capacity.count}": (
+            config.capacity.count != "recommendations"
+        ),
+        "policy.cap.group: owner": policy.cap.group == "owner",
+        "policy.cap.rounding: carryover": policy.cap.rounding == "carryover",
+        "policy.subsidy_budget_cny": policy.subsidy_budget_cny is not None,
+        f"capacity.counted_on: {config.capacity.counted_on}": (
+            config.capacity.counted_on != "order"
+        ),
+        "holdout": bool(config.holdout.share or config.holdout.explore_share),
+        "model": config.model is not None,
+    }
+    refuse_asked(asked)
+
+
+def refuse_asked(asked: Mapping[str, bool]) -> None:
+    """
+    Refuse settings that engine: spark has not.
+
+    Parameters
+    ----------
+    asked
+        Whether it is set, by key of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        Naming the keys that are.
+    """
+    found = [key for key, is_set in asked.items() if is_set]
+    if found:
+        raise ConfigError(
+            f"engine: spark solves single network nights, without {', '.join(found)}; "
+            "leave it out, or run with engine: local"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NightLimits:
+    """
+    Caps and lanes of the whole night.
+
+    Attributes
+    ----------
+    num_orders, cap, has_budget
+        By merchant: what the cap is a share of, the cap, and whether a budget makes it
+        (``None``: no budgets).
+    places
+        Names of the lanes.
+    terms
+        Lanes, and caps by block.
+    warnings
+        What a person should look at.
+    """
+
+    num_orders: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    has_budget: NDArray[np.bool_] | None
+    places: tuple[Place, ...]
+    terms: Terms
+    warnings: tuple[CodedWarning, ...]
+
+
+def set_limits(
+    census: BlockSummary, capacity: pl.DataFrame, rules: Rules
+) -> NightLimits:
+    """
+    Make caps and lanes, as :func:`optimizer.build.assemble.build_problem` does.
+
+    Raises
+    ------
+    DataError
+        When a merchant has more orders than it says, or capacity rows make a packing
+        night.
+    KeyCollision
+        When two places share a key.
+    """
+    history = EarlierNights(rules.day)
+    num_orders, cap, _, has_budget, warnings = merchant_caps(
+        *(census.there, census.eligible, census.num_open, census.merchant_ids),
+        *(rules.merchants, rules.policy, history),
+    )
+    rows = read_capacity(capacity, (), is_plain_count=True)
+    rows, _ = rows_tonight(rows, rules.config.capacity, (), history)
+    lanes, beside = split_rows(rows, census.places)
+    odd = [row.name for row in rows if row.min_parcels or _is_dated(row)]
+    odd += [row.name for row in beside]
+    if odd:
+        raise DataError(
+            f"the capacity table has rows with a floor, a date or a place that does "
+            f"not nest, such as ({odd[0]}): {ONE_MACHINE}"
+        )
+    is_open = rules.config.capacity.uncovered_lanes == "open"
+    forest = build_forest(
+        {place: row.slots for place, row in lanes.items()},
+        *(census.places, census.demand.tolist()),
+        is_open=is_open,
+    )
+    key = place_keys(census.places, rules.salt)
+    turn = np.argsort(key)
+    if np.any(np.diff(key[turn]) == 0):
+        raise KeyCollision
+    caps = {b: cap[m] for b, m in census.merchant_of.items()}
+    return NightLimits(
+        num_orders,
+        cap,
+        has_budget,
+        forest.places,
+        Terms(forest.slots, forest.parent, key[turn], forest.lane_of_leaf[turn], caps),
+        (
+            *warn_uncovered(forest.uncovered, is_open=is_open),
+            *warnings,
+            *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
+        ),
+    )
+
+
+def _is_dated(row: CapacityRow) -> bool:
+    return "service_date" in dict(row.wanted)

@@ -1,0 +1,252 @@
+"""
+Blocks: some merchants with their orders, as columns in a few binary cells.
+
+A block is one row of a cached DataFrame; Spark never sees the orders in it, and a
+pass reads only the cell that it needs: ``16 + 12 * options`` bytes an order. Beside it
+lie 5 bytes an order for what each row became, and some 18 of compressed names. A
+merchant that would fill much of a block is spread over several, by key.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build import encode
+from optimizer.build.assemble import Names
+from optimizer.build.encode import OPEN
+from optimizer.build.lanes import Place
+from optimizer.errors import OptimizerError
+from optimizer.io.order_keys import order_keys
+from optimizer.model.problem import Problem, starts
+from optimizer.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from optimizer.spark.rows import Rules
+
+#: A block; ``failed`` is a message for the driver.
+BLOCK = (
+    "block int, numbers binary, status binary, names binary, merchants binary, "
+    "failed string"
+)
+#: Says that two orders of a block share a key.
+COLLISION = "\0collision"
+#: Columns of a block's names, by row.
+NAMES = ("order_id", "region_id", "ineligible_reason")
+#: Names that must be spelled in one way.
+NAME_COLUMNS = ("carrier_id", "region_id", "outlet_id")
+#: What a pass needs, and what the decisions need beside it.
+PASS_CELLS = ("block", "numbers")
+ALL_CELLS = ("block", "numbers", "status", "names", "merchants")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """
+    Lanes and caps of the whole night; go out with each task.
+
+    Attributes
+    ----------
+    slots, parent
+        By lane.
+    place_key, place_lane
+        Keys of all places that parcels go to, ascending, and the lane of each: 12
+        bytes for a place, where its name in every block would be many.
+    cap_of
+        By block, the cap of each of its merchants: that of the whole merchant.
+    """
+
+    slots: NDArray[np.int64]
+    parent: NDArray[np.int32]
+    place_key: NDArray[np.uint64]
+    place_lane: NDArray[np.int32]
+    cap_of: Mapping[int, NDArray[np.int64]]
+
+
+def pack(**arrays: Any) -> bytes:
+    """Put arrays into one binary cell."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def unpack(cell: bytes) -> dict[str, NDArray[Any]]:
+    """Take arrays out of a cell."""
+    with np.load(io.BytesIO(cell), allow_pickle=False) as loaded:
+        return {name: loaded[name] for name in loaded.files}
+
+
+def build_blocks(
+    batches: Iterable[pa.RecordBatch], rules: Rules
+) -> Iterator[pa.RecordBatch]:
+    """Turn a partition of ``VALUED_ROWS`` and ``block`` into ``BLOCK`` rows."""
+    import polars as pl
+
+    from optimizer.spark.rows import in_schema
+
+    parts = [pl.DataFrame(pl.from_arrow(b)) for b in batches if b.num_rows]
+    if not parts:
+        return
+    frame = pl.concat(parts)
+    del parts
+    for (block,), mine in frame.partition_by("block", as_dict=True).items():
+        try:
+            cells = _cells(mine, rules)
+        except OptimizerError as error:
+            cells = {"failed": str(error)}
+        yield from in_schema(pl.DataFrame({"block": [block], **cells}), BLOCK)
+
+
+def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
+    """The cells of one block."""
+    import polars as pl
+
+    frame = frame.with_columns(pl.col("key").reinterpret(signed=False))
+    frame = frame.sort("merchant_id", "key", "order_id", "carrier_id", "outlet_id")
+    first = _changes(frame.select("merchant_id", "key", "order_id"))
+    position = np.cumsum(first) - 1
+    named = frame.filter(first)
+    if named["key"].is_duplicated().any():
+        return {"failed": COLLISION}
+    ids = named["merchant_id"].unique(maintain_order=True)
+    merchant = np.cumsum(_changes(named.select("merchant_id"))) - 1
+    is_way = frame["is_option"].to_numpy()
+    ways, order = frame.filter(is_way), position[is_way]
+    status = named["status"].to_numpy().astype(np.uint8)
+    has_way = np.bincount(order, minlength=len(named)) > 0
+    status[(status == OPEN) & ~has_way] = Reason.CARRIER_INACTIVE
+    is_open = status == OPEN
+    leaf, places = _leaves(ways, rules)
+    names = io.BytesIO()
+    named.select(NAMES).write_ipc(names, compression="lz4")
+    num_merchants = len(ids)
+    repeated = ways.select("merchant_id", "key", "carrier_id")
+    return {
+        "numbers": pack(
+            merchant_start=starts(merchant[is_open], num_merchants),
+            option_start=starts(order, len(named))[np.append(is_open, True)],
+            option_saving=ways["saving"].to_numpy(),
+            option_place=leaf,
+            place_key=place_keys(places, rules.salt),
+            key=named["key"].to_numpy()[is_open],
+        ),
+        "status": pack(status=status, merchant=merchant.astype(np.int32)),
+        "names": names.getvalue(),
+        "merchants": pack(
+            ids=_as_bytes(ids.to_list()),
+            places=_as_bytes(places),
+            demand=np.bincount(leaf, minlength=len(places)),
+            there=np.bincount(merchant, minlength=num_merchants),
+            eligible=np.bincount(
+                merchant[status != Reason.INELIGIBLE], minlength=num_merchants
+            ),
+            num_open=np.bincount(merchant[is_open], minlength=num_merchants),
+            highest=ways["saving"].to_numpy().max(initial=0),
+            statuses=np.bincount(status, minlength=256),
+            names=_as_bytes(
+                {c: frame[c].drop_nulls().unique().to_list() for c in NAME_COLUMNS}
+            ),
+            num_repeated=np.int64(repeated.is_duplicated().sum()),
+        ),
+    }
+
+
+def _changes(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """Rows that differ from the one before."""
+    import polars as pl
+
+    is_new = (frame != frame.shift(1)).select(
+        pl.any_horizontal(pl.all().fill_null(value=True))
+    )
+    first = is_new.to_series().to_numpy().copy()
+    first[:1] = True
+    return first
+
+
+def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[Place]]:
+    """Where each option goes, among the block's places by name."""
+    coder = rules.coder()
+    leaf, _, _ = encode.code_leaves(
+        coder,
+        coder.carriers.encode(ways["carrier_id"]),
+        coder.regions.encode(ways["region_id"]),
+        coder.outlets.encode(ways["outlet_id"]),
+        np.zeros(len(ways), np.int32),
+    )
+    places = encode.leaf_places(coder)
+    by_name = sorted(range(len(places)), key=lambda at: sort_key(places[at]))
+    rank = np.empty(len(places), np.int32)
+    rank[by_name] = np.arange(len(places))
+    return rank[leaf], [places[at] for at in by_name]
+
+
+def place_keys(places: list[Place], salt: int) -> NDArray[np.uint64]:
+    """Keys of places, ``(num_places,) uint64``, as those of orders are made."""
+    import polars as pl
+
+    names = pl.Series([json.dumps(place) for place in places], dtype=pl.String)
+    return order_keys(names, salt)[0]
+
+
+def sort_key(place: Place) -> tuple[str, ...]:
+    """Sorts places by name."""
+    return tuple(str(part or "") for part in place)
+
+
+def _as_bytes(values: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(values).encode(), np.uint8)
+
+
+def listed(cell: NDArray[np.uint8]) -> Any:
+    """Read back what :func:`build_blocks` put into a cell as text."""
+    return json.loads(cell.tobytes())
+
+
+def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
+    """The problem of a block, on the lanes and with the caps of the whole night."""
+    from optimizer.build.canonical_order_kernel import sort_options
+
+    cells = unpack(numbers)
+    lane_of = terms.place_lane[np.searchsorted(terms.place_key, cells["place_key"])]
+    lane = lane_of[cells["option_place"]]
+    sort_options(cells["option_start"], lane, cells["option_saving"])
+    return Problem(
+        merchant_start=cells["merchant_start"],
+        cap=terms.cap_of[block],
+        option_start=cells["option_start"],
+        option_lane=lane,
+        option_saving=cells["option_saving"],
+        slots=terms.slots,
+        lane_parent=terms.parent,
+        key=cells["key"],
+        row=np.arange(len(cells["key"])),
+    )
+
+
+def block_index(
+    status: bytes,
+    merchants: bytes,
+    places: tuple[Place, ...],
+    has_budget: NDArray[np.bool_] | None,
+) -> Names:
+    """The names behind the numbers of a block; rows are its own, from 0."""
+    about, rows = unpack(merchants), unpack(status)
+    return Names(
+        tuple(listed(about["ids"])),
+        about["there"],
+        places,
+        (),
+        rows["status"],
+        rows["merchant"],
+        has_budget=has_budget,
+    )

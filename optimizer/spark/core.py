@@ -1,0 +1,355 @@
+"""
+The near market on the driver: gathered from executors, solved exactly, checked.
+
+What is gathered is a few per cent of the orders: of each merchant at most
+``2 * cap + 4``, and none whose saving is far below its lane's price. At the least
+prices that prove the plan of the near market, executors add up what all orders are
+worth above them. Where a merchant's sum is the near market's, no order outside would
+change the plan or its prices; the others' orders are gathered, and it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.errors import CertificateError, SolveError
+from optimizer.model.lane_tree import effective_price, own_price
+from optimizer.model.problem import Problem, starts
+from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.network.primal_heuristic import chosen_options
+from optimizer.solvers.network.refine_prices import (
+    MOST_SCREENS,
+    PriceSearch,
+    fine_prices,
+)
+from optimizer.solvers.network.screen import (
+    DEPTH,
+    FIRST_DEPTH,
+    REACH,
+    barred_prices,
+    sample_caps,
+    sampled_prices,
+    sampling,
+    sub_market,
+)
+from optimizer.solvers.network.solve import compare, solve_market
+from optimizer.spark.passes import (
+    Screen,
+    Tied,
+    above_cuts,
+    plain_choice,
+    price_block,
+    run_pass,
+    screen_block,
+    sifted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from optimizer.solvers.market import NearMarket
+    from optimizer.spark.blocks import Terms
+
+#: Orders that the driver takes at most; some 150 bytes each, options and copies
+#: counted.
+MOST_NEAR = 100_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterNight:
+    """
+    The night as the driver sees it: blocks, lanes and merchants, but no orders.
+
+    Attributes
+    ----------
+    blocks
+        The cached blocks.
+    terms
+        Lanes and caps, as executors get them.
+    merchant_of
+        By block, the number of each of its merchants among all.
+    cap, num_open
+        ``(num_merchants,) int64``: caps, and orders to be decided.
+    highest
+        The highest saving, micro-CNY.
+    is_late
+        Whether the time is up.
+    tell
+        Takes a line about progress.
+    """
+
+    blocks: DataFrame
+    terms: Terms
+    merchant_of: dict[int, NDArray[np.int64]]
+    cap: NDArray[np.int64]
+    num_open: NDArray[np.int64]
+    highest: int
+    is_late: Callable[[], bool]
+    tell: Callable[[str], None]
+
+    def by_block(self, values: NDArray[Any]) -> dict[int, NDArray[Any]]:
+        """Deal values of merchants out to the blocks that these are in."""
+        return {block: values[m] for block, m in self.merchant_of.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Core:
+    """
+    The proved plan of the near market.
+
+    Attributes
+    ----------
+    tied
+        Chosen orders that prices alone do not decide.
+    lane_price, merchant_price
+        Own prices that prove the plan, micro-CNY.
+    num_near, num_passes
+        Orders gathered, and passes over the blocks.
+    """
+
+    tied: Tied
+    lane_price: NDArray[np.int64]
+    merchant_price: NDArray[np.int64]
+    num_near: int
+    num_passes: int
+
+
+def solve_core(field: ClusterNight, num_threads: int | None) -> Core:
+    """
+    Find the optimum of the night, gathering only what could matter.
+
+    Raises
+    ------
+    SolveError
+        When the time is up, or the near market is too large for the driver.
+    """
+    with Threads(num_threads) as pool:
+        rough, scale = _rough(field, pool)
+        parent = field.terms.parent
+        lowest = effective_price(rough, parent)
+        near, _ = gather(field, _screen(field, lowest, scale))
+        search = _search(near, scale, field, pool)
+        price, passes = fine_prices(search, _all_of(search), rough), 2
+        for _ in range(MOST_SCREENS):
+            if field.is_late() or not (price < lowest - REACH * scale).any():
+                break
+            more, _ = gather(field, _screen(field, price, scale))
+            search = _search(merged(field, near, more), scale, field, pool)
+            near, passes = search.problem, passes + 1
+            lowest = np.minimum(lowest, price)
+            price = fine_prices(search, _all_of(search), own_price(price, parent))
+        return _prove(field, search, price, passes)
+
+
+def _screen(field: ClusterNight, price: NDArray[np.int64], scale: float) -> Screen:
+    """All merchants' orders that could matter at effective prices like these."""
+    return Screen(price, field.by_block(field.cap), 1, DEPTH, int(REACH * scale))
+
+
+def _rough(field: ClusterNight, pool: Threads) -> tuple[NDArray[np.int64], float]:
+    """Rough own prices from a sample that executors send."""
+    slots = field.terms.slots
+    every = sampling(int(field.num_open.sum()), int(field.cap.sum()), slots)
+    nothing = merged(field)
+    barred = barred_prices(nothing, field.highest)
+    share = field.by_block(sample_caps(field.cap, field.num_open, every))
+    _, sample = gather(field, Screen(barred, share, every, FIRST_DEPTH, 0))
+    field.tell(f"sampled one order in {every:,}: {sample.num_orders:,} near orders")
+    return sampled_prices(nothing, sample, every, barred, pool, field.is_late)
+
+
+def _prove(
+    field: ClusterNight, search: PriceSearch, price: NDArray[np.int64], passes: int
+) -> Core:
+    """
+    Solve, let executors check, and take in what they find, until nothing.
+
+    Raises
+    ------
+    SolveError
+        When the time is up.
+    CertificateError
+        When what executors find is not among the orders that they send.
+    """
+    while True:
+        near = search.problem
+        found = solve_market(search, _all_of(search), price)
+        if found.least is None or field.is_late():
+            raise SolveError(
+                "no proved plan within solver.time_limit_seconds; raise it"
+            )
+        price = found.price
+        field.tell(f"solved {near.num_orders:,} near orders")
+        chosen = chosen_options(search.full, _all_of(search), found.pick)
+        cut, _, _ = compare(search, search.full, chosen, found.least)
+        here, _ = above_cuts(near, found.least, cut)
+        above, highest = _check(field, found.least, cut)
+        passes += 1
+        beyond = (above != here) & (field.cap > 0)
+        field.tell(f"checked all orders: {beyond.sum():,} caps have others near")
+        if not beyond.any():
+            cut = np.where(field.cap > 0, cut, highest)
+            tied = _tied(field, near, chosen, found.least, cut)
+            own = own_price(found.least, field.terms.parent)
+            return Core(tied, own, cut, near.num_orders, passes)
+        share = field.by_block(np.where(beyond, field.cap, 0))
+        more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
+        passes += 1
+        wider = merged(field, near, more)
+        if wider.num_orders == near.num_orders:
+            raise CertificateError(
+                "executors find worth above the prices that no order accounts for; "
+                "have the tables changed since the run began?"
+            )
+        search = _search(wider, search.scale, field, search.pool)
+
+
+def _check(
+    field: ClusterNight, price: NDArray[np.int64], cut: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Worth of all orders above effective prices and those of caps, by merchant."""
+    task = partial(price_block, price=price, cut_of=field.by_block(cut))
+    above, highest = np.zeros((2, len(field.cap)), np.int64)
+    for block, part in run_pass(field.blocks, task, field.terms).items():
+        mine = field.merchant_of[block]
+        above[mine] += part["above"]
+        highest[mine] = np.maximum(highest[mine], part["highest"])
+    return above, highest
+
+
+def gather(field: ClusterNight, screen: Screen) -> tuple[Problem, NearMarket]:
+    """
+    The orders that a screen lets through, from all blocks, and as a market.
+
+    Merchants that are in several blocks are screened once more, so that what is
+    gathered does not depend on the blocks.
+    """
+    task = partial(screen_block, screen=screen)
+    parts = []
+    for block, part in run_pass(field.blocks, task, field.terms).items():
+        if part:
+            part["merchant"] = field.merchant_of[block][part["merchant"]]
+            parts.append(part)
+    every = _problem(field, parts)
+    share = np.zeros(len(field.cap), np.int64)
+    for block, values in screen.share_of.items():
+        share[field.merchant_of[block]] = values
+    near = sifted(every, share, screen)
+    if near.num_orders == every.num_orders:
+        return every, near
+    return _problem(field, [_parts(every, near.order)]), near
+
+
+def merged(field: ClusterNight, *problems: Problem) -> Problem:
+    """Orders that are in any of some problems, each once."""
+    parts = [_parts(p, np.arange(p.num_orders)) for p in problems]
+    return _problem(field, parts)
+
+
+def _parts(problem: Problem, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Some orders with their options, apart from the problem that they are of."""
+    start = problem.option_start
+    option = _options_of(start, order)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    return {
+        "merchant": merchant,
+        "key": problem.key[order],
+        "num_options": start[order + 1] - start[order],
+        "lane": problem.option_lane[option],
+        "saving": problem.option_saving[option],
+    }
+
+
+def _options_of(
+    start: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """All options of some orders, order by order."""
+    count = start[order + 1] - start[order]
+    before = np.cumsum(count) - count
+    return np.repeat(start[order] - before, count) + np.arange(count.sum())
+
+
+_KINDS = {
+    "merchant": np.int64,
+    "key": np.uint64,
+    "num_options": np.int64,
+    "lane": np.int32,
+    "saving": np.int64,
+}
+
+
+def _problem(field: ClusterNight, parts: list[dict[str, NDArray[Any]]]) -> Problem:
+    """Orders from several places, each once, in canonical order."""
+    given = {
+        name: np.concatenate([np.zeros(0, kind), *(p[name] for p in parts)])
+        for name, kind in _KINDS.items()
+    }
+    key, merchant = given["key"], given["merchant"]
+    if len(key) > MOST_NEAR:
+        raise SolveError(
+            f"{len(key):,} orders are near the margin, more than the driver takes "
+            f"({MOST_NEAR:,}); are most lanes without a price?"
+        )
+    order = np.lexsort((key, merchant))
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (np.diff(merchant[order]) != 0) | (key[order][1:] != key[order][:-1])
+    order = order[is_new]
+    start = np.concatenate(([0], np.cumsum(given["num_options"]))).astype(np.int64)
+    option = _options_of(start, order)
+    return Problem(
+        merchant_start=starts(merchant[order], len(field.cap)),
+        cap=field.cap,
+        option_start=np.concatenate(
+            ([0], np.cumsum(given["num_options"][order]))
+        ).astype(np.int64),
+        option_lane=given["lane"].astype(np.int32)[option],
+        option_saving=given["saving"].astype(np.int64)[option],
+        slots=field.terms.slots,
+        lane_parent=field.terms.parent,
+        key=key[order].astype(np.uint64),
+        row=np.arange(len(order)),
+    )
+
+
+def _search(
+    near: Problem, scale: float, field: ClusterNight, pool: Threads
+) -> PriceSearch:
+    return PriceSearch(near, whole_market(near), scale, pool, field.is_late)
+
+
+def _all_of(search: PriceSearch) -> NearMarket:
+    every = np.arange(search.problem.num_orders)
+    return sub_market(search.full, every, search.problem.cap, search.pool)
+
+
+def _tied(
+    field: ClusterNight,
+    near: Problem,
+    chosen: NDArray[np.int64],
+    price: NDArray[np.int64],
+    cut: NDArray[np.int64],
+) -> Tied:
+    """
+    Chosen orders that executors would not choose by prices alone, by block.
+
+    A block gets those of all its merchants, and looks for the orders that it has.
+    """
+    tied = np.setdiff1d(chosen, plain_choice(near, price, cut))
+    order = np.searchsorted(near.option_start, tied, side="right") - 1
+    merchant = np.searchsorted(near.merchant_start, order, side="right") - 1
+    first = np.searchsorted(merchant, np.arange(len(field.cap) + 1))
+    found: Tied = {}
+    for block, merchants in field.merchant_of.items():
+        mine = merchants[first[merchants] < first[merchants + 1]]
+        at = [np.arange(first[m], first[m + 1]) for m in mine.tolist()]
+        if at:
+            here = np.concatenate(at)
+            found[block] = near.key[order[here]], near.option_lane[tied[here]]
+    return found

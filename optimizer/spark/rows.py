@@ -1,0 +1,259 @@
+"""Rows on executors: check, encode and value them, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build import encode
+from optimizer.build.eligibility import apply_rules
+from optimizer.config import objective_on
+from optimizer.errors import DataError, OptimizerError, counted
+from optimizer.io.validate import QuarantineLog, check_batch
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator
+
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from optimizer.build.encode import NightCodes
+    from optimizer.config import Config, PolicyRow
+    from optimizer.io.read import Source
+
+#: What broke a rule, beside the columns of a good row; else null.
+BROKEN = "row bigint, broken_column string, broken_rule string"
+#: A checked order; ``saving`` where it names its own carrier.
+ORDER_ROWS = (
+    "order_id string, merchant_id string, region_id string, carrier_id string, "
+    "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
+    "ineligible_reason string, complaint_prob_standard double, "
+    f"return_prob_standard double, {BROKEN}"
+)
+#: A checked option.
+OPTION_ROWS = (
+    "order_id string, carrier_id string, outlet_id string, "
+    f"complaint_prob_premium double, return_prob_premium double, {BROKEN}"
+)
+#: An order with one way to carry it, valued; ``is_option`` where it may be used.
+VALUED_ROWS = (
+    "order_id string, merchant_id string, region_id string, carrier_id string, "
+    "outlet_id string, key bigint, status int, ineligible_reason string, "
+    "saving bigint, is_option boolean"
+)
+#: Column of a message for the driver: executors raise nothing that a person caused.
+FAILED = "\0failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """
+    What executors need to know of a night; goes out with each task.
+
+    Attributes
+    ----------
+    config, policy
+        The rules of the night.
+    merchants
+        Checked merchants table, where there is one.
+    day
+        The business date, where it was given.
+    salt
+        Of the order keys.
+    """
+
+    config: Config
+    policy: PolicyRow
+    merchants: pl.DataFrame | None
+    day: dt.date | None
+    salt: int
+
+    def coder(self, columns: Iterable[str] = ()) -> NightCodes:
+        """Start codes of a task; they never leave the executor."""
+        from optimizer.build.costs import costs_of
+
+        return encode.make_codes(
+            costs_of(self.config, self.policy),
+            self.policy.carriers,
+            objective_on(self.config, self.policy).fulfilment,
+            self.merchants,
+            self.salt,
+            columns,
+        )
+
+
+def check_orders(
+    batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
+) -> Iterator[pa.RecordBatch]:
+    """Turn raw orders into ``ORDER_ROWS``."""
+    coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
+    has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
+        *source.columns
+    }
+
+    def encoded(frame: pl.DataFrame) -> pl.DataFrame:
+        if has_reasons:
+            frame = apply_rules(frame, eligibility)
+        orders = encode.encode_orders(frame, coder)
+        refuse_packing(orders.load, orders.is_pinned)
+        saving = np.zeros(len(frame), np.int64)
+        if not is_choice:
+            options = encode.encode_own_carrier(frame, orders, coder, 0)
+            saving[options.order] = options.saving
+        return frame.with_columns(
+            _series("key", orders.key.view(np.int64)),
+            _series("folded_key", orders.folded_key.view(np.int64)),
+            _series("status", orders.status.astype(np.int32)),
+            _series("saving", saving),
+        )
+
+    return _checked(batches, source, ORDER_ROWS, encoded)
+
+
+def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> None:
+    """
+    Refuse loads and pins, which make a packing night.
+
+    Raises
+    ------
+    DataError
+        With how many there are in this batch.
+    """
+    for count, what in (
+        (int(np.sum(load > 1)), "with a load above 1"),
+        (int(np.sum(is_pinned)), 'pinned to "must"'),
+    ):
+        if count:
+            raise DataError(f"{counted(count, 'parcel')} {what}: {ONE_MACHINE}")
+
+
+#: Why packing nights are refused.
+ONE_MACHINE = (
+    "that makes a packing night, which engine: spark does not solve; run it with "
+    "engine: local"
+)
+
+
+def check_options(
+    batches: Iterable[pa.RecordBatch], source: Source
+) -> Iterator[pa.RecordBatch]:
+    """Turn raw options into ``OPTION_ROWS``."""
+
+    def plain(frame: pl.DataFrame) -> pl.DataFrame:
+        if "load" in source.columns:
+            load = frame["load"].fill_null(1).to_numpy()
+            refuse_packing(load, np.zeros(0, np.bool_))
+        return frame
+
+    return _checked(batches, source, OPTION_ROWS, plain)
+
+
+def _checked(
+    batches: Iterable[pa.RecordBatch],
+    source: Source,
+    schema: str,
+    encoded: Callable[[pl.DataFrame], pl.DataFrame],
+) -> Iterator[pa.RecordBatch]:
+    import polars as pl
+
+    names = [c for c in source.columns if source.table.column(c).kind in _TEXT]
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        raw = pl.DataFrame(pl.from_arrow(batch)).select("row", *source.columns)
+        log = QuarantineLog()
+        try:
+            raw = raw.with_columns(pl.col(names).cast(pl.String))
+            kept = check_batch(raw, source, log)
+            broken = log.frame().select(
+                pl.col("row") - 1, broken_column="column", broken_rule="rule"
+            )
+            good = encoded(kept).drop("row")
+            frames = [good, broken]
+        except OptimizerError as error:
+            frames = [
+                pl.DataFrame({"broken_column": FAILED, "broken_rule": str(error)})
+            ]
+        for frame in frames:
+            yield from in_schema(frame, schema)
+
+
+_TEXT = ("id", "text", "pin")
+
+
+def value_options(
+    batches: Iterable[pa.RecordBatch], rules: Rules
+) -> Iterator[pa.RecordBatch]:
+    """Turn orders joined with their options into ``VALUED_ROWS``."""
+    import polars as pl
+
+    coder = rules.coder()
+    for batch in batches:
+        frame = pl.DataFrame(pl.from_arrow(batch))
+        if len(frame) == 0:
+            continue
+        saving, is_active = _values(frame, coder)
+        is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
+        outlet = pl.coalesce("option_outlet_id", "outlet_id")
+        valued = frame.with_columns(
+            _series("saving", saving), _series("is_option", is_option), outlet_id=outlet
+        )
+        yield from in_schema(valued, VALUED_ROWS)
+
+
+def _values(
+    frame: pl.DataFrame, coder: NightCodes
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Saving of each row's option, and whether it has one that may be used."""
+    saving, is_active = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.bool_)
+    has = frame["carrier_id"].is_not_null().to_numpy()
+    with_option = frame.filter(has)
+    orders = encode.OrderArrays(
+        *(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.uint64)),
+        coder.merchants.encode(with_option["merchant_id"]),
+        with_option["status"].to_numpy().astype(np.uint8),
+    )
+    basis = encode.encode_basis(with_option, orders, coder)
+    ways = with_option.with_columns(outlet_id="option_outlet_id")
+    place = np.arange(len(ways))
+    options, active = encode.encode_options(ways, place, basis, coder)
+    saving[has], is_active[has] = options.saving, active
+    return saving, is_active
+
+
+def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:
+    """Give a frame the columns of a Spark schema, nulls for what it has not."""
+    import pyarrow as pa
+
+    fields = [part.split() for part in schema.split(", ")]
+    table = frame.to_arrow()
+    columns = [
+        table[name].cast(_arrow_type(kind))
+        if name in table.column_names
+        else pa.nulls(len(frame), _arrow_type(kind))
+        for name, kind in fields
+    ]
+    yield from pa.table(columns, names=[f[0] for f in fields]).to_batches()
+
+
+def _arrow_type(kind: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "binary": pa.binary(),
+    }[kind]
+
+
+def _series(name: str, values: NDArray[Any]) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(name, values)

@@ -1,0 +1,236 @@
+"""Run one date on a cluster: from configured tables to a published, certified night."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config import config_hash, config_json, expand_date
+from optimizer.contracts.run_folder import SCHEMA_VERSION
+from optimizer.errors import ConfigError
+from optimizer.extras import import_extra, missing
+from optimizer.io.asked_columns import contracts
+from optimizer.io.read import fingerprint, open_source
+from optimizer.spark.api import allocate
+from optimizer.spark.block_summary import refuse_asked
+from optimizer.spark.write import (
+    cluster_errors,
+    first_line,
+    publish,
+    published_record,
+    read_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from optimizer.config import Config
+    from optimizer.contracts.columns import Table
+    from optimizer.spark.api import SparkNight
+
+#: Rows that Spark hands to Python at a time; its own default is 10,000.
+ARROW_ROWS = 250_000
+ENGINE = "engine: spark"
+_LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
+
+
+def run_on_spark(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool,
+    is_forced: bool,
+    progress: Callable[[str], None] | None,
+) -> tuple[str, str, Mapping[str, Any]]:
+    """
+    Run a date; parameters and errors as of :func:`optimizer.night.run.run_night`.
+
+    The session is the one that there is: ``spark-submit``, ``SPARK_REMOTE`` or Spark's
+    own settings say where the cluster is.
+
+    Returns
+    -------
+    folder, outcome, record
+        As in :class:`optimizer.night.run.RunReport`.
+    """
+    assert config.inputs is not None
+    assert config.output is not None
+    _refuse_more(config)
+    session = start_session()
+    folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
+    with cluster_errors(folder):
+        tables = _open(session, config, day)
+        identity = _identity(config, day, tables)
+        before = published_record(session, folder)
+        if before is not None and not is_dry:
+            if before.get("identity") == identity:
+                return folder, "unchanged", before
+            if not is_forced:
+                raise ConfigError(
+                    f"{folder}: is already published from other inputs, rules or "
+                    "another version; pass --force to replace it (the old run stays)"
+                )
+        night = allocate(
+            tables["orders"],
+            tables["capacity"],
+            config,
+            options=tables.get("options"),
+            merchants=tables.get("merchants"),
+            date=day,
+            rows_per_block=config.spark.rows_per_block,
+            progress=progress,
+        )
+        record = _record(config, day, night, identity)
+        if is_dry:
+            night.release()
+            return folder, "dry run", record
+        if progress is not None:
+            progress("publish")
+        run_id = _run_id(identity)
+        table_format = config.spark.table_format
+        publish(night, folder, run_id, record, table_format=table_format)
+        night.release()
+    return folder, "published", record | {"run_id": run_id}
+
+
+def _refuse_more(config: Config) -> None:
+    """Refuse what runs on one machine do beside the night itself."""
+    assert config.inputs is not None
+    inputs = config.inputs
+    asked = {
+        "inputs.deliveries": inputs.deliveries is not None,
+        "inputs.wait_minutes": inputs.wait_minutes > 0,
+        "inputs.when_capacity_is_late": inputs.when_capacity_is_late != "refuse",
+        "outputs": bool(config.outputs),
+        "outbox": bool(config.outbox),
+        "state.url": config.state.url is not None,
+    }
+    refuse_asked(asked)
+
+
+def start_session() -> SparkSession:
+    """The session that spark-submit or the environment made, or a new one."""
+    sql = import_extra("pyspark.sql", needed_by=ENGINE)
+    from pyspark.errors import PySparkException
+
+    builder = sql.SparkSession.builder.appName("premium-delivery-optimizer")
+    try:
+        session = builder.getOrCreate()
+    except ImportError as error:
+        raise missing(first_line(error), "spark-connect", ENGINE) from None
+    except PySparkException as error:
+        raise ConfigError(
+            f"no cluster to run on ({first_line(error)}); use spark-submit, or set "
+            "SPARK_REMOTE=sc://HOST:PORT"
+        ) from error
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ARROW_ROWS))
+    return session
+
+
+def _open(session: SparkSession, config: Config, day: dt.date) -> dict[str, Any]:
+    """Large tables for executors, small ones for the driver."""
+    assert config.inputs is not None
+    given = config.inputs.model_dump(exclude_none=True)
+    names = [name for name in contracts(config) if name in given]
+    paths = {name: expand_date(given[name], day) for name in names}
+    large = {"orders", "options"} & paths.keys()
+    table_format = config.spark.table_format
+    return {
+        name: read_table(session, path, table_format)
+        if name in large
+        else _small(session, path, table_format)
+        for name, path in paths.items()
+    }
+
+
+def _small(session: SparkSession, path: str, table_format: str) -> Any:
+    """A table that the driver reads: by itself, or through Spark from afar."""
+    if "://" not in path:
+        return path
+    if not path.lower().endswith((".csv", ".csv.gz")):
+        return read_table(session, path, table_format).toArrow()
+    return session.read.csv(path, header=True, inferSchema=True).toArrow()
+
+
+def _identity(
+    config: Config, day: dt.date, tables: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What makes two runs the same: rules, rows of the inputs, program, date."""
+    known = contracts(config)
+    return {
+        "date": day.isoformat(),
+        "version": version("premium-delivery-optimizer"),
+        "config_sha256": config_hash(config),
+        "inputs": {
+            name: _checksum(table, known[name]) for name, table in tables.items()
+        },
+    }
+
+
+def _checksum(table: Any, contract: Table) -> str:
+    """A checksum of a table; of large ones it does not depend on the order of rows."""
+    if isinstance(table, str):
+        return " ".join(f.sha256 for f in fingerprint(open_source(table, contract)))
+    if hasattr(table, "mapInArrow"):
+        return _row_sum(table)
+    text = json.dumps(table.to_pylist(), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _row_sum(table: DataFrame) -> str:
+    """Rows, and the sum of a hash of each, which executors form."""
+    from pyspark.sql import functions as F
+
+    cells = [F.col(f"`{name}`") for name in table.columns]
+    each = F.xxhash64(*cells, *(cell.isNull() for cell in cells))
+    found = table.agg(
+        F.count("*").alias("rows"), F.sum(each.cast("decimal(38,0)")).alias("sum")
+    ).toArrow()
+    rows, total = (found[name][0].as_py() for name in ("rows", "sum"))
+    return f"{rows} rows, hashes add up to {total or 0}"
+
+
+def _run_id(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _record(
+    config: Config, day: dt.date, night: SparkNight, identity: dict[str, Any]
+) -> dict[str, Any]:
+    proof = asdict(night.certificate)
+    proof["relative_gap"] = night.certificate.relative_gap
+    del proof["conflicts"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "date": day.isoformat(),
+        "engine": "spark",
+        "identity": identity,
+        "versions": {name: version(name) for name in _LIBRARIES}
+        | {"python": platform.python_version()},
+        "config": config_json(config),
+        "policy": night.policy.model_dump(mode="json"),
+        "inputs": {
+            name: {"num_rows": count, "files": []}
+            for name, count in night.num_rows.items()
+        },
+        "problem_class": night.summary["problem_class"],
+        "termination": asdict(night.termination),
+        "certificate": proof,
+        "summary": dict(night.summary),
+        "warnings": [warning.to_json() for warning in night.warnings],
+        "run_measurements": {
+            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "seconds": {k: round(v, 4) for k, v in night.seconds.items()},
+            "num_near_orders": night.num_near,
+            "num_passes": night.num_passes,
+            "peak_memory_bytes": {},
+        },
+    }

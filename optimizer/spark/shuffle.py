@@ -1,0 +1,319 @@
+"""
+From Spark tables to cached blocks: check rows where they are, then one shuffle.
+
+Rows are checked and valued in the partitions that they come in, so a giant merchant's
+rows are spread over the cluster. Then each merchant goes to a block by the hash of its
+name; the orders of one that would fill much of a block go to several, by their keys,
+each part to the least filled block. So no block is much larger than the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from optimizer.build.encode import OPEN
+from optimizer.errors import DataError
+from optimizer.spark.blocks import BLOCK, build_blocks
+from optimizer.spark.rows import (
+    FAILED,
+    OPTION_ROWS,
+    ORDER_ROWS,
+    VALUED_ROWS,
+    check_options,
+    check_orders,
+    value_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from optimizer.io.read import Source
+    from optimizer.spark.rows import Rules
+
+#: Orders in a block, about.
+MAX_ROWS = 1_000_000
+#: Repeated ids that are looked at; different ids share a key once in many nights.
+MOST_TWINS = 1_000
+#: A merchant with more than this share of a block is cut, into parts of this size.
+GIANT = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """
+    Cached blocks, and the refused rows.
+
+    Attributes
+    ----------
+    blocks
+        Rows of ``BLOCK``.
+    quarantine
+        Rows of the quarantine table.
+    num_quarantined
+        Rows of the orders table that are in it.
+    num_rows
+        Rows of each large table.
+    cached
+        DataFrames that only the blocks and the quarantine need.
+    """
+
+    blocks: DataFrame
+    quarantine: DataFrame
+    num_quarantined: int
+    num_rows: Mapping[str, int]
+    cached: tuple[DataFrame, ...]
+
+    def settle(self) -> None:
+        """Keep the quarantine, and free what led to it and to the blocks."""
+        self.quarantine.persist().count()
+        for frame in self.cached:
+            frame.unpersist()
+
+    def release(self) -> None:
+        """Free what is cached."""
+        for frame in (self.blocks, self.quarantine, *self.cached):
+            frame.unpersist()
+
+
+class Counts(NamedTuple):
+    """Rows of a table that keep its rules, and those that do not."""
+
+    good: int
+    broken: int
+
+
+def prepare(
+    orders: DataFrame,
+    options: DataFrame | None,
+    sources: Mapping[str, Source],
+    rules: Rules,
+    rows_per_block: int,
+) -> Prepared:
+    """
+    Check, value and shuffle a night.
+
+    Parameters
+    ----------
+    orders, options, rows_per_block
+        As in :func:`allocate`.
+    sources
+        What the tables have, and what they must have; without rows.
+    rules
+        Of the night.
+
+    Raises
+    ------
+    DataError
+        When a table is refused.
+    """
+    from pyspark.sql import functions as F
+
+    is_good = F.col("broken_column").isNull()
+    checked, counts = _checked_orders(orders, sources, rules)
+    good, cached = checked.filter(is_good), [checked]
+    quarantine, num_rows = _broken(checked, "orders"), {"orders": sum(counts)}
+    if options is None:
+        valued = good.withColumn("is_option", F.col("status") == int(OPEN))
+    else:
+        ways, num_ways = _checked_options(options, sources["options"], rules)
+        cached.append(ways)
+        num_rows["options"] = sum(num_ways)
+        known = orders.select(F.col("order_id").cast("string"))
+        kept = ways.filter(is_good)
+        strays = kept.join(known, "order_id", "left_anti")
+        quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
+        _refuse_share(strays.count(), sum(num_ways), "options", rules)
+        valued = _joined(good, kept, rules)
+    sizes = good.groupBy("merchant_id").count()
+    num_blocks = max(1, -(-counts.good // rows_per_block))
+    placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows_per_block)))
+    blocks = _blocks(valued, placed, num_blocks, rules)
+    return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached))
+
+
+def _checked_orders(
+    orders: DataFrame, sources: Mapping[str, Source], rules: Rules
+) -> tuple[DataFrame, Counts]:
+    """Orders checked and encoded, cached; and how many there are."""
+    source, is_choice = sources["orders"], "options" in sources
+    task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
+    checked = _numbered(orders, source).mapInArrow(task, ORDER_ROWS).persist()
+    counts = _refuse_broken(checked, "orders", rules)
+    _refuse_repeats(checked)
+    return checked, counts
+
+
+def _checked_options(
+    options: DataFrame, source: Source, rules: Rules
+) -> tuple[DataFrame, Counts]:
+    """Options checked, cached; and how many there are."""
+    task = partial(check_options, source=source)
+    ways = _numbered(options, source).mapInArrow(task, OPTION_ROWS).persist()
+    return ways, _refuse_broken(ways, "options", rules)
+
+
+def _numbered(table: DataFrame, source: Source) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return table.select(*source.columns, F.monotonically_increasing_id().alias("row"))
+
+
+def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> Counts:
+    """Refuse an empty table, one that executors refused, or too many broken rows."""
+    from pyspark.sql import functions as F
+
+    counts = checked.groupBy("broken_column", "broken_rule").count().toArrow()
+    by_rule = {
+        (row["broken_column"], row["broken_rule"]): row["count"]
+        for row in counts.to_pylist()
+    }
+    num_good = by_rule.pop((None, None), 0)
+    failed = [rule for column, rule in by_rule if column == FAILED]
+    if failed:
+        raise DataError(f"the {name} table: {min(failed)}")
+    is_broken = F.col("broken_column").isNotNull()
+    rows = checked.filter(is_broken).select("row").distinct()
+    num_broken = rows.count() if by_rule else 0
+    if num_good + num_broken == 0:
+        raise DataError(f"the {name} table has no rows; check the {name} export")
+    said = [f"{c} {r}: {count:,} rows" for (c, r), count in by_rule.items()]
+    which = "; ".join(sorted(said))
+    _refuse_share(num_broken, num_good + num_broken, name, rules, which)
+    return Counts(num_good, num_broken)
+
+
+def _refuse_share(
+    num_broken: int, num_rows: int, name: str, rules: Rules, which: str = ""
+) -> None:
+    share = rules.config.quarantine.max_share
+    if num_broken > Fraction(share) * num_rows:
+        raise DataError(
+            f"{name}: {num_broken:,} of {num_rows:,} rows break a rule, more than the "
+            f"{share:%} that quarantine.max_share allows: "
+            f"{which or 'order_id names no order'}; mend the export"
+        )
+
+
+def _refuse_repeats(checked: DataFrame) -> None:
+    """Refuse orders that stand twice, or in two spellings."""
+    from pyspark.sql import functions as F
+
+    good = checked.filter(F.col("broken_column").isNull())
+    keys = good.groupBy("folded_key").count().filter("count > 1").select("folded_key")
+    some = keys.limit(MOST_TWINS).toArrow()["folded_key"].to_pylist()
+    if not some:
+        return
+    ids = good.filter(F.col("folded_key").isin(some)).select("order_id")
+    alike: dict[str, list[str]] = {}
+    for name in sorted(ids.toArrow()["order_id"].to_pylist()):
+        alike.setdefault(name.strip().casefold(), []).append(name)
+    found = [names for names in alike.values() if len(names) > 1]
+    if found:
+        shown = "; ".join(" and ".join(map(repr, names[:2])) for names in found[:5])
+        raise DataError(
+            "the orders table: order_id more than once, or in spellings that differ "
+            f"only in case or spaces: {shown}; an order is decided once, so keep one "
+            "row for each"
+        )
+
+
+def _broken(checked: DataFrame, name: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return checked.filter(F.col("broken_column").isNotNull()).select(
+        F.lit(name).alias("source"),
+        (F.col("row") + 1).alias("row"),
+        F.col("broken_column").alias("column"),
+        F.col("broken_rule").alias("rule"),
+    )
+
+
+def _stray(strays: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return strays.select(
+        F.lit("options").alias("source"),
+        F.lit(None).cast("bigint").alias("row"),
+        F.lit("order_id").alias("column"),
+        F.lit("names no order").alias("rule"),
+    )
+
+
+def _joined(good: DataFrame, ways: DataFrame, rules: Rules) -> DataFrame:
+    """Each order with each of its options, valued."""
+    from pyspark.sql import functions as F
+
+    options = ways.select(
+        "order_id",
+        "carrier_id",
+        F.col("outlet_id").alias("option_outlet_id"),
+        "complaint_prob_premium",
+        "return_prob_premium",
+    )
+    basis = good.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
+    joined = basis.join(options, "order_id", "left")
+    return joined.mapInArrow(partial(value_options, rules=rules), VALUED_ROWS)
+
+
+def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]]:
+    """Blocks of the merchants that are to be cut."""
+    from pyspark.sql import functions as F
+
+    giants = sizes.filter(F.col("count") > most).toArrow()
+    names, counts = (giants[name].to_pylist() for name in ("merchant_id", "count"))
+    return _place(dict(zip(names, counts, strict=True)), num_blocks, most)
+
+
+def _blocks(
+    valued: DataFrame, placed: dict[str, list[int]], num_blocks: int, rules: Rules
+) -> DataFrame:
+    """Bring each merchant's rows together; cached, in memory and on disk."""
+    from pyspark.sql import functions as F
+
+    columns = [field.split()[0] for field in VALUED_ROWS.split(", ")]
+    of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
+    part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")
+    hashed = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
+    block = F.when(F.col("blocks").isNull(), hashed).otherwise(
+        F.element_at("blocks", part + 1)
+    )
+    rows = valued.join(F.broadcast(of_giant), "merchant_id", "left")
+    together = rows.select(*columns, block.alias("block")).repartitionById(
+        num_blocks, "block"
+    )
+    return together.mapInArrow(partial(build_blocks, rules=rules), BLOCK).persist()
+
+
+def _giants_table(placed: dict[str, list[int]]) -> pa.Table:
+    import pyarrow as pa
+
+    names = pa.array(placed.keys(), pa.string())
+    blocks = pa.array(placed.values(), pa.list_(pa.int32()))
+    return pa.table({"merchant_id": names, "blocks": blocks})
+
+
+def _place(sizes: dict[str, int], num_blocks: int, most: int) -> dict[str, list[int]]:
+    """
+    Cut giants into parts of at most ``most`` orders, each on the least filled block.
+
+    Examples
+    --------
+    >>> _place({"a": 9, "b": 4}, 2, 5)
+    {'a': [0, 1], 'b': [0]}
+    """
+    filled = [(0, block) for block in range(num_blocks)]
+    placed: dict[str, list[int]] = {}
+    for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        num_parts = min(num_blocks, -(-size // most))
+        taken = [heapq.heappop(filled) for _ in range(num_parts)]
+        placed[name] = [block for _, block in taken]
+        for total, block in taken:
+            heapq.heappush(filled, (total + -(-size // num_parts), block))
+    return placed

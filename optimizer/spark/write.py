@@ -1,0 +1,183 @@
+"""
+Executors write a night; the record that names it is written last.
+
+``OUTPUT/2026-11-22/RUN/decisions.parquet`` and its neighbours are folders of files, as
+Spark writes them. ``OUTPUT/2026-11-22/run.json`` says which ``RUN`` is the night: until
+it is written there is no night, or the last one. Runs that it no longer names stay.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
+from optimizer.contracts.run_folder import RECORD, record_text
+from optimizer.contracts.tables import COMMITMENTS, DECISIONS
+from optimizer.errors import ConfigError, PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from optimizer.spark.api import SparkNight
+
+
+def publish(
+    night: SparkNight,
+    folder: str,
+    run_id: str,
+    record: dict[str, Any],
+    *,
+    table_format: str = "parquet",
+) -> None:
+    """
+    Write a night to any file system that Spark knows.
+
+    Parameters
+    ----------
+    night
+        From :func:`allocate`.
+    folder
+        Of the date, such as ``s3a://bucket/runs/2026-11-22``.
+    run_id
+        Names this run in it; what an earlier try left there is written over.
+    record
+        What goes to ``run.json``; ``run_id`` and rows of the tables are added.
+    table_format
+        ``parquet``, ``delta``, or any other that the cluster writes.
+
+    Raises
+    ------
+    PublishError
+        When the cluster cannot write.
+    """
+    from pyspark.sql import functions as F
+
+    session = night.decisions.sparkSession
+    premium = night.decisions.filter("is_premium")
+    named = night.places.with_columns(lane=np.arange(len(night.places), dtype=np.int32))
+    lanes = session.createDataFrame(named.to_arrow())
+    order_and_lane = premium.select("order_id", "lane", "load")
+    commitments = order_and_lane.join(F.broadcast(lanes), "lane").select(
+        *COMMITMENTS.column_names
+    )
+    chosen = premium.select(
+        "order_id",
+        "merchant_id",
+        "carrier_id",
+        "region_id",
+        "saving_cny",
+        F.lit(ORDER_TAG).alias("order_tag"),
+        F.lit(SERVICE_CODE).alias("service_code"),
+    )
+    tables = {
+        "decisions": night.decisions.select(*DECISIONS.column_names),
+        "recommendations": chosen,
+        "commitments": commitments,
+        "quarantine": night.quarantine,
+        "merchants": session.createDataFrame(night.merchants.to_arrow()),
+        "lanes": session.createDataFrame(night.lanes.to_arrow()),
+    }
+    with cluster_errors(folder):
+        for name, table in tables.items():
+            path = f"{folder}/{run_id}/{name}.{table_format}"
+            table.write.format(table_format).mode("overwrite").save(path)
+        text = record_text(record | {"run_id": run_id})
+        write_text(session, f"{folder}/{RECORD}", text)
+
+
+@contextmanager
+def cluster_errors(folder: str) -> Iterator[None]:
+    """
+    Turn what Spark raises into one clear message.
+
+    Raises
+    ------
+    PublishError
+        Saying what Spark said first.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        raise PublishError(
+            f"{folder}: the cluster gave up ({first_line(error)}); nothing was "
+            "published, and the last night is untouched. Spark's log says more"
+        ) from error
+
+
+def write_text(session: SparkSession, path: str, text: str) -> None:
+    """Write a text as the one row of a folder, over what is there."""
+    import pyarrow as pa
+
+    # One line: a text file's rows are its lines.
+    row = pa.table({"value": [" ".join(text.split("\n"))]})
+    session.createDataFrame(row).coalesce(1).write.mode("overwrite").text(path)
+
+
+def published_record(session: SparkSession, folder: str) -> dict[str, Any] | None:
+    """
+    The record of the night that is published in a folder, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When something else is in its place.
+    """
+    rows = _read_text(session, f"{folder}/{RECORD}")
+    if not rows:
+        return None
+    try:
+        return dict(json.loads("\n".join(rows)))
+    except ValueError:
+        raise ConfigError(
+            f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
+        ) from None
+
+
+def _read_text(session: SparkSession, path: str) -> list[str]:
+    """Lines of a text folder; none where there is no such folder."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        lines = session.read.text(path).toArrow()
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            return []
+        raise ConfigError(f"{path}: {first_line(error)}") from error
+    return list(lines["value"].to_pylist())
+
+
+def first_line(error: Exception) -> str:
+    """What Spark says, without its stack."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    java = [line for line in said if line.startswith(": ")]
+    return (java or said or [type(error).__name__])[0].removeprefix(": ")
+
+
+def read_table(session: SparkSession, path: str, table_format: str) -> DataFrame:
+    """
+    Open a table that executors read.
+
+    Raises
+    ------
+    ConfigError
+        When there is none, or the cluster does not know the format.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        table = session.read.format(table_format).load(path)
+        _ = table.schema
+    except PySparkException as error:
+        raise ConfigError(
+            f"{path}: cannot be read as {table_format}: {first_line(error)}"
+        ) from error
+    return table

@@ -1,0 +1,123 @@
+"""A run, told to those who watch: log lines, alerts, metrics, lineage."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.config import expand_date
+from optimizer.errors import OptimizerError
+from optimizer.telemetry import logs
+from optimizer.telemetry.alerts import Alert, find_alerts
+from optimizer.telemetry.lineage import write_event
+from optimizer.telemetry.metrics import write_metrics
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from optimizer.config import Config
+    from optimizer.night.run import RunReport
+
+logger = logging.getLogger(__name__)
+
+
+def watched(
+    config: Config,
+    day: dt.date,
+    work: Callable[[Callable[[str], None]], RunReport],
+    progress: Callable[[str], None] | None = None,
+    *,
+    is_dry: bool = False,
+) -> RunReport:
+    """
+    Run a date, and tell how it went; a failed run is told too, and fails all the same.
+
+    What cannot be told is a warning: a night that is out is not taken back for it.
+
+    Parameters
+    ----------
+    config, day
+        What is told where, and the date.
+    work
+        The run; takes what is to be called with each stage.
+    progress
+        Called with each stage as well.
+    is_dry
+        Write neither metrics nor lineage.
+
+    Returns
+    -------
+    RunReport
+        The run's, with its alerts.
+    """
+    rules, started = config.operations, time.perf_counter()
+    if rules.logs == "json":
+        logs.use_json_lines()
+    where = (None, None) if is_dry else (rules.metrics, rules.lineage)
+    metrics, lineage = (None if p is None else Path(expand_date(p, day)) for p in where)
+    about = {"date": day.isoformat()}
+
+    def tell(stage: str) -> None:
+        logger.info("%s", stage, extra=about | {"stage": stage})
+        if progress is not None:
+            progress(stage)
+
+    logger.info("run started", extra=about)
+    if lineage is not None:
+        _try(lambda: write_event(lineage, "START", day))
+    try:
+        report = work(tell)
+    except BaseException as raised:
+        error = raised
+        code = error.exit_code if isinstance(error, OptimizerError) else 1
+        spent, none = time.perf_counter() - started, Counter[str]()
+        if metrics is not None:
+            _try(lambda: write_metrics(metrics, day, code, spent, None, none))
+        if lineage is not None:
+            _try(lambda: write_event(lineage, "FAIL", day, error=error))
+        raise
+    alerts = _alerts(config, day, report)
+    report = replace(report, alerts=tuple(alerts))
+    for alert in alerts:
+        logger.warning("%s", alert.text, extra=about | {"alert": alert.kind})
+    spent, kinds = time.perf_counter() - started, Counter(a.kind for a in alerts)
+    if metrics is not None:
+        _try(lambda: write_metrics(metrics, day, 0, spent, report, kinds))
+    if lineage is not None:
+        _try(lambda: write_event(lineage, "COMPLETE", day, report))
+    logger.info("run ended", extra=about | _told(report, spent))
+    return report
+
+
+def _told(report: RunReport, seconds: float) -> dict[str, object]:
+    """What the last line says of a night."""
+    numbers = report.record["summary"]
+    return {
+        "outcome": report.outcome,
+        "run_dir": str(report.run_dir),
+        "num_orders": numbers["num_orders"],
+        "num_chosen": numbers["num_chosen"],
+        "saving_cny": numbers["saving_cny"],
+        "gap_micro_cny": report.record["certificate"]["gap"],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _alerts(config: Config, day: dt.date, report: RunReport) -> list[Alert]:
+    try:
+        return find_alerts(config, day, report.record)
+    except (OptimizerError, OSError) as error:
+        logger.warning("alerts could not be looked for: %s", error)
+        return []
+
+
+def _try(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OptimizerError as error:
+        logger.warning("%s", error)

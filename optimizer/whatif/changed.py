@@ -1,0 +1,131 @@
+"""
+The night of a scenario: by arrays where that is exact, else built again.
+
+A change of cap, fee, slots or carriers is an array operation on a night of caps and
+lanes alone. Floors, budgets, shares and draws depend on caps, fees and slots together:
+such a night is read and built anew under the scenario's rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.costs import costs_of
+from optimizer.build.night import take_in
+from optimizer.clock import StageClock
+from optimizer.io.asked_columns import contracts
+from optimizer.io.read import open_source
+from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.whatif.base import caps_under
+from optimizer.whatif.perturb import (
+    with_caps,
+    with_fee_change,
+    with_scaled_slots,
+    without_lanes,
+    without_options,
+)
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from optimizer.config import Config, PolicyRow
+    from optimizer.config.scenarios import Scenario
+    from optimizer.model.problem import Problem
+    from optimizer.whatif.base import Base
+
+
+def has_lanes_and_caps_alone(base: Base) -> bool:
+    """Whether nothing but caps and lanes can limit the night, whatever is changed."""
+    intake = base.solved.intake
+    return (
+        intake.problem.side is None
+        and intake.index.limits is None
+        and intake.index.counting is None
+    )
+
+
+def can_change_by_arrays(base: Base) -> bool:
+    """Whether a scenario's night is the base's with other arrays."""
+    return has_lanes_and_caps_alone(base) and base.solved.intake.index.pool is None
+
+
+def built_anew(
+    base: Base, config: Config, policy: PolicyRow, slots_factor: Decimal | None = None
+) -> Problem:
+    """
+    Read and build the night again under other rules.
+
+    Parameters
+    ----------
+    base
+        The solved night.
+    config, policy
+        The rules.
+    slots_factor
+        So many times the slots of every capacity row, rounded down, exactly.
+
+    Raises
+    ------
+    DataError
+        When an input is refused under these rules.
+    """
+    tables: dict[str, Any] = dict(base.paths)
+    if slots_factor is not None:
+        source = open_source(tables["capacity"], contracts(config)["capacity"])
+        rows = checked_table(source, QuarantineLog()).drop("row")
+        over, under = slots_factor.as_integer_ratio()
+        slots = [count * over // under for count in rows["slots"]]
+        tables["capacity"] = rows.with_columns(slots=np.array(slots, np.int64))
+    return take_in(
+        tables, config, policy, StageClock(), base.solved.intake.history
+    ).problem
+
+
+def changed_night(
+    base: Base, problem: Problem, scenario: Scenario, rules: tuple[Config, PolicyRow]
+) -> Problem:
+    """
+    Change a night of caps and lanes alone as a scenario says.
+
+    Parameters
+    ----------
+    base
+        The solved night.
+    problem
+        It, or it at other costs of harm.
+    scenario
+        What changes.
+    rules
+        Configuration and policy row that the scenario amounts to.
+    """
+    policy = rules[1]
+    if policy != base.solved.policy:
+        problem = with_caps(problem, caps_under(base, policy))
+    if fee_change := counted_fee_change(base, rules):
+        problem = with_fee_change(problem, fee_change)
+    if scenario.slots_factor is not None:
+        # Places without a row have room for nothing or for all: no row to scale.
+        index = base.solved.intake.index
+        open_places = set(index.uncovered)
+        is_row = np.array([place not in open_places for place in index.places], bool)
+        problem = with_scaled_slots(problem, scenario.slots_factor, is_row)
+    return problem
+
+
+def counted_fee_change(base: Base, rules: tuple[Config, PolicyRow]) -> int:
+    """What the counted part of the fee rises against tonight, micro-CNY."""
+    return costs_of(*rules).fee - costs_of(base.config, base.solved.policy).fee
+
+
+def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Problem:
+    """The night without some carriers; lanes are those of the base."""
+    places = base.solved.intake.index.places
+    is_out = np.array([place.carrier_id in out for place in places], bool)
+    if problem.side is None:
+        return without_lanes(problem, is_out)
+    return replace(
+        problem, side=without_options(problem.side, is_out[problem.option_lane])
+    )

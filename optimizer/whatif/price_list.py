@@ -1,0 +1,241 @@
+"""
+The price list: what more of each limit is worth tonight.
+
+One slot more and one fewer come from the two ends of the optimal prices, for every
+lane and cap at once. Larger steps are not what prices say, so the night is solved
+again for each, from tonight's prices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.explain.tables import cny
+from optimizer.solvers.network.greatest_prices import NO_END, price_range
+from optimizer.whatif.base import caps_under, explored, solve_again
+from optimizer.whatif.changed import has_lanes_and_caps_alone
+from optimizer.whatif.perturb import with_caps, with_fee_change, with_more_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.network.greatest_prices import PriceRange
+    from optimizer.whatif.base import Base
+
+#: Steps that the night is solved again for.
+NUM_SLOTS, CAP_STEP, FEE_STEP_MICRO_CNY = 100, Decimal("0.01"), 1_000_000
+SLOTS_STEP, POINT_STEP, FEE_STEP = "100 slots", "1 point of cap", "1 CNY less fee"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceList:
+    """
+    What limits are worth.
+
+    Attributes
+    ----------
+    lanes
+        ``carrier_id``, ``region_id``, ``outlet_id``, ``slots``, ``one_more_cny`` and
+        ``one_fewer_cny`` (a slot more, or fewer, in the lane and in all lanes around
+        it; null where there is none to lose), ``is_unique``.
+    merchants
+        ``merchant_id``, ``cap``, ``one_more_cny``, ``one_fewer_cny``, ``is_unique``.
+    steps
+        ``kind`` (night, carrier, region, outlet, merchant), ``name``, ``step``
+        (``100 slots``, in a carrier's, region's or outlet's dearest lane and all
+        around it; ``1 point of cap``; ``1 CNY less fee``, below 0 a subsidy; with a
+        carrier's, region's or outlet's lower fee budgets buy what they buy tonight),
+        ``brings_cny``: by solving again; ``gap_cny``: how far that may be from the
+        truth (0: exact).
+    """
+
+    lanes: pl.DataFrame
+    merchants: pl.DataFrame
+    steps: pl.DataFrame
+
+
+def price_list(
+    base: Base, *, top: int = 5, progress: Callable[[str], None] | None = None
+) -> PriceList:
+    """
+    Make the price list of a night.
+
+    Parameters
+    ----------
+    base
+        The solved night.
+    top
+        Carriers, regions, outlets and merchants that larger steps are tried for:
+        those where one more is worth most.
+    progress
+        Called with each step as it starts.
+
+    Raises
+    ------
+    SolveError
+        When the night is not solved to its optimum, or is not of the network class:
+        then prices do not say what one more is worth.
+    """
+    if not has_lanes_and_caps_alone(base):
+        raise SolveError(
+            "a price list needs a night that caps and nesting capacity rows alone "
+            "limit: with loads, floors, pins, budgets or crossing rows one more slot "
+            "may bring more or less than its price. Try larger steps: optimizer "
+            "scenarios"
+        )
+    if not base.solved.certificate.is_optimal:
+        raise SolveError(
+            "a price list needs the proved optimum, and this night's gap is not 0: "
+            "solve it with method auto and relative_gap 0"
+        )
+    found = price_range(base.problem, base.solved.solution)
+    return PriceList(
+        _lanes(base, found), _merchants(base, found), _steps(base, found, top, progress)
+    )
+
+
+def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
+    import polars as pl
+
+    places = base.solved.intake.index.places
+    names = ("carrier_id", "region_id", "outlet_id")
+    frame = pl.DataFrame(
+        {
+            name: pl.Series([place[i] for place in places], dtype=pl.String)
+            for i, name in enumerate(names)
+        }
+        | {"slots": base.problem.slots + explored(base).used_slots}
+        | _ends(found.lane_more, found.lane_fewer)
+    )
+    return frame.sort(names, nulls_last=False)
+
+
+def _merchants(base: Base, found: PriceRange) -> pl.DataFrame:
+    import polars as pl
+
+    ids = pl.Series(base.solved.intake.index.merchant_ids, dtype=pl.String)
+    given = {"merchant_id": ids, "cap": base.problem.cap + explored(base).used_cap}
+    return pl.DataFrame(given | _ends(found.cap_more, found.cap_fewer))
+
+
+def _ends(more: NDArray[np.int64], fewer: NDArray[np.int64]) -> dict[str, pl.Series]:
+    """Columns of both ends of prices."""
+    import polars as pl
+
+    has_end = fewer < NO_END
+    fewer_cny = pl.Series(cny(np.where(has_end, fewer, 0)))
+    return {
+        "one_more_cny": pl.Series(cny(more)),
+        "one_fewer_cny": fewer_cny.set(pl.Series(~has_end), None),
+        "is_unique": pl.Series(more == fewer),
+    }
+
+
+def _steps(
+    base: Base,
+    found: PriceRange,
+    top: int,
+    progress: Callable[[str], None] | None,
+) -> pl.DataFrame:
+    """Solve the night again for each larger step."""
+    import polars as pl
+
+    rows = []
+    for kind, name, step, problem in _changed(base, found, top):
+        if progress is not None:
+            progress(f"{kind} {name}: {step}")
+        # A fee that changes for some alone moves their prices far from tonight's.
+        is_near = kind == "night" or step != FEE_STEP
+        answer = solve_again(base, problem, base.price if is_near else None)
+        brings = answer.saving - base.solved.certificate.primal_bound
+        gap = answer.certificate.gap
+        rows.append((kind, name, step, brings / 1e6, gap / 1e6))
+    columns = {
+        "kind": pl.String,
+        "name": pl.String,
+        "step": pl.String,
+        "brings_cny": pl.Float64,
+        "gap_cny": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _changed(
+    base: Base, found: PriceRange, top: int
+) -> Iterator[tuple[str, str, str, Problem]]:
+    """Every changed night: what of, whose, the step, and the problem."""
+    problem, index = base.problem, base.solved.intake.index
+    fee = -_counted_fee_step(base)
+    slots, points, less = SLOTS_STEP, POINT_STEP, FEE_STEP
+    looser, richer = _more_points(base), _cheaper_caps(base)
+    yield "night", "", points, with_caps(problem, looser)
+    yield "night", "", less, with_fee_change(with_caps(problem, richer), fee)
+    for part, kind in enumerate(("carrier", "region", "outlet")):
+        for name, lane in _dearest(base, found, part)[:top]:
+            wider = with_more_slots(problem, lane, NUM_SLOTS)
+            yield kind, name, slots, wider
+            is_there = np.array([place[part] == name for place in index.places])
+            cheaper = is_there[problem.option_lane]
+            yield kind, name, less, with_fee_change(problem, fee, cheaper)
+    wanted = np.argsort(-found.cap_more, kind="stable")[:top]
+    for merchant in wanted[found.cap_more[wanted] > 0].tolist():
+        name = index.merchant_ids[merchant]
+
+        def own(caps: NDArray[np.int64], at: int = merchant) -> Problem:
+            mine = np.where(np.arange(len(caps)) == at, caps, problem.cap)
+            return with_caps(problem, mine)
+
+        yield "merchant", name, slots, own(problem.cap + NUM_SLOTS)
+        yield "merchant", name, points, own(looser)
+        first, last = problem.merchant_start[merchant : merchant + 2]
+        option = np.arange(problem.num_options)
+        limits = problem.option_start[first], problem.option_start[last]
+        is_own = (option >= limits[0]) & (option < limits[1])
+        yield "merchant", name, less, with_fee_change(own(richer), fee, is_own)
+
+
+def _dearest(base: Base, found: PriceRange, part: int) -> list[tuple[str, int]]:
+    """Carriers, regions or outlets with the lane of each that is worth most."""
+    best: dict[str, int] = {}
+    for lane, place in enumerate(base.solved.intake.index.places):
+        name = place[:3][part]
+        if name is None:
+            continue
+        before = best.get(name)
+        if before is None or found.lane_more[lane] > found.lane_more[before]:
+            best[name] = lane
+    priced = [(n, at) for n, at in best.items() if found.lane_more[at] > 0]
+    return sorted(priced, key=lambda item: (-int(found.lane_more[item[1]]), item[0]))
+
+
+def _more_points(base: Base) -> NDArray[np.int64]:
+    """Caps at a rate that is one point higher; caps that were set stay."""
+    policy = base.solved.policy
+    rate = min(policy.cap.rate + CAP_STEP, Decimal(1))
+    cap = policy.cap.model_copy(update={"rate": rate})
+    looser = caps_under(base, policy.model_copy(update={"cap": cap}))
+    return looser - explored(base).used_cap
+
+
+def _cheaper_caps(base: Base) -> NDArray[np.int64]:
+    """Caps at a lower fee: merchants' budgets buy more parcels."""
+    policy = base.solved.policy
+    amount = max(policy.fee.amount_cny - 1, Decimal(0))
+    fee = policy.fee.model_copy(update={"amount_cny": amount})
+    richer = caps_under(base, policy.model_copy(update={"fee": fee}))
+    return richer - explored(base).used_cap
+
+
+def _counted_fee_step(base: Base) -> int:
+    """What one CNY of fee counts in the objective, micro-CNY."""
+    share = base.config.objective.fee_share
+    return int((share * FEE_STEP_MICRO_CNY).to_integral_value())

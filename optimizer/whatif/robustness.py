@@ -1,0 +1,229 @@
+r"""
+How a plan fares where the probabilities are wrong.
+
+In each draw the harm that option :math:`a` of order :math:`i` with carrier :math:`c`
+really avoids is
+
+.. math::
+
+   g_a \Bigl(1 + \rho \bigl(\sqrt{\eta}\, Z_c + \sqrt{1-\eta}\, \varepsilon_i\bigr)
+   \Bigr), \qquad Z_c, \varepsilon_i \sim N(0, 1),
+
+with the estimate :math:`g_a` (the mean, also where the plan counts a lower bound),
+the relative error :math:`\rho` and the share :math:`\eta` of it that all parcels of a
+carrier have in common: independent errors cancel out over a night, common ones do not.
+Plans are made on the estimates, and valued on the draws; the regret is what the best
+plan for the draw would save more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.costs import costs_of
+from optimizer.errors import SolveError
+from optimizer.io.read import read_batches
+from optimizer.model.solution import SolveParams
+from optimizer.solvers import solve
+from optimizer.whatif.base import solve_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.whatif.base import Base
+
+PLANS = ("optimum", "greedy", "random", "highest risk")
+_ORDER_NOISE, _CARRIER_NOISE, _RANDOM_PLAN = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """
+    How wrong the estimates may be.
+
+    Attributes
+    ----------
+    relative_error
+        Standard error of the harm avoided, as a share of it.
+    shared
+        Share of its variance that all parcels of a carrier have in common.
+    num_draws
+        Draws that plans are valued on.
+    num_hindsight
+        Of these, how many are solved anew for the regret.
+    seed
+        Same seed, same draws.
+    """
+
+    relative_error: float
+    shared: float = 0.5
+    num_draws: int = 100
+    num_hindsight: int = 5
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Robustness:
+    """
+    What the draws say.
+
+    Attributes
+    ----------
+    plans
+        ``plan``, ``num_chosen``, ``estimate_cny``, ``mean_cny``, ``low_cny`` and
+        ``high_cny`` (5 and 95 per cent of draws), ``beaten_share``: in how many draws
+        the optimum saves more than this plan (null for itself).
+    draws
+        ``draw`` and a column of each plan's saving, CNY; ``regret_cny`` (at most, by
+        the proved bound) where the draw was solved anew, else null.
+    """
+
+    plans: pl.DataFrame
+    draws: pl.DataFrame
+
+
+def robustness(
+    base: Base, doubt: Doubt, progress: Callable[[str], None] | None = None
+) -> Robustness:
+    """
+    Value the night's plan, and simpler ones, where the estimates are wrong.
+
+    The others keep the same caps and slots: ``greedy`` takes the largest saving
+    first, ``random`` any order first, and ``highest risk`` the order with most
+    expected harm on standard service first.
+
+    Parameters
+    ----------
+    base
+        The solved night.
+    doubt
+        How wrong the estimates may be, and how often to try.
+    progress
+        Called now and then.
+
+    Raises
+    ------
+    SolveError
+        When the night has loads, floors, pins or further rows: the simpler plans are
+        made for caps and nesting capacity rows alone.
+    """
+    import polars as pl
+
+    problem = base.problem
+    if problem.side is not None:
+        raise SolveError(
+            "robustness compares with simpler plans, and these are made for nights of "
+            "caps and nesting capacity rows alone: this one has loads, floors, pins, "
+            "a budget or crossing rows"
+        )
+    fee = costs_of(base.config, base.solved.policy).fee
+    plans = _plans(base, doubt.seed)
+    values = np.zeros((doubt.num_draws, len(PLANS)), np.int64)
+    regret: list[float | None] = [None] * doubt.num_draws
+    for draw in range(doubt.num_draws):
+        if progress is not None:
+            progress(f"draw {draw + 1} of {doubt.num_draws}")
+        drawn = drawn_savings(base, doubt, fee, draw)
+        values[draw] = [drawn[chosen].sum() for chosen in plans]
+        if draw < doubt.num_hindsight:
+            best = solve_again(base, replace(problem, option_saving=drawn), None)
+            regret[draw] = (best.certificate.dual_bound - int(values[draw, 0])) / 1e6
+    draws = pl.DataFrame(
+        {"draw": np.arange(doubt.num_draws)}
+        | {f"{plan}_cny": values[:, at] / 1e6 for at, plan in enumerate(PLANS)}
+        | {"regret_cny": pl.Series(regret, dtype=pl.Float64)}
+    )
+    return Robustness(_summary(problem, plans, values), draws)
+
+
+def _summary(
+    problem: Problem, plans: list[NDArray[np.int64]], values: NDArray[np.int64]
+) -> pl.DataFrame:
+    import polars as pl
+
+    rows = []
+    for at, (plan, chosen) in enumerate(zip(PLANS, plans, strict=True)):
+        own = values[:, at]
+        low, high = np.quantile(own, (0.05, 0.95), method="nearest")
+        beaten = float(np.mean(values[:, 0] > own)) if at else None
+        estimate = int(problem.option_saving[chosen].sum())
+        amounts = (estimate / 1e6, float(own.mean()) / 1e6, low / 1e6, high / 1e6)
+        rows.append((plan, len(chosen), *amounts, beaten))
+    money = dict.fromkeys(("estimate_cny", "mean_cny", "low_cny", "high_cny"), float)
+    columns = {"plan": str, "num_chosen": int, **money, "beaten_share": float}
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def drawn_savings(base: Base, doubt: Doubt, fee: int, draw: int) -> NDArray[np.int64]:
+    """
+    Savings as one draw has them.
+
+    Parameters
+    ----------
+    base
+        The night.
+    doubt
+        How wrong the estimates may be.
+    fee
+        The counted part of the fee in each saving, micro-CNY.
+    draw
+        Its number: the same number, the same draw.
+
+    Returns
+    -------
+    ``(num_options,) int64`` micro-CNY.
+    """
+    problem = base.problem
+    places = base.solved.intake.index.places
+    carriers, carrier = np.unique(
+        [place.carrier_id for place in places], return_inverse=True
+    )
+    seeds = [[doubt.seed, draw, kind] for kind in (_ORDER_NOISE, _CARRIER_NOISE)]
+    by_order = np.random.default_rng(seeds[0]).standard_normal(problem.num_orders)
+    by_carrier = np.random.default_rng(seeds[1]).standard_normal(len(carriers))
+    order = np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
+    noise = np.sqrt(1 - doubt.shared) * by_order[order]
+    noise += np.sqrt(doubt.shared) * by_carrier[carrier[problem.option_lane]]
+    counted, caution = problem.option_saving + fee, base.config.objective.caution
+    harm = counted / np.where(counted > 0, 1 - caution, 1 + caution)
+    return np.rint(harm * (1 + doubt.relative_error * noise)).astype(np.int64) - fee
+
+
+def _plans(base: Base, seed: int) -> list[NDArray[np.int64]]:
+    """Chosen options of each plan."""
+    problem = base.problem
+    order = np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
+    chance = np.random.default_rng([seed, _RANDOM_PLAN]).permutation(problem.num_orders)
+    risk = np.argsort(np.argsort(_risk(base), kind="stable"), kind="stable")
+    params = SolveParams(num_threads=base.config.solver.num_threads)
+
+    def by_rank(rank: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Orders by rank, the highest first, wherever there is room."""
+        ranked = replace(problem, option_saving=1 + rank[order])
+        return solve(ranked, "greedy", params).chosen
+
+    greedy = solve(problem, "greedy", params).chosen
+    return [base.solved.solution.chosen, greedy, by_rank(chance), by_rank(risk)]
+
+
+def _risk(base: Base) -> NDArray[np.float64]:
+    """Expected harm of each order on standard service, CNY."""
+    costs = base.config.objective
+    names = ["complaint_prob_standard", "return_prob_standard"]
+    weights = float(costs.complaint_cost_cny), float(costs.return_cost_cny)
+    intake = base.solved.intake
+    risk = np.zeros(len(intake.index.status))
+    for batch in read_batches(intake.orders, names):
+        found = sum(
+            weight * batch[name].cast(float).fill_null(0).to_numpy()
+            for weight, name in zip(weights, names, strict=True)
+        )
+        risk[batch["row"].to_numpy()] = found
+    return risk[base.problem.row]

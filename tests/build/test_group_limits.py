@@ -1,0 +1,295 @@
+"""What rules ask for becomes exactly the rows that plain counting gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.build.night import Intake, take_in
+from optimizer.clock import StageClock
+from optimizer.config import as_config, policy_on
+from optimizer.errors import ConfigError, DataError
+from tests.support.golden_night import Golden, lane
+from tests.support.golden_nights import ABC, GOLDEN
+
+CARRIERS, REGIONS, OUTLETS = ["yunda", "zhongtong"], ["r0", "r1"], ["o0", "o1", None]
+
+
+def take(golden: Golden) -> Intake:
+    """Read and build a night."""
+    config = as_config(golden.settings())
+    return take_in(golden.tables(), config, policy_on(config, None), StageClock())
+
+
+def random_golden(seed: int) -> Golden:
+    """Orders with loads and vehicles, and capacity rows of any pattern."""
+    draw = np.random.default_rng(seed)
+    orders, vehicles, loads = [], {}, {}
+    for number in range(int(draw.integers(1, 12))):
+        region, outlet = REGIONS[draw.integers(2)], OUTLETS[draw.integers(3)]
+        ways = draw.choice(CARRIERS, size=draw.integers(1, 3), replace=False)
+        place = region if outlet is None else f"{region}/{outlet}"
+        name = f"i{number}"
+        orders.append((name, f"m{draw.integers(3)}", place, {str(w): 1 for w in ways}))
+        vehicles[name] = [None, "van", "bike"][draw.integers(3)]
+        loads[name] = int(draw.integers(1, 4))
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for _ in range(int(draw.integers(1, 9))):
+        names = [
+            None if draw.random() < 0.4 else values[draw.integers(2)]
+            for values in (CARRIERS, REGIONS, OUTLETS, ["van", "bike"])
+        ]
+        keys = ("carrier_id", "region_id", "outlet_id", "vehicle")
+        limits = {"slots": int(draw.integers(0, 12))}
+        if draw.random() < 0.3 and limits["slots"]:
+            limits["min_parcels"] = int(draw.integers(1, limits["slots"] + 1))
+        rows[tuple(names)] = dict(zip(keys, names, strict=True)) | limits
+    return Golden(
+        orders,
+        [*rows.values()],
+        "",
+        order_columns={"vehicle": vehicles, "load": loads},
+        config={"capacity": {"attributes": ["vehicle"]}},
+    )
+
+
+def fits_rows(golden: Golden, chosen: list[tuple[str, str]]) -> tuple[bool, int]:
+    """Whether chosen (order, carrier) pairs keep all rows, and parcels below floors."""
+    places = {order: place.partition("/") for order, _, place, _ in golden.orders}
+    is_within, missing = True, 0
+    covered = {pair: False for pair in chosen}
+    for row in golden.capacity:
+        load = count = 0
+        for order, carrier in chosen:
+            region, _, outlet = places[order]
+            values = {
+                "carrier_id": carrier,
+                "region_id": region,
+                "outlet_id": outlet or None,
+                "vehicle": golden.order_columns["vehicle"][order],
+            }
+            if all(row[k] is None or row[k] == v for k, v in values.items()):
+                load += golden.order_columns["load"][order]
+                count += 1
+                covered[order, carrier] |= row["carrier_id"] is not None
+        is_within &= load <= row["slots"]
+        missing += max(0, row.get("min_parcels", 0) - count)
+    return is_within and all(covered.values()), missing
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_built_night_allows_what_the_capacity_table_allows(seed: int) -> None:
+    """
+    For any choice of options, lanes and side rows of the problem agree with the rows
+    of the table counted one by one: loads within slots, no parcel without a row that
+    names its carrier, and as many parcels missing in floors.
+    """
+    golden = random_golden(seed)
+    intake = take(golden)
+    problem, index = intake.problem, intake.index
+    draw = np.random.default_rng(seed)
+    names = [order for order, *_ in golden.orders]
+    for _ in range(8):
+        picks = np.flatnonzero(draw.random(problem.num_options) < draw.random())
+        order = np.searchsorted(problem.option_start, picks, side="right") - 1
+        picks = picks[np.unique(order, return_index=True)[1]]
+        order = np.searchsorted(problem.option_start, picks, side="right") - 1
+        carriers = [index.places[k].carrier_id for k in problem.option_lane[picks]]
+        chosen = [
+            (names[problem.row[i]], c) for i, c in zip(order, carriers, strict=True)
+        ]
+        is_within, missing = fits_rows(golden, chosen)
+        from tests.support.packing_oracle import broken, keeps_limits
+
+        plan = tuple(picks.tolist())
+        if problem.side is None:
+            from tests.support.oracles import is_feasible
+
+            assert is_feasible(problem, plan) == is_within
+            continue
+        free = dataclasses.replace(
+            problem, cap=np.full(problem.num_merchants, 99, np.int64)
+        )
+        assert keeps_limits(free, plan) == is_within, (seed, chosen)
+        assert sum(broken(free, plan).values()) == missing, (seed, chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "says"),
+    [
+        (
+            "a fairness floor",
+            {
+                "config": {
+                    "fairness": [{"column": "size", "value": "x", "max_share": 1}]
+                }
+            },
+            "neither the orders nor the merchants table has a column size",
+        ),
+        (
+            "a fairness floor",
+            {
+                "config": {
+                    "fairness": [{"column": "tier", "value": "x", "max_share": 1}]
+                }
+            },
+            "no order of the night has tier 'x'; known are large, small",
+        ),
+        (
+            "a fairness floor",
+            {
+                "config": {
+                    "fairness": [{"column": "tier", "value": "small", "min_parcels": 3}]
+                }
+            },
+            "tier small asks for 3 parcels, and caps and capacity let 2 through",
+        ),
+        (
+            "a fairness floor",
+            {
+                "config": {
+                    "fairness": [
+                        {"column": "is_eligible", "value": "x", "max_share": 1}
+                    ]
+                },
+                "order_columns": {"is_eligible": dict.fromkeys("abc", True)},
+            },
+            "column is_eligible of the orders table holds no names",
+        ),
+        (
+            "an attribute",
+            {"order_columns": {}},
+            "has no column vehicle, and capacity.attributes names it",
+        ),
+        (
+            "a floor",
+            {"capacity": [lane("yunda", 1, min_parcels=2)]},
+            r"row 1 \(carrier yunda\): min_parcels 2 is above its slots 1",
+        ),
+        (
+            "a floor",
+            {"capacity": [lane("yunda", 1, priority=2)]},
+            "priority belongs to a floor",
+        ),
+    ],
+)
+def test_rules_that_do_not_fit_the_tables_are_refused(
+    name: str, keys: dict[str, Any], says: str
+) -> None:
+    """The message names the rule, the table and the value."""
+    golden = dataclasses.replace(GOLDEN[name], **keys)
+    with pytest.raises(DataError, match=says):
+        take(golden)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (
+            {"fairness": [{"column": "t", "value": v, "min_share": 0.6} for v in "ab"]},
+            "the min_share of t add up to 1.2, above 1",
+        ),
+        (
+            {"fairness": [{"column": "t", "value": "a"}]},
+            r"fairness\[0\]: must have a floor",
+        ),
+        (
+            {"fairness": [{"column": "t", "min_share": 0.1}]},
+            "must have value, or values",
+        ),
+        (
+            {
+                "fairness": [
+                    {"column": "t", "value": "a", "min_share": 0.5, "max_share": 0.1}
+                ]
+            },
+            "the floor 0.5 is above the ceiling 0.1",
+        ),
+        (
+            {
+                "fairness": [
+                    {"column": "t", "value": "a", "min_share": 0.5, "min_parcels": 1}
+                ]
+            },
+            "as a share or in parcels, not both",
+        ),
+        (
+            {
+                "fairness": [
+                    {"column": "t", "value": "a", "max_share": 0.5, "penalty_cny": 1}
+                ]
+            },
+            "penalty_cny belongs to a floor",
+        ),
+        ({"capacity": {"attributes": ["slots"]}}, "must name further columns"),
+        ({"capacity": {"quantile": 0.2}}, "capacity.quantile: must be between"),
+        ({"on_conflict": "ignore"}, "on_conflict: must be relax or refuse"),
+        ({"pin_priority": -1}, "pin_priority: must be between 0 and 1000"),
+    ],
+)
+def test_rules_that_contradict_themselves_are_refused(
+    keys: dict[str, Any], says: str
+) -> None:
+    """The configuration is refused with the key that is wrong."""
+    with pytest.raises(ConfigError, match=says):
+        as_config(Golden(ABC, [], "", config=keys).settings())
+
+
+def test_a_subsidy_that_nobody_pays_is_refused() -> None:
+    """A budget for a share of 0 would limit nothing."""
+    golden = Golden(ABC, [], "", policy={"subsidy_budget_cny": 5})
+    with pytest.raises(ConfigError, match="limits nothing where the platform pays no"):
+        as_config(golden.settings())
+
+
+def test_a_quantile_of_loads_is_refused() -> None:
+    """The binomial counts parcels, not slots; the message says what to do."""
+    golden = dataclasses.replace(
+        GOLDEN["a load"], config={"capacity": {"count": "quantile"}}
+    )
+    with pytest.raises(ConfigError, match=r"quantile counts parcels .* drop the loads"):
+        take(golden)
+
+
+def test_a_budget_below_one_fee_is_named() -> None:
+    """The merchant gets nothing, and the warning says which and why."""
+    golden = dataclasses.replace(
+        GOLDEN["a merchant's budget"],
+        merchants=[{"merchant_id": "m", "daily_budget_cny": 0.99}],
+    )
+    (warning,) = take(golden).warnings
+    assert str(warning).endswith("one parcel (1 CNY), which buys none: m")
+
+
+def test_a_budget_buys_exactly_what_it_pays_for() -> None:
+    """0.3 / 0.1 is 3 in decimals, and 2 in floating point."""
+    golden = dataclasses.replace(
+        GOLDEN["a merchant's budget"],
+        orders=[(f"i{n}", "m", "north", 1) for n in range(9)],
+        merchants=[{"merchant_id": "m", "daily_budget_cny": 0.3}],
+        policy={"fee": {"amount_cny": 0.1}},
+    )
+    assert take(golden).problem.cap.tolist() == [3]
+
+
+def test_a_row_of_an_attribute_that_no_parcel_has_is_named() -> None:
+    """Capacity for "Van" limits nothing where all go by "van"; a warning says so."""
+    golden = GOLDEN["an attribute"]
+    rows = [golden.capacity[0], lane("yunda", 1, vehicle="Van")]
+    (warning,) = take(dataclasses.replace(golden, capacity=rows)).warnings
+    assert str(warning).endswith("orders table: carrier yunda, vehicle Van")
+
+
+def test_keeping_the_previous_plan_is_said_not_to_be_done() -> None:
+    """On packing nights the setting has no use, and a warning says so."""
+    keys = {"solver": {"keep_previous": True}}
+    packing = dataclasses.replace(GOLDEN["a load"], config=keys)
+    network = dataclasses.replace(GOLDEN["a merchant's budget"], config=keys)
+    assert [w.code for w in take(packing).warnings] == ["KEEP_PREVIOUS_UNUSED"]
+    assert take(network).warnings == ()

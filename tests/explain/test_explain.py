@@ -1,0 +1,193 @@
+"""Sentences and summaries say what the tables hold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+import optimizer
+from optimizer.errors import DataError
+from optimizer.explain.night import Night
+from optimizer.testing import make_config, make_tables, random_tables
+
+
+def night_with_every_reason() -> Night:
+    """One night whose orders show all the reasons that a solve can give."""
+    tables = make_tables(
+        [
+            ("chosen", "m", "north", 5),
+            ("full-lane", "m", "north", 3.25),
+            ("both", "n", "north", 4),
+            ("second", "n", "south", 2),
+            ("full-cap", "n", "south", 1.75),
+            ("small-merchant", "o", "south", 7.125),
+            ("harm", "m", "south", -0.5),
+            ("out", "m", "south", 1),
+            ("pinned", "m", "south", 1),
+            ("no-carrier", "m", "south", 1),
+        ],
+        {"yunda/north": 1, "yunda/south": 9},
+    )
+    orders = tables.orders.with_columns(
+        is_eligible=pl.col("order_id") != "out",
+        ineligible_reason=pl.when(pl.col("order_id") == "out").then(pl.lit("gift")),
+        pin=pl.when(pl.col("order_id") == "pinned").then(pl.lit("never")),
+        carrier_id=pl.when(pl.col("order_id") == "no-carrier")
+        .then(pl.lit("pigeon"))
+        .otherwise("carrier_id"),
+    )
+    caps = pl.DataFrame({"merchant_id": ["m", "n", "o"], "cap_override": [9, 1, 0]})
+    return optimizer.allocate(
+        orders, tables.capacity, config=tables.config, merchants=caps
+    )
+
+
+SENTENCES = {
+    "chosen": "chosen, with yunda: it avoids 5.00 CNY of expected harm, "
+    "1.75 more than it had to",
+    "full-lane": "not chosen: the carrier's slots there went to parcels that avoid "
+    "more harm; this one avoids 3.25 CNY and would need 0.00 more",
+    "full-cap": "not chosen: the merchant's 1 slot went to parcels that each avoid at "
+    "least 1.75 CNY, places with carriers paid; this one avoids 1.75 CNY and would "
+    "need 0.00 more",
+    "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
+    "parcels that avoid more harm; this one avoids 4.00 CNY and would need 1.00 more",
+    "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
+    "order would avoid 7.12 CNY",
+    "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
+    "out": "not considered: the order or its merchant is not eligible (gift)",
+    "pinned": 'not considered: the order is pinned to "never"',
+    "no-carrier": "not considered: none of its carriers offers the service on this "
+    "date",
+}
+
+
+@pytest.mark.parametrize("order_id", SENTENCES)
+def test_a_sentence_says_why_with_the_right_numbers(order_id: str):
+    """Each reason has its sentence, with the numbers that one finds by hand."""
+    expected = f"{order_id}: {SENTENCES[order_id]}"
+    assert night_with_every_reason().explain(order_id) == expected
+
+
+def test_an_order_that_is_not_there_is_refused_by_name():
+    """It may be in quarantine or of another day; the message says so."""
+    with pytest.raises(
+        DataError, match=r"order 'nobody' is not in this night.*quarantine"
+    ):
+        night_with_every_reason().explain("nobody")
+
+
+def test_where_there_was_no_room_at_all_nobody_else_got_it():
+    """
+    With no slots in a lane, the sentence does not say that they went to others, nor
+    that a little more saving would have helped.
+    """
+    tables = make_tables([("a", "m", "north", 3)], {"yunda/south": 5}, rate=1)
+    night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
+    assert night.orders["reason"].to_list() == ["CAPACITY_FULL"]
+    sentence = night.explain("a")
+    assert "went to parcels" not in sentence
+    assert "would need 0.00 more" not in sentence
+    assert sentence.endswith(
+        "none of its carriers has slots there; it would avoid 3.00 CNY"
+    )
+
+
+def test_a_row_without_slots_around_a_lane_leaves_no_room():
+    """
+    A region has slots and its carrier has none: nobody else got them, and the
+    sentence says so; with one slot for the carrier the other order did.
+    """
+    orders = [("a", "m", "north", 3), ("b", "m", "north", 5)]
+    for slots, words in ((0, "none of its carriers has slots"), (1, "went to parcels")):
+        tables = make_tables(orders, {"yunda": slots, "yunda/north": 5}, rate=1)
+        night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
+        assert words in night.explain("a")
+        assert night.orders["has_room"].to_list() == [slots > 0] * 2
+
+
+def test_reasons_are_counted_in_the_summary():
+    """One of each reason here, two of them chosen; and they add up to all orders."""
+    summary = night_with_every_reason().summary
+    assert summary["reasons"] == {
+        "CHOSEN": 2,
+        "NO_SAVING": 1,
+        "CAP_ZERO": 1,
+        "CAP_FULL": 1,
+        "CAPACITY_FULL": 1,
+        "CAP_AND_CAPACITY": 1,
+        "INELIGIBLE": 1,
+        "CARRIER_INACTIVE": 1,
+        "PINNED_OUT": 1,
+        "HELD_OUT": 0,
+        "EXPLORED": 0,
+    }
+    assert summary["num_orders"] == sum(summary["reasons"].values()) == 10
+    assert (summary["num_chosen"], summary["saving_cny"]) == (2, 7.0)
+    assert (summary["num_merchants"], summary["num_merchants_with_cap"]) == (3, 2)
+    assert summary["sum_of_caps"] == 10
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_summary_is_the_sum_of_the_tables(seed: int):
+    """Every number of the summary comes out again from the tables of the night."""
+    tables = random_tables(seed, num_orders=100)
+    broken = pl.when(pl.int_range(pl.len()) < 3).then(2.0)
+    column = "return_prob_standard"
+    orders = tables.orders.with_columns(broken.otherwise(column).alias(column))
+    config = tables.config | {"quarantine": {"max_share": 0.03}}
+    night = optimizer.allocate(orders, tables.capacity, config=config)
+    found, decided = dict(night.summary), night.decisions
+    chosen = decided.filter("is_premium")
+    micro = sum(round(saving * 1_000_000) for saving in chosen["saving_cny"])
+    expected = {
+        "num_orders": 97,
+        "num_quarantined": 3,
+        "num_merchants": decided["merchant_id"].n_unique(),
+        "num_merchants_with_cap": int((night.merchants["cap"] > 0).sum()),
+        "num_lanes": len(night.lanes),
+        "num_chosen": len(chosen),
+        "sum_of_caps": night.merchants["cap"].sum(),
+        "num_caps_binding": int((night.merchants["shadow_price_cny"] > 0).sum()),
+        "num_lanes_binding": int((night.lanes["shadow_price_cny"] > 0).sum()),
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert round(found["saving_cny"] * 1_000_000) == micro
+    counts = dict(decided["reason"].value_counts().iter_rows())
+    assert {k: v for k, v in found["reasons"].items() if v} == counts
+
+
+def test_money_in_the_summary_is_exact_decimals():
+    """
+    Fee by payer and the largest compensation, as decimals: three chosen at 0.70 CNY,
+    a third of it paid by the platform as far as nine decimals go.
+    """
+    orders = [(name, "m", "north", 5) for name in "abc"]
+    tables = make_tables(orders, {"yunda": 9}, rate=1)
+    config = make_config(1)
+    config["policy"][0] |= {
+        "fee": {
+            "amount_cny": 0.7,
+            "payer": {
+                "merchant": 0.5,
+                "platform": 0.333333333,
+                "consumer": 0.166666667,
+            },
+        },
+        "compensation": {"amount_cny": 5.1, "payee": "recipient"},
+    }
+    night = optimizer.allocate(tables.orders, tables.capacity, config=config)
+    assert night.summary["num_chosen"] == 3
+    assert night.summary["largest_compensation_cny"] == {"recipient": "15.3"}
+    fees = dict(night.summary["fees_cny"])
+    assert fees == {
+        "total": "2.1",
+        "merchant": "1.05",
+        "platform": "0.6999999993",
+        "consumer": "0.3500000007",
+    }
+    paid = sum(Decimal(fees[who]) for who in ("merchant", "platform", "consumer"))
+    assert paid == Decimal(fees["total"])
+    assert night.summary["saving_cny"] == 12.9

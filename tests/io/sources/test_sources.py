@@ -1,0 +1,265 @@
+"""Inputs outside of files: the same night, kept, provable, refused in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from optimizer.config import load_config
+from optimizer.errors import BusyError, DataError
+from optimizer.night.run import check_inputs
+from optimizer.replay.run import verify_run
+from tests.support.places import Place, sql
+from tests.support.small_night import DAY, SmallNight, call, snapshot
+
+TABLES = ("orders", "capacity", "merchants")
+
+
+def published(night: SmallNight) -> dict[str, bytes | str]:
+    """The published tables, by name."""
+    return {n: b for n, b in snapshot(night.run_dir).items() if n.endswith(".parquet")}
+
+
+def put_all(night: SmallNight, place: Place, *, seed: int = 0) -> dict[str, str]:
+    """Put the inputs into a place, shuffled; give their addresses."""
+    for name in TABLES:
+        table = night.read(name).sample(fraction=1, shuffle=True, seed=seed)
+        place.put(name, table)
+    return {name: place.address(name) for name in TABLES}
+
+
+def test_every_place_gives_the_night_that_files_give(
+    night: SmallNight, place: Place
+) -> None:
+    """The same rows from any place make the same tables to the byte, proved again."""
+    night.run()
+    from_files = published(night)
+    night.configure(output="elsewhere", inputs=put_all(night, place))
+    report = night.run()
+    elsewhere = SmallNight(night.folder / "elsewhere").folder / DAY.isoformat()
+
+    assert {n: (elsewhere / n).read_bytes() for n in from_files} == from_files
+    assert verify_run(elsewhere).is_valid
+    record = json.loads((elsewhere / "run.json").read_text())
+    assert {n: i["num_rows"] for n, i in record["inputs"].items()} == {
+        name: len(night.read(name)) for name in TABLES
+    }
+    assert set(record["origins"]) == set(TABLES)
+    assert report.outcome == "published"
+
+
+def test_rows_in_another_order_are_the_same_inputs(
+    night: SmallNight, place: Place, request: pytest.FixtureRequest
+) -> None:
+    """A database gives rows in any order: the checksums, and so the run, are equal."""
+    night.configure(inputs=put_all(night, place))
+    first = night.run().record["inputs"]
+    if "s3]" not in request.node.name or "delta" in request.node.name:
+        put_all(night, place, seed=1)  # an object is its bytes; a table is its rows
+    again = night.run()
+
+    assert again.outcome == "unchanged"
+    assert again.record["inputs"] == first
+
+
+def test_what_changed_in_the_place_is_another_night(
+    night: SmallNight, place: Place
+) -> None:
+    """The first night stays provable from its copy after the source has changed."""
+    night.configure(inputs=put_all(night, place))
+    night.run()
+    place.put("orders", night.read("orders").head(1_900))
+
+    assert verify_run(night.run_dir).is_valid
+    assert night.run(is_forced=True).outcome == "published"
+    assert verify_run(night.run_dir).is_valid
+    assert pl.read_parquet(night.run_dir / "decisions.parquet").height == 1_900
+
+
+def test_a_dry_run_and_a_check_leave_nothing(night: SmallNight, place: Place) -> None:
+    """Neither writes into the output folder, nor leaves copies elsewhere."""
+    night.configure(inputs=put_all(night, place))
+    found = check_inputs(load_config(night.config), DAY)
+    report = night.run(is_dry=True)
+
+    assert found["num_rows"]["orders"] == report.record["inputs"]["orders"]["num_rows"]
+    assert not night.runs.exists()
+    files = report.record["inputs"]["orders"]["files"]
+    assert not any(Path(file["path"]).exists() for file in files)
+
+
+def test_a_table_with_personal_data_never_reaches_the_disk(
+    night: SmallNight, place: Place
+) -> None:
+    """A column that names a person refuses the table before its rows are kept."""
+    inputs = put_all(night, place)
+    orders = night.read("orders").with_columns(receiver_phone=pl.lit("13800138000"))
+    place.put("orders", orders)
+    night.configure(inputs=inputs)
+
+    with pytest.raises(DataError, match="personal data in column receiver_phone"):
+        night.run()
+    assert b"13800138000" not in b"".join(
+        path.read_bytes() for path in night.folder.rglob("*") if path.is_file()
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (pl.all().exclude("region_id"), "has no column region_id"),
+        (
+            pl.all().exclude("complaint_prob_standard"),
+            "has no column complaint_prob_standard",
+        ),
+    ],
+)
+def test_a_table_without_a_column_is_refused(
+    night: SmallNight, place: Place, columns: pl.Expr, says: str
+) -> None:
+    """The message names address and column, and nothing is published."""
+    inputs = put_all(night, place)
+    place.put("orders", night.read("orders").select(columns))
+    night.configure(inputs=inputs)
+
+    with pytest.raises(DataError, match=says) as refused:
+        night.run()
+    assert str(refused.value).startswith(inputs["orders"].split(":")[0] + "://")
+    assert not night.run_dir.exists()
+
+
+def test_a_table_that_is_not_there_is_refused(night: SmallNight, place: Place) -> None:
+    """An input that does not exist leaves with 3, as a missing file does."""
+    inputs = put_all(night, place)
+    night.configure(inputs=inputs | {"merchants": place.address("nowhere")})
+
+    with pytest.raises(DataError, match=r"nowhere.*is the export there"):
+        night.run()
+
+
+def test_a_query_is_read_as_it_stands(environment: None, night: SmallNight) -> None:
+    """A query with the date, a percent sign and exact decimals gives the same night."""
+    night.run()
+    expected = published(night)
+    from tests.support.places import in_postgres
+
+    place = in_postgres()
+    orders = night.read("orders").with_columns(day=pl.lit(DAY.isoformat()))
+    other = orders.with_columns(
+        day=pl.lit("2026-11-21"), order_id="x" + pl.col("order_id")
+    )
+    place.put("all_orders", pl.concat([orders, other]))
+    sql("alter table all_orders alter column complaint_prob_standard type numeric")
+    query = "select * from all_orders where day = '{date}' and order_id not like 'x%?'"
+    inputs = night.settings()["inputs"]
+    address = (
+        f"postgresql://night@${{PG_SERVER}}/shop?query={query} and order_id <> 'a&b=c'"
+    )
+    night.configure(output="elsewhere", inputs=inputs | {"orders": address})
+    night.run()
+
+    made = night.folder / "elsewhere" / DAY.isoformat()
+    assert {n: (made / n).read_bytes() for n in expected} == expected
+
+
+def test_a_query_cannot_change_the_database(
+    environment: None, night: SmallNight
+) -> None:
+    """Inputs are read in a read-only transaction, and DuckDB files opened to read."""
+    sql("drop table if exists precious")
+    sql("create table precious as select 1 as n")
+    query = "with gone as (delete from precious returning n) select * from gone"
+    address = f"postgresql://night@${{PG_SERVER}}/shop?query={query}"
+    night.configure(inputs=night.settings()["inputs"] | {"merchants": address})
+
+    with pytest.raises(DataError, match="cannot be read"):
+        night.run()
+    assert sql("select count(*) from precious") == [(1,)]
+
+
+def test_a_glob_takes_its_objects_and_no_others(
+    environment: None, night: SmallNight, tmp_path: Path
+) -> None:
+    """Parts are read in the order of their keys; other keys are left alone."""
+    from tests.support.places import in_s3
+
+    place, orders = in_s3(tmp_path), night.read("orders")
+    for number, start in enumerate(range(0, 2_000, 500)):
+        place.put(f"parts/part-{number}", orders.slice(start, 500))
+    place.put("parts/deeper/part-9", orders.head(3))
+    place.put("parts/other", orders.head(3))
+    inputs = night.settings()["inputs"]
+    night.configure(inputs=inputs | {"orders": place.address("parts/part-*")})
+
+    assert night.run().record["inputs"]["orders"]["num_rows"] == 2_000
+
+
+def test_a_pinned_version_stays_what_it_was(
+    environment: None, night: SmallNight, tmp_path: Path
+) -> None:
+    """``version=`` reads an old state of a Delta table; the record says which."""
+    from tests.support.places import in_delta
+
+    place = in_delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
+    inputs = put_all(night, place)
+    place.put("orders", night.read("orders").head(10))
+    night.configure(inputs=inputs | {"orders": f"{inputs['orders']}?version=0"})
+    record = night.run().record
+
+    assert record["inputs"]["orders"]["num_rows"] == 2_000
+    assert record["origins"]["orders"].endswith("/orders version 0")
+    assert record["origins"]["merchants"].endswith("/merchants version 0")
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "says"),
+    [
+        ("postgresql://night@127.0.0.1:1/shop?table=t", BusyError, "does not answer"),
+        ("postgresql://nobody@${PG_SERVER}/shop?table=t", DataError, "authentication"),
+        ("postgresql://night@${PG_SERVER}/none?table=t", DataError, "does not exist"),
+        ("postgresql://night@${PG_SERVER}/shop?query=selec 1", DataError, "syntax"),
+        ("s3://nobucket/x.parquet", DataError, "not found"),
+        ("duckdb:///nowhere/x.duckdb?table=t", DataError, "no such file"),
+        ("delta:///nowhere/lake", DataError, "does not exist"),
+        ("delta+s3://nights/nowhere", DataError, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_says_why(
+    environment: None, night: SmallNight, address: str, error: type, says: str
+) -> None:
+    """A server that is away is 75, try again; a wrong name or login is 3."""
+    night.configure(inputs=night.settings()["inputs"] | {"merchants": address})
+    with pytest.raises(error, match=says):
+        night.run()
+    assert not night.run_dir.exists()
+
+
+@pytest.mark.parametrize("address", ["s3://nights/x.parquet", "delta+s3://nights/x"])
+def test_a_store_that_is_away_is_worth_another_try(
+    environment: None,
+    night: SmallNight,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody listens: exit code 75, one line."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    night.configure(inputs=night.settings()["inputs"] | {"merchants": address})
+    left = call(monkeypatch, capsys, "run", "--config", night.config, "--date", DAY)
+
+    assert left.code == 75
+    assert re.fullmatch(r"error: .*does not answer .*try again later\n", left.err)
+
+
+def test_a_missing_variable_is_named(night: SmallNight) -> None:
+    """An address with an unset variable is a configuration error that names it."""
+    from optimizer.errors import ConfigError
+
+    inputs = night.settings()["inputs"]
+    night.configure(inputs=inputs | {"merchants": "s3://${NO_SUCH}/m.parquet"})
+    with pytest.raises(ConfigError, match="no NO_SUCH; set it"):
+        night.run()

@@ -1,0 +1,538 @@
+"""What is learned from outcomes, what is refused, and what a night makes of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pytest
+
+import optimizer
+from optimizer.build.learned_model import (
+    effect_spread,
+    kept_effect,
+    load_model,
+    risk_of,
+)
+from optimizer.contracts.warnings import CodedWarning
+from optimizer.errors import ConfigError, DataError
+from optimizer.learn.evaluate import evaluate
+from optimizer.learn.fit import learn, save_model
+from optimizer.learn.history import Window
+from optimizer.learn.promise import promise_alerts, promises
+from tests.support.trial import CARRIERS, DAY, outcomes, settings
+
+AFTER = Window(DAY + dt.timedelta(30))
+TONIGHT = DAY + dt.timedelta(40)
+
+
+@pytest.fixture(scope="module")
+def history() -> pl.DataFrame:
+    """A fair trial of 6,000 parcels."""
+    return outcomes(6_000, seed=1)
+
+
+@pytest.fixture(scope="module")
+def learned(history: pl.DataFrame):
+    return learn(history, settings(), AFTER)
+
+
+BAD = {
+    "all premium": (
+        {"is_premium": [True] * 60, "propensity": [0.5] * 60},
+        "all 60 parcels got premium service",
+    ),
+    "none premium": (
+        {"is_premium": [False] * 60, "propensity": [0.5] * 60},
+        "all 60 parcels got standard service",
+    ),
+    "chance of 0": (
+        {"is_premium": [True, False] * 30, "propensity": [0.0, 0.0] * 30},
+        "30 rows had no chance of what they got",
+    ),
+    "chance of 1": (
+        {"is_premium": [True, False] * 30, "propensity": [1.0, 1.0] * 30},
+        "30 rows had no chance of what they got",
+    ),
+    "from the future": (
+        {"date": [DAY + dt.timedelta(days=99)] * 60},
+        "60 rows are of 2027-02-08 or later",
+    ),
+    "across a regime break": (
+        {"date": [dt.date(2024, 2, 29), dt.date(2024, 3, 1)] * 30},
+        "both sides of 2024-03-01",
+    ),
+    "no complaint at all": (
+        {"complaint": [False] * 60},
+        r"complaint is true for none of \d+ parcels",
+    ),
+    "only complaints": (
+        {"complaint": [True] * 60},
+        r"complaint is true for all of \d+ parcels",
+    ),
+    "a decision twice": (
+        {"order_id": ["o1"] * 60, "date": [DAY] * 60},
+        "60 rows stand for a decision that stands there already, first order o1",
+    ),
+    "no date": ({"date": ["soon"] * 60}, "date is not a date such as 2026-11-22"),
+    "a propensity of 2": (
+        {"propensity": [2.0] * 60},
+        r"propensity is outside \[0, 1\]",
+    ),
+    "a phone number": ({"carrier_id": ["13800138000"] * 60}, "personal data"),
+}
+
+
+@pytest.mark.parametrize(("columns", "words"), BAD.values(), ids=BAD)
+def test_a_history_that_cannot_teach_is_refused(columns, words):
+    """Each is refused by a sentence that names what is wrong."""
+    table = outcomes(60, **columns)
+    with pytest.raises(DataError, match=words):
+        learn(table, settings(), AFTER)
+
+
+def test_dates_may_be_text_and_a_window_may_leave_the_break_out():
+    """CSV dates are read; --from on the far side of the break is accepted."""
+    table = outcomes(4_000, seed=2)
+    early = outcomes(200, seed=3).with_columns(
+        date=pl.lit(dt.date(2024, 2, 1)), order_id=pl.format("e{}", "order_id")
+    )
+    text = pl.concat([table, early]).with_columns(pl.col("date").cast(pl.String))
+    window = Window(AFTER.as_of, first=dt.date(2024, 3, 1))
+    found = learn(text, settings(), window)
+    assert found.model.first_date == DAY.isoformat()
+
+
+def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):
+    """Premium halves both risks at 90 % of the doors: the share is 0.5 / 0.9."""
+    for harm in ("complaint", "return"):
+        effect = learned.model.effect[harm]
+        found = kept_effect(history, effect).mean()
+        spread = float(effect_spread(history.head(50), effect).mean())
+        assert abs(found - 0.5 / 0.9) < 3 * spread
+        assert 0.02 < spread < 0.25
+        risk = risk_of(history, learned.model.risk[harm])
+        assert np.corrcoef(risk, history["complaint_prob_standard"])[0, 1] > 0.95
+    assert learned.model.kind == "randomised"
+
+
+def test_an_effect_may_be_negative(tmp_path):
+    """Where premium doubles the harm, the share is surely below 0, and none is sent."""
+    table = outcomes(8_000, seed=4)
+    flip = table.with_columns(
+        is_premium=~pl.col("is_premium"), delivered_to_door=~pl.col("is_premium")
+    )
+    found = learn(flip, settings(), AFTER)
+    effect = found.model.effect["complaint"]
+    spread = effect_spread(flip.head(1), effect)[0]
+    assert kept_effect(flip, effect).mean() + 2 * spread < 0
+    config = with_model(save_model(found, tmp_path))
+    night = optimizer.allocate(night_orders(), CAPACITY, config=config, date=TONIGHT)
+    # Worse than the fee alone: the harm that it adds is counted.
+    assert night.orders["saving_cny"].max() < -0.8
+    assert len(night.recommendations) == 0
+
+
+def test_row_order_does_not_change_the_model(history, learned):
+    """The same rows in another order give the same model, to the byte."""
+    shuffled = history.sample(fraction=1, shuffle=True, seed=8)
+    assert learn(shuffled, settings(), AFTER).model == learned.model
+
+
+def test_unrandomised_history_is_used_with_a_loud_warning():
+    """Without propensities the overlap is reported, and confounding is adjusted for."""
+    table = outcomes(12_000, seed=5)
+    rng = np.random.default_rng(6)
+    risk = table["complaint_prob_standard"].to_numpy()
+    is_premium = rng.random(len(risk)) < np.clip(2 * risk, 0.05, 0.8)
+    left = np.where(is_premium, 0.5, 1.0)
+    table = table.with_columns(
+        is_premium=is_premium,
+        propensity=pl.lit(None, pl.Float64),
+        complaint=rng.random(len(risk)) < risk * left,
+        delivered_to_door=pl.Series(is_premium),
+    )
+    found = learn(table, settings(), AFTER)
+    assert found.model.kind == "observational"
+    assert {"NOT_RANDOMISED", "OVERLAP"} <= {told.code for told in found.warnings}
+    assert "WARNING: NOT RANDOMISED" in found.card
+    effect = kept_effect(table, found.model.effect["complaint"]).mean()
+    assert effect == pytest.approx(0.5, abs=0.12)
+    raw = table["complaint"].filter(~table["is_premium"]).mean()
+    assert raw < table["complaint"].filter(table["is_premium"]).mean() * 1.35
+
+
+def test_without_premium_history_a_prior_is_needed_and_named():
+    """No premium parcel: refused, or the configured prior, which is said."""
+    table = outcomes(3_000, is_premium=[False] * 3_000, propensity=[0.0] * 3_000)
+    with pytest.raises(DataError, match="all 3,000 parcels got standard service"):
+        learn(table, settings(), AFTER)
+    prior = {"learning": {"prior": {"effect": 0.3}}}
+    found = learn(table, settings(**prior), AFTER)
+    assert found.model.kind == "prior"
+    assert found.model.effect["return"].intercept == 0.3
+    assert any("nothing of it was measured" in str(told) for told in found.warnings)
+
+
+def test_a_carrier_without_history_gets_the_pool(history):
+    """It is named in a warning; effect and promise are what the others show."""
+    some = history.filter(pl.col("carrier_id") != "yunda")
+    found = learn(some, settings(), AFTER)
+    assert any("no premium history of yunda" in str(told) for told in found.warnings)
+    assert "yunda" not in found.model.effect["complaint"].levels["carrier_id"]
+
+
+def test_serial_complainers_earn_nothing(history):
+    """Beyond the limit a customer's complaints teach nothing: the risk stays."""
+    extra = outcomes(300, seed=9, complaint=[True] * 300).with_columns(
+        order_id=pl.format("s{}", "order_id"),
+        customer_key=pl.lit("c1"),
+        is_premium=pl.lit(value=False),
+    )
+    both = pl.concat([history, extra], how="diagonal")
+    limit = {"learning": {"max_complaints_per_customer": 2}}
+    limited = learn(both, settings(**limit), AFTER)
+    free = learn(both, settings(), AFTER)
+    plain = learn(history, settings(), AFTER)
+
+    def mean(found):
+        return risk_of(history, found.model.risk["complaint"]).mean()
+
+    assert mean(limited) == pytest.approx(mean(plain), rel=0.02)
+    assert mean(free) > 1.1 * mean(plain)
+    assert any("298 complaints beyond 2" in str(told) for told in limited.warnings)
+
+
+# Promise-keeping and compensation
+
+
+def broken(
+    table: pl.DataFrame, carrier: str, share: float, claim: float
+) -> pl.DataFrame:
+    """Let a carrier break more promises, and pay for each."""
+    lot = np.random.default_rng(11).random(len(table)) < share
+    hit = (table["carrier_id"] == carrier) & table["is_premium"] & pl.Series(lot)
+    return table.with_columns(
+        delivered_to_door=pl.when(hit)
+        .then(statement=False)
+        .otherwise("delivered_to_door"),
+        claim_cny=pl.when(hit).then(claim).otherwise("claim_cny"),
+    )
+
+
+def by_carrier(table: pl.DataFrame) -> dict[str, float]:
+    return {
+        p.carrier_id: p.mean
+        for p in promises(table)
+        if p.carrier_id and p.region_id is None
+    }
+
+
+def test_promises_are_counted_by_hand():
+    """Ten parcels, six kept: one scan contradicted, a claim, one broken, one bare."""
+    kept = [True, True, True, True, True, True, True, True, False, None]
+    reason = [None] * 6 + ["NO_DOORSTEP_DELIVERY"] + [None] * 3
+    table = outcomes(
+        10,
+        carrier_id=["yunda"] * 10,
+        region_id=["north"] * 10,
+        is_premium=[True] * 10,
+        delivered_to_door=pl.Series(kept, dtype=pl.Boolean),
+        complaint=[False] * 6 + [True] + [False] * 3,
+        complaint_reason=pl.Series(reason, dtype=pl.String),
+        claim_cny=[0.0] * 7 + [5.0, 0.0, 0.0],
+    ).with_columns(is_bought=pl.lit(None, pl.Boolean))
+    found = {(p.carrier_id, p.region_id): p for p in promises(table)}
+    assert found["yunda", "north"].num_premium == 10
+    assert found["yunda", "north"].num_kept == 6
+    pool = found[None, None]
+    assert pool.mean == pytest.approx((1 + 6) / (2 + 10))
+
+
+def test_small_lanes_shrink_to_their_carrier_and_large_ones_do_not():
+    """One broken parcel in a new region says little; two hundred say much."""
+    table = outcomes(6_000, seed=12)
+    few = outcomes(2, seed=13, region_id=["far"] * 2).with_columns(
+        order_id=pl.format("f{}", "order_id"),
+        carrier_id=pl.lit("yunda"),
+        is_premium=pl.lit(value=True),
+        delivered_to_door=pl.lit(value=False),
+    )
+    many = pl.concat(
+        [
+            few.with_columns(order_id=pl.format(f"{i}{{}}", "order_id"))
+            for i in range(99)
+        ]
+    )
+    both = [pl.concat([table, extra], how="diagonal") for extra in (few, many)]
+    shares = []
+    for frame in both:
+        frame = frame.with_columns(is_bought=pl.lit(None, pl.Boolean))
+        found = {(p.carrier_id, p.region_id): p.mean for p in promises(frame)}
+        shares.append(found["yunda", "far"])
+    assert shares[0] > 0.6
+    assert shares[1] < 0.1
+
+
+def test_a_carrier_below_its_contract_raises_an_alert(history):
+    """Whole interval below the contract: named, with its counts."""
+    found = evaluate(broken(history, "yunda", 0.5, 5.0), settings(), AFTER)
+    assert [told.values["carrier"] for told in found.alerts] == ["yunda"]
+    assert "below the contract's 80%" in str(found.alerts[0])
+    ledger = {row["carrier_id"]: row["claims_cny"] for row in found.claims}
+    assert ledger["yunda"] > 2_000
+    assert ledger["zhongtong"] == 0
+
+
+def test_bad_luck_alone_raises_no_alert():
+    """Four kept of six is below 80 %, and not surely so; 40 of 60 is surely so."""
+
+    def alerts(num_kept: int, num_premium: int) -> list[CodedWarning]:
+        table = outcomes(
+            num_premium,
+            carrier_id=["yunda"] * num_premium,
+            region_id=["north"] * num_premium,
+            is_premium=[True] * num_premium,
+            delivered_to_door=[row < num_kept for row in range(num_premium)],
+            complaint=[False] * num_premium,
+        ).with_columns(is_bought=pl.lit(None, pl.Boolean))
+        return promise_alerts(promises(table), Decimal("0.8"))
+
+    assert alerts(4, 6) == []
+    assert len(alerts(40, 60)) == 1
+
+
+def night_orders(num_rows: int = 600) -> pl.DataFrame:
+    """A night without premium probabilities, the same for each carrier."""
+    risk = np.random.default_rng(3).beta(2, 8, num_rows // 3).repeat(3)
+    return pl.DataFrame(
+        {
+            "order_id": [f"n{row}" for row in range(num_rows)],
+            "merchant_id": ["m1"] * num_rows,
+            "carrier_id": [CARRIERS[row % 3] for row in range(num_rows)],
+            "region_id": ["north"] * num_rows,
+            "order_value_cny": [50.0] * num_rows,
+            "complaint_prob_standard": risk,
+            "return_prob_standard": risk,
+        }
+    )
+
+
+CAPACITY = pl.DataFrame({"carrier_id": CARRIERS, "slots": [1_000] * 3})
+
+
+def chosen_by_carrier(config) -> dict[str, int]:
+    night = optimizer.allocate(night_orders(), CAPACITY, config=config, date=TONIGHT)
+    counts = dict.fromkeys(CARRIERS, 0)
+    counts |= dict(night.recommendations["carrier_id"].value_counts().iter_rows())
+    return counts
+
+
+def with_model(folder, **more):
+    policy = settings().model_dump(mode="json")["policy"][0]
+    policy["cap"]["rate"] = 0.1
+    return {
+        "version": 1,
+        "policy": [policy | more],
+        "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+        "model": str(folder),
+    }
+
+
+def test_a_worse_carrier_never_gains_parcels_by_paying_claims(history, tmp_path):
+    """
+    The more promises it breaks and pays for, the fewer parcels it gets; and what a
+    claim pays, to whomever, moves no parcel.
+    """
+    counts = []
+    for share, claim in ((0.0, 0.0), (0.3, 5.0), (0.6, 5.0), (0.6, 500.0)):
+        table = broken(history, "yunda", share, claim)
+        folder = save_model(
+            learn(table, settings(), AFTER), tmp_path / f"{share}{claim}"
+        )
+        counts.append(chosen_by_carrier(with_model(folder))["yunda"])
+    assert counts[0] > counts[1] > counts[2]
+    assert counts[3] <= counts[2]
+    paid = [
+        chosen_by_carrier(
+            with_model(folder, compensation={"amount_cny": amount, "payee": "merchant"})
+        )
+        for amount in (0, 5, 5_000)
+    ]
+    assert paid[0] == paid[1] == paid[2]
+
+
+# The model on a night
+
+
+def test_a_night_uses_the_model_where_probabilities_are_missing(learned, tmp_path):
+    """Savings are what the model says, recomputed here from its plain numbers."""
+    folder = save_model(learned, tmp_path)
+    config = with_model(folder)
+    orders = night_orders()
+    night = optimizer.allocate(orders, CAPACITY, config=config, date=TONIGHT)
+    model = load_model(folder).model
+    kept = {(p.carrier_id, p.region_id): p.mean for p in model.promises}
+    harm = 0.0
+    for name, cost in (("complaint", 30), ("return", 18)):
+        share = model.effect[name]
+        levels = share.levels["carrier_id"], share.levels["region_id"]
+        for row in orders.sort("order_id").iter_rows(named=True):
+            removed = share.intercept + levels[0][row["carrier_id"]]
+            removed += levels[1]["north"]
+            drop = row[f"{name}_prob_standard"] * min(removed, 1)
+            harm += kept[row["carrier_id"], "north"] * drop * cost
+    found = night.orders["saving_cny"].sum()
+    assert found == pytest.approx(harm - 0.8 * len(orders), abs=0.01)
+    assert night.certificate.gap == 0
+
+
+def test_options_get_the_effect_of_their_own_carrier(learned, tmp_path):
+    """An order with a choice is valued as if it had each carrier alone."""
+    config = with_model(save_model(learned, tmp_path))
+    single = night_orders(30)
+    savings = optimizer.allocate(single, CAPACITY, config=config, date=TONIGHT)
+    best = (
+        savings.orders.join(single, on="order_id")
+        .group_by("merchant_id", "complaint_prob_standard")
+        .agg(pl.col("saving_cny").max())
+    )
+    orders = single.gather_every(3).drop("carrier_id")
+    options = orders.select("order_id").join(
+        pl.DataFrame({"carrier_id": CARRIERS}), how="cross"
+    )
+    choice = optimizer.allocate(
+        orders, CAPACITY, config=config, options=options, date=TONIGHT
+    )
+    assert sorted(choice.orders["saving_cny"]) == pytest.approx(
+        sorted(best["saving_cny"])
+    )
+
+
+def test_columns_that_are_there_win(learned, tmp_path):
+    """With probabilities in the orders nothing of the model counts, promises least."""
+    orders = night_orders().with_columns(
+        complaint_prob_premium=pl.col("complaint_prob_standard") * 0.4,
+        return_prob_premium=pl.col("return_prob_standard") * 0.4,
+    )
+    config = with_model(save_model(learned, tmp_path))
+    plain = {key: value for key, value in config.items() if key != "model"}
+    found, expected = (
+        optimizer.allocate(orders, CAPACITY, config=c, date=TONIGHT).orders
+        for c in (config, plain)
+    )
+    assert found.equals(expected)
+
+
+def test_misuse_of_a_model_is_refused(learned, tmp_path):
+    """A night that it has seen, a missing one, half the columns, no date."""
+    config = with_model(save_model(learned, tmp_path))
+    orders, capacity = night_orders(), CAPACITY
+
+    def run(config, orders=orders, date=TONIGHT):
+        return optimizer.allocate(orders, capacity, config=config, date=date)
+
+    with pytest.raises(ConfigError, match="knows the night of 2026-11-10 already"):
+        run(config, date=dt.date(2026, 11, 10))
+    with pytest.raises(ConfigError, match="needs its date"):
+        run(config, date=None)
+    with pytest.raises(ConfigError, match="no such file; make one with"):
+        run(config | {"model": str(tmp_path / "none")})
+    half = orders.with_columns(complaint_prob_premium=pl.lit(0.1))
+    with pytest.raises(DataError, match="has complaint_prob_premium and no return"):
+        run(config, orders=half)
+    lacking = orders.drop("complaint_prob_standard")
+    with pytest.raises(ConfigError, match=r"logit\(complaint_prob_standard\)"):
+        run(config, orders=lacking)
+    with pytest.raises(DataError, match="has no column complaint_prob_premium"):
+        run({k: v for k, v in config.items() if k != "model"})
+    path = tmp_path / "latest" / "model.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(ConfigError, match="is not a model of format 1"):
+        run(config)
+
+
+def test_new_rules_after_the_model_are_warned_of(learned, tmp_path):
+    """A regime break between the history and the night is said in the night."""
+    breaks = (DAY + dt.timedelta(20)).isoformat()
+    config = settings(learning={"regime_breaks": [breaks]})
+    folder = save_model(learn(outcomes(2_000, seed=3), config, AFTER), tmp_path)
+    night = optimizer.allocate(
+        night_orders(), CAPACITY, config=with_model(folder), date=TONIGHT
+    )
+    assert any("new rules are in force" in str(told) for told in night.warnings)
+
+
+def test_the_card_says_what_the_model_rests_on(learned):
+    """Window, breaks, effect with uncertainty, promises and calibration."""
+    for words in (
+        "nights 2026-11-01 to 2026-11-10; rules changed on 2024-03-01",
+        "6,000 parcels",
+        "| complaint | pool |",
+        "## Promises kept",
+        "## Calibration of return on standard service (mean error 0.0",
+    ):
+        assert words in learned.card
+
+
+def test_evaluate_gives_every_outcome_and_method(history):
+    """JSON-ready rows with all fields; the truth lies in the pooled intervals."""
+    found = json.loads(json.dumps(asdict(evaluate(history, settings(), AFTER))))
+    pooled = [row for row in found["effects"] if row["by"] is None]
+    truth = history["complaint_prob_standard"].mean() / 2
+    for outcome in ("complaint", "logistics_return"):
+        rows = {r["method"]: r for r in pooled if r["outcome"] == outcome}
+        assert set(rows) == {"difference", "ipw", "doubly_robust"}
+        for row in rows.values():
+            assert row["low"] < truth < row["high"]
+            assert row["num_treated"] + row["num_control"] == len(history)
+        assert (
+            rows["doubly_robust"]["high"] - rows["doubly_robust"]["low"]
+            < rows["difference"]["high"] - rows["difference"]["low"]
+        )
+    groups = {(r["by"], r["group"]) for r in found["effects"]}
+    assert {("carrier_id", "yunda"), ("region_id", "north")} <= groups
+    rules = {row["rule"]: row for row in found["rules"]}
+    assert set(rules) == {"random", "risk", "value", "measured"}
+    assert rules["risk"]["qini"]["low"] > 0
+    assert rules["measured"]["qini"]["low"] > 0
+    assert rules["random"]["qini"]["low"] < 0 < rules["random"]["qini"]["high"]
+    assert all(row["num_nights"] > 0 for row in found["power"])
+
+
+def test_complaints_are_attributed_to_the_benefit_that_failed():
+    """Only door complaints fall: the door shows an effect, the desk none."""
+    table = outcomes(5_000, seed=14)
+    rng = np.random.default_rng(15)
+    is_premium = table["is_premium"].to_numpy()
+    kind = rng.random(len(table))
+    door = kind < np.where(is_premium, 0.05, 0.15)
+    desk = (kind > 0.9) & ~door
+    reason = np.where(door, "NO_DOORSTEP_DELIVERY", "WHY_RETURNED")
+    table = table.with_columns(
+        complaint=pl.Series(door | desk),
+        complaint_reason=pl.Series(reason).set(pl.Series(~(door | desk)), None),
+    )
+    found = evaluate(table, settings(), AFTER)
+    effects = {
+        row["outcome"]: row
+        for row in found.effects
+        if row["method"] == "difference" and row["by"] is None
+    }
+    assert effects["complaint:door"]["low"] > 0.08
+    desk_row = effects["complaint:exclusive_desk"]
+    assert desk_row["low"] < 0 < desk_row["high"]
+
+
+def test_all_outcomes_zero_is_measured_and_said(history):
+    """Nothing happened to anybody: an effect of 0, an interval, and a warning."""
+    quiet = history.with_columns(complaint=pl.lit(value=False))
+    found = evaluate(quiet, settings(), AFTER)
+    rows = [r for r in found.effects if r["outcome"] == "complaint" and r["by"] is None]
+    assert [row["method"] for row in rows] == ["difference"]
+    assert rows[0]["low"] < 0 == rows[0]["estimate"] < rows[0]["high"]
+    assert any("estimated without predictions" in str(told) for told in found.warnings)

@@ -1,0 +1,199 @@
+"""Packing nights are published, proved again from their files, and not fooled."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from optimizer import solvers
+from optimizer.contracts.run_folder import FURTHER_TABLES
+from optimizer.errors import SolveError
+from optimizer.io.write import write_parquet
+from optimizer.replay.run import verify_run
+from tests.support.golden_night import publish, solve_exactly
+from tests.support.golden_nights import GOLDEN
+
+DAY = dt.date(2026, 11, 22)
+
+
+def tampered(run_dir: Path, name: str, change: pl.Expr) -> None:
+    """Change a published table, and its checksum with it, as a forger would."""
+    path, record = run_dir / name, run_dir / "run.json"
+    table = pl.read_parquet(path).with_columns(change)
+    path.unlink()
+    write_parquet(table, path, FURTHER_TABLES[name])
+    claims = json.loads(record.read_text())
+    from optimizer.night.publish import sha256_of
+
+    claims["outputs"][name]["sha256"] = sha256_of(path)
+    record.write_text(json.dumps(claims))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_each_golden_night_is_proved_again_from_its_files(
+    name: str, tmp_path: Path
+) -> None:
+    """What was published holds, with the tables that this night has and no others."""
+    golden = GOLDEN[name]
+    run_dir = publish(golden, tmp_path)
+    verdict = verify_run(run_dir)
+    assert verdict.findings == ()
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["problem_class"] == golden.problem_class
+    night = golden.solve()
+    has = {n for n in FURTHER_TABLES if (run_dir / n).exists()}
+    expected = {"rows.parquet": night.rows, "conflicts.parquet": night.conflicts}
+    told = {n for n, table in expected.items() if table is not None}
+    assert has - {"order_prices.parquet"} == told
+    for file_name in told:
+        found = pl.read_parquet(run_dir / file_name)
+        assert found.equals(expected[file_name], null_equal=True)
+
+
+def test_a_bound_by_whole_lanes_is_proved_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices of orders are published, read back by order, and carry the bound."""
+
+    def by_lane(*given: Any) -> Any:
+        found = solve_exactly(*given)
+        worth = np.arange(1, given[0].num_orders + 1) * 1_000
+        return dataclasses.replace(found, order_price=worth)
+
+    monkeypatch.setattr(solvers, "solve", by_lane)
+    run_dir = publish(GOLDEN["a load"], tmp_path)
+    assert verify_run(run_dir).findings == ()
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["certificate"]["bound"] == "whole lanes"
+    tampered(run_dir, "order_prices.parquet", pl.col("price_cny") * 2)
+    findings = verify_run(run_dir).findings
+    assert any(text.startswith("certificate.dual_bound is") for text in findings)
+    tampered(run_dir, "order_prices.parquet", pl.lit("x").alias("order_id"))
+    (finding,) = verify_run(run_dir).findings
+    assert "names an order that is not open" in finding
+
+
+@pytest.mark.parametrize(
+    ("night", "name", "change", "words"),
+    [
+        ("a floor", "rows.parquet", pl.col("used") + 1, "column used differs"),
+        (
+            "a floor",
+            "rows.parquet",
+            pl.lit("x").alias("limit"),
+            "does not hold the inputs' limits",
+        ),
+        (
+            "a subsidy budget",
+            "rows.parquet",
+            pl.col("shadow_price_cny") + 10,
+            "certificate.dual_bound is",
+        ),
+        (
+            "a subsidy budget",
+            "rows.parquet",
+            pl.lit(-1.0).alias("shadow_price_cny"),
+            "no limit",
+        ),
+        (
+            "a subsidy budget",
+            "rows.parquet",
+            pl.lit(None).alias("shadow_price_cny"),
+            "holds nulls",
+        ),
+        (
+            "a conflict",
+            "conflicts.parquet",
+            pl.col("reached") + 1,
+            "column reached differs",
+        ),
+    ],
+)
+def test_what_is_forged_is_found(
+    night: str, name: str, change: pl.Expr, words: str, tmp_path: Path
+) -> None:
+    """Use, names, prices and conflicts that do not follow from the inputs are told."""
+    run_dir = publish(GOLDEN[night], tmp_path)
+    tampered(run_dir, name, change)
+    assert any(words in text for text in verify_run(run_dir).findings)
+
+
+def test_a_clash_is_refused_where_it_is_not_to_be_relaxed(tmp_path: Path) -> None:
+    """With ``on_conflict: refuse`` nothing is published, and the message says why."""
+    golden = GOLDEN["a conflict"]
+    words = "min_parcels carrier yunda, region south: 0 of 1; not published"
+    with pytest.raises(SolveError, match=words) as refused:
+        publish(golden, tmp_path, on_conflict="refuse")
+    assert refused.value.exit_code == 4
+    assert not (tmp_path / "runs" / DAY.isoformat()).exists()
+    other = GOLDEN["a conflict the other way"]
+    with pytest.raises(SolveError, match="order b pinned to must"):
+        publish(other, tmp_path, on_conflict="refuse")
+
+
+def test_how_purchases_are_counted_stands_in_the_certificate(tmp_path: Path) -> None:
+    """The record says the rule, the unit and the parts; plain nights say nothing."""
+    found = {}
+    for name in ("purchases expected", "purchases that differ", "a load"):
+        folder = tmp_path / name
+        folder.mkdir()
+        run_dir = publish(GOLDEN[name], folder)
+        record = json.loads((run_dir / "run.json").read_text())
+        found[name] = record["certificate"].get("counting")
+    assert found == {
+        "purchases expected": {
+            "rule": "expected",
+            "unit": "recommendations",
+            "parts_of_a_parcel": 1,
+        },
+        "purchases that differ": {
+            "rule": "expected",
+            "unit": "purchases",
+            "parts_of_a_parcel": 2,
+        },
+        "a load": None,
+    }
+
+
+def test_the_report_lists_further_limits_and_conflicts(tmp_path: Path) -> None:
+    """They stand in both languages; a night without them says nothing of them."""
+    pages = {}
+    for name in ("a conflict", "purchases that differ", "a merchant's budget"):
+        folder = tmp_path / name
+        folder.mkdir()
+        pages[name] = (publish(GOLDEN[name], folder) / "report.html").read_text()
+    clash = pages["a conflict"]
+    for words in ("Further limits", "其他限制", "carrier yunda, region south"):
+        assert words in clash
+    assert clash.count("Not kept") == clash.count("未能满足") == 1
+    assert "purchases that are expected" in pages["purchases that differ"]
+    assert "Further limits" not in pages["a merchant's budget"]
+    assert "Budget is used up" in pages["a merchant's budget"]
+
+
+def test_a_table_that_is_withheld_is_missed(tmp_path: Path) -> None:
+    """Without its list of conflicts, file and claim, a night does not hold."""
+    run_dir = publish(GOLDEN["a conflict"], tmp_path)
+    (run_dir / "conflicts.parquet").unlink()
+    record = json.loads((run_dir / "run.json").read_text())
+    del record["outputs"]["conflicts.parquet"]
+    (run_dir / "run.json").write_text(json.dumps(record))
+    findings = verify_run(run_dir).findings
+    assert "conflicts.parquet: is missing, or too much" in findings
+
+
+def test_a_clash_does_not_hold_where_clashes_are_refused(tmp_path: Path) -> None:
+    """A run whose configuration refuses clashes cannot have one."""
+    run_dir = publish(GOLDEN["a conflict"], tmp_path)
+    record = json.loads((run_dir / "run.json").read_text())
+    record["config"]["on_conflict"] = "refuse"
+    (run_dir / "run.json").write_text(json.dumps(record))
+    findings = verify_run(run_dir).findings
+    assert "floors or pins clash, and on_conflict is refuse" in findings

@@ -1,0 +1,108 @@
+"""Nights of the week before stand beside a night, and are proved as far as they go."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+from optimizer.config import load_config
+from optimizer.contracts.run_folder import RUN_TABLES, read_record
+from optimizer.io.write import write_parquet
+from optimizer.night.publish import sha256_of
+from optimizer.night.run import run_night
+from optimizer.replay.run import verify_run
+from tests.support.small_night import DAY, SmallNight
+
+
+def publish(night: SmallNight, *days: int) -> None:
+    """Publish nights of the month, each from the same inputs under another date."""
+    for number in days:
+        day = DAY.replace(day=number)
+        folder = night.folder / "nights" / day.isoformat()
+        if not folder.exists():
+            shutil.copytree(night.folder / "nights" / DAY.isoformat(), folder)
+        run_night(load_config(night.config), day, is_forced=True)
+
+
+def nights(night: SmallNight, number: int = DAY.day) -> list[dt.date]:
+    """Days of the month that a published night stands beside."""
+    path = night.runs / DAY.replace(day=number).isoformat() / "nights.parquet"
+    return [day.day for day in pl.read_parquet(path)["date"]]
+
+
+def test_a_night_stands_beside_those_of_the_seven_days_before(
+    inputs_only: SmallNight,
+) -> None:
+    """Of the 14th to the 23rd, the 22nd has the 15th on; no later or broken ones."""
+    publish(inputs_only, 14, 15, 18, 21, 23)
+    assert nights(inputs_only, 14) == [14]
+    assert nights(inputs_only, 23) == [18, 21, 23]
+    (inputs_only.runs / "2026-11-18" / "_SUCCESS").unlink()
+    publish(inputs_only, 22)
+    assert nights(inputs_only) == [15, 21, 22]
+    table = pl.read_parquet(inputs_only.run_dir / "nights.parquet")
+    summary = read_record(inputs_only.run_dir)["summary"]
+    assert table["saving_cny"].to_list() == [summary["saving_cny"]] * 3
+    assert table["num_chosen"].to_list() == [summary["num_chosen"]] * 3
+    assert verify_run(inputs_only.run_dir).findings == ()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"schema_version": 1}', "[]", "nonsense"])
+def test_a_damaged_earlier_night_stops_nobody(
+    inputs_only: SmallNight, text: str
+) -> None:
+    """A night beside one whose record is no record is published, without it."""
+    publish(inputs_only, 20, 21)
+    (inputs_only.runs / "2026-11-21" / "run.json").write_text(text)
+    publish(inputs_only, 22)
+    assert nights(inputs_only) == [20, 22]
+    (inputs_only.runs / "2026-11-20" / "run.json").write_text(text)
+    assert verify_run(inputs_only.run_dir).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("nights", pl.col("saving_cny") + 1, "its last row is not this night's"),
+        (
+            "nights",
+            pl.when(pl.col("run_id").is_null())
+            .then("saving_cny")
+            .otherwise(pl.col("saving_cny") + 1),
+            "the row of 2026-11-21 is not what that night says",
+        ),
+        ("nights", pl.col("date").shift(-1, fill_value=DAY), "has other nights"),
+        ("figures", pl.col("value") * 2, "figures.parquet: column value differs"),
+    ],
+)
+def test_a_forged_week_or_figure_is_found(
+    inputs_only: SmallNight, name: str, change: pl.Expr, words: str
+) -> None:
+    """Tables that say something else than record and earlier nights do not hold."""
+    publish(inputs_only, 21, 22)
+    path, record = inputs_only.run_dir / f"{name}.parquet", {}
+    changed = pl.read_parquet(path).with_columns(change)
+    path.unlink()
+    write_parquet(changed, path, RUN_TABLES[path.name])
+    record = json.loads((inputs_only.run_dir / "run.json").read_text())
+    record["outputs"][path.name]["sha256"] = sha256_of(path)
+    (inputs_only.run_dir / "run.json").write_text(json.dumps(record))
+    assert any(words in finding for finding in verify_run(inputs_only.run_dir).findings)
+
+
+def test_an_earlier_night_that_was_replaced_since_proves_nothing(
+    inputs_only: SmallNight,
+) -> None:
+    """The row stays as it was when the night was published, and the night holds."""
+    publish(inputs_only, 21, 22)
+    settings = inputs_only.settings()
+    settings["policy"][0]["cap"]["rate"] = 0.05
+    before = inputs_only.config.read_text()
+    inputs_only.configure(policy=settings["policy"])
+    publish(inputs_only, 21)
+    inputs_only.config.write_text(before)
+    assert verify_run(inputs_only.run_dir).findings == ()

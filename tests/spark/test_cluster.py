@@ -1,0 +1,191 @@
+"""The night on a real cluster: a master and two workers, each its own process."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pyspark.sql import functions as F
+
+from optimizer.config import as_config
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import DECISIONS
+from optimizer.errors import ConfigError, DataError, PublishError
+from optimizer.explain.sentences import explain_order
+from optimizer.night.run import run_night
+from optimizer.spark import explain_published
+from optimizer.testing import random_tables
+from tests.support.spark_nights import (
+    FAMILIES,
+    Family,
+    allocate_on,
+    assert_same,
+    decisions_of,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support"),
+]
+DAY = dt.date(2026, 11, 22)
+
+
+@pytest.mark.parametrize("name", ["giant", "odd", "ruled"])
+def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
+    """Proof, prices, reasons, margins and sums are those of ``optimizer.allocate``."""
+    family = FAMILIES[name]()
+    night = allocate_on(spark, family, rows_per_block=80)
+    alone = family.alone()
+    assert_same(night, alone, family.is_plain)
+    order_id = alone.decisions["order_id"][7]
+    assert night.explain(order_id, "zh") == explain_order(
+        order_id, alone.decisions, alone.merchants, "zh"
+    )
+    night.release()
+
+
+def counts_by_partition(frame):
+    """Rows and merchants of each partition, empty ones too."""
+
+    def count(batches):
+        import pyarrow
+
+        merchants = [name for b in batches for name in b["merchant_id"].to_pylist()]
+        counts = {"rows": [len(merchants)], "merchants": [len({*merchants})]}
+        yield pyarrow.RecordBatch.from_pydict(counts)
+
+    found = frame.mapInArrow(count, "rows bigint, merchants bigint").toArrow()
+    return found.to_pylist()
+
+
+def test_the_layout_of_the_input_changes_nothing(spark):
+    """
+    An empty partition, a partition of one merchant, other blocks, other row order: the
+    same decisions to the byte, ties included.
+    """
+    family = FAMILIES["ties"]()
+    layouts = [
+        lambda frame: frame.repartition(3, F.lit(0)),
+        lambda frame: frame.repartitionByRange(7, "merchant_id"),
+    ]
+    orders = spark.createDataFrame(family.tables.orders.to_arrow())
+    gathered, ranged = [counts_by_partition(layout(orders)) for layout in layouts]
+    assert sorted(part["rows"] for part in gathered) == [0, 0, 150]
+    assert 1 in [part["merchants"] for part in ranged]
+    nights = [
+        allocate_on(spark, family, layout, rows_per_block=rows)
+        for layout, rows in zip(layouts, (1_000, 50), strict=True)
+    ]
+    assert_same(nights[0], family.alone(), family.is_plain)
+    first, second = map(decisions_of, nights)
+    assert first.equals(second)
+
+
+def test_a_killed_executor_changes_nothing(spark, cluster):
+    """Spark builds the lost blocks again, and the answer is the same."""
+    family = FAMILIES["single"]()
+    killed = []
+
+    def kill_once(line):
+        if line.startswith("sampled") and not killed:
+            killed.append(cluster.executors()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    night = allocate_on(spark, family, rows_per_block=80, progress=kill_once)
+    assert killed, "the executor was not killed in the middle of the solve"
+    assert_same(night, family.alone())
+    assert killed[0] not in cluster.executors()
+
+
+def configured(folder, **keys):
+    """A small night on disk, and the configuration that runs it."""
+    tables = random_tables(5, num_orders=300)
+    tables.orders.write_parquet(folder / "orders.parquet")
+    tables.capacity.write_csv(folder / "capacity.csv")
+    inputs = {
+        "orders": str(folder / "orders.parquet"),
+        "capacity": str(folder / "capacity.csv"),
+    }
+    config = tables.config | {"engine": "spark", "inputs": inputs} | keys
+    return as_config(config | {"output": str(folder / "runs")}), Family(tables)
+
+
+def test_a_configured_night_is_published_once(spark, tmp_path):
+    """
+    ``engine: spark`` publishes the tables of one machine; again it does nothing, and
+    from other inputs it wants ``--force``, which keeps the old run.
+    """
+    config, family = configured(tmp_path)
+    report = run_night(config, DAY)
+    assert report.outcome == "published"
+    run = Path(report.run_dir) / report.record["run_id"]
+    alone = family.alone()
+    slots_taken = alone.recommendations.select("order_id", "carrier_id", "region_id")
+    for name, expected in {
+        "decisions": alone.decisions.select(DECISIONS.column_names),
+        "merchants": alone.merchants,
+        "lanes": alone.lanes,
+        "recommendations": alone.recommendations,
+    }.items():
+        written = pl.read_parquet(run / f"{name}.parquet" / "*.parquet")
+        key = [c for c in expected.columns if c.endswith("_id")]
+        assert written.sort(key).equals(expected.sort(key)), name
+    written = pl.read_parquet(run / "commitments.parquet" / "*.parquet")
+    assert written["load"].unique().to_list() == [1]
+    taken = written.join(slots_taken, on="order_id", how="full", coalesce=True)
+    assert len(taken) == len(slots_taken)
+    assert taken["carrier_id"].equals(taken["carrier_id_right"])
+    order_id = alone.recommendations["order_id"][0]
+    why = explain_published(spark, report.run_dir, order_id)
+    assert f"{order_id}: {why['sentence']}" == alone.explain(order_id)
+    with pytest.raises(DataError, match="'nobody' is not in this night"):
+        explain_published(spark, report.run_dir, "nobody")
+    with pytest.raises(DataError, match="a cluster published"):
+        read_record(report.run_dir)
+    again = run_night(config, DAY)
+    assert again.outcome == "unchanged"
+    assert again.record["certificate"]["gap"] == 0
+    fewer = family.tables.orders.head(250)
+    fewer.write_parquet(tmp_path / "orders.parquet")
+    with pytest.raises(ConfigError, match="--force"):
+        run_night(config, DAY)
+    forced = run_night(config, DAY, is_forced=True)
+    assert forced.record["summary"]["num_orders"] == 250
+    assert (run / "decisions.parquet" / "_SUCCESS").is_file()
+
+
+def test_what_a_cluster_lacks_is_said_in_a_sentence(spark, tmp_path):
+    """A format that the cluster does not have, and orders that are not there."""
+    config, _ = configured(tmp_path, spark={"table_format": "delta"})
+    with pytest.raises((ConfigError, PublishError), match="delta"):
+        run_night(config, DAY)
+    config, _ = configured(tmp_path)
+    (tmp_path / "orders.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"orders\.parquet"):
+        run_night(config, DAY)
+
+
+@pytest.mark.parametrize(
+    ("orders", "message"),
+    [
+        ({"load": pl.lit(2)}, "load above 1.*engine: local"),
+        ({"pin": pl.lit("must")}, "pinned to .must.*engine: local"),
+        ({"order_id": pl.lit("same")}, "more than once.*'same'"),
+        ({"order_value_cny": pl.lit(-1.0)}, "break a rule.*order_value_cny"),
+    ],
+    ids=["load", "pin", "twice", "broken"],
+)
+def test_a_table_that_is_refused_says_why(spark, orders, message):
+    """Executors raise nothing: what a person did wrong comes back as one message."""
+    tables = random_tables(5, num_orders=30)
+    changed = Family(
+        type(tables)(
+            tables.orders.with_columns(**orders), tables.capacity, tables.config
+        )
+    )
+    with pytest.raises(DataError, match=message):
+        allocate_on(spark, changed)

@@ -1,0 +1,290 @@
+"""The passes over blocks, run here without a cluster, against one machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import optimizer
+from optimizer.contracts.tables import CAPACITY
+from optimizer.errors import ConfigError, DataError, SolveError
+from optimizer.io.duplicates import KeyCollision
+from optimizer.io.read import open_source
+from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.spark import core as near_module
+from optimizer.spark.api import add_up
+from optimizer.spark.block_summary import (
+    refuse_local_rules,
+    set_limits,
+    summarize_blocks,
+)
+from optimizer.spark.core import ClusterNight, solve_core
+from optimizer.spark.passes import (
+    DecidingPrices,
+    above_cuts,
+    decide,
+    price_block,
+    run_pass,
+)
+from optimizer.testing import random_problem, random_tables
+from tests.support.local_blocks import make_blocks, make_rules
+
+
+def checked(capacity):
+    return checked_table(open_source(capacity, CAPACITY), QuarantineLog())
+
+
+def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
+    """A night as a driver sees it, with its census and limits."""
+    rules = make_rules(tables)
+    blocks = make_blocks(tables, num_blocks, num_parts)
+    census = summarize_blocks(blocks)
+    limits = set_limits(census, checked(tables.capacity), rules)
+    facts = (limits.cap, census.num_open, census.highest)
+    field = ClusterNight(
+        *(blocks, limits.terms, census.merchant_of, *facts),
+        *(is_late, lambda _: None),
+    )
+    return field, census, limits
+
+
+def solve(tables, num_blocks, num_parts=1):
+    """A night over blocks: the proof, prices by name, the decisions, and the passes."""
+    field, census, limits = make_field(tables, num_blocks, num_parts)
+    near = solve_core(field, 1)
+    prices = field.by_block(near.merchant_price)
+    verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
+    sums = add_up(field, near, verdict)
+    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
+    batches = [b for batch in field.blocks.batches for b in task(iter([batch]))]
+    decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
+    is_root = limits.terms.parent < 0
+    num_chosen = decisions["is_premium"].sum()
+    assert num_chosen == sums.used.sum() == sums.lane_used[is_root].sum()
+    lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
+    cuts = near.merchant_price.tolist()
+    merchants = dict(zip(census.merchant_ids, cuts, strict=True))
+    return sums.certificate, lanes, merchants, decisions, near.num_passes
+
+
+def micro(table, names):
+    return {
+        tuple(row[:-1]) if len(names) > 1 else row[0]: round(row[-1] * 1e6)
+        for row in table.select(*names, "shadow_price_cny").iter_rows()
+    }
+
+
+def assert_as_alone(tables, found):
+    """Hold the integers of blocks against those of one machine."""
+    alone = optimizer.allocate(
+        tables.orders, tables.capacity, config=tables.config, options=tables.options
+    )
+    proof, lanes, merchants = found[:3]
+    assert proof == alone.certificate
+    assert lanes == micro(
+        alone.lanes, ("carrier_id", "region_id", "outlet_id", "service_date")
+    )
+    assert merchants == micro(alone.merchants, ("merchant_id",))
+    fixed = pl.col("reason").is_in(["CARRIER_INACTIVE", "NO_SAVING", "CAP_ZERO"])
+    decisions, expected = found[3].select(alone.decisions.columns), alone.decisions
+    assert decisions.filter(fixed).equals(expected.filter(fixed))
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_orders_without_an_active_carrier_never_get_to_the_solver(has_choice):
+    """Two of three carriers have left the roster: reasons are those of one machine."""
+    tables = random_tables(4, num_orders=100, has_choice=has_choice)
+    policy = [tables.config["policy"][0] | {"carriers": ["yunda"]}]
+    tables = replace(tables, config=tables.config | {"policy": policy})
+    found = solve(tables, 3)
+    assert_as_alone(tables, found)
+    assert 10 < found[3]["reason"].to_list().count("CARRIER_INACTIVE") < 90
+
+
+SLOTS = {
+    "tight": pl.lit(1),
+    "slack": pl.col("slots") + 1_000,
+    "closed": pl.lit(0),
+    "one lane open": pl.when(pl.int_range(pl.len()) == 0).then(50).otherwise(0),
+}
+
+
+@pytest.mark.parametrize("slots", SLOTS.values(), ids=SLOTS)
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_lanes_of_every_kind_give_the_integers_of_one_machine(slots, has_choice):
+    """Lanes with next to no room, with room for all, and without any."""
+    tables = random_tables(8, num_orders=200, has_choice=has_choice)
+    capacity = tables.capacity.with_columns(slots=slots.cast(pl.Int64))
+    tables = replace(tables, capacity=capacity)
+    assert_as_alone(tables, solve(tables, 3, 2))
+
+
+@pytest.mark.parametrize("rate", ["0", "0.01", "1"])
+def test_caps_of_every_kind_give_the_integers_of_one_machine(rate):
+    """Merchants without a slot, with one here and there, and with all they want."""
+    tables = random_tables(8, num_orders=200, num_merchants=3, rate=rate)
+    assert_as_alone(tables, solve(tables, 3, 2))
+
+
+def test_a_block_of_one_merchant_gives_the_integers_of_one_machine():
+    """Every merchant in a block of its own, and all in one."""
+    tables = random_tables(3, num_orders=150, num_merchants=6)
+    found = solve(tables, 6)
+    assert_as_alone(tables, found)
+    assert solve(tables, 1)[3].equals(found[3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_choice", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    num_blocks=st.integers(1, 5),
+    num_parts=st.integers(1, 3),
+)
+def test_blocks_give_the_integers_of_one_machine(
+    has_choice, seed, num_blocks, num_parts
+):
+    """Value, bound and least prices are the same, in whatever blocks merchants are."""
+    tables = random_tables(seed, has_choice=has_choice)
+    found = solve(tables, num_blocks, num_parts)
+    assert_as_alone(tables, found)
+    assert solve(tables, 1)[3].equals(found[3])
+
+
+@pytest.mark.parametrize("reach", [-0.2, -1.0])
+def test_what_a_screen_holds_back_is_found(monkeypatch, reach):
+    """Though the first screens let only the best through, the answer is the same."""
+    monkeypatch.setattr(near_module, "REACH", reach)
+    num_asked_again = 0
+    for seed in range(6):
+        tables = random_tables(seed, num_orders=200, has_choice=seed % 2 == 1)
+        found = solve(tables, 3, 2)
+        assert_as_alone(tables, found)
+        screens = 2 + near_module.MOST_SCREENS
+        num_asked_again += found[4] > screens + 1
+    assert num_asked_again > 0
+
+
+def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
+    """Sixteen times the orders of the same merchants and lanes: the same bytes."""
+    sizes = []
+    for num_orders in (500, 8_000):
+        field, _, _ = make_field(random_tables(2, num_orders=num_orders), 2)
+        found = run_pass(
+            field.blocks,
+            partial(
+                price_block,
+                price=field.terms.slots * 0,
+                cut_of=field.by_block(field.cap * 0),
+            ),
+            field.terms,
+        )
+        assert sum(part["above"].sum() for part in found.values()) > 0
+        sizes.append(sum(a.nbytes for part in found.values() for a in part.values()))
+    assert sizes[0] == sizes[1] == 2 * 8 * 6
+
+
+def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):
+    """Of a merchant ``2 * cap + 4`` orders at most; ``3 * cap + 4`` in the sample."""
+    field, _, _ = make_field(random_tables(2, num_orders=4_000, rate="0.03"), 3, 2)
+    seen = []
+    monkeypatch.setattr(near_module, "gather", watched(near_module.gather, seen))
+    solve_core(field, 1)
+    assert len(seen) >= 2
+    for depth, problem in zip((3, *[2] * len(seen)), seen, strict=False):
+        sizes = np.diff(problem.merchant_start)
+        assert (sizes <= depth * field.cap + 4).all()
+        assert sizes.sum() < 400
+
+
+def watched(gather, seen):
+    def noting(field, screen):
+        found = gather(field, screen)
+        seen.append(found[0])
+        return found
+
+    return noting
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 10_000))
+def test_the_kernel_of_the_check_is_its_twin(seed):
+    """Worth above prices, and the most above lane prices, in plain Python."""
+    draw = np.random.default_rng(seed)
+    problem = random_problem(draw)
+    price = draw.integers(0, 5, problem.num_lanes)
+    cut = draw.integers(0, 5, problem.num_merchants)
+    above, highest = above_cuts(problem, price, cut)
+    for merchant in range(problem.num_merchants):
+        first, last = problem.merchant_start[merchant : merchant + 2]
+        worth = [
+            max(
+                (
+                    int(problem.option_saving[a] - price[problem.option_lane[a]])
+                    for a in range(*problem.option_start[order : order + 2])
+                ),
+                default=0,
+            )
+            for order in range(first, last)
+        ]
+        assert above[merchant] == sum(max(0, w - cut[merchant]) for w in worth)
+        assert highest[merchant] == max([0, *worth])
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"solver": {"method": "packing"}}, "solver.method: packing"),
+        ({"solver": {"keep_previous": True}}, "keep_previous"),
+        ({"capacity": {"attributes": ["vehicle"]}}, "attributes"),
+        ({"capacity": {"count": "expected"}}, "count: expected"),
+        ({"capacity": {"counted_on": "ship"}}, "counted_on: ship"),
+        ({"holdout": {"share": 0.02}}, "holdout"),
+        ({"model": "models/latest"}, "model"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_rules_of_one_machine_are_refused_by_name(keys, named):
+    """What Spark does not do is no surprise in the night: the key is named."""
+    rules = make_rules(random_tables(1), **keys)
+    with pytest.raises(ConfigError, match=f"{named}.*engine: local"):
+        refuse_local_rules(rules.config, rules.policy)
+
+
+@pytest.mark.parametrize("column", ["min_parcels", "service_date"])
+def test_capacity_of_a_packing_night_is_refused(column):
+    """A floor, or a date: the row is named."""
+    tables = random_tables(1)
+    value = pl.lit(0 if column == "min_parcels" else "2026-11-22")
+    first = pl.int_range(pl.len()) == 0
+    value = pl.when(first).then(pl.lit(1) if column == "min_parcels" else value)
+    capacity = tables.capacity.with_columns(value.alias(column), slots=9)
+    census, rows = summarize_blocks(make_blocks(tables, 2)), checked(capacity)
+    with pytest.raises(DataError, match=r"such as .carrier.*engine: local"):
+        set_limits(census, rows, make_rules(tables))
+
+
+def test_two_orders_of_one_key_ask_for_other_keys(monkeypatch):
+    """Keys that clash are found where merchants meet, and never decide anything."""
+    from optimizer.build import encode
+
+    whole = encode.order_keys
+    few = lambda ids, salt: tuple(k % np.uint64(7) for k in whole(ids, salt))  # noqa: E731
+    monkeypatch.setattr(encode, "order_keys", few)
+    with pytest.raises(KeyCollision):
+        summarize_blocks(make_blocks(random_tables(1), 1))
+
+
+def test_a_night_out_of_time_is_no_night():
+    """Without a proof there is no plan; the message says what to raise."""
+    field, _, _ = make_field(random_tables(3), 2, is_late=lambda: True)
+    with pytest.raises(SolveError, match="time_limit_seconds"):
+        solve_core(field, 1)

@@ -1,0 +1,187 @@
+"""What a price list says of one more, of one fewer and of larger steps is so."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import optimizer
+from optimizer.build.night import take_in
+from optimizer.certify.certificate import certify
+from optimizer.clock import StageClock
+from optimizer.config import as_config, policy_on
+from optimizer.errors import SolveError
+from optimizer.explain.tables import lanes_table, merchants_table
+from optimizer.model.problem import Problem
+from optimizer.model.solution import SolveParams
+from optimizer.solvers import solve
+from optimizer.solvers.network.greatest_prices import NO_END, price_range
+from optimizer.testing import random_problem, random_tables
+from optimizer.whatif.base import base_of_config
+from optimizer.whatif.perturb import path_to_root
+from optimizer.whatif.price_list import price_list
+
+
+def optimum(problem: Problem) -> int:
+    """The proved optimum, by another method than the one that makes the prices."""
+    proof = certify(problem, solve(problem, "flow", SolveParams()))
+    assert proof.is_optimal
+    return proof.primal_bound
+
+
+def night(seed: int) -> Problem:
+    """A small random night: nested lanes, ties, closed lanes, one or more carriers."""
+    if seed % 2:
+        draw = np.random.default_rng(seed)
+        return random_problem(draw, num_orders=16, num_lanes=6, most_saving=20)
+    tables = random_tables(
+        seed, num_orders=24, num_merchants=4, has_choice=seed % 4 > 0
+    )
+    config = as_config(tables.config)
+    inputs = {"orders": tables.orders, "capacity": tables.capacity}
+    inputs["options"] = tables.options
+    return take_in(inputs, config, policy_on(config, None), StageClock()).problem
+
+
+def changed(problem: Problem, name: str, places: list[int], change: int) -> int:
+    """The optimum with one more or one fewer in some places."""
+    limits = getattr(problem, name).copy()
+    limits[places] += change
+    return optimum(replace(problem, **{name: limits}))
+
+
+@pytest.mark.slow
+def test_both_ends_of_every_price_are_what_solving_again_gives() -> None:
+    """
+    On 60 nights, for each lane with those around it and for each cap: one more brings
+    the lower end, one fewer costs the upper end, to the micro-CNY; and many of the
+    intervals are not points.
+    """
+    num_wide = 0
+    for seed in range(60):
+        problem = night(seed)
+        solution = solve(problem, "auto", SolveParams())
+        best = certify(problem, solution).primal_bound
+        found = price_range(problem, solution)
+        for lane in range(problem.num_lanes):
+            path = path_to_root(lane, problem.lane_parent)
+            more = changed(problem, "slots", path, 1) - best
+            assert found.lane_more[lane] == more, (seed, lane)
+            if min(problem.slots[path]) == 0:
+                assert found.lane_fewer[lane] == NO_END
+                continue
+            fewer = best - changed(problem, "slots", path, -1)
+            assert found.lane_fewer[lane] == fewer, (seed, lane)
+            num_wide += fewer > more
+        for merchant in range(problem.num_merchants):
+            more = changed(problem, "cap", [merchant], 1) - best
+            assert found.cap_more[merchant] == more, (seed, merchant)
+            if problem.cap[merchant] == 0:
+                assert found.cap_fewer[merchant] == NO_END
+                continue
+            fewer = best - changed(problem, "cap", [merchant], -1)
+            assert found.cap_fewer[merchant] == fewer, (seed, merchant)
+            num_wide += fewer > more
+    assert num_wide > 100
+
+
+DAY = dt.date(2026, 11, 22)
+
+
+def saving(config: dict[str, Any], **tables: Any) -> float:
+    """What a night saves, solved from its files; ``tables`` replace some of them."""
+    files = {
+        name: path.format(date=DAY) for name, path in config["inputs"].items()
+    } | tables
+    night = optimizer.allocate(**files, config=config, date=DAY)
+    assert night.certificate.gap == 0
+    return night.certificate.primal_bound / 1e6
+
+
+def test_larger_steps_bring_what_a_run_from_scratch_gives(
+    night_folder: Path, night_config
+) -> None:
+    """
+    A point of cap (where a merchant's own cap stays), 1 CNY less fee, and 100 slots
+    in a carrier's dearest lane: each equals a run with other rules or capacity.
+    """
+    config = night_config(night_folder)
+    config["policy"][0]["fee"]["amount_cny"] = 1.8
+    config["objective"]["fee_share"] = 0.7
+    path = config["inputs"]["merchants"].format(date=DAY)
+    merchants = pl.read_parquet(path)
+    own = pl.when(pl.int_range(pl.len()) % 3 == 0).then(4)
+    merchants = merchants.with_columns(cap_override=own.cast(pl.Int64))
+    config["inputs"]["merchants"] = str(night_folder / "own_caps.parquet")
+    merchants.write_parquet(config["inputs"]["merchants"])
+    base = base_of_config(as_config(config), DAY)
+    listed = price_list(base, top=1)
+    brings = {
+        (kind, step): value for kind, _, step, value, _ in listed.steps.iter_rows()
+    }
+    before = saving(config)
+    policy = config["policy"][0]
+    looser = config | {"policy": [policy | {"cap": {"rate": 0.04}}]}
+    cheaper = config | {"policy": [policy | {"fee": {"amount_cny": 0.8}}]}
+    expected = saving(looser) - before
+    assert brings["night", "1 point of cap"] == pytest.approx(expected, abs=1e-6)
+    expected = saving(cheaper) - before
+    assert brings["night", "1 CNY less fee"] == pytest.approx(expected, abs=1e-6)
+    carrier = listed.steps.filter(pl.col("kind") == "carrier")["name"][0]
+    dearest = (
+        listed.lanes.filter(pl.col("carrier_id") == carrier)
+        .sort("one_more_cny", descending=True)
+        .row(0)
+    )
+    capacity = pl.read_csv(config["inputs"]["capacity"].format(date=DAY))
+    inside = pl.lit(True)
+    for name, value in zip(("region_id", "outlet_id"), dearest[1:3], strict=True):
+        mine = pl.col(name).is_null() | pl.col(name).eq_missing(pl.lit(value))
+        inside &= mine.fill_null(True)
+    wider = capacity.with_columns(
+        slots=pl.col("slots")
+        + pl.when((pl.col("carrier_id") == carrier) & inside).then(100).otherwise(0)
+    )
+    expected = saving(config, capacity=wider) - before
+    assert brings["carrier", "100 slots"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_night_whose_optimum_is_not_proved_has_no_price_list(
+    night_folder: Path, night_config
+) -> None:
+    """Prices of a greedy plan do not say what one more is worth, so none are given."""
+    config = night_config(night_folder, solver={"method": "greedy"})
+    with pytest.raises(SolveError, match="needs the proved optimum"):
+        price_list(base_of_config(as_config(config), DAY))
+
+
+def test_prices_leave_the_explore_arm_its_places(
+    night_folder: Path, night_config
+) -> None:
+    """
+    Slots and caps are listed as published, explored parcels included; and a point of
+    cap more brings what solving the night that remains with wider caps brings.
+    """
+    holdout = {"explore_share": 0.2, "seed": 1}
+    base = base_of_config(as_config(night_config(night_folder, holdout=holdout)), DAY)
+    listed = price_list(base, top=1)
+    problem, index = base.problem, base.solved.intake.index
+    assert index.pool is not None
+    assert index.pool.used_cap.sum() > 0
+    tables = merchants_table(problem, base.solved.solution, index)
+    assert listed.merchants["cap"].to_list() == tables["cap"].to_list()
+    lanes = lanes_table(problem, base.solved.solution, index)
+    assert listed.lanes["slots"].to_list() == lanes["slots"].to_list()
+    num_orders = index.merchant_num_orders
+    wider = np.maximum(num_orders * 4 // 100 - index.pool.used_cap, 0)
+    own = tables["cap"].to_numpy() == num_orders * 3 // 100
+    cap = np.where(own, wider, problem.cap)
+    brings = optimum(replace(problem, cap=cap)) - optimum(problem)
+    step = listed.steps.filter(pl.col("step") == "1 point of cap")["brings_cny"][0]
+    assert step == pytest.approx(brings / 1e6, abs=1e-6)
