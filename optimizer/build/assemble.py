@@ -30,6 +30,7 @@ from optimizer.build.encode import OPEN
 from optimizer.build.experiment import ExploreField, draw_pool
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.capacity import CapacityRow
     from optimizer.build.carryover import Bank
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
     from optimizer.build.experiment import Experiment, ExplorePool
@@ -109,6 +109,10 @@ class Names:
     lottery: Experiment | None = None
     pool: ExplorePool | None = None
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays: stages hand them on."""
+        freeze_arrays(self)
+
     @property
     def scale(self) -> int:
         """What one slot of a lane counts for in the problem."""
@@ -116,14 +120,8 @@ class Names:
 
 
 def build_problem(
-    orders: OrderArrays,
-    options: OptionArrays,
-    coder: NightCodes,
+    given: NightInputs,
     *,
-    capacity: Sequence[CapacityRow],
-    config: Config,
-    policy: PolicyRow,
-    merchants: pl.DataFrame | None,
     num_rows: int,
     taken: Mapping[Place, int],
     history: EarlierNights,
@@ -134,18 +132,12 @@ def build_problem(
 
     Parameters
     ----------
-    orders, options, coder
-        The encoded night.
-    capacity
-        Rows of the capacity table.
-    config, policy
-        The rules of the night.
-    merchants
-        Checked merchants table.
+    given
+        The encoded night, and the rules and tables that it is built from.
     num_rows
         Rows of the orders table, quarantined ones included.
     taken
-        Slots by place that parcels of other nights take; ``capacity`` is less them.
+        Slots by place that parcels of other nights take; capacity rows are less them.
     history
         What other nights leave to this one.
     lottery
@@ -156,7 +148,8 @@ def build_problem(
     DataError
         When a merchant has more orders than it says, or limits contradict each other.
     """
-    merchant_ids, merchant = _rank_merchants(orders, coder)
+    orders, options, policy = given.orders, given.options, given.policy
+    merchant_ids, merchant = _rank_merchants(orders, given.coder)
     there = np.bincount(merchant, minlength=len(merchant_ids))
     eligible = there
     if policy.cap.base == "eligible_orders":
@@ -164,16 +157,21 @@ def build_problem(
         eligible = np.bincount(counted_in, minlength=len(merchant_ids))
     num_open = count_open(orders.status, merchant, len(merchant_ids))
     made = merchant_caps(
-        *(there, eligible, num_open, merchant_ids, merchants, policy, history)
+        there=there,
+        eligible=eligible,
+        num_open=num_open,
+        merchant_ids=merchant_ids,
+        merchants=given.merchants,
+        policy=policy,
+        history=history,
     )
     num_orders, caps, bank, has_budget, warnings = made
-    given = NightInputs(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
     forest, lane, pool = layout.forest, layout.lane, None
     if lottery is not None and lottery.explore_share:
         refuse_to_explore(given, layout)
         night = (orders, options, merchant, caps, forest, lane)
-        pool, options, caps, forest, lane = _explore(night, lottery)
+        pool, orders, options, caps, forest, lane = _explore(night, lottery)
     problem = arrange(orders, options, merchant, caps, forest, lane)
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
@@ -198,7 +196,7 @@ def build_problem(
             *warnings,
             *warn_idle(layout),
             *warn_heavy(problem),
-            *warn_unused(problem, config),
+            *warn_unused(problem, given.config),
         ),
         num_open,
         np.array([taken.get(place, 0) for place in forest.places], np.int64),
@@ -218,7 +216,14 @@ def _explore(
         NDArray[np.int32],
     ],
     lottery: Experiment,
-) -> tuple[ExplorePool, OptionArrays, NDArray[np.int64], Forest, NDArray[np.int32]]:
+) -> tuple[
+    ExplorePool,
+    OrderArrays,
+    OptionArrays,
+    NDArray[np.int64],
+    Forest,
+    NDArray[np.int32],
+]:
     """Take the explore arm, and the slots that it uses, out of the night."""
     orders, options, merchant, caps, forest, lane = night
     field = ExploreField(
@@ -227,12 +232,13 @@ def _explore(
         *(caps, forest.slots, forest.parent),
     )
     pool, member = draw_pool(field, lottery)
-    orders.status[member] = np.where(
-        pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT
-    ).astype(np.uint8)
-    keep = orders.status[options.order] == OPEN
+    status = orders.status.copy()
+    status[member] = np.where(pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT)
+    orders = replace(orders, status=status)
+    keep = status[options.order] == OPEN
     left = replace(forest, slots=forest.slots - pool.used_slots)
-    return pool, take(options, keep), caps - pool.used_cap, left, lane[keep]
+    caps = caps - pool.used_cap
+    return pool, orders, take(options, keep), caps, left, lane[keep]
 
 
 def _rank_merchants(

@@ -7,7 +7,7 @@ codes and integer savings, so that a hundred million orders fit in memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from optimizer.build.lanes import Place
 from optimizer.build.place_codes import encode_days, pack, refuse_too_many, unpack
 from optimizer.errors import DataError, counted
 from optimizer.io.order_keys import order_keys
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ class OrderArrays:
     is_pinned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     group: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays: stages hand them on."""
+        freeze_arrays(self)
+
+    def with_status(self, is_now: NDArray[np.bool_], reason: Reason) -> OrderArrays:
+        """The same orders, some with another status."""
+        return replace(self, status=np.where(is_now, np.uint8(reason), self.status))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OptionArrays:
@@ -95,6 +104,10 @@ class OptionArrays:
     leaf: NDArray[np.int32]
     saving: NDArray[np.int64]
     load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays: stages hand them on."""
+        freeze_arrays(self)
 
 
 @dataclass(slots=True)
@@ -148,7 +161,7 @@ class NightCodes:
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
 
 
-def make_codes(
+def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
     worth: Costs,
     roster: Iterable[str],
     fulfilment: Iterable[Fulfilment],
@@ -232,22 +245,25 @@ def _pinned(frame: pl.DataFrame, status: NDArray[np.uint8]) -> NDArray[np.bool_]
 
 def encode_own_carrier(
     frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes, first: int
-) -> OptionArrays:
+) -> tuple[OrderArrays, OptionArrays]:
     """
     Make each open order's one option: the carrier that the order names.
-
-    Orders of carriers outside the roster get the status ``CARRIER_INACTIVE``.
 
     Parameters
     ----------
     frame
         The batch of checked orders.
     orders
-        The same batch, encoded; its ``status`` is completed here.
+        The same batch, encoded.
     coder
         Codes of the night.
     first
         Position of the batch's first order among all orders.
+
+    Returns
+    -------
+    orders, options
+        Orders of carriers outside the roster have the status ``CARRIER_INACTIVE``.
     """
     leaf, kept, is_active = code_leaves(
         coder,
@@ -256,7 +272,8 @@ def encode_own_carrier(
         coder.outlets.encode(frame["outlet_id"]),
         encode_days(frame, coder.service_day, coder.days),
     )
-    orders.status[(orders.status == OPEN) & ~is_active] = Reason.CARRIER_INACTIVE
+    is_left = (orders.status == OPEN) & ~is_active
+    orders = orders.with_status(is_left, Reason.CARRIER_INACTIVE)
     keep = np.flatnonzero(orders.status == OPEN)
     take_up = _by_merchant(coder.take_up, orders.merchant, default=1.0)
     saving = saving_micro_cny(
@@ -265,7 +282,7 @@ def encode_own_carrier(
         (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
         take_up * kept,
     )
-    return OptionArrays(keep + first, leaf[keep], saving[keep])
+    return orders, OptionArrays(keep + first, leaf[keep], saving[keep])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,7 @@ from optimizer.build.learned_probabilities import (
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.service_days import rows_tonight, service_day
+from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
@@ -195,14 +196,17 @@ def take_in(
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
-        problem, index = build_problem(
-            encoded.orders,
-            encoded.options,
-            encoded.coder,
+        given = NightInputs(
+            orders=encoded.orders,
+            options=encoded.options,
+            coder=encoded.coder,
             capacity=rows,
+            merchants=merchants,
             config=config,
             policy=policy,
-            merchants=merchants,
+        )
+        problem, index = build_problem(
+            given,
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,
@@ -295,7 +299,8 @@ def _encode_single(
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
-            options.append(encode.encode_own_carrier(frame, batch, coder, first))
+            batch, own = encode.encode_own_carrier(frame, batch, coder, first)
+            options.append(own)
         orders.append(batch)
         first += len(frame)
     require_rows(source, num_rows)
@@ -329,7 +334,7 @@ def _encode_choice(
     with clock.stage("validate"):
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
-    options, num_options = _options(
+    together, options, num_options = _options(
         sources["options"],
         (together, join(basis), finder),
         (coder, join(shares), by.model),
@@ -346,8 +351,15 @@ def _options(
     by: tuple[NightCodes, OrderShares, LearnedModel | None],
     log: QuarantineLog,
     clock: StageClock,
-) -> tuple[OptionArrays, int]:
-    """Join options to their orders by key, and value those that may be used."""
+) -> tuple[OrderArrays, OptionArrays, int]:
+    """
+    Join options to their orders by key, and value those that may be used.
+
+    Returns
+    -------
+    orders, options, num_rows
+        Orders without an option have the status ``CARRIER_INACTIVE``.
+    """
     orders, basis, finder = given
     coder, shares, model = by
     standard = basis.complaint_prob, basis.return_prob
@@ -365,15 +377,14 @@ def _options(
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
             batches.append(take(batch, keep))
-    orders.status[(orders.status == encode.OPEN) & ~has_option] = (
-        Reason.CARRIER_INACTIVE
-    )
+    is_left = (orders.status == encode.OPEN) & ~has_option
+    orders = orders.with_status(is_left, Reason.CARRIER_INACTIVE)
     require_rows(source, num_rows)
     with clock.stage("validate"):
         joined = join(batches)
         carrier = encode.carrier_of_leaf(coder)[joined.leaf]
         refuse_repeated_pairs(joined.order, carrier, source)
-    return joined, num_rows
+    return orders, joined, num_rows
 
 
 def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:

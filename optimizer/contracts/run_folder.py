@@ -45,6 +45,8 @@ FURTHER_TABLES: dict[str, Table] = {
 }
 RECORD = "run.json"
 REPORT = "report.html"
+#: The night stated a second time, for DuckDB.
+AUDIT = "audit.sql"
 #: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
 LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.

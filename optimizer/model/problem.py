@@ -20,12 +20,13 @@ matrix (totally unimodular) and the linear optimum is whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from optimizer.errors import SolveError
+from optimizer.model.frozen import freeze_arrays
 from optimizer.model.side_constraints import check_side
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check that they belong together."""
-        for field in fields(self)[:-1]:
-            getattr(self, field.name).setflags(write=False)
+        freeze_arrays(self)
         check_problem(self)
         if self.side is not None:
             check_side(self.side, self.num_orders, self.num_options)

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from optimizer.explain.churn import Previous
     from optimizer.explain.night import Night
     from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
 logger = logging.getLogger(__name__)
 
 
-def allocate(
+def allocate(  # noqa: PLR0913 - a table of the night each, by name
     orders: Any,
     capacity: Any,
     *,
@@ -183,6 +184,8 @@ class Solved:
         The problem, its names, and what was read.
     solution, certificate
         Plan and prices, and what is proved of them.
+    margins
+        Exact margins and slot values; ``None`` where there are none.
     outcomes
         Reason and margin of each row of the orders table.
     policy
@@ -198,6 +201,7 @@ class Solved:
     intake: Intake
     solution: Solution
     certificate: Certificate
+    margins: Margins | None
     outcomes: Outcomes
     policy: PolicyRow
     previous: Previous | None
@@ -217,6 +221,7 @@ def solve_night(
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
+    from optimizer.certify.certificate import price_gap
     from optimizer.clock import StageClock
     from optimizer.config import as_config, as_day, policy_on
     from optimizer.explain.churn import read_previous
@@ -236,10 +241,12 @@ def solve_night(
     if certificate.conflicts and settings.on_conflict == "refuse":
         raise _clash(intake, certificate)
     with clock.stage("explain"):
-        outcomes = find_outcomes(problem, solution, index)
+        margins = _margins(intake, solution, certificate, settings.solver.num_threads)
+        gap = price_gap(problem, solution, certificate)
+        outcomes = find_outcomes(problem, solution, index, margins, gap)
         summary = summarize(problem, solution, certificate, outcomes, index, policy)
     return Solved(
-        intake, solution, certificate, outcomes, policy, before, clock, summary
+        intake, solution, certificate, margins, outcomes, policy, before, clock, summary
     )
 
 
@@ -279,6 +286,23 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     from optimizer.certify.certificate import certify
 
     return certify(intake.problem, solution)
+
+
+def _margins(
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    num_threads: int | None,
+) -> Margins | None:
+    """Exact margins, of a night whose plan and prices prove each other."""
+    from optimizer.explain.explored import explored_orders
+    from optimizer.solvers.network.margins import find_margins
+
+    problem = intake.problem
+    if problem.side is not None or not certificate.is_optimal:
+        return None
+    beside = explored_orders(intake.index.pool, problem.num_merchants)
+    return find_margins(problem, solution, beside, num_threads)
 
 
 def _clash(intake: Intake, certificate: Certificate) -> SolveError:
@@ -351,8 +375,8 @@ def _night(solved: Solved) -> Night:
     )
     return Night(
         orders=decisions.drop("merchant_id", "region_id", "lane"),
-        merchants=merchants_table(problem, solution, index),
-        lanes=lanes_table(problem, solution, index),
+        merchants=merchants_table(problem, solution, index, solved.margins),
+        lanes=lanes_table(problem, solution, index, solved.margins),
         recommendations=chosen,
         quarantine=intake.quarantine,
         certificate=solved.certificate,

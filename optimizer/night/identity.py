@@ -106,8 +106,10 @@ def contents_of(
     """
     problem, index = solved.intake.problem, solved.intake.index
     tables = {
-        "merchants.parquet": merchants_table(problem, solved.solution, index),
-        "lanes.parquet": lanes_table(problem, solved.solution, index),
+        "merchants.parquet": merchants_table(
+            problem, solved.solution, index, solved.margins
+        ),
+        "lanes.parquet": lanes_table(problem, solved.solution, index, solved.margins),
         "quarantine.parquet": solved.intake.quarantine,
         "in_flight.parquet": in_flight_table(solved.intake.history),
         "bank.parquet": bank_table(index),

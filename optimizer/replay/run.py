@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.carryover import EarlierNights, night_warnings
 from optimizer.build.learned_probabilities import model_identity
 from optimizer.build.night import name_orders, take_in
-from optimizer.certify.certificate import Certificate, certify
+from optimizer.certify.certificate import Certificate, certify, price_gap
+from optimizer.certify.margins import margins_again
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.contracts.run_folder import (
+    AUDIT,
     FURTHER_TABLES,
     LEAVES,
     REPORT,
@@ -30,6 +32,7 @@ from optimizer.contracts.run_folder import (
 from optimizer.contracts.tables import DELIVERIES
 from optimizer.errors import OptimizerError
 from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
+from optimizer.explain.explored import explored_orders
 from optimizer.explain.outcomes import find_outcomes
 from optimizer.explain.side_tables import further_tables
 from optimizer.explain.summary import summarize
@@ -70,7 +73,10 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
+#: Published files that are no tables.
+_TEXTS = (REPORT, AUDIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,9 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
-    outcomes = find_outcomes(intake.problem, solution, intake.index)
+    margins = _margins(intake, solution, certificate)
+    gap = price_gap(intake.problem, solution, certificate)
+    outcomes = find_outcomes(intake.problem, solution, intake.index, margins, gap)
     summary = summarize(
         intake.problem, solution, certificate, outcomes, intake.index, policy
     )
@@ -155,17 +163,31 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
         *false_claims("summary", claims.summary, summary),
         *_false_facts(claims, intake, config, policy),
         *_false_counts(claims, intake, published, num_decisions),
-        *_false_tables(intake, solution, certificate, outcomes, published),
+        *_false_tables(intake, solution, certificate, (outcomes, margins), published),
     ]
     return Verdict(tuple(findings), certificate)
+
+
+def _margins(
+    intake: Intake, solution: Solution, certificate: Certificate
+) -> Margins | None:
+    """Exact margins of a night whose plan and prices prove each other."""
+    if intake.problem.side is not None or not certificate.is_optimal:
+        return None
+    beside = explored_orders(intake.index.pool, intake.problem.num_merchants)
+    return margins_again(intake.problem, solution, beside)
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
     """Published files that are not the ones that were published."""
     found = []
-    for name in (*_tables(claims), REPORT):
+    has_script = AUDIT in claims.outputs or (folder / AUDIT).is_file()
+    script = [AUDIT] if has_script else []
+    for name in (*_tables(claims), REPORT, *script):
         if not (folder / name).is_file():
             found.append(f"{name} is missing")
+        elif name not in claims.outputs:
+            found.append(f"{name} is not listed in run.json")
         elif _sha256(folder / name) != claims.outputs[name].sha256:
             found.append(f"{name} was changed after it was published")
     return found
@@ -272,7 +294,7 @@ def _false_counts(
 ) -> list[str]:
     """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
-    made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
+    made = {n: c.num_rows for n, c in claims.outputs.items() if n not in _TEXTS}
     read = {table.name: table.num_rows for table in intake.inputs}
     if claims.inputs.deliveries is not None:
         read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
@@ -297,22 +319,23 @@ def _false_tables(
     intake: Intake,
     solution: Solution,
     certificate: Certificate,
-    outcomes: Outcomes,
+    found: tuple[Outcomes, Margins | None],
     published: Published,
 ) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
     problem, index = intake.problem, intake.index
+    outcomes, margins = found
     chosen: list[pl.DataFrame] = []
     commitments: list[pl.DataFrame] = []
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
         scratch = Path(folder) / "scratch"
         decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
-        found = differences(DECISIONS, published.decisions(), decisions)
+        wrong = differences(DECISIONS, published.decisions(), decisions)
     expected = {
         "recommendations.parquet": chosen,
         "commitments.parquet": commitments,
-        "merchants.parquet": [merchants_table(problem, solution, index)],
-        "lanes.parquet": [lanes_table(problem, solution, index)],
+        "merchants.parquet": [merchants_table(problem, solution, index, margins)],
+        "lanes.parquet": [lanes_table(problem, solution, index, margins)],
         "quarantine.parquet": [intake.quarantine],
         "in_flight.parquet": [in_flight_table(intake.history)],
         "bank.parquet": [bank_table(index)],
@@ -325,8 +348,8 @@ def _false_tables(
         return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
     expected |= {name: [table] for name, table in further.items()}
     for name, frames in expected.items():
-        found += differences(name, [published.tables[name]], frames)
-    return found
+        wrong += differences(name, [published.tables[name]], frames)
+    return wrong
 
 
 def _decisions(

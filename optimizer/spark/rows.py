@@ -102,7 +102,7 @@ def check_orders(
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
         if not is_choice:
-            options = encode.encode_own_carrier(frame, orders, coder, 0)
+            orders, options = encode.encode_own_carrier(frame, orders, coder, 0)
             saving[options.order] = options.saving
         return frame.with_columns(
             _series("key", orders.key.view(np.int64)),

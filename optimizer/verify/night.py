@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
-from optimizer.verify.audit import AUDIT, audit_text
+from optimizer.verify.audit import audit_text, is_of_today
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -46,12 +47,15 @@ class Verified:
         What all of it rests on: hashes of inputs, configuration and chain.
     is_stated
         Whether the night was stated a second time.
+    is_of_today
+        Whether it is published in today's tables, so that it can be made again.
     """
 
     findings: tuple[str, ...]
     unchecked: tuple[str, ...]
     trusted: tuple[str, ...]
     is_stated: bool
+    is_of_today: bool = True
 
     @property
     def is_valid(self) -> bool:
@@ -93,11 +97,15 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
         reason = why_no_engine()
         if reason is None:
             findings += map(str, _statement(folder, record))
+            findings += _check_script(folder, record, unchecked)
         else:
             unchecked.append(reason)
             is_stated = False
+    if not (has_page := is_of_today(record)):
+        unchecked.append("report.html: is of an older format, and was not made again")
     trusted = _trusted(record, standing, has_config=config is not None)
-    return Verified(tuple(findings), tuple(unchecked), tuple(trusted), is_stated)
+    lists = tuple(findings), tuple(unchecked), tuple(trusted)
+    return Verified(*lists, is_stated=is_stated, is_of_today=has_page)
 
 
 def _premises(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
@@ -134,13 +142,23 @@ def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
 
 
 def _statement(folder: Path, record: Mapping[str, Any]) -> Iterator[str | Finding]:
-    """State the night again; the published script must be of this night too."""
+    """State the night again."""
     try:
         yield from state_again(folder, record)
     except CertificateError as error:
         yield str(error)
-    script = folder / AUDIT
-    if script.is_file() and script.read_text("utf-8") != audit_text(record):
+
+
+def _check_script(
+    folder: Path, record: Mapping[str, Any], unchecked: list[str]
+) -> Iterator[str]:
+    """The script in the folder is the statement of this night, if of this version."""
+    script, made_by = folder / AUDIT, record["identity"]["version"]
+    if not script.is_file():
+        return
+    if made_by != version("premium-delivery-optimizer"):
+        unchecked.append(f"{AUDIT}: is of version {made_by}, and was not compared")
+    elif script.read_text("utf-8") != audit_text(record):
         yield f"{AUDIT} is not the statement of this night"
 
 

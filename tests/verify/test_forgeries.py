@@ -17,7 +17,7 @@ from optimizer.config import as_config
 from optimizer.contracts.run_folder import FURTHER_TABLES, RUN_TABLES, record_text
 from optimizer.io.write import read_back, write_parquet
 from optimizer.model.solution import Solution
-from optimizer.night import resolve as find
+from optimizer.night import resolve
 from optimizer.night import run as night_run
 from optimizer.night.state.ledger import Carryover
 from optimizer.verify.night import verify_night
@@ -156,6 +156,11 @@ def _other_orders(run: Path) -> None:
     edit_record(run, change)
 
 
+def _script(run: Path, text: str) -> None:
+    (run / "audit.sql").write_text(text)
+    edit_record(run, lambda _: None)
+
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -225,6 +230,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("problem_class", to="packing"),
         "problem_class is network",
     ),
+    "a script that asks nothing": (
+        lambda run: _script(run, "SELECT 1 WHERE false;\n"),
+        "audit.sql is not the statement of this night",
+    ),
     "another root of the evidence": (
         _set("evidence", "root", to="0" * 64),
         "evidence.root does not follow",
@@ -240,6 +249,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_nights_hold(three: Path) -> None:
     """Nothing is said of nights that are not forged, with their chain and without."""
     for day in DAYS:
@@ -247,6 +257,7 @@ def test_the_nights_hold(three: Path) -> None:
         assert (found.findings, found.unchecked) == ((), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EDITS)
 def test_a_forged_night_is_seen(name: str, runs: Path) -> None:
     """A change that keeps all hashes is named for what it is."""
@@ -302,6 +313,7 @@ LEFT: dict[str, tuple[Callable[[Carryover], Carryover], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEFT)
 def test_what_other_nights_left_is_worked_out_again(
     name: str,
@@ -311,14 +323,15 @@ def test_what_other_nights_left_is_worked_out_again(
 ) -> None:
     """A night built from a forged bank, or forged parcels in flight, does not hold."""
     change, words = LEFT[name]
-    true = find.load_before
+    true = resolve.load_before
     _publish(tmp_path, DAYS[1], tables)
-    monkeypatch.setattr(find, "load_before", lambda *args: change(true(*args)))
-    monkeypatch.setattr(night_run, "load_before", find.load_before)
+    monkeypatch.setattr(resolve, "load_before", lambda *args: change(true(*args)))
+    monkeypatch.setattr(night_run, "load_before", resolve.load_before)
     run = _publish(tmp_path, LAST, tables)
     assert words in "; ".join(verify_night(run).findings)
 
 
+@pytest.mark.slow
 def test_nights_that_are_not_there_are_named(runs: Path) -> None:
     """Where earlier nights are not beside a night, it says what was taken on trust."""
     for day in DAYS[:2]:
@@ -330,6 +343,7 @@ def test_nights_that_are_not_there_are_named(runs: Path) -> None:
         assert name in said
 
 
+@pytest.mark.slow
 def test_prices_are_those_of_the_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +369,7 @@ def test_prices_are_those_of_the_rule(
     assert "lowest prices: yunda is lower, not 2.0 as published" in findings
 
 
+@pytest.mark.slow
 def test_the_readers_configuration_is_compared(runs: Path) -> None:
     """A night of another configuration than the reader's is told from it."""
     run = runs / str(LAST)
@@ -365,6 +380,7 @@ def test_the_readers_configuration_is_compared(runs: Path) -> None:
     assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
 
 
+@pytest.mark.slow
 def test_what_was_trusted_is_named(three: Path) -> None:
     """Verification ends with the hashes of inputs, configuration and chain."""
     run = three / str(LAST)
