@@ -10,26 +10,23 @@ from optimizer.build.side_limits import limit_prices
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.errors import counted
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
-    from optimizer.build.carryover import EarlierNights
     from optimizer.build.lanes import Place
-    from optimizer.build.side_limits import SideLimits
-    from optimizer.certify.certificate import Certificate
     from optimizer.contracts.columns import Kind
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
-    from optimizer.model.problem import Problem
-    from optimizer.model.solution import Solution
 
 
 def cny(micro: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -107,10 +104,11 @@ PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 _PRICED = ("saving_cny", "margin_cny", "has_room")
 
 
-def merchants_table(problem: Problem, solution: Solution, index: Names) -> pl.DataFrame:
+def merchants_table(night: CertifiedNight) -> pl.DataFrame:
     """Caps, what was used of them, and the price of each, by ``merchant_id``."""
     import polars as pl
 
+    problem, solution, index = night.problem, night.solution, night.names
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
@@ -127,8 +125,9 @@ def merchants_table(problem: Problem, solution: Solution, index: Names) -> pl.Da
     )
 
 
-def lanes_table(problem: Problem, solution: Solution, index: Names) -> pl.DataFrame:
+def lanes_table(night: CertifiedNight) -> pl.DataFrame:
     """Slots, what was used of them, and the price of each, wide lanes first."""
+    problem, solution, index = night.problem, night.solution, night.names
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
@@ -180,27 +179,31 @@ def commitments_table(decisions: pl.DataFrame, index: Names) -> pl.DataFrame:
     return chosen.select("order_id").hstack(places).with_columns(load)
 
 
-def in_flight_table(history: EarlierNights) -> pl.DataFrame:
+def quarantine_table(night: CertifiedNight) -> pl.DataFrame:
+    """Refused rows, as the night has them."""
+    return night.quarantine
+
+
+def in_flight_table(night: CertifiedNight) -> pl.DataFrame:
     """Parcels of other nights as they were counted, by place and day."""
     import polars as pl
 
-    schema = {c.name: polars_type(c.kind) for c in IN_FLIGHT.columns}
+    schema, in_flight = IN_FLIGHT.schema, night.earlier_nights.in_flight
     given = pl.DataFrame(schema=schema)
-    if history.in_flight is not None:
-        given = history.in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
+    if in_flight is not None:
+        given = in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
     return given.sort(list(PLACE), nulls_last=False)
 
 
-def bank_table(index: Names) -> pl.DataFrame:
+def bank_table(night: CertifiedNight) -> pl.DataFrame:
     """The cap bank's part of the night by merchant; no rows without carryover."""
     import polars as pl
 
-    schema = {c.name: polars_type(c.kind) for c in BANK.columns}
-    bank = index.bank
+    schema, bank = BANK.schema, night.names.bank
     if bank is None:
         return pl.DataFrame(schema=schema)
     columns = {
-        "merchant_id": list(index.merchant_ids),
+        "merchant_id": list(night.names.merchant_ids),
         "carried_in_nano": bank.carried_in,
         "room_nano": bank.room,
         "earned_nano": bank.earned,
@@ -240,10 +243,13 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
     return table.gather(np.where(numbers < 0, len(names), numbers))
 
 
-def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
+def rows_table(night: CertifiedNight) -> pl.DataFrame | None:
     """Limits beside caps and lanes: their use, what is missing, and their price."""
     import polars as pl
 
+    limits, solution = night.names.limits, night.solution
+    if limits is None:
+        return None
     used = row_use(limits.all_rows, solution.chosen)
     price = limit_prices(limits, solution)
     rows = []
@@ -266,34 +272,25 @@ def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
                 each * limit.scale / 1e6,
             )
         )
-    kinds = {column.name: polars_type(column.kind) for column in ROW_RESULTS.columns}
-    return pl.DataFrame(rows, schema=kinds, orient="row")
+    return pl.DataFrame(rows, schema=ROW_RESULTS.schema, orient="row")
 
 
-def conflicts_table(
-    certificate: Certificate,
-    problem: Problem,
-    limits: SideLimits | None,
-    named: Iterable[pl.DataFrame],
-) -> pl.DataFrame:
+def conflicts_table(night: CertifiedNight) -> pl.DataFrame | None:
     """
     Floors and pins that the plan does not keep, those of lower priority number first.
 
-    Parameters
-    ----------
-    certificate
-        With the conflicts, by number.
-    problem, limits
-        What the numbers mean.
-    named
-        ``row`` and ``order_id`` of all orders, in pieces.
+    The certificate has them by number.
     """
     import polars as pl
 
+    certificate, problem = night.certificate, night.problem
+    limits = night.names.limits
+    if not certificate.conflicts:
+        return None
     pinned = [c.number for c in certificate.conflicts if c.kind == "pin"]
     rows_of = problem.row[np.array(pinned, np.int64)].tolist()
     ids: dict[int, str] = {}
-    for piece in named if pinned else ():
+    for piece in night.named() if pinned else ():
         there = piece.filter(pl.col("row").is_in(rows_of))
         ids |= dict(there.select("row", "order_id").iter_rows())
     found = []
@@ -303,21 +300,40 @@ def conflicts_table(
             assert limits is not None
             kind, name = limits.named(c.number).kind, limits.named(c.number).name
         found.append((kind, name, c.rank, c.asked, c.reached, c.asked - c.reached))
-    kinds = {column.name: polars_type(column.kind) for column in CONFLICTS.columns}
-    table = pl.DataFrame(found, schema=kinds, orient="row")
+    table = pl.DataFrame(found, schema=CONFLICTS.schema, orient="row")
     return table.sort("priority", "kind", "limit")
 
 
-def order_prices_table(
-    problem: Problem, solution: Solution, named: Iterable[pl.DataFrame]
-) -> pl.DataFrame:
+def order_prices_table(night: CertifiedNight) -> pl.DataFrame | None:
     """Prices of orders other than 0, by ``order_id``, where the proof has any."""
     import polars as pl
 
-    assert solution.order_price is not None
+    problem, solution = night.problem, night.solution
+    if solution.order_price is None:
+        return None
     priced = np.flatnonzero(solution.order_price)
     prices = pl.DataFrame(
         {"row": problem.row[priced], "price_cny": cny(solution.order_price[priced])}
     )
-    parts = [piece.join(prices, on="row", how="inner") for piece in named]
+    parts = [piece.join(prices, on="row", how="inner") for piece in night.named()]
     return pl.concat(parts).select("order_id", "price_cny").sort("order_id")
+
+
+#: Conflicts that a message names.
+NUM_NAMED = 10
+
+
+def clash_words(conflicts: pl.DataFrame) -> str:
+    """Say which floors and pins clash, for the night that is refused for it."""
+    words = [
+        f"order {name} pinned to must"
+        if kind == "pin"
+        else f"{kind} {name}: {reached:,} of {asked:,}"
+        for kind, name, _, asked, reached, _ in conflicts.head(NUM_NAMED).iter_rows()
+    ]
+    more = len(conflicts) - len(words)
+    also = f"; and {more:,} more" if more else ""
+    return (
+        f"{counted(len(conflicts), 'limit')} cannot be kept: {'; '.join(words)}"
+        f"{also}; not published. Lower or drop them, or set on_conflict: relax"
+    )

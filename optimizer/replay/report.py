@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION, read_record
+from optimizer.contracts.tables import FIGURES, NIGHTS
 from optimizer.errors import DataError
 from optimizer.explain.week import NUM_DAYS, night_row, row_and_run
 from optimizer.replay.run_tables import differences
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-_NIGHTS, _FIGURES = "nights.parquet", "figures.parquet"
+_NIGHTS, _FIGURES = NIGHTS.file, FIGURES.file
 
 
 def false_report(

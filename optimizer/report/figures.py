@@ -6,6 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.tables import (
+    CONFLICTS,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    QUARANTINE,
+    ROW_RESULTS,
+)
 from optimizer.report.week import COMPARED, compare, read_nights
 
 if TYPE_CHECKING:
@@ -202,11 +210,11 @@ def draw_figures(
     """
     import polars as pl
 
-    lanes, merchants = tables["lanes.parquet"], tables["merchants.parquet"]
+    lanes, merchants = tables[LANE_RESULTS.file], tables[MERCHANT_RESULTS.file]
     has_price = pl.col("shadow_price_cny") > 0
     empty = merchants.filter(pl.col("cap") == 0)
     rules = (
-        tables["quarantine.parquet"]
+        tables[QUARANTINE.file]
         .group_by("source", "column", "rule")
         .len()
         .sort("len", "source", "column", "rule", descending=[True, False, False, False])
@@ -222,9 +230,9 @@ def draw_figures(
         empty.filter(has_price).height,
         rules.head(NUM_RULES).to_dicts(),
         rules.height,
-        *_limits(tables.get("rows.parquet")),
-        *_conflicts(tables.get("conflicts.parquet")),
-        read_nights(tables["nights.parquet"]),
+        *_limits(tables.get(ROW_RESULTS.file)),
+        *_conflicts(tables.get(CONFLICTS.file)),
+        read_nights(tables[NIGHTS.file]),
     )
 
 

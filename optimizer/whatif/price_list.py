@@ -92,12 +92,12 @@ def price_list(
             "may bring more or less than its price. Try larger steps: optimizer "
             "scenarios"
         )
-    if not base.solved.certificate.is_optimal:
+    if not base.night.certificate.is_optimal:
         raise SolveError(
             "a price list needs the proved optimum, and this night's gap is not 0: "
             "solve it with method auto and relative_gap 0"
         )
-    found = price_range(base.problem, base.solved.solution)
+    found = price_range(base.problem, base.night.solution)
     return PriceList(
         _lanes(base, found), _merchants(base, found), _steps(base, found, top, progress)
     )
@@ -106,7 +106,7 @@ def price_list(
 def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
     import polars as pl
 
-    places = base.solved.intake.index.places
+    places = base.night.names.places
     names = ("carrier_id", "region_id", "outlet_id")
     frame = pl.DataFrame(
         {
@@ -122,7 +122,7 @@ def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
 def _merchants(base: Base, found: PriceRange) -> pl.DataFrame:
     import polars as pl
 
-    ids = pl.Series(base.solved.intake.index.merchant_ids, dtype=pl.String)
+    ids = pl.Series(base.night.names.merchant_ids, dtype=pl.String)
     given = {"merchant_id": ids, "cap": base.problem.cap + explored(base).used_cap}
     return pl.DataFrame(given | _ends(found.cap_more, found.cap_fewer))
 
@@ -156,7 +156,7 @@ def _steps(
         # A fee that changes for some alone moves their prices far from tonight's.
         is_near = kind == "night" or step != FEE_STEP
         answer = solve_again(base, problem, base.price if is_near else None)
-        brings = answer.saving - base.solved.certificate.primal_bound
+        brings = answer.saving - base.night.certificate.primal_bound
         gap = answer.certificate.gap
         rows.append((kind, name, step, brings / 1e6, gap / 1e6))
     columns = {
@@ -173,7 +173,7 @@ def _changed(
     base: Base, found: PriceRange, top: int
 ) -> Iterator[tuple[str, str, str, Problem]]:
     """Every changed night: what of, whose, the step, and the problem."""
-    problem, index = base.problem, base.solved.intake.index
+    problem, index = base.problem, base.night.names
     fee = -_counted_fee_step(base)
     slots, points, less = SLOTS_STEP, POINT_STEP, FEE_STEP
     looser, richer = _more_points(base), _cheaper_caps(base)
@@ -206,7 +206,7 @@ def _changed(
 def _dearest(base: Base, found: PriceRange, part: int) -> list[tuple[str, int]]:
     """Carriers, regions or outlets with the lane of each that is worth most."""
     best: dict[str, int] = {}
-    for lane, place in enumerate(base.solved.intake.index.places):
+    for lane, place in enumerate(base.night.names.places):
         name = place[:3][part]
         if name is None:
             continue
@@ -219,7 +219,7 @@ def _dearest(base: Base, found: PriceRange, part: int) -> list[tuple[str, int]]:
 
 def _more_points(base: Base) -> NDArray[np.int64]:
     """Caps at a rate that is one point higher; caps that were set stay."""
-    policy = base.solved.policy
+    policy = base.night.policy
     rate = min(policy.cap.rate + CAP_STEP, Decimal(1))
     cap = policy.cap.model_copy(update={"rate": rate})
     looser = caps_under(base, policy.model_copy(update={"cap": cap}))
@@ -228,7 +228,7 @@ def _more_points(base: Base) -> NDArray[np.int64]:
 
 def _cheaper_caps(base: Base) -> NDArray[np.int64]:
     """Caps at a lower fee: merchants' budgets buy more parcels."""
-    policy = base.solved.policy
+    policy = base.night.policy
     amount = max(policy.fee.amount_cny - 1, Decimal(0))
     fee = policy.fee.model_copy(update={"amount_cny": amount})
     richer = caps_under(base, policy.model_copy(update={"fee": fee}))
