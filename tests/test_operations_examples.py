@@ -24,7 +24,7 @@ from tests.support.system_tools import needs
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "configs" / "operations"
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-OPTIMIZER = [sys.executable, "-c", "from optimizer.cli import main; main()"]
+OPTIMIZER = [sys.executable, "-c", "from optimizer.cli.main import main; main()"]
 UNITS = ("premium-delivery.service", "premium-delivery.timer")
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.capacity import CapacityRow
     from optimizer.build.carryover import Bank
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
     from optimizer.build.experiment import Experiment, ExplorePool
@@ -121,14 +120,8 @@ class Names:
 
 
 def build_problem(
-    orders: OrderArrays,
-    options: OptionArrays,
-    coder: NightCodes,
+    given: NightInputs,
     *,
-    capacity: Sequence[CapacityRow],
-    config: Config,
-    policy: PolicyRow,
-    merchants: pl.DataFrame | None,
     num_rows: int,
     taken: Mapping[Place, int],
     history: EarlierNights,
@@ -139,18 +132,12 @@ def build_problem(
 
     Parameters
     ----------
-    orders, options, coder
-        The encoded night.
-    capacity
-        Rows of the capacity table.
-    config, policy
-        The rules of the night.
-    merchants
-        Checked merchants table.
+    given
+        The encoded night, and the rules and tables that it is built from.
     num_rows
         Rows of the orders table, quarantined ones included.
     taken
-        Slots by place that parcels of other nights take; ``capacity`` is less them.
+        Slots by place that parcels of other nights take; capacity rows are less them.
     history
         What other nights leave to this one.
     lottery
@@ -161,7 +148,8 @@ def build_problem(
     DataError
         When a merchant has more orders than it says, or limits contradict each other.
     """
-    merchant_ids, merchant = _rank_merchants(orders, coder)
+    orders, options, policy = given.orders, given.options, given.policy
+    merchant_ids, merchant = _rank_merchants(orders, given.coder)
     there = np.bincount(merchant, minlength=len(merchant_ids))
     eligible = there
     if policy.cap.base == "eligible_orders":
@@ -169,10 +157,15 @@ def build_problem(
         eligible = np.bincount(counted_in, minlength=len(merchant_ids))
     num_open = count_open(orders.status, merchant, len(merchant_ids))
     made = merchant_caps(
-        *(there, eligible, num_open, merchant_ids, merchants, policy, history)
+        there=there,
+        eligible=eligible,
+        num_open=num_open,
+        merchant_ids=merchant_ids,
+        merchants=given.merchants,
+        policy=policy,
+        history=history,
     )
     num_orders, caps, bank, has_budget, warnings = made
-    given = NightInputs(orders, options, coder, capacity, merchants, config, policy)
     layout = lay_out(given)
     forest, lane, pool = layout.forest, layout.lane, None
     if lottery is not None and lottery.explore_share:
@@ -203,7 +196,7 @@ def build_problem(
             *warnings,
             *warn_idle(layout),
             *warn_heavy(problem),
-            *warn_unused(problem, config),
+            *warn_unused(problem, given.config),
         ),
         num_open,
         np.array([taken.get(place, 0) for place in forest.places], np.int64),

@@ -161,7 +161,7 @@ class NightCodes:
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
 
 
-def make_codes(
+def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
     worth: Costs,
     roster: Iterable[str],
     fulfilment: Iterable[Fulfilment],

@@ -35,6 +35,7 @@ from optimizer.build.learned_probabilities import (
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.service_days import rows_tonight, service_day
+from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
@@ -195,14 +196,17 @@ def take_in(
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
-        problem, index = build_problem(
-            encoded.orders,
-            encoded.options,
-            encoded.coder,
+        given = NightInputs(
+            orders=encoded.orders,
+            options=encoded.options,
+            coder=encoded.coder,
             capacity=rows,
+            merchants=merchants,
             config=config,
             policy=policy,
-            merchants=merchants,
+        )
+        problem, index = build_problem(
+            given,
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,

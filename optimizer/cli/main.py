@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import sys
@@ -55,10 +54,9 @@ RunDir = Annotated[
 
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
-    from optimizer.cli import compare, questions  # noqa: F401 - their commands join
+    from optimizer.cli import compare, nights, questions  # noqa: F401 - they join
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    importlib.import_module("optimizer.cli.nights")
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)
@@ -281,29 +279,6 @@ def run(
 
 
 @app.command()
-def verify(*, run_dir: RunDir, as_json: JsonOption = False) -> None:
-    """Prove a published night again from its files and inputs, without the solver."""
-    from optimizer.replay.run import verify_run
-
-    verdict = verify_run(run_dir)
-    proof = verdict.certificate
-    found = {
-        "run_dir": str(run_dir),
-        "is_valid": verdict.is_valid,
-        "findings": list(verdict.findings),
-        "gap_micro_cny": proof.gap if proof else None,
-    }
-    lines = [f"{run_dir}: {text}" for text in verdict.findings]
-    if proof and verdict.is_valid:
-        lines = [
-            f"{run_dir}: holds; feasible, {_gap_words(proof.gap, proof.relative_gap)}"
-        ]
-    print_result(found, "\n".join(lines), as_json)
-    if not verdict.is_valid:
-        raise typer.Exit(4)
-
-
-@app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from optimizer.config import json_schema
@@ -353,7 +328,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
-        f"  proof      {_gap_words(proof['gap'], proof['relative_gap'])}",
+        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  rounding   {_roundings(numbers['cap_roundings'])}",
@@ -382,7 +357,8 @@ def _roundings(found: Mapping[str, Any]) -> str:
     )
 
 
-def _gap_words(gap: int, relative_gap: float) -> str:
+def gap_words(gap: int, relative_gap: float) -> str:
+    """Say how good a plan is proved to be."""
     if gap == 0:
         return "the optimum, proved (gap 0)"
     return f"within {relative_gap:.4%} of the best, proved (gap {gap / 1e6:,.2f} CNY)"

@@ -1,7 +1,8 @@
-"""The commands for several nights, and for nights of the past."""
+"""The commands for several nights, and for nights that are published."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from optimizer.cli.main import (
     ConfigOption,
     JsonOption,
     LogJsonOption,
+    RunDir,
     app,
+    gap_words,
     load_settings,
     print_result,
     show_progress,
@@ -23,6 +26,66 @@ from optimizer.errors import counted
 DateArgument = Annotated[str, typer.Argument(help="Business date.")]
 state_app = typer.Typer(help="The state database.", no_args_is_help=True)
 app.add_typer(state_app, name="state")
+
+
+@app.command()
+def verify(
+    *,
+    run_dir: RunDir,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Compare the recorded configuration with this one."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    State a published night a second time, from its files and inputs alone.
+
+    Nothing that built, solved, certified or explained it has a part in that. It ends
+    with what all of it rests on: hashes of inputs, configuration and chain.
+    """
+    from optimizer.contracts.run_folder import read_record
+    from optimizer.verify.night import verify_night
+
+    verified = verify_night(run_dir, None if config is None else load_settings(config))
+    findings = [*verified.findings]
+    if not findings:
+        findings += _made_again(run_dir, is_stated=verified.is_stated)
+    proof = read_record(run_dir).get("certificate", {}) if not findings else {}
+    found = {
+        "run_dir": str(run_dir),
+        "is_valid": not findings,
+        "findings": findings,
+        "gap_micro_cny": proof.get("gap"),
+        "is_stated": verified.is_stated,
+        "unchecked": list(verified.unchecked),
+        "trusted": list(verified.trusted),
+    }
+    lines = [f"{run_dir}: {text}" for text in findings]
+    if not findings:
+        words = gap_words(proof["gap"], proof["relative_gap"])
+        lines = [f"{run_dir}: holds; feasible, {words}"]
+    lines += [f"  not checked: {text}" for text in verified.unchecked]
+    lines += [f"  trusted: {text}" for text in verified.trusted]
+    print_result(found, "\n".join(lines), as_json)
+    if findings:
+        raise typer.Exit(4)
+
+
+def _made_again(run_dir: Path, *, is_stated: bool) -> list[str]:
+    """
+    Hold against a night what the code that made it makes again.
+
+    That is the report's page where the night was stated a second time, and the whole
+    night where DuckDB is not there to do that.
+    """
+    if is_stated:
+        from optimizer.replay.report import false_page
+
+        return false_page(run_dir)
+    from optimizer.replay.run import verify_run
+
+    return list(verify_run(run_dir).findings)
 
 
 @app.command()

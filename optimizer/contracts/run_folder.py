@@ -10,6 +10,8 @@ from optimizer.errors import DataError
 
 RECORD = "run.json"
 REPORT = "report.html"
+#: The night stated a second time, for DuckDB.
+AUDIT = "audit.sql"
 #: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
 LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def allocate(
+def allocate(  # noqa: PLR0913 - a table of the night each, by name
     orders: Any,
     capacity: Any,
     *,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import (
+    AUDIT,
     LEAVES,
     RECORD,
     REPORT,
@@ -33,6 +34,7 @@ from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.evidence.merkle import Leaves, commitment, leaves_text
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.report import report_html
+from optimizer.verify.audit import audit_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -208,7 +210,9 @@ def publish(
         done = leaves.close()
         _write_text(staging / LEAVES, leaves_text(done))
         evidence = commitment(leaves.num_rows, done)
-        text = record_text(record | {"outputs": outputs, "evidence": evidence})
+        proved = record | {"outputs": outputs, "evidence": evidence}
+        outputs[AUDIT] = _write_text(staging / AUDIT, audit_text(proved))
+        text = record_text(proved)
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         sync_folder(staging)

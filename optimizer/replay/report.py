@@ -6,10 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION, read_record
-from optimizer.contracts.tables import FIGURES, NIGHTS
+from optimizer.contracts.tables import DECISIONS, FIGURES, NIGHTS, PUBLISHED
 from optimizer.errors import DataError
 from optimizer.explain.week import NUM_DAYS, night_row, row_and_run
-from optimizer.replay.run_tables import differences
+from optimizer.replay.run_tables import differences, read_published
 from optimizer.report import report_figures, report_html
 
 if TYPE_CHECKING:
@@ -47,6 +47,23 @@ def false_report(
         if (folder / REPORT).read_bytes() != page:
             found.append(f"{REPORT} is not of this night")
     return found
+
+
+def false_page(folder: Path) -> list[str]:
+    """
+    Say whether the report of a published night is not of its record and tables.
+
+    Parameters
+    ----------
+    folder
+        Where the night is.
+    """
+    record = read_record(folder)
+    names = record["outputs"].keys() & PUBLISHED.keys() - {DECISIONS.file}
+    tables = read_published(folder, names).tables
+    if (folder / REPORT).read_bytes() != report_html(record, tables).encode():
+        return [f"{REPORT} is not of this night"]
+    return []
 
 
 def _false_nights(

@@ -21,6 +21,7 @@ from optimizer.certify.certificate import Certificate, certify
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.contracts.run_folder import (
+    AUDIT,
     LEAVES,
     REPORT,
     read_record,
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.certified_night import CertifiedNight
+#: Published files that are no tables.
+_TEXTS = (REPORT, AUDIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,13 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
     """Published files that are not the ones that were published."""
     found = []
-    for name in (*_tables(claims), REPORT):
+    has_script = AUDIT in claims.outputs or (folder / AUDIT).is_file()
+    script = [AUDIT] if has_script else []
+    for name in (*_tables(claims), REPORT, *script):
         if not (folder / name).is_file():
             found.append(f"{name} is missing")
+        elif name not in claims.outputs:
+            found.append(f"{name} is not listed in run.json")
         elif _sha256(folder / name) != claims.outputs[name].sha256:
             found.append(f"{name} was changed after it was published")
     return found
@@ -255,7 +262,7 @@ def _false_counts(
 ) -> list[str]:
     """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
-    made = {n: c.num_rows for n, c in claims.outputs.items() if n != REPORT}
+    made = {n: c.num_rows for n, c in claims.outputs.items() if n not in _TEXTS}
     read = {table.name: table.num_rows for table in intake.inputs}
     if claims.inputs.deliveries is not None:
         read["deliveries"] = _num_deliveries(claims.inputs.deliveries)

@@ -67,7 +67,7 @@ class SimulatedNight:
     truth: pl.DataFrame
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - a size of the nights each, by name
     out: Path,
     *,
     num_orders: int,

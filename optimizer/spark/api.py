@@ -137,7 +137,7 @@ class SparkNight:
         self.prepared.release()
 
 
-def allocate(
+def allocate(  # noqa: PLR0913 - a table of the night each, by name
     orders: DataFrame,
     capacity: Any,
     config: Config | Mapping[str, Any] | str | PathLike[str],

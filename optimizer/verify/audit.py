@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from optimizer.verify.reading import Reading
 
-#: Name of the script in the folder of a night.
-AUDIT = "audit.sql"
 #: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
@@ -173,9 +171,8 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
 def _decision_text(record: Mapping[str, Any]) -> str:
     """The text of a decision that is hashed, from the columns that the record names."""
     columns = record["evidence"]["columns"]
-    return " || chr(9)\n        || ".join(
-        f"said_as({f'millionths({name})' if name in _NUMBERS else name})"
-        for name in columns
+    return ", chr(9),\n        ".join(
+        f"millionths({name})" if name in _NUMBERS else name for name in columns
     )
 
 

@@ -92,7 +92,9 @@ def _read(record: Mapping[str, Any]) -> Any:
             f"the model {path} is gone, so nothing can be proved from it"
         ) from None
     if hashlib.sha256(content).hexdigest() != record["identity"].get("model_sha256"):
-        raise CertificateError(f"the model {path} was changed after the run")
+        raise CertificateError(
+            f"the model {path} was changed after the run (model_sha256)"
+        )
     return json.loads(content)
 
 

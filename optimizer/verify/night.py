@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
-from optimizer.verify.audit import AUDIT, audit_text
+from optimizer.verify.audit import audit_text
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -93,6 +94,7 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
         reason = why_no_engine()
         if reason is None:
             findings += map(str, _statement(folder, record))
+            findings += _check_script(folder, record, unchecked)
         else:
             unchecked.append(reason)
             is_stated = False
@@ -134,13 +136,23 @@ def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
 
 
 def _statement(folder: Path, record: Mapping[str, Any]) -> Iterator[str | Finding]:
-    """State the night again; the published script must be of this night too."""
+    """State the night again."""
     try:
         yield from state_again(folder, record)
     except CertificateError as error:
         yield str(error)
-    script = folder / AUDIT
-    if script.is_file() and script.read_text("utf-8") != audit_text(record):
+
+
+def _check_script(
+    folder: Path, record: Mapping[str, Any], unchecked: list[str]
+) -> Iterator[str]:
+    """The script in the folder is the statement of this night, if of this version."""
+    script, made_by = folder / AUDIT, record["identity"]["version"]
+    if not script.is_file():
+        return
+    if made_by != version("premium-delivery-optimizer"):
+        unchecked.append(f"{AUDIT}: is of version {made_by}, and was not compared")
+    elif script.read_text("utf-8") != audit_text(record):
         yield f"{AUDIT} is not the statement of this night"
 
 

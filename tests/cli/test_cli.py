@@ -344,14 +344,39 @@ def test_verify_holds_and_fails_by_its_code(night: SmallNight, cli):
     """0 and the proof where all holds; 4 and what is wrong on stdout where not."""
     found = cli("verify", RUN_DIR)
     assert (found.code, found.err) == (0, "")
-    assert found.out == f"{RUN_DIR}: holds; feasible, the optimum, proved (gap 0)\n"
+    first, *more = found.out.splitlines()
+    assert first == f"{RUN_DIR}: holds; feasible, the optimum, proved (gap 0)"
+    assert {line.split(":")[0] for line in more} == {"  trusted"}
     (night.run_dir / "lanes.parquet").write_bytes(b"")
     found = cli("verify", RUN_DIR)
     assert found.code == 4
-    assert found.out == f"{RUN_DIR}: lanes.parquet was changed after it was published\n"
+    said = f"{RUN_DIR}: lanes.parquet was changed after it was published\n"
+    assert found.out.startswith(said)
     found = cli("verify", RUN_DIR, "--json")
     assert found.code == 4
     assert json.loads(found.out)["is_valid"] is False
+
+
+def test_verify_compares_the_configuration(night: SmallNight, cli):
+    """With the configuration of the night it holds; with another one it says where."""
+    assert cli("verify", RUN_DIR, "--config", night.config).code == 0
+    night.configure(objective={"complaint_cost_cny": 31, "return_cost_cny": 18})
+    found = cli("verify", RUN_DIR, "--config", night.config, "--json")
+    (words,) = json.loads(found.out)["findings"]
+    assert found.code == 4
+    assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
+
+
+def test_verify_without_duckdb_does_what_it_can(
+    night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
+):
+    """Without DuckDB the night is built again, and what was not checked is named."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    found = cli("verify", RUN_DIR)
+    assert found.code == 0
+    assert "not checked: DuckDB is not installed" in found.out
+    (night.run_dir / "lanes.parquet").write_bytes(b"")
+    assert cli("verify", RUN_DIR).code == 4
 
 
 def test_a_published_night_verifies_from_any_folder(
@@ -502,9 +527,9 @@ HEAVY = ("numpy", "polars", "pyarrow", "numba", "ortools", "pydantic", "yaml", "
 def test_asking_for_help_imports_nothing_heavy(words: list[str]):
     """Help and version load none of the numeric libraries."""
     program = (
-        "import sys, optimizer.cli\n"
+        "import sys, optimizer.cli.main\n"
         f"sys.argv = ['optimizer', *{words!r}]\n"
-        "try:\n    optimizer.cli.main()\n"
+        "try:\n    optimizer.cli.main.main()\n"
         "except SystemExit as left:\n    assert not left.code\n"
         f"print('loaded:', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )

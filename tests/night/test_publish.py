@@ -17,7 +17,8 @@ from optimizer.io.write import read_back
 from optimizer.night import publish as publishing
 from tests.support.small_night import DAY, SmallNight, sha256, snapshot
 
-FILES = {*EVERY_NIGHT, "report.html", "evidence.txt", "run.json", "_SUCCESS"}
+TEXTS = {"report.html", "audit.sql", "evidence.txt", "run.json", "_SUCCESS"}
+FILES = {*EVERY_NIGHT, *TEXTS}
 
 
 def change_rate(night: SmallNight, rate: float) -> None:

@@ -354,7 +354,7 @@ def test_a_night_published_meanwhile_is_not_counted_on_twice(
     compare(place.config_path, 3)
 
 
-COMMAND = "from optimizer.cli import main; main()"
+COMMAND = "from optimizer.cli.main import main; main()"
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from optimizer.telemetry import alerts as alerting
 from optimizer.telemetry.alerts import find_alerts, merchants_that_split
 from tests.support.small_night import DAY, Call, SmallNight, call
 
-COMMAND = "from optimizer.cli import main; main()"
+COMMAND = "from optimizer.cli.main import main; main()"
 RUN = ("run", "--config", "config.yaml", "--date", DAY)
 
 

@@ -37,14 +37,15 @@ def _night() -> tuple[Tables, dict[str, Any]]:
             "return_prob_premium": rng.uniform(0, 0.4, num),
         }
     )
-    rows = [("yunda", None, None, 20), ("zhongtong", None, None, 20)]
-    rows += [
-        (c, r, None, 3) for c in ("yunda", "zhongtong") for r in ("north", "south")
-    ]
-    rows += [("yunda", "north", "d0", 1)]
     capacity = pl.DataFrame(
-        [row for row in rows if row[0] == "yunda"]
-        + [("zhongtong", "north", None, 4), ("zhongtong", "south", "d1", 2)],
+        [
+            ("yunda", None, None, 20),
+            ("yunda", "north", None, 3),
+            ("yunda", "south", None, 3),
+            ("yunda", "north", "d0", 1),
+            ("zhongtong", "north", None, 4),
+            ("zhongtong", "south", "d1", 2),
+        ],
         schema={
             "carrier_id": pl.String,
             "region_id": pl.String,
@@ -87,11 +88,11 @@ def _take_up_ignored(patch: pytest.MonkeyPatch) -> None:
     true = encode.make_codes
 
     def make(*args: Any, **keys: Any) -> Any:
-        coder = true(*args, **keys)
-        coder.take_up = np.ones_like(coder.take_up)
-        return coder
+        codes = true(*args, **keys)
+        codes.take_up = np.ones_like(codes.take_up)
+        return codes
 
-    patch.setattr(encode, "make_coder", make)
+    patch.setattr(encode, "make_codes", make)
 
 
 def _cap_more(patch: pytest.MonkeyPatch) -> None:

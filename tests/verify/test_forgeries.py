@@ -18,7 +18,7 @@ from optimizer.contracts.run_folder import record_text
 from optimizer.contracts.tables import PUBLISHED
 from optimizer.io.write import read_back, write_parquet
 from optimizer.model.solution import Solution
-from optimizer.night import resolve as find
+from optimizer.night import resolve
 from optimizer.night import run as night_run
 from optimizer.night.state.ledger import Carryover
 from optimizer.verify.night import verify_night
@@ -157,6 +157,11 @@ def _other_orders(run: Path) -> None:
     edit_record(run, change)
 
 
+def _script(run: Path, text: str) -> None:
+    (run / "audit.sql").write_text(text)
+    edit_record(run, lambda _: None)
+
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -225,6 +230,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another solver's word for the class": (
         _set("problem_class", to="packing"),
         "problem_class is network",
+    ),
+    "a script that asks nothing": (
+        lambda run: _script(run, "SELECT 1 WHERE false;\n"),
+        "audit.sql is not the statement of this night",
     ),
     "another root of the evidence": (
         _set("evidence", "root", to="0" * 64),
@@ -312,10 +321,10 @@ def test_what_other_nights_left_is_worked_out_again(
 ) -> None:
     """A night built from a forged bank, or forged parcels in flight, does not hold."""
     change, words = LEFT[name]
-    true = find.load_before
+    true = resolve.load_before
     _publish(tmp_path, DAYS[1], tables)
-    monkeypatch.setattr(find, "load_before", lambda *args: change(true(*args)))
-    monkeypatch.setattr(night_run, "load_before", find.load_before)
+    monkeypatch.setattr(resolve, "load_before", lambda *args: change(true(*args)))
+    monkeypatch.setattr(night_run, "load_before", resolve.load_before)
     run = _publish(tmp_path, LAST, tables)
     assert words in "; ".join(verify_night(run).findings)
 

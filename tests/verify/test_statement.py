@@ -117,8 +117,8 @@ def asked(run: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_the_script_needs_nothing_but_duckdb(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script alone gives no row for a night that holds, and some for another."""
-    script = audit_text(record_of(plain))
+    """The published script alone gives no row for a night that holds, and some else."""
+    script = (plain / "audit.sql").read_text()
     assert asked(plain, script, monkeypatch) == []
     changed = tmp_path / "changed"
     shutil.copytree(plain, changed)
@@ -251,14 +251,19 @@ def test_without_duckdb_it_says_what_was_not_checked(
     assert "pip install 'duckdb>=1.4'" in none.unchecked[0]
 
 
-def test_a_night_of_the_first_format_is_verified(plain: Path, tmp_path: Path) -> None:
-    """A night whose warnings are sentences, and that has no script, still verifies."""
-    copy = tmp_path / "runs" / plain.name
-    shutil.copytree(plain, copy)
-    record = record_of(copy)
-    record["schema_version"] = 1
-    record["warnings"] = [warning["text"] for warning in record["warnings"]]
-    record["outputs"].pop("audit.sql", None)
-    (copy / "audit.sql").unlink(missing_ok=True)
-    (copy / "run.json").write_text(json.dumps(record))
-    assert verify_night(copy).findings == ()
+@pytest.mark.parametrize("name", ["network", "packing"])
+def test_nights_of_the_first_format_are_verified(name: str, tmp_path: Path) -> None:
+    """Nights that the first release published verify as they did, and forged do not."""
+    folder = tmp_path / "night"
+    shutil.copytree(Path(__file__).parent / "format_1" / name, folder)
+    run = folder / "published"
+    text = (run / "run.json").read_text().replace("{here}", str(folder))
+    (run / "run.json").write_text(text)
+    assert record_of(run)["schema_version"] == 1
+    found = verify_night(run)
+    assert (found.findings, found.is_stated) == ((), True)
+    record = record_of(run)
+    record["certificate"]["dual_bound"] += 1
+    record["certificate"]["gap"] += 1
+    (run / "run.json").write_text(json.dumps(record))
+    assert any("bounds: " in words for words in verify_night(run).findings)

@@ -15,7 +15,7 @@ from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 
 @compiled
-def choose(
+def choose(  # noqa: C901 - one pass, branch by branch
     first_merchant,
     last_merchant,
     merchant_start,
@@ -173,7 +173,7 @@ def settle(
 
 
 @compiled
-def check(
+def check(  # noqa: C901 - likewise
     first_merchant,
     last_merchant,
     merchant_start,

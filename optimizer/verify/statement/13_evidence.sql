@@ -4,14 +4,13 @@
 -- nothing for what is missing. A leaf is the SHA-256 of a zero byte and the SHA-256 of
 -- each of its rows; evidence.txt has the leaves, one a line.
 
-CREATE MACRO said_as(text) AS coalesce(text::VARCHAR, '');
 CREATE MACRO millionths(number) AS round(number * 1000000, 0)::BIGINT;
 CREATE TEMP TABLE leaf AS
 SELECT number // 128 AS leaf, sha256(unhex('00' || string_agg(hash, '' ORDER BY number))) AS hash
 FROM (
-    SELECT file_row_number AS number, sha256(
+    SELECT file_row_number AS number, sha256(concat(
         {decision_text}
-    ) AS hash
+    )) AS hash
     FROM read_parquet(getvariable('run') || '/decisions.parquet', file_row_number = true)
 )
 GROUP BY number // 128;

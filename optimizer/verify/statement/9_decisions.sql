@@ -122,18 +122,25 @@ CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
     '|', config_text('$.holdout.seed'), getvariable('night'), purpose
 )), 16 * which - 15, 16))::UBIGINT;
 CREATE TEMP VIEW check_kept_back AS
-SELECT order_id AS item, reason AS published, CASE WHEN is_held THEN 'HELD_OUT' ELSE 'CHOSEN' END AS restated
-FROM (
-    SELECT d.order_id, d.reason, CASE
-        WHEN getvariable('hold_share') IN (0, 1) THEN getvariable('hold_share') = 1
-        ELSE mixed(((mixed(xor(key_of(d.order_id, 0), half('hold', 1)))::UHUGEINT
-            + half('hold', 2)) & mask())::UBIGINT)
-            < ((getvariable('hold_share') * 1000000000)::UHUGEINT
-                * 18446744073709551616::UHUGEINT // 1000000000)
-    END AS is_held
-    FROM decision AS d SEMI JOIN chosen AS c USING (number)
+WITH planned AS (
+    SELECT d.order_id, d.reason FROM decision AS d SEMI JOIN chosen AS c USING (number)
 )
-WHERE is_held IS DISTINCT FROM (reason = 'HELD_OUT');
+SELECT order_id AS item, reason AS published, 'all or none kept back' AS restated
+FROM planned
+WHERE getvariable('hold_share') IN (0, 1)
+    AND (reason = 'HELD_OUT') <> (getvariable('hold_share') = 1)
+UNION ALL
+SELECT order_id, reason, CASE WHEN draw < share THEN 'HELD_OUT' ELSE 'CHOSEN' END
+FROM (
+    SELECT order_id, reason,
+        mixed(((mixed(xor(key_of(order_id, 0), half('hold', 1)))::UHUGEINT
+            + half('hold', 2)) & mask())::UBIGINT) AS draw,
+        ((getvariable('hold_share') * 1000000000)::UHUGEINT
+            * 18446744073709551616::UHUGEINT // 1000000000) AS share
+    FROM planned
+    WHERE getvariable('hold_share') NOT IN (0, 1)
+)
+WHERE (draw < share) <> (reason = 'HELD_OUT');
 
 -- check: explored orders were open, each gets premium with one half, and any saving
 CREATE TEMP VIEW check_pool AS
