@@ -69,8 +69,7 @@ def publish(
     with cluster_errors(folder):
         for table, make in OF_CLUSTER.items():
             path = f"{folder}/{run_id}/{table.name}.{table_format}"
-            made = make(night).select(*table.column_names)
-            made.write.format(table_format).mode("overwrite").save(path)
+            make(night).write.format(table_format).mode("overwrite").save(path)
         text = record_text(record | {"run_id": run_id})
         write_text(session, f"{folder}/{RECORD}", text)
 
@@ -78,9 +77,9 @@ def publish(
 def _recommendations(night: SparkNight) -> DataFrame:
     from pyspark.sql import functions as F
 
-    return night.decisions.filter("is_premium").withColumns(
-        {"order_tag": F.lit(ORDER_TAG), "service_code": F.lit(SERVICE_CODE)}
-    )
+    tags = {"order_tag": F.lit(ORDER_TAG), "service_code": F.lit(SERVICE_CODE)}
+    chosen = night.decisions.filter("is_premium").withColumns(tags)
+    return chosen.select(*RECOMMENDATIONS.column_names)
 
 
 def _commitments(night: SparkNight) -> DataFrame:
@@ -88,7 +87,8 @@ def _commitments(night: SparkNight) -> DataFrame:
 
     chosen = night.decisions.filter("is_premium").select("order_id", "lane", "load")
     named = night.places.with_columns(lane=np.arange(len(night.places), dtype=np.int32))
-    return chosen.join(F.broadcast(_on_cluster(night, named)), "lane")
+    taken = chosen.join(F.broadcast(_on_cluster(night, named)), "lane")
+    return taken.select(*COMMITMENTS.column_names)
 
 
 def _on_cluster(night: SparkNight, table: pl.DataFrame) -> DataFrame:
@@ -98,7 +98,7 @@ def _on_cluster(night: SparkNight, table: pl.DataFrame) -> DataFrame:
 
 #: Who makes each table that a cluster publishes.
 OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
-    DECISIONS: lambda night: night.decisions,
+    DECISIONS: lambda night: night.decisions.select(*DECISIONS.column_names),
     RECOMMENDATIONS: _recommendations,
     COMMITMENTS: _commitments,
     QUARANTINE: lambda night: night.quarantine,
