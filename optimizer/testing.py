@@ -353,15 +353,35 @@ def assert_certified(night: Night) -> None:
     explored = premium.filter(premium["reason"] == "EXPLORED")
     chosen = planned.vstack(explored)
     used = dict(chosen.group_by("merchant_id").len().iter_rows())
-    for merchant_id, _, cap, count, slack, price in night.merchants.iter_rows():
+    names = ("merchant_id", "cap", "used", "slack", "shadow_price_cny")
+    for merchant_id, cap, count, slack, price in night.merchants.select(names).rows():
         assert count == used.get(merchant_id, 0), f"{merchant_id}: used is wrong"
         assert 0 <= slack == cap - count, f"{merchant_id}: slack is wrong"
         assert not (is_optimal and slack and price), f"{merchant_id}: priced and slack"
     # Where whole lanes prove the bound, a lane's own price has no part in it.
     is_tight = is_optimal and night.problem_class == "network"
-    for carrier_id, *_, slots, count, slack, price in night.lanes.iter_rows():
+    names = ("carrier_id", "slots", "used", "slack", "shadow_price_cny")
+    for carrier_id, slots, count, slack, price in night.lanes.select(names).rows():
         assert 0 <= slack == slots - count, f"{carrier_id}: slack is wrong"
         assert not (is_tight and slack and price), f"{carrier_id}: priced and slack"
+    _assert_margins(night.decisions)
+    for table in (night.merchants, night.lanes):
+        ends = ("one_more_cny", "shadow_price_cny", "one_fewer_cny")
+        for more, price, fewer in table.select(ends).rows():
+            assert more is None or more <= price, "one more brings more than its price"
+            assert fewer is None or price <= fewer, "one fewer costs less than a price"
+
+
+def _assert_margins(decisions: pl.DataFrame) -> None:
+    """Check that margins have the sign of the decision, and agree with the surplus."""
+    names = ["order_id", "is_premium", "arm", "margin_cny", "surplus_cny"]
+    planned = decisions.filter(decisions["arm"].ne_missing("explore")).select(names)
+    for order_id, is_premium, arm, margin, surplus in planned.drop_nulls(
+        names[3]
+    ).rows():
+        sign = 1 if is_premium or arm == "policy" else -1
+        assert sign * margin >= 0, f"{order_id}: the margin is of the wrong sign"
+        assert sign * margin >= sign * surplus, f"{order_id}: a margin within its price"
 
 
 def _micro(money: pl.Series) -> int:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_ruff_reads_every_tracked_file() -> None:
     tracked = run("git", "ls-files", "*.py").stdout.split()
     assert len(tracked) > 100
     assert [name for name in tracked if (ROOT / name).resolve() not in read] == []
+
+
+def test_pytest_looks_into_every_folder_with_tests(
+    pytestconfig: pytest.Config,
+) -> None:
+    """No pattern of folders to pass over hides one that has tests or examples."""
+    patterns = pytestconfig.getini("norecursedirs")
+    tracked = run("git", "ls-files", "tests/*.py", "optimizer/*.py").stdout.split()
+    folders = {part for name in tracked for part in Path(name).parts[:-1]}
+    assert {"build", "solvers"} <= folders
+    assert [f for f in folders for p in patterns if fnmatch(f, p)] == []
 
 
 def test_pre_commit_runs_what_the_tests_run() -> None:

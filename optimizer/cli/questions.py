@@ -137,21 +137,29 @@ def prices(
     typer.echo(f"{_night_name(base)}: what more is worth, CNY")
     for row in found.steps.iter_rows(named=True):
         what = " ".join(part for part in (row["kind"], row["name"]) if part)
-        typer.echo(f"  {what:<40} {row['step']:<16} {row['brings_cny']:>14,.2f}")
-    for name, key in (("lanes", "carrier_id"), ("merchants", "merchant_id")):
-        table = tables[name]
-        count = table.filter(table["one_more_cny"] > 0).height
-        typer.echo(f"  one more slot brings something in {count:,} {name}")
-        for row in table.sort("one_more_cny", descending=True).head(top).to_dicts():
-            typer.echo(_price_line(row, key))
+        typer.echo(f"  {what:<40} {row['step']:<32} {row['brings_cny']:>14,.2f}")
+    for name, key, end, where in _ENDS:
+        table, more = tables[name], f"one_more{end}_cny"
+        count = table.filter(table[more] > 0).height
+        typer.echo(f"  one more slot{where} brings something in {count:,} {name}")
+        for row in table.sort(more, descending=True).head(top).to_dicts():
+            typer.echo(_price_line(row, key, end))
 
 
-def _price_line(row: Mapping[str, Any], key: str) -> str:
+#: Table, its name column, which of its values, and what these are of.
+_ENDS = (
+    ("lanes", "carrier_id", "_around", " in a row and in all rows around it"),
+    ("lanes", "carrier_id", "", " in a row alone"),
+    ("merchants", "merchant_id", "", " in a cap"),
+)
+
+
+def _price_line(row: Mapping[str, Any], key: str, end: str) -> str:
     parts = [row[key], row.get("region_id"), row.get("outlet_id")]
     name = "/".join(part or "" for part in parts).rstrip("/")
-    fewer = row["one_fewer_cny"]
+    more, fewer = row[f"one_more{end}_cny"], row[f"one_fewer{end}_cny"]
     less = "-" if fewer is None else f"{fewer:,.2f}"
-    return f"    {name:<40} +1: {row['one_more_cny']:>8,.2f}   -1: {less:>8}"
+    return f"    {name:<40} +1: {more:>8,.2f}   -1: {less:>8}"
 
 
 def _base(

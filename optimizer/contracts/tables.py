@@ -188,7 +188,23 @@ DECISIONS = Table(
         Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
-        Column("margin_cny", "money", "distance to the cut-off; below 0: not chosen"),
+        Column(
+            "margin_cny",
+            "money",
+            "exact: what its saving could lose and it stays chosen; below 0: what it "
+            "would need to be chosen; null: not known so, or nothing would do",
+        ),
+        Column(
+            "margin_low_cny", "money", "where it is not known exactly: at least this"
+        ),
+        Column(
+            "margin_high_cny", "money", "where it is not known exactly: at most this"
+        ),
+        Column(
+            "surplus_cny",
+            "money",
+            "saving less all prices; above 0: its part of the dual bound",
+        ),
         Column("has_room", "flag", "whether there is a slot at all where it could go"),
         Column("ineligible_reason", "text", "why it was not considered"),
         Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
@@ -221,10 +237,10 @@ MERCHANT_RESULTS = Table(
         Column("cap", "count", "parcels that may be chosen"),
         Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "cap less used"),
+        Column("shadow_price_cny", "money", "price of the cap in the proof"),
+        Column("one_more_cny", "money", "what one more in the cap brings, exact"),
         Column(
-            "shadow_price_cny",
-            "money",
-            "what one more slot would bring at most; one fewer would cost no less",
+            "one_fewer_cny", "money", "what one fewer costs, exact; null: none to lose"
         ),
     ),
     maker="night",
@@ -240,11 +256,26 @@ LANE_RESULTS = Table(
         Column("slots", "count", "parcels that it takes beside them"),
         Column("used", "count", "parcels that are chosen, those kept back included"),
         Column("slack", "count", "slots less used"),
+        Column("shadow_price_cny", "money", "price of this row in the proof"),
         Column(
-            "shadow_price_cny",
+            "one_more_cny",
             "money",
-            "what one more slot would bring; in a row inside of others, one more slot "
-            "in each of them brings the sum of their prices",
+            "what one more slot in this row alone brings, exact",
+        ),
+        Column(
+            "one_fewer_cny",
+            "money",
+            "what one fewer in this row alone costs, exact; null: none to lose",
+        ),
+        Column(
+            "one_more_around_cny",
+            "money",
+            "what one more in this row and in all rows around it brings, exact",
+        ),
+        Column(
+            "one_fewer_around_cny",
+            "money",
+            "what one fewer in all of them costs, exact; null: none to lose",
         ),
         Column("service_date", "date", "day of the slots; null: not counted by day"),
         Column("in_flight", "count", "slots that parcels of other nights take"),

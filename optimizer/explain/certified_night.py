@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optimizer.config import PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
@@ -35,6 +36,8 @@ class CertifiedNight:
         The problem, its names, and what was read.
     solution, certificate
         Plan and prices, and what is proved of them.
+    margins
+        Exact margins and slot values; ``None`` where there are none.
     outcomes
         Reason and margin of each row of the orders table.
     named
@@ -45,6 +48,7 @@ class CertifiedNight:
     intake: Intake
     solution: Solution
     certificate: Certificate
+    margins: Margins | None
     outcomes: Outcomes
     named: Callable[[], Iterable[pl.DataFrame]]
 
@@ -89,12 +93,18 @@ class CertifiedNight:
 
 
 def certified_night(
-    intake: Intake, solution: Solution, certificate: Certificate
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    margins: Margins | None,
 ) -> CertifiedNight:
-    """Give every order its outcome at the certificate's prices."""
+    """Give every order its outcome, by margins or the certificate's prices."""
     from optimizer.build.night import name_orders
+    from optimizer.certify.certificate import price_gap
     from optimizer.explain.outcomes import find_outcomes
 
-    outcomes = find_outcomes(intake.problem, solution, intake.index)
+    problem = intake.problem
+    gap = price_gap(problem, solution, certificate)
+    outcomes = find_outcomes(problem, solution, intake.index, margins, gap)
     named = partial(name_orders, intake)
-    return CertifiedNight(intake, solution, certificate, outcomes, named)
+    return CertifiedNight(intake, solution, certificate, margins, outcomes, named)

@@ -2,7 +2,7 @@ r"""
 What the night's saving is made of: prices times limits, and what is left to orders.
 
 At the certificate's prices, with lane prices :math:`\lambda`, cap prices
-:math:`\mu` and margins :math:`d_i`,
+:math:`\mu` and surpluses :math:`d_i`,
 
 .. math::
 
@@ -34,7 +34,7 @@ class Contributions:
     Attributes
     ----------
     lanes, caps, orders
-        Slots times lane prices, caps times cap prices, and positive margins, summed.
+        Slots times lane prices, caps times cap prices, and positive surpluses, summed.
     other
         What other rows contribute to the bound, less what explored parcels' slots are
         worth; 0 where there are neither.
@@ -136,4 +136,4 @@ def _surplus() -> pl.Expr:
     import polars as pl
 
     is_explored = (pl.col("arm") == "explore").fill_null(value=False)
-    return micro("margin_cny").clip(lower_bound=0) * ~is_explored
+    return micro("surplus_cny").clip(lower_bound=0) * ~is_explored

@@ -2,12 +2,26 @@ r"""
 What each order got and why, at the certificate's prices.
 
 With effective lane prices :math:`p` and cap prices :math:`\mu`, an order's
-**margin** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: how far it is above (or
-below) its cut-off. An order that is not chosen although it saves something is
-stopped by capacity if it would not make it even with a free cap
-(:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not make it
-even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each alone
-would stop it, or neither alone.
+**surplus** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: what it is worth above (or
+below) all its prices, and above 0 its part of the dual bound. An order that is not
+chosen although it saves something is stopped by capacity if it would not make it even
+with a free cap (:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not
+make it even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each
+alone would stop it, or neither alone.
+
+How much it lacks, or could lose, is its **margin** (:mod:`optimizer.model.margins`):
+exact where it is given. Else the bounds hold it: with :math:`u` the surplus, :math:`s`
+the saving and :math:`g` the gap of these prices, forcing an order in leaves a bound of
+:math:`\mathrm{dual} + \min(0, u)`, forcing it out one of
+:math:`\mathrm{dual} - \max(0, u)`, and a plan without one of its orders is a plan:
+
+.. math::
+
+   \text{chosen:}\quad \max(0, u) - g \le \text{margin} \le \min(0, u) + s + g,
+   \qquad \text{not chosen:}\quad \text{margin} \le \min(0, u) + g .
+
+The upper end of the chosen needs a night without floors and pins. Orders that are
+pinned have no margin: they are in whatever they save.
 
 On packing nights :math:`p` is for the option's load, and rows beside the lanes count as
 capacity; owners' caps and ceilings of groups count as caps; an order that only the
@@ -24,9 +38,11 @@ import numpy as np
 
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import COIN, is_held
+from optimizer.explain.explored import by_merchant
 from optimizer.explain.stops import find_stops, make_prices
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.lane_tree import effective_price, least_slots
+from optimizer.model.margins import NO_END
 from optimizer.model.reasons import Reason
 from optimizer.model.reduced_savings import (
     BLOCK_ORDERS,
@@ -36,6 +52,7 @@ from optimizer.model.reduced_savings import (
     has_room,
     net_savings,
 )
+from optimizer.model.side_constraints import NO_FLOOR, NO_PIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +60,7 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.build.experiment import ExplorePool
     from optimizer.explain.stops import StopPrices
+    from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
@@ -62,11 +80,15 @@ class Outcomes:
         ``(num_rows,) int32``: slots that the chosen option takes; ``None``: each one.
     saving
         ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
-    margin
-        ``(num_rows,) int64`` micro-CNY.
+    surplus
+        ``(num_rows,) int64`` micro-CNY: above all prices, or below them.
+    margin_low, margin_high
+        ``(num_rows,) int64`` micro-CNY: between which the margin lies; mostly one
+        array. Both ``NO_END``: there is none; ``-NO_END`` and ``NO_END``: an end that
+        is not known.
     is_priced
-        ``(num_rows,) bool``: whether saving and margin mean anything: the order
-        went to the solver.
+        ``(num_rows,) bool``: whether saving, surplus and margin mean anything: the
+        order went to the solver.
     has_room
         ``(num_rows,) bool``: whether there is a slot at all where the order could go.
     arm
@@ -79,7 +101,9 @@ class Outcomes:
     lane: NDArray[np.int32]
     load: NDArray[np.int32] | None
     saving: NDArray[np.int64]
-    margin: NDArray[np.int64]
+    surplus: NDArray[np.int64]
+    margin_low: NDArray[np.int64]
+    margin_high: NDArray[np.int64]
     is_priced: NDArray[np.bool_]
     has_room: NDArray[np.bool_]
     arm: NDArray[np.int8]
@@ -90,7 +114,13 @@ class Outcomes:
 ARMS = ("policy", "explore")
 
 
-def find_outcomes(problem: Problem, solution: Solution, index: Names) -> Outcomes:
+def find_outcomes(
+    problem: Problem,
+    solution: Solution,
+    index: Names,
+    margins: Margins | None,
+    price_gap: int,
+) -> Outcomes:
     """
     Give every row of the orders table its reason, saving and margin.
 
@@ -100,14 +130,22 @@ def find_outcomes(problem: Problem, solution: Solution, index: Names) -> Outcome
         The night and its certified plan.
     index
         Which rows went to the solver, and why the others did not.
+    margins
+        Exact margins; ``None`` where there are none.
+    price_gap
+        How far the bound of the prices is above the plan, micro-CNY.
     """
     num_rows = len(index.status)
+    margin = np.full(num_rows, NO_END)
+    is_one = margins is not None and _is_exact(margins)
     outcomes = Outcomes(
         index.status.copy(),
         np.full(num_rows, -1, np.int32),
         None if problem.side is None else np.ones(num_rows, np.int32),
         np.zeros(num_rows, np.int64),
         np.zeros(num_rows, np.int64),
+        margin,
+        margin if is_one else margin.copy(),
         index.status == OPEN,
         np.zeros(num_rows, np.bool_),
         np.full(num_rows, -1, np.int8),
@@ -130,8 +168,63 @@ def find_outcomes(problem: Problem, solution: Solution, index: Names) -> Outcome
     _mark_chosen(problem, solution.chosen, outcomes, index)
     if index.pool is not None:
         _mark_pool(index.pool, price, solution.merchant_price, outcomes)
+    if margins is None:
+        _bound_margins(problem, solution.chosen, index, outcomes, price_gap)
+    else:
+        _give_margins(problem, index, margins, outcomes)
     freeze_arrays(outcomes)
     return outcomes
+
+
+def _is_exact(margins: Margins) -> bool:
+    """Whether all margins are known exactly, by one array for both ends."""
+    both = [each for each in (margins.order, margins.beside) if each is not None]
+    return all(np.array_equal(each.low, each.high) for each in both)
+
+
+def _give_margins(
+    problem: Problem, index: Names, margins: Margins, outcomes: Outcomes
+) -> None:
+    """Fill in exact margins."""
+    for given, name in ((outcomes.margin_low, "low"), (outcomes.margin_high, "high")):
+        if name == "high" and given is outcomes.margin_low:
+            continue
+        given[problem.row] = getattr(margins.order, name)
+        if index.pool is not None:
+            row = index.pool.row[by_merchant(index.pool)]
+            given[row] = getattr(margins.beside, name)
+
+
+def _bound_margins(
+    problem: Problem,
+    chosen: NDArray[np.int64],
+    index: Names,
+    outcomes: Outcomes,
+    gap: int,
+) -> None:
+    """Fill in what the prices say of the margins."""
+    side, pool = problem.side, index.pool
+    low, high = outcomes.margin_low, outcomes.margin_high
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    row = problem.row[order]
+    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+        block = np.arange(first, min(first + BLOCK_ORDERS, problem.num_orders))
+        merchant = np.searchsorted(problem.merchant_start, block, side="right") - 1
+        here = problem.row[block]
+        can = outcomes.has_room[here] & (problem.cap[merchant] > 0)
+        here = here[can]
+        low[here] = -NO_END
+        high[here] = np.minimum(outcomes.surplus[here], 0) + gap
+    low[row] = np.maximum(outcomes.surplus[row], 0) - gap
+    high[row] = np.minimum(outcomes.surplus[row], 0) + outcomes.saving[row] + gap
+    if pool is not None:
+        low[pool.row], high[pool.row] = -NO_END, outcomes.surplus[pool.row] + gap
+    if side is None:
+        return
+    is_pinned = side.pin_rank != NO_PIN
+    if is_pinned.any() or np.any(side.low > NO_FLOOR):
+        high[row] = NO_END
+    low[problem.row[is_pinned]] = high[problem.row[is_pinned]] = NO_END
 
 
 def _price_block(
@@ -151,7 +244,7 @@ def _price_block(
     cut = solution.merchant_price[merchant]
     row = problem.row[block[0] : block[1]]
     outcomes.saving[row] = best
-    outcomes.margin[row] = reduced - cut
+    outcomes.surplus[row] = reduced - cut
     outcomes.reason[row] = np.select(
         [
             best == NO_OPTION,
@@ -194,7 +287,7 @@ def _stop_block(
     row = problem.row[block[0] : block[1]]
     by_capacity, has_room_alone = stops.by_capacity, outcomes.has_room[row]
     outcomes.saving[row] = best
-    outcomes.margin[row] = stops.margin
+    outcomes.surplus[row] = stops.surplus
     outcomes.reason[row] = np.select(
         [
             best == NO_OPTION,
@@ -228,11 +321,11 @@ def _mark_budgets(index: Names, row: NDArray[np.int64], outcomes: Outcomes) -> N
     outcomes.reason[stopped] = Reason.BUDGET
 
 
-def pool_margin(
+def pool_surplus(
     pool: ExplorePool, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """
-    How far the explore arm's orders are from the cut-off of the night that remains.
+    What the explore arm's orders are worth above the prices of the night that remains.
 
     Parameters
     ----------
@@ -284,7 +377,7 @@ def _mark_pool(
     row = pool.row
     outcomes.lane[row] = pool.lane
     outcomes.saving[row] = pool.saving
-    outcomes.margin[row] = pool_margin(pool, price, merchant_price)
+    outcomes.surplus[row] = pool_surplus(pool, price, merchant_price)
     outcomes.is_priced[row] = True
     outcomes.has_room[row] = True
     outcomes.arm[row] = ARMS.index("explore")

@@ -16,6 +16,7 @@ from optimizer.io.read import damaged_is_data_error
 from optimizer.io.write import read_back
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import polars as pl
@@ -33,20 +34,26 @@ _WORDS = {
         "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
         "{saving:,.2f} CNY: {lanes:,.2f} pay for places with carriers, {caps:,.2f} are "
         "the worth of the cap, {orders:,.2f} are beyond that; one more slot would "
-        "bring at most {price:,.2f} CNY",
+        "bring {one_more:,.2f} CNY{fewer}",
         "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可避免 {saving:,.2f} "
         "元损失：{lanes:,.2f} 元对应承运名额的价值，{caps:,.2f} 元对应商家上限的价值，"
-        "{orders:,.2f} 元为此外的贡献；再多一个名额最多可带来 {price:,.2f} 元",
+        "{orders:,.2f} 元为此外的贡献；再多一个名额可带来 {one_more:,.2f} 元{fewer}",
     ),
     "full": (
         "all {slots:,} slots are used, and worth {worth:,.2f} CNY together; one more "
-        "would bring {price:,.2f} CNY",
-        "{slots:,} 个名额已全部用完，合计价值 {worth:,.2f} 元；再多一个可带来 "
-        "{price:,.2f} 元",
+        "in this row alone would bring {one_more:,.2f} CNY{fewer}{around}",
+        "{slots:,} 个名额已全部用完，合计价值 {worth:,.2f} 元；仅此行再多一个可带来 "
+        "{one_more:,.2f} 元{fewer}{around}",
     ),
     "loose": (
-        "{used:,} of {slots:,} slots are used; one more would bring nothing",
-        "{slots:,} 个名额中已用 {used:,} 个；再多一个不会带来任何收益",
+        "{used:,} of {slots:,} slots are used; one more in this row alone would bring "
+        "nothing{around}",
+        "{slots:,} 个名额中已用 {used:,} 个；仅此行再多一个不会带来任何收益{around}",
+    ),
+    "fewer": (", and one fewer cost {amount:,.2f}", "，少一个则损失 {amount:,.2f} 元"),
+    "around": (
+        "; one more in it and in all rows around it would bring {amount:,.2f} CNY",
+        "；此行与其所有上级行各多一个可带来 {amount:,.2f} 元",
     ),
     "packing merchant": (
         "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
@@ -119,7 +126,6 @@ def explain_merchant(
     """
     import polars as pl
 
-    kind = "packing merchant" if _is_packing(run_dir) else "merchant"
     path = run_dir / "merchants.parquet"
     found = find_rows(path, "merchant_id", merchant_id)
     if found.height == 0:
@@ -129,6 +135,7 @@ def explain_merchant(
         own = mine.collect()
     parts = merchant_contributions(own.lazy(), found).row(0, named=True)
     row = found.row(0, named=True)
+    kind = "packing merchant" if row["one_more_cny"] is None else "merchant"
     reasons = dict(own["reason"].value_counts().sort("reason").iter_rows())
     money = {
         "saving": parts["saving"] / 1e6,
@@ -136,7 +143,8 @@ def explain_merchant(
         "caps": parts["cap"] / 1e6,
         "orders": parts["orders"] / 1e6,
     }
-    words = _say(kind, language, **row, **money, price=row["shadow_price_cny"])
+    more = _more_words(row, language)
+    words = _say(kind, language, **row, **money, **more)
     shown = {f"{name}_cny": amount for name, amount in money.items()}
     return row | shown | {"reasons": reasons, "sentence": words}
 
@@ -162,7 +170,7 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     """
     import polars as pl
 
-    is_packing = _is_packing(run_dir)
+    read_record(run_dir)
     lanes = read_back(run_dir / "lanes.parquet")
     parts = [part or None for part in name.split("/")]
     place = [*parts, None, None][:3] if len(parts) <= 3 else parts
@@ -179,17 +187,23 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     row = found.row(0, named=True)
     worth = found.select(lane_part()).item() / 1e6
     kind = "full" if row["slack"] == 0 else "loose"
-    kind = "packing lane" if is_packing else kind
-    words = _say(kind, language, **row, worth=worth, price=row["shadow_price_cny"])
+    kind = "packing lane" if row["one_more_around_cny"] is None else kind
+    words = _say(kind, language, **row, worth=worth, **_more_words(row, language))
     return row | {"worth_cny": worth, "sentence": words}
 
 
 _PLACE = ("carrier_id", "region_id", "outlet_id")
 
 
-def _is_packing(run_dir: Path) -> bool:
-    """Whether the prices are a proof's, and not what one more slot brings."""
-    return bool(read_record(run_dir)["problem_class"] == "packing")
+def _more_words(row: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What a slot more and a slot fewer is worth; words for what is not there: none."""
+    parts = {"fewer": row["one_fewer_cny"], "around": row.get("one_more_around_cny")}
+    said = {
+        key: "" if amount is None else _say(key, language, amount=amount)
+        for key, amount in parts.items()
+    }
+    more = row["one_more_cny"] or 0.0
+    return said | {"one_more": more, "price": row["shadow_price_cny"]}
 
 
 def _decisions(run_dir: Path) -> pl.LazyFrame:

@@ -57,7 +57,7 @@ def sentence(
 
     Examples
     --------
-    >>> order = {"reason": "NO_SAVING", "saving_cny": -0.3, "margin_cny": -0.3}
+    >>> order = {"reason": "NO_SAVING", "saving_cny": -0.3}
     >>> sentence(order, {})
     'not chosen: premium would cost 0.30 CNY more than the harm it avoids'
     >>> sentence(order, {}, "zh")
@@ -65,27 +65,100 @@ def sentence(
     """
     is_shut = order["reason"] in _NEEDS_ROOM and order.get("has_room") is False
     reason = "NO_ROOM" if is_shut else order["reason"]
-    if reason == "CHOSEN" and (order.get("margin_cny") or 0) < 0:
-        reason = "FORCED"
+    if reason == "CHOSEN" and order.get("margin_cny") is None:
+        reason = "FORCED" if (order.get("surplus_cny") or 0) < 0 else reason
+    if reason == "CAP_FULL" and merchant.get("one_fewer_cny") is None:
+        reason = "CAP_TAKEN"
     words = (CHINESE if language == "zh" else _SENTENCES)[reason]
     money = {
-        name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "margin")
+        name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
     }
-    money["price"] = merchant.get("shadow_price_cny") or 0.0
+    money["least"] = merchant.get("one_fewer_cny") or 0.0
     counts = {
         "num_slots": f"{merchant.get('cap', 0):,}",
         "orders": counted(merchant.get("num_orders", 0), "order"),
         "slots": counted(merchant.get("cap", 0), "slot"),
     }
     signed = {"signed": order.get("saving_cny") or 0.0}
-    return words.format(**{**merchant, **order, **money, **counts, **signed})
+    about = {"margin": margin_words(order, language, is_in=reason == "CHOSEN")}
+    return words.format(**{**merchant, **order, **money, **counts, **signed, **about})
+
+
+def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str:
+    """
+    Put a margin into words: an amount, at least so much, or that nothing would do.
+
+    Parameters
+    ----------
+    order
+        A row of the decisions.
+    language
+        ``"en"`` or ``"zh"``.
+    is_in
+        Whether it was chosen.
+
+    Examples
+    --------
+    >>> margin_words({"margin_cny": -8.0}, "en", is_in=False)
+    ' and would need 8.00 more'
+    >>> margin_words({"margin_high_cny": -3.0}, "en", is_in=False)
+    ' and would need at least 3.00 more'
+    >>> margin_words({"margin_cny": None}, "en", is_in=False)
+    '; no saving would be enough'
+    """
+    exact = order.get("margin_cny")
+    low, high = order.get("margin_low_cny"), order.get("margin_high_cny")
+    if exact is not None:
+        key, amount = "exact", abs(exact)
+    elif is_in:
+        key, amount = _least_said(low, high)
+    elif high is not None and high < 0:
+        key, amount = "at least", -high
+    else:
+        key, amount = ("none" if high is None else "open"), 0.0
+    words = _MARGINS["in" if is_in else "out", key]
+    return words[language == "zh"].format(amount=amount)
+
+
+def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
+    """What is known of what a chosen order has to spare."""
+    if low is not None and low > 0:
+        return "at least", low
+    return ("open", 0.0) if high is None else ("at most", high)
+
+
+#: What is said of a margin, by whether the order is in and by how well it is known.
+_MARGINS = {
+    ("in", "exact"): (
+        ", {amount:.2f} more than it had to",
+        "，比入选所需高出 {amount:.2f} 元",
+    ),
+    ("in", "at least"): (
+        ", at least {amount:.2f} more than it had to",
+        "，比入选所需至少高出 {amount:.2f} 元",
+    ),
+    ("in", "at most"): (
+        ", at most {amount:.2f} more than it had to",
+        "，比入选所需最多高出 {amount:.2f} 元",
+    ),
+    ("in", "open"): ("", ""),
+    ("out", "exact"): (" and would need {amount:.2f} more", "，还差 {amount:.2f} 元"),
+    ("out", "at least"): (
+        " and would need at least {amount:.2f} more",
+        "，至少还差 {amount:.2f} 元",
+    ),
+    ("out", "open"): (
+        "; the proof does not say how much it lacks",
+        "；现有证明无法说明还差多少",
+    ),
+    ("out", "none"): ("; no saving would be enough", "；无论可避免多少损失都不会入选"),
+}
 
 
 _NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
 _SENTENCES = {
     "CHOSEN": (
-        "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm, "
-        "{margin:.2f} more than it had to"
+        "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm{margin}"
     ),
     "NO_SAVING": (
         "not chosen: premium would cost {saving:.2f} CNY more than the harm it avoids"
@@ -96,17 +169,20 @@ _SENTENCES = {
     ),
     "CAP_FULL": (
         "not chosen: the merchant's {slots} went to parcels that each avoid at least "
-        "{price:.2f} CNY, places with carriers paid; this one avoids {saving:.2f} CNY "
-        "and would need {margin:.2f} more"
+        "{least:.2f} CNY, places with carriers paid; this one avoids {saving:.2f} CNY"
+        "{margin}"
+    ),
+    "CAP_TAKEN": (
+        "not chosen: the merchant's {slots} went to parcels that avoid more harm; this "
+        "one avoids {saving:.2f} CNY{margin}"
     ),
     "CAPACITY_FULL": (
         "not chosen: the carrier's slots there went to parcels that avoid more harm; "
-        "this one avoids {saving:.2f} CNY and would need {margin:.2f} more"
+        "this one avoids {saving:.2f} CNY{margin}"
     ),
     "CAP_AND_CAPACITY": (
         "not chosen: the merchant's cap of {cap} and the carrier's slots there went to "
-        "parcels that avoid more harm; this one avoids {saving:.2f} CNY and would need "
-        "{margin:.2f} more"
+        "parcels that avoid more harm; this one avoids {saving:.2f} CNY{margin}"
     ),
     "INELIGIBLE": (
         "not considered: the order or its merchant is not eligible "
@@ -117,7 +193,7 @@ _SENTENCES = {
     ),
     "BUDGET": (
         "not chosen: a budget for fees went to parcels that avoid more harm; this one "
-        "avoids {saving:.2f} CNY and would need {margin:.2f} more"
+        "avoids {saving:.2f} CNY{margin}"
     ),
     "NO_ROOM": (
         "not chosen: none of its carriers has slots there; it would avoid "
@@ -125,7 +201,7 @@ _SENTENCES = {
     ),
     "FORCED": (
         "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
-        "{signed:.2f} CNY, {margin:.2f} less than its slots would bring elsewhere"
+        "{signed:.2f} CNY, {surplus:.2f} less than the proof's prices of its slots"
     ),
     "HELD_OUT": (
         "kept back at random to measure what premium does: it stays on standard service"

@@ -81,13 +81,13 @@ class Stops:
 
     Attributes
     ----------
-    margin
+    surplus
         ``(n,) int64``: saving above all prices, micro-CNY.
     by_capacity, by_cap, by_budget
         ``(n,) bool``: whether it would be out by this alone.
     """
 
-    margin: NDArray[np.int64]
+    surplus: NDArray[np.int64]
     by_capacity: NDArray[np.bool_]
     by_cap: NDArray[np.bool_]
     by_budget: NDArray[np.bool_]
@@ -120,19 +120,19 @@ def find_stops(
     free, row = np.zeros_like(prices.lane), prices.row
     cap = np.where(prices.is_cap, np.maximum(row, 0), 0)
     budget = np.where(prices.is_budget, row, 0)
-    margin = best(prices.lane, row) - cut
+    surplus = best(prices.lane, row) - cut
     by_capacity = best(prices.lane, row - cap - budget) <= 0
     by_cap = best(free, cap) <= cut
     without = best(prices.lane, row - budget) - cut
-    by_budget = (margin <= 0) & (without > 0)
+    by_budget = (surplus <= 0) & (without > 0)
     # What the prices let in, only the room that is left can stop.
-    let_in = np.flatnonzero(margin > 0)
+    let_in = np.flatnonzero(surplus > 0)
     if len(let_in):
         lacks_room, lacks_cap, lacks_budget = _lacking(problem, side, prices, block)
         by_capacity[let_in] = lacks_room[let_in]
         by_cap[let_in] = lacks_cap[let_in]
         by_budget[let_in] = lacks_budget[let_in] & ~(lacks_room | lacks_cap)[let_in]
-    return Stops(margin, by_capacity, by_cap, by_budget)
+    return Stops(surplus, by_capacity, by_cap, by_budget)
 
 
 def _lacking(

@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizer.build.carryover import compare_roundings
 from optimizer.build.side_limits import limit_prices
-from optimizer.explain.outcomes import ARMS, pool_margin
+from optimizer.explain.outcomes import ARMS, pool_surplus
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.reasons import Reason
 
@@ -128,10 +128,10 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     if pool is None:
         return found | {"explored": 0, "reserved": 0}
     price = effective_price(solution.lane_price, problem.lane_parent)
-    margin = pool_margin(pool, price, solution.merchant_price)
+    surplus = pool_surplus(pool, price, solution.merchant_price)
     reserved = int(pool.used_cap @ solution.merchant_price)
     reserved += int(pool.used_slots @ solution.lane_price)
-    reserved += int(np.maximum(margin, 0).sum())
+    reserved += int(np.maximum(surplus, 0).sum())
     explored = int(pool.saving[pool.is_premium].sum())
     return found | {"explored": explored, "reserved": reserved}
 

@@ -11,8 +11,10 @@ from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
 from optimizer.errors import counted
+from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
+from optimizer.model.margins import NO_END
 from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
 
@@ -27,18 +29,6 @@ if TYPE_CHECKING:
     from optimizer.contracts.columns import Kind
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
-
-
-def cny(micro: NDArray[np.int64]) -> NDArray[np.float64]:
-    """
-    Money for tables; ``np.rint(cny(x) * 1e6)`` gives the integers back exactly.
-
-    Examples
-    --------
-    >>> cny(np.array([1_840_001])).tolist()
-    [1.840001]
-    """
-    return micro / 1e6
 
 
 def decisions_table(
@@ -78,7 +68,8 @@ def decisions_table(
             ),
             "saving_cny": cny(outcomes.saving[rows]),
             "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
-            "margin_cny": cny(outcomes.margin[rows]),
+            **_margins(outcomes, rows),
+            "surplus_cny": cny(outcomes.surplus[rows]),
             "has_room": outcomes.has_room[rows],
             "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
             "propensity": outcomes.propensity[rows],
@@ -101,11 +92,24 @@ _NOT_ENROLLED = "the merchant is not enrolled"
 #: Reasons of orders that are recommended.
 PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
 #: What only orders that went to the solver have.
-_PRICED = ("saving_cny", "margin_cny", "has_room")
+_PRICED = ("saving_cny", "surplus_cny", "has_room")
+
+
+def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
+    """Columns of margins: the exact one, or else between what it is; null for none."""
+    low, high = outcomes.margin_low[rows], outcomes.margin_high[rows]
+    is_open = low != high
+    none = np.full(len(rows), NO_END)
+    is_out = ~outcomes.is_priced[rows]
+    return {
+        "margin_cny": cny_or_null(np.where(is_open | is_out, none, low)),
+        "margin_low_cny": cny_or_null(np.where(is_open & ~is_out, low, none)),
+        "margin_high_cny": cny_or_null(np.where(is_open & ~is_out, high, none)),
+    }
 
 
 def merchants_table(night: CertifiedNight) -> pl.DataFrame:
-    """Caps, what was used of them, and the price of each, by ``merchant_id``."""
+    """Caps, what was used of them, and what they are worth, by ``merchant_id``."""
     import polars as pl
 
     problem, solution, index = night.problem, night.solution, night.names
@@ -121,12 +125,13 @@ def merchants_table(night: CertifiedNight) -> pl.DataFrame:
             "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
+            **cap_values(night.margins, problem.num_merchants),
         }
     )
 
 
 def lanes_table(night: CertifiedNight) -> pl.DataFrame:
-    """Slots, what was used of them, and the price of each, wide lanes first."""
+    """Slots, what was used of them, and what they are worth, wide lanes first."""
     problem, solution, index = night.problem, night.solution, night.names
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
@@ -140,7 +145,8 @@ def lanes_table(night: CertifiedNight) -> pl.DataFrame:
             "used": used + explored,
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
-        }
+        },
+        **lane_values(night.margins, problem.num_lanes),
     )
     return frame.sort(list(PLACE), nulls_last=False)
 

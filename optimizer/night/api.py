@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.churn import Previous
     from optimizer.explain.night import Night
+    from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
 logger = logging.getLogger(__name__)
@@ -220,7 +221,8 @@ def solve_night(
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
     with clock.stage("explain"):
-        night = certified_night(intake, solution, certificate)
+        margins = _margins(intake, solution, certificate, settings.solver.num_threads)
+        night = certified_night(intake, solution, certificate, margins)
         if certificate.conflicts and settings.on_conflict == "refuse":
             raise _clash(night)
         return Solved(night, before, clock, summarize(night))
@@ -262,6 +264,23 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     from optimizer.certify.certificate import certify
 
     return certify(intake.problem, solution)
+
+
+def _margins(
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    num_threads: int | None,
+) -> Margins | None:
+    """Exact margins, of a night whose plan and prices prove each other."""
+    from optimizer.explain.explored import explored_orders
+    from optimizer.solvers.network.margins import find_margins
+
+    problem = intake.problem
+    if problem.side is not None or not certificate.is_optimal:
+        return None
+    beside = explored_orders(intake.index.pool, problem.num_merchants)
+    return find_margins(problem, solution, beside, num_threads)
 
 
 def _clash(night: CertifiedNight) -> SolveError:

@@ -18,6 +18,7 @@ from optimizer.build.carryover import EarlierNights, night_warnings
 from optimizer.build.learned_probabilities import model_identity
 from optimizer.build.night import take_in
 from optimizer.certify.certificate import Certificate, certify
+from optimizer.certify.margins import margins_again
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.contracts.run_folder import (
@@ -37,6 +38,7 @@ from optimizer.contracts.tables import (
 from optimizer.errors import OptimizerError
 from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
 from optimizer.explain.certified_night import certified_night
+from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
 from optimizer.io.read import damaged_is_data_error, open_source, read_batches
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.certified_night import CertifiedNight
+    from optimizer.model.margins import Margins
+    from optimizer.model.solution import Solution
 #: Published files that are no tables.
 _TEXTS = (REPORT, AUDIT)
 
@@ -139,7 +143,9 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     history = EarlierNights(claims.day, tables[IN_FLIGHT.file], tables[BANK.file])
     intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
-    night = certified_night(intake, solution, certify(intake.problem, solution))
+    certificate = certify(intake.problem, solution)
+    margins = _margins(intake, solution, certificate)
+    night = certified_night(intake, solution, certificate, margins)
     findings = [
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
@@ -148,6 +154,16 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
         *_false_tables(night, published),
     ]
     return Verdict(tuple(findings), night.certificate)
+
+
+def _margins(
+    intake: Intake, solution: Solution, certificate: Certificate
+) -> Margins | None:
+    """Exact margins of a night whose plan and prices prove each other."""
+    if intake.problem.side is not None or not certificate.is_optimal:
+        return None
+    beside = explored_orders(intake.index.pool, intake.problem.num_merchants)
+    return margins_again(intake.problem, solution, beside)
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:

@@ -44,14 +44,18 @@ class Use:
     ----------
     slots, used
         Of the row for the whole, or in sum over the rows inside it.
-    price
-        What one more slot would bring, CNY: of a carrier on its own row, ``None``
-        without one; of a region on the dearest row there.
+    alone
+        What one more slot in its own row alone would bring, CNY; ``None`` without such
+        a row, and on nights where that is not known.
+    around
+        What one more slot would bring in its dearest row and in all rows around that,
+        CNY; on nights where that is not known, the proof's price of that row.
     """
 
     slots: int
     used: int
-    price: float | None
+    alone: float | None
+    around: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,9 @@ class Capacity:
 
     @property
     def top_price(self) -> float:
-        """Highest price in the picture of regions."""
+        """The most that a slot would bring in the picture of regions."""
         cells = [cell for row in self.regions.values() for cell in row.values()]
-        return max((cell.price or 0.0 for cell in cells), default=0.0)
+        return max((cell.around for cell in cells), default=0.0)
 
     @property
     def most_slots(self) -> int:
@@ -102,9 +106,9 @@ class Capacity:
         return [RegionBlock(n + 1, n + len(part), part) for n, part in parts]
 
     def shade(self, use: Use) -> int:
-        """Shade of a cell, from 0 to ``NUM_SHADES``: its price beside the highest."""
-        price = use.price or 0.0
-        return math.ceil(NUM_SHADES * price / self.top_price) if price > 0 else 0
+        """Shade of a cell, from 0 to ``NUM_SHADES``: what one more brings at most."""
+        more = use.around
+        return math.ceil(NUM_SHADES * more / self.top_price) if more > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +141,15 @@ class Figures:
     capacity
         Lanes in short.
     top_lanes, top_merchants
-        Rows with the highest prices above 0.
+        Rows where one more brings most, above 0: ``around`` and ``alone`` as of
+        :class:`Use`.
     num_priced_lanes, num_priced_merchants
-        Rows with a price above 0.
+        Rows where one more brings something.
+    has_exact_values
+        Whether what one more brings is known exactly; else prices of the proof stand
+        in for it.
     num_without_slots, num_waiting
-        Merchants with cap 0, and those of them with a price above 0.
+        Merchants with cap 0, and those of them where one more brings something.
     rules
         ``source``, ``column``, ``rule``, ``len`` of what was refused, most first.
     num_rules
@@ -160,6 +168,7 @@ class Figures:
     top_merchants: list[dict[str, Any]]
     num_priced_lanes: int
     num_priced_merchants: int
+    has_exact_values: bool
     num_without_slots: int
     num_waiting: int
     rules: list[dict[str, Any]]
@@ -210,8 +219,9 @@ def draw_figures(
     """
     import polars as pl
 
-    lanes, merchants = tables[LANE_RESULTS.file], tables[MERCHANT_RESULTS.file]
-    has_price = pl.col("shadow_price_cny") > 0
+    lanes = with_values(tables[LANE_RESULTS.file], "one_more_around_cny")
+    merchants = with_values(tables[MERCHANT_RESULTS.file], "one_more_cny")
+    has_price = pl.col("around") > 0
     empty = merchants.filter(pl.col("cap") == 0)
     rules = (
         tables[QUARANTINE.file]
@@ -226,6 +236,8 @@ def draw_figures(
         _top(merchants, "merchant_id"),
         lanes.filter(has_price).height,
         merchants.filter(has_price).height,
+        lanes["one_more_around_cny"].null_count() == 0
+        and merchants["alone"].null_count() == 0,
         empty.height,
         empty.filter(has_price).height,
         rules.head(NUM_RULES).to_dicts(),
@@ -233,6 +245,25 @@ def draw_figures(
         *_limits(tables.get(ROW_RESULTS.file)),
         *_conflicts(tables.get(CONFLICTS.file)),
         read_nights(tables[NIGHTS.file]),
+    )
+
+
+def with_values(table: pl.DataFrame, column: str) -> pl.DataFrame:
+    """
+    Add what one more brings: ``around``, and ``alone``.
+
+    Parameters
+    ----------
+    table
+        Lanes or merchants.
+    column
+        What one more brings; where it is null, prices of the proof stand in for it.
+    """
+    import polars as pl
+
+    return table.with_columns(
+        around=pl.col(column).fill_null(pl.col("shadow_price_cny")),
+        alone=pl.col("one_more_cny"),
     )
 
 
@@ -255,10 +286,10 @@ def _conflicts(conflicts: pl.DataFrame | None) -> tuple[list[dict[str, Any]], in
 
 
 def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
-    """Rows with the highest prices above 0; equal prices by name."""
+    """Rows where one more brings most, above 0; equal ones by name."""
     import polars as pl
 
-    price = pl.col("shadow_price_cny")
+    price = pl.col("around")
     priced = table.filter(price > 0)
     return priced.sort(price.neg(), *names, nulls_last=False).head(NUM_TOP).to_dicts()
 
@@ -274,9 +305,9 @@ def _capacity(lanes: pl.DataFrame) -> Capacity:
     columns = carriers.head(NUM_COLUMNS)["carrier_id"]
     cells = regions.filter(pl.col("carrier_id").is_in(columns.to_list()))
     rows: dict[str, dict[str, Use]] = {name: {} for name in listed["region_id"]}
-    for carrier, region, slots, used, price in cells.iter_rows():
+    for carrier, region, slots, used, around in cells.iter_rows():
         if region in rows:
-            rows[region][carrier] = Use(slots, used, price)
+            rows[region][carrier] = Use(slots, used, None, around)
     return Capacity(
         {name: Use(*use) for name, *use in carriers.head(NUM_CARRIERS).iter_rows()},
         rows,
@@ -286,7 +317,7 @@ def _capacity(lanes: pl.DataFrame) -> Capacity:
 
 
 def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
-    """Use by carrier: its own row, or its regions' rows in sum."""
+    """Use by carrier: its own row, or its regions' rows in sum, and its dearest row."""
     import polars as pl
 
     whole = pl.col("region_id").is_null()
@@ -295,9 +326,10 @@ def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
     columns = ["carrier_id", "slots", "used"]
     parts = pl.concat([regions.select(columns), loose.select(columns)])
     rest = parts.join(own, on="carrier_id", how="anti").group_by("carrier_id").sum()
-    rest = rest.with_columns(shadow_price_cny=pl.lit(None, pl.Float64))
+    rest = rest.with_columns(alone=pl.lit(None, pl.Float64))
+    dearest = lanes.group_by("carrier_id").agg(pl.col("around").max())
     both = pl.concat([own.select(rest.columns), rest])
-    return both.sort(pl.col("slots").neg(), "carrier_id")
+    return both.join(dearest, on="carrier_id").sort(pl.col("slots").neg(), "carrier_id")
 
 
 def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
@@ -315,7 +347,7 @@ def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
                 .alias(what)
                 for what in ("slots", "used")
             ),
-            pl.col("shadow_price_cny").max(),
+            pl.col("around").max(),
         )
         .sort(places)
     )

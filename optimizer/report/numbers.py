@@ -23,8 +23,9 @@ _SUMMARY = (
     *("num_merchants_with_cap", "num_quarantined", "penalties_cny"),
 )
 _NIGHT = ("num_orders", "num_chosen", "saving", "each", "cap_use", "relative_gap")
-_LANE = ("used", "slots", "shadow_price_cny")
-_OWN = ("num_orders", "used", "cap", "shadow_price_cny")
+_MORE = ("shadow_price_cny", "one_more_cny", "one_fewer_cny")
+_LANE = ("used", "slots", *_MORE, "one_more_around_cny", "one_fewer_around_cny")
+_OWN = ("num_orders", "used", "cap", *_MORE)
 _LIMIT = ("low", "used", "high", "shadow_price_cny")
 _CONFLICT = ("asked", "reached", "priority")
 
@@ -111,13 +112,16 @@ def _capacity(night: Figures) -> Iterator[Row]:
         [
             ("num_carriers", lanes.num_carriers),
             ("num_regions", lanes.num_regions),
-            ("highest_price_cny", lanes.top_price),
+            ("most_of_one_more_cny", lanes.top_price),
         ],
     )
 
 
 def _use(use: Use) -> list[tuple[str, float | None]]:
-    return [("slots", use.slots), ("used", use.used), ("price_cny", use.price)]
+    return [
+        *(("slots", use.slots), ("used", use.used)),
+        *(("one_more_cny", use.alone), ("one_more_around_cny", use.around)),
+    ]
 
 
 def _prices(night: Figures) -> Iterator[Row]:

@@ -17,9 +17,10 @@ from optimizer.certify.exact import exact_dot
 from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, policy_on
 from optimizer.errors import CertificateError, DataError
+from optimizer.explain.amounts import cap_values, cny, lane_values
 from optimizer.explain.sentences import explain_order
 from optimizer.explain.summary import night_numbers
-from optimizer.explain.tables import PLACE, cny, places_frame
+from optimizer.explain.tables import PLACE, places_frame
 from optimizer.io.asked_columns import contracts
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.night_sources import open_night
@@ -369,6 +370,7 @@ def _merchants_table(
             "used": sums.used,
             "slack": limits.cap - sums.used,
             "shadow_price_cny": cny(near.merchant_price),
+            **cap_values(None, len(limits.cap)),
         }
     )
 
@@ -383,5 +385,6 @@ def _lanes_table(limits: NightLimits, sums: Sums, near: Core) -> pl.DataFrame:
         used=sums.lane_used,
         slack=terms.slots - sums.lane_used,
         shadow_price_cny=cny(near.lane_price),
+        **lane_values(None, len(terms.slots)),
     )
     return frame.sort(list(PLACE), nulls_last=False)

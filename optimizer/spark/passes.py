@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 RESULT = "block int, result binary"
 DECISION_ROWS = (
     "order_id string, merchant_id string, is_premium boolean, carrier_id string, "
-    "saving_cny double, reason string, margin_cny double, has_room boolean, "
+    "saving_cny double, reason string, margin_cny double, margin_low_cny double, "
+    "margin_high_cny double, surplus_cny double, has_room boolean, "
     "arm string, propensity double, region_id string, ineligible_reason string, "
     "lane int, load int"
 )
@@ -243,7 +244,7 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> bytes:
     limits += exact_dot(problem.cap, solution.merchant_price)
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
-    outcomes = find_outcomes(problem, solution, _bare(block, problem, verdict))
+    outcomes = find_outcomes(problem, solution, _bare(block, problem, verdict), None, 0)
     return pack(
         primal=np.int64(proof.primal_bound),
         surplus=np.int64(proof.dual_bound - limits),
@@ -294,7 +295,7 @@ def decide(
             row["status"], row["merchants"], places, _budget(block, verdict)
         )
         problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
-        outcomes = find_outcomes(problem, solution, index)
+        outcomes = find_outcomes(problem, solution, index, None, 0)
         named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
         for part in named.iter_slices(DECISION_BATCH):
             yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)

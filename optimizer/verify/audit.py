@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
     from optimizer.verify.reading import Reading
 
-#: Parts by subject, in order; those before a name in ``PAUSES`` end where code goes on.
+#: Parts by subject, in order.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
-    *("7_plan", "8_bounds", "9_decisions", "10_figures"),
-    *("11_prices", "13_evidence", "14_warnings"),
+    *("6_published_amounts", "7_plan", "8_bounds", "9_decisions", "10_figures"),
+    *("10_report", "11_prices", "12_margins", "13_evidence", "14_warnings"),
 )
-#: Of nights that an older program published without evidence.
-_WITHOUT_EVIDENCE = tuple(name for name in _PARTS if name != "13_evidence")
+#: The same of a night of before margins were amounts; and of one without evidence.
+_BY_PRICES = (
+    *_PARTS[:6],
+    *("6_published_prices", "7_plan", "8_bounds", "9_decisions", "10_figures"),
+    *("10_report_by_prices", "11_prices", "13_evidence", "14_warnings"),
+)
+_WITHOUT_EVIDENCE = tuple(name for name in _BY_PRICES if name != "13_evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     """
     reading = reading_of(record)
     parts = [Part("night", _night(record, reading))]
-    for name in _PARTS if "evidence" in record else _WITHOUT_EVIDENCE:
+    for name in _parts_of(record):
         text = (
             files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
         )
@@ -65,8 +70,20 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
             text += "\n" + reading_text(reading)
         if name == "13_evidence":
             text = text.replace("{decision_text}", _decision_text(record))
-        parts.append(Part(name.split("_")[1], text))
+        parts.append(Part(name.split("_", 1)[1], text))
     return parts
+
+
+def _parts_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Parts of the statement, by what the night's decisions are published with."""
+    if "evidence" not in record:
+        return _WITHOUT_EVIDENCE
+    return _PARTS if is_of_today(record) else _BY_PRICES
+
+
+def is_of_today(record: Mapping[str, Any]) -> bool:
+    """Whether a night is published in today's tables, not in those of before."""
+    return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
 def audit_text(record: Mapping[str, Any]) -> str:
@@ -176,7 +193,10 @@ def _decision_text(record: Mapping[str, Any]) -> str:
     )
 
 
-_NUMBERS = ("saving_cny", "margin_cny", "surplus_cny", "propensity")
+_NUMBERS = (
+    *("saving_cny", "surplus_cny", "margin_cny", "margin_low_cny", "margin_high_cny"),
+    "propensity",
+)
 
 
 def _doubt(objective: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
-from optimizer.verify.audit import audit_text
+from optimizer.verify.audit import audit_text, is_of_today
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -47,12 +47,15 @@ class Verified:
         What all of it rests on: hashes of inputs, configuration and chain.
     is_stated
         Whether the night was stated a second time.
+    is_of_today
+        Whether it is published in today's tables, so that it can be made again.
     """
 
     findings: tuple[str, ...]
     unchecked: tuple[str, ...]
     trusted: tuple[str, ...]
     is_stated: bool
+    is_of_today: bool = True
 
     @property
     def is_valid(self) -> bool:
@@ -98,8 +101,11 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
         else:
             unchecked.append(reason)
             is_stated = False
+    if not (has_page := is_of_today(record)):
+        unchecked.append("report.html: is of an older format, and was not made again")
     trusted = _trusted(record, standing, has_config=config is not None)
-    return Verified(tuple(findings), tuple(unchecked), tuple(trusted), is_stated)
+    lists = tuple(findings), tuple(unchecked), tuple(trusted)
+    return Verified(*lists, is_stated=is_stated, is_of_today=has_page)
 
 
 def _premises(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:

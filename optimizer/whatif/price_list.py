@@ -1,9 +1,9 @@
 """
 The price list: what more of each limit is worth tonight.
 
-One slot more and one fewer come from the two ends of the optimal prices, for every
-lane and cap at once. Larger steps are not what prices say, so the night is solved
-again for each, from tonight's prices.
+One slot more and one fewer are those of the night's own tables, for every lane and cap.
+Larger steps are not what prices say, so the night is solved again for each, from
+tonight's prices.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.errors import SolveError
-from optimizer.explain.tables import cny
-from optimizer.solvers.network.greatest_prices import NO_END, price_range
+from optimizer.explain.amounts import cap_values, lane_values
 from optimizer.whatif.base import caps_under, explored, solve_again
 from optimizer.whatif.changed import has_lanes_and_caps_alone
 from optimizer.whatif.perturb import with_caps, with_fee_change, with_more_slots
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
-    from optimizer.solvers.network.greatest_prices import PriceRange
     from optimizer.whatif.base import Base
 
 #: Steps that the night is solved again for.
 NUM_SLOTS, CAP_STEP, FEE_STEP_MICRO_CNY = 100, Decimal("0.01"), 1_000_000
-SLOTS_STEP, POINT_STEP, FEE_STEP = "100 slots", "1 point of cap", "1 CNY less fee"
+SLOTS_STEP, AROUND_STEP = "100 slots", "100 slots around "
+POINT_STEP, FEE_STEP = "1 point of cap", "1 CNY less fee"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +45,16 @@ class PriceList:
     ----------
     lanes
         ``carrier_id``, ``region_id``, ``outlet_id``, ``slots``, ``one_more_cny`` and
-        ``one_fewer_cny`` (a slot more, or fewer, in the lane and in all lanes around
-        it; null where there is none to lose), ``is_unique``.
+        ``one_fewer_cny`` (a slot more, or fewer, in this row alone),
+        ``one_more_around_cny`` and ``one_fewer_around_cny`` (in this row and in all
+        rows around it); null where there is none to lose.
     merchants
-        ``merchant_id``, ``cap``, ``one_more_cny``, ``one_fewer_cny``, ``is_unique``.
+        ``merchant_id``, ``cap``, ``one_more_cny``, ``one_fewer_cny``.
     steps
         ``kind`` (night, carrier, region, outlet, merchant), ``name``, ``step``
-        (``100 slots``, in a carrier's, region's or outlet's dearest lane and all
-        around it; ``1 point of cap``; ``1 CNY less fee``, below 0 a subsidy; with a
+        (``100 slots`` in a merchant's cap; ``100 slots around`` a carrier's, region's
+        or outlet's dearest row, named, and in all rows around that;
+        ``1 point of cap``; ``1 CNY less fee``, below 0 a subsidy; with a
         carrier's, region's or outlet's lower fee budgets buy what they buy tonight),
         ``brings_cny``: by solving again; ``gap_cny``: how far that may be from the
         truth (0: exact).
@@ -97,13 +99,18 @@ def price_list(
             "a price list needs the proved optimum, and this night's gap is not 0: "
             "solve it with method auto and relative_gap 0"
         )
-    found = price_range(base.problem, base.night.solution)
+    found = base.night.margins
+    if found is None:
+        raise SolveError(
+            "a price list needs the least prices that prove the optimum; the solver "
+            "was stopped before it had them: give it more time"
+        )
     return PriceList(
         _lanes(base, found), _merchants(base, found), _steps(base, found, top, progress)
     )
 
 
-def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
+def _lanes(base: Base, found: Margins) -> pl.DataFrame:
     import polars as pl
 
     places = base.night.names.places
@@ -114,35 +121,22 @@ def _lanes(base: Base, found: PriceRange) -> pl.DataFrame:
             for i, name in enumerate(names)
         }
         | {"slots": base.problem.slots + explored(base).used_slots}
-        | _ends(found.lane_more, found.lane_fewer)
+        | lane_values(found, base.problem.num_lanes)
     )
     return frame.sort(names, nulls_last=False)
 
 
-def _merchants(base: Base, found: PriceRange) -> pl.DataFrame:
+def _merchants(base: Base, found: Margins) -> pl.DataFrame:
     import polars as pl
 
     ids = pl.Series(base.night.names.merchant_ids, dtype=pl.String)
     given = {"merchant_id": ids, "cap": base.problem.cap + explored(base).used_cap}
-    return pl.DataFrame(given | _ends(found.cap_more, found.cap_fewer))
-
-
-def _ends(more: NDArray[np.int64], fewer: NDArray[np.int64]) -> dict[str, pl.Series]:
-    """Columns of both ends of prices."""
-    import polars as pl
-
-    has_end = fewer < NO_END
-    fewer_cny = pl.Series(cny(np.where(has_end, fewer, 0)))
-    return {
-        "one_more_cny": pl.Series(cny(more)),
-        "one_fewer_cny": fewer_cny.set(pl.Series(~has_end), None),
-        "is_unique": pl.Series(more == fewer),
-    }
+    return pl.DataFrame(given | cap_values(found, base.problem.num_merchants))
 
 
 def _steps(
     base: Base,
-    found: PriceRange,
+    found: Margins,
     top: int,
     progress: Callable[[str], None] | None,
 ) -> pl.DataFrame:
@@ -170,7 +164,7 @@ def _steps(
 
 
 def _changed(
-    base: Base, found: PriceRange, top: int
+    base: Base, found: Margins, top: int
 ) -> Iterator[tuple[str, str, str, Problem]]:
     """Every changed night: what of, whose, the step, and the problem."""
     problem, index = base.problem, base.night.names
@@ -182,7 +176,8 @@ def _changed(
     for part, kind in enumerate(("carrier", "region", "outlet")):
         for name, lane in _dearest(base, found, part)[:top]:
             wider = with_more_slots(problem, lane, NUM_SLOTS)
-            yield kind, name, slots, wider
+            place = "/".join(str(part or "") for part in index.places[lane][:3])
+            yield kind, name, AROUND_STEP + place.rstrip("/"), wider
             is_there = np.array([place[part] == name for place in index.places])
             cheaper = is_there[problem.option_lane]
             yield kind, name, less, with_fee_change(problem, fee, cheaper)
@@ -203,7 +198,7 @@ def _changed(
         yield "merchant", name, less, with_fee_change(own(richer), fee, is_own)
 
 
-def _dearest(base: Base, found: PriceRange, part: int) -> list[tuple[str, int]]:
+def _dearest(base: Base, found: Margins, part: int) -> list[tuple[str, int]]:
     """Carriers, regions or outlets with the lane of each that is worth most."""
     best: dict[str, int] = {}
     for lane, place in enumerate(base.night.names.places):
@@ -211,10 +206,10 @@ def _dearest(base: Base, found: PriceRange, part: int) -> list[tuple[str, int]]:
         if name is None:
             continue
         before = best.get(name)
-        if before is None or found.lane_more[lane] > found.lane_more[before]:
+        if before is None or found.around_more[lane] > found.around_more[before]:
             best[name] = lane
-    priced = [(n, at) for n, at in best.items() if found.lane_more[at] > 0]
-    return sorted(priced, key=lambda item: (-int(found.lane_more[item[1]]), item[0]))
+    priced = [(n, at) for n, at in best.items() if found.around_more[at] > 0]
+    return sorted(priced, key=lambda item: (-int(found.around_more[item[1]]), item[0]))
 
 
 def _more_points(base: Base) -> NDArray[np.int64]:

@@ -100,7 +100,8 @@ def test_what_is_left_to_chance_is_told_apart(night_folder: Path, night_config) 
     assert {"HELD_OUT", "EXPLORED"} <= {*night.decisions["reason"]}
     assert parts.saving == proof.primal_bound
     by_lot = night.decisions.filter(pl.col("reason") == "EXPLORED")
-    price = {m: round(p * 1e6) for m, *_, p in night.merchants.iter_rows()}
+    named = night.merchants.select("merchant_id", "shadow_price_cny")
+    price = {m: round(p * 1e6) for m, p in named.iter_rows()}
     lane = {
         tuple(place): round(p * 1e6)
         for *place, p in night.lanes.select(
@@ -141,6 +142,9 @@ def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "saving_cny": [float(number) for number in range(count)],
             "reason": ["CAP_FULL"] * count,
             "margin_cny": [-1.0] * count,
+            "margin_low_cny": [None] * count,
+            "margin_high_cny": [None] * count,
+            "surplus_cny": [-1.0] * count,
             "has_room": [True] * count,
             "ineligible_reason": pl.Series([None] * count, dtype=pl.String),
             "arm": pl.Series([None] * count, dtype=pl.String),
@@ -184,7 +188,7 @@ def test_each_reason_has_a_chinese_sentence_with_the_same_numbers() -> None:
 
     def amounts(words: str) -> set[str]:
         names = {name for _, name, _, _ in string.Formatter().parse(words) if name}
-        return names & {"saving", "signed", "margin", "price", "carrier_id"}
+        return names & {"saving", "signed", "surplus", "margin", "least", "carrier_id"}
 
     assert set(CHINESE) == set(_SENTENCES)
     for reason, words in _SENTENCES.items():
@@ -196,8 +200,8 @@ def test_a_chinese_sentence_by_hand() -> None:
     tables = make_tables([("a", "m", "x", 5), ("b", "m", "x", 3.5)], {"yunda": 9})
     night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
     assert explain_order("b", night.decisions, night.merchants, "zh") == (
-        "b: 未入选：商家的 1 个名额已给了扣除承运名额成本后每单至少可避免 3.50 元的订"
-        "单；该订单可避免 3.50 元，还差 0.00 元"
+        "b: 未入选：商家的 1 个名额已给了扣除承运名额成本后每单至少可避免 5.00 元的订"
+        "单；该订单可避免 3.50 元，还差 1.50 元"
     )
 
 

@@ -110,6 +110,8 @@ def swap_prices(frame: pl.DataFrame) -> pl.DataFrame:
 ANY = pl.lit(1) == 1
 CHOSEN = pl.col("is_premium")
 PASSED_OVER = pl.col("reason") == "CAP_FULL"
+#: Passed over, and no more than an amount short.
+SHORT = PASSED_OVER & (pl.col("margin_cny") < pl.col("surplus_cny"))
 CENT = 0.01
 MICRO = 0.000001
 DECISIONS, TAKEN = "decisions.parquet", "recommendations.parquet"
@@ -158,13 +160,38 @@ TABLE_CHANGES = {
     ),
     "a margin, by one millionth": (
         DECISIONS,
-        where(PASSED_OVER, "margin_cny", pl.col("margin_cny") - MICRO),
+        where(SHORT, "margin_cny", pl.col("margin_cny") - MICRO),
         r"decisions\.parquet: column margin_cny",
     ),
     "a margin left out": (
         DECISIONS,
-        where(PASSED_OVER, "margin_cny", pl.lit(None)),
+        where(SHORT, "margin_cny", pl.lit(None)),
         r"decisions\.parquet: column margin_cny",
+    ),
+    "a margin of the surplus": (
+        DECISIONS,
+        where(SHORT, "margin_cny", pl.col("surplus_cny")),
+        r"decisions\.parquet: column margin_cny",
+    ),
+    "ends beside a margin": (
+        DECISIONS,
+        where(SHORT, "margin_low_cny", pl.col("margin_cny")),
+        r"decisions\.parquet: column margin_low_cny",
+    ),
+    "a surplus": (
+        DECISIONS,
+        where(CHOSEN, "surplus_cny", pl.col("surplus_cny") + MICRO),
+        r"decisions\.parquet: column surplus_cny",
+    ),
+    "what one more in a cap brings": (
+        CAPS,
+        where(pl.col("one_more_cny") > 0, "one_more_cny", pl.lit(0.0)),
+        r"merchants\.parquet: column one_more_cny",
+    ),
+    "what one more in a row brings": (
+        LANES,
+        where(ANY, "one_more_cny", pl.col("one_more_around_cny") + MICRO),
+        r"lanes\.parquet: column one_more_cny",
     ),
     "a reason": (
         DECISIONS,

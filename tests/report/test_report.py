@@ -451,7 +451,6 @@ def test_chance_and_penalties_are_told_where_there_are_any(with_week, night):
         "2Recommended by lotthis costs at most 1.25 CNY; 4 more drew",
         "7.50 CNY of the proved plan are kept back by lot",
         "cost 9.75 CNY in penalties",
-        "brings at most its price and the gap together",
     ):
         assert words in shown
     assert "by lot" not in visible(night.page)
@@ -482,20 +481,55 @@ def test_glance_is_the_record(night):
 
 @pytest.mark.parametrize("language", range(2), ids=["english", "chinese"])
 def test_lists_are_the_rows_of_the_tables(night, language):
-    """The dearest lanes and merchants are listed with their use and price, in order."""
+    """
+    The lanes and merchants where one more brings most are listed in order, with their
+    use, and what it brings: in a lane and around it, and in the lane alone.
+    """
     article = articles(night.page)[language]
     tables = article.of_class("list")[:2]
-    for shown, name, limit in zip(
-        tables, ("lanes", "merchants"), ("slots", "cap"), strict=True
+    for shown, name, columns in zip(
+        tables,
+        ("lanes", "merchants"),
+        (
+            ["used", "slots", "one_more_around_cny", "one_more_cny"],
+            ["used", "cap", "one_more_cny"],
+        ),
+        strict=True,
     ):
-        rows = night.tables[f"{name}.parquet"].filter(pl.col("shadow_price_cny") > 0)
-        prices = rows.sort("shadow_price_cny", descending=True).head(20)
-        body = [row.values[-3:] for row in shown.all("tr")[1:]]
-        known = set(rows.select("used", limit, "shadow_price_cny").iter_rows())
+        rows = night.tables[f"{name}.parquet"].filter(pl.col(columns[2]) > 0)
+        most = rows.sort(columns[2], descending=True).head(20)
+        body = [row.values[-len(columns) :] for row in shown.all("tr")[1:]]
 
         assert len(body) > 3
-        assert [price for *_, price in body] == prices["shadow_price_cny"].to_list()
-        assert set(map(tuple, body)) <= known
+        assert [row[2] for row in body] == most[columns[2]].to_list()
+        assert set(map(tuple, body)) <= set(rows.select(columns).iter_rows())
+
+
+@pytest.mark.parametrize("language", range(2), ids=["english", "chinese"])
+def test_without_exact_values_the_prices_of_the_proof_are_called_that(night, language):
+    """Where no slot's value is known, nothing is said to bring anything."""
+    unknown = {f"one_{what}_cny": None for what in ("more", "fewer")}
+    unknown |= {f"one_{what}_around_cny": None for what in ("more", "fewer")}
+    tables = {
+        name: table.with_columns(
+            pl.lit(None, pl.Float64).alias(column)
+            for column in unknown
+            if column in table.columns
+        )
+        for name, table in night.tables.items()
+    }
+    page = report_html(night.record, tables)
+    words = (
+        ("brings at most its price and the gap together", "There alone, CNY"),
+        ("最多可带来其价格与差距之和", "仅此行加一个"),
+    )
+    shown = articles(page)[language]
+    assert words[language][0] in shown.text
+    assert words[language][1] not in shown.text
+    rows = tables["lanes.parquet"].filter(pl.col("shadow_price_cny") > 0)
+    prices = rows.sort("shadow_price_cny", descending=True)["shadow_price_cny"].head(20)
+    listed = [row.values[-1] for row in shown.of_class("list")[0].all("tr")[1:]]
+    assert listed == prices.to_list()
 
 
 def lengths(bar: Node) -> list[float]:
@@ -678,15 +712,19 @@ def test_one_and_several_are_said_rightly_in_both_languages(
         assert "orders" not in chinese
 
 
-def test_the_value_of_one_more_is_called_an_upper_bound(night):
-    """Wherever the page prices one more slot, it says: at most; in both languages."""
+def test_one_more_is_always_said_of_a_row_alone_or_with_those_around(night):
+    """Where the page says what one more brings, it says of what; in both languages."""
     english, chinese = (article.text for article in articles(night.page))
 
-    for found in re.finditer(r"[Oo]ne more slot(?! would bring nothing)", english):
-        assert "at most" in english[found.start() : found.start() + 45]
-    assert len(re.findall("at most", english)) >= 5
-    for found in re.finditer("再增加一个名额", chinese):
-        assert re.match(".{0,3}最[多高]", chinese[found.end() :], re.DOTALL)
+    found = [*re.finditer(r"[Oo]ne more slot", english)]
+    for at in found:
+        here = english[at.start() : at.start() + 90]
+        assert re.search(r"alone|around|would bring\s*What|nothing anywhere", here), (
+            here
+        )
+    assert len(found) >= 4
+    assert "at most" not in english[found[0].start() : found[-1].start()]
+    assert len(re.findall("上级行", chinese)) >= 4
 
 
 def _luminance(color: str) -> float:

@@ -90,3 +90,16 @@ def forget(search):
         search.place[search.touched[at]] = -1
     search.counts[0] = 0
     search.counts[1] = 0
+
+
+def new_search(num_nodes: int) -> PathSearch:
+    """Scratch for searches over so many nodes."""
+    return PathSearch(
+        distance=np.empty(num_nodes, np.int64),
+        from_node=np.empty(num_nodes, np.int32),
+        from_option=np.empty(num_nodes, np.int64),
+        heap=np.empty(num_nodes, np.int32),
+        place=np.full(num_nodes, -1, np.int32),
+        touched=np.empty(num_nodes, np.int32),
+        counts=np.zeros(2, np.int64),
+    )

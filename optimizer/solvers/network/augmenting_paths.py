@@ -155,18 +155,9 @@ def picks_of(
 
 def make_search(night: PathNetwork) -> PathSearch:
     """Scratch for searches on a night."""
-    from optimizer.solvers.kernels.dijkstra import PathSearch
+    from optimizer.solvers.kernels.dijkstra import new_search
 
-    num_nodes = len(night.slots) + len(night.cap) + 1
-    return PathSearch(
-        distance=np.empty(num_nodes, np.int64),
-        from_node=np.empty(num_nodes, np.int32),
-        from_option=np.empty(num_nodes, np.int64),
-        heap=np.empty(num_nodes, np.int32),
-        place=np.full(num_nodes, -1, np.int32),
-        touched=np.empty(num_nodes, np.int32),
-        counts=np.zeros(2, np.int64),
-    )
+    return new_search(len(night.slots) + len(night.cap) + 1)
 
 
 def balance(

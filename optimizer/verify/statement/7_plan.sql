@@ -23,11 +23,12 @@ LEFT JOIN given_room AS g USING (of, id);
 CREATE MACRO micro_of(money) AS round(money * 1000000, 0)::BIGINT;
 CREATE TEMP TABLE lane_said AS
 SELECT l.lane, h.room, s.slots, s.used, s.slack, s.in_flight,
+    s.one_more_cny, s.one_fewer_cny, s.one_more_around_cny, s.one_fewer_around_cny,
     micro_of(s.shadow_price_cny) AS price,
     micro_of(s.shadow_price_cny) // getvariable('scale') AS part_price
 FROM lane AS l
 JOIN held AS h ON h.of = 'lane' AND h.id = l.lane
-LEFT JOIN table_of('lanes.parquet') AS s
+LEFT JOIN lanes_published AS s
     ON s.carrier_id = l.carrier_id AND s.region_id IS NOT DISTINCT FROM l.region_id
     AND s.outlet_id IS NOT DISTINCT FROM l.outlet_id
     AND s.service_date IS NOT DISTINCT FROM l.day;
@@ -35,9 +36,9 @@ CREATE TEMP TABLE cap_said AS
 SELECT c.merchant_id, c.num_orders, c.cap, c.has_budget, c.num_open,
     micro_of(s.shadow_price_cny) AS price,
     s.num_orders AS said_num_orders, s.cap AS said_cap, s.used AS said_used,
-    s.slack AS said_slack
+    s.slack AS said_slack, s.one_more_cny, s.one_fewer_cny
 FROM cap AS c
-LEFT JOIN table_of('merchants.parquet') AS s USING (merchant_id);
+LEFT JOIN merchants_published AS s USING (merchant_id);
 
 -- What is decided of each order; explored orders are drawn before the plan is made.
 CREATE TEMP TABLE decision AS
@@ -45,7 +46,7 @@ SELECT s.number, s.merchant_id AS true_merchant_id, s.region_id, s.kept_out, s.i
     s.ineligible_reason AS true_ineligible_reason, d.*,
     d.arm IS NOT DISTINCT FROM 'explore' AS is_in_pool
 FROM state AS s
-LEFT JOIN table_of('decisions.parquet') AS d USING (order_id);
+LEFT JOIN decisions_published AS d USING (order_id);
 DROP TABLE state;
 CREATE TEMP TABLE chosen AS
 SELECT d.number, w.place, w.cell, w.load * c.part AS load, w.load AS slots, c.part,

@@ -133,7 +133,7 @@ SET VARIABLE dual_of_limits = (
         ELSE low::HUGEINT * part_price
     END), 0) FROM limit_said WHERE can_bind AND part_price <> 0
 );
-SET VARIABLE dual_of_orders = CASE WHEN getvariable('by_lanes') THEN NULL ELSE (
+SET VARIABLE dual_of_orders = (
     SELECT coalesce(sum((s.room - u.explored)::HUGEINT * s.part_price), 0)
     FROM lane_said AS s JOIN lane_used AS u USING (lane)
 ) + (
@@ -146,7 +146,7 @@ SET VARIABLE dual_of_orders = CASE WHEN getvariable('by_lanes') THEN NULL ELSE (
     JOIN cap_said AS c ON c.merchant_id = d.true_merchant_id
     LEFT JOIN kept_pin AS k USING (number)
     WHERE NOT d.is_in_pool
-) END;
+);
 -- What the second bound is made of: for each lane the ways that end there, with what
 -- they are worth above every other price.
 CREATE TEMP TABLE item AS

@@ -1,4 +1,4 @@
--- 9. Every decision: its plan, reason, saving and margin; and the tables made of them.
+-- 9. Every decision: its plan, reason, saving and surplus; and the tables made of them.
 
 SET VARIABLE dual_bound = getvariable('dual_of_limits') + CASE
     WHEN getvariable('by_lanes') THEN (
@@ -14,7 +14,7 @@ END;
 -- let in, only the room that the plan leaves can stop.
 CREATE TEMP TABLE stop AS
 SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room,
-    b.after_all - c.price AS margin,
+    b.after_all - c.price AS surplus,
     c.cap = 0 AS is_capless,
     c.has_budget,
     CASE WHEN NOT getvariable('is_packing') THEN b.after_all <= 0
@@ -35,7 +35,7 @@ JOIN cap_said AS c ON c.merchant_id = d.true_merchant_id
 JOIN cap_used AS u ON u.merchant_id = d.true_merchant_id;
 
 CREATE TEMP TABLE verdict AS
-SELECT number, saving, has_room, margin, CASE
+SELECT number, saving, has_room, surplus, CASE
     WHEN saving <= 0 THEN 'NO_SAVING'
     WHEN is_capless THEN CASE WHEN has_budget THEN 'BUDGET' ELSE 'CAP_ZERO' END
     WHEN getvariable('is_packing') AND NOT has_room THEN 'CAPACITY_FULL'
@@ -64,7 +64,9 @@ SELECT order_id AS item, concat_ws(': ', reason, ineligible_reason) AS published
 FROM decision
 WHERE kept_out IS NOT NULL AND (
         reason IS DISTINCT FROM kept_out OR is_premium OR carrier_id IS NOT NULL
-        OR saving_cny IS NOT NULL OR margin_cny IS NOT NULL OR has_room IS NOT NULL
+        OR saving_cny IS NOT NULL OR surplus_cny IS NOT NULL OR has_room IS NOT NULL
+        OR margin_cny IS NOT NULL OR margin_low_cny IS NOT NULL
+        OR margin_high_cny IS NOT NULL
         OR arm IS NOT NULL OR propensity <> 0
         OR ineligible_reason IS DISTINCT FROM
             CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
@@ -92,11 +94,11 @@ LEFT JOIN chosen AS c USING (number)
 LEFT JOIN pool AS e USING (number)
 WHERE d.saving_cny IS DISTINCT FROM coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6;
 
--- check: margins
-CREATE TEMP VIEW check_margin AS
-SELECT d.order_id AS item, d.margin_cny AS published, v.margin::DOUBLE / 1e6 AS restated
+-- check: what orders are worth above their prices
+CREATE TEMP VIEW check_surplus AS
+SELECT d.order_id AS item, d.surplus_cny AS published, v.surplus::DOUBLE / 1e6 AS restated
 FROM decision AS d LEFT JOIN verdict AS v USING (number)
-WHERE d.margin_cny IS DISTINCT FROM v.margin::DOUBLE / 1e6;
+WHERE d.surplus_cny IS DISTINCT FROM v.surplus::DOUBLE / 1e6;
 
 -- check: reasons, and whether there is a slot at all
 CREATE TEMP VIEW check_reason AS

@@ -1,0 +1,113 @@
+r"""
+Margins: by how much each order is in or out, and what a slot more or fewer is worth.
+
+Let :math:`V` be the value of the best plan, :math:`V^{+i}` that of the best plan with
+order :math:`i` in it (by whichever option), :math:`V^{-i}` that of the best without.
+One of the two is :math:`V`. The **margin** of :math:`i` is
+
+.. math::  V^{+i} - V^{-i} .
+
+Above 0, every best plan has the order until its saving falls by the margin; below 0,
+none has it until its saving has risen by as much; at 0 some have it, and others not.
+(An order's saving falls or rises with all its options alike.) Ties, prices and the
+method have no part in it: to solve twice, with the order and without, gives it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+#: Stands for what does not exist: the margin of an order that no plan can have, or
+#: what a slot fewer costs where there is none; and for what is not known.
+NO_END = 2**60
+
+#: Nodes of the graph of exchanges that are looked at for all lanes together, and for
+#: each lane at least; margins that need more are given as intervals.
+MOST_NEAR, LEAST_NEAR = 2**25, 2**10
+
+
+def most_near(num_lanes: int) -> int:
+    """
+    How many nodes may be looked at for each of so many lanes.
+
+    Examples
+    --------
+    >>> most_near(1_500), most_near(100_000)
+    (22369, 1024)
+    """
+    return max(LEAST_NEAR, MOST_NEAR // num_lanes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interval:
+    """
+    Margins, each between two ends; mostly these are one array.
+
+    Attributes
+    ----------
+    low, high
+        ``(n,) int64`` micro-CNY; both ``NO_END`` where no plan can have the order, else
+        ``-NO_END`` and ``NO_END`` stand for ends that are not known.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margins:
+    """
+    Margins and slot values of an optimal plan of the network class.
+
+    Slot values are integer micro-CNY; ``NO_END`` stands for what does not exist.
+
+    Attributes
+    ----------
+    order
+        Of each order of the problem.
+    beside
+        Of orders that are not in the problem, were they added to it, as they were
+        given; ``None`` where none were.
+    row_more, row_fewer
+        ``(num_lanes,) int64``: what one more slot in this lane alone brings, and what
+        one fewer costs.
+    around_more, around_fewer
+        ``(num_lanes,) int64``: the same in this lane and in all lanes around it.
+    cap_more, cap_fewer
+        ``(num_merchants,) int64``: the same for each cap.
+    """
+
+    order: Interval
+    beside: Interval | None
+    row_more: NDArray[np.int64]
+    row_fewer: NDArray[np.int64]
+    around_more: NDArray[np.int64]
+    around_fewer: NDArray[np.int64]
+    cap_more: NDArray[np.int64]
+    cap_fewer: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedOrders:
+    """
+    Orders whose margins are asked, by merchant.
+
+    Attributes
+    ----------
+    merchant_start, option_start, option_lane, option_saving
+        As in :class:`~optimizer.model.problem.Problem`.
+    pick
+        ``(n,) int64``: the chosen option of each; -1 for none.
+    """
+
+    merchant_start: NDArray[np.int64]
+    option_start: NDArray[np.int64]
+    option_lane: NDArray[np.int32]
+    option_saving: NDArray[np.int64]
+    pick: NDArray[np.int64]

@@ -1,0 +1,383 @@
+"""
+Kernels that measure exchanges: shortest ways between lanes, merchants and the ground.
+
+Nodes are lanes, merchants, and the ground (free slots, and free places in caps). An arc
+is what a node can pass on, at what the plan loses by it at prices that prove it: never
+below 0. At the least such prices the ground reaches every node in use for nothing, so
+that a search may end where it meets the ground.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.solvers.kernels import compiled
+from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
+
+#: Longer than any way; two of them do not overflow.
+FAR = np.int64(2**60)
+
+
+class Ways(NamedTuple):
+    """
+    Arcs that leave lanes (to any node) and merchants (to lanes), the cheapest first.
+
+    ``lane_ground`` and ``merchant_ground`` are lengths of some way to the ground.
+    """
+
+    lane_start: NDArray[np.int64]
+    lane_target: NDArray[np.int32]
+    lane_cost: NDArray[np.int64]
+    merchant_start: NDArray[np.int64]
+    merchant_target: NDArray[np.int32]
+    merchant_cost: NDArray[np.int64]
+    lane_ground: NDArray[np.int64]
+    merchant_ground: NDArray[np.int64]
+
+
+@compiled
+def shorten(ways, num_rounds):
+    """
+    Shorten all ways to the ground, for some rounds or until none becomes shorter.
+
+    Returns
+    -------
+    bool
+        Whether they are the shortest.
+    """
+    num_lanes = len(ways.lane_ground)
+    ground = num_lanes + len(ways.merchant_ground)
+    for _ in range(num_rounds):
+        has_changed = False
+        for lane in range(num_lanes):
+            best = ways.lane_ground[lane]
+            for arc in range(ways.lane_start[lane], ways.lane_start[lane + 1]):
+                node = ways.lane_target[arc]
+                way = ways.lane_cost[arc]
+                if way >= best:
+                    break
+                if node < num_lanes:
+                    way += ways.lane_ground[node]
+                elif node < ground:
+                    way += ways.merchant_ground[node - num_lanes]
+                best = min(best, way)
+            has_changed |= best < ways.lane_ground[lane]
+            ways.lane_ground[lane] = best
+        for merchant in range(len(ways.merchant_ground)):
+            best = ways.merchant_ground[merchant]
+            first, last = (
+                ways.merchant_start[merchant],
+                ways.merchant_start[merchant + 1],
+            )
+            for arc in range(first, last):
+                way = ways.merchant_cost[arc]
+                if way >= best:
+                    break
+                best = min(best, way + ways.lane_ground[ways.merchant_target[arc]])
+            has_changed |= best < ways.merchant_ground[merchant]
+            ways.merchant_ground[merchant] = best
+        if not has_changed:
+            return True
+    return False
+
+
+@compiled
+def shorten_by_orders(
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    pick,
+    price,
+    cut,
+    lane_ground,
+    merchant_ground,
+):
+    """Shorten merchants' ways to the ground, ``merchant_ground``, by what they left."""
+    for merchant in range(len(cut)):
+        bound = merchant_ground[merchant]
+        if bound == 0 or bound == FAR:
+            continue
+        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
+            if pick[order] >= 0:
+                continue
+            for option in range(option_start[order], option_start[order + 1]):
+                lane = option_lane[option]
+                cost = cut[merchant] + price[lane] - option_saving[option]
+                bound = min(bound, cost + lane_ground[lane])
+        merchant_ground[merchant] = bound
+
+
+@compiled
+def list_rivals(
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    pick,
+    price,
+    cut,
+    limit,
+    rival_start,
+    rival_lane,
+    rival_cost,
+):
+    """
+    List what merchants could choose instead: of each lane the order that costs least.
+
+    Parameters
+    ----------
+    limit
+        ``(num_merchants,) int64``: what a rival costs less than.
+    rival_start
+        ``(num_merchants + 1,) int64``: takes where each merchant's rivals start.
+    rival_lane, rival_cost
+        Take them, as far as there is room.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    best = np.full(len(price), FAR, np.int64)
+    seen = np.empty(len(price), np.int32)
+    at = 0
+    for merchant in range(len(cut)):
+        rival_start[merchant] = at
+        num_seen = 0
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if limit[merchant] <= 0:
+            last = first
+        for order in range(first, last):
+            if pick[order] >= 0:
+                continue
+            for option in range(option_start[order], option_start[order + 1]):
+                lane = option_lane[option]
+                cost = cut[merchant] + price[lane] - option_saving[option]
+                if cost < limit[merchant]:
+                    if best[lane] == FAR:
+                        seen[num_seen] = lane
+                        num_seen += 1
+                    best[lane] = min(best[lane], cost)
+        for place in range(num_seen):
+            if at < len(rival_lane):
+                rival_lane[at] = seen[place]
+                rival_cost[at] = best[seen[place]]
+            at += 1
+            best[seen[place]] = FAR
+    rival_start[len(cut)] = at
+    return at
+
+
+@compiled
+def reach_for_nothing(ways, is_reached, stack, num_reached):
+    """
+    Mark what free arcs lead to from nodes that are marked already.
+
+    Parameters
+    ----------
+    ways
+        Arcs; those that cost nothing are followed.
+    is_reached
+        ``(num_nodes,) bool``: marked in place.
+    stack, num_reached
+        ``(num_nodes,) int64`` with the marked nodes first, and how many these are.
+    """
+    num_lanes = len(ways.lane_ground)
+    while num_reached > 0:
+        num_reached -= 1
+        node = stack[num_reached]
+        if node < num_lanes:
+            first, last = ways.lane_start[node], ways.lane_start[node + 1]
+            cost, target = ways.lane_cost, ways.lane_target
+        elif node < num_lanes + len(ways.merchant_ground):
+            merchant = node - num_lanes
+            first, last = (
+                ways.merchant_start[merchant],
+                ways.merchant_start[merchant + 1],
+            )
+            cost, target = ways.merchant_cost, ways.merchant_target
+        else:
+            continue
+        for arc in range(first, last):
+            if cost[arc] > 0:
+                break
+            if not is_reached[target[arc]]:
+                is_reached[target[arc]] = True
+                stack[num_reached] = target[arc]
+                num_reached += 1
+
+
+@compiled
+def search_lanes(ways, search, lanes, most, front, count, near):
+    """
+    Search from each lane as far as the ground; list what is nearer than that.
+
+    Parameters
+    ----------
+    ways
+        Arcs, and the lengths of the shortest ways to the ground.
+    search
+        Scratch.
+    lanes
+        ``int32``: the lanes to search from.
+    most
+        Nodes that are listed for a lane at most; there its search ends, and of equally
+        near ones all or none are listed.
+    front
+        ``(num_lanes,) int64``: takes how far each search went: to the ground, or to
+        where it was ended.
+    count
+        Takes how many nodes are listed for each of ``lanes``.
+    near
+        ``(2, n) int64``: takes nodes and distances, lane after lane.
+
+    Returns
+    -------
+    int
+        How many of ``lanes`` are done: all, unless the list is full.
+    """
+    num_lanes = len(ways.lane_ground)
+    at = 0
+    for place in range(len(lanes)):
+        source = lanes[place]
+        begin = at
+        limit = ways.lane_ground[source]
+        front[source] = limit
+        forget(search)
+        relax(search, source, np.int64(0), -1, np.int64(-1))
+        while True:
+            node = nearest(search)
+            if node < 0 or search.distance[node] >= limit:
+                break
+            base = search.distance[node]
+            if at - begin == most:
+                front[source] = base
+                while at > begin and near[1, at - 1] == base:
+                    at -= 1
+                break
+            if at == near.shape[1]:
+                return place
+            near[0, at] = node
+            near[1, at] = base
+            at += 1
+            if node < num_lanes:
+                first, last = ways.lane_start[node], ways.lane_start[node + 1]
+                for arc in range(first, last):
+                    way = base + ways.lane_cost[arc]
+                    if way >= limit:
+                        break
+                    relax(search, ways.lane_target[arc], way, -1, np.int64(-1))
+            else:
+                merchant = node - num_lanes
+                first = ways.merchant_start[merchant]
+                for arc in range(first, ways.merchant_start[merchant + 1]):
+                    way = base + ways.merchant_cost[arc]
+                    if way >= limit:
+                        break
+                    relax(search, ways.merchant_target[arc], way, -1, np.int64(-1))
+        count[place] = at - begin
+    return len(lanes)
+
+
+@compiled
+def measure(
+    ways,
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    pick,
+    cap,
+    price,
+    cut,
+    front,
+    near_start,
+    near_lane,
+    near_distance,
+    hop_start,
+    hop_lane,
+    hop_distance,
+    margin,
+):
+    """
+    Take distances together to margins.
+
+    Parameters
+    ----------
+    ways
+        Arcs, and the lengths of the shortest ways to the ground.
+    merchant_start, option_start, option_lane, option_saving, pick
+        The orders; ``pick`` is the chosen option of each, -1 for none.
+    front
+        ``(num_lanes,) int64``: how far everything is from a lane that is not listed.
+    near_start, near_lane, near_distance
+        By merchant, the lanes that it is listed for.
+    hop_start, hop_lane, hop_distance
+        By lane, the lanes that are listed for it.
+    margin
+        ``(num_orders,) int64``: takes the margins; ``FAR`` where no plan has the order.
+    """
+    reach = front.copy()
+    swap = np.full(len(price), FAR, np.int64)
+    for merchant in range(len(cap)):
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if cap[merchant] == 0:
+            margin[first:last] = FAR
+            continue
+        if first == last:
+            continue
+        for at in range(near_start[merchant], near_start[merchant + 1]):
+            reach[near_lane[at]] = near_distance[at]
+        elsewhere = ways.merchant_ground[merchant]
+        begin, end = ways.merchant_start[merchant], ways.merchant_start[merchant + 1]
+        for arc in range(begin, end):
+            cost, lane = ways.merchant_cost[arc], ways.merchant_target[arc]
+            elsewhere = min(elsewhere, cost + front[lane])
+            for at in range(hop_start[lane], hop_start[lane + 1]):
+                way = cost + hop_distance[at]
+                swap[hop_lane[at]] = min(swap[hop_lane[at]], way)
+        for order in range(first, last):
+            if pick[order] >= 0:
+                lane = option_lane[pick[order]]
+                above = option_saving[pick[order]] - price[lane] - cut[merchant]
+                margin[order] = above + min(elsewhere, swap[lane])
+                continue
+            need = FAR
+            for option in range(option_start[order], option_start[order + 1]):
+                lane = option_lane[option]
+                if reach[lane] < FAR:
+                    cost = cut[merchant] + price[lane] - option_saving[option]
+                    need = min(need, cost + reach[lane])
+            margin[order] = FAR if need == FAR else -need
+        for at in range(near_start[merchant], near_start[merchant + 1]):
+            reach[near_lane[at]] = front[near_lane[at]]
+        for arc in range(begin, end):
+            lane = ways.merchant_target[arc]
+            for at in range(hop_start[lane], hop_start[lane + 1]):
+                swap[hop_lane[at]] = FAR
+
+
+@compiled
+def best_without_cap(
+    merchant_start,
+    option_start,
+    option_lane,
+    option_saving,
+    cap,
+    price,
+    lane_ground,
+    more,
+):
+    """Give ``more`` what a first parcel brings to each merchant whose cap is 0."""
+    for merchant in range(len(cap)):
+        if cap[merchant] > 0:
+            continue
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        for option in range(option_start[first], option_start[last]):
+            lane = option_lane[option]
+            worth = option_saving[option] - price[lane] - lane_ground[lane]
+            more[merchant] = max(more[merchant], worth)
