@@ -1,4 +1,5 @@
 # make run: set up, simulate a day, run the night on it.   make test: set up, check.
+# make quick: the tests that need no server and are not slow.
 PYTHON ?= python3
 DATE := 2026-11-22
 BIN := .venv/bin
@@ -6,7 +7,9 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
 PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-.PHONY: run test lint unit airflow sail bench lock clean
+WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+
+.PHONY: run test quick lint unit airflow sail wheel bench bench-check lock clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -21,7 +24,11 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/lint-imports
 
 unit: .venv/dev-$(call HASH,dev) airflow sail
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
+
+# What needs no program but Python, and is not slow: while one works on a change.
+quick: .venv/dev-$(call HASH,dev)
+	$(BIN)/pytest $(WORKERS) -m "not slow and not needs"
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
 airflow: .venv-airflow/$(call PINS,airflow)
@@ -38,8 +45,16 @@ sail: .sail/$(call PINS,sail)
 	$(BIN)/$(PIP) --no-deps --target .sail -r requirements/sail.txt
 	@touch $@
 
+# The wheel, alone, on other Pythons, without network.
+wheel: .venv/dev-$(call HASH,dev)
+	tests/packaging/wheel.sh $(abspath $(BIN))
+
 bench: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
+
+# Fails where a published figure was measured with other code than this.
+bench-check: .venv/benchmarks-$(call HASH,benchmarks)
+	$(BIN)/python -m benchmarks.report --check
 
 .venv/%:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,16 @@ def is_kept(
     return had[0] >= limit_seconds and had[1] >= memory_gb
 
 
+def is_stale(record: Record) -> bool:
+    """Whether a result was measured with other code than is here now."""
+    return bool(record["source"] != source_of(record["peer"]))
+
+
+@cache
 def source_of(peer: str) -> str:
     """Hash of the code that a result depends on; of ours all of ``optimizer``."""
     files = [ROOT / "benchmarks" / f"{name}.py" for name in _SHARED_SOURCES]
-    files.append(ROOT / "optimizer" / "solvers" / "flow.py")
+    files.append(ROOT / "optimizer" / "solvers" / "baselines" / "flow.py")
     if peer not in PEERS or PEERS[peer].form == "problem":
         files += sorted((ROOT / "optimizer").rglob("*.py"))
     if peer not in PEERS:

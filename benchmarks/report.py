@@ -2,16 +2,18 @@
 Tables and plot of what was measured, into README.md and results.svg beside this file.
 
     python -m benchmarks.report
+    python -m benchmarks.report --check    # exits with 1 where a result is stale
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.instances import FAMILIES, size_name
 from benchmarks.peers import OURS, PEERS
-from benchmarks.records import BUSY_CORES, read_records
+from benchmarks.records import BUSY_CORES, is_stale, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +34,22 @@ GROWTH_FAMILIES, GROWTH_ORDERS = ("single", "choice"), 1_000_000
 MISSED = " ✗"
 
 
-def main() -> None:
-    """Write both anew from ``results.json``."""
-    write_report(read_records(RESULTS))
+def main(words: list[str] | None = None) -> None:
+    """Write both anew from ``results.json``, or say which results are stale."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="fail on a stale result")
+    records = read_records(RESULTS)
+    if not parser.parse_args(words).check:
+        write_report(records)
+        return
+    stale = [f"{r['name']} {r['peer']}" for r in records if is_stale(r)]
+    if stale:
+        raise SystemExit(
+            f"{len(stale)} of {len(records)} results are of other code than this; "
+            f"measure them again with python -m benchmarks.compare: {', '.join(stale)}"
+        )
 
 
 def write_report(records: list[Record]) -> None:
@@ -57,7 +72,9 @@ def tables(records: list[Record]) -> str:
     parts = [
         _measured_on(records),
         f"Missed aims are marked{MISSED}. † Others kept more than {BUSY_CORES} cores "
-        "busy meanwhile: seconds are too long.",
+        "busy meanwhile: seconds are too long. ‡ Stale: measured with other code than "
+        f"this commit's, {sum(map(is_stale, records))} of {len(records)} results. "
+        "Seconds are medians; in brackets the fastest and the slowest round.",
         "### This project against the best of the others",
         *_ours(nights),
         "### Growth",
@@ -284,7 +301,7 @@ def _record_of(night: list[Record], peer: str) -> Record | None:
 
 def _busy(records: list[Record]) -> str:
     is_busy = max(r["cores_of_others"] for r in records) > BUSY_CORES
-    return " †" if is_busy else ""
+    return " †" * is_busy + " ‡" * any(map(is_stale, records))
 
 
 def _aimed(value: float, most: float, form: str) -> str:
@@ -312,7 +329,9 @@ def seconds_of(record: Record) -> str:
     """Seconds of a method, or why there are none."""
     if "seconds" not in record:
         return str(record["failure"])
-    return f"{record['seconds']:.3f}"
+    rounds = record.get("all_seconds", ())
+    spread = f" ({min(rounds):.3f}–{max(rounds):.3f})" if len(rounds) > 1 else ""
+    return f"{record['seconds']:.3f}{spread}"
 
 
 def _gap(record: Record) -> str:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import compare, instances, plot, report, worker
 from benchmarks.instances import CARRIER_SHARE, FAMILIES, make_instance, make_problem
 from benchmarks.peers import OURS, PEERS
-from benchmarks.records import mark_optimum, read_records
+from benchmarks.records import add_record, mark_optimum, read_records, source_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def result() -> Record:
         "limit_seconds": 300.0,
         "memory_gb": 16.0,
         "cores_of_others": 0.0,
-        "source": "abc",
+        "source": source_of(OURS),
         "date": "2026-11-23",
         "machine": {
             "processor": "a processor",
@@ -59,6 +59,7 @@ def result() -> Record:
 def lemon(result: Record) -> Record:
     """A peer that is twice as fast, with a quarter of the memory."""
     found = result | {"peer": "lemon", "seconds": 1.0, "peak_memory_bytes": 25 * 10**7}
+    found["source"] = source_of("lemon")
     for name in ("proved_gap_micro_cny", "bound_pass_seconds", "bound_pass_micro_cny"):
         del found[name]
     return found
@@ -220,6 +221,7 @@ def test_the_report_says_who_loses_and_which_aims_are_missed(
     """Ratios are those of the records, and a lost night is named with its factor."""
     large = result | {"num_orders": 20_000_000, "seconds": 30.0, "name": "single-20m"}
     late = lemon | {"failure": "over 300 s", "peer": "highs"}
+    late["source"] = source_of("highs")
     del late["seconds"], late["peak_memory_bytes"]
     mark_optimum([result, lemon, late])
     mark_optimum([large])
@@ -232,6 +234,29 @@ def test_the_report_says_who_loses_and_which_aims_are_missed(
     assert "| single-20m | 20,000,000 | 2,000,000 | 30.000 | 1.500 | 1.50 ✗ |" in text
     assert "highs (HiGHS, its own choice of method) | over 300 s |" in text
     assert "Fastest exact: lemon. Losing: pricing, highs." in text
+
+
+def test_a_stale_result_is_printed_as_stale_and_fails_the_check(
+    result: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code that changed since marks a result, and ``--check`` ends with its name."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    mark_optimum([result])
+    assert "single-2m ‡" not in report.tables([result])
+    add_record(report.RESULTS, result)
+    report.main(["--check"])
+    old = result | {"source": "of other code"}
+    assert "| single-2m ‡ |" in report.tables([old])
+    assert "1 of 1 results" in report.tables([old])
+    add_record(report.RESULTS, old)
+    with pytest.raises(SystemExit, match="single-2m pricing"):
+        report.main(["--check"])
+
+
+def test_seconds_are_the_median_with_the_spread_beside_it(result: Record) -> None:
+    """One lucky round of three does not make a method faster."""
+    several = result | {"seconds": 2.0, "all_seconds": [1.5, 2.0, 9.0]}
+    assert report.seconds_of(several) == "2.000 (1.500–9.000)"
 
 
 def test_the_plot_shows_every_method_and_is_the_same_again(

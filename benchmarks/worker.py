@@ -22,6 +22,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.forms import FORMS, PROBLEM_ARRAYS, read_form, write_form
@@ -166,7 +167,7 @@ def _rounds(
             failure = f"gave up after {seconds[-1]:.0f} s"
             return {"failure": failure, "is_too_large": False}, None
     found = {
-        "seconds": min(seconds),
+        "seconds": median(seconds),
         "all_seconds": seconds,
         "prepare_seconds": prepare_seconds,
     }

@@ -12,7 +12,7 @@ from tests.support.large_night import OLIST, LargeNight, make_large_night
 from tests.support.postgres import Server, running_server
 from tests.support.small_night import SmallNight, copy_night, make_night
 
-pytest_plugins = ["tests.support.system_tools"]
+pytest_plugins = ["tests.support.system_tools", "tests.support.workers"]
 
 
 def pytest_report_header() -> str:

@@ -23,6 +23,8 @@ from tests.support.small_night import DAY, SmallNight, call
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "optimizer").rglob("*.py"))
 META = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+#: Distributions by the packages that they install.
+DISTRIBUTIONS = packages_distributions()
 #: Functions that import a module by its name.
 BY_NAME = ("import_module", "import_extra")
 
@@ -75,13 +77,12 @@ def undeclared(text: str) -> set[str]:
         extra: {normal(name) for name in names}
         for extra, names in META["optional-dependencies"].items()
     }
-    of = packages_distributions()
     found = set()
     for package, is_needed_to_load in imports_of(text):
         allowed = set(always)
         if not is_needed_to_load:
             allowed |= extras.get(EXTRA_OF.get(package, ""), set())
-        names = {normal(name) for name in of.get(package, [])}
+        names = {normal(name) for name in DISTRIBUTIONS.get(package, [])}
         if not names & allowed:
             found.add(package)
     return found
@@ -120,10 +121,9 @@ def test_every_extra_is_known_by_its_packages() -> None:
     """The table of packages has each extra, and each package is in that extra."""
     extras = META["optional-dependencies"]
     assert set(EXTRA_OF.values()) | {"spark-connect"} == set(extras)
-    of = packages_distributions()
     for package, extra in EXTRA_OF.items():
         declared = {normal(name) for name in extras[extra]}
-        assert {normal(name) for name in of[package]} & declared, package
+        assert {normal(name) for name in DISTRIBUTIONS[package]} & declared, package
 
 
 class Absent(MetaPathFinder):
@@ -200,6 +200,8 @@ def test_learning_without_its_extra_says_which(
 ) -> None:
     """``learn`` asks before it reads the history."""
     inputs_only.configure(learning={"history": "h.parquet", "models": "models"})
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)  # it is built on scipy
     without(package)
     words = ("learn", "--config", inputs_only.config, "--as-of", DAY)
     left = call(monkeypatch, capsys, *words)

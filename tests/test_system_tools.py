@@ -70,6 +70,7 @@ def run_tests(
     )
 
 
+@pytest.mark.slow
 def test_what_cannot_run_is_listed_with_its_command(tmp_path: Path) -> None:
     """A line for each program, with its tests counted; the other tests run and pass."""
     done = run_tests(tmp_path, TESTS)
@@ -83,6 +84,7 @@ def test_what_cannot_run_is_listed_with_its_command(tmp_path: Path) -> None:
     assert "2 passed, 4 deselected" in done.stdout
 
 
+@pytest.mark.slow
 def test_where_all_is_to_run_a_missing_program_fails(tmp_path: Path) -> None:
     """With ``OPTIMIZER_TESTS=all`` the same tests fail, and say what to install."""
     done = run_tests(tmp_path, TESTS, "all")
@@ -93,6 +95,7 @@ def test_where_all_is_to_run_a_missing_program_fails(tmp_path: Path) -> None:
     assert words in done.stdout
 
 
+@pytest.mark.slow
 def test_another_wish_is_refused(tmp_path: Path) -> None:
     """A word that would do nothing is an error."""
     done = run_tests(tmp_path, TESTS, "everything")
@@ -100,6 +103,7 @@ def test_another_wish_is_refused(tmp_path: Path) -> None:
     assert "OPTIMIZER_TESTS is 'everything'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tests",
     [

@@ -544,6 +544,7 @@ def test_asking_for_help_imports_nothing_heavy(words: list[str]):
     assert len(done.stdout) > len("loaded: []\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "is_shown"), [([], True), (["--quiet"], False)])
 def test_quiet_shows_no_progress_on_a_terminal(
     words: list[str], is_shown: bool, good_night: SmallNight

@@ -139,7 +139,10 @@ def test_the_same_table_from_anywhere(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["parquet", "pyarrow", "csv", "arrow", "mixed list"])
-@pytest.mark.parametrize("batch_rows", [1, 7, 64, NUM_ROWS - 1, NUM_ROWS, 10**6])
+@pytest.mark.parametrize(
+    "batch_rows",
+    [pytest.param(1, marks=pytest.mark.slow), 7, 64, NUM_ROWS - 1, NUM_ROWS, 10**6],
+)
 def test_the_size_of_batches_changes_nothing(
     way: str, batch_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -330,17 +330,17 @@ def test_commands_refuse_in_words(folder, monkeypatch, capsys):
 
 def test_without_the_extra_the_words_say_what_to_install(monkeypatch):
     """A nightly run needs no scikit-learn; learning names the extra."""
-    import importlib
+    from optimizer import extras
+    from optimizer.errors import ConfigError
 
-    real = importlib.import_module
+    real = extras.import_module
 
-    def missing(name: str, *rest: object):
+    def missing(name: str):
         if name.split(".")[0] in ("sklearn", "scipy"):
             raise ModuleNotFoundError(name)
-        return real(name, *rest)
+        return real(name)
 
-    monkeypatch.setattr(importlib, "import_module", missing)
-    from optimizer.errors import ConfigError
+    monkeypatch.setattr(extras, "import_module", missing)
 
     with pytest.raises(ConfigError, match=r"premium-delivery-optimizer\[outcomes\]"):
         learn(pl.DataFrame(), as_config(config()), Window(START))

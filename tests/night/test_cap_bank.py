@@ -139,6 +139,7 @@ nights = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(nights, min_size=1, max_size=30), st.integers(1, 6))
 def test_no_history_grants_more_than_it_earns(history, window_days):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
+from optimizer.errors import BusyError
+from optimizer.night import inputs
 from optimizer.night.run import run_night
 from optimizer.replay.run import verify_run
 from tests.support.days import START, make_days
@@ -107,30 +108,53 @@ def test_yesterdays_capacity_stands_in_and_says_so(folder: Path, cli):
     assert (found.code, "stands in" in found.out) == (0, False)
 
 
+class Clock:
+    """Time that passes only while one sleeps, and what happens after each sleep."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self.now, self.then = 0.0, then
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        assert seconds > 0
+        self.now += seconds
+        self.then()
+
+
 def test_an_input_that_comes_in_time_is_waited_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A file that appears during the wait is used, and there is no warning."""
-    from optimizer.night import inputs
-
-    monkeypatch.setattr(inputs, "_LOOK_SECONDS", 0.05)
     configure(folder, wait_minutes=1, when_capacity_is_late="yesterdays_capacity")
     path = night_file(folder, DAYS[1], "capacity.csv")
     aside = path.rename(path.with_name("aside"))
-
-    def deliver() -> None:
-        time.sleep(0.2)
-        aside.rename(path)
-
-    sender = threading.Thread(target=deliver)
-    sender.start()
+    clock = Clock(lambda: clock.now < 50 or aside.rename(path))
+    monkeypatch.setattr(inputs, "time", clock)
     stages: list[str] = []
     config = load_config(folder / "config.yaml")
     report = run_night(config, DAYS[1], progress=stages.append)
-    sender.join()
-    assert stages[0] == "wait for capacity"
+    assert set(stages[:10]) == {"wait for capacity"}
+    assert "wait for capacity" not in stages[10:]
+    assert clock.now == 50
     assert report.record["substitutes"] == {}
     assert report.record["warnings"] == []
+
+
+def test_an_input_that_never_comes_is_waited_for_as_long_as_configured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The last look is at the very end of the wait, and not after it."""
+    configure(folder, wait_minutes=1.05)
+    night_file(folder, DAYS[1], "capacity.csv").unlink()
+    clock = Clock(lambda: None)
+    monkeypatch.setattr(inputs, "time", clock)
+    with pytest.raises(BusyError, match=r"capacity .*; waited 1.05 minutes"):
+        run_night(load_config(folder / "config.yaml"), DAYS[1])
+    assert clock.now == pytest.approx(63, abs=1e-6)
 
 
 def test_the_commands_tell_how_things_stand(folder: Path, cli):

@@ -87,6 +87,7 @@ def test_thousands_of_nights_agree_with_highs() -> None:
         assert abs(best - worth(problem, flow.chosen)) <= 1e-6 * max(1, best)
 
 
+@pytest.mark.slow
 def test_flow_and_pricing_publish_the_same_prices() -> None:
     """The least optimal prices are one thing, whatever found the plan."""
     for seed in range(200):
@@ -97,6 +98,7 @@ def test_flow_and_pricing_publish_the_same_prices() -> None:
         assert flow.merchant_price.tolist() == pricing.merchant_price.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("close", "max_found"), [(0.0, 10_000), (0.3, 10_000), (0.0, 0)]
 )

@@ -310,6 +310,7 @@ def middling(seed: int, num_orders: int = 2_200) -> Problem:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
     """
@@ -324,6 +325,7 @@ def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
     assert 0 <= proved_bound(problem, found) - money <= 5e-3 * abs(money)
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_the_plan() -> None:
     """The same plan and prices, bit for bit, with any number of threads."""
     problem = middling(0)

@@ -181,6 +181,7 @@ def test_it_holds_without_a_fault(tmp_path: Any) -> None:
     assert state_again(run, record_of(run)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_seen(
     name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -250,6 +250,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_nights_hold(three: Path) -> None:
     """Nothing is said of nights that are not forged, with their chain and without."""
     for day in DAYS:
@@ -257,6 +258,7 @@ def test_the_nights_hold(three: Path) -> None:
         assert (found.findings, found.unchecked) == ((), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EDITS)
 def test_a_forged_night_is_seen(name: str, runs: Path) -> None:
     """A change that keeps all hashes is named for what it is."""
@@ -312,6 +314,7 @@ LEFT: dict[str, tuple[Callable[[Carryover], Carryover], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEFT)
 def test_what_other_nights_left_is_worked_out_again(
     name: str,
@@ -329,6 +332,7 @@ def test_what_other_nights_left_is_worked_out_again(
     assert words in "; ".join(verify_night(run).findings)
 
 
+@pytest.mark.slow
 def test_nights_that_are_not_there_are_named(runs: Path) -> None:
     """Where earlier nights are not beside a night, it says what was taken on trust."""
     for day in DAYS[:2]:
@@ -340,6 +344,7 @@ def test_nights_that_are_not_there_are_named(runs: Path) -> None:
         assert name in said
 
 
+@pytest.mark.slow
 def test_prices_are_those_of_the_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +370,7 @@ def test_prices_are_those_of_the_rule(
     assert "lowest prices: yunda is lower, not 2.0 as published" in findings
 
 
+@pytest.mark.slow
 def test_the_readers_configuration_is_compared(runs: Path) -> None:
     """A night of another configuration than the reader's is told from it."""
     run = runs / str(LAST)
@@ -375,6 +381,7 @@ def test_the_readers_configuration_is_compared(runs: Path) -> None:
     assert 'objective.complaint_cost_cny is "31", and "30" in the record' in words
 
 
+@pytest.mark.slow
 def test_what_was_trusted_is_named(three: Path) -> None:
     """Verification ends with the hashes of inputs, configuration and chain."""
     run = three / str(LAST)

@@ -32,6 +32,7 @@ def choice(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     return simulated(tmp_path_factory.mktemp("choice"), carriers_per_order=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_option_is_stated(name: str, single: Tables, tmp_path: Path) -> None:
     """For each option that decides anything the statement finds what was published."""
@@ -42,6 +43,7 @@ def test_every_option_is_stated(name: str, single: Tables, tmp_path: Path) -> No
     assert verify_night(run).findings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_every_golden_night_is_stated(name: str, tmp_path: Path) -> None:
     """Each kind of limit beside caps and lanes is stated, on a night made by hand."""
@@ -89,6 +91,7 @@ CHOICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHOICES)
 def test_orders_with_a_choice_are_stated(
     name: str, choice: Tables, tmp_path: Path
@@ -114,6 +117,7 @@ def asked(run: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return engine.execute(script).fetchall()
 
 
+@pytest.mark.slow
 def test_the_script_needs_nothing_but_duckdb(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +183,7 @@ def test_several_files_are_one_table(single: Tables, tmp_path: Path) -> None:
     assert verify_night(run).findings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow"])
 def test_damaged_inputs_are_said_to_be(
     suffix: str, single: Tables, tmp_path: Path
@@ -251,6 +256,7 @@ def test_without_duckdb_it_says_what_was_not_checked(
     assert "pip install 'duckdb>=1.4'" in none.unchecked[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["network", "packing"])
 def test_nights_of_the_first_format_are_verified(name: str, tmp_path: Path) -> None:
     """Nights that the first release published verify as they did, and forged do not."""

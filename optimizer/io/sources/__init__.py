@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 #: Scheme -> module here, package that it needs.
 _ADAPTERS = {
     "postgresql": ("postgres", "adbc_driver_postgresql"),
-    "s3": ("objects", "obstore"),
+    "s3": ("s3", "obstore"),
     "delta": ("delta", "deltalake"),
     "delta+s3": ("delta", "deltalake"),
-    "duckdb": ("duck", "duckdb"),
+    "duckdb": ("duckdb", "duckdb"),
 }
 
 #: What a full or broken disk says here, where the copies are written.

@@ -1,0 +1,86 @@
+"""
+How tests are shared out: a worker for each core, and what must stay together.
+
+A file's tests stay with one worker, and so its fixtures are made once. So do all files
+of one server: there is one PostgreSQL and one cluster, not one for each worker. What
+takes longest comes first, so that no worker ends alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.system_tools import needed_by, needs
+
+#: Files whose tests need a program that a whole run starts once, longest first.
+SERVERS = {
+    "java": ("tests/spark/test_cluster.py", "tests/spark/test_drivers.py"),
+    "postgresql": (
+        "tests/io/sources/",
+        "tests/night/test_state.py",
+        "tests/evidence/test_evidence.py",
+    ),
+}
+#: A file system in memory, where flushing a file costs nothing; tests flush thousands.
+MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
+
+
+def group_of(node_id: str) -> str:
+    """Name what a test shares its worker with: its file, or all of a server's."""
+    path = node_id.split("::")[0]
+    of_server = (name for name, paths in SERVERS.items() if path.startswith(paths))
+    return next(of_server, path)
+
+
+class Groups(LoadScopeScheduling):
+    """Gives a group to a worker when it has nothing else to do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Sort the servers, and the files with slow tests, before the others."""
+    group = {item: group_of(item.nodeid) for item in items}
+    slow = {group[item] for item in items if item.get_closest_marker("slow")}
+    servers = list(SERVERS)
+
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        own = group[item]
+        place = servers.index(own) if own in servers else len(servers)
+        return place, own not in slow
+
+    items.sort(key=rank)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the tests' folders into memory where there is enough of it."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark who needs a program by a fixture, before ``-m`` looks."""
+    marked = {tool for mark in item.iter_markers("needs") for tool in mark.args}
+    missing = [tool for tool in needed_by(item) if tool not in marked]
+    if missing:
+        item.add_marker(needs(*missing))
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with what takes longest where workers share the tests."""
+    if hasattr(config, "workerinput"):
+        longest_first(items)
+
+
+# The mark xdist_group is not heard by this pytest (pytest-xdist 3.8, pytest 9.2).
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
+    """Share tests out by our groups."""
+    return Groups(config, log)
