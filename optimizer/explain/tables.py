@@ -12,6 +12,7 @@ from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
 from optimizer.errors import counted
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
+from optimizer.explain.conflicts import STOPS, find_clashes
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
@@ -283,29 +284,25 @@ def rows_table(night: CertifiedNight) -> pl.DataFrame | None:
 
 def conflicts_table(night: CertifiedNight) -> pl.DataFrame | None:
     """
-    Floors and pins that the plan does not keep, those of lower priority number first.
+    Floors and pins that are not kept, those of lower priority number first.
 
-    The certificate has them by number.
+    The certificate has them by number; pins of orders that take no part are beside it.
     """
     import polars as pl
 
-    certificate, problem = night.certificate, night.problem
-    limits = night.names.limits
-    if not certificate.conflicts:
+    clashes = [*find_clashes(night.certificate, night.problem, night.names)]
+    if not clashes:
         return None
-    pinned = [c.number for c in certificate.conflicts if c.kind == "pin"]
-    rows_of = problem.row[np.array(pinned, np.int64)].tolist()
+    rows_of = [clash.row for clash in clashes if clash.row >= 0]
     ids: dict[int, str] = {}
-    for piece in night.named() if pinned else ():
+    for piece in night.named() if rows_of else ():
         there = piece.filter(pl.col("row").is_in(rows_of))
         ids |= dict(there.select("row", "order_id").iter_rows())
     found = []
-    for c in certificate.conflicts:
-        kind, name = "pin", ids.get(int(problem.row[c.number])) if pinned else None
-        if c.kind == "row":
-            assert limits is not None
-            kind, name = limits.named(c.number).kind, limits.named(c.number).name
-        found.append((kind, name, c.rank, c.asked, c.reached, c.asked - c.reached))
+    for c in clashes:
+        missing, name = c.asked - c.reached, ids.get(c.row, c.name)
+        counts = (c.priority, c.asked, c.reached, missing)
+        found.append((c.kind, name, *counts, c.stopped_by))
     table = pl.DataFrame(found, schema=CONFLICTS.schema, orient="row")
     return table.sort("priority", "kind", "limit")
 
@@ -332,10 +329,13 @@ NUM_NAMED = 10
 def clash_words(conflicts: pl.DataFrame) -> str:
     """Say which floors and pins clash, for the night that is refused for it."""
     words = [
-        f"order {name} pinned to must"
-        if kind == "pin"
-        else f"{kind} {name}: {reached:,} of {asked:,}"
-        for kind, name, _, asked, reached, _ in conflicts.head(NUM_NAMED).iter_rows()
+        (
+            f"order {row['limit']} pinned to must"
+            if row["kind"] == "pin"
+            else f"{row['kind']} {row['limit']}: {row['reached']:,} of {row['asked']:,}"
+        )
+        + f" ({STOPS[row['stopped_by']]})"
+        for row in conflicts.head(NUM_NAMED).iter_rows(named=True)
     ]
     more = len(conflicts) - len(words)
     also = f"; and {more:,} more" if more else ""

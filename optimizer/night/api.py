@@ -8,7 +8,7 @@ module that knows them all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -205,10 +205,12 @@ def solve_night(
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
+    from optimizer.certify.certificate import proved_termination
     from optimizer.clock import StageClock
     from optimizer.config import as_config, as_day, policy_on
     from optimizer.explain.certified_night import certified_night
     from optimizer.explain.churn import read_previous
+    from optimizer.explain.conflicts import count_conflicts
     from optimizer.explain.summary import summarize
 
     settings, day = as_config(config), as_day(date)
@@ -220,10 +222,13 @@ def solve_night(
         solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
+        stop = proved_termination(solution.termination, certificate)
+        solution = replace(solution, termination=stop)
     with clock.stage("explain"):
         margins = _margins(intake, solution, certificate, settings.solver.num_threads)
         night = certified_night(intake, solution, certificate, margins)
-        if certificate.conflicts and settings.on_conflict == "refuse":
+        has_conflicts = count_conflicts(certificate, intake.index) > 0
+        if has_conflicts and settings.on_conflict == "refuse":
             raise _clash(night)
         return Solved(night, before, clock, summarize(night))
 

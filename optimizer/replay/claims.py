@@ -156,6 +156,8 @@ def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     certificate, counting = night.certificate, night.names.counting
     record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
     del record["conflicts"]
+    if certificate.unit == 1:
+        del record["unit"]
     if counting is not None:
         rule, is_equal = counting.rule, counting.is_equal
         record["counting"] = {
@@ -168,10 +170,12 @@ def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     if night.problem.side is not None:
         by_lane = night.solution.order_price is not None
         record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts)
+        record["num_conflicts"] = len(certificate.conflicts) + len(
+            night.names.stopped_pins
+        )
         record["holds_for"] = (
             "plans that break no floor and no pin more than this one"
-            if certificate.conflicts
+            if record["num_conflicts"]
             else "all plans"
         )
     return record

@@ -228,7 +228,8 @@ def _false_certificate(
     certificate, proved = night.certificate, certificate_record(night)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)
-    if certificate.conflicts and config.on_conflict == "refuse":
+    has_conflicts = certificate.conflicts or len(night.names.stopped_pins)
+    if has_conflicts and config.on_conflict == "refuse":
         found.append("floors or pins clash, and on_conflict is refuse")
     if is_beyond(certificate, config.publish.max_relative_gap):
         found.append("the gap is above publish.max_relative_gap, so it is no night")
