@@ -45,8 +45,13 @@ class Market:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What every kernel takes, in its order."""
-        return (
+        """
+        What every kernel takes, in its order, and none may write to.
+
+        To numba an array that is read-only is of another type: without this, kernels
+        would be compiled for each mixture of the two.
+        """
+        return read_only(
             self.merchant_start,
             self.cap,
             self.option_start,
@@ -130,6 +135,14 @@ def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     total = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=total[1:])
     return total
+
+
+def read_only(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Views of arrays through which nothing can be written."""
+    views = tuple(array.view() for array in arrays)
+    for view in views:
+        view.setflags(write=False)
+    return views
 
 
 class HasParts(Protocol):
