@@ -25,6 +25,8 @@ TRIPLES = np.array([*combinations(range(NUM_CARRIERS), 3)], dtype=np.int32)
 #: How often an order falls to each carrier, and how much it saves there.
 CARRIER_SHARE = np.array([0.3, 0.25, 0.2, 0.15, 0.1])
 CARRIER_FACTOR = np.array([1.0, 0.95, 0.9, 0.85, 0.8])
+#: What parcels of alike nights save before a merchant's level, CNY.
+RISK_LEVELS = np.array([0.5, 1.0, 2.0])
 #: Regions of each carrier in nested nights.
 NUM_REGIONS = 30
 #: Slots as a share of what the caps demand of a lane: lowest and highest.
@@ -43,6 +45,7 @@ FAMILIES = {
     "local": "choice; a merchant ships to four cities only",
     "tiny": "choice; merchants of 34 to 60 orders, so every cap is 1",
     "ties": "choice; savings rounded to 0.1 CNY",
+    "alike": "choice; a merchant ships to one city, at three levels of savings",
     "slack": "choice; three times the slots that the caps could fill",
     "giant": "choice; one merchant has half of all orders",
     "lanes": "choice; 50,000 lanes",
@@ -232,7 +235,9 @@ def _draw_orders(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``(num_orders, carriers)`` each: outlet, int32, and saving, int64 micro-CNY."""
     carrier = _carriers(instance, len(merchant), rng)
-    if instance.family == "local":
+    if instance.family == "alike":
+        city = country.served[merchant, 0]
+    elif instance.family == "local":
         turn = rng.integers(0, LOCAL_CITIES, len(merchant))
         city = country.served[merchant, turn]
     else:
@@ -259,6 +264,10 @@ def _savings(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw savings with a long tail, alike within an order."""
+    if instance.family == "alike":
+        base = rng.choice(RISK_LEVELS, len(level)) * np.round(level, 2)
+        cny = CARRIER_FACTOR[carrier] * base[:, None] - EXTRA_COST_CNY
+        return np.rint(cny * 1e6).astype(np.int64)
     base = rng.lognormal(0.0, 1.0, len(level)) * level
     cny = CARRIER_FACTOR[carrier] * rng.uniform(0.8, 1.2, carrier.shape)
     cny *= base[:, None]

@@ -340,31 +340,6 @@ BAD: dict[str, Bad] = {
     "a load that is none": Bad(
         edited("orders", pl.lit(0).alias("load")), 3, "load is below 1: 1,000 rows"
     ),
-    "a pin on what is not eligible": Bad(
-        rows(
-            "orders",
-            lambda frame: frame.with_columns(
-                pin=pl.lit("must"), is_eligible=pl.lit(value=False)
-            ),
-        ),
-        3,
-        'pins 1,000 orders to "must" that may not be chosen, first .* in row 1 '
-        ".*drop the pin",
-    ),
-    "a pin without a cap": Bad(
-        both(
-            rows("orders", lambda frame: frame.with_columns(pin=pl.lit("must"))),
-            rows("orders", lambda frame: frame.with_columns(is_eligible=True)),
-            rows("merchants", lambda frame: frame.with_columns(cap_override=0)),
-        ),
-        3,
-        'to "must" that cannot be chosen, first in row .*cap is 0.*drop the pin',
-    ),
-    "a floor above its slots": Bad(
-        edited("capacity", (pl.col("slots") + 1).alias("min_parcels")),
-        3,
-        r"the capacity table, row 1 \(carrier .*min_parcels .* is above its slots",
-    ),
     "a penalty without a floor": Bad(
         edited("capacity", pl.lit(1.5).alias("penalty_cny")),
         3,

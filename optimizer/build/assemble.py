@@ -91,6 +91,11 @@ class Names:
         The cap bank's part of the night, with carryover.
     lottery, pool
         What is left to chance, and the orders of the explore arm; ``None``: nothing.
+    stopped_pins
+        ``(k,) int64``: rows of orders pinned to "must" that never went to the solver;
+        their ``status`` says why.
+    pin_priority
+        Of all pins.
     """
 
     merchant_ids: tuple[str, ...]
@@ -108,6 +113,8 @@ class Names:
     bank: Bank | None = None
     lottery: Experiment | None = None
     pool: ExplorePool | None = None
+    stopped_pins: NDArray[np.int64] = field(default_factory=_nothing)
+    pin_priority: int = 0
 
     def __post_init__(self) -> None:
         """Freeze the arrays: stages hand them on."""
@@ -203,7 +210,16 @@ def build_problem(
         bank,
         lottery,
         pool,
+        _stopped_pins(orders),
+        given.config.pin_priority,
     )
+
+
+def _stopped_pins(orders: OrderArrays) -> NDArray[np.int64]:
+    """Rows of pinned orders that are not open, ascending."""
+    if not len(orders.is_pinned):
+        return _nothing()
+    return np.sort(orders.row[orders.is_pinned & (orders.status != OPEN)])
 
 
 def _explore(

@@ -80,7 +80,7 @@ class CapacityRow:
 
 
 def read_capacity(
-    capacity: pl.DataFrame, attributes: Sequence[str], *, is_plain_count: bool
+    capacity: pl.DataFrame, attributes: Sequence[str]
 ) -> tuple[CapacityRow, ...]:
     """
     Read the checked capacity table, in an order that depends on names alone.
@@ -91,13 +91,11 @@ def read_capacity(
         The table.
     attributes
         Further columns that rows match.
-    is_plain_count
-        Whether slots hold recommendations, so that no floor can be above them.
 
     Raises
     ------
     DataError
-        When a floor is above its slots, or a penalty has no floor.
+        When a penalty or a priority has no floor.
     """
     columns = (*_PLACE, *attributes)
     rows = []
@@ -111,7 +109,7 @@ def read_capacity(
             HARD if row["penalty_cny"] is None else _micro(row["penalty_cny"]),
             DEFAULT_PRIORITY if priority is None else priority,
         )
-        _refuse_floor(made, number, row, is_plain_count=is_plain_count)
+        _refuse_no_floor(made, number, row)
         rows.append(made)
     return tuple(sorted(rows, key=lambda row: (len(row.wanted), row.wanted)))
 
@@ -122,15 +120,7 @@ def _micro(amount: float) -> int:
     return micro_cny(round(Decimal(repr(amount)), 6))
 
 
-def _refuse_floor(
-    row: CapacityRow, number: int, raw: dict[str, object], *, is_plain_count: bool
-) -> None:
-    if is_plain_count and row.min_parcels > row.slots:
-        raise DataError(
-            f"the capacity table, row {number:,} ({row.name}): min_parcels "
-            f"{row.min_parcels:,} is above its slots {row.slots:,}; lower the floor, "
-            "or raise the slots"
-        )
+def _refuse_no_floor(row: CapacityRow, number: int, raw: dict[str, object]) -> None:
     if row.penalty != HARD and not row.min_parcels:
         raise DataError(
             f"the capacity table, row {number:,} ({row.name}): penalty_cny belongs to "

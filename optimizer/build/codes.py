@@ -55,14 +55,17 @@ class IdCodes:
         -------
         ``(len(ids),) int32``; -1 for a null.
         """
+        import polars as pl
+
         encoded = ids.to_arrow().dictionary_encode()
         known = self._codes
         codes = [
             known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()
         ]
         lookup = np.array([*codes, -1], np.int32)
-        positions = encoded.indices.fill_null(len(codes))
-        return lookup[positions.to_numpy(zero_copy_only=False)]
+        # pyarrow's own way imports pandas, where it is
+        positions = pl.Series(pl.from_arrow(encoded.indices)).fill_null(len(codes))
+        return lookup[positions.to_numpy()]
 
 
 class GroupCodes:
@@ -119,7 +122,9 @@ def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     >>> values.tolist(), place.tolist()
     ([7, 3], [0, 1, 0])
     """
-    import pyarrow as pa
+    import polars as pl
 
-    encoded = pa.array(values).dictionary_encode()
-    return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
+    encoded = pl.Series(values).to_arrow().dictionary_encode()
+    # pyarrow's own way imports pandas, where it is
+    found, place = pl.from_arrow(encoded.dictionary), pl.from_arrow(encoded.indices)
+    return pl.Series(found).to_numpy(), pl.Series(place).to_numpy()

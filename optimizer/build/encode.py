@@ -16,7 +16,6 @@ from optimizer.build.codes import GroupCodes, IdCodes, distinct
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
 from optimizer.build.place_codes import encode_days, pack, refuse_too_many, unpack
-from optimizer.errors import DataError, counted
 from optimizer.io.order_keys import order_keys
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
@@ -196,14 +195,7 @@ def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
 
 
 def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
-    """
-    Encode one batch of checked orders, whatever carries them.
-
-    Raises
-    ------
-    DataError
-        When an order that may not be chosen is pinned to "must".
-    """
+    """Encode one batch of checked orders, whatever carries them."""
     key, folded = order_keys(frame["order_id"], coder.salt)
     coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
     merchant = coder.merchants.encode(frame["merchant_id"])
@@ -220,7 +212,7 @@ def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
         merchant,
         status,
         load=frame["load"].to_numpy() if "load" in coder.columns else _NO_LOAD,
-        is_pinned=_pinned(frame, status) if "pin" in coder.columns else _NO_PIN,
+        is_pinned=_pinned(frame) if "pin" in coder.columns else _NO_PIN,
         group=coder.groups.encode(frame) if coder.groups.columns else _NO_GROUP,
     )
 
@@ -229,18 +221,9 @@ _NO_LOAD, _NO_PIN = np.zeros(0, np.int64), np.zeros(0, np.bool_)
 _NO_GROUP = np.zeros(0, np.int32)
 
 
-def _pinned(frame: pl.DataFrame, status: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Orders pinned to "must"; those that may not be chosen are refused."""
-    must = (frame["pin"] == "must").fill_null(value=False).to_numpy()
-    wrong = np.flatnonzero(must & (status == Reason.INELIGIBLE))
-    if len(wrong):
-        raise DataError(
-            f'the orders table pins {counted(len(wrong), "order")} to "must" that may '
-            f"not be chosen, first {frame['order_id'][int(wrong[0])]!r} in row "
-            f"{frame['row'][int(wrong[0])] + 1:,} (is_eligible is false, or its "
-            "merchant's is_enrolled): drop the pin, or mend the flag"
-        )
-    return must
+def _pinned(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """Orders pinned to "must", those that may not be chosen among them."""
+    return (frame["pin"] == "must").fill_null(value=False).to_numpy()
 
 
 def encode_own_carrier(

@@ -116,7 +116,7 @@ def fairness_drafts(
     Raises
     ------
     DataError
-        When a column or a value is not there, or a floor is above the base.
+        When no order has a value that only a ceiling names: it may be misspelt.
     """
     for rule in rules:
         option = _group(placed, rule)
@@ -128,11 +128,6 @@ def fairness_drafts(
             high = floor(Fraction(rule.max_share) * base)
         if rule.max_parcels is not None:
             high = rule.max_parcels
-        if low > base:
-            raise DataError(
-                f"fairness: {name} asks for {low:,} parcels, and caps and capacity let "
-                f"{base:,} through; lower min_parcels"
-            )
         penalty = HARD if rule.penalty_cny is None else micro_cny(rule.penalty_cny)
         limit = Limit("fairness", name, low, high, penalty, rule.priority)
         yield Draft(limit, option, np.ones(len(option), np.int64))
@@ -221,7 +216,8 @@ def _group(placed: Placed, rule: FairnessRule) -> NDArray[np.int64]:
         values = placed.merchant_ids if is_id else placed.facts[column]
         number = placed.merchant
     missing = sorted(group - set(values))
-    if missing:
+    has_floor = rule.min_share is not None or rule.min_parcels is not None
+    if missing and not has_floor:
         known = sorted({value for value in values if value is not None})
         raise DataError(
             f"fairness: no order of the night has {column} {missing[0]!r}; known are "

@@ -176,7 +176,6 @@ def take_in(
         rows = read_capacity(
             capacity,
             config.capacity.attributes,
-            is_plain_count=config.capacity.count == "recommendations",
         )
         counted = service_day(config.capacity, capacity, history.day)
         further = asked_columns(config, sources)

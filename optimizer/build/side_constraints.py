@@ -27,9 +27,7 @@ from optimizer.build.group_limits import (
 from optimizer.build.lanes import Place, build_forest
 from optimizer.build.side_limits import add_limits
 from optimizer.build.take_up import make_counting, refuse_loads
-from optimizer.errors import DataError, counted
 from optimizer.model.lane_tree import ancestors, lane_use
-from optimizer.model.reasons import Reason
 from optimizer.model.side_constraints import NO_PIN
 
 if TYPE_CHECKING:
@@ -131,10 +129,9 @@ def lay_out(given: NightInputs) -> Layout:
 
 
 def _taken(beside: Sequence[CapacityRow], cells: Cells) -> NDArray[np.bool_]:
-    """``(num_cells,) bool``: whether a row beside lanes names the cell's carrier."""
-    naming = [row for row in beside if "carrier_id" in dict(row.wanted)]
+    """``(num_cells,) bool``: whether a row beside lanes takes the cell's parcels."""
     is_taken = np.zeros(len(cells.values), np.bool_)
-    is_taken[match_rows(naming, cells)[0]] = True
+    is_taken[match_rows(beside, cells)[0]] = True
     return is_taken
 
 
@@ -320,20 +317,9 @@ def _pin_ranks(problem: Problem, given: NightInputs) -> NDArray[np.int32] | None
         return None
     pinned = np.zeros(int(orders.row.max()) + 1, np.bool_)
     pinned[orders.row] = orders.is_pinned
-    idle = orders.row[orders.is_pinned & (orders.status == Reason.CARRIER_INACTIVE)]
     order = np.flatnonzero(pinned[problem.row])
-    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
-    capless = problem.row[order[problem.cap[merchant] == 0]]
-    for rows, why in (
-        (idle, "none of its carriers is in the policy's roster"),
-        (capless, "its merchant's cap is 0"),
-    ):
-        if len(rows):
-            raise DataError(
-                f'the orders table pins {counted(len(rows), "order")} to "must" that '
-                f"cannot be chosen, first in row {rows.min() + 1:,} ({why}): drop the "
-                "pin, or mend what stops it"
-            )
+    if len(order) == 0:
+        return None
     rank = np.full(problem.num_orders, NO_PIN, np.int32)
     rank[order] = given.config.pin_priority
     return rank

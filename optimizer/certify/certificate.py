@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.certify.exact import exact_dot, exact_sum
+from optimizer.certify.exact import common_unit, exact_dot, exact_sum
 from optimizer.certify.packing import (
     Conflict,
     check_prices,
@@ -35,6 +35,7 @@ from optimizer.errors import CertificateError
 from optimizer.model.lane_tree import effective_price, lane_use
 from optimizer.model.reduced_savings import BLOCK_ORDERS, best_reduced
 from optimizer.model.side_constraints import row_use
+from optimizer.model.solution import Termination
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +68,9 @@ class Certificate:
     conflicts
         Floors without a penalty, and pins, that the plan does not keep: the bounds
         then hold for the plans that break none of them more than this one.
+    unit
+        Micro-CNY that divide what every plan saves: ``dual_bound`` is rounded down to a
+        multiple. 1 where it needs no rounding, and on network nights.
     """
 
     is_feasible: bool
@@ -75,6 +79,7 @@ class Certificate:
     gap: int
     violations: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    unit: int = 1
 
     @property
     def relative_gap(self) -> float:
@@ -112,26 +117,58 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
     check_shapes(problem, solution)
     violations = tuple(broken_limits(problem, solution.chosen))
     primal = exact_sum(problem.option_saving[solution.chosen])
-    if problem.side is not None:
+    conflicts: tuple[Conflict, ...] = ()
+    if problem.side is None:
+        dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
+    else:
         check_prices(problem, problem.side, solution)
         conflicts = find_conflicts(problem, problem.side, solution.chosen)
         primal -= penalties(problem.side, solution.chosen)
         dual = packing_bound(problem, problem.side, solution)
-        return Certificate(
-            not violations, primal, dual, dual - primal, violations, conflicts
-        )
-    dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
-    return Certificate(not violations, primal, dual, dual - primal, violations)
+    # Where prices prove the bound of a network, they prove it to the last micro-CNY.
+    needs_unit = problem.side is not None and dual > primal
+    unit = saving_unit(problem) if needs_unit else 1
+    dual -= dual % unit
+    return Certificate(
+        not violations, primal, dual, dual - primal, violations, conflicts, unit
+    )
+
+
+def saving_unit(problem: Problem) -> int:
+    """Micro-CNY that divide what every plan saves, less the penalties that it pays."""
+    if problem.side is None:
+        return common_unit(problem.option_saving)
+    paid = np.maximum(problem.side.penalty, 0)
+    return common_unit(problem.option_saving, paid)
+
+
+def proved_termination(stop: Termination, certificate: Certificate) -> Termination:
+    """
+    Why a solve stopped, made true by what is proved of its plan.
+
+    A plan that is proved best is ``OPTIMAL`` whatever ended the solve; one that is not
+    is ``FEASIBLE``, and a solver that took it for the best has met its own limit.
+
+    Examples
+    --------
+    >>> gap = Certificate(True, 5, 6, 1)
+    >>> proved_termination(Termination("OPTIMAL"), gap)
+    Termination(reason='FEASIBLE', limit='METHOD')
+    """
+    if certificate.is_optimal:
+        return Termination("OPTIMAL")
+    return Termination("FEASIBLE", stop.limit or "METHOD")
 
 
 def price_gap(problem: Problem, solution: Solution, certificate: Certificate) -> int:
     """
     How far the bound of prices alone is above the plan, micro-CNY.
 
-    It is the certificate's gap, but where whole lanes prove a better bound. What an
-    order's prices say of it holds up to this.
+    It is the certificate's gap, but where whole lanes prove a better bound, or it is
+    rounded down. What an order's prices say of it holds up to this.
     """
-    if problem.side is None or solution.order_price is None:
+    is_plain = solution.order_price is None and certificate.unit == 1
+    if problem.side is None or is_plain:
         return certificate.gap
     by_prices = replace(solution, order_price=None)
     bound = packing_bound(problem, problem.side, by_prices)

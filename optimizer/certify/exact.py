@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _LOW = 0xFFFFFFFF
 _SAFE = 2**62
+#: Values that are looked at between looks whether their unit is 1.
+_BLOCK = 4_096
 
 
 def exact_sum(values: NDArray[np.int64]) -> int:
@@ -25,6 +27,27 @@ def exact_sum(values: NDArray[np.int64]) -> int:
     13835058055282163711
     """
     return (int((values >> 32).sum()) << 32) + int((values & _LOW).sum())
+
+
+def common_unit(*parts: NDArray[np.int64]) -> int:
+    """
+    The greatest whole number that divides all values, 1 where there are none but 0.
+
+    Every sum of them is a multiple of it.
+
+    Examples
+    --------
+    >>> common_unit(np.array([6_000, 0, -9_000]), np.array([15_000]))
+    3000
+    """
+    unit = 0
+    for part in parts:
+        for first in range(0, len(part), _BLOCK):
+            if unit == 1:
+                return 1
+            block = np.abs(part[first : first + _BLOCK])
+            unit = int(np.gcd(np.gcd.reduce(block), unit))
+    return max(unit, 1)
 
 
 def exact_dot(left: NDArray[np.int64], right: NDArray[np.int64]) -> int:

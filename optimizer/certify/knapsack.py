@@ -9,8 +9,14 @@ value :math:`v_a`, at most
 
 Only the :math:`\lfloor c / l \rfloor` best items of each load matter. Lanes whose
 items all fit, or all have one load, need no more; small ones are solved by dynamic
-programming; a large one is bounded by the price of a slot that serves it best, which
-is above the best by less than the value of one item.
+programming over slots, larger ones over the states that could still be best. Where
+these become too many, what the best of them could reach bounds the lane.
+
+References
+----------
+Nemhauser, G. L., Ullmann, Z. (1969). Discrete dynamic programming and capital
+allocation. Management Science 15(9), 494-505. Pisinger, D. (1997). A minimal algorithm
+for the 0-1 knapsack problem. Operations Research 45(5), 758-767.
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Most slots of a lane that has a table, and cells of all tables at a time.
 MAX_SLOTS, MAX_CELLS = 1_024, 2**22
+#: States of all larger lanes together.
+MAX_STATES = 2**26
 #: Values add up to less than this in each lane.
 MAX_VALUE = 2**62
 
@@ -51,7 +59,7 @@ class Items:
     value: NDArray[np.int64]
     rank: NDArray[np.int64]
 
-    def of(self, keep: NDArray[np.bool_]) -> Items:
+    def of(self, keep: NDArray[np.bool_] | slice) -> Items:
         """Some of the items."""
         return Items(
             self.lane[keep], self.load[keep], self.value[keep], self.rank[keep]
@@ -77,8 +85,8 @@ def lane_worths(
 
     Returns
     -------
-    ``(num_lanes,) int64``: the best for lanes of up to ``MAX_SLOTS`` slots, and not
-    below it for larger ones.
+    ``(num_lanes,) int64``: the best, or not below it for lanes with more states than
+    ``MAX_STATES`` has for them.
 
     Raises
     ------
@@ -104,9 +112,12 @@ def lane_worths(
     is_hard = (total_load > slots) & (lightest < heaviest)
     small = np.flatnonzero(is_hard & (slots <= MAX_SLOTS))
     worth[small] = _by_tables(items, small, slots)
-    for large in np.flatnonzero(is_hard & (slots > MAX_SLOTS)):
-        here = items.of(items.lane == large)
-        worth[large] = min(worth[large], _by_price(here, int(slots[large])))
+    large = np.flatnonzero(is_hard & (slots > MAX_SLOTS))
+    first, last = np.searchsorted(items.lane, [large, large + 1])
+    for lane_number, begin, end in zip(large, first, last, strict=True):
+        here = items.of(np.s_[begin:end])
+        most = _by_states(here, int(slots[lane_number]), MAX_STATES // len(large))
+        worth[lane_number] = min(worth[lane_number], most)
     return worth
 
 
@@ -175,6 +186,75 @@ def _fill(table: NDArray[np.int64], row: NDArray[np.int64], items: Items) -> Non
         added = best[:, :-weight] + items.value[step][:, None]
         best[:, weight:] = np.maximum(best[:, weight:], added)
         table[rows] = best
+
+
+def _by_states(items: Items, slots: int, work: int) -> int:
+    """
+    The most that one large lane holds, by its states; no more than ``work`` of them.
+
+    At the ratio of the item that breaks the lane every item has a side, in or out, and
+    loses something on the other one. Items are decided from the least loss on; a state
+    is the load and value of all decided items, with the others on their side. A state
+    that no other beats in both stays while its loss leaves it above the best that fits.
+    """
+    by_ratio = np.argsort(-(items.value / items.load), kind="stable")
+    full = np.searchsorted(np.cumsum(items.load[by_ratio]), slots, side="right")
+    break_item = by_ratio[min(int(full), len(by_ratio) - 1)]
+    over, under = int(items.load[break_item]), int(items.value[break_item])
+    total = int(items.value.sum())
+    if (total + 1) * over + (slots + int(items.load.sum())) * under >= MAX_VALUE:
+        return _by_price(items, slots)
+    margin = items.value * over - items.load * under
+    is_in = margin > 0
+    turn = np.argsort(np.abs(margin), kind="stable")
+    load, value = np.where(is_in, -items.load, items.load), items.value
+    value = np.where(is_in, -value, value)
+    can_leave = _after(np.maximum(-load[turn], 0))
+    unit = int(np.gcd.reduce(items.value))
+    used = np.array([items.load[is_in].sum()])
+    worth = np.array([items.value[is_in].sum()])
+    best = _greedy(items, by_ratio, slots)
+    for place, item in enumerate(turn.tolist()):
+        work -= len(used)
+        if work < 0 or len(used) == 0:
+            break
+        used, worth = _with_item(used, worth, int(load[item]), int(value[item]))
+        best = max(best, int(worth[used <= slots].max(initial=0)))
+        is_open = worth * over + (slots - used) * under >= (best + unit) * over
+        is_open &= used - can_leave[place] <= slots
+        used, worth = used[is_open], worth[is_open]
+    else:
+        return best
+    most = worth * over + (slots - used) * under
+    return max(best, int(most.max(initial=0)) // over)
+
+
+def _with_item(
+    used: NDArray[np.int64], worth: NDArray[np.int64], load: int, value: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All states with and without a change; those that others beat are left out."""
+    both, worths = np.append(used, used + load), np.append(worth, worth + value)
+    turn = np.lexsort((-worths, both))
+    both, worths = both[turn], worths[turn]
+    is_better = np.ones(len(both), np.bool_)
+    is_better[1:] = worths[1:] > np.maximum.accumulate(worths)[:-1]
+    return both[is_better], worths[is_better]
+
+
+def _after(loads: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What comes after each place, added up."""
+    return loads.sum() - np.cumsum(loads)
+
+
+def _greedy(items: Items, by_ratio: NDArray[np.int64], slots: int) -> int:
+    """What fits when items are taken by ratio."""
+    worth = 0
+    for load, value in zip(
+        items.load[by_ratio].tolist(), items.value[by_ratio].tolist(), strict=True
+    ):
+        if load <= slots:
+            slots, worth = slots - load, worth + value
+    return worth
 
 
 def _by_price(items: Items, slots: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
@@ -57,6 +58,8 @@ def main() -> None:
     from optimizer.cli import compare, nights, questions  # noqa: F401 - they join
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
+    gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)

@@ -246,6 +246,25 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+@app.command()
+def warm(*, as_json: JsonOption = False) -> None:
+    """Compile all kernels ahead: at an install, or when an image is built."""
+    from optimizer.warm import warm as compile_all
+
+    with show_progress() as tell:
+        done = compile_all(tell)
+    found = {
+        "folder": str(done.folder),
+        "compiled": list(done.compiled),
+        "num_kept": done.num_kept,
+    }
+    lines = [
+        f"{done.folder}: {counted(done.num_kept, 'compiled kernel')}",
+        f"compiled now: {', '.join(done.compiled) or 'none, all were there'}",
+    ]
+    print_result(found, "\n".join(lines), as_json)
+
+
 @state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""

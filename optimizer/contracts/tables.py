@@ -290,7 +290,7 @@ ROW_RESULTS = Table(
 )
 CONFLICTS = Table(
     "conflicts",
-    "floors and pins that no plan keeps together, where there are any",
+    "floors and pins that are not kept, where there are any",
     (
         Column("kind", "text", "min_parcels, fairness or pin"),
         Column("limit", "text", "the floor, or the order's id"),
@@ -298,6 +298,12 @@ CONFLICTS = Table(
         Column("asked", "count", "parcels that it asks for"),
         Column("reached", "count", "parcels that it has"),
         Column("missing", "count", "asked less reached"),
+        Column(
+            "stopped_by",
+            "text",
+            "what stops it: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, CAP_ZERO, "
+            "NO_SLOTS, TOO_FEW_PARCELS, CAPS, SLOTS or OTHER_LIMITS",
+        ),
     ),
 )
 ORDER_PRICES = Table(

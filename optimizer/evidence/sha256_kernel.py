@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from optimizer.kernel_cache import inner_kernel, kernel
 
 
 def _fractions(power: float, count: int) -> np.ndarray:
@@ -22,12 +23,12 @@ def _fractions(power: float, count: int) -> np.ndarray:
 _START, _ROUND = _fractions(0.5, 8), _fractions(1 / 3, 64)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _turn(x, n):
     return np.uint32((x >> np.uint32(n)) | (x << np.uint32(32 - n)))
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _compress(block, words, state, constants):
     """Take one block of 64 bytes into the state (FIPS 180-4, 6.2.2)."""
     for t in range(16):
@@ -57,24 +58,28 @@ def _compress(block, words, state, constants):
         state[t] = np.uint32(state[t] + value)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _hash_all(text, ends, out, start, constants):
     words, state = np.empty(64, np.uint32), np.empty(8, np.uint32)
     block = np.empty(64, np.uint8)
     for row in range(len(out)):
         at, last = ends[row], ends[row + 1]
         num_bits = np.uint64(last - at) * np.uint64(8)
-        state[:] = start
+        for place in range(8):
+            state[place] = start[place]
         while last - at >= 64:
-            _compress(text[at : at + 64], words, state, constants)
+            for place in range(64):
+                block[place] = text[at + place]
+            _compress(block, words, state, constants)
             at += 64
         left = last - at
-        block[:left] = text[at:last]
+        for place in range(64):
+            block[place] = text[at + place] if place < left else 0
         block[left] = 128
-        block[left + 1 :] = 0
         if left >= 56:
             _compress(block, words, state, constants)
-            block[:] = 0
+            for place in range(64):
+                block[place] = 0
         for place in range(8):
             block[56 + place] = (num_bits >> np.uint64(56 - 8 * place)) & np.uint64(255)
         _compress(block, words, state, constants)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.errors import counted
+from optimizer.explain.conflicts import STOPS, count_conflicts
 from optimizer.explain.tables import conflicts_table, order_prices_table, rows_table
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def further_tables(
     tables = {}
     if index.limits is not None:
         tables["rows.parquet"] = rows_table(index.limits, solution)
-    if certificate.conflicts:
+    if count_conflicts(certificate, index):
         tables["conflicts.parquet"] = conflicts_table(
-            certificate, problem, index.limits, named()
+            certificate, problem, index, named()
         )
     if solution.order_price is not None:
         tables["order_prices.parquet"] = order_prices_table(problem, solution, named())
@@ -53,10 +54,13 @@ def further_tables(
 def clash_words(conflicts: pl.DataFrame) -> str:
     """Say which floors and pins clash, for the night that is refused for it."""
     words = [
-        f"order {name} pinned to must"
-        if kind == "pin"
-        else f"{kind} {name}: {reached:,} of {asked:,}"
-        for kind, name, _, asked, reached, _ in conflicts.head(NUM_NAMED).iter_rows()
+        (
+            f"order {row['limit']} pinned to must"
+            if row["kind"] == "pin"
+            else f"{row['kind']} {row['limit']}: {row['reached']:,} of {row['asked']:,}"
+        )
+        + f" ({STOPS[row['stopped_by']]})"
+        for row in conflicts.head(NUM_NAMED).iter_rows(named=True)
     ]
     more = len(conflicts) - len(words)
     also = f"; and {more:,} more" if more else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from optimizer.build.carryover import compare_roundings
 from optimizer.build.side_limits import limit_prices
+from optimizer.explain.conflicts import count_conflicts
 from optimizer.explain.outcomes import ARMS, pool_surplus
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.reasons import Reason
@@ -115,8 +116,10 @@ def _packing_summary(
         prices = limit_prices(index.limits, solution)
         found["num_limits"] = len(prices)
         found["num_limits_binding"] = int(np.sum(prices != 0))
+    num_conflicts = count_conflicts(certificate, index)
+    if problem.side is not None or num_conflicts:
+        found["num_conflicts"] = num_conflicts
     if problem.side is not None:
-        found["num_conflicts"] = len(certificate.conflicts)
         found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
     return found
 

@@ -11,6 +11,7 @@ from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
+from optimizer.explain.conflicts import find_clashes
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
@@ -302,36 +303,34 @@ def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
 def conflicts_table(
     certificate: Certificate,
     problem: Problem,
-    limits: SideLimits | None,
+    index: Names,
     named: Iterable[pl.DataFrame],
 ) -> pl.DataFrame:
     """
-    Floors and pins that the plan does not keep, those of lower priority number first.
+    Floors and pins that are not kept, those of lower priority number first.
 
     Parameters
     ----------
     certificate
         With the conflicts, by number.
-    problem, limits
-        What the numbers mean.
+    problem, index
+        What the numbers mean, and pins of orders that take no part.
     named
         ``row`` and ``order_id`` of all orders, in pieces.
     """
     import polars as pl
 
-    pinned = [c.number for c in certificate.conflicts if c.kind == "pin"]
-    rows_of = problem.row[np.array(pinned, np.int64)].tolist()
+    clashes = [*find_clashes(certificate, problem, index)]
+    rows_of = [clash.row for clash in clashes if clash.row >= 0]
     ids: dict[int, str] = {}
-    for piece in named if pinned else ():
+    for piece in named if rows_of else ():
         there = piece.filter(pl.col("row").is_in(rows_of))
         ids |= dict(there.select("row", "order_id").iter_rows())
     found = []
-    for c in certificate.conflicts:
-        kind, name = "pin", ids.get(int(problem.row[c.number])) if pinned else None
-        if c.kind == "row":
-            assert limits is not None
-            kind, name = limits.named(c.number).kind, limits.named(c.number).name
-        found.append((kind, name, c.rank, c.asked, c.reached, c.asked - c.reached))
+    for c in clashes:
+        missing, name = c.asked - c.reached, ids.get(c.row, c.name)
+        counts = (c.priority, c.asked, c.reached, missing)
+        found.append((c.kind, name, *counts, c.stopped_by))
     kinds = {column.name: polars_type(column.kind) for column in CONFLICTS.columns}
     table = pl.DataFrame(found, schema=kinds, orient="row")
     return table.sort("priority", "kind", "limit")

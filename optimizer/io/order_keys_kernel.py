@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from optimizer.kernel_cache import inner_kernel, kernel
 
 
-@njit(cache=True, nogil=True)
+@inner_kernel
 def _finish(state):
     state ^= state >> np.uint64(33)
     state *= np.uint64(0xFF51AFD7ED558CCD)
@@ -15,7 +16,7 @@ def _finish(state):
     return state ^ (state >> np.uint64(33))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_texts(text, ends, salt, key, folded):
     """Hash texts ``text[ends[i]:ends[i + 1]]``, as they are and folded."""
     prime = np.uint64(0x100000001B3)

@@ -175,5 +175,7 @@ def read_back(path: Path) -> pl.DataFrame:
     import pyarrow.parquet
 
     with damaged_is_data_error(str(path)):
-        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        with file:
+            table = file.read()
     return pl.DataFrame(pl.from_arrow(table))

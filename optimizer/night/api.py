@@ -8,7 +8,7 @@ module that knows them all.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -221,10 +221,11 @@ def solve_night(
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
-    from optimizer.certify.certificate import price_gap
+    from optimizer.certify.certificate import price_gap, proved_termination
     from optimizer.clock import StageClock
     from optimizer.config import as_config, as_day, policy_on
     from optimizer.explain.churn import read_previous
+    from optimizer.explain.conflicts import count_conflicts
     from optimizer.explain.outcomes import find_outcomes
     from optimizer.explain.summary import summarize
 
@@ -238,7 +239,10 @@ def solve_night(
         solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
-    if certificate.conflicts and settings.on_conflict == "refuse":
+        stop = proved_termination(solution.termination, certificate)
+        solution = replace(solution, termination=stop)
+    has_conflicts = count_conflicts(certificate, index) > 0
+    if has_conflicts and settings.on_conflict == "refuse":
         raise _clash(intake, certificate)
     with clock.stage("explain"):
         margins = _margins(intake, solution, certificate, settings.solver.num_threads)
@@ -311,9 +315,8 @@ def _clash(intake: Intake, certificate: Certificate) -> SolveError:
     from optimizer.explain.side_tables import clash_words
     from optimizer.explain.tables import conflicts_table
 
-    limits = intake.index.limits
     named = name_orders(intake)
-    table = conflicts_table(certificate, intake.problem, limits, named)
+    table = conflicts_table(certificate, intake.problem, intake.index, named)
     return SolveError(clash_words(table))
 
 

@@ -158,6 +158,8 @@ def certificate_record(
     """
     record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
     del record["conflicts"]
+    if certificate.unit == 1:
+        del record["unit"]
     if index.counting is not None:
         rule, is_equal = index.counting.rule, index.counting.is_equal
         record["counting"] = {
@@ -170,10 +172,10 @@ def certificate_record(
     if problem.side is not None:
         by_lane = solution.order_price is not None
         record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts)
+        record["num_conflicts"] = len(certificate.conflicts) + len(index.stopped_pins)
         record["holds_for"] = (
             "plans that break no floor and no pin more than this one"
-            if certificate.conflicts
+            if record["num_conflicts"]
             else "all plans"
         )
     return record

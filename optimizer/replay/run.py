@@ -244,7 +244,8 @@ def _false_certificate(
     proved = certificate_record(certificate, solution, intake.problem, intake.index)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)
-    if certificate.conflicts and config.on_conflict == "refuse":
+    has_conflicts = certificate.conflicts or len(intake.index.stopped_pins)
+    if has_conflicts and config.on_conflict == "refuse":
         found.append("floors or pins clash, and on_conflict is refuse")
     if is_beyond(certificate, config.publish.max_relative_gap):
         found.append("the gap is above publish.max_relative_gap, so it is no night")

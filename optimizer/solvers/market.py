@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Parts of a market; more than threads, so that uneven merchants even out.
 NUM_PARTS = 16
+#: With fewer options than this, handing parts to threads takes longer than they do.
+SERIAL_OPTIONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +45,13 @@ class Market:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What every kernel takes, in its order."""
-        return (
+        """
+        What every kernel takes, in its order, and none may write to.
+
+        To numba an array that is read-only is of another type: without this, kernels
+        would be compiled for each mixture of the two.
+        """
+        return read_only(
             self.merchant_start,
             self.cap,
             self.option_start,
@@ -56,6 +63,11 @@ class Market:
     def num_orders(self) -> int:
         """Orders in this market."""
         return len(self.option_start) - 1
+
+    @property
+    def num_options(self) -> int:
+        """Options of all its orders."""
+        return len(self.option_lane)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,12 +137,24 @@ def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return total
 
 
+def read_only(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Views of arrays through which nothing can be written."""
+    views = tuple(array.view() for array in arrays)
+    for view in views:
+        view.setflags(write=False)
+    return views
+
+
 class HasParts(Protocol):
     """Whatever is cut into parts by merchant."""
 
     @property
     def parts(self) -> NDArray[np.int64]:
         """``(num_parts + 1,) int64``: merchants where each part of the work starts."""
+
+    @property
+    def num_options(self) -> int:
+        """Options of all its orders."""
 
 
 class Threads:
@@ -144,7 +168,8 @@ class Threads:
     """
 
     def __init__(self, num_threads: int | None = None) -> None:
-        self._executor = ThreadPoolExecutor(num_threads or os.cpu_count() or 1)
+        self._num_threads = num_threads or os.cpu_count() or 1
+        self._executor = ThreadPoolExecutor(self._num_threads)
 
     def __enter__(self) -> Threads:
         """Use as a context, so that the threads end."""
@@ -160,6 +185,8 @@ class Threads:
         """Call ``work(part, first_merchant, last_merchant)`` for each part."""
         ends = market.parts
         numbers = range(len(ends) - 1)
+        if self._num_threads == 1 or market.num_options < SERIAL_OPTIONS:
+            return list(map(work, numbers, ends[:-1], ends[1:]))
         return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))
 
     def each(self, work: Callable[[int], Any], count: int) -> list[Any]:

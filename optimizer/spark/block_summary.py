@@ -248,7 +248,7 @@ def set_limits(
         *(census.there, census.eligible, census.num_open, census.merchant_ids),
         *(rules.merchants, rules.policy, history),
     )
-    rows = read_capacity(capacity, (), is_plain_count=True)
+    rows = read_capacity(capacity, ())
     rows, _ = rows_tonight(rows, rules.config.capacity, (), history)
     lanes, beside = split_rows(rows, census.places)
     odd = [row.name for row in rows if row.min_parcels or _is_dated(row)]

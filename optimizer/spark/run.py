@@ -207,7 +207,7 @@ def _record(
 ) -> dict[str, Any]:
     proof = asdict(night.certificate)
     proof["relative_gap"] = night.certificate.relative_gap
-    del proof["conflicts"]
+    del proof["conflicts"], proof["unit"]
     return {
         "schema_version": SCHEMA_VERSION,
         "date": day.isoformat(),

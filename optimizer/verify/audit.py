@@ -213,7 +213,7 @@ _COLUMNS = {
     "rows": '"kind" VARCHAR, "limit" VARCHAR, low BIGINT, high BIGINT, used BIGINT, '
     "slack BIGINT, missing BIGINT, penalty_cny DOUBLE, shadow_price_cny DOUBLE",
     "conflicts": '"kind" VARCHAR, "limit" VARCHAR, priority BIGINT, asked BIGINT, '
-    "reached BIGINT, missing BIGINT",
+    "reached BIGINT, missing BIGINT, stopped_by VARCHAR",
     "order_prices": "order_id VARCHAR, price_cny DOUBLE",
 }
 
@@ -223,7 +223,10 @@ def _optional(name: str, view: str, outputs: Mapping[str, Any]) -> list[str]:
     if f"{name}.parquet" in outputs:
         path = f"getvariable('run') || '/{name}.parquet'"
         return [
+            "-- Columns that nights of an older format lack are null.",
+            f"CREATE TEMP TABLE {view}_columns ({_COLUMNS[name]});",
             f"CREATE TEMP VIEW {view} AS",
+            f"FROM {view}_columns UNION ALL BY NAME",
             f"SELECT * FROM read_parquet({path}, file_row_number = true);",
         ]
     return [f"CREATE TEMP TABLE {view} ({_COLUMNS[name]}, file_row_number BIGINT);"]

@@ -159,6 +159,7 @@ _PACKING: dict[str, Rule] = {
     "bound": _one_of("whole lanes", "prices"),
     "num_conflicts": _COUNT,
     "holds_for": _TEXT,
+    "unit": _COUNT,
 }
 _MEASUREMENTS = _object(
     {

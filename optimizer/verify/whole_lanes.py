@@ -2,9 +2,10 @@ r"""
 The most that single lanes can hold: the knapsacks of the second bound.
 
 A lane of :math:`c` slots holds of items with loads :math:`l` and values :math:`v` at
-most :math:`\max \sum v x` with :math:`\sum l x \le c`. Up to ``MAX_SLOTS`` slots that
-is worked out; above, where not everything fits, at the price of a slot at which the
-lane is full, or one micro-CNY more, whichever bounds better.
+most :math:`\max \sum v x` with :math:`\sum l x \le c`. That is worked out slot by slot.
+On lanes above ``MAX_SLOTS`` items whose side is plain at the price of a slot, as the
+other side would lose more than a simple filling leaves open, are left on it; and a
+bound by that price holds there too, so that a night may have published a weaker one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
-#: Most slots of a lane that is worked out.
+#: Above so many slots items are first put on their plain side.
 MAX_SLOTS = 1_024
 
 
@@ -35,14 +36,17 @@ def fill_worths(statement: duckdb.DuckDBPyConnection) -> None:
             room = int(found["room"][rows[0]])
             loads = np.asarray(found["load"][rows], np.int64)
             values = np.asarray(found["value"][rows], np.int64)
-            worths.append((int(lane[rows[0]]), most_worth(loads, values, room)))
+            worth, by_price = most_worth(loads, values, room)
+            worths.append((int(lane[rows[0]]), worth, by_price))
     if worths:
-        statement.executemany("INSERT INTO given_worth VALUES (?, ?)", worths)
+        statement.executemany("INSERT INTO given_worth VALUES (?, ?, ?)", worths)
 
 
-def most_worth(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
+def most_worth(
+    loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
+) -> tuple[int, int]:
     """
-    Bound what a lane can hold.
+    Find the most that a lane can hold, and a bound of it by the price of a slot.
 
     Parameters
     ----------
@@ -51,35 +55,71 @@ def most_worth(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) 
     slots
         Of the lane.
 
+    Returns
+    -------
+    worth, by_price
+        Equal for lanes of up to ``MAX_SLOTS`` slots.
+
     Examples
     --------
     >>> most_worth(np.array([1, 1, 2]), np.array([5, 3, 9]), 2)
-    9
+    (9, 9)
     """
     useful = [
         np.flatnonzero(loads == load)[: slots // int(load)]
         for load in np.unique(loads[loads <= slots])
     ]
     if not useful:
-        return 0
+        return 0, 0
     keep = np.concatenate(useful)
     loads, values = loads[keep], values[keep]
+    total = sum(values.tolist())
     if int(loads.sum()) <= slots or len(useful) == 1:
-        return sum(values.tolist())
-    if slots > MAX_SLOTS:
-        return min(sum(values.tolist()), _by_price(loads, values, slots))
+        return total, total
+    if slots <= MAX_SLOTS:
+        worth = _filled(loads, values, slots)
+        return worth, worth
+    price, by_price = _at_price(loads, values, slots)
+    simple = _in_turn(loads, values, slots)
+    margin = values - loads * price
+    is_sure = margin > by_price - simple
+    is_open = np.abs(margin) <= by_price - simple
+    sure, left = sum(values[is_sure].tolist()), slots - int(loads[is_sure].sum())
+    worth = sure + _filled(loads[is_open], values[is_open], left) if left >= 0 else 0
+    return max(worth, simple), min(total, by_price)
+
+
+def _filled(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
+    """What some slots hold at most, slot by slot."""
+    slots = min(slots, int(loads.sum()))
     table = np.zeros(slots + 1, np.int64)
     for load, value in zip(loads.tolist(), values.tolist(), strict=True):
-        table[load:] = np.maximum(table[load:], table[:-load] + value)
+        if load <= slots:
+            with_it = table[: slots + 1 - load] + value
+            np.maximum(table[load:], with_it, out=table[load:])
     return int(table[slots])
 
 
-def _by_price(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
+def _in_turn(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
+    """What fits when the best by slot comes first."""
+    worth = 0
+    turn = np.argsort(-(values / loads), kind="stable")
+    for load, value in zip(loads[turn].tolist(), values[turn].tolist(), strict=True):
+        if load <= slots:
+            slots, worth = slots - load, worth + value
+    return worth
+
+
+def _at_price(
+    loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
+) -> tuple[int, int]:
+    """The price of a slot that bounds a lane best, and the bound."""
     by_ratio = np.argsort(-(values / loads), kind="stable")
     full = int(np.searchsorted(np.cumsum(loads[by_ratio]), slots, side="right"))
     last = by_ratio[min(full, len(by_ratio) - 1)]
     price = int(values[last] // loads[last])
-    return min(
-        slots * each + sum(np.maximum(values - loads * each, 0).tolist())
+    bounds = {
+        each: slots * each + sum(np.maximum(values - loads * each, 0).tolist())
         for each in (price, price + 1)
-    )
+    }
+    return min(bounds.items(), key=lambda item: (item[1], item[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from optimizer.build.budgets import merchant_budgets
 from optimizer.build.carryover import policy_caps
 from optimizer.build.experiment import empty_pool
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.certify.certificate import Certificate, certify
+from optimizer.certify.certificate import Certificate, certify, proved_termination
 from optimizer.config import as_config
 from optimizer.config.address import is_address
 from optimizer.contracts.run_folder import read_record
@@ -199,7 +199,9 @@ def solve_again(
         start,
     )
     solution = solve(problem, settings.method, params)
-    return Answer(problem, solution, certify(problem, solution))
+    certificate = certify(problem, solution)
+    stop = proved_termination(solution.termination, certificate)
+    return Answer(problem, replace(solution, termination=stop), certificate)
 
 
 def explored(base: Base) -> ExplorePool:

@@ -25,6 +25,7 @@ import numpy as np
 from optimizer.build.costs import costs_of
 from optimizer.errors import OptimizerError
 from optimizer.explain.money import Money, money_of
+from optimizer.model.side_constraints import NO_PIN
 from optimizer.whatif.base import Answer, solve_again
 from optimizer.whatif.changed import (
     built_anew,
@@ -66,6 +67,8 @@ class ScenarioOutcome:
         Harm avoided, fees and who bears them.
     num_kept
         Of its recommended parcels, how many are recommended tonight too.
+    num_conflicts
+        Floors and pins that it does not keep.
     """
 
     name: str
@@ -73,6 +76,7 @@ class ScenarioOutcome:
     policy: PolicyRow
     money: Money
     num_kept: int
+    num_conflicts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,11 @@ def run_scenarios(
     tonight = Answer(base.problem, solved.solution, solved.certificate)
     fee = costs_of(base.config, solved.policy).fee
     money = money_of(tonight.saving, tonight.num_chosen, fee, solved.policy)
+    clashes = num_conflicts(base, tonight)
     found = [
-        ScenarioOutcome(TONIGHT, tonight, solved.policy, money, tonight.num_chosen)
+        ScenarioOutcome(
+            TONIGHT, tonight, solved.policy, money, tonight.num_chosen, clashes
+        )
     ]
     rebuilt: dict[tuple[object, object], Problem] = {}
     for number, scenario in enumerate(scenarios, 1):
@@ -159,7 +166,20 @@ def _outcome(
     fee = costs_of(*rules).fee
     money = money_of(answer.saving, answer.num_chosen, fee, rules[1])
     num_kept = np.isin(answer.solution.chosen, base.solved.solution.chosen).sum()
-    return ScenarioOutcome(scenario.name, answer, rules[1], money, int(num_kept))
+    clashes = num_conflicts(base, answer)
+    return ScenarioOutcome(
+        scenario.name, answer, rules[1], money, int(num_kept), clashes
+    )
+
+
+def num_conflicts(base: Base, answer: Answer) -> int:
+    """Floors and pins that a changed night misses; all pins are those of tonight."""
+    stopped = len(base.solved.intake.index.stopped_pins)
+    pins = [
+        0 if problem.side is None else int(np.sum(problem.side.pin_rank != NO_PIN))
+        for problem in (base.problem, answer.problem)
+    ]
+    return len(answer.certificate.conflicts) + stopped + pins[0] - pins[1]
 
 
 def _at_costs(

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.certify import certificate
-from optimizer.certify.certificate import certify
+from optimizer.certify.certificate import certify, proved_termination
 from optimizer.certify.exact import exact_dot, exact_sum
 from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
-from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.model.solution import Limit, Solution, SolveParams, Termination
 from optimizer.solvers import solve
 from optimizer.testing import random_problem
 from tests.support.oracles import best_by_enumeration, bound_by_hand, is_feasible, worth
@@ -50,6 +50,25 @@ def test_bounds_and_feasibility_are_those_counted_by_hand(seed: int) -> None:
     assert proof.primal_bound == worth(problem, solution.chosen.tolist())
     assert proof.dual_bound == bound
     assert proof.gap == bound - proof.primal_bound
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32), stop=st.sampled_from([None, "TIME", "GAP", "METHOD"])
+)
+def test_optimal_is_what_is_proved_and_nothing_else(
+    seed: int, stop: Limit | None
+) -> None:
+    """Whatever a solver says, a night is optimal just where its gap is 0."""
+    draw = np.random.default_rng(seed)
+    problem = random_problem(draw, num_orders=int(draw.integers(0, 9)))
+    solved = solve(problem, "pricing", SolveParams())
+    for solution in (any_solution(problem, draw), solved):
+        proof = certify(problem, solution)
+        said = Termination("FEASIBLE" if stop else "OPTIMAL", stop)
+        found = proved_termination(said, proof)
+        assert (found.reason == "OPTIMAL") == (proof.is_feasible and proof.gap == 0)
+        assert found.reason == "OPTIMAL" or found.limit == (stop or "METHOD")
 
 
 @settings(max_examples=150, deadline=None)

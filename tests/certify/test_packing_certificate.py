@@ -160,7 +160,7 @@ def test_a_lane_of_odd_slots_is_proved_by_lanes_and_not_by_merchants() -> None:
         cap=np.array([2]),
         option_start=np.array([0, 1, 2]),
         option_lane=np.zeros(2, np.int32),
-        option_saving=np.array([10, 10]),
+        option_saving=np.array([10, 9]),
         slots=np.array([3]),
         lane_parent=np.array([-1], np.int32),
         side=side,

@@ -32,6 +32,10 @@ def test_the_known_answer_comes_out(name: str) -> None:
     asked = ["kind", "limit", "asked", "reached"]
     conflicts = [] if found is None else found.select(asked).rows()
     assert conflicts == golden.conflicts
+    if golden.stopped_by:
+        assert found is not None
+        stops = dict(found.select("limit", "stopped_by").iter_rows())
+        assert stops == golden.stopped_by
     if golden.value_cny is not None:
         assert night.certificate.primal_bound == golden.value_cny * 1_000_000
 

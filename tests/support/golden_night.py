@@ -56,6 +56,7 @@ class Golden:
     config: dict[str, Any] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     value_cny: float | None = None
+    stopped_by: dict[str, str] = field(default_factory=dict)
     option_columns: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def tables(self) -> dict[str, pl.DataFrame | None]:

@@ -288,4 +288,127 @@ GOLDEN = {
         config={"pin_priority": 4},
         conflicts=[("pin", "b", 1, 0)],
     ),
+    # A city's total alone: it covers its places, and lets one parcel of north through.
+    "a city's total and no carrier's": Golden(
+        ABC,
+        [lane("-/north", 1), lane("-/south", 1)],
+        "ac",
+        {"b": "CAPACITY_FULL"},
+        rows={"region north": ("capacity", 1), "region south": ("capacity", 1)},
+    ),
+    # A city's total covers north alone: south has no row, and is closed.
+    "a city's total and an open end": Golden(
+        ABC,
+        [lane("-/north", 1)],
+        "a",
+        {"b": "CAPACITY_FULL", "c": "CAPACITY_FULL"},
+        rows={"region north": ("capacity", 1)},
+    ),
+    # One row for all parcels of all carriers, everywhere.
+    "a total of everything": Golden(
+        ABC,
+        [lane("-", 2)],
+        "ab",
+        {"c": "CAPACITY_FULL"},
+        rows={"all parcels": ("capacity", 2)},
+    ),
+    # Every pin is stopped by something else; a, which is free, takes the slot.
+    "pins that nothing can keep": Golden(
+        [
+            ("a", "m", "north", 5),
+            ("b", "n", "north", 4),
+            ("c", "o", "south", 3),
+            ("d", "p", "north", 2),
+            ("e", "q", "north", 2),
+            ("f", "m", "north", {"yunda": 1}),
+        ],
+        [lane("yunda/north", 1), lane("yunda/south", 0)],
+        "a",
+        {"b": "CAP_ZERO", "c": "CAPACITY_FULL", "d": "INELIGIBLE", "e": "INELIGIBLE"},
+        order_columns={
+            "pin": dict.fromkeys("bcde", "must"),
+            "is_eligible": dict.fromkeys("abcef", True) | {"d": False},
+        },
+        merchants=[
+            {"merchant_id": "n", "cap_override": 0, "is_enrolled": True},
+            {"merchant_id": "q", "cap_override": None, "is_enrolled": False},
+        ],
+        conflicts=[("pin", pinned, 1, 0) for pinned in "bcde"],
+        stopped_by={
+            "b": "CAP_ZERO",
+            "c": "NO_SLOTS",
+            "d": "INELIGIBLE",
+            "e": "INELIGIBLE",
+        },
+    ),
+    # Its carrier is not in the roster: the pin of b cannot be kept, and a is chosen.
+    "a pin on a carrier that takes no part": Golden(
+        [("a", "m", "north", 5), ("b", "n", "north", {"elsewhere": 4})],
+        [lane("yunda", 1)],
+        "a",
+        {"b": "CARRIER_INACTIVE"},
+        "network",
+        order_columns={"pin": {"b": "must"}},
+        conflicts=[("pin", "b", 1, 0)],
+        stopped_by={"b": "CARRIER_INACTIVE"},
+    ),
+    # Two pins and one slot: the one that saves more is kept.
+    "pins that stop each other": Golden(
+        ABC,
+        [lane("yunda", 1)],
+        "b",
+        order_columns={"pin": dict.fromkeys("bc", "must")},
+        conflicts=[("pin", "c", 1, 0)],
+        stopped_by={"c": "OTHER_LIMITS"},
+    ),
+    # South is to have two of one slot; north three of two parcels, which caps halve.
+    "floors above what there is": Golden(
+        [*ABC, ("d", "o", "south", 2), ("e", "n", "north", 1)],
+        [
+            lane("yunda", 9),
+            lane("yunda/south", 1, min_parcels=2),
+            lane("yunda/north", 9, min_parcels=4),
+        ],
+        "abc",
+        merchants=[{"merchant_id": "n", "cap_override": 1}],
+        conflicts=[
+            ("min_parcels", "carrier yunda, region north", 4, 2),
+            ("min_parcels", "carrier yunda, region south", 2, 1),
+        ],
+        stopped_by={
+            "carrier yunda, region north": "TOO_FEW_PARCELS",
+            "carrier yunda, region south": "SLOTS",
+        },
+    ),
+    # Caps let two of small merchants through, and three are asked for.
+    "a fairness floor above what there is": Golden(
+        [*ABC, ("d", "o", "south", 2)],
+        [lane("yunda", 9)],
+        "abc",
+        merchants=[
+            {"merchant_id": "m", "tier": "large", "cap_override": None},
+            {"merchant_id": "n", "tier": "small", "cap_override": None},
+            {"merchant_id": "o", "tier": "small", "cap_override": 1},
+        ],
+        config={"fairness": [{"column": "tier", "value": "small", "min_parcels": 3}]},
+        conflicts=[("fairness", "tier small", 3, 2)],
+        stopped_by={"tier small": "CAPS"},
+    ),
+    # No merchant of tonight is tiny: that floor cannot be kept, and the night goes on.
+    "a fairness floor of nobody": Golden(
+        ABC,
+        [lane("yunda", 9)],
+        "abc",
+        merchants=[{"merchant_id": x, "tier": "large"} for x in "mno"],
+        config={"fairness": [{"column": "tier", "value": "tiny", "min_parcels": 1}]},
+        conflicts=[("fairness", "tier tiny", 1, 0)],
+        stopped_by={"tier tiny": "TOO_FEW_PARCELS"},
+    ),
+    # A penalty is for floors that may be missed: 2 are asked for, 1 is there.
+    "a soft floor above what there is": Golden(
+        ABC,
+        [lane("yunda", 9), lane("yunda/south", 9, min_parcels=2, penalty_cny=1)],
+        "abc",
+        value_cny=11,
+    ),
 }

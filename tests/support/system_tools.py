@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.restricted import can_restrict
+
 ROOT = Path(__file__).parents[2]
 #: The environment variable that makes a missing program a failure, with ``all``.
 ALL = "OPTIMIZER_TESTS"
@@ -66,6 +68,11 @@ TOOLS = {
     ),
     "systemd": Tool(
         "systemd units", on_path("systemd-analyze"), "apt-get install systemd"
+    ),
+    "unshare": Tool(
+        "services under their restrictions",
+        can_restrict,
+        "apt-get install util-linux, and run the tests as root",
     ),
 }
 #: Whoever asks for one of these fixtures, in however many steps, needs its program.

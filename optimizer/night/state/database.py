@@ -113,11 +113,12 @@ def memory_state() -> Iterator[StateDatabase]:
     """A database in memory that nobody else sees, for runs that may not write."""
     from sqlalchemy import StaticPool, create_engine
 
+    from optimizer.night.state.schema import METADATA
+
     engine = create_engine("sqlite://", poolclass=StaticPool)
     try:
-        state = StateDatabase(engine, "memory")
-        upgrade(state)
-        yield state
+        METADATA.create_all(engine)
+        yield StateDatabase(engine, "memory")
     finally:
         engine.dispose()
 
@@ -155,29 +156,45 @@ def upgrade(state: StateDatabase) -> None:
     ConfigError
         When it was written by a newer version of the program.
     """
-    from alembic import command
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    settings = _alembic_config()
-    scripts = ScriptDirectory.from_config(settings)
-    head = scripts.get_current_head()
+    known = revisions()
     with state.engine.begin() as connection:
         if state.is_shared:
             lock_transaction(connection, "upgrade")
-        found = MigrationContext.configure(connection).get_current_revision()
-        if found == head:
+        found = _revision(connection)
+        if found == known[-1]:
             return
-        known = {script.revision for script in scripts.walk_revisions()}
         if found is not None and found not in known:
             raise ConfigError(
                 f"{state.label}: is of a newer version of optimizer (schema {found}, "
-                f"known here is {head}); use that version"
+                f"known here is {known[-1]}); use that version"
             )
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        _migrate(connection)
         if found is not None:
-            logger.warning("%s: upgraded from %s to %s", state.label, found, head)
+            logger.warning("%s: upgraded from %s to %s", state.label, found, known[-1])
+
+
+def revisions() -> list[str]:
+    """Schemas that are known, the newest last: Alembic is slow to ask each time."""
+    files = sorted(_MIGRATIONS.glob("versions/v[0-9]*.py"))
+    return [path.name[1:].partition("_")[0] for path in files]
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema of a database; ``None`` where it has none yet."""
+    from sqlalchemy import inspect, text
+
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version"))
+    return found.scalar_one_or_none()
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+
+    settings = _alembic_config()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")
 
 
 def _alembic_config() -> Any:

@@ -134,20 +134,56 @@ def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | Non
     -------
     ``(num_chosen,) int64``, ascending; ``None`` when the time was up.
     """
+    flow = flow_of(problem, None, ends)
+    return None if flow is None else np.flatnonzero(flow)
+
+
+def flow_of(
+    problem: Problem, count: NDArray[np.int64] | None, ends: float
+) -> NDArray[np.int64] | None:
+    """
+    Parcels on each option of an optimal plan.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    count
+        ``(num_orders,) int64``: parcels that each order stands for; ``None``: one.
+    ends
+        When to give up, on the monotonic clock.
+
+    Returns
+    -------
+    ``(num_options,) int64``; ``None`` when the time was up.
+    """
+    sent = np.zeros(problem.num_options, np.int64)
     try:
-        network = build_network(problem, ends)
+        network = build_network(problem, ends, count)
         if len(network.option) == 0:
-            return np.zeros(0, np.int64)
+            return sent
         check_size(network)
         flow = _run(network, ends)
     except OutOfTime:
         return None
-    return network.option[flow[: len(network.option)] > 0]
+    sent[network.option] = flow[: len(network.option)]
+    return sent
 
 
-def build_network(problem: Problem, ends: float = np.inf) -> Network:
+def build_network(
+    problem: Problem, ends: float = np.inf, count: NDArray[np.int64] | None = None
+) -> Network:
     """
     Lay the night out as a network; options that can never be chosen left out.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    ends
+        When to give up, on the monotonic clock.
+    count
+        ``(num_orders,) int64``: parcels that each order stands for; ``None``: one.
 
     Raises
     ------
@@ -173,6 +209,12 @@ def build_network(problem: Problem, ends: float = np.inf) -> Network:
         option,
         tail=np.where(is_node[place], nodes[place], from_merchant),
         choices=(2 + merchant[orders[is_node]], nodes[is_node]),
+        most=(
+            np.ones(len(option), np.int64) if count is None else count[order],
+            np.ones(int(is_node.sum()), np.int64)
+            if count is None
+            else count[orders[is_node]],
+        ),
         ends=ends,
     )
 
@@ -206,23 +248,23 @@ def _join(
     option: NDArray[np.int64],
     tail: NDArray[np.int64],
     choices: tuple[NDArray[np.int64], NDArray[np.int64]],
+    most: tuple[NDArray[np.int64], NDArray[np.int64]],
     ends: float,
 ) -> Network:
     """Put the arcs together: options, choices, lanes, merchants, and the way past."""
     num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
     first_lane = 2 + num_merchants
     parent = problem.lane_parent.astype(np.int64)
-    most = len(option)
-    caps = np.minimum(problem.cap, most)
-    supply = int(min(most, caps.sum()))
-    ones = np.ones(len(choices[0]), np.int64)
+    every = int(most[0].sum())
+    caps = np.minimum(problem.cap, every)
+    supply = int(min(every, caps.sum()))
     arcs = [
-        (tail, first_lane + problem.option_lane[option], np.ones(most, np.int64)),
-        (*choices, ones),
+        (tail, first_lane + problem.option_lane[option], most[0]),
+        (*choices, most[1]),
         (
             first_lane + np.arange(num_lanes),
             np.where(parent < 0, 1, first_lane + parent),
-            np.minimum(problem.slots, most),
+            np.minimum(problem.slots, every),
         ),
         (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
         (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
@@ -233,7 +275,7 @@ def _join(
         joined.append(np.concatenate(parts, dtype=kind, casting="same_kind"))
     tails, heads, capacities = joined
     cost = np.zeros(len(tails), np.int64)
-    cost[:most] = -problem.option_saving[option]
+    cost[: len(option)] = -problem.option_saving[option]
     look(ends)
     return Network(
         tails,
@@ -241,7 +283,7 @@ def _join(
         capacities,
         cost,
         option,
-        first_lane + num_lanes + len(ones),
+        first_lane + num_lanes + len(choices[0]),
         supply,
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 
 
-@compiled
+@kernel
 def accept_in_turn(
     turn, option_order, order_merchant, option_lane, lane_parent, cap_left, slots_left
 ):
@@ -42,7 +42,7 @@ def accept_in_turn(
     return accepted
 
 
-@compiled
+@kernel
 def list_open(
     first_merchant,
     last_merchant,
@@ -102,7 +102,7 @@ def list_open(
     return options[:count], orders[:count]
 
 
-@compiled
+@kernel
 def merchant_prices(
     merchant_start, cap, option_start, option_lane, option_saving, price
 ):
@@ -139,7 +139,7 @@ def merchant_prices(
     return result
 
 
-@compiled
+@kernel
 def raise_prices(
     merchant_start,
     cap,
@@ -197,7 +197,7 @@ def raise_prices(
     return has_changed
 
 
-@compiled
+@kernel
 def raise_along_tree(lane_parent, slack, price):
     """
     One sweep over the lanes: a child costs at least its parent, and no more

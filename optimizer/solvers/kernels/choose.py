@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 
-@compiled
+@kernel
 def choose(  # noqa: C901 - one pass, branch by branch
     first_merchant,
     last_merchant,
@@ -58,7 +58,7 @@ def choose(  # noqa: C901 - one pass, branch by branch
             second = np.empty(size, np.int64)
             ranked = np.empty(size, np.int64)
             pick = np.empty(size, np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             option, top, runner_up = best_option(
                 order, option_start, option_lane, option_saving, price
@@ -113,7 +113,7 @@ def choose(  # noqa: C901 - one pass, branch by branch
     return surplus, num_pairs
 
 
-@compiled
+@kernel
 def settle(
     first_merchant,
     last_merchant,
@@ -144,7 +144,7 @@ def settle(
             continue
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             option, top, second = best_option(
                 order, option_start, option_lane, option_saving, price
@@ -172,7 +172,7 @@ def settle(
                     pick[order] = -1
 
 
-@compiled
+@kernel
 def check(  # noqa: C901 - likewise
     first_merchant,
     last_merchant,
@@ -219,7 +219,7 @@ def check(  # noqa: C901 - likewise
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             top = -HIGH
             for option in range(option_start[order], option_start[order + 1]):
@@ -277,7 +277,7 @@ def check(  # noqa: C901 - likewise
     return num_found
 
 
-@compiled
+@kernel
 def surplus(
     first_merchant,
     last_merchant,
@@ -306,7 +306,7 @@ def surplus(
         first, last = merchant_start[merchant], merchant_start[merchant + 1]
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             top = np.int64(0)
             for option in range(option_start[order], option_start[order + 1]):
@@ -322,7 +322,7 @@ def surplus(
     return total
 
 
-@compiled
+@kernel
 def above_cuts(
     first_merchant,
     last_merchant,

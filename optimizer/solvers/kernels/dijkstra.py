@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 
 
 class PathSearch(NamedTuple):
@@ -22,7 +22,7 @@ class PathSearch(NamedTuple):
     counts: NDArray[np.int64]
 
 
-@compiled
+@kernel
 def relax(search, node, distance, from_node, from_option):
     """Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap."""
     heap, place = search.heap, search.place
@@ -49,13 +49,13 @@ def relax(search, node, distance, from_node, from_option):
     place[node] = at
 
 
-@compiled
+@kernel
 def nearest(search):
     """Take the nearest node off the heap; -1 where it is empty."""
     heap, place = search.heap, search.place
     if search.counts[0] == 0:
-        return -1
-    top = heap[0]
+        return np.int64(-1)
+    top = np.int64(heap[0])
     place[top] = -2
     search.counts[0] -= 1
     count = search.counts[0]
@@ -83,7 +83,7 @@ def nearest(search):
     return top
 
 
-@compiled
+@kernel
 def forget(search):
     """Make the scratch ready for another search."""
     for at in range(search.counts[1]):

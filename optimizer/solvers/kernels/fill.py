@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 
 #: A lane's table has so many cells at most; else the lane is only bounded.
 MOST_CELLS = 20_000_000
 
 
-@compiled
+@kernel
 def profits(
     goods, prices, row_price, merchant_price, order_price, option_order, profit
 ):
@@ -32,7 +32,7 @@ def profits(
         profit[option] = worth - merchant_price[merchant] - order_price[order]
 
 
-@compiled
+@kernel
 def best_subset(load, profit, room):
     """
     The most that some options bring in so many slots.
@@ -61,7 +61,7 @@ def best_subset(load, profit, room):
     return value[room], taken
 
 
-@compiled
+@kernel
 def fill_lane(load, profit, room, price, taken):
     """
     The most that options bring in a lane's slots; ``taken`` is filled in.
@@ -104,7 +104,7 @@ def fill_lane(load, profit, room, price, taken):
     return best + profit[is_sure].sum(), distance
 
 
-@compiled
+@kernel
 def fill_lanes(
     first_lane, last_lane, slots, price, list_start, listed, load, profit, taken, most
 ):
@@ -130,7 +130,7 @@ def fill_lanes(
     return total
 
 
-@compiled
+@kernel
 def near_orders(goods, price, row_price, merchant_price, reach, is_near):
     """Mark the orders with an option at most ``reach`` below all its prices."""
     for merchant in range(len(goods.cap)):

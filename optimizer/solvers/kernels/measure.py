@@ -14,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: Longer than any way; two of them do not overflow.
 FAR = np.int64(2**60)
+#: No way that a search remembers.
+NONE = np.int64(-1)
 
 
 class Ways(NamedTuple):
@@ -38,7 +40,7 @@ class Ways(NamedTuple):
     merchant_ground: NDArray[np.int64]
 
 
-@compiled
+@kernel
 def shorten(ways, num_rounds):
     """
     Shorten all ways to the ground, for some rounds or until none becomes shorter.
@@ -84,7 +86,7 @@ def shorten(ways, num_rounds):
     return False
 
 
-@compiled
+@kernel
 def shorten_by_orders(
     merchant_start,
     option_start,
@@ -111,7 +113,7 @@ def shorten_by_orders(
         merchant_ground[merchant] = bound
 
 
-@compiled
+@kernel
 def list_rivals(
     merchant_start,
     option_start,
@@ -172,7 +174,7 @@ def list_rivals(
     return at
 
 
-@compiled
+@kernel
 def reach_for_nothing(ways, is_reached, stack, num_reached):
     """
     Mark what free arcs lead to from nodes that are marked already.
@@ -211,7 +213,7 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
                 num_reached += 1
 
 
-@compiled
+@kernel
 def search_lanes(ways, search, lanes, most, front, count, near):
     """
     Search from each lane as far as the ground; list what is nearer than that.
@@ -243,12 +245,12 @@ def search_lanes(ways, search, lanes, most, front, count, near):
     num_lanes = len(ways.lane_ground)
     at = 0
     for place in range(len(lanes)):
-        source = lanes[place]
+        source = np.int64(lanes[place])
         begin = at
         limit = ways.lane_ground[source]
         front[source] = limit
         forget(search)
-        relax(search, source, np.int64(0), -1, np.int64(-1))
+        relax(search, source, np.int64(0), NONE, NONE)
         while True:
             node = nearest(search)
             if node < 0 or search.distance[node] >= limit:
@@ -270,7 +272,8 @@ def search_lanes(ways, search, lanes, most, front, count, near):
                     way = base + ways.lane_cost[arc]
                     if way >= limit:
                         break
-                    relax(search, ways.lane_target[arc], way, -1, np.int64(-1))
+                    node = np.int64(ways.lane_target[arc])
+                    relax(search, node, way, NONE, NONE)
             else:
                 merchant = node - num_lanes
                 first = ways.merchant_start[merchant]
@@ -278,12 +281,13 @@ def search_lanes(ways, search, lanes, most, front, count, near):
                     way = base + ways.merchant_cost[arc]
                     if way >= limit:
                         break
-                    relax(search, ways.merchant_target[arc], way, -1, np.int64(-1))
+                    node = np.int64(ways.merchant_target[arc])
+                    relax(search, node, way, NONE, NONE)
         count[place] = at - begin
     return len(lanes)
 
 
-@compiled
+@kernel
 def measure(
     ways,
     merchant_start,
@@ -361,7 +365,7 @@ def measure(
                 swap[hop_lane[at]] = FAR
 
 
-@compiled
+@kernel
 def best_without_cap(
     merchant_start,
     option_start,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import inner_kernel, kernel
 
 
-@compiled
+@inner_kernel
 def is_below(lane, above, lane_parent):
     """Whether a lane is another one or lies below it."""
     while lane > above:
@@ -15,7 +15,7 @@ def is_below(lane, above, lane_parent):
     return lane == above
 
 
-@compiled
+@kernel
 def slope_diagonal(first, second, weight, lane_parent):
     """
     Diagonal of the slope of demand with respect to each lane's own price.
@@ -38,7 +38,7 @@ def slope_diagonal(first, second, weight, lane_parent):
     return diagonal
 
 
-@compiled
+@kernel
 def slope_times(first, second, weight, lane_parent, vector):
     """Multiply the slope of demand by a change of the lanes' own prices."""
     effective = vector.copy()
@@ -64,7 +64,7 @@ def slope_times(first, second, weight, lane_parent, vector):
     return result
 
 
-@compiled
+@kernel
 def price_step(first, second, weight, lane_parent, is_free, excess, damping, rounds):
     """
     Solve (slope + damping) · step = excess over the free lanes.
@@ -75,24 +75,34 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
     -------
     ``(num_lanes,) float64``: change of each lane's own price; 0 where not free.
     """
-    diagonal = slope_diagonal(first, second, weight, lane_parent) + damping
-    step = np.zeros(len(excess))
-    residual = np.where(is_free, excess, 0.0)
-    scaled = residual / diagonal
-    direction = scaled.copy()
-    power = (residual * scaled).sum()
+    diagonal = slope_diagonal(first, second, weight, lane_parent)
+    step, residual = np.zeros(len(excess)), np.zeros(len(excess))
+    direction = np.empty(len(excess))
+    power = 0.0
+    for lane in range(len(excess)):
+        diagonal[lane] += damping
+        if is_free[lane]:
+            residual[lane] = excess[lane]
+        direction[lane] = residual[lane] / diagonal[lane]
+        power += residual[lane] * direction[lane]
     target = 1e-6 * power
     for _ in range(rounds):
         if power <= target:
             break
         image = slope_times(first, second, weight, lane_parent, direction)
-        image += damping * direction
-        image = np.where(is_free, image, 0.0)
-        length = power / (direction * image).sum()
-        step += length * direction
-        residual -= length * image
-        scaled = residual / diagonal
-        new_power = (residual * scaled).sum()
-        direction = scaled + (new_power / power) * direction
+        curvature = 0.0
+        for lane in range(len(excess)):
+            image[lane] += damping * direction[lane]
+            if not is_free[lane]:
+                image[lane] = 0.0
+            curvature += direction[lane] * image[lane]
+        length, new_power = power / curvature, 0.0
+        for lane in range(len(excess)):
+            step[lane] += length * direction[lane]
+            residual[lane] -= length * image[lane]
+            new_power += residual[lane] * (residual[lane] / diagonal[lane])
+        for lane in range(len(excess)):
+            scaled = residual[lane] / diagonal[lane]
+            direction[lane] = scaled + (new_power / power) * direction[lane]
         power = new_power
     return step

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 from optimizer.solvers.kernels.rank import HIGH, cuts, kth_largest
 
 
-@compiled
+@kernel
 def reduced_saving(goods, option, price, row_price):
     """What an option saves above all prices but its merchant's."""
     worth = goods.option_saving[option]
@@ -25,7 +25,7 @@ def reduced_saving(goods, option, price, row_price):
     return worth
 
 
-@compiled
+@kernel
 def best_of(goods, order, price, row_price):
     """Best option of an order, its reduced saving, and the second best one's."""
     top, second, best = -HIGH, -HIGH, np.int64(-1)
@@ -40,7 +40,7 @@ def best_of(goods, order, price, row_price):
     return best, top, second
 
 
-@compiled
+@kernel
 def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_price):
     """
     What merchants would save above prices if every row had room for all.
@@ -78,7 +78,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
     return total
 
 
-@compiled
+@kernel
 def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pairs):
     """
     Write a pair of ``first`` and each option of an order worth at least ``least``.
@@ -95,7 +95,7 @@ def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pai
     return num_pairs
 
 
-@compiled
+@kernel
 def use_up(goods, option, demand, usage):
     """Add what an option uses."""
     demand[goods.option_lane[option]] += goods.option_load[option]
@@ -103,7 +103,7 @@ def use_up(goods, option, demand, usage):
         usage[goods.entry_row[entry]] += goods.entry_weight[entry]
 
 
-@compiled
+@kernel
 def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked):
     """
     Price a merchant's orders.
@@ -128,7 +128,7 @@ def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked
     return count, num_pinned
 
 
-@compiled
+@kernel
 def at_the_cut(goods, first, last, best, pick, inside, outside):
     """Options of the last order inside a cap and of the first outside; -1: none."""
     option_inside, option_outside = np.int64(-1), np.int64(-1)
@@ -144,7 +144,7 @@ def at_the_cut(goods, first, last, best, pick, inside, outside):
     return option_inside, option_outside
 
 
-@compiled
+@kernel
 def respond(
     first_merchant,
     last_merchant,
@@ -217,7 +217,7 @@ def respond(
     return total, num_pairs
 
 
-@compiled
+@kernel
 def screen(
     first_merchant,
     last_merchant,
@@ -276,7 +276,7 @@ def screen(
         num_kept[merchant] = place - room_start[merchant]
 
 
-@compiled
+@kernel
 def slope_times(goods, pairs, lane_parent, vector, num_lanes):
     """
     Multiply the slope of demand by a change of own prices of lanes, then rows.
@@ -320,7 +320,7 @@ def slope_times(goods, pairs, lane_parent, vector, num_lanes):
     return result
 
 
-@compiled
+@kernel
 def slope_diagonal(goods, pairs, lane_parent, num_rows):
     """Sum of squares of what the options of pairs use: bounds the slope's diagonal."""
     num_lanes = len(lane_parent)
@@ -342,7 +342,7 @@ def slope_diagonal(goods, pairs, lane_parent, num_rows):
     return diagonal
 
 
-@compiled
+@kernel
 def price_step(goods, pairs, scale, lane_parent, is_free, excess, damping, rounds):
     """
     Solve (scale · slope + damping) · step = excess over the free prices.

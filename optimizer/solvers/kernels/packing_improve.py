@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 
 #: Members of a limit that are looked at for one that could leave.
 MOST_MEMBERS = 96
@@ -23,7 +23,7 @@ MOST_LOOKS, MOST_FILLS = 120, 16
 MOST_CHANGES = 64
 
 
-@compiled
+@kernel
 def shortfall_gain(night, limit, before, after, gain):
     """Add what a change of a limit's use means for its floor."""
     low = night.low[limit]
@@ -35,7 +35,7 @@ def shortfall_gain(night, limit, before, after, gain):
             gain[-1] += change * night.penalty[limit]
 
 
-@compiled
+@kernel
 def take(night, state, option, gain):
     """Choose an option for its order, which has none."""
     order = night.option_order[option]
@@ -56,7 +56,7 @@ def take(night, state, option, gain):
         state.head[limit] = use
 
 
-@compiled
+@kernel
 def drop(night, state, option, gain):
     """Leave the order of a chosen option without one."""
     order = night.option_order[option]
@@ -78,7 +78,7 @@ def drop(night, state, option, gain):
             state.head[limit] = following
 
 
-@compiled
+@kernel
 def take_all(night, state, chosen):
     """Choose options that are known to fit together."""
     gain = np.zeros(night.num_ranks[0] + 1, np.int64)
@@ -86,7 +86,7 @@ def take_all(night, state, chosen):
         take(night, state, option, gain)
 
 
-@compiled
+@kernel
 def fits(night, state, option):
     """Whether all limits of an option have room for it."""
     for use in range(night.use_start[option], night.use_start[option + 1]):
@@ -96,7 +96,7 @@ def fits(night, state, option):
     return True
 
 
-@compiled
+@kernel
 def sign_of(gain):
     """Whether a gain is above 0, 0 or below: its first part that is not 0 decides."""
     for part in gain:
@@ -107,7 +107,7 @@ def sign_of(gain):
     return 0
 
 
-@compiled
+@kernel
 def accept_in_turn(night, state, turn):
     """Choose options in turn where their order has none, they fit and gain."""
     gain = np.zeros(night.num_ranks[0] + 1, np.int64)
@@ -122,7 +122,7 @@ def accept_in_turn(night, state, turn):
             drop(night, state, option, gain)
 
 
-@compiled
+@kernel
 def weakest_member(night, state, limit, need, order):
     """
     The chosen option of a limit that is given up most easily for some room.
@@ -145,7 +145,7 @@ def weakest_member(night, state, limit, need, order):
     return best
 
 
-@compiled
+@kernel
 def fill_limit(night, state, limit, order, changes, num_changes, gain):
     """Choose options of a limit that has room again; notes them as changes."""
     first, last = night.list_start[limit], night.list_start[limit + 1]
@@ -172,7 +172,7 @@ def fill_limit(night, state, limit, order, changes, num_changes, gain):
     return num_changes
 
 
-@compiled
+@kernel
 def make_room(night, state, option, changes, num_changes, gain):
     """
     Drop chosen options until one fits; -1 where it never will, else the changes.
@@ -196,7 +196,7 @@ def make_room(night, state, option, changes, num_changes, gain):
     return num_changes
 
 
-@compiled
+@kernel
 def refill(night, state, changes, num_changes, gain):
     """Give what was dropped another option, and its room to others."""
     num_dropped = num_changes
@@ -218,7 +218,7 @@ def refill(night, state, changes, num_changes, gain):
     return num_changes
 
 
-@compiled
+@kernel
 def insert(night, state, option, changes, gain):
     """
     Choose an option, whatever has to leave for it, and fill what becomes free.
@@ -260,7 +260,7 @@ def insert(night, state, option, changes, gain):
     return 0
 
 
-@compiled
+@kernel
 def has_moved(night, moved, option, since):
     """Whether anything that an option uses has changed since it was tried."""
     for use in range(night.use_start[option], night.use_start[option + 1]):
@@ -269,7 +269,7 @@ def has_moved(night, moved, option, since):
     return False
 
 
-@compiled
+@kernel
 def improve(night, state, turn, moved, tried):
     """
     Try to insert options in turn; returns how many were.

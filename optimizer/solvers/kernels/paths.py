@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import inner_kernel, kernel
 from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: No option: the arc runs along the tree of lanes, or to or from outside.
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
     merchant_price: NDArray[np.int64]
 
 
-@compiled
+@inner_kernel
 def leave_lane(night, plan, search, lane, base):
     """Relax all arcs that leave a lane; how many."""
     num_lanes = len(night.slots)
@@ -73,13 +73,13 @@ def leave_lane(night, plan, search, lane, base):
     parent = night.lane_parent[lane]
     if plan.flow[lane] < night.slots[lane]:
         if parent >= 0:
-            relax(search, parent, base + price[parent] - mine, lane, NONE)
+            relax(search, np.int64(parent), base + price[parent] - mine, lane, NONE)
         else:
             relax(search, outside, base - mine, lane, NONE)
     for at in range(night.child_start[lane], night.child_start[lane + 1]):
         child = night.child[at]
         if plan.flow[child] > 0:
-            relax(search, child, base + price[child] - mine, lane, NONE)
+            relax(search, np.int64(child), base + price[child] - mine, lane, NONE)
     work = 1 + night.child_start[lane + 1] - night.child_start[lane]
     order = plan.lane_head[lane]
     while order >= 0:
@@ -93,12 +93,12 @@ def leave_lane(night, plan, search, lane, base):
             if option != pick:
                 other = night.option_lane[option]
                 cost = base + worth - night.option_saving[option] + price[other]
-                relax(search, other, cost, lane, option)
+                relax(search, np.int64(other), cost, lane, option)
         order = plan.order_next[order]
     return work
 
 
-@compiled
+@inner_kernel
 def leave_merchant(night, plan, search, merchant, base):
     """Relax all arcs that leave a merchant; how many."""
     num_lanes = len(night.slots)
@@ -111,13 +111,13 @@ def leave_merchant(night, plan, search, merchant, base):
         if plan.pick[order] >= 0:
             continue
         for option in range(night.option_start[order], night.option_start[order + 1]):
-            lane = night.option_lane[option]
+            lane = np.int64(night.option_lane[option])
             worth = night.option_saving[option] - plan.price[lane]
             relax(search, lane, base + cut - worth, node, option)
     return 1 + night.option_start[last] - night.option_start[first]
 
 
-@compiled
+@inner_kernel
 def leave_outside(night, plan, search):
     """Relax all arcs that leave the outside."""
     num_lanes = len(night.slots)
@@ -130,7 +130,7 @@ def leave_outside(night, plan, search):
             relax(search, num_lanes + merchant, np.int64(0), outside, NONE)
 
 
-@compiled
+@inner_kernel
 def reach_lane(night, plan, search, lane, base):
     """Relax all arcs that lead to a lane, backwards; how many."""
     num_lanes = len(night.slots)
@@ -139,16 +139,16 @@ def reach_lane(night, plan, search, lane, base):
     parent = night.lane_parent[lane]
     if plan.flow[lane] > 0:
         if parent >= 0:
-            relax(search, parent, base + mine - price[parent], lane, NONE)
+            relax(search, np.int64(parent), base + mine - price[parent], lane, NONE)
         else:
             relax(search, outside, base + mine, lane, NONE)
     for at in range(night.child_start[lane], night.child_start[lane + 1]):
         child = night.child[at]
         if plan.flow[child] < night.slots[child]:
-            relax(search, child, base + mine - price[child], lane, NONE)
+            relax(search, np.int64(child), base + mine - price[child], lane, NONE)
     first, last = night.lane_option_start[lane], night.lane_option_start[lane + 1]
     for at in range(first, last):
-        option = night.lane_option[at]
+        option = np.int64(night.lane_option[at])
         order = night.option_order[option]
         pick = plan.pick[order]
         if pick == option:
@@ -157,7 +157,7 @@ def reach_lane(night, plan, search, lane, base):
         if pick >= 0:
             other = night.option_lane[pick]
             cost = base + night.option_saving[pick] - price[other] - worth
-            relax(search, other, cost, lane, option)
+            relax(search, np.int64(other), cost, lane, option)
         else:
             merchant = night.order_merchant[order]
             cost = base + plan.merchant_price[merchant] - worth
@@ -165,7 +165,7 @@ def reach_lane(night, plan, search, lane, base):
     return 1 + last - first + night.child_start[lane + 1] - night.child_start[lane]
 
 
-@compiled
+@inner_kernel
 def reach_merchant(night, plan, search, merchant, base):
     """Relax all arcs that lead to a merchant, backwards; how many."""
     num_lanes = len(night.slots)
@@ -177,13 +177,13 @@ def reach_merchant(night, plan, search, merchant, base):
     for order in range(first, last):
         pick = plan.pick[order]
         if pick >= 0:
-            lane = night.option_lane[pick]
+            lane = np.int64(night.option_lane[pick])
             worth = night.option_saving[pick] - plan.price[lane]
             relax(search, lane, base + worth - cut, node, pick)
     return 1 + last - first
 
 
-@compiled
+@inner_kernel
 def enlist(night, plan, order, option):
     """Choose an option of an order."""
     lane = night.option_lane[option]
@@ -196,7 +196,7 @@ def enlist(night, plan, order, option):
     plan.lane_head[lane] = order
 
 
-@compiled
+@inner_kernel
 def strike(night, plan, order):
     """Take an order's choice back."""
     lane = night.option_lane[plan.pick[order]]
@@ -210,13 +210,13 @@ def strike(night, plan, order):
     plan.pick[order] = -1
 
 
-@compiled
+@inner_kernel
 def follow(night, plan, source, target, option):
     """Send one parcel along an arc."""
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     if option >= 0:
-        order = night.option_order[option]
+        order = np.int64(night.option_order[option])
         if target >= num_lanes:
             strike(night, plan, order)
             plan.used[target - num_lanes] -= 1
@@ -234,7 +234,7 @@ def follow(night, plan, source, target, option):
         plan.flow[target] -= 1
 
 
-@compiled
+@inner_kernel
 def move_prices(night, plan, search, distance, sign):
     """Move the potentials of all nodes that the search came nearer to than this."""
     num_lanes = len(night.slots)
@@ -249,13 +249,13 @@ def move_prices(night, plan, search, distance, sign):
             plan.merchant_price[node - num_lanes] -= sign * change
 
 
-@compiled
+@inner_kernel
 def relieve(night, plan, search, lane):
     """Find the best place for a parcel too many on a lane, and move it there."""
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
-    relax(search, lane, np.int64(0), -1, NONE)
+    relax(search, lane, np.int64(0), NONE, NONE)
     work = 0
     while True:
         node = nearest(search)
@@ -268,24 +268,24 @@ def relieve(night, plan, search, lane):
             work += leave_lane(night, plan, search, node, base)
         else:
             work += leave_merchant(night, plan, search, node - num_lanes, base)
-    move_prices(night, plan, search, base, 1)
+    move_prices(night, plan, search, base, np.int64(1))
     if node < num_lanes:
         plan.imbalance[node] += 1
     plan.imbalance[lane] -= 1
     while node != lane:
-        source = search.from_node[node]
+        source = np.int64(search.from_node[node])
         follow(night, plan, source, node, search.from_option[node])
         node = source
     return work
 
 
-@compiled
+@inner_kernel
 def fill_slot(night, plan, search, lane):
     """Find the best parcel for a slot that is paid for and empty, and move it there."""
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
-    relax(search, lane, np.int64(0), -1, NONE)
+    relax(search, lane, np.int64(0), NONE, NONE)
     work = 0
     while True:
         node = nearest(search)
@@ -298,29 +298,30 @@ def fill_slot(night, plan, search, lane):
             work += reach_lane(night, plan, search, node, base)
         else:
             work += reach_merchant(night, plan, search, node - num_lanes, base)
-    move_prices(night, plan, search, base, -1)
+    move_prices(night, plan, search, base, np.int64(-1))
     if node < num_lanes:
         plan.imbalance[node] -= 1
     plan.imbalance[lane] += 1
     while node != lane:
-        target = search.from_node[node]
+        target = np.int64(search.from_node[node])
         follow(night, plan, node, target, search.from_option[node])
         node = target
     return work
 
 
-@compiled
+@kernel
 def lay_out(night, plan, asked):
     """
     Enlist all picks, and let parcels flow as the prices say; counts imbalance.
 
     ``asked`` are the parcels that ask for each lane, fixed ones included.
     """
-    plan.lane_head[:] = -1
-    plan.imbalance[:] = asked
+    for lane in range(len(night.slots)):
+        plan.lane_head[lane] = -1
+        plan.imbalance[lane] = asked[lane]
     for order in range(len(plan.pick) - 1, -1, -1):
         if plan.pick[order] >= 0:
-            enlist(night, plan, order, plan.pick[order])
+            enlist(night, plan, np.int64(order), plan.pick[order])
     for lane in range(len(night.slots) - 1, -1, -1):
         parent = night.lane_parent[lane]
         own = plan.price[lane] - (plan.price[parent] if parent >= 0 else 0)
@@ -332,7 +333,7 @@ def lay_out(night, plan, asked):
             plan.imbalance[parent] += flow
 
 
-@compiled
+@kernel
 def augment(night, plan, search, first_lane, work_limit):
     """
     Remove imbalances, lane by lane, until all are gone or the work is done.
@@ -360,7 +361,7 @@ def augment(night, plan, search, first_lane, work_limit):
     return num_lanes, num_paths
 
 
-@compiled
+@kernel
 def least_prices(night, plan, search):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
@@ -373,9 +374,11 @@ def least_prices(night, plan, search):
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
-    highest = plan.price.max() if num_lanes else np.int64(0)
+    highest = np.int64(0)
+    for lane in range(num_lanes):
+        highest = max(highest, plan.price[lane])
     forget(search)
-    relax(search, outside, np.int64(0), -1, NONE)
+    relax(search, outside, np.int64(0), NONE, NONE)
     num_left = num_lanes
     while num_left > 0:
         node = nearest(search)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import inner_kernel, kernel
 
 #: Above every reduced saving, far from overflow.
 HIGH = np.int64(2**61)
 
 
-@compiled
+@kernel
 def kth_largest(values, count, k):
     """
     The ``k``-th largest (from 0) of the first ``count`` values, in place.
@@ -39,7 +39,7 @@ def kth_largest(values, count, k):
     return values[k]
 
 
-@compiled
+@inner_kernel
 def best_option(order, option_start, option_lane, option_saving, price):
     """
     Best option of an order, its reduced saving, and the second best one's.
@@ -61,7 +61,7 @@ def best_option(order, option_start, option_lane, option_saving, price):
     return best, top, second
 
 
-@compiled
+@inner_kernel
 def cuts(ranked, count, room):
     """
     Where a cap cuts: the last reduced saving inside, the first outside, the ties.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.solvers.kernels import compiled
+from optimizer.kernel_cache import kernel
 from optimizer.solvers.kernels.rank import HIGH, kth_largest
 
 
-@compiled
+@kernel
 def screen(
     first_merchant,
     last_merchant,
@@ -56,7 +56,7 @@ def screen(
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
         stride = every[merchant]
-        count = 0
+        count = np.int64(0)
         for order in range(first, last, stride):
             top = -HIGH
             for option in range(option_start[order], option_start[order + 1]):
@@ -67,7 +67,7 @@ def screen(
             if top >= -reach:
                 ranked[count] = top
                 count += 1
-        floor, ties = -reach, np.int64(count)
+        floor, ties = -reach, count
         if count > most:
             floor = kth_largest(ranked, count, most - 1)
             ties = most
@@ -88,7 +88,7 @@ def screen(
         num_kept[merchant] = place - room_start[merchant]
 
 
-@compiled
+@kernel
 def gather(
     first_merchant,
     last_merchant,
@@ -128,7 +128,7 @@ def gather(
                 target += 1
 
 
-@compiled
+@kernel
 def best_savings(first_order, last_order, option_start, option_saving, best):
     """Write the option that saves most of each order; -1 where none saves."""
     for order in range(first_order, last_order):
@@ -140,7 +140,7 @@ def best_savings(first_order, last_order, option_start, option_saving, best):
                 best[order] = option
 
 
-@compiled
+@kernel
 def list_by_lane(option_lane, lane_start, listed):
     """List the options of each lane, ascending: a counting sort."""
     place = lane_start.copy()

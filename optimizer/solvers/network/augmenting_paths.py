@@ -160,11 +160,51 @@ def make_search(night: PathNetwork) -> PathSearch:
     return new_search(len(night.slots) + len(night.cap) + 1)
 
 
+class Stalled(Exception):
+    """Balancing takes far longer than it should; another way is faster."""
+
+
+class Patience:
+    """
+    How often balancing may look up from its work before it is given up.
+
+    Parameters
+    ----------
+    num_looks
+        In all; each comes after ``WORK_LIMIT`` arcs.
+    """
+
+    def __init__(self, num_looks: int) -> None:
+        self._num_looks = num_looks
+
+    def spend(self) -> None:
+        """
+        Use up one look.
+
+        Raises
+        ------
+        Stalled
+            When there is none left.
+        """
+        self._num_looks -= 1
+        if self._num_looks < 0:
+            raise Stalled
+
+
 def balance(
-    night: PathNetwork, plan: Plan, search: PathSearch, is_late: Callable[[], bool]
+    night: PathNetwork,
+    plan: Plan,
+    search: PathSearch,
+    is_late: Callable[[], bool],
+    patience: Patience | None = None,
 ) -> tuple[bool, list[int]]:
     """
     Balance all lanes, in place.
+
+    Raises
+    ------
+    Stalled
+        When ``patience``, if there is any, is at its end.
 
     Returns
     -------
@@ -183,4 +223,6 @@ def balance(
         if lane < 0:
             stuck.append(-1 - lane)
             lane = -lane
+        elif patience is not None and lane < len(night.slots):
+            patience.spend()
     return True, stuck

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.solvers.market import Market, NearMarket, Threads
+    from optimizer.solvers.network.augmenting_paths import Patience
 
 #: Windows of the fine prices, as shares of the mean price: of all near orders, and
 #: of those within so much of their cut-off.
@@ -46,6 +47,8 @@ class PriceSearch:
         Threads.
     is_late
         Whether the time is up.
+    patience
+        How long balancing may take; ``None``: as long as there is time.
     """
 
     problem: Problem
@@ -53,6 +56,7 @@ class PriceSearch:
     scale: float
     pool: Threads
     is_late: Callable[[], bool]
+    patience: Patience | None = None
 
     @property
     def close(self) -> int:

@@ -201,7 +201,7 @@ def _gathered(
         order_merchant=np.empty(num_orders, np.int32),
         option_order=np.empty(num_options, np.int32),
     )
-    sources = (full.option_start, full.option_lane, full.option_saving, *listed)
+    sources = (*full.arrays[2:], *listed)
     copies = (
         *(near.order, near.order_merchant, near.option_start),
         *(near.option_order, near.option_lane, near.option_saving),

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.solvers.market import Market, NearMarket
-    from optimizer.solvers.network.augmenting_paths import Choice
+    from optimizer.solvers.network.augmenting_paths import Choice, Patience
 
 #: With fewer orders than this for each lane, or after so many rounds that freed
 #: some, nothing is fixed: the whole market is the core.
@@ -91,15 +91,29 @@ class Balanced:
     least: NDArray[np.int64] | None
 
 
-def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
+def solve_pricing(
+    problem: Problem, params: SolveParams, patience: Patience | None = None
+) -> Solution:
     """
     Find the optimum, and the lowest prices that prove it.
+
+    Parameters
+    ----------
+    problem, params
+        The night, and how long to try.
+    patience
+        How long balancing may take; ``None``: as long as there is time.
 
     Returns
     -------
     Solution
         ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME``: then with the best plan and
         prices there were.
+
+    Raises
+    ------
+    Stalled
+        When the patience is at its end.
     """
     ends = time.monotonic() + params.time_limit_seconds
 
@@ -112,7 +126,7 @@ def solve_pricing(problem: Problem, params: SolveParams) -> Solution:
             rough, scale = rough_prices(problem, full, pool, is_late)
         else:
             rough, scale = given_prices(problem, params.start_price)
-        search = PriceSearch(problem, full, scale, pool, is_late)
+        search = PriceSearch(problem, full, scale, pool, is_late, patience)
         near, price = priced_market(search, rough)
         if params.relative_gap > 0:
             quick, bound = quick_plan(problem, full, near, price, pool, "GAP")
@@ -173,7 +187,8 @@ def solve_market(
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
-        is_done, stuck = balance(night, plan, make_search(night), search.is_late)
+        scratch = make_search(night)
+        is_done, stuck = balance(night, plan, scratch, search.is_late, search.patience)
         price = above_parents(plan.price, search.problem.lane_parent)
         if not is_done:
             return Balanced(choice.pick, price, None)

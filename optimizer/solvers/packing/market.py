@@ -74,6 +74,11 @@ class PackingMarket:
     order: NDArray[np.int64]
     order_merchant: NDArray[np.int64]
 
+    @property
+    def num_options(self) -> int:
+        """Options of all its orders."""
+        return len(self.goods.option_lane)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeMarket:
@@ -81,6 +86,11 @@ class WholeMarket:
 
     goods: PackingOrders
     parts: NDArray[np.int64]
+
+    @property
+    def num_options(self) -> int:
+        """Options of all its orders."""
+        return len(self.goods.option_lane)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.side_constraints import NO_PIN
-from optimizer.solvers.network.solve import solve_pricing
+from optimizer.solvers.network.choose_method import solve_network
 from optimizer.solvers.packing.market import row_use, side_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def network_plan(
     if np.any(side.option_load != 1) or seconds <= 0:
         return None
     params = replace(params, time_limit_seconds=seconds)
-    found = solve_pricing(replace(problem, side=None), params)
+    found = solve_network(replace(problem, side=None), params)
     if found.termination.limit == "TIME" or not keeps_side(problem, found.chosen):
         return None
     return replace(found, row_price=np.zeros(side.num_rows, np.int64))

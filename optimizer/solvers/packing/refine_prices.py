@@ -54,12 +54,15 @@ class PackingSearch:
         The night, how long to try, threads.
     ends
         When the time is up, on the monotonic clock.
+    unit
+        Micro-CNY that divide what every plan saves.
     """
 
     problem: Problem
     params: SolveParams
     pool: Threads
     ends: float
+    unit: int = 1
 
     def seconds_left(self) -> float:
         """Wall time."""

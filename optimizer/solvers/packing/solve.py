@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.certify.certificate import saving_unit
+from optimizer.certify.packing import packing_bound
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads
-from optimizer.solvers.network.solve import solve_pricing
+from optimizer.solvers.network.choose_method import solve_network
 from optimizer.solvers.packing.core_mip import Effort, make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
@@ -46,6 +48,7 @@ from optimizer.solvers.packing.lp_prices import linear_prices
 from optimizer.solvers.packing.market import (
     bound_at,
     first_targets,
+    side_of,
     sub_market,
     whole_market,
 )
@@ -89,10 +92,10 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
         give the better bound.
     """
     if problem.side is None:
-        return solve_pricing(problem, params)
+        return solve_network(problem, params)
     ends = time.monotonic() + params.time_limit_seconds
     with Threads(params.num_threads) as pool:
-        search = PackingSearch(problem, params, pool, ends)
+        search = PackingSearch(problem, params, pool, ends, saving_unit(problem))
         found = network_plan(problem, params, search.seconds_left())
         return found or _solve(search)
 
@@ -154,12 +157,13 @@ def _is_close(
     if search.params.tell is not None:
         share = (bound - money) / max(1, abs(money))
         search.params.tell(f"solve: a plan within {share:.4%} of the best there can be")
-    return not any(missing) and _is_within(search.params, bound, money)
+    return not any(missing) and _is_within(search, bound, money)
 
 
-def _is_within(params: SolveParams, bound: int, money: int) -> bool:
-    share = Fraction(repr(float(params.relative_gap)))
-    return bound - money <= share * max(1, abs(money))
+def _is_within(search: PackingSearch, bound: int, money: int) -> bool:
+    """Whether a plan is as near as was asked to a bound, which is rounded down."""
+    share = Fraction(repr(float(search.params.relative_gap)))
+    return bound - bound % search.unit - money <= share * max(1, abs(money))
 
 
 def _solved(
@@ -193,7 +197,7 @@ def _bounded(
     money: int,
 ) -> Solution:
     """Hold a plan against the best bound there is."""
-    lane_parent = search.problem.lane_parent
+    problem, lane_parent = search.problem, search.problem.lane_parent
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
     if len(priced.market.option) <= most and priced.bound > money:
@@ -203,13 +207,18 @@ def _bounded(
         _termination(search, priced.bound, money),
         priced.prices.row,
     )
-    if _is_within(search.params, priced.bound, money) or search.is_late():
+    if _is_within(search, priced.bound, money) or search.is_late():
         return plan
     held = _lane_prices(search, priced, targets, money)
-    if held.bound >= priced.bound:
+    found, bound = held.prices, held.bound
+    stop = Termination("FEASIBLE", "METHOD")
+    lanes = Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
+    if bound > money and len(priced.market.option) <= LINEAR_OPTIONS:
+        # Lanes that were too large to be filled here may be none for the proof.
+        bound = min(bound, packing_bound(problem, side_of(problem), lanes))
+    if bound >= priced.bound:
         return replace(plan, termination=_termination(search, priced.bound, money))
-    stop, found = _termination(search, held.bound, money), held.prices
-    return Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
+    return replace(lanes, termination=_termination(search, bound, money))
 
 
 def _with_linear_prices(
@@ -242,8 +251,8 @@ def _lane_prices(
 
 
 def _termination(search: PackingSearch, bound: int, money: int) -> Termination:
-    if bound <= money:
+    if bound - bound % search.unit <= money:
         return Termination("OPTIMAL")
     limit: Limit = "TIME" if search.is_late() else "METHOD"
-    is_enough = _is_within(search.params, bound, money)
+    is_enough = _is_within(search, bound, money)
     return Termination("FEASIBLE", "GAP" if is_enough else limit)

@@ -85,7 +85,8 @@ SELECT * FROM (VALUES
     ('num_limits', (SELECT nullif(count(*), 0) FROM bound_row)::VARCHAR),
     ('num_limits_binding', (SELECT CASE WHEN count(*) > 0 THEN count(*) FILTER (part_price <> 0) END
         FROM limit_said)::VARCHAR),
-    ('num_conflicts', CASE WHEN getvariable('is_packing') THEN (SELECT count(*) FROM clash)::VARCHAR END),
+    ('num_conflicts', CASE WHEN getvariable('is_packing') OR EXISTS (FROM clash)
+        THEN (SELECT count(*) FROM clash)::VARCHAR END),
     ('experiment.num_kept_back', on_chance((SELECT count(*) FROM decision
         WHERE arm = 'policy' AND reason = 'HELD_OUT'))),
     ('experiment.num_explored', on_chance((SELECT count(*) FROM decision

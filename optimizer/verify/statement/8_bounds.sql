@@ -158,4 +158,4 @@ JOIN place_price AS p USING (place)
 JOIN cap_said AS c USING (merchant_id)
 LEFT JOIN order_price AS o USING (number)
 WHERE getvariable('by_lanes') AND value > 0;
-CREATE TEMP TABLE given_worth (lane BIGINT, worth HUGEINT);
+CREATE TEMP TABLE given_worth (lane BIGINT, worth HUGEINT, by_price HUGEINT);

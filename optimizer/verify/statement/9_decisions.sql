@@ -1,12 +1,35 @@
 -- 9. Every decision: its plan, reason, saving and surplus; and the tables made of them.
 
-SET VARIABLE dual_bound = getvariable('dual_of_limits') + CASE
+SET VARIABLE dual_of_prices = getvariable('dual_of_limits') + CASE
     WHEN getvariable('by_lanes') THEN (
         SELECT coalesce(sum(s.room::HUGEINT * s.part_price), 0)
         FROM lane_said AS s SEMI JOIN has_child USING (lane)
     ) + (SELECT coalesce(sum(price::HUGEINT), 0) FROM order_price)
       + (SELECT coalesce(sum(worth), 0) FROM given_worth)
     ELSE getvariable('dual_of_orders')
+END;
+-- What every plan saves is a multiple of what divides all savings and penalties, so a
+-- bound may be rounded down to one.
+SET VARIABLE unit = greatest(1, coalesce(claim('$.certificate.unit')::BIGINT, 1));
+CREATE TEMP VIEW check_unit AS
+SELECT w.number::VARCHAR AS item, getvariable('unit')::VARCHAR AS published,
+    w.saving::VARCHAR AS restated
+FROM way AS w
+JOIN decision AS d USING (number)
+WHERE NOT d.is_in_pool AND w.saving % getvariable('unit') <> 0
+UNION ALL
+SELECT name, getvariable('unit')::VARCHAR, penalty::VARCHAR FROM limit_said
+WHERE can_bind AND penalty > 0 AND penalty % getvariable('unit') <> 0;
+SET VARIABLE dual_bound = getvariable('dual_of_prices')
+    - (getvariable('dual_of_prices') % getvariable('unit') + getvariable('unit'))
+        % getvariable('unit');
+-- A bound that is not the least that single large lanes give is a bound all the same.
+SET VARIABLE dual_bound = CASE
+    WHEN claim('$.certificate.dual_bound')::HUGEINT BETWEEN getvariable('dual_bound')
+        AND getvariable('dual_bound')
+            + (SELECT coalesce(sum(by_price - worth), 0) FROM given_worth)
+    THEN claim('$.certificate.dual_bound')::HUGEINT
+    ELSE getvariable('dual_bound')
 END;
 
 -- Why an order is not chosen. At the prices: capacity stops what would not make it
@@ -239,7 +262,7 @@ FROM limit_said WHERE can_bind AND penalty IS NULL AND used < low
 UNION ALL
 SELECT 'pin', d.order_id, config_text('pin_priority')::BIGINT, 1, 0
 FROM decision AS d ANTI JOIN chosen AS c USING (number)
-WHERE d.is_pinned AND d.kept_out IS NULL AND getvariable('is_packing');
+WHERE d.is_pinned AND (d.kept_out IS NOT NULL OR getvariable('is_packing'));
 CREATE TEMP VIEW check_conflicts AS
 WITH own AS (
     SELECT kind, "limit", priority, asked, reached, asked - reached AS missing FROM clash
@@ -250,6 +273,10 @@ SELECT kind || ' ' || "limit" AS item, 'published' AS published, NULL AS restate
 FROM (FROM theirs EXCEPT ALL FROM own)
 UNION ALL
 SELECT kind || ' ' || "limit", NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs)
+UNION ALL
+SELECT 'pin ' || s."limit", s.stopped_by, d.kept_out
+FROM conflicts_said AS s JOIN decision AS d ON d.order_id = s."limit" AND s.kind = 'pin'
+WHERE d.kept_out IS NOT NULL AND s.stopped_by IS DISTINCT FROM d.kept_out
 UNION ALL
 SELECT 'on_conflict', 'refuse', 'published' FROM own
 WHERE config_text('on_conflict') = 'refuse';

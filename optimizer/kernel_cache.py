@@ -1,0 +1,257 @@
+"""
+Kernels are compiled once: how they are declared, and where their machine code is kept.
+
+A place to keep it is looked for only when there is something to keep: the folder that
+``NUMBA_CACHE_DIR`` names, else beside the installed code, else the user's cache. Where
+none can be written, kernels are compiled for one process alone, into a folder that is
+new and private: what is read back from such files is run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler import CompileResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+_PACKAGE = Path(__file__).parent
+_NAME = "premium-delivery-optimizer"
+#: What a source that declares kernels has in it.
+_MARK = b"optimizer.kernel_cache"
+#: What reading a file raises that was cut short.
+_DAMAGED = (EOFError, ValueError, pickle.UnpicklingError)
+_NO_PLACE = (
+    "neither the installed code nor the user's cache can be written: kernels are "
+    "compiled for this run alone, 12 s of CPU; run `optimizer warm` once as a user "
+    "who may write to the installed code, or let NUMBA_CACHE_DIR name a folder that "
+    "this one may write to"
+)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """
+    Declare a loop that is compiled at its first call, or read from the cache.
+
+    It releases the lock, and knows no fast arithmetic: the same bits everywhere.
+    """
+    return _declared(function)
+
+
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """Declare a loop that only other kernels call: Python cannot, which is cheaper."""
+    return _declared(function, is_inner=True)
+
+
+def _declared(function: Callable[..., Any], *, is_inner: bool = False) -> Any:
+    # Numba's types do not know these two; what they leave out takes long to compile.
+    options: Any = {"no_cfunc_wrapper": True, "no_cpython_wrapper": is_inner}
+    compiled: Any = numba.njit(nogil=True, **options)(function)
+    compiled._cache = KernelCache(function)
+    return compiled
+
+
+@dataclass(slots=True)
+class Compiled:
+    """
+    What this process had to compile.
+
+    Attributes
+    ----------
+    names
+        Kernels, each as often as for different types of its arguments.
+    folder
+        Where they are kept; ``None``: nowhere.
+    """
+
+    names: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+
+#: Of this process.
+COMPILED = Compiled()
+
+
+class KernelCache(FunctionCache):
+    """
+    The cache of one kernel, in the first folder that has it.
+
+    Numba's own takes a folder when a kernel is declared, fails where none can be
+    written, even if it has all that is needed, and misses changes of other files.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = repr(function)
+        self._py_func = function
+        code = function.__code__
+        self._base = f"{function.__module__}.{code.co_name}-{code.co_firstlineno}"
+        self.enable()
+
+    @property
+    def cache_path(self) -> str | None:
+        """Where numba says that it is."""
+        return None if COMPILED.folder is None else str(COMPILED.folder)
+
+    def flush(self) -> None:
+        """Forget what is kept of the kernel."""
+        for folder in kept_folders():
+            self._file(folder).flush()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Read the machine code for some types; ``None``: it is to be compiled."""
+        target_context.refresh()
+        if self._enabled:
+            key = self._index_key(sig, target_context.codegen())
+            for folder in kept_folders():
+                found = _read(self._file(folder), key)
+                if found is not None:
+                    return CompileResult._rebuild(target_context, *found)
+        _note(self._base.rpartition("-")[0])
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep machine code, where there is a place."""
+        folder = COMPILED.folder
+        if folder is None or not self._enabled or data.library.has_dynamic_globals:
+            return
+        try:
+            with _alone(folder):
+                _save(
+                    self._file(folder),
+                    self._index_key(sig, data.codegen),
+                    data._reduce(),
+                )
+        except OSError as error:
+            COMPILED.folder = None
+            logger.warning("%s: compiled kernels cannot be kept: %s", folder, error)
+
+    def _file(self, folder: Path) -> Any:
+        version = f"py{sys.version_info[0]}{sys.version_info[1]}"
+        return IndexDataCacheFile(str(folder), f"{self._base}.{version}", stamp())
+
+
+def _read(file: Any, key: Any) -> Any:
+    """What a cache has under a key; damaged files have nothing."""
+    try:
+        return file.load(key)
+    except (OSError, *_DAMAGED):
+        return None
+
+
+def _save(file: Any, key: Any, data: Any) -> None:
+    """Add to a cache; a damaged index begins anew."""
+    try:
+        file.save(key, data)
+    except _DAMAGED:
+        file.flush()
+        file.save(key, data)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out: two that save at once can mix up signatures."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _note(name: str) -> None:
+    """Say, once, that kernels are compiled, and choose where they will be kept."""
+    COMPILED.names.append(name)
+    if len(COMPILED.names) > 1:
+        return
+    has_some = first_kept() is not None
+    COMPILED.folder = _writable() or _temporary()
+    if COMPILED.folder is not None and COMPILED.folder in kept_folders():
+        which = "further kernels" if has_some else "the kernels"
+        seconds = "" if has_some else ": 12 s of CPU for a plain night"
+        logger.info("compiling %s, once%s", which, seconds)
+    else:
+        logger.warning(_NO_PLACE)
+
+
+@cache
+def stamp() -> str:
+    """
+    Digest of the sources of all kernels, and of what compiles them.
+
+    One kernel has others inside it, so that a change of any is one of all.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        source = path.read_bytes()
+        if _MARK in source:
+            digest.update(source)
+    return digest.hexdigest()[:16]
+
+
+def kept_folders() -> tuple[Path, ...]:
+    """Folders that may have compiled kernels, and that nobody else can write to."""
+    return tuple(folder for folder in _places() if _is_private(folder))
+
+
+def first_kept() -> Path | None:
+    """The first folder that has compiled kernels."""
+    folders = kept_folders()
+    return next((folder for folder in folders if any(folder.glob("*.nbi"))), None)
+
+
+@cache
+def _places() -> tuple[Path, ...]:
+    """Where kernels may be kept, the best first."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    found = [Path(named).absolute() / _NAME] if named else []
+    found.append(_PACKAGE / "__pycache__" / "kernels")
+    with contextlib.suppress(RuntimeError):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found.append(Path(home) / _NAME / "kernels")
+    return tuple(folder / stamp() for folder in found if folder.is_absolute())
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a folder is there, and only we, root, or who owns the code may write."""
+    try:
+        found, code = folder.stat(), _PACKAGE.stat()
+    except OSError:
+        return False
+    is_ours = found.st_uid in {os.geteuid(), 0, code.st_uid}
+    return is_ours and not found.st_mode & 0o002
+
+
+def _writable() -> Path | None:
+    """The first place that can be written, made where it is not there."""
+    for folder in _places():
+        mode = 0o755 if folder.is_relative_to(_PACKAGE) else 0o700
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode, parents=True, exist_ok=True)
+        if _is_private(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
+
+
+def _temporary() -> Path | None:
+    """A new, private folder that goes with this process."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_NAME}-"))
+    except OSError:
+        return None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

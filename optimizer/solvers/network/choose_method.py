@@ -1,0 +1,85 @@
+"""
+Network nights by whatever is fastest for them; all ways are exact.
+
+- Few options, in all or for each lane: minimum cost flow on all of them, as there is
+  nothing to screen.
+- Orders mostly alike: flow on their classes, which are few.
+- Otherwise prices. Where balancing has tried far more arcs than it ever does on
+  orders that differ, the night is handed over to flow on its classes. Arcs are counted
+  and not seconds, so that the same night always takes the same way.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optimizer.errors import SolveError
+from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.baselines.flow import solve_flow
+from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
+from optimizer.solvers.network.augmenting_paths import Patience, Stalled
+from optimizer.solvers.network.solve import solve_pricing
+
+if TYPE_CHECKING:
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import SolveParams
+
+#: With no more options than this, or so many for each lane, a night is one flow.
+FLOW_OPTIONS, FLOW_OPTIONS_PER_LANE = 30_000, 8
+#: Sparse nights with more options than this go by prices all the same.
+MOST_FLOW_OPTIONS = 1_000_000
+#: Looks at the clock that balancing may take, each after ten million arcs: so many,
+#: and one more for so many options.
+PATIENCE, PATIENT_OPTIONS = 6, 3_000_000
+
+
+def solve_network(problem: Problem, params: SolveParams) -> Solution:
+    """
+    Find the optimum of a network night, and the lowest prices that prove it.
+
+    Returns
+    -------
+    Solution
+        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME`` or ``GAP``.
+    """
+    ends = time.monotonic() + params.time_limit_seconds
+    try:
+        if is_tied(problem):
+            found = _by_classes(problem, ends)
+            if found is not None:
+                return found
+        elif problem.num_options <= most_for_flow(problem):
+            return solve_flow(problem, params)
+        patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
+        return solve_pricing(problem, _until(params, ends), patience)
+    except (Stalled, SolveError):
+        pass
+    try:
+        found = _by_classes(problem, ends)
+    except SolveError:
+        found = None
+    return found or solve_pricing(problem, _until(params, ends))
+
+
+def most_for_flow(problem: Problem) -> int:
+    """Options up to which flow on every order is faster than prices."""
+    by_lane = min(FLOW_OPTIONS_PER_LANE * problem.num_lanes, MOST_FLOW_OPTIONS)
+    return max(FLOW_OPTIONS, by_lane)
+
+
+def _until(params: SolveParams, ends: float) -> SolveParams:
+    return replace(params, time_limit_seconds=max(ends - time.monotonic(), 0.01))
+
+
+def _by_classes(problem: Problem, ends: float) -> Solution | None:
+    """Solve by classes of alike orders; ``None`` where the time does not suffice."""
+
+    def is_late() -> bool:
+        return time.monotonic() > ends
+
+    found = solve_merged(problem, find_classes(problem), ends, is_late)
+    if found is None or found[1] is None:
+        return None
+    return Solution(found[0], *found[1], Termination("OPTIMAL"))

@@ -1,0 +1,128 @@
+"""
+Compile all kernels ahead: at an install, or when an image is built.
+
+Small nights are decided in every way that compiles something; their numbers are drawn
+from a fixed seed, so that every machine compiles the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_SEED = 7
+#: Enough that each kernel is called at least once; a test holds it.
+_NUM_NIGHTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """
+    What was compiled.
+
+    Attributes
+    ----------
+    folder
+        Where compiled kernels lie.
+    compiled
+        Kernels that were compiled now, each as often as for other types.
+    num_kept
+        Kernels that lie there now.
+    """
+
+    folder: Path
+    compiled: tuple[str, ...]
+    num_kept: int
+
+
+def warm(progress: Callable[[str], None] | None = None) -> Warmed:
+    """
+    Compile all kernels that are not compiled yet.
+
+    Parameters
+    ----------
+    progress
+        Called with what is being compiled.
+
+    Raises
+    ------
+    ConfigError
+        When no folder can be written to keep them in.
+    """
+    from optimizer import kernel_cache
+
+    tell = progress or (lambda _: None)
+    for stage in (_plain_nights, _packing_nights, _evidence, _blocks):
+        tell(f"compile {stage.__name__.strip('_').replace('_', ' ')}")
+        stage()
+    compiled = tuple(kernel_cache.COMPILED.names)
+    folder = kernel_cache.COMPILED.folder if compiled else kernel_cache.first_kept()
+    if folder is None or folder not in kernel_cache.kept_folders():
+        raise ConfigError(
+            "no folder can be written to keep compiled kernels in; run `optimizer "
+            "warm` as a user who may write to the installed code, or let "
+            "NUMBA_CACHE_DIR name a folder"
+        )
+    return Warmed(folder, compiled, len(list(folder.glob("*.nbi"))))
+
+
+def _plain_nights() -> None:
+    """Tables to a proved night, and every method for unit loads on nested lanes."""
+    import numpy as np
+
+    from optimizer.model.solution import SolveParams
+    from optimizer.night.api import allocate
+    from optimizer.solvers import solve
+    from optimizer.testing import random_problem, random_tables
+
+    tables = random_tables(_SEED, num_orders=300)
+    allocate(tables.orders, tables.capacity, config=tables.config)
+    draw = np.random.default_rng(_SEED)
+    for _ in range(_NUM_NIGHTS):
+        problem = random_problem(
+            draw, num_orders=200, num_merchants=6, num_lanes=8, most_saving=50
+        )
+        for method in ("pricing", "greedy", "flow"):
+            solve(problem, method, SolveParams())
+
+
+def _packing_nights() -> None:
+    """Loads, rows that cross, floors and pins."""
+    import numpy as np
+
+    from optimizer.model.solution import SolveParams
+    from optimizer.solvers import solve
+    from optimizer.testing import random_packing
+
+    draw = np.random.default_rng(_SEED)
+    for _ in range(_NUM_NIGHTS):
+        solve(random_packing(draw), "packing", SolveParams())
+
+
+def _evidence() -> None:
+    """Hashes of decisions."""
+    import polars as pl
+
+    from optimizer.evidence.merkle import row_hashes
+
+    row_hashes(pl.DataFrame({"order_id": ["a"]}), ["order_id"])
+
+
+def _blocks() -> None:
+    """What a cluster computes on each block of merchants besides."""
+    import numpy as np
+
+    from optimizer.spark.passes import above_cuts
+    from optimizer.testing import random_problem
+
+    problem = random_problem(np.random.default_rng(_SEED))
+    zeros = np.zeros((2, max(problem.num_lanes, problem.num_merchants)), np.int64)
+    above_cuts(
+        problem, zeros[0, : problem.num_lanes], zeros[1, : problem.num_merchants]
+    )

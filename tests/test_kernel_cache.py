@@ -1,0 +1,248 @@
+"""Kernels are compiled once, where that can be kept, and the first line says so."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import optimizer
+from optimizer import kernel_cache
+from tests.support.small_night import make_night
+
+HASH_ONE = (
+    "import logging; logging.basicConfig(level=logging.INFO)\n"
+    "import polars as pl; from optimizer.io.order_keys import order_keys\n"
+    "print(order_keys(pl.Series(['a']))[0][0])\n"
+    "from optimizer.kernel_cache import COMPILED; print(COMPILED.folder)"
+)
+KEY_OF_A = str(0x82A2A958A9BECE5B)  # as the documentation of order keys says
+
+
+@dataclass(frozen=True)
+class Install:
+    """A copy of the package that has compiled nothing, and a cache of its user's."""
+
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that finds it."""
+        return os.environ | {
+            "PYTHONPATH": str(self.folder),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+        }
+
+    @property
+    def kernels(self) -> Path:
+        """Compiled kernels beside the code."""
+        return self.folder / "optimizer" / "__pycache__" / "kernels"
+
+    def python(self, code: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run code in a process of its own."""
+        done = self.call("-c", code, **env)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def call(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Call Python in a process of its own, in the folder."""
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.env | env,
+        )
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Install:
+    """One copy for all tests, with a night: Python compiles its modules once."""
+    folder = tmp_path_factory.mktemp("install")
+    source = Path(optimizer.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(source, folder / "optimizer", ignore=ignored)
+    make_night(folder)
+    return Install(folder)
+
+
+@pytest.fixture
+def install(copy: Install, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """The copy, without any compiled kernel."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    shutil.rmtree(copy.kernels, ignore_errors=True)
+    shutil.rmtree(copy.folder / "cache", ignore_errors=True)
+    return copy
+
+
+def kept_in(cache: Path) -> Counter[str]:
+    """Kernels in a cache, each as often as it is there for other types."""
+    files = cache.rglob("*.nbc")
+    return Counter(path.name.partition("-")[0] for path in files)
+
+
+def all_kernels() -> set[str]:
+    """Every kernel of the package, by the module that declares it."""
+    found = set()
+    for module in pkgutil.walk_packages(optimizer.__path__, "optimizer."):
+        source = Path(optimizer.__file__).parents[1] / module.name.replace(".", "/")
+        path = source.with_suffix(".py")
+        if path.is_file() and "@kernel" in path.read_text("utf-8"):
+            for value in vars(importlib.import_module(module.name)).values():
+                made: Any = getattr(value, "py_func", None)
+                if made is not None and made.__module__ == module.name:
+                    found.add(f"{module.name}.{made.__name__}")
+    return found
+
+
+@pytest.mark.slow
+def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
+    install: Install,
+) -> None:
+    """One line before the first; none for two types of arguments; then silence."""
+    words = ("-m", "optimizer", "run", "--config", "config.yaml", "--dry-run")
+    first = install.call(*words, "--date", "2026-11-22")
+    assert first.stderr.count("compiling the kernels, once: 12 s of CPU") == 1
+    kept = kept_in(install.kernels)
+    assert {name for name, count in kept.items() if count > 1} == set()
+    assert not {name for name in kept if "packing" in name or "knapsack" in name}
+    assert install.call(*words, "--date", "2026-11-22").stderr == ""
+
+
+@pytest.mark.slow
+def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
+    """All kernels of the package are there; again is a no-op; a night compiles none."""
+    found = json.loads(install.call("-m", "optimizer", "warm", "--json").stdout)
+    assert set(found["compiled"]) == all_kernels()
+    assert Path(found["folder"]).parent == install.kernels
+    assert len(all_kernels()) == found["num_kept"] > 60
+    again = install.call("-m", "optimizer", "warm", "--json")
+    assert json.loads(again.stdout)["compiled"] == []
+    for words in (
+        ("run", "--config", "config.yaml", "--date", "2026-11-22"),
+        ("verify", "runs/2026-11-22"),
+    ):
+        done = install.call("-m", "optimizer", *words)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("place", ["NUMBA_CACHE_DIR", "code", "user"])
+def test_kernels_lie_in_the_first_place_that_can_be_written(
+    install: Install, place: str
+) -> None:
+    """What is named, else beside the code, else the user's; then all is read."""
+    env, folder = {}, install.kernels
+    if place == "NUMBA_CACHE_DIR":
+        folder = install.folder / "cache" / "premium-delivery-optimizer"
+        env = {place: str(install.folder / "cache")}
+    if place == "user":
+        install.kernels.parent.mkdir(exist_ok=True)
+        install.kernels.write_text("in the way")
+        folder = install.folder / "cache" / "premium-delivery-optimizer" / "kernels"
+    first = install.python(HASH_ONE, **env)
+    assert "compiling the kernels" in first.stderr
+    assert first.stdout.split()[0] == KEY_OF_A
+    assert Path(first.stdout.split()[1]).parent == folder
+    again = install.python(HASH_ONE, **env)
+    assert (again.stdout.split(), again.stderr) == ([KEY_OF_A, "None"], "")
+    if place == "user":
+        install.kernels.unlink()
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_damaged_files_are_compiled_again(install: Install, suffix: str) -> None:
+    """A file that was cut short stops nothing."""
+    install.python(HASH_ONE)
+    for path in install.kernels.rglob(f"*.{suffix}"):
+        path.write_bytes(path.read_bytes()[:20])
+    again = install.python(HASH_ONE)
+    assert again.stdout.split()[0] == KEY_OF_A
+    assert "compiling" in again.stderr
+
+
+def test_what_others_could_write_is_not_read(install: Install) -> None:
+    """Compiled kernels are code: a folder that all may write to is passed over."""
+    install.python(HASH_ONE)
+    (kept,) = install.kernels.iterdir()
+    kept.chmod(0o777)
+    key, folder = install.python(HASH_ONE).stdout.split()
+    is_users = Path(folder).is_relative_to(install.folder / "cache")
+    assert (key, is_users) == (KEY_OF_A, True)
+
+
+def test_a_change_of_any_kernel_is_one_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels hold others inside them, whose files numba does not look at."""
+    shutil.copytree(Path(optimizer.__file__).parent, tmp_path / "optimizer")
+    monkeypatch.setattr(kernel_cache, "_PACKAGE", tmp_path / "optimizer")
+    before = kernel_cache.stamp.__wrapped__()
+    plain = tmp_path / "optimizer" / "clock.py"
+    plain.write_text(plain.read_text() + "\n# changed\n")
+    assert kernel_cache.stamp.__wrapped__() == before
+    for source in sorted((tmp_path / "optimizer").rglob("*.py")):
+        if "@kernel" in source.read_text("utf-8"):
+            source.write_text(source.read_text("utf-8") + "\n# changed\n")
+            now = kernel_cache.stamp.__wrapped__()
+            assert now != before, source
+            before = now
+
+
+NO_PLACE = (
+    "from optimizer import kernel_cache; kernel_cache._places = lambda: ()\n" + HASH_ONE
+)
+
+
+def test_without_a_place_kernels_live_in_a_private_folder_that_goes(
+    install: Install, tmp_path: Path
+) -> None:
+    """One line says so and what to do; the folder is new, ours alone, and removed."""
+    look = "\nimport os; print(oct(os.stat(COMPILED.folder).st_mode))"
+    done = install.python(NO_PLACE + look, TMPDIR=str(tmp_path))
+    key, folder, mode = done.stdout.split()
+    assert (key, mode) == (KEY_OF_A, "0o40700")
+    assert Path(folder).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    assert len(done.stderr.splitlines()) == 1
+    assert "optimizer warm" in done.stderr
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_warm_without_a_place_is_refused(install: Install) -> None:
+    """Nothing would be kept: it says where to write, and leaves with 2."""
+    code = (
+        "from optimizer import kernel_cache, warm; kernel_cache._places = lambda: ()\n"
+        "warm._plain_nights = warm._packing_nights = warm._blocks = lambda: None\n"
+        "import sys; sys.argv = ['optimizer', 'warm']\n"
+        "for name in ('_plain_nights', '_packing_nights', '_blocks'):\n"
+        "    getattr(warm, name).__name__ = name\n"
+        "from optimizer.cli.main import main; main()"
+    )
+    done = install.call("-c", code)
+    assert done.returncode == 2
+    assert "NUMBA_CACHE_DIR" in done.stderr.splitlines()[-1]
+
+
+def test_a_disk_that_is_full_costs_the_cache_alone(
+    install: Install,
+) -> None:
+    """What cannot be kept is used all the same, and said once."""
+    code = (
+        "from optimizer import kernel_cache\n"
+        "def full(*_): raise OSError(28, 'No space left on device')\n"
+        "kernel_cache.IndexDataCacheFile.save = full\n"
+    )
+    done = install.python(code + HASH_ONE)
+    assert done.stdout.split() == [KEY_OF_A, "None"]
+    assert done.stderr.count("No space left on device") == 1

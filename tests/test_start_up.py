@@ -1,0 +1,97 @@
+"""What a command does not need is not imported: looked at by name, never by time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.small_night import SmallNight, make_night
+
+#: Packages that take long to import.
+SLOW = {
+    "alembic",
+    "jinja2",
+    "numba",
+    "numpy",
+    "ortools",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+    "sqlalchemy",
+}
+NIGHT = ("run", "--config", "config.yaml", "--date", "2026-11-22")
+#: What each command may import of them.
+MAY = {
+    ("--version",): set(),
+    ("--help",): {"rich"},
+    ("explain", "runs/2026-11-22"): {"numpy", "polars", "pyarrow"},
+    ("runs", "--config", "config.yaml"): {"numpy"},
+    ("status", "--config", "config.yaml"): {"numpy", "sqlalchemy"},
+    NIGHT: {"numpy", "polars", "pyarrow", "sqlalchemy"},
+    (*NIGHT, "--force"): SLOW - {"alembic", "ortools", "pandas", "rich"},
+    (*NIGHT, "--dry-run"): SLOW - {"alembic", "ortools", "pandas", "rich"},
+    ("verify", "runs/2026-11-22"): SLOW
+    - {"alembic", "ortools", "pandas", "rich", "sqlalchemy"},
+}
+
+
+def imported_by(folder: Path, *words: str) -> set[str]:
+    """Call the command line in a process of its own, and see what it has imported."""
+    code = (
+        "import sys\n"
+        "from optimizer.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as left: code = left.code\n"
+        "print('\\nIMPORTED', *sys.modules, file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name.partition(".")[0] for name in done.stderr.split("IMPORTED")[1].split()}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A night that is published, as a process of its own leaves it."""
+    night = make_night(tmp_path_factory.mktemp("night"))
+    imported_by(night.folder, *NIGHT)
+    return night
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "may"), MAY.items(), ids=map(" ".join, MAY))
+def test_a_command_imports_what_it_needs(
+    published: SmallNight, words: tuple[str, ...], may: set[str]
+) -> None:
+    """
+    Kernels, the database, its migrations and tables only where they are used.
+
+    pandas and OR-Tools, which are installed here, by no night at all.
+    """
+    if words[0] == "explain":
+        words = (*words, str(published.read("orders")["order_id"][0]))
+    assert (imported_by(published.folder, *words) & SLOW) - may == set()
+
+
+def test_the_newest_schema_is_known_without_alembic() -> None:
+    """The files of the migrations name what Alembic says of them, in its order."""
+    from alembic.script import ScriptDirectory
+
+    from optimizer.night.state import database
+
+    scripts = ScriptDirectory.from_config(database._alembic_config())
+    known = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert database.revisions() == known
+    assert len(known) > 1
