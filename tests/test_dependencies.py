@@ -210,6 +210,7 @@ def test_learning_without_its_extra_says_which(
     assert left.err.endswith("pip install 'premium-delivery-optimizer[outcomes]'\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "remote", "extra"),
     [("pyspark", "", "spark"), ("grpc", "sc://127.0.0.1:1", "spark-connect")],
@@ -237,6 +238,7 @@ def test_a_cluster_without_its_extra_says_which(
     assert last.endswith(f"pip install 'premium-delivery-optimizer[{extra}]'")
 
 
+@pytest.mark.slow
 def test_every_module_loads_without_any_extra() -> None:
     """With all packages of all extras away, each module of ours can be imported."""
     script = (

@@ -82,6 +82,7 @@ def fits_rows(golden: Golden, chosen: list[tuple[str, str]]) -> tuple[bool, int]
     return is_within and all(covered.values()), missing
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_built_night_allows_what_the_capacity_table_allows(seed: int) -> None:

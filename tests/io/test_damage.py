@@ -84,6 +84,7 @@ def wrong_readings(
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["back", "input"])
 def test_a_flipped_bit_never_makes_another_table(
     reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

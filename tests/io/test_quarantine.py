@@ -179,6 +179,7 @@ def test_cells_of_a_csv_file_in_any_fair_spelling(
     assert kept[column].to_list() == meant
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     broken=st.dictionaries(

@@ -163,6 +163,7 @@ def test_a_month_of_backfill_equals_an_independent_recomputation(tmp_path: Path)
     assert len(seen) == 6
 
 
+@pytest.mark.slow
 def test_a_backfill_again_changes_nothing(place: Place):
     """Nights that are done are left alone; bank and ledger count them once."""
     first = list(backfill(place.config, DAYS[0], DAYS[-1]))

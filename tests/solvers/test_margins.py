@@ -102,6 +102,7 @@ def find(problem: Problem, method: str = "auto") -> tuple[Margins, Solution]:
     return found, solution
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_margin_is_the_best_with_the_order_less_the_best_without(seed: int) -> None:
@@ -198,6 +199,7 @@ def test_every_method_and_every_optimal_plan_gives_the_same(seed: int) -> None:
     assert same(found, again)
 
 
+@pytest.mark.slow
 def test_what_is_too_far_to_search_is_an_interval_that_holds_the_margin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

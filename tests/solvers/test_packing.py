@@ -35,6 +35,7 @@ from tests.support.packing_twin import (
 NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

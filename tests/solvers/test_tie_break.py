@@ -48,6 +48,7 @@ def best_kept(problem: Problem, earlier: set[int]) -> tuple[int, int]:
     return best(0)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -133,6 +133,7 @@ def test_the_script_needs_nothing_but_duckdb(
     assert "caps" in checks
 
 
+@pytest.mark.slow
 def test_the_script_reads_inputs_from_elsewhere(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +164,7 @@ def test_rows_in_another_order_are_the_same_night(plain: Path, tmp_path: Path) -
     assert state_again(plain, record, _inputs(plain, path)) == []
 
 
+@pytest.mark.slow
 def test_several_files_are_one_table(single: Tables, tmp_path: Path) -> None:
     """A glob of files is read in order, and broken rows keep their numbers."""
     tables = VARIANTS["broken rows"].change(single)
@@ -229,6 +231,7 @@ def _complains(run: Path, record: dict[str, Any]) -> bool:
         return "cannot be" in str(error)
 
 
+@pytest.mark.slow
 def test_another_file_under_the_name_is_seen(plain: Path, tmp_path: Path) -> None:
     """Capacity under the name of the orders, or orders with a cell changed, is seen."""
     record = record_of(plain)

@@ -125,6 +125,7 @@ def test_a_confidence_counts_the_lower_bound(
     assert night.orders["saving_cny"].to_list() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_are_around_the_mean_also_where_the_plan_is_cautious(
     base: Base, night_folder: Path, night_config
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_place_in_a_lane_is_worth_its_price_and_those_around_it():
     assert num_priced > 300
 
 
+@pytest.mark.slow
 def test_a_price_lies_between_what_one_more_brings_and_one_fewer_costs():
     """On 30 nights, for the price of each cap and of each lane's own slots."""
     for seed in FEW_SEEDS:
