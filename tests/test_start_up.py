@@ -33,8 +33,7 @@ MAY = {
     ("runs", "--config", "config.yaml"): {"numpy"},
     ("status", "--config", "config.yaml"): {"numpy", "sqlalchemy"},
     NIGHT: {"numpy", "polars", "pyarrow", "sqlalchemy"},
-    (*NIGHT, "--force"): SLOW - {"alembic", "ortools", "pandas", "rich"},
-    (*NIGHT, "--dry-run"): SLOW - {"alembic", "ortools", "pandas", "rich"},
+    (*NIGHT, "--dry-run"): SLOW - {"alembic", "pandas", "rich"},
     ("verify", "runs/2026-11-22"): SLOW
     - {"alembic", "ortools", "pandas", "rich", "sqlalchemy"},
 }
@@ -78,7 +77,7 @@ def test_a_command_imports_what_it_needs(
     """
     Kernels, the database, its migrations and tables only where they are used.
 
-    pandas and OR-Tools, which are installed here, by no night at all.
+    pandas, which is installed here, by no night at all.
     """
     if words[0] == "explain":
         words = (*words, str(published.read("orders")["order_id"][0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES
+from optimizer.contracts.tables import EVERY_NIGHT
 from tests.support.system_tools import needs
 
 HARNESS = Path(__file__).parents[1] / "support" / "crash.py"
@@ -34,6 +34,5 @@ def test_whatever_stops_a_run_the_night_is_whole_and_the_next_run_heals():
     assert {"killed, old", "failed 1, old"} <= set(found["faults"])
     assert sum(found["kills"].values()) == 12
     assert set(found["kills"]) <= {"killed, old", "killed, new", "ok, new"}
-    # All files of the night, the journal of the state not among them: tables, report,
-    # leaves, audit, record and the mark of success.
-    assert found["order"]["files"] == len(RUN_TABLES) + 5
+    # All files of the night, the journal of the state not among them.
+    assert found["order"]["files"] == len(EVERY_NIGHT) + 4
