@@ -90,7 +90,7 @@ def saving_micro_cny(
 
     Examples
     --------
-    >>> worth = Worth(complaint=30_000_000, logistics_return=18_000_000, fee=800_000)
+    >>> worth = Costs(complaint=30_000_000, logistics_return=18_000_000, fee=800_000)
     >>> drop, nothing, always = np.array([0.1]), np.array([0.0]), np.array([1.0])
     >>> saving_micro_cny(worth, drop, nothing, always).tolist()
     [2200000]

@@ -118,7 +118,7 @@ def draw(
     Examples
     --------
     >>> import datetime as dt
-    >>> lottery = Lottery(Fraction(1, 50), Fraction(0), 7, dt.date(2026, 11, 22))
+    >>> lottery = Experiment(Fraction(1, 50), Fraction(0), 7, dt.date(2026, 11, 22))
     >>> uniform = draw(np.arange(100_000, dtype=np.uint64), lottery, "hold")
     >>> abs(float((uniform < np.uint64(2**64 // 50)).mean()) - 0.02) < 0.002
     True
