@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from optimizer import allocate
 from optimizer.cli.main import parse_date
 from optimizer.config import Config, as_config, load_config
-from optimizer.contracts.run_folder import RUN_TABLES
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import ConfigError, OptimizerError
 from optimizer.night.run import run_night
 from optimizer.replay.run import verify_run
@@ -454,7 +454,7 @@ def test_the_clock_of_the_machine_decides_nothing(
     monkeypatch.undo()
     time.tzset()
     assert made[0] == made[1]
-    assert len(made[0]) == len(RUN_TABLES)
+    assert len(made[0]) == len(EVERY_NIGHT)
 
 
 @pytest.mark.parametrize(

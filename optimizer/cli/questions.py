@@ -222,7 +222,7 @@ def scenarios(
         front = pareto_front(base, asked.pareto_points, tell)
     tables = {
         "scenarios": scenario_table(outcomes),
-        "front": front_table(front, base.solved.policy),
+        "front": front_table(front, base.night.policy),
         "views": view_table(outcomes, asked.harm_borne),
     }
     _write(out, tables)

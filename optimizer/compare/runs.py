@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.columns import polars_type
-from optimizer.contracts.run_folder import FURTHER_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.write import read_back
 
 if TYPE_CHECKING:
@@ -184,10 +184,8 @@ def _rows(path: Path) -> pl.DataFrame:
     """A table of a night; without rows where the night has none such."""
     import polars as pl
 
-    if path.name in FURTHER_TABLES and not path.is_file():
-        columns = FURTHER_TABLES[path.name].columns
-        kinds = {column.name: polars_type(column.kind) for column in columns}
-        return pl.DataFrame(schema=kinds)
+    if path.name in SOME_NIGHTS and not path.is_file():
+        return pl.DataFrame(schema=SOME_NIGHTS[path.name].schema)
     return read_back(path)
 
 

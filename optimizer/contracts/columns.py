@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 Kind = Literal[
     "id", "text", "probability", "money", "number", "count", "flag", "pin", "date"
 ]
+#: Who makes a table: the platform, which delivers it; or a run, out of its certified
+#: night, out of the decisions as they go by, or out of its record.
+Maker = Literal["platform", "night", "decisions", "record"]
+#: When it is there.
+When = Literal[
+    "always",
+    "optional",
+    "for learning",
+    "with side constraints",
+    "with conflicts",
+    "with order prices",
+]
+Engine = Literal["local", "spark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,49 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's name, meaning and columns; ``key`` names a row that must differ."""
+    """
+    A table that comes in or goes out.
+
+    Attributes
+    ----------
+    name
+        As messages and the configuration have it.
+    meaning
+        For people.
+    columns
+        In order.
+    key
+        Columns in which no two rows may be the same.
+    maker
+        Who makes it.
+    when
+        When it is there.
+    engines
+        Which engines publish it.
+    """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    maker: Maker = "platform"
+    when: When = "always"
+    engines: tuple[Engine, ...] = ("local",)
+
+    @property
+    def file(self) -> str:
+        """Its file in the folder of a published night."""
+        return f"{self.name}.parquet"
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it comes in; all others are published."""
+        return self.maker == "platform"
+
+    @property
+    def schema(self) -> dict[str, type[pl.DataType]]:
+        """The polars type of each column."""
+        return {column.name: polars_type(column.kind) for column in self.columns}
 
     @property
     def column_names(self) -> tuple[str, ...]:

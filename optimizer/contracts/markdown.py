@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optimizer.contracts.columns import Column, Table
-from optimizer.contracts.tables import TABLES_IN, TABLES_OUT
+from optimizer.contracts.tables import TABLES
 
 _KIND_WORDS = {
     "id": "text",
@@ -20,14 +20,12 @@ _KIND_WORDS = {
 
 def tables_markdown() -> str:
     """Document all tables, for the README; a test holds it in step."""
-    return "\n\n".join(
-        [_one_markdown(table, is_input=True) for table in TABLES_IN]
-        + [_one_markdown(table, is_input=False) for table in TABLES_OUT]
-    )
+    return "\n\n".join(map(_one_markdown, TABLES))
 
 
-def _one_markdown(table: Table, *, is_input: bool) -> str:
-    title = f"**{table.name}** ({'in' if is_input else 'out'}): {table.meaning}."
+def _one_markdown(table: Table) -> str:
+    is_input = table.is_input
+    title = f"**{table.name}** ({_where_and_when(table)}): {table.meaning}."
     rows = [
         f"| `{column.name}` | {_kind_words(column, is_input)} "
         f"| {_need(column, is_input)} | {column.meaning} |"
@@ -36,6 +34,16 @@ def _one_markdown(table: Table, *, is_input: bool) -> str:
     return "\n".join(
         [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
     )
+
+
+def _where_and_when(table: Table) -> str:
+    """In or out; when it is there, and where it is made, unless that is always so."""
+    said = ["in" if table.is_input else "out"]
+    if table.when != "always":
+        said.append(table.when)
+    if not table.is_input and "spark" not in table.engines:
+        said.append("one machine")
+    return ", ".join(said)
 
 
 def _kind_words(column: Column, is_input: bool) -> str:

@@ -6,43 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optimizer.contracts.columns import Table
-from optimizer.contracts.tables import (
-    BANK,
-    COMMITMENTS,
-    CONFLICTS,
-    DECISIONS,
-    FIGURES,
-    IN_FLIGHT,
-    LANE_RESULTS,
-    MERCHANT_RESULTS,
-    NIGHTS,
-    ORDER_PRICES,
-    QUARANTINE,
-    RECOMMENDATIONS,
-    ROW_RESULTS,
-)
 from optimizer.errors import DataError
 
-#: Tables of a night by file name.
-RUN_TABLES: dict[str, Table] = {
-    "recommendations.parquet": RECOMMENDATIONS,
-    "decisions.parquet": DECISIONS,
-    "merchants.parquet": MERCHANT_RESULTS,
-    "lanes.parquet": LANE_RESULTS,
-    "quarantine.parquet": QUARANTINE,
-    "commitments.parquet": COMMITMENTS,
-    "in_flight.parquet": IN_FLIGHT,
-    "bank.parquet": BANK,
-    "nights.parquet": NIGHTS,
-    "figures.parquet": FIGURES,
-}
-#: Tables that only some nights have, by file name.
-FURTHER_TABLES: dict[str, Table] = {
-    "rows.parquet": ROW_RESULTS,
-    "conflicts.parquet": CONFLICTS,
-    "order_prices.parquet": ORDER_PRICES,
-}
 RECORD = "run.json"
 REPORT = "report.html"
 #: The night stated a second time, for DuckDB.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from optimizer.contracts.columns import Column, Table
+from optimizer.contracts.columns import Column, Engine, Table
+
+BOTH: tuple[Engine, ...] = ("local", "spark")
 
 _ORDER_ID = Column("order_id", "id", "the parcel; no personal data", is_required=True)
 _MERCHANT_ID = Column("merchant_id", "id", "the merchant", is_required=True)
@@ -74,6 +76,7 @@ OPTIONS = Table(
         ),
     ),
     key=("order_id", "carrier_id"),
+    when="optional",
 )
 CAPACITY = Table(
     "capacity",
@@ -102,7 +105,7 @@ CAPACITY = Table(
 )
 MERCHANTS = Table(
     "merchants",
-    "optional; one row for each merchant about which more is known",
+    "one row for each merchant about which more is known",
     (
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels of the whole day", minimum=1),
@@ -117,11 +120,12 @@ MERCHANTS = Table(
         Column("owner_id", "id", "who owns it; owners may share a cap"),
     ),
     key=("merchant_id",),
+    when="optional",
 )
 
 DELIVERIES = Table(
     "deliveries",
-    "optional; what is known of parcels that earlier nights recommended",
+    "what is known of parcels that earlier nights recommended",
     (
         _ORDER_ID,
         Column(
@@ -132,11 +136,12 @@ DELIVERIES = Table(
         ),
         Column("date", "date", "since when", is_required=True),
     ),
+    when="optional",
 )
 
 OUTCOMES = Table(
     "outcomes",
-    "for learn and evaluate; one row for each past decision, and what happened",
+    "one row for each past decision, and what happened",
     (
         _ORDER_ID,
         Column("date", "date", "business date of the decision", is_required=True),
@@ -166,6 +171,7 @@ OUTCOMES = Table(
         Column("claim_cny", "money", "compensation paid; never in the objective"),
     ),
     key=("order_id", "date"),
+    when="for learning",
 )
 
 _SAVING = Column(
@@ -204,6 +210,8 @@ DECISIONS = Table(
         Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
         Column("propensity", "probability", "probability of premium, all else given"),
     ),
+    maker="decisions",
+    engines=BOTH,
 )
 RECOMMENDATIONS = Table(
     "recommendations",
@@ -217,6 +225,8 @@ RECOMMENDATIONS = Table(
         Column("order_tag", "text", "sug_home_deliver"),
         Column("service_code", "text", "SVC-WBHOMEDELIVERY"),
     ),
+    maker="decisions",
+    engines=BOTH,
 )
 MERCHANT_RESULTS = Table(
     "merchants",
@@ -233,6 +243,8 @@ MERCHANT_RESULTS = Table(
             "one_fewer_cny", "money", "what one fewer costs, exact; null: none to lose"
         ),
     ),
+    maker="night",
+    engines=BOTH,
 )
 LANE_RESULTS = Table(
     "lanes",
@@ -268,6 +280,8 @@ LANE_RESULTS = Table(
         Column("service_date", "date", "day of the slots; null: not counted by day"),
         Column("in_flight", "count", "slots that parcels of other nights take"),
     ),
+    maker="night",
+    engines=BOTH,
 )
 ROW_RESULTS = Table(
     "rows",
@@ -287,6 +301,8 @@ ROW_RESULTS = Table(
             "what one more would bring; below 0: what one of the floor costs",
         ),
     ),
+    maker="night",
+    when="with side constraints",
 )
 CONFLICTS = Table(
     "conflicts",
@@ -305,11 +321,15 @@ CONFLICTS = Table(
             "NO_SLOTS, TOO_FEW_PARCELS, CAPS, SLOTS or OTHER_LIMITS",
         ),
     ),
+    maker="night",
+    when="with conflicts",
 )
 ORDER_PRICES = Table(
     "order_prices",
     "where whole lanes prove the bound: what the one choice of an order is worth",
     (_ORDER_ID, Column("price_cny", "money", "in the bound; orders without have 0")),
+    maker="night",
+    when="with order prices",
 )
 QUARANTINE = Table(
     "quarantine",
@@ -320,6 +340,8 @@ QUARANTINE = Table(
         Column("column", "text", "the column that breaks a rule"),
         Column("rule", "text", "the rule"),
     ),
+    maker="night",
+    engines=BOTH,
 )
 
 #: A place and a day on which parcels take slots.
@@ -333,11 +355,14 @@ COMMITMENTS = Table(
     "commitments",
     "the slots that each chosen order takes: the most specific lane, and the day",
     (_ORDER_ID, *_PLACE, Column("load", "count", "slots", is_required=True)),
+    maker="decisions",
+    engines=BOTH,
 )
 IN_FLIGHT = Table(
     "in_flight",
     "slots that parcels of other nights take, as tonight counted them",
     (*_PLACE, Column("num_slots", "count", "slots", is_required=True)),
+    maker="night",
 )
 BANK = Table(
     "bank",
@@ -354,6 +379,7 @@ BANK = Table(
         Column("granted", "count", "parcels that the cap allowed"),
         Column("carried_out_nano", "count", "fraction for later nights"),
     ),
+    maker="night",
 )
 
 NIGHTS = Table(
@@ -371,6 +397,7 @@ NIGHTS = Table(
         Column("num_warnings", "count", "warnings"),
         Column("run_id", "text", "of the earlier run; null: this night"),
     ),
+    maker="record",
 )
 FIGURES = Table(
     "figures",
@@ -381,10 +408,18 @@ FIGURES = Table(
         Column("figure", "text", "which number"),
         Column("value", "number", "exact; money in CNY, shares between 0 and 1"),
     ),
+    maker="record",
 )
 
-TABLES_IN = (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES, OUTCOMES)
-TABLES_OUT = (
+#: Every table. A new published one is an entry here, and its maker in
+#: ``explain.makers``.
+TABLES = (
+    ORDERS,
+    CAPACITY,
+    OPTIONS,
+    MERCHANTS,
+    DELIVERIES,
+    OUTCOMES,
     DECISIONS,
     RECOMMENDATIONS,
     MERCHANT_RESULTS,
@@ -399,3 +434,8 @@ TABLES_OUT = (
     NIGHTS,
     FIGURES,
 )
+TABLES_IN = tuple(table for table in TABLES if table.is_input)
+#: Tables of a published night by file name: all, those of every night, and the others.
+PUBLISHED = {table.file: table for table in TABLES if not table.is_input}
+EVERY_NIGHT = {f: table for f, table in PUBLISHED.items() if table.when == "always"}
+SOME_NIGHTS = {f: table for f, table in PUBLISHED.items() if table.when != "always"}

@@ -18,21 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from optimizer.build.assemble import Names
-    from optimizer.certify.certificate import Certificate
     from optimizer.config import PolicyRow
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
 
-def summarize(
-    problem: Problem,
-    solution: Solution,
-    certificate: Certificate,
-    outcomes: Outcomes,
-    index: Names,
-    policy: PolicyRow,
-) -> dict[str, Any]:
+def summarize(night: CertifiedNight) -> dict[str, Any]:
     """
     Sum a night up.
 
@@ -46,12 +39,13 @@ def summarize(
         compensation for the case that every promise is broken; that is money
         between carrier and payee, and never part of the objective.
     """
+    problem, solution, outcomes = night.problem, night.solution, night.outcomes
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
-    chance = _chance(problem, solution, outcomes, index)
+    chance = _chance(night)
     planned = int(problem.option_saving[solution.chosen].sum())
     saving = planned + chance.get("explored", 0) + chance.get("kept_back", 0)
-    found = night_numbers(counts, saving, problem, solution, index, policy)
-    found |= _packing_summary(problem, solution, certificate, index, planned)
+    found = night_numbers(counts, saving, problem, solution, night.names, night.policy)
+    found |= _packing_summary(night, planned)
     return found | _experiment(chance, outcomes)
 
 
@@ -103,20 +97,15 @@ def night_numbers(
     }
 
 
-def _packing_summary(
-    problem: Problem,
-    solution: Solution,
-    certificate: Certificate,
-    index: Names,
-    saving: int,
-) -> dict[str, Any]:
+def _packing_summary(night: CertifiedNight, saving: int) -> dict[str, Any]:
     """What only nights with further limits have."""
+    problem, limits, certificate = night.problem, night.names.limits, night.certificate
     found: dict[str, Any] = {"problem_class": problem.problem_class}
-    if index.limits is not None:
-        prices = limit_prices(index.limits, solution)
+    if limits is not None:
+        prices = limit_prices(limits, night.solution)
         found["num_limits"] = len(prices)
         found["num_limits_binding"] = int(np.sum(prices != 0))
-    num_conflicts = count_conflicts(certificate, index)
+    num_conflicts = count_conflicts(certificate, night.names)
     if problem.side is not None or num_conflicts:
         found["num_conflicts"] = num_conflicts
     if problem.side is not None:
@@ -124,16 +113,15 @@ def _packing_summary(
     return found
 
 
-def _chance(
-    problem: Problem, solution: Solution, outcomes: Outcomes, index: Names
-) -> dict[str, int]:
+def _chance(night: CertifiedNight) -> dict[str, int]:
     """
     What the experiment adds to the certified value, in micro-CNY; empty without one.
 
     ``kept_back`` is at most 0, ``explored`` may have any sign, and ``reserved`` is
     the most that the explore arm's slots and orders could have brought instead.
     """
-    lottery, pool = index.lottery, index.pool
+    problem, solution, outcomes = night.problem, night.solution, night.outcomes
+    lottery, pool = night.names.lottery, night.names.pool
     if lottery is None or not (lottery.hold_share or lottery.explore_share):
         return {}
     is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (

@@ -10,8 +10,9 @@ from optimizer.build.side_limits import limit_prices
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.errors import counted
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
-from optimizer.explain.conflicts import find_clashes
+from optimizer.explain.conflicts import STOPS, find_clashes
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
@@ -19,21 +20,16 @@ from optimizer.model.reasons import REASON_NAMES, Reason
 from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
-    from optimizer.build.carryover import EarlierNights
     from optimizer.build.lanes import Place
-    from optimizer.build.side_limits import SideLimits
-    from optimizer.certify.certificate import Certificate
     from optimizer.contracts.columns import Kind
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
-    from optimizer.model.margins import Margins
-    from optimizer.model.problem import Problem
-    from optimizer.model.solution import Solution
 
 
 def decisions_table(
@@ -113,21 +109,11 @@ def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series
     }
 
 
-def merchants_table(
-    problem: Problem, solution: Solution, index: Names, margins: Margins | None
-) -> pl.DataFrame:
-    """
-    Caps, what was used of them, and what they are worth, by ``merchant_id``.
-
-    Parameters
-    ----------
-    problem, solution, index
-        The night.
-    margins
-        What slots are worth; ``None`` where prices alone are known.
-    """
+def merchants_table(night: CertifiedNight) -> pl.DataFrame:
+    """Caps, what was used of them, and what they are worth, by ``merchant_id``."""
     import polars as pl
 
+    problem, solution, index = night.problem, night.solution, night.names
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     used = np.bincount(merchant, minlength=problem.num_merchants)
@@ -140,24 +126,14 @@ def merchants_table(
             "used": used.astype(np.int64) + explored,
             "slack": problem.cap - used,
             "shadow_price_cny": cny(solution.merchant_price),
-            **cap_values(margins, problem.num_merchants),
+            **cap_values(night.margins, problem.num_merchants),
         }
     )
 
 
-def lanes_table(
-    problem: Problem, solution: Solution, index: Names, margins: Margins | None
-) -> pl.DataFrame:
-    """
-    Slots, what was used of them, and what they are worth, wide lanes first.
-
-    Parameters
-    ----------
-    problem, solution, index
-        The night.
-    margins
-        What slots are worth; ``None`` where prices alone are known.
-    """
+def lanes_table(night: CertifiedNight) -> pl.DataFrame:
+    """Slots, what was used of them, and what they are worth, wide lanes first."""
+    problem, solution, index = night.problem, night.solution, night.names
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
@@ -171,7 +147,7 @@ def lanes_table(
             "slack": slots - used,
             "shadow_price_cny": cny(solution.lane_price * index.scale),
         },
-        **lane_values(margins, problem.num_lanes),
+        **lane_values(night.margins, problem.num_lanes),
     )
     return frame.sort(list(PLACE), nulls_last=False)
 
@@ -210,27 +186,31 @@ def commitments_table(decisions: pl.DataFrame, index: Names) -> pl.DataFrame:
     return chosen.select("order_id").hstack(places).with_columns(load)
 
 
-def in_flight_table(history: EarlierNights) -> pl.DataFrame:
+def quarantine_table(night: CertifiedNight) -> pl.DataFrame:
+    """Refused rows, as the night has them."""
+    return night.quarantine
+
+
+def in_flight_table(night: CertifiedNight) -> pl.DataFrame:
     """Parcels of other nights as they were counted, by place and day."""
     import polars as pl
 
-    schema = {c.name: polars_type(c.kind) for c in IN_FLIGHT.columns}
+    schema, in_flight = IN_FLIGHT.schema, night.earlier_nights.in_flight
     given = pl.DataFrame(schema=schema)
-    if history.in_flight is not None:
-        given = history.in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
+    if in_flight is not None:
+        given = in_flight.select(pl.col(n).cast(t) for n, t in schema.items())
     return given.sort(list(PLACE), nulls_last=False)
 
 
-def bank_table(index: Names) -> pl.DataFrame:
+def bank_table(night: CertifiedNight) -> pl.DataFrame:
     """The cap bank's part of the night by merchant; no rows without carryover."""
     import polars as pl
 
-    schema = {c.name: polars_type(c.kind) for c in BANK.columns}
-    bank = index.bank
+    schema, bank = BANK.schema, night.names.bank
     if bank is None:
         return pl.DataFrame(schema=schema)
     columns = {
-        "merchant_id": list(index.merchant_ids),
+        "merchant_id": list(night.names.merchant_ids),
         "carried_in_nano": bank.carried_in,
         "room_nano": bank.room,
         "earned_nano": bank.earned,
@@ -270,10 +250,13 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
     return table.gather(np.where(numbers < 0, len(names), numbers))
 
 
-def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
+def rows_table(night: CertifiedNight) -> pl.DataFrame | None:
     """Limits beside caps and lanes: their use, what is missing, and their price."""
     import polars as pl
 
+    limits, solution = night.names.limits, night.solution
+    if limits is None:
+        return None
     used = row_use(limits.all_rows, solution.chosen)
     price = limit_prices(limits, solution)
     rows = []
@@ -296,34 +279,23 @@ def rows_table(limits: SideLimits, solution: Solution) -> pl.DataFrame:
                 each * limit.scale / 1e6,
             )
         )
-    kinds = {column.name: polars_type(column.kind) for column in ROW_RESULTS.columns}
-    return pl.DataFrame(rows, schema=kinds, orient="row")
+    return pl.DataFrame(rows, schema=ROW_RESULTS.schema, orient="row")
 
 
-def conflicts_table(
-    certificate: Certificate,
-    problem: Problem,
-    index: Names,
-    named: Iterable[pl.DataFrame],
-) -> pl.DataFrame:
+def conflicts_table(night: CertifiedNight) -> pl.DataFrame | None:
     """
     Floors and pins that are not kept, those of lower priority number first.
 
-    Parameters
-    ----------
-    certificate
-        With the conflicts, by number.
-    problem, index
-        What the numbers mean, and pins of orders that take no part.
-    named
-        ``row`` and ``order_id`` of all orders, in pieces.
+    The certificate has them by number; pins of orders that take no part are beside it.
     """
     import polars as pl
 
-    clashes = [*find_clashes(certificate, problem, index)]
+    clashes = [*find_clashes(night.certificate, night.problem, night.names)]
+    if not clashes:
+        return None
     rows_of = [clash.row for clash in clashes if clash.row >= 0]
     ids: dict[int, str] = {}
-    for piece in named if rows_of else ():
+    for piece in night.named() if rows_of else ():
         there = piece.filter(pl.col("row").is_in(rows_of))
         ids |= dict(there.select("row", "order_id").iter_rows())
     found = []
@@ -331,21 +303,43 @@ def conflicts_table(
         missing, name = c.asked - c.reached, ids.get(c.row, c.name)
         counts = (c.priority, c.asked, c.reached, missing)
         found.append((c.kind, name, *counts, c.stopped_by))
-    kinds = {column.name: polars_type(column.kind) for column in CONFLICTS.columns}
-    table = pl.DataFrame(found, schema=kinds, orient="row")
+    table = pl.DataFrame(found, schema=CONFLICTS.schema, orient="row")
     return table.sort("priority", "kind", "limit")
 
 
-def order_prices_table(
-    problem: Problem, solution: Solution, named: Iterable[pl.DataFrame]
-) -> pl.DataFrame:
+def order_prices_table(night: CertifiedNight) -> pl.DataFrame | None:
     """Prices of orders other than 0, by ``order_id``, where the proof has any."""
     import polars as pl
 
-    assert solution.order_price is not None
+    problem, solution = night.problem, night.solution
+    if solution.order_price is None:
+        return None
     priced = np.flatnonzero(solution.order_price)
     prices = pl.DataFrame(
         {"row": problem.row[priced], "price_cny": cny(solution.order_price[priced])}
     )
-    parts = [piece.join(prices, on="row", how="inner") for piece in named]
+    parts = [piece.join(prices, on="row", how="inner") for piece in night.named()]
     return pl.concat(parts).select("order_id", "price_cny").sort("order_id")
+
+
+#: Conflicts that a message names.
+NUM_NAMED = 10
+
+
+def clash_words(conflicts: pl.DataFrame) -> str:
+    """Say which floors and pins clash, for the night that is refused for it."""
+    words = [
+        (
+            f"order {row['limit']} pinned to must"
+            if row["kind"] == "pin"
+            else f"{row['kind']} {row['limit']}: {row['reached']:,} of {row['asked']:,}"
+        )
+        + f" ({STOPS[row['stopped_by']]})"
+        for row in conflicts.head(NUM_NAMED).iter_rows(named=True)
+    ]
+    more = len(conflicts) - len(words)
+    also = f"; and {more:,} more" if more else ""
+    return (
+        f"{counted(len(conflicts), 'limit')} cannot be kept: {'; '.join(words)}"
+        f"{also}; not published. Lower or drop them, or set on_conflict: relax"
+    )

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from os import PathLike
-    from pathlib import Path
-
-    import polars as pl
 
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import Intake
     from optimizer.certify.certificate import Certificate
     from optimizer.clock import StageClock
-    from optimizer.config import Config, PolicyRow
+    from optimizer.config import Config
     from optimizer.errors import SolveError
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.churn import Previous
     from optimizer.explain.night import Night
-    from optimizer.explain.outcomes import Outcomes
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
@@ -176,20 +173,12 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
     """
-    A night that is decided and certified, and not yet put into tables.
+    A certified night, and how it came about.
 
     Attributes
     ----------
-    intake
-        The problem, its names, and what was read.
-    solution, certificate
-        Plan and prices, and what is proved of them.
-    margins
-        Exact margins and slot values; ``None`` where there are none.
-    outcomes
-        Reason and margin of each row of the orders table.
-    policy
-        The policy row that was in force.
+    night
+        What was decided and proved.
     previous
         The night before, where one was given.
     clock
@@ -198,12 +187,7 @@ class Solved:
         The night in numbers, ready for JSON.
     """
 
-    intake: Intake
-    solution: Solution
-    certificate: Certificate
-    margins: Margins | None
-    outcomes: Outcomes
-    policy: PolicyRow
+    night: CertifiedNight
     previous: Previous | None
     clock: StageClock
     summary: Mapping[str, Any]
@@ -221,12 +205,12 @@ def solve_night(
     """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
-    from optimizer.certify.certificate import price_gap, proved_termination
+    from optimizer.certify.certificate import proved_termination
     from optimizer.clock import StageClock
     from optimizer.config import as_config, as_day, policy_on
+    from optimizer.explain.certified_night import certified_night
     from optimizer.explain.churn import read_previous
     from optimizer.explain.conflicts import count_conflicts
-    from optimizer.explain.outcomes import find_outcomes
     from optimizer.explain.summary import summarize
 
     settings, day = as_config(config), as_day(date)
@@ -234,24 +218,19 @@ def solve_night(
     clock = StageClock(progress)
     before = None if previous is None else read_previous(previous)
     intake = take_in(tables, settings, policy, clock, history or EarlierNights(day))
-    problem, index = intake.problem, intake.index
     with clock.stage("solve"):
         solution = _solve(intake, settings, before, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
         stop = proved_termination(solution.termination, certificate)
         solution = replace(solution, termination=stop)
-    has_conflicts = count_conflicts(certificate, index) > 0
-    if has_conflicts and settings.on_conflict == "refuse":
-        raise _clash(intake, certificate)
     with clock.stage("explain"):
         margins = _margins(intake, solution, certificate, settings.solver.num_threads)
-        gap = price_gap(problem, solution, certificate)
-        outcomes = find_outcomes(problem, solution, index, margins, gap)
-        summary = summarize(problem, solution, certificate, outcomes, index, policy)
-    return Solved(
-        intake, solution, certificate, margins, outcomes, policy, before, clock, summary
-    )
+        night = certified_night(intake, solution, certificate, margins)
+        has_conflicts = count_conflicts(certificate, intake.index) > 0
+        if has_conflicts and settings.on_conflict == "refuse":
+            raise _clash(night)
+        return Solved(night, before, clock, summarize(night))
 
 
 def _solve(
@@ -309,90 +288,54 @@ def _margins(
     return find_margins(problem, solution, beside, num_threads)
 
 
-def _clash(intake: Intake, certificate: Certificate) -> SolveError:
-    from optimizer.build.night import name_orders
+def _clash(night: CertifiedNight) -> SolveError:
     from optimizer.errors import SolveError
-    from optimizer.explain.side_tables import clash_words
-    from optimizer.explain.tables import conflicts_table
+    from optimizer.explain.tables import clash_words, conflicts_table
 
-    named = name_orders(intake)
-    table = conflicts_table(certificate, intake.problem, intake.index, named)
+    table = conflicts_table(night)
+    assert table is not None
     return SolveError(clash_words(table))
-
-
-def sorted_decisions(solved: Solved, scratch: Path) -> Iterator[pl.DataFrame]:
-    """
-    Every order's decision, ascending by ``order_id``, in bounded memory.
-
-    Parameters
-    ----------
-    solved
-        The night.
-    scratch
-        A folder that does not exist; made where the night is large, and removed.
-
-    Yields
-    ------
-    pl.DataFrame
-        The columns of the decisions table, and ``region_id``.
-    """
-    from optimizer.build.night import name_orders
-    from optimizer.explain.tables import decisions_table
-    from optimizer.io.external_sort import sorted_batches
-
-    intake = solved.intake
-    batches = sorted_batches(
-        name_orders(intake),
-        "order_id",
-        sample=intake.id_sample,
-        num_rows=len(intake.index.status),
-        scratch=scratch,
-    )
-    for named in batches:
-        yield decisions_table(named, solved.outcomes, intake.index)
 
 
 def _night(solved: Solved) -> Night:
     """Put a solved night into tables, in memory."""
+    from dataclasses import replace
+
     import polars as pl
 
-    from optimizer.build.night import name_orders
+    from optimizer.contracts.tables import (
+        CONFLICTS,
+        LANE_RESULTS,
+        MERCHANT_RESULTS,
+        ROW_RESULTS,
+    )
     from optimizer.explain.churn import churn_table
+    from optimizer.explain.makers import night_tables
     from optimizer.explain.night import Night
-    from optimizer.explain.side_tables import further_tables
-    from optimizer.explain.tables import (
-        decisions_table,
-        lanes_table,
-        merchants_table,
-        recommendations_table,
-    )
+    from optimizer.explain.tables import decisions_table, recommendations_table
 
-    intake, solution = solved.intake, solved.solution
-    problem, index = intake.problem, intake.index
-    named = pl.concat(list(name_orders(intake))).sort("order_id")
-    decisions = decisions_table(named, solved.outcomes, index)
+    named = pl.concat(list(solved.night.named())).sort("order_id")
+    night, before = replace(solved.night, named=lambda: [named]), solved.previous
+    decisions = decisions_table(named, night.outcomes, night.names)
     chosen = recommendations_table(decisions)
-    before = solved.previous
-    further = further_tables(
-        problem, solution, solved.certificate, index, lambda: [named]
-    )
+    tables = night_tables(night)
     return Night(
         orders=decisions.drop("merchant_id", "region_id", "lane"),
-        merchants=merchants_table(problem, solution, index, solved.margins),
-        lanes=lanes_table(problem, solution, index, solved.margins),
+        merchants=tables[MERCHANT_RESULTS.file],
+        lanes=tables[LANE_RESULTS.file],
         recommendations=chosen,
-        quarantine=intake.quarantine,
-        certificate=solved.certificate,
-        termination=solution.termination,
+        quarantine=night.quarantine,
+        certificate=night.certificate,
+        termination=night.solution.termination,
         seconds=solved.clock.seconds,
         peak_memory_bytes=solved.clock.peak_memory_bytes,
-        problem_class=problem.problem_class,
-        policy=solved.policy,
-        inputs=intake.inputs,
-        warnings=intake.warnings,
+        problem_class=night.problem.problem_class,
+        policy=night.policy,
+        inputs=night.inputs,
+        warnings=night.warnings,
         summary=solved.summary,
         decisions=decisions.drop("region_id", "lane"),
         churn=None if before is None else churn_table(before, chosen),
-        rows=further.get("rows.parquet"),
-        conflicts=further.get("conflicts.parquet"),
+        rows=tables.get(ROW_RESULTS.file),
+        conflicts=tables.get(CONFLICTS.file),
     )

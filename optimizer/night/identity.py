@@ -5,23 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import platform
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import night_warnings
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.build.night import name_orders
 from optimizer.config import config_hash, config_json, policy_on
 from optimizer.contracts.run_folder import SCHEMA_VERSION, read_record
-from optimizer.explain.side_tables import further_tables
-from optimizer.explain.tables import (
-    bank_table,
-    in_flight_table,
-    lanes_table,
-    merchants_table,
-)
+from optimizer.contracts.tables import FIGURES, NIGHTS
+from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.week import nights_table
-from optimizer.night.api import sorted_decisions
 from optimizer.night.publish import Contents
 from optimizer.replay.claims import certificate_record
 from optimizer.report import report_figures
@@ -104,25 +98,11 @@ def contents_of(
     earlier
         Records of the nights of the week before.
     """
-    problem, index = solved.intake.problem, solved.intake.index
-    tables = {
-        "merchants.parquet": merchants_table(
-            problem, solved.solution, index, solved.margins
-        ),
-        "lanes.parquet": lanes_table(problem, solved.solution, index, solved.margins),
-        "quarantine.parquet": solved.intake.quarantine,
-        "in_flight.parquet": in_flight_table(solved.intake.history),
-        "bank.parquet": bank_table(index),
-        "nights.parquet": nights_table(earlier, record),
-    } | further_tables(
-        problem,
-        solved.solution,
-        solved.certificate,
-        index,
-        lambda: name_orders(solved.intake),
-    )
-    tables["figures.parquet"] = report_figures(record, tables)
-    return Contents(lambda scratch: sorted_decisions(solved, scratch), tables, index)
+    night = solved.night
+    tables = night_tables(night)
+    tables[NIGHTS.file] = nights_table(earlier, record)
+    tables[FIGURES.file] = report_figures(record, tables)
+    return Contents(partial(sorted_decisions, night), tables)
 
 
 def record_of(
@@ -142,8 +122,8 @@ def record_of(
     replaces
         The version that was published for the date before, if any.
     """
-    proof, intake = solved.certificate, solved.intake
-    num_rows = {used.name: used.num_rows for used in intake.inputs}
+    night = solved.night
+    num_rows = {used.name: used.num_rows for used in night.inputs}
     num_rows |= found.num_delivery_rows
     return {
         "schema_version": SCHEMA_VERSION,
@@ -163,16 +143,14 @@ def record_of(
         "origins": dict(found.fetched.origins),
         "substitutes": dict(found.inputs.substitutes),
         "is_late": found.before.is_late,
-        "problem_class": intake.problem.problem_class,
-        "termination": asdict(solved.solution.termination),
-        "certificate": certificate_record(
-            proof, solved.solution, intake.problem, intake.index
-        ),
+        "problem_class": night.problem.problem_class,
+        "termination": asdict(night.solution.termination),
+        "certificate": certificate_record(night),
         "summary": dict(solved.summary),
         "warnings": [
             warning.to_json()
             for warning in (
-                *intake.warnings,
+                *night.warnings,
                 *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
             )
         ],

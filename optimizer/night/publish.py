@@ -22,18 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import (
     AUDIT,
-    FURTHER_TABLES,
     LEAVES,
     RECORD,
     REPORT,
-    RUN_TABLES,
     SUCCESS,
     read_record,
     record_text,
 )
+from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.evidence.merkle import Leaves, commitment, leaves_text
-from optimizer.explain.tables import commitments_table, recommendations_table
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.report import report_html
 from optimizer.verify.audit import audit_text
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.build.assemble import Names
 
 VERSIONS, LOCKS = ".versions", ".locks"
 _STAGING, _SCRATCH = ".staging-", "scratch"
@@ -59,17 +56,15 @@ class Contents:
     Attributes
     ----------
     decisions
-        Gives the decisions, with ``region_id`` and ``lane``, ascending by
-        ``order_id``, batch by batch; takes a folder that it may make and must remove.
+        Gives the decisions, ascending by ``order_id``, batch by batch; takes a folder
+        that it may make and must remove, and what holds the tables that are made of
+        them as they go by.
     tables
-        The others, by file name; see ``RUN_TABLES`` and ``FURTHER_TABLES``.
-    index
-        Names of the lanes.
+        The others, by file name; see ``optimizer.contracts.tables``.
     """
 
-    decisions: Callable[[Path], Iterator[pl.DataFrame]]
+    decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
-    index: Names
 
 
 @contextmanager
@@ -245,21 +240,15 @@ def _write_tables(
 ) -> tuple[dict[str, dict[str, Any]], Leaves]:
     """Write all tables; chosen orders and hashes are taken while decisions go by."""
     leaves = Leaves()
-    chosen: list[pl.DataFrame] = []
-    commitments: list[pl.DataFrame] = []
+    made: dict[str, list[pl.DataFrame]] = {}
 
     def decisions() -> Iterator[pl.DataFrame]:
-        for batch in contents.decisions(staging / _SCRATCH):
+        for batch in contents.decisions(staging / _SCRATCH, made):
             leaves.add(batch)
-            chosen.append(recommendations_table(batch))
-            commitments.append(commitments_table(batch, contents.index))
             yield batch
 
-    outputs = {"decisions.parquet": _write(decisions(), staging, "decisions.parquet")}
-    for name, parts in (
-        ("recommendations.parquet", chosen),
-        ("commitments.parquet", commitments),
-    ):
+    outputs = {DECISIONS.file: _write(decisions(), staging, DECISIONS.file)}
+    for name, parts in made.items():
         outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
@@ -268,8 +257,7 @@ def _write_tables(
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
     """Write one table, read it back, and compare."""
-    table = (RUN_TABLES | FURTHER_TABLES)[name]
-    num_rows, digests = write_batches(frames, staging / name, table)
+    num_rows, digests = write_batches(frames, staging / name, PUBLISHED[name])
     try:
         is_same = row_group_digests(staging / name) == digests
     except DataError:

@@ -224,7 +224,7 @@ def _solve(
         progress=progress,
         history=found.before.history,
     )
-    check_release(solved.certificate, config)
+    check_release(solved.night.certificate, config)
     replaces = published_version(output_of(config.output, day), day)
     return solved, record_of(config, day, solved, found, replaces)
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optimizer.contracts.run_folder import REPORT, RUN_TABLES
+from optimizer.contracts.run_folder import REPORT
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
-    from optimizer.build.assemble import Names
     from optimizer.certify.certificate import Certificate
-    from optimizer.model.problem import Problem
-    from optimizer.model.solution import Solution
+    from optimizer.explain.certified_night import CertifiedNight
 
 
 class _Claims(BaseModel):
@@ -141,38 +140,39 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
         raise CertificateError(
             f"run.json: missing, or not what it should be: {', '.join(wrong)}"
         ) from None
-    missing = [name for name in (*RUN_TABLES, REPORT) if name not in claims.outputs]
+    missing = [name for name in (*EVERY_NIGHT, REPORT) if name not in claims.outputs]
     if missing:
         raise CertificateError(f"run.json: no claim about {', '.join(missing)}")
     return claims
 
 
-def certificate_record(
-    certificate: Certificate, solution: Solution, problem: Problem, index: Names
-) -> dict[str, Any]:
+def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     """
     A certificate for ``run.json``; nights with further limits say how it was proved.
 
     ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
     ``holds_for`` the plans that the bound is about.
     """
+    certificate, counting = night.certificate, night.names.counting
     record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
     del record["conflicts"]
     if certificate.unit == 1:
         del record["unit"]
-    if index.counting is not None:
-        rule, is_equal = index.counting.rule, index.counting.is_equal
+    if counting is not None:
+        rule, is_equal = counting.rule, counting.is_equal
         record["counting"] = {
             "rule": rule,
             "unit": "recommendations" if is_equal else "purchases",
-            "parts_of_a_parcel": index.counting.scale,
+            "parts_of_a_parcel": counting.scale,
         }
         if rule == "quantile":
-            record["counting"]["quantile"] = f"{index.counting.quantile:f}"
-    if problem.side is not None:
-        by_lane = solution.order_price is not None
+            record["counting"]["quantile"] = f"{counting.quantile:f}"
+    if night.problem.side is not None:
+        by_lane = night.solution.order_price is not None
         record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts) + len(index.stopped_pins)
+        record["num_conflicts"] = len(certificate.conflicts) + len(
+            night.names.stopped_pins
+        )
         record["holds_for"] = (
             "plans that break no floor and no pin more than this one"
             if record["num_conflicts"]

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.contracts.tables import (
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    ORDER_PRICES,
+    ROW_RESULTS,
+)
 from optimizer.errors import CertificateError
 from optimizer.explain.tables import PLACE
 from optimizer.io.order_keys import order_keys
@@ -34,18 +40,20 @@ def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
         When they are not of this problem.
     """
     index, tables = intake.index, published.tables
-    merchants, lanes = tables["merchants.parquet"], tables["lanes.parquet"]
+    merchants, lanes = tables[MERCHANT_RESULTS.file], tables[LANE_RESULTS.file]
     if merchants["merchant_id"].to_list() != list(index.merchant_ids):
-        raise CertificateError("merchants.parquet does not hold the inputs' merchants")
+        raise CertificateError(
+            f"{MERCHANT_RESULTS.file} does not hold the inputs' merchants"
+        )
     names = lanes.select(list(PLACE)).rows()
     price = dict(zip(names, micro(lanes["shadow_price_cny"]), strict=True))
     if set(price) != set(index.places) or len(price) != len(lanes):
-        raise CertificateError("lanes.parquet does not hold the inputs' lanes")
+        raise CertificateError(f"{LANE_RESULTS.file} does not hold the inputs' lanes")
     slot_price = np.array([price[place] for place in index.places], np.int64)
     chosen, num_decisions = _read_plan(intake, published.decisions())
     solution = Solution(
         chosen,
-        _per_part(slot_price, index.scale, "lanes.parquet"),
+        _per_part(slot_price, index.scale, LANE_RESULTS.file),
         micro(merchants["shadow_price_cny"]),
         Termination("FEASIBLE", "METHOD"),
         _row_prices(intake, tables),
@@ -72,12 +80,12 @@ def _row_prices(
         return None
     if limits is None:
         return np.zeros(side.num_rows, np.int64)
-    rows = tables.get("rows.parquet")
+    rows = tables.get(ROW_RESULTS.file)
     names = [(limit.kind, limit.name) for limit in limits.rows]
     if rows is None or rows.select("kind", "limit").rows() != names:
-        raise CertificateError("rows.parquet does not hold the inputs' limits")
+        raise CertificateError(f"{ROW_RESULTS.file} does not hold the inputs' limits")
     scale = np.array([limit.scale for limit in limits.rows], np.int64)
-    price = _per_part(micro(rows["shadow_price_cny"]), scale, "rows.parquet")
+    price = _per_part(micro(rows["shadow_price_cny"]), scale, ROW_RESULTS.file)
     return price[limits.side_row >= 0]
 
 
@@ -85,7 +93,7 @@ def _order_prices(
     intake: Intake, tables: Mapping[str, pl.DataFrame]
 ) -> NDArray[np.int64] | None:
     """Prices of orders, where the proof has any; 0 for those that are not listed."""
-    listed = tables.get("order_prices.parquet")
+    listed = tables.get(ORDER_PRICES.file)
     if listed is None:
         return None
     key, _ = order_keys(listed["order_id"], intake.salt)
@@ -94,7 +102,7 @@ def _order_prices(
     place = np.searchsorted(known, key, sorter=by_key)
     order = by_key[np.minimum(place, max(len(known) - 1, 0))]
     if np.any(known[order] != key):
-        raise CertificateError("order_prices.parquet names an order that is not open")
+        raise CertificateError(f"{ORDER_PRICES.file} names an order that is not open")
     price = np.zeros(len(known), np.int64)
     price[order] = micro(listed["price_cny"])
     return price

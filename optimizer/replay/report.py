@@ -6,9 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION, read_record
+from optimizer.contracts.tables import DECISIONS, FIGURES, NIGHTS, PUBLISHED
 from optimizer.errors import DataError
 from optimizer.explain.week import NUM_DAYS, night_row, row_and_run
-from optimizer.replay.run_tables import DECISIONS, TABLES, differences, read_published
+from optimizer.replay.run_tables import differences, read_published
 from optimizer.report import report_figures, report_html
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-_NIGHTS, _FIGURES = "nights.parquet", "figures.parquet"
+_NIGHTS, _FIGURES = NIGHTS.file, FIGURES.file
 
 
 def false_report(
@@ -58,7 +59,7 @@ def false_page(folder: Path) -> list[str]:
         Where the night is.
     """
     record = read_record(folder)
-    names = [n for n in record["outputs"] if n in TABLES and n != DECISIONS]
+    names = record["outputs"].keys() & PUBLISHED.keys() - {DECISIONS.file}
     tables = read_published(folder, names).tables
     if (folder / REPORT).read_bytes() != report_html(record, tables).encode():
         return [f"{REPORT} is not of this night"]

@@ -16,36 +16,31 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights, night_warnings
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.build.night import name_orders, take_in
-from optimizer.certify.certificate import Certificate, certify, price_gap
+from optimizer.build.night import take_in
+from optimizer.certify.certificate import Certificate, certify
 from optimizer.certify.margins import margins_again
 from optimizer.clock import StageClock
 from optimizer.config import as_config, config_hash, config_json, policy_on
 from optimizer.contracts.run_folder import (
     AUDIT,
-    FURTHER_TABLES,
     LEAVES,
     REPORT,
-    RUN_TABLES,
     read_record,
 )
-from optimizer.contracts.tables import DELIVERIES
+from optimizer.contracts.tables import (
+    BANK,
+    DECISIONS,
+    DELIVERIES,
+    EVERY_NIGHT,
+    IN_FLIGHT,
+    SOME_NIGHTS,
+)
 from optimizer.errors import OptimizerError
 from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
+from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
-from optimizer.explain.outcomes import find_outcomes
-from optimizer.explain.side_tables import further_tables
+from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
-from optimizer.explain.tables import (
-    bank_table,
-    commitments_table,
-    decisions_table,
-    in_flight_table,
-    lanes_table,
-    merchants_table,
-    recommendations_table,
-)
-from optimizer.io.external_sort import sorted_batches
 from optimizer.io.read import damaged_is_data_error, open_source, read_batches
 from optimizer.replay.claims import (
     InputClaim,
@@ -58,7 +53,6 @@ from optimizer.replay.claims import (
 from optimizer.replay.published import read_solution
 from optimizer.replay.report import false_report
 from optimizer.replay.run_tables import (
-    DECISIONS,
     Published,
     differences,
     read_published,
@@ -72,7 +66,7 @@ if TYPE_CHECKING:
     from optimizer.build.night import Intake
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.explain.outcomes import Outcomes
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 #: Published files that are no tables.
@@ -146,26 +140,20 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
     tables = published.tables
-    history = EarlierNights(
-        claims.day, tables["in_flight.parquet"], tables["bank.parquet"]
-    )
+    history = EarlierNights(claims.day, tables[IN_FLIGHT.file], tables[BANK.file])
     intake = take_in(paths, config, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     margins = _margins(intake, solution, certificate)
-    gap = price_gap(intake.problem, solution, certificate)
-    outcomes = find_outcomes(intake.problem, solution, intake.index, margins, gap)
-    summary = summarize(
-        intake.problem, solution, certificate, outcomes, intake.index, policy
-    )
+    night = certified_night(intake, solution, certificate, margins)
     findings = [
-        *_false_certificate(claims, certificate, config, (intake, solution)),
-        *false_claims("summary", claims.summary, summary),
+        *_false_certificate(claims, night, config),
+        *false_claims("summary", claims.summary, summarize(night)),
         *_false_facts(claims, intake, config, policy),
         *_false_counts(claims, intake, published, num_decisions),
-        *_false_tables(intake, solution, certificate, (outcomes, margins), published),
+        *_false_tables(night, published),
     ]
-    return Verdict(tuple(findings), certificate)
+    return Verdict(tuple(findings), night.certificate)
 
 
 def _margins(
@@ -195,7 +183,7 @@ def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
 
 def _tables(claims: RunClaims) -> list[str]:
     """Tables of a run: those that all have, and those that it says it has."""
-    return [*RUN_TABLES, *(name for name in FURTHER_TABLES if name in claims.outputs)]
+    return [*EVERY_NIGHT, *(name for name in SOME_NIGHTS if name in claims.outputs)]
 
 
 def changed_inputs(claims: RunClaims) -> list[str]:
@@ -234,17 +222,13 @@ def _sha256(path: Path) -> str:
 
 
 def _false_certificate(
-    claims: RunClaims,
-    certificate: Certificate,
-    config: Config,
-    proved_from: tuple[Intake, Solution],
+    claims: RunClaims, night: CertifiedNight, config: Config
 ) -> list[str]:
     """Parts of the recorded certificate that do not come out again."""
-    intake, solution = proved_from
-    proved = certificate_record(certificate, solution, intake.problem, intake.index)
+    certificate, proved = night.certificate, certificate_record(night)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)
-    has_conflicts = certificate.conflicts or len(intake.index.stopped_pins)
+    has_conflicts = certificate.conflicts or len(night.names.stopped_pins)
     if has_conflicts and config.on_conflict == "refuse":
         found.append("floors or pins clash, and on_conflict is refuse")
     if is_beyond(certificate, config.publish.max_relative_gap):
@@ -300,7 +284,7 @@ def _false_counts(
     if claims.inputs.deliveries is not None:
         read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
     written = {name: len(frame) for name, frame in published.tables.items()}
-    written[DECISIONS] = num_decisions
+    written[DECISIONS.file] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
     sizes = {file.path: Path(file.path).stat().st_size for file in files}
     return [
@@ -316,60 +300,16 @@ def _num_deliveries(claim: InputClaim) -> int:
     return sum(len(batch) for batch in read_batches(source, ["order_id"]))
 
 
-def _false_tables(
-    intake: Intake,
-    solution: Solution,
-    certificate: Certificate,
-    found: tuple[Outcomes, Margins | None],
-    published: Published,
-) -> list[str]:
+def _false_tables(night: CertifiedNight, published: Published) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
-    problem, index = intake.problem, intake.index
-    outcomes, margins = found
-    chosen: list[pl.DataFrame] = []
-    commitments: list[pl.DataFrame] = []
+    made: dict[str, list[pl.DataFrame]] = {}
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
-        scratch = Path(folder) / "scratch"
-        decisions = _decisions(intake, outcomes, scratch, (chosen, commitments))
-        wrong = differences(DECISIONS, published.decisions(), decisions)
-    expected = {
-        "recommendations.parquet": chosen,
-        "commitments.parquet": commitments,
-        "merchants.parquet": [merchants_table(problem, solution, index, margins)],
-        "lanes.parquet": [lanes_table(problem, solution, index, margins)],
-        "quarantine.parquet": [intake.quarantine],
-        "in_flight.parquet": [in_flight_table(intake.history)],
-        "bank.parquet": [bank_table(index)],
-    }
-    further = further_tables(
-        problem, solution, certificate, index, lambda: name_orders(intake)
-    )
-    has = {name for name in published.tables if name in FURTHER_TABLES}
-    if has != set(further):
-        return [f"{name}: is missing, or too much" for name in sorted(has ^ {*further})]
-    expected |= {name: [table] for name, table in further.items()}
+        decisions = sorted_decisions(night, Path(folder) / "scratch", made)
+        found = differences(DECISIONS.file, published.decisions(), decisions)
+    expected = made | {file: [table] for file, table in night_tables(night).items()}
+    wrong = {*SOME_NIGHTS} & (published.tables.keys() ^ expected.keys())
+    if wrong:
+        return [f"{name}: is missing, or too much" for name in sorted(wrong)]
     for name, frames in expected.items():
-        wrong += differences(name, [published.tables[name]], frames)
-    return wrong
-
-
-def _decisions(
-    intake: Intake,
-    outcomes: Outcomes,
-    scratch: Path,
-    collected: tuple[list[pl.DataFrame], list[pl.DataFrame]],
-) -> Iterator[pl.DataFrame]:
-    """Make the decisions again, in bounded memory; collect what is chosen of them."""
-    chosen, commitments = collected
-    batches = sorted_batches(
-        name_orders(intake),
-        "order_id",
-        sample=intake.id_sample,
-        num_rows=len(intake.index.status),
-        scratch=scratch,
-    )
-    for named in batches:
-        batch = decisions_table(named, outcomes, intake.index)
-        chosen.append(recommendations_table(batch))
-        commitments.append(commitments_table(batch, intake.index))
-        yield batch
+        found += differences(name, [published.tables[name]], frames)
+    return found

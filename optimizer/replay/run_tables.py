@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from optimizer.contracts.columns import polars_type
-from optimizer.contracts.run_folder import FURTHER_TABLES, RUN_TABLES
+from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import CertificateError, counted
 from optimizer.io.write import read_back, read_row_groups, row_groups
 
@@ -16,11 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
-
-#: The one table with a row for each order.
-DECISIONS = "decisions.parquet"
-#: All tables that a night may have.
-TABLES = RUN_TABLES | FURTHER_TABLES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +44,8 @@ class Published:
         DataError
             When the file is damaged.
         """
-        for group in read_row_groups(self.folder / DECISIONS):
-            yield _as_agreed(DECISIONS, group)
+        for group in read_row_groups(self.folder / DECISIONS.file):
+            yield _as_agreed(DECISIONS.file, group)
 
 
 def read_published(folder: Path, names: Iterable[str]) -> Published:
@@ -75,15 +69,14 @@ def read_published(folder: Path, names: Iterable[str]) -> Published:
     tables = {
         name: _as_agreed(name, read_back(folder / name))
         for name in names
-        if name != DECISIONS
+        if name != DECISIONS.file
     }
     return Published(folder, tables)
 
 
 def _as_agreed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse a table that has other columns than its contract."""
-    kinds = {c.name: polars_type(c.kind) for c in TABLES[name].columns}
-    if dict(frame.schema) != kinds:
+    if dict(frame.schema) != PUBLISHED[name].schema:
         raise CertificateError(f"{name} has other columns than a night's")
     return frame
 
@@ -106,8 +99,8 @@ def differences(
     list of str
         A sentence for each column that differs, or one for the number of rows.
     """
-    table = TABLES[name]
-    kinds = {c.name: polars_type(c.kind) for c in table.columns}
+    table = PUBLISHED[name]
+    kinds = table.schema
     pairs = zip_longest(row_groups(published, kinds), row_groups(expected, kinds))
     num_published = num_expected = 0
     different: set[str] = set()

@@ -6,6 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.tables import (
+    CONFLICTS,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    QUARANTINE,
+    ROW_RESULTS,
+)
 from optimizer.report.week import COMPARED, compare, read_nights
 
 if TYPE_CHECKING:
@@ -211,12 +219,12 @@ def draw_figures(
     """
     import polars as pl
 
-    lanes = with_values(tables["lanes.parquet"], "one_more_around_cny")
-    merchants = with_values(tables["merchants.parquet"], "one_more_cny")
+    lanes = with_values(tables[LANE_RESULTS.file], "one_more_around_cny")
+    merchants = with_values(tables[MERCHANT_RESULTS.file], "one_more_cny")
     has_price = pl.col("around") > 0
     empty = merchants.filter(pl.col("cap") == 0)
     rules = (
-        tables["quarantine.parquet"]
+        tables[QUARANTINE.file]
         .group_by("source", "column", "rule")
         .len()
         .sort("len", "source", "column", "rule", descending=[True, False, False, False])
@@ -234,9 +242,9 @@ def draw_figures(
         empty.filter(has_price).height,
         rules.head(NUM_RULES).to_dicts(),
         rules.height,
-        *_limits(tables.get("rows.parquet")),
-        *_conflicts(tables.get("conflicts.parquet")),
-        read_nights(tables["nights.parquet"]),
+        *_limits(tables.get(ROW_RESULTS.file)),
+        *_conflicts(tables.get(CONFLICTS.file)),
+        read_nights(tables[NIGHTS.file]),
     )
 
 

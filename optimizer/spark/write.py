@@ -16,14 +16,23 @@ import numpy as np
 
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.run_folder import RECORD, record_text
-from optimizer.contracts.tables import COMMITMENTS, DECISIONS
+from optimizer.contracts.tables import (
+    COMMITMENTS,
+    DECISIONS,
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    QUARANTINE,
+    RECOMMENDATIONS,
+)
 from optimizer.errors import ConfigError, PublishError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    import polars as pl
     from pyspark.sql import DataFrame, SparkSession
 
+    from optimizer.contracts.columns import Table
     from optimizer.spark.api import SparkNight
 
 
@@ -56,39 +65,46 @@ def publish(
     PublishError
         When the cluster cannot write.
     """
-    from pyspark.sql import functions as F
-
     session = night.decisions.sparkSession
-    premium = night.decisions.filter("is_premium")
-    named = night.places.with_columns(lane=np.arange(len(night.places), dtype=np.int32))
-    lanes = session.createDataFrame(named.to_arrow())
-    order_and_lane = premium.select("order_id", "lane", "load")
-    commitments = order_and_lane.join(F.broadcast(lanes), "lane").select(
-        *COMMITMENTS.column_names
-    )
-    chosen = premium.select(
-        "order_id",
-        "merchant_id",
-        "carrier_id",
-        "region_id",
-        "saving_cny",
-        F.lit(ORDER_TAG).alias("order_tag"),
-        F.lit(SERVICE_CODE).alias("service_code"),
-    )
-    tables = {
-        "decisions": night.decisions.select(*DECISIONS.column_names),
-        "recommendations": chosen,
-        "commitments": commitments,
-        "quarantine": night.quarantine,
-        "merchants": session.createDataFrame(night.merchants.to_arrow()),
-        "lanes": session.createDataFrame(night.lanes.to_arrow()),
-    }
     with cluster_errors(folder):
-        for name, table in tables.items():
-            path = f"{folder}/{run_id}/{name}.{table_format}"
-            table.write.format(table_format).mode("overwrite").save(path)
+        for table, make in OF_CLUSTER.items():
+            path = f"{folder}/{run_id}/{table.name}.{table_format}"
+            make(night).write.format(table_format).mode("overwrite").save(path)
         text = record_text(record | {"run_id": run_id})
         write_text(session, f"{folder}/{RECORD}", text)
+
+
+def _recommendations(night: SparkNight) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    tags = {"order_tag": F.lit(ORDER_TAG), "service_code": F.lit(SERVICE_CODE)}
+    chosen = night.decisions.filter("is_premium").withColumns(tags)
+    return chosen.select(*RECOMMENDATIONS.column_names)
+
+
+def _commitments(night: SparkNight) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    chosen = night.decisions.filter("is_premium").select("order_id", "lane", "load")
+    named = night.places.with_columns(lane=np.arange(len(night.places), dtype=np.int32))
+    taken = chosen.join(F.broadcast(_on_cluster(night, named)), "lane")
+    return taken.select(*COMMITMENTS.column_names)
+
+
+def _on_cluster(night: SparkNight, table: pl.DataFrame) -> DataFrame:
+    """A table of the driver, as the cluster has it."""
+    return night.decisions.sparkSession.createDataFrame(table.to_arrow())
+
+
+#: Who makes each table that a cluster publishes.
+OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
+    DECISIONS: lambda night: night.decisions.select(*DECISIONS.column_names),
+    RECOMMENDATIONS: _recommendations,
+    COMMITMENTS: _commitments,
+    QUARANTINE: lambda night: night.quarantine,
+    MERCHANT_RESULTS: lambda night: _on_cluster(night, night.merchants),
+    LANE_RESULTS: lambda night: _on_cluster(night, night.lanes),
+}
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.tables import PUBLISHED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -13,11 +15,6 @@ if TYPE_CHECKING:
 #: Formats of records that are verified.
 FORMATS = (1, 2)
 _HASH = re.compile(r"[0-9a-f]{64}")
-_NIGHT_TABLES = (
-    *("recommendations", "decisions", "merchants", "lanes", "quarantine"),
-    *("commitments", "in_flight", "bank", "nights", "figures"),
-    *("rows", "conflicts", "order_prices"),
-)
 
 
 def false_form(record: Mapping[str, Any]) -> list[str]:
@@ -170,7 +167,6 @@ _MEASUREMENTS = _object(
     },
     {"evidence_head": _HEAD},
 )
-_FILES = tuple(f"{name}.parquet" for name in _NIGHT_TABLES)
 _RECORD = _object(
     {
         "schema_version": _one_of(*FORMATS),
@@ -208,7 +204,7 @@ _RECORD = _object(
         "run_measurements": _MEASUREMENTS,
         "outputs": _each(
             _object({"sha256": _SHA256}, {"num_rows": _COUNT}),
-            (*_FILES, "report.html", "audit.sql"),
+            (*PUBLISHED, "report.html", "audit.sql"),
         ),
     },
     {

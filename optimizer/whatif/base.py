@@ -21,7 +21,7 @@ from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
-from optimizer.night.api import Solved, solve_night
+from optimizer.night.api import solve_night
 from optimizer.night.inputs import configured_paths
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.ledger import published_history
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.experiment import ExplorePool
     from optimizer.config import Config, PolicyRow
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
 
@@ -53,24 +54,24 @@ class Base:
         Its rules and its date.
     paths
         Its input files by table.
-    solved
-        The night.
+    night
+        The night, solved and certified.
     """
 
     config: Config
     day: dt.date
     paths: dict[str, str | list[str]]
-    solved: Solved
+    night: CertifiedNight
 
     @property
     def problem(self) -> Problem:
         """The night's problem."""
-        return self.solved.intake.problem
+        return self.night.problem
 
     @property
     def price(self) -> NDArray[np.int64]:
         """``(num_lanes,) int64``: the night's effective lane prices, micro-CNY."""
-        own = self.solved.solution.lane_price
+        own = self.night.solution.lane_price
         return effective_price(own, self.problem.lane_parent)
 
 
@@ -133,7 +134,7 @@ def base_of_run(
         progress=progress,
         history=published_history(folder, claims.day),
     )
-    return Base(config, claims.day, paths, solved)
+    return Base(config, claims.day, paths, solved.night)
 
 
 def base_of_config(
@@ -157,7 +158,7 @@ def base_of_config(
     solved = solve_night(
         paths, config, date=day, previous=None, progress=progress, history=history
     )
-    return Base(config, day, paths, solved)
+    return Base(config, day, paths, solved.night)
 
 
 def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:
@@ -206,7 +207,7 @@ def solve_again(
 
 def explored(base: Base) -> ExplorePool:
     """What parcels explored by lot take of caps and slots before the solve."""
-    pool = base.solved.intake.index.pool
+    pool = base.night.names.pool
     return pool or empty_pool(base.problem.num_merchants, base.problem.num_lanes)
 
 
@@ -216,10 +217,10 @@ def caps_under(base: Base, policy: PolicyRow) -> NDArray[np.int64]:
     if "merchants" in base.paths:
         source = open_source(base.paths["merchants"], MERCHANTS)
         merchants = checked_table(source, QuarantineLog())
-    index = base.solved.intake.index
+    index = base.night.names
     ids, num_orders = index.merchant_ids, index.merchant_num_orders
     override = assemble.merchant_column(merchants, "cap_override", ids)
-    history = base.solved.intake.history
+    history = base.night.earlier_nights
     caps, _ = policy_caps(
         policy.cap, num_orders, index.merchant_num_open, override, ids, history
     )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def has_lanes_and_caps_alone(base: Base) -> bool:
     """Whether nothing but caps and lanes can limit the night, whatever is changed."""
-    intake = base.solved.intake
+    intake = base.night.intake
     return (
         intake.problem.side is None
         and intake.index.limits is None
@@ -49,7 +49,7 @@ def has_lanes_and_caps_alone(base: Base) -> bool:
 
 def can_change_by_arrays(base: Base) -> bool:
     """Whether a scenario's night is the base's with other arrays."""
-    return has_lanes_and_caps_alone(base) and base.solved.intake.index.pool is None
+    return has_lanes_and_caps_alone(base) and base.night.names.pool is None
 
 
 def built_anew(
@@ -80,7 +80,7 @@ def built_anew(
         slots = [count * over // under for count in rows["slots"]]
         tables["capacity"] = rows.with_columns(slots=np.array(slots, np.int64))
     return take_in(
-        tables, config, policy, StageClock(), base.solved.intake.history
+        tables, config, policy, StageClock(), base.night.earlier_nights
     ).problem
 
 
@@ -102,13 +102,13 @@ def changed_night(
         Configuration and policy row that the scenario amounts to.
     """
     policy = rules[1]
-    if policy != base.solved.policy:
+    if policy != base.night.policy:
         problem = with_caps(problem, caps_under(base, policy))
     if fee_change := counted_fee_change(base, rules):
         problem = with_fee_change(problem, fee_change)
     if scenario.slots_factor is not None:
         # Places without a row have room for nothing or for all: no row to scale.
-        index = base.solved.intake.index
+        index = base.night.names
         open_places = set(index.uncovered)
         is_row = np.array([place not in open_places for place in index.places], bool)
         problem = with_scaled_slots(problem, scenario.slots_factor, is_row)
@@ -117,12 +117,12 @@ def changed_night(
 
 def counted_fee_change(base: Base, rules: tuple[Config, PolicyRow]) -> int:
     """What the counted part of the fee rises against tonight, micro-CNY."""
-    return costs_of(*rules).fee - costs_of(base.config, base.solved.policy).fee
+    return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
 
 
 def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Problem:
     """The night without some carriers; lanes are those of the base."""
-    places = base.solved.intake.index.places
+    places = base.night.names.places
     is_out = np.array([place.carrier_id in out for place in places], bool)
     if problem.side is None:
         return without_lanes(problem, is_out)

@@ -94,12 +94,12 @@ def price_list(
             "may bring more or less than its price. Try larger steps: optimizer "
             "scenarios"
         )
-    if not base.solved.certificate.is_optimal:
+    if not base.night.certificate.is_optimal:
         raise SolveError(
             "a price list needs the proved optimum, and this night's gap is not 0: "
             "solve it with method auto and relative_gap 0"
         )
-    found = base.solved.margins
+    found = base.night.margins
     if found is None:
         raise SolveError(
             "a price list needs the least prices that prove the optimum; the solver "
@@ -113,7 +113,7 @@ def price_list(
 def _lanes(base: Base, found: Margins) -> pl.DataFrame:
     import polars as pl
 
-    places = base.solved.intake.index.places
+    places = base.night.names.places
     names = ("carrier_id", "region_id", "outlet_id")
     frame = pl.DataFrame(
         {
@@ -129,7 +129,7 @@ def _lanes(base: Base, found: Margins) -> pl.DataFrame:
 def _merchants(base: Base, found: Margins) -> pl.DataFrame:
     import polars as pl
 
-    ids = pl.Series(base.solved.intake.index.merchant_ids, dtype=pl.String)
+    ids = pl.Series(base.night.names.merchant_ids, dtype=pl.String)
     given = {"merchant_id": ids, "cap": base.problem.cap + explored(base).used_cap}
     return pl.DataFrame(given | cap_values(found, base.problem.num_merchants))
 
@@ -150,7 +150,7 @@ def _steps(
         # A fee that changes for some alone moves their prices far from tonight's.
         is_near = kind == "night" or step != FEE_STEP
         answer = solve_again(base, problem, base.price if is_near else None)
-        brings = answer.saving - base.solved.certificate.primal_bound
+        brings = answer.saving - base.night.certificate.primal_bound
         gap = answer.certificate.gap
         rows.append((kind, name, step, brings / 1e6, gap / 1e6))
     columns = {
@@ -167,7 +167,7 @@ def _changed(
     base: Base, found: Margins, top: int
 ) -> Iterator[tuple[str, str, str, Problem]]:
     """Every changed night: what of, whose, the step, and the problem."""
-    problem, index = base.problem, base.solved.intake.index
+    problem, index = base.problem, base.night.names
     fee = -_counted_fee_step(base)
     slots, points, less = SLOTS_STEP, POINT_STEP, FEE_STEP
     looser, richer = _more_points(base), _cheaper_caps(base)
@@ -201,7 +201,7 @@ def _changed(
 def _dearest(base: Base, found: Margins, part: int) -> list[tuple[str, int]]:
     """Carriers, regions or outlets with the lane of each that is worth most."""
     best: dict[str, int] = {}
-    for lane, place in enumerate(base.solved.intake.index.places):
+    for lane, place in enumerate(base.night.names.places):
         name = place[:3][part]
         if name is None:
             continue
@@ -214,7 +214,7 @@ def _dearest(base: Base, found: Margins, part: int) -> list[tuple[str, int]]:
 
 def _more_points(base: Base) -> NDArray[np.int64]:
     """Caps at a rate that is one point higher; caps that were set stay."""
-    policy = base.solved.policy
+    policy = base.night.policy
     rate = min(policy.cap.rate + CAP_STEP, Decimal(1))
     cap = policy.cap.model_copy(update={"rate": rate})
     looser = caps_under(base, policy.model_copy(update={"cap": cap}))
@@ -223,7 +223,7 @@ def _more_points(base: Base) -> NDArray[np.int64]:
 
 def _cheaper_caps(base: Base) -> NDArray[np.int64]:
     """Caps at a lower fee: merchants' budgets buy more parcels."""
-    policy = base.solved.policy
+    policy = base.night.policy
     amount = max(policy.fee.amount_cny - 1, Decimal(0))
     fee = policy.fee.model_copy(update={"amount_cny": amount})
     richer = caps_under(base, policy.model_copy(update={"fee": fee}))

@@ -123,7 +123,7 @@ def robustness(
             "caps and nesting capacity rows alone: this one has loads, floors, pins, "
             "a budget or crossing rows"
         )
-    fee = costs_of(base.config, base.solved.policy).fee
+    fee = costs_of(base.config, base.night.policy).fee
     plans = _plans(base, doubt.seed)
     values = np.zeros((doubt.num_draws, len(PLANS)), np.int64)
     regret: list[float | None] = [None] * doubt.num_draws
@@ -181,7 +181,7 @@ def drawn_savings(base: Base, doubt: Doubt, fee: int, draw: int) -> NDArray[np.i
     ``(num_options,) int64`` micro-CNY.
     """
     problem = base.problem
-    places = base.solved.intake.index.places
+    places = base.night.names.places
     carriers, carrier = np.unique(
         [place.carrier_id for place in places], return_inverse=True
     )
@@ -210,7 +210,7 @@ def _plans(base: Base, seed: int) -> list[NDArray[np.int64]]:
         return solve(ranked, "greedy", params).chosen
 
     greedy = solve(problem, "greedy", params).chosen
-    return [base.solved.solution.chosen, greedy, by_rank(chance), by_rank(risk)]
+    return [base.night.solution.chosen, greedy, by_rank(chance), by_rank(risk)]
 
 
 def _risk(base: Base) -> NDArray[np.float64]:
@@ -218,7 +218,7 @@ def _risk(base: Base) -> NDArray[np.float64]:
     costs = base.config.objective
     names = ["complaint_prob_standard", "return_prob_standard"]
     weights = float(costs.complaint_cost_cny), float(costs.return_cost_cny)
-    intake = base.solved.intake
+    intake = base.night.intake
     risk = np.zeros(len(intake.index.status))
     for batch in read_batches(intake.orders, names):
         found = sum(

@@ -124,14 +124,14 @@ def run_scenarios(
     DataError
         When an input is refused under a scenario's rules; with the scenario's name.
     """
-    solved = base.solved
-    tonight = Answer(base.problem, solved.solution, solved.certificate)
-    fee = costs_of(base.config, solved.policy).fee
-    money = money_of(tonight.saving, tonight.num_chosen, fee, solved.policy)
+    night = base.night
+    tonight = Answer(base.problem, night.solution, night.certificate)
+    fee = costs_of(base.config, night.policy).fee
+    money = money_of(tonight.saving, tonight.num_chosen, fee, night.policy)
     clashes = num_conflicts(base, tonight)
     found = [
         ScenarioOutcome(
-            TONIGHT, tonight, solved.policy, money, tonight.num_chosen, clashes
+            TONIGHT, tonight, night.policy, money, tonight.num_chosen, clashes
         )
     ]
     rebuilt: dict[tuple[object, object], Problem] = {}
@@ -151,7 +151,7 @@ def _outcome(
     scenario: Scenario,
     rebuilt: dict[tuple[object, object], Problem],
 ) -> ScenarioOutcome:
-    rules = scenario_rules(base.config, base.solved.policy, scenario)
+    rules = scenario_rules(base.config, base.night.policy, scenario)
     is_plain = can_change_by_arrays(base)
     if is_plain:
         problem = changed_night(base, _at_costs(base, rules, rebuilt), scenario, rules)
@@ -165,7 +165,7 @@ def _outcome(
     answer = solve_again(base, problem, start)
     fee = costs_of(*rules).fee
     money = money_of(answer.saving, answer.num_chosen, fee, rules[1])
-    num_kept = np.isin(answer.solution.chosen, base.solved.solution.chosen).sum()
+    num_kept = np.isin(answer.solution.chosen, base.night.solution.chosen).sum()
     clashes = num_conflicts(base, answer)
     return ScenarioOutcome(
         scenario.name, answer, rules[1], money, int(num_kept), clashes
@@ -174,7 +174,7 @@ def _outcome(
 
 def num_conflicts(base: Base, answer: Answer) -> int:
     """Floors and pins that a changed night misses; all pins are those of tonight."""
-    stopped = len(base.solved.intake.index.stopped_pins)
+    stopped = len(base.night.names.stopped_pins)
     pins = [
         0 if problem.side is None else int(np.sum(problem.side.pin_rank != NO_PIN))
         for problem in (base.problem, answer.problem)
@@ -195,7 +195,7 @@ def _at_costs(
     if costs not in rebuilt:
         tonight = objective.model_copy(update={"fee_share": before.fee_share})
         config = base.config.model_copy(update={"objective": tonight})
-        rebuilt[costs] = built_anew(base, config, base.solved.policy)
+        rebuilt[costs] = built_anew(base, config, base.night.policy)
     return rebuilt[costs]
 
 
@@ -246,7 +246,7 @@ def pareto_front(
     """
     if num_points == 0:
         return []
-    fee = costs_of(base.config, base.solved.policy).fee
+    fee = costs_of(base.config, base.night.policy).fee
     free = solve_again(base, with_fee_change(base.problem, -fee), _start(base, -fee))
     points = [Point(0, free.num_chosen, free.saving, free.certificate.gap)]
     savings = np.sort(free.problem.option_saving[free.solution.chosen])

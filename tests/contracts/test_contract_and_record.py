@@ -10,31 +10,40 @@ import pytest
 from optimizer.contracts.columns import Table
 from optimizer.contracts.markdown import tables_markdown
 from optimizer.contracts.run_folder import (
-    FURTHER_TABLES,
     RECORD,
-    RUN_TABLES,
     SCHEMA_VERSION,
     SUCCESS,
     read_record,
     record_text,
 )
-from optimizer.contracts.tables import TABLES_IN, TABLES_OUT
+from optimizer.contracts.tables import (
+    EVERY_NIGHT,
+    PUBLISHED,
+    SOME_NIGHTS,
+    TABLES,
+    TABLES_IN,
+)
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("table", TABLES_IN + TABLES_OUT, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_document_has_every_column(table: Table) -> None:
     """In a table's own part each column has one row, with meaning and need."""
     direction = "in" if table in TABLES_IN else "out"
-    title = f"**{table.name}** ({direction}): "
+    title = f"**{table.name}** ({direction}"
     parts = [part for part in tables_markdown().split("\n\n**") if part]
     start = title.removeprefix("**")
     (part,) = [p for p in parts if p.removeprefix("**").startswith(start)]
+    said = part.removeprefix("**").removeprefix(start).partition("): ")[0]
     rows = [line.split(" | ") for line in part.splitlines() if line.startswith("| `")]
 
+    assert (table.when in said) == (table.when != "always")
+    assert ("one machine" in said) == (
+        table.engines == ("local",) and direction == "out"
+    )
     assert [row[0] for row in rows] == [f"| `{c.name}`" for c in table.columns]
     for row, column in zip(rows, table.columns, strict=True):
         assert row[-1] == f"{column.meaning} |"
@@ -45,14 +54,15 @@ def test_the_document_has_every_column(table: Table) -> None:
 
 def test_the_contract_is_consistent() -> None:
     """Names are distinct, keys are columns, and required columns have no default."""
-    for table in TABLES_IN + TABLES_OUT:
+    for table in TABLES:
         names = table.column_names
 
         assert len(set(names)) == len(names)
         assert set(table.key) <= set(names)
         assert all(table.column(name).name == name for name in names)
         assert not [c for c in table.columns if c.is_required and c.default is not None]
-    assert {*RUN_TABLES.values(), *FURTHER_TABLES.values()} == set(TABLES_OUT)
+    assert EVERY_NIGHT | SOME_NIGHTS == PUBLISHED
+    assert {*TABLES_IN} | {*PUBLISHED.values()} == {*TABLES}
 
 
 def write_run(folder: Path, record: str) -> Path:

@@ -49,7 +49,7 @@ def base_of(golden: Golden) -> Base:
     settings = as_config(golden.settings())
     tables: dict[str, Any] = {n: t for n, t in golden.tables().items() if t is not None}
     solved = solve_night(tables, settings, date=DAY, previous=None, progress=None)
-    return Base(settings, DAY, tables, solved)
+    return Base(settings, DAY, tables, solved.night)
 
 
 def from_scratch(golden: Golden, name: str) -> optimizer.Night:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from optimizer.contracts.tables import CAPACITY, ORDERS, TABLES_IN, TABLES_OUT
+from optimizer.contracts.tables import CAPACITY, ORDERS, TABLES
 from optimizer.errors import DataError
 from optimizer.io.privacy import looks_personal
 from optimizer.io.read import open_source, read_batches
@@ -64,7 +64,7 @@ def test_files_are_refused_before_a_row_is_read(suffix: str, tmp_path: Path) -> 
 
 def test_ordinary_columns_are_not_mistaken() -> None:
     """No column of a contract, nor usual others, counts as personal."""
-    names = {n for table in TABLES_IN + TABLES_OUT for n in table.column_names}
+    names = {n for table in TABLES for n in table.column_names}
     usual = ["sku", "weight_kg", "city", "warehouse", "hotel_zone", "named_day", "品类"]
     usual += ["merchant_name", "carrier_name", "region_name", "owned_by", "telling"]
     required = {"carrier_id": ["a"], "slots": [1]}

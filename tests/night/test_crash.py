@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES
+from optimizer.contracts.tables import EVERY_NIGHT
 from tests.support.system_tools import needs
 
 HARNESS = Path(__file__).parents[1] / "support" / "crash.py"
@@ -35,4 +35,4 @@ def test_whatever_stops_a_run_the_night_is_whole_and_the_next_run_heals():
     assert sum(found["kills"].values()) == 12
     assert set(found["kills"]) <= {"killed, old", "killed, new", "ok, new"}
     # All files of the night, the journal of the state not among them.
-    assert found["order"]["files"] == len(RUN_TABLES) + 4
+    assert found["order"]["files"] == len(EVERY_NIGHT) + 4

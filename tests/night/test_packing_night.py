@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from optimizer import solvers
-from optimizer.contracts.run_folder import FURTHER_TABLES
+from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.errors import SolveError
 from optimizer.io.write import write_parquet
 from optimizer.replay.run import verify_run
@@ -28,7 +28,7 @@ def tampered(run_dir: Path, name: str, change: pl.Expr) -> None:
     path, record = run_dir / name, run_dir / "run.json"
     table = pl.read_parquet(path).with_columns(change)
     path.unlink()
-    write_parquet(table, path, FURTHER_TABLES[name])
+    write_parquet(table, path, SOME_NIGHTS[name])
     claims = json.loads(record.read_text())
     from optimizer.night.publish import sha256_of
 
@@ -48,7 +48,7 @@ def test_each_golden_night_is_proved_again_from_its_files(
     record = json.loads((run_dir / "run.json").read_text())
     assert record["problem_class"] == golden.problem_class
     night = golden.solve()
-    has = {n for n in FURTHER_TABLES if (run_dir / n).exists()}
+    has = {n for n in SOME_NIGHTS if (run_dir / n).exists()}
     expected = {"rows.parquet": night.rows, "conflicts.parquet": night.conflicts}
     told = {n for n, table in expected.items() if table is not None}
     assert has - {"order_prices.parquet"} == told

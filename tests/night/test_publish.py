@@ -10,14 +10,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.io.write import read_back
 from optimizer.night import publish as publishing
 from tests.support.small_night import DAY, SmallNight, sha256, snapshot
 
 TEXTS = {"report.html", "audit.sql", "evidence.txt", "run.json", "_SUCCESS"}
-FILES = {*RUN_TABLES, *TEXTS}
+FILES = {*EVERY_NIGHT, *TEXTS}
 
 
 def change_rate(night: SmallNight, rate: float) -> None:
@@ -34,7 +35,7 @@ def test_a_published_night_is_complete_and_counted(published: SmallNight):
     """
     record = read_record(published.run_dir)
     assert {path.name for path in published.run_dir.iterdir()} == FILES
-    for name, table in RUN_TABLES.items():
+    for name, table in EVERY_NIGHT.items():
         frame = read_back(published.run_dir / name)
         assert frame.columns == list(table.column_names)
         assert record["outputs"][name] == {

@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.io import read
 from tests.support.small_night import SmallNight, snapshot
 
 
 def table_bytes(night: SmallNight) -> dict[str, bytes]:
     """The published tables, byte for byte."""
-    return {name: (night.run_dir / name).read_bytes() for name in RUN_TABLES}
+    return {name: (night.run_dir / name).read_bytes() for name in EVERY_NIGHT}
 
 
 def record_without(night: SmallNight, *keys: str) -> dict[str, object]:

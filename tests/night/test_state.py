@@ -20,7 +20,8 @@ import pytest
 from sqlalchemy import delete, inspect, select, text, update
 
 from optimizer.config import load_config
-from optimizer.contracts.run_folder import RUN_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
 from optimizer.night import identity, run
 from optimizer.night.folders import published_nights
@@ -608,7 +609,7 @@ def test_nights_that_count_on_nothing_do_not_depend_on_others(on_sqlite: Place):
         nights = {day: snapshot(on_sqlite.runs / str(day)) for day in DAYS[:3]}
         # Two tables are for the report: they set a night beside those before it.
         decisive = [
-            n for n in RUN_TABLES if n not in {"nights.parquet", "figures.parquet"}
+            n for n in EVERY_NIGHT if n not in {"nights.parquet", "figures.parquet"}
         ]
         tables.append([{k: n[k] for k in decisive} for n in nights.values()])
         assert on_sqlite.rows()["bank"] == on_sqlite.rows()["commitments"] == []

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from optimizer.config import load_config
-from optimizer.contracts.run_folder import RUN_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.io.write import write_parquet
 from optimizer.night.publish import sha256_of
 from optimizer.night.run import run_night
@@ -87,7 +88,7 @@ def test_a_forged_week_or_figure_is_found(
     path, record = inputs_only.run_dir / f"{name}.parquet", {}
     changed = pl.read_parquet(path).with_columns(change)
     path.unlink()
-    write_parquet(changed, path, RUN_TABLES[path.name])
+    write_parquet(changed, path, EVERY_NIGHT[path.name])
     record = json.loads((inputs_only.run_dir / "run.json").read_text())
     record["outputs"][path.name]["sha256"] = sha256_of(path)
     (inputs_only.run_dir / "run.json").write_text(json.dumps(record))

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES, record_text
+from optimizer.contracts.run_folder import record_text
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import DataError
 from optimizer.io.write import read_back, write_parquet
 from optimizer.replay.run import verify_run
@@ -37,7 +38,7 @@ def edit_table(night: SmallNight, name: str, edit: Edit) -> None:
     path = night.run_dir / name
     changed = edit(read_back(path))
     path.unlink()
-    write_parquet(changed, path, RUN_TABLES[name])
+    write_parquet(changed, path, EVERY_NIGHT[name])
 
 
 def edit_record(night: SmallNight, *way: Any, value: Any) -> None:
@@ -56,7 +57,7 @@ def seal(night: SmallNight) -> None:
     """Write the checksums of all files as they are now into the record."""
     path = night.run_dir / "run.json"
     record = json.loads(path.read_text())
-    for name in (*RUN_TABLES, "report.html"):
+    for name in (*EVERY_NIGHT, "report.html"):
         file = night.run_dir / name
         record["outputs"][name]["sha256"] = sha256(file)
     for name, used in record["inputs"].items():
@@ -312,7 +313,7 @@ def test_a_changed_table_is_found(night: SmallNight, change: str):
     assert re.search(words, findings(night)), findings(night)
 
 
-@pytest.mark.parametrize("name", [*RUN_TABLES, "report.html"])
+@pytest.mark.parametrize("name", [*EVERY_NIGHT, "report.html"])
 def test_a_missing_or_damaged_file_is_found(night: SmallNight, name: str):
     """One flipped bit is found, and so is a lost file."""
     path = night.run_dir / name

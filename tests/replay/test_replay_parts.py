@@ -8,7 +8,8 @@ import polars as pl
 import pyarrow.parquet
 import pytest
 
-from optimizer.contracts.run_folder import RUN_TABLES, read_record, record_text
+from optimizer.contracts.run_folder import read_record, record_text
+from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.io import external_sort, write
 from optimizer.io.write import read_back, read_row_groups, write_parquet
 from optimizer.replay.run import verify_run
@@ -32,7 +33,7 @@ def rewrite(night: SmallNight, frame: pl.DataFrame) -> None:
     is_agreed = frame.schema == read_back(path).schema
     path.unlink()
     if is_agreed:
-        write_parquet(frame, path, RUN_TABLES[DECISIONS])
+        write_parquet(frame, path, EVERY_NIGHT[DECISIONS])
     else:
         pyarrow.parquet.write_table(frame.to_arrow(), path)
     record = read_record(night.run_dir)

@@ -19,7 +19,8 @@ import pytest
 from optimizer import allocate
 from optimizer.config import as_config
 from optimizer.contracts.columns import Kind, polars_type
-from optimizer.contracts.run_folder import FURTHER_TABLES, RUN_TABLES, read_record
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
 from optimizer.night.run import run_night
 from optimizer.report import report_figures, report_html
 from optimizer.report.language import CHINESE, LANGUAGES
@@ -44,7 +45,7 @@ STYLE = stylesheet("style.css")
 def table_of(name: str, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
     """A published table with these rows; their last columns may be left out."""
     kinds: dict[str, Kind] = {
-        column.name: column.kind for column in RUN_TABLES[name].columns
+        column.name: column.kind for column in EVERY_NIGHT[name].columns
     }
     schema = {column: polars_type(kind) for column, kind in kinds.items()}
     padded = [(*row, *[None] * (len(schema) - len(row))) for row in rows]
@@ -111,7 +112,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Made:
         }
     )
     run_dir = run_night(config, DAY).run_dir
-    tables = {name: pl.read_parquet(run_dir / name) for name in RUN_TABLES}
+    tables = {name: pl.read_parquet(run_dir / name) for name in EVERY_NIGHT}
     return Made(read_record(run_dir), tables)
 
 
@@ -156,7 +157,7 @@ def empty_night(night: Made) -> Made:
     )
     record["certificate"] |= {"primal_bound": 0, "dual_bound": 0, "gap": 0}
     record["warnings"] = []
-    none = {name.removesuffix(".parquet"): [] for name in RUN_TABLES}
+    none = {name.removesuffix(".parquet"): [] for name in EVERY_NIGHT}
     return with_tables(Made(record, {}), **none)
 
 
@@ -312,7 +313,7 @@ def test_a_page_reads_as_it_was_kept(
     made = with_week
     if name in GOLDEN:
         run_dir = publish(GOLDEN[name], tmp_path)
-        names = [n for n in (*RUN_TABLES, *FURTHER_TABLES) if (run_dir / n).exists()]
+        names = [n for n in PUBLISHED if (run_dir / n).exists()]
         tables = {table: pl.read_parquet(run_dir / table) for table in names}
         made = Made(read_record(run_dir), tables)
     for article in articles(made.page):

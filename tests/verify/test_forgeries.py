@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from optimizer.config import as_config
-from optimizer.contracts.run_folder import FURTHER_TABLES, RUN_TABLES, record_text
+from optimizer.contracts.run_folder import record_text
+from optimizer.contracts.tables import PUBLISHED
 from optimizer.io.write import read_back, write_parquet
 from optimizer.model.solution import Solution
 from optimizer.night import resolve
@@ -96,7 +97,7 @@ def edit_table(
     path = run / name
     changed = change(read_back(path))
     path.unlink()
-    write_parquet(changed, path, (RUN_TABLES | FURTHER_TABLES)[name])
+    write_parquet(changed, path, PUBLISHED[name])
     edit_record(
         run, lambda record: record["outputs"][name].update(num_rows=len(changed))
     )

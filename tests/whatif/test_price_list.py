@@ -112,13 +112,12 @@ def test_prices_leave_the_explore_arm_its_places(
     holdout = {"explore_share": 0.2, "seed": 1}
     base = base_of_config(as_config(night_config(night_folder, holdout=holdout)), DAY)
     listed = price_list(base, top=1)
-    problem, index = base.problem, base.solved.intake.index
+    problem, index = base.problem, base.night.names
     assert index.pool is not None
     assert index.pool.used_cap.sum() > 0
-    margins = base.solved.margins
-    tables = merchants_table(problem, base.solved.solution, index, margins)
+    tables = merchants_table(base.night)
     assert listed.merchants["cap"].to_list() == tables["cap"].to_list()
-    lanes = lanes_table(problem, base.solved.solution, index, margins)
+    lanes = lanes_table(base.night)
     assert listed.lanes["slots"].to_list() == lanes["slots"].to_list()
     num_orders = index.merchant_num_orders
     wider = np.maximum(num_orders * 4 // 100 - index.pool.used_cap, 0)

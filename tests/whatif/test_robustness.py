@@ -30,7 +30,7 @@ def base(night_folder: Path, night_config) -> Base:
 def test_without_error_every_draw_is_the_estimate(base: Base) -> None:
     """The plan saves what it promised in each draw, nobody beats it, no regret."""
     found = robustness(base, Doubt(0.0, num_draws=4, num_hindsight=2))
-    saving = base.solved.certificate.primal_bound / 1e6
+    saving = base.night.certificate.primal_bound / 1e6
     assert found.draws["optimum_cny"].to_list() == [saving] * 4
     assert found.draws["regret_cny"].to_list() == [0.0, 0.0, None, None]
     assert found.plans["estimate_cny"].to_list() == found.plans["mean_cny"].to_list()
@@ -55,7 +55,7 @@ def test_a_draw_has_the_stated_error(
     Over many draws the harm avoided has the stated standard error around its
     estimate; what is shared is one factor for each carrier.
     """
-    fee = costs_of(base.config, base.solved.policy).fee
+    fee = costs_of(base.config, base.night.policy).fee
     harm = base.problem.option_saving + fee
     is_large = harm > 1_000_000
     doubt = Doubt(0.25, shared)
@@ -133,9 +133,7 @@ def test_draws_are_around_the_mean_also_where_the_plan_is_cautious(
     config = night_config(night_folder)
     config["objective"] |= {"relative_error": 0.3, "confidence": 0.9}
     cautious = base_of_config(as_config(config), DAY)
-    assert (
-        cautious.solved.certificate.primal_bound < base.solved.certificate.primal_bound
-    )
-    fee = costs_of(base.config, base.solved.policy).fee
+    assert cautious.night.certificate.primal_bound < base.night.certificate.primal_bound
+    fee = costs_of(base.config, base.night.policy).fee
     draws = [drawn_savings(b, Doubt(0.3), fee, 1) for b in (base, cautious)]
     assert np.abs(draws[0] - draws[1]).max() <= 5

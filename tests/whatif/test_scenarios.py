@@ -74,7 +74,7 @@ def base_of(given: dict[str, Any], config: dict[str, Any]) -> Base:
     settings = as_config(config)
     paths = {name: table for name, table in given.items() if table is not None}
     solved = solve_night(paths, settings, date=DAY, previous=None, progress=None)
-    return Base(settings, DAY, paths, solved)
+    return Base(settings, DAY, paths, solved.night)
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_the_page_holds_every_scenario_and_no_markup_of_its_name() -> None:
     evil = '<script>alert("x")</script>'
     outcomes = run_scenarios(base, (Scenario(name=evil, cap_rate="0.2"),))
     table = scenario_table(outcomes)
-    front = front_table(pareto_front(base, 6), base.solved.policy)
+    front = front_table(pareto_front(base, 6), base.night.policy)
     views = view_table(outcomes, HarmBorne())
     page = scenario_page("2026-11-22", table, front, views)
     assert "<script" not in page

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.carryover import EarlierNights
 from optimizer.config.cap import NANO
 from optimizer.contracts.columns import polars_type
-from optimizer.contracts.run_folder import RUN_TABLES, read_record
-from optimizer.contracts.tables import IN_FLIGHT
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import IN_FLIGHT, PUBLISHED
 from optimizer.evidence.links import extend
 from optimizer.explain.tables import PLACE
 from optimizer.night.state.database import lock_transaction
@@ -211,8 +211,7 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
 
     if (folder / name).is_file():
         return read_back(folder / name)
-    columns = RUN_TABLES[name].columns
-    return pl.DataFrame(schema={c.name: polars_type(c.kind) for c in columns})
+    return pl.DataFrame(schema=PUBLISHED[name].schema)
 
 
 def published_history(folder: Path, day: dt.date) -> EarlierNights:

@@ -1,0 +1,110 @@
+"""A night that is decided and certified: what all that is said of it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from optimizer.model.frozen import freeze_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import polars as pl
+
+    from optimizer.build.assemble import Names
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.night import InputRecord, Intake
+    from optimizer.certify.certificate import Certificate
+    from optimizer.config import PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.explain.outcomes import Outcomes
+    from optimizer.model.margins import Margins
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CertifiedNight:
+    """
+    A night that is decided and certified, and not yet put into tables.
+
+    Attributes
+    ----------
+    intake
+        The problem, its names, and what was read.
+    solution, certificate
+        Plan and prices, and what is proved of them.
+    margins
+        Exact margins and slot values; ``None`` where there are none.
+    outcomes
+        Reason and margin of each row of the orders table.
+    named
+        Gives ``row``, ``order_id``, ``region_id`` and perhaps ``ineligible_reason``
+        of all orders that were not quarantined, in pieces.
+    """
+
+    intake: Intake
+    solution: Solution
+    certificate: Certificate
+    margins: Margins | None
+    outcomes: Outcomes
+    named: Callable[[], Iterable[pl.DataFrame]]
+
+    def __post_init__(self) -> None:
+        """Freeze plan and prices: what was certified is what is told."""
+        freeze_arrays(self.solution)
+
+    @property
+    def problem(self) -> Problem:
+        """What was solved."""
+        return self.intake.problem
+
+    @property
+    def names(self) -> Names:
+        """The names behind the problem's numbers."""
+        return self.intake.index
+
+    @property
+    def policy(self) -> PolicyRow:
+        """The policy row that was in force."""
+        return self.intake.policy
+
+    @property
+    def quarantine(self) -> pl.DataFrame:
+        """Refused rows."""
+        return self.intake.quarantine
+
+    @property
+    def inputs(self) -> tuple[InputRecord, ...]:
+        """What was read."""
+        return self.intake.inputs
+
+    @property
+    def warnings(self) -> tuple[CodedWarning, ...]:
+        """What a person should look at."""
+        return self.intake.warnings
+
+    @property
+    def earlier_nights(self) -> EarlierNights:
+        """What other nights left to it."""
+        return self.intake.history
+
+
+def certified_night(
+    intake: Intake,
+    solution: Solution,
+    certificate: Certificate,
+    margins: Margins | None,
+) -> CertifiedNight:
+    """Give every order its outcome, by margins or the certificate's prices."""
+    from optimizer.build.night import name_orders
+    from optimizer.certify.certificate import price_gap
+    from optimizer.explain.outcomes import find_outcomes
+
+    problem = intake.problem
+    gap = price_gap(problem, solution, certificate)
+    outcomes = find_outcomes(problem, solution, intake.index, margins, gap)
+    named = partial(name_orders, intake)
+    return CertifiedNight(intake, solution, certificate, margins, outcomes, named)
