@@ -100,7 +100,7 @@ def test_what_is_imported_is_declared() -> None:
     [
         ("from click import get_current_context", "click"),
         ("def f():\n    import pandas", "pandas"),
-        ("import duckdb", "duckdb"),
+        ("import deltalake", "deltalake"),
         ("from obstore.store import S3Store", "obstore"),
         ("import_module('requests.sessions')", "requests"),
         ("def f():\n    import_extra('grpc', needed_by='x')", "grpc"),
@@ -113,7 +113,7 @@ def test_an_import_that_is_not_declared_is_found(source: str, package: str) -> N
 
 def test_late_and_typing_imports_of_extras_are_allowed() -> None:
     """Inside a function, or for types alone, a file may name a package of an extra."""
-    assert undeclared("def f():\n    import duckdb") == set()
+    assert undeclared("def f():\n    import deltalake") == set()
     assert undeclared("if TYPE_CHECKING:\n    import pyspark") == set()
 
 

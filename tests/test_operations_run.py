@@ -232,18 +232,21 @@ def test_an_install_that_was_not_warmed_compiles_for_the_run_alone(
 
 
 @needs("unshare")
-def test_what_is_restricted_is_restricted(installed: Path, tmp_path: Path) -> None:
+def test_what_is_restricted_is_restricted(tmp_path: Path) -> None:
     """The tests above prove nothing if these writes succeed."""
     given_to(UID, tmp_path)
+    own = tmp_path / "own"
+    own.mkdir(mode=0o777)
+    own.chmod(0o777)
     place = Place(
         uid=UID,
-        folders={"/srv/here": installed, "/var/lib/night": tmp_path},
+        folders={"/srv/own": own, "/var/lib/night": tmp_path},
         writable=["/var/lib/night"],
         empty=["/root"],
         scratch=["/tmp"],
         env={"PATH": "/usr/bin:/bin"},
     )
-    for path in ("/usr/here", "/srv/here/x", f"{ROOT}/x", "/root/x", "/etc/x"):
+    for path in ("/usr/x", "/srv/own/x", f"{ROOT}/x", "/root/x", "/etc/x"):
         done = place.run(["touch", path], "/")
         assert done.returncode != 0, path
         assert re.search("Read-only|denied", done.stderr), done.stderr

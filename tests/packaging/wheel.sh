@@ -105,7 +105,7 @@ YAML
 ran=()
 for version in 3.11 3.13 3.12; do
   # 3.12 only stands in for 3.13.
-  [ "$version" = 3.12 ] && [ "${ran[-1]:-}" = 3.13 ] && continue
+  [[ $version = 3.12 && " ${ran[*]:-} " = *" 3.13 "* ]] && continue
   python=$(find_python "$version")
   if [ -z "$python" ]; then
     say "there is no Python $version with venv here: the wheel is not run on it"
