@@ -23,11 +23,14 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Kernels are compiled once, before several processes would all do it.
 unit: .venv/dev-$(call HASH,dev) airflow sail
+	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS)
 
 # What needs no program but Python, and is not slow: while one works on a change.
 quick: .venv/dev-$(call HASH,dev)
+	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS) -m "not slow and not needs"
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.

@@ -28,11 +28,11 @@ class Family:
         return self.tables.config | self.keys
 
     def alone(self):
-        """The night on one machine."""
+        """The night on one machine, by prices as on a cluster: optima may be tied."""
         return optimizer.allocate(
             self.tables.orders,
             self.tables.capacity,
-            config=self.config,
+            config=self.config | {"solver": {"method": "pricing"}},
             options=self.tables.options,
             merchants=self.merchants,
             date=self.date,
