@@ -67,7 +67,7 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
         client = cluster.start(
             "client", [sys.executable, "-W", "ignore", "-c", program]
         )
-        client.wait(120)
+        client.wait(300)
         said = cluster.log("client")
         assert client.returncode == 0, said
         assert "the same night through pyspark.sql.connect" in said
