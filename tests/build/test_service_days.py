@@ -48,9 +48,7 @@ def test_a_row_loses_the_slots_of_parcels_inside_of_it(
 ) -> None:
     """Day by day, whatever it names; floors are met by them too; attributes are not."""
     given = dict.fromkeys(SCHEMA) | {"slots": 10, "min_parcels": 5} | row
-    rows = read_capacity(
-        pl.DataFrame([given], SCHEMA), ["vehicle"], is_plain_count=True
-    )
+    rows = read_capacity(pl.DataFrame([given], SCHEMA), ["vehicle"])
     history = EarlierNights(MONDAY, FLIGHTS)
     found, taken = rows_tonight(rows, CapacityRules(), {MONDAY, TUESDAY}, history)
     days = {dict(r.wanted)["service_date"]: (r.slots, r.min_parcels) for r in found}

@@ -7,22 +7,23 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from optimizer.explain.certified_night import CertifiedNight
 from optimizer.explain.sentences import margin_words
 from optimizer.model.margins import NO_END
-from optimizer.night.api import Solved, solve_night
+from optimizer.night.api import solve_night
 from optimizer.testing import Tables, make_tables, random_tables
 from tests.support.golden_nights import GOLDEN
 from tests.support.packing_oracle import all_plans, broken, order_of, value_of
 
 
-def loaded_night(seed: int) -> Solved:
+def loaded_night(seed: int) -> CertifiedNight:
     """A small night with parcels of one to three slots."""
     tables = random_tables(seed, num_orders=8, num_merchants=2, rate="0.6")
     loads = tables.orders.with_columns(load=1 + pl.int_range(pl.len()) % 3)
     return solved(tables, loads)
 
 
-def pinned_night() -> Solved:
+def pinned_night() -> CertifiedNight:
     """Three parcels for two slots; the one that saves least must be chosen."""
     orders = [("a", "m", "x", 5.0), ("b", "m", "x", 4.0), ("c", "m", "x", 1.0)]
     tables = make_tables(orders, {"yunda": 2}, rate="1")
@@ -30,14 +31,14 @@ def pinned_night() -> Solved:
     return solved(tables, tables.orders.with_columns(pin=pin))
 
 
-def solved(tables: Tables, orders: pl.DataFrame) -> Solved:
+def solved(tables: Tables, orders: pl.DataFrame) -> CertifiedNight:
     """Solve a night with other orders, however large its gap."""
     config = tables.config | {"publish": {"max_relative_gap": 1.0}}
     given = {"orders": orders, "capacity": tables.capacity}
-    return solve_night(given, config, date=None, previous=None, progress=None)
+    return solve_night(given, config, date=None, previous=None, progress=None).night
 
 
-def golden_night(name: str) -> Solved:
+def golden_night(name: str) -> CertifiedNight:
     """A night that was made by hand."""
     golden = GOLDEN[name]
     config = golden.settings() | {"publish": {"max_relative_gap": 1.0}}
@@ -48,10 +49,10 @@ def golden_night(name: str) -> Solved:
         date=dt.date(2026, 11, 22),
         previous=None,
         progress=None,
-    )
+    ).night
 
 
-def hold(night: Solved) -> tuple[int, int]:
+def hold(night: CertifiedNight) -> tuple[int, int]:
     """
     Try every plan: each margin is within its ends; how many were held, and were open.
 
