@@ -8,6 +8,7 @@ tools=${1:-$root/.venv/bin}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 unset PYTHONPATH VIRTUAL_ENV
+pyenv=${PYENV_ROOT:-$HOME/.pyenv} # before HOME is another
 mkdir "$place/home" "$place/dist"
 export HOME=$place/home # pip's cache too: both Pythons share what is downloaded
 
@@ -17,7 +18,7 @@ fail() { say "$*" >&2; exit 1; }
 # The newest patch of a version, on the path or where pyenv keeps it.
 find_python() {
   local found candidate
-  for candidate in "python$1" "$(ls -d /root/.pyenv/versions/"$1".* ~/.pyenv/versions/"$1".* 2>/dev/null | sort -V | tail -1)/bin/python"; do
+  for candidate in "python$1" "$(ls -d "$pyenv/versions/$1".* 2>/dev/null | sort -V | tail -1)/bin/python"; do
     found=$(command -v "$candidate") || continue
     # A shim of pyenv stands for a version that may not be there.
     "$found" -c "import ensurepip, sys; sys.exit('$1' != '%d.%d' % sys.version_info[:2])" 2>/dev/null || continue
