@@ -189,8 +189,12 @@ def loop(num_orders: int = 20_000, num_merchants: int = 100) -> dict[str, Any]:
             decided = _decide(night, night.orders.drop(PREMIUM), day, **chance, **model)
             told.append(
                 outcomes_of(
-                    *(decided.decisions, night.orders, night.truth, night.merchants),
-                    *(day, 5.0),
+                    decisions=decided.decisions,
+                    orders=night.orders,
+                    truth=night.truth,
+                    merchants=night.merchants,
+                    day=day,
+                    compensation_cny=5.0,
                 )
             )
         later = START + dt.timedelta(30)

@@ -87,9 +87,16 @@ def make_packing(night: PackingNight) -> Problem:
         pin_rank=np.full(night.num_orders, NO_PIN, np.int32),
     )
     return Problem(
-        *(base.merchant_start, np.where(is_cut, base.cap // 2, base.cap)),
-        *(base.option_start, base.option_lane, saving, slots, base.lane_parent),
-        *(base.key, base.row, side),
+        merchant_start=base.merchant_start,
+        cap=np.where(is_cut, base.cap // 2, base.cap),
+        option_start=base.option_start,
+        option_lane=base.option_lane,
+        option_saving=saving,
+        slots=slots,
+        lane_parent=base.lane_parent,
+        key=base.key,
+        row=base.row,
+        side=side,
     )
 
 

@@ -322,9 +322,16 @@ def random_packing(
         pin_rank=np.where(is_pinned, pin_rank, NO_PIN).astype(np.int32),
     )
     return Problem(
-        *(base.merchant_start, base.cap, base.option_start, base.option_lane),
-        *(base.option_saving, base.slots * ((most_load + 1) // 2), base.lane_parent),
-        *(base.key, base.row, side),
+        merchant_start=base.merchant_start,
+        cap=base.cap,
+        option_start=base.option_start,
+        option_lane=base.option_lane,
+        option_saving=base.option_saving,
+        slots=base.slots * ((most_load + 1) // 2),
+        lane_parent=base.lane_parent,
+        key=base.key,
+        row=base.row,
+        side=side,
     )
 
 

@@ -190,28 +190,28 @@ def build_problem(
     row_merchant = np.full(num_rows, -1, np.int32)
     row_merchant[orders.row] = merchant
     return problem, Names(
-        tuple(merchant_ids),
-        num_orders,
-        forest.places,
-        forest.uncovered,
-        status,
-        row_merchant,
-        limits,
-        has_budget,
-        counting,
-        (
+        merchant_ids=tuple(merchant_ids),
+        merchant_num_orders=num_orders,
+        places=forest.places,
+        uncovered=forest.uncovered,
+        status=status,
+        row_merchant=row_merchant,
+        limits=limits,
+        has_budget=has_budget,
+        counting=counting,
+        warnings=(
             *warnings,
             *warn_idle(layout),
             *warn_heavy(problem),
             *warn_unused(problem, given.config),
         ),
-        num_open,
-        np.array([taken.get(place, 0) for place in forest.places], np.int64),
-        bank,
-        lottery,
-        pool,
-        _stopped_pins(orders),
-        given.config.pin_priority,
+        merchant_num_open=num_open,
+        in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        bank=bank,
+        lottery=lottery,
+        pool=pool,
+        stopped_pins=_stopped_pins(orders),
+        pin_priority=given.config.pin_priority,
     )
 
 
@@ -243,9 +243,16 @@ def _explore(
     """Take the explore arm, and the slots that it uses, out of the night."""
     orders, options, merchant, caps, forest, lane = night
     field = ExploreField(
-        *(orders.key, orders.row, merchant, orders.status == OPEN),
-        *(options.order, lane, options.saving),
-        *(caps, forest.slots, forest.parent),
+        key=orders.key,
+        row=orders.row,
+        merchant=merchant,
+        is_open=orders.status == OPEN,
+        order=options.order,
+        lane=lane,
+        saving=options.saving,
+        cap=caps,
+        slots=forest.slots,
+        parent=forest.parent,
     )
     pool, member = draw_pool(field, lottery)
     status = orders.status.copy()

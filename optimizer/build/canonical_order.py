@@ -67,7 +67,13 @@ def arrange(
     placed_saving = np.empty(len(lane), np.int64)
     at = option_start[:-1].copy()
     place_options(
-        options.order, lane, options.saving, place, at, placed_lane, placed_saving
+        order=options.order,
+        lane=lane,
+        saving=options.saving,
+        place=place,
+        next_option=at,
+        placed_lane=placed_lane,
+        placed_saving=placed_saving,
     )
     del at, place
     sort_options(option_start, placed_lane, placed_saving)

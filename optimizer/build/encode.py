@@ -181,13 +181,13 @@ def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
         (row.carrier_id, row.region_id): float(row.probability) for row in fulfilment
     }
     return NightCodes(
-        worth,
-        frozenset(roster),
-        kept,
-        take_up,
-        is_enrolled,
-        codes,
-        salt,
+        worth=worth,
+        roster=frozenset(roster),
+        fulfilment=kept,
+        take_up=take_up,
+        is_enrolled=is_enrolled,
+        merchants=codes,
+        salt=salt,
         columns=frozenset(columns),
         groups=GroupCodes(further),
         service_day=service_day,

@@ -192,9 +192,16 @@ def empty_pool(num_merchants: int, num_lanes: int) -> ExplorePool:
     whole, lane = np.zeros(0, np.int64), np.zeros(0, np.int32)
     none = np.zeros(0, np.bool_)
     return ExplorePool(
-        *(whole, none, lane, whole, lane, np.zeros(1, np.int64), lane, whole),
-        np.zeros(num_merchants, np.int64),
-        np.zeros(num_lanes, np.int64),
+        row=whole,
+        is_premium=none,
+        lane=lane,
+        saving=whole,
+        merchant=lane,
+        start=np.zeros(1, np.int64),
+        option_lane=lane,
+        option_saving=whole,
+        used_cap=np.zeros(num_merchants, np.int64),
+        used_slots=np.zeros(num_lanes, np.int64),
     )
 
 

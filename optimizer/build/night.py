@@ -182,7 +182,10 @@ def take_in(
     kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
     start = partial(
         encode.make_codes,
-        *(costs_of(config, policy), policy.carriers, kept, merchants),
+        worth=costs_of(config, policy),
+        roster=policy.carriers,
+        fulfilment=kept,
+        merchants=merchants,
         columns=columns_there(sources),
         further=further,
         service_day=counted,
@@ -214,19 +217,19 @@ def take_in(
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
-        problem,
-        index,
-        encoded.log.frame(),
-        tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
-        (
+        problem=problem,
+        index=index,
+        quarantine=encoded.log.frame(),
+        inputs=tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        warnings=(
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
         ),
-        sources["orders"],
-        encoded.coder.salt,
-        tuple(encoded.coder.id_sample),
-        policy,
-        history,
+        orders=sources["orders"],
+        salt=encoded.coder.salt,
+        id_sample=tuple(encoded.coder.id_sample),
+        policy=policy,
+        history=history,
     )
 
 

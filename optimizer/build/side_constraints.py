@@ -255,14 +255,14 @@ def _place(
     is_used = np.bincount(merchant, minlength=problem.num_merchants) > 0
     take_up = [1.0 if u is None else float(u) for u in facts["take_up"]]
     return Placed(
-        replace(cells, cell=cells.cell[turn]),
-        merchant,
-        loads,
-        merchant_ids,
-        facts,
-        num_orders,
-        problem.cap,
-        make_counting(given.config.capacity, take_up, is_used),
+        cells=replace(cells, cell=cells.cell[turn]),
+        merchant=merchant,
+        load=loads,
+        merchant_ids=merchant_ids,
+        facts=facts,
+        num_orders=num_orders,
+        cap=problem.cap,
+        counting=make_counting(given.config.capacity, take_up, is_used),
     )
 
 

@@ -130,7 +130,13 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
     unit = saving_unit(problem) if needs_unit else 1
     dual -= dual % unit
     return Certificate(
-        not violations, primal, dual, dual - primal, violations, conflicts, unit
+        is_feasible=not violations,
+        primal_bound=primal,
+        dual_bound=dual,
+        gap=dual - primal,
+        violations=violations,
+        conflicts=conflicts,
+        unit=unit,
     )
 
 

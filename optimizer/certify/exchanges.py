@@ -107,7 +107,17 @@ def exchanges_of(problem: Problem, solution: Solution) -> Exchanges:
     rivals, free = _rivals(problem, (price, cut, pick), limit)
     lanes = _lane_arcs(problem, (chosen, order, merchant), (price, cut, flow))
     arcs = sorted_arcs(*lanes, num_lanes)
-    return Exchanges(problem, price, cut, pick, used, flow, arcs, rivals, free)
+    return Exchanges(
+        problem=problem,
+        price=price,
+        cut=cut,
+        pick=pick,
+        used=used,
+        flow=flow,
+        from_lanes=arcs,
+        rivals=rivals,
+        free=free,
+    )
 
 
 def _rivals(

@@ -81,14 +81,14 @@ def margins_again(
         least_slots(problem.slots, problem.lane_parent),
     )
     return Margins(
-        _interval(night, asked, pairs, ends),
-        None if beside is None else _interval(night, beside, pairs, ends),
-        row_more,
-        row_fewer,
-        night.price,
-        np.where(has_slot > 0, night.price + lanes, NO_END),
-        _one_more_cap(night, ground),
-        np.where(problem.cap == 0, NO_END, night.cut),
+        order=_interval(night, asked, pairs, ends),
+        beside=None if beside is None else _interval(night, beside, pairs, ends),
+        row_more=row_more,
+        row_fewer=row_fewer,
+        around_more=night.price,
+        around_fewer=np.where(has_slot > 0, night.price + lanes, NO_END),
+        cap_more=_one_more_cap(night, ground),
+        cap_fewer=np.where(problem.cap == 0, NO_END, night.cut),
     )
 
 

@@ -79,13 +79,13 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     )
     orders = _explained(_changed_orders(before, after), lanes, merchants)
     return Comparison(
-        rules,
-        inputs,
-        _pairs("metric", flatten(old["summary"]), flatten(new["summary"])),
-        _with_why(orders, can_save_differ=can_save_differ),
-        lanes,
-        merchants,
-        limits,
+        rules=rules,
+        inputs=inputs,
+        numbers=_pairs("metric", flatten(old["summary"]), flatten(new["summary"])),
+        orders=_with_why(orders, can_save_differ=can_save_differ),
+        lanes=lanes,
+        merchants=merchants,
+        limits=limits,
     )
 
 

@@ -96,7 +96,15 @@ def parse_address(text: str) -> Address:
     shown = f"?table={params['table']}" if "table" in params else ""
     shown = "?query" if "query" in params else shown
     label = f"{scheme}://{host}{path}{shown}"
-    found = Address(scheme, unquote(user), password, host, path, params, label)
+    found = Address(
+        scheme=scheme,
+        user=unquote(user),
+        password=password,
+        host=host,
+        path=path,
+        params=params,
+        label=label,
+    )
     _check_login(found)
     _check_place(found)
     return found

@@ -73,16 +73,40 @@ def find_clashes(
     for c in certificate.conflicts:
         if c.kind == "pin":
             row = int(problem.row[c.number])
-            yield Clash("pin", "", row, c.rank, c.asked, c.reached, next(stops))
+            yield Clash(
+                kind="pin",
+                name="",
+                row=row,
+                priority=c.rank,
+                asked=c.asked,
+                reached=c.reached,
+                stopped_by=next(stops),
+            )
             continue
         assert index.limits is not None
         assert problem.side is not None
         limit = index.limits.named(c.number)
         why = _floor_stop(problem, problem.side, c.number, c.asked)
-        yield Clash(limit.kind, limit.name, -1, c.rank, c.asked, c.reached, why)
+        yield Clash(
+            kind=limit.kind,
+            name=limit.name,
+            row=-1,
+            priority=c.rank,
+            asked=c.asked,
+            reached=c.reached,
+            stopped_by=why,
+        )
     for row in index.stopped_pins.tolist():
         why = Reason(int(index.status[row])).name
-        yield Clash("pin", "", row, index.pin_priority, 1, 0, why)
+        yield Clash(
+            kind="pin",
+            name="",
+            row=row,
+            priority=index.pin_priority,
+            asked=1,
+            reached=0,
+            stopped_by=why,
+        )
 
 
 def _pin_stops(problem: Problem, order: NDArray[np.int64]) -> list[str]:

@@ -139,17 +139,17 @@ def find_outcomes(
     margin = np.full(num_rows, NO_END)
     is_one = margins is not None and _is_exact(margins)
     outcomes = Outcomes(
-        index.status.copy(),
-        np.full(num_rows, -1, np.int32),
-        None if problem.side is None else np.ones(num_rows, np.int32),
-        np.zeros(num_rows, np.int64),
-        np.zeros(num_rows, np.int64),
-        margin,
-        margin if is_one else margin.copy(),
-        index.status == OPEN,
-        np.zeros(num_rows, np.bool_),
-        np.full(num_rows, -1, np.int8),
-        np.zeros(num_rows),
+        reason=index.status.copy(),
+        lane=np.full(num_rows, -1, np.int32),
+        load=None if problem.side is None else np.ones(num_rows, np.int32),
+        saving=np.zeros(num_rows, np.int64),
+        surplus=np.zeros(num_rows, np.int64),
+        margin_low=margin,
+        margin_high=margin if is_one else margin.copy(),
+        is_priced=index.status == OPEN,
+        has_room=np.zeros(num_rows, np.bool_),
+        arm=np.full(num_rows, -1, np.int8),
+        propensity=np.zeros(num_rows),
     )
     room = least_slots(problem.slots, problem.lane_parent)
     price = effective_price(solution.lane_price, problem.lane_parent)

@@ -64,13 +64,13 @@ def make_prices(
     load = side.option_load[chosen]
     taken = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     return StopPrices(
-        effective_price(solution.lane_price, problem.lane_parent),
-        price,
-        np.isin(kinds, _CAPS),
-        np.isin(kinds, _BUDGETS),
-        least_slots(problem.slots - taken, problem.lane_parent),
-        side.high - row_use(side, chosen),
-        problem.cap - np.bincount(merchant, minlength=problem.num_merchants),
+        lane=effective_price(solution.lane_price, problem.lane_parent),
+        row=price,
+        is_cap=np.isin(kinds, _CAPS),
+        is_budget=np.isin(kinds, _BUDGETS),
+        lane_room=least_slots(problem.slots - taken, problem.lane_parent),
+        row_room=side.high - row_use(side, chosen),
+        cap_room=problem.cap - np.bincount(merchant, minlength=problem.num_merchants),
     )
 
 

@@ -98,7 +98,14 @@ def find_night(
         before = load_before(ledger, config, policy, day, closed)
         identity = identity_of(config, day, files, previous, before.identity)
         yield ResolvedNight(
-            policy, inputs, fetched, files, before, closed, num_rows, identity
+            policy=policy,
+            inputs=inputs,
+            fetched=fetched,
+            files=files,
+            before=before,
+            closed=closed,
+            num_delivery_rows=num_rows,
+            identity=identity,
         )
 
 

@@ -69,13 +69,13 @@ def read_nights(table: pl.DataFrame) -> list[NightRow]:
     """Read ``nights.parquet``, by date, with what can be told of each night."""
     return [
         NightRow(
-            row["date"].isoformat(),
-            row["num_orders"],
-            row["num_chosen"],
-            row["saving_cny"],
-            round(row["saving_cny"] / max(1, row["num_chosen"]), 6),
-            round(row["num_chosen"] / max(1, row["sum_of_caps"]), 6),
-            row["relative_gap"],
+            day=row["date"].isoformat(),
+            num_orders=row["num_orders"],
+            num_chosen=row["num_chosen"],
+            saving=row["saving_cny"],
+            each=round(row["saving_cny"] / max(1, row["num_chosen"]), 6),
+            cap_use=round(row["num_chosen"] / max(1, row["sum_of_caps"]), 6),
+            relative_gap=row["relative_gap"],
         )
         for row in table.sort("date").iter_rows(named=True)
     ]

@@ -209,9 +209,14 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
     field = ClusterNight(
-        *(made.blocks, limits.terms, census.merchant_of, limits.cap, census.num_open),
-        *(census.highest, lambda: time.monotonic() > ends),
-        progress if progress is not None else _say_nothing,
+        blocks=made.blocks,
+        terms=limits.terms,
+        merchant_of=census.merchant_of,
+        cap=limits.cap,
+        num_open=census.num_open,
+        highest=census.highest,
+        is_late=lambda: time.monotonic() > ends,
+        tell=progress if progress is not None else _say_nothing,
     )
     with clock.stage("solve"):
         near = solve_core(field, settings.solver.num_threads)
@@ -223,21 +228,22 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
-        rows.sortWithinPartitions("order_id"),
-        _merchants_table(census, limits, sums, near),
-        _lanes_table(limits, sums, near),
-        places_frame(limits.places),
-        made.quarantine,
-        sums.certificate,
-        Termination("OPTIMAL"),
-        policy,
-        limits.warnings,
-        _summary(field, (census, limits), (made, sums, near), policy),
-        {**made.num_rows} | {name: len(table) for name, table in checked.items()},
-        near.num_near,
-        near.num_passes + 1,
-        clock.seconds,
-        made,
+        decisions=rows.sortWithinPartitions("order_id"),
+        merchants=_merchants_table(census, limits, sums, near),
+        lanes=_lanes_table(limits, sums, near),
+        places=places_frame(limits.places),
+        quarantine=made.quarantine,
+        certificate=sums.certificate,
+        termination=Termination("OPTIMAL"),
+        policy=policy,
+        warnings=limits.warnings,
+        summary=_summary(field, (census, limits), (made, sums, near), policy),
+        num_rows={**made.num_rows}
+        | {name: len(table) for name, table in checked.items()},
+        num_near=near.num_near,
+        num_passes=near.num_passes + 1,
+        seconds=clock.seconds,
+        prepared=made,
     )
 
 
@@ -350,7 +356,12 @@ def _summary(
     hollow = merged(field)
     no_rows = np.zeros(0, np.uint8)
     index = Names(
-        *((), limits.num_orders, limits.places, (), no_rows, no_rows.astype(np.int32)),
+        merchant_ids=(),
+        merchant_num_orders=limits.num_orders,
+        places=limits.places,
+        uncovered=(),
+        status=no_rows,
+        row_merchant=no_rows.astype(np.int32),
         merchant_num_open=census.num_open,
     )
     numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, policy)

@@ -112,8 +112,16 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
             names[column].update(found)
     highest = max((int(part["highest"]) for part in parts.values()), default=0)
     return BlockSummary(
-        *(ids, merchant_of, there, eligible, num_open, places, demand),
-        *(statuses, max(highest, 0), names),
+        merchant_ids=ids,
+        merchant_of=merchant_of,
+        there=there,
+        eligible=eligible,
+        num_open=num_open,
+        places=places,
+        demand=demand,
+        statuses=statuses,
+        highest=max(highest, 0),
+        names=names,
     )
 
 
@@ -245,8 +253,13 @@ def set_limits(
     """
     history = EarlierNights(rules.day)
     num_orders, cap, _, has_budget, warnings = merchant_caps(
-        *(census.there, census.eligible, census.num_open, census.merchant_ids),
-        *(rules.merchants, rules.policy, history),
+        there=census.there,
+        eligible=census.eligible,
+        num_open=census.num_open,
+        merchant_ids=census.merchant_ids,
+        merchants=rules.merchants,
+        policy=rules.policy,
+        history=history,
     )
     rows = read_capacity(capacity, ())
     rows, _ = rows_tonight(rows, rules.config.capacity, (), history)
@@ -260,8 +273,9 @@ def set_limits(
         )
     is_open = rules.config.capacity.uncovered_lanes == "open"
     forest = build_forest(
-        {place: row.slots for place, row in lanes.items()},
-        *(census.places, census.demand.tolist()),
+        rows={place: row.slots for place, row in lanes.items()},
+        leaves=census.places,
+        demand=census.demand.tolist(),
         is_open=is_open,
     )
     key = place_keys(census.places, rules.salt)

@@ -213,9 +213,11 @@ def _values(
     has = frame["carrier_id"].is_not_null().to_numpy()
     with_option = frame.filter(has)
     orders = encode.OrderArrays(
-        *(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.uint64)),
-        coder.merchants.encode(with_option["merchant_id"]),
-        with_option["status"].to_numpy().astype(np.uint8),
+        row=np.zeros(0, np.int64),
+        key=np.zeros(0, np.uint64),
+        folded_key=np.zeros(0, np.uint64),
+        merchant=coder.merchants.encode(with_option["merchant_id"]),
+        status=with_option["status"].to_numpy().astype(np.uint8),
     )
     basis = encode.encode_basis(with_option, orders, coder)
     ways = with_option.with_columns(outlet_id="option_outlet_id")

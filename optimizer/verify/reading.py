@@ -73,13 +73,13 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
     groups = tuple(dict.fromkeys(rule["column"] for rule in config["fairness"]))
     asked = [name for name in groups if name not in _PLACE]
     return Reading(
-        tables,
-        {name: _kind(used[name]) for name in tables},
-        {name: len(used[name]["files"]) for name in tables},
-        tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
-        groups,
-        policy["eligibility"],
-        has_model,
+        tables=tables,
+        kinds={name: _kind(used[name]) for name in tables},
+        num_files={name: len(used[name]["files"]) for name in tables},
+        further=tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
+        facts=groups,
+        rules=policy["eligibility"],
+        has_model=has_model,
     )
 
 

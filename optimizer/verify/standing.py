@@ -96,13 +96,13 @@ def _as_of(
         date: path for date, path in nights.items() if (path / "_SUCCESS").is_file()
     }
     return Standing(
-        day,
-        there,
-        tuple(sorted({*nights} - {*there})),
-        frozenset(before & {*there}),
-        True,
-        _hash_of_last(output / _CHAIN),
-        own,
+        day=day,
+        nights=there,
+        gone=tuple(sorted({*nights} - {*there})),
+        before_it=frozenset(before & {*there}),
+        is_sure=True,
+        head=_hash_of_last(output / _CHAIN),
+        own_record=own,
     )
 
 

@@ -142,9 +142,15 @@ def test_each_kind_of_broken_limit_is_named() -> None:
 def test_one_broken_limit_is_said_in_the_singular() -> None:
     """Two ways of one order, with one slot and a cap of one: one limit of each kind."""
     problem = Problem(
-        *(np.array([0, 1]), np.array([1]), np.array([0, 2]), np.zeros(2, np.int32)),
-        *(np.array([5, 4]), np.array([1]), np.array([-1], np.int32)),
-        *(np.zeros(1, np.uint64), np.zeros(1, np.int64)),
+        merchant_start=np.array([0, 1]),
+        cap=np.array([1]),
+        option_start=np.array([0, 2]),
+        option_lane=np.zeros(2, np.int32),
+        option_saving=np.array([5, 4]),
+        slots=np.array([1]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.zeros(1, np.uint64),
+        row=np.zeros(1, np.int64),
     )
     zero = np.zeros(1, np.int64)
     both = Solution(np.arange(2), zero, zero, Termination("OPTIMAL"))

@@ -86,16 +86,16 @@ def lane_night(load: np.ndarray, value: np.ndarray, room: int) -> Problem:
     """One lane and one merchant without a cap that binds."""
     count, none = len(load), np.zeros(0, np.int64)
     return Problem(
-        np.array([0, count]),
-        np.array([count]),
-        np.arange(count + 1),
-        np.zeros(count, np.int32),
-        value,
-        np.array([room]),
-        np.array([-1], np.int32),
-        np.arange(count).astype(np.uint64),
-        np.arange(count),
-        SideRows(
+        merchant_start=np.array([0, count]),
+        cap=np.array([count]),
+        option_start=np.arange(count + 1),
+        option_lane=np.zeros(count, np.int32),
+        option_saving=value,
+        slots=np.array([room]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.arange(count).astype(np.uint64),
+        row=np.arange(count),
+        side=SideRows(
             load,
             np.zeros(count + 1, np.int64),
             np.zeros(0, np.int32),

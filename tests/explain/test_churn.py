@@ -55,9 +55,15 @@ def test_churn_of_an_unchanged_night_is_an_empty_table(first: dict[str, str]) ->
 def night_of(*places: Place, parent: list[int]) -> tuple[Problem, Names]:
     """One order that saves 5 CNY, and some lanes."""
     problem = Problem(
-        *(np.array([0, 1]), np.array([1]), np.array([0, 1]), np.zeros(1, np.int32)),
-        *(np.array([5_000_000]), np.ones(len(places), np.int64)),
-        *(np.array(parent, np.int32), np.zeros(1, np.uint64), np.zeros(1, np.int64)),
+        merchant_start=np.array([0, 1]),
+        cap=np.array([1]),
+        option_start=np.array([0, 1]),
+        option_lane=np.zeros(1, np.int32),
+        option_saving=np.array([5_000_000]),
+        slots=np.ones(len(places), np.int64),
+        lane_parent=np.array(parent, np.int32),
+        key=np.zeros(1, np.uint64),
+        row=np.zeros(1, np.int64),
     )
     status, merchant = np.zeros(1, np.uint8), np.zeros(1, np.int32)
     return problem, Names(("m",), np.array([1]), places, (), status, merchant)

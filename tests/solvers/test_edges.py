@@ -74,7 +74,7 @@ def test_prices_scale_with_the_savings(seed: int) -> None:
     and the same lowest prices as small ones, times the factor.
     """
     problem = random_problem(
-        *(np.random.default_rng(seed),),
+        draw=np.random.default_rng(seed),
         num_orders=300,
         num_merchants=12,
         num_lanes=15,
@@ -92,10 +92,15 @@ def test_one_micro_decides_between_the_largest_savings() -> None:
     """Savings near 2**60 that differ by one are told apart: nothing is rounded."""
     most = MAX_TOTAL_SAVING // 4
     problem = Problem(
-        *(np.array([0, 2, 4]), np.array([2, 2]), np.arange(5), np.zeros(4, np.int32)),
-        np.array([most - 3, most - 1, most - 2, most]),
-        *(np.array([2]), np.array([-1], np.int32)),
-        *(np.arange(4, dtype=np.uint64), np.arange(4)),
+        merchant_start=np.array([0, 2, 4]),
+        cap=np.array([2, 2]),
+        option_start=np.arange(5),
+        option_lane=np.zeros(4, np.int32),
+        option_saving=np.array([most - 3, most - 1, most - 2, most]),
+        slots=np.array([2]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.arange(4, dtype=np.uint64),
+        row=np.arange(4),
     )
     found = solve(problem, "pricing", SolveParams())
     assert found.chosen.tolist() == [1, 3]

@@ -163,8 +163,15 @@ def test_a_night_of_nothing_is_solved(method: str) -> None:
     none = np.zeros(0, np.int64)
     lanes = np.zeros(0, np.int32)
     problem = Problem(
-        *(np.zeros(1, np.int64), none.copy(), np.zeros(1, np.int64), lanes.copy()),
-        *(none.copy(), none.copy(), lanes.copy(), np.zeros(0, np.uint64), none.copy()),
+        merchant_start=np.zeros(1, np.int64),
+        cap=none.copy(),
+        option_start=np.zeros(1, np.int64),
+        option_lane=lanes.copy(),
+        option_saving=none.copy(),
+        slots=none.copy(),
+        lane_parent=lanes.copy(),
+        key=np.zeros(0, np.uint64),
+        row=none.copy(),
     )
     found = solve(problem, method, SolveParams())
     assert certify(problem, found).is_optimal

@@ -78,13 +78,13 @@ def test_accept_in_turn_is_the_greedy_rule(night: tuple[Problem, np.ndarray]) ->
     problem, _ = night
     turn = np.random.default_rng(2).permutation(problem.num_options)
     accepted = plan_kernels.accept_in_turn(
-        turn,
-        order_of_option(problem),
-        merchant_of_order(problem),
-        problem.option_lane,
-        problem.lane_parent,
-        problem.cap.copy(),
-        problem.slots.copy(),
+        turn=turn,
+        option_order=order_of_option(problem),
+        order_merchant=merchant_of_order(problem),
+        option_lane=problem.option_lane,
+        lane_parent=problem.lane_parent,
+        cap_left=problem.cap.copy(),
+        slots_left=problem.slots.copy(),
     )
     cap, slots, taken, expected = problem.cap.copy(), problem.slots.copy(), set(), set()
     for option in turn.tolist():
@@ -228,7 +228,11 @@ def test_best_savings_are_the_largest_positive_ones(
     problem, _ = night
     best_of = np.empty(problem.num_orders, np.int64)
     screen_kernels.best_savings(
-        *(0, problem.num_orders, problem.option_start, problem.option_saving, best_of)
+        first_order=0,
+        last_order=problem.num_orders,
+        option_start=problem.option_start,
+        option_saving=problem.option_saving,
+        best=best_of,
     )
     for order in range(problem.num_orders):
         worths = {o: int(problem.option_saving[o]) for o in options_of(problem, order)}
@@ -291,11 +295,13 @@ def test_check_finds_what_a_merchant_would_change(
     problem, price = night
     chosen = np.flatnonzero(
         plan_kernels.accept_in_turn(
-            np.random.default_rng(4).permutation(problem.num_options),
-            order_of_option(problem),
-            merchant_of_order(problem),
-            *(problem.option_lane, problem.lane_parent),
-            *(problem.cap.copy(), problem.slots.copy()),
+            turn=np.random.default_rng(4).permutation(problem.num_options),
+            option_order=order_of_option(problem),
+            order_merchant=merchant_of_order(problem),
+            option_lane=problem.option_lane,
+            lane_parent=problem.lane_parent,
+            cap_left=problem.cap.copy(),
+            slots_left=problem.slots.copy(),
         )
     )
     picked = {order_of(problem, option): option for option in chosen.tolist()}
@@ -347,10 +353,13 @@ def test_the_heap_gives_nodes_by_distance() -> None:
     for _ in range(50):
         num_nodes = int(draw.integers(1, 40))
         search = search_kernels.PathSearch(
-            *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
-            *(np.empty(num_nodes, np.int64), np.empty(num_nodes, np.int32)),
-            *(np.full(num_nodes, -1, np.int32), np.empty(num_nodes, np.int32)),
-            np.zeros(2, np.int64),
+            distance=np.empty(num_nodes, np.int64),
+            from_node=np.empty(num_nodes, np.int32),
+            from_option=np.empty(num_nodes, np.int64),
+            heap=np.empty(num_nodes, np.int32),
+            place=np.full(num_nodes, -1, np.int32),
+            touched=np.empty(num_nodes, np.int32),
+            counts=np.zeros(2, np.int64),
         )
         least: dict[int, int] = {}
         for node, distance in draw.integers(0, (num_nodes, 30), (80, 2)).tolist():

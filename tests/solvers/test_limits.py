@@ -78,9 +78,15 @@ def test_a_gap_ends_the_search_only_when_it_is_asked_for() -> None:
 def test_gaps_are_compared_exactly(bound: int, gap: float, is_enough: bool) -> None:
     """A tenth is a tenth, although no binary fraction is one: to the last micro-CNY."""
     problem = Problem(
-        *(np.array([0, 1]), np.array([1]), np.array([0, 1]), np.zeros(1, np.int32)),
-        *(np.array([10_000]), np.array([1]), np.array([-1], np.int32)),
-        *(np.zeros(1, np.uint64), np.zeros(1, np.int64)),
+        merchant_start=np.array([0, 1]),
+        cap=np.array([1]),
+        option_start=np.array([0, 1]),
+        option_lane=np.zeros(1, np.int32),
+        option_saving=np.array([10_000]),
+        slots=np.array([1]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.zeros(1, np.uint64),
+        row=np.zeros(1, np.int64),
     )
     one, zero = np.zeros(1, np.int64), np.zeros(1, np.int64)
     plan = Solution(one, zero, zero, Termination("FEASIBLE", "GAP"))

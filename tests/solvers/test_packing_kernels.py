@@ -109,8 +109,15 @@ def test_the_response_adds_up(case: Case) -> None:
     usage = np.zeros(problem.side.num_rows, np.int64)
     pairs = np.empty((4_000, 2), np.int64)
     total, count = packing_kernels.respond(
-        *(0, problem.num_merchants, goods, prices.lane, prices.row, np.int64(0)),
-        *(demand, usage, pairs),
+        first_merchant=0,
+        last_merchant=problem.num_merchants,
+        goods=goods,
+        price=prices.lane,
+        row_price=prices.row,
+        window=np.int64(0),
+        demand=demand,
+        usage=usage,
+        pairs=pairs,
     )
 
     def surplus_at(lane: np.ndarray, row: np.ndarray) -> int:

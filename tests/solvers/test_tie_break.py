@@ -82,10 +82,15 @@ def test_as_much_is_kept_as_any_optimum_can_keep(
 def tied(factor: int = 1) -> Problem:
     """Four orders of one merchant, alike in all; two may be chosen."""
     return Problem(
-        *(np.array([0, 4]), np.array([2]), np.arange(5), np.zeros(4, np.int32)),
-        np.full(4, factor),
-        *(np.array([9]), np.array([-1], np.int32)),
-        *(np.arange(4, dtype=np.uint64), np.arange(4)),
+        merchant_start=np.array([0, 4]),
+        cap=np.array([2]),
+        option_start=np.arange(5),
+        option_lane=np.zeros(4, np.int32),
+        option_saving=np.full(4, factor),
+        slots=np.array([9]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.arange(4, dtype=np.uint64),
+        row=np.arange(4),
     )
 
 

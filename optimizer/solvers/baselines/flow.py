@@ -278,13 +278,13 @@ def _join(
     cost[: len(option)] = -problem.option_saving[option]
     look(ends)
     return Network(
-        tails,
-        heads,
-        capacities,
-        cost,
-        option,
-        first_lane + num_lanes + len(choices[0]),
-        supply,
+        tail=tails,
+        head=heads,
+        capacity=capacities,
+        cost=cost,
+        option=option,
+        num_nodes=first_lane + num_lanes + len(choices[0]),
+        supply=supply,
     )
 
 

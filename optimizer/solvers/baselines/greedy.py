@@ -195,13 +195,13 @@ def _accepted(
 
     is_first = np.diff(order, prepend=-1) > 0
     accepted = accept_in_turn(
-        by_saving(problem, option, order),
-        np.cumsum(is_first) - 1,
-        merchant_at(problem, order[is_first]),
-        problem.option_lane[option],
-        problem.lane_parent,
-        room.cap,
-        room.slots,
+        turn=by_saving(problem, option, order),
+        option_order=np.cumsum(is_first) - 1,
+        order_merchant=merchant_at(problem, order[is_first]),
+        option_lane=problem.option_lane[option],
+        lane_parent=problem.lane_parent,
+        cap_left=room.cap,
+        slots_left=room.slots,
     )
     room.is_taken[order[accepted]] = True
     return option[accepted]

@@ -180,13 +180,29 @@ def respond(
             best = np.empty(2 * (last - first), np.int64)
             second, ranked, pick = best.copy(), best.copy(), best.copy()
         count, num_pinned = rank_orders(
-            goods, first, last, price, row_price, best, second, pick, ranked
+            goods=goods,
+            first=first,
+            last=last,
+            price=price,
+            row_price=row_price,
+            best=best,
+            second=second,
+            pick=pick,
+            ranked=ranked,
         )
         room = goods.cap[merchant] - num_pinned
         inside, outside, ties = HIGH, HIGH, 0
         if room > 0:
             inside, outside, ties = cuts(ranked, count, room)
-        cut = at_the_cut(goods, first, last, best, pick, inside, outside)
+        cut = at_the_cut(
+            goods=goods,
+            first=first,
+            last=last,
+            best=best,
+            pick=pick,
+            inside=inside,
+            outside=outside,
+        )
         for order in range(first, last):
             top, is_pinned = best[order - first], goods.is_pinned[order]
             if not is_pinned and top + window < max(inside, 0):

@@ -213,7 +213,13 @@ def refill(night, state, changes, num_changes, gain):
             limit = night.use_limit[use]
             if state.used[limit] < night.high[limit]:
                 num_changes = fill_limit(
-                    night, state, limit, order, changes, num_changes, gain
+                    night=night,
+                    state=state,
+                    limit=limit,
+                    order=order,
+                    changes=changes,
+                    num_changes=num_changes,
+                    gain=gain,
                 )
     return num_changes
 

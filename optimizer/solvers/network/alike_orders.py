@@ -207,15 +207,15 @@ def _of_orders(
 ) -> Problem:
     option, ways = options_of(problem, orders)
     return Problem(
-        np.searchsorted(orders, problem.merchant_start).astype(np.int64),
-        cap,
-        np.append(0, np.cumsum(ways)).astype(np.int64),
-        problem.option_lane[option],
-        problem.option_saving[option],
-        slots,
-        problem.lane_parent,
-        problem.key[orders],
-        problem.row[orders],
+        merchant_start=np.searchsorted(orders, problem.merchant_start).astype(np.int64),
+        cap=cap,
+        option_start=np.append(0, np.cumsum(ways)).astype(np.int64),
+        option_lane=problem.option_lane[option],
+        option_saving=problem.option_saving[option],
+        slots=slots,
+        lane_parent=problem.lane_parent,
+        key=problem.key[orders],
+        row=problem.row[orders],
     )
 
 

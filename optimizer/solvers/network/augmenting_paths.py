@@ -49,19 +49,19 @@ def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
     child_counts = np.bincount(parent[parent >= 0], minlength=problem.num_lanes)
     by_parent = np.argsort(parent, kind="stable").astype(np.int32)
     return PathNetwork(
-        near.merchant_start,
-        near.cap,
-        near.order_merchant,
-        near.option_start,
-        near.option_order,
-        near.option_lane,
-        near.option_saving,
-        lane_start,
-        by_lane,
-        problem.slots,
-        parent,
-        running(child_counts),
-        by_parent[int(np.sum(parent < 0)) :],
+        merchant_start=near.merchant_start,
+        cap=near.cap,
+        order_merchant=near.order_merchant,
+        option_start=near.option_start,
+        option_order=near.option_order,
+        option_lane=near.option_lane,
+        option_saving=near.option_saving,
+        lane_option_start=lane_start,
+        lane_option=by_lane,
+        slots=problem.slots,
+        lane_parent=parent,
+        child_start=running(child_counts),
+        child=by_parent[int(np.sum(parent < 0)) :],
     )
 
 

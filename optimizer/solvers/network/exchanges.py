@@ -81,7 +81,16 @@ def view_of(
     pick = np.full(problem.num_orders, -1, np.int64)
     pick[order] = chosen
     flow = lane_use(lane, problem.lane_parent)
-    return View(chosen, order, merchant, price, cut, pick, used, flow)
+    return View(
+        chosen=chosen,
+        order=order,
+        merchant=merchant,
+        price=price,
+        cut=cut,
+        pick=pick,
+        used=used,
+        flow=flow,
+    )
 
 
 def is_least(problem: Problem, view: View) -> bool:

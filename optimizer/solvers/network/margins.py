@@ -187,7 +187,15 @@ def _search_some(
     pieces = []
     while len(lanes):
         count = np.zeros(len(lanes), np.int64)
-        num_done = search_lanes(ways, search, lanes, most, front, count, near)
+        num_done = search_lanes(
+            ways=ways,
+            search=search,
+            lanes=lanes,
+            most=most,
+            front=front,
+            count=count,
+            near=near,
+        )
         source = np.repeat(lanes[:num_done], count[:num_done])
         node, distance = near[:, : len(source)]
         pieces.append((source, node.astype(np.int32), distance.copy()))
@@ -228,17 +236,23 @@ def _measured(
     merchant = near.target[by] - problem.num_lanes
     by = by[np.argsort(merchant, kind="stable")]
     measure(
-        ways,
-        *(asked.merchant_start, asked.option_start),
-        *(asked.option_lane, asked.option_saving, asked.pick),
-        *(problem.cap, view.price, view.cut, front),
-        running(np.bincount(merchant, minlength=problem.num_merchants)),
-        near.source[by],
-        near.distance[by],
-        running(np.bincount(near.source[hop], minlength=problem.num_lanes)),
-        near.target[hop],
-        near.distance[hop],
-        margin,
+        ways=ways,
+        merchant_start=asked.merchant_start,
+        option_start=asked.option_start,
+        option_lane=asked.option_lane,
+        option_saving=asked.option_saving,
+        pick=asked.pick,
+        cap=problem.cap,
+        price=view.price,
+        cut=view.cut,
+        front=front,
+        near_start=running(np.bincount(merchant, minlength=problem.num_merchants)),
+        near_lane=near.source[by],
+        near_distance=near.distance[by],
+        hop_start=running(np.bincount(near.source[hop], minlength=problem.num_lanes)),
+        hop_lane=near.target[hop],
+        hop_distance=near.distance[hop],
+        margin=margin,
     )
     return margin
 

@@ -34,13 +34,13 @@ def quick_plan(
     reduced = near.option_saving - price[near.option_lane]
     worth = np.flatnonzero(near.option_saving > 0)
     accepted = accept_in_turn(
-        worth[np.argsort(-reduced[worth], kind="stable")],
-        near.option_order,
-        near.order_merchant,
-        near.option_lane,
-        problem.lane_parent,
-        problem.cap.copy(),
-        problem.slots.copy(),
+        turn=worth[np.argsort(-reduced[worth], kind="stable")],
+        option_order=near.option_order,
+        order_merchant=near.order_merchant,
+        option_lane=near.option_lane,
+        lane_parent=problem.lane_parent,
+        cap_left=problem.cap.copy(),
+        slots_left=problem.slots.copy(),
     )
     pick = np.full(near.num_orders, -1, np.int64)
     option = np.flatnonzero(accepted)

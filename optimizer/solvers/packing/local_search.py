@@ -137,21 +137,22 @@ def make_packing_night(
     ]
     pin = side.pin_rank[market.order].astype(np.int64)
     return PackingNight(
-        market.option_order,
-        goods.option_saving,
-        margin,
-        running(count),
-        use_limit,
-        use_amount,
-        use_option,
-        list_start,
-        listed,
-        np.concatenate((problem.cap, problem.slots, side.high)),
-        np.concatenate((np.full(rows, NO_FLOOR), side.low)),
-        np.concatenate((np.zeros(rows, np.int64), np.maximum(side.penalty, 0))),
-        np.concatenate((np.full(rows, -1), np.array(rank, np.int64))),
-        np.searchsorted([*numbers], pin).astype(np.int64) * (pin >= 0) - (pin < 0),
-        np.array([len(numbers)]),
+        option_order=market.option_order,
+        option_saving=goods.option_saving,
+        margin=margin,
+        use_start=running(count),
+        use_limit=use_limit,
+        use_amount=use_amount,
+        use_option=use_option,
+        list_start=list_start,
+        listed=listed,
+        high=np.concatenate((problem.cap, problem.slots, side.high)),
+        low=np.concatenate((np.full(rows, NO_FLOOR), side.low)),
+        penalty=np.concatenate((np.zeros(rows, np.int64), np.maximum(side.penalty, 0))),
+        rank=np.concatenate((np.full(rows, -1), np.array(rank, np.int64))),
+        pin_rank=np.searchsorted([*numbers], pin).astype(np.int64) * (pin >= 0)
+        - (pin < 0),
+        num_ranks=np.array([len(numbers)]),
     )
 
 

@@ -161,16 +161,16 @@ def whole_market(problem: Problem, targets: Targets) -> WholeMarket:
     """All orders of the problem as one market."""
     side = side_of(problem)
     goods = PackingOrders(
-        problem.merchant_start,
-        problem.cap,
-        problem.option_start,
-        problem.option_lane,
-        side.option_load,
-        problem.option_saving,
-        side.entry_start,
-        side.entry_row,
-        side.entry_weight,
-        targets.is_pinned,
+        merchant_start=problem.merchant_start,
+        cap=problem.cap,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_load=side.option_load,
+        option_saving=problem.option_saving,
+        entry_start=side.entry_start,
+        entry_row=side.entry_row,
+        entry_weight=side.entry_weight,
+        is_pinned=targets.is_pinned,
     )
     return WholeMarket(goods, split(problem.option_start[problem.merchant_start]))
 
@@ -222,16 +222,16 @@ def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
     entry, entry_start = _ranges(goods.entry_start, option)
     num_orders = len(orders)
     sub = PackingOrders(
-        start,
-        goods.cap,
-        option_start,
-        goods.option_lane[option],
-        goods.option_load[option],
-        goods.option_saving[option],
-        entry_start,
-        goods.entry_row[entry],
-        goods.entry_weight[entry],
-        goods.is_pinned[orders],
+        merchant_start=start,
+        cap=goods.cap,
+        option_start=option_start,
+        option_lane=goods.option_lane[option],
+        option_load=goods.option_load[option],
+        option_saving=goods.option_saving[option],
+        entry_start=entry_start,
+        entry_row=goods.entry_row[entry],
+        entry_weight=goods.entry_weight[entry],
+        is_pinned=goods.is_pinned[orders],
     )
     return PackingMarket(
         goods=sub,

@@ -183,7 +183,11 @@ def _solved(
     state = rescued(night, state, search.seconds_left())
     kept_back = BOUND_SHARE * search.params.time_limit_seconds
     return improved_by_blocks(
-        *(search.problem, priced.market, night, state, search.pool),
+        problem=search.problem,
+        market=priced.market,
+        night=night,
+        state=state,
+        pool=search.pool,
         is_done=is_done,
         seconds_left=lambda: search.seconds_left() - kept_back,
     )
@@ -203,9 +207,11 @@ def _bounded(
     if len(priced.market.option) <= most and priced.bound > money:
         priced = _with_linear_prices(search, priced, targets)
     plan = Solution(
-        *(chosen, own_price(priced.prices.lane, lane_parent), priced.merchant_price),
-        _termination(search, priced.bound, money),
-        priced.prices.row,
+        chosen=chosen,
+        lane_price=own_price(priced.prices.lane, lane_parent),
+        merchant_price=priced.merchant_price,
+        termination=_termination(search, priced.bound, money),
+        row_price=priced.prices.row,
     )
     if _is_within(search, priced.bound, money) or search.is_late():
         return plan
