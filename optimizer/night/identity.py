@@ -16,8 +16,8 @@ from optimizer.contracts.run_folder import SCHEMA_VERSION, read_record
 from optimizer.contracts.tables import FIGURES, NIGHTS
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.week import nights_table
+from optimizer.night.claims import certificate_record
 from optimizer.night.publish import Contents
-from optimizer.replay.claims import certificate_record
 from optimizer.report import report_figures
 
 if TYPE_CHECKING:

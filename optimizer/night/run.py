@@ -19,10 +19,10 @@ from optimizer.errors import (
     OptimizerError,
     SolveError,
 )
-from optimizer.evidence.links import head_of
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
 from optimizer.night.api import solve_night
+from optimizer.night.claims import is_beyond
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
@@ -38,8 +38,8 @@ from optimizer.night.publish import (
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
 from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
-from optimizer.replay.claims import is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

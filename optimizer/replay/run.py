@@ -36,13 +36,12 @@ from optimizer.contracts.tables import (
     SOME_NIGHTS,
 )
 from optimizer.errors import OptimizerError
-from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
 from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
 from optimizer.io.read import damaged_is_data_error, open_source, read_batches
-from optimizer.replay.claims import (
+from optimizer.night.claims import (
     InputClaim,
     RunClaims,
     certificate_record,
@@ -50,6 +49,7 @@ from optimizer.replay.claims import (
     is_beyond,
     read_claims,
 )
+from optimizer.night.merkle import commitment, leaves_of, leaves_text
 from optimizer.replay.published import read_solution
 from optimizer.replay.report import false_report
 from optimizer.replay.run_tables import (

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.evidence.merkle import proved_root
+from optimizer.night.merkle import proved_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
