@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from optimizer.config import load_config
 from optimizer.errors import DataError
-from optimizer.evidence import merkle
 from optimizer.evidence.audit import audit
+from optimizer.night import merkle
 from optimizer.night.past_nights import rollback
 from optimizer.night.run import run_night
 from optimizer.night.sha256_kernel import sha256_rows
