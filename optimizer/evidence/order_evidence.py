@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
 from optimizer.errors import ConfigError, DataError
+from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
 from optimizer.io.read import damaged_is_data_error
 from optimizer.night.folders import published_nights
@@ -18,7 +19,6 @@ from optimizer.night.merkle import (
     row_texts,
 )
 from optimizer.night.publish import sha256_of
-from optimizer.night.state.chain import check_evidence
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import decision_groups, read_links, versions_in
 

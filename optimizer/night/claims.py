@@ -1,11 +1,10 @@
-"""What the record of a published night claims, and what is true instead."""
+"""What the record of a published night claims, read back and held to its form."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import asdict
-from fractions import Fraction
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,13 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from optimizer.contracts.run_folder import REPORT
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import CertificateError
+from optimizer.io.read import damaged_is_data_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from decimal import Decimal
-
-    from optimizer.certify.certificate import Certificate
-    from optimizer.explain.certified_night import CertifiedNight
+    from collections.abc import Mapping
 
 
 class _Claims(BaseModel):
@@ -146,81 +142,20 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
     return claims
 
 
-def certificate_record(night: CertifiedNight) -> dict[str, Any]:
-    """
-    A certificate for ``run.json``; nights with further limits say how it was proved.
-
-    ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
-    ``holds_for`` the plans that the bound is about.
-    """
-    certificate, counting = night.certificate, night.names.counting
-    record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
-    del record["conflicts"]
-    if certificate.unit == 1:
-        del record["unit"]
-    if counting is not None:
-        rule, is_equal = counting.rule, counting.is_equal
-        record["counting"] = {
-            "rule": rule,
-            "unit": "recommendations" if is_equal else "purchases",
-            "parts_of_a_parcel": counting.scale,
-        }
-        if rule == "quantile":
-            record["counting"]["quantile"] = f"{counting.quantile:f}"
-    if night.problem.side is not None:
-        by_lane = night.solution.order_price is not None
-        record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts) + len(
-            night.names.stopped_pins
-        )
-        record["holds_for"] = (
-            "plans that break no floor and no pin more than this one"
-            if record["num_conflicts"]
-            else "all plans"
-        )
-    return record
+def changed_inputs(claims: RunClaims) -> list[str]:
+    """Inputs that are gone, or not the ones that the night was solved from."""
+    files = [file for used in claims.inputs.given().values() for file in used.files]
+    found = []
+    for file in files:
+        path = Path(file.path)
+        if not path.is_file():
+            found.append(f"input {path} is gone, so nothing can be proved from it")
+        elif file_sha256(path) != file.sha256:
+            found.append(f"input {path} was changed after the run")
+    return found
 
 
-def false_claims(name: str, claimed: Any, proved: Any) -> Iterator[str]:
-    """
-    Compare a claim with what is proved, part by part.
-
-    Parameters
-    ----------
-    name
-        Where it stands in the record.
-    claimed, proved
-        The claim as read from JSON, and what comes out again.
-
-    Yields
-    ------
-    str
-        A sentence for each part that differs.
-
-    Examples
-    --------
-    >>> list(false_claims("summary", {"num_chosen": 3}, {"num_chosen": 2}))
-    ['summary.num_chosen is 2, not 3 as claimed']
-    """
-    if isinstance(claimed, dict) and isinstance(proved, dict):
-        for key in sorted({*claimed, *proved}):
-            inner = claimed.get(key, _ABSENT), proved.get(key, _ABSENT)
-            yield from false_claims(f"{name}.{key}", *inner)
-    elif (said := _text(claimed)) != (true := _text(proved)):
-        yield f"{name} is {true}, not {said} as claimed"
-
-
-_ABSENT = object()
-
-
-def _text(value: Any) -> str:
-    """A value as people and records write it."""
-    if value is _ABSENT:
-        return "absent"
-    return str(value) if isinstance(value, bool) else json.dumps(value, sort_keys=True)
-
-
-def is_beyond(certificate: Certificate, max_relative_gap: Decimal) -> bool:
-    """Whether a plan is proved too far from the best to be published; exact."""
-    allowed = Fraction(max_relative_gap) * max(1, certificate.primal_bound)
-    return certificate.gap > allowed
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; one that cannot be read is a DataError."""
+    with damaged_is_data_error(str(path)), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
