@@ -60,7 +60,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
         first, last = goods.merchant_start[merchant], goods.merchant_start[merchant + 1]
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             _, top, _ = best_of(goods, order, price, row_price)
             if goods.is_pinned[order]:
@@ -260,7 +260,7 @@ def screen(
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             _, top, _ = best_of(goods, order, price, row_price)
             best[order - first] = top
@@ -269,7 +269,7 @@ def screen(
             elif top >= -reach:
                 ranked[count] = top
                 count += 1
-        floor, ties = -reach, np.int64(count)
+        floor, ties = -reach, count
         if count > most:
             floor, ties = HIGH, np.int64(0)
             if most > 0:
