@@ -75,10 +75,10 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
 def _declared(
     function: Callable[..., Any], *, counts: bool = True, is_inner: bool = False
 ) -> Any:
-    # Numba's types do not know these; what two leave out takes long to compile.
+    # Numba's types do not know these; what two leave out takes long to compile. Where
+    # the last is not said, a kernel has its first caller's.
     options: Any = {"no_cfunc_wrapper": True, "no_cpython_wrapper": is_inner}
-    if not counts:
-        options["_nrt"] = False
+    options["_nrt"] = counts
     compiled: Any = numba.njit(nogil=True, **options)(function)
     compiled._cache = KernelCache(function)
     return compiled
