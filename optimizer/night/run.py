@@ -22,6 +22,7 @@ from optimizer.errors import (
 from optimizer.evidence.links import head_of
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
@@ -120,8 +121,9 @@ def run_night(
     SolveError
         When the plan is proved no better than ``publish.max_relative_gap`` allows.
     BusyError
-        When another run holds the date, an input is late, the state database does not
-        answer, or a night that this one counts on was published meanwhile.
+        When another run holds the date, an input is late or changed while it was read,
+        the state database does not answer, or a night that this one counts on was
+        published meanwhile.
     PublishError
         When the night cannot be written.
     DeliveryError
@@ -139,12 +141,14 @@ def run_night(
             progress=progress,
         )
     output = output_of(config.output, day)
+    previous = None if previous is None else previous.resolve()
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,
             find_night(ledger, config, day, previous, progress, None) as found,
         ):
             _, record = _solve(found, config, day, previous, progress)
+            refuse_change(found.snapshot)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -247,6 +251,7 @@ def _turn(
     output = output_of(config.output, day)
     with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
         confirm()
+        refuse_change(found.snapshot)
         if found.before.identity is not None:
             reconcile(state, config.output, held=day)
             with open_ledger(config, day, state) as ledger:
@@ -299,7 +304,10 @@ def check_inputs(
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
     with fetched_inputs(paths, None) as fetched:
-        intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        snapshot = take_snapshot(fetched.paths)
+        with one_state(snapshot):
+            intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        refuse_change(snapshot)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
