@@ -22,13 +22,14 @@ from optimizer.errors import (
 from optimizer.evidence.links import head_of
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs
 from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, contents_of, record_of
-from optimizer.night.inputs import INPUTS, configured_paths
+from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -176,12 +177,19 @@ def run_night(
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
+        _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
         contents = contents_of(solved, record, earlier_records(config, day))
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
+
+
+def _keep(found: ResolvedNight, folder: Path) -> None:
+    """Keep the inputs, so that the night can be proved when they are replaced."""
+    for path in keep_inputs(found.files, folder):
+        logger.info("%s is large and not kept: verify needs it where it is", path)
 
 
 def _run_on_spark(
