@@ -115,7 +115,8 @@ def verify_night(
             is_stated = False
     if not (has_page := is_of_today(record)):
         unchecked.append("report.html: is of an older format, and was not made again")
-    trusted = _trusted(record, standing, has_config=config is not None)
+    placed = placed_record(record, places)
+    trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
     return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
 
