@@ -14,12 +14,9 @@ from optimizer.clock import StageClock
 from optimizer.config import policy_on
 from optimizer.errors import (
     BusyError,
-    CertificateError,
     ConfigError,
     OptimizerError,
-    SolveError,
 )
-from optimizer.evidence.links import head_of
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.kept_inputs import INPUTS, keep_inputs
@@ -28,7 +25,7 @@ from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words, contents_of, record_of
+from optimizer.night.identity import already_words
 from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
@@ -37,17 +34,18 @@ from optimizer.night.publish import (
     publish,
     published_record,
 )
+from optimizer.night.record import contents_of, record_of
+from optimizer.night.release import check_release
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
 from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
-from optimizer.replay.claims import is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from optimizer.certify.certificate import Certificate
     from optimizer.config import Config
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
@@ -322,26 +320,3 @@ def check_inputs(
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
         "warnings": [warning.to_json() for warning in intake.warnings],
     }
-
-
-def check_release(proof: Certificate, config: Config) -> None:
-    """
-    Let a plan go only if its certificate says that it is good enough.
-
-    Raises
-    ------
-    CertificateError
-        When the plan breaks a limit, or its bound contradicts it.
-    SolveError
-        When the proved gap is above ``publish.max_relative_gap``.
-    """
-    if not proof.is_feasible or proof.gap < 0:
-        broken = "; ".join(proof.violations) or "its bound is below its own value"
-        raise CertificateError(f"the plan is not feasible ({broken}); not published")
-    if is_beyond(proof, config.publish.max_relative_gap):
-        raise SolveError(
-            f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
-            f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
-            "not published. Use method auto, or raise solver.time_limit_seconds; small "
-            "nights of loads or crossing rows may need publish.max_relative_gap larger"
-        )

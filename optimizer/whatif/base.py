@@ -23,11 +23,10 @@ from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
 from optimizer.night.api import solve_night
+from optimizer.night.claims import changed_inputs, read_claims
 from optimizer.night.inputs import configured_paths
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.ledger import published_history
-from optimizer.replay.claims import read_claims
-from optimizer.replay.run import changed_inputs
 from optimizer.solvers import solve
 
 if TYPE_CHECKING:
