@@ -31,8 +31,8 @@ from optimizer.contracts.run_folder import (
 )
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
-from optimizer.evidence.merkle import Leaves, commitment, leaves_text
 from optimizer.io.write import row_group_digests, write_batches
+from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import report_html
 from optimizer.verify.audit import audit_text
 

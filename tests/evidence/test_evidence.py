@@ -17,14 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from optimizer.config import load_config
 from optimizer.errors import DataError
-from optimizer.evidence import merkle
 from optimizer.evidence.audit import audit
-from optimizer.evidence.chain import Link, check_evidence, make_link, text_hash
-from optimizer.evidence.links import read_links, read_mirror
-from optimizer.evidence.sha256_kernel import sha256_rows
+from optimizer.evidence.check import check_evidence
+from optimizer.night import merkle
 from optimizer.night.past_nights import rollback
 from optimizer.night.run import run_night
+from optimizer.night.sha256_kernel import sha256_rows
+from optimizer.night.state.chain import Link, make_link, text_hash
 from optimizer.night.state.database import EVIDENCE_NAME, open_state
+from optimizer.night.state.links import read_links, read_mirror
 from optimizer.replay.run import verify_run
 from tests.support.small_night import DAY, Call, SmallNight, call, copy_night
 from tests.support.system_tools import needs

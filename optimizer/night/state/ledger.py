@@ -18,9 +18,9 @@ from optimizer.config.cap import NANO
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import IN_FLIGHT, PUBLISHED
-from optimizer.evidence.links import extend
 from optimizer.explain.tables import PLACE
 from optimizer.night.state.database import lock_transaction
+from optimizer.night.state.links import extend
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
 from optimizer.errors import BusyError, ConfigError
-from optimizer.evidence.links import linked_versions
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import VERSIONS, date_lock
 from optimizer.night.state.database import shared_lock
 from optimizer.night.state.ledger import settle
+from optimizer.night.state.links import linked_versions
 
 if TYPE_CHECKING:
     import datetime as dt

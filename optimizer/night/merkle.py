@@ -66,7 +66,7 @@ def row_hashes(frame: pl.DataFrame, columns: Sequence[str]) -> bytes:
     """SHA-256 of each row's text, 32 bytes a row."""
     import pyarrow
 
-    from optimizer.evidence.sha256_kernel import sha256_rows
+    from optimizer.night.sha256_kernel import sha256_rows
 
     if len(frame) == 0:
         return b""

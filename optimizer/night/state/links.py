@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import RECORD, read_record
 from optimizer.errors import OptimizerError
-from optimizer.evidence.chain import Link, broken_links, make_link
-from optimizer.evidence.merkle import commitment, leaves_of
 from optimizer.io.read import damaged_is_data_error
+from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
+from optimizer.night.state.chain import Link, broken_links, make_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
