@@ -19,12 +19,14 @@ from optimizer.errors import (
 )
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs
+from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words
-from optimizer.night.inputs import INPUTS, configured_paths
+from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -119,8 +121,9 @@ def run_night(
     SolveError
         When the plan is proved no better than ``publish.max_relative_gap`` allows.
     BusyError
-        When another run holds the date, an input is late, the state database does not
-        answer, or a night that this one counts on was published meanwhile.
+        When another run holds the date, an input is late or changed while it was read,
+        the state database does not answer, or a night that this one counts on was
+        published meanwhile.
     PublishError
         When the night cannot be written.
     DeliveryError
@@ -129,12 +132,14 @@ def run_night(
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
     output = output_of(config.output, day)
+    previous = None if previous is None else previous.resolve()
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,
             find_night(ledger, config, day, previous, progress, None) as found,
         ):
             _, record = _solve(found, config, day, previous, progress)
+            refuse_change(found.snapshot)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -162,12 +167,19 @@ def run_night(
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
+        _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
         contents = contents_of(solved, record, earlier_records(config, day), audit_text)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
+
+
+def _keep(found: ResolvedNight, folder: Path) -> None:
+    """Keep the inputs, so that the night can be proved when they are replaced."""
+    for path in keep_inputs(found.files, folder):
+        logger.info("%s is large and not kept: verify needs it where it is", path)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:
@@ -218,6 +230,7 @@ def _turn(
     output = output_of(config.output, day)
     with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
         confirm()
+        refuse_change(found.snapshot)
         if found.before.identity is not None:
             reconcile(state, config.output, held=day)
             with open_ledger(config, day, state) as ledger:
@@ -270,7 +283,10 @@ def check_inputs(
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
     with fetched_inputs(paths, None) as fetched:
-        intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        snapshot = take_snapshot(fetched.paths)
+        with one_state(snapshot):
+            intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        refuse_change(snapshot)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},

@@ -62,6 +62,10 @@ class SmallNight:
         else:
             table.write_parquet(self.input(name))
 
+    def forget_kept_inputs(self) -> None:
+        """Leave the night to be proved from the files that were read."""
+        shutil.rmtree(self.runs / ".inputs")
+
     def settings(self) -> dict[str, Any]:
         """The configuration as it stands."""
         return json.loads(self.config.read_text())
