@@ -165,7 +165,13 @@ def survey(
         demand = np.zeros(len(effective), np.int64)
         pairs = np.empty((room, 2), np.int32)
         _, count = choose(
-            first, last, *market.arrays, effective, np.int64(window), demand, pairs
+            first,
+            last,
+            *market.arrays,
+            effective,
+            window=np.int64(window),
+            demand=demand,
+            pairs=pairs,
         )
         return demand, pairs[:count]
 
@@ -191,14 +197,14 @@ def _step(
     first, second, count = _count_pairs(pairs, len(price))
     damping = 1 / (2.0 * window)
     step: NDArray[np.float64] = price_step(
-        first,
-        second,
-        count * damping,
-        lanes.parent,
-        is_free,
-        excess,
-        damping,
-        ROUNDS,
+        first=first,
+        second=second,
+        weight=count * damping,
+        lane_parent=lanes.parent,
+        is_free=is_free,
+        excess=excess,
+        damping=damping,
+        rounds=ROUNDS,
     )
     return step, float(np.abs(excess[is_free]).sum())
 
