@@ -159,12 +159,13 @@ def screened(
     kept = np.empty(room_start[-1], np.int64)
     num_kept, num_options = np.zeros((2, len(room)), np.int64)
     limits = (sieve.every, room, room_start, np.int64(sieve.reach))
+    arrays = full.arrays
 
     def work(_: int, first: int, last: int) -> None:
         screen(
             first,
             last,
-            *full.arrays,
+            *arrays,
             effective,
             *limits,
             kept=kept,

@@ -243,6 +243,8 @@ def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
         entry_weight=goods.entry_weight[entry],
         is_pinned=goods.is_pinned[orders],
     )
+    for array in sub[:-1]:  # as the problem's own are: kernels are compiled once
+        array.setflags(write=False)
     return PackingMarket(
         goods=sub,
         parts=split(option_start[start]),
