@@ -114,11 +114,12 @@ def backfill(
     """Run all dates from one to another, in order; those that are done stay."""
     use_logs(log_json)
     settings = load_settings(config)
-    from optimizer.night.past_nights import backfill as run_dates
+    from optimizer.job import backfill as run_dates
 
     days = parse_date(first), parse_date(last)
     with show_progress() as tell:
-        for report in run_dates(settings, *days, is_forced=force, progress=tell):
+        for seen in run_dates(settings, *days, is_forced=force, progress=tell):
+            report = seen.report
             numbers = report.record["summary"]
             found: dict[str, Any] = {
                 "run_dir": str(report.run_dir),
@@ -126,9 +127,9 @@ def backfill(
             }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
-            found["alerts"] = [alert.to_json() for alert in report.alerts]
+            found["alerts"] = [alert.to_json() for alert in seen.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
-            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
+            text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
             print_result(found, text, as_json)
 
 
