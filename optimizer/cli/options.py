@@ -24,7 +24,7 @@ LogJsonOption = Annotated[
     bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
 ]
 DateOption = Annotated[
-    str, typer.Option("--date", help="Business date, such as 2026-11-22.")
+    str, typer.Option("--date", help="Business date: 2026-11-22, or yesterday.")
 ]
 RunDir = Annotated[
     Path, typer.Argument(help="A published night, such as runs/2026-11-22.")
@@ -48,24 +48,18 @@ def load_settings(path: Path) -> Config:
     return load_config(path)
 
 
-def parse_date(text: str) -> dt.date:
+def parse_date(text: str, settings: Config | None = None) -> dt.date:
     """
-    Read a date of the command line.
+    Read a date of the command line; with a configuration also ``yesterday``, its own.
 
     Raises
     ------
     ConfigError
         When it is none.
     """
-    import datetime as dt
-    import re
+    from optimizer.config.business_date import read_date
 
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
+    return read_date(text, None if settings is None else settings.timezone)
 
 
 def base_of(
@@ -80,5 +74,6 @@ def base_of(
     if run_dir is not None and config is None and date is None:
         return base_of_run(run_dir, tell)
     if run_dir is None and config is not None and date is not None:
-        return base_of_config(load_settings(config), parse_date(date), tell)
+        settings = load_settings(config)
+        return base_of_config(settings, parse_date(date, settings), tell)
     raise ConfigError("give the folder of a run, or --config and --date")

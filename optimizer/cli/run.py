@@ -43,7 +43,7 @@ def validate(
     from optimizer.night.run import check_inputs
 
     with show_progress() as tell:
-        found = check_inputs(settings, parse_date(date), tell)
+        found = check_inputs(settings, parse_date(date, settings), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
@@ -77,7 +77,8 @@ def run(
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
     use_logs(log_json)
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
     if shadow is not None and dry_run:
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     if shadow is not None and settings.engine == "spark":
