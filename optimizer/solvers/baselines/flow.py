@@ -11,13 +11,13 @@ supply always balances. Costs are minus the savings, in micro-CNY.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.baselines.flow_network import Network
 from optimizer.solvers.baselines.flow_worker import (
     cheapest_flow,
     find_python,
@@ -43,34 +43,6 @@ MAX_SCALED_COST = 2**60
 MAX_ARCS = 2**30
 #: With more arcs OR-Tools, which cannot be interrupted, runs in a process of its own.
 MAX_ARCS_HERE = 200_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """
-    A flow network with one source and one sink.
-
-    Attributes
-    ----------
-    tail, head
-        ``(num_arcs,) int32``.
-    capacity, cost
-        ``(num_arcs,) int64``; cost in micro-CNY, negative for a saving.
-    option
-        ``(k,) int64``: options that can be worth choosing; their arcs stand first.
-    num_nodes
-        Source and sink included; they are nodes 0 and 1.
-    supply
-        What the source sends to the sink.
-    """
-
-    tail: NDArray[np.int32]
-    head: NDArray[np.int32]
-    capacity: NDArray[np.int64]
-    cost: NDArray[np.int64]
-    option: NDArray[np.int64]
-    num_nodes: int
-    supply: int
 
 
 def solve_flow(problem: Problem, params: SolveParams) -> Solution:
