@@ -75,6 +75,13 @@ def needs_history(config: Config, policy: PolicyRow) -> bool:
     return is_banked or config.capacity.counted_on != "order"
 
 
+def history_days(config: Config, policy: PolicyRow) -> int:
+    """How many days before a night can decide anything of it."""
+    if not needs_history(config, policy):
+        return 0
+    return max(policy.cap.window_days, config.capacity.in_flight_days)
+
+
 def load_before(
     state: StateDatabase,
     config: Config,
