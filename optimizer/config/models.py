@@ -290,6 +290,18 @@ class Publish(ConfigModel):
     )
 
 
+class Keep(ConfigModel):
+    """What of published nights is kept; the rest goes with ``optimizer prune``."""
+
+    versions: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        None, description="Versions of a date, the published one counted; none: all."
+    )
+    days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
+        None,
+        description="Days before the newest night; older nights go whole. none: all.",
+    )
+
+
 class Config(ConfigModel):
     """Everything that a night is run by."""
 
@@ -325,6 +337,9 @@ class Config(ConfigModel):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    keep: Keep = Field(
+        default_factory=Keep, description="What `optimizer prune` leaves."
     )
     operations: Operations = Field(
         default_factory=Operations, description="What people and machines are told."
