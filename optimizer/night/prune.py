@@ -2,8 +2,8 @@
 Retention: what published nights leave behind, removed by rule and on record.
 
 Only what nothing points to is removed: versions that were replaced, kept inputs that no
-kept version was made from, and what a run that died left. A night that is published stays
-until it is older than ``keep.days``. The chain of evidence is told first and the disk
+kept version was made from, and what a run that died left. A published night stays until
+it is older than ``keep.days``. The chain of evidence is told first and the disk
 follows, so that an audit knows what is gone by rule from what was lost.
 """
 
@@ -149,9 +149,7 @@ def _output(config: Config) -> str:
     return config.output
 
 
-def _oldest_kept(
-    keep: Keep, published: Mapping[dt.date, Path]
-) -> dt.date | None:
+def _oldest_kept(keep: Keep, published: Mapping[dt.date, Path]) -> dt.date | None:
     """The first date that is kept; counted back from the newest published night."""
     if keep.days is None or not published:
         return None

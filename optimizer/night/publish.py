@@ -30,8 +30,8 @@ from optimizer.contracts.run_folder import (
 )
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
-from optimizer.night.folders import remove_tree
 from optimizer.io.write import row_group_digests, write_batches
+from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import report_html
 

@@ -20,6 +20,7 @@ from optimizer.io.read import damaged_is_data_error
 from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
 from optimizer.night.state.chain import Link, broken_links, make_link
+from optimizer.night.state.database import lock_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
