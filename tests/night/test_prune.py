@@ -1,4 +1,4 @@
-"""What `keep` does not keep goes, on record; nothing else does; links are not followed."""
+"""What `keep` does not keep goes, on record; nothing else does."""
 
 from __future__ import annotations
 
