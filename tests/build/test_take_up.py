@@ -8,6 +8,7 @@ from itertools import product
 from math import comb
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
