@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
+from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.read import fingerprint, open_source
 from optimizer.night.folders import published_nights
@@ -94,7 +95,9 @@ def find_night(
         closed, num_rows = None, {}
         if "deliveries" in fetched.paths:
             path = fetched.paths["deliveries"]
-            closed, num_rows["deliveries"] = closed_parcels(path, day)
+            closed, num_rows["deliveries"] = closed_parcels(
+                path, day, cell_rules(config)
+            )
         before = load_before(ledger, config, policy, day, closed)
         identity = identity_of(config, day, files, previous, before.identity)
         yield ResolvedNight(
