@@ -109,7 +109,7 @@ def _evidence() -> None:
     """Hashes of decisions."""
     import polars as pl
 
-    from optimizer.evidence.merkle import row_hashes
+    from optimizer.night.merkle import row_hashes
 
     row_hashes(pl.DataFrame({"order_id": ["a"]}), ["order_id"])
 

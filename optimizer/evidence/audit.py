@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config import expand_date
 from optimizer.contracts.run_folder import LEAVES, RECORD
 from optimizer.errors import ConfigError
-from optimizer.evidence.chain import Link, broken_links, text_hash
-from optimizer.evidence.links import (
+from optimizer.night.folders import published_nights
+from optimizer.night.merkle import root_of
+from optimizer.night.publish import sha256_of
+from optimizer.night.state.chain import Link, broken_links, text_hash
+from optimizer.night.state.database import open_state
+from optimizer.night.state.links import (
     read_links,
     read_mirror,
     version_folder,
     versions_in,
 )
-from optimizer.evidence.merkle import root_of
-from optimizer.night.folders import published_nights
-from optimizer.night.publish import sha256_of
-from optimizer.night.state.database import open_state
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -270,7 +270,7 @@ def test_exchanges_start_a_plan_where_one_can_be_started(case: Case) -> None:
     market = sub_market(
         whole_market(problem, first_targets(problem)), np.arange(problem.num_orders)
     )
-    night = make_packing_night(problem, market, problem.option_saving, 100)
+    night = make_packing_night(problem, market, problem.option_saving.copy(), 100)
     state, turn = empty_state(night), np.arange(problem.num_options)
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(problem.num_options, np.int64)
