@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     ConfigOption,
+    DateArgument,
     JsonOption,
     LogJsonOption,
     RunDir,
-    app,
-    gap_words,
     load_settings,
-    print_result,
-    show_progress,
-    use_logs,
+    parse_date,
 )
+from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
 if TYPE_CHECKING:
     from optimizer.verify.night import Verified
 
-DateArgument = Annotated[str, typer.Argument(help="Business date.")]
-state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-app.add_typer(state_app, name="state")
 
-
-@app.command()
 def verify(
     *,
     run_dir: RunDir,
@@ -98,7 +90,6 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     return list(verify_run(verified.folder, inputs).findings)
 
 
-@app.command()
 def backfill(
     *,
     config: ConfigOption,
@@ -133,7 +124,6 @@ def backfill(
             print_result(found, text, as_json)
 
 
-@app.command()
 def rollback(
     *,
     config: ConfigOption,
@@ -154,7 +144,6 @@ def rollback(
     print_result(found, f"{day}: {now}", as_json)
 
 
-@app.command()
 def status(
     *,
     config: ConfigOption,
@@ -182,7 +171,6 @@ def status(
     print_result(found, "\n".join(lines), as_json)
 
 
-@app.command()
 def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """List the published nights."""
     settings = load_settings(config)
@@ -193,7 +181,6 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
-@app.command()
 def evidence(
     *,
     config: ConfigOption,
@@ -215,7 +202,6 @@ def evidence(
         raise typer.Exit(4)
 
 
-@app.command()
 def audit(
     *,
     config: ConfigOption,
@@ -260,7 +246,6 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-@app.command()
 def warm(*, as_json: JsonOption = False) -> None:
     """Compile all kernels ahead: at an install, or when an image is built."""
     from optimizer.warm import warm as compile_all
@@ -279,7 +264,6 @@ def warm(*, as_json: JsonOption = False) -> None:
     print_result(found, "\n".join(lines), as_json)
 
 
-@state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""
     settings = load_settings(config)
@@ -297,7 +281,6 @@ def _line(night: dict[str, Any]) -> str:
     )
 
 
-@app.command()
 def deliver(
     *,
     date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
