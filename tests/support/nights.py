@@ -1,4 +1,4 @@
-"""A night that is small enough to be seen through: two merchants, a carrier, no limits."""
+"""A night that is easily seen through: two merchants, a carrier, room for all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def config_of(policy: dict[str, Any] | None = None, **keys: Any) -> dict[str, An
 def orders_of(
     merchants: tuple[str, ...] = ("m1", "m2"), num_each: int = 100, **columns: Any
 ) -> pl.DataFrame:
-    """Orders by merchant, each a little riskier than the one before; all yunda, north."""
+    """Orders by merchant, each a little riskier than the one before it."""
     num = len(merchants) * num_each
     return pl.DataFrame(
         {
