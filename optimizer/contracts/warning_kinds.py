@@ -213,6 +213,16 @@ _HISTORY: dict[str, WarningKind] = {
         "until some parcels explore (holdout.explore_share)",
         carriers="names",
     ),
+    "CARRIERS_NOT_SCANNED": _counted(
+        "{num_parcels} premium parcel of {carriers}, and no scan that says whether it "
+        "came to the door (delivered_to_door): promise-keeping is the pool's until "
+        "scans come with the history",
+        "{num_parcels} premium parcels of {carriers}, and no scan that says whether "
+        "they came to the door (delivered_to_door): promise-keeping is the pool's "
+        "until scans come with the history",
+        num_parcels="count",
+        carriers="names",
+    ),
     "CARRIER_BELOW_CONTRACT": _about(
         "{carrier} brings {share_kept} of its premium parcels to the door ({num_kept} "
         "of {num_premium} proved; at 95 %: {low} to {high}), below the contract's "

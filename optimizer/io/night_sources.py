@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
+from optimizer.io.given import refuse_no_table
 from optimizer.io.read import open_source
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def open_night(
     DataError
         When a table, or a column that it needs, is missing.
     """
+    for name in ("orders", "capacity"):
+        refuse_no_table(tables.get(name), name)
     given = {
         name: table for name, table in contracts.items() if tables.get(name) is not None
     }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import DataError
 from optimizer.io.arrow_types import check_type, is_plain, plain
 from optimizer.io.cells import BLANKS, CellRules
+from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.privacy import refuse_personal_columns
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def open_source(
         When there is no such file, it is damaged, a column is missing or has the
         wrong type, or a column looks like personal data.
     """
+    refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
     if isinstance(data, list | tuple):
         if not data:
@@ -333,14 +335,15 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
         data = data.collect()
     if not hasattr(data, "__arrow_c_stream__"):
         raise DataError(
-            f"the {name} table is a {type(data).__name__}; give a path, or a polars, "
-            "pandas, pyarrow or duckdb table"
+            f"the {name} table is a {type(data).__name__}, and no table; {TAKEN}"
         )
     try:
         return pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"the {name} table cannot be read ({reason})") from None
+        raise DataError(
+            f"the {name} table cannot be read ({reason}); {TAKEN}"
+        ) from None
 
 
 def _file_schema(path: Path) -> pa.Schema:
@@ -350,7 +353,7 @@ def _file_schema(path: Path) -> pa.Schema:
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
         if path.stat().st_size == 0:
-            raise OSError("the file is empty")
+            raise DataError(f"{path}: is empty, without even a header; export it again")
         if name.endswith(_CSV):
             from optimizer.io.csv import csv_schema
 
