@@ -211,11 +211,17 @@ def respond(
             if not is_chosen and top == outside and ties > 0:
                 is_chosen = True
                 ties -= 1
-            prices = (price, row_price)
             if not is_chosen:
                 num_pairs = add_pairs(
-                    *(goods, order, cut[0], inside - window, *prices),
-                    *(np.int64(-1), pairs, num_pairs),
+                    goods=goods,
+                    order=order,
+                    first=cut[0],
+                    least=inside - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=np.int64(-1),
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
                 continue
             mine = pick[order - first]
@@ -223,8 +229,15 @@ def respond(
             use_up(goods, mine, demand, usage)
             if is_pinned or second[order - first] >= outside:
                 num_pairs = add_pairs(
-                    *(goods, order, mine, top - window, *prices),
-                    *(mine, pairs, num_pairs),
+                    goods=goods,
+                    order=order,
+                    first=mine,
+                    least=top - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=mine,
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
             elif top - outside <= window and num_pairs < len(pairs):
                 pairs[num_pairs, 0] = mine
