@@ -48,6 +48,7 @@ def validate(
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
+    lines += [count["text"] for count in found["lookups"]]
     lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
     print_result(found, "\n".join(lines), as_json)
 

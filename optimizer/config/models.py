@@ -29,6 +29,7 @@ from optimizer.config.fields import (
     no_flag,
 )
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.lookups import Lookups
 from optimizer.config.operations import Operations
 from optimizer.config.rules import (
     AcceptanceRule,
@@ -333,6 +334,9 @@ class Config(ConfigModel):
     )
     quarantine: Quarantine = Field(
         default_factory=Quarantine, description="Broken rows."
+    )
+    lookups: Lookups = Field(
+        default_factory=Lookups, description="Names that find nothing."
     )
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     engine: Literal["local", "spark"] = Field(
