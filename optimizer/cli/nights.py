@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     ConfigOption,
+    DateArgument,
     JsonOption,
     LogJsonOption,
     RunDir,
-    app,
-    gap_words,
     load_settings,
-    print_result,
-    show_progress,
-    use_logs,
+    parse_date,
 )
+from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
 if TYPE_CHECKING:
     from optimizer.verify.night import Verified
 
-DateArgument = Annotated[str, typer.Argument(help="Business date.")]
-state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-app.add_typer(state_app, name="state")
 
-
-@app.command()
 def verify(
     *,
     run_dir: RunDir,
@@ -98,7 +90,6 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     return list(verify_run(verified.folder, inputs).findings)
 
 
-@app.command()
 def backfill(
     *,
     config: ConfigOption,
@@ -116,7 +107,7 @@ def backfill(
     settings = load_settings(config)
     from optimizer.job import backfill as run_dates
 
-    days = parse_date(first), parse_date(last)
+    days = parse_date(first, settings), parse_date(last, settings)
     with show_progress() as tell:
         for seen in run_dates(settings, *days, is_forced=force, progress=tell):
             report = seen.report
@@ -133,7 +124,6 @@ def backfill(
             print_result(found, text, as_json)
 
 
-@app.command()
 def rollback(
     *,
     config: ConfigOption,
@@ -144,15 +134,16 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Publish again the night that a date's night replaced."""
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
 
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
-    print_result({"date": date, "version": version}, f"{date}: {now}", as_json)
+    found = {"date": day.isoformat(), "version": version}
+    print_result(found, f"{day}: {now}", as_json)
 
 
-@app.command()
 def status(
     *,
     config: ConfigOption,
@@ -163,7 +154,7 @@ def status(
 ) -> None:
     """Say how things stand with a date."""
     settings = load_settings(config)
-    day = None if date is None else parse_date(date)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
 
     found = find_status(settings, day)
@@ -180,7 +171,6 @@ def status(
     print_result(found, "\n".join(lines), as_json)
 
 
-@app.command()
 def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """List the published nights."""
     settings = load_settings(config)
@@ -191,7 +181,6 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
-@app.command()
 def evidence(
     *,
     config: ConfigOption,
@@ -203,7 +192,8 @@ def evidence(
     as_json: JsonOption = False,
 ) -> None:
     """Say what was decided for an order, by which rule, from what, with the proof."""
-    settings, day = load_settings(config), None if date is None else parse_date(date)
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
 
     found = find_evidence(settings, order_id, day)
@@ -212,7 +202,6 @@ def evidence(
         raise typer.Exit(4)
 
 
-@app.command()
 def audit(
     *,
     config: ConfigOption,
@@ -257,7 +246,6 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-@app.command()
 def warm(*, as_json: JsonOption = False) -> None:
     """Compile all kernels ahead: at an install, or when an image is built."""
     from optimizer.warm import warm as compile_all
@@ -276,7 +264,6 @@ def warm(*, as_json: JsonOption = False) -> None:
     print_result(found, "\n".join(lines), as_json)
 
 
-@state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""
     settings = load_settings(config)
@@ -294,7 +281,6 @@ def _line(night: dict[str, Any]) -> str:
     )
 
 
-@app.command()
 def deliver(
     *,
     date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
@@ -308,7 +294,8 @@ def deliver(
     settings = load_settings(config)
     from optimizer.night.deliver import deliver_night
 
-    done = deliver_night(settings, parse_date(date), is_again=again)
-    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
+    day = parse_date(date, settings)
+    done = deliver_night(settings, day, is_again=again)
+    found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]
     print_result(found, "\n".join(lines), as_json)

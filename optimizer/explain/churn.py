@@ -14,6 +14,7 @@ from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
 from optimizer.io.order_keys import order_keys
+from optimizer.io.published_tables import read_table
 from optimizer.io.read import damaged_is_data_error
 from optimizer.model.lane_tree import effective_price
 
@@ -77,11 +78,9 @@ def read_previous(previous: Any) -> Previous:
 
 
 def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    from optimizer.io.write import read_back
-
     read_record(folder)
     with damaged_is_data_error(str(folder)):
-        chosen, lanes = (read_back(folder / name) for name in PREVIOUS_TABLES)
+        chosen, lanes = (read_table(folder, name) for name in PREVIOUS_TABLES)
     return chosen, lanes
 
 

@@ -212,7 +212,7 @@ def publish(
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()
         _write_text(staging / LEAVES, leaves_text(done))
-        evidence = commitment(leaves.num_rows, done)
+        evidence = commitment(leaves, done)
         proved = record | {"outputs": outputs, "evidence": evidence}
         outputs[AUDIT] = _write_text(staging / AUDIT, contents.audit_text(proved))
         text = record_text(proved)

@@ -22,6 +22,7 @@ from optimizer.night.state.database import memory_state
 from optimizer.night.state.ledger import (
     KEPT_DAYS,
     Carryover,
+    history_days,
     load_before,
     needs_history,
     settle,
@@ -171,5 +172,5 @@ def _is_forgotten(
         newest = connection.scalar(select(func.max(NIGHTS.c.date)))
     if newest is None or not needs_history(config, policy):
         return False
-    back = max(policy.cap.window_days, config.capacity.in_flight_days)
+    back = history_days(config, policy)
     return day - dt.timedelta(days=back) < newest - dt.timedelta(days=KEPT_DAYS)

@@ -442,7 +442,7 @@ STOPS = {
     "after the link": ("optimizer.night.publish._point", "after"),
     "at the last flush": ("optimizer.night.publish._confirm", "before"),
     "after the run": ("optimizer.job.run_date", "after"),
-    "while it is said": ("optimizer.cli.main._summary", "before"),
+    "while it is said": ("optimizer.cli.run._summary", "before"),
 }
 
 

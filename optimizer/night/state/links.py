@@ -84,7 +84,7 @@ def _night_body(path: Path) -> dict[str, Any]:
 def _commitment_of(path: Path) -> dict[str, Any]:
     """The commitment of a night that an older program published without one."""
     leaves = leaves_of(decision_groups(path))
-    return commitment(leaves.num_rows, leaves.close())
+    return commitment(leaves, leaves.close())
 
 
 def decision_groups(path: Path) -> Iterator[pl.DataFrame]:
