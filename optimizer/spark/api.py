@@ -138,7 +138,7 @@ class SparkNight:
         self.prepared.release()
 
 
-def allocate(  # noqa: PLR0913 - a table of the night each, by name
+def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
     orders: DataFrame,
     capacity: Any,
     config: Config | Mapping[str, Any] | str | PathLike[str],
