@@ -40,6 +40,7 @@ from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import open_night
 from optimizer.io.order_keys import refused_keys
@@ -166,7 +167,9 @@ def take_in(
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
-        sources = open_night(tables, agreed, has_model=model is not None)
+        sources = open_night(
+            tables, agreed, has_model=model is not None, rules=cell_rules(config)
+        )
         require_columns(sources["orders"], policy.eligibility)
     small_log = QuarantineLog()
     with clock.stage("validate"):
@@ -224,6 +227,8 @@ def take_in(
         warnings=(
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *small_log.warnings(config.timezone),
+            *encoded.log.warnings(config.timezone),
         ),
         orders=sources["orders"],
         salt=encoded.coder.salt,

@@ -154,14 +154,25 @@ def _warnings(
     past: History, data: Comparable | None, kept: list[Promise], config: Config
 ) -> tuple[CodedWarning, ...]:
     """All that a person should look at before a night rests on the model."""
+    import polars as pl
+
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
         found.append(warn("EFFECT_IS_PRIOR"))
     roster = {carrier for row in config.policy for carrier in row.carriers}
-    measured = {p.carrier_id for p in kept}
-    unknown = sorted(roster - measured)
-    if unknown:
+    bought = past.frame.filter(
+        pl.col("is_premium") & pl.col("is_bought").fill_null(value=True)
+    )
+    premium = bought["carrier_id"].value_counts()
+    num_premium = dict(premium.iter_rows())
+    if unknown := sorted(roster - num_premium.keys()):
         found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
+    measured = {promise.carrier_id for promise in kept}
+    if unseen := sorted(roster & num_premium.keys() - measured):
+        num = sum(num_premium[carrier] for carrier in unseen)
+        found.append(
+            warn("CARRIERS_NOT_SCANNED", num_parcels=num, carriers=tuple(unseen))
+        )
     return (*found, *promise_alerts(kept, config.learning.contract_kept_share))
 
 

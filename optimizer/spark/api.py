@@ -22,6 +22,7 @@ from optimizer.explain.sentences import explain_order
 from optimizer.explain.summary import night_numbers
 from optimizer.explain.tables import PLACE, places_frame
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
@@ -193,7 +194,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         agreed = contracts(settings, orders_table(policy.eligibility))
         large = {"orders": _empty(orders), "options": _empty(options)}
         small = {"capacity": capacity, "merchants": merchants}
-        sources = open_night(large | small, agreed, has_model=False)
+        sources = open_night(
+            large | small, agreed, has_model=False, rules=cell_rules(settings)
+        )
         require_columns(sources["orders"], policy.eligibility)
         checked = {
             name: checked_table(sources[name], QuarantineLog())

@@ -17,6 +17,7 @@ from optimizer.build.costs import costs_of
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.whatif.base import caps_under
@@ -74,7 +75,8 @@ def built_anew(
     """
     tables: dict[str, Any] = dict(base.paths)
     if slots_factor is not None:
-        source = open_source(tables["capacity"], contracts(config)["capacity"])
+        contract, cells = contracts(config)["capacity"], cell_rules(config)
+        source = open_source(tables["capacity"], contract, rules=cells)
         rows = checked_table(source, QuarantineLog()).drop("row")
         over, under = slots_factor.as_integer_ratio()
         slots = [count * over // under for count in rows["slots"]]
