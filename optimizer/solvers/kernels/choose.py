@@ -93,7 +93,8 @@ def choose(
     surplus, num_pairs
         What the choices save above lane prices, micro-CNY; pairs written.
     """
-    surplus, num_pairs = np.int64(0), 0
+    # Not 0 alone: numba would compile what takes it for that number too.
+    surplus, num_pairs = np.int64(0), np.int64(0)
     size = 0
     best = np.empty(0, np.int64)
     second = np.empty(0, np.int64)
@@ -321,7 +322,7 @@ def check(
     int
         Orders found; beyond the length of ``found`` they are counted only.
     """
-    num_found = 0
+    num_found = np.int64(0)
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
