@@ -39,7 +39,7 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, ORDERS
+from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS
 
 
 class Cap(ConfigModel):
@@ -202,8 +202,8 @@ class Inputs(ConfigModel):
     @property
     def places(self) -> dict[str, str | None]:
         """Where the tables are, by key of the configuration."""
-        tables = ("orders", "capacity", "options", "merchants", "deliveries")
-        return {f"inputs.{name}": getattr(self, name) for name in tables}
+        names = (table.name for table in NIGHT_INPUTS)
+        return {f"inputs.{name}": getattr(self, name) for name in names}
 
 
 class CapacityRules(ConfigModel):
@@ -291,6 +291,18 @@ class Publish(ConfigModel):
     )
 
 
+class Keep(ConfigModel):
+    """What of published nights is kept; the rest goes with ``optimizer prune``."""
+
+    versions: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        None, description="Versions of a date, the published one counted; none: all."
+    )
+    days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
+        None,
+        description="Days before the newest night; older nights go whole. none: all.",
+    )
+
+
 class Config(ConfigModel):
     """Everything that a night is run by."""
 
@@ -334,6 +346,9 @@ class Config(ConfigModel):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    keep: Keep = Field(
+        default_factory=Keep, description="What `optimizer prune` leaves."
     )
     operations: Operations = Field(
         default_factory=Operations, description="What people and machines are told."

@@ -25,7 +25,7 @@ from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words
+from optimizer.night.identity import already_words, is_same_night
 from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
@@ -160,7 +160,7 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if before["identity"] == found.identity:
+            if is_same_night(before, found.identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(
