@@ -40,7 +40,7 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, ORDERS
+from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS
 
 
 class Cap(ConfigModel):
@@ -203,8 +203,8 @@ class Inputs(ConfigModel):
     @property
     def places(self) -> dict[str, str | None]:
         """Where the tables are, by key of the configuration."""
-        tables = ("orders", "capacity", "options", "merchants", "deliveries")
-        return {f"inputs.{name}": getattr(self, name) for name in tables}
+        names = (table.name for table in NIGHT_INPUTS)
+        return {f"inputs.{name}": getattr(self, name) for name in names}
 
 
 class CapacityRules(ConfigModel):
