@@ -293,7 +293,7 @@ def _rules(
 
     value = pl.col(column.name)
     found: list[tuple[str, pl.Expr]] = []
-    if column.name in source.required and not column.is_nullable:
+    if column.name in source.required:
         was_null = pl.lit(frame[column.name].is_null())
         found.append(("is missing", was_null))
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):

@@ -262,12 +262,18 @@ def _options(reading: Reading) -> str:
     """Options that count, each with the number of its order."""
     columns = reading.tables["options"]
     named = [c for c in columns if c.name != "order_id"]
+    own = [c for c in columns if c.name == "order_id"]
     return (
         "-- options: the rows that count; one whose order was refused goes with it.\n"
-        "CREATE TEMP TABLE options AS\nSELECT o.number AS order_number, r.*\n"
-        f"FROM (SELECT\n    number,\n    order_id,\n    {_typed(named)}\n"
-        f"    FROM options_raw WHERE {_broken('options', columns)} IS NOT TRUE) AS r\n"
-        "LEFT JOIN orders AS o USING (order_id);\n"
+        "-- An id that is an order's breaks no rule.\n"
+        "CREATE TEMP TABLE options AS\nSELECT\n    order_number,\n    number,\n"
+        "    CASE WHEN order_number IS NULL THEN order_id END AS order_id,\n"
+        f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
+        "    SELECT order_id, number AS order_number FROM orders\n"
+        ") USING (order_id)\n"
+        f"WHERE {_broken('options', named)} IS NOT TRUE AND CASE\n"
+        f"    WHEN order_number IS NULL THEN {_broken('options', own)} IS NOT TRUE\n"
+        "    ELSE true\nEND;\n"
     )
 
 
@@ -304,7 +310,9 @@ def _quarantine(reading: Reading) -> str:
         parts.append(
             "SELECT 'options', number + 1, 'order_id', 'names no order'\n"
             "FROM options WHERE order_number IS NULL AND order_id NOT IN (\n"
-            "    SELECT order_id FROM orders_raw\n    WHERE order_id IS NOT NULL AND "
+            "    SELECT order_id FROM orders_raw\n"
+            "    WHERE getvariable('num_orders_refused') > 0\n"
+            "        AND order_id IS NOT NULL AND "
             f"{_broken('orders', reading.tables['orders'])}\n)"
         )
     return (
@@ -324,6 +332,15 @@ def _checks(reading: Reading) -> str:
         "CREATE TEMP VIEW check_num_rows AS\nSELECT item, "
         "claim('$.inputs.' || item || '.num_rows')::BIGINT AS published, restated\n"
         f"FROM (\n{counts}\n) WHERE published IS DISTINCT FROM restated;\n"
+        "-- check: the rows that are refused are those of the quarantine\n"
+        "CREATE TEMP VIEW check_quarantine AS\nWITH theirs AS (\n"
+        "    SELECT source, row, \"column\", rule FROM table_of('quarantine.parquet')\n"
+        ")\nSELECT concat_ws(' ', source, 'row', row) AS item,\n"
+        "    concat_ws(' ', \"column\", rule) AS published, NULL AS restated\n"
+        "FROM (FROM theirs EXCEPT ALL FROM refused)\nUNION ALL\n"
+        "SELECT concat_ws(' ', source, 'row', row), NULL,\n"
+        "    concat_ws(' ', \"column\", rule)\n"
+        "FROM (FROM refused EXCEPT ALL FROM theirs);\n"
         "-- check: no small table has a broken row\n"
         "CREATE TEMP VIEW check_small_tables AS\n"
     )
@@ -338,10 +355,22 @@ def _checks(reading: Reading) -> str:
     if "options" in reading.tables:
         text += (
             "-- check: no order has a carrier twice\n"
+            "CREATE TEMP TABLE twice AS\n"
+            "WITH carrier AS (\n"
+            "    SELECT carrier_id, row_number() OVER () - 1 AS code\n"
+            "    FROM (SELECT DISTINCT carrier_id FROM options)\n)\n"
+            "SELECT p.order_number,\n"
+            "    count(*) - bit_count(bit_or(1 << (c.code % 60))) AS num\n"
+            "FROM options AS p JOIN carrier AS c USING (carrier_id)\n"
+            "WHERE p.order_number IS NOT NULL\n"
+            "GROUP BY p.order_number, c.code // 60\n"
+            "HAVING count(*) > bit_count(bit_or(1 << (c.code % 60)));\n"
+            "CREATE TEMP TABLE twice_named AS\n"
+            "SELECT o.order_id, t.num FROM twice AS t\n"
+            "JOIN orders AS o ON o.number = t.order_number;\n"
             "CREATE TEMP VIEW check_pairs AS\n"
-            "SELECT min(order_id) || ' ' || carrier_id AS item, 1 AS published,\n"
-            "    count(*) AS restated\nFROM options WHERE order_number IS NOT NULL\n"
-            "GROUP BY order_number, carrier_id HAVING count(*) > 1;\n"
+            "SELECT order_id AS item, num AS published, 0 AS restated\n"
+            "FROM twice_named;\n"
         )
     return text
 

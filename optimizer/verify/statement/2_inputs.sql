@@ -5,9 +5,10 @@
 -- breaks a rule of its columns is refused and counts nowhere.
 
 CREATE MACRO bare(text) AS trim(text::VARCHAR, E' \t\r\n\v\f');
-CREATE MACRO as_flag(x) AS CASE lower(bare(x))
-    WHEN 'true' THEN true WHEN '1' THEN true
-    WHEN 'false' THEN false WHEN '0' THEN false
+CREATE MACRO as_flag(x) AS CASE
+    WHEN typeof(x) = 'BOOLEAN' THEN TRY_CAST(x AS BOOLEAN)
+    WHEN lower(bare(x)) IN ('true', '1') THEN true
+    WHEN lower(bare(x)) IN ('false', '0') THEN false
 END;
 CREATE MACRO as_number(x) AS CASE
     WHEN typeof(x) = 'VARCHAR' THEN TRY_CAST(bare(x) AS DOUBLE)
@@ -23,6 +24,8 @@ CREATE MACRO as_date(x) AS CASE
     ELSE TRY_CAST(x AS DATE)
 END;
 -- Nothing outside of what one sees needs a closer look.
-CREATE MACRO is_untrimmed(x) AS
-    regexp_matches(x, '[^!-~]')
-    AND regexp_matches(x, '^[\s\p{Z}]|[\s\p{Z}]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]');
+CREATE MACRO is_untrimmed(x) AS CASE
+    WHEN regexp_matches(x, '[^!-~]')
+    THEN regexp_matches(x, '^[\s\p{Z}]|[\s\p{Z}]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]')
+    ELSE false
+END;
