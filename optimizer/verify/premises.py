@@ -14,6 +14,7 @@ from optimizer.config.address import is_address, parse_address
 from optimizer.contracts.run_folder import RECORD, SCHEMA_VERSION
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import OptimizerError
+from optimizer.verify.audit import is_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +94,10 @@ def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """
     import polars as pl
 
+    is_new = is_of_today(record)
     found, lengths = [], {}
+    if is_new != (record["schema_version"] == SCHEMA_VERSION):
+        found.append("schema_version is not that of the tables")
     for name, claim in sorted(record["outputs"].items()):
         if name not in PUBLISHED:
             continue
@@ -104,7 +108,7 @@ def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
             found.append(f"outputs.{name}.num_rows is {said}, and {lengths[name]:,}")
         columns = table.collect_schema().names()
         true = [column.name for column in PUBLISHED[name].columns]
-        if record["schema_version"] == SCHEMA_VERSION and columns != true:
+        if is_new and columns != true:
             found.append(f"{name} has other columns than {', '.join(true)}")
     return [*found, *_false_evidence(record, lengths.get(DECISIONS.file))]
 
@@ -121,7 +125,7 @@ def _false_evidence(
     if said["rows_in_leaf"] != _ROWS_IN_LEAF:
         yield f"evidence.rows_in_leaf is not {_ROWS_IN_LEAF}"
     columns = [column.name for column in DECISIONS.columns]
-    if record["schema_version"] == SCHEMA_VERSION and said["columns"] != columns:
+    if is_of_today(record) and said["columns"] != columns:
         yield "evidence.columns are not those of the decisions"
 
 
