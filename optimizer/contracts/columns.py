@@ -80,6 +80,8 @@ class Table:
         When it is there.
     engines
         Which engines publish it.
+    is_copied
+        Whether the configuration may ask for copies of it elsewhere.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Table:
     maker: Maker = "platform"
     when: When = "always"
     engines: tuple[Engine, ...] = ("local",)
+    is_copied: bool = False
 
     @property
     def file(self) -> str:

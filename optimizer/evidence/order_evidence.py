@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
 from optimizer.errors import ConfigError, DataError
-from optimizer.evidence.chain import check_evidence
-from optimizer.evidence.links import decision_groups, read_links, versions_in
-from optimizer.evidence.merkle import (
+from optimizer.evidence.check import check_evidence
+from optimizer.explain.sentences import sentence
+from optimizer.io.read import damaged_is_data_error
+from optimizer.night.folders import published_nights
+from optimizer.night.merkle import (
     ROWS_IN_LEAF,
     leaves_of,
     path_to,
     row_hashes,
     row_texts,
 )
-from optimizer.explain.sentences import sentence
-from optimizer.io.read import damaged_is_data_error
-from optimizer.night.folders import published_nights
 from optimizer.night.publish import sha256_of
 from optimizer.night.state.database import open_state
+from optimizer.night.state.links import decision_groups, read_links, versions_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
-    from optimizer.evidence.chain import Link
+    from optimizer.night.state.chain import Link
 
 
 def find_evidence(

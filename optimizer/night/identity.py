@@ -1,35 +1,22 @@
-"""What a night's record says, and what makes two runs the same."""
+"""What makes two runs the same, and what to say where they are not."""
 
 from __future__ import annotations
 
-import datetime as dt
-import platform
-from dataclasses import asdict
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.carryover import night_warnings
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.config import config_hash, config_json, policy_on
-from optimizer.contracts.run_folder import SCHEMA_VERSION, read_record
-from optimizer.contracts.tables import FIGURES, NIGHTS
-from optimizer.explain.makers import night_tables, sorted_decisions
-from optimizer.explain.week import nights_table
-from optimizer.night.publish import Contents
-from optimizer.replay.claims import certificate_record
-from optimizer.report import report_figures
+from optimizer.config import as_config, config_hash
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
     from optimizer.config import Config
     from optimizer.io.read import FileRecord
-    from optimizer.night.api import Solved
-    from optimizer.night.resolve import ResolvedNight
-
-_LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
 def identity_of(
@@ -55,6 +42,33 @@ def identity_of(
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
     }
+
+
+def is_same_night(
+    before: Mapping[str, Any], identity: Mapping[str, Any], config: Config
+) -> bool:
+    """
+    Whether a published night is the one that a run would make.
+
+    A key that came with a later version has its default in nights before it, which
+    changes their hash and nothing else: the recorded configuration is read as today's.
+
+    Parameters
+    ----------
+    before
+        The published night's ``run.json``.
+    identity, config
+        The run's.
+    """
+    old = before["identity"]
+    if old == identity:
+        return True
+    if {**old, "config_sha256": None} != {**identity, "config_sha256": None}:
+        return False
+    try:
+        return config_hash(as_config(before["config"])) == config_hash(config)
+    except ConfigError:
+        return False
 
 
 def already_words(
@@ -83,81 +97,3 @@ def already_words(
         f"{output / day.isoformat()}: is already published, and {', '.join(changed)} "
         "changed since; pass --force to replace it (the old night is kept aside)"
     )
-
-
-def contents_of(
-    solved: Solved, record: Mapping[str, Any], earlier: list[Mapping[str, Any]]
-) -> Contents:
-    """
-    Put a solved night into what is published.
-
-    Parameters
-    ----------
-    solved, record
-        The night, and its record.
-    earlier
-        Records of the nights of the week before.
-    """
-    night = solved.night
-    tables = night_tables(night)
-    tables[NIGHTS.file] = nights_table(earlier, record)
-    tables[FIGURES.file] = report_figures(record, tables)
-    return Contents(partial(sorted_decisions, night), tables)
-
-
-def record_of(
-    config: Config,
-    day: dt.date,
-    solved: Solved,
-    found: ResolvedNight,
-    replaces: Path | None,
-) -> dict[str, Any]:
-    """
-    Put a night into the words of ``run.json``.
-
-    Parameters
-    ----------
-    config, day, solved, found
-        The night.
-    replaces
-        The version that was published for the date before, if any.
-    """
-    night = solved.night
-    num_rows = {used.name: used.num_rows for used in night.inputs}
-    num_rows |= found.num_delivery_rows
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "date": day.isoformat(),
-        "identity": found.identity,
-        "versions": {name: version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
-        "config": config_json(config),
-        "policy": policy_on(config, day).model_dump(mode="json"),
-        "inputs": {
-            name: {
-                "num_rows": count,
-                "files": [asdict(file) for file in found.files[name]],
-            }
-            for name, count in num_rows.items()
-        },
-        "origins": dict(found.fetched.origins),
-        "substitutes": dict(found.inputs.substitutes),
-        "is_late": found.before.is_late,
-        "problem_class": night.problem.problem_class,
-        "termination": asdict(night.solution.termination),
-        "certificate": certificate_record(night),
-        "summary": dict(solved.summary),
-        "warnings": [
-            warning.to_json()
-            for warning in (
-                *night.warnings,
-                *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
-            )
-        ],
-        "run_measurements": {
-            "replaces": None if replaces is None else replaces.name,
-            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": {k: round(v, 4) for k, v in solved.clock.seconds.items()},
-            "peak_memory_bytes": solved.clock.peak_memory_bytes,
-        },
-    }

@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.io.cells import CellRules
 
 logger = logging.getLogger(__name__)
 
 TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
-#: Copies of inputs that are not files here, by date: what a night is verified from.
-INPUTS = ".inputs"
 #: Seconds between two looks for an input that is late.
 _LOOK_SECONDS = 5.0
 
@@ -97,7 +96,9 @@ def await_inputs(
     )
 
 
-def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, int]:
+def closed_parcels(
+    path: str | list[str], day: dt.date, rules: CellRules
+) -> tuple[pl.DataFrame, int]:
     """
     Read what is known, on a date, of parcels that earlier nights recommended.
 
@@ -114,7 +115,7 @@ def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, i
     """
     import polars as pl
 
-    source, log = open_source(path, DELIVERIES), QuarantineLog()
+    source, log = open_source(path, DELIVERIES, rules=rules), QuarantineLog()
     schema = {c.name: polars_type(c.kind) for c in DELIVERIES.columns}
     parts, num_rows = [pl.DataFrame(schema=schema)], 0
     for raw in read_batches(source):

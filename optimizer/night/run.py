@@ -14,20 +14,19 @@ from optimizer.clock import StageClock
 from optimizer.config import policy_on
 from optimizer.errors import (
     BusyError,
-    CertificateError,
     ConfigError,
     OptimizerError,
-    SolveError,
 )
-from optimizer.evidence.links import head_of
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs
+from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words, contents_of, record_of
-from optimizer.night.inputs import INPUTS, configured_paths
+from optimizer.night.identity import already_words, is_same_night
+from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -35,22 +34,27 @@ from optimizer.night.publish import (
     publish,
     published_record,
 )
+from optimizer.night.record import contents_of, record_of
+from optimizer.night.release import check_release
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
-from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.ledger import (
+    history_days,
+    load_before,
+    refuse_if_relied_on,
+    settle,
+)
+from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
-from optimizer.replay.claims import is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from optimizer.certify.certificate import Certificate
     from optimizer.config import Config
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
-    from optimizer.telemetry.alerts import Alert
 
 logger = logging.getLogger(__name__)
 
@@ -72,28 +76,28 @@ class RunReport:
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
         none, or the database did not say.
-    alerts
-        What somebody should look at.
     """
 
     run_dir: Path | str
     outcome: str
     record: Mapping[str, Any]
     head: Mapping[str, Any] | None = None
-    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
     config: Config,
     day: dt.date,
     *,
+    audit_text: Callable[[Mapping[str, Any]], str],
     is_dry: bool = False,
     is_forced: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
-    Run a date and publish it if it is proved good enough.
+    Run a date on this machine and publish it if it is proved good enough.
+
+    What stands around a night is handed in: :func:`optimizer.job.run_date` does so.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def run_night(
         With ``inputs`` and ``output``.
     day
         The business date.
+    audit_text
+        Gives the night stated a second time, from its record.
     is_dry
         Do everything but write.
     is_forced
@@ -120,8 +126,9 @@ def run_night(
     SolveError
         When the plan is proved no better than ``publish.max_relative_gap`` allows.
     BusyError
-        When another run holds the date, an input is late, the state database does not
-        answer, or a night that this one counts on was published meanwhile.
+        When another run holds the date, an input is late or changed while it was read,
+        the state database does not answer, or a night that this one counts on was
+        published meanwhile.
     PublishError
         When the night cannot be written.
     DeliveryError
@@ -129,29 +136,23 @@ def run_night(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    if config.engine == "spark":
-        return _run_on_spark(
-            config,
-            day,
-            is_dry=is_dry,
-            is_forced=is_forced,
-            previous=previous,
-            progress=progress,
-        )
     output = output_of(config.output, day)
+    previous = None if previous is None else previous.resolve()
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,
             find_night(ledger, config, day, previous, progress, None) as found,
         ):
             _, record = _solve(found, config, day, previous, progress)
+            refuse_change(found.snapshot)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
-        reconcile(state, config.output, held=day)
+        healed = reconcile(state, config.output, held=day)
+        healed.refuse_near(day, history_days(config, policy_on(config, day)))
         ledger = held.enter_context(open_ledger(config, day, state))
         copies = output / INPUTS / day.isoformat()
         found = held.enter_context(
@@ -159,7 +160,7 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if before["identity"] == found.identity:
+            if is_same_night(before, found.identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(
@@ -172,31 +173,19 @@ def run_night(
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
+        _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
-        contents = contents_of(solved, record, earlier_records(config, day))
+        contents = contents_of(solved, record, earlier_records(config, day), audit_text)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
 
 
-def _run_on_spark(
-    config: Config,
-    day: dt.date,
-    *,
-    is_dry: bool,
-    is_forced: bool,
-    previous: Path | None,
-    progress: Callable[[str], None] | None,
-) -> RunReport:
-    from optimizer.spark.run import run_on_spark
-
-    if previous is not None:
-        raise ConfigError("--previous is for engine: local; leave it out")
-    found = run_on_spark(
-        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
-    )
-    return RunReport(*found)
+def _keep(found: ResolvedNight, folder: Path) -> None:
+    """Keep the inputs, so that the night can be proved when they are replaced."""
+    for path in keep_inputs(found.files, folder):
+        logger.info("%s is large and not kept: verify needs it where it is", path)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:
@@ -247,6 +236,7 @@ def _turn(
     output = output_of(config.output, day)
     with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
         confirm()
+        refuse_change(found.snapshot)
         if found.before.identity is not None:
             reconcile(state, config.output, held=day)
             with open_ledger(config, day, state) as ledger:
@@ -299,33 +289,13 @@ def check_inputs(
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
     with fetched_inputs(paths, None) as fetched:
-        intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        snapshot = take_snapshot(fetched.paths)
+        with one_state(snapshot):
+            intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        refuse_change(snapshot)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
         "warnings": [warning.to_json() for warning in intake.warnings],
     }
-
-
-def check_release(proof: Certificate, config: Config) -> None:
-    """
-    Let a plan go only if its certificate says that it is good enough.
-
-    Raises
-    ------
-    CertificateError
-        When the plan breaks a limit, or its bound contradicts it.
-    SolveError
-        When the proved gap is above ``publish.max_relative_gap``.
-    """
-    if not proof.is_feasible or proof.gap < 0:
-        broken = "; ".join(proof.violations) or "its bound is below its own value"
-        raise CertificateError(f"the plan is not feasible ({broken}); not published")
-    if is_beyond(proof, config.publish.max_relative_gap):
-        raise SolveError(
-            f"the plan is proved only to within {proof.relative_gap:.3%} of the best, "
-            f"and publish.max_relative_gap allows {config.publish.max_relative_gap:%}; "
-            "not published. Use method auto, or raise solver.time_limit_seconds; small "
-            "nights of loads or crossing rows may need publish.max_relative_gap larger"
-        )

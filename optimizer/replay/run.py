@@ -8,7 +8,6 @@ bounds and every published number in integers. No solver has a part in it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,20 +35,23 @@ from optimizer.contracts.tables import (
     SOME_NIGHTS,
 )
 from optimizer.errors import OptimizerError
-from optimizer.evidence.merkle import commitment, leaves_of, leaves_text
 from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
-from optimizer.io.read import damaged_is_data_error, open_source, read_batches
-from optimizer.replay.claims import (
+from optimizer.io.kept_inputs import found_inputs, placed_record
+from optimizer.io.read import open_source, read_batches
+from optimizer.night.claims import (
     InputClaim,
     RunClaims,
-    certificate_record,
-    false_claims,
-    is_beyond,
+    changed_inputs,
+    file_sha256,
     read_claims,
 )
+from optimizer.night.merkle import commitment, leaves_of, leaves_text
+from optimizer.night.record import certificate_record
+from optimizer.night.release import is_beyond
+from optimizer.replay.claims import false_claims
 from optimizer.replay.published import read_solution
 from optimizer.replay.report import false_report
 from optimizer.replay.run_tables import (
@@ -95,7 +97,7 @@ class Verdict:
         return not self.findings
 
 
-def verify_run(run_dir: Path | str) -> Verdict:
+def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     """
     Re-prove a published run.
 
@@ -103,6 +105,8 @@ def verify_run(run_dir: Path | str) -> Verdict:
     ----------
     run_dir
         The published folder.
+    inputs
+        A folder with the night's inputs, where they are not where they were.
 
     Returns
     -------
@@ -117,7 +121,9 @@ def verify_run(run_dir: Path | str) -> Verdict:
     folder = Path(run_dir)
     record = read_record(folder)
     try:
-        claims = read_claims(record)
+        read_claims(record)
+        places = found_inputs(folder, record, inputs)
+        claims = read_claims(placed_record(record, places))
         findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
@@ -176,7 +182,7 @@ def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
             found.append(f"{name} is missing")
         elif name not in claims.outputs:
             found.append(f"{name} is not listed in run.json")
-        elif _sha256(folder / name) != claims.outputs[name].sha256:
+        elif file_sha256(folder / name) != claims.outputs[name].sha256:
             found.append(f"{name} was changed after it was published")
     return found
 
@@ -186,19 +192,6 @@ def _tables(claims: RunClaims) -> list[str]:
     return [*EVERY_NIGHT, *(name for name in SOME_NIGHTS if name in claims.outputs)]
 
 
-def changed_inputs(claims: RunClaims) -> list[str]:
-    """Inputs that are gone, or not the ones that the night was solved from."""
-    files = [file for used in claims.inputs.given().values() for file in used.files]
-    found = []
-    for file in files:
-        path = Path(file.path)
-        if not path.is_file():
-            found.append(f"input {path} is gone, so nothing can be proved from it")
-        elif _sha256(path) != file.sha256:
-            found.append(f"input {path} was changed after the run")
-    return found
-
-
 def _false_evidence(
     folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
 ) -> list[str]:
@@ -206,19 +199,12 @@ def _false_evidence(
     leaves = leaves_of(decisions)
     done = leaves.close()
     found = list(
-        false_claims(
-            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
-        )
+        false_claims("evidence", record.get("evidence"), commitment(leaves, done))
     )
     name = folder / LEAVES
     if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
         found.append(f"{LEAVES} is not of these decisions")
     return found
-
-
-def _sha256(path: Path) -> str:
-    with damaged_is_data_error(str(path)), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _false_certificate(

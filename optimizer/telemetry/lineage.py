@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer import __version__
 from optimizer.contracts.run_folder import read_record
 from optimizer.night.publish import disk_errors
 from optimizer.telemetry.logs import RUN_ID
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from optimizer.night.run import RunReport
 
-PRODUCER = f"https://pypi.org/project/premium-delivery-optimizer/{__version__}"
+_PACKAGE = "premium-delivery-optimizer"
+PRODUCER = f"https://pypi.org/project/{_PACKAGE}/{version(_PACKAGE)}"
 _SPEC = "https://openlineage.io/spec/"
 _EVENT = f"{_SPEC}2-0-2/OpenLineage.json#/$defs/RunEvent"
-JOB = {"namespace": "premium-delivery-optimizer", "name": "night"}
+JOB = {"namespace": _PACKAGE, "name": "night"}
 
 
 def write_event(
@@ -86,10 +87,10 @@ def write_event(
 
 
 def _facet(schema: str, **values: Any) -> dict[str, Any]:
-    version, name = schema.split("/")
+    number, name = schema.split("/")
     return {
         "_producer": PRODUCER,
-        "_schemaURL": f"{_SPEC}facets/{version}/{name}.json#/$defs/{name}",
+        "_schemaURL": f"{_SPEC}facets/{number}/{name}.json#/$defs/{name}",
         **values,
     }
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from optimizer.verify.contract import TYPED, TYPES, Column, columns_of, require
+from optimizer.verify.contract import (
+    TYPED,
+    TYPES,
+    Column,
+    broken,
+    columns_of,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +50,8 @@ class Reading:
         Eligibility rules of the policy.
     has_model
         Whether a learned model stands in for probability columns.
+    has_null_words
+        Whether words of the configuration stand for no value.
     """
 
     tables: Mapping[str, tuple[Column, ...]]
@@ -52,6 +61,7 @@ class Reading:
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
+    has_null_words: bool
 
 
 def reading_of(record: Mapping[str, Any]) -> Reading:
@@ -80,6 +90,7 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         facts=groups,
         rules=policy["eligibility"],
         has_model=has_model,
+        has_null_words=bool(config.get("null_words")),
     )
 
 
@@ -111,7 +122,7 @@ def _raw(name: str, reading: Reading) -> str:
     kind = reading.kinds[name]
     if kind == "parquet":
         has_several = reading.num_files[name] > 1
-        also = f", filename = '{_FILE}'" if has_several else ""
+        also = f", filename = '{_FILE}', union_by_name = true" if has_several else ""
         source = f"read_parquet(getvariable('{name}'){also}, {_ROW} = true)"
         typed += f",\n        NULL::BIGINT AS {_ROW}"
         typed += f", NULL::VARCHAR AS {_FILE}" if has_several else ""
@@ -139,8 +150,20 @@ def _raw(name: str, reading: Reading) -> str:
         f"{_files(name) if kind == 'parquet' and reading.num_files[name] > 1 else ''}"
         f"CREATE TEMP VIEW {name}_raw AS\nWITH read_rows AS (\n"
         f"    SELECT * FROM (SELECT\n        {typed}\n    LIMIT 0)\n"
-        f"    UNION ALL BY NAME\n    {pick}\n)\n{number};\n"
+        f"    UNION ALL BY NAME\n    {pick}\n), numbered AS (\n    {number}\n)\n"
+        f"SELECT\n    number,\n    {_as_given(columns, reading)}\nFROM numbered;\n"
     )
+
+
+def _as_given(columns: Sequence[Column], reading: Reading) -> str:
+    """Columns, ids and texts as text, without the configured words for no value."""
+    found = []
+    for column in columns:
+        is_text = TYPES[column.kind] == "VARCHAR"
+        value = f"{column.quoted}::VARCHAR" if is_text else column.quoted
+        value = f"given({value})" if reading.has_null_words else value
+        found.append(f"{value} AS {column.quoted}")
+    return ",\n    ".join(found)
 
 
 def _files(name: str) -> str:
@@ -161,12 +184,6 @@ def _numbered(name: str, *, has_several: bool) -> str:
         f"SELECT r.* EXCLUDE ({_FILE}, {_ROW}), f.num_before + r.{_ROW} AS number\n"
         f"FROM read_rows AS r JOIN {name}_files AS f USING ({_FILE})"
     )
-
-
-def _broken(name: str, columns: Sequence[Column]) -> str:
-    """When a row of a table breaks any rule."""
-    wrong = [sql for column in columns for _, sql in column.rules(name)]
-    return "(\n    " + "\n    OR ".join(wrong) + "\n)"
 
 
 def _typed(columns: Sequence[Column]) -> str:
@@ -211,7 +228,7 @@ def _orders(reading: Reading) -> str:
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
         f"    {_list(reading.further)} AS further\n"
-        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE\n"
+        f"FROM orders_raw\nWHERE {broken(columns, 'orders')} IS NOT TRUE\n"
         ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
     )
 
@@ -271,8 +288,8 @@ def _options(reading: Reading) -> str:
         f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
         "    SELECT order_id, number AS order_number FROM orders\n"
         ") USING (order_id)\n"
-        f"WHERE {_broken('options', named)} IS NOT TRUE AND CASE\n"
-        f"    WHEN order_number IS NULL THEN {_broken('options', own)} IS NOT TRUE\n"
+        f"WHERE {broken(named, 'options')} IS NOT TRUE AND CASE\n"
+        f"    WHEN order_number IS NULL THEN {broken(own, 'options')} IS NOT TRUE\n"
         "    ELSE true\nEND;\n"
     )
 
@@ -304,7 +321,7 @@ def _quarantine(reading: Reading) -> str:
             "broken[2] AS rule\nFROM (\n    SELECT number, unnest([\n        "
             f"{rules}\n    ]) AS broken\n    FROM {name}_raw\n"
             f"    WHERE getvariable('num_{name}_refused') > 0\n"
-            f"    AND {_broken(name, reading.tables[name])}\n) WHERE broken IS NOT NULL"
+            f"    AND {broken(reading.tables[name], name)}\n) WHERE broken IS NOT NULL"
         )
     if "options" in reading.tables:
         parts.append(
@@ -313,7 +330,7 @@ def _quarantine(reading: Reading) -> str:
             "    SELECT order_id FROM orders_raw\n"
             "    WHERE getvariable('num_orders_refused') > 0\n"
             "        AND order_id IS NOT NULL AND "
-            f"{_broken('orders', reading.tables['orders'])}\n)"
+            f"{broken(reading.tables['orders'], 'orders')}\n)"
         )
     return (
         f"-- The rows that are refused.\n{''.join(counted)}"
@@ -344,14 +361,14 @@ def _checks(reading: Reading) -> str:
         "-- check: no small table has a broken row\n"
         "CREATE TEMP VIEW check_small_tables AS\n"
     )
-    broken = [
+    rows = [
         f"SELECT '{name} row ' || (number + 1) AS item, 'counts' AS published, "
         f"'breaks a rule' AS restated FROM {name}_raw\n"
-        f"WHERE {_broken(name, reading.tables[name])}"
+        f"WHERE {broken(reading.tables[name], name)}"
         for name in ("capacity", "merchants")
         if name in reading.tables
     ]
-    text += "\nUNION ALL\n".join(broken) + ";\n"
+    text += "\nUNION ALL\n".join(rows) + ";\n"
     if "options" in reading.tables:
         text += (
             "-- check: no order has a carrier twice\n"

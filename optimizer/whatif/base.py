@@ -17,16 +17,17 @@ from optimizer.config.address import is_address
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
+from optimizer.io.cells import cell_rules
+from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
 from optimizer.night.api import solve_night
+from optimizer.night.claims import changed_inputs, read_claims
 from optimizer.night.inputs import configured_paths
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.ledger import published_history
-from optimizer.replay.claims import read_claims
-from optimizer.replay.run import changed_inputs
 from optimizer.solvers import solve
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def base_of_run(
         When the folder is not a run, or its inputs are not there or were changed.
     """
     folder = Path(run_dir)
-    claims = read_claims(read_record(folder))
+    record = read_record(folder)
+    read_claims(record)
+    claims = read_claims(placed_record(record, found_inputs(folder, record)))
     config = as_config(claims.config)
     changed = changed_inputs(claims)
     identity = claims.identity.model_dump()
@@ -215,7 +218,9 @@ def caps_under(base: Base, policy: PolicyRow) -> NDArray[np.int64]:
     """The caps of the night's merchants under another policy row."""
     merchants = None
     if "merchants" in base.paths:
-        source = open_source(base.paths["merchants"], MERCHANTS)
+        source = open_source(
+            base.paths["merchants"], MERCHANTS, rules=cell_rules(base.config)
+        )
         merchants = checked_table(source, QuarantineLog())
     index = base.night.names
     ids, num_orders = index.merchant_ids, index.merchant_num_orders

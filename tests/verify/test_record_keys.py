@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.io.kept_inputs import found_inputs
 from optimizer.verify import engine as statement_engine
 from optimizer.verify.audit import check_names, statement
 from optimizer.verify.form import false_form
@@ -101,7 +102,7 @@ def _parts(folder: Path, record: dict[str, Any]) -> list[str]:
         lambda: false_origins(record),
         lambda: false_files(folder, record),
         lambda: false_shape(folder, record),
-        lambda: false_inputs(record),
+        lambda: false_inputs(record, found_inputs(folder, record)),
         lambda: _false_root(folder, record),
         lambda: _false_sentences(record, []),
         lambda: check_beside(folder, record, standing_of(folder, record)).findings,

@@ -38,8 +38,10 @@ def bound_at(
 
     merchant_price = np.zeros(problem.num_merchants, np.int64)
 
+    arrays = full.arrays
+
     def work(_: int, first: int, last: int) -> int:
-        return int(surplus(first, last, *full.arrays, price, merchant_price))
+        return int(surplus(first, last, *arrays, price, merchant_price))
 
     sold = exact_dot(problem.slots, own_price(price, problem.lane_parent))
     return merchant_price, sold + sum(pool.over_parts(full, work))

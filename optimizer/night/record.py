@@ -1,0 +1,160 @@
+"""What a night's record says, and the tables that are published with it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from optimizer.build.carryover import night_warnings
+from optimizer.config import config_json, policy_on
+from optimizer.contracts.run_folder import SCHEMA_VERSION
+from optimizer.contracts.tables import FIGURES, NIGHTS
+from optimizer.explain.makers import night_tables, sorted_decisions
+from optimizer.explain.week import nights_table
+from optimizer.night.publish import Contents
+from optimizer.report import report_figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from optimizer.config import Config
+    from optimizer.contracts.columns import Table
+    from optimizer.explain.certified_night import CertifiedNight
+    from optimizer.night.api import Solved
+    from optimizer.night.resolve import ResolvedNight
+
+_Record = Mapping[str, Any]
+#: Tables that are made of the night's record, those of the week before, and the tables
+#: that were made so far; in this order.
+OF_RECORD: Mapping[
+    Table, Callable[[_Record, list[_Record], Mapping[str, pl.DataFrame]], pl.DataFrame]
+] = {
+    NIGHTS: lambda record, earlier, _: nights_table(earlier, record),
+    FIGURES: lambda record, _, tables: report_figures(record, tables),
+}
+_LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
+
+
+def contents_of(
+    solved: Solved,
+    record: Mapping[str, Any],
+    earlier: list[Mapping[str, Any]],
+    audit_text: Callable[[Mapping[str, Any]], str],
+) -> Contents:
+    """
+    Put a solved night into what is published.
+
+    Parameters
+    ----------
+    solved, record
+        The night, and its record.
+    earlier
+        Records of the nights of the week before.
+    audit_text
+        Gives the night stated a second time, from its record.
+    """
+    night = solved.night
+    tables = night_tables(night)
+    for table, make in OF_RECORD.items():
+        tables[table.file] = make(record, earlier, tables)
+    return Contents(partial(sorted_decisions, night), tables, audit_text)
+
+
+def record_of(
+    config: Config,
+    day: dt.date,
+    solved: Solved,
+    found: ResolvedNight,
+    replaces: Path | None,
+) -> dict[str, Any]:
+    """
+    Put a night into the words of ``run.json``.
+
+    Parameters
+    ----------
+    config, day, solved, found
+        The night.
+    replaces
+        The version that was published for the date before, if any.
+    """
+    night = solved.night
+    num_rows = {used.name: used.num_rows for used in night.inputs}
+    num_rows |= found.num_delivery_rows
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "date": day.isoformat(),
+        "identity": found.identity,
+        "versions": {name: version(name) for name in _LIBRARIES}
+        | {"python": platform.python_version()},
+        "config": config_json(config),
+        "policy": policy_on(config, day).model_dump(mode="json"),
+        "inputs": {
+            name: {
+                "num_rows": count,
+                "files": [asdict(file) for file in found.files[name]],
+            }
+            for name, count in num_rows.items()
+        },
+        "origins": dict(found.fetched.origins),
+        "substitutes": dict(found.inputs.substitutes),
+        "is_late": found.before.is_late,
+        "problem_class": night.problem.problem_class,
+        "termination": asdict(night.solution.termination),
+        "certificate": certificate_record(night),
+        "summary": dict(solved.summary),
+        "warnings": [
+            warning.to_json()
+            for warning in (
+                *night.warnings,
+                *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
+            )
+        ],
+        "run_measurements": {
+            "replaces": None if replaces is None else replaces.name,
+            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "seconds": {k: round(v, 4) for k, v in solved.clock.seconds.items()},
+            "peak_memory_bytes": solved.clock.peak_memory_bytes,
+        },
+    }
+
+
+def certificate_record(night: CertifiedNight) -> dict[str, Any]:
+    """
+    A certificate for ``run.json``; nights with further limits say how it was proved.
+
+    ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
+    ``holds_for`` the plans that the bound is about.
+    """
+    certificate, counting = night.certificate, night.names.counting
+    record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
+    del record["conflicts"]
+    if certificate.unit == 1:
+        del record["unit"]
+    if counting is not None:
+        rule, is_equal = counting.rule, counting.is_equal
+        record["counting"] = {
+            "rule": rule,
+            "unit": "recommendations" if is_equal else "purchases",
+            "parts_of_a_parcel": counting.scale,
+        }
+        if rule == "quantile":
+            record["counting"]["quantile"] = f"{counting.quantile:f}"
+    if night.problem.side is not None:
+        by_lane = night.solution.order_price is not None
+        record["bound"] = "whole lanes" if by_lane else "prices"
+        record["num_conflicts"] = len(certificate.conflicts) + len(
+            night.names.stopped_pins
+        )
+        record["holds_for"] = (
+            "plans that break no floor and no pin more than this one"
+            if record["num_conflicts"]
+            else "all plans"
+        )
+    return record

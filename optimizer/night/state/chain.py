@@ -1,0 +1,89 @@
+"""
+The chain of what was published: each link holds the hash of the one before.
+
+Whoever changes a link, takes one out or puts one in must change all that come after,
+and with them the head: the last hash, of which everybody may keep a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: What the first link holds as the hash of the one before.
+NO_LINK = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """
+    One entry of the chain.
+
+    Attributes
+    ----------
+    number
+        From 1, without gaps.
+    hash
+        SHA-256 of the text, in hexadecimal.
+    text
+        What it says, as canonical JSON.
+    """
+
+    number: int
+    hash: str
+    text: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What it says; empty where that cannot be read."""
+        try:
+            found = json.loads(self.text)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def make_link(body: Mapping[str, Any], last: Link | None) -> Link:
+    """
+    Put the next link after the last one.
+
+    Examples
+    --------
+    >>> first = make_link({"date": "2026-11-22"}, None)
+    >>> second = make_link({"date": "2026-11-23"}, first)
+    >>> second.number, second.body["previous"] == first.hash
+    (2, True)
+    >>> broken_links([first, second]), len(broken_links([second]))
+    ([], 2)
+    """
+    number = 1 if last is None else last.number + 1
+    before = NO_LINK if last is None else last.hash
+    whole = {**body, "number": number, "previous": before}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Link(number, text_hash(text), text)
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def broken_links(links: Sequence[Link]) -> list[str]:
+    """Say what is wrong with a chain by itself, in words; empty where it holds."""
+    found, number, before = [], 0, NO_LINK
+    for link in links:
+        if link.number != number + 1:
+            found.append(f"link {number + 1} was removed (link {link.number} follows)")
+        elif link.body.get("previous") != before:
+            found.append(f"link {link.number} does not follow from the one before it")
+        if text_hash(link.text) != link.hash or link.body.get("number") != link.number:
+            found.append(f"link {link.number} was changed after it was written")
+        number, before = link.number, link.hash
+    if links and links[0].number != 1 and links[0].body.get("previous") != NO_LINK:
+        found.append(f"the chain starts with link {links[0].number}")
+    return found

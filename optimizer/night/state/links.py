@@ -1,0 +1,270 @@
+"""
+Evidence: what was published when, as a chain of hashes that is only ever added to.
+
+The chain stands in the state database and, line by line, in a file beside the nights;
+each is made good from the other where a crash left it behind. A link is written in the
+transaction that tells the database of a night, so none is missed and none doubled.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.run_folder import RECORD, read_record
+from optimizer.errors import OptimizerError
+from optimizer.io.read import damaged_is_data_error
+from optimizer.night.merkle import commitment, leaves_of
+from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
+from optimizer.night.state.chain import Link, broken_links, make_link
+from optimizer.night.state.database import lock_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import polars as pl
+    from sqlalchemy import Connection
+
+    from optimizer.night.state.database import StateDatabase
+
+logger = logging.getLogger(__name__)
+
+#: Event of a link that tells of versions which were removed by rule.
+PRUNED = "PRUNED"
+
+
+def extend(
+    connection: Connection, mirror: Path, day: dt.date, path: Path | None
+) -> None:
+    """
+    Add a link where a date's published version is not the one that the chain knows.
+
+    Parameters
+    ----------
+    connection
+        In a transaction that no other one of the kind runs beside.
+    mirror
+        The chain's file.
+    day, path
+        The date, and its published folder; ``None``: it is not published any more.
+    """
+    links = _made_good(connection, mirror)
+    before, version = versions_in(links).get(day), path.name if path else None
+    if before == version:
+        return
+    body = {
+        "date": day.isoformat(),
+        "recorded_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "version": version,
+        "instead_of": before,
+    }
+    if path is None:
+        body["event"] = "WITHDRAWN"
+    else:
+        body |= _night_body(path) | {"event": _event(path, before)}
+    link = make_link(body, links[-1] if links else None)
+    _insert(connection, [link])
+    _append(mirror, [link])
+
+
+def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -> None:
+    """
+    Put on record that versions of a date are removed by rule; doing it twice adds none.
+
+    Parameters
+    ----------
+    state
+        The database.
+    day, versions
+        The date, and names of versions that are not published.
+    """
+    if state.mirror is None:
+        return
+    with state.transaction() as connection:
+        if state.is_shared:
+            lock_transaction(connection, "evidence")
+        links = _made_good(connection, state.mirror)
+        told = pruned_in(links)
+        removed = sorted(name for name in versions if (day, name) not in told)
+        if not removed:
+            return
+        body = {
+            "event": PRUNED,
+            "date": day.isoformat(),
+            "recorded_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "removed": removed,
+        }
+        link = make_link(body, links[-1] if links else None)
+        _insert(connection, [link])
+        _append(state.mirror, [link])
+
+
+def pruned_in(links: Sequence[Link]) -> set[tuple[dt.date, str]]:
+    """
+    Dates and versions that a chain says were removed by rule.
+
+    A version that was published again since is not among them.
+    """
+    found: set[tuple[dt.date, str]] = set()
+    for link in links:
+        for day, version in versions_in([link]).items():
+            found.discard((day, version or ""))
+        if link.body.get("event") == PRUNED:
+            try:
+                day = dt.date.fromisoformat(link.body["date"])
+                found |= {(day, str(name)) for name in link.body["removed"]}
+            except (KeyError, TypeError, ValueError):
+                continue  # a link that somebody changed: optimizer audit says so
+    return found
+
+
+def _night_body(path: Path) -> dict[str, Any]:
+    """What a link says of a published folder."""
+    record = read_record(path)
+    identity = record["identity"]
+    outputs = {name: file["sha256"] for name, file in record["outputs"].items()}
+    return {
+        "program": identity["version"],
+        "config_sha256": identity["config_sha256"],
+        "inputs": identity["inputs"],
+        "outputs": outputs | {RECORD: sha256_of(path / RECORD)},
+        "decisions": record.get("evidence") or _commitment_of(path),
+    }
+
+
+def _commitment_of(path: Path) -> dict[str, Any]:
+    """The commitment of a night that an older program published without one."""
+    leaves = leaves_of(decision_groups(path))
+    return commitment(leaves, leaves.close())
+
+
+def decision_groups(path: Path) -> Iterator[pl.DataFrame]:
+    """Published decisions, row group by row group, each page against its checksum."""
+    import polars as pl
+    import pyarrow.parquet
+
+    name = path / "decisions.parquet"
+    with (
+        damaged_is_data_error(str(name)),
+        pyarrow.parquet.ParquetFile(name, page_checksum_verification=True) as file,
+    ):
+        for number in range(file.num_row_groups):
+            yield pl.DataFrame(pl.from_arrow(file.read_row_group(number)))
+
+
+def _event(path: Path, before: str | None) -> str:
+    """What happened: a night went out, or another one took its place."""
+    if before is None:
+        return "PUBLISHED"
+    try:
+        replaced = read_record(path.parent / before)["run_measurements"]["replaces"]
+    except (OptimizerError, KeyError):
+        return "REPLACED"
+    return "ROLLED_BACK" if replaced == path.name else "REPLACED"
+
+
+def versions_in(links: Sequence[Link]) -> dict[dt.date, str | None]:
+    """Version of each date that a chain says is published; ``None``: withdrawn."""
+    found = {}
+    for link in links:
+        body = link.body
+        if body.get("event") == PRUNED:
+            continue  # what is published did not change
+        try:
+            day = dt.date.fromisoformat(body["date"])
+        except (KeyError, TypeError, ValueError):
+            continue  # a link that somebody changed: optimizer audit says so
+        found[day] = body.get("version")
+    return found
+
+
+def linked_versions(state: StateDatabase) -> dict[dt.date, str]:
+    """Version of each published night that the chain knows."""
+    with state.transaction() as connection:
+        found = versions_in(read_links(connection))
+    return {day: version for day, version in found.items() if version is not None}
+
+
+def read_links(connection: Connection) -> list[Link]:
+    """The chain as the database has it."""
+    from sqlalchemy import select
+
+    from optimizer.night.state.schema import EVIDENCE
+
+    columns = EVIDENCE.c.number, EVIDENCE.c.hash, EVIDENCE.c.body
+    rows = connection.execute(select(*columns).order_by(EVIDENCE.c.number))
+    return [Link(*row) for row in rows]
+
+
+def head_of(state: StateDatabase) -> dict[str, Any] | None:
+    """Number and hash of the last link; ``None`` where there is none."""
+    with state.transaction() as connection:
+        links = read_links(connection)
+    return {"number": links[-1].number, "hash": links[-1].hash} if links else None
+
+
+def read_mirror(mirror: Path) -> list[Link]:
+    """The chain as the file has it; what a crash cut off in the middle is not there."""
+    if not mirror.is_file():
+        return []
+    whole, _, _ = mirror.read_bytes().rpartition(b"\n")
+    return [_read_line(line) for line in whole.split(b"\n")] if whole else []
+
+
+def _read_line(line: bytes) -> Link:
+    try:
+        found = json.loads(line)
+        return Link(int(found["number"]), str(found["hash"]), str(found["text"]))
+    except (ValueError, KeyError, TypeError):
+        return Link(0, "", line.decode(errors="replace"))
+
+
+def _made_good(connection: Connection, mirror: Path) -> list[Link]:
+    """The chain, after what database or file lacks was added to it from the other."""
+    links, told = read_links(connection), read_mirror(mirror)
+    if links == told:
+        return links
+    if told[: len(links)] == links and not broken_links(told):
+        _insert(connection, told[len(links) :])
+        logger.warning("evidence: the database lacked links; added from %s", mirror)
+        return told
+    if links[: len(told)] == told:
+        _append(mirror, links[len(told) :])
+        return links
+    logger.warning("evidence: database and %s differ; run optimizer audit", mirror)
+    return links
+
+
+def _insert(connection: Connection, links: list[Link]) -> None:
+    from sqlalchemy import insert
+
+    from optimizer.night.state.schema import EVIDENCE
+
+    rows = [{"number": k.number, "hash": k.hash, "body": k.text} for k in links]
+    connection.execute(insert(EVIDENCE), rows)
+
+
+def _append(mirror: Path, links: list[Link]) -> None:
+    """Add lines to the file, down to the disk; a torn last line goes first."""
+    lines = [
+        json.dumps(
+            {"number": k.number, "hash": k.hash, "text": k.text}, ensure_ascii=False
+        )
+        for k in links
+    ]
+    with mirror.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write("".join(f"{line}\n" for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(mirror.parent)
+
+
+def version_folder(output: Path, day: dt.date, version: str) -> Path:
+    """Where a version is kept, published or not."""
+    return output / VERSIONS / day.isoformat() / version
