@@ -72,7 +72,7 @@ def is_one_flow(problem: Problem) -> bool:
 
 
 def _until(params: SolveParams, ends: float) -> SolveParams:
-    return replace(params, time_limit_seconds=max(ends - time.monotonic(), 0.01))
+    return replace(params, time_limit_seconds=max(ends - time.monotonic(), 1e-9))
 
 
 def _by_classes(problem: Problem, ends: float) -> Solution | None:
