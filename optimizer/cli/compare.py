@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     JsonOption,
-    app,
-    load_settings,
-    print_result,
-    show_progress,
-)
-from optimizer.cli.questions import (
     OptionalConfig,
     OptionalDate,
     OptionalRun,
-    _base,
-    _write,
+    base_of,
+    load_settings,
+    parse_date,
 )
+from optimizer.cli.output import print_result, show_progress, write_tables
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +27,6 @@ _TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits
 _SHOWN = 20
 
 
-@app.command()
 def diff(
     *,
     before: Annotated[Path, typer.Argument(help="A published night.")],
@@ -47,7 +41,7 @@ def diff(
 
     found = compare_runs(before, after)
     tables = {name: getattr(found, name) for name in _TABLES}
-    _write(out, tables)
+    write_tables(out, tables)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -80,7 +74,6 @@ def _lines(found: Comparison) -> list[str]:
     return lines
 
 
-@app.command()
 def accept(
     *,
     run_dir: OptionalRun = None,
@@ -125,19 +118,19 @@ def _night(
     """The record to hold against rules, and the configuration that has the rules."""
     from optimizer.config import as_config
     from optimizer.contracts.run_folder import read_record
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
 
     if run_dir is not None and date is None:
         record = read_record(run_dir)
         return record, settings or as_config(record["config"])
     if run_dir is None and settings is not None and date is not None:
         with show_progress() as tell:
-            report = run_night(settings, parse_date(date), is_dry=True, progress=tell)
+            day = parse_date(date, settings)
+            report = run_date(settings, day, is_dry=True, progress=tell)
         return report.record, settings
     raise ConfigError("give the folder of a run, or --config and --date")
 
 
-@app.command()
 def robustness(
     *,
     run_dir: OptionalRun = None,
@@ -171,7 +164,7 @@ def robustness(
     from optimizer.whatif.robustness import robustness as try_draws
 
     with show_progress() as tell:
-        base = _base(run_dir, config, date, tell)
+        base = base_of(run_dir, config, date, tell)
         stated = float(base.config.objective.relative_error)
         error = stated if relative_error is None else relative_error
         if error == 0:
@@ -182,7 +175,7 @@ def robustness(
         doubt = Doubt(error, shared, draws, hindsight, seed)
         found = try_draws(base, doubt, tell)
     tables = {"plans": found.plans, "draws": found.draws}
-    _write(out, tables)
+    write_tables(out, tables)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

@@ -1,4 +1,4 @@
-"""The commands that measure: learn, evaluate, and outcomes of simulated nights."""
+"""The commands that learn from past nights and measure them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.options import ConfigOption, JsonOption, parse_date
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
     from optimizer.learn.evaluate import Evaluation
     from optimizer.learn.history import Window
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", help="YAML configuration of the nightly job.")
-]
 HistoryOption = Annotated[
     str | None,
     typer.Option("--history", help="Outcomes; left out: learning.history."),
@@ -31,7 +27,6 @@ AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Day of learning; today. Nothing later is known."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def learn(
@@ -93,23 +88,6 @@ def evaluate(
     typer.echo("\n".join(_lines(found)))
 
 
-def reveal(
-    *,
-    runs: Annotated[Path, typer.Option("--runs", help="Published nights.")],
-    nights: Annotated[
-        Path, typer.Option("--nights", help="Simulated nights, such as data/nights.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for the outcomes, a file a date.")
-    ] = Path("outcomes"),
-) -> None:
-    """Reveal what happened to published nights, from the truth of the simulation."""
-    from optimizer.simulate.reveal import reveal_outcomes
-
-    for path in reveal_outcomes(runs, nights, out):
-        typer.echo(path)
-
-
 def _window(
     config: Config, first: str | None, last: str | None, as_of: str | None
 ) -> Window:
@@ -124,26 +102,6 @@ def _window(
     if found.first and found.last and found.first > found.last:
         raise ConfigError(f"--from {found.first} is after --to {found.last}")
     return found
-
-
-def parse_date(text: str) -> dt.date:
-    """
-    Read a date of the command line.
-
-    Raises
-    ------
-    ConfigError
-        When it is none.
-    """
-    import datetime as dt
-    import re
-
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
 
 
 def _lines(found: Evaluation) -> list[str]:

@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     ConfigOption,
+    DateArgument,
     JsonOption,
     LogJsonOption,
     RunDir,
-    app,
-    gap_words,
     load_settings,
-    print_result,
-    show_progress,
-    use_logs,
+    parse_date,
 )
+from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
 if TYPE_CHECKING:
     from optimizer.verify.night import Verified
 
-DateArgument = Annotated[str, typer.Argument(help="Business date.")]
-state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-app.add_typer(state_app, name="state")
 
-
-@app.command()
 def verify(
     *,
     run_dir: RunDir,
@@ -98,7 +90,6 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     return list(verify_run(verified.folder, inputs).findings)
 
 
-@app.command()
 def backfill(
     *,
     config: ConfigOption,
@@ -114,11 +105,12 @@ def backfill(
     """Run all dates from one to another, in order; those that are done stay."""
     use_logs(log_json)
     settings = load_settings(config)
-    from optimizer.night.past_nights import backfill as run_dates
+    from optimizer.job import backfill as run_dates
 
-    days = parse_date(first), parse_date(last)
+    days = parse_date(first, settings), parse_date(last, settings)
     with show_progress() as tell:
-        for report in run_dates(settings, *days, is_forced=force, progress=tell):
+        for seen in run_dates(settings, *days, is_forced=force, progress=tell):
+            report = seen.report
             numbers = report.record["summary"]
             found: dict[str, Any] = {
                 "run_dir": str(report.run_dir),
@@ -126,13 +118,12 @@ def backfill(
             }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
-            found["alerts"] = [alert.to_json() for alert in report.alerts]
+            found["alerts"] = [alert.to_json() for alert in seen.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
-            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
+            text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
             print_result(found, text, as_json)
 
 
-@app.command()
 def rollback(
     *,
     config: ConfigOption,
@@ -143,15 +134,16 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Publish again the night that a date's night replaced."""
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
 
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
-    print_result({"date": date, "version": version}, f"{date}: {now}", as_json)
+    found = {"date": day.isoformat(), "version": version}
+    print_result(found, f"{day}: {now}", as_json)
 
 
-@app.command()
 def status(
     *,
     config: ConfigOption,
@@ -162,7 +154,7 @@ def status(
 ) -> None:
     """Say how things stand with a date."""
     settings = load_settings(config)
-    day = None if date is None else parse_date(date)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
 
     found = find_status(settings, day)
@@ -179,7 +171,6 @@ def status(
     print_result(found, "\n".join(lines), as_json)
 
 
-@app.command()
 def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """List the published nights."""
     settings = load_settings(config)
@@ -190,7 +181,6 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
-@app.command()
 def evidence(
     *,
     config: ConfigOption,
@@ -202,7 +192,8 @@ def evidence(
     as_json: JsonOption = False,
 ) -> None:
     """Say what was decided for an order, by which rule, from what, with the proof."""
-    settings, day = load_settings(config), None if date is None else parse_date(date)
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
 
     found = find_evidence(settings, order_id, day)
@@ -211,7 +202,47 @@ def evidence(
         raise typer.Exit(4)
 
 
-@app.command()
+def prune(
+    *,
+    config: ConfigOption,
+    is_meant: Annotated[
+        bool, typer.Option("--yes", help="Remove it; without this it is only shown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
+
+    The chain of evidence says what was removed, so that `optimizer audit` stays true.
+    """
+    settings = load_settings(config)
+    from optimizer.night.prune import find_leftovers
+    from optimizer.night.prune import prune as remove
+
+    found = remove(settings) if is_meant else find_leftovers(settings)
+    told = {
+        "is_removed": is_meant,
+        "num_bytes": sum(left.num_bytes for left in found),
+        "removed" if is_meant else "would_remove": [
+            {
+                "date": left.day.isoformat(),
+                "path": str(left.path),
+                "why": left.why,
+                "num_bytes": left.num_bytes,
+            }
+            for left in found
+        ],
+    }
+    lines = [
+        f"{left.day}  {left.num_bytes:>14,}  {left.why}: {left.path}" for left in found
+    ]
+    what = f"{counted(len(found), 'item')}, {told['num_bytes']:,} bytes"
+    end = (
+        f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
+    )
+    print_result(told, "\n".join([*lines, end]), as_json)
+
+
 def audit(
     *,
     config: ConfigOption,
@@ -237,6 +268,7 @@ def audit(
         "head": last,
         "num_links": result.num_links,
         "num_versions": result.num_versions,
+        "num_pruned": result.num_pruned,
         "num_gone": result.num_gone,
     }
     print_result(found, "\n".join(_audit_lines(found)), as_json)
@@ -248,6 +280,8 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     lines = [f"finding: {text}" for text in found["findings"]]
     seen = f"{counted(found['num_links'], 'link')}, "
     seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_pruned"]:
+        seen += f", {found['num_pruned']:,} removed by prune"
     if found["num_gone"]:
         seen += f", {found['num_gone']:,} replaced ones removed since"
     lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
@@ -256,7 +290,6 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-@app.command()
 def warm(*, as_json: JsonOption = False) -> None:
     """Compile all kernels ahead: at an install, or when an image is built."""
     from optimizer.warm import warm as compile_all
@@ -275,7 +308,6 @@ def warm(*, as_json: JsonOption = False) -> None:
     print_result(found, "\n".join(lines), as_json)
 
 
-@state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""
     settings = load_settings(config)
@@ -293,7 +325,6 @@ def _line(night: dict[str, Any]) -> str:
     )
 
 
-@app.command()
 def deliver(
     *,
     date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
@@ -307,7 +338,8 @@ def deliver(
     settings = load_settings(config)
     from optimizer.night.deliver import deliver_night
 
-    done = deliver_night(settings, parse_date(date), is_again=again)
-    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
+    day = parse_date(date, settings)
+    done = deliver_night(settings, day, is_again=again)
+    found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]
     print_result(found, "\n".join(lines), as_json)

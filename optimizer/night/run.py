@@ -25,7 +25,7 @@ from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words
+from optimizer.night.identity import already_words, is_same_night
 from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
@@ -38,7 +38,12 @@ from optimizer.night.record import contents_of, record_of
 from optimizer.night.release import check_release
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
-from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.ledger import (
+    history_days,
+    load_before,
+    refuse_if_relied_on,
+    settle,
+)
 from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
 
@@ -50,7 +55,6 @@ if TYPE_CHECKING:
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
-    from optimizer.telemetry.alerts import Alert
 
 logger = logging.getLogger(__name__)
 
@@ -72,28 +76,28 @@ class RunReport:
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
         none, or the database did not say.
-    alerts
-        What somebody should look at.
     """
 
     run_dir: Path | str
     outcome: str
     record: Mapping[str, Any]
     head: Mapping[str, Any] | None = None
-    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
     config: Config,
     day: dt.date,
     *,
+    audit_text: Callable[[Mapping[str, Any]], str],
     is_dry: bool = False,
     is_forced: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
-    Run a date and publish it if it is proved good enough.
+    Run a date on this machine and publish it if it is proved good enough.
+
+    What stands around a night is handed in: :func:`optimizer.job.run_date` does so.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def run_night(
         With ``inputs`` and ``output``.
     day
         The business date.
+    audit_text
+        Gives the night stated a second time, from its record.
     is_dry
         Do everything but write.
     is_forced
@@ -130,15 +136,6 @@ def run_night(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    if config.engine == "spark":
-        return _run_on_spark(
-            config,
-            day,
-            is_dry=is_dry,
-            is_forced=is_forced,
-            previous=previous,
-            progress=progress,
-        )
     output = output_of(config.output, day)
     previous = None if previous is None else previous.resolve()
     if is_dry:
@@ -154,7 +151,8 @@ def run_night(
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
-        reconcile(state, config.output, held=day)
+        healed = reconcile(state, config.output, held=day)
+        healed.refuse_near(day, history_days(config, policy_on(config, day)))
         ledger = held.enter_context(open_ledger(config, day, state))
         copies = output / INPUTS / day.isoformat()
         found = held.enter_context(
@@ -162,7 +160,7 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if before["identity"] == found.identity:
+            if is_same_night(before, found.identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(
@@ -177,7 +175,7 @@ def run_night(
             progress("publish")
         _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
-        contents = contents_of(solved, record, earlier_records(config, day))
+        contents = contents_of(solved, record, earlier_records(config, day), audit_text)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
@@ -188,25 +186,6 @@ def _keep(found: ResolvedNight, folder: Path) -> None:
     """Keep the inputs, so that the night can be proved when they are replaced."""
     for path in keep_inputs(found.files, folder):
         logger.info("%s is large and not kept: verify needs it where it is", path)
-
-
-def _run_on_spark(
-    config: Config,
-    day: dt.date,
-    *,
-    is_dry: bool,
-    is_forced: bool,
-    previous: Path | None,
-    progress: Callable[[str], None] | None,
-) -> RunReport:
-    from optimizer.spark.run import run_on_spark
-
-    if previous is not None:
-        raise ConfigError("--previous is for engine: local; leave it out")
-    found = run_on_spark(
-        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
-    )
-    return RunReport(*found)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:

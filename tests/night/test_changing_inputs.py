@@ -15,7 +15,8 @@ from optimizer.errors import BusyError, DataError
 from optimizer.io import kept_inputs
 from optimizer.io.kept_inputs import found_inputs
 from optimizer.io.snapshot import changed_file, take_snapshot
-from optimizer.night.run import check_inputs, run_night
+from optimizer.job import run_date
+from optimizer.night.run import check_inputs
 from optimizer.verify.night import verify_night
 from tests.support.small_night import DAY, SmallNight, call, copy_night, make_night
 
@@ -66,7 +67,7 @@ def run_with(night: SmallNight, stage: str, change, **more) -> list[str]:
             change()
         seen.append(text)
 
-    run_night(load_config(night.config), DAY, progress=tell, **more)
+    run_date(load_config(night.config), DAY, progress=tell, **more)
     return seen
 
 
@@ -208,6 +209,7 @@ def test_large_inputs_are_copied_only_where_blocks_are_shared(
     assert verify_night(night.run_dir).is_valid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["moved", "copied", "copied with links followed"])
 def test_a_moved_project_is_proved(
     night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from optimizer.config import load_config
-from optimizer.night.past_nights import backfill
+from optimizer.job import backfill
 from optimizer.night.state.database import open_state
 from optimizer.simulate import simulate
 
@@ -140,7 +140,15 @@ def compare(config: Path, num_days: int) -> Counter[str]:
         lanes = pl.read_parquet(run / "lanes.parquet").filter(
             pl.col("region_id").is_not_null()
         )
-        _check_lanes(folder, day, lanes, chosen, orders, in_flight, seen)
+        _check_lanes(
+            folder,
+            day,
+            lanes=lanes,
+            chosen=chosen,
+            orders=orders,
+            in_flight=in_flight,
+            seen=seen,
+        )
         due = dict(orders.select("order_id", "delivery_date").iter_rows())
         for order, carrier, region in chosen.select(
             "order_id", "carrier_id", "region_id"
@@ -236,7 +244,8 @@ def main() -> None:
         config = make_days(Path(name), num_days)
         last = START + dt.timedelta(days=num_days - 1)
         started = time.perf_counter()
-        done = [r.outcome for r in backfill(load_config(config), START, last)]
+        nights = backfill(load_config(config), START, last)
+        done = [night.report.outcome for night in nights]
         seconds = time.perf_counter() - started
         print(Counter(done), f"{seconds:.1f} s", dict(compare(config, num_days)))
 

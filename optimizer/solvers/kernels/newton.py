@@ -223,14 +223,14 @@ def advance(lanes, demand, pairs, count, steps, pace):
     width = steps.numbers[0]
     damping = 1 / (2.0 * max(np.int64(width), 1))
     step = price_step(
-        pairs[:, 0],
-        pairs[:, 1],
-        count * damping,
-        parent,
-        is_free,
-        excess,
-        damping,
-        ROUNDS,
+        first=pairs[:, 0],
+        second=pairs[:, 1],
+        weight=count * damping,
+        lane_parent=parent,
+        is_free=is_free,
+        excess=excess,
+        damping=damping,
+        rounds=ROUNDS,
     )
     reach, direction = steps.reach, steps.direction
     for lane in range(num_lanes):
@@ -283,17 +283,17 @@ def advance_alone(market, lanes, room, num_passes, steps, pace):
         add_parents(parent, effective)
         window = max(np.int64(steps.numbers[0]), 1)
         _, count = choose(
-            0,
-            len(cap),
-            merchant_start,
-            cap,
-            option_start,
-            option_lane,
-            option_saving,
-            effective,
-            window,
-            demand,
-            pairs,
+            first_merchant=0,
+            last_merchant=len(cap),
+            merchant_start=merchant_start,
+            cap=cap,
+            option_start=option_start,
+            option_lane=option_lane,
+            option_saving=option_saving,
+            price=effective,
+            window=window,
+            demand=demand,
+            pairs=pairs,
         )
         if advance(lanes, demand, pairs[:count], ones[:count], steps, pace):
             return True

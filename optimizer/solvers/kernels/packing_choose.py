@@ -60,7 +60,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
         first, last = goods.merchant_start[merchant], goods.merchant_start[merchant + 1]
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             _, top, _ = best_of(goods, order, price, row_price)
             if goods.is_pinned[order]:
@@ -211,11 +211,17 @@ def respond(
             if not is_chosen and top == outside and ties > 0:
                 is_chosen = True
                 ties -= 1
-            prices = (price, row_price)
             if not is_chosen:
                 num_pairs = add_pairs(
-                    *(goods, order, cut[0], inside - window, *prices),
-                    *(np.int64(-1), pairs, num_pairs),
+                    goods=goods,
+                    order=order,
+                    first=cut[0],
+                    least=inside - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=np.int64(-1),
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
                 continue
             mine = pick[order - first]
@@ -223,8 +229,15 @@ def respond(
             use_up(goods, mine, demand, usage)
             if is_pinned or second[order - first] >= outside:
                 num_pairs = add_pairs(
-                    *(goods, order, mine, top - window, *prices),
-                    *(mine, pairs, num_pairs),
+                    goods=goods,
+                    order=order,
+                    first=mine,
+                    least=top - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=mine,
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
             elif top - outside <= window and num_pairs < len(pairs):
                 pairs[num_pairs, 0] = mine
@@ -260,7 +273,7 @@ def screen(
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)
         for order in range(first, last):
             _, top, _ = best_of(goods, order, price, row_price)
             best[order - first] = top
@@ -269,7 +282,7 @@ def screen(
             elif top >= -reach:
                 ranked[count] = top
                 count += 1
-        floor, ties = -reach, np.int64(count)
+        floor, ties = -reach, count
         if count > most:
             floor, ties = HIGH, np.int64(0)
             if most > 0:

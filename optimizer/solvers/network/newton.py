@@ -180,7 +180,13 @@ def survey(
         demand = np.zeros(len(effective), np.int64)
         pairs = np.empty((room, 2), np.int32)
         _, count = choose(
-            first, last, *arrays, effective, np.int64(window), demand, pairs
+            first,
+            last,
+            *arrays,
+            effective,
+            window=np.int64(window),
+            demand=demand,
+            pairs=pairs,
         )
         return demand, pairs[:count]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -160,11 +160,20 @@ def screened(
     arrays = full.arrays
 
     def work(_: int, first: int, last: int) -> None:
-        screen(first, last, *arrays, effective, *limits, kept, num_kept, num_options)
+        screen(
+            first,
+            last,
+            *arrays,
+            effective,
+            *limits,
+            kept=kept,
+            num_kept=num_kept,
+            num_options=num_options,
+        )
 
     pool.over_parts(full, work)
-    starts = running(num_kept), running(num_options)
-    return _gathered(full, (kept, room_start), starts, sieve.cap, pool)
+    listed = Listed(kept, room_start, running(num_kept), running(num_options))
+    return _gathered(full, listed, sieve.cap, pool)
 
 
 def sub_market(
@@ -173,39 +182,55 @@ def sub_market(
     """Copy some orders of a market together, by ascending place."""
     start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
     options = running(full.option_start[orders + 1] - full.option_start[orders])
-    return _gathered(full, (orders, start), (start, options[start]), cap, pool)
+    return _gathered(full, Listed(orders, start, start, options[start]), cap, pool)
+
+
+class Listed(NamedTuple):
+    """
+    Orders to copy together, as the kernel takes them.
+
+    Attributes
+    ----------
+    order, room_start
+        Their places, and where those of each merchant begin among them; the room of a
+        merchant need not be full.
+    merchant_start, options_before
+        ``(num_merchants + 1,) int64``: where each merchant's orders and options go.
+    """
+
+    order: NDArray[np.int64]
+    room_start: NDArray[np.int64]
+    merchant_start: NDArray[np.int64]
+    options_before: NDArray[np.int64]
 
 
 def _gathered(
-    full: Market,
-    listed: tuple[NDArray[np.int64], NDArray[np.int64]],
-    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
-    cap: NDArray[np.int64],
-    pool: Threads,
+    full: Market, listed: Listed, cap: NDArray[np.int64], pool: Threads
 ) -> NearMarket:
     """Copy listed orders together, each merchant's to its place."""
     from optimizer.solvers.kernels.screen import gather
 
-    num_orders, num_options = int(starts[0][-1]), int(starts[1][-1])
+    start, options_before = listed.merchant_start, listed.options_before
+    num_orders, num_options = int(start[-1]), int(options_before[-1])
     near = NearMarket(
-        merchant_start=starts[0],
+        merchant_start=start,
         cap=cap,
         option_start=np.full(num_orders + 1, num_options, np.int64),
         option_lane=np.empty(num_options, np.int32),
         option_saving=np.empty(num_options, np.int64),
-        parts=split(starts[1]),
+        parts=split(options_before),
         order=np.empty(num_orders, np.int64),
         order_merchant=np.empty(num_orders, np.int32),
         option_order=np.empty(num_options, np.int32),
     )
-    sources = (*full.arrays[2:], *listed)
+    options = full.arrays[2:]
     copies = (
         *(near.order, near.order_merchant, near.option_start),
         *(near.option_order, near.option_lane, near.option_saving),
     )
 
     def work(_: int, first: int, last: int) -> None:
-        gather(first, last, *sources, *starts, *copies)
+        gather(first, last, *options, *listed, *copies)
 
     pool.over_parts(near, work)
     return near

@@ -206,8 +206,18 @@ def near_market(
     num_kept = np.zeros(len(room), np.int64)
 
     def work(_: int, first: int, last: int) -> None:
-        limits = (room, room_start, np.int64(reach))
-        screen(first, last, goods, prices.lane, prices.row, *limits, kept, num_kept)
+        screen(
+            first_merchant=first,
+            last_merchant=last,
+            goods=goods,
+            price=prices.lane,
+            row_price=prices.row,
+            room=room,
+            room_start=room_start,
+            reach=np.int64(reach),
+            kept=kept,
+            num_kept=num_kept,
+        )
 
     pool.over_parts(whole, work)
     is_kept = np.arange(len(kept)) - np.repeat(room_start[:-1], room)
@@ -233,6 +243,8 @@ def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
         entry_weight=goods.entry_weight[entry],
         is_pinned=goods.is_pinned[orders],
     )
+    for array in sub[:-1]:  # as the problem's own are: kernels are compiled once
+        array.setflags(write=False)
     return PackingMarket(
         goods=sub,
         parts=split(option_start[start]),

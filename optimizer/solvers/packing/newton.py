@@ -266,7 +266,13 @@ def _step(
     excess, is_free = excess_of(ground, x, found.use)
     density = 1 / (2.0 * window)
     step: NDArray[np.float64] = price_step(
-        *(ground.market.goods, found.pairs, density, ground.problem.lane_parent),
-        *(is_free, excess, density * ground.unit**2, ROUNDS),
+        goods=ground.market.goods,
+        pairs=found.pairs,
+        scale=density,
+        lane_parent=ground.problem.lane_parent,
+        is_free=is_free,
+        excess=excess,
+        damping=density * ground.unit**2,
+        rounds=ROUNDS,
     )
     return step
