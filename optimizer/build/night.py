@@ -163,7 +163,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    lottery = make_experiment(config.holdout, history.day)
+    experiment = make_experiment(config.holdout, history.day)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
@@ -215,7 +215,7 @@ def take_in(
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,
-            lottery=lottery,
+            experiment=experiment,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
