@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.contracts.columns import Table
+    from optimizer.contracts.columns import Column, Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -320,10 +320,25 @@ def check_schema(
             f"{label}: has no column {', '.join(missing)}; the {table.name} table "
             f"needs {', '.join(c for c in table.column_names if c in required)}"
         )
+    for column in table.columns:
+        if column.is_nullable and column.name not in schema.names:
+            _refuse_other_name(schema.names, column, label)
     if not label.lower().endswith(_CSV):
         for column in table.columns:
             if column.name in schema.names:
                 check_type(schema.field(column.name).type, column, label)
+
+
+def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
+    """A column that is left out means all; under another name it would be lost."""
+    stem = column.name.removesuffix("_id")
+    for name in names:
+        if stem in name.lower():
+            raise DataError(
+                f"{label}: has no column {column.name}, and one named {name!r}; rename "
+                f"it to {column.name}, or leave both out where rows hold for all "
+                f"{stem}s together"
+            )
 
 
 def _arrow_table(data: Any, name: str) -> pa.Table:

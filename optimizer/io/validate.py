@@ -364,7 +364,7 @@ def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
 
     value = pl.col(column.name)
     found: list[Rule] = []
-    if column.name in source.required and not column.is_nullable:
+    if column.name in source.required:
         was_null = pl.lit(frame[column.name].is_null())
         found.append(Rule("is missing", was_null))
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):

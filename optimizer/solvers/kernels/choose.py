@@ -394,6 +394,49 @@ def check(
     return num_found
 
 
+@bare_kernel
+def closed_offers(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    price,
+    is_closed,
+    chosen,
+    chosen_start,
+    offers,
+):
+    """
+    Raise offers for closed lanes to what orders would pay there beside a plan.
+
+    A chosen order pays what it saves more there than where it is, another one what it
+    saves more than the merchant's weakest, or, where the cap is not full, all.
+    """
+    for merchant in range(first_merchant, last_merchant):
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if cap[merchant] == 0 or first == last:
+            continue
+        place, end = chosen_start[merchant], chosen_start[merchant + 1]
+        weakest = HIGH if end - place == cap[merchant] else np.int64(0)
+        for spot in range(place, end):
+            option = chosen[spot]
+            reduced = option_saving[option] - price[option_lane[option]]
+            weakest = min(weakest, reduced)
+        for order in range(first, last):
+            worth = weakest
+            if place < end and chosen[place] < option_start[order + 1]:
+                option = chosen[place]
+                worth = option_saving[option] - price[option_lane[option]]
+                place += 1
+            for option in range(option_start[order], option_start[order + 1]):
+                lane = option_lane[option]
+                if is_closed[lane]:
+                    offers[lane] = max(offers[lane], option_saving[option] - worth)
+
+
 @kernel
 def surplus(
     first_merchant,

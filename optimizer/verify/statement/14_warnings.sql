@@ -90,3 +90,59 @@ FROM is_words
 WHERE words AND config_text('$.model') IS NULL
     AND (SELECT count(*) FROM given) <> (SELECT coalesce(sum(
         CASE code WHEN 'TABLE_SUBSTITUTED' THEN num ELSE 1 END), 0) FROM warning_true);
+
+-- check: what warnings name is of what they are about: as many as they list, each once
+CREATE TEMP TABLE named_true AS
+SELECT 'UNCOVERED_LANES' AS about, concat_ws(', ', 'carrier ' || carrier_id,
+    'region ' || region_id, 'outlet ' || outlet_id, 'day ' || day) AS name
+FROM lane WHERE is_loose AND NOT is_beside
+UNION ALL
+SELECT 'UNKNOWN_CARRIERS', carrier_id FROM seen_carrier
+WHERE NOT list_contains(getvariable('roster'), carrier_id)
+UNION ALL
+SELECT 'BUDGETS_BELOW_FEE', merchant_id FROM cap WHERE has_budget AND cap = 0
+UNION ALL
+SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes)
+FROM beside_row WHERE day IS NOT NULL OR has_attribute;
+CREATE TEMP VIEW check_names_in_warnings AS
+WITH given AS (
+    SELECT regexp_replace(warning ->> 'code', '_(OPEN|CLOSED)$', '') AS about, warning -> 'values' AS said
+    FROM (
+        SELECT unnest(from_json(json_extract(said, '$.warnings'), '["JSON"]')) AS warning FROM record
+    ) WHERE json_type(warning) = 'OBJECT'
+), listed AS (
+    SELECT about, unnest(from_json(coalesce(
+        said -> 'lanes', said -> 'carriers', said -> 'merchants', said -> 'rows'
+    ), '["JSON"]')) AS entry FROM given
+), named AS (
+    SELECT about, CASE
+        WHEN json_type(entry) <> 'ARRAY' THEN entry ->> '$'
+        WHEN json_array_length(entry) = 0 THEN 'all parcels'
+        ELSE list_aggregate(list_transform(
+            from_json(entry, '[["VARCHAR"]]'), lambda pair: pair[1] || ' ' || pair[2]
+        ), 'string_agg', ', ')
+    END AS name FROM listed
+), counted_names AS (
+    SELECT t.about, CASE WHEN t.about = 'UNKNOWN_CARRIERS' THEN count(*) ELSE least(5, count(*)) END AS most,
+        (SELECT count(DISTINCT name) FROM named AS n WHERE n.about = t.about) AS num,
+        (SELECT count(*) FROM named AS n WHERE n.about = t.about) AS num_listed
+    FROM named_true AS t JOIN given AS g USING (about) GROUP BY t.about
+)
+SELECT about AS item, name AS published, NULL AS restated
+FROM named ANTI JOIN named_true USING (about, name)
+UNION ALL
+SELECT about, num_listed || ' names', most || ' names' FROM counted_names
+WHERE about <> 'IDLE_CAPACITY_ROWS' AND (num <> most OR num_listed <> most)
+UNION ALL
+SELECT about, said ->> 'fee_cny', written(merchant_fee()) FROM given
+WHERE about = 'BUDGETS_BELOW_FEE' AND ((said ->> 'fee_cny')::DECIMAL(38, 15) * 1000000000000000)::HUGEINT <> merchant_fee()
+UNION ALL
+SELECT about, said ->> 'first_row', (
+    SELECT min(number) + 1 FROM (
+        SELECT number FROM charged GROUP BY number
+        HAVING NOT bool_or(has_room) AND bool_or(would_fit)))::VARCHAR AS first
+FROM given WHERE about = 'LOADS_ABOVE_SLOTS' AND said ->> 'first_row' IS DISTINCT FROM first
+UNION ALL
+SELECT about, said::VARCHAR, 'the table that stood in' FROM given
+WHERE about = 'TABLE_SUBSTITUTED'
+    AND said ->> 'path' IS DISTINCT FROM claim('$.substitutes.' || (said ->> 'table'));
