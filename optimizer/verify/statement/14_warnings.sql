@@ -1,5 +1,43 @@
 -- 14. What a person should look at: each warning by its code and its number.
 
+-- Names in tables; and where rules look, those of the night, of tables and of the rosters
+-- of other days.
+CREATE TEMP TABLE table_name AS
+SELECT DISTINCT * FROM (
+    SELECT 'merchants' AS place, 'merchant_id' AS kind, merchant_id AS name FROM merchants
+    UNION ALL SELECT 'capacity', 'carrier_id', carrier_id FROM capacity
+    UNION ALL SELECT 'capacity', 'region_id', region_id FROM capacity
+    UNION ALL SELECT 'capacity', 'outlet_id', outlet_id FROM capacity
+) WHERE name IS NOT NULL;
+CREATE TEMP TABLE known_name AS
+SELECT kind, name FROM night_name UNION SELECT kind, name FROM table_name
+UNION SELECT 'carrier_id', unnest(from_json(dated -> 'carriers', '["VARCHAR"]'))
+FROM (SELECT unnest(from_json(getvariable('config') -> 'policy', '["JSON"]')) AS dated);
+
+-- Names of a table that are of no order, where these are most of what could be found.
+CREATE TEMP TABLE few_found AS
+SELECT t.place, t.kind, count(*) FILTER (n.name IS NULL) AS num
+FROM table_name AS t LEFT JOIN night_name AS n USING (kind, name)
+GROUP BY t.place, t.kind
+HAVING count(n.name) < exact(config_text('$.lookups.warn_below'))
+    * least(count(*), (SELECT count(*) FROM night_name AS a WHERE a.kind = t.kind));
+
+-- What rules of the configuration name, each rule by itself.
+CREATE TEMP TABLE rule_names AS
+SELECT 'carrier_id' AS kind, [unnest(carriers)] AS names FROM peak
+UNION ALL SELECT 'carrier_id', [kept ->> 'carrier_id'] FROM promised
+UNION ALL SELECT 'region_id', [kept ->> 'region_id'] FROM promised
+WHERE kept ->> 'region_id' IS NOT NULL
+UNION ALL SELECT kind, coalesce(
+    from_json(rule -> 'in', '["VARCHAR"]'), from_json(rule -> 'not_in', '["VARCHAR"]'),
+    [coalesce(rule ->> 'is', rule ->> 'is_not')])
+FROM (
+    SELECT rule ->> 'column' AS kind, rule FROM (
+        SELECT unnest(from_json(getvariable('policy') -> 'eligibility', '["JSON"]')) AS rule)
+) WHERE kind IN ('merchant_id', 'carrier_id', 'region_id', 'outlet_id')
+    AND coalesce(json_type(rule, '$.is'), 'NULL') <> 'BOOLEAN'
+    AND coalesce(rule ->> 'is', rule ->> 'is_not', rule ->> 'in', rule ->> 'not_in') IS NOT NULL;
+
 CREATE TEMP TABLE warning_true AS
 SELECT * FROM (VALUES
     (CASE WHEN getvariable('is_open') THEN 'UNCOVERED_LANES_OPEN' ELSE 'UNCOVERED_LANES_CLOSED' END,
@@ -10,6 +48,9 @@ SELECT * FROM (VALUES
     ('IDLE_CAPACITY_ROWS', (SELECT count(*) FROM beside_row AS r
         WHERE (r.day IS NOT NULL OR r.has_attribute) AND NOT EXISTS (
             FROM taking AS t WHERE t.number = r.number AND t.day IS NOT DISTINCT FROM r.day))),
+    ('FEW_NAMES_FOUND', (SELECT sum(num) FROM few_found)),
+    ('RULES_FIND_NOTHING', (SELECT count(*) FROM rule_names AS r WHERE NOT EXISTS (
+        FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name)))),
     ('LOADS_ABOVE_SLOTS', (SELECT count(*) FROM (
         SELECT number FROM charged GROUP BY number
         HAVING NOT bool_or(has_room) AND bool_or(would_fit)))),
@@ -26,12 +67,14 @@ CREATE TEMP VIEW check_warnings AS
 WITH given AS (
     SELECT unnest(from_json(json_extract(said, '$.warnings'), '["JSON"]')) AS warning FROM record
 ), theirs AS (
-    SELECT code, CASE WHEN code = 'TABLE_SUBSTITUTED' THEN count(*) ELSE any_value(num) END AS num
+    SELECT code, CASE code WHEN 'TABLE_SUBSTITUTED' THEN count(*)
+        WHEN 'FEW_NAMES_FOUND' THEN sum(num) ELSE any_value(num) END AS num
     FROM (
         SELECT json_extract_string(warning, '$.code') AS code, coalesce(
             json_extract(warning, '$.values.num_lanes'), json_extract(warning, '$.values.num_carriers'),
             json_extract(warning, '$.values.num_merchants'), json_extract(warning, '$.values.num_rows'),
-            json_extract(warning, '$.values.num_parcels'), '1'
+            json_extract(warning, '$.values.num_parcels'), json_extract(warning, '$.values.num_names'),
+            json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
     ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
