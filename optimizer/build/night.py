@@ -95,11 +95,14 @@ class InputRecord:
         What messages call it: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
+    unread
+        Columns that no rule asks for; nothing of them was read.
     """
 
     name: str
     label: str
     num_rows: int
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +240,9 @@ def take_in(
         problem=problem,
         index=index,
         quarantine=encoded.log.frame(),
-        inputs=tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        inputs=tuple(
+            InputRecord(n, s.label, counts[n], s.unread) for n, s in sources.items()
+        ),
         warnings=(
             *unfound,
             *find_warnings(index, encoded.coder, config),

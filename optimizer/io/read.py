@@ -63,6 +63,8 @@ class Source:
         The contract's columns that it has, and those that must be there.
     required
         Columns that must be there without nulls, in this use of the table.
+    unread
+        Its other columns: no rule asks for them.
     rules
         How its cells are read.
     memory
@@ -74,6 +76,7 @@ class Source:
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     required: frozenset[str]
+    unread: tuple[str, ...] = ()
     rules: CellRules = field(default_factory=CellRules)
     memory: pa.Table | None = None
 
@@ -121,8 +124,9 @@ def open_source(
         memory = _arrow_table(data, table.name)
         label, files = f"the {table.name} table", ()
         schemas = [(label, memory.schema)]
+    rules = rules or CellRules()
     for name, schema in schemas:
-        check_schema(schema, table, required, name)
+        check_schema(schema, table, required, name, rules.not_personal)
     first = set(schemas[0][1].names)
     columns = tuple(c for c in table.column_names if c in first)
     for name, schema in schemas[1:]:
@@ -134,7 +138,8 @@ def open_source(
         files=tuple(files),
         columns=columns,
         required=frozenset(required),
-        rules=rules or CellRules(),
+        unread=tuple(c for c in schemas[0][1].names if c not in columns),
+        rules=rules,
         memory=memory,
     )
 
@@ -300,17 +305,22 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
 
 
 def check_schema(
-    schema: pa.Schema, table: Table, required: set[str], label: str
+    schema: pa.Schema,
+    table: Table,
+    required: set[str],
+    label: str,
+    not_personal: Sequence[str] = (),
 ) -> None:
     """
-    Hold columns against the contract.
+    Hold columns against the contract; those in ``not_personal`` are no person's.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    refuse_personal_columns(schema.names, label)
+    told = [name for name in schema.names if name not in not_personal]
+    refuse_personal_columns(told, label)
     repeated = {name for name in schema.names if schema.names.count(name) > 1}
     if repeated:
         raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")

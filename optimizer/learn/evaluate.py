@@ -61,7 +61,6 @@ class Evaluation:
     rules
         Rankings that people would use and the measured one, in CNY.
     power
-
         Nights until an effect of a given size would be significant.
     claims
         Compensation by carrier; not part of any objective.

@@ -87,6 +87,7 @@ def record_of(
     night = solved.night
     num_rows = {used.name: used.num_rows for used in night.inputs}
     num_rows |= found.num_delivery_rows
+    unread = {used.name: used.unread for used in night.inputs if used.unread}
     return {
         "schema_version": SCHEMA_VERSION,
         "date": day.isoformat(),
@@ -100,6 +101,7 @@ def record_of(
                 "num_rows": count,
                 "files": [asdict(file) for file in found.files[name]],
             }
+            | ({"unread": list(unread[name])} if name in unread else {})
             for name, count in num_rows.items()
         },
         "origins": dict(found.fetched.origins),

@@ -95,19 +95,18 @@ def find_night(
         from; ``None``: they are removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
+    cells = cell_rules(config)
     with fetched_inputs(inputs.paths, copies) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
             files = {
-                name: fingerprint(open_source(path, TABLES[name]))
+                name: fingerprint(open_source(path, TABLES[name], rules=cells))
                 for name, path in fetched.paths.items()
             }
             closed, num_rows = None, {}
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
-                closed, num_rows["deliveries"] = closed_parcels(
-                    path, day, cell_rules(config)
-                )
+                closed, num_rows["deliveries"] = closed_parcels(path, day, cells)
             before = load_before(ledger, config, policy, day, closed)
             identity = identity_of(config, day, files, previous, before.identity)
             yield ResolvedNight(

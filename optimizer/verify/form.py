@@ -184,7 +184,8 @@ _RECORD = _object(
                     "files": _list(
                         _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
                     ),
-                }
+                },
+                {"unread": _list(_TEXT)},
             ),
             _TABLES,
         ),
