@@ -146,6 +146,17 @@ def solve_stage(
     """
     Solve a core for one rank, or for money after the last.
 
+    Parameters
+    ----------
+    core
+        The open orders, with what the others leave of each limit.
+    state
+        A feasible plan, which the answer may not fall behind on earlier ranks.
+    stage
+        Rank of the floors and pins to keep; after the last rank: money.
+    effort
+        Limits of time, nodes and gap.
+
     Returns
     -------
     ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.

@@ -107,6 +107,17 @@ def solve_whole(
     """
     Solve an integer program with HiGHS on one thread.
 
+    Parameters
+    ----------
+    program
+        Objective, bounds and rows.
+    seconds
+        Time limit.
+    nodes
+        Most nodes of the branch-and-bound tree.
+    relative_gap
+        Gap at which to stop, as a share of the objective.
+
     Returns
     -------
     ``(num_columns,) float64``, or ``None`` where no answer was found in time.
