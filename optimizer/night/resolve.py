@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.learned_model import MODEL_FILE
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import RECORD
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
 from optimizer.night.folders import published_nights
@@ -51,6 +51,8 @@ class ResolvedNight:
         The row in force.
     inputs, fetched, files
         Where they are, what of it was copied here, and each file with its checksum.
+    model
+        The learned model's file, where there is one.
     snapshot
         All files that it is made from, as they were before the first was read.
     before, closed
@@ -65,6 +67,7 @@ class ResolvedNight:
     inputs: InputPaths
     fetched: Fetched
     files: Mapping[str, tuple[FileRecord, ...]]
+    model: Path | None
     snapshot: Snapshot
     before: Carryover
     closed: pl.DataFrame | None
@@ -114,6 +117,7 @@ def find_night(
                 inputs=inputs,
                 fetched=fetched,
                 files=files,
+                model=_model_file(config, day),
                 snapshot=snapshot,
                 before=before,
                 closed=closed,
@@ -122,11 +126,16 @@ def find_night(
             )
 
 
+def _model_file(config: Config, day: dt.date) -> Path | None:
+    if config.model is None:
+        return None
+    return Path(expand_date(config.model, day)) / MODEL_FILE
+
+
 def _read_beside(config: Config, day: dt.date, previous: Path | None) -> list[Path]:
     """Files other than tables that a night is made from; reading says what lacks."""
-    found: list[Path] = []
-    if config.model is not None:
-        found.append(Path(expand_date(config.model, day)) / MODEL_FILE)
+    model = _model_file(config, day)
+    found = [] if model is None else [model]
     if previous is not None:
         found += [previous / name for name in (RECORD, *PREVIOUS_TABLES)]
     return [path for path in found if path.exists()]
