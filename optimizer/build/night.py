@@ -6,7 +6,7 @@ A run and its verification use the same road; it knows no solver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +88,14 @@ class InputRecord:
         What messages call it: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
+    read_as
+        What was guessed of its form, for the record; empty: nothing.
     """
 
     name: str
     label: str
     num_rows: int
+    read_as: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,10 +227,14 @@ def take_in(
         problem=problem,
         index=index,
         quarantine=encoded.log.frame(),
-        inputs=tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        inputs=tuple(
+            InputRecord(name, source.label, counts[name], source.notes.to_json())
+            for name, source in sources.items()
+        ),
         warnings=(
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),

@@ -12,6 +12,7 @@ from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.verify.audit import audit_text, is_of_today
+from optimizer.verify.csv_form import false_forms
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -128,6 +129,7 @@ def _premises(
     yield from false_origins(record)
     yield from false_files(folder, record)
     yield from false_inputs(record, inputs)
+    yield from false_forms(record, inputs)
     yield from _false_root(folder, record)
 
 
