@@ -7,7 +7,6 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +25,19 @@ from optimizer.build.eligibility import (
 )
 from optimizer.build.experiment import make_experiment
 from optimizer.build.learned_probabilities import (
+    StandardRisks,
     fill_options,
     fill_orders,
     fulfilment_of,
     model_of,
     model_warnings,
     order_shares,
+)
+from optimizer.build.lookups import lookup_warnings
+from optimizer.build.night_lookups import (
+    ColumnValues,
+    count_lookups,
+    names_of_codes,
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
@@ -55,7 +61,7 @@ from optimizer.io.validate import (
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.learned_probabilities import OrderShares
+    from optimizer.build.lookups import LookupCount
     from optimizer.build.option_join import OrderFinder
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
@@ -90,12 +97,15 @@ class InputRecord:
         Rows read, quarantined ones included.
     read_as
         What was guessed of its form, for the record; empty: nothing.
+    unread
+        Columns that no rule asks for; nothing of them was read.
     """
 
     name: str
     label: str
     num_rows: int
     read_as: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +123,8 @@ class Intake:
         What was read.
     warnings
         What a person should look at.
+    lookups
+        What the names of tables and configuration find.
     orders
         The orders table, to be read again for names.
     salt
@@ -130,6 +142,7 @@ class Intake:
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
+    lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
@@ -166,7 +179,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    lottery = make_experiment(config.holdout, history.day)
+    experiment = make_experiment(config.holdout, history.day)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
@@ -187,8 +200,7 @@ def take_in(
         counted = service_day(config.capacity, capacity, history.day)
         further = asked_columns(config, sources)
     kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
-    start = partial(
-        encode.make_codes,
+    params = encode.CodeParams(
         worth=costs_of(config, policy),
         roster=policy.carriers,
         fulfilment=kept,
@@ -197,11 +209,15 @@ def take_in(
         further=further,
         service_day=counted,
     )
-    by = _By(start, policy.eligibility, model)
+    by = _By(params, policy.eligibility, model, ColumnValues(policy.eligibility))
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
+        known = names_of_codes(encoded.coder, _merchants_of(encoded), by.values)
+        lookups = count_lookups(known, capacity, merchants, config, policy)
+        limits = config.lookups
+        unfound = lookup_warnings(lookups, limits.warn_below, limits.refuse_below)
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
@@ -219,7 +235,7 @@ def take_in(
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,
-            lottery=lottery,
+            experiment=experiment,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -228,16 +244,18 @@ def take_in(
         index=index,
         quarantine=encoded.log.frame(),
         inputs=tuple(
-            InputRecord(name, source.label, counts[name], source.notes.to_json())
-            for name, source in sources.items()
+            InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
+            for name, s in sources.items()
         ),
         warnings=(
+            *unfound,
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
+        lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         id_sample=tuple(encoded.coder.id_sample),
@@ -261,11 +279,12 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _By:
-    """How orders are encoded: codes to start with, eligibility, a learned model."""
+    """How orders are encoded: first codes, eligibility, a model, values to note."""
 
-    start: Callable[..., NightCodes]
+    params: encode.CodeParams
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
+    values: ColumnValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,7 +305,7 @@ def _encode(
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
-        coder = by.start(salt=salt)
+        coder = encode.make_codes(by.params, salt)
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
             return encode_all(sources, coder, by, QuarantineLog(), clock)
@@ -311,6 +330,7 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
@@ -340,6 +360,7 @@ def _encode_choice(
             frame = check_batch(raw, sources["orders"], log)
             refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             shares.append(order_shares(frame, by.model))
@@ -351,8 +372,9 @@ def _encode_choice(
         finder = make_finder(together.key, np.concatenate(refused))
     together, options, num_options = _options(
         sources["options"],
-        (together, join(basis), finder),
-        (coder, join(shares), by.model),
+        _Ordered(together, join(basis), finder, join(shares)),
+        coder,
+        by.model,
         log,
         clock,
     )
@@ -360,10 +382,21 @@ def _encode_choice(
     return Encoded(together, options, coder, counts, log)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ordered:
+    """All orders, as their options need them."""
+
+    orders: OrderArrays
+    basis: OrderBasis
+    finder: OrderFinder
+    shares: OrderShares
+
+
 def _options(
     source: Source,
-    given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    by: tuple[NightCodes, OrderShares, LearnedModel | None],
+    given: _Ordered,
+    coder: NightCodes,
+    model: LearnedModel | None,
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OrderArrays, OptionArrays, int]:
@@ -375,9 +408,8 @@ def _options(
     orders, options, num_rows
         Orders without an option have the status ``CARRIER_INACTIVE``.
     """
-    orders, basis, finder = given
-    coder, shares, model = by
-    standard = basis.complaint_prob, basis.return_prob
+    orders, basis = given.orders, given.basis
+    standard = StandardRisks(basis.complaint_prob, basis.return_prob)
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -385,9 +417,9 @@ def _options(
         clock.tell_rows("options", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
-            order, frame = orders_of_options(frame, finder, coder.salt, log)
+            order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
-            frame = fill_options(frame, order, standard, shares, model)
+            frame = fill_options(frame, order, standard, given.shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True
@@ -407,6 +439,13 @@ def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
     together = join(parts)
     refuse_repeats(source, together)
     return replace(together, folded_key=np.zeros(0, np.uint64))
+
+
+def _merchants_of(encoded: Encoded) -> list[str]:
+    """Merchants that have orders, quarantined ones aside."""
+    ids = encoded.coder.merchants.ids
+    seen = np.bincount(encoded.orders.merchant, minlength=len(ids)) > 0
+    return [ids[code] for code in np.flatnonzero(seen)]
 
 
 def _refuse_all_twins(

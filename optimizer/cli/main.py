@@ -112,7 +112,7 @@ COMMANDS = (
     *(questions.explain, questions.prices, questions.scenarios),
     *(compare.diff, compare.accept, compare.robustness),
     *(nights.verify, nights.backfill, nights.rollback, nights.status, nights.runs),
-    *(nights.evidence, nights.audit, nights.warm, nights.deliver),
+    *(nights.evidence, nights.audit, nights.prune, nights.warm, nights.deliver),
 )
 for command in COMMANDS:
     app.command()(command)

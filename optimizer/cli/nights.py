@@ -202,6 +202,47 @@ def evidence(
         raise typer.Exit(4)
 
 
+def prune(
+    *,
+    config: ConfigOption,
+    is_meant: Annotated[
+        bool, typer.Option("--yes", help="Remove it; without this it is only shown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
+
+    The chain of evidence says what was removed, so that `optimizer audit` stays true.
+    """
+    settings = load_settings(config)
+    from optimizer.night.prune import find_leftovers
+    from optimizer.night.prune import prune as remove
+
+    found = remove(settings) if is_meant else find_leftovers(settings)
+    told = {
+        "is_removed": is_meant,
+        "num_bytes": sum(left.num_bytes for left in found),
+        "removed" if is_meant else "would_remove": [
+            {
+                "date": left.day.isoformat(),
+                "path": str(left.path),
+                "why": left.why,
+                "num_bytes": left.num_bytes,
+            }
+            for left in found
+        ],
+    }
+    lines = [
+        f"{left.day}  {left.num_bytes:>14,}  {left.why}: {left.path}" for left in found
+    ]
+    what = f"{counted(len(found), 'item')}, {told['num_bytes']:,} bytes"
+    end = (
+        f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
+    )
+    print_result(told, "\n".join([*lines, end]), as_json)
+
+
 def audit(
     *,
     config: ConfigOption,
@@ -227,6 +268,7 @@ def audit(
         "head": last,
         "num_links": result.num_links,
         "num_versions": result.num_versions,
+        "num_pruned": result.num_pruned,
         "num_gone": result.num_gone,
     }
     print_result(found, "\n".join(_audit_lines(found)), as_json)
@@ -238,6 +280,8 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     lines = [f"finding: {text}" for text in found["findings"]]
     seen = f"{counted(found['num_links'], 'link')}, "
     seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_pruned"]:
+        seen += f", {found['num_pruned']:,} removed by prune"
     if found["num_gone"]:
         seen += f", {found['num_gone']:,} replaced ones removed since"
     lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")

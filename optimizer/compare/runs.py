@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.published_tables import read_table, scan_table
 
@@ -68,6 +68,7 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     DataError
         When a folder is not a run, or damaged.
     """
+    before, after = pinned(before), pinned(after)
     old, new = read_record(before), read_record(after)
     rules, inputs = _rules(old, new), _inputs(old, new)
     lanes = _limits(before, after, "lanes", _PLACE, ["slots"])

@@ -29,7 +29,9 @@ from optimizer.config.fields import (
     no_flag,
 )
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.lookups import Lookups
 from optimizer.config.operations import Operations
+from optimizer.config.privacy import Privacy
 from optimizer.config.rules import (
     AcceptanceRule,
     EligibilityRule,
@@ -39,7 +41,7 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, ORDERS
+from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS
 
 
 class Cap(ConfigModel):
@@ -202,8 +204,8 @@ class Inputs(ConfigModel):
     @property
     def places(self) -> dict[str, str | None]:
         """Where the tables are, by key of the configuration."""
-        tables = ("orders", "capacity", "options", "merchants", "deliveries")
-        return {f"inputs.{name}": getattr(self, name) for name in tables}
+        names = (table.name for table in NIGHT_INPUTS)
+        return {f"inputs.{name}": getattr(self, name) for name in names}
 
 
 class CapacityRules(ConfigModel):
@@ -291,6 +293,18 @@ class Publish(ConfigModel):
     )
 
 
+class Keep(ConfigModel):
+    """What of published nights is kept; the rest goes with ``optimizer prune``."""
+
+    versions: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        None, description="Versions of a date, the published one counted; none: all."
+    )
+    days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
+        None,
+        description="Days before the newest night; older nights go whole. none: all.",
+    )
+
+
 class Config(ConfigModel):
     """Everything that a night is run by."""
 
@@ -308,6 +322,9 @@ class Config(ConfigModel):
     date_formats: tuple[DateSpelling, ...] = Field(
         (), description="Spellings of dates that are read beside 2026-11-22."
     )
+    privacy: Privacy = Field(
+        default_factory=Privacy, description="How personal data is kept out."
+    )
     policy: tuple[PolicyRow, ...] = Field(
         min_length=1, description="Dated rules; the row in force on the date applies."
     )
@@ -322,6 +339,9 @@ class Config(ConfigModel):
     quarantine: Quarantine = Field(
         default_factory=Quarantine, description="Broken rows."
     )
+    lookups: Lookups = Field(
+        default_factory=Lookups, description="Names that find nothing."
+    )
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     engine: Literal["local", "spark"] = Field(
         "local", description="Where nightly runs happen: this machine, or a cluster."
@@ -334,6 +354,9 @@ class Config(ConfigModel):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    keep: Keep = Field(
+        default_factory=Keep, description="What `optimizer prune` leaves."
     )
     operations: Operations = Field(
         default_factory=Operations, description="What people and machines are told."

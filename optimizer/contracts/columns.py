@@ -42,7 +42,8 @@ class Column:
     is_required
         Whether the column must be there, without nulls.
     is_nullable
-        Whether nulls of a required column mean something.
+        Whether to name nothing means all there is, so that a column that is left out
+        must not stand in the file under another name.
     default
         What stands for a missing column or a null; ``None``: null.
     minimum
@@ -79,6 +80,8 @@ class Table:
         When it is there.
     engines
         Which engines publish it.
+    is_copied
+        Whether the configuration may ask for copies of it elsewhere.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Table:
     maker: Maker = "platform"
     when: When = "always"
     engines: tuple[Engine, ...] = ("local",)
+    is_copied: bool = False
 
     @property
     def file(self) -> str:

@@ -179,6 +179,26 @@ _NIGHT: dict[str, WarningKind] = {
         num_rows="count",
         rows="rows",
     ),
+    "FEW_NAMES_FOUND": _counted(
+        "{num_names} of {num_all} {column} names in the {table} table is of no order, "
+        "so its rows select nothing; is it spelled as in the orders table: {names}",
+        "{num_names} of {num_all} {column} names in the {table} table are of no order, "
+        "so their rows select nothing; are they spelled as in the orders table: "
+        "{names}",
+        num_names="count",
+        num_all="count",
+        table="text",
+        column="text",
+        names="names",
+    ),
+    "RULES_FIND_NOTHING": _counted(
+        "{num_rules} rule of the configuration names nothing of the night or its "
+        "tables, so it changes nothing: {rules}",
+        "{num_rules} rules of the configuration name nothing of the night or its "
+        "tables, so they change nothing: {rules}",
+        num_rules="count",
+        rules="names",
+    ),
     "LOADS_ABOVE_SLOTS": _counted(
         "{num_parcels} parcel cannot be chosen, as the load is above the slots of "
         "every row that could take it; first in row {first_row} of the orders table",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.build.lanes import Place
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
@@ -81,6 +81,7 @@ def read_previous(previous: Any) -> Previous:
 
 
 def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    folder = pinned(folder)
     read_record(folder)
     with damaged_is_data_error(str(folder)):
         chosen, lanes = (read_table(folder, name) for name in PREVIOUS_TABLES)

@@ -356,10 +356,10 @@ def _mark_chosen(
     outcomes.reason[row] = Reason.CHOSEN
     outcomes.arm[row] = ARMS.index("policy")
     outcomes.propensity[row] = 1.0
-    if index.lottery is not None:
-        held = is_held(problem.key[order], index.lottery)
+    if index.experiment is not None:
+        held = is_held(problem.key[order], index.experiment)
         outcomes.reason[row[held]] = Reason.HELD_OUT
-        outcomes.propensity[row] = 1.0 - float(index.lottery.hold_share)
+        outcomes.propensity[row] = 1.0 - float(index.experiment.hold_share)
     outcomes.lane[row] = problem.option_lane[chosen]
     if problem.side is not None and outcomes.load is not None:
         # Rounded up where a slot counts as several parts of expected purchases.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError
 from optimizer.explain.contributions import (
     lane_part,
@@ -96,6 +96,7 @@ def explain_night(run_dir: Path, language: str = "en") -> dict[str, Any]:
     DataError
         When the folder is not a run.
     """
+    run_dir = pinned(run_dir)
     proof = read_record(run_dir)["certificate"]
     with damaged_is_data_error(str(run_dir)):
         parts = night_contributions(
@@ -126,6 +127,8 @@ def explain_merchant(
     """
     import polars as pl
 
+    run_dir = pinned(run_dir)
+    read_record(run_dir)
     path = run_dir / "merchants.parquet"
     found = find_rows(path, "merchant_id", merchant_id)
     if found.height == 0:
@@ -170,6 +173,7 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     """
     import polars as pl
 
+    run_dir = pinned(run_dir)
     read_record(run_dir)
     lanes = read_table(run_dir, "lanes.parquet")
     parts = [part or None for part in name.split("/")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
 from optimizer.io.lookup import find_rows
@@ -224,6 +224,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     DataError
         When the folder is not a run, or has no such order.
     """
+    run_dir = pinned(run_dir)
     read_record(run_dir)
     found = find_rows(run_dir / "decisions.parquet", "order_id", order_id)
     if found.height == 0:

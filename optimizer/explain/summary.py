@@ -121,8 +121,8 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     the most that the explore arm's slots and orders could have brought instead.
     """
     problem, solution, outcomes = night.problem, night.solution, night.outcomes
-    lottery, pool = night.names.lottery, night.names.pool
-    if lottery is None or not (lottery.hold_share or lottery.explore_share):
+    experiment, pool = night.names.experiment, night.names.pool
+    if experiment is None or not (experiment.hold_share or experiment.explore_share):
         return {}
     is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
         outcomes.arm == ARMS.index("policy")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.contracts.columns import Table
+    from optimizer.contracts.columns import Column, Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -66,6 +66,8 @@ class Source:
         The contract's columns that it has, and those that must be there.
     required
         Columns that must be there without nulls, in this use of the table.
+    unread
+        Its other columns: no rule asks for them.
     rules
         How its cells are read.
     memory
@@ -79,6 +81,7 @@ class Source:
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     required: frozenset[str]
+    unread: tuple[str, ...] = ()
     rules: CellRules = field(default_factory=CellRules)
     memory: pa.Table | None = None
     notes: ReadingNotes = field(default_factory=ReadingNotes)
@@ -118,11 +121,8 @@ def open_source(
         if not data:
             raise DataError(f"the {table.name} table is an empty list; name a file")
         found = tuple(p for path in data for p in find_files(str(path), table.name))
-        files, label, memory = (
-            _with_bytes(found, notes),
-            ", ".join(map(str, data)),
-            None,
-        )
+        files, memory = _with_bytes(found, notes), None
+        label = ", ".join(map(str, data))
     elif isinstance(data, str | Path) or hasattr(data, "__fspath__"):
         files = _with_bytes(find_files(str(data), table.name), notes)
         label, memory = str(data), None
@@ -132,15 +132,18 @@ def open_source(
     schemas = (
         _file_schemas(files, table, notes) if memory is None else {label: memory.schema}
     )
+    rules = rules or CellRules()
     for name, schema in schemas.items():
-        check_schema(schema, table, required, name)
+        check_schema(schema, table, required, name, rules.not_personal)
+    first = next(iter(schemas.values()))
     return Source(
         table=table,
         label=label,
         files=tuple(files),
         columns=_columns_of_all(schemas, table),
         required=frozenset(required),
-        rules=rules or CellRules(),
+        unread=tuple(c for c in first.names if c not in table.column_names),
+        rules=rules,
         memory=memory,
         notes=notes,
     )
@@ -368,17 +371,22 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
 
 
 def check_schema(
-    schema: pa.Schema, table: Table, required: set[str], label: str
+    schema: pa.Schema,
+    table: Table,
+    required: set[str],
+    label: str,
+    not_personal: Sequence[str] = (),
 ) -> None:
     """
-    Hold columns against the contract.
+    Hold columns against the contract; those in ``not_personal`` are no person's.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    refuse_personal_columns(schema.names, label)
+    told = [name for name in schema.names if name not in not_personal]
+    refuse_personal_columns(told, label)
     repeated = {name for name in schema.names if schema.names.count(name) > 1}
     if repeated:
         raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
@@ -388,10 +396,25 @@ def check_schema(
             f"{label}: has no column {', '.join(missing)}; the {table.name} table "
             f"needs {', '.join(c for c in table.column_names if c in required)}"
         )
+    for column in table.columns:
+        if column.is_nullable and column.name not in schema.names:
+            _refuse_other_name(schema.names, column, label)
     if not label.lower().endswith(_CSV):
         for column in table.columns:
             if column.name in schema.names:
                 check_type(schema.field(column.name).type, column, label)
+
+
+def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
+    """A column that is left out means all; under another name it would be lost."""
+    stem = column.name.removesuffix("_id")
+    for name in names:
+        if stem in name.lower():
+            raise DataError(
+                f"{label}: has no column {column.name}, and one named {name!r}; rename "
+                f"it to {column.name}, or leave both out where rows hold for all "
+                f"{stem}s together"
+            )
 
 
 def _arrow_table(data: Any, name: str) -> pa.Table:

@@ -100,7 +100,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         data = comparable(frame)
         fits = {harm: cross_fit(frame, harm) for harm in HARMS}
         effect = _effects(frame, data, fits, kept, config)
-    model = _model(past, config, data, (risk, effect, kept))
+    model = _model(past, config, data, risk=risk, effect=effect, kept=kept)
     told = _warnings(past, data, kept, config)
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, told), told)
@@ -129,9 +129,11 @@ def _model(
     past: History,
     config: Config,
     data: Comparable | None,
-    parts: tuple[dict[str, Any], dict[str, Effect], list[Promise]],
+    *,
+    risk: dict[str, Any],
+    effect: dict[str, Effect],
+    kept: list[Promise],
 ) -> LearnedModel:
-    risk, effect, kept = parts
     content = {
         "format": 1,
         "version": "",

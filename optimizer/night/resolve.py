@@ -102,11 +102,12 @@ def find_night(
         from; ``None``: they are removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
+    cells = cell_rules(config)
     with fetched_inputs(inputs.paths, copies) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
             sources = {
-                name: open_source(path, TABLES[name])
+                name: open_source(path, TABLES[name], rules=cells)
                 for name, path in fetched.paths.items()
             }
             read_as = {name: source.notes.to_json() for name, source in sources.items()}
@@ -115,7 +116,7 @@ def find_night(
             warnings: tuple[CodedWarning, ...] = ()
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
-                told = closed_parcels(path, day, cell_rules(config))
+                told = closed_parcels(path, day, cells)
                 closed, warnings = told.rows, told.warnings
                 num_rows["deliveries"] = told.num_rows
             before = load_before(ledger, config, policy, day, closed)

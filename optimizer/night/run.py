@@ -25,7 +25,7 @@ from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words
+from optimizer.night.identity import already_words, is_same_night
 from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
@@ -160,7 +160,7 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if before["identity"] == found.identity:
+            if is_same_night(before, found.identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(
@@ -271,7 +271,7 @@ def check_inputs(
     Returns
     -------
     dict
-        JSON-ready: rows of each input, quarantined rows, warnings.
+        JSON-ready: rows of each input, quarantined rows, what names find, warnings.
 
     Raises
     ------
@@ -296,6 +296,8 @@ def check_inputs(
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
+        "unread": {used.name: list(used.unread) for used in intake.inputs},
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
+        "lookups": [count.to_json() for count in intake.lookups],
         "warnings": [warning.to_json() for warning in intake.warnings],
     }

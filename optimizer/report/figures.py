@@ -229,22 +229,25 @@ def draw_figures(
         .len()
         .sort("len", "source", "column", "rule", descending=[True, False, False, False])
     )
+    limits, conflicts = tables.get(ROW_RESULTS.file), tables.get(CONFLICTS.file)
     return Figures(
-        record,
-        _capacity(lanes),
-        _top(lanes, "carrier_id", "region_id", "outlet_id"),
-        _top(merchants, "merchant_id"),
-        lanes.filter(has_price).height,
-        merchants.filter(has_price).height,
-        lanes["one_more_around_cny"].null_count() == 0
+        record=record,
+        capacity=_capacity(lanes),
+        top_lanes=_top(lanes, "carrier_id", "region_id", "outlet_id", "service_date"),
+        top_merchants=_top(merchants, "merchant_id"),
+        num_priced_lanes=lanes.filter(has_price).height,
+        num_priced_merchants=merchants.filter(has_price).height,
+        has_exact_values=lanes["one_more_around_cny"].null_count() == 0
         and merchants["alone"].null_count() == 0,
-        empty.height,
-        empty.filter(has_price).height,
-        rules.head(NUM_RULES).to_dicts(),
-        rules.height,
-        *_limits(tables.get(ROW_RESULTS.file)),
-        *_conflicts(tables.get(CONFLICTS.file)),
-        read_nights(tables[NIGHTS.file]),
+        num_without_slots=empty.height,
+        num_waiting=empty.filter(has_price).height,
+        rules=rules.head(NUM_RULES).to_dicts(),
+        num_rules=rules.height,
+        limits=_limits(limits),
+        num_limits=0 if limits is None else limits.height,
+        conflicts=[] if conflicts is None else conflicts.head(NUM_TOP).to_dicts(),
+        num_conflicts=0 if conflicts is None else conflicts.height,
+        nights=read_nights(tables[NIGHTS.file]),
     )
 
 
@@ -267,22 +270,15 @@ def with_values(table: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+def _limits(rows: pl.DataFrame | None) -> list[dict[str, Any]]:
     """Limits with the largest prices, floors' included; equal ones by name."""
     import polars as pl
 
     if rows is None:
-        return [], 0
+        return []
     price = pl.col("shadow_price_cny").abs()
     by_price = rows.sort(price.neg(), "kind", "limit")
-    return by_price.head(NUM_TOP).to_dicts(), rows.height
-
-
-def _conflicts(conflicts: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
-    """Floors and pins that are not kept, as they stand in their table."""
-    if conflicts is None:
-        return [], 0
-    return conflicts.head(NUM_TOP).to_dicts(), conflicts.height
+    return by_price.head(NUM_TOP).to_dicts()
 
 
 def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
@@ -297,9 +293,9 @@ def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
 def _capacity(lanes: pl.DataFrame) -> Capacity:
     import polars as pl
 
-    places = ["carrier_id", "region_id"]
-    regions = _use(lanes.filter(pl.col("region_id").is_not_null()), places)
-    carriers = _carriers(lanes, regions)
+    by_day = _use(lanes.filter(pl.col("region_id").is_not_null()))
+    carriers = _carriers(lanes, by_day)
+    regions = _over_days(by_day, "carrier_id", "region_id").drop("num", "alone")
     sizes = regions.group_by("region_id").agg(pl.col("slots").sum())
     listed = sizes.sort(pl.col("slots").neg(), "region_id").head(NUM_REGIONS)
     columns = carriers.head(NUM_COLUMNS)["carrier_id"]
@@ -317,25 +313,55 @@ def _capacity(lanes: pl.DataFrame) -> Capacity:
 
 
 def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
-    """Use by carrier: its own row, or its regions' rows in sum, and its dearest row."""
+    """
+    Use by carrier: its own row, or its regions' rows in sum, and its dearest row.
+
+    What one more slot brings is known of a row of its own, if it has just one: days
+    are added up.
+    """
     import polars as pl
 
     whole = pl.col("region_id").is_null()
     own = lanes.filter(whole & pl.col("outlet_id").is_null())
     loose = lanes.filter(whole & pl.col("outlet_id").is_not_null())
-    columns = ["carrier_id", "slots", "used"]
+    place = ["carrier_id", "service_date"]
+    columns = [*place, "slots", "used", "around"]
     parts = pl.concat([regions.select(columns), loose.select(columns)])
-    rest = parts.join(own, on="carrier_id", how="anti").group_by("carrier_id").sum()
+    rest = parts.join(own, on=place, how="anti", nulls_equal=True)
     rest = rest.with_columns(alone=pl.lit(None, pl.Float64))
+    both = _over_days(pl.concat([own.select(rest.columns), rest]), "carrier_id")
     dearest = lanes.group_by("carrier_id").agg(pl.col("around").max())
-    both = pl.concat([own.select(rest.columns), rest])
-    return both.join(dearest, on="carrier_id").sort(pl.col("slots").neg(), "carrier_id")
+    alone = pl.when(pl.col("num") == 1).then("alone").alias("alone")
+    return (
+        both.select("carrier_id", "slots", "used", alone)
+        .join(dearest, on="carrier_id")
+        .sort(pl.col("slots").neg(), "carrier_id")
+    )
 
 
-def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
-    """Use by place: the row for all outlets, or the outlets' rows in sum."""
+def _over_days(rows: pl.DataFrame, *place: str) -> pl.DataFrame:
+    """Rows of several days, or of several places inside, in sum."""
     import polars as pl
 
+    alone = pl.col("alone") if "alone" in rows.columns else pl.lit(None, pl.Float64)
+    return (
+        rows.group_by(place)
+        .agg(
+            pl.col("slots").sum(),
+            pl.col("used").sum(),
+            pl.col("around").max(),
+            num=pl.len(),
+            alone=alone.first(),
+        )
+        .sort(place)
+    )
+
+
+def _use(lanes: pl.DataFrame) -> pl.DataFrame:
+    """Use by region and day: the row for all outlets, or the outlets' rows in sum."""
+    import polars as pl
+
+    places = ["carrier_id", "region_id", "service_date"]
     is_whole = pl.col("outlet_id").is_null()
     return (
         lanes.group_by(places)

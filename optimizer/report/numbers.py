@@ -129,6 +129,8 @@ def _prices(night: Figures) -> Iterator[Row]:
     for row in night.top_lanes:
         parts = (row["carrier_id"], row["region_id"], row["outlet_id"])
         place = "/".join(part or "" for part in parts).rstrip("/")
+        if row["service_date"] is not None:
+            place += f" {row['service_date']}"
         yield from _of("lanes", place, ((n, row[n]) for n in _LANE))
     for row in night.top_merchants:
         yield from _of("merchants", row["merchant_id"], ((n, row[n]) for n in _OWN))

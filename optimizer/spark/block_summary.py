@@ -12,6 +12,8 @@ from optimizer.build.capacity import read_capacity, split_rows
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.checks import warn_uncovered, warn_unknown
 from optimizer.build.lanes import Place, build_forest
+from optimizer.build.lookups import lookup_warnings
+from optimizer.build.night_lookups import count_lookups
 from optimizer.build.service_days import rows_tonight
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.duplicates import KeyCollision
@@ -252,7 +254,7 @@ def set_limits(
         When two places share a key.
     """
     history = EarlierNights(rules.day)
-    num_orders, cap, _, has_budget, warnings = merchant_caps(
+    made = merchant_caps(
         there=census.there,
         eligible=census.eligible,
         num_open=census.num_open,
@@ -282,19 +284,41 @@ def set_limits(
     turn = np.argsort(key)
     if np.any(np.diff(key[turn]) == 0):
         raise KeyCollision
-    caps = {b: cap[m] for b, m in census.merchant_of.items()}
+    caps = {b: made.caps[m] for b, m in census.merchant_of.items()}
+    terms = Terms(
+        slots=forest.slots,
+        parent=forest.parent,
+        place_key=key[turn],
+        place_lane=forest.lane_of_leaf[turn],
+        cap_of=caps,
+    )
     return NightLimits(
-        num_orders,
-        cap,
-        has_budget,
-        forest.places,
-        Terms(forest.slots, forest.parent, key[turn], forest.lane_of_leaf[turn], caps),
-        (
+        num_orders=made.num_orders,
+        cap=made.caps,
+        has_budget=made.has_budget,
+        places=forest.places,
+        terms=terms,
+        warnings=(
+            *_unfound(census, capacity, rules),
             *warn_uncovered(forest.uncovered, is_open=is_open),
-            *warnings,
+            *made.warnings,
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
         ),
     )
+
+
+def _unfound(
+    census: BlockSummary, capacity: pl.DataFrame, rules: Rules
+) -> list[CodedWarning]:
+    """
+    Hold names against those of the night, as on one machine.
+
+    Values of further columns that eligibility rules compare are not collected here.
+    """
+    known = {**census.names, "merchant_id": {*census.merchant_ids}}
+    counts = count_lookups(known, capacity, rules.merchants, rules.config, rules.policy)
+    limits = rules.config.lookups
+    return lookup_warnings(counts, limits.warn_below, limits.refuse_below)
 
 
 def _is_dated(row: CapacityRow) -> bool:

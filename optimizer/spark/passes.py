@@ -177,12 +177,18 @@ def above_cuts(
     from optimizer.solvers.kernels import choose
 
     above, highest = np.zeros((2, problem.num_merchants), np.int64)
-    arrays = (
-        *(problem.merchant_start, problem.option_start),
-        *(problem.option_lane, problem.option_saving),
+    choose.above_cuts(
+        first_merchant=0,
+        last_merchant=problem.num_merchants,
+        merchant_start=problem.merchant_start,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_saving=problem.option_saving,
+        price=price,
+        merchant_price=cut,
+        above=above,
+        highest=highest,
     )
-    last = problem.num_merchants
-    choose.above_cuts(0, last, *arrays, price, cut, above, highest)
     return above, highest
 
 

@@ -18,6 +18,7 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import ORDERS
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import OptimizerError
+from optimizer.io.cells import cell_rules
 from optimizer.io.published_tables import read_table
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.folders import published_nights
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
 
 #: Nights whose median stands in for the same weekday of the week before.
 MEDIAN_NIGHTS = 7
@@ -199,7 +201,7 @@ def _splitting(
     if not rule.columns:
         return
     try:
-        orders = _read_orders(record, rule.columns)
+        orders = _read_orders(record, rule.columns, cell_rules(config))
     except OptimizerError as error:
         yield Alert("splitting", warn("SPLITTING_NOT_SOUGHT", error=str(error)))
         return
@@ -218,7 +220,9 @@ def _splitting(
         )
 
 
-def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.DataFrame:
+def _read_orders(
+    record: Mapping[str, Any], columns: tuple[str, ...], rules: CellRules
+) -> pl.DataFrame:
     """What tells split orders: merchant, value, and the configured columns."""
     import polars as pl
 
@@ -230,7 +234,7 @@ def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.Data
         if name not in ORDERS.column_names
     ]
     table = replace(ORDERS, columns=(*ORDERS.columns, *more))
-    source = open_source(paths, table, require=wanted)
+    source = open_source(paths, table, require=wanted, rules=rules)
     batches = [frame.select(wanted) for frame in read_batches(source, wanted)]
     return pl.concat(batches)
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from optimizer.verify.contract import TYPED, TYPES, Column, columns_of, require
+from optimizer.verify.contract import (
+    TYPED,
+    TYPES,
+    Column,
+    broken,
+    columns_of,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,12 +217,6 @@ def _numbered(name: str, *, has_several: bool) -> str:
     )
 
 
-def _broken(name: str, columns: Sequence[Column]) -> str:
-    """When a row of a table breaks any rule."""
-    wrong = [sql for column in columns for _, sql in column.rules(name)]
-    return "(\n    " + "\n    OR ".join(wrong) + "\n)"
-
-
 def _typed(columns: Sequence[Column]) -> str:
     return ",\n    ".join(
         f"{TYPED[c.kind].format(c.quoted)} AS {c.quoted}" for c in columns
@@ -258,7 +259,7 @@ def _orders(reading: Reading) -> str:
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
         f"    {_list(reading.further)} AS further\n"
-        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE\n"
+        f"FROM orders_raw\nWHERE {broken(columns, 'orders')} IS NOT TRUE\n"
         ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
     )
 
@@ -309,12 +310,18 @@ def _options(reading: Reading) -> str:
     """Options that count, each with the number of its order."""
     columns = reading.tables["options"]
     named = [c for c in columns if c.name != "order_id"]
+    own = [c for c in columns if c.name == "order_id"]
     return (
         "-- options: the rows that count; one whose order was refused goes with it.\n"
-        "CREATE TEMP TABLE options AS\nSELECT o.number AS order_number, r.*\n"
-        f"FROM (SELECT\n    number,\n    order_id,\n    {_typed(named)}\n"
-        f"    FROM options_raw WHERE {_broken('options', columns)} IS NOT TRUE) AS r\n"
-        "LEFT JOIN orders AS o USING (order_id);\n"
+        "-- An id that is an order's breaks no rule.\n"
+        "CREATE TEMP TABLE options AS\nSELECT\n    order_number,\n    number,\n"
+        "    CASE WHEN order_number IS NULL THEN order_id END AS order_id,\n"
+        f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
+        "    SELECT order_id, number AS order_number FROM orders\n"
+        ") USING (order_id)\n"
+        f"WHERE {broken(named, 'options')} IS NOT TRUE AND CASE\n"
+        f"    WHEN order_number IS NULL THEN {broken(own, 'options')} IS NOT TRUE\n"
+        "    ELSE true\nEND;\n"
     )
 
 
@@ -345,14 +352,16 @@ def _quarantine(reading: Reading) -> str:
             "broken[2] AS rule\nFROM (\n    SELECT number, unnest([\n        "
             f"{rules}\n    ]) AS broken\n    FROM {name}_raw\n"
             f"    WHERE getvariable('num_{name}_refused') > 0\n"
-            f"    AND {_broken(name, reading.tables[name])}\n) WHERE broken IS NOT NULL"
+            f"    AND {broken(reading.tables[name], name)}\n) WHERE broken IS NOT NULL"
         )
     if "options" in reading.tables:
         parts.append(
             "SELECT 'options', number + 1, 'order_id', 'names no order'\n"
             "FROM options WHERE order_number IS NULL AND order_id NOT IN (\n"
-            "    SELECT order_id FROM orders_raw\n    WHERE order_id IS NOT NULL AND "
-            f"{_broken('orders', reading.tables['orders'])}\n)"
+            "    SELECT order_id FROM orders_raw\n"
+            "    WHERE getvariable('num_orders_refused') > 0\n"
+            "        AND order_id IS NOT NULL AND "
+            f"{broken(reading.tables['orders'], 'orders')}\n)"
         )
     return (
         f"-- The rows that are refused.\n{''.join(counted)}"
@@ -371,24 +380,45 @@ def _checks(reading: Reading) -> str:
         "CREATE TEMP VIEW check_num_rows AS\nSELECT item, "
         "claim('$.inputs.' || item || '.num_rows')::BIGINT AS published, restated\n"
         f"FROM (\n{counts}\n) WHERE published IS DISTINCT FROM restated;\n"
+        "-- check: the rows that are refused are those of the quarantine\n"
+        "CREATE TEMP VIEW check_quarantine AS\nWITH theirs AS (\n"
+        "    SELECT source, row, \"column\", rule FROM table_of('quarantine.parquet')\n"
+        ")\nSELECT concat_ws(' ', source, 'row', row) AS item,\n"
+        "    concat_ws(' ', \"column\", rule) AS published, NULL AS restated\n"
+        "FROM (FROM theirs EXCEPT ALL FROM refused)\nUNION ALL\n"
+        "SELECT concat_ws(' ', source, 'row', row), NULL,\n"
+        "    concat_ws(' ', \"column\", rule)\n"
+        "FROM (FROM refused EXCEPT ALL FROM theirs);\n"
         "-- check: no small table has a broken row\n"
         "CREATE TEMP VIEW check_small_tables AS\n"
     )
-    broken = [
+    rows = [
         f"SELECT '{name} row ' || (number + 1) AS item, 'counts' AS published, "
         f"'breaks a rule' AS restated FROM {name}_raw\n"
-        f"WHERE {_broken(name, reading.tables[name])}"
+        f"WHERE {broken(reading.tables[name], name)}"
         for name in ("capacity", "merchants")
         if name in reading.tables
     ]
-    text += "\nUNION ALL\n".join(broken) + ";\n"
+    text += "\nUNION ALL\n".join(rows) + ";\n"
     if "options" in reading.tables:
         text += (
             "-- check: no order has a carrier twice\n"
+            "CREATE TEMP TABLE twice AS\n"
+            "WITH carrier AS (\n"
+            "    SELECT carrier_id, row_number() OVER () - 1 AS code\n"
+            "    FROM (SELECT DISTINCT carrier_id FROM options)\n)\n"
+            "SELECT p.order_number,\n"
+            "    count(*) - bit_count(bit_or(1 << (c.code % 60))) AS num\n"
+            "FROM options AS p JOIN carrier AS c USING (carrier_id)\n"
+            "WHERE p.order_number IS NOT NULL\n"
+            "GROUP BY p.order_number, c.code // 60\n"
+            "HAVING count(*) > bit_count(bit_or(1 << (c.code % 60)));\n"
+            "CREATE TEMP TABLE twice_named AS\n"
+            "SELECT o.order_id, t.num FROM twice AS t\n"
+            "JOIN orders AS o ON o.number = t.order_number;\n"
             "CREATE TEMP VIEW check_pairs AS\n"
-            "SELECT min(order_id) || ' ' || carrier_id AS item, 1 AS published,\n"
-            "    count(*) AS restated\nFROM options WHERE order_number IS NOT NULL\n"
-            "GROUP BY order_number, carrier_id HAVING count(*) > 1;\n"
+            "SELECT order_id AS item, num AS published, 0 AS restated\n"
+            "FROM twice_named;\n"
         )
     return text
 

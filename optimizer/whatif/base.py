@@ -14,7 +14,7 @@ from optimizer.build.learned_probabilities import model_identity
 from optimizer.certify.certificate import Certificate, certify, proved_termination
 from optimizer.config import as_config
 from optimizer.config.address import is_address
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.cells import cell_rules
@@ -113,7 +113,7 @@ def base_of_run(
     DataError
         When the folder is not a run, or its inputs are not there or were changed.
     """
-    folder = Path(run_dir)
+    folder = pinned(run_dir)
     record = read_record(folder)
     read_claims(record)
     claims = read_claims(placed_record(record, found_inputs(folder, record)))

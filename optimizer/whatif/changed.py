@@ -9,7 +9,7 @@ such a night is read and built anew under the scenario's rules.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -86,8 +86,15 @@ def built_anew(
     ).problem
 
 
+class ScenarioRules(NamedTuple):
+    """Configuration and policy row that a scenario amounts to."""
+
+    config: Config
+    policy: PolicyRow
+
+
 def changed_night(
-    base: Base, problem: Problem, scenario: Scenario, rules: tuple[Config, PolicyRow]
+    base: Base, problem: Problem, scenario: Scenario, rules: ScenarioRules
 ) -> Problem:
     """
     Change a night of caps and lanes alone as a scenario says.
@@ -101,9 +108,9 @@ def changed_night(
     scenario
         What changes.
     rules
-        Configuration and policy row that the scenario amounts to.
+        What the scenario amounts to.
     """
-    policy = rules[1]
+    policy = rules.policy
     if policy != base.night.policy:
         problem = with_caps(problem, caps_under(base, policy))
     if fee_change := counted_fee_change(base, rules):
@@ -117,7 +124,7 @@ def changed_night(
     return problem
 
 
-def counted_fee_change(base: Base, rules: tuple[Config, PolicyRow]) -> int:
+def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
     """What the counted part of the fee rises against tonight, micro-CNY."""
     return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
 

@@ -367,6 +367,18 @@ def test_a_column_twice_in_memory_is_refused() -> None:
         open_source(twice, CAPACITY)
 
 
+@pytest.mark.parametrize("name", ["carrier", "Carrier_ID", "the_carrier"])
+def test_a_left_out_column_that_means_all_has_no_other_name(name: str) -> None:
+    """Capacity without carriers is for all of them; a misnamed carrier is no leave."""
+    rows = {"region_id": ["north"], "slots": [3]}
+    assert open_source(pl.DataFrame(rows), CAPACITY).columns == tuple(rows)
+    misnamed = pl.DataFrame(rows | {name: ["yunda"]})
+    with pytest.raises(
+        DataError, match=f"no column carrier_id, and one named '{name}'"
+    ):
+        open_source(misnamed, CAPACITY)
+
+
 def test_a_column_may_be_required_for_one_use() -> None:
     """Optional in general, required here: its absence is an error."""
     frame = make_orders().drop("carrier_id")

@@ -493,6 +493,7 @@ def test_the_card_says_what_the_model_rests_on(learned):
         assert words in learned.card
 
 
+@pytest.mark.slow
 def test_evaluate_gives_every_outcome_and_method(history):
     """JSON-ready rows with all fields; the truth lies in the pooled intervals."""
     found = json.loads(json.dumps(asdict(evaluate(history, settings(), AFTER))))
@@ -542,6 +543,7 @@ def test_complaints_are_attributed_to_the_benefit_that_failed():
     assert desk_row["low"] < 0 < desk_row["high"]
 
 
+@pytest.mark.slow
 def test_all_outcomes_zero_is_measured_and_said(history):
     """Nothing happened to anybody: an effect of 0, an interval, and a warning."""
     quiet = history.with_columns(complaint=pl.lit(value=False))

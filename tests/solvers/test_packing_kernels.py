@@ -148,8 +148,16 @@ def test_a_screen_keeps_pins_and_the_best(case: Case) -> None:
     start = np.concatenate(([0], np.cumsum(room)))
     kept, count = np.full(start[-1], -1), np.zeros(len(room), np.int64)
     packing_kernels.screen(
-        *(0, len(room), goods, prices.lane, prices.row),
-        *(room, start, np.int64(1), kept, count),
+        first_merchant=0,
+        last_merchant=len(room),
+        goods=goods,
+        price=prices.lane,
+        row_price=prices.row,
+        room=room,
+        room_start=start,
+        reach=np.int64(1),
+        kept=kept,
+        num_kept=count,
     )
     for merchant, (_, pinned, others) in enumerate(merchants(case)):
         orders = kept[start[merchant] : start[merchant] + count[merchant]].tolist()
@@ -190,7 +198,14 @@ def test_a_step_solves_the_system_of_its_pairs(case: Case) -> None:
     is_free, excess = draw.random(size) < 0.7, draw.normal(size=size)
     damping = np.full(size, 0.5)
     step = packing_kernels.price_step(
-        *(goods, pairs, 0.1, problem.lane_parent, is_free, excess, damping, 500)
+        goods=goods,
+        pairs=pairs,
+        scale=0.1,
+        lane_parent=problem.lane_parent,
+        is_free=is_free,
+        excess=excess,
+        damping=damping,
+        rounds=500,
     )
     system = (0.1 * slope + 0.5 * np.eye(size))[np.ix_(is_free, is_free)]
     assert np.allclose(

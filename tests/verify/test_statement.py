@@ -104,6 +104,68 @@ def test_orders_with_a_choice_are_stated(
     assert verify_night(run).findings == ()
 
 
+def _city_alone(tables: Tables) -> Tables:
+    """Limits of cities alone: no row names a carrier, and the column is not there."""
+    orders, capacity = tables["orders"], tables["capacity"]
+    assert orders is not None
+    assert capacity is not None
+    city = pl.format("city-{}", pl.col("region_id").str.slice(-1))
+    rows = (
+        capacity.filter(
+            pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null()
+        )
+        .group_by(city_id=city)
+        .agg(pl.col("slots").sum() // 9 + 1)
+        .sort("city_id")
+    )
+    return tables | {"orders": orders.with_columns(city_id=city), "capacity": rows}
+
+
+def _regions_alone(tables: Tables) -> Tables:
+    capacity = tables["capacity"]
+    assert capacity is not None
+    regions = capacity.filter(
+        pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null()
+    )
+    rows = regions.group_by("region_id").agg(pl.col("slots").sum() // 9 + 1)
+    return tables | {"capacity": rows.sort("region_id")}
+
+
+WITHOUT_CARRIERS = {
+    "regions": Variant(_regions_alone, {"cap": {"rate": 0.3}}),
+    "regions as text": Variant(_regions_alone, {"cap": {"rate": 0.3}}, suffix="csv"),
+    "cities": Variant(
+        _city_alone,
+        {"cap": {"rate": 0.3}},
+        {"capacity": {"attributes": ["city_id"]}},
+    ),
+    "one number": Variant(
+        lambda tables: tables | {"capacity": pl.DataFrame({"slots": [9]})}
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_choice", [False, True])
+@pytest.mark.parametrize("name", WITHOUT_CARRIERS)
+def test_capacity_need_not_name_carriers(
+    name: str, has_choice: bool, single: Tables, choice: Tables, tmp_path: Path
+) -> None:
+    """Limits of places alone, for all carriers together, hold and are stated."""
+    variant = WITHOUT_CARRIERS[name]
+    tables = variant.change(choice if has_choice else single)
+    variant.config.setdefault("publish", {"max_relative_gap": 0.5})
+    run = publish(tmp_path, tables, settings(variant), suffix=variant.suffix)
+    capacity = tables["capacity"]
+    assert capacity is not None
+    used = pl.read_parquet(run / "rows.parquet")
+    assert "carrier_id" not in capacity.columns
+    assert used["high"].sum() == capacity["slots"].sum()
+    assert 0 < used["used"].sum() <= capacity["slots"].sum()
+    assert used["used"].sum() == record_of(run)["summary"]["num_chosen"]
+    assert verify_night(run).findings == ()
+
+
 @pytest.fixture(scope="module")
 def plain(single: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published night that no test may change."""
@@ -155,6 +217,7 @@ def _inputs(run: Path, path: Path) -> dict[str, list[str]]:
     return given | {"orders": [str(path)]}
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_are_the_same_night(plain: Path, tmp_path: Path) -> None:
     """The order of rows decides nothing."""
     record = record_of(plain)

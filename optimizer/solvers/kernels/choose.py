@@ -10,12 +10,64 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import bare_kernel, kernel
+from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
 from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 
+@inner_kernel
+def add_pair(first, second, pairs, num_pairs):
+    """Write a pair where there is room for one; how many there are then."""
+    if num_pairs < len(pairs):
+        pairs[num_pairs, 0] = first
+        pairs[num_pairs, 1] = second
+        num_pairs += 1
+    return num_pairs
+
+
+@inner_kernel
+def lanes_at_cut(best, pick, count, inside, outside, option_lane):
+    """
+    Lanes of the first of ``count`` orders at the cut and of the last beyond it.
+
+    -1 where there is none. They stand for all that are worth as much: which of these
+    would move is not known.
+    """
+    lane_inside, lane_outside = np.int64(-1), np.int64(-1)
+    for place in range(count):
+        if best[place] == inside and lane_inside < 0:
+            lane_inside = np.int64(option_lane[pick[place]])
+        if best[place] == outside:
+            lane_outside = np.int64(option_lane[pick[place]])
+    return lane_inside, lane_outside
+
+
+@inner_kernel
+def add_near_options(
+    order,
+    taken,
+    least,
+    fellow,
+    option_start,
+    option_lane,
+    option_saving,
+    price,
+    pairs,
+    num_pairs,
+):
+    """
+    Pair a lane with those where an order's reduced saving is at least so much.
+
+    The lane ``taken`` is left out. How many pairs there are then.
+    """
+    for option in range(option_start[order], option_start[order + 1]):
+        lane = np.int64(option_lane[option])
+        if lane != taken and option_saving[option] - price[lane] >= least:
+            num_pairs = add_pair(fellow, lane, pairs, num_pairs)
+    return num_pairs
+
+
 @kernel
-def choose(  # noqa: C901 - one pass, branch by branch
+def choose(
     first_merchant,
     last_merchant,
     merchant_start,
@@ -41,7 +93,8 @@ def choose(  # noqa: C901 - one pass, branch by branch
     surplus, num_pairs
         What the choices save above lane prices, micro-CNY; pairs written.
     """
-    surplus, num_pairs = np.int64(0), 0
+    # Not 0 alone: numba would compile what takes it for that number too.
+    surplus, num_pairs = np.int64(0), np.int64(0)
     size = 0
     best = np.empty(0, np.int64)
     second = np.empty(0, np.int64)
@@ -70,13 +123,12 @@ def choose(  # noqa: C901 - one pass, branch by branch
                 ranked[count] = top
                 count += 1
         inside, outside, ties = cuts(ranked, count, room)
-        lane_inside, lane_outside = -1, -1
+        lane_inside, lane_outside = np.int64(-1), np.int64(-1)
+        # Where the cap does not bind, orders compete with no other order.
         if outside > 0:
-            for place in range(last - first):
-                if best[place] == inside and lane_inside < 0:
-                    lane_inside = option_lane[pick[place]]
-                if best[place] == outside:
-                    lane_outside = option_lane[pick[place]]
+            lane_inside, lane_outside = lanes_at_cut(
+                best, pick, last - first, inside, outside, option_lane
+            )
         for order in range(first, last):
             top = best[order - first]
             if top + window < inside or top + window < 0:
@@ -86,30 +138,38 @@ def choose(  # noqa: C901 - one pass, branch by branch
                 is_chosen = True
                 ties -= 1
             if not is_chosen:
-                for option in range(option_start[order], option_start[order + 1]):
-                    lane = option_lane[option]
-                    if inside - option_saving[option] + price[lane] <= window:
-                        if num_pairs < len(pairs):
-                            pairs[num_pairs, 0] = lane_inside
-                            pairs[num_pairs, 1] = lane
-                            num_pairs += 1
+                num_pairs = add_near_options(
+                    order=order,
+                    taken=np.int64(-1),
+                    least=inside - window,
+                    fellow=lane_inside,
+                    option_start=option_start,
+                    option_lane=option_lane,
+                    option_saving=option_saving,
+                    price=price,
+                    pairs=pairs,
+                    num_pairs=num_pairs,
+                )
                 continue
-            lane = option_lane[pick[order - first]]
+            lane = np.int64(option_lane[pick[order - first]])
             surplus += top
             demand[lane] += 1
+            # Dearer, it would go to its second lane, or leave to the first outside.
             if second[order - first] >= outside:
-                for option in range(option_start[order], option_start[order + 1]):
-                    other = option_lane[option]
-                    reduced = option_saving[option] - price[other]
-                    if other != lane and top - reduced <= window:
-                        if num_pairs < len(pairs):
-                            pairs[num_pairs, 0] = lane
-                            pairs[num_pairs, 1] = other
-                            num_pairs += 1
-            elif top - outside <= window and num_pairs < len(pairs):
-                pairs[num_pairs, 0] = lane
-                pairs[num_pairs, 1] = lane_outside
-                num_pairs += 1
+                num_pairs = add_near_options(
+                    order=order,
+                    taken=lane,
+                    least=top - window,
+                    fellow=lane,
+                    option_start=option_start,
+                    option_lane=option_lane,
+                    option_saving=option_saving,
+                    price=price,
+                    pairs=pairs,
+                    num_pairs=num_pairs,
+                )
+            elif top - outside <= window:
+                num_pairs = add_pair(lane, lane_outside, pairs, num_pairs)
     return surplus, num_pairs
 
 
@@ -172,8 +232,62 @@ def settle(
                     pick[order] = -1
 
 
+@inner_kernel
+def add_found(order, found, num_found):
+    """Write an order where there is room for one; how many were found then."""
+    if num_found < len(found):
+        found[num_found] = order
+    return num_found + 1
+
+
+@inner_kernel
+def rank_best(
+    first, last, option_start, option_lane, option_saving, price, best, ranked
+):
+    """
+    Write the best reduced saving of each of a merchant's orders.
+
+    Those above 0 are ``ranked`` as well, in no order; how many these are.
+    """
+    count = np.int64(0)
+    for order in range(first, last):
+        top = -HIGH
+        for option in range(option_start[order], option_start[order + 1]):
+            top = max(top, option_saving[option] - price[option_lane[option]])
+        best[order - first] = top
+        if top > 0:
+            ranked[count] = top
+            count += 1
+    return count
+
+
+@inner_kernel
+def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highest):
+    """The least reduced saving below a highest of some chosen options, and which."""
+    weakest, weakest_option = highest, np.int64(-1)
+    for spot in range(start, end):
+        option = chosen[spot]
+        reduced = option_saving[option] - price[option_lane[option]]
+        if reduced < weakest:
+            weakest, weakest_option = reduced, option
+    return weakest, weakest_option
+
+
+@inner_kernel
+def raise_needed(
+    order, weakest, option_start, option_lane, option_saving, price, needed, wanting
+):
+    """Raise the prices that lanes need for an unchosen order to want none of them."""
+    for option in range(option_start[order], option_start[order + 1]):
+        lane = option_lane[option]
+        least = option_saving[option] - weakest
+        if least > max(price[lane], needed[lane]):
+            needed[lane] = least
+            wanting[lane] = order
+
+
 @kernel
-def check(  # noqa: C901 - likewise
+def check(
     first_merchant,
     last_merchant,
     merchant_start,
@@ -208,7 +322,7 @@ def check(  # noqa: C901 - likewise
     int
         Orders found; beyond the length of ``found`` they are counted only.
     """
-    num_found = 0
+    num_found = np.int64(0)
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -219,29 +333,32 @@ def check(  # noqa: C901 - likewise
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
-        count = np.int64(0)
-        for order in range(first, last):
-            top = -HIGH
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
-            best[order - first] = top
-            if top > 0:
-                ranked[count] = top
-                count += 1
+        count = rank_best(
+            first=first,
+            last=last,
+            option_start=option_start,
+            option_lane=option_lane,
+            option_saving=option_saving,
+            price=price,
+            best=best,
+            ranked=ranked,
+        )
         if count > room:
             merchant_price[merchant] = kth_largest(ranked, count, room)
         if room == 0:
             continue
         place, end = chosen_start[merchant], chosen_start[merchant + 1]
-        weakest, weakest_option = np.int64(0), np.int64(-1)
-        if end - place == room:
-            weakest = HIGH
+        # While a cap has room, an order need only save something to come in.
+        weakest, weakest_option = weakest_chosen(
+            chosen=chosen,
+            start=place,
+            end=end,
+            option_lane=option_lane,
+            option_saving=option_saving,
+            price=price,
+            highest=HIGH if end - place == room else np.int64(0),
+        )
         strongest = np.int64(0)
-        for spot in range(place, end):
-            option = chosen[spot]
-            reduced = option_saving[option] - price[option_lane[option]]
-            if reduced < weakest:
-                weakest, weakest_option = reduced, option
         for order in range(first, last):
             top = best[order - first]
             if top <= weakest and top <= strongest:
@@ -253,15 +370,17 @@ def check(  # noqa: C901 - likewise
             strongest = max(strongest, top)
             if top <= weakest:
                 continue
-            if num_found < len(found):
-                found[num_found] = order
-            num_found += 1
-            for option in range(option_start[order], option_start[order + 1]):
-                lane = option_lane[option]
-                least = option_saving[option] - weakest
-                if least > max(price[lane], needed[lane]):
-                    needed[lane] = least
-                    wanting[lane] = order
+            num_found = add_found(order, found, num_found)
+            raise_needed(
+                order=order,
+                weakest=weakest,
+                option_start=option_start,
+                option_lane=option_lane,
+                option_saving=option_saving,
+                price=price,
+                needed=needed,
+                wanting=wanting,
+            )
         order = first
         for spot in range(chosen_start[merchant], end):
             option = chosen[spot]
@@ -271,10 +390,51 @@ def check(  # noqa: C901 - likewise
             if reduced < best[order - first] or reduced < strongest:
                 if yielding[merchant] < 0 or option == weakest_option:
                     yielding[merchant] = order
-                if num_found < len(found):
-                    found[num_found] = order
-                num_found += 1
+                num_found = add_found(order, found, num_found)
     return num_found
+
+
+@bare_kernel
+def closed_offers(
+    first_merchant,
+    last_merchant,
+    merchant_start,
+    cap,
+    option_start,
+    option_lane,
+    option_saving,
+    price,
+    is_closed,
+    chosen,
+    chosen_start,
+    offers,
+):
+    """
+    Raise offers for closed lanes to what orders would pay there beside a plan.
+
+    A chosen order pays what it saves more there than where it is, another one what it
+    saves more than the merchant's weakest, or, where the cap is not full, all.
+    """
+    for merchant in range(first_merchant, last_merchant):
+        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        if cap[merchant] == 0 or first == last:
+            continue
+        place, end = chosen_start[merchant], chosen_start[merchant + 1]
+        weakest = HIGH if end - place == cap[merchant] else np.int64(0)
+        for spot in range(place, end):
+            option = chosen[spot]
+            reduced = option_saving[option] - price[option_lane[option]]
+            weakest = min(weakest, reduced)
+        for order in range(first, last):
+            worth = weakest
+            if place < end and chosen[place] < option_start[order + 1]:
+                option = chosen[place]
+                worth = option_saving[option] - price[option_lane[option]]
+                place += 1
+            for option in range(option_start[order], option_start[order + 1]):
+                lane = option_lane[option]
+                if is_closed[lane]:
+                    offers[lane] = max(offers[lane], option_saving[option] - worth)
 
 
 @kernel
