@@ -6,7 +6,7 @@ A run and its verification use the same road; it knows no solver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,11 +95,17 @@ class InputRecord:
         What messages call it: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
+    read_as
+        What was guessed of its form, for the record; empty: nothing.
+    unread
+        Columns that no rule asks for; nothing of them was read.
     """
 
     name: str
     label: str
     num_rows: int
+    read_as: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,11 +243,15 @@ def take_in(
         problem=problem,
         index=index,
         quarantine=encoded.log.frame(),
-        inputs=tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        inputs=tuple(
+            InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
+            for name, s in sources.items()
+        ),
         warnings=(
             *unfound,
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),

@@ -47,6 +47,11 @@ def validate(
         found = check_inputs(settings, parse_date(date, settings), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
+    unread = {name: columns for name, columns in found["unread"].items() if columns}
+    lines += [
+        f"{name}: not read, as no rule asks for it: {', '.join(columns)}"
+        for name, columns in unread.items()
+    ]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
     lines += [count["text"] for count in found["lookups"]]

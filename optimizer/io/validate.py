@@ -355,7 +355,7 @@ def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
     kinds = {name: source.table.column(name).kind for name in source.columns}
     ids = [name for name, kind in kinds.items() if kind == "id"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
-    refuse_personal_values(frame, ids, texts, source.label)
+    refuse_personal_values(frame, ids, texts, source.label, source.rules.not_personal)
 
 
 def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
