@@ -79,12 +79,12 @@ class Base:
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """
-    What a changed night gives.
+    The result of a changed night.
 
     Attributes
     ----------
     problem, solution, certificate
-        The changed night, its plan, and what is proved of it.
+        The changed night, its plan, and what is proved about it.
     """
 
     problem: Problem
@@ -192,8 +192,8 @@ def solve_again(
     problem
         The changed night; lanes as before.
     start
-        ``(num_lanes,) int64`` effective prices that are near its own; ``None`` where
-        none are: far prices are worse than none.
+        ``(num_lanes,) int64`` effective prices near its own; ``None`` where none are
+        known, since distant prices are worse than none.
     """
     settings = base.config.solver
     params = SolveParams(
@@ -209,7 +209,7 @@ def solve_again(
 
 
 def explored(base: Base) -> ExplorePool:
-    """What parcels explored by lot take of caps and slots before the solve."""
+    """Caps and slots that parcels explored at random take before the solve."""
     pool = base.night.names.pool
     return pool or empty_pool(base.problem.num_merchants, base.problem.num_lanes)
 
