@@ -6,7 +6,7 @@ A run and its verification use the same road; it knows no solver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +98,8 @@ class InputRecord:
         What messages call it: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
+    read_as
+        What was guessed of its form, for the record; empty: nothing.
     unread
         Columns that no rule asks for; nothing of them was read.
     """
@@ -105,6 +107,7 @@ class InputRecord:
     name: str
     label: str
     num_rows: int
+    read_as: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
 
 
@@ -250,12 +253,14 @@ def take_in(
         index=index,
         quarantine=encoded.log.frame(),
         inputs=tuple(
-            InputRecord(n, s.label, counts[n], s.unread) for n, s in sources.items()
+            InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
+            for name, s in sources.items()
         ),
         warnings=(
             *unfound,
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
