@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
+from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-MODEL_FILE, CARD_FILE = "model.json", "card.md"
+CARD_FILE = "card.md"
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")

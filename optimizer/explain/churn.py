@@ -1,4 +1,4 @@
-"""A night beside the one before: where to start from, and what changed."""
+"""A night compared with the one before: prices to start from, and changes."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def start_prices(
     """
     Effective lane prices to start from, by place.
 
-    Lanes that were not there start at what the lanes around them cost; prices that
-    are no prices (missing, negative, not finite, above every saving) count as 0.
+    New lanes start at the price of their parent; invalid prices (missing, negative, not
+    finite, above every saving) count as 0.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """
-What a night that went out should make somebody look at, and what to do about it.
+Alerts: what in a published night needs somebody's attention, and what to do about it.
 
-Alerts compare with nights that are published; nothing of a night depends on them.
+Alerts compare a night with published ones; no part of a night depends on them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WEEK = dt.timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class Alert:
     """
-    Something to look at.
+    Something that needs attention.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Alert:
         For programs: ``quarantine``, ``input_change``, ``dead_lanes``, ``lost_slots``,
         ``splitting``.
     warning
-        What is there, and what to do.
+        What was found, and what to do.
     """
 
     kind: str
@@ -68,14 +68,14 @@ class Alert:
 
 def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list[Alert]:
     """
-    Look at a night beside those before it.
+    Compare a night with those before it.
 
     Parameters
     ----------
     config
         With ``output`` and thresholds.
     day, record
-        The night; what compares tables needs it to be published.
+        The night; alerts that compare tables need it to be published.
     """
     assert config.output is not None
     nights = published_nights(config.output)
@@ -142,7 +142,7 @@ def _is_far(number: int, usual: float, allowed: Decimal) -> bool:
 def _dead_lanes(
     config: Config, folder: Path, before: Mapping[dt.date, Path]
 ) -> Iterator[Alert]:
-    """Lanes that had slots in each of the last nights, and no parcel in any."""
+    """Lanes that had slots in each of the last nights, and no parcels in any."""
     needed = config.operations.alerts.dead_lane_nights
     folders = [*before.values(), folder][-needed:]
     if len(folders) < needed:
@@ -223,7 +223,7 @@ def _splitting(
 def _read_orders(
     record: Mapping[str, Any], columns: tuple[str, ...], rules: CellRules
 ) -> pl.DataFrame:
-    """What tells split orders: merchant, value, and the configured columns."""
+    """The columns that identify split orders: merchant, value, configured ones."""
     import polars as pl
 
     paths = [file["path"] for file in record["inputs"]["orders"]["files"]]

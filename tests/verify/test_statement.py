@@ -210,6 +210,31 @@ def test_the_script_reads_inputs_from_elsewhere(
     assert asked(plain, placed, monkeypatch) == []
 
 
+@pytest.mark.slow
+def test_the_script_itself_tells_damaged_inputs(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, it holds for columns and rows in any order, and not for other orders."""
+    record, mark = record_of(plain), "-- 1. The rules"
+    path = Path(record["inputs"]["orders"]["files"][0]["path"])
+    orders, other = pl.read_parquet(path), tmp_path / "orders.parquet"
+    placed = audit_text(record).replace(
+        mark, f"SET VARIABLE orders = ['{other}'];\n{mark}"
+    )
+    orders.select(reversed(orders.columns)).reverse().write_parquet(other)
+    assert asked(plain, placed, monkeypatch) == []
+    orders.rename({"region_id": "region"}).write_parquet(other)
+    assert asked(plain, placed, monkeypatch)
+    orders.head(-1).write_parquet(other)
+    assert {"num_rows", "orders"} & {
+        row[0] for row in asked(plain, placed, monkeypatch)
+    }
+    for damaged in (path.read_bytes()[:-100], b"", b"order_id,merchant_id\n"):
+        other.write_bytes(damaged)
+        with pytest.raises(duckdb.Error, match=r"orders\.parquet|parquet"):
+            asked(plain, placed, monkeypatch)
+
+
 def _inputs(run: Path, path: Path) -> dict[str, list[str]]:
     """The night's inputs, with the orders from a path."""
     used = record_of(run)["inputs"]
