@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
+from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-MODEL_FILE, CARD_FILE = "model.json", "card.md"
+CARD_FILE = "card.md"
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
@@ -205,23 +206,6 @@ def level_sum(
 def kept_effect(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
     """Share of the harm that a kept promise removes, ``(n,) float64``, not clipped."""
     return effect.intercept + level_sum(frame, effect.levels)
-
-
-def effect_spread(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
-    """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
-    import polars as pl
-
-    place = {name: at for at, name in enumerate(effect.names)}
-    rows = np.zeros((len(frame), len(effect.names)))
-    rows[:, 0] = 1.0
-    for column in LEVELS:
-        if column in frame.columns:
-            at = frame[column].cast(pl.String).to_list()
-            for row, level in enumerate(at):
-                if (column, level) in place:
-                    rows[row, place[column, level]] = 1.0
-    variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
-    return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
 def premium_risk(

@@ -24,6 +24,7 @@ from optimizer.io.night_sources import lacks_premium
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import polars as pl
     from numpy.typing import NDArray
@@ -54,6 +55,13 @@ def model_of(config: Config, day: dt.date | None) -> LearnedModel | None:
             f"it knows the night of {day} already; use a model learned before it"
         )
     return found.model
+
+
+def with_model(config: Config, folder: Path | None) -> Config:
+    """A configuration whose model is read from another folder; ``None``: as it is."""
+    if folder is None:
+        return config
+    return config.model_copy(update={"model": str(folder)})
 
 
 def model_identity(config: Config, day: dt.date) -> dict[str, str]:

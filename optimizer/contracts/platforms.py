@@ -13,6 +13,11 @@ ORDER_TAG = "sug_home_deliver"
 SERVICE_CODE = "SVC-WBHOMEDELIVERY"
 
 
+#: A cell that starts so is a formula to a spreadsheet; the wide forms likewise.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_START = r"^[=+\-@\t\r\n＝＋－＠]"
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """

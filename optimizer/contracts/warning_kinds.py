@@ -68,6 +68,54 @@ def _counted(one: str, many: str, **fields: FieldKind) -> WarningKind:
 
 #: Of nights, by code.
 _NIGHT: dict[str, WarningKind] = {
+    "STATUS_UNKNOWN": _counted(
+        "{num_parcels} parcel of deliveries has a status that is not known, and keeps "
+        "its slot: {words}",
+        "{num_parcels} parcels of deliveries have a status that is not known, and keep "
+        "their slots: {words}",
+        num_parcels="count",
+        words="names",
+    ),
+    "CSV_SEPARATOR": _about(
+        "cells of {table} are separated by {separator}: read so",
+        table="text",
+        separator="text",
+    ),
+    "CSV_HEADER_SPELLING": _counted(
+        "{num_columns} column of {table} is spelled otherwise in the header, and is "
+        "read: {columns}",
+        "{num_columns} columns of {table} are spelled otherwise in the header, and are "
+        "read: {columns}",
+        num_columns="count",
+        table="text",
+        columns="names",
+    ),
+    "CSV_UNNAMED_COLUMNS": _counted(
+        "{num_columns} column of {table} has no name, and is left out",
+        "{num_columns} columns of {table} have no name, and are left out",
+        num_columns="count",
+        table="text",
+    ),
+    "CSV_EMPTY_ROWS": _counted(
+        "{num_rows} row of {table} has empty cells alone, and is left out",
+        "{num_rows} rows of {table} have empty cells alone, and are left out",
+        num_rows="count",
+        table="text",
+    ),
+    "CSV_LINE_BREAKS": _counted(
+        "{num_breaks} line break inside of quotes in {table} is read as part of its "
+        "cell",
+        "{num_breaks} line breaks inside of quotes in {table} are read as parts of "
+        "their cells",
+        num_breaks="count",
+        table="text",
+    ),
+    "EMPTY_PARTS": _counted(
+        "{num_files} file of {table} without a byte, beside _SUCCESS, is left out",
+        "{num_files} files of {table} without a byte, beside _SUCCESS, are left out",
+        num_files="count",
+        table="text",
+    ),
     "MIDNIGHTS_IN_UTC": _counted(
         "{num_cells} time in column {column} of {table} is midnight in UTC, not in "
         "{zone}: if it was a date, export it as a date; here it is the day of {zone}",

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from optimizer.model.solution import Solution
 
 
+#: Reasons that are left out of the summary where no order has them.
+_SELDOM = (Reason.BUDGET, Reason.NO_OPTION, Reason.NOT_DELIVERABLE)
+
+
 def summarize(night: CertifiedNight) -> dict[str, Any]:
     """
     Summarize a night.
@@ -107,7 +111,7 @@ def night_numbers(
             reason.name: counts[reason]
             for reason in Reason
             if reason is not Reason.QUARANTINED
-            and (reason is not Reason.BUDGET or counts[reason])
+            and (reason not in _SELDOM or counts[reason])
         },
     }
 

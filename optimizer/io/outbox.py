@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from optimizer.contracts.platforms import PLATFORMS
+from optimizer.contracts.platforms import FORMULA_STARTS, PLATFORMS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,8 +29,6 @@ CARRIER_NOT_SUPPORTED, ID_NOT_SAFE_IN_CSV = (
     "CARRIER_NOT_SUPPORTED",
     "ID_NOT_SAFE_IN_CSV",
 )
-#: A cell that starts so is a formula to a spreadsheet; the wide forms likewise.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Row = dict[str, str]
 

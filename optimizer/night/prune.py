@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import BusyError, ConfigError, DataError
-from optimizer.io.kept_inputs import INPUTS, kept_name
+from optimizer.io.kept_inputs import INPUTS, kept_model, kept_name
 from optimizer.night.folders import published_nights, published_version, remove_tree
 from optimizer.night.publish import STAGING, VERSIONS, disk_errors, point
 from optimizer.night.state.database import open_state
@@ -218,6 +218,7 @@ def _unused_inputs(
             record = read_record(version)
         except DataError:
             return  # nobody can say what it was made from
+        used.add(kept_model(record["identity"].get("model_sha256") or ""))
         for table, given in record["inputs"].items():
             for file in given["files"]:
                 path = Path(file["path"])

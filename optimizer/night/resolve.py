@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.learned_model import MODEL_FILE
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import RECORD
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
 from optimizer.night.folders import published_nights
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.fetch import Fetched
     from optimizer.io.read import FileRecord
     from optimizer.night.state.database import StateDatabase
@@ -51,12 +52,18 @@ class ResolvedNight:
         The row in force.
     inputs, fetched, files
         Where they are, what of it was copied here, and each file with its checksum.
+    model
+        The learned model's file, where there is one.
     snapshot
         All files that it is made from, as they were before the first was read.
     before, closed
         What other nights leave to it, and parcels that take no slot any more.
     num_delivery_rows
         Rows of the deliveries table by its name; empty where there is none.
+    read_as
+        What was guessed of the form of each table, by its name.
+    warnings
+        What a person should look at of the deliveries.
     identity
         What makes two runs the same.
     """
@@ -65,10 +72,13 @@ class ResolvedNight:
     inputs: InputPaths
     fetched: Fetched
     files: Mapping[str, tuple[FileRecord, ...]]
+    model: Path | None
     snapshot: Snapshot
     before: Carryover
     closed: pl.DataFrame | None
     num_delivery_rows: Mapping[str, int]
+    read_as: Mapping[str, Mapping[str, Any]]
+    warnings: tuple[CodedWarning, ...]
     identity: dict[str, Any]
 
 
@@ -99,34 +109,49 @@ def find_night(
     with fetched_inputs(inputs.paths, copies) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
-            files = {
-                name: fingerprint(open_source(path, TABLES[name], rules=cells))
+            sources = {
+                name: open_source(path, TABLES[name], rules=cells)
                 for name, path in fetched.paths.items()
             }
+            read_as = {name: source.notes.to_json() for name, source in sources.items()}
+            files = {name: fingerprint(source) for name, source in sources.items()}
             closed, num_rows = None, {}
+            warnings: tuple[CodedWarning, ...] = ()
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
-                closed, num_rows["deliveries"] = closed_parcels(path, day, cells)
+                told = closed_parcels(path, day, cells)
+                closed, warnings = told.rows, told.warnings
+                num_rows["deliveries"] = told.num_rows
             before = load_before(ledger, config, policy, day, closed)
             identity = identity_of(config, day, files, previous, before.identity)
+            if any(read_as.values()):
+                identity["read_as"] = {n: form for n, form in read_as.items() if form}
             yield ResolvedNight(
                 policy=policy,
                 inputs=inputs,
                 fetched=fetched,
                 files=files,
+                model=_model_file(config, day),
                 snapshot=snapshot,
                 before=before,
                 closed=closed,
                 num_delivery_rows=num_rows,
+                read_as=read_as,
+                warnings=warnings,
                 identity=identity,
             )
 
 
+def _model_file(config: Config, day: dt.date) -> Path | None:
+    if config.model is None:
+        return None
+    return Path(expand_date(config.model, day)) / MODEL_FILE
+
+
 def _read_beside(config: Config, day: dt.date, previous: Path | None) -> list[Path]:
     """Files other than tables that a night is made from; reading says what lacks."""
-    found: list[Path] = []
-    if config.model is not None:
-        found.append(Path(expand_date(config.model, day)) / MODEL_FILE)
+    model = _model_file(config, day)
+    found = [] if model is None else [model]
     if previous is not None:
         found += [previous / name for name in (RECORD, *PREVIOUS_TABLES)]
     return [path for path in found if path.exists()]

@@ -19,7 +19,7 @@ from optimizer.errors import (
 )
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
-from optimizer.io.kept_inputs import INPUTS, keep_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
 from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
@@ -186,6 +186,8 @@ def _keep(found: ResolvedNight, folder: Path) -> None:
     """Keep the inputs, so that the night can be proved when they are replaced."""
     for path in keep_inputs(found.files, folder):
         logger.info("%s is large and not kept: verify needs it where it is", path)
+    if found.model is not None:
+        keep_model(found.model, found.identity["model_sha256"], folder)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:

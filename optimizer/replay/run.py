@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights, night_warnings
-from optimizer.build.learned_probabilities import model_identity
+from optimizer.build.learned_probabilities import model_identity, with_model
 from optimizer.build.night import take_in
 from optimizer.certify.certificate import Certificate, certify
 from optimizer.certify.margins import margins_again
@@ -40,7 +40,7 @@ from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
-from optimizer.io.kept_inputs import found_inputs, placed_record
+from optimizer.io.kept_inputs import found_inputs, found_model, placed_record
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.claims import (
     InputClaim,
@@ -125,11 +125,12 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         read_claims(record)
         places = found_inputs(folder, record, inputs)
         claims = read_claims(placed_record(record, places))
+        model = found_model(folder, record)
         findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
-        verdict = _prove(claims, published)
+        verdict = _prove(claims, published, model)
         wrong = _false_evidence(folder, record, published.decisions())
         verdict = replace(verdict, findings=(*verdict.findings, *wrong))
         if verdict.is_valid:
@@ -140,15 +141,16 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         return Verdict((str(error),), None)
 
 
-def _prove(claims: RunClaims, published: Published) -> Verdict:
-    """Prove what record and tables say."""
+def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdict:
+    """Prove what record and tables say, with the model where it lies today."""
     config = as_config(claims.config)
+    settings = with_model(config, model)
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
     tables = published.tables
     history = EarlierNights(claims.day, tables[IN_FLIGHT.file], tables[BANK.file])
-    intake = take_in(paths, config, policy, StageClock(), history)
+    intake = take_in(paths, settings, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     margins = _margins(intake, solution, certificate)
@@ -156,7 +158,7 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     findings = [
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
-        *_false_facts(claims, intake, config, policy),
+        *_false_facts(claims, intake, config, policy, model),
         *_false_counts(claims, intake, published, num_decisions),
         *_false_tables(night, published),
     ]
@@ -224,13 +226,17 @@ def _false_certificate(
 
 
 def _false_facts(
-    claims: RunClaims, intake: Intake, config: Config, policy: PolicyRow
+    claims: RunClaims,
+    intake: Intake,
+    config: Config,
+    policy: PolicyRow,
+    model: Path | None,
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
     warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
-    identity = claimed | model_identity(config, claims.day)
+    identity = claimed | model_identity(with_model(config, model), claims.day)
     identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),

@@ -13,6 +13,7 @@ from optimizer.contracts.warnings import read_warning
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.verify.audit import audit_text, is_of_today
+from optimizer.verify.csv_form import false_forms
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -135,6 +136,7 @@ def _premises(
     if not wrong:
         yield from false_shape(folder, record)
     yield from false_inputs(record, inputs)
+    yield from false_forms(record, inputs)
     yield from _false_root(folder, record)
 
 

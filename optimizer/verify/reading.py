@@ -24,8 +24,8 @@ _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 _FILE, _ROW = "file_read", "file_row_number"
 #: How rows are read, by the end of a file's name.
 _CSV = (
-    "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = ',', "
-    "quote = '\"', escape = '\"', nullstr = '')"
+    "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = '{1}', "
+    "quote = '\"', escape = '\"', nullstr = ''{2})"
 )
 
 
@@ -42,6 +42,8 @@ class Reading:
         ``parquet``, ``csv`` or ``arrow``, by table.
     num_files
         Files, by table.
+    forms
+        What the record says of the form of CSV files, by table.
     further
         Columns of orders that rules ask for: attributes, then those of fairness rules.
     facts
@@ -57,6 +59,7 @@ class Reading:
     tables: Mapping[str, tuple[Column, ...]]
     kinds: Mapping[str, str]
     num_files: Mapping[str, int]
+    forms: Mapping[str, Mapping[str, Any]]
     further: tuple[str, ...]
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
@@ -84,8 +87,9 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
     asked = [name for name in groups if name not in _PLACE]
     return Reading(
         tables=tables,
-        kinds={name: _kind(used[name]) for name in tables},
+        kinds={name: kind_of(used[name]) for name in tables},
         num_files={name: len(used[name]["files"]) for name in tables},
+        forms={name: used[name].get("read_as", {}) for name in tables},
         further=tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
         facts=groups,
         rules=policy["eligibility"],
@@ -97,7 +101,8 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
 _PLACE = ("carrier_id", "region_id", "outlet_id", "merchant_id")
 
 
-def _kind(used: Mapping[str, Any]) -> str:
+def kind_of(used: Mapping[str, Any]) -> str:
+    """How the files of a table are read: ``parquet``, ``csv`` or ``arrow``."""
     name = used["files"][0]["path"].lower()
     if name.endswith((".csv", ".csv.gz", ".csv.zst")):
         return "csv"
@@ -106,7 +111,7 @@ def _kind(used: Mapping[str, Any]) -> str:
 
 def reading_text(reading: Reading) -> str:
     """Write the SQL that reads the inputs."""
-    parts = [_raw(name, reading) for name in reading.tables]
+    parts = [raw_text(name, reading) for name in reading.tables]
     parts += [*map(_small(reading), ("merchants", "capacity")), _orders(reading)]
     if "options" in reading.tables:
         parts.append(_options(reading))
@@ -114,8 +119,8 @@ def reading_text(reading: Reading) -> str:
     return "\n".join(parts)
 
 
-def _raw(name: str, reading: Reading) -> str:
-    """Rows of a table as they are read, with their number from 0."""
+def raw_text(name: str, reading: Reading) -> str:
+    """Write the view of a table's rows as they are read, with their number from 0."""
     columns = reading.tables[name]
     typed = ",\n        ".join(f"NULL::{TYPES[c.kind]} AS {c.quoted}" for c in columns)
     names = "|".join(re.escape(column.name) for column in columns)
@@ -130,12 +135,15 @@ def _raw(name: str, reading: Reading) -> str:
         pick = f"SELECT COLUMNS('^({names})$') FROM {source}"
         number = _numbered(name, has_several=has_several)
     else:
-        source = _CSV.format(name) if kind == "csv" else f"{name}_arrow"
+        form = reading.forms[name]
+        source = _csv(name, reading) if kind == "csv" else f"{name}_arrow"
         typed += ",\n        NULL::BIGINT AS number"
         pick = (
             f"SELECT COLUMNS('^({names}|number)$')\n"
             f"    FROM (SELECT *, row_number() OVER () - 1 AS number FROM {source})"
         )
+        if form.get("has_empty_rows"):
+            pick = _without_empty_rows(names, source)
         number = "SELECT * FROM read_rows"
     arrow = (
         f"-- {name}_arrow is the Arrow file, given by optimizer verify; elsewhere\n"
@@ -164,6 +172,29 @@ def _as_given(columns: Sequence[Column], reading: Reading) -> str:
         value = f"given({value})" if reading.has_null_words else value
         found.append(f"{value} AS {column.quoted}")
     return ",\n    ".join(found)
+
+
+def _csv(name: str, reading: Reading) -> str:
+    """How a CSV file is read, in the form that the record says it has."""
+    form = reading.forms[name]
+    more = f", skip = {form['num_before']}" if "num_before" in form else ""
+    more += ", union_by_name = true" if reading.num_files[name] > 1 else ""
+    if "header" in form:
+        names = [name or f"unnamed {n}" for n, name in enumerate(form["header"])]
+        more += f", names = [{', '.join(map(_text, names))}]"
+    return _CSV.format(name, form.get("separator", ","), more)
+
+
+def _without_empty_rows(names: str, source: str) -> str:
+    """Pick rows that have any cell which is not empty: the others are no rows."""
+    return (
+        f"SELECT COLUMNS('^({names}|number)$') FROM (\n"
+        "        SELECT *, row_number() OVER (ORDER BY file_line) - 1 AS number\n"
+        f"        FROM (SELECT *, row_number() OVER () AS file_line FROM {source})\n"
+        "        WHERE file_line NOT IN (\n            SELECT file_line FROM (\n"
+        f"                SELECT *, row_number() OVER () AS file_line FROM {source}\n"
+        "            ) WHERE COLUMNS(* EXCLUDE (file_line)) IS NULL\n        )\n    )"
+    )
 
 
 def _files(name: str) -> str:

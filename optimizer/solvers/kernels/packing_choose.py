@@ -301,7 +301,7 @@ def respond(
     surplus, num_pairs
         What the choices save above prices, micro-CNY; pairs written.
     """
-    total, num_pairs = np.int64(0), 0
+    total, num_pairs = np.int64(0), np.int64(0)
     best = np.empty(0, np.int64)
     second, ranked, pick = best.copy(), best.copy(), best.copy()
     for merchant in range(first_merchant, last_merchant):

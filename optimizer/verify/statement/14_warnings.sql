@@ -77,7 +77,9 @@ WITH given AS (
             json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
-    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
+    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
+        'CSV_UNNAMED_COLUMNS', 'CSV_EMPTY_ROWS', 'CSV_LINE_BREAKS', 'EMPTY_PARTS',
+        'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
     GROUP BY code
 ), is_words AS (SELECT bool_or(json_type(warning) <> 'OBJECT') AS words FROM given)
 SELECT coalesce(t.code, w.code) AS item, t.num AS published, w.num AS restated
