@@ -65,11 +65,14 @@ class Contents:
     audit_text
         Gives the night stated a second time, from its record; it shares no code with
         this statement of it, so it is handed in.
+    told
+        Gives what joins the record once the tables are written: takes their folder.
     """
 
     decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
     audit_text: Callable[[Mapping[str, Any]], str]
+    told: Callable[[Path], Mapping[str, Any]] = lambda _: {}
 
 
 @contextmanager
@@ -187,7 +190,8 @@ def publish(
     contents
         The tables.
     record
-        What goes to ``run.json``; checksums and rows of the tables are added.
+        What goes to ``run.json``; what ``contents`` tells joins it here, checksums and
+        rows of the tables in the file.
     turn
         Entered before the link is replaced, when all is on the disk: waits for its
         turn, and raises where the night must not go out any more.
@@ -210,6 +214,7 @@ def publish(
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
         outputs, leaves = _write_tables(staging, contents)
+        record.update(contents.told(staging))
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()
