@@ -425,7 +425,24 @@ def code_leaves(
     outlet: NDArray[np.int32],
     day: NDArray[np.int32],
 ) -> LeafCodes:
-    """Code each place; with its fulfilment, and whether its carrier is active."""
+    """
+    Code each place; with its fulfilment, and whether its carrier is active.
+
+    Parameters
+    ----------
+    coder
+        Codes of the night; new places are added.
+    carrier, region, outlet
+        ``(n,) int32`` codes; -1 for no outlet.
+    day
+        ``(n,) int32`` codes; 0 where capacity is not counted by day.
+
+    Raises
+    ------
+    DataError
+        When the tables name more carriers, days, regions or outlets than a code can
+        hold.
+    """
     refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
     packed = pack(carrier, day, region, outlet)
     places, place = distinct(packed)

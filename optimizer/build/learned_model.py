@@ -208,23 +208,6 @@ def kept_effect(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
     return effect.intercept + level_sum(frame, effect.levels)
 
 
-def effect_spread(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
-    """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
-    import polars as pl
-
-    place = {name: at for at, name in enumerate(effect.names)}
-    rows = np.zeros((len(frame), len(effect.names)))
-    rows[:, 0] = 1.0
-    for column in LEVELS:
-        if column in frame.columns:
-            at = frame[column].cast(pl.String).to_list()
-            for row, level in enumerate(at):
-                if (column, level) in place:
-                    rows[row, place[column, level]] = 1.0
-    variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
-    return np.asarray(np.sqrt(np.maximum(variance, 0)))
-
-
 def premium_risk(
     standard: NDArray[np.float64], share: NDArray[np.float64]
 ) -> NDArray[np.float64]:

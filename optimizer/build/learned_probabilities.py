@@ -95,6 +95,17 @@ def fulfilment_of(
 
     Premium probabilities that come with the orders may have the promise in them
     already, so that the model's is left out.
+
+    Parameters
+    ----------
+    objective
+        With the configured ``fulfilment``.
+    policy
+        With the carriers of the date.
+    sources
+        The input tables by name: they say whether premium probabilities are given.
+    model
+        What was learned; ``None`` without a model.
     """
     stated = objective.fulfilment
     if model is None or not lacks_premium(sources):

@@ -143,7 +143,22 @@ def table_lookup(
     *,
     is_told: bool = True,
 ) -> Lookup:
-    """Names in a column of a table, each with its first row, from 1."""
+    """
+    Names in a column of a table, each with its first row, from 1.
+
+    Parameters
+    ----------
+    frame
+        The checked table, with ``row``.
+    column
+        Column whose values are names.
+    place
+        The table's name in messages.
+    known
+        Names that can be found.
+    is_told
+        Whether finding nothing wants a warning.
+    """
     rows = frame.select("row", column).drop_nulls().sort("row")
     rows = rows.unique(column, keep="first").sort(column)
     names = {name: f"row {row + 1}" for row, name in rows.iter_rows()}

@@ -27,6 +27,16 @@ def pack(
     """
     Pack the codes of places; -1 stands for none, but for a day it is 0.
 
+    Parameters
+    ----------
+    carrier, day, region, outlet
+        ``(n,) int32`` codes.
+
+    Returns
+    -------
+    ``(n,) int64``
+        Packed places, at least 0.
+
     Examples
     --------
     >>> codes = [np.array([code], np.int32) for code in (2, 1, 0, -1)]
@@ -53,6 +63,11 @@ def refuse_too_many(
 ) -> None:
     """
     Refuse more ids than a packed place has room for.
+
+    Parameters
+    ----------
+    carriers, days, regions, outlets
+        The codes given so far, by id.
 
     Raises
     ------

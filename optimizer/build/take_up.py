@@ -194,6 +194,17 @@ def mean_parts(slots: int, num_options: int, scale: int, limit: Decimal) -> int:
     """
     Largest mean of purchases, in parts of a parcel, that is safe for every plan.
 
+    Parameters
+    ----------
+    slots
+        Slots of the row.
+    num_options
+        Parcels that could go there.
+    scale
+        Parts of one parcel.
+    limit
+        Largest accepted probability that purchases exceed the slots.
+
     Examples
     --------
     >>> mean_parts(13, 1_000, 1_000, Decimal("0.05"))

@@ -66,6 +66,21 @@ def night_numbers(
 
     ``problem`` may be without its orders, ``solution`` without its plan, and
     ``index`` without its rows.
+
+    Parameters
+    ----------
+    counts
+        Orders by :class:`~optimizer.model.reasons.Reason`.
+    saving
+        Certified saving of the plan, micro-CNY.
+    problem
+        Caps and lanes.
+    solution
+        Prices and termination.
+    index
+        The names behind the problem's numbers.
+    policy
+        The policy row in force.
     """
     num_chosen = counts[Reason.CHOSEN] + counts[Reason.EXPLORED]
     caps = problem.cap + (0 if index.pool is None else index.pool.used_cap)

@@ -202,7 +202,29 @@ def solve_night(
     progress: Callable[[str], None] | None,
     history: EarlierNights | None = None,
 ) -> Solved:
-    """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
+    """
+    Decide a night: all stages but the last; parameters as in :func:`allocate`.
+
+    Parameters
+    ----------
+    tables
+        Orders, capacity, options and merchants by name; ``None`` where there is none.
+    config
+        A ``Config``, a mapping, or a path to YAML.
+    date
+        The business date; ``None`` where the policy has one row.
+    previous
+        An earlier night to start from, or its folder; ``None``: none.
+    progress
+        Called with the name of each stage as it starts.
+    history
+        What other nights left to this one; ``None``: nothing.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError
+        As :func:`allocate`.
+    """
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
     from optimizer.certify.certificate import proved_termination

@@ -113,7 +113,14 @@ class RunClaims(_Claims):
 
     @property
     def day(self) -> dt.date:
-        """The business date."""
+        """
+        The business date.
+
+        Raises
+        ------
+        CertificateError
+            When the record's date is not a date.
+        """
         try:
             return dt.date.fromisoformat(self.date)
         except ValueError:

@@ -94,7 +94,25 @@ def deliver_night(config: Config, day: dt.date, *, is_again: bool = False) -> De
 def send_copies(
     config: Config, output: Path, day: dt.date, *, is_again: bool = False
 ) -> Delivered:
-    """Do the work of :func:`deliver_night`; the caller holds the date's lock."""
+    """
+    Do the work of :func:`deliver_night`; the caller holds the date's lock.
+
+    Parameters
+    ----------
+    config
+        With ``outputs`` or ``outbox``; without either nothing is sent.
+    output
+        Folder of published nights.
+    day
+        The business date.
+    is_again
+        Send also what has arrived before.
+
+    Raises
+    ------
+    DeliveryError
+        Naming every copy that did not arrive, and why.
+    """
     if not (config.outputs or config.outbox):
         return Delivered((), 0)
     night = _published(output, day)

@@ -31,6 +31,19 @@ def identity_of(
 
     An earlier run only counts where it may decide between equal optima, and nights
     before only where they can decide anything.
+
+    Parameters
+    ----------
+    config
+        The rules.
+    day
+        The business date.
+    files
+        Input files with their checksums, by table.
+    previous
+        Folder of an earlier run to start from; ``None``: none.
+    history
+        Digest of what earlier nights left to this one; ``None``: nothing.
     """
     kept: dict[str, Any] = {} if history is None else {"history": history}
     if previous is not None and config.solver.keep_previous:
@@ -74,7 +87,20 @@ def is_same_night(
 def already_words(
     output: Path, day: dt.date, before: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> str:
-    """Say why a night that is published from other inputs is not replaced."""
+    """
+    Say why a night that is published from other inputs is not replaced.
+
+    Parameters
+    ----------
+    output
+        Folder of published nights.
+    day
+        The business date.
+    before
+        The published night's ``run.json``.
+    identity
+        The run's.
+    """
     old = before["identity"]
     changed = [
         what

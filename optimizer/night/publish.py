@@ -104,7 +104,21 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
 
 @contextmanager
 def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
-    """Turn a failing disk into one clear message."""
+    """
+    Turn a failing disk into one clear message.
+
+    Parameters
+    ----------
+    output
+        Folder to name in the message.
+    what
+        What could not be written.
+
+    Raises
+    ------
+    PublishError
+        When the disk refuses.
+    """
     try:
         yield
     except OSError as error:

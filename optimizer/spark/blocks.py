@@ -243,7 +243,19 @@ def block_index(
     places: tuple[Place, ...],
     has_budget: NDArray[np.bool_] | None,
 ) -> Names:
-    """The names behind the numbers of a block; rows are its own, from 0."""
+    """
+    The names behind the numbers of a block; rows are its own, from 0.
+
+    Parameters
+    ----------
+    status, merchants
+        Cells of the block: its rows, and its merchants.
+    places
+        Names of the lanes.
+    has_budget
+        ``(m,) bool``: the block's merchants whose cap comes from a budget; ``None``
+        where there are no budgets.
+    """
     about, rows = unpack(merchants), unpack(status)
     return Names(
         tuple(listed(about["ids"])),

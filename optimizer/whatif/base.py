@@ -165,7 +165,21 @@ def base_of_config(
 
 
 def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:
-    """Configured input files of a date, by table."""
+    """
+    Configured input files of a date, by table.
+
+    Parameters
+    ----------
+    config
+        With ``inputs``.
+    day
+        The business date.
+
+    Raises
+    ------
+    ConfigError
+        When no inputs are configured, or one is an address.
+    """
     if config.inputs is None:
         raise ConfigError("this needs inputs in the configuration")
     paths: dict[str, str | list[str]] = {}

@@ -84,7 +84,20 @@ def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
 def select_text(
     schema: pa.Schema, columns: Iterable[str], table: Table, relation: str
 ) -> str:
-    """Write the query; what Arrow has no type for becomes text or a number."""
+    """
+    Write the query; what Arrow has no type for becomes text or a number.
+
+    Parameters
+    ----------
+    schema
+        Columns and types of the source.
+    columns
+        Columns to read.
+    table
+        The contract, which decides what opaque types are cast to.
+    relation
+        Table or subquery to read from, quoted.
+    """
     chosen = [
         f"cast({quoted(name)} as {_cast_type(table, name)}) as {quoted(name)}"
         if _is_opaque(schema.field(name).type)

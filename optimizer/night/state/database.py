@@ -264,7 +264,21 @@ def _confirm(state: StateDatabase, connection: Connection) -> None:
 
 @contextmanager
 def plain_errors(label: str) -> Iterator[None]:
-    """Turn what a database raises into one clear message without secrets."""
+    """
+    Turn what a database raises into one clear message without secrets.
+
+    Parameters
+    ----------
+    label
+        The database's name in messages.
+
+    Raises
+    ------
+    ConfigError
+        When the kind of database is not known.
+    BusyError, PublishError
+        When it does not answer, or cannot be written.
+    """
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
     try:
