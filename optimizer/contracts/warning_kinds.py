@@ -350,6 +350,17 @@ _ALERTS: dict[str, WarningKind] = {
         num_nights="count",
         num_usual="count",
     ),
+    "UNDELIVERED": _counted(
+        "{num_left} of {num_recommended} recommendations is not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        "{num_left} of {num_recommended} recommendations are not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        num_left="count",
+        num_recommended="count",
+        num_taken="count",
+        platform="text",
+        reasons="names",
+    ),
     "DEAD_LANES": _counted(
         "{num_lanes} lane had slots and no parcel in any of {num_nights} nights "
         "({lanes}): see whether the names agree with the orders', or offer the slots "

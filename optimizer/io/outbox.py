@@ -92,6 +92,19 @@ def write_outbox(
     return OutboxCounts(num_written, refused)
 
 
+def count_outbox(chosen: Iterable[Row], platform: str, kind: str) -> OutboxCounts:
+    """Count what :func:`write_outbox` would write and set aside, without writing."""
+    target, is_csv = PLATFORMS[platform], kind == "csv"
+    refused: dict[str, int] = {}
+    num_taken = 0
+    for row in chosen:
+        reason = _refusal(row, target, is_csv)
+        num_taken += reason is None
+        if reason is not None:
+            refused[reason] = refused.get(reason, 0) + 1
+    return OutboxCounts(num_taken, dict(sorted(refused.items())))
+
+
 _KEYS = ("business_date", "order_id", "merchant_id", "carrier_code")
 
 

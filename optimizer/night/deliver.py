@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
 from optimizer.config.address import fill_address, parse_address
@@ -24,7 +24,7 @@ from optimizer.errors import (
     OptimizerError,
     counted,
 )
-from optimizer.io.outbox import write_outbox
+from optimizer.io.outbox import count_outbox, write_outbox
 from optimizer.io.sources import adapter_of
 from optimizer.io.sources.faults import reason_of, secrets_of
 from optimizer.night.publish import date_lock, disk_errors, sha256_of
@@ -202,6 +202,34 @@ def _fill_outbox(target: Outbox, night: _Published) -> str:
     return f"{orders} to {path} for {target.platform}" + (
         f"; set aside: {refused}" if refused else ""
     )
+
+
+def count_outboxes(config: Config, folder: Path) -> list[dict[str, Any]]:
+    """
+    Count what each outbox will take of a night's recommendations, JSON-ready.
+
+    Parameters
+    ----------
+    config
+        With ``outbox``.
+    folder
+        With ``recommendations.parquet``.
+    """
+    found = []
+    for box in config.outbox:
+        chosen = _chosen(folder / "recommendations.parquet")
+        counts = count_outbox(chosen, box.platform, box.format)
+        num_refused = sum(counts.num_refused.values())
+        found.append(
+            {
+                "platform": box.platform,
+                "format": box.format,
+                "num_recommended": counts.num_written + num_refused,
+                "num_taken": counts.num_written,
+                "refused": dict(counts.num_refused),
+            }
+        )
+    return found
 
 
 def _chosen(table: Path) -> Iterator[dict[str, str]]:

@@ -157,7 +157,9 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
         "sum_of_caps": numbers["sum_of_caps"],
         "saving_cny": numbers["saving_cny"],
         "relative_gap": proof["relative_gap"],
+        "outboxes": record.get("outboxes", []),
         "warnings": record["warnings"],
+        "alerts": record.get("alerts", []),
     }
 
 

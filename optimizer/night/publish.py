@@ -65,11 +65,14 @@ class Contents:
     audit_text
         Gives the night's second statement (``audit.sql``) from its record. It shares no
         code with this package's first statement, so it is passed in.
+    told
+        Gives entries of the record that need the written tables; takes their folder.
     """
 
     decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
     audit_text: Callable[[Mapping[str, Any]], str]
+    told: Callable[[Path], Mapping[str, Any]] = lambda _: {}
 
 
 @contextmanager
@@ -201,7 +204,8 @@ def publish(
     contents
         The tables.
     record
-        What goes to ``run.json``; checksums and rows of the tables are added.
+        Content of ``run.json``. The entries that ``contents.told`` gives are added here;
+        checksums and rows of the tables are added in the file.
     turn
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
@@ -224,6 +228,7 @@ def publish(
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
         outputs, leaves = _write_tables(staging, contents)
+        record.update(contents.told(staging))
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()

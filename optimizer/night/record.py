@@ -47,6 +47,7 @@ def contents_of(
     record: Mapping[str, Any],
     earlier: list[Mapping[str, Any]],
     audit_text: Callable[[Mapping[str, Any]], str],
+    told: Callable[[Path], Mapping[str, Any]],
 ) -> Contents:
     """
     Turn a solved night into the contents of a publication.
@@ -59,12 +60,14 @@ def contents_of(
         Records of the nights of the week before.
     audit_text
         Gives the night's second statement (``audit.sql``) from its record.
+    told
+        Gives entries of the record that need the written tables.
     """
     night = solved.night
     tables = night_tables(night)
     for table, make in OF_RECORD.items():
         tables[table.file] = make(record, earlier, tables)
-    return Contents(partial(sorted_decisions, night), tables, audit_text)
+    return Contents(partial(sorted_decisions, night), tables, audit_text, told)
 
 
 def record_of(

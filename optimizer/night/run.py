@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights
@@ -22,7 +23,7 @@ from optimizer.io.fetch import fetched_inputs
 from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
 from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
-from optimizer.night.deliver import send_copies
+from optimizer.night.deliver import count_outboxes, send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
@@ -56,7 +57,30 @@ if TYPE_CHECKING:
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
 
+if TYPE_CHECKING:
+    FindAlerts = Callable[
+        [Config, dt.date, Mapping[str, Any], Path | None], list[dict[str, Any]]
+    ]
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """
+    Parts from outside this room that a run calls.
+
+    Attributes
+    ----------
+    audit_text
+        Gives the night's second statement (``audit.sql``) from its record.
+    find_alerts
+        Gives the alerts, from the configuration, the date, the record and the folder of
+        tables, where there is one.
+    """
+
+    audit_text: Callable[[Mapping[str, Any]], str]
+    find_alerts: FindAlerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +112,7 @@ def run_night(
     config: Config,
     day: dt.date,
     *,
-    audit_text: Callable[[Mapping[str, Any]], str],
+    around: Around,
     is_dry: bool = False,
     is_forced: bool = False,
     previous: Path | None = None,
@@ -105,8 +129,8 @@ def run_night(
         With ``inputs`` and ``output``.
     day
         The business date.
-    audit_text
-        Gives the night's second statement (``audit.sql``) from its record.
+    around
+        Parts outside this room.
     is_dry
         Do everything but write.
     is_forced
@@ -145,6 +169,7 @@ def run_night(
         ):
             _, record = _solve(found, config, day, previous, progress)
             refuse_change(found.snapshot)
+        record["alerts"] = around.find_alerts(config, day, record, None)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -175,11 +200,25 @@ def run_night(
             progress("publish")
         _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
-        contents = contents_of(solved, record, earlier_records(config, day), audit_text)
+        told = partial(_told, config, day, record, around.find_alerts)
+        earlier = earlier_records(config, day)
+        contents = contents_of(solved, record, earlier, around.audit_text, told)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
+
+
+def _told(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    find_alerts: FindAlerts,
+    folder: Path,
+) -> dict[str, Any]:
+    """What outboxes will take of a night, and what somebody should look at."""
+    boxes = {"outboxes": count_outboxes(config, folder)} if config.outbox else {}
+    return boxes | {"alerts": find_alerts(config, day, {**record, **boxes}, folder)}
 
 
 def _keep(found: ResolvedNight, folder: Path) -> None:

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 import optimizer
 from optimizer.cli.main import app
+from optimizer.io.outbox import OutboxCounts
+from optimizer.night import deliver
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
 
 CARRIERS = ("yunda", "shentong", "jd", "YTO", "sf")
@@ -124,3 +126,60 @@ def test_the_second_statement_says_the_same(has_options: bool, tmp_path: Path) -
     assert told.get("NO_OPTION", 0) == has_options
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output
+
+
+@pytest.mark.parametrize("is_forged", [False, True])
+def test_a_loss_stands_wherever_somebody_looks(
+    is_forged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Summary, run.json, status, metrics and report have one list of what to look at.
+
+    Both outboxes get all recommendations, and each takes its own: that is counted. A
+    record that says otherwise does not hold.
+    """
+    if is_forged:
+        monkeypatch.setattr(deliver, "count_outbox", lambda *_: OutboxCounts(9, {}))
+    night_orders().write_parquet(tmp_path / "orders.parquet")
+    rooms().write_csv(tmp_path / "capacity.csv")
+    boxes = [DOUYIN | {"to": str(tmp_path / "d.csv")}, JD | {"to": str(tmp_path / "j")}]
+    config = config_of(
+        policy=ROSTER,
+        inputs={
+            "orders": str(tmp_path / "orders.parquet"),
+            "capacity": str(tmp_path / "capacity.csv"),
+        },
+        output=str(tmp_path / "runs"),
+        outbox=boxes,
+        operations={"metrics": str(tmp_path / "night.prom")},
+    )
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    options = ["--config", str(path)]
+    done = CliRunner().invoke(app, ["run", *options, "--date", DATE], obj={})
+    if is_forged:
+        verified = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
+        assert (verified.exit_code, "outbox 1" in verified.output) == (4, True)
+        return
+    status = CliRunner().invoke(app, ["status", *options]).output
+    for said in (done.output, status):
+        assert "douyin takes 4 of 9 (5 CARRIER_NOT_SUPPORTED)" in said
+        assert "jd takes 5 of 9" in said
+        assert "5 of 9 recommendations are not for douyin" in said
+    folder = tmp_path / "runs" / DATE
+    record = json.loads((folder / "run.json").read_text())
+    taken = [(b["platform"], b["num_taken"]) for b in record["outboxes"]]
+    assert taken == [("douyin", 4), ("jd", 5)]
+    alerts = [alert["text"] for alert in record["alerts"] if alert["kind"] == "outbox"]
+    assert len(alerts) == 2
+    page = (folder / "report.html").read_text("utf-8")
+    assert "5 of 9 recommendations are not for douyin" in page
+    assert "Nothing about this night asks" not in page
+    metrics = (tmp_path / "night.prom").read_text()
+    assert 'premium_delivery_outbox_orders{platform="douyin"} 4.0' in metrics
+    assert 'premium_delivery_alerts{kind="outbox"} 2.0' in metrics
+    assert len((tmp_path / "d.csv").read_text().splitlines()) == 1 + 4
+    again = CliRunner().invoke(app, ["run", *options, "--date", DATE], obj={})
+    assert "5 of 9 recommendations are not for douyin" in again.output
+    verified = CliRunner().invoke(app, ["verify", str(folder)])
+    assert (verified.exit_code, "holds" in verified.output) == (0, True)

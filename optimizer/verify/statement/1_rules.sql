@@ -69,8 +69,9 @@ FROM promised;
 
 -- What each platform takes: its carriers, by our names and by its own.
 CREATE TEMP TABLE outbox AS
-SELECT box ->> 'format' = 'csv' AS is_csv, taken.names
-FROM (SELECT unnest(from_json(getvariable('config') -> 'outbox', '["JSON"]')) AS box)
+SELECT number, box ->> 'platform' AS platform, box ->> 'format' = 'csv' AS is_csv, taken.names
+FROM (SELECT unnest(from_json(getvariable('config') -> 'outbox', '["JSON"]')) AS box,
+    generate_subscripts(from_json(getvariable('config') -> 'outbox', '["JSON"]'), 1) AS number)
 JOIN (VALUES
     ('douyin', ['zhongtong', 'yuantong', 'yunda']),
     ('kuaishou', ['zhongtong', 'yuantong', 'yunda']),
