@@ -204,8 +204,8 @@ def publish(
     contents
         The tables.
     record
-        Content of ``run.json``. The entries that ``contents.told`` gives are added here;
-        checksums and rows of the tables are added in the file.
+        Content of ``run.json``. The entries that ``contents.told`` gives are added
+        here; checksums and rows of the tables are added in the file.
     turn
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
