@@ -103,7 +103,22 @@ class QuarantineLog:
         rule: str,
         ids: Sequence[str] = (),
     ) -> None:
-        """Note rows (from 0) of a table that break a rule in a column."""
+        """
+        Note rows (from 0) of a table that break a rule in a column.
+
+        Parameters
+        ----------
+        source
+            Table that the rows are of.
+        rows
+            ``(k,) int64``: positions in the table, from 0.
+        column
+            Column that breaks the rule; empty where it is the whole row.
+        rule
+            The rule, as the quarantine table has it.
+        ids
+            Some ids of the rows, for messages.
+        """
         if len(rows):
             shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))

@@ -90,7 +90,20 @@ class Rules:
 def check_orders(
     batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
-    """Turn raw orders into ``ORDER_ROWS``."""
+    """
+    Turn raw orders into ``ORDER_ROWS``.
+
+    Parameters
+    ----------
+    batches
+        Rows of the orders table, numbered.
+    source
+        The columns of the table, and those that it must have.
+    rules
+        Rules of the night.
+    is_choice
+        Whether carriers come from an options table.
+    """
     coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
     has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
         *source.columns

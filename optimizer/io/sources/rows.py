@@ -94,8 +94,14 @@ def select_text(
 
     Parameters
     ----------
-    schema, columns, table, relation
-        What there is, what is read, for which contract, and from where.
+    schema
+        Columns and types of the source.
+    columns
+        Columns to read.
+    table
+        The contract, which decides what opaque types are cast to.
+    relation
+        Table or subquery to read from, quoted.
     pads_text
         Whether the server gives text of a fixed length with spaces at its end; a cast
         takes them off.

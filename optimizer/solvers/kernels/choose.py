@@ -16,7 +16,18 @@ from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 @inner_kernel
 def add_pair(first, second, pairs, num_pairs):
-    """Write a pair where there is room for one; how many there are then."""
+    """
+    Write a pair where there is room for one; how many there are then.
+
+    Parameters
+    ----------
+    first, second
+        The lanes of the pair; -1 for none.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
+    num_pairs
+        Rows of ``pairs`` that are filled.
+    """
     if num_pairs < len(pairs):
         pairs[num_pairs, 0] = first
         pairs[num_pairs, 1] = second
@@ -31,6 +42,19 @@ def lanes_at_cut(best, pick, count, inside, outside, option_lane):
 
     -1 where there is none. They stand for all that are worth as much: which of these
     would move is not known.
+
+    Parameters
+    ----------
+    best
+        ``(n,) int64``: best reduced saving of each order of the merchant.
+    pick
+        ``(n,) int64``: best option of each of these orders.
+    count
+        Number of these orders to look at.
+    inside, outside
+        Least reduced saving inside the cap and greatest outside, micro-CNY.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
     """
     lane_inside, lane_outside = np.int64(-1), np.int64(-1)
     for place in range(count):
@@ -58,6 +82,29 @@ def add_near_options(
     Pair a lane with those where an order's reduced saving is at least so much.
 
     The lane ``taken`` is left out. How many pairs there are then.
+
+    Parameters
+    ----------
+    order
+        The order.
+    taken
+        Lane that is left out; -1 for none.
+    least
+        Least reduced saving for a pair, micro-CNY.
+    fellow
+        Lane that the others are paired with; -1 for none.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
+    num_pairs
+        Rows of ``pairs`` that are filled.
     """
     for option in range(option_start[order], option_start[order + 1]):
         lane = np.int64(option_lane[option])
@@ -87,6 +134,29 @@ def choose(
     for each order that would move between lanes a and b (-1: no lane) if their
     prices changed by up to ``window`` against each other: together the pairs are
     the slope of demand.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    window
+        Change of prices, micro-CNY, within which an order counts as near the margin.
+    demand
+        ``(num_lanes,) int64``: chosen orders are added.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes.
 
     Returns
     -------
@@ -195,6 +265,33 @@ def settle(
     ``used``, and the lowest best ``merchant_price``: what the first order outside
     a full cap would save above its lane's price. Of equal orders the first is in.
     ``margin`` becomes how far prices could move before the choice changed.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pick
+        ``(num_orders,) int64``: filled with the chosen option of each order; -1 for
+        none.
+    used
+        ``(num_merchants,) int64``: filled with the places used in each cap.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap, micro-CNY.
+    margin
+        ``(num_orders,) int64``: filled with the least change of prices that changes the
+        order's choice, micro-CNY.
     """
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -248,6 +345,23 @@ def rank_best(
     Write the best reduced saving of each of a merchant's orders.
 
     Those above 0 are ``ranked`` as well, in no order; how many these are.
+
+    Parameters
+    ----------
+    first, last
+        The merchant's orders ``first : last``.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    best
+        ``(n,) int64``: filled with the best reduced saving of each order, micro-CNY.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings, unsorted.
     """
     count = np.int64(0)
     for order in range(first, last):
@@ -263,7 +377,24 @@ def rank_best(
 
 @inner_kernel
 def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highest):
-    """The least reduced saving below a highest of some chosen options, and which."""
+    """
+    The least reduced saving below a highest of some chosen options, and which.
+
+    Parameters
+    ----------
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    start, end
+        The merchant's chosen options are ``chosen[start:end]``.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    highest
+        Value to return where all are at least this, micro-CNY.
+    """
     weakest, weakest_option = highest, np.int64(-1)
     for spot in range(start, end):
         option = chosen[spot]
@@ -277,7 +408,28 @@ def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highes
 def raise_needed(
     order, weakest, option_start, option_lane, option_saving, price, needed, wanting
 ):
-    """Raise the prices that lanes need for an unchosen order to want none of them."""
+    """
+    Raise the prices that lanes need for an unchosen order to want none of them.
+
+    Parameters
+    ----------
+    order
+        An order that is not chosen.
+    weakest
+        Least reduced saving of the merchant's chosen orders, micro-CNY.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    needed
+        ``(num_lanes,) int64``: raised to the prices needed, micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: set to the order wherever ``needed`` is raised.
+    """
     for option in range(option_start[order], option_start[order + 1]):
         lane = option_lane[option]
         least = option_saving[option] - weakest
@@ -316,6 +468,39 @@ def check(
     becomes the order that needs it; ``yielding`` becomes a chosen order of each
     merchant that would change one, the weakest if that is among them. All three are
     left alone elsewhere.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
+    found
+        ``(k,) int64``: filled with orders; may be too short.
+    needed
+        ``(num_lanes,) int64``: least price at which no unchosen order wants the lane,
+        micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: the order that needs that price.
+    yielding
+        ``(num_merchants,) int64``: a chosen order that should change; -1 for none.
 
     Returns
     -------
@@ -414,6 +599,32 @@ def closed_offers(
 
     A chosen order pays what it saves more there than where it is, another one what it
     saves more than the merchant's weakest, or, where the cap is not full, all.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    is_closed
+        ``(num_lanes,) bool``: lanes to make offers for.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    offers
+        ``(num_lanes,) int64``: raised to the best offer for each closed lane,
+        micro-CNY.
     """
     for merchant in range(first_merchant, last_merchant):
         first, last = merchant_start[merchant], merchant_start[merchant + 1]
@@ -453,6 +664,26 @@ def surplus(
     What merchants would save above lane prices if every lane had room for all.
 
     Writes to ``merchant_price`` the lowest best price of each cap.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
 
     Returns
     -------
@@ -502,16 +733,26 @@ def above_cuts(
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
     price
-        ``(num_lanes,) int64`` effective prices.
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
     merchant_price
-        ``(num_merchants,) int64``.
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
     above
-        ``(num_merchants,) int64``: takes the sum of what each order's best option
-        saves above its lane's price and its merchant's, where it does.
+        ``(num_merchants,) int64``: filled with the sum of what each order's best option
+        saves beyond its lane's price and its merchant's, where positive, micro-CNY.
     highest
-        ``(num_merchants,) int64``: takes the most that an order saves above its
-        lane's price; 0 where none does.
+        ``(num_merchants,) int64``: filled with the most that an order saves beyond its
+        lane's price, micro-CNY; 0 where none does.
     """
     for merchant in range(first_merchant, last_merchant):
         cut = merchant_price[merchant]
