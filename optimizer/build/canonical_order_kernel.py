@@ -40,7 +40,7 @@ def group_orders(status, is_open, merchant, start, grouped):
 @inner_kernel
 def merge(key, source, target, left, width, size):
     """
-    Merge two sorted runs that stand side by side into one, by key.
+    Merge two adjacent sorted runs into one, by key.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
     """
     Sort each merchant's orders by key, and note where each order went.
 
-    By merging, of runs that are sorted by insertion; a library's sort takes ten times
-    as long to compile.
+    Runs are sorted by insertion, then merged; a library's sort takes ten times as long
+    to compile.
 
     Parameters
     ----------
@@ -120,9 +120,7 @@ def count_options(order, place, counts):
 @kernel
 def place_options(order, lane, saving, place, next_option, placed_lane, placed_saving):
     """
-    Put options to their orders, by lane within each.
-
-    ``next_option`` starts as where each order's options begin, and is used up.
+    Group options by order, in canonical order.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ an order, the risk of a harm on standard service is
 
 and a kept promise removes the share :math:`h = g_0 + \sum_l g_l` of it, so that
 :math:`q = p\,(1 - h)`; :math:`h < 0` where premium hurts. Levels that the history
-did not have count 0: the pooled estimate. The promise itself stands apart, by
-carrier and region, and multiplies the effect as ``objective.fulfilment`` does.
+did not have count as 0: the pooled estimate. The promise itself is separate, by carrier
+and region, and multiplies the effect as ``objective.fulfilment`` does.
 """
 
 from __future__ import annotations
@@ -219,10 +219,10 @@ def fulfilment_rows(
     model: LearnedModel, roster: Iterable[str], configured: Iterable[Fulfilment]
 ) -> list[Fulfilment]:
     """
-    Promise-keeping as the objective takes it.
+    Promise-keeping in the form of ``objective.fulfilment``.
 
-    Rows of the configuration stand; a carrier that it does not name gets the
-    model's, one without history the pooled share.
+    Rows of the configuration are kept. A carrier that it does not name gets the model's
+    share, and one without history the pooled share.
     """
     stated = list(configured)
     named = {row.carrier_id for row in stated}

@@ -1,7 +1,7 @@
 """
 Read → validate → value → build: from tables to the frozen problem, batch by batch.
 
-A run and its verification use the same road; it knows no solver.
+A run and its replay both use it; it does not know any solver.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class InputRecord:
     name
         ``orders``, ``capacity``, ``options`` or ``merchants``.
     label
-        What messages call it: its path, or that it came from memory.
+        Its name in messages: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
     read_as
@@ -127,7 +127,7 @@ class Intake:
     warnings
         What a person should look at.
     lookups
-        What the names of tables and configuration find.
+        How many names of tables and configuration were found.
     orders
         The orders table, to be read again for names.
     salt
@@ -137,7 +137,7 @@ class Intake:
     policy
         The rules of the night.
     history
-        What other nights left to it.
+        Carry-over from other nights.
     """
 
     problem: Problem
@@ -173,7 +173,7 @@ def take_in(
     clock
         Measures the stages.
     history
-        The business date, and what other nights leave to it.
+        The business date, and the carry-over from other nights.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def _encode_choice(
     log: QuarantineLog,
     clock: StageClock,
 ) -> Encoded:
-    """Encode orders whose carriers stand in the options table."""
+    """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
@@ -478,7 +478,7 @@ def _sendable_options(
 
 
 def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
-    """Join the orders, refuse repeats, and let go of what only that needed."""
+    """Join the orders, refuse duplicates, and free the memory that only this needed."""
     together = join(parts)
     refuse_repeats(source, together)
     return replace(together, folded_key=np.zeros(0, np.uint64))

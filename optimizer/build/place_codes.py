@@ -25,7 +25,7 @@ def pack(
     outlet: NDArray[np.int32],
 ) -> NDArray[np.int64]:
     """
-    Pack the codes of places; -1 stands for none, but for a day it is 0.
+    Pack the codes of places; no outlet or region is -1, no day is 0.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def refuse_too_many(
     Raises
     ------
     DataError
-        Naming what there are too many of.
+        Naming the ids of which there are too many.
     """
     for codes, name, bits in (
         (carriers, "carriers", _CARRIER_BITS),

@@ -1,4 +1,4 @@
-"""What each platform calls door-to-door delivery, and whose parcels it takes for it."""
+"""Each platform's name for door-to-door delivery, and the carriers that it accepts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Platform:
     Attributes
     ----------
     fields
-        What goes with each order: tags, service codes, waybill options.
+        Values sent with each order: tags, service codes, waybill options.
     carriers
-        Carrier id -> the platform's code of it; others cannot be sent.
+        Carrier id to the platform's code; other carriers cannot be sent.
     """
 
     fields: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Every column in and out, once: name, kind, unit and meaning."""
+"""Every input and output column, once: name, kind, unit and meaning."""
 
 from __future__ import annotations
 

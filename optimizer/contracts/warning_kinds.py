@@ -1,5 +1,5 @@
 """
-Every code that a warning or an alert can have: what it says, and about what.
+Every code of a warning or an alert, with its sentences and fields.
 
 The sentences are the messages of the catalogues: ``pybabel`` finds them here.
 """
@@ -36,7 +36,7 @@ PHRASES = (
 @dataclass(frozen=True, slots=True)
 class WarningKind:
     """
-    What a code of ``WARNINGS`` means.
+    The meaning of a code of ``WARNINGS``.
 
     Attributes
     ----------

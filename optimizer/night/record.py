@@ -1,4 +1,4 @@
-"""What a night's record says, and the tables that are published with it."""
+"""The record of a night, and the tables that are published with it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def contents_of(
     told: Callable[[Path], Mapping[str, Any]],
 ) -> Contents:
     """
-    Put a solved night into what is published.
+    Turn a solved night into the contents of a publication.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def contents_of(
     earlier
         Records of the nights of the week before.
     audit_text
-        Gives the night stated a second time, from its record.
+        Gives the night's second statement (``audit.sql``) from its record.
     told
-        Gives what joins the record once the tables are written.
+        Gives entries of the record that need the written tables.
     """
     night = solved.night
     tables = night_tables(night)
@@ -78,7 +78,7 @@ def record_of(
     replaces: Path | None,
 ) -> dict[str, Any]:
     """
-    Put a night into the words of ``run.json``.
+    Make the record of a night, ``run.json``.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def record_of(
 
 def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     """
-    A certificate for ``run.json``; nights with further limits say how it was proved.
+    A certificate for ``run.json``; nights with side constraints add how it was proved.
 
     ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
     ``holds_for`` the plans that the bound is about.

@@ -68,15 +68,15 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Around:
     """
-    What stands around a night, and is handed in.
+    Parts from outside this room that a run calls.
 
     Attributes
     ----------
     audit_text
-        Gives the night stated a second time, from its record.
+        Gives the night's second statement (``audit.sql``) from its record.
     find_alerts
-        Gives what somebody should look at, from the configuration, the date, the record
-        and the folder of tables, where there is one.
+        Gives the alerts, from the configuration, the date, the record and the folder of
+        tables, where there is one.
     """
 
     audit_text: Callable[[Mapping[str, Any]], str]
@@ -86,12 +86,12 @@ class Around:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """
-    What a run did.
+    The result of a run.
 
     Attributes
     ----------
     run_dir
-        Where the night is, or would have been; an address where a cluster wrote it.
+        Folder of the night, written or not; an address if a cluster wrote it.
     outcome
         ``published``, ``unchanged`` (the same night was there already) or
         ``dry run``.
@@ -99,7 +99,7 @@ class RunReport:
         The night's record, as in ``run.json``.
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
-        none, or the database did not say.
+        none, or the database did not answer.
     """
 
     run_dir: Path | str
@@ -121,7 +121,7 @@ def run_night(
     """
     Run a date on this machine and publish it if it is proved good enough.
 
-    What stands around a night is handed in: :func:`optimizer.job.run_date` does so.
+    Parts outside this room are passed in: :func:`optimizer.job.run_date` does that.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def run_night(
     day
         The business date.
     around
-        What stands around a night.
+        Parts outside this room.
     is_dry
         Do everything but write.
     is_forced
@@ -222,7 +222,7 @@ def _told(
 
 
 def _keep(found: ResolvedNight, folder: Path) -> None:
-    """Keep the inputs, so that the night can be proved when they are replaced."""
+    """Keep the inputs, so that the night can be verified after they are replaced."""
     for path in keep_inputs(found.files, folder):
         logger.info("%s is large and not kept: verify needs it where it is", path)
     if found.model is not None:
@@ -230,7 +230,7 @@ def _keep(found: ResolvedNight, folder: Path) -> None:
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:
-    """The head, where the database says it: the night is out in any case."""
+    """The head, if the database gives it; the night is published in any case."""
     try:
         return head_of(state)
     except OptimizerError:
@@ -244,7 +244,7 @@ def _solve(
     previous: Path | None,
     progress: Callable[[str], None] | None,
 ) -> tuple[Solved, dict[str, Any]]:
-    """Decide a night, let it pass only if it is good enough, and put it on record."""
+    """Decide a night, check that it is good enough, and make its record."""
     assert config.output is not None
     solved = solve_night(
         found.fetched.paths,
@@ -268,10 +268,10 @@ def _turn(
     confirm: Callable[[], None],
 ) -> Iterator[None]:
     """
-    Take the last step alone: see that all still holds, publish, tell the database.
+    Lock the last step: check that nothing changed, publish, update the database.
 
-    Nights that count on each other may be solved at the same time, but one that was
-    published meanwhile would be counted on twice; then nothing is published.
+    Nights that count on each other may be solved at the same time. If one of them was
+    published meanwhile, its carry-over would count twice: then nothing is published.
     """
     assert config.output is not None
     output = output_of(config.output, day)
@@ -291,7 +291,7 @@ def _turn(
 
 
 def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
-    """Tell the database; where it does not listen, the next run will."""
+    """Update the database; if it does not answer, the next run will."""
     try:
         settle(state, day, published_version(output, day))
     except (OptimizerError, OSError) as error:
@@ -312,7 +312,7 @@ def check_inputs(
     Returns
     -------
     dict
-        JSON-ready: rows of each input, quarantined rows, what names find, warnings.
+        JSON-ready: rows of each input, quarantined rows, results of look-ups, warnings.
 
     Raises
     ------

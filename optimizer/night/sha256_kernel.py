@@ -1,4 +1,4 @@
-"""SHA-256 of many short texts, compiled: ``hashlib`` costs more to call than to run."""
+"""SHA-256 of many short texts, compiled: a call of ``hashlib`` costs more."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
 Prove a published night again, from its files and its inputs alone.
 
-Reads the inputs (held against their recorded checksums), builds the problem,
-reads plan and prices from the published tables, and recomputes feasibility, both
-bounds and every published number in integers. No solver has a part in it.
+Reads the inputs (checked against their recorded checksums), builds the problem, reads
+plan and prices from the published tables, and recomputes feasibility, both bounds and
+every published number in integers. No solver takes part.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ _TEXTS = (REPORT, AUDIT)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What the verification of a run found.
+    The result of verifying a run.
 
     Attributes
     ----------
     findings
-        What is wrong, in words; empty when everything holds.
+        Descriptions of what is wrong; empty when everything holds.
     certificate
         Recomputed; ``None`` where it did not get that far.
     """
@@ -107,7 +107,7 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     run_dir
         The published folder.
     inputs
-        A folder with the night's inputs, where they are not where they were.
+        A folder with the night's inputs, if they were moved.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
 
 
 def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdict:
-    """Prove what record and tables say, with the model where it lies today."""
+    """Prove what record and tables say, with the model at its present place."""
     config = as_config(claims.config)
     settings = with_model(config, model)
     policy = policy_on(config, claims.day)
@@ -176,7 +176,7 @@ def _margins(
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
-    """Published files that are not the ones that were published."""
+    """Published files that were changed since publishing."""
     found = []
     has_script = AUDIT in claims.outputs or (folder / AUDIT).is_file()
     script = [AUDIT] if has_script else []
@@ -198,7 +198,7 @@ def _tables(claims: RunClaims) -> list[str]:
 def _false_evidence(
     folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
 ) -> list[str]:
-    """Hashes of the decisions that do not come out again."""
+    """Hashes of the decisions that differ when computed again."""
     leaves = leaves_of(decisions)
     done = leaves.close()
     found = list(
@@ -213,7 +213,7 @@ def _false_evidence(
 def _false_certificate(
     claims: RunClaims, night: CertifiedNight, config: Config
 ) -> list[str]:
-    """Parts of the recorded certificate that do not come out again."""
+    """Parts of the recorded certificate that differ when computed again."""
     certificate, proved = night.certificate, certificate_record(night)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)

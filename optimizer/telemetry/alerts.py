@@ -72,7 +72,18 @@ class Alert:
 def recorded_alerts(
     config: Config, day: dt.date, record: Mapping[str, Any], folder: Path | None
 ) -> list[dict[str, Any]]:
-    """Alerts as a record has them; where none can be looked for, the log says so."""
+    """
+    Alerts in the form of the record; if they cannot be found, the log says so.
+
+    Parameters
+    ----------
+    config
+        With ``output`` and thresholds.
+    day, record
+        The night.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
+    """
     try:
         return [alert.to_json() for alert in find_alerts(config, day, record, folder)]
     except (OptimizerError, OSError) as error:
@@ -81,7 +92,7 @@ def recorded_alerts(
 
 
 def read_alerts(record: Mapping[str, Any]) -> list[Alert] | None:
-    """Alerts of a record; ``None`` where it has none to say, as formerly."""
+    """Alerts of a record; ``None`` in older formats."""
     if "alerts" not in record:
         return None
     told = [(alert["kind"], read_warning(alert)) for alert in record["alerts"]]
@@ -102,7 +113,9 @@ def find_alerts(
     config
         With ``output`` and thresholds.
     day, record
-        The night; alerts that compare tables need it to be published.
+        The night; alerts that compare tables need its tables.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
     """
     assert config.output is not None
     nights = published_nights(config.output)

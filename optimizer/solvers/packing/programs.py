@@ -129,12 +129,8 @@ def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
     ----------
     program
         Objective, bounds and rows.
-    seconds
-        Time limit.
-    nodes
-        Most nodes of the branch-and-bound tree.
-    relative_gap
-        Gap at which to stop, as a share of the objective.
+    effort
+        Limits of time, nodes and gap.
 
     Returns
     -------
