@@ -11,6 +11,7 @@ from optimizer.build import encode
 from optimizer.build.eligibility import apply_rules
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
+from optimizer.io.read import plain_frame
 from optimizer.io.validate import QuarantineLog, check_batch
 
 if TYPE_CHECKING:
@@ -173,14 +174,13 @@ def _checked(
 ) -> Iterator[pa.RecordBatch]:
     import polars as pl
 
-    names = [c for c in source.columns if source.table.column(c).kind in _TEXT]
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        raw = pl.DataFrame(pl.from_arrow(batch)).select("row", *source.columns)
         log = QuarantineLog()
         try:
-            raw = raw.with_columns(pl.col(names).cast(pl.String))
+            raw = plain_frame(batch, source.table, source.rules.null_words)
+            raw = raw.select("row", *source.columns)
             kept = check_batch(raw, source, log)
             broken = log.frame().select(
                 pl.col("row") - 1, broken_column="column", broken_rule="rule"
@@ -193,9 +193,6 @@ def _checked(
             ]
         for frame in frames:
             yield from in_schema(frame, schema)
-
-
-_TEXT = ("id", "text", "pin")
 
 
 def value_options(
