@@ -25,22 +25,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-#: What typer leaves with after Control-C, as shells do.
+#: Typer's exit code after Control-C, the same as that of shells.
 STOPPED = 130
 
 
 def _leave_cycles() -> None:
     """
-    End without looking for cycles in imports: that would outlast many commands.
+    Exit without the search for reference cycles, which takes longer than many commands.
 
-    DuckDB's bindings report what is left of them as leaks, so they are cleared away.
+    DuckDB's bindings report objects that remain as leaks, so they are cleared first.
     """
     if "duckdb" not in sys.modules:
         gc.freeze()
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code of what happened."""
+    """Run the command line and exit with the code for the result."""
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    """Say why in the words of the log, and leave."""
+    """Report the reason in the form of the log, and exit."""
     from optimizer.telemetry import logs
 
     if logs.are_json():

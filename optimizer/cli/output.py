@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    """Show the stage on a terminal; print nothing elsewhere, or with --quiet."""
     if IS_QUIET.get() or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -70,7 +70,7 @@ def gap_words(gap: int, relative_gap: float) -> str:
 
 
 def outbox_words(box: Mapping[str, Any]) -> str:
-    """Say what an outbox takes of a night."""
+    """Say how many orders of a night an outbox accepts."""
     taken = f"{box['num_taken']:,} of {box['num_recommended']:,}"
     reasons = ", ".join(f"{num:,} {name}" for name, num in box["refused"].items())
     return f"{box['platform']} takes {taken}" + (f" ({reasons})" if reasons else "")
