@@ -17,7 +17,13 @@ from optimizer.cli.options import (
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.cli.output import (
+    gap_words,
+    print_result,
+    print_text,
+    show_progress,
+    use_logs,
+)
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
@@ -132,14 +138,14 @@ def run(
             )
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
-    print_result(found, text, as_json)
+    print_result(found, text, as_json, is_done=not dry_run)
 
 
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from optimizer.config import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def target_of(link: Path) -> Path | None:
