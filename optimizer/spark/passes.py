@@ -166,8 +166,12 @@ def price_block(
     cut_of: Mapping[int, NDArray[np.int64]],
 ) -> bytes:
     """Send back what orders are worth above their prices, by merchant."""
-    above, highest = above_cuts(problem, price, cut_of[block])
-    return pack(above=above, highest=highest)
+    from optimizer.solvers.network.canonical_plan import barred, count_tied
+
+    cut = cut_of[block]
+    above, highest = above_cuts(problem, price, cut)
+    tied = count_tied(problem, barred(problem, price), cut)
+    return pack(above=above, highest=highest, tied=tied)
 
 
 def above_cuts(

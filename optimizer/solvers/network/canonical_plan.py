@@ -1,0 +1,342 @@
+"""
+Of several optimal plans the same one, whatever found it.
+
+At optimal prices (:mod:`optimizer.solvers.network.price_interval`: the least ones, so
+the same for every method) an order worth more than its cap's price, on one lane alone,
+is decided; so is one worth less. The others are *tied*. A plan is optimal exactly where
+every lane and cap with a price is full, every tied order stays on lanes where it is
+worth most, and those worth more than their cap's price are chosen. That is a network
+without costs: merchants, kinds of tied orders (same merchant, same best lanes), lanes.
+Of its flows the one is taken that is cheapest by hashes of each kind's first key and
+the lane; within a kind the first orders by key go to the first lane. Neither knows the
+plan that was found, nor how.
+
+Where the network of what may change has no cycle there is one optimal plan, and nothing
+is solved; that is the rule on savings that differ.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.errors import SolveError
+from optimizer.model.lane_tree import effective_price, lane_use
+from optimizer.solvers.baselines.flow import find_flow
+from optimizer.solvers.baselines.flow_network import Network
+from optimizer.solvers.baselines.greedy import merchant_at, order_at
+from optimizer.solvers.deadline import OutOfTime
+from optimizer.solvers.kernels.rank import HIGH
+from optimizer.solvers.market import Threads, running, whole_market
+from optimizer.solvers.network.alike_orders import options_of
+from optimizer.solvers.network.screen import is_closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.model.solution import Solution, SolveParams
+
+#: Tied orders that a part of a market lists at first.
+FEW_TIED = 4_096
+#: Bits of a hashed cost, and of what OR-Tools makes of it with so many nodes.
+COST_BITS, SCALED_BITS = 40, 59
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tied:
+    """
+    Tied orders by kind: the same merchant, and the same lanes where they save most.
+
+    Attributes
+    ----------
+    order, kind
+        ``(num_tied,) int64``: orders by kind, ascending in each, and their kinds.
+    first
+        ``(num_kinds + 1,) int64``: where the orders of each kind start.
+    option, option_start
+        Best options of each order, by lane, and where those of each start.
+    is_sure
+        ``(num_kinds,) bool``: whether all orders are chosen.
+    """
+
+    order: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    first: NDArray[np.int64]
+    option: NDArray[np.int64]
+    option_start: NDArray[np.int64]
+    is_sure: NDArray[np.bool_]
+
+
+def solve_canonically(
+    solver: Callable[[Problem, SolveParams], Solution],
+    problem: Problem,
+    params: SolveParams,
+) -> Solution:
+    """Solve a network night, and take the canonical plan of those that are optimal."""
+    ends = time.monotonic() + params.time_limit_seconds
+    solution = solver(problem, params)
+    with Threads(params.num_threads) as pool:
+        return with_canonical_plan(problem, solution, pool, ends)
+
+
+def with_canonical_plan(
+    problem: Problem,
+    solution: Solution,
+    pool: Threads | None = None,
+    ends: float = np.inf,
+) -> Solution:
+    """
+    Change an optimal plan to the canonical one, of the same worth.
+
+    Parameters
+    ----------
+    problem, solution
+        The night, and an optimal plan with the least prices that prove it.
+    pool
+        Threads; ``None``: this one alone.
+    ends
+        When to give up, on the monotonic clock.
+
+    Returns
+    -------
+    Solution
+        With the same prices. The plan is returned as it is where it is not optimal, or
+        the time was up.
+    """
+    if solution.termination.reason != "OPTIMAL":
+        return solution
+    price = barred(problem, effective_price(solution.lane_price, problem.lane_parent))
+    orders = tied_orders(problem, price, solution.merchant_price, pool)
+    saves = problem.option_saving[solution.chosen] > 0
+    if not saves.all():
+        solution = replace(solution, chosen=solution.chosen[saves])
+    if not _leave_choice(problem, solution, price, orders):
+        return solution
+    tied = _by_kind(problem, orders, price, solution.merchant_price)
+    try:
+        return _decided(problem, solution, tied, ends)
+    except (OutOfTime, SolveError):
+        return solution
+
+
+def barred(problem: Problem, price: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Effective prices, above every saving where a lane takes nothing."""
+    return np.where(is_closed(problem), HIGH, price)
+
+
+def count_tied(
+    problem: Problem, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``(num_merchants,) int64``: each one's orders that prices do not decide."""
+    orders = tied_orders(problem, price, merchant_price, None)
+    merchant = merchant_at(problem, orders)
+    return np.bincount(merchant, minlength=problem.num_merchants)
+
+
+def tied_orders(
+    problem: Problem,
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+    pool: Threads | None,
+) -> NDArray[np.int64]:
+    """Orders that effective prices do not decide, ascending."""
+    from optimizer.solvers.kernels.tied import list_tied
+
+    full = whole_market(problem)
+    given = (*full.arrays, price, merchant_price)
+
+    def work(_: int, first: int, last: int) -> NDArray[np.int64]:
+        found = np.empty(FEW_TIED, np.int64)
+        count = list_tied(first, last, *given, found)
+        if count > len(found):
+            found = np.empty(count, np.int64)
+            list_tied(first, last, *given, found)
+        return found[:count]
+
+    if pool is not None:
+        return np.concatenate(pool.over_parts(full, work))
+    return work(0, 0, problem.num_merchants)
+
+
+def _leave_choice(
+    problem: Problem,
+    solution: Solution,
+    price: NDArray[np.int64],
+    orders: NDArray[np.int64],
+) -> bool:
+    from optimizer.solvers.kernels.tied import leave_choice
+
+    if len(orders) == 0:
+        return False
+    return bool(
+        leave_choice(
+            orders,
+            merchant_at(problem, orders),
+            problem.option_start,
+            problem.option_lane,
+            problem.option_saving,
+            price,
+            solution.merchant_price,
+            problem.lane_parent,
+            solution.lane_price,
+        )
+    )
+
+
+def _by_kind(
+    problem: Problem,
+    orders: NDArray[np.int64],
+    price: NDArray[np.int64],
+    merchant_price: NDArray[np.int64],
+) -> Tied:
+    """Put tied orders together that have the same merchant and the same best lanes."""
+    option, place, top = _best_options(problem, orders, price)
+    start = running(np.bincount(place, minlength=len(orders)))
+    merchant, ways = merchant_at(problem, orders), np.diff(start)
+    is_sure = top > merchant_price[merchant]
+    kind = 2 * merchant + is_sure
+    lane = problem.option_lane[option].astype(np.int64)
+    for way in range(int(ways.max(initial=0))):
+        has_way = ways > way
+        mine = np.full(len(orders), problem.num_lanes)
+        mine[has_way] = lane[start[:-1][has_way] + way]
+        _, kind = np.unique(kind * (problem.num_lanes + 1) + mine, return_inverse=True)
+    by_kind = np.argsort(kind, kind="stable")
+    kind, ways = kind[by_kind], ways[by_kind]
+    first = running(np.bincount(kind))
+    at = np.repeat(start[by_kind] - running(ways)[:-1], ways) + np.arange(ways.sum())
+    sure = is_sure[by_kind][first[:-1]]
+    return Tied(orders[by_kind], kind, first, option[at], running(ways), sure)
+
+
+def _best_options(
+    problem: Problem, orders: NDArray[np.int64], price: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Best options of some orders, by order and lane; whose, and what they save."""
+    option, ways = options_of(problem, orders)
+    place = np.repeat(np.arange(len(orders)), ways)
+    saving, lane = problem.option_saving[option], problem.option_lane[option]
+    reduced = np.where(saving > 0, saving - price[lane], -HIGH)
+    top = np.full(len(orders), -HIGH)
+    np.maximum.at(top, place, reduced)
+    is_best = reduced == top[place]
+    option, place, lane = option[is_best], place[is_best], lane[is_best]
+    by_lane = np.lexsort((lane, place))
+    return option[by_lane], place, top
+
+
+def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> Solution:
+    """Decide tied orders by the cheapest flow of what may change."""
+    sizes = np.diff(tied.first)
+    example = tied.first[:-1]
+    ways = tied.option_start[example + 1] - tied.option_start[example]
+    way_start = running(ways)
+    kind_of_way = np.repeat(np.arange(len(sizes)), ways)
+    at = np.repeat(tied.option_start[example] - way_start[:-1], ways)
+    way_lane = problem.option_lane[tied.option[at + np.arange(len(at))]]
+    chosen = solution.chosen
+    is_tied = np.isin(order_at(problem, chosen), tied.order)
+    held = _held(tied, way_start, chosen[is_tied])
+    ways_of = way_start, kind_of_way, way_lane.astype(np.int64)
+    network = _network(problem, solution, tied, ways_of, held)
+    flow = find_flow(network, ends)[: len(way_lane)]
+    # Of each kind the first orders go to the first lane, the next to the second.
+    count = np.add.reduceat(flow, way_start[:-1])
+    taken = np.repeat(np.arange(len(flow)) - way_start[kind_of_way], flow)
+    turn = np.arange(len(taken)) - np.repeat(running(count)[:-1], count)
+    place = np.repeat(tied.first[:-1], count) + turn
+    picked = tied.option[tied.option_start[place] + taken]
+    return replace(solution, chosen=np.sort(np.concatenate((chosen[~is_tied], picked))))
+
+
+def _held(
+    tied: Tied, way_start: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many orders of each kind the plan has on each of its lanes."""
+    count = np.diff(tied.option_start)
+    place = np.repeat(np.arange(len(count)), count)
+    way = np.arange(len(place)) - tied.option_start[place]
+    way += way_start[tied.kind[place]]
+    is_in = np.isin(tied.option, chosen)
+    return np.bincount(way[is_in], minlength=way_start[-1])
+
+
+def _network(
+    problem: Problem,
+    solution: Solution,
+    tied: Tied,
+    ways: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    held: NDArray[np.int64],
+) -> Network:
+    """
+    What may change, as a network: source, sink, outside, merchants, lanes, kinds.
+
+    A plan says how much flows along each arc; what flows out of a node less what flows
+    in is the same in every optimal plan, and comes from the source or goes to the sink.
+    """
+    way_start, kind_of_way, way_lane = ways
+    num_kinds, sizes = len(tied.is_sure), np.diff(tied.first)
+    first_lane = 3 + problem.num_merchants
+    first_kind = first_lane + problem.num_lanes
+    merchant = merchant_at(problem, tied.order[tied.first[:-1]])
+    used = np.bincount(
+        merchant_at(problem, order_at(problem, solution.chosen)),
+        minlength=problem.num_merchants,
+    )
+    on_lane = lane_use(problem.option_lane[solution.chosen], problem.lane_parent)
+    parent = problem.lane_parent.astype(np.int64)
+    is_open = ~tied.is_sure
+    lanes = np.flatnonzero((solution.lane_price == 0) & (problem.slots > 0))
+    caps = np.flatnonzero((solution.merchant_price == 0) & (problem.cap > 0))
+    kinds = first_kind + np.arange(num_kinds)
+    arcs = [
+        (kinds[kind_of_way], first_lane + way_lane, sizes[kind_of_way], held),
+        (
+            3 + merchant[is_open],
+            kinds[is_open],
+            sizes[is_open],
+            np.add.reduceat(held, way_start[:-1])[is_open],
+        ),
+        (
+            first_lane + lanes,
+            np.where(parent < 0, 2, first_lane + parent)[lanes],
+            problem.slots[lanes],
+            on_lane[lanes],
+        ),
+        (np.full(len(caps), 2), 3 + caps, problem.cap[caps], used[caps]),
+    ]
+    tail, head, most, flow = (np.concatenate(part) for part in zip(*arcs, strict=True))
+    num_nodes = first_kind + num_kinds
+    left = np.bincount(tail, flow, num_nodes) - np.bincount(head, flow, num_nodes)
+    left = np.rint(left).astype(np.int64)
+    gives, takes = np.flatnonzero(left > 0), np.flatnonzero(left < 0)
+    key = problem.key[tied.order[tied.first[:-1]]][kind_of_way]
+    cost = _costs(key, way_lane, num_nodes)
+    others = len(tail) - len(cost) + len(gives) + len(takes)
+    return Network(
+        tail=np.concatenate((tail, np.zeros(len(gives)), takes)).astype(np.int32),
+        head=np.concatenate((head, gives, np.ones(len(takes)))).astype(np.int32),
+        capacity=np.concatenate((most, left[gives], -left[takes])).astype(np.int64),
+        cost=np.concatenate((cost, np.zeros(others, np.int64))),
+        option=np.arange(len(cost)),
+        num_nodes=num_nodes,
+        supply=int(left[gives].sum()),
+    )
+
+
+def _costs(
+    key: NDArray[np.uint64], lane: NDArray[np.int64], num_nodes: int
+) -> NDArray[np.int64]:
+    """Hash keys and lanes, into as many bits as OR-Tools takes."""
+    number = lane.astype(np.uint64) + np.uint64(1)
+    mixed = key ^ (number * np.uint64(0x9E3779B97F4A7C15))
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(31)
+    bits = min(COST_BITS, SCALED_BITS - int(num_nodes).bit_length())
+    return (mixed >> np.uint64(64 - bits)).astype(np.int64)
