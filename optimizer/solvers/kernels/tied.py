@@ -57,6 +57,11 @@ def list_tied(
             continue
         cut = merchant_price[merchant]
         for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
+            is_near = False
+            for option in range(option_start[order], option_start[order + 1]):
+                is_near |= option_saving[option] - price[option_lane[option]] >= cut
+            if not is_near:
+                continue
             top, ways = best_ways(
                 order, option_start, option_lane, option_saving, price
             )
@@ -125,3 +130,29 @@ def leave_choice(
                 return True
             node = lane
     return False
+
+
+@kernel
+def between_cycles(tail, head, num_nodes):
+    """
+    Which arcs are on a cycle, whatever their direction, or on a way between two.
+
+    Leaves are taken off until none is left: what flows along their arcs is decided.
+    """
+    degree, arcs_of = np.zeros(num_nodes, np.int64), np.zeros(num_nodes, np.int64)
+    for arc in range(len(tail)):
+        for node in (tail[arc], head[arc]):
+            degree[node] += 1
+            arcs_of[node] ^= arc
+    is_kept = np.ones(len(tail), np.bool_)
+    for start in range(num_nodes):
+        node = start
+        while degree[node] == 1:
+            arc = arcs_of[node]
+            is_kept[arc] = False
+            other = tail[arc] + head[arc] - node
+            degree[node] = 0
+            degree[other] -= 1
+            arcs_of[other] ^= arc
+            node = other
+    return is_kept

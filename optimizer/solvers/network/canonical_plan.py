@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 #: Tied orders that a part of a market lists at first.
 FEW_TIED = 4_096
-#: Bits of a hashed cost, and of what OR-Tools makes of it with so many nodes.
-COST_BITS, SCALED_BITS = 40, 59
+#: Bits of a hashed cost, of which a few tell most flows apart and each takes time; and
+#: of what OR-Tools makes of it with so many nodes.
+COST_BITS, SCALED_BITS = 24, 59
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +245,9 @@ def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> S
     is_tied = np.isin(order_at(problem, chosen), tied.order)
     held = _held(tied, way_start, chosen[is_tied])
     ways_of = way_start, kind_of_way, way_lane.astype(np.int64)
-    network = _network(problem, solution, tied, ways_of, held)
-    flow = find_flow(network, ends)[: len(way_lane)]
+    arcs = _arcs(problem, solution, tied, ways_of, held)
+    key = problem.key[tied.order[example]][kind_of_way]
+    flow = _cheapest(arcs, _hashed(key, way_lane), ends)
     # Of each kind the first orders go to the first lane, the next to the second.
     count = np.add.reduceat(flow, way_start[:-1])
     taken = np.repeat(np.arange(len(flow)) - way_start[kind_of_way], flow)
@@ -267,22 +269,22 @@ def _held(
     return np.bincount(way[is_in], minlength=way_start[-1])
 
 
-def _network(
+def _arcs(
     problem: Problem,
     solution: Solution,
     tied: Tied,
     ways: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     held: NDArray[np.int64],
-) -> Network:
+) -> tuple[NDArray[np.int64], ...]:
     """
-    What may change, as a network: source, sink, outside, merchants, lanes, kinds.
+    What may change: tails, heads, the most that may flow, and what does in the plan.
 
-    A plan says how much flows along each arc; what flows out of a node less what flows
-    in is the same in every optimal plan, and comes from the source or goes to the sink.
+    Arcs go from kinds to lanes, in the order of ways, then from merchants to kinds,
+    from lanes to those around them or outside, and from there to merchants.
     """
     way_start, kind_of_way, way_lane = ways
     num_kinds, sizes = len(tied.is_sure), np.diff(tied.first)
-    first_lane = 3 + problem.num_merchants
+    first_lane = 1 + problem.num_merchants
     first_kind = first_lane + problem.num_lanes
     merchant = merchant_at(problem, tied.order[tied.first[:-1]])
     used = np.bincount(
@@ -298,45 +300,66 @@ def _network(
     arcs = [
         (kinds[kind_of_way], first_lane + way_lane, sizes[kind_of_way], held),
         (
-            3 + merchant[is_open],
+            1 + merchant[is_open],
             kinds[is_open],
             sizes[is_open],
             np.add.reduceat(held, way_start[:-1])[is_open],
         ),
         (
             first_lane + lanes,
-            np.where(parent < 0, 2, first_lane + parent)[lanes],
+            np.where(parent < 0, 0, first_lane + parent)[lanes],
             problem.slots[lanes],
             on_lane[lanes],
         ),
-        (np.full(len(caps), 2), 3 + caps, problem.cap[caps], used[caps]),
+        (np.zeros(len(caps), np.int64), 1 + caps, problem.cap[caps], used[caps]),
     ]
-    tail, head, most, flow = (np.concatenate(part) for part in zip(*arcs, strict=True))
-    num_nodes = first_kind + num_kinds
-    left = np.bincount(tail, flow, num_nodes) - np.bincount(head, flow, num_nodes)
-    left = np.rint(left).astype(np.int64)
+    return tuple(np.concatenate(part) for part in zip(*arcs, strict=True))
+
+
+def _cheapest(
+    arcs: tuple[NDArray[np.int64], ...], hashed: NDArray[np.uint64], ends: float
+) -> NDArray[np.int64]:
+    """
+    The flow on the first arcs that is cheapest by their hashes.
+
+    Only arcs between cycles are looked at. What flows out of a node there less what
+    flows in is the same in every optimal plan: the source gives it, or the sink takes
+    it.
+    """
+    from optimizer.solvers.kernels.tied import between_cycles
+
+    size = int(max(arcs[0].max(), arcs[1].max())) + 1
+    kept = np.flatnonzero(between_cycles(arcs[0], arcs[1], size))
+    result = arcs[3][: len(hashed)].copy()
+    num_ways = int(np.searchsorted(kept, len(hashed)))
+    if num_ways == 0:
+        return result
+    tail, head, most, flow = (part[kept] for part in arcs)
+    nodes, ends_of = np.unique(np.concatenate((tail, head)), return_inverse=True)
+    tail, head = 2 + ends_of[: len(kept)], 2 + ends_of[len(kept) :]
+    left = np.zeros(2 + len(nodes), np.int64)
+    np.add.at(left, tail, flow)
+    np.subtract.at(left, head, flow)
     gives, takes = np.flatnonzero(left > 0), np.flatnonzero(left < 0)
-    key = problem.key[tied.order[tied.first[:-1]]][kind_of_way]
-    cost = _costs(key, way_lane, num_nodes)
-    others = len(tail) - len(cost) + len(gives) + len(takes)
-    return Network(
+    bits = min(COST_BITS, SCALED_BITS - len(left).bit_length())
+    cost = np.zeros(len(kept) + len(gives) + len(takes), np.int64)
+    cost[:num_ways] = hashed[kept[:num_ways]] >> np.uint64(64 - bits)
+    network = Network(
         tail=np.concatenate((tail, np.zeros(len(gives)), takes)).astype(np.int32),
         head=np.concatenate((head, gives, np.ones(len(takes)))).astype(np.int32),
-        capacity=np.concatenate((most, left[gives], -left[takes])).astype(np.int64),
-        cost=np.concatenate((cost, np.zeros(others, np.int64))),
-        option=np.arange(len(cost)),
-        num_nodes=num_nodes,
+        capacity=np.concatenate((most, left[gives], -left[takes])),
+        cost=cost,
+        option=kept[:num_ways],
+        num_nodes=len(left),
         supply=int(left[gives].sum()),
     )
+    result[network.option] = find_flow(network, ends)[:num_ways]
+    return result
 
 
-def _costs(
-    key: NDArray[np.uint64], lane: NDArray[np.int64], num_nodes: int
-) -> NDArray[np.int64]:
-    """Hash keys and lanes, into as many bits as OR-Tools takes."""
+def _hashed(key: NDArray[np.uint64], lane: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """Hash keys with lanes."""
     number = lane.astype(np.uint64) + np.uint64(1)
     mixed = key ^ (number * np.uint64(0x9E3779B97F4A7C15))
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(31)
-    bits = min(COST_BITS, SCALED_BITS - int(num_nodes).bit_length())
-    return (mixed >> np.uint64(64 - bits)).astype(np.int64)
+    return mixed ^ (mixed >> np.uint64(31))
