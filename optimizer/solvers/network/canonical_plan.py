@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -72,6 +72,28 @@ class Tied:
     option: NDArray[np.int64]
     option_start: NDArray[np.int64]
     is_sure: NDArray[np.bool_]
+
+
+class Ways(NamedTuple):
+    """
+    Best lanes of each kind: where they start, whose each is, and the lane itself.
+
+    ``held`` is how many orders of the kind a plan has there.
+    """
+
+    start: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    lane: NDArray[np.int64]
+    held: NDArray[np.int64]
+
+
+class Arcs(NamedTuple):
+    """What may change: from where, to where, the most that may flow, and what does."""
+
+    tail: NDArray[np.int64]
+    head: NDArray[np.int64]
+    most: NDArray[np.int64]
+    flow: NDArray[np.int64]
 
 
 def solve_canonically(
@@ -177,15 +199,15 @@ def _leave_choice(
         return False
     return bool(
         leave_choice(
-            orders,
-            merchant_at(problem, orders),
-            problem.option_start,
-            problem.option_lane,
-            problem.option_saving,
-            price,
-            solution.merchant_price,
-            problem.lane_parent,
-            solution.lane_price,
+            orders=orders,
+            order_merchant=merchant_at(problem, orders),
+            option_start=problem.option_start,
+            option_lane=problem.option_lane,
+            option_saving=problem.option_saving,
+            price=price,
+            merchant_price=solution.merchant_price,
+            lane_parent=problem.lane_parent,
+            own_price=solution.lane_price,
         )
     )
 
@@ -234,55 +256,43 @@ def _best_options(
 
 def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> Solution:
     """Decide tied orders by the cheapest flow of what may change."""
-    sizes = np.diff(tied.first)
-    example = tied.first[:-1]
-    ways = tied.option_start[example + 1] - tied.option_start[example]
-    way_start = running(ways)
-    kind_of_way = np.repeat(np.arange(len(sizes)), ways)
-    at = np.repeat(tied.option_start[example] - way_start[:-1], ways)
-    way_lane = problem.option_lane[tied.option[at + np.arange(len(at))]]
     chosen = solution.chosen
     is_tied = np.isin(order_at(problem, chosen), tied.order)
-    held = _held(tied, way_start, chosen[is_tied])
-    ways_of = way_start, kind_of_way, way_lane.astype(np.int64)
-    arcs = _arcs(problem, solution, tied, ways_of, held)
-    key = problem.key[tied.order[example]][kind_of_way]
-    flow = _cheapest(arcs, _hashed(key, way_lane), ends)
+    ways = _ways(problem, tied, chosen[is_tied])
+    key = problem.key[tied.order[tied.first[:-1]]][ways.kind]
+    arcs = _arcs(problem, solution, tied, ways)
+    flow = _cheapest(arcs, _hashed(key, ways.lane), ends)
     # Of each kind the first orders go to the first lane, the next to the second.
-    count = np.add.reduceat(flow, way_start[:-1])
-    taken = np.repeat(np.arange(len(flow)) - way_start[kind_of_way], flow)
+    count = np.add.reduceat(flow, ways.start[:-1])
+    taken = np.repeat(np.arange(len(flow)) - ways.start[ways.kind], flow)
     turn = np.arange(len(taken)) - np.repeat(running(count)[:-1], count)
     place = np.repeat(tied.first[:-1], count) + turn
     picked = tied.option[tied.option_start[place] + taken]
     return replace(solution, chosen=np.sort(np.concatenate((chosen[~is_tied], picked))))
 
 
-def _held(
-    tied: Tied, way_start: NDArray[np.int64], chosen: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """How many orders of each kind the plan has on each of its lanes."""
+def _ways(problem: Problem, tied: Tied, chosen: NDArray[np.int64]) -> Ways:
+    """Best lanes of each kind, and how many orders have which of them in a plan."""
+    example = tied.first[:-1]
+    num_ways = tied.option_start[example + 1] - tied.option_start[example]
+    start = running(num_ways)
+    kind = np.repeat(np.arange(len(num_ways)), num_ways)
+    first = np.repeat(tied.option_start[example] - start[:-1], num_ways)
+    lane = problem.option_lane[tied.option[first + np.arange(len(first))]]
     count = np.diff(tied.option_start)
     place = np.repeat(np.arange(len(count)), count)
-    way = np.arange(len(place)) - tied.option_start[place]
-    way += way_start[tied.kind[place]]
-    is_in = np.isin(tied.option, chosen)
-    return np.bincount(way[is_in], minlength=way_start[-1])
+    way = np.arange(len(place)) - tied.option_start[place] + start[tied.kind[place]]
+    held = np.bincount(way[np.isin(tied.option, chosen)], minlength=start[-1])
+    return Ways(start, kind, lane.astype(np.int64), held)
 
 
-def _arcs(
-    problem: Problem,
-    solution: Solution,
-    tied: Tied,
-    ways: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
-    held: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], ...]:
+def _arcs(problem: Problem, solution: Solution, tied: Tied, ways: Ways) -> Arcs:
     """
-    What may change: tails, heads, the most that may flow, and what does in the plan.
+    What may change, between the outside, merchants, lanes and kinds.
 
     Arcs go from kinds to lanes, in the order of ways, then from merchants to kinds,
     from lanes to those around them or outside, and from there to merchants.
     """
-    way_start, kind_of_way, way_lane = ways
     num_kinds, sizes = len(tied.is_sure), np.diff(tied.first)
     first_lane = 1 + problem.num_merchants
     first_kind = first_lane + problem.num_lanes
@@ -298,12 +308,12 @@ def _arcs(
     caps = np.flatnonzero((solution.merchant_price == 0) & (problem.cap > 0))
     kinds = first_kind + np.arange(num_kinds)
     arcs = [
-        (kinds[kind_of_way], first_lane + way_lane, sizes[kind_of_way], held),
+        (kinds[ways.kind], first_lane + ways.lane, sizes[ways.kind], ways.held),
         (
             1 + merchant[is_open],
             kinds[is_open],
             sizes[is_open],
-            np.add.reduceat(held, way_start[:-1])[is_open],
+            np.add.reduceat(ways.held, ways.start[:-1])[is_open],
         ),
         (
             first_lane + lanes,
@@ -313,12 +323,10 @@ def _arcs(
         ),
         (np.zeros(len(caps), np.int64), 1 + caps, problem.cap[caps], used[caps]),
     ]
-    return tuple(np.concatenate(part) for part in zip(*arcs, strict=True))
+    return Arcs(*(np.concatenate(part) for part in zip(*arcs, strict=True)))
 
 
-def _cheapest(
-    arcs: tuple[NDArray[np.int64], ...], hashed: NDArray[np.uint64], ends: float
-) -> NDArray[np.int64]:
+def _cheapest(arcs: Arcs, hashed: NDArray[np.uint64], ends: float) -> NDArray[np.int64]:
     """
     The flow on the first arcs that is cheapest by their hashes.
 
@@ -328,9 +336,9 @@ def _cheapest(
     """
     from optimizer.solvers.kernels.tied import between_cycles
 
-    size = int(max(arcs[0].max(), arcs[1].max())) + 1
-    kept = np.flatnonzero(between_cycles(arcs[0], arcs[1], size))
-    result = arcs[3][: len(hashed)].copy()
+    size = int(max(arcs.tail.max(), arcs.head.max())) + 1
+    kept = np.flatnonzero(between_cycles(arcs.tail, arcs.head, size))
+    result = arcs.flow[: len(hashed)].copy()
     num_ways = int(np.searchsorted(kept, len(hashed)))
     if num_ways == 0:
         return result
@@ -357,7 +365,7 @@ def _cheapest(
     return result
 
 
-def _hashed(key: NDArray[np.uint64], lane: NDArray[np.int32]) -> NDArray[np.uint64]:
+def _hashed(key: NDArray[np.uint64], lane: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash keys with lanes."""
     number = lane.astype(np.uint64) + np.uint64(1)
     mixed = key ^ (number * np.uint64(0x9E3779B97F4A7C15))
