@@ -17,7 +17,13 @@ from optimizer.cli.options import (
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.cli.output import (
+    gap_words,
+    outbox_words,
+    print_result,
+    show_progress,
+    use_logs,
+)
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
@@ -47,8 +53,14 @@ def validate(
         found = check_inputs(settings, parse_date(date, settings), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
+    unread = {name: columns for name, columns in found["unread"].items() if columns}
+    lines += [
+        f"{name}: not read, as no rule asks for it: {', '.join(columns)}"
+        for name, columns in unread.items()
+    ]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
+    lines += [count["text"] for count in found["lookups"]]
     lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
     print_result(found, "\n".join(lines), as_json)
 
@@ -179,6 +191,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    boxes = found.get("outboxes", [])
+    lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
@@ -191,5 +205,5 @@ def _roundings(found: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} {numbers['num_slots']:,} slots, none for "
         f"{counted(numbers['num_merchants_without'], 'merchant')}"
-        for name, numbers in found.items()
+        for name, numbers in sorted(found.items())
     )

@@ -1,4 +1,4 @@
-"""Two published nights beside each other: what changed, and why."""
+"""Two published nights compared: what changed, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: What savings are made of: if none of it changed, no saving did.
 _WORTH_TABLES = ("orders", "options", "merchants")
 _WORTH_KEYS = ("config.objective.", "policy.fee.amount_cny")
-_NEVER_WENT = ("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT")
+_NEVER_WENT = (
+    *("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT", "NO_OPTION", "NOT_DELIVERABLE"),
+)
 _BY_LOT = ("HELD_OUT", "EXPLORED")
 
 
@@ -46,7 +48,7 @@ class Comparison:
         in the direction of the change; else ``COMPETITION``: others changed.
     lanes, merchants, limits
         Rows whose limit or price differs: ``slots`` or ``cap``, or ``low`` and ``high``
-        of limits beside them, and ``shadow_price_cny``, each ``_before`` and
+        of other limits, and ``shadow_price_cny``, each ``_before`` and
         ``_after``; null on the side of a night that does not have the row.
     """
 
@@ -224,7 +226,7 @@ def _changed_orders(before: Path, after: Path) -> pl.DataFrame:
 
 
 def _decided(folder: Path, order_ids: pl.Series, side: str) -> pl.DataFrame:
-    """What some orders got in a night."""
+    """Decisions of some orders in a night."""
     import polars as pl
 
     wanted = pl.LazyFrame({"order_id": order_ids})
@@ -243,8 +245,8 @@ def _explained(
     """
     Say of each changed order whether its cap or its lanes' slots explain the change.
 
-    More room adds an order and less removes one; the other way round it is others
-    that compete.
+    More room can add an order and less room can remove one; a change the other way
+    round is due to competing orders.
     """
     import polars as pl
 
@@ -267,7 +269,7 @@ def _explained(
 
 
 def _is_touched(slots: pl.DataFrame, side: str) -> pl.Expr:
-    """Whether the slots where an order takes a place on that side are among these."""
+    """Whether the lanes whose slots an order uses on that side are among these."""
     import polars as pl
 
     names = [f"carrier_id_{side}", "region_id"]

@@ -86,7 +86,7 @@ def sentence(
 
 def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str:
     """
-    Put a margin into words: an amount, at least so much, or that nothing would do.
+    Put a margin into words: an amount, a lower bound, or "no change would do".
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str
 
 
 def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
-    """What is known of what a chosen order has to spare."""
+    """The least margin that a chosen order is known to have."""
     if low is not None and low > 0:
         return "at least", low
     return ("open", 0.0) if high is None else ("at most", high)
@@ -191,6 +191,10 @@ _SENTENCES = {
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
     ),
+    "NO_OPTION": "not considered: the options table has no carrier for it",
+    "NOT_DELIVERABLE": (
+        "not considered: no platform of the outboxes takes it, for its carriers or id"
+    ),
     "BUDGET": (
         "not chosen: a budget for fees went to parcels that avoid more harm; this one "
         "avoids {saving:.2f} CNY{margin}"
@@ -238,7 +242,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
 
 
 def unknown_order(order_id: str) -> DataError:
-    """What to raise where a night has no such order."""
+    """The error for an order that a night does not have."""
     return DataError(
         f"order {order_id!r} is not in this night; it may be in quarantine, or belong "
         "to another date"

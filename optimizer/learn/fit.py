@@ -1,4 +1,4 @@
-"""From outcomes to a versioned model folder: what is known, and how well."""
+"""From outcomes to a versioned model folder: estimates and their uncertainty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.learned_model import (
     CARD_FILE,
     HARMS,
-    MODEL_FILE,
     Effect,
     LearnedModel,
     model_text,
@@ -20,6 +19,7 @@ from optimizer.config import expand_date
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
 from optimizer.extras import import_extra
+from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.effect import (
     configured_belief,
@@ -48,7 +48,7 @@ LATEST = "latest"
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
     """
-    A model, and what a person should know of it.
+    A model, its card and its warnings.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ def _model(
 def _warnings(
     past: History, data: Comparable | None, kept: list[Promise], config: Config
 ) -> tuple[CodedWarning, ...]:
-    """All that a person should look at before a night rests on the model."""
+    """Warnings to look at before a night uses the model."""
     import polars as pl
 
     found = [*past.warnings, *(data.warnings if data is not None else ())]

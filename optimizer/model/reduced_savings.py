@@ -1,4 +1,4 @@
-"""Reduced savings: what an order is still worth at given lane prices."""
+"""Reduced savings: what an order saves beyond given lane prices."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def has_room(
     problem: Problem, room: NDArray[np.int64], first: int, last: int
 ) -> NDArray[np.bool_]:
     """
-    Whether any of each order's options goes to a lane with room.
+    Whether each order has an option that goes to a lane with room.
 
     Parameters
     ----------
     problem
         The night.
     room
-        ``(num_lanes,) int64``: slots for a lane's parcels, all rows around counted;
+        ``(num_lanes,) int64``: slots for a lane's parcels, its ancestors considered;
         an option has room where these hold its load.
     first, last
         The orders ``first : last``.
@@ -71,6 +71,16 @@ def room_alone(
     Units left for each option of the orders ``first : last``, were it the only one.
 
     Above 0 where it fits; rows beside the lanes are counted as well.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    room
+        ``(num_lanes,) int64``: slots left for a lane's parcels, its ancestors
+        considered.
+    first, last
+        The orders ``first : last``.
     """
     start, end = problem.option_start[[first, last]].tolist()
     free = room[problem.option_lane[start:end]]
@@ -130,6 +140,15 @@ def row_charges(
     What side rows charge the options ``first : last``, ``(last - first,) int64``.
 
     Floors have prices below 0: they pay.
+
+    Parameters
+    ----------
+    side
+        The side rows.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight.
+    first, last
+        The options ``first : last``.
     """
     charged = np.zeros(last - first, np.int64)
     begin, end = side.entry_start[[first, last]].tolist()
@@ -145,7 +164,7 @@ def row_charges(
 def best_of(
     start: NDArray[np.int64], values: NDArray[np.int64], otherwise: int
 ) -> NDArray[np.int64]:
-    """Largest value over each order's options, or what stands for no option."""
+    """Largest value over each order's options, or a default for orders without any."""
     best = np.full(len(start) - 1, otherwise, np.int64)
     has_option = np.flatnonzero(np.diff(start) > 0)
     if len(has_option):

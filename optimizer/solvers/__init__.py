@@ -1,7 +1,7 @@
 """
 The solvers: a registry of name → function(Problem, SolveParams) → Solution.
 
-A solver's word is never taken: whatever it returns goes to the certificate.
+No solver is trusted: the certificate checks whatever it returns.
 """
 
 from __future__ import annotations
@@ -52,7 +52,19 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
 
 
 def get_solver(method: str) -> Solver:
-    """Look a solver up by name; imports it only then."""
+    """
+    Look up a solver by name, and import it.
+
+    Parameters
+    ----------
+    method
+        Such as ``auto``, ``greedy`` or ``flow``.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such method.
+    """
     from optimizer.solvers.baselines.flow import solve_flow
     from optimizer.solvers.baselines.greedy import solve_greedy
     from optimizer.solvers.network.canonical_plan import solve_canonically

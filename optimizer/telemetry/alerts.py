@@ -1,12 +1,13 @@
 """
-What a night that went out should make somebody look at, and what to do about it.
+Alerts: what in a published night needs somebody's attention, and what to do about it.
 
-Alerts compare with nights that are published; nothing of a night depends on them.
+Alerts compare a night with published ones; no part of a night depends on them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from optimizer.config.cap import caps_of
 from optimizer.contracts.columns import Column
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import ORDERS
-from optimizer.contracts.warnings import some, warn
+from optimizer.contracts.warnings import read_warning, some, warn
 from optimizer.errors import OptimizerError
+from optimizer.io.cells import cell_rules
 from optimizer.io.published_tables import read_table
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.folders import published_nights
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
+
+logger = logging.getLogger(__name__)
 
 #: Nights whose median stands in for the same weekday of the week before.
 MEDIAN_NIGHTS = 7
@@ -40,15 +45,15 @@ _WEEK = dt.timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class Alert:
     """
-    Something to look at.
+    Something that needs attention.
 
     Attributes
     ----------
     kind
-        For programs: ``quarantine``, ``input_change``, ``dead_lanes``, ``lost_slots``,
-        ``splitting``.
+        For programs: ``quarantine``, ``input_change``, ``outbox``, ``dead_lanes``,
+        ``lost_slots``, ``splitting``.
     warning
-        What is there, and what to do.
+        What was found, and what to do.
     """
 
     kind: str
@@ -64,26 +69,62 @@ class Alert:
         return {"kind": self.kind} | self.warning.to_json()
 
 
-def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list[Alert]:
+def recorded_alerts(
+    config: Config, day: dt.date, record: Mapping[str, Any], folder: Path | None
+) -> list[dict[str, Any]]:
     """
-    Look at a night beside those before it.
+    Alerts in the form of the record; if they cannot be found, the log says so.
 
     Parameters
     ----------
     config
         With ``output`` and thresholds.
     day, record
-        The night; what compares tables needs it to be published.
+        The night.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
+    """
+    try:
+        return [alert.to_json() for alert in find_alerts(config, day, record, folder)]
+    except (OptimizerError, OSError) as error:
+        logger.warning("alerts could not be looked for: %s", error)
+        return []
+
+
+def read_alerts(record: Mapping[str, Any]) -> list[Alert] | None:
+    """Alerts of a record; ``None`` in older formats."""
+    if "alerts" not in record:
+        return None
+    told = [(alert["kind"], read_warning(alert)) for alert in record["alerts"]]
+    return [Alert(kind, warning) for kind, warning in told if warning is not None]
+
+
+def find_alerts(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    folder: Path | None = None,
+) -> list[Alert]:
+    """
+    Compare a night with those before it.
+
+    Parameters
+    ----------
+    config
+        With ``output`` and thresholds.
+    day, record
+        The night; alerts that compare tables need its tables.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
     """
     assert config.output is not None
     nights = published_nights(config.output)
     before = {date: folder for date, folder in nights.items() if date < day}
     found = [*_quarantine(config, record), *_input_changes(config, day, record, before)]
-    if day in nights:
-        found += [
-            *_dead_lanes(config, nights[day], before),
-            *_lost_slots(nights[day], before),
-        ]
+    found += _undelivered(record)
+    folder = folder or nights.get(day)
+    if folder is not None:
+        found += [*_dead_lanes(config, folder, before), *_lost_slots(folder, before)]
     return found + list(_splitting(config, day, record))
 
 
@@ -101,6 +142,22 @@ def _quarantine(config: Config, record: Mapping[str, Any]) -> Iterator[Alert]:
                 allowed=f"{allowed:f}",
             ),
         )
+
+
+def _undelivered(record: Mapping[str, Any]) -> Iterator[Alert]:
+    """Outboxes that do not take all recommendations, though another may."""
+    for box in record.get("outboxes", []):
+        num_left = box["num_recommended"] - box["num_taken"]
+        if num_left:
+            told = warn(
+                "UNDELIVERED",
+                num_left=num_left,
+                num_recommended=box["num_recommended"],
+                num_taken=box["num_taken"],
+                platform=box["platform"],
+                reasons=tuple(box["refused"]),
+            )
+            yield Alert("outbox", told)
 
 
 def _input_changes(
@@ -140,7 +197,7 @@ def _is_far(number: int, usual: float, allowed: Decimal) -> bool:
 def _dead_lanes(
     config: Config, folder: Path, before: Mapping[dt.date, Path]
 ) -> Iterator[Alert]:
-    """Lanes that had slots in each of the last nights, and no parcel in any."""
+    """Lanes that had slots in each of the last nights, and no parcels in any."""
     needed = config.operations.alerts.dead_lane_nights
     folders = [*before.values(), folder][-needed:]
     if len(folders) < needed:
@@ -199,7 +256,7 @@ def _splitting(
     if not rule.columns:
         return
     try:
-        orders = _read_orders(record, rule.columns)
+        orders = _read_orders(record, rule.columns, cell_rules(config))
     except OptimizerError as error:
         yield Alert("splitting", warn("SPLITTING_NOT_SOUGHT", error=str(error)))
         return
@@ -218,8 +275,10 @@ def _splitting(
         )
 
 
-def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.DataFrame:
-    """What tells split orders: merchant, value, and the configured columns."""
+def _read_orders(
+    record: Mapping[str, Any], columns: tuple[str, ...], rules: CellRules
+) -> pl.DataFrame:
+    """The columns that identify split orders: merchant, value, configured ones."""
     import polars as pl
 
     paths = [file["path"] for file in record["inputs"]["orders"]["files"]]
@@ -230,7 +289,7 @@ def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.Data
         if name not in ORDERS.column_names
     ]
     table = replace(ORDERS, columns=(*ORDERS.columns, *more))
-    source = open_source(paths, table, require=wanted)
+    source = open_source(paths, table, require=wanted, rules=rules)
     batches = [frame.select(wanted) for frame in read_batches(source, wanted)]
     return pl.concat(batches)
 

@@ -1,4 +1,4 @@
-"""A run as a Prometheus text file, written whole or not at all; a failed one too."""
+"""A run, successful or failed, as a Prometheus text file written in one atomic step."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_metrics(
     alerts: Counter[str],
 ) -> None:
     """
-    Write the file anew, in one atomic step.
+    Replace the file in one atomic step.
 
     Parameters
     ----------
@@ -90,12 +90,18 @@ def _add_night(
     kinds = {kind: alerts[kind] for kind in ALERT_KINDS}
     peaks = measured["peak_memory_bytes"]
     _labeled(registry, "input_rows", "Rows of each input.", "input", rows)
+    taken = {box["platform"]: box["num_taken"] for box in record.get("outboxes", [])}
+    if taken:
+        words = "Recommended orders that each outbox takes."
+        _labeled(registry, "outbox_orders", words, "platform", taken)
     _labeled(registry, "alerts", "Alerts by kind.", "kind", kinds)
     _labeled(registry, "stage_seconds", "Seconds.", "stage", measured["seconds"])
     _labeled(registry, "stage_peak_memory_bytes", "Peak memory.", "stage", peaks)
 
 
-ALERT_KINDS = ("quarantine", "input_change", "dead_lanes", "lost_slots", "splitting")
+ALERT_KINDS = (
+    *("quarantine", "input_change", "outbox", "dead_lanes", "lost_slots", "splitting"),
+)
 
 
 def _gauge(registry: CollectorRegistry, name: str, words: str, value: float) -> None:
@@ -119,7 +125,7 @@ def _labeled(
 
 
 def _last_success(path: Path) -> float | None:
-    """What the file of the run before says; nothing where it cannot be read."""
+    """Time of the last success in the previous file; nothing if it cannot be read."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:

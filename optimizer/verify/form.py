@@ -124,6 +124,18 @@ def _maybe(rule: Rule) -> Rule:
 _WARNING = _object({"code": _TEXT, "values": _ANY, "text": _TEXT})
 
 
+_ALERT = _object({"kind": _TEXT, "code": _TEXT, "values": _ANY, "text": _TEXT})
+_OUTBOX = _object(
+    {
+        "platform": _TEXT,
+        "format": _one_of("csv", "jsonl"),
+        "num_recommended": _COUNT,
+        "num_taken": _COUNT,
+        "refused": _each(_COUNT),
+    }
+)
+
+
 def _warning(name: str, value: Any) -> Iterator[str]:
     """A code with its values; a sentence in records of format 1."""
     yield from () if isinstance(value, str) else _WARNING(name, value)
@@ -167,12 +179,28 @@ _MEASUREMENTS = _object(
     },
     {"evidence_head": _HEAD},
 )
+#: What was guessed of the form of CSV files.
+_READ_AS = _object(
+    {},
+    {
+        "separator": _one_of(";", "\t", "|"),
+        "num_before": _one_of(1),
+        "header": _list(_TEXT),
+        "has_empty_rows": _one_of(True),
+    },
+)
 _RECORD = _object(
     {
         "schema_version": _one_of(*FORMATS),
         "date": _TEXT,
         "identity": _object(
-            _IDENTITY, {"model_sha256": _SHA256, "history": _SHA256, "previous": _ANY}
+            _IDENTITY,
+            {
+                "model_sha256": _SHA256,
+                "history": _SHA256,
+                "previous": _ANY,
+                "read_as": _each(_READ_AS, _TABLES),
+            },
         ),
         "versions": _each(_TEXT),
         "config": _ANY,
@@ -184,7 +212,8 @@ _RECORD = _object(
                     "files": _list(
                         _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
                     ),
-                }
+                },
+                {"read_as": _READ_AS, "unread": _list(_TEXT)},
             ),
             _TABLES,
         ),
@@ -208,6 +237,8 @@ _RECORD = _object(
         ),
     },
     {
+        "alerts": _list(_ALERT),
+        "outboxes": _list(_OUTBOX),
         "evidence": _object(
             {
                 "columns": _list(_TEXT),
@@ -216,6 +247,6 @@ _RECORD = _object(
                 "root": _SHA256,
                 "rows_in_leaf": _COUNT,
             }
-        )
+        ),
     },
 )

@@ -1,9 +1,9 @@
 """
-The night of a scenario: by arrays where that is exact, else built again.
+The night of a scenario: changed arrays where that is exact, else built again.
 
-A change of cap, fee, slots or carriers is an array operation on a night of caps and
-lanes alone. Floors, budgets, shares and draws depend on caps, fees and slots together:
-such a night is read and built anew under the scenario's rules.
+On a night with caps and lanes only, a change of cap, fee, slots or carriers is an array
+operation. Floors, budgets, shares and draws depend on caps, fees and slots together: a
+night with any of them is read and built again under the scenario's rules.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from optimizer.build.costs import costs_of
+from optimizer.build.lookups import Lookup, count_lookup
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
+from optimizer.errors import ConfigError
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def has_lanes_and_caps_alone(base: Base) -> bool:
-    """Whether nothing but caps and lanes can limit the night, whatever is changed."""
+    """Whether only caps and lanes can limit the night, under any scenario."""
     intake = base.night.intake
     return (
         intake.problem.side is None
@@ -49,7 +51,7 @@ def has_lanes_and_caps_alone(base: Base) -> bool:
 
 
 def can_change_by_arrays(base: Base) -> bool:
-    """Whether a scenario's night is the base's with other arrays."""
+    """Whether a scenario's night can be made from the base by changing arrays."""
     return has_lanes_and_caps_alone(base) and base.night.names.pool is None
 
 
@@ -66,7 +68,7 @@ def built_anew(
     config, policy
         The rules.
     slots_factor
-        So many times the slots of every capacity row, rounded down, exactly.
+        Factor on the slots of every capacity row; the product is exact, rounded down.
 
     Raises
     ------
@@ -97,18 +99,18 @@ def changed_night(
     base: Base, problem: Problem, scenario: Scenario, rules: ScenarioRules
 ) -> Problem:
     """
-    Change a night of caps and lanes alone as a scenario says.
+    Apply a scenario to a night that has only caps and lanes.
 
     Parameters
     ----------
     base
         The solved night.
     problem
-        It, or it at other costs of harm.
+        The base's problem, or the same at other costs of harm.
     scenario
         What changes.
     rules
-        What the scenario amounts to.
+        Configuration and policy row under the scenario.
     """
     policy = rules.policy
     if policy != base.night.policy:
@@ -125,13 +127,28 @@ def changed_night(
 
 
 def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
-    """What the counted part of the fee rises against tonight, micro-CNY."""
+    """Rise of the counted part of the fee against tonight, micro-CNY."""
     return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
 
 
 def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Problem:
-    """The night without some carriers; lanes are those of the base."""
+    """
+    The night without some carriers; lanes are those of the base.
+
+    Raises
+    ------
+    ConfigError
+        When one of them is no carrier of the night, nor of any policy row.
+    """
     places = base.night.names.places
+    known = {place.carrier_id for place in places}
+    known |= {carrier for row in base.config.policy for carrier in row.carriers}
+    for name in sorted(out):
+        count = count_lookup(
+            Lookup("without_carriers", "carrier_id", {name: ""}, known)
+        )
+        if count.num_found == 0:
+            raise ConfigError(f"{count.text}: it would change nothing")
     is_out = np.array([place.carrier_id in out for place in places], bool)
     if problem.side is None:
         return without_lanes(problem, is_out)

@@ -51,21 +51,35 @@ SET VARIABLE hold_share = exact(config_text('$.holdout.share'));
 SET VARIABLE explore_share = exact(config_text('$.holdout.explore_share'));
 
 -- How often carriers keep the promise; a learned model may add rows.
+CREATE TEMP TABLE promised AS
+SELECT unnest(from_json(
+    CASE
+        WHEN json_type(getvariable('policy'), '$.objective.fulfilment') = 'ARRAY'
+        THEN getvariable('policy') -> '$.objective.fulfilment'
+        ELSE getvariable('objective') -> 'fulfilment'
+    END,
+    '["JSON"]'
+)) AS kept;
 CREATE TEMP TABLE fulfilment AS
 SELECT
-    given ->> 'carrier_id' AS carrier_id,
-    given ->> 'region_id' AS region_id,
-    (given ->> 'probability')::DOUBLE AS probability
-FROM (
-    SELECT unnest(from_json(
-        CASE
-            WHEN json_type(getvariable('policy'), '$.objective.fulfilment') = 'ARRAY'
-            THEN getvariable('policy') -> '$.objective.fulfilment'
-            ELSE getvariable('objective') -> 'fulfilment'
-        END,
-        '["JSON"]'
-    )) AS given
-);
+    kept ->> 'carrier_id' AS carrier_id,
+    kept ->> 'region_id' AS region_id,
+    (kept ->> 'probability')::DOUBLE AS probability
+FROM promised;
+
+-- What each platform takes: its carriers, by our names and by its own.
+CREATE TEMP TABLE outbox AS
+SELECT number, box ->> 'platform' AS platform, box ->> 'format' = 'csv' AS is_csv, taken.names
+FROM (SELECT unnest(from_json(getvariable('config') -> 'outbox', '["JSON"]')) AS box,
+    generate_subscripts(from_json(getvariable('config') -> 'outbox', '["JSON"]'), 1) AS number)
+JOIN (VALUES
+    ('douyin', ['zhongtong', 'yuantong', 'yunda']),
+    ('kuaishou', ['zhongtong', 'yuantong', 'yunda']),
+    ('pinduoduo', ['zhongtong', 'zto', 'yuantong', 'yto', 'shentong', 'sto',
+        'jtexpress', 'jitu', 'yunda']),
+    ('taobao', ['zhongtong', 'zto', 'yuantong', 'yto', 'shentong', 'sto', 'yunda']),
+    ('jd', ['jd'])
+) AS taken(platform, names) ON taken.platform = box ->> 'platform';
 
 -- The record of the night, and its tables.
 CREATE TEMP TABLE record AS
