@@ -19,6 +19,7 @@ from optimizer.cli.options import (
 )
 from optimizer.cli.output import (
     gap_words,
+    outbox_words,
     print_result,
     print_text,
     show_progress,
@@ -191,6 +192,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    boxes = found.get("outboxes", [])
+    lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
@@ -203,5 +206,5 @@ def _roundings(found: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} {numbers['num_slots']:,} slots, none for "
         f"{counted(numbers['num_merchants_without'], 'merchant')}"
-        for name, numbers in found.items()
+        for name, numbers in sorted(found.items())
     )

@@ -1,5 +1,5 @@
 """
-Every code that a warning or an alert can have: what it says, and about what.
+Every code of a warning or an alert, with its sentences and fields.
 
 The sentences are the messages of the catalogues: ``pybabel`` finds them here.
 """
@@ -36,7 +36,7 @@ PHRASES = (
 @dataclass(frozen=True, slots=True)
 class WarningKind:
     """
-    What a code of ``WARNINGS`` means.
+    The meaning of a code of ``WARNINGS``.
 
     Attributes
     ----------
@@ -75,6 +75,15 @@ _NIGHT: dict[str, WarningKind] = {
         "their slots: {words}",
         num_parcels="count",
         words="names",
+    ),
+    "IDS_ROUNDED": _counted(
+        "{num_ids} id of {column} of more than 15 digits ends in zeros after the 15th, "
+        "as spreadsheets round numbers; two ids may have become one: {ids}",
+        "{num_ids} ids of {column} of more than 15 digits all end in zeros after the "
+        "15th, as spreadsheets round numbers; two ids may have become one: {ids}",
+        num_ids="count",
+        column="text",
+        ids="names",
     ),
     "CSV_SEPARATOR": _about(
         "cells of {table} are separated by {separator}: read so",
@@ -349,6 +358,17 @@ _ALERTS: dict[str, WarningKind] = {
         table="text",
         num_nights="count",
         num_usual="count",
+    ),
+    "UNDELIVERED": _counted(
+        "{num_left} of {num_recommended} recommendations is not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        "{num_left} of {num_recommended} recommendations are not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        num_left="count",
+        num_recommended="count",
+        num_taken="count",
+        platform="text",
+        reasons="names",
     ),
     "DEAD_LANES": _counted(
         "{num_lanes} lane had slots and no parcel in any of {num_nights} nights "

@@ -165,9 +165,26 @@ def price_block(
     price: NDArray[np.int64],
     cut_of: Mapping[int, NDArray[np.int64]],
 ) -> bytes:
-    """Send back what orders are worth above their prices, by merchant."""
-    above, highest = above_cuts(problem, price, cut_of[block])
-    return pack(above=above, highest=highest)
+    """
+    Send back what orders are worth above their prices, by merchant.
+
+    Parameters
+    ----------
+    block
+        Number of the block.
+    problem
+        The problem of the block.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut_of
+        By block, the price of each merchant's cap, micro-CNY.
+    """
+    from optimizer.solvers.network.canonical_plan import barred, count_tied
+
+    cut = cut_of[block]
+    above, highest = above_cuts(problem, price, cut)
+    tied = count_tied(problem, barred(problem, price), cut)
+    return pack(above=above, highest=highest, tied=tied)
 
 
 def above_cuts(
@@ -284,7 +301,20 @@ def decide(
     verdict: DecidingPrices,
     places: tuple[Place, ...],
 ) -> Iterator[pa.RecordBatch]:
-    """Turn blocks into ``DECISION_ROWS``."""
+    """
+    Turn blocks into ``DECISION_ROWS``.
+
+    Parameters
+    ----------
+    batches
+        Rows of ``BLOCK``.
+    terms
+        Lanes and caps of the whole night.
+    verdict
+        Prices and ties that decide every order.
+    places
+        Names of the lanes, by number.
+    """
     import io
 
     import polars as pl

@@ -65,11 +65,11 @@ def test_a_reader_sees_one_version(
     expected = read(link)
     loads = json.loads
 
-    def replaced(text: str) -> Any:
+    def replaced(text: str, **more: Any) -> Any:
         if link.readlink() == now:
             link.unlink()
             link.symlink_to(other)
-        return loads(text)
+        return loads(text, **more)
 
     monkeypatch.setattr(run_folder.json, "loads", replaced)
     assert read(link) == expected or reader == "order"
@@ -84,11 +84,9 @@ def test_a_run_names_its_version(
 ) -> None:
     """Who takes a night further reads the version that the run named, not the link."""
     night = copy_night(original, tmp_path / "night", monkeypatch)
-    said = call(
-        *(monkeypatch, capsys, "run", "--config", night.config),
-        *("--date", DAY, "--json"),
-    )
+    words = ("run", "--config", night.config, "--date", DAY)
+    said = call(monkeypatch, capsys, *words, "--json")
     version = json.loads(said.out)["version_dir"]
     assert Path(version).resolve() == night.run_dir.resolve()
-    said = call(monkeypatch, capsys, "run", "--config", night.config, "--date", DAY)
+    said = call(monkeypatch, capsys, *words)
     assert said.out.splitlines()[-1] == f"  version    {version}"

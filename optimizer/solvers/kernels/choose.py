@@ -16,7 +16,18 @@ from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 @inner_kernel
 def add_pair(first, second, pairs, num_pairs):
-    """Write a pair where there is room for one; how many there are then."""
+    """
+    Write a pair if there is room; return the new number of pairs.
+
+    Parameters
+    ----------
+    first, second
+        The lanes of the pair; -1 for none.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
+    num_pairs
+        Rows of ``pairs`` that are filled.
+    """
     if num_pairs < len(pairs):
         pairs[num_pairs, 0] = first
         pairs[num_pairs, 1] = second
@@ -29,8 +40,21 @@ def lanes_at_cut(best, pick, count, inside, outside, option_lane):
     """
     Lanes of the first of ``count`` orders at the cut and of the last beyond it.
 
-    -1 where there is none. They stand for all that are worth as much: which of these
-    would move is not known.
+    -1 where there is none. They represent all orders with the same reduced saving,
+    since it is not known which of these would move.
+
+    Parameters
+    ----------
+    best
+        ``(n,) int64``: best reduced saving of each order of the merchant.
+    pick
+        ``(n,) int64``: best option of each of these orders.
+    count
+        Number of these orders to look at.
+    inside, outside
+        Least reduced saving inside the cap and greatest outside, micro-CNY.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
     """
     lane_inside, lane_outside = np.int64(-1), np.int64(-1)
     for place in range(count):
@@ -55,9 +79,32 @@ def add_near_options(
     num_pairs,
 ):
     """
-    Pair a lane with those where an order's reduced saving is at least so much.
+    Pair a lane with the lanes where an order's reduced saving is high enough.
 
-    The lane ``taken`` is left out. How many pairs there are then.
+    The lane ``taken`` is left out. Returns the new number of pairs.
+
+    Parameters
+    ----------
+    order
+        The order.
+    taken
+        Lane that is left out; -1 for none.
+    least
+        Least reduced saving for a pair, micro-CNY.
+    fellow
+        Lane that the others are paired with; -1 for none.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
+    num_pairs
+        Rows of ``pairs`` that are filled.
     """
     for option in range(option_start[order], option_start[order + 1]):
         lane = np.int64(option_lane[option])
@@ -88,10 +135,33 @@ def choose(
     prices changed by up to ``window`` against each other: together the pairs are
     the slope of demand.
 
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    window
+        Change of prices, micro-CNY, within which an order counts as near the margin.
+    demand
+        ``(num_lanes,) int64``: chosen orders are added.
+    pairs
+        ``(m, 2) int32``: filled with pairs of lanes.
+
     Returns
     -------
     surplus, num_pairs
-        What the choices save above lane prices, micro-CNY; pairs written.
+        Total saving of the choices beyond lane prices, micro-CNY; pairs written.
     """
     # Not 0 alone: numba would compile what takes it for that number too.
     surplus, num_pairs = np.int64(0), np.int64(0)
@@ -189,12 +259,39 @@ def settle(
     margin,
 ):
     """
-    Let merchants choose for good.
+    Let merchants make their final choice.
 
     Writes each order's chosen option to ``pick`` (-1: none), how many of a cap are
-    ``used``, and the lowest best ``merchant_price``: what the first order outside
-    a full cap would save above its lane's price. Of equal orders the first is in.
-    ``margin`` becomes how far prices could move before the choice changed.
+    ``used``, and the lowest best ``merchant_price``: the saving of the first order
+    outside a full cap beyond its lane's price. Of equal orders the first is chosen.
+    ``margin`` becomes the distance that prices could move before the choice changed.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pick
+        ``(num_orders,) int64``: filled with the chosen option of each order; -1 for
+        none.
+    used
+        ``(num_merchants,) int64``: filled with the places used in each cap.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap, micro-CNY.
+    margin
+        ``(num_orders,) int64``: filled with the least change of prices that changes the
+        order's choice, micro-CNY.
     """
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -234,7 +331,7 @@ def settle(
 
 @inner_kernel
 def add_found(order, found, num_found):
-    """Write an order where there is room for one; how many were found then."""
+    """Write an order if there is room; return how many were found so far."""
     if num_found < len(found):
         found[num_found] = order
     return num_found + 1
@@ -247,7 +344,24 @@ def rank_best(
     """
     Write the best reduced saving of each of a merchant's orders.
 
-    Those above 0 are ``ranked`` as well, in no order; how many these are.
+    Positive ones are also written to ``ranked``, unsorted; returns their number.
+
+    Parameters
+    ----------
+    first, last
+        The merchant's orders ``first : last``.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    best
+        ``(n,) int64``: filled with the best reduced saving of each order, micro-CNY.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings, unsorted.
     """
     count = np.int64(0)
     for order in range(first, last):
@@ -263,7 +377,25 @@ def rank_best(
 
 @inner_kernel
 def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highest):
-    """The least reduced saving below a highest of some chosen options, and which."""
+    """
+    The least reduced saving of some chosen options, at most ``highest``, and its
+    option.
+
+    Parameters
+    ----------
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    start, end
+        The merchant's chosen options are ``chosen[start:end]``.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    highest
+        Value to return where all are at least this, micro-CNY.
+    """
     weakest, weakest_option = highest, np.int64(-1)
     for spot in range(start, end):
         option = chosen[spot]
@@ -277,7 +409,28 @@ def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highes
 def raise_needed(
     order, weakest, option_start, option_lane, option_saving, price, needed, wanting
 ):
-    """Raise the prices that lanes need for an unchosen order to want none of them."""
+    """
+    Raise the prices that lanes need so that an unchosen order wants none of them.
+
+    Parameters
+    ----------
+    order
+        An order that is not chosen.
+    weakest
+        Least reduced saving of the merchant's chosen orders, micro-CNY.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    needed
+        ``(num_lanes,) int64``: raised to the prices needed, micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: set to the order wherever ``needed`` is raised.
+    """
     for option in range(option_start[order], option_start[order + 1]):
         lane = option_lane[option]
         least = option_saving[option] - weakest
@@ -305,22 +458,54 @@ def check(
     yielding,
 ):
     """
-    Hold a plan against what merchants would choose at these prices.
+    Compare a plan with what merchants would choose at these prices.
 
-    Writes to ``merchant_price`` the lowest best price of each cap: the first
-    positive reduced saving that finds no room in it. Writes to ``found`` the orders
-    that the prices want changed: unchosen ones that are worth more than the weakest
-    chosen one, chosen ones that are worth less than the best unchosen one, and
-    those that would rather be on another lane. For each lane, ``needed`` is raised
-    to the least price at which no unchosen order would want it, and ``wanting``
-    becomes the order that needs it; ``yielding`` becomes a chosen order of each
-    merchant that would change one, the weakest if that is among them. All three are
-    left alone elsewhere.
+    Writes to ``merchant_price`` the lowest best price of each cap: the first positive
+    reduced saving that finds no room in it. Writes to ``found`` the orders that
+    contradict the prices: unchosen ones with a higher reduced saving than the weakest
+    chosen one, chosen ones with a lower one than the best unchosen one, and those that
+    prefer another lane. For each lane, ``needed`` is raised to the least price at which
+    no unchosen order would want it, and ``wanting`` is set to the order that needs it.
+    ``yielding`` is set to a chosen order of each merchant that contradicts the prices,
+    the weakest if it is one of them. Other entries of the three are left alone.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
+    found
+        ``(k,) int64``: filled with orders; may be too short.
+    needed
+        ``(num_lanes,) int64``: least price at which no unchosen order wants the lane,
+        micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: the order that needs that price.
+    yielding
+        ``(num_merchants,) int64``: a chosen order that should change; -1 for none.
 
     Returns
     -------
     int
-        Orders found; beyond the length of ``found`` they are counted only.
+        Orders found; those that do not fit into ``found`` are only counted.
     """
     num_found = np.int64(0)
     best = np.empty(0, np.int64)
@@ -410,10 +595,37 @@ def closed_offers(
     offers,
 ):
     """
-    Raise offers for closed lanes to what orders would pay there beside a plan.
+    Raise the offers for closed lanes to what the orders of a plan would pay there.
 
-    A chosen order pays what it saves more there than where it is, another one what it
-    saves more than the merchant's weakest, or, where the cap is not full, all.
+    A chosen order offers the difference to its present reduced saving. Another order
+    offers the difference to the merchant's weakest chosen one, or its whole saving
+    where the cap is not full.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    is_closed
+        ``(num_lanes,) bool``: lanes to make offers for.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    offers
+        ``(num_lanes,) int64``: raised to the best offer for each closed lane,
+        micro-CNY.
     """
     for merchant in range(first_merchant, last_merchant):
         first, last = merchant_start[merchant], merchant_start[merchant + 1]
@@ -450,14 +662,34 @@ def surplus(
     merchant_price,
 ):
     """
-    What merchants would save above lane prices if every lane had room for all.
+    Total saving beyond lane prices if every lane had room for all orders.
 
     Writes to ``merchant_price`` the lowest best price of each cap.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
 
     Returns
     -------
     int
-        Micro-CNY; the prices of the caps are in it.
+        Micro-CNY; the value of the caps at their prices is included.
     """
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
@@ -496,22 +728,32 @@ def above_cuts(
     highest,
 ):
     """
-    What orders are worth above both their prices, by merchant.
+    Sum of what orders save beyond lane and cap prices, by merchant.
 
     Both results add up over parts of a merchant's orders: sums and maxima.
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
     price
-        ``(num_lanes,) int64`` effective prices.
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
     merchant_price
-        ``(num_merchants,) int64``.
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
     above
-        ``(num_merchants,) int64``: takes the sum of what each order's best option
-        saves above its lane's price and its merchant's, where it does.
+        ``(num_merchants,) int64``: filled with the sum of what each order's best option
+        saves beyond its lane's price and its merchant's, where positive, micro-CNY.
     highest
-        ``(num_merchants,) int64``: takes the most that an order saves above its
-        lane's price; 0 where none does.
+        ``(num_merchants,) int64``: filled with the most that an order saves beyond its
+        lane's price, micro-CNY; 0 where none does.
     """
     for merchant in range(first_merchant, last_merchant):
         cut = merchant_price[merchant]

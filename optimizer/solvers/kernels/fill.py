@@ -1,4 +1,4 @@
-"""Kernels that fill each lane by itself: whole parcels, exactly."""
+"""Kernels that solve each lane by itself as a knapsack, exactly."""
 
 from __future__ import annotations
 
@@ -15,10 +15,28 @@ def profits(
     goods, prices, row_price, merchant_price, order_price, option_order, profit
 ):
     """
-    Write what each option saves above prices that its lane does not decide itself.
+    Write what each option saves beyond the prices that its lane does not decide itself.
 
-    ``prices`` are those of lanes strictly above, and of the lane's own slots where it
-    has lanes within.
+    ``prices`` are those of the lane's ancestors, and of its own slots where it has
+    children.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    prices
+        ``(num_lanes,) int64``: prices of slots that a lane does not decide itself,
+        micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight; may be negative.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    order_price
+        ``(num_orders,) int64`` micro-CNY: price of choosing each order once.
+    option_order
+        ``(num_options,) int32``: order of each option.
+    profit
+        ``(num_options,) int64``: filled, micro-CNY.
     """
     merchant = 0
     for option in range(len(profit)):
@@ -35,7 +53,7 @@ def profits(
 @kernel
 def best_subset(load, profit, room):
     """
-    The most that some options bring in so many slots.
+    The most valuable subset of some options that fits into the slots.
 
     Returns
     -------
@@ -64,11 +82,24 @@ def best_subset(load, profit, room):
 @kernel
 def fill_lane(load, profit, room, price, taken):
     """
-    The most that options bring in a lane's slots; ``taken`` is filled in.
+    The greatest value of options within a lane's slots; ``taken`` is filled in.
 
-    At a price for a slot, options whose margin is beyond the distance between a
-    simple bound and a simple plan are in or out for sure; the others are decided by
-    dynamic programming.
+    At a price for a slot there is a simple bound and a simple plan. Options whose
+    margin exceeds the distance between the two are in or out for certain; the others
+    are decided by dynamic programming.
+
+    Parameters
+    ----------
+    load
+        ``(k,) int64``: slots that each option takes.
+    profit
+        ``(k,) int64``: value of each option, micro-CNY.
+    room
+        Slots of the lane.
+    price
+        Price of a slot, micro-CNY: any at least 0 is correct, a good one is fast.
+    taken
+        ``(k,) bool``: filled with the options of the best subset.
 
     Returns
     -------
@@ -111,10 +142,27 @@ def fill_lanes(
     """
     Fill lanes one by one; ``taken`` options are marked, ``most[0]`` is raised.
 
+    Parameters
+    ----------
+    first_lane, last_lane
+        The lanes ``first_lane : last_lane``.
+    slots
+        ``(num_lanes,) int64``.
+    price
+        ``(num_lanes,) int64``: a price of each lane's own slots, micro-CNY.
+    list_start, listed
+        ``(num_lanes + 1,)`` and ``(k,) int64``: options of each lane.
+    load, profit
+        ``(num_options,) int64``: slots, and value in micro-CNY, of each option.
+    taken
+        ``(num_options,) bool``: filled for the options of these lanes.
+    most
+        ``(1,) int64``: raised to the greatest distance of a lane, micro-CNY.
+
     Returns
     -------
     int
-        What all of them bring, micro-CNY.
+        Total value, micro-CNY.
     """
     total = np.int64(0)
     for lane in range(first_lane, last_lane):
@@ -132,7 +180,24 @@ def fill_lanes(
 
 @kernel
 def near_orders(goods, price, row_price, merchant_price, reach, is_near):
-    """Mark the orders with an option at most ``reach`` below all its prices."""
+    """
+    Mark the orders with an option at most ``reach`` below all its prices.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight; may be negative.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    reach
+        Distance below the prices, micro-CNY, up to which an order is near.
+    is_near
+        ``(num_orders,) bool``: set where an order is near.
+    """
     for merchant in range(len(goods.cap)):
         for order in range(
             goods.merchant_start[merchant], goods.merchant_start[merchant + 1]

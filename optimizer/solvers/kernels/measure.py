@@ -1,10 +1,10 @@
 """
-Kernels that measure exchanges: shortest ways between lanes, merchants and the ground.
+Kernels for shortest paths in the residual graph of a plan.
 
-Nodes are lanes, merchants, and the ground (free slots, and free places in caps). An arc
-is what a node can pass on, at what the plan loses by it at prices that prove it: never
-below 0. At the least such prices the ground reaches every node in use for nothing, so
-that a search may end where it meets the ground.
+Nodes are lanes, merchants, and the ground (free slots, and free places in caps). The
+cost of an arc is the plan's loss by it at prices that prove the plan: never below 0. At
+the least such prices the ground reaches every node in use at no cost, so that a search
+may end where it meets the ground.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ways(NamedTuple):
     """
     Arcs that leave lanes (to any node) and merchants (to lanes), the cheapest first.
 
-    ``lane_ground`` and ``merchant_ground`` are lengths of some way to the ground.
+    ``lane_ground`` and ``merchant_ground`` are lengths of some path to the ground.
     """
 
     lane_start: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Ways(NamedTuple):
 @bare_kernel
 def shorten(ways, num_rounds):
     """
-    Shorten all ways to the ground, for some rounds or until none becomes shorter.
+    Shorten all paths to the ground, for some rounds or until none becomes shorter.
 
     Returns
     -------
@@ -98,7 +98,30 @@ def shorten_by_orders(
     lane_ground,
     merchant_ground,
 ):
-    """Shorten merchants' ways to the ground, ``merchant_ground``, by what they left."""
+    """
+    Shorten merchants' paths to the ground by way of orders that are not chosen.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
+    lane_ground
+        ``(num_lanes,) int64``: distance of each lane to the ground, micro-CNY.
+    merchant_ground
+        ``(num_merchants,) int64``: the same for merchants; lowered in place.
+    """
     for merchant in range(len(cut)):
         bound = merchant_ground[merchant]
         if bound == 0 or bound == FAR:
@@ -128,16 +151,31 @@ def list_rivals(
     rival_cost,
 ):
     """
-    List what merchants could choose instead: of each lane the order that costs least.
+    List rivals: for each merchant and lane, the unchosen order that costs least.
 
     Parameters
     ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
     limit
-        ``(num_merchants,) int64``: what a rival costs less than.
+        ``(num_merchants,) int64``: rivals cost less than this, micro-CNY.
     rival_start
-        ``(num_merchants + 1,) int64``: takes where each merchant's rivals start.
+        ``(num_merchants + 1,) int64``: filled with the first rival of each merchant.
     rival_lane, rival_cost
-        Take them, as far as there is room.
+        ``(k,) int32`` and ``(k,) int64``: filled with lane, and cost in micro-CNY, of
+        rivals; may be too short.
 
     Returns
     -------
@@ -177,7 +215,7 @@ def list_rivals(
 @bare_kernel
 def reach_for_nothing(ways, is_reached, stack, num_reached):
     """
-    Mark what free arcs lead to from nodes that are marked already.
+    Mark the nodes that arcs at no cost reach from marked nodes.
 
     Parameters
     ----------
@@ -216,26 +254,26 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
 @bare_kernel
 def search_lanes(ways, search, lanes, most, front, count, near):
     """
-    Search from each lane as far as the ground; list what is nearer than that.
+    Search from each lane as far as the ground, and list the nodes that are nearer.
 
     Parameters
     ----------
     ways
-        Arcs, and the lengths of the shortest ways to the ground.
+        Arcs, and the length of the shortest path from each node to the ground.
     search
-        Scratch.
+        Scratch of the search.
     lanes
-        ``int32``: the lanes to search from.
+        ``(m,) int32``: the lanes to search from.
     most
-        Nodes that are listed for a lane at most; there its search ends, and of equally
-        near ones all or none are listed.
+        Most nodes listed for a lane. The search ends there; of equally near nodes all
+        or none are listed.
     front
-        ``(num_lanes,) int64``: takes how far each search went: to the ground, or to
-        where it was ended.
+        ``(num_lanes,) int64``: filled with how far each search went: to the ground, or
+        to where it was cut short, micro-CNY.
     count
-        Takes how many nodes are listed for each of ``lanes``.
+        ``(m,) int64``: filled with the nodes listed for each lane.
     near
-        ``(2, n) int64``: takes nodes and distances, lane after lane.
+        ``(2, n) int64``: filled with nodes and distances, lane after lane.
 
     Returns
     -------
@@ -308,22 +346,44 @@ def measure(
     margin,
 ):
     """
-    Take distances together to margins.
+    Compute margins from distances.
 
     Parameters
     ----------
     ways
-        Arcs, and the lengths of the shortest ways to the ground.
-    merchant_start, option_start, option_lane, option_saving, pick
-        The orders; ``pick`` is the chosen option of each, -1 for none.
+        Arcs, and the length of the shortest path from each node to the ground.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
     front
-        ``(num_lanes,) int64``: how far everything is from a lane that is not listed.
-    near_start, near_lane, near_distance
-        By merchant, the lanes that it is listed for.
-    hop_start, hop_lane, hop_distance
-        By lane, the lanes that are listed for it.
+        ``(num_lanes,) int64``: distance to assume for nodes that are not listed for a
+        lane, micro-CNY.
+    near_start
+        ``(num_merchants + 1,) int64``: first entry of each merchant in the next two.
+    near_lane, near_distance
+        ``(k,) int32`` and ``(k,) int64`` micro-CNY: lanes that a merchant is listed
+        for, and the distance from them.
+    hop_start
+        ``(num_lanes + 1,) int64``: first entry of each lane in the next two.
+    hop_lane, hop_distance
+        ``(m,) int32`` and ``(m,) int64`` micro-CNY: lanes that are listed for a lane,
+        and the distance to them.
     margin
-        ``(num_orders,) int64``: takes the margins; ``FAR`` where no plan has the order.
+        ``(num_orders,) int64``: filled with the margins, micro-CNY; ``FAR`` where no
+        plan has the order.
     """
     reach = front.copy()
     swap = np.full(len(price), FAR, np.int64)
@@ -376,7 +436,28 @@ def best_without_cap(
     lane_ground,
     more,
 ):
-    """Give ``more`` what a first parcel brings to each merchant whose cap is 0."""
+    """
+    Raise ``more`` to the value of a first place for each merchant whose cap is 0.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    lane_ground
+        ``(num_lanes,) int64``: distance of each lane to the ground, micro-CNY.
+    more
+        ``(num_merchants,) int64``: raised to the value of a first place, micro-CNY.
+    """
     for merchant in range(len(cap)):
         if cap[merchant] > 0:
             continue

@@ -33,7 +33,7 @@ class Pace(NamedTuple):
 
 class Steps(NamedTuple):
     """
-    Where a search for prices stands; every step writes to it.
+    State of a search for prices; every step writes to it.
 
     ``price`` are own prices; ``reach`` is how far each may move, ``direction`` where it
     moved. ``numbers`` are the window, the imbalance, and the passes at the last window.
@@ -47,7 +47,7 @@ class Steps(NamedTuple):
 
 @inner_kernel
 def is_below(lane, above, lane_parent):
-    """Whether a lane is another one or lies below it."""
+    """Whether a lane equals another one or is a descendant of it."""
     while lane > above:
         lane = lane_parent[lane]
     return lane == above
@@ -58,7 +58,16 @@ def slope_diagonal(first, second, weight, lane_parent):
     """
     Diagonal of the slope of demand with respect to each lane's own price.
 
-    A pair counts on a lane when just one of its ends lies on it or below it.
+    A pair counts on a lane when exactly one of its ends is the lane or a descendant.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
     """
     diagonal = np.zeros(len(lane_parent))
     for pair in range(len(weight)):
@@ -78,7 +87,20 @@ def slope_diagonal(first, second, weight, lane_parent):
 
 @kernel
 def slope_times(first, second, weight, lane_parent, vector):
-    """Multiply the slope of demand by a change of the lanes' own prices."""
+    """
+    Multiply the slope of demand by a change of the lanes' own prices.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    vector
+        ``(num_lanes,) float64``: change of each lane's own price.
+    """
     effective = vector.copy()
     for lane in range(len(lane_parent)):
         if lane_parent[lane] >= 0:
@@ -108,6 +130,23 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
     Solve (slope + damping) · step = excess over the free lanes.
 
     Conjugate gradients with a diagonal preconditioner; few rounds are enough.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_free
+        ``(num_lanes,) bool``: lanes whose price may change.
+    excess
+        ``(num_lanes,) float64``: demand beyond the slots of each lane.
+    damping
+        Added to the diagonal, orders per micro-CNY; above 0.
+    rounds
+        Most rounds of conjugate gradients.
 
     Returns
     -------
@@ -148,7 +187,7 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
 
 @bare_kernel
 def add_parents(lane_parent, values):
-    """Add to each lane's value those of all lanes around it, in place."""
+    """Add to each lane's value those of all its ancestors, in place."""
     for lane in range(len(lane_parent)):
         if lane_parent[lane] >= 0:
             values[lane] += values[lane_parent[lane]]
@@ -157,10 +196,23 @@ def add_parents(lane_parent, values):
 @bare_kernel
 def move_prices(steps, step, lane_parent, highest, effective):
     """
-    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
+    Move own prices, so that effective ones stay between 0 and the highest.
 
-    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
-    ``effective`` is scratch.
+    Computed in floating point, since 64 bits might not hold the sums; prices are only
+    proposals and may be rounded.
+
+    Parameters
+    ----------
+    steps
+        State of the price steps; its ``price`` is changed in place.
+    step
+        ``(num_lanes,) float64``: wanted change of each own price, micro-CNY.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    highest
+        Greatest effective price, micro-CNY.
+    effective
+        ``(num_lanes,) float64``: scratch.
     """
     price = steps.price
     most = 0.0
@@ -183,7 +235,7 @@ def move_prices(steps, step, lane_parent, highest, effective):
 
 @inner_kernel
 def _at_most(value, highest):
-    """Round a price down to a whole number, and to the highest there is."""
+    """Round a price down to a whole number, at most the highest."""
     return highest if value >= highest else np.int64(value)
 
 
@@ -201,12 +253,12 @@ def advance(lanes, demand, pairs, count, steps, pace):
     pairs, count
         ``(k, 2) int32`` lanes that compete for an order, and for how many.
     steps, pace
-        Where the search stands, and how it may go on.
+        State of the search, and how it may go on.
 
     Returns
     -------
     bool
-        Whether prices are as good as this becomes.
+        Whether further steps would not help.
     """
     slots, parent = lanes
     num_lanes, price = len(slots), steps.price
@@ -262,16 +314,20 @@ def advance_alone(market, lanes, room, num_passes, steps, pace):
     Parameters
     ----------
     market
-        Its arrays, in the order of all kernels.
+        The arrays ``merchant_start, cap, option_start, option_lane, option_saving``.
+    lanes
+        A pair: ``(num_lanes,) float64`` slots and ``(num_lanes,) int32`` parents.
     room
-        Pairs that are noted in a pass, at most.
-    lanes, num_passes, steps, pace
-        As above, and how many passes.
+        Most pairs that are noted in a pass.
+    num_passes
+        Passes over the market.
+    steps, pace
+        State of the search, and how it may go on.
 
     Returns
     -------
     bool
-        Whether prices are as good as this becomes.
+        Whether further steps would not help.
     """
     merchant_start, cap, option_start, option_lane, option_saving = market
     parent = lanes[1]

@@ -17,7 +17,21 @@ from optimizer.solvers.kernels.rank import HIGH, cuts, kth_largest
 
 @bare_kernel
 def reduced_saving(goods, option, price, row_price):
-    """What an option saves above all prices but its merchant's."""
+    """
+    Saving of an option beyond all prices except its merchant's.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    option
+        The option.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    """
     worth = goods.option_saving[option]
     worth -= goods.option_load[option] * price[goods.option_lane[option]]
     for entry in range(goods.entry_start[option], goods.entry_start[option + 1]):
@@ -27,7 +41,21 @@ def reduced_saving(goods, option, price, row_price):
 
 @bare_kernel
 def best_of(goods, order, price, row_price):
-    """Best option of an order, its reduced saving, and the second best one's."""
+    """
+    Best option of an order, its reduced saving, and the second best one's.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    """
     top, second, best = -HIGH, -HIGH, np.int64(-1)
     for option in range(goods.option_start[order], goods.option_start[order + 1]):
         worth = reduced_saving(goods, option, price, row_price)
@@ -43,15 +71,29 @@ def best_of(goods, order, price, row_price):
 @kernel
 def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_price):
     """
-    What merchants would save above prices if every row had room for all.
+    Total saving beyond prices if every row had room for all orders.
 
-    Kept pins are taken whatever they save. Writes to ``merchant_price`` the lowest
+    Pinned orders are chosen whatever they save. Writes to ``merchant_price`` the lowest
     best price of each cap.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap, micro-CNY.
 
     Returns
     -------
     int
-        Micro-CNY; the prices of the caps are in it.
+        Micro-CNY; the value of the caps at their prices is included.
     """
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
@@ -81,9 +123,31 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
 @bare_kernel
 def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pairs):
     """
-    Write a pair of ``first`` and each option of an order worth at least ``least``.
+    Pair ``first`` with each option of an order that saves at least ``least``.
 
     Its own choice ``mine`` is left out.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    order
+        The order.
+    first
+        Option that the others are paired with; -1 for none.
+    least
+        Least reduced saving for a pair, micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    mine
+        Option that is left out; -1 for none.
+    pairs
+        ``(m, 2) int64``: filled from row ``num_pairs`` on.
+    num_pairs
+        Rows of ``pairs`` that are filled.
     """
     for option in range(goods.option_start[order], goods.option_start[order + 1]):
         if option == mine or num_pairs == len(pairs):
@@ -97,7 +161,20 @@ def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pai
 
 @bare_kernel
 def use_up(goods, option, demand, usage):
-    """Add what an option uses."""
+    """
+    Add the use of an option.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    option
+        The option.
+    demand
+        ``(num_lanes,) int64``: loads of chosen options are added.
+    usage
+        ``(num_rows,) int64``: weights of chosen options are added.
+    """
     demand[goods.option_lane[option]] += goods.option_load[option]
     for entry in range(goods.entry_start[option], goods.entry_start[option + 1]):
         usage[goods.entry_row[entry]] += goods.entry_weight[entry]
@@ -110,6 +187,26 @@ def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked
 
     Writes each order's ``best`` and ``second`` reduced savings and its ``pick``, and
     the positive ones of those that are not pinned to ``ranked``.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    first, last
+        The merchant's orders ``first : last``.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    best, second
+        ``(n,) int64``: filled with the best and second best reduced saving of each
+        order, micro-CNY.
+    pick
+        ``(n,) int64``: filled with the best option of each order; -1 for none.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings of orders that are not
+        pinned.
 
     Returns
     -------
@@ -130,7 +227,22 @@ def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked
 
 @bare_kernel
 def at_the_cut(goods, first, last, best, pick, inside, outside):
-    """Options of the last order inside a cap and of the first outside; -1: none."""
+    """
+    Options of the last order inside a cap and of the first outside; -1: none.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    first, last
+        The merchant's orders ``first : last``.
+    best
+        ``(n,) int64``: best reduced saving of each order, micro-CNY.
+    pick
+        ``(n,) int64``: best option of each order.
+    inside, outside
+        Least reduced saving inside the cap and greatest outside, micro-CNY.
+    """
     option_inside, option_outside = np.int64(-1), np.int64(-1)
     if outside <= 0:
         return option_inside, option_outside
@@ -161,13 +273,33 @@ def respond(
 
     Adds the chosen loads to ``demand`` of their lanes, and their weights to ``usage``
     of the side rows. A pair of options (-1: none) is written for each order that
-    would change between them if its worth changed by up to ``window``: together the
+    would change between them if its value changed by up to ``window``: together the
     pairs are the slope of demand.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    window
+        Change of value, micro-CNY, within which an order counts as near the margin.
+    demand
+        ``(num_lanes,) int64``: loads of chosen options are added.
+    usage
+        ``(num_rows,) int64``: weights of chosen options are added.
+    pairs
+        ``(m, 2) int64``: filled with pairs of options.
 
     Returns
     -------
     surplus, num_pairs
-        What the choices save above prices, micro-CNY; pairs written.
+        Total saving of the choices beyond prices, micro-CNY; pairs written.
     """
     total, num_pairs = np.int64(0), np.int64(0)
     best = np.empty(0, np.int64)
@@ -264,6 +396,28 @@ def screen(
 
     Of each merchant the ``room`` best by reduced saving that are at most ``reach``
     below their prices, of equal ones the first; and every kept pin.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` signed prices of side rows, micro-CNY for a unit of
+        weight.
+    room
+        ``(num_merchants,) int64``: most orders to keep of each merchant.
+    room_start
+        ``(num_merchants + 1,) int64``: where each merchant's orders begin in ``kept``.
+    reach
+        Distance below the prices, micro-CNY, up to which an order is kept.
+    kept
+        ``(k,) int64``: filled with orders.
+    num_kept
+        ``(num_merchants,) int64``: filled with the number of orders kept.
     """
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
@@ -310,8 +464,22 @@ def slope_times(goods, pairs, lane_parent, vector, num_lanes):
     """
     Multiply the slope of demand by a change of own prices of lanes, then rows.
 
-    With :math:`d` what a pair's first option uses less what its second one uses,
+    With :math:`d` the use of a pair's first option minus that of its second,
     the slope is the sum of :math:`d d^T` over the pairs.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    vector
+        ``(num_lanes + num_rows,) float64``: change of each lane's own price, then of
+        each row's.
+    num_lanes
+        Number of lanes.
     """
     effective = vector.copy()
     for lane in range(num_lanes):
@@ -351,7 +519,20 @@ def slope_times(goods, pairs, lane_parent, vector, num_lanes):
 
 @kernel
 def slope_diagonal(goods, pairs, lane_parent, num_rows):
-    """Sum of squares of what the options of pairs use: bounds the slope's diagonal."""
+    """
+    Sum of squares of what the options of pairs use: bounds the slope's diagonal.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    num_rows
+        Number of side rows.
+    """
     num_lanes = len(lane_parent)
     diagonal = np.zeros(num_lanes + num_rows)
     for pair in range(len(pairs)):
@@ -377,6 +558,25 @@ def price_step(goods, pairs, scale, lane_parent, is_free, excess, damping, round
     Solve (scale · slope + damping) · step = excess over the free prices.
 
     Conjugate gradients with a diagonal preconditioner; few rounds are enough.
+
+    Parameters
+    ----------
+    goods
+        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    scale
+        Factor on the slope: parts of an order that a pair stands for, per micro-CNY.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_free
+        ``(num_lanes + num_rows,) bool``: prices that may change.
+    excess
+        ``(num_lanes + num_rows,) float64``: use beyond each limit.
+    damping
+        ``(num_lanes + num_rows,) float64``: added to the diagonal; above 0.
+    rounds
+        Most rounds of conjugate gradients.
 
     Returns
     -------

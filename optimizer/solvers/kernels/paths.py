@@ -1,5 +1,5 @@
 """
-Kernels that make a plan whole by shortest paths: primal and dual, in integers.
+Kernels that balance a plan by shortest augmenting paths, in integers.
 
 Nodes are lanes, merchants, and outside (where unused slots and unsold parcels are).
 Potentials are prices; arcs cost what a change of the plan loses at these prices,
@@ -7,8 +7,8 @@ which is never negative: an arc
 
 - lane → lane moves a chosen order to another of its lanes,
 - lane → merchant takes a chosen order back; merchant → lane chooses another one,
-- lane → the lane around it, or outside, sells one of its free slots,
-- lane → a lane inside it, or outside → root, takes one such slot back,
+- lane → its parent, or outside, sells one of its free slots,
+- lane → a child, or outside → root, takes one such slot back,
 - merchant → outside leaves a slot of its cap empty; outside → merchant fills one.
 """
 
@@ -27,7 +27,7 @@ NONE = np.int64(-1)
 
 
 class PathNetwork(NamedTuple):
-    """What does not change: orders by merchant, options by order and lane, lanes."""
+    """The fixed part: orders by merchant, options by order and lane, lanes."""
 
     merchant_start: NDArray[np.int64]
     cap: NDArray[np.int64]
@@ -46,10 +46,10 @@ class PathNetwork(NamedTuple):
 
 class Plan(NamedTuple):
     """
-    What does: picks, flows along the tree of lanes, and prices.
+    The part that changes: picks, flows along the tree of lanes, and prices.
 
-    ``imbalance`` is what flows into a lane less what flows on: parcels above 0 have
-    no slot, below 0 are slots that are paid for and empty. The chosen orders of a
+    ``imbalance`` is the flow into a lane minus the flow out of it: above 0, parcels
+    without a slot; below 0, empty slots that have a price. The chosen orders of a
     lane are a doubly linked list.
     """
 
@@ -66,7 +66,22 @@ class Plan(NamedTuple):
 
 @inner_kernel
 def leave_lane(night, plan, search, lane, base):
-    """Relax all arcs that leave a lane; how many."""
+    """
+    Relax all arcs that leave a lane; return their number.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    lane
+        The lane.
+    base
+        Distance of the node from the start of the search, micro-CNY.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -100,7 +115,22 @@ def leave_lane(night, plan, search, lane, base):
 
 @inner_kernel
 def leave_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that leave a merchant; how many."""
+    """
+    Relax all arcs that leave a merchant; return their number.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    merchant
+        The merchant.
+    base
+        Distance of the node from the start of the search, micro-CNY.
+    """
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -132,7 +162,22 @@ def leave_outside(night, plan, search):
 
 @inner_kernel
 def reach_lane(night, plan, search, lane, base):
-    """Relax all arcs that lead to a lane, backwards; how many."""
+    """
+    Relax all arcs that lead to a lane, backwards; return their number.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    lane
+        The lane.
+    base
+        Distance from the node to the start of the search, backwards, micro-CNY.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -167,7 +212,22 @@ def reach_lane(night, plan, search, lane, base):
 
 @inner_kernel
 def reach_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that lead to a merchant, backwards; how many."""
+    """
+    Relax all arcs that lead to a merchant, backwards; return their number.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    merchant
+        The merchant.
+    base
+        Distance from the node to the start of the search, backwards, micro-CNY.
+    """
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -185,7 +245,18 @@ def reach_merchant(night, plan, search, merchant, base):
 
 @inner_kernel
 def enlist(night, plan, order, option):
-    """Choose an option of an order."""
+    """
+    Choose an option of an order.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    order, option
+        An order without an option, and the option that it gets.
+    """
     lane = night.option_lane[option]
     plan.pick[order] = option
     head = plan.lane_head[lane]
@@ -212,7 +283,20 @@ def strike(night, plan, order):
 
 @inner_kernel
 def follow(night, plan, source, target, option):
-    """Send one parcel along an arc."""
+    """
+    Send one parcel along an arc.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    source, target
+        The nodes of the arc.
+    option
+        The option that it chooses or takes back; ``NONE`` on the tree of lanes.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     if option >= 0:
@@ -236,7 +320,22 @@ def follow(night, plan, source, target, option):
 
 @inner_kernel
 def move_prices(night, plan, search, distance, sign):
-    """Move the potentials of all nodes that the search came nearer to than this."""
+    """
+    Move the potentials of all nodes nearer than the end of the search.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search that has ended.
+    distance
+        Distance at which it ended, micro-CNY.
+    sign
+        1 for a search forwards, -1 for one backwards.
+    """
     num_lanes = len(night.slots)
     for at in range(search.counts[1]):
         node = search.touched[at]
@@ -251,7 +350,20 @@ def move_prices(night, plan, search, distance, sign):
 
 @inner_kernel
 def relieve(night, plan, search, lane):
-    """Find the best place for a parcel too many on a lane, and move it there."""
+    """
+    Find the best place for an excess parcel of a lane, and move it there.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    lane
+        A lane with a positive imbalance.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
@@ -281,7 +393,20 @@ def relieve(night, plan, search, lane):
 
 @inner_kernel
 def fill_slot(night, plan, search, lane):
-    """Find the best parcel for a slot that is paid for and empty, and move it there."""
+    """
+    Find the best parcel for an empty slot that has a price, and move it there.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    lane
+        A lane with a negative imbalance.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
@@ -312,7 +437,7 @@ def fill_slot(night, plan, search, lane):
 @bare_kernel
 def lay_out(night, plan, asked):
     """
-    Enlist all picks, and let parcels flow as the prices say; counts imbalance.
+    Enlist all picks, route flows as the prices imply, and count imbalances.
 
     ``asked`` are the parcels that ask for each lane, fixed ones included.
     """
@@ -338,11 +463,25 @@ def augment(night, plan, search, first_lane, work_limit):
     """
     Remove imbalances, lane by lane, until all are gone or the work is done.
 
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    first_lane
+        The lane to begin with; those before it are balanced.
+    work_limit
+        Arcs after which to stop; a path that has begun is finished.
+
     Returns
     -------
     lane, num_paths
-        Where to go on, ``num_lanes`` once all is balanced; where a lane cannot be
-        balanced, as all that is on it is fixed, ``-1 - lane``. Paths followed.
+        The lane to continue with, ``num_lanes`` once all is balanced, ``-1 - lane``
+        where a lane cannot be balanced because everything on it is fixed; and paths
+        followed.
     """
     num_lanes = len(night.slots)
     work, num_paths = 0, 0
@@ -366,9 +505,18 @@ def least_prices(night, plan, search, least):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
 
-    What is further away than the highest price comes down to 0; none can overflow.
+    Nodes further away than the highest price get a price of 0; no sum can overflow.
 
-    Writes them to ``least``, ``(num_lanes,) int64``: effective prices, at first 0.
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        A balanced :class:`Plan`; it is not changed.
+    search
+        The search; changed in place.
+    least
+        ``(num_lanes,) int64``: filled with effective prices, micro-CNY; zeros at first.
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)

@@ -1,4 +1,4 @@
-"""Kernels that rank: the k-th largest, the best option, where a cap cuts."""
+"""Kernels that rank: the k-th largest, the best option, the cut-off of a cap."""
 
 from __future__ import annotations
 
@@ -44,6 +44,19 @@ def best_option(order, option_start, option_lane, option_saving, price):
     """
     Best option of an order, its reduced saving, and the second best one's.
 
+    Parameters
+    ----------
+    order
+        The order.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+
     Returns
     -------
     option, reduced, second
@@ -64,12 +77,14 @@ def best_option(order, option_start, option_lane, option_saving, price):
 @inner_kernel
 def cuts(ranked, count, room):
     """
-    Where a cap cuts: the last reduced saving inside, the first outside, the ties.
+    The cut-off of a cap: the last reduced saving inside, the first outside, the ties.
 
     Parameters
     ----------
     ranked
-        Positive reduced savings, ``count`` of them; reordered.
+        ``(n,) int64``: positive reduced savings, micro-CNY; reordered.
+    count
+        How many of ``ranked`` count.
     room
         The cap, at least 1.
 
@@ -92,7 +107,20 @@ def cuts(ranked, count, room):
 
 @inner_kernel
 def mark_of(order, option_start, option_lane, option_saving):
-    """Hash an order's options, in 64 bits."""
+    """
+    Hash an order's options, in 64 bits.
+
+    Parameters
+    ----------
+    order
+        The order.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    """
     mark = np.uint64(option_start[order + 1] - option_start[order])
     for option in range(option_start[order], option_start[order + 1]):
         mixed = np.uint64(option_saving[option]) * np.uint64(0x9E3779B97F4A7C15)
@@ -109,14 +137,22 @@ def count_classes(
     """
     Count kinds of orders of some merchants: same merchant, same options and savings.
 
-    By hashes, so that at worst different orders count as one kind.
+    Compared by hashes: at worst, different orders count as one kind.
 
     Parameters
     ----------
     merchants
-        Which.
+        ``(k,) int64``: the merchants to look at.
     most
-        Orders of each that are looked at, at most.
+        Most orders of each that are looked at.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Kernels that pick the orders which could matter, and copy them together."""
+"""Kernels that select the orders that could matter, and copy them."""
 
 from __future__ import annotations
 
@@ -27,23 +27,40 @@ def screen(
     num_options,
 ):
     """
-    List the orders that could be chosen at prices somewhat like these.
+    List the orders that could be chosen at prices near these.
 
     Of each merchant the ``room`` best by reduced saving, as far as they save
     something and are at most ``reach`` below their price; of equal ones the first.
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
     every
         ``(num_merchants,) int64``: one order in how many is looked at.
     room
-        ``(num_merchants,) int64``: orders to keep at most.
+        ``(num_merchants,) int64``: most orders to keep.
     room_start
-        ``(num_merchants,) int64``: where a merchant's orders go in ``kept``.
+        ``(num_merchants + 1,) int64``: where each merchant's orders begin in ``kept``.
+    reach
+        Distance below the lane's price, micro-CNY, up to which an order is kept.
     kept
-        ``int64``: takes the orders, ascending within a merchant.
+        ``(k,) int64``: filled with orders, ascending within a merchant.
     num_kept, num_options
-        ``(num_merchants,) int64``: take how many, and how many options they have.
+        ``(num_merchants,) int64``: filled with the number of kept orders, and of their
+        options.
     """
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
@@ -111,6 +128,32 @@ def gather(
 
     ``merchant_start`` and ``options_before`` say where each merchant's orders and
     options go; the last six arrays are filled.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    kept
+        ``(k,) int64``: listed orders, with room between merchants.
+    room_start
+        ``(num_merchants + 1,) int64``: where each merchant's orders begin in ``kept``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: where each merchant's orders go.
+    options_before
+        ``(num_merchants + 1,) int64``: where each merchant's options go.
+    order, order_merchant
+        ``(n,) int64`` and ``(n,) int32``: filled with the copied orders and their
+        merchants.
+    sub_option_start
+        ``(n + 1,) int64``: filled with the first option of each copied order.
+    sub_option_order, sub_option_lane, sub_option_saving
+        ``(m,)``: filled with order, lane and saving of each copied option.
     """
     for merchant in range(first_merchant, last_merchant):
         target = options_before[merchant]
@@ -130,7 +173,20 @@ def gather(
 
 @bare_kernel
 def best_savings(first_order, last_order, option_start, option_saving, best):
-    """Write the option that saves most of each order; -1 where none saves."""
+    """
+    Write the option with the largest saving of each order; -1 where none is positive.
+
+    Parameters
+    ----------
+    first_order, last_order
+        The orders ``first_order : last_order``.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    best
+        ``(num_orders,) int64``: filled for these orders.
+    """
     for order in range(first_order, last_order):
         top = np.int64(0)
         best[order] = -1

@@ -1,4 +1,4 @@
-"""Prices for a plan that nothing proves the best: they bound what any plan saves."""
+"""Prices for a plan that is not proved optimal: they bound the saving of any plan."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def bound_at(
 ) -> tuple[NDArray[np.int64], int]:
     """
     Bound every plan at effective lane prices.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pool
+        Threads that share the merchants.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A feasible plan made at prices in a moment, and how far it may be from the best."""
+"""A feasible plan made quickly from prices, and a bound on its gap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,29 @@ def quick_plan(
     pool: Threads,
     limit: Limit,
 ) -> tuple[Solution, int]:
-    """Make a feasible plan, the best at effective prices first, and bound it."""
+    """
+    Make a feasible plan, the best at effective prices first, and bound it.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders, for the bound.
+    near
+        The orders that the plan is made of.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pool
+        Threads that share the merchants.
+    limit
+        What ended the solve, for the plan's termination.
+
+    Returns
+    -------
+    plan, bound
+        A feasible plan with prices, and the dual bound at them, micro-CNY.
+    """
     from optimizer.solvers.kernels.accept import accept_in_turn
 
     reduced = near.option_saving - price[near.option_lane]
@@ -56,7 +78,20 @@ def quick_plan(
 def is_close_enough(
     problem: Problem, plan: Solution, bound: int, relative_gap: float
 ) -> bool:
-    """Whether a plan is within a share of its own worth of a bound, exactly."""
+    """
+    Whether the gap to a bound is at most a share of the plan's saving, exactly.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    plan
+        A feasible plan.
+    bound
+        A dual bound, micro-CNY.
+    relative_gap
+        Largest accepted distance, as a share of the plan's saving.
+    """
     worth = exact_sum(problem.option_saving[plan.chosen])
     share = Fraction(repr(float(relative_gap)))
     return bound - worth <= share * max(1, abs(worth))
@@ -74,7 +109,7 @@ def chosen_options(
 def above_parents(
     price: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Raise prices of lanes that nothing uses to those of the lanes around them."""
+    """Raise prices of unused lanes to those of their parents."""
     raised = np.maximum(price, 0)
     for lane in np.flatnonzero(lane_parent >= 0):
         raised[lane] = max(raised[lane], raised[lane_parent[lane]])

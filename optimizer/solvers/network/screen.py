@@ -1,4 +1,4 @@
-"""Rough prices, and the orders that could matter at prices somewhat like them."""
+"""Rough prices, and the orders that could matter at prices near them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REACH = 0.5
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenParams:
     """
-    How much of each merchant goes through a screen.
+    How many orders of each merchant pass a screen.
 
     Attributes
     ----------
@@ -65,6 +65,23 @@ def rough_prices(
     Of merchants in order of size every ``k``-th is taken whole; of those with a cap
     of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``. Lanes
     without a slot cost more than any order saves.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    pool
+        Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
+    Returns
+    -------
+    price, scale
+        ``(num_lanes,) int64`` own prices, and the mean positive effective price, both
+        in micro-CNY.
     """
     every = sampling(problem.num_orders, problem.cap.sum(), problem.slots)
     barred = barred_prices(problem, int(problem.option_saving.max(initial=0)))
@@ -85,7 +102,31 @@ def sampled_prices(
     pool: Threads,
     is_late: Callable[[], bool],
 ) -> tuple[NDArray[np.int64], float]:
-    """Own prices from a sample of one order in ``every``, and the mean price."""
+    """
+    Own prices from a sample of one order in ``every``, and the mean price.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    sample
+        The sampled orders.
+    every
+        One order in how many is in the sample.
+    barred
+        ``(num_lanes,) int64`` effective prices, micro-CNY, above every saving on lanes
+        without a slot; else 0.
+    pool
+        Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
+    Returns
+    -------
+    price, scale
+        ``(num_lanes,) int64`` own prices, and the mean positive effective price, both
+        in micro-CNY.
+    """
     lanes = Lanes(problem.slots / every, problem.lane_parent)
     effective = _first_guess(sample, lanes)
     priced = effective[(effective > 0) & (barred == 0)]
@@ -105,10 +146,10 @@ def given_prices(
     problem: Problem, price: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], float]:
     """
-    Own prices made of effective ones that somebody proposes, and their scale.
+    Own prices from proposed effective ones, and their scale.
 
-    Lanes without a slot cost more than any order saves, and none costs less than
-    the lane around it. What is no number counts as 0.
+    Lanes without a slot cost more than any order saves, and no lane costs less than its
+    parent. Values that are not numbers count as 0.
 
     Raises
     ------
@@ -139,7 +180,22 @@ def near_market(
     scale: float,
     pool: Threads,
 ) -> NearMarket:
-    """The orders that could matter at own prices somewhat like these."""
+    """
+    The orders that could matter at own prices near these.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
+    scale
+        Mean lane price, micro-CNY: unit of how far below its price an order is kept.
+    pool
+        Threads that share the merchants.
+    """
     ones = np.ones(problem.num_merchants, np.int64)
     sieve = ScreenParams(ones, problem.cap, DEPTH, int(REACH * scale))
     return screened(full, effective_price(price, problem.lane_parent), sieve, pool)
@@ -148,7 +204,20 @@ def near_market(
 def screened(
     full: Market, effective: NDArray[np.int64], sieve: ScreenParams, pool: Threads
 ) -> NearMarket:
-    """Copy together the best orders of each merchant at effective prices."""
+    """
+    Copy together the best orders of each merchant at effective prices.
+
+    Parameters
+    ----------
+    full
+        The market of all orders.
+    effective
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    sieve
+        How many orders of each merchant to keep.
+    pool
+        Threads that share the merchants.
+    """
     from optimizer.solvers.kernels.screen import screen
 
     sizes = np.diff(full.merchant_start)
@@ -179,7 +248,20 @@ def screened(
 def sub_market(
     full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
 ) -> NearMarket:
-    """Copy some orders of a market together, by ascending place."""
+    """
+    Copy some orders of a market together, by ascending place.
+
+    Parameters
+    ----------
+    full
+        The market of all orders.
+    orders
+        ``(k,) int64``: places of the orders in the market, ascending.
+    cap
+        ``(num_merchants,) int64``: caps of the market that is made.
+    pool
+        Threads that share the merchants.
+    """
     start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
     options = running(full.option_start[orders + 1] - full.option_start[orders])
     return _gathered(full, Listed(orders, start, start, options[start]), cap, pool)
@@ -187,7 +269,7 @@ def sub_market(
 
 class Listed(NamedTuple):
     """
-    Orders to copy together, as the kernel takes them.
+    Orders to copy, in the form that the kernel takes.
 
     Attributes
     ----------
@@ -265,14 +347,14 @@ def sample_caps(
 def _raised(
     price: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Effective prices of which none is below that of the lane around it."""
+    """Effective prices, none of them below that of the parent."""
     for lane in np.flatnonzero(lane_parent >= 0):
         price[lane] = max(price[lane], price[lane_parent[lane]])
     return price
 
 
 def is_closed(problem: Problem) -> NDArray[np.bool_]:
-    """Whether a lane or one around it has no slot."""
+    """Whether a lane or one of its ancestors has no slot."""
     closed = problem.slots == 0
     for lane in np.flatnonzero(problem.lane_parent >= 0):
         closed[lane] |= closed[problem.lane_parent[lane]]

@@ -1,8 +1,8 @@
 """
-Parts of a plan solved anew by an integer program, the rest left as it is.
+Parts of a plan solved again by an integer program, the rest left unchanged.
 
-What comes back replaces the plan only where it keeps every limit, counted in integers,
-and is better: nothing is taken on the word of floating point.
+The answer replaces the plan only if it keeps every limit and is better, both counted in
+integers: floating point is not trusted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from optimizer.solvers.packing.local_search import (
     worth_key,
 )
 from optimizer.solvers.packing.programs import (
+    Effort,
     Program,
     RowBlock,
     joined_program,
@@ -29,30 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """
-    How long an integer program may take.
-
-    Attributes
-    ----------
-    seconds
-        Wall time.
-    nodes
-        Nodes of the search tree: the same work whatever the machine.
-    relative_gap
-        Good enough, as a share.
-    """
-
-    seconds: float
-    nodes: int
-    relative_gap: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Core:
     """
-    Some orders of a night, with what the others leave them.
+    Some orders of a night, with the room that the others leave.
 
     Attributes
     ----------
@@ -65,9 +46,9 @@ class Core:
     column
         ``(len(use),) int64``: the column of each use's option.
     base
-        ``(num_limits,) int64``: what options outside use of each limit.
+        ``(num_limits,) int64``: use of each limit by options outside.
     floor
-        ``(f,) int64``: limits with a floor that the options can do something about.
+        ``(f,) int64``: limits with a floor that the options can affect.
     pinned
         ``(p,) int64``: pinned orders with an option here.
     """
@@ -146,16 +127,22 @@ def solve_stage(
     """
     Solve a core for one rank, or for money after the last.
 
+    Parameters
+    ----------
+    core
+        The open orders, with what the others leave of each limit.
+    state
+        A feasible plan, which the answer may not fall behind on earlier ranks.
+    stage
+        Rank of the floors and pins to keep; after the last rank: money.
+    effort
+        Limits of time, nodes and gap.
+
     Returns
     -------
     ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.
     """
-    found = solve_whole(
-        make_program(core, missing_of(core, state), stage),
-        seconds=effort.seconds,
-        nodes=effort.nodes,
-        relative_gap=effort.relative_gap,
-    )
+    found = solve_whole(make_program(core, missing_of(core, state), stage), effort)
     return None if found is None else core.option[found[: len(core.option)] > 0.5]
 
 
@@ -173,9 +160,9 @@ def missing_of(core: Core, state: PackingPlan) -> NDArray[np.int64]:
 
 def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     """
-    Lay a core out as an integer program.
+    Formulate a core as an integer program.
 
-    Columns are its options, then what is missing in each floor. Ranks before
+    Columns are its options, then the shortfall of each floor. Ranks before
     ``stage`` may miss no more than ``missing``; the stage's own is the objective, or
     money after the last.
     """
@@ -242,7 +229,7 @@ def _limit_rows(core: Core) -> RowBlock:
 
 
 def _missing_row(core: Core, rank: int, most: int) -> RowBlock:
-    """What is missing in a rank is at most so much: less its pins, as a row."""
+    """A row that bounds the total shortfall of a rank, pins included."""
     night, columns = core.night, len(core.option)
     floor = np.flatnonzero(night.rank[core.floor] == rank)
     pins = core.pinned[night.pin_rank[core.pinned] == rank]
@@ -259,7 +246,7 @@ def _missing_row(core: Core, rank: int, most: int) -> RowBlock:
 
 
 def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
-    """What a program maximises."""
+    """The objective of a program, to be maximised."""
     night = core.night
     cost = np.zeros(len(core.option) + len(core.floor))
     if stage < num_ranks:
@@ -276,14 +263,14 @@ def replaced(
     core: Core, state: PackingPlan, new: NDArray[np.int64] | None
 ) -> PackingPlan | None:
     """
-    Put a core's new choice into a plan.
+    Replace a core's choice in a plan.
 
     The plan may have changed outside the core meanwhile.
 
     Returns
     -------
     State
-        ``None`` where a limit would be broken or nothing gained, in integers.
+        ``None`` if a limit would be broken or nothing gained, in integers.
     """
     if new is None:
         return None

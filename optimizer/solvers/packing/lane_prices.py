@@ -1,4 +1,4 @@
-"""Prices at which whole lanes decide, made for some orders and held against all."""
+"""Prices for the bound by lanes, made for some orders and checked against all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESERVE = 1.5
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """
-    Prices that were made for some orders, held against all.
+    Prices that were made for some orders and checked against all.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Held:
     bound
         Of all orders, micro-CNY.
     missed
-        Places of other orders that lanes would take at these prices.
+        Positions of other orders that lanes would take at these prices.
     """
 
     prices: LanePrices
@@ -54,7 +54,22 @@ class Held:
 def lane_bound(
     whole: WholeMarket, view: LaneView, prices: LanePrices, reach: int, pool: Threads
 ) -> Held:
-    """Bound all orders at prices that were made for some."""
+    """
+    Bound all orders at prices that were made for some.
+
+    Parameters
+    ----------
+    whole
+        The market of all orders.
+    view
+        Some of its orders, by lane.
+    prices
+        Prices for the orders of ``view``.
+    reach
+        Distance below its prices, micro-CNY, up to which an order can matter.
+    pool
+        Threads that share the merchants.
+    """
     from optimizer.solvers.kernels.fill import near_orders
 
     problem = view.problem
@@ -84,9 +99,24 @@ def best_lane_prices(
     seconds_left: Callable[[], float],
 ) -> Held:
     """
-    Improve prices; where they miss other orders, again with these as well.
+    Improve prices; if other orders matter at them, add these and repeat.
 
-    Ends while there is time to hold the last prices against all orders.
+    Stops while there is still time to check the last prices against all orders.
+
+    Parameters
+    ----------
+    whole
+        The market of all orders.
+    view
+        Some of its orders, by lane.
+    prices
+        Prices for the orders of ``view``.
+    target
+        Value of a known plan, micro-CNY: no bound is below it.
+    pool
+        Threads that share the merchants.
+    seconds_left
+        Gives the seconds that are left.
     """
     began = seconds_left()
     best = lane_bound(

@@ -1,4 +1,4 @@
-"""Prices of a small packing night: the linear program's own, rounded."""
+"""Prices of a small packing night: dual values of the linear program, rounded."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def linear_prices(
     The best linear prices, to the nearest micro-CNY; ``None`` where there are none.
 
     Targets that no plan reaches have none.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    market
+        The orders of the linear program.
+    targets
+        Floors and pins that the program must keep.
+    seconds
+        Time limit.
     """
     night = make_packing_night(problem, market, market.goods.option_saving, 0)
     is_pinned = targets.is_pinned[market.order]
@@ -60,7 +71,7 @@ def _linear_program(
     floors: NDArray[np.int64],
     is_pinned: NDArray[np.bool_],
 ) -> Program:
-    """Columns: options, then what is missing in soft floors; rows: limits, orders."""
+    """Columns: options, then shortfalls of soft floors; rows: limits, orders."""
     num_options, num_limits = len(night.option_order), len(night.high)
     side = side_of(problem)
     soft = np.flatnonzero((side.penalty >= 0) & (side.low > 0))

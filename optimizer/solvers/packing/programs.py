@@ -33,7 +33,7 @@ class Program:
     least, most
         ``(num_rows,) float64``; infinite where there is no limit.
     num_whole
-        The first so many columns are whole numbers in an integer program.
+        Number of columns, from the first, that are integer in an integer program.
     """
 
     cost: NDArray[np.float64]
@@ -101,11 +101,36 @@ def joined_program(
     )
 
 
-def solve_whole(
-    program: Program, *, seconds: float, nodes: int, relative_gap: float
-) -> NDArray[np.float64] | None:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """
+    How long an integer program may take.
+
+    Attributes
+    ----------
+    seconds
+        Wall time.
+    nodes
+        Nodes of the search tree: the same amount of work on any machine.
+    relative_gap
+        Gap at which to stop, as a share.
+    """
+
+    seconds: float
+    nodes: int
+    relative_gap: float
+
+
+def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
     """
     Solve an integer program with HiGHS on one thread.
+
+    Parameters
+    ----------
+    program
+        Objective, bounds and rows.
+    effort
+        Limits of time, nodes and gap.
 
     Returns
     -------
@@ -115,10 +140,10 @@ def solve_whole(
     from ortools.math_opt.solvers import highs_pb2
 
     params = mathopt.SolveParameters(
-        time_limit=_seconds(seconds),
+        time_limit=_seconds(effort.seconds),
         highs=highs_pb2.HighsOptionsProto(string_options={"parallel": "off"}),
-        node_limit=nodes,
-        relative_gap_tolerance=relative_gap,
+        node_limit=effort.nodes,
+        relative_gap_tolerance=effort.relative_gap,
         absolute_gap_tolerance=0.0,
         random_seed=0,
     )
@@ -134,8 +159,8 @@ def solve_linear(program: Program, *, seconds: float) -> NDArray[np.float64] | N
 
     Returns
     -------
-    ``(num_rows,) float64``: what one more unit of ``most`` brings (above 0), or one
-    fewer of ``least`` (below 0).
+    ``(num_rows,) float64``: value of one more unit of ``most`` (above 0), or of
+    ``least`` (below 0).
     """
     from ortools.math_opt.python import mathopt
 
@@ -153,7 +178,7 @@ def _seconds(seconds: float) -> Any:
 
 
 class _Diverted:
-    """How many solvers run, and where standard output goes when none does."""
+    """Number of running solvers, and the saved standard output."""
 
     lock = threading.Lock()
     count = 0
@@ -165,7 +190,7 @@ def _without_remarks() -> Iterator[None]:
     """
     Send what C code writes to standard output to standard error.
 
-    HiGHS has remarks that no option stops, and standard output is for results.
+    HiGHS prints remarks that no option turns off; standard output is for results.
     """
     with _Diverted.lock, suppress(OSError):  # a daemon may have closed it
         if _Diverted.count == 0:
@@ -185,7 +210,7 @@ def _without_remarks() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Write out what C code holds back."""
+    """Flush the output buffers of C code."""
     import ctypes
 
     with suppress(OSError, AttributeError, TypeError):
