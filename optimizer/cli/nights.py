@@ -127,7 +127,7 @@ def backfill(
             found["alerts"] = [alert.to_json() for alert in seen.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
             text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
-            print_result(found, text, as_json)
+            print_result(found, text, as_json, is_done=True)
 
 
 def rollback(
@@ -147,7 +147,7 @@ def rollback(
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
     found = {"date": day.isoformat(), "version": version}
-    print_result(found, f"{day}: {now}", as_json)
+    print_result(found, f"{day}: {now}", as_json, is_done=True)
 
 
 def status(
@@ -248,7 +248,7 @@ def prune(
     end = (
         f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
     )
-    print_result(told, "\n".join([*lines, end]), as_json)
+    print_result(told, "\n".join([*lines, end]), as_json, is_done=is_meant)
 
 
 def audit(
@@ -317,13 +317,13 @@ def warm(*, as_json: JsonOption = False) -> None:
 
 
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
-    """Create or upgrade the state database; runs do so too."""
+    """Create or upgrade the state database; a run does so too."""
     settings = load_settings(config)
     from optimizer.night.state.database import open_state
 
     with open_state(settings) as opened:
         found = {"state": opened.label}
-    print_result(found, f"{opened.label}: up to date", as_json)
+    print_result(found, f"{opened.label}: up to date", as_json, is_done=True)
 
 
 def _line(night: dict[str, Any]) -> str:
@@ -350,4 +350,4 @@ def deliver(
     done = deliver_night(settings, day, is_again=again)
     found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]
-    print_result(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json, is_done=True)

@@ -21,6 +21,7 @@ from optimizer.cli.output import (
     gap_words,
     outbox_words,
     print_result,
+    print_text,
     show_progress,
     use_logs,
 )
@@ -138,14 +139,14 @@ def run(
             )
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
-    print_result(found, text, as_json)
+    print_result(found, text, as_json, is_done=not dry_run)
 
 
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from optimizer.config import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def target_of(link: Path) -> Path | None:

@@ -135,7 +135,7 @@ def flow_of(
         if len(network.option) == 0:
             return sent
         check_size(network)
-        flow = _run(network, ends)
+        flow = find_flow(network, ends)
     except OutOfTime:
         return None
     sent[network.option] = flow[: len(network.option)]
@@ -293,7 +293,7 @@ def check_size(network: Network) -> None:
         )
 
 
-def _run(network: Network, ends: float) -> NDArray[np.int64]:
+def find_flow(network: Network, ends: float) -> NDArray[np.int64]:
     """Find the flow on each arc; for large networks in a process that can be ended."""
     look(ends)
     python = find_python()

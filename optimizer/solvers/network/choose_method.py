@@ -21,6 +21,7 @@ from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.baselines.flow import solve_flow
 from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
+from optimizer.solvers.network.canonical_plan import solve_canonically
 from optimizer.solvers.network.solve import solve_pricing
 
 if TYPE_CHECKING:
@@ -41,8 +42,14 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
     Returns
     -------
     Solution
-        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME`` or ``GAP``.
+        ``OPTIMAL``, with the canonical plan; or ``FEASIBLE`` with limit ``TIME`` or
+        ``GAP``.
     """
+    return solve_canonically(_solve, problem, params)
+
+
+def _solve(problem: Problem, params: SolveParams) -> Solution:
+    """Solve by the way that is the fastest."""
     ends = time.monotonic() + params.time_limit_seconds
     try:
         if is_tied(problem):
