@@ -45,7 +45,21 @@ def print_result(
 
 
 def print_text(text: str, is_done: bool = False) -> None:
-    """Print a text; a reader who has had enough is no failure."""
+    """
+    Print a text; a reader that closes the pipe early is not an error.
+
+    Parameters
+    ----------
+    text
+        The text.
+    is_done
+        Whether all work of the command is done.
+
+    Raises
+    ------
+    PublishError
+        When the text cannot be written, as on a full disk.
+    """
     if sys.stdout is None:
         if is_done:
             say("standard output is closed; all of it is done")
