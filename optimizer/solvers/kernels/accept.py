@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 
 
 @kernel
@@ -139,7 +139,7 @@ def merchant_prices(
     return result
 
 
-@kernel
+@bare_kernel
 def raise_prices(
     merchant_start,
     cap,
@@ -197,7 +197,7 @@ def raise_prices(
     return has_changed
 
 
-@kernel
+@bare_kernel
 def raise_along_tree(lane_parent, slack, price):
     """
     One sweep over the lanes: a child costs at least its parent, and no more

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 
 
@@ -322,7 +322,7 @@ def surplus(
     return total
 
 
-@kernel
+@bare_kernel
 def above_cuts(
     first_merchant,
     last_merchant,

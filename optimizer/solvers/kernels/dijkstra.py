@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel
 
 
 class PathSearch(NamedTuple):
@@ -22,7 +22,7 @@ class PathSearch(NamedTuple):
     counts: NDArray[np.int64]
 
 
-@kernel
+@bare_kernel
 def relax(search, node, distance, from_node, from_option):
     """Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap."""
     heap, place = search.heap, search.place
@@ -49,7 +49,7 @@ def relax(search, node, distance, from_node, from_option):
     place[node] = at
 
 
-@kernel
+@bare_kernel
 def nearest(search):
     """Take the nearest node off the heap; -1 where it is empty."""
     heap, place = search.heap, search.place
@@ -83,7 +83,7 @@ def nearest(search):
     return top
 
 
-@kernel
+@bare_kernel
 def forget(search):
     """Make the scratch ready for another search."""
     for at in range(search.counts[1]):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: Longer than any way; two of them do not overflow.
@@ -40,7 +40,7 @@ class Ways(NamedTuple):
     merchant_ground: NDArray[np.int64]
 
 
-@kernel
+@bare_kernel
 def shorten(ways, num_rounds):
     """
     Shorten all ways to the ground, for some rounds or until none becomes shorter.
@@ -86,7 +86,7 @@ def shorten(ways, num_rounds):
     return False
 
 
-@kernel
+@bare_kernel
 def shorten_by_orders(
     merchant_start,
     option_start,
@@ -174,7 +174,7 @@ def list_rivals(
     return at
 
 
-@kernel
+@bare_kernel
 def reach_for_nothing(ways, is_reached, stack, num_reached):
     """
     Mark what free arcs lead to from nodes that are marked already.
@@ -213,7 +213,7 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
                 num_reached += 1
 
 
-@kernel
+@bare_kernel
 def search_lanes(ways, search, lanes, most, front, count, near):
     """
     Search from each lane as far as the ground; list what is nearer than that.
@@ -365,7 +365,7 @@ def measure(
                 swap[hop_lane[at]] = FAR
 
 
-@kernel
+@bare_kernel
 def best_without_cap(
     merchant_start,
     option_start,

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 from optimizer.solvers.kernels.rank import HIGH, cuts, kth_largest
 
 
-@kernel
+@bare_kernel
 def reduced_saving(goods, option, price, row_price):
     """What an option saves above all prices but its merchant's."""
     worth = goods.option_saving[option]
@@ -25,7 +25,7 @@ def reduced_saving(goods, option, price, row_price):
     return worth
 
 
-@kernel
+@bare_kernel
 def best_of(goods, order, price, row_price):
     """Best option of an order, its reduced saving, and the second best one's."""
     top, second, best = -HIGH, -HIGH, np.int64(-1)
@@ -78,7 +78,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
     return total
 
 
-@kernel
+@bare_kernel
 def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pairs):
     """
     Write a pair of ``first`` and each option of an order worth at least ``least``.
@@ -95,7 +95,7 @@ def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pai
     return num_pairs
 
 
-@kernel
+@bare_kernel
 def use_up(goods, option, demand, usage):
     """Add what an option uses."""
     demand[goods.option_lane[option]] += goods.option_load[option]
@@ -103,7 +103,7 @@ def use_up(goods, option, demand, usage):
         usage[goods.entry_row[entry]] += goods.entry_weight[entry]
 
 
-@kernel
+@bare_kernel
 def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked):
     """
     Price a merchant's orders.
@@ -128,7 +128,7 @@ def rank_orders(goods, first, last, price, row_price, best, second, pick, ranked
     return count, num_pinned
 
 
-@kernel
+@bare_kernel
 def at_the_cut(goods, first, last, best, pick, inside, outside):
     """Options of the last order inside a cap and of the first outside; -1: none."""
     option_inside, option_outside = np.int64(-1), np.int64(-1)

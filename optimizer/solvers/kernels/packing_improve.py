@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 
 #: Members of a limit that are looked at for one that could leave.
 MOST_MEMBERS = 96
@@ -23,7 +23,7 @@ MOST_LOOKS, MOST_FILLS = 120, 16
 MOST_CHANGES = 64
 
 
-@kernel
+@bare_kernel
 def shortfall_gain(night, limit, before, after, gain):
     """Add what a change of a limit's use means for its floor."""
     low = night.low[limit]
@@ -35,7 +35,7 @@ def shortfall_gain(night, limit, before, after, gain):
             gain[-1] += change * night.penalty[limit]
 
 
-@kernel
+@bare_kernel
 def take(night, state, option, gain):
     """Choose an option for its order, which has none."""
     order = night.option_order[option]
@@ -56,7 +56,7 @@ def take(night, state, option, gain):
         state.head[limit] = use
 
 
-@kernel
+@bare_kernel
 def drop(night, state, option, gain):
     """Leave the order of a chosen option without one."""
     order = night.option_order[option]
@@ -86,7 +86,7 @@ def take_all(night, state, chosen):
         take(night, state, option, gain)
 
 
-@kernel
+@bare_kernel
 def fits(night, state, option):
     """Whether all limits of an option have room for it."""
     for use in range(night.use_start[option], night.use_start[option + 1]):
@@ -96,7 +96,7 @@ def fits(night, state, option):
     return True
 
 
-@kernel
+@bare_kernel
 def sign_of(gain):
     """Whether a gain is above 0, 0 or below: its first part that is not 0 decides."""
     for part in gain:
@@ -122,7 +122,7 @@ def accept_in_turn(night, state, turn):
             drop(night, state, option, gain)
 
 
-@kernel
+@bare_kernel
 def weakest_member(night, state, limit, need, order):
     """
     The chosen option of a limit that is given up most easily for some room.
@@ -172,7 +172,7 @@ def fill_limit(night, state, limit, order, changes, num_changes, gain):
     return num_changes
 
 
-@kernel
+@bare_kernel
 def make_room(night, state, option, changes, num_changes, gain):
     """
     Drop chosen options until one fits; -1 where it never will, else the changes.
@@ -196,7 +196,7 @@ def make_room(night, state, option, changes, num_changes, gain):
     return num_changes
 
 
-@kernel
+@bare_kernel
 def refill(night, state, changes, num_changes, gain):
     """Give what was dropped another option, and its room to others."""
     num_dropped = num_changes
@@ -224,7 +224,7 @@ def refill(night, state, changes, num_changes, gain):
     return num_changes
 
 
-@kernel
+@bare_kernel
 def insert(night, state, option, changes, gain):
     """
     Choose an option, whatever has to leave for it, and fill what becomes free.
@@ -266,7 +266,7 @@ def insert(night, state, option, changes, gain):
     return 0
 
 
-@kernel
+@bare_kernel
 def has_moved(night, moved, option, since):
     """Whether anything that an option uses has changed since it was tried."""
     for use in range(night.use_start[option], night.use_start[option + 1]):

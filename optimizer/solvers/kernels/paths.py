@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.kernel_cache import inner_kernel, kernel
+from optimizer.kernel_cache import bare_kernel, inner_kernel
 from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: No option: the arc runs along the tree of lanes, or to or from outside.
@@ -309,7 +309,7 @@ def fill_slot(night, plan, search, lane):
     return work
 
 
-@kernel
+@bare_kernel
 def lay_out(night, plan, asked):
     """
     Enlist all picks, and let parcels flow as the prices say; counts imbalance.
@@ -333,7 +333,7 @@ def lay_out(night, plan, asked):
             plan.imbalance[parent] += flow
 
 
-@kernel
+@bare_kernel
 def augment(night, plan, search, first_lane, work_limit):
     """
     Remove imbalances, lane by lane, until all are gone or the work is done.
@@ -361,16 +361,14 @@ def augment(night, plan, search, first_lane, work_limit):
     return num_lanes, num_paths
 
 
-@kernel
-def least_prices(night, plan, search):
+@bare_kernel
+def least_prices(night, plan, search, least):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
 
     What is further away than the highest price comes down to 0; none can overflow.
 
-    Returns
-    -------
-    ``(num_lanes,) int64`` effective prices.
+    Writes them to ``least``, ``(num_lanes,) int64``: effective prices, at first 0.
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
@@ -392,11 +390,9 @@ def least_prices(night, plan, search):
             leave_lane(night, plan, search, node, base)
         else:
             leave_merchant(night, plan, search, node - num_lanes, base)
-    least = np.zeros(num_lanes, np.int64)
     for lane in range(num_lanes):
         if search.place[lane] == -2:
             least[lane] = max(plan.price[lane] - search.distance[lane], np.int64(0))
         parent = night.lane_parent[lane]
         if parent >= 0:
             least[lane] = max(least[lane], least[parent])
-    return least

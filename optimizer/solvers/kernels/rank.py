@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import inner_kernel, kernel
+from optimizer.kernel_cache import bare_kernel, inner_kernel
 
 #: Above every reduced saving, far from overflow.
 HIGH = np.int64(2**61)
 
 
-@kernel
+@bare_kernel
 def kth_largest(values, count, k):
     """
     The ``k``-th largest (from 0) of the first ``count`` values, in place.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 from optimizer.solvers.kernels.rank import HIGH, kth_largest
 
 
@@ -88,7 +88,7 @@ def screen(
         num_kept[merchant] = place - room_start[merchant]
 
 
-@kernel
+@bare_kernel
 def gather(
     first_merchant,
     last_merchant,
@@ -128,7 +128,7 @@ def gather(
                 target += 1
 
 
-@kernel
+@bare_kernel
 def best_savings(first_order, last_order, option_start, option_saving, best):
     """Write the option that saves most of each order; -1 where none saves."""
     for order in range(first_order, last_order):

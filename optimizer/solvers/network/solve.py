@@ -226,7 +226,8 @@ def _lowered(
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
-        least = least_prices(night, plan, make_search(night))
+        least = np.zeros(len(choice.price), np.int64)
+        least_prices(night, plan, make_search(night), least)
         _, wrong, _ = compare(search, market, chosen, least)
         if len(wrong) == 0:
             return Balanced(choice.pick, choice.price, least)
