@@ -19,7 +19,7 @@ import numpy as np
 from optimizer.errors import CertificateError, SolveError
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.problem import Problem, starts
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.network.refine_prices import (
     MOST_SCREENS,
@@ -34,7 +34,6 @@ from optimizer.solvers.network.screen import (
     sample_caps,
     sampled_prices,
     sampling,
-    sub_market,
 )
 from optimizer.solvers.network.solve import compare, solve_market
 from optimizer.spark.passes import (
@@ -187,7 +186,7 @@ def _prove(
             )
         price = found.price
         field.tell(f"solved {near.num_orders:,} near orders")
-        chosen = chosen_options(search.full, _all_of(search), found.pick)
+        chosen = chosen_options(search.full.option_start, _all_of(search), found.pick)
         cut, _, _ = compare(search, search.full, chosen, found.least)
         here, _ = above_cuts(near, found.least, cut)
         above, highest = _check(field, found.least, cut)

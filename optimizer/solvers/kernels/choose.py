@@ -1,5 +1,11 @@
 """
-Kernels that let merchants choose their best orders at given lane prices.
+Kernels that let merchants choose their best orders at given prices.
+
+``orders`` is a :class:`~optimizer.solvers.market.Orders`, ``uses`` a
+:class:`~optimizer.solvers.market.Uses`, or ``None`` where each option takes one slot
+and no side row: numba compiles a kernel for each, and what the other needs is not in
+it. ``price`` are effective prices of lanes, ``row_price`` signed prices of side rows or
+``None``; ``(num_lanes,)`` and ``(num_rows,) int64``, micro-CNY for a unit.
 
 Every kernel works on the merchants ``first_merchant : last_merchant`` and writes
 only what belongs to them, so that threads can share the work and the result does
@@ -10,105 +16,177 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import bare_kernel, kernel
-from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
+from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
+from optimizer.solvers.kernels.rank import (
+    HIGH,
+    best_option,
+    best_worth,
+    cuts,
+    kth_largest,
+    reduced_saving,
+)
+
+
+@inner_kernel
+def rank_orders(
+    orders, uses, first, last, price, row_price, best, second, pick, ranked
+):
+    """
+    Price a merchant's orders.
+
+    Writes each order's ``best`` and ``second`` reduced savings and its ``pick``, and
+    the positive ones of those that are not pinned to ``ranked``.
+
+    Returns
+    -------
+    count, num_pinned
+        How many are ranked; how many are pinned.
+    """
+    count, num_pinned = np.int64(0), 0
+    for order in range(first, last):
+        here = order - first
+        pick[here], best[here], second[here] = best_option(
+            orders, uses, order, price, row_price
+        )
+        if uses is not None and uses.is_pinned[order]:
+            num_pinned += 1
+        elif best[here] > 0:
+            ranked[count] = best[here]
+            count += 1
+    return count, num_pinned
+
+
+@inner_kernel
+def at_the_cut(uses, first, last, best, pick, inside, outside):
+    """Options of the last order inside a cap and of the first outside; -1: none."""
+    option_inside, option_outside = np.int64(-1), np.int64(-1)
+    if outside <= 0:
+        return option_inside, option_outside
+    for here in range(last - first):
+        if uses is not None and uses.is_pinned[first + here]:
+            continue
+        if best[here] == inside and option_inside < 0:
+            option_inside = pick[here]
+        if best[here] == outside:
+            option_outside = pick[here]
+    return option_inside, option_outside
+
+
+@inner_kernel
+def rival(orders, uses, option):
+    """How a pair names an option: by its lane, where that is all it uses."""
+    if uses is not None or option < 0:
+        return np.int64(option)
+    return np.int64(orders.option_lane[option])
+
+
+@inner_kernel
+def add_pairs(
+    orders, uses, order, first, least, price, row_price, mine, pairs, num_pairs
+):
+    """
+    Write a pair of ``first`` and each option of an order worth at least ``least``.
+
+    Its own choice ``mine`` is left out.
+    """
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        other = rival(orders, uses, option)
+        if other == mine or num_pairs == len(pairs):
+            continue
+        if reduced_saving(orders, uses, option, price, row_price) >= least:
+            pairs[num_pairs, 0] = first
+            pairs[num_pairs, 1] = other
+            num_pairs += 1
+    return num_pairs
+
+
+@inner_kernel
+def use_up(orders, uses, option, demand, usage):
+    """Add what an option uses of its lane, and of the side rows."""
+    lane = orders.option_lane[option]
+    if uses is None:
+        demand[lane] += 1
+        return
+    demand[lane] += uses.option_load[option]
+    for entry in range(uses.entry_start[option], uses.entry_start[option + 1]):
+        usage[uses.entry_row[entry]] += uses.entry_weight[entry]
 
 
 @kernel
-def choose(  # noqa: C901 - one pass, branch by branch
+def choose(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
+    uses,
     price,
+    row_price,
     window,
     demand,
+    usage,
     pairs,
 ):
     """
-    Let merchants choose, and note which lanes compete for the next order.
+    Let merchants choose, and note what competes for the next order.
 
-    Adds the chosen orders to ``demand`` of their lanes. A pair (a, b) is written
-    for each order that would move between lanes a and b (-1: no lane) if their
-    prices changed by up to ``window`` against each other: together the pairs are
-    the slope of demand.
+    Kept pins are chosen whatever they save; of a merchant's other orders the best.
+    Adds the chosen loads to ``demand`` of their lanes, ``(num_lanes,) int64``, and
+    their weights to ``usage`` of the side rows. A pair is written to ``pairs``, ``(k,
+    2)``, for each order that would change between two options (-1: none) if their
+    worth changed by up to ``window`` against each other: together the pairs are the
+    slope of demand. Where options take one slot, a pair names their lanes.
 
     Returns
     -------
     surplus, num_pairs
-        What the choices save above lane prices, micro-CNY; pairs written.
+        What the choices save above prices, micro-CNY; pairs written.
     """
     surplus, num_pairs = np.int64(0), 0
-    size = 0
     best = np.empty(0, np.int64)
-    second = np.empty(0, np.int64)
-    ranked = np.empty(0, np.int64)
-    pick = np.empty(0, np.int64)
+    second, ranked, pick = best.copy(), best.copy(), best.copy()
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if room == 0 or first == last:
             continue
-        if size < last - first:
-            size = 2 * (last - first)
-            best = np.empty(size, np.int64)
-            second = np.empty(size, np.int64)
-            ranked = np.empty(size, np.int64)
-            pick = np.empty(size, np.int64)
-        count = np.int64(0)
-        for order in range(first, last):
-            option, top, runner_up = best_option(
-                order, option_start, option_lane, option_saving, price
-            )
-            best[order - first] = top
-            second[order - first] = runner_up
-            pick[order - first] = option
-            if top > 0:
-                ranked[count] = top
-                count += 1
-        inside, outside, ties = cuts(ranked, count, room)
-        lane_inside, lane_outside = -1, -1
-        if outside > 0:
-            for place in range(last - first):
-                if best[place] == inside and lane_inside < 0:
-                    lane_inside = option_lane[pick[place]]
-                if best[place] == outside:
-                    lane_outside = option_lane[pick[place]]
+        if len(best) < last - first:
+            best = np.empty(2 * (last - first), np.int64)
+            second, ranked, pick = best.copy(), best.copy(), best.copy()
+        count, num_pinned = rank_orders(
+            orders, uses, first, last, price, row_price, best, second, pick, ranked
+        )
+        inside, outside, ties = HIGH, HIGH, np.int64(0)
+        if room > num_pinned:
+            inside, outside, ties = cuts(ranked, count, room - num_pinned)
+        last_in, first_out = at_the_cut(uses, first, last, best, pick, inside, outside)
+        last_in = rival(orders, uses, last_in)
+        first_out = rival(orders, uses, first_out)
         for order in range(first, last):
             top = best[order - first]
-            if top + window < inside or top + window < 0:
+            is_pinned = uses is not None and uses.is_pinned[order]
+            if not is_pinned and top + window < max(inside, 0):
                 continue
-            is_chosen = top > outside
+            is_chosen = is_pinned or top > outside
             if not is_chosen and top == outside and ties > 0:
                 is_chosen = True
                 ties -= 1
             if not is_chosen:
-                for option in range(option_start[order], option_start[order + 1]):
-                    lane = option_lane[option]
-                    if inside - option_saving[option] + price[lane] <= window:
-                        if num_pairs < len(pairs):
-                            pairs[num_pairs, 0] = lane_inside
-                            pairs[num_pairs, 1] = lane
-                            num_pairs += 1
+                num_pairs = add_pairs(
+                    *(orders, uses, order, last_in, inside - window),
+                    *(price, row_price, np.int64(-1), pairs, num_pairs),
+                )
                 continue
-            lane = option_lane[pick[order - first]]
+            mine = rival(orders, uses, pick[order - first])
             surplus += top
-            demand[lane] += 1
-            if second[order - first] >= outside:
-                for option in range(option_start[order], option_start[order + 1]):
-                    other = option_lane[option]
-                    reduced = option_saving[option] - price[other]
-                    if other != lane and top - reduced <= window:
-                        if num_pairs < len(pairs):
-                            pairs[num_pairs, 0] = lane
-                            pairs[num_pairs, 1] = other
-                            num_pairs += 1
+            use_up(orders, uses, pick[order - first], demand, usage)
+            if is_pinned or second[order - first] >= outside:
+                num_pairs = add_pairs(
+                    *(orders, uses, order, mine, top - window),
+                    *(price, row_price, mine, pairs, num_pairs),
+                )
             elif top - outside <= window and num_pairs < len(pairs):
-                pairs[num_pairs, 0] = lane
-                pairs[num_pairs, 1] = lane_outside
+                pairs[num_pairs, 0] = mine
+                pairs[num_pairs, 1] = first_out
                 num_pairs += 1
     return surplus, num_pairs
 
@@ -117,11 +195,7 @@ def choose(  # noqa: C901 - one pass, branch by branch
 def settle(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     pick,
     used,
@@ -138,17 +212,16 @@ def settle(
     """
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if room == 0 or first == last:
             continue
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
         count = np.int64(0)
         for order in range(first, last):
-            option, top, second = best_option(
-                order, option_start, option_lane, option_saving, price
-            )
+            option, top, second = best_option(orders, None, order, price, None)
             pick[order] = option
             margin[order] = top - max(second, np.int64(0))
             if top > 0:
@@ -161,7 +234,7 @@ def settle(
             option = pick[order]
             top = -HIGH
             if option >= 0:
-                top = option_saving[option] - price[option_lane[option]]
+                top = reduced_saving(orders, None, option, price, None)
             if top > outside:
                 margin[order] = min(margin[order], top - outside)
             else:
@@ -173,14 +246,10 @@ def settle(
 
 
 @kernel
-def check(  # noqa: C901 - likewise
+def check(  # noqa: C901 - one pass, branch by branch
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     chosen,
     chosen_start,
@@ -212,8 +281,9 @@ def check(  # noqa: C901 - likewise
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if first == last:
             continue
         if len(best) < last - first:
@@ -221,9 +291,7 @@ def check(  # noqa: C901 - likewise
             ranked = np.empty(2 * (last - first), np.int64)
         count = np.int64(0)
         for order in range(first, last):
-            top = -HIGH
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
+            top = best_worth(orders, None, order, price, None)
             best[order - first] = top
             if top > 0:
                 ranked[count] = top
@@ -239,16 +307,16 @@ def check(  # noqa: C901 - likewise
         strongest = np.int64(0)
         for spot in range(place, end):
             option = chosen[spot]
-            reduced = option_saving[option] - price[option_lane[option]]
+            reduced = reduced_saving(orders, None, option, price, None)
             if reduced < weakest:
                 weakest, weakest_option = reduced, option
         for order in range(first, last):
             top = best[order - first]
             if top <= weakest and top <= strongest:
                 continue
-            while place < end and chosen[place] < option_start[order]:
+            while place < end and chosen[place] < orders.option_start[order]:
                 place += 1
-            if place < end and chosen[place] < option_start[order + 1]:
+            if place < end and chosen[place] < orders.option_start[order + 1]:
                 continue
             strongest = max(strongest, top)
             if top <= weakest:
@@ -256,18 +324,20 @@ def check(  # noqa: C901 - likewise
             if num_found < len(found):
                 found[num_found] = order
             num_found += 1
-            for option in range(option_start[order], option_start[order + 1]):
-                lane = option_lane[option]
-                least = option_saving[option] - weakest
+            for option in range(
+                orders.option_start[order], orders.option_start[order + 1]
+            ):
+                lane = orders.option_lane[option]
+                least = orders.option_saving[option] - weakest
                 if least > max(price[lane], needed[lane]):
                     needed[lane] = least
                     wanting[lane] = order
         order = first
         for spot in range(chosen_start[merchant], end):
             option = chosen[spot]
-            while option_start[order + 1] <= option:
+            while orders.option_start[order + 1] <= option:
                 order += 1
-            reduced = option_saving[option] - price[option_lane[option]]
+            reduced = reduced_saving(orders, None, option, price, None)
             if reduced < best[order - first] or reduced < strongest:
                 if yielding[merchant] < 0 or option == weakest_option:
                     yielding[merchant] = order
@@ -279,20 +349,13 @@ def check(  # noqa: C901 - likewise
 
 @kernel
 def surplus(
-    first_merchant,
-    last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
-    price,
-    merchant_price,
+    first_merchant, last_merchant, orders, uses, price, row_price, merchant_price
 ):
     """
-    What merchants would save above lane prices if every lane had room for all.
+    What merchants would save above prices if lanes and rows had room for all.
 
-    Writes to ``merchant_price`` the lowest best price of each cap.
+    Kept pins are taken whatever they save. Writes to ``merchant_price``,
+    ``(num_merchants,) int64``, the lowest best price of each cap.
 
     Returns
     -------
@@ -302,18 +365,21 @@ def surplus(
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
         count = np.int64(0)
         for order in range(first, last):
-            top = np.int64(0)
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
-            if top > 0:
+            top = best_worth(orders, uses, order, price, row_price)
+            if uses is not None and uses.is_pinned[order]:
+                total += top
+                room -= 1
+            elif top > 0:
                 ranked[count] = top
                 count += 1
+        merchant_price[merchant] = 0
         if count > room:
             merchant_price[merchant] = kth_largest(ranked, count, room)
             count = room
@@ -326,10 +392,7 @@ def surplus(
 def above_cuts(
     first_merchant,
     last_merchant,
-    merchant_start,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     merchant_price,
     above,
@@ -356,10 +419,10 @@ def above_cuts(
     for merchant in range(first_merchant, last_merchant):
         cut = merchant_price[merchant]
         total, most = np.int64(0), np.int64(0)
-        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
-            top = np.int64(0)
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
+        for order in range(
+            orders.merchant_start[merchant], orders.merchant_start[merchant + 1]
+        ):
+            top = max(best_worth(orders, None, order, price, None), np.int64(0))
             most = max(most, top)
             if top > cut:
                 total += top - cut

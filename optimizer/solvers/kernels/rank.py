@@ -40,7 +40,29 @@ def kth_largest(values, count, k):
 
 
 @inner_kernel
-def best_option(order, option_start, option_lane, option_saving, price):
+def reduced_saving(orders, uses, option, price, row_price):
+    """What an option saves above all prices but its merchant's, micro-CNY."""
+    worth = orders.option_saving[option]
+    lane_price = price[orders.option_lane[option]]
+    if uses is None:
+        return worth - lane_price
+    worth -= uses.option_load[option] * lane_price
+    for entry in range(uses.entry_start[option], uses.entry_start[option + 1]):
+        worth -= uses.entry_weight[entry] * row_price[uses.entry_row[entry]]
+    return worth
+
+
+@inner_kernel
+def best_worth(orders, uses, order, price, row_price):
+    """Reduced saving of an order's best option; ``-HIGH`` where it has none."""
+    top = -HIGH
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        top = max(top, reduced_saving(orders, uses, option, price, row_price))
+    return top
+
+
+@inner_kernel
+def best_option(orders, uses, order, price, row_price):
     """
     Best option of an order, its reduced saving, and the second best one's.
 
@@ -50,8 +72,8 @@ def best_option(order, option_start, option_lane, option_saving, price):
         ``option`` is -1 and both values ``-HIGH`` where there is none.
     """
     top, second, best = -HIGH, -HIGH, np.int64(-1)
-    for option in range(option_start[order], option_start[order + 1]):
-        reduced = option_saving[option] - price[option_lane[option]]
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        reduced = reduced_saving(orders, uses, option, price, row_price)
         if reduced > top:
             second = top
             top = reduced

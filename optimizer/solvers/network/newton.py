@@ -159,13 +159,25 @@ def survey(
     from optimizer.solvers.kernels.choose import choose
 
     effective = effective_price(price, lanes.parent)
-    room = 1024 + market.num_orders // 4 // (len(market.parts) - 1)
+    orders, room = (
+        market.orders,
+        1024 + market.num_orders // 4 // (len(market.parts) - 1),
+    )
 
     def work(_: int, first: int, last: int) -> tuple[NDArray[Any], ...]:
         demand = np.zeros(len(effective), np.int64)
         pairs = np.empty((room, 2), np.int32)
         _, count = choose(
-            first, last, *market.arrays, effective, np.int64(window), demand, pairs
+            first_merchant=first,
+            last_merchant=last,
+            orders=orders,
+            uses=None,
+            price=effective,
+            row_price=None,
+            window=np.int64(window),
+            demand=demand,
+            usage=None,
+            pairs=pairs,
         )
         return demand, pairs[:count]
 

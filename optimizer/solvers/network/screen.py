@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, own_price
-from optimizer.solvers.market import NearMarket, running, split
+from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.initial_prices import clearing_price
 from optimizer.solvers.network.newton import Lanes, newton_prices
+from optimizer.solvers.screen import ScreenParams, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,41 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Market, Threads
+    from optimizer.solvers.market import Market, NearMarket, Threads
 
 #: A sample has at least so many orders, and so many slots on each lane; a lane of
 #: one slot in the sample has no price.
 SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 6
 #: Windows of the rough prices, as shares of the mean price.
 ROUGH_WINDOWS = (0.3, 0.05)
-#: Screening keeps of each merchant so many times its cap, and a few more; deeper
-#: where no prices are known yet.
-DEPTH, FIRST_DEPTH, SPARE = 2, 3, 4
+#: Screening keeps of each merchant so many times its cap; deeper where no prices are
+#: known yet.
+DEPTH, FIRST_DEPTH = 2, 3
 #: It keeps none that is further below its price than so many times the mean price.
 REACH = 0.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScreenParams:
-    """
-    How much of each merchant goes through a screen.
-
-    Attributes
-    ----------
-    every
-        ``(num_merchants,) int64``: one order in how many is looked at.
-    cap
-        ``(num_merchants,) int64``: the cap of that share; 0 leaves a merchant out.
-    depth
-        Orders kept are ``depth * cap`` and a few more.
-    reach
-        How far below its price an order may be, micro-CNY.
-    """
-
-    every: NDArray[np.int64]
-    cap: NDArray[np.int64]
-    depth: int
-    reach: int
 
 
 def rough_prices(
@@ -151,67 +128,7 @@ def screened(
     full: Market, effective: NDArray[np.int64], sieve: ScreenParams, pool: Threads
 ) -> NearMarket:
     """Copy together the best orders of each merchant at effective prices."""
-    from optimizer.solvers.kernels.screen import screen
-
-    sizes = np.diff(full.merchant_start)
-    room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
-    room_start = running(room)
-    kept = np.empty(room_start[-1], np.int64)
-    num_kept, num_options = np.zeros((2, len(room)), np.int64)
-    limits = (sieve.every, room, room_start, np.int64(sieve.reach))
-
-    def work(_: int, first: int, last: int) -> None:
-        screen(
-            first, last, *full.arrays, effective, *limits, kept, num_kept, num_options
-        )
-
-    pool.over_parts(full, work)
-    starts = running(num_kept), running(num_options)
-    return _gathered(full, (kept, room_start), starts, sieve.cap, pool)
-
-
-def sub_market(
-    full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
-) -> NearMarket:
-    """Copy some orders of a market together, by ascending place."""
-    start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
-    options = running(full.option_start[orders + 1] - full.option_start[orders])
-    return _gathered(full, (orders, start), (start, options[start]), cap, pool)
-
-
-def _gathered(
-    full: Market,
-    listed: tuple[NDArray[np.int64], NDArray[np.int64]],
-    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
-    cap: NDArray[np.int64],
-    pool: Threads,
-) -> NearMarket:
-    """Copy listed orders together, each merchant's to its place."""
-    from optimizer.solvers.kernels.screen import gather
-
-    num_orders, num_options = int(starts[0][-1]), int(starts[1][-1])
-    near = NearMarket(
-        merchant_start=starts[0],
-        cap=cap,
-        option_start=np.full(num_orders + 1, num_options, np.int64),
-        option_lane=np.empty(num_options, np.int32),
-        option_saving=np.empty(num_options, np.int64),
-        parts=split(starts[1]),
-        order=np.empty(num_orders, np.int64),
-        order_merchant=np.empty(num_orders, np.int32),
-        option_order=np.empty(num_options, np.int32),
-    )
-    sources = (*full.arrays[2:], *listed)
-    copies = (
-        *(near.order, near.order_merchant, near.option_start),
-        *(near.option_order, near.option_lane, near.option_saving),
-    )
-
-    def work(_: int, first: int, last: int) -> None:
-        gather(first, last, *sources, *starts, *copies)
-
-    pool.over_parts(near, work)
-    return near
+    return sub_market(full, screen(full, effective, None, sieve, pool), sieve.cap, pool)
 
 
 def sampling(num_orders: int, sum_of_caps: int, slots: NDArray[np.int64]) -> int:

@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
     balance,
     choose_at,
@@ -51,7 +51,7 @@ from optimizer.solvers.network.refine_prices import (
     widened,
     with_added,
 )
-from optimizer.solvers.network.screen import given_prices, rough_prices, sub_market
+from optimizer.solvers.network.screen import given_prices, rough_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         price = found.price
         if found.least is None:
             break
-        chosen = chosen_options(search.full, near, found.pick)
+        chosen = chosen_options(search.full.option_start, near, found.pick)
         merchant_price, wrong, is_all = compare(
             search, search.full, chosen, found.least
         )
@@ -290,8 +290,10 @@ def compare(
     needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
     yielding = np.full(len(market.cap), -1, np.int64)
 
+    orders = market.orders
+
     def work(part: int, first: int, last: int) -> int:
-        given = (*market.arrays, price, chosen, chosen_start, merchant_price)
+        given = (orders, price, chosen, chosen_start, merchant_price)
         results = (found[part], needed[part], wanting[part], yielding)
         return int(check(first, last, *given, *results))
 
