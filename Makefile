@@ -9,6 +9,9 @@ PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
 WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# Packages come without bytecode; where it may not be kept, each process makes it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test quick lint unit airflow sail wheel bench bench-check lock clean
 
 run: .venv/run-$(call HASH,run)

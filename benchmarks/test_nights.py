@@ -12,7 +12,7 @@ from benchmarks.nightly import DAY, input_paths, night_config
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
 from optimizer.config import policy_on
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_run_a_night(benchmark, night_folder: Path, size: str, tmp_path: Path) -
 
     def run():
         config = night_config(night_folder, tmp_path / str(next(numbers)))
-        return run_night(config, DAY)
+        return run_date(config, DAY)
 
     report = benchmark.pedantic(run, rounds=2, warmup_rounds=1)
 

@@ -32,7 +32,7 @@ from optimizer.cli.main import parse_date
 from optimizer.config import Config, as_config, load_config
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import ConfigError, OptimizerError
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.replay.run import verify_run
 from tests.support.small_night import DAY, snapshot
 
@@ -237,7 +237,7 @@ def run_in(
     )
     before = nights_of(folder)
     try:
-        report = run_night(config, DAY, is_forced=True)
+        report = run_date(config, DAY, is_forced=True)
     except OptimizerError as error:
         is_clear(error)
         unchanged = nights_of(folder)
@@ -449,7 +449,7 @@ def test_the_clock_of_the_machine_decides_nothing(
             (tmp_path / f"{name}.csv").write_bytes(data)
         inputs = {n: str(tmp_path / f"{n}.csv") for n in ("orders", "capacity")}
         config = as_config(SETTINGS | {"inputs": inputs, "output": str(place)})
-        run_dir = run_night(config, dt.date.fromisoformat(day)).run_dir
+        run_dir = run_date(config, dt.date.fromisoformat(day)).run_dir
         made.append({p.name: p.read_bytes() for p in run_dir.glob("*.parquet")})
     monkeypatch.undo()
     time.tzset()

@@ -15,7 +15,8 @@ import numpy as np
 from optimizer.build.codes import GroupCodes, IdCodes, distinct
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
-from optimizer.build.place_codes import encode_days, pack, refuse_too_many, unpack
+from optimizer.build.order_day import encode_days
+from optimizer.build.place_codes import pack, refuse_too_many, unpack
 from optimizer.io.order_keys import order_keys
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.service_days import ServiceDay
+    from optimizer.build.order_day import ServiceDay
     from optimizer.config import Fulfilment
 
 _Value = TypeVar("_Value", bound=np.generic)

@@ -34,7 +34,8 @@ from optimizer.build.learned_probabilities import (
     order_shares,
 )
 from optimizer.build.option_join import make_finder, orders_of_options
-from optimizer.build.service_days import rows_tonight, service_day
+from optimizer.build.order_day import service_day
+from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
 from optimizer.errors import DataError

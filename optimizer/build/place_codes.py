@@ -9,13 +9,9 @@ import numpy as np
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sized
 
-    import polars as pl
     from numpy.typing import NDArray
-
-    from optimizer.build.service_days import ServiceDay
 
 #: What is left of 63 bits is the carrier's.
 _OUTLET_BITS, _REGION_BITS, _DAY_BITS = 26, 18, 10
@@ -73,30 +69,3 @@ def refuse_too_many(
             raise DataError(
                 f"the tables name more than {2**bits - 1:,} {name}; split the night"
             )
-
-
-def encode_days(
-    frame: pl.DataFrame, rule: ServiceDay | None, known: dict[dt.date, int]
-) -> NDArray[np.int32]:
-    """
-    Code the day whose slot each order takes; new days get the next code, from 1.
-
-    Parameters
-    ----------
-    frame
-        Checked orders.
-    rule
-        ``None``: capacity is not counted by day, and all codes are 0.
-    known
-        Codes so far; added to.
-    """
-    import polars as pl
-
-    if rule is None:
-        return np.zeros(len(frame), np.int32)
-    days = pl.Series([rule.default]).new_from_index(0, len(frame))
-    if rule.column is not None:
-        days = frame[rule.column].fill_null(rule.default)
-    seen = days.unique(maintain_order=True)
-    codes = {day: known.setdefault(day, len(known) + 1) for day in seen}
-    return days.replace_strict(codes, return_dtype=pl.Int32).to_numpy()

@@ -1,9 +1,8 @@
-"""Capacity by day: which day's slots a parcel takes, and how many are left of them."""
+"""Capacity by day: which rows hold on a day, and how many slots are left of them."""
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -11,56 +10,12 @@ from optimizer.build.lanes import Place
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterable, Sequence
-
-    import polars as pl
 
     from optimizer.build.capacity import CapacityRow
     from optimizer.build.carryover import EarlierNights
     from optimizer.config import CapacityRules
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceDay:
-    """
-    Which day's slot an order takes.
-
-    Attributes
-    ----------
-    column
-        Of the orders table; ``None``: the default for all.
-    default
-        For orders without a date of their own.
-    """
-
-    column: str | None
-    default: dt.date
-
-
-def service_day(
-    rules: CapacityRules, capacity: pl.DataFrame, day: dt.date | None
-) -> ServiceDay | None:
-    """
-    Find which day's slots tonight's parcels take.
-
-    Returns
-    -------
-    ServiceDay or None
-        ``None`` where capacity is not counted by day: it is counted on the day of the
-        order, and no row has a date.
-
-    Raises
-    ------
-    ConfigError
-        When it is counted by day, and the business date was not given.
-    """
-    is_by_order = rules.counted_on == "order"
-    if is_by_order and capacity["service_date"].is_null().all():
-        return None
-    if day is None:
-        raise ConfigError("capacity is counted by day: give the date=")
-    column = None if is_by_order else f"{rules.counted_on}_date"
-    return ServiceDay(column, day + dt.timedelta(days=rules.lead_days))
 
 
 def rows_tonight(

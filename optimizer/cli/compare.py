@@ -125,14 +125,14 @@ def _night(
     """The record to hold against rules, and the configuration that has the rules."""
     from optimizer.config import as_config
     from optimizer.contracts.run_folder import read_record
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
 
     if run_dir is not None and date is None:
         record = read_record(run_dir)
         return record, settings or as_config(record["config"])
     if run_dir is None and settings is not None and date is not None:
         with show_progress() as tell:
-            report = run_night(settings, parse_date(date), is_dry=True, progress=tell)
+            report = run_date(settings, parse_date(date), is_dry=True, progress=tell)
         return report.record, settings
     raise ConfigError("give the folder of a run, or --config and --date")
 

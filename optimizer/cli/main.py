@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
@@ -60,6 +61,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
+    atexit.register(gc.freeze)  # at the end nobody needs to look for cycles in them
     seen: dict[Path, Path | None] = {}
     try:
         app(obj=seen)
@@ -245,7 +247,7 @@ def run(
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     if shadow is not None and settings.engine == "spark":
         raise ConfigError("--shadow is for engine: local; leave it out")
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
     from optimizer.night.state.reconcile import output_of
     from optimizer.telemetry.watch import watched
 
@@ -254,7 +256,7 @@ def run(
         context.obj[link] = _target(link)
 
     def work(tell: Callable[[str], None]) -> RunReport:
-        return run_night(
+        return run_date(
             settings,
             day,
             is_dry=dry_run,
@@ -264,18 +266,25 @@ def run(
         )
 
     with show_progress() as tell:
-        report = watched(settings, day, work, tell, is_dry=dry_run)
+        seen = watched(settings, day, work, tell, is_dry=dry_run)
+    report = seen.report
     found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
         report.record
     )
     found["evidence_head"] = report.head
-    found["alerts"] = [alert.to_json() for alert in report.alerts]
+    found["alerts"] = [alert.to_json() for alert in seen.alerts]
     text = _summary(found)
     if shadow is not None:
         from optimizer.compare.shadow import run_shadow, shadow_lines
 
         with show_progress() as tell:
-            beside = run_shadow(settings, Path(report.run_dir), shadow, day, tell)
+            beside = run_shadow(
+                settings,
+                Path(report.run_dir),
+                shadow,
+                day,
+                lambda other: run_date(other, day, is_forced=True, progress=tell),
+            )
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
     print_result(found, text, as_json)

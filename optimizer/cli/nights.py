@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from optimizer.cli.main import (
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
+if TYPE_CHECKING:
+    from optimizer.verify.night import Verified
+
 DateArgument = Annotated[str, typer.Argument(help="Business date.")]
 state_app = typer.Typer(help="The state database.", no_args_is_help=True)
 app.add_typer(state_app, name="state")
@@ -36,6 +39,12 @@ def verify(
         Path | None,
         typer.Option(help="Compare the recorded configuration with this one."),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with the night's inputs, where they are not where they were."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -47,11 +56,12 @@ def verify(
     from optimizer.contracts.run_folder import read_record
     from optimizer.verify.night import verify_night
 
-    verified = verify_night(run_dir, None if config is None else load_settings(config))
+    settings = None if config is None else load_settings(config)
+    verified = verify_night(run_dir, settings, inputs)
     findings = [*verified.findings]
     if not findings and verified.is_of_today:
-        findings += _made_again(run_dir, is_stated=verified.is_stated)
-    proof = read_record(run_dir).get("certificate", {}) if not findings else {}
+        findings += _made_again(verified, inputs)
+    proof = read_record(verified.folder).get("certificate", {}) if not findings else {}
     found = {
         "run_dir": str(run_dir),
         "is_valid": not findings,
@@ -72,20 +82,20 @@ def verify(
         raise typer.Exit(4)
 
 
-def _made_again(run_dir: Path, *, is_stated: bool) -> list[str]:
+def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     """
     Hold against a night what the code that made it makes again.
 
     That is the report's page where the night was stated a second time, and the whole
     night where DuckDB is not there to do that.
     """
-    if is_stated:
+    if verified.is_stated:
         from optimizer.replay.report import false_page
 
-        return false_page(run_dir)
+        return false_page(verified.folder)
     from optimizer.replay.run import verify_run
 
-    return list(verify_run(run_dir).findings)
+    return list(verify_run(verified.folder, inputs).findings)
 
 
 @app.command()
@@ -104,11 +114,12 @@ def backfill(
     """Run all dates from one to another, in order; those that are done stay."""
     use_logs(log_json)
     settings = load_settings(config)
-    from optimizer.night.past_nights import backfill as run_dates
+    from optimizer.job import backfill as run_dates
 
     days = parse_date(first), parse_date(last)
     with show_progress() as tell:
-        for report in run_dates(settings, *days, is_forced=force, progress=tell):
+        for seen in run_dates(settings, *days, is_forced=force, progress=tell):
+            report = seen.report
             numbers = report.record["summary"]
             found: dict[str, Any] = {
                 "run_dir": str(report.run_dir),
@@ -116,9 +127,9 @@ def backfill(
             }
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
-            found["alerts"] = [alert.to_json() for alert in report.alerts]
+            found["alerts"] = [alert.to_json() for alert in seen.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
-            text += "".join(f"\n  alert      {a.text}" for a in report.alerts)
+            text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
             print_result(found, text, as_json)
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from optimizer.compare.runs import compare_runs
 from optimizer.config import load_config
 from optimizer.errors import OptimizerError
-from optimizer.night.run import run_night
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
     from optimizer.config import Config
+    from optimizer.night.run import RunReport
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def run_shadow(
     live_dir: Path,
     candidate: Path,
     day: dt.date,
-    progress: Callable[[str], None] | None = None,
+    run: Callable[[Config], RunReport],
 ) -> dict[str, Any]:
     """
     Solve a date under a candidate configuration, on the live inputs, and compare.
@@ -45,8 +45,8 @@ def run_shadow(
         YAML file; its own ``inputs`` and ``output`` are not used.
     day
         The business date.
-    progress
-        Called with the name of each stage.
+    run
+        Runs the date under a configuration, and publishes it where that says.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def run_shadow(
         config = load_config(candidate).model_copy(
             update={"inputs": live.inputs, "output": f"{live.output}/{SHADOW}"}
         )
-        report = run_night(config, day, is_forced=True, progress=progress)
+        report = run(config)
         found = compare_runs(live_dir, Path(report.run_dir))
     except OptimizerError as error:
         return {"error": str(error)}

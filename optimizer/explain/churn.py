@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizer.build.lanes import Place
 from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
 from optimizer.io.order_keys import order_keys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.model.problem import Problem
 
+#: The tables of an earlier night that are read.
+PREVIOUS_TABLES = (RECOMMENDATIONS.file, LANE_RESULTS.file)
 _LANE = ("carrier_id", "region_id", "outlet_id", "service_date")
 
 
@@ -78,10 +81,8 @@ def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     read_record(folder)
     with damaged_is_data_error(str(folder)):
-        return (
-            read_back(folder / "recommendations.parquet"),
-            read_back(folder / "lanes.parquet"),
-        )
+        chosen, lanes = (read_back(folder / name) for name in PREVIOUS_TABLES)
+    return chosen, lanes
 
 
 def start_prices(

@@ -22,6 +22,7 @@ from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.contracts.tables import TABLES_IN
 from optimizer.errors import DataError, PublishError
 from optimizer.io.external_sort import sorted_batches
+from optimizer.io.kept_inputs import kept_name
 from optimizer.io.read import open_source
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
@@ -161,13 +162,9 @@ def _keep(path: Path, name: str, folder: Path) -> str:
     """Name a copy by its checksum; the same content again is the same file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    suffixes = "".join(s for s in path.suffixes if s in _SUFFIXES)
-    kept = folder / f"{name}-{digest[:32]}{suffixes}"
+    kept = folder / kept_name(name, digest, path)
     path.replace(kept)
     return str(kept)
-
-
-_SUFFIXES = (".parquet", ".pq", ".csv", ".gz", ".zst", ".arrow", ".feather", ".ipc")
 
 
 def _write_sorted(

@@ -197,13 +197,23 @@ _TEXT_KINDS = ("id", "text", "pin")
 
 def fingerprint(source: Source) -> tuple[FileRecord, ...]:
     """Size and SHA-256 of each file; nothing for a table in memory."""
-    records = []
-    for path in source.files:
-        with damaged_is_data_error(str(path)), path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.seek(0, 2)
-        records.append(FileRecord(str(path.absolute()), size, digest))
-    return tuple(records)
+    return tuple(
+        FileRecord(str(path.absolute()), path.stat().st_size, sha256_of_input(path))
+        for path in source.files
+    )
+
+
+def sha256_of_input(path: Path) -> str:
+    """
+    SHA-256 of an input file, in hexadecimal.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    with damaged_is_data_error(str(path)), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

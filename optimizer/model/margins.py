@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.model.frozen import freeze_arrays
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -111,3 +113,7 @@ class AskedOrders:
     option_lane: NDArray[np.int32]
     option_saving: NDArray[np.int64]
     pick: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Arrays are read-only, as the problem's are: kernels are compiled once."""
+        freeze_arrays(self)

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
-#: Copies of inputs that are not files here, by date: what a night is verified from.
-INPUTS = ".inputs"
 #: Seconds between two looks for an input that is late.
 _LOOK_SECONDS = 5.0
 

@@ -1,4 +1,4 @@
-"""Several nights, and nights of the past: backfill, rollback, status, runs."""
+"""Nights of the past: rollback, status, runs."""
 
 from __future__ import annotations
 
@@ -18,62 +18,14 @@ from optimizer.night.publish import (
     point,
 )
 from optimizer.night.resolve import open_ledger
-from optimizer.night.run import RunReport, run_night
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
 from optimizer.night.state.ledger import refuse_if_relied_on, settle
 from optimizer.night.state.reconcile import known_versions, output_of, reconcile
-from optimizer.telemetry.watch import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from optimizer.config import Config
-
-
-def backfill(
-    config: Config,
-    first: dt.date,
-    last: dt.date,
-    *,
-    is_forced: bool = False,
-    progress: Callable[[str], None] | None = None,
-) -> Iterator[RunReport]:
-    """
-    Run all dates from one to another, in order; those that are done stay.
-
-    Parameters
-    ----------
-    config, is_forced
-        As for :func:`~optimizer.night.run.run_night`.
-    first, last
-        Both included.
-    progress
-        Called with date and stage.
-
-    Yields
-    ------
-    RunReport
-        For each date. The first that fails ends it: later nights count on it.
-
-    Raises
-    ------
-    ConfigError
-        When the dates are in the wrong order; and whatever a run raises.
-    """
-    if last < first:
-        raise ConfigError(f"--to {last} is before --from {first}; swap them")
-    for number in range((last - first).days + 1):
-        day = first + dt.timedelta(days=number)
-        tell = None if progress is None else _prefixed(progress, day)
-        yield watched(
-            config,
-            day,
-            lambda stage, day=day: run_night(  # type: ignore[misc]
-                config, day, is_forced=is_forced, progress=stage
-            ),
-            tell,
-        )
 
 
 def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str | None:
@@ -223,7 +175,3 @@ def _output(config: Config) -> str:
     if config.output is None:
         raise ConfigError("published nights need output in the configuration")
     return config.output
-
-
-def _prefixed(progress: Callable[[str], None], day: dt.date) -> Callable[[str], None]:
-    return lambda stage: progress(f"{day} {stage}")

@@ -34,7 +34,6 @@ from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import report_html
-from optimizer.verify.audit import audit_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -61,10 +60,14 @@ class Contents:
         them as they go by.
     tables
         The others, by file name; see ``optimizer.contracts.tables``.
+    audit_text
+        Gives the night stated a second time, from its record; it shares no code with
+        this statement of it, so it is handed in.
     """
 
     decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
+    audit_text: Callable[[Mapping[str, Any]], str]
 
 
 @contextmanager
@@ -211,7 +214,7 @@ def publish(
         _write_text(staging / LEAVES, leaves_text(done))
         evidence = commitment(leaves.num_rows, done)
         proved = record | {"outputs": outputs, "evidence": evidence}
-        outputs[AUDIT] = _write_text(staging / AUDIT, audit_text(proved))
+        outputs[AUDIT] = _write_text(staging / AUDIT, contents.audit_text(proved))
         text = record_text(proved)
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")

@@ -19,7 +19,7 @@ from optimizer.night.publish import Contents
 from optimizer.report import report_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from optimizer.config import Config
@@ -31,7 +31,10 @@ _LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
 def contents_of(
-    solved: Solved, record: Mapping[str, Any], earlier: list[Mapping[str, Any]]
+    solved: Solved,
+    record: Mapping[str, Any],
+    earlier: list[Mapping[str, Any]],
+    audit_text: Callable[[Mapping[str, Any]], str],
 ) -> Contents:
     """
     Put a solved night into what is published.
@@ -42,12 +45,14 @@ def contents_of(
         The night, and its record.
     earlier
         Records of the nights of the week before.
+    audit_text
+        Gives the night stated a second time, from its record.
     """
     night = solved.night
     tables = night_tables(night)
     tables[NIGHTS.file] = nights_table(earlier, record)
     tables[FIGURES.file] = report_figures(record, tables)
-    return Contents(partial(sorted_decisions, night), tables)
+    return Contents(partial(sorted_decisions, night), tables, audit_text)
 
 
 def record_of(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config import policy_on
+from optimizer.build.learned_model import MODEL_FILE
+from optimizer.config import expand_date, policy_on
+from optimizer.contracts.run_folder import RECORD
+from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.read import fingerprint, open_source
+from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
 from optimizer.night.folders import published_nights
 from optimizer.night.identity import identity_of
 from optimizer.night.inputs import TABLES, InputPaths, await_inputs, closed_parcels
@@ -24,7 +29,6 @@ from optimizer.night.state.ledger import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     import polars as pl
 
@@ -45,6 +49,8 @@ class ResolvedNight:
         The row in force.
     inputs, fetched, files
         Where they are, what of it was copied here, and each file with its checksum.
+    snapshot
+        All files that it is made from, as they were before the first was read.
     before, closed
         What other nights leave to it, and parcels that take no slot any more.
     num_delivery_rows
@@ -57,6 +63,7 @@ class ResolvedNight:
     inputs: InputPaths
     fetched: Fetched
     files: Mapping[str, tuple[FileRecord, ...]]
+    snapshot: Snapshot
     before: Carryover
     closed: pl.DataFrame | None
     num_delivery_rows: Mapping[str, int]
@@ -87,26 +94,39 @@ def find_night(
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
     with fetched_inputs(inputs.paths, copies) as fetched:
-        files = {
-            name: fingerprint(open_source(path, TABLES[name]))
-            for name, path in fetched.paths.items()
-        }
-        closed, num_rows = None, {}
-        if "deliveries" in fetched.paths:
-            path = fetched.paths["deliveries"]
-            closed, num_rows["deliveries"] = closed_parcels(path, day)
-        before = load_before(ledger, config, policy, day, closed)
-        identity = identity_of(config, day, files, previous, before.identity)
-        yield ResolvedNight(
-            policy=policy,
-            inputs=inputs,
-            fetched=fetched,
-            files=files,
-            before=before,
-            closed=closed,
-            num_delivery_rows=num_rows,
-            identity=identity,
-        )
+        snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
+        with one_state(snapshot):
+            files = {
+                name: fingerprint(open_source(path, TABLES[name]))
+                for name, path in fetched.paths.items()
+            }
+            closed, num_rows = None, {}
+            if "deliveries" in fetched.paths:
+                path = fetched.paths["deliveries"]
+                closed, num_rows["deliveries"] = closed_parcels(path, day)
+            before = load_before(ledger, config, policy, day, closed)
+            identity = identity_of(config, day, files, previous, before.identity)
+            yield ResolvedNight(
+                policy=policy,
+                inputs=inputs,
+                fetched=fetched,
+                files=files,
+                snapshot=snapshot,
+                before=before,
+                closed=closed,
+                num_delivery_rows=num_rows,
+                identity=identity,
+            )
+
+
+def _read_beside(config: Config, day: dt.date, previous: Path | None) -> list[Path]:
+    """Files other than tables that a night is made from; reading says what lacks."""
+    found: list[Path] = []
+    if config.model is not None:
+        found.append(Path(expand_date(config.model, day)) / MODEL_FILE)
+    if previous is not None:
+        found += [previous / name for name in (RECORD, *PREVIOUS_TABLES)]
+    return [path for path in found if path.exists()]
 
 
 @contextmanager

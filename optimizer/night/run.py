@@ -19,12 +19,14 @@ from optimizer.errors import (
 )
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs
+from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words
-from optimizer.night.inputs import INPUTS, configured_paths
+from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
-    from optimizer.telemetry.alerts import Alert
 
 logger = logging.getLogger(__name__)
 
@@ -70,28 +71,28 @@ class RunReport:
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
         none, or the database did not say.
-    alerts
-        What somebody should look at.
     """
 
     run_dir: Path | str
     outcome: str
     record: Mapping[str, Any]
     head: Mapping[str, Any] | None = None
-    alerts: tuple[Alert, ...] = ()
 
 
 def run_night(
     config: Config,
     day: dt.date,
     *,
+    audit_text: Callable[[Mapping[str, Any]], str],
     is_dry: bool = False,
     is_forced: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
-    Run a date and publish it if it is proved good enough.
+    Run a date on this machine and publish it if it is proved good enough.
+
+    What stands around a night is handed in: :func:`optimizer.job.run_date` does so.
 
     Parameters
     ----------
@@ -99,6 +100,8 @@ def run_night(
         With ``inputs`` and ``output``.
     day
         The business date.
+    audit_text
+        Gives the night stated a second time, from its record.
     is_dry
         Do everything but write.
     is_forced
@@ -118,8 +121,9 @@ def run_night(
     SolveError
         When the plan is proved no better than ``publish.max_relative_gap`` allows.
     BusyError
-        When another run holds the date, an input is late, the state database does not
-        answer, or a night that this one counts on was published meanwhile.
+        When another run holds the date, an input is late or changed while it was read,
+        the state database does not answer, or a night that this one counts on was
+        published meanwhile.
     PublishError
         When the night cannot be written.
     DeliveryError
@@ -127,22 +131,15 @@ def run_night(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    if config.engine == "spark":
-        return _run_on_spark(
-            config,
-            day,
-            is_dry=is_dry,
-            is_forced=is_forced,
-            previous=previous,
-            progress=progress,
-        )
     output = output_of(config.output, day)
+    previous = None if previous is None else previous.resolve()
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,
             find_night(ledger, config, day, previous, progress, None) as found,
         ):
             _, record = _solve(found, config, day, previous, progress)
+            refuse_change(found.snapshot)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -170,31 +167,19 @@ def run_night(
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
+        _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
-        contents = contents_of(solved, record, earlier_records(config, day))
+        contents = contents_of(solved, record, earlier_records(config, day), audit_text)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
 
 
-def _run_on_spark(
-    config: Config,
-    day: dt.date,
-    *,
-    is_dry: bool,
-    is_forced: bool,
-    previous: Path | None,
-    progress: Callable[[str], None] | None,
-) -> RunReport:
-    from optimizer.spark.run import run_on_spark
-
-    if previous is not None:
-        raise ConfigError("--previous is for engine: local; leave it out")
-    found = run_on_spark(
-        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
-    )
-    return RunReport(*found)
+def _keep(found: ResolvedNight, folder: Path) -> None:
+    """Keep the inputs, so that the night can be proved when they are replaced."""
+    for path in keep_inputs(found.files, folder):
+        logger.info("%s is large and not kept: verify needs it where it is", path)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:
@@ -245,6 +230,7 @@ def _turn(
     output = output_of(config.output, day)
     with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
         confirm()
+        refuse_change(found.snapshot)
         if found.before.identity is not None:
             reconcile(state, config.output, held=day)
             with open_ledger(config, day, state) as ledger:
@@ -297,7 +283,10 @@ def check_inputs(
     policy = policy_on(config, day)
     paths, clock = configured_paths(config, day), StageClock(progress)
     with fetched_inputs(paths, None) as fetched:
-        intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        snapshot = take_snapshot(fetched.paths)
+        with one_state(snapshot):
+            intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+        refuse_change(snapshot)
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},

@@ -24,8 +24,8 @@ _START, _ROUND = _fractions(0.5, 8), _fractions(1 / 3, 64)
 
 
 @inner_kernel
-def _turn(x, n):
-    return np.uint32((x >> np.uint32(n)) | (x << np.uint32(32 - n)))
+def _turn(x, n):  # n typed: as a plain number each would be compiled by itself
+    return np.uint32((x >> n) | (x << (np.uint32(32) - n)))
 
 
 @inner_kernel
@@ -41,16 +41,16 @@ def _compress(block, words, state, constants):
         )
     for t in range(16, 64):
         x, y = words[t - 15], words[t - 2]
-        s0 = _turn(x, 7) ^ _turn(x, 18) ^ (x >> np.uint32(3))
-        s1 = _turn(y, 17) ^ _turn(y, 19) ^ (y >> np.uint32(10))
+        s0 = _turn(x, np.uint32(7)) ^ _turn(x, np.uint32(18)) ^ (x >> np.uint32(3))
+        s1 = _turn(y, np.uint32(17)) ^ _turn(y, np.uint32(19)) ^ (y >> np.uint32(10))
         words[t] = np.uint32(words[t - 16] + s0 + words[t - 7] + s1)
     a, b, c, d = state[0], state[1], state[2], state[3]
     e, f, g, h = state[4], state[5], state[6], state[7]
     for t in range(64):
-        s1 = _turn(e, 6) ^ _turn(e, 11) ^ _turn(e, 25)
+        s1 = _turn(e, np.uint32(6)) ^ _turn(e, np.uint32(11)) ^ _turn(e, np.uint32(25))
         choice = (e & f) ^ (~e & g)
         first = np.uint32(h + s1 + choice + constants[t] + words[t])
-        s0 = _turn(a, 2) ^ _turn(a, 13) ^ _turn(a, 22)
+        s0 = _turn(a, np.uint32(2)) ^ _turn(a, np.uint32(13)) ^ _turn(a, np.uint32(22))
         second = np.uint32(s0 + ((a & b) ^ (a & c) ^ (b & c)))
         h, g, f, e = g, f, e, np.uint32(d + first)
         d, c, b, a = c, b, a, np.uint32(first + second)

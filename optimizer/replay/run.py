@@ -39,6 +39,7 @@ from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
+from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.claims import (
     InputClaim,
@@ -96,7 +97,7 @@ class Verdict:
         return not self.findings
 
 
-def verify_run(run_dir: Path | str) -> Verdict:
+def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     """
     Re-prove a published run.
 
@@ -104,6 +105,8 @@ def verify_run(run_dir: Path | str) -> Verdict:
     ----------
     run_dir
         The published folder.
+    inputs
+        A folder with the night's inputs, where they are not where they were.
 
     Returns
     -------
@@ -118,7 +121,9 @@ def verify_run(run_dir: Path | str) -> Verdict:
     folder = Path(run_dir)
     record = read_record(folder)
     try:
-        claims = read_claims(record)
+        read_claims(record)
+        places = found_inputs(folder, record, inputs)
+        claims = read_claims(placed_record(record, places))
         findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)

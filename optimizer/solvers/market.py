@@ -113,6 +113,11 @@ class Market:
         return self.orders, None if self.side is None else self.uses
 
     @property
+    def is_serial(self) -> bool:
+        """Whether one thread does all the work."""
+        return len(self.parts) == 2
+
+    @property
     def num_orders(self) -> int:
         """Orders in this market."""
         return len(self.option_start) - 1
@@ -274,20 +279,26 @@ def ranges(
     return places, begin
 
 
-def split(work: NDArray[np.int64], num_parts: int = NUM_PARTS) -> NDArray[np.int64]:
+def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.int64]:
     """
-    Cut merchants into parts of about equal work.
+    Cut merchants into parts of about equal work; where it is little, into one.
 
     Parameters
     ----------
     work
-        ``(num_merchants + 1,) int64``: work done before each merchant.
+        ``(num_merchants + 1,) int64``: options before each merchant.
+    num_parts
+        ``None``: as many as suit the work.
 
     Examples
     --------
     >>> split(np.array([0, 10, 20, 30, 40]), 2).tolist()
     [0, 2, 4]
     """
+    if num_parts is None:
+        num_parts = 1 if work[-1] < SERIAL_OPTIONS else NUM_PARTS
+    if num_parts == 1:
+        return np.array([0, len(work) - 1])
     if len(work) == 1:
         return np.zeros(2, np.int64)
     targets = np.linspace(0, work[-1], num_parts + 1)[1:-1]
@@ -345,7 +356,7 @@ class Threads:
         """Call ``work(part, first_merchant, last_merchant)`` for each part."""
         ends = market.parts
         numbers = range(len(ends) - 1)
-        if self._num_threads == 1 or market.num_options < SERIAL_OPTIONS:
+        if self._num_threads == 1 or len(numbers) == 1:
             return list(map(work, numbers, ends[:-1], ends[1:]))
         return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))
 

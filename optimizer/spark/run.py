@@ -16,6 +16,7 @@ from optimizer.errors import ConfigError
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
 from optimizer.io.read import fingerprint, open_source
+from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
 from optimizer.spark.block_summary import refuse_asked
 from optimizer.spark.write import (
@@ -48,20 +49,15 @@ def run_on_spark(
     is_dry: bool,
     is_forced: bool,
     progress: Callable[[str], None] | None,
-) -> tuple[str, str, Mapping[str, Any]]:
+) -> RunReport:
     """
-    Run a date; parameters and errors as of :func:`optimizer.night.run.run_night`.
+    Run a date; parameters and errors as of :func:`optimizer.job.run_date`.
 
     The session is the one that there is: ``spark-submit``, ``SPARK_REMOTE`` or Spark's
     own settings say where the cluster is.
-
-    Returns
-    -------
-    folder, outcome, record
-        As in :class:`optimizer.night.run.RunReport`.
     """
-    assert config.inputs is not None
-    assert config.output is not None
+    if config.inputs is None or config.output is None:
+        raise ConfigError("a nightly run needs inputs and output in the configuration")
     _refuse_more(config)
     session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
@@ -71,7 +67,7 @@ def run_on_spark(
         before = published_record(session, folder)
         if before is not None and not is_dry:
             if before.get("identity") == identity:
-                return folder, "unchanged", before
+                return RunReport(folder, "unchanged", before)
             if not is_forced:
                 raise ConfigError(
                     f"{folder}: is already published from other inputs, rules or "
@@ -90,14 +86,14 @@ def run_on_spark(
         record = _record(config, day, night, identity)
         if is_dry:
             night.release()
-            return folder, "dry run", record
+            return RunReport(folder, "dry run", record)
         if progress is not None:
             progress("publish")
         run_id = _run_id(identity)
         table_format = config.spark.table_format
         publish(night, folder, run_id, record, table_format=table_format)
         night.release()
-    return folder, "published", record | {"run_id": run_id}
+    return RunReport(folder, "published", record | {"run_id": run_id})
 
 
 def _refuse_more(config: Config) -> None:

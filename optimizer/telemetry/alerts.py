@@ -141,12 +141,12 @@ def _dead_lanes(
     config: Config, folder: Path, before: Mapping[dt.date, Path]
 ) -> Iterator[Alert]:
     """Lanes that had slots in each of the last nights, and no parcel in any."""
-    import polars as pl
-
     needed = config.operations.alerts.dead_lane_nights
     folders = [*before.values(), folder][-needed:]
     if len(folders) < needed:
         return
+    import polars as pl
+
     place = ["carrier_id", "region_id", "outlet_id"]
     idle = pl.concat(
         read_table(night, "lanes.parquet")
@@ -171,10 +171,10 @@ def _dead_lanes(
 
 def _lost_slots(folder: Path, before: Mapping[dt.date, Path]) -> Iterator[Alert]:
     """Merchants that had slots the night before, and have none."""
-    import polars as pl
-
     if not before:
         return
+    import polars as pl
+
     last = max(before)
     had = read_table(before[last], "merchants.parquet").filter(pl.col("cap") > 0)
     has = read_table(folder, "merchants.parquet").filter(pl.col("cap") > 0)

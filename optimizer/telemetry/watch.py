@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedRun:
+    """
+    A run, and what it should make somebody look at.
+
+    Attributes
+    ----------
+    report
+        What the run did.
+    alerts
+        What somebody should look at.
+    """
+
+    report: RunReport
+    alerts: tuple[Alert, ...]
+
+
 def watched(
     config: Config,
     day: dt.date,
@@ -33,7 +50,7 @@ def watched(
     progress: Callable[[str], None] | None = None,
     *,
     is_dry: bool = False,
-) -> RunReport:
+) -> WatchedRun:
     """
     Run a date, and tell how it went; a failed run is told too, and fails all the same.
 
@@ -49,11 +66,6 @@ def watched(
         Called with each stage as well.
     is_dry
         Write neither metrics nor lineage.
-
-    Returns
-    -------
-    RunReport
-        The run's, with its alerts.
     """
     rules, started = config.operations, time.perf_counter()
     if rules.logs == "json":
@@ -82,7 +94,6 @@ def watched(
             _try(lambda: write_event(lineage, "FAIL", day, error=error))
         raise
     alerts = _alerts(config, day, report)
-    report = replace(report, alerts=tuple(alerts))
     for alert in alerts:
         logger.warning("%s", alert.text, extra=about | {"alert": alert.kind})
     spent, kinds = time.perf_counter() - started, Counter(a.kind for a in alerts)
@@ -91,7 +102,7 @@ def watched(
     if lineage is not None:
         _try(lambda: write_event(lineage, "COMPLETE", day, report))
     logger.info("run ended", extra=about | _told(report, spent))
-    return report
+    return WatchedRun(report, tuple(alerts))
 
 
 def _told(report: RunReport, seconds: float) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import AUDIT, read_record
 from optimizer.errors import CertificateError
+from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.verify.audit import audit_text, is_of_today
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
@@ -39,6 +40,8 @@ class Verified:
 
     Attributes
     ----------
+    folder
+        The version that was verified: a link may lead to another one meanwhile.
     findings
         What is wrong, in words; empty where everything holds.
     unchecked
@@ -51,6 +54,7 @@ class Verified:
         Whether it is published in today's tables, so that it can be made again.
     """
 
+    folder: Path
     findings: tuple[str, ...]
     unchecked: tuple[str, ...]
     trusted: tuple[str, ...]
@@ -63,7 +67,9 @@ class Verified:
         return not self.findings
 
 
-def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
+def verify_night(
+    folder: Path | str, config: Config | None = None, inputs: Path | None = None
+) -> Verified:
     """
     Verify a published night, with nothing of the code that made it.
 
@@ -73,18 +79,24 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
         The night.
     config
         The configuration that the reader has, to be compared with the recorded one.
+    inputs
+        A folder with the night's inputs, where they are not where they were.
 
     Raises
     ------
     DataError
         When the folder is not a run at all.
     """
-    folder = Path(folder)
+    named, folder = Path(folder).absolute(), Path(folder).resolve()
     record = read_record(folder)
     findings = false_form(record)
     if findings:
-        return Verified(tuple(findings), (), (), is_stated=False)
-    findings = [*_premises(folder, record)]
+        return Verified(folder, tuple(findings), (), (), is_stated=False)
+    places = found_inputs(folder, record, inputs)
+    findings = [
+        *false_place(named.name, folder, record),
+        *_premises(folder, record, places),
+    ]
     if config is not None:
         findings += differs_from(record, config)
     standing = standing_of(folder, record)
@@ -92,28 +104,30 @@ def verify_night(folder: Path | str, config: Config | None = None) -> Verified:
     unchecked: list[str] = []
     is_stated = not findings
     if not findings:
-        beside = check_beside(folder, record, standing)
+        beside = check_beside(folder, placed_record(record, places), standing)
         findings, unchecked = beside.findings, beside.unchecked
         reason = why_no_engine()
         if reason is None:
-            findings += map(str, _statement(folder, record))
+            findings += map(str, _statement(folder, record, places))
             findings += _check_script(folder, record, unchecked)
         else:
             unchecked.append(reason)
             is_stated = False
     if not (has_page := is_of_today(record)):
         unchecked.append("report.html: is of an older format, and was not made again")
-    trusted = _trusted(record, standing, has_config=config is not None)
+    placed = placed_record(record, places)
+    trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
-    return Verified(*lists, is_stated=is_stated, is_of_today=has_page)
+    return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
 
 
-def _premises(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    yield from false_place(folder, record)
+def _premises(
+    folder: Path, record: Mapping[str, Any], inputs: Mapping[str, list[str]]
+) -> Iterator[str]:
     yield from false_config(record)
     yield from false_origins(record)
     yield from false_files(folder, record)
-    yield from false_inputs(record)
+    yield from false_inputs(record, inputs)
     yield from _false_root(folder, record)
 
 
@@ -141,10 +155,12 @@ def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
         yield "run.json is not the record that the chain of evidence beside it has"
 
 
-def _statement(folder: Path, record: Mapping[str, Any]) -> Iterator[str | Finding]:
+def _statement(
+    folder: Path, record: Mapping[str, Any], inputs: Mapping[str, list[str]]
+) -> Iterator[str | Finding]:
     """State the night again."""
     try:
-        yield from state_again(folder, record)
+        yield from state_again(folder, record, inputs)
     except CertificateError as error:
         yield str(error)
 

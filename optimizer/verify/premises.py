@@ -29,23 +29,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def false_place(folder: Path, record: Mapping[str, Any]) -> list[str]:
+def false_place(name: str, real: Path, record: Mapping[str, Any]) -> list[str]:
     """
     Hold a folder's name against the night's date and run.
 
     Parameters
     ----------
-    folder
-        The night, or a link to it.
+    name
+        What the reader calls the folder: the name of a link, perhaps.
+    real
+        The folder itself.
     record
         Its ``run.json``.
     """
-    day, real = record["date"], folder.resolve()
-    names = {folder.absolute().name, *(real.name, real.parent.name)}
+    day = record["date"]
     found = [
-        f"the folder is of {name}, and the night of {day}"
-        for name in sorted(names)
-        if _is_date(name) and name != day
+        f"the folder is of {given}, and the night of {day}"
+        for given in sorted({name, real.name, real.parent.name})
+        if _is_date(given) and given != day
     ]
     if real.parent.parent.name == ".versions":
         from optimizer.verify.standing import run_name
@@ -80,13 +81,24 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def false_inputs(record: Mapping[str, Any]) -> list[str]:
-    """Find input files that are gone, or not those that the night was solved from."""
+def false_inputs(
+    record: Mapping[str, Any], inputs: Mapping[str, list[str]]
+) -> list[str]:
+    """
+    Find input files that are gone, or not those that the night was solved from.
+
+    Parameters
+    ----------
+    record
+        The night's ``run.json``.
+    inputs
+        Where its files are, by table.
+    """
     found = []
     for name, used in record["inputs"].items():
         hashes = []
-        for file in used["files"]:
-            path = Path(file["path"])
+        for file, place in zip(used["files"], inputs[name], strict=True):
+            path = Path(place)
             hashes.append(file["sha256"])
             if not path.is_file():
                 found.append(f"input {path} is gone, so nothing can be proved from it")

@@ -17,6 +17,7 @@ from optimizer.config.address import is_address
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
+from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
@@ -112,7 +113,9 @@ def base_of_run(
         When the folder is not a run, or its inputs are not there or were changed.
     """
     folder = Path(run_dir)
-    claims = read_claims(read_record(folder))
+    record = read_record(folder)
+    read_claims(record)
+    claims = read_claims(placed_record(record, found_inputs(folder, record)))
     config = as_config(claims.config)
     changed = changed_inputs(claims)
     identity = claims.identity.model_dump()

@@ -13,7 +13,7 @@ import pytest
 import optimizer
 from optimizer.config import load_config
 from optimizer.errors import ConfigError, DataError
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.replay.run import verify_run
 
 DAY = dt.date(2026, 11, 22)
@@ -102,7 +102,7 @@ def test_the_first_reason_counts_and_an_orders_own_goes_before(tmp_path: Path):
     settings = config(eligibility=rules)
     settings |= {"inputs": inputs, "output": str(tmp_path / "runs")}
     (tmp_path / "c.yaml").write_text(json.dumps(settings))
-    report = run_night(load_config(tmp_path / "c.yaml"), DAY)
+    report = run_date(load_config(tmp_path / "c.yaml"), DAY)
     decisions = pl.read_parquet(report.run_dir / "decisions.parquet")
     assert dict(decisions.select("order_id", "ineligible_reason").iter_rows()) == {
         "a": "first",

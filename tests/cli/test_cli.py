@@ -441,7 +441,7 @@ STOPS = {
     "before the link": ("optimizer.night.publish._point", "before"),
     "after the link": ("optimizer.night.publish._point", "after"),
     "at the last flush": ("optimizer.night.publish._confirm", "before"),
-    "after the run": ("optimizer.night.run.run_night", "after"),
+    "after the run": ("optimizer.job.run_date", "after"),
     "while it is said": ("optimizer.cli.main._summary", "before"),
 }
 

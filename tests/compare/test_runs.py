@@ -17,9 +17,10 @@ import pytest
 from optimizer.cli import main as cli
 from optimizer.compare.runs import Comparison, compare_runs
 from optimizer.compare.shadow import run_shadow
-from optimizer.config import as_config
+from optimizer.config import Config, as_config
 from optimizer.contracts.run_folder import read_record
-from optimizer.night.run import run_night
+from optimizer.job import run_date
+from optimizer.night.run import RunReport
 
 DAY = dt.date(2026, 11, 22)
 
@@ -38,7 +39,7 @@ def publish(
         config = night_config(folder)
         change(folder / "nights" / "2026-11-22", config)
         settings = as_config(config)
-        return run_night(settings, DAY).run_dir
+        return run_date(settings, DAY).run_dir
 
     return run
 
@@ -204,16 +205,15 @@ def test_a_broken_candidate_never_stops_the_live_night(
 
 
 def test_a_bug_in_a_candidate_never_stops_the_live_night(
-    live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: Path, tmp_path: Path
 ) -> None:
     """Even an error that nobody foresaw is reported, and not raised."""
 
-    def fail(*_: object, **__: object) -> None:
+    def fail(candidate: Config) -> RunReport:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr("optimizer.compare.shadow.run_night", fail)
     config = as_config(json.loads(live.read_text()))
-    found = run_shadow(config, tmp_path, live, DAY)
+    found = run_shadow(config, tmp_path, live, DAY, fail)
     assert "boom" in found["error"]
 
 

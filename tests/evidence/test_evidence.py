@@ -19,9 +19,9 @@ from optimizer.config import load_config
 from optimizer.errors import DataError
 from optimizer.evidence.audit import audit
 from optimizer.evidence.check import check_evidence
+from optimizer.job import run_date
 from optimizer.night import merkle
 from optimizer.night.past_nights import rollback
-from optimizer.night.run import run_night
 from optimizer.night.sha256_kernel import sha256_rows
 from optimizer.night.state.chain import Link, make_link, text_hash
 from optimizer.night.state.database import EVIDENCE_NAME, open_state
@@ -38,6 +38,7 @@ def test_the_compiled_hash_is_sha_256():
     rng = np.random.default_rng(1)
     texts = [rng.bytes(length) for length in range(201)]
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    ends.setflags(write=False)  # as Arrow's are
     found = sha256_rows(np.frombuffer(b"".join(texts), np.uint8), ends)
     assert [row.tobytes() for row in found] == [
         hashlib.sha256(text).digest() for text in texts
@@ -88,7 +89,7 @@ def make_chain(night: SmallNight) -> None:
     """Five links: two dates, a forced rerun, its rollback, and a withdrawal."""
     next_inputs = night.folder / "nights" / NEXT.isoformat()
     shutil.copytree(night.input("orders").parent, next_inputs)
-    run_night(load_config(night.config), NEXT)
+    run_date(load_config(night.config), NEXT)
     policy = night.settings()["policy"]
     policy[0]["cap"]["rate"] = 0.06
     night.configure(policy=policy)
@@ -348,7 +349,7 @@ def test_an_audit_finds_every_edit(
 def test_a_chain_made_anew_is_found_by_what_a_night_noted(chained: SmallNight):
     """A link exchanged and all later ones made to fit: a later record names the old."""
     old = links_of(chained)[4]
-    run_night(load_config(chained.config), NEXT)
+    run_date(load_config(chained.config), NEXT)
     noted = json.loads((chained.runs / str(NEXT) / "run.json").read_text())
     head = {"number": 5, "hash": old.hash}
     assert noted["run_measurements"]["evidence_head"] == head
@@ -378,7 +379,7 @@ def test_a_night_gone_without_a_trace_is_found_by_a_head_kept_elsewhere(
     """Link, folder and version of the last night removed: only its head tells."""
     inputs = published.input("orders").parent
     shutil.copytree(inputs, inputs.with_name(NEXT.isoformat()))
-    head = run_night(load_config(published.config), NEXT).head
+    head = run_date(load_config(published.config), NEXT).head
     assert head == {"number": 2, "hash": links_of(published)[1].hash}
     (published.runs / str(NEXT)).unlink()
     shutil.rmtree(published.runs / ".versions" / str(NEXT))
@@ -402,7 +403,7 @@ def test_what_a_crash_left_is_made_good_from_the_other_side(chained: SmallNight)
     for cut in (cut_tail, cut_file):
         cut(chained)
         assert run_audit(chained) != ()
-        run_night(load_config(chained.config), NEXT, is_forced=True)
+        run_date(load_config(chained.config), NEXT, is_forced=True)
         assert [k.hash for k in links_of(chained)][:5] == [k.hash for k in links]
         assert run_audit(chained) == ()
         rollback(load_config(chained.config), NEXT, is_withdrawn=True)
@@ -483,7 +484,7 @@ def printed(chained_once: SmallNight, tmp_path_factory: pytest.TempPathFactory) 
         folder = tmp_path_factory.mktemp("appeal") / "night"
         night = copy_night(chained_once, folder, patch)
         config = load_config(night.config)
-        run_night(config, NEXT)
+        run_date(config, NEXT)
         table = pl.read_parquet(night.run_dir / "decisions.parquet")
         found = find_evidence(config, table["order_id"][77], DAY)
     assert len(found["proof"]["chain"]) == 3

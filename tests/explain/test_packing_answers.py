@@ -18,8 +18,8 @@ from optimizer.config import as_config
 from optimizer.config.scenarios import Scenario
 from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.explain.parts import explain_lane, explain_merchant, explain_night
+from optimizer.job import run_date
 from optimizer.night.api import solve_night
-from optimizer.night.run import run_night
 from optimizer.whatif.base import Base
 from optimizer.whatif.price_list import price_list
 from optimizer.whatif.robustness import Doubt, robustness
@@ -223,7 +223,7 @@ def published(golden: Golden, folder: Path) -> Path:
             inputs[name] = str(folder / f"{name}.parquet")
             table.write_parquet(inputs[name])
     config = golden.settings() | {"inputs": inputs, "output": str(folder / "runs")}
-    return run_night(as_config(config), DAY).run_dir
+    return run_date(as_config(config), DAY).run_dir
 
 
 def test_limits_beside_lanes_are_compared_too(tmp_path: Path) -> None:

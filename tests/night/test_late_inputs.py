@@ -13,8 +13,8 @@ import pytest
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import BusyError
+from optimizer.job import run_date
 from optimizer.night import inputs
-from optimizer.night.run import run_night
 from optimizer.replay.run import verify_run
 from tests.support.days import START, make_days
 from tests.support.small_night import Call, call
@@ -136,7 +136,7 @@ def test_an_input_that_comes_in_time_is_waited_for(
     monkeypatch.setattr(inputs, "time", clock)
     stages: list[str] = []
     config = load_config(folder / "config.yaml")
-    report = run_night(config, DAYS[1], progress=stages.append)
+    report = run_date(config, DAYS[1], progress=stages.append)
     assert set(stages[:10]) == {"wait for capacity"}
     assert "wait for capacity" not in stages[10:]
     assert clock.now == 50
@@ -153,7 +153,7 @@ def test_an_input_that_never_comes_is_waited_for_as_long_as_configured(
     clock = Clock(lambda: None)
     monkeypatch.setattr(inputs, "time", clock)
     with pytest.raises(BusyError, match=r"capacity .*; waited 1.05 minutes"):
-        run_night(load_config(folder / "config.yaml"), DAYS[1])
+        run_date(load_config(folder / "config.yaml"), DAYS[1])
     assert clock.now == pytest.approx(63, abs=1e-6)
 
 

@@ -23,10 +23,12 @@ from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
-from optimizer.night import identity, run
+from optimizer.job import backfill, run_date
+from optimizer.night import record as recording
+from optimizer.night import run
 from optimizer.night.folders import published_nights
-from optimizer.night.past_nights import backfill, list_runs, rollback, status
-from optimizer.night.run import RunReport, run_night
+from optimizer.night.past_nights import list_runs, rollback, status
+from optimizer.night.run import RunReport
 from optimizer.night.state.database import open_state
 from optimizer.night.state.ledger import read_table, settle
 from optimizer.night.state.schema import BANK, COMMITMENTS, METADATA, NIGHTS
@@ -68,7 +70,7 @@ class Place:
 
     def run(self, day: dt.date, **keys: Any) -> RunReport:
         """Run a date."""
-        return run_night(self.config, day, **keys)
+        return run_date(self.config, day, **keys)
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that the state holds, but when it was written."""
@@ -157,7 +159,8 @@ def test_a_month_of_backfill_equals_an_independent_recomputation(tmp_path: Path)
     """
     config = make_days(tmp_path, 30)
     last = START + dt.timedelta(days=29)
-    done = [report.outcome for report in backfill(load_config(config), START, last)]
+    seen = backfill(load_config(config), START, last)
+    done = [watched.report.outcome for watched in seen]
     assert done == ["published"] * 30
     seen = compare(config, 30)
     assert min(seen.values()) > 5
@@ -171,8 +174,8 @@ def test_a_backfill_again_changes_nothing(place: Place):
     compare(place.config_path, len(DAYS))
     before, rows = snapshot(place.runs), place.rows()
     again = list(backfill(place.config, DAYS[0], DAYS[-1]))
-    assert {r.outcome for r in first} == {"published"}
-    assert {r.outcome for r in again} == {"unchanged"}
+    assert {seen.report.outcome for seen in first} == {"published"}
+    assert {seen.report.outcome for seen in again} == {"unchanged"}
     assert place.rows() == rows
     assert {k: v for k, v in snapshot(place.runs).items() if "sqlite" not in k} == {
         k: v for k, v in before.items() if "sqlite" not in k
@@ -564,7 +567,7 @@ def test_a_clock_that_goes_back_decides_nothing(
     then = SimpleNamespace(now=lambda _: dt.datetime(2001, 1, 1, tzinfo=dt.UTC))
     clock = SimpleNamespace(datetime=then, UTC=dt.UTC)
     with monkeypatch.context() as patch:
-        patch.setattr(identity, "dt", clock)
+        patch.setattr(recording, "dt", clock)
         on_sqlite.run(DAYS[0], is_forced=True)
     assert status(on_sqlite.config, DAYS[0])["published_at_utc"].startswith("2001")
     rollback(on_sqlite.config, DAYS[0])

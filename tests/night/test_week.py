@@ -13,8 +13,8 @@ from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.io.write import write_parquet
+from optimizer.job import run_date
 from optimizer.night.publish import sha256_of
-from optimizer.night.run import run_night
 from optimizer.replay.run import verify_run
 from tests.support.small_night import DAY, SmallNight
 
@@ -26,7 +26,7 @@ def publish(night: SmallNight, *days: int) -> None:
         folder = night.folder / "nights" / day.isoformat()
         if not folder.exists():
             shutil.copytree(night.folder / "nights" / DAY.isoformat(), folder)
-        run_night(load_config(night.config), day, is_forced=True)
+        run_date(load_config(night.config), day, is_forced=True)
 
 
 def nights(night: SmallNight, number: int = DAY.day) -> list[dt.date]:

@@ -396,6 +396,7 @@ def test_a_changed_input_is_found(own_night: SmallNight, change: str):
     the published numbers no longer follow from it.
     """
     name, edit, words = INPUT_CHANGES[change]
+    own_night.forget_kept_inputs()
     own_night.write(name, edit(own_night.read(name)))
     path = own_night.input(name)
     assert findings(own_night) == f"input {path} was changed after the run"
@@ -406,6 +407,7 @@ def test_a_changed_input_is_found(own_night: SmallNight, change: str):
 @pytest.mark.parametrize("name", ["orders", "capacity", "merchants"])
 def test_a_lost_input_is_found(own_night: SmallNight, name: str):
     """Without its inputs nothing is proved, and the lost one is named."""
+    own_night.forget_kept_inputs()
     path = own_night.input(name)
     path.unlink()
     assert f"input {path} is gone" in findings(own_night)

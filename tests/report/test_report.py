@@ -21,7 +21,7 @@ from optimizer.config import as_config
 from optimizer.contracts.columns import Kind, polars_type
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.report import report_figures, report_html
 from optimizer.report.language import CHINESE, LANGUAGES
 from optimizer.report.render import stylesheet
@@ -111,7 +111,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Made:
             "solver": {"method": "flow"},
         }
     )
-    run_dir = run_night(config, DAY).run_dir
+    run_dir = run_date(config, DAY).run_dir
     tables = {name: pl.read_parquet(run_dir / name) for name in EVERY_NIGHT}
     return Made(read_record(run_dir), tables)
 

@@ -16,7 +16,8 @@ from optimizer.model.solution import SolveParams
 from optimizer.solvers import METHODS, solve
 from optimizer.solvers.baselines import greedy
 from optimizer.solvers.baselines.greedy import by_saving, order_of_option
-from optimizer.solvers.network import initial_prices, newton
+from optimizer.solvers.kernels import newton
+from optimizer.solvers.network import initial_prices
 from optimizer.testing import random_problem
 from tests.support.oracles import (
     best_by_enumeration,
@@ -164,8 +165,9 @@ def test_steps_of_any_size_leave_prices_between_nothing_and_the_best_saving(
     """On six nested lanes no sum of prices leaves that range, or 64 bits."""
     parent = np.arange(-1, 5).astype(np.int32)
     for step in (-1e300, -7.0, 0.0, 7.0, 1e18, 1e19, 1e300):
-        price = np.full(6, highest // 6)
-        moved = newton._moved(price, np.full(6, step), parent, highest)
+        moved, scratch = np.full(6, highest // 6), np.empty(6)
+        steps = newton.Steps(moved, scratch, scratch, scratch)
+        newton.move_prices(steps, np.full(6, step), parent, highest, np.empty(6))
         total = np.cumsum(moved.astype(object))
         assert min(moved) >= 0
         assert total[-1] <= highest

@@ -275,10 +275,10 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
 def test_exchanges_start_a_plan_where_one_can_be_started(case: Case) -> None:
     """From nothing chosen, something is inserted just where anything fits and gains."""
     problem, _ = case
-    every = np.arange(problem.num_orders)
+    every, saving = np.arange(problem.num_orders), problem.option_saving.copy()
     with Threads(1) as pool:
         market = sub_market(market_of(problem), every, problem.cap, pool)
-    night = make_packing_night(problem, market, problem.option_saving, 100)
+    night = make_packing_night(problem, market, saving, 100)
     state, turn = empty_state(night), np.arange(problem.num_options)
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(problem.num_options, np.int64)

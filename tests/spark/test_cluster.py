@@ -16,7 +16,7 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import DECISIONS
 from optimizer.errors import ConfigError, DataError, PublishError
 from optimizer.explain.sentences import explain_order
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.spark import explain_published
 from optimizer.testing import random_tables
 from tests.support.spark_nights import (
@@ -122,7 +122,7 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     from other inputs it wants ``--force``, which keeps the old run.
     """
     config, family = configured(tmp_path)
-    report = run_night(config, DAY)
+    report = run_date(config, DAY)
     assert report.outcome == "published"
     run = Path(report.run_dir) / report.record["run_id"]
     alone = family.alone()
@@ -148,14 +148,14 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
         explain_published(spark, report.run_dir, "nobody")
     with pytest.raises(DataError, match="a cluster published"):
         read_record(report.run_dir)
-    again = run_night(config, DAY)
+    again = run_date(config, DAY)
     assert again.outcome == "unchanged"
     assert again.record["certificate"]["gap"] == 0
     fewer = family.tables.orders.head(250)
     fewer.write_parquet(tmp_path / "orders.parquet")
     with pytest.raises(ConfigError, match="--force"):
-        run_night(config, DAY)
-    forced = run_night(config, DAY, is_forced=True)
+        run_date(config, DAY)
+    forced = run_date(config, DAY, is_forced=True)
     assert forced.record["summary"]["num_orders"] == 250
     assert (run / "decisions.parquet" / "_SUCCESS").is_file()
 
@@ -164,11 +164,11 @@ def test_what_a_cluster_lacks_is_said_in_a_sentence(spark, tmp_path):
     """A format that the cluster does not have, and orders that are not there."""
     config, _ = configured(tmp_path, spark={"table_format": "delta"})
     with pytest.raises((ConfigError, PublishError), match="delta"):
-        run_night(config, DAY)
+        run_date(config, DAY)
     config, _ = configured(tmp_path)
     (tmp_path / "orders.parquet").unlink()
     with pytest.raises(ConfigError, match=r"orders\.parquet"):
-        run_night(config, DAY)
+        run_date(config, DAY)
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,10 @@ DataFrame.repartitionById = DataFrame.repartition
 from optimizer.config import as_config
 from optimizer.spark import explain_published
 from optimizer.spark.run import start_session
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 given = json.loads(sys.argv[1])
 config, day = as_config(given["config"]), dt.date(2026, 11, 22)
-runs = [run_night(config, day) for _ in range(2)]
+runs = [run_date(config, day) for _ in range(2)]
 why = explain_published(start_session(), str(runs[0].run_dir), given["order_id"])
 found = {"outcomes": [run.outcome for run in runs], "why": why["sentence"]}
 print(json.dumps(found | {"run_id": runs[0].record["run_id"]}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from optimizer.config import as_config
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.simulate import simulate
 
 DAY = dt.date(2026, 11, 22)
@@ -51,7 +51,7 @@ def publish_once(folder: Path) -> Path:
     """Simulate a night and publish it; once, however many folders of tests ask."""
     folder.mkdir()
     simulate(folder, num_orders=5_000, num_merchants=40, num_days=1, seed=7)
-    run_night(as_config(make_config(folder)), DAY)
+    run_date(as_config(make_config(folder)), DAY)
     return folder
 
 

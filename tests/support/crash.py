@@ -80,11 +80,11 @@ def run_second(folder: Path) -> int:
     """Run the second date; the exit code as the command line gives it."""
     from optimizer.config import load_config
     from optimizer.errors import OptimizerError
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
 
     config = load_config(folder / "config.yaml")
     try:
-        run_night(config, SECOND, is_forced=True)
+        run_date(config, SECOND, is_forced=True)
     except OptimizerError as error:
         return error.exit_code
     return 0
@@ -93,12 +93,12 @@ def run_second(folder: Path) -> int:
 def prepare(folder: Path) -> int:
     """Publish both dates, then change the rules: the second can be run again."""
     from optimizer.config import load_config
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
     from tests.support.days import make_days
 
     config = make_days(folder, 2, num_orders=300)
     for day in (FIRST, SECOND):
-        run_night(load_config(config), day)
+        run_date(load_config(config), day)
     text = config.read_text()
     assert text.count("0.03,") == 1
     config.write_text(text.replace("0.03,", "0.06,"))
@@ -320,7 +320,7 @@ def load_everything() -> None:
     """Import what a run needs, so that a fork is a run that has started."""
     for name in (
         *("alembic.command", "pandas", "polars", "pyarrow.parquet", "scipy.linalg"),
-        *("sqlalchemy.dialects.sqlite", "optimizer.night.past_nights"),
+        *("sqlalchemy.dialects.sqlite", "optimizer.job"),
         *("optimizer.explain.outcomes", "optimizer.explain.churn"),
         *("optimizer.solvers.network.solve", "optimizer.solvers.network.tie_break"),
         *("optimizer.build.canonical_order_kernel", "optimizer.certify.certificate"),

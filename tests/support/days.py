@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from optimizer.config import load_config
-from optimizer.night.past_nights import backfill
+from optimizer.job import backfill
 from optimizer.night.state.database import open_state
 from optimizer.simulate import simulate
 
@@ -236,7 +236,8 @@ def main() -> None:
         config = make_days(Path(name), num_days)
         last = START + dt.timedelta(days=num_days - 1)
         started = time.perf_counter()
-        done = [r.outcome for r in backfill(load_config(config), START, last)]
+        nights = backfill(load_config(config), START, last)
+        done = [night.report.outcome for night in nights]
         seconds = time.perf_counter() - started
         print(Counter(done), f"{seconds:.1f} s", dict(compare(config, num_days)))
 

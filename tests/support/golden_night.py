@@ -14,9 +14,9 @@ import optimizer
 from optimizer import solvers
 from optimizer.config import as_config
 from optimizer.explain.night import Night
+from optimizer.job import run_date
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams
-from optimizer.night.run import run_night
 from optimizer.testing import make_config, make_tables
 from tests.support.packing_oracle import best_by_rank, with_prices
 
@@ -116,7 +116,7 @@ def publish(golden: Golden, folder: Path, **keys: Any) -> Path:
         "output": str(folder / "runs"),
         "publish": {"max_relative_gap": 1},
     }
-    return run_night(as_config(config | keys), DAY).run_dir
+    return run_date(as_config(config | keys), DAY).run_dir
 
 
 def solve_exactly(problem: Problem, method: str, params: SolveParams) -> Solution:

@@ -16,7 +16,8 @@ import pytest
 
 from optimizer.cli import main as cli
 from optimizer.config import load_config
-from optimizer.night.run import RunReport, run_night
+from optimizer.job import run_date
+from optimizer.night.run import RunReport
 from optimizer.simulate import simulate
 
 DAY = dt.date(2026, 11, 22)
@@ -61,6 +62,10 @@ class SmallNight:
         else:
             table.write_parquet(self.input(name))
 
+    def forget_kept_inputs(self) -> None:
+        """Leave the night to be proved from the files that were read."""
+        shutil.rmtree(self.runs / ".inputs")
+
     def settings(self) -> dict[str, Any]:
         """The configuration as it stands."""
         return json.loads(self.config.read_text())
@@ -72,7 +77,7 @@ class SmallNight:
     def run(self, *, is_forced: bool = False, is_dry: bool = False) -> RunReport:
         """Run the date without the command line."""
         config = load_config(self.config)
-        return run_night(config, DAY, is_forced=is_forced, is_dry=is_dry)
+        return run_date(config, DAY, is_forced=is_forced, is_dry=is_dry)
 
 
 def make_night(folder: Path, num_orders: int = 2_000) -> SmallNight:

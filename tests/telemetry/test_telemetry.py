@@ -20,7 +20,7 @@ from openlineage.client.serde import Serde
 from prometheus_client.parser import text_string_to_metric_families
 
 from optimizer.config import as_config, load_config
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.telemetry import alerts as alerting
 from optimizer.telemetry.alerts import find_alerts, merchants_that_split
 from tests.support.small_night import DAY, Call, SmallNight, call
@@ -47,7 +47,7 @@ def kinds(night: SmallNight, day: dt.date, **rules: Any) -> dict[str, str]:
     """Run a date, and give its alerts by kind."""
     night.configure(operations={"alerts": rules})
     config = load_config(night.config)
-    report = run_night(config, day, is_forced=True)
+    report = run_date(config, day, is_forced=True)
     return {a.kind: a.text for a in find_alerts(config, day, report.record)}
 
 
@@ -112,9 +112,9 @@ def test_inputs_are_compared_with_the_same_weekday_else_the_median(
         inputs_only.folder / "nights" / str(yesterday) / "orders.parquet",
     )
     config = load_config(inputs_only.config)
-    run_night(config, yesterday)
+    run_date(config, yesterday)
     assert "input_change" not in kinds(inputs_only, DAY)
-    run_night(config, week)
+    run_date(config, week)
     said = kinds(inputs_only, DAY)["input_change"]
     assert f"orders has 1,000 rows, on {week}: 2,000" in said
     assert "input_change" not in kinds(inputs_only, DAY, input_change=0.5)

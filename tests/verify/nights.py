@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from optimizer.config import as_config
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 
 DAY = dt.date(2026, 11, 22)
 
@@ -32,7 +32,7 @@ def publish(
             (table.write_parquet if suffix == "parquet" else table.write_csv)(path)
             inputs[name] = str(folder / f"{name}-{{date}}.{suffix}")
     settings = config | {"inputs": inputs, "output": str(folder / "runs")}
-    report = run_night(as_config(settings), day, is_forced=True)
+    report = run_date(as_config(settings), day, is_forced=True)
     assert report is not None
     return folder / "runs" / day.isoformat()
 

@@ -13,7 +13,7 @@ from optimizer.cli.main import app
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.explain.summary import summarize
-from optimizer.night.run import run_night
+from optimizer.job import run_date
 from optimizer.whatif.base import base_of_config, base_of_run
 from tests.support.days import START, make_days
 
@@ -25,7 +25,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two nights that count on each other: the configuration, the second one."""
     config = make_days(tmp_path_factory.mktemp("days"), 2, num_orders=800)
     for day in (START, SECOND):
-        report = run_night(load_config(config), day)
+        report = run_date(load_config(config), day)
     return config, report.run_dir
 
 

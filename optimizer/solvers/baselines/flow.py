@@ -11,13 +11,13 @@ supply always balances. Costs are minus the savings, in micro-CNY.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.baselines.flow_network import Network
 from optimizer.solvers.baselines.flow_worker import (
     cheapest_flow,
     find_python,
@@ -43,34 +43,6 @@ MAX_SCALED_COST = 2**60
 MAX_ARCS = 2**30
 #: With more arcs OR-Tools, which cannot be interrupted, runs in a process of its own.
 MAX_ARCS_HERE = 200_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """
-    A flow network with one source and one sink.
-
-    Attributes
-    ----------
-    tail, head
-        ``(num_arcs,) int32``.
-    capacity, cost
-        ``(num_arcs,) int64``; cost in micro-CNY, negative for a saving.
-    option
-        ``(k,) int64``: options that can be worth choosing; their arcs stand first.
-    num_nodes
-        Source and sink included; they are nodes 0 and 1.
-    supply
-        What the source sends to the sink.
-    """
-
-    tail: NDArray[np.int32]
-    head: NDArray[np.int32]
-    capacity: NDArray[np.int64]
-    cost: NDArray[np.int64]
-    option: NDArray[np.int64]
-    num_nodes: int
-    supply: int
 
 
 def solve_flow(problem: Problem, params: SolveParams) -> Solution:
@@ -204,19 +176,18 @@ def build_network(
     nodes[is_node] = first_order + np.arange(is_node.sum())
     from_merchant = 2 + merchant[order]
     look(ends)
-    return _join(
-        problem,
-        option,
+    most = np.ones(problem.num_orders, np.int64) if count is None else count
+    sends = Arcs(
         tail=np.where(is_node[place], nodes[place], from_merchant),
-        choices=(2 + merchant[orders[is_node]], nodes[is_node]),
-        most=(
-            np.ones(len(option), np.int64) if count is None else count[order],
-            np.ones(int(is_node.sum()), np.int64)
-            if count is None
-            else count[orders[is_node]],
-        ),
-        ends=ends,
+        head=first_lane + problem.option_lane[option],
+        capacity=most[order],
     )
+    choices = Arcs(
+        tail=2 + merchant[orders[is_node]],
+        head=nodes[is_node],
+        capacity=most[orders[is_node]],
+    )
+    return _join(problem, option, sends, choices, ends)
 
 
 def _worth_sending(
@@ -243,31 +214,38 @@ def _has_slots(problem: Problem) -> NDArray[np.bool_]:
     return has_slots
 
 
+class Arcs(NamedTuple):
+    """Some arcs of a network: ``(n,)`` each."""
+
+    tail: NDArray[np.integer]
+    head: NDArray[np.integer]
+    capacity: NDArray[np.int64]
+
+
 def _join(
     problem: Problem,
     option: NDArray[np.int64],
-    tail: NDArray[np.int64],
-    choices: tuple[NDArray[np.int64], NDArray[np.int64]],
-    most: tuple[NDArray[np.int64], NDArray[np.int64]],
+    sends: Arcs,
+    choices: Arcs,
     ends: float,
 ) -> Network:
     """Put the arcs together: options, choices, lanes, merchants, and the way past."""
     num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
     first_lane = 2 + num_merchants
     parent = problem.lane_parent.astype(np.int64)
-    every = int(most[0].sum())
+    every = int(sends.capacity.sum())
     caps = np.minimum(problem.cap, every)
     supply = int(min(every, caps.sum()))
     arcs = [
-        (tail, first_lane + problem.option_lane[option], most[0]),
-        (*choices, most[1]),
-        (
+        sends,
+        choices,
+        Arcs(
             first_lane + np.arange(num_lanes),
             np.where(parent < 0, 1, first_lane + parent),
             np.minimum(problem.slots, every),
         ),
-        (np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
-        (np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
+        Arcs(np.zeros(num_merchants, np.int64), 2 + np.arange(num_merchants), caps),
+        Arcs(np.zeros(1, np.int64), np.ones(1, np.int64), np.array([supply])),
     ]
     joined = []
     for parts, kind in zip(zip(*arcs, strict=True), _ARC_TYPES, strict=True):
@@ -283,7 +261,7 @@ def _join(
         capacity=capacities,
         cost=cost,
         option=option,
-        num_nodes=first_lane + num_lanes + len(choices[0]),
+        num_nodes=first_lane + num_lanes + len(choices.tail),
         supply=supply,
     )
 

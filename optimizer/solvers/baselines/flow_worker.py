@@ -25,7 +25,7 @@ from optimizer.solvers.deadline import OutOfTime, look
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.solvers.baselines.flow import Network
+    from optimizer.solvers.baselines.flow_network import Network
 
 _ARRAYS = ("tail", "head", "capacity", "cost")
 

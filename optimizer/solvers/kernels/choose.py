@@ -153,12 +153,29 @@ def choose(
             best = np.empty(2 * (last - first), np.int64)
             second, ranked, pick = best.copy(), best.copy(), best.copy()
         count, num_pinned = rank_orders(
-            orders, uses, first, last, price, row_price, best, second, pick, ranked
+            orders=orders,
+            uses=uses,
+            first=first,
+            last=last,
+            price=price,
+            row_price=row_price,
+            best=best,
+            second=second,
+            pick=pick,
+            ranked=ranked,
         )
         inside, outside, ties = HIGH, HIGH, np.int64(0)
         if room > num_pinned:
             inside, outside, ties = cuts(ranked, count, room - num_pinned)
-        last_in, first_out = at_the_cut(uses, first, last, best, pick, inside, outside)
+        last_in, first_out = at_the_cut(
+            uses=uses,
+            first=first,
+            last=last,
+            best=best,
+            pick=pick,
+            inside=inside,
+            outside=outside,
+        )
         last_in = rival(orders, uses, last_in)
         first_out = rival(orders, uses, first_out)
         for order in range(first, last):
@@ -172,8 +189,16 @@ def choose(
                 ties -= 1
             if not is_chosen:
                 num_pairs = add_pairs(
-                    *(orders, uses, order, last_in, inside - window),
-                    *(price, row_price, np.int64(-1), pairs, num_pairs),
+                    orders=orders,
+                    uses=uses,
+                    order=order,
+                    first=last_in,
+                    least=inside - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=np.int64(-1),
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
                 continue
             mine = rival(orders, uses, pick[order - first])
@@ -181,8 +206,16 @@ def choose(
             use_up(orders, uses, pick[order - first], demand, usage)
             if is_pinned or second[order - first] >= outside:
                 num_pairs = add_pairs(
-                    *(orders, uses, order, mine, top - window),
-                    *(price, row_price, mine, pairs, num_pairs),
+                    orders=orders,
+                    uses=uses,
+                    order=order,
+                    first=mine,
+                    least=top - window,
+                    price=price,
+                    row_price=row_price,
+                    mine=mine,
+                    pairs=pairs,
+                    num_pairs=num_pairs,
                 )
             elif top - outside <= window and num_pairs < len(pairs):
                 pairs[num_pairs, 0] = mine

@@ -1,10 +1,48 @@
-"""Kernels of the price step: a linear system on the graph of competing lanes."""
+"""Kernels of the price steps: a linear system on the graph of competing lanes."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from optimizer.kernel_cache import inner_kernel, kernel
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
+from optimizer.solvers.kernels.choose import choose
+
+#: Rounds of conjugate gradients in a step.
+ROUNDS = 40
+#: The last window is kept while passes still remove such a share of the imbalance.
+PROGRESS, MAX_LAST = 0.85, 8
+#: Sums of prices up to it are whole numbers in floating point.
+WHOLE = 2.0**52
+
+
+class Pace(NamedTuple):
+    """
+    How prices may move: the last window, how windows narrow, how reaches grow.
+
+    ``highest`` is above every saving: no effective price is above it.
+    """
+
+    last: float
+    narrowing: float
+    growth: float
+    highest: int
+
+
+class Steps(NamedTuple):
+    """
+    Where a search for prices stands; every step writes to it.
+
+    ``price`` are own prices; ``reach`` is how far each may move, ``direction`` where it
+    moved. ``numbers`` are the window, the imbalance, and the passes at the last window.
+    """
+
+    price: NDArray[np.int64]
+    reach: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    numbers: NDArray[np.float64]
 
 
 @inner_kernel
@@ -106,3 +144,155 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
             direction[lane] = scaled + (new_power / power) * direction[lane]
         power = new_power
     return step
+
+
+@bare_kernel
+def add_parents(lane_parent, values):
+    """Add to each lane's value those of all lanes around it, in place."""
+    for lane in range(len(lane_parent)):
+        if lane_parent[lane] >= 0:
+            values[lane] += values[lane_parent[lane]]
+
+
+@bare_kernel
+def move_prices(steps, step, lane_parent, highest, effective):
+    """
+    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
+
+    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
+    ``effective`` is scratch.
+    """
+    price = steps.price
+    most = 0.0
+    for lane in range(len(price)):
+        effective[lane] = max(price[lane] + np.rint(step[lane]), 0.0)
+    add_parents(lane_parent, effective)
+    for lane in range(len(price)):
+        most = max(most, effective[lane])
+    is_whole = most <= min(float(highest), WHOLE)
+    for lane in range(len(price) - 1, -1, -1):
+        parent = lane_parent[lane]
+        if is_whole:
+            around = effective[parent] if parent >= 0 else 0.0
+            price[lane] = np.int64(effective[lane] - around)
+        else:
+            price[lane] = _at_most(effective[lane], highest)
+            if parent >= 0:
+                price[lane] -= _at_most(effective[parent], highest)
+
+
+@inner_kernel
+def _at_most(value, highest):
+    """Round a price down to a whole number, and to the highest there is."""
+    return highest if value >= highest else np.int64(value)
+
+
+@kernel
+def advance(lanes, demand, pairs, count, steps, pace):
+    """
+    Move prices by one damped Newton step.
+
+    Parameters
+    ----------
+    lanes
+        ``slots`` float64 and ``parent``.
+    demand
+        ``(num_lanes,) int64``: orders on each lane itself; used up.
+    pairs, count
+        ``(k, 2) int32`` lanes that compete for an order, and for how many.
+    steps, pace
+        Where the search stands, and how it may go on.
+
+    Returns
+    -------
+    bool
+        Whether prices are as good as this becomes.
+    """
+    slots, parent = lanes
+    num_lanes, price = len(slots), steps.price
+    for lane in range(num_lanes - 1, -1, -1):
+        if parent[lane] >= 0:
+            demand[parent[lane]] += demand[lane]
+    excess, is_free = np.empty(num_lanes), np.empty(num_lanes, np.bool_)
+    before, imbalance = steps.numbers[1], 0.0
+    for lane in range(num_lanes):
+        excess[lane] = demand[lane] - slots[lane]
+        is_free[lane] = price[lane] > 0 or excess[lane] > 0
+        if is_free[lane]:
+            imbalance += abs(excess[lane])
+    width = steps.numbers[0]
+    damping = 1 / (2.0 * max(np.int64(width), 1))
+    step = price_step(
+        first=pairs[:, 0],
+        second=pairs[:, 1],
+        weight=count * damping,
+        lane_parent=parent,
+        is_free=is_free,
+        excess=excess,
+        damping=damping,
+        rounds=ROUNDS,
+    )
+    reach, direction = steps.reach, steps.direction
+    for lane in range(num_lanes):
+        wanted = step[lane]
+        step[lane] = min(max(wanted, -reach[lane]), reach[lane])
+        goes_on = np.sign(wanted) * direction[lane] > 0 and step[lane] != wanted
+        direction[lane] = np.sign(wanted)
+        # A lane that moves on and on may go further; the others' reach narrows.
+        reach[lane] *= pace.growth if goes_on else pace.narrowing
+        excess[lane] = goes_on
+    move_prices(steps, step, parent, pace.highest, step)
+    steps.numbers[1] = imbalance
+    if width <= pace.last:
+        steps.numbers[2] += 1
+        if imbalance > PROGRESS * before or steps.numbers[2] >= MAX_LAST:
+            return True
+    steps.numbers[0] = max(width * pace.narrowing, pace.last)
+    for lane in range(num_lanes):
+        if excess[lane] == 0:
+            reach[lane] = max(reach[lane], steps.numbers[0])
+    return False
+
+
+@kernel
+def advance_alone(orders, lanes, room, num_passes, steps, pace):
+    """
+    Let merchants choose and move prices, for some passes, on one thread.
+
+    Parameters
+    ----------
+    orders
+        As in :mod:`optimizer.solvers.kernels.choose`.
+    room
+        Pairs that are noted in a pass, at most.
+    lanes, num_passes, steps, pace
+        As above, and how many passes.
+
+    Returns
+    -------
+    bool
+        Whether prices are as good as this becomes.
+    """
+    parent = lanes[1]
+    pairs = np.empty((room, 2), np.int32)
+    ones = np.ones(room)
+    for _ in range(num_passes):
+        demand = np.zeros(len(parent), np.int64)
+        effective = steps.price.copy()
+        add_parents(parent, effective)
+        window = max(np.int64(steps.numbers[0]), 1)
+        _, count = choose(
+            first_merchant=0,
+            last_merchant=len(orders.cap),
+            orders=orders,
+            uses=None,
+            price=effective,
+            row_price=None,
+            window=window,
+            demand=demand,
+            usage=None,
+            pairs=pairs,
+        )
+        if advance(lanes, demand, pairs[:count], ones[:count], steps, pace):
+            return True
+    return False

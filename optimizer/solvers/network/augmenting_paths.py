@@ -98,10 +98,9 @@ def choose_at(market: Market, price: NDArray[np.int64], pool: Threads) -> Choice
     pick = np.full(market.num_orders, -1, np.int64)
     margin = np.zeros(market.num_orders, np.int64)
 
-    orders = market.orders
+    orders, results = market.orders, (pick, used, merchant_price, margin)
 
     def work(_: int, first: int, last: int) -> None:
-        results = (pick, used, merchant_price, margin)
         settle(first, last, orders, price, *results)
 
     pool.over_parts(market, work)

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.model.lane_tree import ancestors, effective_price, own_price
+from optimizer.model.lane_tree import effective_price
+from optimizer.solvers.market import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +41,8 @@ if TYPE_CHECKING:
 NARROWING, NESTED_NARROWING = 0.5, 0.75
 #: How the reach of a lane that moves on and on in one direction grows.
 GROWTH = 4.0
-#: The last window is kept while passes still remove such a share of the imbalance.
-PROGRESS, MAX_LAST = 0.85, 8
-#: Rounds of conjugate gradients in a pass.
-ROUNDS = 40
+#: Options that one thread looks at between looks at the clock.
+WORK_OPTIONS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +60,11 @@ class Lanes:
 
     slots: NDArray[np.int64] | NDArray[np.float64]
     parent: NDArray[np.int32]
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What kernels take, of one type whatever the slots are; none may write to."""
+        return read_only(self.slots.astype(np.float64), self.parent)
 
 
 def newton_prices(
@@ -95,49 +99,38 @@ def newton_prices(
     -------
     ``(num_lanes,) int64`` own prices, micro-CNY, at least 0.
     """
+    from optimizer.solvers.kernels.newton import Pace, Steps, advance, advance_alone
+
     width, last = windows[0] * scale, windows[1] * scale
     is_nested = bool(np.any(lanes.parent >= 0))
     narrowing, growth = (NESTED_NARROWING, 1.0) if is_nested else (NARROWING, GROWTH)
-    reach = np.full(len(price), width)
-    direction = np.zeros(len(price))
-    imbalance, num_last = np.inf, 0
     # What bars a closed lane may be more than any order of this market saves.
     start = effective_price(price, lanes.parent)
     highest = int(max(market.option_saving.max(initial=0), start.max(initial=0)))
-    while not is_late() and num_last < MAX_LAST:
-        window = max(int(width), 1)
-        demand, pairs = survey(market, lanes, price, window, pool)
-        before = imbalance
-        step, imbalance = _step(lanes, price, window, demand, pairs)
-        moved = np.clip(step, -reach, reach)
-        price = _moved(price, np.rint(moved), lanes.parent, highest)
-        if width <= last:
-            num_last += 1
-            if imbalance > PROGRESS * before:
-                break
-        width = max(width * narrowing, last)
-        goes_on = (np.sign(step) * direction > 0) & (moved != step)
-        reach = np.where(goes_on, reach * growth, np.maximum(reach * narrowing, width))
-        direction = np.sign(step)
-    return price
+    pace = Pace(last, narrowing, growth, highest)
+    steps = Steps(
+        price=price.copy(),
+        reach=np.full(len(price), width),
+        direction=np.zeros(len(price)),
+        numbers=np.array([width, np.inf, 0.0]),
+    )
+    given, is_done = lanes.arrays, False
+    num_passes = max(1, WORK_OPTIONS // max(market.num_options, 1))
+    while not is_done and not is_late():
+        if market.is_serial:
+            whole = (market.orders, given, room_for_pairs(market), num_passes)
+            is_done = advance_alone(*whole, steps, pace)
+        else:
+            window = max(int(steps.numbers[0]), 1)
+            demand, pairs = survey(market, lanes, steps.price, window, pool)
+            counted = _count_pairs(pairs, len(price))
+            is_done = advance(given, demand, *counted, steps, pace)
+    return steps.price
 
 
-def _moved(
-    price: NDArray[np.int64],
-    step: NDArray[np.float64],
-    parent: NDArray[np.int32],
-    highest: int,
-) -> NDArray[np.int64]:
-    """
-    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
-
-    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
-    """
-    own = np.maximum(price + step, 0.0)
-    effective = effective_price(own, parent)
-    if effective.max(initial=0.0) <= min(highest, 2**52):
-        return own.astype(np.int64)
-    return own_price(np.minimum(effective, highest).astype(np.int64), parent)
+def room_for_pairs(market: Market) -> int:
+    """Pairs of lanes that a part of a market may note, at most."""
+    return 1024 + market.num_orders // 4 // (len(market.parts) - 1)
 
 
 def survey(
@@ -159,10 +152,7 @@ def survey(
     from optimizer.solvers.kernels.choose import choose
 
     effective = effective_price(price, lanes.parent)
-    orders, room = (
-        market.orders,
-        1024 + market.num_orders // 4 // (len(market.parts) - 1),
-    )
+    orders, room = market.orders, room_for_pairs(market)
 
     def work(_: int, first: int, last: int) -> tuple[NDArray[Any], ...]:
         demand = np.zeros(len(effective), np.int64)
@@ -185,42 +175,12 @@ def survey(
     return np.sum(demands, axis=0), np.concatenate(pairs)
 
 
-def _step(
-    lanes: Lanes,
-    price: NDArray[np.int64],
-    window: int,
-    demand: NDArray[np.int64],
-    pairs: NDArray[np.int32],
-) -> tuple[NDArray[np.float64], float]:
-    """One damped Newton step of own prices, and how far demand is from the slots."""
-    from optimizer.solvers.kernels.newton import price_step
-
-    use = demand.copy()
-    for below, above in ancestors(lanes.parent):
-        np.add.at(use, above, demand[below])
-    excess = (use - lanes.slots).astype(np.float64)
-    is_free = (price > 0) | (excess > 0)
-    first, second, count = _count_pairs(pairs, len(price))
-    damping = 1 / (2.0 * window)
-    step: NDArray[np.float64] = price_step(
-        first,
-        second,
-        count * damping,
-        lanes.parent,
-        is_free,
-        excess,
-        damping,
-        ROUNDS,
-    )
-    return step, float(np.abs(excess[is_free]).sum())
-
-
 def _count_pairs(
     pairs: NDArray[np.int32], num_lanes: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct unordered pairs and how often each occurs."""
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Distinct unordered pairs, and how often each occurs."""
     wide = pairs.astype(np.int64) + 1
     low, high = wide.min(axis=1, initial=num_lanes), wide.max(axis=1, initial=0)
     code, count = np.unique(low * (num_lanes + 1) + high, return_counts=True)
-    first, second = np.divmod(code, num_lanes + 1)
-    return (first - 1).astype(np.int32), (second - 1).astype(np.int32), count
+    distinct = np.stack(np.divmod(code, num_lanes + 1), axis=1) - 1
+    return distinct.astype(np.int32), count.astype(np.float64)

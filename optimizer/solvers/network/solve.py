@@ -63,9 +63,9 @@ if TYPE_CHECKING:
 #: With fewer orders than this for each lane, or after so many rounds that freed
 #: some, nothing is fixed: the whole market is the core.
 FEW_ORDERS, MANY_ROUNDS = 8, 4
-#: Orders that a check collects in each part of a market; if there are more, only
-#: the one that needs most is freed on each lane.
-MAX_FOUND = 4_096
+#: Orders that a check collects, shared out over the parts of a market; if there are
+#: more, only the one that needs most is freed on each lane.
+MAX_FOUND = 65_536
 #: Orders that the search for the least prices starts with, for each lane; those
 #: nearest to their cut-off. Then so many times as many, until none is missed.
 LOW_ORDERS, MORE = 48, 4
@@ -286,19 +286,19 @@ def compare(
     order = np.searchsorted(market.option_start, chosen, side="right") - 1
     chosen_start = np.searchsorted(order, market.merchant_start).astype(np.int64)
     merchant_price = np.zeros(len(market.cap), np.int64)
-    found = np.empty((num_parts, MAX_FOUND), np.int64)
+    most = MAX_FOUND // num_parts
+    found = np.empty((num_parts, most), np.int64)
     needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
     yielding = np.full(len(market.cap), -1, np.int64)
 
-    orders = market.orders
+    given = (market.orders, price, chosen, chosen_start, merchant_price)
 
     def work(part: int, first: int, last: int) -> int:
-        given = (orders, price, chosen, chosen_start, merchant_price)
         results = (found[part], needed[part], wanting[part], yielding)
         return int(check(first, last, *given, *results))
 
     counts = search.pool.over_parts(market, work)
-    if max(counts, default=0) <= MAX_FOUND:
+    if max(counts, default=0) <= most:
         listed = [found[part, :count] for part, count in enumerate(counts)]
         return merchant_price, np.unique(np.concatenate(listed)), True
     strongest = wanting[np.argmax(needed, axis=0), np.arange(num_lanes)]

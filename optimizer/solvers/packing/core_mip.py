@@ -8,7 +8,7 @@ and is better: nothing is taken on the word of floating point.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from optimizer.solvers.packing.local_search import (
     state_of,
     worth_key,
 )
-from optimizer.solvers.packing.programs import Program, joined_program, solve_whole
+from optimizer.solvers.packing.programs import (
+    Program,
+    RowBlock,
+    joined_program,
+    solve_whole,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +103,11 @@ def make_core(
     touched = np.unique(night.use_limit[use])
     order = np.unique(night.option_order[option])
     return Core(
-        *(night, option, use, column, base),
+        night=night,
+        option=option,
+        use=use,
+        column=column,
+        base=base,
         floor=touched[night.low[touched] > base[touched]],
         pinned=order[night.pin_rank[order] >= 0],
     )
@@ -171,54 +180,48 @@ def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     money after the last.
     """
     night, columns = core.night, len(core.option)
-    entries: list[Rows] = []
-    limits: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    for rows, low, high in (_order_rows(core), _limit_rows(core)):
-        entries.append(rows)
-        limits.append((low, high))
+    blocks = [_order_rows(core), _limit_rows(core)]
     floor = np.searchsorted(core.floor, night.use_limit[core.use])
     at = np.minimum(floor, max(len(core.floor) - 1, 0))
     is_floor = np.isin(night.use_limit[core.use], core.floor)
     here = np.arange(len(core.floor))
-    entries.append(
-        (
-            np.concatenate((at[is_floor], here)),
-            np.concatenate((core.column[is_floor], columns + here)),
-            np.concatenate(
-                (night.use_amount[core.use[is_floor]], np.ones(len(here), np.int64))
-            ),
-        )
-    )
     need = night.low[core.floor] - core.base[core.floor]
-    limits.append((need, np.full(len(need), np.inf)))
-    for rank in range(stage):
-        rows, num_pins = _missing_row(core, rank)
-        entries.append(rows)
-        limits.append(
-            (np.full(1, -np.inf), np.full(1, float(missing[rank] - num_pins)))
-        )
-    cost, upper = (
-        _costs(core, stage, len(missing)),
-        np.concatenate((np.ones(columns), need)),
+    floors = RowBlock(
+        row=np.concatenate((at[is_floor], here)),
+        column=np.concatenate((core.column[is_floor], columns + here)),
+        amount=np.concatenate(
+            (night.use_amount[core.use[is_floor]], np.ones(len(here), np.int64))
+        ),
+        least=need,
+        most=np.full(len(need), np.inf),
     )
-    return joined_program(entries, limits, cost, upper, columns)
+    blocks.append(floors)
+    blocks += [_missing_row(core, rank, int(missing[rank])) for rank in range(stage)]
+    return joined_program(
+        blocks,
+        _costs(core, stage, len(missing)),
+        upper=np.concatenate((np.ones(columns), need)),
+        num_whole=columns,
+    )
 
 
-Rows = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
-
-
-def _order_rows(core: Core) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+def _order_rows(core: Core) -> RowBlock:
     """Each order once; orders with one option need no row."""
     order = core.night.option_order[core.option]
     _, place, count = np.unique(order, return_inverse=True, return_counts=True)
     row = np.cumsum(count > 1) - 1
     several = np.flatnonzero(count[place] > 1)
     num_rows = int(np.sum(count > 1))
-    rows = (row[place[several]], several, np.ones(len(several), np.int64))
-    return rows, np.full(num_rows, -np.inf), np.ones(num_rows)
+    return RowBlock(
+        row=row[place[several]],
+        column=several,
+        amount=np.ones(len(several), np.int64),
+        least=np.full(num_rows, -np.inf),
+        most=np.ones(num_rows),
+    )
 
 
-def _limit_rows(core: Core) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+def _limit_rows(core: Core) -> RowBlock:
     """Limits that the options could break."""
     night = core.night
     limit, amount = night.use_limit[core.use], night.use_amount[core.use]
@@ -228,20 +231,31 @@ def _limit_rows(core: Core) -> tuple[Rows, NDArray[np.float64], NDArray[np.float
     is_row = total > room
     number = np.cumsum(is_row) - 1
     kept = is_row[limit]
-    rows = (number[limit[kept]], core.column[kept], amount[kept])
     high = room[is_row].astype(np.float64)
-    return rows, np.full(len(high), -np.inf), high
+    return RowBlock(
+        row=number[limit[kept]],
+        column=core.column[kept],
+        amount=amount[kept],
+        least=np.full(len(high), -np.inf),
+        most=high,
+    )
 
 
-def _missing_row(core: Core, rank: int) -> tuple[Rows, int]:
-    """What is missing in a rank, less its number of pins, as a row."""
+def _missing_row(core: Core, rank: int, most: int) -> RowBlock:
+    """What is missing in a rank is at most so much: less its pins, as a row."""
     night, columns = core.night, len(core.option)
     floor = np.flatnonzero(night.rank[core.floor] == rank)
     pins = core.pinned[night.pin_rank[core.pinned] == rank]
     column = np.flatnonzero(np.isin(night.option_order[core.option], pins))
     where = np.concatenate((columns + floor, column))
     sign = np.concatenate((np.ones(len(floor), np.int64), np.full(len(column), -1)))
-    return (np.zeros(len(where), np.int64), where, sign), len(pins)
+    return RowBlock(
+        row=np.zeros(len(where), np.int64),
+        column=where,
+        amount=sign,
+        least=np.full(1, -np.inf),
+        most=np.full(1, float(most - len(pins))),
+    )
 
 
 def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
@@ -249,8 +263,8 @@ def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
     night = core.night
     cost = np.zeros(len(core.option) + len(core.floor))
     if stage < num_ranks:
-        (_, column, sign), _ = _missing_row(core, stage)
-        cost[column] = -sign
+        missing = _missing_row(core, stage, 0)
+        cost[missing.column] = -missing.amount
         return cost
     cost[: len(core.option)] = night.option_saving[core.option]
     soft = np.where(night.rank[core.floor] < 0, night.penalty[core.floor], 0)

@@ -13,7 +13,12 @@ from optimizer.solvers.packing.market import (
     side_of,
     with_lane,
 )
-from optimizer.solvers.packing.programs import Program, joined_program, solve_linear
+from optimizer.solvers.packing.programs import (
+    Program,
+    RowBlock,
+    joined_program,
+    solve_linear,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,18 +68,24 @@ def _linear_program(
     floor = num_limits - side.num_rows + soft
     low = np.full(num_limits, -np.inf)
     low[num_limits - side.num_rows :] = np.where(floors > 0, floors, -np.inf)
-    limits: tuple[NDArray[np.int64], ...] = (
-        np.concatenate((night.use_limit, floor)),
-        np.concatenate((night.use_option, num_options + np.arange(len(soft)))),
-        np.concatenate((night.use_amount, np.ones(len(soft), np.int64))),
+    limits = RowBlock(
+        row=np.concatenate((night.use_limit, floor)),
+        column=np.concatenate((night.use_option, num_options + np.arange(len(soft)))),
+        amount=np.concatenate((night.use_amount, np.ones(len(soft), np.int64))),
+        least=low,
+        most=night.high,
     )
-    every = np.arange(num_options)
-    orders = (night.option_order, every, np.ones(num_options, np.int64))
-    pinned = np.where(is_pinned, 1.0, -np.inf)
+    orders = RowBlock(
+        row=night.option_order,
+        column=np.arange(num_options),
+        amount=np.ones(num_options, np.int64),
+        least=np.where(is_pinned, 1.0, -np.inf),
+        most=np.ones(len(is_pinned)),
+    )
+    upper = np.concatenate((np.ones(num_options), side.low[soft]))
     return joined_program(
-        [(limits[0], limits[1], limits[2]), orders],
-        [(low, night.high), (pinned, np.ones(len(pinned)))],
+        [limits, orders],
         np.concatenate((night.option_saving, -side.penalty[soft])).astype(np.float64),
-        np.concatenate((np.ones(num_options), side.low[soft])).astype(np.float64),
-        0,
+        upper.astype(np.float64),
+        num_whole=0,
     )

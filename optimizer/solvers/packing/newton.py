@@ -275,9 +275,17 @@ def _step(
     from optimizer.solvers.kernels.packing_newton import price_step
 
     excess, is_free = excess_of(ground, x, found.use)
+    orders, uses = ground.market.arrays
     density = 1 / (2.0 * window)
     step: NDArray[np.float64] = price_step(
-        *(*ground.market.arrays, found.pairs, density, ground.problem.lane_parent),
-        *(is_free, excess, density * ground.unit**2, ROUNDS),
+        orders=orders,
+        uses=uses,
+        pairs=found.pairs,
+        scale=density,
+        lane_parent=ground.problem.lane_parent,
+        is_free=is_free,
+        excess=excess,
+        damping=density * ground.unit**2,
+        rounds=ROUNDS,
     )
     return step

@@ -46,9 +46,28 @@ class Program:
     num_whole: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowBlock:
+    """
+    Some rows of a program, numbered from 0.
+
+    Attributes
+    ----------
+    row, column, amount
+        ``(num_entries,)``: their part of the matrix.
+    least, most
+        ``(num_rows,)``; infinite where there is no limit.
+    """
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    amount: NDArray[np.int64]
+    least: NDArray[Any]
+    most: NDArray[Any]
+
+
 def joined_program(
-    entries: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]],
-    limits: list[tuple[NDArray[Any], NDArray[Any]]],
+    blocks: list[RowBlock],
     cost: NDArray[np.float64],
     upper: NDArray[np.float64],
     num_whole: int,
@@ -58,24 +77,28 @@ def joined_program(
 
     Parameters
     ----------
-    entries
-        Rows, columns and amounts of each block.
-    limits
-        Least and most of each block.
+    blocks
+        The rows, from the first to the last.
     cost, upper, num_whole
         As in :class:`Program`.
     """
-    sizes = np.cumsum([0] + [len(least) for least, _ in limits])
-    row = np.concatenate(
-        [rows + s for (rows, _, _), s in zip(entries, sizes, strict=False)]
-    )
-    column = np.concatenate([columns for _, columns, _ in entries])
-    amount = np.concatenate([amounts for _, _, amounts in entries]).astype(np.float64)
+    sizes = np.array([len(block.least) for block in blocks])
+    firsts = (np.cumsum(sizes) - sizes).tolist()
+    numbered = zip(blocks, firsts, strict=True)
+    row = np.concatenate([block.row + first for block, first in numbered])
+    column = np.concatenate([block.column for block in blocks])
+    amount = np.concatenate([block.amount for block in blocks])
     turn = np.lexsort((column, row))
-    least = np.concatenate([low for low, _ in limits]).astype(np.float64)
-    most = np.concatenate([high for _, high in limits]).astype(np.float64)
-    matrix = row[turn], column[turn], amount[turn]
-    return Program(cost, upper, *matrix, least, most, num_whole)
+    return Program(
+        cost=cost,
+        upper=upper,
+        row=row[turn],
+        column=column[turn],
+        amount=amount[turn].astype(np.float64),
+        least=np.concatenate([block.least for block in blocks]).astype(np.float64),
+        most=np.concatenate([block.most for block in blocks]).astype(np.float64),
+        num_whole=num_whole,
+    )
 
 
 def solve_whole(

@@ -70,12 +70,12 @@ def test_the_rows_of_another_date_stay(night: SmallNight, place: Place) -> None:
     night.run()
     night.input("orders").parent.rename(night.folder / "nights" / str(OTHER))
     orders = night.folder / "nights" / str(OTHER) / "orders.parquet"
-    from optimizer.night.run import run_night
+    from optimizer.job import run_date
 
-    run_night(load_config(night.config), OTHER)
+    run_date(load_config(night.config), OTHER)
     of_first = place.get("dates").filter(pl.col("run_date") == DAY).sort("order_id")
     pl.read_parquet(orders).head(1_000).write_parquet(orders)
-    again = run_night(load_config(night.config), OTHER, is_forced=True)
+    again = run_date(load_config(night.config), OTHER, is_forced=True)
 
     found = place.get("dates")
     assert found.filter(pl.col("run_date") == DAY).sort("order_id").equals(of_first)

@@ -1,0 +1,227 @@
+"""
+Inputs of a published night, kept beside it, and found again.
+
+An export is often replaced by the next one at the same path. So that a night can be
+proved later, a run keeps its input files under ``OUTPUT/.inputs/DATE``, named by their
+checksums: where the file system can share blocks that costs no space, and elsewhere
+files are copied as long as they are small. A reader looks there first, and believes
+no place: only the checksum says that a file is the one that was read.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from optimizer.io.read import FileRecord
+
+#: Folder of kept inputs in the output, by date.
+INPUTS = ".inputs"
+#: All inputs of a night up to this size are copied where blocks cannot be shared.
+COPIED_BYTES = 256 * 2**20
+_SUFFIXES = (".parquet", ".pq", ".csv", ".gz", ".zst", ".arrow", ".feather", ".ipc")
+#: linux/fs.h: make a file share the blocks of another one.
+_FICLONE = 0x40049409
+_NO_SHARING = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM)
+
+
+def kept_name(table: str, sha256: str, path: Path) -> str:
+    """
+    Name of a kept file: the same content is the same file.
+
+    Examples
+    --------
+    >>> kept_name("orders", "ab" * 32, Path("export/2026.csv.gz"))
+    'orders-abababababababababababababababab.csv.gz'
+    """
+    suffixes = "".join(s for s in path.suffixes if s.lower() in _SUFFIXES)
+    return f"{table}-{sha256[:32]}{suffixes}"
+
+
+def keep_inputs(
+    files: Mapping[str, Iterable[FileRecord]], folder: Path
+) -> tuple[str, ...]:
+    """
+    Keep the input files of a night, where that is cheap.
+
+    Parameters
+    ----------
+    files
+        Files with their checksums, by table.
+    folder
+        ``OUTPUT/.inputs/DATE``; made if it is not there.
+
+    Returns
+    -------
+    tuple of str
+        Paths of the files that were not kept, being too large.
+
+    Raises
+    ------
+    PublishError
+        When a file is not what it was when its checksum was taken.
+    OSError
+        When the folder cannot be written.
+    """
+    wanted = [(name, file) for name, found in files.items() for file in found]
+    left = [
+        (file, folder / kept_name(name, file.sha256, Path(file.path)))
+        for name, file in wanted
+        if Path(file.path).parent != folder
+    ]
+    left = [(file, target) for file, target in left if not target.exists()]
+    if not left:
+        return ()
+    folder.mkdir(parents=True, exist_ok=True)
+    is_small = sum(file.num_bytes for file, _ in left) <= COPIED_BYTES
+    return tuple(
+        file.path for file, target in left if not _keep(file, target, is_small=is_small)
+    )
+
+
+def _keep(file: FileRecord, target: Path, *, is_small: bool) -> bool:
+    """Make a file that nobody else writes; say whether it could be made."""
+    partial = target.with_name(f".{target.name}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        with Path(file.path).open("rb") as source, partial.open("xb") as copy:
+            if not _shares_blocks(source.fileno(), copy.fileno()):
+                if not is_small:
+                    return False
+                shutil.copyfileobj(source, copy, 2**20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        if _sha256(partial) != file.sha256:
+            raise PublishError(
+                f"{file.path}: changed while the night was made from it; nothing was "
+                "published. Run again when the export is complete"
+            )
+        partial.chmod(0o440)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+def _shares_blocks(source: int, copy: int) -> bool:
+    """Make the copy share the blocks of its source, where the file system can."""
+    try:
+        fcntl.ioctl(copy, _FICLONE, source)
+    except OSError as error:
+        if error.errno in _NO_SHARING:
+            return False
+        raise
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def found_inputs(
+    folder: Path, record: Mapping[str, Any], beside: Path | None = None
+) -> dict[str, list[str]]:
+    """
+    Find the input files of a recorded night, wherever they lie today.
+
+    In this order: a folder that the reader names, the kept files beside the night, the
+    recorded path, and that path seen from where the night was moved to. The first file
+    with the recorded checksum is taken.
+
+    Parameters
+    ----------
+    folder
+        The night.
+    record
+        Its ``run.json``.
+    beside
+        A folder with the inputs, under any names.
+
+    Returns
+    -------
+    dict of str to list of str
+        Paths by table, in the order of the record. Where no file has the checksum the
+        recorded path stands, for the reader to refuse.
+    """
+    real = folder.resolve()
+    hashes = _Hashes()
+    return {
+        name: [
+            str(_first(_candidates(name, file, record, real, beside), file, hashes))
+            for file in used["files"]
+        ]
+        for name, used in record["inputs"].items()
+    }
+
+
+def placed_record(
+    record: Mapping[str, Any], places: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """A night's record with its input files where they are today."""
+    inputs = {
+        name: {
+            **used,
+            "files": [
+                {**file, "path": path}
+                for file, path in zip(used["files"], places[name], strict=True)
+            ],
+        }
+        for name, used in record["inputs"].items()
+    }
+    return {**record, "inputs": inputs}
+
+
+class _Hashes(dict[Path, str]):
+    """Checksums of files, each taken once."""
+
+    def __missing__(self, path: Path) -> str:
+        self[path] = _sha256(path)
+        return self[path]
+
+
+def _candidates(
+    name: str,
+    file: Mapping[str, Any],
+    record: Mapping[str, Any],
+    real: Path,
+    beside: Path | None,
+) -> Iterator[Path]:
+    recorded = Path(file["path"])
+    kept = kept_name(name, file["sha256"], recorded)
+    if beside is not None:
+        yield from (beside / recorded.name, beside / kept)
+        yield from sorted(path for path in beside.rglob("*") if path.is_file())
+    # OUTPUT/.versions/DATE/RUN, or a folder that was copied out of it.
+    for parent in list(real.parents)[:4]:
+        yield parent / INPUTS / record["date"] / kept
+    yield recorded
+    # A project that was moved as a whole: the end of the path, from each folder above.
+    for parent in real.parents:
+        for start in range(len(recorded.parts) - 1, 0, -1):
+            yield parent.joinpath(*recorded.parts[start:])
+
+
+def _first(
+    candidates: Iterable[Path], file: Mapping[str, Any], hashes: _Hashes
+) -> Path:
+    recorded = Path(file["path"])
+    for path in candidates:
+        try:
+            is_it = path.stat().st_size == file["num_bytes"] and path.is_file()
+            if is_it and hashes[path] == file["sha256"]:
+                return path
+        except OSError:
+            continue
+    return recorded

@@ -1,0 +1,207 @@
+"""
+One state of the inputs, or none.
+
+A night reads its tables more than once: to hash them, to value them, and for names
+when it is published. An export that is replaced in between would be mixed with the
+one before it. Files are not copied for that (ten million orders are gigabytes): what
+the file system says of each file is kept from before the first read, and must be the
+same before the night goes out.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.errors import BusyError, DataError
+from optimizer.io.read import find_files, sha256_of_input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+#: Time stamps of a file system are coarse: a file that changed this shortly before it
+#: was looked at may change again and keep its stamp, so its content is read again.
+_COARSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """
+    What the file system says of a file.
+
+    Attributes
+    ----------
+    path
+        The file, links followed.
+    device, inode
+        Which file it is: another one that was moved to its path differs.
+    num_bytes, modified_ns, changed_ns
+        Its size, and when its content and its entry changed. The last cannot be set.
+    """
+
+    path: Path
+    device: int
+    inode: int
+    num_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    Files of a night as they were before they were read.
+
+    Attributes
+    ----------
+    patterns
+        Paths and globs, by table, as they are configured.
+    files
+        The files that they named.
+    states
+        One for each file.
+    young
+        Checksums of the files that had just changed, by path.
+    """
+
+    patterns: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, tuple[Path, ...]]
+    states: tuple[FileState, ...]
+    young: Mapping[Path, str]
+
+
+def take_snapshot(
+    tables: Mapping[str, str | Sequence[str]], others: Iterable[Path] = ()
+) -> Snapshot:
+    r"""
+    Look at all files of a night; call it before any of them is read.
+
+    Parameters
+    ----------
+    tables
+        Paths, globs or lists of them, by table.
+    others
+        Further files that the night depends on: its model, an earlier run.
+
+    Raises
+    ------
+    DataError
+        When a table has no file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> path = folder / "orders.csv"
+    >>> _ = path.write_text("order_id\\na\\n")
+    >>> before = take_snapshot({"orders": str(path)})
+    >>> changed_file(before) is None
+    True
+    >>> _ = path.write_text("order_id\\nb\\n")
+    >>> changed_file(before) == path
+    True
+    """
+    patterns = {
+        name: (given,) if isinstance(given, str | Path) else tuple(given)
+        for name, given in tables.items()
+    }
+    patterns = {name: tuple(map(str, given)) for name, given in patterns.items()}
+    now_ns = time.time_ns()
+    files = {name: _find(name, given) for name, given in patterns.items()}
+    paths = [path for found in files.values() for path in found]
+    states = tuple(_state(path) for path in dict.fromkeys([*paths, *others]))
+    youngest = now_ns - int(_COARSE_SECONDS * 1e9)
+    young = {
+        state.path: sha256_of_input(state.path)
+        for state in states
+        if state.changed_ns >= youngest
+    }
+    return Snapshot(patterns, files, states, young)
+
+
+def changed_file(snapshot: Snapshot) -> Path | None:
+    """
+    Find a file that is not what it was, or that came or went; ``None``: all are.
+
+    Nothing is read but files that changed just before the snapshot was taken.
+    """
+    for name, given in snapshot.patterns.items():
+        try:
+            now = {*_find(name, given)}
+        except DataError:
+            now = set()
+        if differing := now ^ {*snapshot.files[name]}:
+            return min(differing)
+    for state in snapshot.states:
+        if not _is_same(state, snapshot.young.get(state.path)):
+            return state.path
+    return None
+
+
+def _is_same(state: FileState, young: str | None) -> bool:
+    try:
+        if _state(state.path) != state:
+            return False
+        return young is None or sha256_of_input(state.path) == young
+    except DataError:
+        return False
+
+
+def refuse_change(snapshot: Snapshot) -> None:
+    """
+    See that every input is what it was when the night began.
+
+    Raises
+    ------
+    BusyError
+        When a file changed; it names the file.
+    """
+    path = changed_file(snapshot)
+    if path is not None:
+        raise BusyError(
+            f"{path}: changed while the night was made from it; nothing was "
+            "published. Run again when the export is complete"
+        )
+
+
+@contextmanager
+def one_state(snapshot: Snapshot) -> Iterator[None]:
+    """
+    Read inputs; what goes wrong because one changed meanwhile is told as that.
+
+    A file that is replaced between two reads can look damaged, or break a contract
+    that it kept a moment ago. The other errors pass as they are.
+
+    Raises
+    ------
+    BusyError
+        When something was raised, and a file changed.
+    """
+    try:
+        yield
+    except Exception:
+        refuse_change(snapshot)
+        raise
+
+
+def _find(name: str, given: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(path for pattern in given for path in find_files(pattern, name))
+
+
+def _state(path: Path) -> FileState:
+    try:
+        found = path.stat()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: cannot be looked at ({reason})") from None
+    return FileState(
+        path=path,
+        device=found.st_dev,
+        inode=found.st_ino,
+        num_bytes=found.st_size,
+        modified_ns=found.st_mtime_ns,
+        changed_ns=found.st_ctime_ns,
+    )

@@ -1,0 +1,125 @@
+"""
+The nightly job: a date's night, with what stands around it handed in.
+
+A night knows no engine but its own, nobody who watches it, and not the statement that
+is made of it a second time. Here they come together.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from optimizer.errors import ConfigError
+from optimizer.night.run import run_night
+from optimizer.telemetry.watch import watched
+from optimizer.verify.audit import audit_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from optimizer.config import Config
+    from optimizer.night.run import RunReport
+    from optimizer.telemetry.watch import WatchedRun
+
+
+def run_date(
+    config: Config,
+    day: dt.date,
+    *,
+    is_dry: bool = False,
+    is_forced: bool = False,
+    previous: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> RunReport:
+    """
+    Run a date with the engine that is configured.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``.
+    day
+        The business date.
+    is_dry
+        Do everything but write.
+    is_forced
+        Replace a night that was published from other inputs; it is kept aside.
+    previous
+        The folder of an earlier run to start from.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError
+        When ``previous`` is given to a cluster; and as :func:`run_night`, like
+        whatever else is raised.
+    """
+    if config.engine == "local":
+        return run_night(
+            config,
+            day,
+            audit_text=audit_text,
+            is_dry=is_dry,
+            is_forced=is_forced,
+            previous=previous,
+            progress=progress,
+        )
+    if previous is not None:
+        raise ConfigError("--previous is for engine: local; leave it out")
+    from optimizer.spark.run import run_on_spark
+
+    return run_on_spark(
+        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
+    )
+
+
+def backfill(
+    config: Config,
+    first: dt.date,
+    last: dt.date,
+    *,
+    is_forced: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[WatchedRun]:
+    """
+    Run all dates from one to another, in order; those that are done stay.
+
+    Parameters
+    ----------
+    config, is_forced
+        As for :func:`run_date`.
+    first, last
+        Both included.
+    progress
+        Called with date and stage.
+
+    Yields
+    ------
+    WatchedRun
+        For each date. The first that fails ends it: later nights count on it.
+
+    Raises
+    ------
+    ConfigError
+        When the dates are in the wrong order; and whatever a run raises.
+    """
+    if last < first:
+        raise ConfigError(f"--to {last} is before --from {first}; swap them")
+    for number in range((last - first).days + 1):
+        day = first + dt.timedelta(days=number)
+        tell = None if progress is None else _prefixed(progress, day)
+        yield watched(
+            config,
+            day,
+            lambda stage, day=day: run_date(  # type: ignore[misc]
+                config, day, is_forced=is_forced, progress=stage
+            ),
+            tell,
+        )
+
+
+def _prefixed(progress: Callable[[str], None], day: dt.date) -> Callable[[str], None]:
+    return lambda stage: progress(f"{day} {stage}")
