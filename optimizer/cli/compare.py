@@ -132,7 +132,8 @@ def _night(
         return record, settings or as_config(record["config"])
     if run_dir is None and settings is not None and date is not None:
         with show_progress() as tell:
-            report = run_date(settings, parse_date(date), is_dry=True, progress=tell)
+            day = parse_date(date, settings)
+            report = run_date(settings, day, is_dry=True, progress=tell)
         return report.record, settings
     raise ConfigError("give the folder of a run, or --config and --date")
 

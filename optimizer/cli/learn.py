@@ -126,24 +126,18 @@ def _window(
     return found
 
 
-def parse_date(text: str) -> dt.date:
+def parse_date(text: str, settings: Config | None = None) -> dt.date:
     """
-    Read a date of the command line.
+    Read a date of the command line; with a configuration also ``yesterday``, its own.
 
     Raises
     ------
     ConfigError
         When it is none.
     """
-    import datetime as dt
-    import re
+    from optimizer.config.business_date import read_date
 
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"a date is written like 2026-11-22, got {text!r}") from None
+    return read_date(text, None if settings is None else settings.timezone)
 
 
 def _lines(found: Evaluation) -> list[str]:

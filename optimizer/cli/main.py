@@ -47,7 +47,7 @@ LogJsonOption = Annotated[
     bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
 ]
 DateOption = Annotated[
-    str, typer.Option("--date", help="Business date, such as 2026-11-22.")
+    str, typer.Option("--date", help="Business date: 2026-11-22, or yesterday.")
 ]
 RunDir = Annotated[
     Path, typer.Argument(help="A published night, such as runs/2026-11-22.")
@@ -207,7 +207,7 @@ def validate(
     from optimizer.night.run import check_inputs
 
     with show_progress() as tell:
-        found = check_inputs(settings, parse_date(date), tell)
+        found = check_inputs(settings, parse_date(date, settings), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
     broken = counted(found["num_quarantined"], "row")
@@ -242,7 +242,8 @@ def run(
 ) -> None:
     """Run a date and publish it, if it is proved good enough."""
     use_logs(log_json)
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
     if shadow is not None and dry_run:
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     if shadow is not None and settings.engine == "spark":

@@ -116,7 +116,7 @@ def backfill(
     settings = load_settings(config)
     from optimizer.job import backfill as run_dates
 
-    days = parse_date(first), parse_date(last)
+    days = parse_date(first, settings), parse_date(last, settings)
     with show_progress() as tell:
         for seen in run_dates(settings, *days, is_forced=force, progress=tell):
             report = seen.report
@@ -144,12 +144,14 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Publish again the night that a date's night replaced."""
-    settings, day = load_settings(config), parse_date(date)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
 
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
-    print_result({"date": date, "version": version}, f"{date}: {now}", as_json)
+    found = {"date": day.isoformat(), "version": version}
+    print_result(found, f"{day}: {now}", as_json)
 
 
 @app.command()
@@ -163,7 +165,7 @@ def status(
 ) -> None:
     """Say how things stand with a date."""
     settings = load_settings(config)
-    day = None if date is None else parse_date(date)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
 
     found = find_status(settings, day)
@@ -203,7 +205,8 @@ def evidence(
     as_json: JsonOption = False,
 ) -> None:
     """Say what was decided for an order, by which rule, from what, with the proof."""
-    settings, day = load_settings(config), None if date is None else parse_date(date)
+    settings = load_settings(config)
+    day = None if date is None else parse_date(date, settings)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
 
     found = find_evidence(settings, order_id, day)
@@ -308,7 +311,8 @@ def deliver(
     settings = load_settings(config)
     from optimizer.night.deliver import deliver_night
 
-    done = deliver_night(settings, parse_date(date), is_again=again)
-    found = {"date": date, "sent": list(done.sent), "num_before": done.num_before}
+    day = parse_date(date, settings)
+    done = deliver_night(settings, day, is_again=again)
+    found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]
     print_result(found, "\n".join(lines), as_json)

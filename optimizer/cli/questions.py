@@ -174,7 +174,8 @@ def _base(
     if run_dir is not None and config is None and date is None:
         return base_of_run(run_dir, tell)
     if run_dir is None and config is not None and date is not None:
-        return base_of_config(load_settings(config), parse_date(date), tell)
+        settings = load_settings(config)
+        return base_of_config(settings, parse_date(date, settings), tell)
     raise ConfigError("give the folder of a run, or --config and --date")
 
 

@@ -1,0 +1,68 @@
+"""
+The business date: a day of the configured zone; a night is of the day before it.
+
+What starts a night, by the clock or by hand, asks here; the Airflow example, which
+cannot import this, is held against it by a test.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from zoneinfo import ZoneInfo
+
+from optimizer.errors import ConfigError
+
+
+def day_before(moment: dt.datetime, zone: str) -> dt.date:
+    """
+    Business date of a night that starts at a moment: the day before, in the zone.
+
+    Days are counted on the calendar, so hours that a zone skips or repeats do not
+    matter.
+
+    Parameters
+    ----------
+    moment
+        With a zone of its own; which one does not matter.
+    zone
+        The configured one.
+
+    Examples
+    --------
+    >>> half_past_two = dt.datetime(2026, 11, 22, 18, 30, tzinfo=dt.timezone.utc)
+    >>> day_before(half_past_two, "Asia/Shanghai")
+    datetime.date(2026, 11, 22)
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a zone is on no day in particular")
+    return moment.astimezone(ZoneInfo(zone)).date() - dt.timedelta(days=1)
+
+
+def read_date(text: str, zone: str | None = None) -> dt.date:
+    """
+    Read a date of the command line: ``2026-11-22``, or ``yesterday`` in a zone.
+
+    Parameters
+    ----------
+    text
+        The date.
+    zone
+        Whose days count; left out: ``yesterday`` is no date here.
+
+    Raises
+    ------
+    ConfigError
+        When it is none.
+    """
+    if text == "yesterday" and zone is not None:
+        return day_before(dt.datetime.now(dt.UTC), zone)
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        also = "" if zone is None else ", or yesterday"
+        raise ConfigError(
+            f"a date is written like 2026-11-22{also}, got {text!r}"
+        ) from None
