@@ -90,10 +90,10 @@ def add_pairs(
     Its own choice ``mine`` is left out.
     """
     for option in range(orders.option_start[order], orders.option_start[order + 1]):
-        other = rival(orders, uses, option)
-        if other == mine or num_pairs == len(pairs):
+        if reduced_saving(orders, uses, option, price, row_price) < least:
             continue
-        if reduced_saving(orders, uses, option, price, row_price) >= least:
+        other = rival(orders, uses, option)
+        if other != mine and num_pairs < len(pairs):
             pairs[num_pairs, 0] = first
             pairs[num_pairs, 1] = other
             num_pairs += 1
