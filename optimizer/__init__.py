@@ -6,7 +6,6 @@ Start with :func:`allocate`; everything else is imported when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,21 +43,34 @@ __all__ = [
     "verify_run",
 ]
 
-_HOMES = {
-    "Certificate": "optimizer.certify.certificate",
-    "Config": "optimizer.config",
-    "Night": "optimizer.explain.night",
-    "allocate": "optimizer.night.api",
-    "load_config": "optimizer.config",
-    "verify_run": "optimizer.replay.run",
-}
-
 
 def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that importing us is instant."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name == "Certificate":
+        from optimizer.certify.certificate import Certificate
+
+        return Certificate
+    if name == "Config":
+        from optimizer.config import Config
+
+        return Config
+    if name == "Night":
+        from optimizer.explain.night import Night
+
+        return Night
+    if name == "allocate":
+        from optimizer.night.api import allocate
+
+        return allocate
+    if name == "load_config":
+        from optimizer.config import load_config
+
+        return load_config
+    if name == "verify_run":
+        from optimizer.replay.run import verify_run
+
+        return verify_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from optimizer import allocate
-from optimizer.cli.main import parse_date
+from optimizer.cli.options import parse_date
 from optimizer.config import Config, as_config, load_config
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import ConfigError, OptimizerError

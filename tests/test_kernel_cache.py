@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ HASH_ONE = (
     "print(order_keys(pl.Series(['a']))[0][0])\n"
     "from optimizer.kernel_cache import COMPILED; print(COMPILED.folder)"
 )
+#: What a source that declares kernels has in it.
+MARK = re.compile(r"^@\w*kernel$", re.M)
+#: Kernels for whole numbers and for floating-point ones.
+TWO_TYPES = {"optimizer.solvers.kernels.newton.add_parents"}
 KEY_OF_A = str(0x82A2A958A9BECE5B)  # as the documentation of order keys says
 
 
@@ -98,7 +103,7 @@ def all_kernels() -> set[str]:
     for module in pkgutil.walk_packages(optimizer.__path__, "optimizer."):
         source = Path(optimizer.__file__).parents[1] / module.name.replace(".", "/")
         path = source.with_suffix(".py")
-        if path.is_file() and "@kernel" in path.read_text("utf-8"):
+        if path.is_file() and MARK.search(path.read_text("utf-8")):
             for value in vars(importlib.import_module(module.name)).values():
                 made: Any = getattr(value, "py_func", None)
                 if made is not None and made.__module__ == module.name:
@@ -115,7 +120,7 @@ def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
     first = install.call(*words, "--date", "2026-11-22")
     assert first.stderr.count("compiling the kernels, once: 12 s of CPU") == 1
     kept = kept_in(install.kernels)
-    assert {name for name, count in kept.items() if count > 1} == set()
+    assert {name for name, count in kept.items() if count > 1} <= TWO_TYPES
     assert not {name for name in kept if "packing" in name or "knapsack" in name}
     assert install.call(*words, "--date", "2026-11-22").stderr == ""
 
@@ -127,7 +132,9 @@ def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
     a night compiles none.
     """
     found = json.loads(install.call("-m", "optimizer", "warm", "--json").stdout)
-    assert sorted(found["compiled"]) == sorted(all_kernels())
+    compiled = Counter(found["compiled"])
+    assert set(compiled) == all_kernels()
+    assert {name for name, count in compiled.items() if count > 1} <= TWO_TYPES
     assert Path(found["folder"]).parent == install.kernels
     assert len(all_kernels()) == found["num_kept"] > 60
     again = install.call("-m", "optimizer", "warm", "--json")
@@ -140,6 +147,7 @@ def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["NUMBA_CACHE_DIR", "code", "user"])
 def test_kernels_lie_in_the_first_place_that_can_be_written(
     install: Install, place: str
@@ -163,6 +171,7 @@ def test_kernels_lie_in_the_first_place_that_can_be_written(
         install.kernels.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_damaged_files_are_compiled_again(install: Install, suffix: str) -> None:
     """A file that was cut short stops nothing."""
@@ -174,6 +183,7 @@ def test_damaged_files_are_compiled_again(install: Install, suffix: str) -> None
     assert "compiling" in again.stderr
 
 
+@pytest.mark.slow
 def test_what_others_could_write_is_not_read(install: Install) -> None:
     """Compiled kernels are code: a folder that all may write to is passed over."""
     install.python(HASH_ONE)
@@ -195,7 +205,7 @@ def test_a_change_of_any_kernel_is_one_of_all(
     plain.write_text(plain.read_text() + "\n# changed\n")
     assert kernel_cache.stamp.__wrapped__() == before
     for source in sorted((tmp_path / "optimizer").rglob("*.py")):
-        if "@kernel" in source.read_text("utf-8"):
+        if MARK.search(source.read_text("utf-8")):
             source.write_text(source.read_text("utf-8") + "\n# changed\n")
             now = kernel_cache.stamp.__wrapped__()
             assert now != before, source
@@ -207,6 +217,7 @@ NO_PLACE = (
 )
 
 
+@pytest.mark.slow
 def test_without_a_place_kernels_live_in_a_private_folder_that_goes(
     install: Install, tmp_path: Path
 ) -> None:
@@ -222,14 +233,13 @@ def test_without_a_place_kernels_live_in_a_private_folder_that_goes(
     assert "NUMBA_CACHE_DIR" in done.stderr
 
 
+@pytest.mark.slow
 def test_warm_without_a_place_is_refused(install: Install) -> None:
     """Nothing would be kept: it says where to write, and leaves with 2."""
     code = (
         "from optimizer import kernel_cache, warm; kernel_cache._places = lambda: ()\n"
-        "warm._plain_nights = warm._packing_nights = warm._blocks = lambda: None\n"
+        "warm._plain_nights = warm._packing_nights = warm._blocks = print\n"
         "import sys; sys.argv = ['optimizer', 'warm']\n"
-        "for name in ('_plain_nights', '_packing_nights', '_blocks'):\n"
-        "    getattr(warm, name).__name__ = name\n"
         "from optimizer.cli.main import main; main()"
     )
     done = install.call("-c", code)
@@ -237,6 +247,7 @@ def test_warm_without_a_place_is_refused(install: Install) -> None:
     assert "NUMBA_CACHE_DIR" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_costs_the_cache_alone(
     install: Install,
 ) -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -101,6 +102,53 @@ def test_pytest_looks_into_every_folder_with_tests(
     folders = {part for name in tracked for part in Path(name).parts[:-1]}
     assert {"build", "solvers"} <= folders
     assert [f for f in folders for p in patterns if fnmatch(f, p)] == []
+
+
+#: Folders of tests that are of no one room: whole nights, the wheel, what tests share.
+NO_ROOM = {"golden", "packaging", "support", "typing"}
+
+
+def misplaced(tests: Iterable[str], sources: Iterable[str]) -> set[str]:
+    """Rooms without tests, and folders of tests that stand for no room."""
+    rooms = {str(Path(name).parent.relative_to("optimizer")) for name in sources}
+    folders = {
+        str(Path(name).parent.relative_to("tests"))
+        for name in tests
+        if Path(name).name.startswith("test_")
+    }
+    untested = {room for room in rooms if room.count("/") == 0} - folders
+    return untested | {f for f in folders - rooms if Path(f).parts[0] not in NO_ROOM}
+
+
+def test_the_tests_mirror_the_tree() -> None:
+    """Each room has a folder of tests with its name, and no other folder has tests."""
+    tests = run("git", "ls-files", "tests/*.py").stdout.split()
+    sources = run("git", "ls-files", "optimizer/*.py").stdout.split()
+    assert misplaced(tests, sources) == set()
+    assert misplaced([*tests, "tests/data/test_read.py"], sources) == {"data"}
+    assert misplaced(tests, [*sources, "optimizer/market/run.py"]) == {"market"}
+
+
+#: Where tests look at the clock of the machine, and why no claim depends on it.
+LOOKS_AT_THE_CLOCK = {
+    "tests/support/crash.py": "kills runs at random moments: each must do",
+    "tests/support/days.py": "prints how long a year took",
+    "tests/support/processes.py": "looks again until a server answers",
+    "tests/support/s3.py": "likewise",
+}
+
+
+def test_no_test_depends_on_the_time_that_something_takes() -> None:
+    """Tests that need a clock make one; what looks at the machine's is listed."""
+    named = re.compile(
+        r"\btime\.(sleep|time|monotonic|perf_counter|process_time)\(|timeit"
+        r"|^from time import",
+        re.M,
+    )
+    tests = run("git", "ls-files", "tests/*.py").stdout.split()
+    own = Path(__file__).relative_to(ROOT).as_posix()
+    found = {t for t in tests if t != own and named.search((ROOT / t).read_text())}
+    assert found == set(LOOKS_AT_THE_CLOCK)
 
 
 def test_pre_commit_runs_what_the_tests_run() -> None:

@@ -107,3 +107,12 @@ def test_the_newest_schema_is_known_without_alembic() -> None:
     known = [script.revision for script in scripts.walk_revisions()][::-1]
     assert database.revisions() == known
     assert len(known) > 1
+
+
+def test_verify_ends_in_silence(published: SmallNight) -> None:
+    """What is left of DuckDB when a command ends is no leak to report."""
+    words = [sys.executable, "-m", "optimizer", "--quiet", "verify", "runs/2026-11-22"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, cwd=published.folder
+    )
+    assert done.stderr == ""

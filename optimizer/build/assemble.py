@@ -172,21 +172,23 @@ def build_problem(
         policy=policy,
         history=history,
     )
-    num_orders, caps, bank, has_budget, warnings = made
+    num_orders, caps = made.num_orders, made.caps
     layout = lay_out(given)
-    forest, lane, pool = layout.forest, layout.lane, None
+    pool, forest = None, layout.forest
+    night = _Laid(orders, options, merchant, caps, forest, layout.lane)
     if lottery is not None and lottery.explore_share:
         refuse_to_explore(given, layout)
-        night = (orders, options, merchant, caps, forest, lane)
-        pool, orders, options, caps, forest, lane = _explore(night, lottery)
-    problem = arrange(orders, options, merchant, caps, forest, lane)
+        pool, night = _explore(night, lottery)
+    problem = arrange(
+        night.orders, night.options, merchant, night.caps, night.forest, night.lane
+    )
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
     if lottery is not None and lottery.hold_share:
         refuse_to_hold(problem)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
-    status[orders.row] = orders.status
+    status[orders.row] = night.orders.status
     row_merchant = np.full(num_rows, -1, np.int32)
     row_merchant[orders.row] = merchant
     return problem, Names(
@@ -197,20 +199,20 @@ def build_problem(
         status=status,
         row_merchant=row_merchant,
         limits=limits,
-        has_budget=has_budget,
+        has_budget=made.has_budget,
         counting=counting,
         warnings=(
-            *warnings,
+            *made.warnings,
             *warn_idle(layout),
             *warn_heavy(problem),
             *warn_unused(problem, given.config),
         ),
         merchant_num_open=num_open,
         in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
-        bank=bank,
+        bank=made.bank,
         lottery=lottery,
         pool=pool,
-        stopped_pins=_stopped_pins(orders),
+        stopped_pins=_stopped_pins(night.orders),
         pin_priority=given.config.pin_priority,
     )
 
@@ -222,46 +224,45 @@ def _stopped_pins(orders: OrderArrays) -> NDArray[np.int64]:
     return np.sort(orders.row[orders.is_pinned & (orders.status != OPEN)])
 
 
-def _explore(
-    night: tuple[
-        OrderArrays,
-        OptionArrays,
-        NDArray[np.int32],
-        NDArray[np.int64],
-        Forest,
-        NDArray[np.int32],
-    ],
-    lottery: Experiment,
-) -> tuple[
-    ExplorePool,
-    OrderArrays,
-    OptionArrays,
-    NDArray[np.int64],
-    Forest,
-    NDArray[np.int32],
-]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """A night before it is a problem: each order's merchant, each option's lane."""
+
+    orders: OrderArrays
+    options: OptionArrays
+    merchant: NDArray[np.int32]
+    caps: NDArray[np.int64]
+    forest: Forest
+    lane: NDArray[np.int32]
+
+
+def _explore(night: _Laid, lottery: Experiment) -> tuple[ExplorePool, _Laid]:
     """Take the explore arm, and the slots that it uses, out of the night."""
-    orders, options, merchant, caps, forest, lane = night
+    orders, options, forest = night.orders, night.options, night.forest
     field = ExploreField(
         key=orders.key,
         row=orders.row,
-        merchant=merchant,
+        merchant=night.merchant,
         is_open=orders.status == OPEN,
         order=options.order,
-        lane=lane,
+        lane=night.lane,
         saving=options.saving,
-        cap=caps,
+        cap=night.caps,
         slots=forest.slots,
         parent=forest.parent,
     )
     pool, member = draw_pool(field, lottery)
     status = orders.status.copy()
     status[member] = np.where(pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT)
-    orders = replace(orders, status=status)
     keep = status[options.order] == OPEN
-    left = replace(forest, slots=forest.slots - pool.used_slots)
-    caps = caps - pool.used_cap
-    return pool, orders, take(options, keep), caps, left, lane[keep]
+    return pool, _Laid(
+        orders=replace(orders, status=status),
+        options=take(options, keep),
+        merchant=night.merchant,
+        caps=night.caps - pool.used_cap,
+        forest=replace(forest, slots=forest.slots - pool.used_slots),
+        lane=night.lane[keep],
+    )
 
 
 def _rank_merchants(
@@ -276,6 +277,31 @@ def _rank_merchants(
     return [ids[code] for code in ranked], rank[orders.merchant]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MerchantCaps:
+    """
+    Caps of merchants, and the numbers that they are shares of.
+
+    Attributes
+    ----------
+    num_orders, caps
+        ``(num_merchants,) int64``.
+    bank
+        The cap bank's part of the night, with carryover.
+    has_budget
+        ``(num_merchants,) bool``: the budget, not the rate, makes the cap; ``None``
+        where there are no budgets.
+    warnings
+        About the budgets.
+    """
+
+    num_orders: NDArray[np.int64]
+    caps: NDArray[np.int64]
+    bank: Bank | None
+    has_budget: NDArray[np.bool_] | None
+    warnings: tuple[CodedWarning, ...]
+
+
 def merchant_caps(
     there: NDArray[np.int64],
     eligible: NDArray[np.int64],
@@ -284,15 +310,9 @@ def merchant_caps(
     merchants: pl.DataFrame | None,
     policy: PolicyRow,
     history: EarlierNights,
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.int64],
-    Bank | None,
-    NDArray[np.bool_] | None,
-    tuple[CodedWarning, ...],
-]:
+) -> MerchantCaps:
     """
-    Caps of merchants, and the numbers that they are shares of.
+    Make the caps of merchants.
 
     Parameters
     ----------
@@ -302,12 +322,6 @@ def merchant_caps(
     merchant_ids, merchants, policy, history
         Names by merchant, the checked merchants table, the rules, and what other
         nights leave.
-
-    Returns
-    -------
-    num_orders, caps, bank, has_budget, warnings
-        ``(num_merchants,)`` each; and as :func:`policy_caps` and
-        :func:`merchant_budgets` give them.
 
     Raises
     ------
@@ -321,7 +335,13 @@ def merchant_caps(
         policy.cap, num_orders, num_open, override, merchant_ids, history
     )
     caps, has_budget, warnings = merchant_budgets(caps, merchant_ids, merchants, policy)
-    return num_orders, caps, bank, has_budget, warnings
+    return MerchantCaps(
+        num_orders=num_orders,
+        caps=caps,
+        bank=bank,
+        has_budget=has_budget,
+        warnings=warnings,
+    )
 
 
 def _cap_base(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from optimizer.contracts.columns import Column, Table, polars_type
 from optimizer.contracts.tables import ORDERS
 from optimizer.errors import ConfigError, DataError
+from optimizer.io.cells import typed
 from optimizer.io.read import read_batches
-from optimizer.io.validate import typed
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _reasons(
     columns = [source.table.column(name) for name in dict.fromkeys(names)]
     frame = raw.select(
         (
-            typed(raw, column)
+            typed(raw, column, source.rules)
             if column.name in raw.columns
             else pl.lit(None, polars_type(column.kind))
         ).alias(column.name)

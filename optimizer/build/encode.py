@@ -8,7 +8,7 @@ codes and integer savings, so that a hundred million orders fit in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -161,17 +161,41 @@ class NightCodes:
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
 
 
-def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
-    worth: Costs,
-    roster: Iterable[str],
-    fulfilment: Iterable[Fulfilment],
-    merchants: pl.DataFrame | None,
-    salt: int = 0,
-    columns: Iterable[str] = (),
-    further: tuple[str, ...] = (),
-    service_day: ServiceDay | None = None,
-) -> NightCodes:
+@dataclass(frozen=True, slots=True, eq=False)
+class CodeParams:
+    """
+    What the codes of a night start with: what a batch of orders cannot know.
+
+    Attributes
+    ----------
+    worth
+        Costs, in micro-CNY.
+    roster
+        Carriers that are active on the date.
+    fulfilment
+        Share of promises kept, by carrier and perhaps region.
+    merchants
+        The checked merchants table, where there is one.
+    columns
+        Columns that the tables have, as in :class:`NightCodes`.
+    further
+        Columns that rules ask for.
+    service_day
+        Which day's slots orders take; ``None``: capacity is not counted by day.
+    """
+
+    worth: Costs
+    roster: Iterable[str]
+    fulfilment: Iterable[Fulfilment]
+    merchants: pl.DataFrame | None
+    columns: Iterable[str] = ()
+    further: tuple[str, ...] = ()
+    service_day: ServiceDay | None = None
+
+
+def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
     """Start the codes of a night with the merchants table, where there is one."""
+    merchants = params.merchants
     codes = IdCodes()
     take_up, is_enrolled = np.ones(0), np.ones(0, bool)
     if merchants is not None:
@@ -179,19 +203,20 @@ def make_codes(  # noqa: PLR0913 - what a batch cannot know, by name
         take_up = merchants["take_up"].to_numpy()
         is_enrolled = merchants["is_enrolled"].to_numpy()
     kept = {
-        (row.carrier_id, row.region_id): float(row.probability) for row in fulfilment
+        (row.carrier_id, row.region_id): float(row.probability)
+        for row in params.fulfilment
     }
     return NightCodes(
-        worth=worth,
-        roster=frozenset(roster),
+        worth=params.worth,
+        roster=frozenset(params.roster),
         fulfilment=kept,
         take_up=take_up,
         is_enrolled=is_enrolled,
         merchants=codes,
         salt=salt,
-        columns=frozenset(columns),
-        groups=GroupCodes(further),
-        service_day=service_day,
+        columns=frozenset(params.columns),
+        groups=GroupCodes(params.further),
+        service_day=params.service_day,
     )
 
 
@@ -249,14 +274,14 @@ def encode_own_carrier(
     orders, options
         Orders of carriers outside the roster have the status ``CARRIER_INACTIVE``.
     """
-    leaf, kept, is_active = code_leaves(
+    leaves = code_leaves(
         coder,
         coder.carriers.encode(frame["carrier_id"]),
         coder.regions.encode(frame["region_id"]),
         coder.outlets.encode(frame["outlet_id"]),
         encode_days(frame, coder.service_day, coder.days),
     )
-    is_left = (orders.status == OPEN) & ~is_active
+    is_left = (orders.status == OPEN) & ~leaves.is_active
     orders = orders.with_status(is_left, Reason.CARRIER_INACTIVE)
     keep = np.flatnonzero(orders.status == OPEN)
     take_up = _by_merchant(coder.take_up, orders.merchant, default=1.0)
@@ -264,9 +289,9 @@ def encode_own_carrier(
         coder.worth,
         (frame["complaint_prob_standard"] - frame["complaint_prob_premium"]).to_numpy(),
         (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
-        take_up * kept,
+        take_up * leaves.kept,
     )
-    return orders, OptionArrays(keep + first, leaf[keep], saving[keep])
+    return orders, OptionArrays(keep + first, leaves.leaf[keep], saving[keep])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,7 +357,7 @@ def encode_options(
         roster: only those may be used.
     """
     outlet = coder.outlets.encode(frame["outlet_id"])
-    leaf, kept, is_active = code_leaves(
+    leaves = code_leaves(
         coder,
         coder.carriers.encode(frame["carrier_id"]),
         basis.region[order],
@@ -343,12 +368,12 @@ def encode_options(
         coder.worth,
         basis.complaint_prob[order] - frame["complaint_prob_premium"].to_numpy(),
         basis.return_prob[order] - frame["return_prob_premium"].to_numpy(),
-        basis.take_up[order] * kept,
+        basis.take_up[order] * leaves.kept,
     )
     load = _NO_LOAD
     if "options.load" in coder.columns:
         load = frame["load"].fill_null(0).to_numpy()
-    return OptionArrays(order, leaf, saving, load), is_active
+    return OptionArrays(order, leaves.leaf, saving, load), leaves.is_active
 
 
 def leaf_places(coder: NightCodes) -> list[Place]:
@@ -374,13 +399,32 @@ def _by_merchant(
     return table[np.minimum(merchant, len(values))]
 
 
+class LeafCodes(NamedTuple):
+    """
+    The places of some options.
+
+    Attributes
+    ----------
+    leaf
+        ``(n,) int32``: codes.
+    kept
+        ``(n,) float64``: share of promises that the carrier keeps there.
+    is_active
+        ``(n,) bool``: whether the carrier may be used.
+    """
+
+    leaf: NDArray[np.int32]
+    kept: NDArray[np.float64]
+    is_active: NDArray[np.bool_]
+
+
 def code_leaves(
     coder: NightCodes,
     carrier: NDArray[np.int32],
     region: NDArray[np.int32],
     outlet: NDArray[np.int32],
     day: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
+) -> LeafCodes:
     """Code each place; with its fulfilment, and whether its carrier is active."""
     refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
     packed = pack(carrier, day, region, outlet)
@@ -390,7 +434,8 @@ def code_leaves(
     rates = [_rate(coder, p) for p in places.tolist()]
     leaf = np.array(codes, np.int32)[place]
     kept = np.array([rate or 0.0 for rate in rates])[place]
-    return leaf, kept, np.array([rate is not None for rate in rates], bool)[place]
+    is_active = np.array([rate is not None for rate in rates], bool)[place]
+    return LeafCodes(leaf, kept, is_active)
 
 
 def _rate(coder: NightCodes, place: int) -> float | None:

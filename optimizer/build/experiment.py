@@ -41,7 +41,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -267,13 +267,10 @@ def draw_pool(
     candidate, picked = candidate[fits], picked[fits]
     coin = draw(field.key[candidate], lottery, "coin") < _HALF
     turn = draw(field.key[candidate], lottery, "turn")
-    has_room, used_cap, used_slots = _take_turns(field, candidate, picked, coin, turn)
-    return _gather(
-        field,
-        (candidate[has_room], picked[has_room], coin[has_room]),
-        options,
-        (used_cap, used_slots),
-    )
+    turns = _take_turns(field, candidate, picked, coin, turn)
+    is_in = turns.has_room
+    drawn = _Drawn(candidate[is_in], picked[is_in], coin[is_in])
+    return _gather(field, drawn, options, turns)
 
 
 def _cap_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]:
@@ -330,13 +327,21 @@ def _pick_options(
     return picked, options
 
 
+class _Turns(NamedTuple):
+    """Which candidates had room, and what those with premium use of each limit."""
+
+    has_room: NDArray[np.bool_]
+    used_cap: NDArray[np.int64]
+    used_slots: NDArray[np.int64]
+
+
 def _take_turns(
     field: ExploreField,
     candidate: NDArray[np.int64],
     picked: NDArray[np.int64],
     coin: NDArray[np.bool_],
     turn: NDArray[np.uint64],
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+) -> _Turns:
     """Let candidates in one after the other, as long as their rows have room."""
     used_cap, used_slots = np.zeros_like(field.cap), np.zeros_like(field.slots)
     has_room = np.zeros(len(candidate), np.bool_)
@@ -352,18 +357,23 @@ def _take_turns(
         if has_room[at] and coin[at]:
             used_cap[merchant] += 1
             used_slots[path] += 1
-    return has_room, used_cap, used_slots
+    return _Turns(has_room, used_cap, used_slots)
+
+
+class _Drawn(NamedTuple):
+    """The orders of the arm: their places, drawn options and coins."""
+
+    order: NDArray[np.int64]
+    option: NDArray[np.int64]
+    coin: NDArray[np.bool_]
 
 
 def _gather(
-    field: ExploreField,
-    drawn: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]],
-    options: NDArray[np.int64],
-    used: tuple[NDArray[np.int64], NDArray[np.int64]],
+    field: ExploreField, drawn: _Drawn, options: NDArray[np.int64], turns: _Turns
 ) -> tuple[ExplorePool, NDArray[np.int64]]:
     """Put the arm together, its orders ascending by key."""
-    by_key = np.argsort(field.key[drawn[0]])
-    member, picked, coin = drawn[0][by_key], drawn[1][by_key], drawn[2][by_key]
+    by_key = np.argsort(field.key[drawn.order])
+    member, picked = drawn.order[by_key], drawn.option[by_key]
     place = np.full(len(field.key), -1, np.int64)
     place[member] = np.arange(len(member))
     options = options[place[field.order[options]] >= 0]
@@ -371,14 +381,15 @@ def _gather(
     options = options[np.argsort(owner, kind="stable")]
     start = np.searchsorted(np.sort(owner), np.arange(len(member) + 1))
     pool = ExplorePool(
-        field.row[member],
-        coin,
-        field.lane[picked],
-        field.saving[picked],
-        field.merchant[member],
-        start,
-        field.lane[options],
-        field.saving[options],
-        *used,
+        row=field.row[member],
+        is_premium=drawn.coin[by_key],
+        lane=field.lane[picked],
+        saving=field.saving[picked],
+        merchant=field.merchant[member],
+        start=start,
+        option_lane=field.lane[options],
+        option_saving=field.saving[options],
+        used_cap=turns.used_cap,
+        used_slots=turns.used_slots,
     )
     return pool, member

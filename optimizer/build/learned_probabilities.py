@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -143,10 +143,24 @@ def order_shares(frame: pl.DataFrame, model: LearnedModel | None) -> OrderShares
     return OrderShares(*(kept_effect(plain, model.effect[harm]) for harm in HARMS))
 
 
+class StandardRisks(NamedTuple):
+    """
+    Risks of orders on standard service.
+
+    Attributes
+    ----------
+    complaint, logistics_return
+        ``(n,) float64``.
+    """
+
+    complaint: NDArray[np.float64]
+    logistics_return: NDArray[np.float64]
+
+
 def fill_options(
     frame: pl.DataFrame,
     order: NDArray[np.int64],
-    standard: tuple[NDArray[np.float64], NDArray[np.float64]],
+    standard: StandardRisks,
     shares: OrderShares,
     model: LearnedModel | None,
 ) -> pl.DataFrame:
@@ -160,7 +174,7 @@ def fill_options(
     order
         ``(len(frame),) int64``: position of each option's order.
     standard
-        Risk of complaint and return of all orders on standard service.
+        Of all orders.
     shares
         Of all orders.
     model

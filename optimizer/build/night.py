@@ -7,7 +7,6 @@ A run and its verification use the same road; it knows no solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from optimizer.build.eligibility import (
 )
 from optimizer.build.experiment import make_experiment
 from optimizer.build.learned_probabilities import (
+    StandardRisks,
     fill_options,
     fill_orders,
     fulfilment_of,
@@ -40,6 +40,7 @@ from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import open_night
 from optimizer.io.order_keys import refused_keys
@@ -54,7 +55,7 @@ from optimizer.io.validate import (
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -166,7 +167,9 @@ def take_in(
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
-        sources = open_night(tables, agreed, has_model=model is not None)
+        sources = open_night(
+            tables, agreed, has_model=model is not None, rules=cell_rules(config)
+        )
         require_columns(sources["orders"], policy.eligibility)
     small_log = QuarantineLog()
     with clock.stage("validate"):
@@ -181,8 +184,7 @@ def take_in(
         counted = service_day(config.capacity, capacity, history.day)
         further = asked_columns(config, sources)
     kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
-    start = partial(
-        encode.make_codes,
+    params = encode.CodeParams(
         worth=costs_of(config, policy),
         roster=policy.carriers,
         fulfilment=kept,
@@ -191,7 +193,7 @@ def take_in(
         further=further,
         service_day=counted,
     )
-    by = _By(start, policy.eligibility, model)
+    by = _By(params, policy.eligibility, model)
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
@@ -225,6 +227,8 @@ def take_in(
         warnings=(
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *small_log.warnings(config.timezone),
+            *encoded.log.warnings(config.timezone),
         ),
         orders=sources["orders"],
         salt=encoded.coder.salt,
@@ -251,7 +255,7 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
 class _By:
     """How orders are encoded: codes to start with, eligibility, a learned model."""
 
-    start: Callable[..., NightCodes]
+    params: encode.CodeParams
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
 
@@ -274,7 +278,7 @@ def _encode(
 ) -> Encoded:
     """Encode the night; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
-        coder = by.start(salt=salt)
+        coder = encode.make_codes(by.params, salt)
         encode_all = _encode_choice if "options" in sources else _encode_single
         try:
             return encode_all(sources, coder, by, QuarantineLog(), clock)
@@ -339,8 +343,9 @@ def _encode_choice(
         finder = make_finder(together.key, np.concatenate(refused))
     together, options, num_options = _options(
         sources["options"],
-        (together, join(basis), finder),
-        (coder, join(shares), by.model),
+        _Ordered(together, join(basis), finder, join(shares)),
+        coder,
+        by.model,
         log,
         clock,
     )
@@ -348,10 +353,21 @@ def _encode_choice(
     return Encoded(together, options, coder, counts, log)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ordered:
+    """All orders, as their options need them."""
+
+    orders: OrderArrays
+    basis: OrderBasis
+    finder: OrderFinder
+    shares: OrderShares
+
+
 def _options(
     source: Source,
-    given: tuple[OrderArrays, OrderBasis, OrderFinder],
-    by: tuple[NightCodes, OrderShares, LearnedModel | None],
+    given: _Ordered,
+    coder: NightCodes,
+    model: LearnedModel | None,
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OrderArrays, OptionArrays, int]:
@@ -363,9 +379,8 @@ def _options(
     orders, options, num_rows
         Orders without an option have the status ``CARRIER_INACTIVE``.
     """
-    orders, basis, finder = given
-    coder, shares, model = by
-    standard = basis.complaint_prob, basis.return_prob
+    orders, basis = given.orders, given.basis
+    standard = StandardRisks(basis.complaint_prob, basis.return_prob)
     batches, num_rows = [], 0
     has_option = np.zeros(len(orders.row), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
@@ -373,9 +388,9 @@ def _options(
         clock.tell_rows("options", num_rows)
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
-            order, frame = orders_of_options(frame, finder, coder.salt, log)
+            order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
-            frame = fill_options(frame, order, standard, shares, model)
+            frame = fill_options(frame, order, standard, given.shares, model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             keep = is_active & (orders.status[order] == encode.OPEN)
             has_option[order[keep]] = True

@@ -84,4 +84,6 @@ def encode_days(
         days = frame[rule.column].fill_null(rule.default)
     seen = days.unique(maintain_order=True)
     codes = {day: known.setdefault(day, len(known) + 1) for day in seen}
+    if not codes:
+        return np.zeros(0, np.int32)
     return days.replace_strict(codes, return_dtype=pl.Int32).to_numpy()

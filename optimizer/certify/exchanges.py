@@ -27,7 +27,7 @@ lane                a lane within it    :math:`p' - p`             that one is i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -104,9 +104,12 @@ def exchanges_of(problem: Problem, solution: Solution) -> Exchanges:
     flow = lane_use(problem.option_lane[chosen], problem.lane_parent)
     # A rival that costs as much as the ground is on no shorter way.
     limit = np.where(used > 0, cut, 0)
-    rivals, free = _rivals(problem, (price, cut, pick), limit)
-    lanes = _lane_arcs(problem, (chosen, order, merchant), (price, cut, flow))
-    arcs = sorted_arcs(*lanes, num_lanes)
+    rivals, free = _rivals(problem, price=price, cut=cut, pick=pick, limit=limit)
+    plan = _Plan(
+        chosen=chosen, order=order, merchant=merchant, price=price, cut=cut, flow=flow
+    )
+    lanes = _lane_arcs(problem, plan)
+    arcs = sorted_arcs(lanes.source, lanes.target, lanes.cost, num_lanes)
     return Exchanges(
         problem=problem,
         price=price,
@@ -122,11 +125,13 @@ def exchanges_of(problem: Problem, solution: Solution) -> Exchanges:
 
 def _rivals(
     problem: Problem,
-    plan: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    *,
+    price: NDArray[np.int64],
+    cut: NDArray[np.int64],
+    pick: NDArray[np.int64],
     limit: NDArray[np.int64],
 ) -> tuple[Arcs, Arcs]:
     """Arcs from merchants below a limit each, and those that cost nothing."""
-    price, cut, pick = plan
     found = []
     for first in range(0, problem.num_orders, BLOCK_ORDERS):
         last = min(first + BLOCK_ORDERS, problem.num_orders)
@@ -150,13 +155,28 @@ def _rivals(
     )
 
 
-def _lane_arcs(
-    problem: Problem,
-    plan: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
-    prices: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sources, targets and costs of all arcs that leave lanes."""
-    (chosen, order, merchant), (price, cut, flow) = plan, prices
+class _Plan(NamedTuple):
+    """The chosen options with their orders and merchants, prices, cuts and use."""
+
+    chosen: NDArray[np.int64]
+    order: NDArray[np.int64]
+    merchant: NDArray[np.int64]
+    price: NDArray[np.int64]
+    cut: NDArray[np.int64]
+    flow: NDArray[np.int64]
+
+
+class _Listed(NamedTuple):
+    """Arcs in no order."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    cost: NDArray[np.int64]
+
+
+def _lane_arcs(problem: Problem, plan: _Plan) -> _Listed:
+    """All arcs that leave lanes."""
+    chosen, order, merchant, price, cut, flow = plan
     num_lanes, parent = problem.num_lanes, problem.lane_parent
     lane = problem.option_lane[chosen]
     worth = problem.option_saving[chosen] - price[lane]
@@ -173,10 +193,11 @@ def _lane_arcs(
     above = np.where(parent >= 0, price[parent], 0)
     around = np.where(parent >= 0, parent, num_lanes + problem.num_merchants)
     inner = np.flatnonzero((parent >= 0) & (flow > 0))
-    return (
-        np.concatenate((lane, lane[mine], slack, parent[inner])).astype(np.int64),
-        np.concatenate((num_lanes + merchant, to, around[slack], inner)),
-        np.concatenate(
+    source = np.concatenate((lane, lane[mine], slack, parent[inner]))
+    return _Listed(
+        source=source.astype(np.int64),
+        target=np.concatenate((num_lanes + merchant, to, around[slack], inner)),
+        cost=np.concatenate(
             (
                 worth - cut[merchant],
                 worth[mine] - (problem.option_saving[option] - price[to]),

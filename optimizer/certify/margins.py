@@ -9,7 +9,7 @@ costs is the way back from its lane to its merchant, what leaving one out the wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def margins_again(
         problem.option_saving,
         night.pick,
     )
-    ends = front, ground
+    ends = _Ends(front, ground)
     row_more, row_fewer = _alone(night, pairs, ends)
     lanes, has_slot = (
         ground[: night.num_lanes],
@@ -90,6 +90,13 @@ def margins_again(
         cap_more=_one_more_cap(night, ground),
         cap_fewer=np.where(problem.cap == 0, NO_END, night.cut),
     )
+
+
+class _Ends(NamedTuple):
+    """How far each lane's search went, and how far each node is from the ground."""
+
+    front: NDArray[np.int64]
+    ground: NDArray[np.int64]
 
 
 def _ended(
@@ -114,14 +121,14 @@ def _interval(
     night: Exchanges,
     asked: AskedOrders,
     pairs: Pairs,
-    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: _Ends,
 ) -> Interval:
     """Margins of some orders, exact where no search was ended early."""
     front, ground = ends
-    near = _margins(night, asked, pairs, (front, ground))
+    near = _margins(night, asked, pairs, ends)
     if np.array_equal(front, ground[: night.num_lanes]):
         return Interval(near, near)
-    far = _margins(night, asked, pairs, (ground[: night.num_lanes], ground))
+    far = _margins(night, asked, pairs, _Ends(ground[: night.num_lanes], ground))
     return Interval(np.minimum(near, far), np.maximum(near, far))
 
 
@@ -129,7 +136,7 @@ def _margins(
     night: Exchanges,
     asked: AskedOrders,
     pairs: Pairs,
-    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: _Ends,
 ) -> NDArray[np.int64]:
     """Margins if what is not known to be nearer were as far as ``front``."""
     front, ground = ends
@@ -188,7 +195,7 @@ def _swaps(night: Exchanges, pairs: Pairs) -> Pairs:
 def _alone(
     night: Exchanges,
     pairs: Pairs,
-    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ends: _Ends,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What one more and one fewer slot in each lane alone is worth."""
     front, ground = ends

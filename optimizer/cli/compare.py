@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     JsonOption,
-    app,
-    load_settings,
-    print_result,
-    show_progress,
-)
-from optimizer.cli.questions import (
     OptionalConfig,
     OptionalDate,
     OptionalRun,
-    _base,
-    _write,
+    base_of,
+    load_settings,
+    parse_date,
 )
+from optimizer.cli.output import print_result, show_progress, write_tables
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +27,6 @@ _TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits
 _SHOWN = 20
 
 
-@app.command()
 def diff(
     *,
     before: Annotated[Path, typer.Argument(help="A published night.")],
@@ -47,7 +41,7 @@ def diff(
 
     found = compare_runs(before, after)
     tables = {name: getattr(found, name) for name in _TABLES}
-    _write(out, tables)
+    write_tables(out, tables)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -80,7 +74,6 @@ def _lines(found: Comparison) -> list[str]:
     return lines
 
 
-@app.command()
 def accept(
     *,
     run_dir: OptionalRun = None,
@@ -138,7 +131,6 @@ def _night(
     raise ConfigError("give the folder of a run, or --config and --date")
 
 
-@app.command()
 def robustness(
     *,
     run_dir: OptionalRun = None,
@@ -172,7 +164,7 @@ def robustness(
     from optimizer.whatif.robustness import robustness as try_draws
 
     with show_progress() as tell:
-        base = _base(run_dir, config, date, tell)
+        base = base_of(run_dir, config, date, tell)
         stated = float(base.config.objective.relative_error)
         error = stated if relative_error is None else relative_error
         if error == 0:
@@ -183,7 +175,7 @@ def robustness(
         doubt = Doubt(error, shared, draws, hindsight, seed)
         found = try_draws(base, doubt, tell)
     tables = {"plans": found.plans, "draws": found.draws}
-    _write(out, tables)
+    write_tables(out, tables)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

@@ -1,4 +1,4 @@
-"""The commands that measure: learn, evaluate, and outcomes of simulated nights."""
+"""The commands that learn from past nights and measure them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.options import ConfigOption, JsonOption, parse_date
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from optimizer.config import Config
     from optimizer.learn.evaluate import Evaluation
     from optimizer.learn.history import Window
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", help="YAML configuration of the nightly job.")
-]
 HistoryOption = Annotated[
     str | None,
     typer.Option("--history", help="Outcomes; left out: learning.history."),
@@ -31,7 +27,6 @@ AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Day of learning; today. Nothing later is known."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def learn(
@@ -93,23 +88,6 @@ def evaluate(
     typer.echo("\n".join(_lines(found)))
 
 
-def reveal(
-    *,
-    runs: Annotated[Path, typer.Option("--runs", help="Published nights.")],
-    nights: Annotated[
-        Path, typer.Option("--nights", help="Simulated nights, such as data/nights.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for the outcomes, a file a date.")
-    ] = Path("outcomes"),
-) -> None:
-    """Reveal what happened to published nights, from the truth of the simulation."""
-    from optimizer.simulate.reveal import reveal_outcomes
-
-    for path in reveal_outcomes(runs, nights, out):
-        typer.echo(path)
-
-
 def _window(
     config: Config, first: str | None, last: str | None, as_of: str | None
 ) -> Window:
@@ -124,20 +102,6 @@ def _window(
     if found.first and found.last and found.first > found.last:
         raise ConfigError(f"--from {found.first} is after --to {found.last}")
     return found
-
-
-def parse_date(text: str, settings: Config | None = None) -> dt.date:
-    """
-    Read a date of the command line; with a configuration also ``yesterday``, its own.
-
-    Raises
-    ------
-    ConfigError
-        When it is none.
-    """
-    from optimizer.config.business_date import read_date
-
-    return read_date(text, None if settings is None else settings.timezone)
 
 
 def _lines(found: Evaluation) -> list[str]:

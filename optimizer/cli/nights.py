@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     ConfigOption,
+    DateArgument,
     JsonOption,
     LogJsonOption,
     RunDir,
-    app,
-    gap_words,
     load_settings,
-    print_result,
-    show_progress,
-    use_logs,
+    parse_date,
 )
+from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
 if TYPE_CHECKING:
     from optimizer.verify.night import Verified
 
-DateArgument = Annotated[str, typer.Argument(help="Business date.")]
-state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-app.add_typer(state_app, name="state")
 
-
-@app.command()
 def verify(
     *,
     run_dir: RunDir,
@@ -98,7 +90,6 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     return list(verify_run(verified.folder, inputs).findings)
 
 
-@app.command()
 def backfill(
     *,
     config: ConfigOption,
@@ -133,7 +124,6 @@ def backfill(
             print_result(found, text, as_json)
 
 
-@app.command()
 def rollback(
     *,
     config: ConfigOption,
@@ -154,7 +144,6 @@ def rollback(
     print_result(found, f"{day}: {now}", as_json)
 
 
-@app.command()
 def status(
     *,
     config: ConfigOption,
@@ -182,7 +171,6 @@ def status(
     print_result(found, "\n".join(lines), as_json)
 
 
-@app.command()
 def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """List the published nights."""
     settings = load_settings(config)
@@ -193,7 +181,6 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
-@app.command()
 def evidence(
     *,
     config: ConfigOption,
@@ -215,7 +202,47 @@ def evidence(
         raise typer.Exit(4)
 
 
-@app.command()
+def prune(
+    *,
+    config: ConfigOption,
+    is_meant: Annotated[
+        bool, typer.Option("--yes", help="Remove it; without this it is only shown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
+
+    The chain of evidence says what was removed, so that `optimizer audit` stays true.
+    """
+    settings = load_settings(config)
+    from optimizer.night.prune import find_leftovers
+    from optimizer.night.prune import prune as remove
+
+    found = remove(settings) if is_meant else find_leftovers(settings)
+    told = {
+        "is_removed": is_meant,
+        "num_bytes": sum(left.num_bytes for left in found),
+        "removed" if is_meant else "would_remove": [
+            {
+                "date": left.day.isoformat(),
+                "path": str(left.path),
+                "why": left.why,
+                "num_bytes": left.num_bytes,
+            }
+            for left in found
+        ],
+    }
+    lines = [
+        f"{left.day}  {left.num_bytes:>14,}  {left.why}: {left.path}" for left in found
+    ]
+    what = f"{counted(len(found), 'item')}, {told['num_bytes']:,} bytes"
+    end = (
+        f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
+    )
+    print_result(told, "\n".join([*lines, end]), as_json)
+
+
 def audit(
     *,
     config: ConfigOption,
@@ -241,6 +268,7 @@ def audit(
         "head": last,
         "num_links": result.num_links,
         "num_versions": result.num_versions,
+        "num_pruned": result.num_pruned,
         "num_gone": result.num_gone,
     }
     print_result(found, "\n".join(_audit_lines(found)), as_json)
@@ -252,6 +280,8 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     lines = [f"finding: {text}" for text in found["findings"]]
     seen = f"{counted(found['num_links'], 'link')}, "
     seen += f"{counted(found['num_versions'], 'version')} of nights"
+    if found["num_pruned"]:
+        seen += f", {found['num_pruned']:,} removed by prune"
     if found["num_gone"]:
         seen += f", {found['num_gone']:,} replaced ones removed since"
     lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
@@ -260,7 +290,6 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-@app.command()
 def warm(*, as_json: JsonOption = False) -> None:
     """Compile all kernels ahead: at an install, or when an image is built."""
     from optimizer.warm import warm as compile_all
@@ -279,7 +308,6 @@ def warm(*, as_json: JsonOption = False) -> None:
     print_result(found, "\n".join(lines), as_json)
 
 
-@state_app.command()
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Make the state database, or bring it to this version; runs do so too."""
     settings = load_settings(config)
@@ -297,7 +325,6 @@ def _line(night: dict[str, Any]) -> str:
     )
 
 
-@app.command()
 def deliver(
     *,
     date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],

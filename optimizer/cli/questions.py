@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.learn import parse_date
-from optimizer.cli.main import (
+from optimizer.cli.options import (
     JsonOption,
-    app,
-    load_settings,
-    print_result,
-    show_progress,
+    OptionalConfig,
+    OptionalDate,
+    OptionalRun,
+    base_of,
 )
+from optimizer.cli.output import print_result, show_progress, write_tables
 from optimizer.config.address import is_address
 from optimizer.contracts.run_folder import RECORD
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from optimizer.whatif.base import Base
-
-OptionalRun = Annotated[
-    Path | None, typer.Argument(help="A published night, such as runs/2026-11-22.")
-]
-OptionalConfig = Annotated[
-    Path | None, typer.Option("--config", help="YAML configuration, with --date.")
-]
-OptionalDate = Annotated[
-    str | None, typer.Option("--date", help="Business date, with --config.")
-]
 
 
 class Tongue(StrEnum):
@@ -49,7 +37,6 @@ LanguageOption = Annotated[
 ]
 
 
-@app.command()
 def explain(
     *,
     place: Annotated[
@@ -107,7 +94,6 @@ def _explain_on_cluster(
     return explain_published(start_session(), place, order_id, language)
 
 
-@app.command()
 def prices(
     *,
     run_dir: OptionalRun = None,
@@ -125,10 +111,10 @@ def prices(
     from optimizer.whatif.price_list import price_list
 
     with show_progress() as tell:
-        base = _base(run_dir, config, date, tell)
+        base = base_of(run_dir, config, date, tell)
         found = price_list(base, top=top, progress=tell)
     tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
-    _write(out, tables)
+    write_tables(out, tables)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -162,40 +148,10 @@ def _price_line(row: Mapping[str, Any], key: str, end: str) -> str:
     return f"    {name:<40} +1: {more:>8,.2f}   -1: {less:>8}"
 
 
-def _base(
-    run_dir: Path | None,
-    config: Path | None,
-    date: str | None,
-    tell: Callable[[str], None],
-) -> Base:
-    """The night that a study starts from: a published one, or a date to be solved."""
-    from optimizer.whatif.base import base_of_config, base_of_run
-
-    if run_dir is not None and config is None and date is None:
-        return base_of_run(run_dir, tell)
-    if run_dir is None and config is not None and date is not None:
-        settings = load_settings(config)
-        return base_of_config(settings, parse_date(date, settings), tell)
-    raise ConfigError("give the folder of a run, or --config and --date")
-
-
 def _night_name(base: Base) -> str:
     return base.day.isoformat()
 
 
-def _write(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Write tables as Parquet, each named for what it holds."""
-    if folder is None:
-        return
-    from optimizer.night.publish import disk_errors
-
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.write_parquet(folder / f"{name}.parquet")
-
-
-@app.command()
 def scenarios(
     *,
     file: Annotated[
@@ -218,7 +174,7 @@ def scenarios(
 
     asked = load_scenarios(file)
     with show_progress() as tell:
-        base = _base(run_dir, config, date, tell)
+        base = base_of(run_dir, config, date, tell)
         outcomes = run_scenarios(base, asked.all_scenarios(), tell)
         front = pareto_front(base, asked.pareto_points, tell)
     tables = {
@@ -226,7 +182,7 @@ def scenarios(
         "front": front_table(front, base.night.policy),
         "views": view_table(outcomes, asked.harm_borne),
     }
-    _write(out, tables)
+    write_tables(out, tables)
     if out is not None:
         page = scenario_page(_night_name(base), *tables.values())
         (out / "scenarios.html").write_text(page, encoding="utf-8")

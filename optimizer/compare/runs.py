@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import SOME_NIGHTS
-from optimizer.io.write import read_back
+from optimizer.io.published_tables import read_table, scan_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,7 +186,7 @@ def _rows(path: Path) -> pl.DataFrame:
 
     if path.name in SOME_NIGHTS and not path.is_file():
         return pl.DataFrame(schema=SOME_NIGHTS[path.name].schema)
-    return read_back(path)
+    return read_table(path.parent, path.name)
 
 
 def _changed_orders(before: Path, after: Path) -> pl.DataFrame:
@@ -195,7 +195,7 @@ def _changed_orders(before: Path, after: Path) -> pl.DataFrame:
 
     names = ["order_id", "carrier_id", "region_id"]
     old, new = (
-        read_back(folder / "recommendations.parquet").select(names)
+        read_table(folder, "recommendations.parquet").select(names)
         for folder in (before, after)
     )
     both = old.join(new, on="order_id", how="full", coalesce=True, suffix="_after")
@@ -227,7 +227,7 @@ def _decided(folder: Path, order_ids: pl.Series, side: str) -> pl.DataFrame:
     import polars as pl
 
     wanted = pl.LazyFrame({"order_id": order_ids})
-    decisions = pl.scan_parquet(folder / "decisions.parquet").select(
+    decisions = scan_table(folder, "decisions.parquet").select(
         "order_id",
         pl.col("merchant_id").alias(f"merchant_{side}"),
         pl.col("reason").alias(f"reason_{side}"),

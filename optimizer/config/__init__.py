@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,18 +48,29 @@ __all__ = [
     "policy_on",
 ]
 
-_HOMES = {
-    **dict.fromkeys(("Cap", "CapacityRules", "Config", "Inputs"), "models"),
-    "Holdout": "learning",
-    **dict.fromkeys(("Objective", "PolicyRow"), "models"),
-    **dict.fromkeys(("EligibilityRule", "Fulfilment"), "rules"),
-    "json_schema": "schema",
-}
+_MODELS = ("Cap", "CapacityRules", "Config", "Inputs", "Objective", "PolicyRow")
 
 
 def __getattr__(name: str) -> object:
     """Import models and loader at first use: pydantic is not needed for --help."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES.get(name, "load")
-    return getattr(import_module(f"optimizer.config.{home}"), name)
+    if name in _MODELS:
+        from optimizer.config import models
+
+        return getattr(models, name)
+    if name in ("EligibilityRule", "Fulfilment"):
+        from optimizer.config import rules
+
+        return getattr(rules, name)
+    if name == "Holdout":
+        from optimizer.config.learning import Holdout
+
+        return Holdout
+    if name == "json_schema":
+        from optimizer.config.schema import json_schema
+
+        return json_schema
+    from optimizer.config import load
+
+    return getattr(load, name)

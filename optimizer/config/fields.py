@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -143,6 +143,15 @@ Number = Annotated[
     limits_schema(-(10**12), 10**12),
 ]
 Name = Annotated[str, AfterValidator(_trimmed)]
+DateSpelling = Literal[
+    "YYYY/MM/DD",
+    "YYYY.MM.DD",
+    "YYYYMMDD",
+    "YYYY年MM月DD日",
+    "DD.MM.YYYY",
+    "DD/MM/YYYY",
+    "MM/DD/YYYY",
+]
 DatedPath = Annotated[str, AfterValidator(check_dated_path)]
 DatedSink = Annotated[str, AfterValidator(check_sink)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]

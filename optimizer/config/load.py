@@ -128,7 +128,7 @@ def config_json(config: Config) -> dict[str, Any]:
 
 
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations")
+_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
 
 
 def config_hash(config: Config) -> str:

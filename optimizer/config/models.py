@@ -15,6 +15,7 @@ from optimizer.config.fields import (
     Confidence,
     ConfigModel,
     DatedPath,
+    DateSpelling,
     Gap,
     Money,
     Name,
@@ -38,7 +39,7 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, ORDERS
+from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS
 
 
 class Cap(ConfigModel):
@@ -201,8 +202,8 @@ class Inputs(ConfigModel):
     @property
     def places(self) -> dict[str, str | None]:
         """Where the tables are, by key of the configuration."""
-        tables = ("orders", "capacity", "options", "merchants", "deliveries")
-        return {f"inputs.{name}": getattr(self, name) for name in tables}
+        names = (table.name for table in NIGHT_INPUTS)
+        return {f"inputs.{name}": getattr(self, name) for name in names}
 
 
 class CapacityRules(ConfigModel):
@@ -290,6 +291,18 @@ class Publish(ConfigModel):
     )
 
 
+class Keep(ConfigModel):
+    """What of published nights is kept; the rest goes with ``optimizer prune``."""
+
+    versions: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        None, description="Versions of a date, the published one counted; none: all."
+    )
+    days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
+        None,
+        description="Days before the newest night; older nights go whole. none: all.",
+    )
+
+
 class Config(ConfigModel):
     """Everything that a night is run by."""
 
@@ -298,6 +311,14 @@ class Config(ConfigModel):
     )
     timezone: Annotated[str, AfterValidator(known_zone)] = Field(
         "Asia/Shanghai", description="Time zone of the business date."
+    )
+    null_words: tuple[Name, ...] = Field(
+        (),
+        description="Texts in inputs that stand for no value, such as NULL; others of "
+        "their kind are refused, and never a name.",
+    )
+    date_formats: tuple[DateSpelling, ...] = Field(
+        (), description="Spellings of dates that are read beside 2026-11-22."
     )
     policy: tuple[PolicyRow, ...] = Field(
         min_length=1, description="Dated rules; the row in force on the date applies."
@@ -325,6 +346,9 @@ class Config(ConfigModel):
     )
     state: State = Field(
         default_factory=State, description="What nights know of each other."
+    )
+    keep: Keep = Field(
+        default_factory=Keep, description="What `optimizer prune` leaves."
     )
     operations: Operations = Field(
         default_factory=Operations, description="What people and machines are told."
@@ -387,6 +411,15 @@ class Config(ConfigModel):
     def _places_fit_the_engine(self) -> Self:
         given = {} if self.inputs is None else self.inputs.places
         check_places(self.engine, given | {"output": self.output})
+        return self
+
+    @model_validator(mode="after")
+    def _one_day_a_date(self) -> Self:
+        if {"DD/MM/YYYY", "MM/DD/YYYY"} <= {*self.date_formats}:
+            raise ValueError(
+                "date_formats must not have DD/MM/YYYY beside MM/DD/YYYY: 03/04/2026 "
+                "would be two days"
+            )
         return self
 
     @model_validator(mode="after")

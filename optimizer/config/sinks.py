@@ -1,18 +1,22 @@
 """Where copies of a published night go."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from optimizer.config.fields import ConfigModel, DatedPath, DatedSink
+from optimizer.contracts.tables import COPIED
+
+if TYPE_CHECKING:
+    CopiedTable = str
+else:  # type checkers take no Literal of what the registry says
+    CopiedTable = Literal[COPIED]
 
 
 class Output(ConfigModel):
     """Where a published table is copied to; a date's rows replace earlier ones."""
 
-    table: Literal[
-        "recommendations", "decisions", "merchants", "lanes", "quarantine"
-    ] = Field(description="Which published table.")
+    table: CopiedTable = Field(description="Which published table.")
     to: DatedSink = Field(
         description="Address: postgresql, s3, delta, delta+s3 or duckdb."
     )

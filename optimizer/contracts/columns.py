@@ -79,6 +79,8 @@ class Table:
         When it is there.
     engines
         Which engines publish it.
+    is_copied
+        Whether the configuration may ask for copies of it elsewhere.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Table:
     maker: Maker = "platform"
     when: When = "always"
     engines: tuple[Engine, ...] = ("local",)
+    is_copied: bool = False
 
     @property
     def file(self) -> str:

@@ -212,6 +212,7 @@ DECISIONS = Table(
     ),
     maker="decisions",
     engines=BOTH,
+    is_copied=True,
 )
 RECOMMENDATIONS = Table(
     "recommendations",
@@ -227,6 +228,7 @@ RECOMMENDATIONS = Table(
     ),
     maker="decisions",
     engines=BOTH,
+    is_copied=True,
 )
 MERCHANT_RESULTS = Table(
     "merchants",
@@ -245,6 +247,7 @@ MERCHANT_RESULTS = Table(
     ),
     maker="night",
     engines=BOTH,
+    is_copied=True,
 )
 LANE_RESULTS = Table(
     "lanes",
@@ -282,6 +285,7 @@ LANE_RESULTS = Table(
     ),
     maker="night",
     engines=BOTH,
+    is_copied=True,
 )
 ROW_RESULTS = Table(
     "rows",
@@ -342,6 +346,7 @@ QUARANTINE = Table(
     ),
     maker="night",
     engines=BOTH,
+    is_copied=True,
 )
 
 #: A place and a day on which parcels take slots.
@@ -412,7 +417,7 @@ FIGURES = Table(
 )
 
 #: Every table. A new published one is an entry here, and its maker in
-#: ``explain.makers``.
+#: ``explain.makers``; in ``night.record`` where it is made of the record.
 TABLES = (
     ORDERS,
     CAPACITY,
@@ -435,7 +440,11 @@ TABLES = (
     FIGURES,
 )
 TABLES_IN = tuple(table for table in TABLES if table.is_input)
+#: Those that a night may have; the others are for learning.
+NIGHT_INPUTS = tuple(table for table in TABLES_IN if table.when != "for learning")
 #: Tables of a published night by file name: all, those of every night, and the others.
 PUBLISHED = {table.file: table for table in TABLES if not table.is_input}
 EVERY_NIGHT = {f: table for f, table in PUBLISHED.items() if table.when == "always"}
 SOME_NIGHTS = {f: table for f, table in PUBLISHED.items() if table.when != "always"}
+#: Names of tables that may be copied elsewhere.
+COPIED = tuple(table.name for table in TABLES if table.is_copied)

@@ -68,6 +68,28 @@ def _counted(one: str, many: str, **fields: FieldKind) -> WarningKind:
 
 #: Of nights, by code.
 _NIGHT: dict[str, WarningKind] = {
+    "MIDNIGHTS_IN_UTC": _counted(
+        "{num_cells} time in column {column} of {table} is midnight in UTC, not in "
+        "{zone}: if it was a date, export it as a date; here it is the day of {zone}",
+        "{num_cells} times in column {column} of {table} are midnight in UTC, not in "
+        "{zone}: if they were dates, export them as dates; here they are days of "
+        "{zone}",
+        num_cells="count",
+        table="text",
+        column="text",
+        zone="text",
+    ),
+    "MIDNIGHTS_WITHOUT_ZONE": _counted(
+        "{num_cells} time in column {column} of {table} has no zone, and is midnight "
+        "in {zone} if it is in UTC: its day would be another; export it with its zone",
+        "{num_cells} times in column {column} of {table} have no zone, and are "
+        "midnight in {zone} if they are in UTC: their days would be others; export "
+        "them with their zone",
+        num_cells="count",
+        table="text",
+        column="text",
+        zone="text",
+    ),
     "UNCOVERED_LANES_CLOSED": _counted(
         "{num_lanes} lane has orders but no capacity row, so it takes none of them "
         "(capacity.uncovered_lanes: closed): {lanes}",
@@ -189,6 +211,16 @@ _HISTORY: dict[str, WarningKind] = {
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
         "until some parcels explore (holdout.explore_share)",
+        carriers="names",
+    ),
+    "CARRIERS_NOT_SCANNED": _counted(
+        "{num_parcels} premium parcel of {carriers}, and no scan that says whether it "
+        "came to the door (delivered_to_door): promise-keeping is the pool's until "
+        "scans come with the history",
+        "{num_parcels} premium parcels of {carriers}, and no scan that says whether "
+        "they came to the door (delivered_to_door): promise-keeping is the pool's "
+        "until scans come with the history",
+        num_parcels="count",
         carriers="names",
     ),
     "CARRIER_BELOW_CONTRACT": _about(

@@ -15,6 +15,7 @@ from optimizer.night.publish import sha256_of
 from optimizer.night.state.chain import Link, broken_links, text_hash
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import (
+    pruned_in,
     read_links,
     read_mirror,
     version_folder,
@@ -40,15 +41,16 @@ class Audit:
         What is wrong, in words; empty when everything holds.
     head
         The last link; ``None`` where there is none.
-    num_links, num_versions, num_gone
-        Links; versions that were held against them; versions that are published no
-        more and were removed since, of which only the chain tells.
+    num_links, num_versions, num_pruned, num_gone
+        Links; versions that were held against them; versions that were removed by rule,
+        and replaced ones that are gone without a record of it.
     """
 
     findings: tuple[str, ...]
     head: Link | None
     num_links: int
     num_versions: int
+    num_pruned: int
     num_gone: int
 
     @property
@@ -96,8 +98,16 @@ def audit(config: Config, head: str | None = None) -> Audit:
     if head is not None and head not in {link.hash for link in links}:
         findings.append(f"head {head} is not in the chain: links were removed")
     last = links[-1] if links else None
-    num_kept = len(versions) - len(gone)
-    return Audit(tuple(findings), last, len(links), num_kept, len(gone))
+    by_rule = {_folder(config, day, name) for day, name in pruned_in(links)}
+    num_pruned = sum(folder in by_rule for folder in gone)
+    return Audit(
+        findings=tuple(findings),
+        head=last,
+        num_links=len(links),
+        num_versions=len(versions) - len(gone),
+        num_pruned=num_pruned,
+        num_gone=len(gone) - num_pruned,
+    )
 
 
 def _linked_folders(config: Config, links: Sequence[Link]) -> dict[Path, Link]:

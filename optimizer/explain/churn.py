@@ -13,7 +13,9 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
+from optimizer.io.given import may_be_path
 from optimizer.io.order_keys import order_keys
+from optimizer.io.published_tables import read_table
 from optimizer.io.read import damaged_is_data_error
 from optimizer.model.lane_tree import effective_price
 
@@ -64,6 +66,8 @@ def read_previous(previous: Any) -> Previous:
     if isinstance(previous, Night):
         tables = previous.recommendations, previous.lanes
     elif isinstance(previous, str | Path) or hasattr(previous, "__fspath__"):
+        if not may_be_path(str(previous)):
+            raise DataError("previous is no path; give a Night or the folder of a run")
         tables = _run_tables(Path(previous))
     else:
         kind = type(previous).__name__
@@ -77,11 +81,9 @@ def read_previous(previous: Any) -> Previous:
 
 
 def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    from optimizer.io.write import read_back
-
     read_record(folder)
     with damaged_is_data_error(str(folder)):
-        chosen, lanes = (read_back(folder / name) for name in PREVIOUS_TABLES)
+        chosen, lanes = (read_table(folder, name) for name in PREVIOUS_TABLES)
     return chosen, lanes
 
 

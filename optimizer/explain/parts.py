@@ -12,8 +12,8 @@ from optimizer.explain.contributions import (
     night_contributions,
 )
 from optimizer.io.lookup import find_rows
+from optimizer.io.published_tables import read_table, scan_table
 from optimizer.io.read import damaged_is_data_error
-from optimizer.io.write import read_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,8 +100,8 @@ def explain_night(run_dir: Path, language: str = "en") -> dict[str, Any]:
     with damaged_is_data_error(str(run_dir)):
         parts = night_contributions(
             _decisions(run_dir),
-            read_back(run_dir / "merchants.parquet"),
-            read_back(run_dir / "lanes.parquet"),
+            read_table(run_dir, "merchants.parquet"),
+            read_table(run_dir, "lanes.parquet"),
             dual_bound=proof["dual_bound"],
             gap=proof["gap"],
         )
@@ -171,7 +171,7 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     import polars as pl
 
     read_record(run_dir)
-    lanes = read_back(run_dir / "lanes.parquet")
+    lanes = read_table(run_dir, "lanes.parquet")
     parts = [part or None for part in name.split("/")]
     place = [*parts, None, None][:3] if len(parts) <= 3 else parts
     wanted = pl.all_horizontal(
@@ -207,9 +207,7 @@ def _more_words(row: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def _decisions(run_dir: Path) -> pl.LazyFrame:
-    import polars as pl
-
-    return pl.scan_parquet(run_dir / "decisions.parquet")
+    return scan_table(run_dir, "decisions.parquet")
 
 
 def _say(key: str, language: str, **values: Any) -> str:

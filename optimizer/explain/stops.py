@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -128,17 +128,25 @@ def find_stops(
     # What the prices let in, only the room that is left can stop.
     let_in = np.flatnonzero(surplus > 0)
     if len(let_in):
-        lacks_room, lacks_cap, lacks_budget = _lacking(problem, side, prices, block)
-        by_capacity[let_in] = lacks_room[let_in]
-        by_cap[let_in] = lacks_cap[let_in]
-        by_budget[let_in] = lacks_budget[let_in] & ~(lacks_room | lacks_cap)[let_in]
+        lacks = _lacking(problem, side, prices, block)
+        by_capacity[let_in] = lacks.room[let_in]
+        by_cap[let_in] = lacks.cap[let_in]
+        by_budget[let_in] = lacks.budget[let_in] & ~(lacks.room | lacks.cap)[let_in]
     return Stops(surplus, by_capacity, by_cap, by_budget)
+
+
+class _Lacks(NamedTuple):
+    """Whether capacity, caps or budgets leave no room for any option of each order."""
+
+    room: NDArray[np.bool_]
+    cap: NDArray[np.bool_]
+    budget: NDArray[np.bool_]
 
 
 def _lacking(
     problem: Problem, side: SideRows, prices: StopPrices, block: tuple[int, int]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether capacity, caps or budgets leave no room for any option of each order."""
+) -> _Lacks:
+    """What is lacking for each order."""
     order = np.arange(*block)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     start, end = problem.option_start[[*block]].tolist()
@@ -155,7 +163,8 @@ def _lacking(
             _fits_rows(side, prices, is_budget, start, end),
         )
     ]
-    return results[0], results[1] | (prices.cap_room[merchant] == 0), results[2]
+    room, cap, budget = results
+    return _Lacks(room, cap | (prices.cap_room[merchant] == 0), budget)
 
 
 def _fits_rows(

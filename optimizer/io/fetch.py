@@ -23,7 +23,7 @@ from optimizer.contracts.tables import TABLES_IN
 from optimizer.errors import DataError, PublishError
 from optimizer.io.external_sort import sorted_batches
 from optimizer.io.kept_inputs import kept_name
-from optimizer.io.read import open_source
+from optimizer.io.read import open_source, plain_frame
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
 from optimizer.io.write import write_frames
@@ -31,7 +31,6 @@ from optimizer.io.write import write_frames
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    import polars as pl
     import pyarrow as pa
 
     from optimizer.config.address import Address
@@ -176,7 +175,7 @@ def _write_sorted(
     spool, key, sample, num_rows = staging / "spool.arrows", table.key[0], [], 0
     writer: Any = None
     for batch in batches:
-        frame = _frame(batch, table)
+        frame = plain_frame(batch, table)
         ids = frame[key].drop_nulls()
         sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
         num_rows += len(frame)
@@ -187,9 +186,9 @@ def _write_sorted(
         raise DataError(f"{label}: has no rows; check the {table.name} export")
     writer.close()
     with pyarrow.ipc.open_stream(str(spool)) as reader:
-        kinds = dict(_frame(reader.schema.empty_table(), table).schema)
+        kinds = dict(plain_frame(reader.schema.empty_table(), table).schema)
         ordered = sorted_batches(
-            (_frame(batch, table) for batch in reader),
+            (plain_frame(batch, table) for batch in reader),
             key,
             sample=sample,
             num_rows=num_rows,
@@ -199,12 +198,3 @@ def _write_sorted(
         path = staging / "rows.parquet"
         write_frames(ordered, path, kinds)
     return path
-
-
-def _frame(batch: pa.RecordBatch | pa.Table, table: Table) -> pl.DataFrame:
-    """Take a batch as a frame, ids as text."""
-    import polars as pl
-
-    frame = pl.DataFrame(pl.from_arrow(batch))
-    ids = [c for c in frame.columns if table.column(c).kind in ("id", "text", "pin")]
-    return frame.with_columns(pl.col(ids).cast(pl.String)) if ids else frame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optimizer.io.published_tables import as_of_today
 from optimizer.io.read import damaged_is_data_error
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     column, value
         The first column, and the text to find there.
 
+    Returns
+    -------
+    pl.DataFrame
+        The rows, with the columns of today.
+
     Raises
     ------
     DataError
@@ -41,7 +47,8 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     ):
         groups = row_groups_with(file.metadata, value)
         table = file.read_row_groups(groups)
-    return pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
+    found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
+    return as_of_today(found, path.name)
 
 
 def row_groups_with(metadata: pyarrow.parquet.FileMetaData, value: str) -> list[int]:

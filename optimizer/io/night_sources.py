@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
+from optimizer.io.given import refuse_no_table
 from optimizer.io.read import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
     from optimizer.io.read import Source
 
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
@@ -19,7 +21,11 @@ _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 
 
 def open_night(
-    tables: Mapping[str, Any], contracts: Mapping[str, Table], *, has_model: bool
+    tables: Mapping[str, Any],
+    contracts: Mapping[str, Table],
+    *,
+    has_model: bool,
+    rules: CellRules,
 ) -> dict[str, Source]:
     """
     Open a night's tables.
@@ -33,12 +39,16 @@ def open_night(
     has_model
         Whether a learned model stands in for missing probability columns. It never
         stands in for a null in a column that is there.
+    rules
+        How the configuration has cells read.
 
     Raises
     ------
     DataError
         When a table, or a column that it needs, is missing.
     """
+    for name in ("orders", "capacity"):
+        refuse_no_table(tables.get(name), name)
     given = {
         name: table for name, table in contracts.items() if tables.get(name) is not None
     }
@@ -47,7 +57,7 @@ def open_night(
     sources = {}
     for name, table in given.items():
         must = [c for c in needed.get(name, ()) if c not in probabilities]
-        source = open_source(tables[name], table, require=must)
+        source = open_source(tables[name], table, require=must, rules=rules)
         there = {*needed.get(name, ())} & {*source.columns}
         sources[name] = replace(source, required=source.required | there)
     return sources

@@ -11,11 +11,14 @@ from __future__ import annotations
 import glob
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
+from optimizer.io.arrow_types import check_type, is_plain, plain
+from optimizer.io.cells import BLANKS, CellRules
+from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.privacy import refuse_personal_columns
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.contracts.columns import Column, Table
+    from optimizer.contracts.columns import Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -60,6 +63,8 @@ class Source:
         The contract's columns that it has, and those that must be there.
     required
         Columns that must be there without nulls, in this use of the table.
+    rules
+        How its cells are read.
     memory
         The table, where it is in memory.
     """
@@ -69,10 +74,17 @@ class Source:
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     required: frozenset[str]
+    rules: CellRules = field(default_factory=CellRules)
     memory: pa.Table | None = None
 
 
-def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Source:
+def open_source(
+    data: Any,
+    table: Table,
+    *,
+    require: Sequence[str] = (),
+    rules: CellRules | None = None,
+) -> Source:
     """
     Find a table and hold its columns against the contract; reads no rows yet.
 
@@ -84,6 +96,8 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
         The contract.
     require
         Columns that are required here although they are optional in general.
+    rules
+        How the configuration has cells read; left out: as without one.
 
     Raises
     ------
@@ -91,6 +105,7 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
         When there is no such file, it is damaged, a column is missing or has the
         wrong type, or a column looks like personal data.
     """
+    refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
     if isinstance(data, list | tuple):
         if not data:
@@ -113,7 +128,15 @@ def open_source(data: Any, table: Table, *, require: Sequence[str] = ()) -> Sour
     for name, schema in schemas[1:]:
         if {c for c in table.column_names if c in schema.names} != set(columns):
             raise DataError(f"{name}: has other columns than {schemas[0][0]}")
-    return Source(table, label, tuple(files), columns, frozenset(required), memory)
+    return Source(
+        table=table,
+        label=label,
+        files=tuple(files),
+        columns=columns,
+        required=frozenset(required),
+        rules=rules or CellRules(),
+        memory=memory,
+    )
 
 
 def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
@@ -185,11 +208,55 @@ def read_batches(
     wanted = [c for c in source.columns if columns is None or c in columns]
     first = 0
     for batch in _arrow_batches(source, wanted, batch_rows):
-        frame = pl.DataFrame(pl.from_arrow(batch)).select(wanted)
-        ids = [c for c in wanted if source.table.column(c).kind in _TEXT_KINDS]
-        frame = frame.with_columns(pl.col(ids).cast(pl.String)) if ids else frame
+        frame = plain_frame(batch, source.table, source.rules.null_words)
+        frame = frame.select(wanted)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
+
+
+def plain_frame(
+    batch: pa.RecordBatch | pa.Table, table: Table, null_words: Sequence[str] = ()
+) -> pl.DataFrame:
+    """
+    Take a batch as a frame: columns of the contract in plain types, ids as text.
+
+    Parameters
+    ----------
+    batch
+        Columns that the contract does not have stay as they are.
+    table
+        The contract.
+    null_words
+        Texts that stand for no value.
+    """
+    import polars as pl
+    import pyarrow as pa
+
+    arrow = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+    known = [table.column(c) for c in arrow.column_names if c in table.column_names]
+    for column in known:
+        place = arrow.schema.get_field_index(column.name)
+        if not is_plain(arrow.schema.field(place).type, column):
+            values = plain(arrow.column(place), column)
+            arrow = arrow.set_column(place, column.name, values)
+    frame = pl.DataFrame(pl.from_arrow(arrow))
+    texts = [
+        column.name
+        for column in known
+        if column.kind in _TEXT_KINDS
+        or isinstance(frame.schema[column.name], pl.Categorical | pl.Enum)
+    ]
+    frame = frame.with_columns(pl.col(texts).cast(pl.String)) if texts else frame
+    return _without_words(frame, null_words) if null_words else frame
+
+
+def _without_words(frame: pl.DataFrame, words: Sequence[str]) -> pl.DataFrame:
+    """Read the configured words for no value as null, wherever a cell is text."""
+    import polars as pl
+
+    text = pl.col(pl.String)
+    is_word = text.str.strip_chars(BLANKS).is_in(list(words))
+    return frame.with_columns(pl.when(~is_word).then(text))
 
 
 _TEXT_KINDS = ("id", "text", "pin")
@@ -256,33 +323,7 @@ def check_schema(
     if not label.lower().endswith(_CSV):
         for column in table.columns:
             if column.name in schema.names:
-                _check_type(schema.field(column.name).type, column, label)
-
-
-def _check_type(kind: pa.DataType, column: Column, label: str) -> None:
-    import pyarrow.types as t
-
-    value = kind.value_type if t.is_dictionary(kind) else kind
-    is_text = t.is_string(value) or t.is_large_string(value) or t.is_string_view(value)
-    is_number = t.is_floating(value) or t.is_integer(value) or t.is_decimal(value)
-    fits = {
-        "id": is_text or t.is_integer(value) or t.is_date(value),
-        "text": is_text,
-        "pin": is_text,
-        "probability": is_number,
-        "money": is_number,
-        "number": is_number,
-        "count": t.is_integer(value) or t.is_floating(value),
-        "flag": t.is_boolean(value),
-        "date": t.is_date(value) or t.is_timestamp(value) or is_text,
-    }
-    if not (fits[column.kind] or t.is_null(value)):
-        expected = {"flag": "true/false", "date": "a date"}
-        expected |= dict.fromkeys(_TEXT_KINDS, "text")
-        raise DataError(
-            f"{label}: column {column.name} is {kind}, expected "
-            f"{expected.get(column.kind, 'a number')}; export it with that type"
-        )
+                check_type(schema.field(column.name).type, column, label)
 
 
 def _arrow_table(data: Any, name: str) -> pa.Table:
@@ -294,14 +335,15 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
         data = data.collect()
     if not hasattr(data, "__arrow_c_stream__"):
         raise DataError(
-            f"the {name} table is a {type(data).__name__}; give a path, or a polars, "
-            "pandas, pyarrow or duckdb table"
+            f"the {name} table is a {type(data).__name__}, and no table; {TAKEN}"
         )
     try:
         return pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"the {name} table cannot be read ({reason})") from None
+        raise DataError(
+            f"the {name} table cannot be read ({reason}); {TAKEN}"
+        ) from None
 
 
 def _file_schema(path: Path) -> pa.Schema:
@@ -311,7 +353,7 @@ def _file_schema(path: Path) -> pa.Schema:
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
         if path.stat().st_size == 0:
-            raise OSError("the file is empty")
+            raise DataError(f"{path}: is empty, without even a header; export it again")
         if name.endswith(_CSV):
             from optimizer.io.csv import csv_schema
 

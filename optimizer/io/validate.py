@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.contracts.columns import Column, polars_type
 from optimizer.contracts.tables import QUARANTINE
+from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
+from optimizer.io.cells import NULL_WORD, midnights, typed
 from optimizer.io.privacy import refuse_personal_values
 from optimizer.io.read import read_batches
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import Midnights
     from optimizer.io.read import Source
 
 #: Largest count that is accepted; beyond it a number is a mistake.
@@ -33,6 +37,44 @@ MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
 #: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
 _UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
+_NO_FLAG = "is not true or false"
+_NO_DATE = "is not a date such as 2026-11-22"
+_NO_VALUE = "is a word for no value, such as NULL"
+#: What an id is not: each rule, and the texts that break it.
+_NO_IDS = {
+    "has outer spaces or control characters": _UNTRIMMED,
+    _NO_VALUE: NULL_WORD,
+    "is a rounded number, as spreadsheets write it": (
+        r"^[+-]?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
+        r"|^[+-]?[0-9]\.[0-9]+[Ee][0-9]{1,3}$"
+    ),
+    "is a number with a decimal point": r"^[+-]?[0-9]+\.0+$",
+    "is a formula, as spreadsheets write it": "^=",
+    "begins with an apostrophe": "^['\u2019]",
+}
+#: All of them at once: most ids are looked at with this alone.
+_NO_ID = "|".join(f"(?:{pattern})" for pattern in _NO_IDS.values())
+#: What to do, beside mending the export, by rule.
+_HINTS = {
+    _NO_FLAG: "flags are true, false, 1 or 0, t/f, yes/no, y/n, 是/否",
+    _NO_DATE: "date_formats lists other spellings that are to be read",
+    _NO_VALUE: "null_words lists words that are to be read as no value",
+    **dict.fromkeys(list(_NO_IDS)[2:], "export ids as text, past no spreadsheet"),
+}
+
+
+class Rule(NamedTuple):
+    """
+    A rule of a column, and where a batch breaks it.
+
+    ``parts`` are the rules that it stands for, as patterns of text: they are looked for
+    only where it is broken.
+    """
+
+    text: str
+    wrong: pl.Expr
+    column: str = ""
+    parts: Mapping[str, str] = {}
 
 
 class Finding(NamedTuple):
@@ -50,6 +92,7 @@ class QuarantineLog:
 
     def __init__(self) -> None:
         self._findings: list[Finding] = []
+        self._midnights: dict[tuple[str, str], list[Midnights]] = {}
 
     def add(
         self,
@@ -63,6 +106,25 @@ class QuarantineLog:
         if len(rows):
             shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
+
+    def note_midnights(self, source: str, column: str, found: Midnights) -> None:
+        """Note times of a date column that look like dates of another zone."""
+        if found.num_times:
+            self._midnights.setdefault((source, column), []).append(found)
+
+    def warnings(self, zone: str) -> list[CodedWarning]:
+        """Say of which date columns most times look like dates of another zone."""
+        found = []
+        for (source, column), parts in self._midnights.items():
+            num_times = sum(part.num_times for part in parts)
+            for code, num in (
+                ("MIDNIGHTS_IN_UTC", sum(part.num_in_utc for part in parts)),
+                ("MIDNIGHTS_WITHOUT_ZONE", sum(part.num_naive for part in parts)),
+            ):
+                if num * 2 > num_times:
+                    names = {"table": source, "column": column, "zone": zone}
+                    found.append(warn(code, num_cells=num, **names))
+        return found
 
     def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
         """
@@ -88,8 +150,12 @@ class QuarantineLog:
                     f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
                     f"({num_broken / num_rows:.2%}) break a rule, more than the "
                     f"{max_share:%} that quarantine.max_share allows: "
-                    f"{_by_rule(found)}; mend the export"
+                    f"{_by_rule(found)}; mend the export{_hints(found)}"
                 )
+
+    def hints(self, source: str) -> str:
+        """What may be done about a table's broken rows, ready to follow a message."""
+        return _hints(f for f in self._findings if f.source == source)
 
     def frame(self) -> pl.DataFrame:
         """All broken rows as the quarantine table; rows count from 1."""
@@ -128,6 +194,12 @@ def _by_rule(findings: Sequence[Finding]) -> str:
     )
 
 
+def _hints(found: Iterable[Finding]) -> str:
+    """What else may be done about rules that are broken."""
+    hints = dict.fromkeys(_HINTS[f.rule] for f in found if f.rule in _HINTS)
+    return "".join(f"; {hint}" for hint in hints)
+
+
 def check_batch(
     frame: pl.DataFrame, source: Source, log: QuarantineLog
 ) -> pl.DataFrame:
@@ -159,22 +231,45 @@ def check_batch(
     table = source.table
     _refuse_personal(frame, source)
     given = [table.column(name) for name in source.columns]
-    cast = frame.with_columns(typed(frame, column) for column in given)
+    for name in [column.name for column in given if column.kind == "date"]:
+        found = midnights(frame[name], source.rules.zone)
+        log.note_midnights(table.name, name, found)
+    cast = frame.with_columns(typed(frame, column, source.rules) for column in given)
     rules = [rule for column in given for rule in _rules(frame, column, source)]
-    broken = cast.select(e.any().alias(str(i)) for i, (*_, e) in enumerate(rules)).row(
-        0
-    )
-    hit = [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken]
-    for column, text, is_wrong in hit:
+    hit = _expanded(cast, _hit(cast, rules))
+    for text, is_wrong, column, _ in hit:
         wrong = cast.filter(is_wrong)
         ids = wrong[table.column_names[0]].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
     kept = (
-        cast.filter(~pl.any_horizontal(e.fill_null(False) for *_, e in hit))
+        cast.filter(~pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit))
         if hit
         else cast
     )
     return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
+
+
+def _hit(cast: pl.DataFrame, rules: Sequence[Rule]) -> list[Rule]:
+    """Rules that any row breaks."""
+    if not rules:
+        return []
+    broken = cast.select(
+        rule.wrong.any().alias(str(number)) for number, rule in enumerate(rules)
+    ).row(0)
+    return [rule for rule, is_broken in zip(rules, broken, strict=True) if is_broken]
+
+
+def _expanded(cast: pl.DataFrame, hit: Sequence[Rule]) -> list[Rule]:
+    """Say of rules that stand for several which of them are broken."""
+    import polars as pl
+
+    whole = [rule for rule in hit if not rule.parts]
+    parts = [
+        Rule(text, pl.col(rule.column).str.contains(pattern), rule.column)
+        for rule in hit
+        for text, pattern in rule.parts.items()
+    ]
+    return [*whole, *_hit(cast, parts)]
 
 
 def require_rows(source: Source, num_rows: int) -> None:
@@ -208,7 +303,8 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
     if len(broken):
         listed = [f"row {r}: {c} {rule}" for _, r, c, rule in broken.head(20).rows()]
         more = f"; and {len(broken) - 20:,} more" if len(broken) > 20 else ""
-        raise DataError(f"{source.label}: {'; '.join(listed)}{more}")
+        hints = log.hints(source.table.name)
+        raise DataError(f"{source.label}: {'; '.join(listed)}{more}{hints}")
     require_rows(source, sum(map(len, parts)))
     table = pl.concat(parts)
     _refuse_repeated_rows(table, source)
@@ -262,95 +358,65 @@ def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
     refuse_personal_values(frame, ids, texts, source.label)
 
 
-def typed(frame: pl.DataFrame, column: Column) -> pl.Expr:
-    """Cast a column to its kind; what cannot be cast becomes null."""
+def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
+    """Rules of a column."""
     import polars as pl
 
     value = pl.col(column.name)
-    if column.kind == "flag" and frame.schema[column.name] == pl.String:
-        words = {"true": True, "1": True, "false": False, "0": False}
-        text = value.str.strip_chars().str.to_lowercase()
-        return text.replace_strict(words, default=None, return_dtype=pl.Boolean)
-    if frame.schema[column.name] == pl.String and column.kind not in _TEXT:
-        value = value.str.strip_chars()
-        if column.kind == "date":
-            return value.str.to_date("%Y-%m-%d", strict=False)
-        if column.kind == "count":
-            value = value.str.replace(_WHOLE, "${1}")
-    return value.cast(polars_type(column.kind), strict=False)
-
-
-_TEXT = ("id", "text", "pin")
-#: A whole number as libraries write it that have no integers with gaps.
-_WHOLE = r"^([+-]?\d+)\.0+$"
-
-
-def _rules(
-    frame: pl.DataFrame, column: Column, source: Source
-) -> list[tuple[str, str, pl.Expr]]:
-    """Rules of a column: its name, what is wrong in words, and where it is."""
-    import polars as pl
-
-    value = pl.col(column.name)
-    found: list[tuple[str, pl.Expr]] = []
+    found: list[Rule] = []
     if column.name in source.required and not column.is_nullable:
         was_null = pl.lit(frame[column.name].is_null())
-        found.append(("is missing", was_null))
+        found.append(Rule("is missing", was_null))
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):
         raw = frame[column.name]
         found[:0] = _cast_rules(raw, value, column)
     found += _value_rules(value, column)
-    return [(column.name, text, wrong) for text, wrong in found]
+    return [rule._replace(column=column.name) for rule in found]
 
 
-def _cast_rules(
-    raw: pl.Series, value: pl.Expr, column: Column
-) -> list[tuple[str, pl.Expr]]:
+def _cast_rules(raw: pl.Series, value: pl.Expr, column: Column) -> list[Rule]:
     """What the cast to the column's kind lost."""
     import polars as pl
 
-    words = {
-        "flag": "is not true or false",
-        "count": "is not a whole number",
-        "date": "is not a date such as 2026-11-22",
-    }
+    words = {"flag": _NO_FLAG, "count": "is not a whole number", "date": _NO_DATE}
     was_given = pl.lit(raw.is_not_null())
-    lost = [(words.get(column.kind, "is not a number"), value.is_null() & was_given)]
+    lost = [
+        Rule(words.get(column.kind, "is not a number"), value.is_null() & was_given)
+    ]
     if column.kind == "count" and raw.dtype.is_float():
-        lost.append((words["count"], pl.lit(raw) != value.cast(pl.Float64)))
+        lost.append(Rule(words["count"], pl.lit(raw) != value.cast(pl.Float64)))
     return lost
 
 
-def _value_rules(value: pl.Expr, column: Column) -> list[tuple[str, pl.Expr]]:
+def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
     if column.kind == "id":
         return [
-            ("is empty", value == ""),
-            (
+            Rule("is empty", value == ""),
+            Rule(
                 f"is longer than {MAX_ID_BYTES} bytes",
                 value.str.len_bytes() > MAX_ID_BYTES,
             ),
-            ("has outer spaces or control characters", value.str.contains(_UNTRIMMED)),
+            Rule("", value.str.contains(_NO_ID), parts=_NO_IDS),
         ]
+    if column.kind == "text":
+        return [Rule(_NO_VALUE, value.str.contains(NULL_WORD))]
     if column.kind == "probability":
         return [
-            ("is not a number", value.is_nan()),
-            ("is outside [0, 1]", ~value.is_between(0, 1) & ~value.is_nan()),
+            Rule("is not a number", value.is_nan()),
+            Rule("is outside [0, 1]", ~value.is_between(0, 1) & ~value.is_nan()),
         ]
     if column.kind in ("money", "number"):
-        finite = ("is not a finite number", ~value.is_finite())
-        return (
-            [finite]
-            if column.kind == "number"
-            else [finite, ("is negative", value < 0)]
-        )
+        finite = Rule("is not a finite number", ~value.is_finite())
+        negative = Rule("is negative", value < 0)
+        return [finite] if column.kind == "number" else [finite, negative]
     if column.kind == "count":
         least = column.minimum
         return [
-            (f"is below {least}" if least else "is negative", value < least),
-            (f"is above {MAX_COUNT:,}", value > MAX_COUNT),
+            Rule(f"is below {least}" if least else "is negative", value < least),
+            Rule(f"is above {MAX_COUNT:,}", value > MAX_COUNT),
         ]
     if column.kind == "pin":
-        return [('is not "must" or "never"', ~value.is_in(["must", "never"]))]
+        return [Rule('is not "must" or "never"', ~value.is_in(["must", "never"]))]
     return []
 
 

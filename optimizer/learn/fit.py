@@ -100,7 +100,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         data = comparable(frame)
         fits = {harm: cross_fit(frame, harm) for harm in HARMS}
         effect = _effects(frame, data, fits, kept, config)
-    model = _model(past, config, data, (risk, effect, kept))
+    model = _model(past, config, data, risk=risk, effect=effect, kept=kept)
     told = _warnings(past, data, kept, config)
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, told), told)
@@ -129,9 +129,11 @@ def _model(
     past: History,
     config: Config,
     data: Comparable | None,
-    parts: tuple[dict[str, Any], dict[str, Effect], list[Promise]],
+    *,
+    risk: dict[str, Any],
+    effect: dict[str, Effect],
+    kept: list[Promise],
 ) -> LearnedModel:
-    risk, effect, kept = parts
     content = {
         "format": 1,
         "version": "",
@@ -152,14 +154,25 @@ def _warnings(
     past: History, data: Comparable | None, kept: list[Promise], config: Config
 ) -> tuple[CodedWarning, ...]:
     """All that a person should look at before a night rests on the model."""
+    import polars as pl
+
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
         found.append(warn("EFFECT_IS_PRIOR"))
     roster = {carrier for row in config.policy for carrier in row.carriers}
-    measured = {p.carrier_id for p in kept}
-    unknown = sorted(roster - measured)
-    if unknown:
+    bought = past.frame.filter(
+        pl.col("is_premium") & pl.col("is_bought").fill_null(value=True)
+    )
+    premium = bought["carrier_id"].value_counts()
+    num_premium = dict(premium.iter_rows())
+    if unknown := sorted(roster - num_premium.keys()):
         found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
+    measured = {promise.carrier_id for promise in kept}
+    if unseen := sorted(roster & num_premium.keys() - measured):
+        num = sum(num_premium[carrier] for carrier in unseen)
+        found.append(
+            warn("CARRIERS_NOT_SCANNED", num_parcels=num, carriers=tuple(unseen))
+        )
     return (*found, *promise_alerts(kept, config.learning.contract_kept_share))
 
 

@@ -9,13 +9,13 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import DataError, counted
+from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
-    from decimal import Decimal
 
     import polars as pl
 
@@ -87,7 +87,7 @@ def read_history(data: Any, config: Config, window: Window) -> History:
         When decisions stand twice, come from the future, lie on both sides of a
         regime break, contradict their propensity, or break the contract.
     """
-    frame = _read(data, config.quarantine.max_share)
+    frame = _read(data, config)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     frame = _within(frame, window)
@@ -99,16 +99,17 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     return History(frame, (*found, *_unknown_reasons(frame)))
 
 
-def _read(data: Any, max_share: Decimal) -> pl.DataFrame:
+def _read(data: Any, config: Config) -> pl.DataFrame:
     import polars as pl
 
-    source, log = open_source(data, OUTCOMES), QuarantineLog()
+    rules, log = cell_rules(config), QuarantineLog()
+    source = open_source(data, OUTCOMES, rules=rules)
     parts, num_rows = [], 0
     for raw in read_batches(source):
         num_rows += len(raw)
         parts.append(check_batch(raw, source, log))
     require_rows(source, num_rows)
-    log.refuse_beyond(max_share, {OUTCOMES.name: num_rows})
+    log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
     return pl.concat(parts).drop("row").sort("date", "order_id")
 
 

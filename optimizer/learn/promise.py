@@ -16,7 +16,7 @@ that makes the counts most likely (beta-binomial, empirical Bayes), under a prio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -91,14 +91,14 @@ def promises(frame: pl.DataFrame) -> list[Promise]:
     given = by_carrier["num_premium"].to_numpy()
     kept = by_carrier["num_kept"].to_numpy()
     pool = _posterior(int(given.sum()), int(kept.sum()), PRIOR_MEAN, PRIOR_STRENGTH)
-    among = strength(given, kept, np.full(len(given), pool[0]))
+    among = strength(given, kept, np.full(len(given), pool.mean))
     found = [_promise(None, None, int(given.sum()), int(kept.sum()), pool)]
     among = min(among, PRIOR_STRENGTH + float(given.sum()))
     mean_of: dict[str, float] = {}
     most_of: dict[str, float] = {}
     for carrier, n, k in by_carrier.rows():
-        posterior = _posterior(n, k, pool[0], among)
-        mean_of[carrier], most_of[carrier] = posterior[0], among + n
+        posterior = _posterior(n, k, pool.mean, among)
+        mean_of[carrier], most_of[carrier] = posterior.mean, among + n
         found.append(_promise(carrier, None, n, k, posterior))
     center = np.array([mean_of[c] for c in counts["carrier_id"]])
     given, kept = counts["num_premium"].to_numpy(), counts["num_kept"].to_numpy()
@@ -137,13 +137,20 @@ def strength(
     return float(_STRENGTHS[int(np.argmax(likelihood))])
 
 
-def _posterior(
-    given: int, kept: int, mean: float, prior_strength: float
-) -> tuple[float, float, float]:
-    """Mean and 95 % interval of the posterior."""
+class _Posterior(NamedTuple):
+    """Mean and 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def _posterior(given: int, kept: int, mean: float, prior_strength: float) -> _Posterior:
+    """The posterior of the share of promises kept."""
     quantile = import_extra("scipy.stats", needed_by=LEARNING).beta.ppf
     a, b = prior_strength * mean + kept, prior_strength * (1 - mean) + given - kept
-    return a / (a + b), float(quantile(0.025, a, b)), float(quantile(0.975, a, b))
+    low, high = float(quantile(0.025, a, b)), float(quantile(0.975, a, b))
+    return _Posterior(a / (a + b), low, high)
 
 
 def _promise(
@@ -151,7 +158,7 @@ def _promise(
     region: str | None,
     given: int,
     kept: int,
-    posterior: tuple[float, float, float],
+    posterior: _Posterior,
 ) -> Promise:
     mean, low, high = (min(1.0, max(0.0, round(x, 9))) for x in posterior)
     return Promise(

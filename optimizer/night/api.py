@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def allocate(  # noqa: PLR0913 - a table of the night each, by name
+def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
     orders: Any,
     capacity: Any,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import glob
+import shutil
 from pathlib import Path
 
 from optimizer.config import expand_date
@@ -54,6 +55,21 @@ def published_version(output: Path, day: dt.date) -> Path | None:
     folder = link.parent / link.readlink()
     is_whole = (folder / SUCCESS).is_file() and (folder / RECORD).is_file()
     return folder if is_whole else None
+
+
+def remove_tree(path: Path) -> None:
+    """
+    Remove a file, a link or a folder; a link is never followed.
+
+    Raises
+    ------
+    OSError
+        When something of it cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _date_of(name: str) -> dt.date | None:

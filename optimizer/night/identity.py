@@ -6,8 +6,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.config import config_hash
+from optimizer.config import as_config, config_hash
 from optimizer.contracts.run_folder import read_record
+from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,6 +42,33 @@ def identity_of(
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
     }
+
+
+def is_same_night(
+    before: Mapping[str, Any], identity: Mapping[str, Any], config: Config
+) -> bool:
+    """
+    Whether a published night is the one that a run would make.
+
+    A key that came with a later version has its default in nights before it, which
+    changes their hash and nothing else: the recorded configuration is read as today's.
+
+    Parameters
+    ----------
+    before
+        The published night's ``run.json``.
+    identity, config
+        The run's.
+    """
+    old = before["identity"]
+    if old == identity:
+        return True
+    if {**old, "config_sha256": None} != {**identity, "config_sha256": None}:
+        return False
+    try:
+        return config_hash(as_config(before["config"])) == config_hash(config)
+    except ConfigError:
+        return False
 
 
 def already_words(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.io.cells import CellRules
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,9 @@ def await_inputs(
     )
 
 
-def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, int]:
+def closed_parcels(
+    path: str | list[str], day: dt.date, rules: CellRules
+) -> tuple[pl.DataFrame, int]:
     """
     Read what is known, on a date, of parcels that earlier nights recommended.
 
@@ -112,7 +115,7 @@ def closed_parcels(path: str | list[str], day: dt.date) -> tuple[pl.DataFrame, i
     """
     import polars as pl
 
-    source, log = open_source(path, DELIVERIES), QuarantineLog()
+    source, log = open_source(path, DELIVERIES, rules=rules), QuarantineLog()
     schema = {c.name: polars_type(c.kind) for c in DELIVERIES.columns}
     parts, num_rows = [pl.DataFrame(schema=schema)], 0
     for raw in read_batches(source):

@@ -88,19 +88,22 @@ class Leaves:
 
     Attributes
     ----------
+    columns
+        What of a row is hashed: of a night of an older format, what it has.
     done
         Whole leaves, 32 bytes each.
     num_rows
         Rows so far.
     """
 
+    columns: tuple[str, ...] = DECISIONS.column_names
     done: list[bytes] = field(default_factory=list)
     num_rows: int = 0
     _open: bytes = b""
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take more rows, in order; how they are cut does not matter."""
-        hashes = self._open + row_hashes(frame, DECISIONS.column_names)
+        hashes = self._open + row_hashes(frame, self.columns)
         size = ROWS_IN_LEAF * _HASH_BYTES
         whole = len(hashes) - len(hashes) % size
         self.done += [leaf_hash(hashes[at : at + size]) for at in range(0, whole, size)]
@@ -114,10 +117,12 @@ class Leaves:
 
 def leaves_of(frames: Iterable[pl.DataFrame]) -> Leaves:
     """Leaves of decisions that are read, batch by batch."""
-    leaves = Leaves()
+    leaves: Leaves | None = None
     for frame in frames:
+        known = [name for name in DECISIONS.column_names if name in frame.columns]
+        leaves = leaves or Leaves(tuple(known))
         leaves.add(frame)
-    return leaves
+    return leaves or Leaves()
 
 
 def leaves_text(leaves: Sequence[bytes]) -> str:
@@ -125,20 +130,20 @@ def leaves_text(leaves: Sequence[bytes]) -> str:
     return "".join(f"{leaf.hex()}\n" for leaf in leaves)
 
 
-def commitment(num_rows: int, leaves: Sequence[bytes]) -> dict[str, Any]:
+def commitment(read: Leaves, leaves: Sequence[bytes]) -> dict[str, Any]:
     """
     Say what a night's decisions are, in one hash; JSON-ready.
 
     Parameters
     ----------
-    num_rows
-        Rows of the decisions.
+    read
+        What went into the leaves.
     leaves
-        From :class:`Leaves`.
+        Of its :meth:`Leaves.close`.
     """
     return {
-        "columns": list(DECISIONS.column_names),
-        "num_rows": num_rows,
+        "columns": list(read.columns),
+        "num_rows": read.num_rows,
         "rows_in_leaf": ROWS_IN_LEAF,
         "leaves_sha256": hashlib.sha256(leaves_text(leaves).encode()).hexdigest(),
         "root": root_of(leaves).hex(),

@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from optimizer.contracts.run_folder import (
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.io.write import row_group_digests, write_batches
+from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import report_html
 
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 
 VERSIONS, LOCKS = ".versions", ".locks"
-_STAGING, _SCRATCH = ".staging-", "scratch"
+#: What a run writes before its night is whole.
+STAGING = ".staging-"
+_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,14 +207,14 @@ def publish(
         versions = output / VERSIONS / day.isoformat()
         versions.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(versions)
-        staging = versions / f"{_STAGING}{run_id}"
+        staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
         outputs, leaves = _write_tables(staging, contents)
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()
         _write_text(staging / LEAVES, leaves_text(done))
-        evidence = commitment(leaves.num_rows, done)
+        evidence = commitment(leaves, done)
         proved = record | {"outputs": outputs, "evidence": evidence}
         outputs[AUDIT] = _write_text(staging / AUDIT, contents.audit_text(proved))
         text = record_text(proved)
@@ -229,8 +231,8 @@ def publish(
 
 def _remove_leftovers(versions: Path) -> None:
     """Remove what a run that died left behind; its lock is ours now."""
-    for leftover in versions.glob(f"{_STAGING}*"):
-        shutil.rmtree(leftover)
+    for leftover in versions.glob(f"{STAGING}*"):
+        remove_tree(leftover)
 
 
 def _free_name(versions: Path, run_id: str) -> Path:

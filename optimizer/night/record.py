@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -19,14 +20,25 @@ from optimizer.night.publish import Contents
 from optimizer.report import report_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import polars as pl
+
     from optimizer.config import Config
+    from optimizer.contracts.columns import Table
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
 
+_Record = Mapping[str, Any]
+#: Tables that are made of the night's record, those of the week before, and the tables
+#: that were made so far; in this order.
+OF_RECORD: Mapping[
+    Table, Callable[[_Record, list[_Record], Mapping[str, pl.DataFrame]], pl.DataFrame]
+] = {
+    NIGHTS: lambda record, earlier, _: nights_table(earlier, record),
+    FIGURES: lambda record, _, tables: report_figures(record, tables),
+}
 _LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
@@ -50,8 +62,8 @@ def contents_of(
     """
     night = solved.night
     tables = night_tables(night)
-    tables[NIGHTS.file] = nights_table(earlier, record)
-    tables[FIGURES.file] = report_figures(record, tables)
+    for table, make in OF_RECORD.items():
+        tables[table.file] = make(record, earlier, tables)
     return Contents(partial(sorted_decisions, night), tables, audit_text)
 
 

@@ -12,6 +12,7 @@ from optimizer.build.learned_model import MODEL_FILE
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import RECORD
 from optimizer.explain.churn import PREVIOUS_TABLES
+from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
@@ -22,6 +23,7 @@ from optimizer.night.state.database import memory_state
 from optimizer.night.state.ledger import (
     KEPT_DAYS,
     Carryover,
+    history_days,
     load_before,
     needs_history,
     settle,
@@ -103,7 +105,9 @@ def find_night(
             closed, num_rows = None, {}
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
-                closed, num_rows["deliveries"] = closed_parcels(path, day)
+                closed, num_rows["deliveries"] = closed_parcels(
+                    path, day, cell_rules(config)
+                )
             before = load_before(ledger, config, policy, day, closed)
             identity = identity_of(config, day, files, previous, before.identity)
             yield ResolvedNight(
@@ -171,5 +175,5 @@ def _is_forgotten(
         newest = connection.scalar(select(func.max(NIGHTS.c.date)))
     if newest is None or not needs_history(config, policy):
         return False
-    back = max(policy.cap.window_days, config.capacity.in_flight_days)
+    back = history_days(config, policy)
     return day - dt.timedelta(days=back) < newest - dt.timedelta(days=KEPT_DAYS)

@@ -25,7 +25,7 @@ from optimizer.night.api import solve_night
 from optimizer.night.deliver import send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
-from optimizer.night.identity import already_words
+from optimizer.night.identity import already_words, is_same_night
 from optimizer.night.inputs import configured_paths
 from optimizer.night.publish import (
     date_lock,
@@ -38,7 +38,12 @@ from optimizer.night.record import contents_of, record_of
 from optimizer.night.release import check_release
 from optimizer.night.resolve import find_night, open_ledger
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
-from optimizer.night.state.ledger import load_before, refuse_if_relied_on, settle
+from optimizer.night.state.ledger import (
+    history_days,
+    load_before,
+    refuse_if_relied_on,
+    settle,
+)
 from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
 
@@ -146,7 +151,8 @@ def run_night(
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
-        reconcile(state, config.output, held=day)
+        healed = reconcile(state, config.output, held=day)
+        healed.refuse_near(day, history_days(config, policy_on(config, day)))
         ledger = held.enter_context(open_ledger(config, day, state))
         copies = output / INPUTS / day.isoformat()
         found = held.enter_context(
@@ -154,7 +160,7 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if before["identity"] == found.identity:
+            if is_same_night(before, found.identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(

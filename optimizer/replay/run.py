@@ -199,9 +199,7 @@ def _false_evidence(
     leaves = leaves_of(decisions)
     done = leaves.close()
     found = list(
-        false_claims(
-            "evidence", record.get("evidence"), commitment(leaves.num_rows, done)
-        )
+        false_claims("evidence", record.get("evidence"), commitment(leaves, done))
     )
     name = folder / LEAVES
     if not name.is_file() or name.read_bytes() != leaves_text(done).encode():

@@ -229,22 +229,25 @@ def draw_figures(
         .len()
         .sort("len", "source", "column", "rule", descending=[True, False, False, False])
     )
+    limits, conflicts = tables.get(ROW_RESULTS.file), tables.get(CONFLICTS.file)
     return Figures(
-        record,
-        _capacity(lanes),
-        _top(lanes, "carrier_id", "region_id", "outlet_id"),
-        _top(merchants, "merchant_id"),
-        lanes.filter(has_price).height,
-        merchants.filter(has_price).height,
-        lanes["one_more_around_cny"].null_count() == 0
+        record=record,
+        capacity=_capacity(lanes),
+        top_lanes=_top(lanes, "carrier_id", "region_id", "outlet_id"),
+        top_merchants=_top(merchants, "merchant_id"),
+        num_priced_lanes=lanes.filter(has_price).height,
+        num_priced_merchants=merchants.filter(has_price).height,
+        has_exact_values=lanes["one_more_around_cny"].null_count() == 0
         and merchants["alone"].null_count() == 0,
-        empty.height,
-        empty.filter(has_price).height,
-        rules.head(NUM_RULES).to_dicts(),
-        rules.height,
-        *_limits(tables.get(ROW_RESULTS.file)),
-        *_conflicts(tables.get(CONFLICTS.file)),
-        read_nights(tables[NIGHTS.file]),
+        num_without_slots=empty.height,
+        num_waiting=empty.filter(has_price).height,
+        rules=rules.head(NUM_RULES).to_dicts(),
+        num_rules=rules.height,
+        limits=_limits(limits),
+        num_limits=0 if limits is None else limits.height,
+        conflicts=[] if conflicts is None else conflicts.head(NUM_TOP).to_dicts(),
+        num_conflicts=0 if conflicts is None else conflicts.height,
+        nights=read_nights(tables[NIGHTS.file]),
     )
 
 
@@ -267,22 +270,15 @@ def with_values(table: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def _limits(rows: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
+def _limits(rows: pl.DataFrame | None) -> list[dict[str, Any]]:
     """Limits with the largest prices, floors' included; equal ones by name."""
     import polars as pl
 
     if rows is None:
-        return [], 0
+        return []
     price = pl.col("shadow_price_cny").abs()
     by_price = rows.sort(price.neg(), "kind", "limit")
-    return by_price.head(NUM_TOP).to_dicts(), rows.height
-
-
-def _conflicts(conflicts: pl.DataFrame | None) -> tuple[list[dict[str, Any]], int]:
-    """Floors and pins that are not kept, as they stand in their table."""
-    if conflicts is None:
-        return [], 0
-    return conflicts.head(NUM_TOP).to_dicts(), conflicts.height
+    return by_price.head(NUM_TOP).to_dicts()
 
 
 def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:

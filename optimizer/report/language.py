@@ -40,6 +40,11 @@ RULES = (
     N_("is not a date such as {number}"),
     N_("has outer spaces or control characters"),
     N_('is not "must" or "never"'),
+    N_("is a word for no value, such as NULL"),
+    N_("is a rounded number, as spreadsheets write it"),
+    N_("is a number with a decimal point"),
+    N_("is a formula, as spreadsheets write it"),
+    N_("begins with an apostrophe"),
     N_("names no order"),
 )
 _NUMBER = re.compile(r"\d[\d,.-]*")

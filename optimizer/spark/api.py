@@ -22,6 +22,7 @@ from optimizer.explain.sentences import explain_order
 from optimizer.explain.summary import night_numbers
 from optimizer.explain.tables import PLACE, places_frame
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
@@ -138,7 +139,7 @@ class SparkNight:
         self.prepared.release()
 
 
-def allocate(  # noqa: PLR0913 - a table of the night each, by name
+def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
     orders: DataFrame,
     capacity: Any,
     config: Config | Mapping[str, Any] | str | PathLike[str],
@@ -193,7 +194,9 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
         agreed = contracts(settings, orders_table(policy.eligibility))
         large = {"orders": _empty(orders), "options": _empty(options)}
         small = {"capacity": capacity, "merchants": merchants}
-        sources = open_night(large | small, agreed, has_model=False)
+        sources = open_night(
+            large | small, agreed, has_model=False, rules=cell_rules(settings)
+        )
         require_columns(sources["orders"], policy.eligibility)
         checked = {
             name: checked_table(sources[name], QuarantineLog())
@@ -204,7 +207,7 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
     with clock.stage("build"):
         rules = Rules(settings, policy, about, day, 0)
         made, census, limits = _build(
-            (orders, options), sources, checked["capacity"], rules, rows_per_block
+            orders, options, sources, checked["capacity"], rules, rows_per_block
         )
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
@@ -237,7 +240,15 @@ def allocate(  # noqa: PLR0913 - a table of the night each, by name
         termination=Termination("OPTIMAL"),
         policy=policy,
         warnings=limits.warnings,
-        summary=_summary(field, (census, limits), (made, sums, near), policy),
+        summary=_summary(
+            field,
+            census,
+            limits,
+            sums,
+            near,
+            num_quarantined=made.num_quarantined,
+            policy=policy,
+        ),
         num_rows={**made.num_rows}
         | {name: len(table) for name, table in checked.items()},
         num_near=near.num_near,
@@ -259,7 +270,8 @@ def _empty(table: DataFrame | None) -> pa.Table | None:
 
 
 def _build(
-    tables: tuple[DataFrame, DataFrame | None],
+    orders: DataFrame,
+    options: DataFrame | None,
     sources: Mapping[str, Source],
     capacity: pl.DataFrame,
     given: Rules,
@@ -268,7 +280,7 @@ def _build(
     """Check, value and shuffle; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
         rules = replace(given, salt=salt)
-        made = prepare(*tables, sources, rules, rows_per_block)
+        made = prepare(orders, options, sources, rules, rows_per_block)
         try:
             census = summarize_blocks(made.blocks)
             refuse_twin_names(census, capacity, given.merchants)
@@ -342,14 +354,16 @@ def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
 
 def _summary(
     field: ClusterNight,
-    about: tuple[BlockSummary, NightLimits],
-    found: tuple[Prepared, Sums, Core],
+    census: BlockSummary,
+    limits: NightLimits,
+    sums: Sums,
+    near: Core,
+    *,
+    num_quarantined: int,
     policy: PolicyRow,
 ) -> dict[str, Any]:
-    made, sums, near = found
-    census, limits = about
     counts = sums.reasons + census.statuses[: len(Reason)]
-    counts[Reason.QUARANTINED] = made.num_quarantined
+    counts[Reason.QUARANTINED] = num_quarantined
     prices = (near.lane_price, near.merchant_price)
     plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
     worth = sums.certificate.primal_bound

@@ -252,7 +252,7 @@ def set_limits(
         When two places share a key.
     """
     history = EarlierNights(rules.day)
-    num_orders, cap, _, has_budget, warnings = merchant_caps(
+    made = merchant_caps(
         there=census.there,
         eligible=census.eligible,
         num_open=census.num_open,
@@ -282,16 +282,23 @@ def set_limits(
     turn = np.argsort(key)
     if np.any(np.diff(key[turn]) == 0):
         raise KeyCollision
-    caps = {b: cap[m] for b, m in census.merchant_of.items()}
+    caps = {b: made.caps[m] for b, m in census.merchant_of.items()}
+    terms = Terms(
+        slots=forest.slots,
+        parent=forest.parent,
+        place_key=key[turn],
+        place_lane=forest.lane_of_leaf[turn],
+        cap_of=caps,
+    )
     return NightLimits(
-        num_orders,
-        cap,
-        has_budget,
-        forest.places,
-        Terms(forest.slots, forest.parent, key[turn], forest.lane_of_leaf[turn], caps),
-        (
+        num_orders=made.num_orders,
+        cap=made.caps,
+        has_budget=made.has_budget,
+        places=forest.places,
+        terms=terms,
+        warnings=(
             *warn_uncovered(forest.uncovered, is_open=is_open),
-            *warnings,
+            *made.warnings,
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
         ),
     )

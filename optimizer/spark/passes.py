@@ -179,8 +179,15 @@ def above_cuts(
     from optimizer.solvers.market import whole_market
 
     above, highest = np.zeros((2, problem.num_merchants), np.int64)
-    orders, last = whole_market(problem).orders, problem.num_merchants
-    choose.above_cuts(0, last, orders, price, cut, above, highest)
+    choose.above_cuts(
+        first_merchant=0,
+        last_merchant=problem.num_merchants,
+        orders=whole_market(problem).orders,
+        price=price,
+        merchant_price=cut,
+        above=above,
+        highest=highest,
+    )
     return above, highest
 
 

@@ -76,14 +76,14 @@ class Rules:
         """Start codes of a task; they never leave the executor."""
         from optimizer.build.costs import costs_of
 
-        return encode.make_codes(
-            costs_of(self.config, self.policy),
-            self.policy.carriers,
-            objective_on(self.config, self.policy).fulfilment,
-            self.merchants,
-            self.salt,
-            columns,
+        params = encode.CodeParams(
+            worth=costs_of(self.config, self.policy),
+            roster=self.policy.carriers,
+            fulfilment=objective_on(self.config, self.policy).fulfilment,
+            merchants=self.merchants,
+            columns=columns,
         )
+        return encode.make_codes(params, self.salt)
 
 
 def check_orders(

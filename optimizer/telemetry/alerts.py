@@ -18,9 +18,9 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import ORDERS
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import OptimizerError
+from optimizer.io.published_tables import read_table
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.folders import published_nights
-from optimizer.night.state.ledger import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

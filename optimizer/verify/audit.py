@@ -14,6 +14,7 @@ from importlib.resources import files
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from optimizer.verify.cells import cells_text
 from optimizer.verify.reading import reading_of, reading_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
             files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
         )
         if name == "2_inputs":
-            text += "\n" + reading_text(reading)
+            text += f"{cells_text(record['config'])}\n{reading_text(reading)}"
         if name == "13_evidence":
             text = text.replace("{decision_text}", _decision_text(record))
         parts.append(Part(name.split("_", 1)[1], text))

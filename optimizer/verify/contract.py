@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from optimizer.verify.cells import is_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +55,22 @@ _BROKEN = {
     "pin": (('is not "must" or "never"', "{0} NOT IN ('must', 'never')"),),
 }
 
+#: What also breaks a rule since words for no value, and what spreadsheets make of ids.
+_NO_VALUE = ("is a word for no value, such as NULL", "is_null_word({0})")
+_BROKEN_TODAY = {
+    "text": (_NO_VALUE,),
+    "id": (
+        _NO_VALUE,
+        ("is a rounded number, as spreadsheets write it", "is_rounded({0})"),
+        (
+            "is a number with a decimal point",
+            "has_point({0})",
+        ),
+        ("is a formula, as spreadsheets write it", "starts_with({0}, '=')"),
+        ("begins with an apostrophe", "begins_with_apostrophe({0})"),
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -68,12 +86,15 @@ class Column:
         (``given``), or never.
     minimum
         Least value of a count.
+    is_of_today
+        Whether it is held against today's rules, not those of nights of before.
     """
 
     name: str
     kind: str
     must: str = "never"
     minimum: int = 0
+    is_of_today: bool = True
 
     @property
     def quoted(self) -> str:
@@ -92,7 +113,10 @@ class Column:
         if self.kind in _LOST:
             lost = f"({typed} IS NULL AND {self.quoted} IS NOT NULL)"
             found.append((_LOST[self.kind], lost))
-        for words, wrong in _BROKEN.get(self.kind, ()):
+        rules = _BROKEN.get(self.kind, ())
+        if self.is_of_today:
+            rules += _BROKEN_TODAY.get(self.kind, ())
+        for words, wrong in rules:
             if self.minimum and words == "is negative":
                 words, wrong = f"is below {self.minimum}", f"{{0}} < {self.minimum}"
             found.append((words, f"({wrong.format(typed)})"))
@@ -114,20 +138,23 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
     orders = {column.name: column for column in _ORDERS}
     for name, kind in (*rules.items(), *((name, "id") for name in attributes + groups)):
         orders.setdefault(name, Column(name, kind))
-    return {
+    tables = {
         "orders": tuple(orders.values()),
         "options": _OPTIONS,
         "capacity": _with(_CAPACITY, attributes),
         "merchants": _with(_MERCHANTS, groups),
     }
+    if is_of_today(config):
+        return tables
+    return {
+        name: tuple(replace(column, is_of_today=False) for column in columns)
+        for name, columns in tables.items()
+    }
 
 
 def require(columns: Iterable[Column], names: Iterable[str], must: str) -> _Columns:
     """Mark columns that this night needs."""
-    return tuple(
-        Column(c.name, c.kind, must, c.minimum) if c.name in names else c
-        for c in columns
-    )
+    return tuple(replace(c, must=must) if c.name in names else c for c in columns)
 
 
 def _with(columns: _Columns, names: Iterable[str]) -> _Columns:

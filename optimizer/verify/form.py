@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.tables import PUBLISHED
+from optimizer.contracts.tables import NIGHT_INPUTS, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +106,7 @@ _WHOLE = _only(_is_whole, "a whole number")
 _MEASURE = _only(lambda v: _is_number(v) and 0 <= v < 1e15, "a number, at least 0")
 _SHA256 = _only(lambda v: isinstance(v, str) and bool(_HASH.fullmatch(v)), "a SHA-256")
 _ANY = _only(lambda _: True, "anything")
-_TABLES = ("orders", "capacity", "options", "merchants", "deliveries")
+_TABLES = tuple(table.name for table in NIGHT_INPUTS)
 
 
 def _one_of(*values: Any) -> Rule:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations")
+_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
 
 
 def sha256_of(path: Path) -> str:

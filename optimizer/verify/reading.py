@@ -43,6 +43,8 @@ class Reading:
         Eligibility rules of the policy.
     has_model
         Whether a learned model stands in for probability columns.
+    has_null_words
+        Whether words of the configuration stand for no value.
     """
 
     tables: Mapping[str, tuple[Column, ...]]
@@ -52,6 +54,7 @@ class Reading:
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
+    has_null_words: bool
 
 
 def reading_of(record: Mapping[str, Any]) -> Reading:
@@ -80,6 +83,7 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         facts=groups,
         rules=policy["eligibility"],
         has_model=has_model,
+        has_null_words=bool(config.get("null_words")),
     )
 
 
@@ -111,7 +115,7 @@ def _raw(name: str, reading: Reading) -> str:
     kind = reading.kinds[name]
     if kind == "parquet":
         has_several = reading.num_files[name] > 1
-        also = f", filename = '{_FILE}'" if has_several else ""
+        also = f", filename = '{_FILE}', union_by_name = true" if has_several else ""
         source = f"read_parquet(getvariable('{name}'){also}, {_ROW} = true)"
         typed += f",\n        NULL::BIGINT AS {_ROW}"
         typed += f", NULL::VARCHAR AS {_FILE}" if has_several else ""
@@ -139,8 +143,20 @@ def _raw(name: str, reading: Reading) -> str:
         f"{_files(name) if kind == 'parquet' and reading.num_files[name] > 1 else ''}"
         f"CREATE TEMP VIEW {name}_raw AS\nWITH read_rows AS (\n"
         f"    SELECT * FROM (SELECT\n        {typed}\n    LIMIT 0)\n"
-        f"    UNION ALL BY NAME\n    {pick}\n)\n{number};\n"
+        f"    UNION ALL BY NAME\n    {pick}\n), numbered AS (\n    {number}\n)\n"
+        f"SELECT\n    number,\n    {_as_given(columns, reading)}\nFROM numbered;\n"
     )
+
+
+def _as_given(columns: Sequence[Column], reading: Reading) -> str:
+    """Columns, ids and texts as text, without the configured words for no value."""
+    found = []
+    for column in columns:
+        is_text = TYPES[column.kind] == "VARCHAR"
+        value = f"{column.quoted}::VARCHAR" if is_text else column.quoted
+        value = f"given({value})" if reading.has_null_words else value
+        found.append(f"{value} AS {column.quoted}")
+    return ",\n    ".join(found)
 
 
 def _files(name: str) -> str:

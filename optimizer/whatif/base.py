@@ -17,6 +17,7 @@ from optimizer.config.address import is_address
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
+from optimizer.io.cells import cell_rules
 from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
@@ -217,7 +218,9 @@ def caps_under(base: Base, policy: PolicyRow) -> NDArray[np.int64]:
     """The caps of the night's merchants under another policy row."""
     merchants = None
     if "merchants" in base.paths:
-        source = open_source(base.paths["merchants"], MERCHANTS)
+        source = open_source(
+            base.paths["merchants"], MERCHANTS, rules=cell_rules(base.config)
+        )
         merchants = checked_table(source, QuarantineLog())
     index = base.night.names
     ids, num_orders = index.merchant_ids, index.merchant_num_orders

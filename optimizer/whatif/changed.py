@@ -9,7 +9,7 @@ such a night is read and built anew under the scenario's rules.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from optimizer.build.costs import costs_of
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.whatif.base import caps_under
@@ -74,7 +75,8 @@ def built_anew(
     """
     tables: dict[str, Any] = dict(base.paths)
     if slots_factor is not None:
-        source = open_source(tables["capacity"], contracts(config)["capacity"])
+        contract, cells = contracts(config)["capacity"], cell_rules(config)
+        source = open_source(tables["capacity"], contract, rules=cells)
         rows = checked_table(source, QuarantineLog()).drop("row")
         over, under = slots_factor.as_integer_ratio()
         slots = [count * over // under for count in rows["slots"]]
@@ -84,8 +86,15 @@ def built_anew(
     ).problem
 
 
+class ScenarioRules(NamedTuple):
+    """Configuration and policy row that a scenario amounts to."""
+
+    config: Config
+    policy: PolicyRow
+
+
 def changed_night(
-    base: Base, problem: Problem, scenario: Scenario, rules: tuple[Config, PolicyRow]
+    base: Base, problem: Problem, scenario: Scenario, rules: ScenarioRules
 ) -> Problem:
     """
     Change a night of caps and lanes alone as a scenario says.
@@ -99,9 +108,9 @@ def changed_night(
     scenario
         What changes.
     rules
-        Configuration and policy row that the scenario amounts to.
+        What the scenario amounts to.
     """
-    policy = rules[1]
+    policy = rules.policy
     if policy != base.night.policy:
         problem = with_caps(problem, caps_under(base, policy))
     if fee_change := counted_fee_change(base, rules):
@@ -115,7 +124,7 @@ def changed_night(
     return problem
 
 
-def counted_fee_change(base: Base, rules: tuple[Config, PolicyRow]) -> int:
+def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
     """What the counted part of the fee rises against tonight, micro-CNY."""
     return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
 

@@ -28,6 +28,7 @@ from optimizer.explain.money import Money, money_of
 from optimizer.model.side_constraints import NO_PIN
 from optimizer.whatif.base import Answer, solve_again
 from optimizer.whatif.changed import (
+    ScenarioRules,
     built_anew,
     can_change_by_arrays,
     changed_night,
@@ -164,11 +165,11 @@ def _outcome(
     start = _start(base, counted_fee_change(base, rules)) if is_near else None
     answer = solve_again(base, problem, start)
     fee = costs_of(*rules).fee
-    money = money_of(answer.saving, answer.num_chosen, fee, rules[1])
+    money = money_of(answer.saving, answer.num_chosen, fee, rules.policy)
     num_kept = np.isin(answer.solution.chosen, base.night.solution.chosen).sum()
     clashes = num_conflicts(base, answer)
     return ScenarioOutcome(
-        scenario.name, answer, rules[1], money, int(num_kept), clashes
+        scenario.name, answer, rules.policy, money, int(num_kept), clashes
     )
 
 
@@ -184,11 +185,11 @@ def num_conflicts(base: Base, answer: Answer) -> int:
 
 def _at_costs(
     base: Base,
-    rules: tuple[Config, PolicyRow],
+    rules: ScenarioRules,
     rebuilt: dict[tuple[object, object], Problem],
 ) -> Problem:
     """The night at a scenario's costs of harm; fee, caps and slots as tonight."""
-    objective, before = rules[0].objective, base.config.objective
+    objective, before = rules.config.objective, base.config.objective
     costs = objective.complaint_cost_cny, objective.return_cost_cny
     if costs == (before.complaint_cost_cny, before.return_cost_cny):
         return base.problem
@@ -201,8 +202,8 @@ def _at_costs(
 
 def scenario_rules(
     config: Config, policy: PolicyRow, scenario: Scenario
-) -> tuple[Config, PolicyRow]:
-    """Rules of a scenario: the configuration and policy row that it amounts to."""
+) -> ScenarioRules:
+    """Rules that a scenario amounts to."""
     fee = {"amount_cny": scenario.fee_cny, "payer": scenario.payer}
     cap = {} if scenario.cap_rate is None else {"rate": scenario.cap_rate}
     row = policy.model_copy(
@@ -217,7 +218,7 @@ def scenario_rules(
         row = row.model_copy(update={"subsidy_budget_cny": None})
     costs = _given({name: getattr(scenario, name) for name in names})
     objective = config.objective.model_copy(update=costs)
-    return config.model_copy(update={"objective": objective}), row
+    return ScenarioRules(config.model_copy(update={"objective": objective}), row)
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from itertools import product
 from math import comb
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def test_expected_purchases_fit_exactly(slots: int, chance: Fraction, num_option
     assert (found + 1) * chance > slots or found == most
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(CHANCES, min_size=1, max_size=7), st.integers(1, 5), LIMITS)
 def test_no_plan_within_the_safe_mean_has_too_many_purchases(

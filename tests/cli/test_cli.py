@@ -359,6 +359,7 @@ def test_verify_holds_and_fails_by_its_code(night: SmallNight, cli):
     assert json.loads(found.out)["is_valid"] is False
 
 
+@pytest.mark.slow
 def test_verify_compares_the_configuration(night: SmallNight, cli):
     """With the configuration of the night it holds; with another one it says where."""
     assert cli("verify", RUN_DIR, "--config", night.config).code == 0
@@ -381,6 +382,7 @@ def test_verify_without_duckdb_does_what_it_can(
     assert cli("verify", RUN_DIR).code == 4
 
 
+@pytest.mark.slow
 def test_a_published_night_verifies_from_any_folder(
     night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -442,7 +444,7 @@ STOPS = {
     "after the link": ("optimizer.night.publish._point", "after"),
     "at the last flush": ("optimizer.night.publish._confirm", "before"),
     "after the run": ("optimizer.job.run_date", "after"),
-    "while it is said": ("optimizer.cli.main._summary", "before"),
+    "while it is said": ("optimizer.cli.run._summary", "before"),
 }
 
 

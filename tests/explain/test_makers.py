@@ -24,6 +24,7 @@ from optimizer.contracts.tables import (
 from optimizer.explain.makers import OF_DECISIONS, OF_NIGHT, night_tables
 from optimizer.explain.makers import sorted_decisions as decisions_of
 from optimizer.night.api import solve_night
+from optimizer.night.record import OF_RECORD
 from optimizer.spark.write import OF_CLUSTER
 from optimizer.testing import random_tables
 
@@ -58,12 +59,13 @@ def test_every_table_is_listed() -> None:
 
 def test_every_published_table_has_one_maker() -> None:
     """By what it is made of, and by the engine that makes it."""
-    by_maker: dict[str, set[Table]] = {"night": set(), "decisions": set()}
+    by_maker: dict[str, set[Table]] = {}
     for table in PUBLISHED.values():
         by_maker.setdefault(table.maker, set()).add(table)
 
     assert by_maker["night"] == set(OF_NIGHT)
     assert by_maker["decisions"] == {DECISIONS, *OF_DECISIONS}
+    assert by_maker["record"] == set(OF_RECORD)
     assert {t for t in TABLES if "spark" in t.engines} == set(OF_CLUSTER)
     assert all("local" in table.engines for table in PUBLISHED.values())
 

@@ -133,7 +133,7 @@ CELLS = [
     ("load", "1.05", WHOLE),
     ("load", "99999999999999999999", WHOLE),
     ("load", "0", "is below 1"),
-    ("is_eligible", "yes", "is not true or false"),
+    ("is_eligible", "maybe", "is not true or false"),
     ("is_eligible", "2", "is not true or false"),
     ("pin", "Must", 'is not "must" or "never"'),
     ("order_id", "", "is missing"),

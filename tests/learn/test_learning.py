@@ -186,6 +186,20 @@ def test_a_carrier_without_history_gets_the_pool(history):
     assert "yunda" not in found.model.effect["complaint"].levels["carrier_id"]
 
 
+def test_a_carrier_without_scans_is_not_called_one_without_history(history):
+    """Its parcels taught the effect; what is missing are scans, and that is said."""
+    is_yunda = pl.col("carrier_id") == "yunda"
+    unseen = history.with_columns(
+        delivered_to_door=pl.when(~is_yunda).then("delivered_to_door")
+    )
+    told = {w.code: w.values for w in learn(unseen, settings(), AFTER).warnings}
+    assert "CARRIERS_NOT_MEASURED" not in told
+    num = len(history.filter(is_yunda & pl.col("is_premium")))
+    assert told["CARRIERS_NOT_SCANNED"] == {"num_parcels": num, "carriers": ("yunda",)}
+    learnt = learn(history, settings(), AFTER).warnings
+    assert "CARRIERS_NOT_SCANNED" not in {w.code for w in learnt}
+
+
 def test_serial_complainers_earn_nothing(history):
     """Beyond the limit a customer's complaints teach nothing: the risk stays."""
     extra = outcomes(300, seed=9, complaint=[True] * 300).with_columns(
@@ -479,6 +493,7 @@ def test_the_card_says_what_the_model_rests_on(learned):
         assert words in learned.card
 
 
+@pytest.mark.slow
 def test_evaluate_gives_every_outcome_and_method(history):
     """JSON-ready rows with all fields; the truth lies in the pooled intervals."""
     found = json.loads(json.dumps(asdict(evaluate(history, settings(), AFTER))))
@@ -528,6 +543,7 @@ def test_complaints_are_attributed_to_the_benefit_that_failed():
     assert desk_row["low"] < 0 < desk_row["high"]
 
 
+@pytest.mark.slow
 def test_all_outcomes_zero_is_measured_and_said(history):
     """Nothing happened to anybody: an effect of 0, an interval, and a warning."""
     quiet = history.with_columns(complaint=pl.lit(value=False))

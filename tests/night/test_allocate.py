@@ -64,7 +64,8 @@ def test_golden_greedy_falls_where_the_optimum_does_not() -> None:
         rate=1,
     )
     greedy = optimizer.allocate(
-        *(night.orders, night.capacity),
+        night.orders,
+        night.capacity,
         options=night.options,
         config=night.config | {"solver": {"method": "greedy"}},
     )

@@ -209,6 +209,7 @@ def test_large_inputs_are_copied_only_where_blocks_are_shared(
     assert verify_night(night.run_dir).is_valid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["moved", "copied", "copied with links followed"])
 def test_a_moved_project_is_proved(
     night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import optimizer
+from optimizer.model.solution import SolveParams
 from optimizer.solvers import deadline
 from optimizer.testing import Tables, assert_certified, make_tables, random_tables
 from tests.support.small_night import make_night
@@ -104,12 +105,12 @@ def test_keeping_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> No
     other = {*"abcdef"} - {*first.recommendations["order_id"]}
     table = first.recommendations.with_columns(order_id=pl.Series(sorted(other)))
     before = dataclasses.replace(first, recommendations=table)
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 599.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(deadline, "time", clock)
-        soon = run(night, previous=before, config=keeping(night))
-    clock.monotonic = lambda: time.monotonic() + 601.0
-    monkeypatch.setattr(deadline, "time", clock)
+    limit = SolveParams().time_limit_seconds
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    looked = SimpleNamespace(monotonic=lambda: limit - 1.0)
+    monkeypatch.setattr(deadline, "time", looked)
+    soon = run(night, previous=before, config=keeping(night))
+    looked.monotonic = lambda: limit + 1.0
     late = run(night, previous=before, config=keeping(night))
     assert soon.recommendations["order_id"].to_list() == sorted(other)
     assert late.recommendations.equals(first.recommendations)

@@ -572,7 +572,9 @@ def test_another_carrier_that_could_take_the_order_is_found(own_night: SmallNigh
     edit_table(own_night, TAKEN, swap)
     edit_record(
         own_night,
-        *("outputs", DECISIONS, "sha256"),
+        "outputs",
+        DECISIONS,
+        "sha256",
         value=sha256(own_night.run_dir / DECISIONS),
     )
     edit_record(

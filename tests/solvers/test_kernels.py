@@ -120,11 +120,19 @@ def test_list_open_lists_what_could_still_be_taken(
     middle = int(draw.integers(0, problem.num_options))
     saving, key = problem.option_saving, problem.key
     last = int(saving[middle]), int(key[order_of(problem, middle)])
-    given = (problem.key, cap_left, is_open, is_taken, np.int64(last[0]))
-    merchant_start, _, *options = arrays(problem)
     option, order = plan_kernels.list_open(
-        *(0, problem.num_merchants, merchant_start, *options),
-        *(*given, np.uint64(last[1])),
+        first_merchant=0,
+        last_merchant=problem.num_merchants,
+        merchant_start=problem.merchant_start,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_saving=problem.option_saving,
+        key=problem.key,
+        cap_left=cap_left,
+        is_open=is_open,
+        is_taken=is_taken,
+        last_saving=np.int64(last[0]),
+        last_key=np.uint64(last[1]),
     )
     expected = [
         (o, order_of(problem, o))
@@ -157,8 +165,15 @@ def test_choose_takes_each_merchants_best(night: tuple[Problem, np.ndarray]) -> 
     demand = np.zeros(problem.num_lanes, np.int64)
     pairs = np.empty((10_000, 2), np.int32)
     surplus, num_pairs = market_kernels.choose(
-        *(0, problem.num_merchants, *whole_market(problem).arrays, price, None),
-        *(np.int64(2), demand, None, pairs),
+        0,
+        problem.num_merchants,
+        *whole_market(problem).arrays,
+        price=price,
+        row_price=None,
+        window=np.int64(2),
+        demand=demand,
+        usage=None,
+        pairs=pairs,
     )
     expected, most, least = 0, 0, 0
     for merchant in range(problem.num_merchants):
@@ -229,8 +244,17 @@ def test_screen_keeps_the_best_orders(night: tuple[Problem, np.ndarray]) -> None
     kept = np.full(start[-1], -1, np.int64)
     num_kept = np.zeros(len(room), np.int64)
     screen_kernels.screen(
-        *(0, problem.num_merchants, *whole_market(problem).arrays, price, None),
-        *(np.ones_like(room), room, start, reach, kept, num_kept),
+        0,
+        problem.num_merchants,
+        *whole_market(problem).arrays,
+        price=price,
+        row_price=None,
+        every=np.ones_like(room),
+        room=room,
+        room_start=start,
+        reach=reach,
+        kept=kept,
+        num_kept=num_kept,
     )
     for merchant in range(problem.num_merchants):
         tops = {}
@@ -364,8 +388,17 @@ def test_check_finds_what_a_merchant_would_change(
     needed, wanting = np.full((2, problem.num_lanes), -1, np.int64)
     yielding = np.full(problem.num_merchants, -1, np.int64)
     count = market_kernels.check(
-        *(0, problem.num_merchants, whole_market(problem).orders, price, chosen, start),
-        *(cap_price, found, needed, wanting, yielding),
+        0,
+        problem.num_merchants,
+        orders=whole_market(problem).orders,
+        price=price,
+        chosen=chosen,
+        chosen_start=start,
+        merchant_price=cap_price,
+        found=found,
+        needed=needed,
+        wanting=wanting,
+        yielding=yielding,
     )
     expected, needs = set(), dict.fromkeys(range(problem.num_lanes), -1)
     for merchant in range(problem.num_merchants):
@@ -449,7 +482,13 @@ def test_slopes_are_those_of_the_written_out_matrix() -> None:
         product = newton_kernels.slope_times(first, second, weight, parent, vector)
         assert np.allclose(product, matrix @ vector)
         step = newton_kernels.price_step(
-            *(first, second, weight, parent, np.ones(7, np.bool_)),
-            *(matrix @ vector + 0.1 * vector, 0.1, 200),
+            first=first,
+            second=second,
+            weight=weight,
+            lane_parent=parent,
+            is_free=np.ones(7, np.bool_),
+            excess=matrix @ vector + 0.1 * vector,
+            damping=0.1,
+            rounds=200,
         )
         assert np.allclose(step, vector, atol=0.03)  # it stops at 1e-3

@@ -245,6 +245,7 @@ def knapsacks(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gap1-1", "mknap1-1", *WEING_BUDGETS, *WEISH_BUDGETS])
 def test_published_problems_end_at_their_published_optimum(name: str) -> None:
     """What the literature found best is found, and the bound is above it."""

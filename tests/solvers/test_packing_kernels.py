@@ -156,8 +156,17 @@ def test_a_screen_keeps_pins_and_the_best(case: Case) -> None:
     start = np.concatenate(([0], np.cumsum(room)))
     kept, count = np.full(start[-1], -1), np.zeros(len(room), np.int64)
     screen_kernels.screen(
-        *(0, len(room), *market.arrays, prices.lane, prices.row),
-        *(np.ones_like(room), room, start, np.int64(1), kept, count),
+        0,
+        len(room),
+        *market.arrays,
+        price=prices.lane,
+        row_price=prices.row,
+        every=np.ones_like(room),
+        room=room,
+        room_start=start,
+        reach=np.int64(1),
+        kept=kept,
+        num_kept=count,
     )
     for merchant, (_, pinned, others) in enumerate(merchants(case)):
         orders = kept[start[merchant] : start[merchant] + count[merchant]].tolist()
@@ -198,7 +207,15 @@ def test_a_step_solves_the_system_of_its_pairs(case: Case) -> None:
     is_free, excess = draw.random(size) < 0.7, draw.normal(size=size)
     damping = np.full(size, 0.5)
     step = newton_kernels.price_step(
-        *(orders, uses, pairs, 0.1, problem.lane_parent, is_free, excess, damping, 500)
+        orders=orders,
+        uses=uses,
+        pairs=pairs,
+        scale=0.1,
+        lane_parent=problem.lane_parent,
+        is_free=is_free,
+        excess=excess,
+        damping=damping,
+        rounds=500,
     )
     system = (0.1 * slope + 0.5 * np.eye(size))[np.ix_(is_free, is_free)]
     assert np.allclose(

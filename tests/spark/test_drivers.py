@@ -54,9 +54,12 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
         "connect",
         submitted(
             cluster,
-            *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
-            *("--conf", "spark.connect.grpc.binding.address=127.0.0.1"),
-            *("--conf", f"spark.connect.grpc.binding.port={port}"),
+            "--class",
+            "org.apache.spark.sql.connect.service.SparkConnectServer",
+            "--conf",
+            "spark.connect.grpc.binding.address=127.0.0.1",
+            "--conf",
+            f"spark.connect.grpc.binding.port={port}",
             "spark-internal",
         ),
         SPARK_DAEMON_MEMORY="768m",  # Spark counts it among its daemons

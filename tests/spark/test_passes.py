@@ -47,10 +47,15 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
     blocks = make_blocks(tables, num_blocks, num_parts)
     census = summarize_blocks(blocks)
     limits = set_limits(census, checked(tables.capacity), rules)
-    facts = (limits.cap, census.num_open, census.highest)
     field = ClusterNight(
-        *(blocks, limits.terms, census.merchant_of, *facts),
-        *(is_late, lambda _: None),
+        blocks=blocks,
+        terms=limits.terms,
+        merchant_of=census.merchant_of,
+        cap=limits.cap,
+        num_open=census.num_open,
+        highest=census.highest,
+        is_late=is_late,
+        tell=lambda _: None,
     )
     return field, census, limits
 

@@ -140,7 +140,15 @@ def compare(config: Path, num_days: int) -> Counter[str]:
         lanes = pl.read_parquet(run / "lanes.parquet").filter(
             pl.col("region_id").is_not_null()
         )
-        _check_lanes(folder, day, lanes, chosen, orders, in_flight, seen)
+        _check_lanes(
+            folder,
+            day,
+            lanes=lanes,
+            chosen=chosen,
+            orders=orders,
+            in_flight=in_flight,
+            seen=seen,
+        )
         due = dict(orders.select("order_id", "delivery_date").iter_rows())
         for order, carrier, region in chosen.select(
             "order_id", "carrier_id", "region_id"

@@ -29,7 +29,7 @@ def s3_server() -> Iterator[str]:
 
 
 def _wait_for(server: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
-    for _ in range(300):
+    for _ in range(1_800):
         if server.poll() is not None:
             log.seek(0)
             raise RuntimeError(
@@ -39,4 +39,4 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
         if is_open(port):
             return
         time.sleep(0.1)
-    raise RuntimeError("the S3 endpoint did not start within 30 seconds")
+    raise RuntimeError("the S3 endpoint did not start within 180 seconds")

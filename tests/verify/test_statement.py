@@ -155,6 +155,7 @@ def _inputs(run: Path, path: Path) -> dict[str, list[str]]:
     return given | {"orders": [str(path)]}
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_are_the_same_night(plain: Path, tmp_path: Path) -> None:
     """The order of rows decides nothing."""
     record = record_of(plain)

@@ -102,6 +102,7 @@ def test_a_night_whose_optimum_is_not_proved_has_no_price_list(
         price_list(base_of_config(as_config(config), DAY))
 
 
+@pytest.mark.slow
 def test_prices_leave_the_explore_arm_its_places(
     night_folder: Path, night_config
 ) -> None:

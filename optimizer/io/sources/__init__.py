@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import (
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
     from optimizer.config.address import Address
 
-#: Scheme -> module here, package that it needs.
-_ADAPTERS = {
-    "postgresql": ("postgres", "adbc_driver_postgresql"),
-    "s3": ("s3", "obstore"),
-    "delta": ("delta", "deltalake"),
-    "delta+s3": ("delta", "deltalake"),
-    "duckdb": ("duckdb", "duckdb"),
+#: Scheme -> package that its module needs.
+_PACKAGES = {
+    "postgresql": "adbc_driver_postgresql",
+    "s3": "obstore",
+    "delta": "deltalake",
+    "delta+s3": "deltalake",
+    "duckdb": "duckdb",
 }
 
 #: What a full or broken disk says here, where the copies are written.
@@ -49,9 +48,22 @@ def adapter_of(address: Address) -> Any:
     ConfigError
         When its package is not installed, saying which extra has it.
     """
-    module, package = _ADAPTERS[address.scheme]
-    import_extra(package, needed_by=address.label)
-    return import_module(f"optimizer.io.sources.{module}")
+    import_extra(_PACKAGES[address.scheme], needed_by=address.label)
+    if address.scheme == "postgresql":
+        from optimizer.io.sources import postgres
+
+        return postgres
+    if address.scheme == "s3":
+        from optimizer.io.sources import s3
+
+        return s3
+    if address.scheme == "duckdb":
+        from optimizer.io.sources import duckdb
+
+        return duckdb
+    from optimizer.io.sources import delta
+
+    return delta
 
 
 @contextmanager

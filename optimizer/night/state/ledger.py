@@ -17,8 +17,9 @@ from optimizer.build.carryover import EarlierNights
 from optimizer.config.cap import NANO
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.run_folder import read_record
-from optimizer.contracts.tables import IN_FLIGHT, PUBLISHED
+from optimizer.contracts.tables import IN_FLIGHT
 from optimizer.explain.tables import PLACE
+from optimizer.io.published_tables import read_table
 from optimizer.night.state.database import lock_transaction
 from optimizer.night.state.links import extend
 
@@ -72,6 +73,13 @@ def needs_history(config: Config, policy: PolicyRow) -> bool:
     """Whether other nights can decide anything of a night."""
     is_banked = policy.cap.rounding == "carryover"
     return is_banked or config.capacity.counted_on != "order"
+
+
+def history_days(config: Config, policy: PolicyRow) -> int:
+    """How many days before a night can decide anything of it."""
+    if not needs_history(config, policy):
+        return 0
+    return max(policy.cap.window_days, config.capacity.in_flight_days)
 
 
 def load_before(
@@ -201,17 +209,6 @@ def _rows_of(day: dt.date, folder: Path) -> list[tuple[Any, list[dict[str, Any]]
         (COMMITMENTS, slots.select(date, pl.all()).to_dicts()),
         (BANK, bank.select(date, pl.all()).to_dicts()),
     ]
-
-
-def read_table(folder: Path, name: str) -> pl.DataFrame:
-    """Read a table of a night; empty where an older program wrote none."""
-    import polars as pl
-
-    from optimizer.io.write import read_back
-
-    if (folder / name).is_file():
-        return read_back(folder / name)
-    return pl.DataFrame(schema=PUBLISHED[name].schema)
 
 
 def published_history(folder: Path, day: dt.date) -> EarlierNights:

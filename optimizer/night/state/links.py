@@ -20,6 +20,7 @@ from optimizer.io.read import damaged_is_data_error
 from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
 from optimizer.night.state.chain import Link, broken_links, make_link
+from optimizer.night.state.database import lock_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from optimizer.night.state.database import StateDatabase
 
 logger = logging.getLogger(__name__)
+
+#: Event of a link that tells of versions which were removed by rule.
+PRUNED = "PRUNED"
 
 
 def extend(
@@ -67,6 +71,57 @@ def extend(
     _append(mirror, [link])
 
 
+def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -> None:
+    """
+    Put on record that versions of a date are removed by rule; doing it twice adds none.
+
+    Parameters
+    ----------
+    state
+        The database.
+    day, versions
+        The date, and names of versions that are not published.
+    """
+    if state.mirror is None:
+        return
+    with state.transaction() as connection:
+        if state.is_shared:
+            lock_transaction(connection, "evidence")
+        links = _made_good(connection, state.mirror)
+        told = pruned_in(links)
+        removed = sorted(name for name in versions if (day, name) not in told)
+        if not removed:
+            return
+        body = {
+            "event": PRUNED,
+            "date": day.isoformat(),
+            "recorded_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "removed": removed,
+        }
+        link = make_link(body, links[-1] if links else None)
+        _insert(connection, [link])
+        _append(state.mirror, [link])
+
+
+def pruned_in(links: Sequence[Link]) -> set[tuple[dt.date, str]]:
+    """
+    Dates and versions that a chain says were removed by rule.
+
+    A version that was published again since is not among them.
+    """
+    found: set[tuple[dt.date, str]] = set()
+    for link in links:
+        for day, version in versions_in([link]).items():
+            found.discard((day, version or ""))
+        if link.body.get("event") == PRUNED:
+            try:
+                day = dt.date.fromisoformat(link.body["date"])
+                found |= {(day, str(name)) for name in link.body["removed"]}
+            except (KeyError, TypeError, ValueError):
+                continue  # a link that somebody changed: optimizer audit says so
+    return found
+
+
 def _night_body(path: Path) -> dict[str, Any]:
     """What a link says of a published folder."""
     record = read_record(path)
@@ -84,7 +139,7 @@ def _night_body(path: Path) -> dict[str, Any]:
 def _commitment_of(path: Path) -> dict[str, Any]:
     """The commitment of a night that an older program published without one."""
     leaves = leaves_of(decision_groups(path))
-    return commitment(leaves.num_rows, leaves.close())
+    return commitment(leaves, leaves.close())
 
 
 def decision_groups(path: Path) -> Iterator[pl.DataFrame]:
@@ -117,6 +172,8 @@ def versions_in(links: Sequence[Link]) -> dict[dt.date, str | None]:
     found = {}
     for link in links:
         body = link.body
+        if body.get("event") == PRUNED:
+            continue  # what is published did not change
         try:
             day = dt.date.fromisoformat(body["date"])
         except (KeyError, TypeError, ValueError):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
-from optimizer.errors import BusyError, ConfigError
+from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import VERSIONS, date_lock
 from optimizer.night.state.database import shared_lock
@@ -22,18 +23,60 @@ from optimizer.night.state.links import linked_versions
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from optimizer.night.state.database import StateDatabase
 
 logger = logging.getLogger(__name__)
 
 
-def reconcile(
-    state: StateDatabase, output: str, held: dt.date | None = None
-) -> list[dt.date]:
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """
+    What was done to bring a state in line.
+
+    Attributes
+    ----------
+    dates
+        Dates that were brought in line.
+    unreadable
+        Why a published night cannot be read, by date: the state knows nothing of it.
+    """
+
+    dates: tuple[dt.date, ...]
+    unreadable: Mapping[dt.date, str]
+
+    def refuse_near(self, day: dt.date, num_days: int) -> None:
+        """
+        Refuse to decide a date that counts on a night that cannot be read.
+
+        Parameters
+        ----------
+        day
+            The date.
+        num_days
+            How far nights count on each other.
+
+        Raises
+        ------
+        DataError
+            Naming the night, and the way on.
+        """
+        for other, reason in self.unreadable.items():
+            if other != day and abs((other - day).days) <= num_days:
+                raise DataError(
+                    f"{day} counts on the night of {other}, which cannot be read "
+                    f"({reason}); restore its folder, or withdraw it with optimizer "
+                    "rollback"
+                )
+
+
+def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) -> Healed:
     """
     Tell the database what it does not know of the published nights.
+
+    A night that cannot be read (damaged, or of a format that nobody knows) stops no
+    other: it is told, and left for :meth:`Healed.refuse_near`.
 
     Parameters
     ----------
@@ -44,11 +87,6 @@ def reconcile(
     held
         A date whose lock the caller holds. Others are locked here; one that another
         run holds is left to it.
-
-    Returns
-    -------
-    list of datetime.date
-        Dates that were brought in line.
 
     Raises
     ------
@@ -63,16 +101,25 @@ def reconcile(
             "is it the right folder? If so, give it a new, empty state database"
         )
     healed, linked = [], linked_versions(state)
+    unreadable: dict[dt.date, str] = {}
     for day in sorted(published.keys() | known.keys() | linked.keys()):
         folder = published.get(day)
         version = folder.name if folder else None
         if known.get(day) == version == linked.get(day):
             continue
-        if _settle_locked(state, output, day, is_held=day == held):
-            healed.append(day)
+        try:
+            if _settle_locked(state, output, day, is_held=day == held):
+                healed.append(day)
+        except (DataError, KeyError, TypeError) as error:
+            unreadable[day] = str(error) or type(error).__name__
+            logger.warning(
+                "the night of %s cannot be read, and the state knows nothing of it: %s",
+                day,
+                unreadable[day],
+            )
     if healed:
         logger.info("brought in line with the published nights: %s", _list(healed))
-    return healed
+    return Healed(tuple(healed), unreadable)
 
 
 def known_versions(state: StateDatabase) -> dict[dt.date, str]:

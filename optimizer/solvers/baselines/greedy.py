@@ -165,18 +165,23 @@ def _open_options(
     """Options up to a place of the ranking that could still be taken, their orders."""
     from optimizer.solvers.kernels.accept import list_open
 
-    given = (problem.key, room.cap, is_open, room.is_taken, *last)
+    last_saving, last_key = last
 
     def work(_: int, first: int, end: int) -> tuple[NDArray[np.int64], ...]:
         return tuple(
             list_open(
-                first,
-                end,
-                full.merchant_start,
-                full.option_start,
-                full.option_lane,
-                full.option_saving,
-                *given,
+                first_merchant=first,
+                last_merchant=end,
+                merchant_start=full.merchant_start,
+                option_start=full.option_start,
+                option_lane=full.option_lane,
+                option_saving=full.option_saving,
+                key=problem.key,
+                cap_left=room.cap,
+                is_open=is_open,
+                is_taken=room.is_taken,
+                last_saving=last_saving,
+                last_key=last_key,
             )
         )
 

@@ -42,7 +42,7 @@ def rank_orders(
     count, num_pinned
         How many are ranked; how many are pinned.
     """
-    count, num_pinned = np.int64(0), 0
+    count, num_pinned = np.int64(0), np.int64(0)
     for order in range(first, last):
         here = order - first
         pick[here], best[here], second[here] = best_option(
@@ -58,7 +58,12 @@ def rank_orders(
 
 @inner_kernel
 def at_the_cut(uses, first, last, best, pick, inside, outside):
-    """Options of the last order inside a cap and of the first outside; -1: none."""
+    """
+    Options of the last order inside a cap and of the first outside; -1: none.
+
+    They stand for all that are worth as much: which of these would move is not known.
+    Where the cap does not bind, orders compete with no other order.
+    """
     option_inside, option_outside = np.int64(-1), np.int64(-1)
     if outside <= 0:
         return option_inside, option_outside
@@ -140,7 +145,8 @@ def choose(
     surplus, num_pairs
         What the choices save above prices, micro-CNY; pairs written.
     """
-    surplus, num_pairs = np.int64(0), 0
+    # Not 0 alone: numba would compile what takes it for that number too.
+    surplus, num_pairs = np.int64(0), np.int64(0)
     best = np.empty(0, np.int64)
     second, ranked, pick = best.copy(), best.copy(), best.copy()
     for merchant in range(first_merchant, last_merchant):
@@ -204,6 +210,7 @@ def choose(
             mine = rival(orders, uses, pick[order - first])
             surplus += top
             use_up(orders, uses, pick[order - first], demand, usage)
+            # Dearer, it would go to its second best, or leave to the first outside.
             if is_pinned or second[order - first] >= outside:
                 num_pairs = add_pairs(
                     orders=orders,
@@ -278,8 +285,56 @@ def settle(
                     pick[order] = -1
 
 
+@inner_kernel
+def add_found(order, found, num_found):
+    """Write an order where there is room for one; how many were found then."""
+    if num_found < len(found):
+        found[num_found] = order
+    return num_found + 1
+
+
+@inner_kernel
+def rank_best(orders, first, last, price, best, ranked):
+    """
+    Write the best reduced saving of each of a merchant's orders.
+
+    Those above 0 are ``ranked`` as well, in no order; how many these are.
+    """
+    count = np.int64(0)
+    for order in range(first, last):
+        top = best_worth(orders, None, order, price, None)
+        best[order - first] = top
+        if top > 0:
+            ranked[count] = top
+            count += 1
+    return count
+
+
+@inner_kernel
+def weakest_chosen(orders, chosen, start, end, price, highest):
+    """The least reduced saving below a highest of some chosen options, and which."""
+    weakest, weakest_option = highest, np.int64(-1)
+    for spot in range(start, end):
+        option = chosen[spot]
+        reduced = reduced_saving(orders, None, option, price, None)
+        if reduced < weakest:
+            weakest, weakest_option = reduced, option
+    return weakest, weakest_option
+
+
+@inner_kernel
+def raise_needed(orders, order, weakest, price, needed, wanting):
+    """Raise the prices that lanes need for an unchosen order to want none of them."""
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        lane = orders.option_lane[option]
+        least = orders.option_saving[option] - weakest
+        if least > max(price[lane], needed[lane]):
+            needed[lane] = least
+            wanting[lane] = order
+
+
 @kernel
-def check(  # noqa: C901 - one pass, branch by branch
+def check(
     first_merchant,
     last_merchant,
     orders,
@@ -310,7 +365,7 @@ def check(  # noqa: C901 - one pass, branch by branch
     int
         Orders found; beyond the length of ``found`` they are counted only.
     """
-    num_found = 0
+    num_found = np.int64(0)
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -322,27 +377,29 @@ def check(  # noqa: C901 - one pass, branch by branch
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
-        count = np.int64(0)
-        for order in range(first, last):
-            top = best_worth(orders, None, order, price, None)
-            best[order - first] = top
-            if top > 0:
-                ranked[count] = top
-                count += 1
+        count = rank_best(
+            orders=orders,
+            first=first,
+            last=last,
+            price=price,
+            best=best,
+            ranked=ranked,
+        )
         if count > room:
             merchant_price[merchant] = kth_largest(ranked, count, room)
         if room == 0:
             continue
         place, end = chosen_start[merchant], chosen_start[merchant + 1]
-        weakest, weakest_option = np.int64(0), np.int64(-1)
-        if end - place == room:
-            weakest = HIGH
+        # While a cap has room, an order need only save something to come in.
+        weakest, weakest_option = weakest_chosen(
+            orders=orders,
+            chosen=chosen,
+            start=place,
+            end=end,
+            price=price,
+            highest=HIGH if end - place == room else np.int64(0),
+        )
         strongest = np.int64(0)
-        for spot in range(place, end):
-            option = chosen[spot]
-            reduced = reduced_saving(orders, None, option, price, None)
-            if reduced < weakest:
-                weakest, weakest_option = reduced, option
         for order in range(first, last):
             top = best[order - first]
             if top <= weakest and top <= strongest:
@@ -354,17 +411,15 @@ def check(  # noqa: C901 - one pass, branch by branch
             strongest = max(strongest, top)
             if top <= weakest:
                 continue
-            if num_found < len(found):
-                found[num_found] = order
-            num_found += 1
-            for option in range(
-                orders.option_start[order], orders.option_start[order + 1]
-            ):
-                lane = orders.option_lane[option]
-                least = orders.option_saving[option] - weakest
-                if least > max(price[lane], needed[lane]):
-                    needed[lane] = least
-                    wanting[lane] = order
+            num_found = add_found(order, found, num_found)
+            raise_needed(
+                orders=orders,
+                order=order,
+                weakest=weakest,
+                price=price,
+                needed=needed,
+                wanting=wanting,
+            )
         order = first
         for spot in range(chosen_start[merchant], end):
             option = chosen[spot]
@@ -374,9 +429,7 @@ def check(  # noqa: C901 - one pass, branch by branch
             if reduced < best[order - first] or reduced < strongest:
                 if yielding[merchant] < 0 or option == weakest_option:
                     yielding[merchant] = order
-                if num_found < len(found):
-                    found[num_found] = order
-                num_found += 1
+                num_found = add_found(order, found, num_found)
     return num_found
 
 

@@ -8,7 +8,7 @@ prices that prove the plan no arc costs less than 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -156,19 +156,28 @@ def _bare_ways(problem: Problem, view: View) -> Ways:
 
     none = np.zeros(0, np.int64)
     merchant_ground = np.where(view.used > 0, view.cut, NO_END)
+    arcs = _by_source(_lane_arcs(problem, view), problem.num_lanes)
     return Ways(
-        *_by_source(*_lane_arcs(problem, view), problem.num_lanes),
-        np.zeros(problem.num_merchants + 1, np.int64),
-        none.astype(np.int32),
-        none,
-        np.full(problem.num_lanes, NO_END),
-        merchant_ground,
+        lane_start=arcs.start,
+        lane_target=arcs.target,
+        lane_cost=arcs.cost,
+        merchant_start=np.zeros(problem.num_merchants + 1, np.int64),
+        merchant_target=none.astype(np.int32),
+        merchant_cost=none,
+        lane_ground=np.full(problem.num_lanes, NO_END),
+        merchant_ground=merchant_ground,
     )
 
 
-def _lane_arcs(
-    problem: Problem, view: View
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+class _Listed(NamedTuple):
+    """Arcs in no order."""
+
+    source: NDArray[np.integer]
+    target: NDArray[np.integer]
+    cost: NDArray[np.int64]
+
+
+def _lane_arcs(problem: Problem, view: View) -> _Listed:
     """What each lane can pass on: source, target and cost of each arc."""
     price, parent = view.price, problem.lane_parent
     lane = problem.option_lane[view.chosen].astype(np.int64)
@@ -199,7 +208,7 @@ def _lane_arcs(
     )
     if cost.min(initial=0) < 0:
         raise SolveError("margins need prices that prove the plan, and these do not")
-    return source, target, cost
+    return _Listed(source, target, cost)
 
 
 def _other_options(
@@ -214,13 +223,17 @@ def _other_options(
     return own[is_other], option[is_other]
 
 
-def _by_source(
-    source: NDArray[np.integer],
-    target: NDArray[np.integer],
-    cost: NDArray[np.int64],
-    num_sources: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+class _Sorted(NamedTuple):
+    """Arcs by source: those of ``i`` are ``start[i] : start[i + 1]``."""
+
+    start: NDArray[np.int64]
+    target: NDArray[np.int32]
+    cost: NDArray[np.int64]
+
+
+def _by_source(listed: _Listed, num_sources: int) -> _Sorted:
     """Arcs by source, the cheapest first; of several to one target the cheapest."""
+    source, target, cost = listed
     by = np.lexsort((cost, target, source))
     source, target, cost = source[by], target[by], cost[by]
     is_first = np.ones(len(by), np.bool_)
@@ -228,7 +241,7 @@ def _by_source(
     source, target, cost = source[is_first], target[is_first], cost[is_first]
     by = np.lexsort((target, cost, source))
     start = running(np.bincount(source, minlength=num_sources))
-    return start, target[by].astype(np.int32), cost[by]
+    return _Sorted(start, target[by].astype(np.int32), cost[by])
 
 
 def _with_rivals(
@@ -249,7 +262,8 @@ def _with_rivals(
     if cost[:count].min(initial=0) < 0:
         raise SolveError("margins need prices that prove the plan, and these do not")
     merchant = np.repeat(np.arange(problem.num_merchants), np.diff(start))
-    arcs = _by_source(merchant, lane[:count], cost[:count], problem.num_merchants)
+    listed = _Listed(merchant, lane[:count], cost[:count])
+    arcs = _by_source(listed, problem.num_merchants)
     return ways._replace(
-        merchant_start=arcs[0], merchant_target=arcs[1], merchant_cost=arcs[2]
+        merchant_start=arcs.start, merchant_target=arcs.target, merchant_cost=arcs.cost
     )

@@ -29,7 +29,7 @@ Ahuja, R. K., Magnanti, T. L., Orlin, J. B. (1993). Network Flows, section 9.11
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -139,23 +139,29 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
     """Search from all lanes; the room that most of them leave, the others may use."""
     front = np.empty(problem.num_lanes, np.int64)
     lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
-    found = [(lanes[:0], lanes[:0], front[:0])]
+    found = [Piece(lanes[:0], lanes[:0], front[:0])]
     with Threads(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
         while len(lanes) and most_near(len(lanes)) > most:
             most = most_near(len(lanes))
             is_again = np.zeros(problem.num_lanes, np.bool_)
             is_again[lanes] = True
-            found = [_only(piece, ~is_again[piece[0]]) for piece in found]
+            found = [_only(piece, ~is_again[piece.source]) for piece in found]
             found += _search_all(ways, lanes, most, front, pool)
             lanes = lanes[front[lanes] < ways.lane_ground[lanes]]
     return Near(front, *(np.concatenate(part) for part in zip(*found, strict=True)))
 
 
-Piece = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.int64]"]
+class Piece(NamedTuple):
+    """What some lanes found near: ``(n,)`` lanes, nodes, and distances."""
+
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    distance: NDArray[np.int64]
 
 
 def _only(piece: Piece, is_kept: NDArray[np.bool_]) -> Piece:
-    return piece[0][is_kept], piece[1][is_kept], piece[2][is_kept]
+    source, target, distance = piece
+    return Piece(source[is_kept], target[is_kept], distance[is_kept])
 
 
 def _search_all(
@@ -198,7 +204,7 @@ def _search_some(
         )
         source = np.repeat(lanes[:num_done], count[:num_done])
         node, distance = near[:, : len(source)]
-        pieces.append((source, node.astype(np.int32), distance.copy()))
+        pieces.append(Piece(source, node.astype(np.int32), distance.copy()))
         if num_done == 0:
             near = np.empty((2, 2 * near.shape[1]), np.int64)
         lanes = lanes[num_done:]

@@ -157,10 +157,16 @@ def make_packing_night(
     )
 
 
-def _uses(
-    problem: Problem, market: NearMarket
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Options, limits and amounts of all uses, by option and then by limit."""
+class _Uses(NamedTuple):
+    """What options use: ``(n,) int64`` options, limits and amounts."""
+
+    option: NDArray[np.int64]
+    limit: NDArray[np.int64]
+    amount: NDArray[np.int64]
+
+
+def _uses(problem: Problem, market: NearMarket) -> _Uses:
+    """All uses, by option and then by limit."""
     uses, num_merchants = market.uses, problem.num_merchants
     every = np.arange(market.num_options)
     merchant = market.order_merchant[market.option_order]
@@ -176,9 +182,9 @@ def _uses(
     option.append(np.repeat(every, np.diff(uses.entry_start)))
     limit.append(num_merchants + problem.num_lanes + uses.entry_row.astype(np.int64))
     amount.append(uses.entry_weight)
-    joined = [np.concatenate(part) for part in (option, limit, amount)]
-    turn = np.lexsort((joined[1], joined[0]))
-    return joined[0][turn], joined[1][turn], joined[2][turn]
+    joined = _Uses(*(np.concatenate(part) for part in (option, limit, amount)))
+    turn = np.lexsort((joined.limit, joined.option))
+    return _Uses(*(values[turn] for values in joined))
 
 
 def _lists(

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import multiprocessing
 import os
-import time
+import signal
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +17,7 @@ from optimizer.errors import ConfigError, DataError, DeliveryError
 from optimizer.night.deliver import deliver_night
 from optimizer.replay.run import verify_run
 from tests.support.places import POSTGRESQL, Place, in_postgres, sql
+from tests.support.processes import wait_for
 from tests.support.small_night import DAY, SmallNight, call, snapshot
 
 OTHER = dt.date(2026, 11, 21)
@@ -161,7 +162,7 @@ def _deliver_slowly(folder: str, started: str) -> None:
 
     def wait(self: object) -> None:
         Path(started).touch()
-        time.sleep(60)
+        signal.pause()  # until it is killed
 
     dbapi.Connection.commit = wait  # type: ignore[method-assign]
     deliver_night(load_config("config.yaml"), DAY, is_again=True)
@@ -181,11 +182,7 @@ def test_a_killed_delivery_leaves_the_rows_of_before(
         target=_deliver_slowly, args=(str(night.folder), str(started))
     )
     worker.start()
-    for _ in range(300):
-        if started.exists():
-            break
-        time.sleep(0.1)
-    assert started.exists()
+    wait_for(started.exists, "the delivery")
     worker.kill()
     worker.join()
     assert place.get("killed").sort("order_id").equals(first)

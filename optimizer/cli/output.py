@@ -1,0 +1,69 @@
+"""What commands print: results, progress, log lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+#: Whether ``--quiet`` was given.
+IS_QUIET = ContextVar("is_quiet", default=False)
+
+
+def print_result(found: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Print a result for people or for programs."""
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
+
+
+def say(text: str) -> None:
+    """Print a line to stderr."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[str], None]]:
+    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    if IS_QUIET.get() or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("start") as status:
+        yield status.update
+
+
+def use_logs(as_json: bool) -> None:
+    """Write log lines as JSON from now on, where that is asked for."""
+    if as_json:
+        from optimizer.telemetry import logs
+
+        logs.use_json_lines()
+
+
+def write_tables(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write tables as Parquet, each named for what it holds."""
+    if folder is None:
+        return
+    from optimizer.night.publish import disk_errors
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.write_parquet(folder / f"{name}.parquet")
+
+
+def gap_words(gap: int, relative_gap: float) -> str:
+    """Say how good a plan is proved to be."""
+    if gap == 0:
+        return "the optimum, proved (gap 0)"
+    return f"within {relative_gap:.4%} of the best, proved (gap {gap / 1e6:,.2f} CNY)"

@@ -1,0 +1,189 @@
+"""The commands of the nightly job: validate, run, and the schema of its YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optimizer.cli.options import (
+    ConfigOption,
+    DateOption,
+    JsonOption,
+    LogJsonOption,
+    load_settings,
+    parse_date,
+)
+from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.contracts.warnings import text_of
+from optimizer.errors import ConfigError, counted
+
+if TYPE_CHECKING:
+    from optimizer.night.run import RunReport
+
+
+def validate(
+    *,
+    config: ConfigOption,
+    date: Annotated[
+        str | None, typer.Option("--date", help="Also check the inputs of this date.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration and, with --date, the inputs; solves nothing."""
+    settings = load_settings(config)
+    if date is None:
+        print_result(
+            {"config": str(config), "is_valid": True}, f"{config}: valid", as_json
+        )
+        return
+    from optimizer.night.run import check_inputs
+
+    with show_progress() as tell:
+        found = check_inputs(settings, parse_date(date, settings), tell)
+    num_rows = found["num_rows"].items()
+    lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
+    broken = counted(found["num_quarantined"], "row")
+    lines += [f"quarantine: {broken} with a broken rule"]
+    lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
+    print_result(found, "\n".join(lines), as_json)
+
+
+def run(
+    context: typer.Context,
+    *,
+    config: ConfigOption,
+    date: DateOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but write.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a night published from other inputs."),
+    ] = False,
+    previous: Annotated[
+        Path | None,
+        typer.Option("--previous", help="A published night to start from."),
+    ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+    ] = None,
+    log_json: LogJsonOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a date and publish it, if it is proved good enough."""
+    use_logs(log_json)
+    settings = load_settings(config)
+    day = parse_date(date, settings)
+    if shadow is not None and dry_run:
+        raise ConfigError("--shadow compares with a published night: leave --dry-run")
+    if shadow is not None and settings.engine == "spark":
+        raise ConfigError("--shadow is for engine: local; leave it out")
+    from optimizer.job import run_date
+    from optimizer.night.state.reconcile import output_of
+    from optimizer.telemetry.watch import watched
+
+    if settings.output is not None:
+        link = output_of(settings.output, day) / day.isoformat()
+        context.obj[link] = target_of(link)
+
+    def work(tell: Callable[[str], None]) -> RunReport:
+        return run_date(
+            settings,
+            day,
+            is_dry=dry_run,
+            is_forced=force,
+            previous=previous,
+            progress=tell,
+        )
+
+    with show_progress() as tell:
+        seen = watched(settings, day, work, tell, is_dry=dry_run)
+    report = seen.report
+    found = {"run_dir": str(report.run_dir), "outcome": report.outcome} | dict(
+        report.record
+    )
+    found["evidence_head"] = report.head
+    found["alerts"] = [alert.to_json() for alert in seen.alerts]
+    text = _summary(found)
+    if shadow is not None:
+        from optimizer.compare.shadow import run_shadow, shadow_lines
+
+        with show_progress() as tell:
+            beside = run_shadow(
+                settings,
+                Path(report.run_dir),
+                shadow,
+                day,
+                lambda other: run_date(other, day, is_forced=True, progress=tell),
+            )
+        found["shadow"] = beside
+        text = "\n".join([text, *shadow_lines(beside)])
+    print_result(found, text, as_json)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from optimizer.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def target_of(link: Path) -> Path | None:
+    """Where a date's link points; ``None`` where there is none."""
+    return link.readlink() if link.is_symlink() else None
+
+
+def published_since(seen: Mapping[Path, Path | None]) -> str:
+    """Say, from the disk, whether a date's link has changed since it was seen."""
+    new = [str(link) for link, target in seen.items() if target_of(link) != target]
+    if not new:
+        return "nothing was published"
+    return f"a new night was published already: {', '.join(new)}"
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    """A run in a few lines."""
+    numbers, proof = found["summary"], found["certificate"]
+    orders = counted(numbers["num_orders"], "order")
+    words = {
+        "published": "published",
+        "unchanged": "already published from the same inputs; nothing to do",
+        "dry run": "dry run; nothing was written, it would go here",
+    }
+    lines = [
+        f"{found['run_dir']}: {words[found['outcome']]}",
+        f"  chosen     {numbers['num_chosen']:,} of {orders} "
+        f"(caps allow {numbers['sum_of_caps']:,})",
+        f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
+        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
+        f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
+        f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
+        f"  rounding   {_roundings(numbers['cap_roundings'])}",
+        f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
+    ]
+    if num_conflicts := numbers.get("num_conflicts"):
+        lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
+    if chance := numbers.get("experiment"):
+        lines.append(
+            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
+            f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+        )
+    if head := found["evidence_head"]:
+        lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
+    return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
+
+
+def _roundings(found: Mapping[str, Any]) -> str:
+    """What each way of rounding caps would give tonight."""
+    return "; ".join(
+        f"{name} {numbers['num_slots']:,} slots, none for "
+        f"{counted(numbers['num_merchants_without'], 'merchant')}"
+        for name, numbers in found.items()
+    )

@@ -1,0 +1,65 @@
+"""The commands that make nights: simulate, and what happened to the simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optimizer.cli.options import parse_date
+from optimizer.cli.output import show_progress
+
+
+def simulate(
+    context: typer.Context,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; required.")
+    ] = None,
+    orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
+    merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
+    days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same days.")] = 7,
+    start: Annotated[str, typer.Option("--start", help="First date.")] = "2026-11-22",
+    carriers_per_order: Annotated[
+        int, typer.Option("--carriers-per-order", help="Above 1: writes options too.")
+    ] = 1,
+) -> None:
+    """Make days of orders that look like a platform's, with their hidden truth."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.", context)
+    from optimizer.simulate import simulate as make_days
+
+    with show_progress() as tell:
+        nights = make_days(
+            out,
+            num_orders=orders,
+            num_merchants=merchants,
+            num_days=days,
+            seed=seed,
+            start=parse_date(start),
+            carriers_per_order=carriers_per_order,
+            progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
+        )
+    for folder in nights.folders:
+        typer.echo(folder)
+
+
+def reveal(
+    *,
+    runs: Annotated[Path, typer.Option("--runs", help="Published nights.")],
+    nights: Annotated[
+        Path, typer.Option("--nights", help="Simulated nights, such as data/nights.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the outcomes, a file a date.")
+    ] = Path("outcomes"),
+) -> None:
+    """Reveal what happened to published nights, from the truth of the simulation."""
+    from optimizer.simulate.reveal import reveal_outcomes
+
+    for path in reveal_outcomes(runs, nights, out):
+        typer.echo(path)

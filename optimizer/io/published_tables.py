@@ -1,0 +1,127 @@
+"""
+Published tables of every format, as tables of today.
+
+A night that an older version published lacks columns that came later, and a column
+may have had another name. What reads a night to tell of it sees the columns of today:
+those that the night does not have are null, or say what they meant. Verification does
+not read through this: it holds a night against the format of its own day.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.contracts.tables import DECISIONS, PUBLISHED
+from optimizer.io.read import damaged_is_data_error
+from optimizer.io.write import read_back
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+#: What a column that came later stands for in nights that lack it, by file.
+_MEANT = {"commitments.parquet": {"load": 1}}
+#: Names that columns had before, by file: the name of today for each.
+_RENAMED = {"in_flight.parquet": {"num_parcels": "num_slots"}}
+
+
+def read_table(folder: Path, name: str) -> pl.DataFrame:
+    """
+    Read a published table whole, every page against its checksum.
+
+    Parameters
+    ----------
+    folder
+        The night.
+    name
+        The table's file, such as ``lanes.parquet``.
+
+    Returns
+    -------
+    pl.DataFrame
+        With today's columns; empty where the night has no such table.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged.
+    """
+    import polars as pl
+
+    if (folder / name).is_file():
+        return as_of_today(read_back(folder / name), name)
+    return pl.DataFrame(schema=PUBLISHED[name].schema)
+
+
+def scan_table(folder: Path, name: str) -> pl.LazyFrame:
+    """
+    Open a published table to read some of it, with today's columns.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or damaged.
+    """
+    import polars as pl
+
+    path = folder / name
+    with damaged_is_data_error(str(path)):
+        there = pl.read_parquet_schema(path)
+    renamed = _renamed(name, [*there])
+    columns = {renamed.get(column, column) for column in there}
+    scanned = (
+        pl.scan_parquet(path).rename(renamed).with_columns(_lacking(name, columns))
+    )
+    is_old = _has_old_margins(name, columns)
+    return scanned.with_columns(_old_margins()) if is_old else scanned
+
+
+def as_of_today(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """
+    Give rows of a published table the columns of today.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> old = pl.DataFrame({"carrier_id": ["yunda"], "num_parcels": [3]})
+    >>> as_of_today(old, "in_flight.parquet").select("num_slots", "outlet_id").rows()
+    [(3, None)]
+    """
+    frame = frame.rename(_renamed(name, frame.columns))
+    lacking = _lacking(name, {*frame.columns})
+    has_old_margins = _has_old_margins(name, {*frame.columns})
+    frame = frame.with_columns(lacking)
+    return frame.with_columns(_old_margins()) if has_old_margins else frame
+
+
+def _has_old_margins(name: str, columns: set[str]) -> bool:
+    return name == DECISIONS.file and "margin_low_cny" not in columns
+
+
+def _old_margins() -> list[pl.Expr]:
+    """Margins of format 1 were taken from the lowest prices: no more than at least."""
+    import polars as pl
+
+    said, is_in = pl.col("margin_cny"), pl.col("is_premium")
+    return [
+        pl.when(is_in).then(said).alias("margin_low_cny"),
+        pl.when(~is_in).then(said).alias("margin_high_cny"),
+        pl.lit(None, pl.Float64).alias("margin_cny"),
+    ]
+
+
+def _renamed(name: str, columns: list[str]) -> dict[str, str]:
+    given = _RENAMED.get(name, {})
+    return {old: new for old, new in given.items() if old in columns}
+
+
+def _lacking(name: str, columns: set[str]) -> list[pl.Expr]:
+    import polars as pl
+
+    meant = _MEANT.get(name, {})
+    return [
+        pl.lit(meant.get(column), kind).alias(column)
+        for column, kind in PUBLISHED[name].schema.items()
+        if column not in columns
+    ]

@@ -1,0 +1,233 @@
+"""
+Retention: what published nights leave behind, removed by rule and on record.
+
+Only what nothing points to is removed: versions that were replaced, kept inputs that no
+kept version was made from, and what a run that died left. A published night stays until
+it is older than ``keep.days``. The chain of evidence is told first and the disk
+follows, so that an audit knows what is gone by rule from what was lost.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.contracts.run_folder import read_record
+from optimizer.errors import BusyError, ConfigError, DataError
+from optimizer.io.kept_inputs import INPUTS, kept_name
+from optimizer.night.folders import published_nights, published_version, remove_tree
+from optimizer.night.publish import STAGING, VERSIONS, disk_errors, point
+from optimizer.night.state.database import open_state
+from optimizer.night.state.ledger import settle
+from optimizer.night.state.links import record_pruned
+from optimizer.night.state.reconcile import night_lock, output_of, reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from optimizer.config import Config
+    from optimizer.config.models import Keep
+    from optimizer.night.state.database import StateDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """
+    One file or folder that the rules do not keep.
+
+    Attributes
+    ----------
+    day
+        The date that it is of.
+    path
+        Where it lies.
+    why
+        ``replaced``, ``too old``, ``input of no version`` or ``cut off``.
+    num_bytes
+        What it takes.
+    """
+
+    day: dt.date
+    path: Path
+    why: str
+    num_bytes: int
+
+
+def find_leftovers(config: Config) -> list[Leftover]:
+    """
+    Find what ``keep`` does not keep; writes nothing.
+
+    Parameters
+    ----------
+    config
+        With ``output`` and ``keep``.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration keeps everything.
+    """
+    output = _output(config)
+    published = published_nights(output)
+    oldest = _oldest_kept(config.keep, published)
+    return [
+        found
+        for day in _dates(output)
+        for found in _of_date(output_of(output, day), day, config.keep, oldest)
+    ]
+
+
+def prune(config: Config) -> list[Leftover]:
+    """
+    Remove what ``keep`` does not keep, date by date, each under its lock.
+
+    A date that a run holds is left for the next time. Versions go on record first, so
+    that a removal that is cut off is finished by the next one.
+
+    Returns
+    -------
+    list of Leftover
+        What was removed.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration keeps everything.
+    BusyError
+        When the state database does not answer.
+    PublishError
+        When the disk refuses.
+    """
+    output = _output(config)
+    removed: list[Leftover] = []
+    with disk_errors(Path(output), "what is kept no more"), open_state(config) as state:
+        reconcile(state, output)
+        oldest = _oldest_kept(config.keep, published_nights(output))
+        for day in _dates(output):
+            try:
+                with night_lock(state, output_of(output, day), day):
+                    removed += _prune_date(state, output, day, config.keep, oldest)
+            except BusyError:
+                continue
+    return removed
+
+
+def _prune_date(
+    state: StateDatabase, output: str, day: dt.date, keep: Keep, oldest: dt.date | None
+) -> list[Leftover]:
+    folder = output_of(output, day)
+    found = [*_of_date(folder, day, keep, oldest)]
+    published = published_version(folder, day)
+    if published is not None and published in [left.path for left in found]:
+        point(folder, day, None)
+        settle(state, day, None)
+    versions = [left.path.name for left in found if left.path.parent.name != INPUTS]
+    record_pruned(
+        state, day, [name for name in versions if _is_version(folder, day, name)]
+    )
+    for left in found:
+        remove_tree(left.path)
+    return found
+
+
+def _is_version(folder: Path, day: dt.date, name: str) -> bool:
+    path = folder / VERSIONS / day.isoformat() / name
+    return path.is_dir() and not name.startswith(STAGING)
+
+
+def _output(config: Config) -> str:
+    if config.output is None:
+        raise ConfigError("published nights need output in the configuration")
+    if config.keep.versions is None and config.keep.days is None:
+        raise ConfigError(
+            "the configuration keeps everything; say what to keep, such as "
+            "keep: {versions: 3, days: 400}"
+        )
+    return config.output
+
+
+def _oldest_kept(keep: Keep, published: Mapping[dt.date, Path]) -> dt.date | None:
+    """The first date that is kept; counted back from the newest published night."""
+    if keep.days is None or not published:
+        return None
+    return max(published) - dt.timedelta(days=keep.days)
+
+
+def _dates(output: str) -> list[dt.date]:
+    """All dates that ever had a version here."""
+    found = set()
+    for root in _roots(output):
+        for path in root.glob("????-??-??"):
+            try:
+                day = dt.date.fromisoformat(path.name)
+            except ValueError:
+                continue
+            if output_of(output, day) == root.parent:
+                found.add(day)
+    return sorted(found)
+
+
+def _roots(output: str) -> Iterator[Path]:
+    pattern = glob.escape(output).replace("{date}", "*")
+    for name in (VERSIONS, INPUTS):
+        yield from (Path(path) for path in glob.glob(f"{pattern}/{name}"))
+
+
+def _of_date(
+    folder: Path, day: dt.date, keep: Keep, oldest: dt.date | None
+) -> Iterator[Leftover]:
+    """What of a date is not kept."""
+    versions = folder / VERSIONS / day.isoformat()
+    there = sorted(versions.iterdir()) if versions.is_dir() else []
+    cut_off = [path for path in there if path.name.startswith(STAGING)]
+    whole = [path for path in there if path not in cut_off]
+    yield from (_left(day, path, "cut off") for path in cut_off)
+    if oldest is not None and day < oldest:
+        yield from (_left(day, path, "too old") for path in whole)
+        kept: list[Path] = []
+    else:
+        current = published_version(folder, day)
+        kept = _newest(whole, current, keep.versions)
+        gone = [path for path in whole if path not in kept]
+        yield from (_left(day, path, "replaced") for path in gone)
+    yield from _unused_inputs(folder / INPUTS / day.isoformat(), day, kept)
+
+
+def _newest(
+    whole: list[Path], current: Path | None, num_versions: int | None
+) -> list[Path]:
+    """The published version, and the newest of the others."""
+    if num_versions is None:
+        return whole
+    others = [path for path in whole if current is None or path.name != current.name]
+    others.sort(key=lambda path: (path.lstat().st_mtime_ns, path.name), reverse=True)
+    first = [path for path in whole if path not in others]
+    return [*first, *others[: num_versions - len(first)]]
+
+
+def _unused_inputs(
+    folder: Path, day: dt.date, kept: Iterable[Path]
+) -> Iterator[Leftover]:
+    """Kept inputs that none of the kept versions was made from."""
+    used: set[str] = set()
+    for version in kept:
+        try:
+            record = read_record(version)
+        except DataError:
+            return  # nobody can say what it was made from
+        for table, given in record["inputs"].items():
+            for file in given["files"]:
+                path = Path(file["path"])
+                used |= {path.name, kept_name(table, file["sha256"], path)}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name not in used:
+            is_part = path.name.startswith(".")
+            yield _left(day, path, "cut off" if is_part else "input of no version")
+
+
+def _left(day: dt.date, path: Path, why: str) -> Leftover:
+    files = [path] if not path.is_dir() or path.is_symlink() else path.rglob("*")
+    return Leftover(day, path, why, sum(file.lstat().st_size for file in files))

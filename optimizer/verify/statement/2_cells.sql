@@ -1,0 +1,49 @@
+-- What a cell says. A configured word for no value is none; any other breaks a rule.
+CREATE MACRO given(x) AS CASE
+    WHEN typeof(x) = 'VARCHAR' AND bare(x) IN ({null_words}) THEN NULL
+    ELSE x
+END;
+CREATE MACRO is_null_word(x) AS regexp_matches(x,
+    '(?i)^[ \t]*(?:null|\(null\)|<null>|\[null\]|\\n|nil|none|nan|nat|na|<na>|n/a|#n/a|#null!|#value!|#ref!|#name\?|#div/0!|#num!|undefined|-|--|—|/|无|空|暂无)[ \t]*$');
+CREATE MACRO as_flag(x) AS CASE
+    regexp_replace(lower(bare(x)), '^([+-]?[0-9]+)\.0+$', '\1')
+    WHEN 'true' THEN true WHEN 't' THEN true WHEN 'yes' THEN true WHEN 'y' THEN true
+    WHEN '1' THEN true WHEN '是' THEN true
+    WHEN 'false' THEN false WHEN 'f' THEN false WHEN 'no' THEN false WHEN 'n' THEN false
+    WHEN '0' THEN false WHEN '否' THEN false
+END;
+CREATE MACRO as_number(x) AS CASE
+    WHEN typeof(x) = 'VARCHAR' THEN TRY_CAST(bare(x) AS DOUBLE)
+    ELSE TRY_CAST(x AS DOUBLE)
+END;
+CREATE MACRO as_count(x) AS CASE
+    WHEN typeof(x) = 'VARCHAR' OR typeof(x) LIKE 'DECIMAL%' THEN
+        TRY_CAST(regexp_extract(bare(x), '^([+-]?[0-9]+)(\.0+)?$', 1) AS BIGINT)
+    WHEN TRY_CAST(x AS DOUBLE) = trunc(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS BIGINT)
+END;
+-- Days are those of the configured zone: a time with a zone, or an offset from UTC, is an
+-- instant; one without stays where it is. Of text {dates} are read.
+CREATE MACRO moment(p) AS try_strptime(
+    p.year || '-' || p.month || '-' || p.day || ' ' || coalesce(nullif(p.hour, ''), '0')
+    || ':' || coalesce(nullif(p.minute, ''), '0')
+    || ':' || coalesce(nullif(p.second, ''), '0'), '%Y-%m-%d %H:%M:%S');
+CREATE MACRO from_utc(p) AS to_minutes(
+    (CASE p.sign WHEN '-' THEN -1 ELSE 1 END)
+    * (60 * coalesce(TRY_CAST(p.hours AS INT), 0) + coalesce(TRY_CAST(p.minutes AS INT), 0)));
+CREATE MACRO day_in(p) AS CASE
+    WHEN p.utc <> '' OR p.sign <> '' THEN timezone(
+        config_text('$.timezone'), timezone('UTC', moment(p) - from_utc(p)))::DATE
+    ELSE moment(p)::DATE
+END;
+CREATE MACRO text_day(t) AS {text_day};
+CREATE MACRO as_date(x) AS CASE
+    WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE'
+        THEN timezone(config_text('$.timezone'), TRY_CAST(x AS TIMESTAMPTZ))::DATE
+    WHEN typeof(x) = 'VARCHAR' THEN text_day(bare(x))
+    ELSE TRY_CAST(x AS DATE)
+END;
+-- What spreadsheets make of ids.
+CREATE MACRO is_rounded(x) AS regexp_matches(x,
+    '^[+-]?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$|^[+-]?[0-9]\.[0-9]+[Ee][0-9]{1,3}$');
+CREATE MACRO has_point(x) AS regexp_matches(x, '^[+-]?[0-9]+\.0+$');
+CREATE MACRO begins_with_apostrophe(x) AS left(x, 1) IN ('''', '’');
