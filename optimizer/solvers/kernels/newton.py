@@ -282,7 +282,7 @@ def advance_alone(orders, lanes, room, num_passes, steps, pace):
         add_parents(parent, effective)
         window = max(np.int64(steps.numbers[0]), 1)
         _, count = choose(
-            first_merchant=0,
+            first_merchant=np.int64(0),
             last_merchant=len(orders.cap),
             orders=orders,
             uses=None,
