@@ -1,4 +1,4 @@
-"""Small nights for tests, yours and ours: made by hand, made at random, and checked."""
+"""Small nights for tests: by hand, at random, and checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optimizer.explain.night import Night
     from optimizer.model.problem import Problem
 
-#: What a complaint costs in these nights; a saving is made by its probability alone.
+#: Cost of a complaint in these nights; savings differ by its probability alone.
 COMPLAINT_COST_CNY = 100
 
 
@@ -30,7 +30,7 @@ class Tables:
     config
         Fee 0, a complaint costs 100 CNY, a return nothing.
     options
-        Carriers by order; ``None`` where every order has its own.
+        Carriers by order; ``None`` where every order has one carrier.
     """
 
     orders: pl.DataFrame
@@ -63,7 +63,7 @@ def make_tables(
     rate: float | str = 0.5,
 ) -> Tables:
     """
-    Make a night by hand, with the savings that you say.
+    Make a night by hand, with given savings.
 
     Parameters
     ----------

@@ -21,8 +21,10 @@ def main() -> None:
         from optimizer.config.address import check_sink, check_source
         from optimizer.config.load import as_config
         from optimizer.config.yaml_reader import read_yaml
+        from optimizer.contracts.tables import CAPACITY
         from optimizer.errors import OptimizerError
-        from optimizer.io.csv import csv_batches, csv_schema
+        from optimizer.io.csv import csv_batches, csv_form, csv_schema
+        from optimizer.io.reading_notes import ReadingNotes
     path = Path(tempfile.mkdtemp()) / "fuzz.csv"
 
     def one_input(data: bytes) -> None:
@@ -39,8 +41,9 @@ def main() -> None:
         else:
             path.write_bytes(rest)
             with suppress(OptimizerError):
-                names = csv_schema(path).names
-                for batch in csv_batches(path, names):
+                known = CAPACITY.column_names
+                names = csv_schema(csv_form(path, known)).names
+                for batch in csv_batches(path, names, known, ReadingNotes()):
                     batch.validate(full=True)
 
     atheris.Setup(sys.argv, one_input)

@@ -158,7 +158,9 @@ BAD: dict[str, Bad] = {
         rows("merchants", lambda frame: frame.head(0)), 3, f"{MERCHANTS}: has no rows"
     ),
     "an empty orders file": Bad(
-        written("orders", lambda _: b""), 3, f"{ORDERS}: is damaged .*empty"
+        written("orders", lambda _: b""),
+        3,
+        f"{ORDERS}: is empty, without even a header",
     ),
     "an empty capacity file": Bad(
         written("capacity", lambda _: b""), 3, f"{CAPACITY}: .*empty"

@@ -29,7 +29,7 @@ ELSEWHERE = {
     "make test": "the second step of CI; it runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
     "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
-    "python -m benchmarks.": "takes hours; benchmarks/test_report.py calls the report",
+    "python -m benchmarks.": "takes hours; benchmarks/test_compare.py has its parts",
     "pytest benchmarks --benchmark-only": "takes hours; make bench",
     "BENCH_SIZES=100k,1m pytest benchmarks": "takes hours; make bench",
     "pytest benchmarks --benchmark-disable": "asks for the packages of benchmarks",

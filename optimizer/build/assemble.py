@@ -89,7 +89,7 @@ class Names:
         ``(num_lanes,) int64``: slots that parcels of other nights take.
     bank
         The cap bank's part of the night, with carryover.
-    lottery, pool
+    experiment, pool
         What is left to chance, and the orders of the explore arm; ``None``: nothing.
     stopped_pins
         ``(k,) int64``: rows of orders pinned to "must" that never went to the solver;
@@ -111,7 +111,7 @@ class Names:
     merchant_num_open: NDArray[np.int64] = field(default_factory=_nothing)
     in_flight: NDArray[np.int64] = field(default_factory=_nothing)
     bank: Bank | None = None
-    lottery: Experiment | None = None
+    experiment: Experiment | None = None
     pool: ExplorePool | None = None
     stopped_pins: NDArray[np.int64] = field(default_factory=_nothing)
     pin_priority: int = 0
@@ -132,7 +132,7 @@ def build_problem(
     num_rows: int,
     taken: Mapping[Place, int],
     history: EarlierNights,
-    lottery: Experiment | None = None,
+    experiment: Experiment | None = None,
 ) -> tuple[Problem, Names]:
     """
     Freeze a night.
@@ -147,7 +147,7 @@ def build_problem(
         Slots by place that parcels of other nights take; capacity rows are less them.
     history
         What other nights leave to this one.
-    lottery
+    experiment
         What is left to chance; the explore arm leaves the problem here.
 
     Raises
@@ -176,16 +176,16 @@ def build_problem(
     layout = lay_out(given)
     pool, forest = None, layout.forest
     night = _Laid(orders, options, merchant, caps, forest, layout.lane)
-    if lottery is not None and lottery.explore_share:
+    if experiment is not None and experiment.explore_share:
         refuse_to_explore(given, layout)
-        pool, night = _explore(night, lottery)
+        pool, night = _explore(night, experiment)
     problem = arrange(
         night.orders, night.options, merchant, night.caps, night.forest, night.lane
     )
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
-    if lottery is not None and lottery.hold_share:
+    if experiment is not None and experiment.hold_share:
         refuse_to_hold(problem)
     status = np.full(num_rows, Reason.QUARANTINED, np.uint8)
     status[orders.row] = night.orders.status
@@ -210,7 +210,7 @@ def build_problem(
         merchant_num_open=num_open,
         in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
         bank=made.bank,
-        lottery=lottery,
+        experiment=experiment,
         pool=pool,
         stopped_pins=_stopped_pins(night.orders),
         pin_priority=given.config.pin_priority,
@@ -236,7 +236,7 @@ class _Laid:
     lane: NDArray[np.int32]
 
 
-def _explore(night: _Laid, lottery: Experiment) -> tuple[ExplorePool, _Laid]:
+def _explore(night: _Laid, experiment: Experiment) -> tuple[ExplorePool, _Laid]:
     """Take the explore arm, and the slots that it uses, out of the night."""
     orders, options, forest = night.orders, night.options, night.forest
     field = ExploreField(
@@ -251,7 +251,7 @@ def _explore(night: _Laid, lottery: Experiment) -> tuple[ExplorePool, _Laid]:
         slots=forest.slots,
         parent=forest.parent,
     )
-    pool, member = draw_pool(field, lottery)
+    pool, member = draw_pool(field, experiment)
     status = orders.status.copy()
     status[member] = np.where(pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT)
     keep = status[options.order] == OPEN

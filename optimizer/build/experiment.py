@@ -101,7 +101,7 @@ def make_experiment(holdout: Holdout, day: dt.date | None) -> Experiment:
 
 
 def draw(
-    key: NDArray[np.uint64], lottery: Experiment, purpose: str
+    key: NDArray[np.uint64], experiment: Experiment, purpose: str
 ) -> NDArray[np.uint64]:
     """
     Hash order keys to numbers that are uniform below 2**64.
@@ -110,7 +110,7 @@ def draw(
     ----------
     key
         ``(n,) uint64``.
-    lottery
+    experiment
         Seed and date.
     purpose
         Draws for different purposes are independent.
@@ -118,12 +118,12 @@ def draw(
     Examples
     --------
     >>> import datetime as dt
-    >>> lottery = Experiment(Fraction(1, 50), Fraction(0), 7, dt.date(2026, 11, 22))
-    >>> uniform = draw(np.arange(100_000, dtype=np.uint64), lottery, "hold")
+    >>> experiment = Experiment(Fraction(1, 50), Fraction(0), 7, dt.date(2026, 11, 22))
+    >>> uniform = draw(np.arange(100_000, dtype=np.uint64), experiment, "hold")
     >>> abs(float((uniform < np.uint64(2**64 // 50)).mean()) - 0.02) < 0.002
     True
     """
-    text = f"{lottery.seed}|{lottery.day}|{purpose}".encode()
+    text = f"{experiment.seed}|{experiment.day}|{purpose}".encode()
     digest = hashlib.sha256(text).digest()
     first, second = (np.uint64(int.from_bytes(digest[i : i + 8])) for i in (0, 8))
     found = np.empty(len(key), np.uint64)
@@ -142,14 +142,14 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(33))
 
 
-def is_held(key: NDArray[np.uint64], lottery: Experiment) -> NDArray[np.bool_]:
+def is_held(key: NDArray[np.uint64], experiment: Experiment) -> NDArray[np.bool_]:
     """Which chosen orders the policy arm keeps back, ``(n,) bool``."""
-    if lottery.hold_share == 0:
+    if experiment.hold_share == 0:
         return np.zeros(len(key), np.bool_)
-    if lottery.hold_share == 1:
+    if experiment.hold_share == 1:
         return np.ones(len(key), np.bool_)
-    limit = np.uint64(int(lottery.hold_share * _FULL))
-    return draw(key, lottery, "hold") < limit
+    limit = np.uint64(int(experiment.hold_share * _FULL))
+    return draw(key, experiment, "hold") < limit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +237,7 @@ class ExploreField:
 
 
 def draw_pool(
-    field: ExploreField, lottery: Experiment
+    field: ExploreField, experiment: Experiment
 ) -> tuple[ExplorePool, NDArray[np.int64]]:
     """
     Draw the explore arm.
@@ -246,7 +246,7 @@ def draw_pool(
     ----------
     field
         The night before it is solved.
-    lottery
+    experiment
         The rules.
 
     Returns
@@ -256,36 +256,36 @@ def draw_pool(
         ascending by key.
     """
     none = empty_pool(len(field.cap), len(field.slots)), np.zeros(0, np.int64)
-    if lottery.explore_share == 0 or not field.is_open.any():
+    if experiment.explore_share == 0 or not field.is_open.any():
         return none
-    entry = draw(field.key, lottery, "pool")
-    candidate = np.flatnonzero(field.is_open & (entry < _cap_limits(field, lottery)))
-    picked, options = _pick_options(field, candidate, lottery)
+    entry = draw(field.key, experiment, "pool")
+    candidate = np.flatnonzero(field.is_open & (entry < _cap_limits(field, experiment)))
+    picked, options = _pick_options(field, candidate, experiment)
     candidate = candidate[picked >= 0]
     picked = picked[picked >= 0]
-    fits = entry[candidate] < _lane_limits(field, lottery)[field.lane[picked]]
+    fits = entry[candidate] < _lane_limits(field, experiment)[field.lane[picked]]
     candidate, picked = candidate[fits], picked[fits]
-    coin = draw(field.key[candidate], lottery, "coin") < _HALF
-    turn = draw(field.key[candidate], lottery, "turn")
+    coin = draw(field.key[candidate], experiment, "coin") < _HALF
+    turn = draw(field.key[candidate], experiment, "turn")
     turns = _take_turns(field, candidate, picked, coin, turn)
     is_in = turns.has_room
     drawn = _Drawn(candidate[is_in], picked[is_in], coin[is_in])
     return _gather(field, drawn, options, turns)
 
 
-def _cap_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]:
+def _cap_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint64]:
     """Entry limit of each order by its merchant's cap, of 2**64."""
     num_open = np.bincount(field.merchant[field.is_open], minlength=len(field.cap))
-    return _limits(lottery, field.cap, num_open)[field.merchant]
+    return _limits(experiment, field.cap, num_open)[field.merchant]
 
 
-def _lane_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]:
+def _lane_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint64]:
     """Entry limit by lane: the least of the rows around it."""
     demand = np.bincount(field.lane, minlength=len(field.slots))
     for lane in range(len(demand) - 1, -1, -1):
         if field.parent[lane] >= 0:
             demand[field.parent[lane]] += demand[lane]
-    limit = _limits(lottery, field.slots, demand)
+    limit = _limits(experiment, field.slots, demand)
     for lane, parent in enumerate(field.parent.tolist()):
         if parent >= 0:
             limit[lane] = min(limit[lane], limit[parent])
@@ -293,10 +293,10 @@ def _lane_limits(field: ExploreField, lottery: Experiment) -> NDArray[np.uint64]
 
 
 def _limits(
-    lottery: Experiment, limit: NDArray[np.int64], demand: NDArray[np.int64]
+    experiment: Experiment, limit: NDArray[np.int64], demand: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
     """``min(1, 2 e limit / demand)`` of 2**64, in whole numbers."""
-    share = 2 * lottery.explore_share
+    share = 2 * experiment.explore_share
     pairs = zip(limit.tolist(), demand.tolist(), strict=True)
     exact = [
         min(share.numerator * c * _FULL // (share.denominator * max(n, 1)), _FULL - 1)
@@ -306,7 +306,7 @@ def _limits(
 
 
 def _pick_options(
-    field: ExploreField, candidate: NDArray[np.int64], lottery: Experiment
+    field: ExploreField, candidate: NDArray[np.int64], experiment: Experiment
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     Pick one option of each candidate by hash; -1 where it has none.
@@ -318,7 +318,7 @@ def _pick_options(
     options = np.flatnonzero(is_candidate[field.order])
     options = options[np.lexsort((field.lane[options], field.order[options]))]
     order = field.order[options]
-    lot = draw(field.key[order], lottery, "option")
+    lot = draw(field.key[order], experiment, "option")
     lot = mix(lot + field.lane[options].astype(np.uint64) * _STEP)
     ranked = options[np.lexsort((lot, order))]
     found, first = np.unique(field.order[ranked], return_index=True)

@@ -6,7 +6,7 @@ A run and its verification use the same road; it knows no solver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,12 @@ from optimizer.build.learned_probabilities import (
     model_of,
     model_warnings,
     order_shares,
+)
+from optimizer.build.lookups import lookup_warnings
+from optimizer.build.night_lookups import (
+    ColumnValues,
+    count_lookups,
+    names_of_codes,
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.learned_probabilities import OrderShares
+    from optimizer.build.lookups import LookupCount
     from optimizer.build.option_join import OrderFinder
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
@@ -88,11 +95,17 @@ class InputRecord:
         What messages call it: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
+    read_as
+        What was guessed of its form, for the record; empty: nothing.
+    unread
+        Columns that no rule asks for; nothing of them was read.
     """
 
     name: str
     label: str
     num_rows: int
+    read_as: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +123,8 @@ class Intake:
         What was read.
     warnings
         What a person should look at.
+    lookups
+        What the names of tables and configuration find.
     orders
         The orders table, to be read again for names.
     salt
@@ -127,6 +142,7 @@ class Intake:
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
+    lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
@@ -163,7 +179,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    lottery = make_experiment(config.holdout, history.day)
+    experiment = make_experiment(config.holdout, history.day)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
@@ -193,11 +209,15 @@ def take_in(
         further=further,
         service_day=counted,
     )
-    by = _By(params, policy.eligibility, model)
+    by = _By(params, policy.eligibility, model, ColumnValues(policy.eligibility))
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
         _refuse_all_twins(encoded.coder, capacity, sources)
+        known = names_of_codes(encoded.coder, _merchants_of(encoded), by.values)
+        lookups = count_lookups(known, capacity, merchants, config, policy)
+        limits = config.lookups
+        unfound = lookup_warnings(lookups, limits.warn_below, limits.refuse_below)
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
@@ -215,7 +235,7 @@ def take_in(
             num_rows=encoded.counts["orders"],
             taken=taken,
             history=history,
-            lottery=lottery,
+            experiment=experiment,
         )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -223,13 +243,19 @@ def take_in(
         problem=problem,
         index=index,
         quarantine=encoded.log.frame(),
-        inputs=tuple(InputRecord(n, s.label, counts[n]) for n, s in sources.items()),
+        inputs=tuple(
+            InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
+            for name, s in sources.items()
+        ),
         warnings=(
+            *unfound,
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
+        lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         id_sample=tuple(encoded.coder.id_sample),
@@ -253,11 +279,12 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _By:
-    """How orders are encoded: codes to start with, eligibility, a learned model."""
+    """How orders are encoded: first codes, eligibility, a model, values to note."""
 
     params: encode.CodeParams
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
+    values: ColumnValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,6 +330,7 @@ def _encode_single(
         with clock.stage("validate"):
             frame = check_batch(raw, source, log)
         with clock.stage("value"):
+            by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
@@ -332,6 +360,7 @@ def _encode_choice(
             frame = check_batch(raw, sources["orders"], log)
             refused.append(refused_keys(raw, frame, coder.salt))
         with clock.stage("value"):
+            by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             shares.append(order_shares(frame, by.model))
@@ -410,6 +439,13 @@ def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
     together = join(parts)
     refuse_repeats(source, together)
     return replace(together, folded_key=np.zeros(0, np.uint64))
+
+
+def _merchants_of(encoded: Encoded) -> list[str]:
+    """Merchants that have orders, quarantined ones aside."""
+    ids = encoded.coder.merchants.ids
+    seen = np.bincount(encoded.orders.merchant, minlength=len(ids)) > 0
+    return [ids[code] for code in np.flatnonzero(seen)]
 
 
 def _refuse_all_twins(

@@ -12,8 +12,8 @@ plan saves more than
      \bigl(s_a - \sum_{r \ni a} \lambda_r\bigr) - \mu_{m(i)}\Bigr)
 
 by weak duality of linear programming. Everything here is integer arithmetic on
-the problem, the plan and the prices; nothing is taken from a solver's word.
-:mod:`optimizer.certify.packing` has the bounds of nights with loads and further rows.
+the problem, the plan and the prices; nothing that a solver reports is trusted.
+:mod:`optimizer.certify.packing` has the bounds for nights with loads and side rows.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class Certificate:
     gap
         ``dual_bound - primal_bound``: 0 proves that the plan is optimal.
     violations
-        The limits that are broken, in words; empty when feasible.
+        Descriptions of the limits that are broken; empty when feasible.
     conflicts
         Floors without a penalty, and pins, that the plan does not keep: the bounds
         then hold for the plans that break none of them more than this one.
     unit
-        Micro-CNY that divide what every plan saves: ``dual_bound`` is rounded down to a
-        multiple. 1 where it needs no rounding, and on network nights.
+        Micro-CNY; a common divisor of what plans can save: ``dual_bound`` is rounded
+        down to a multiple of it. 1 where no rounding is needed, and on network nights.
     """
 
     is_feasible: bool
@@ -88,7 +88,7 @@ class Certificate:
 
     @property
     def is_optimal(self) -> bool:
-        """Whether the plan is proved to be the best there is (beside conflicts)."""
+        """Whether the plan is proved optimal (conflicts aside)."""
         return self.is_feasible and self.gap == 0
 
 
@@ -141,7 +141,7 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
 
 
 def saving_unit(problem: Problem) -> int:
-    """Micro-CNY that divide what every plan saves, less the penalties that it pays."""
+    """A common divisor, in micro-CNY, of every plan's saving less its penalties."""
     if problem.side is None:
         return common_unit(problem.option_saving)
     paid = np.maximum(problem.side.penalty, 0)
@@ -150,10 +150,10 @@ def saving_unit(problem: Problem) -> int:
 
 def proved_termination(stop: Termination, certificate: Certificate) -> Termination:
     """
-    Why a solve stopped, made true by what is proved of its plan.
+    Why a solve stopped, corrected by what is proved about its plan.
 
-    A plan that is proved best is ``OPTIMAL`` whatever ended the solve; one that is not
-    is ``FEASIBLE``, and a solver that took it for the best has met its own limit.
+    A plan that is proved optimal is ``OPTIMAL`` whatever ended the solve; any other is
+    ``FEASIBLE``, and if its solver believed it optimal, the limit is ``METHOD``.
 
     Examples
     --------
@@ -170,8 +170,8 @@ def price_gap(problem: Problem, solution: Solution, certificate: Certificate) ->
     """
     How far the bound of prices alone is above the plan, micro-CNY.
 
-    It is the certificate's gap, but where whole lanes prove a better bound, or it is
-    rounded down. What an order's prices say of it holds up to this.
+    It equals the certificate's gap, except where a bound by lanes is better or the
+    bound was rounded down. Statements about an order by its prices hold up to this.
     """
     is_plain = solution.order_price is None and certificate.unit == 1
     if problem.side is None or is_plain:
@@ -183,7 +183,7 @@ def price_gap(problem: Problem, solution: Solution, certificate: Certificate) ->
 
 def check_shapes(problem: Problem, solution: Solution) -> None:
     """
-    Refuse what cannot be read as a plan with prices.
+    Refuse a solution whose shapes or signs do not fit the problem.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def _block_surplus(
     merchant_price: NDArray[np.int64],
     first: int,
 ) -> int:
-    """Add up what each order of a block is worth above all its prices."""
+    """Add up what each order of a block saves beyond all its prices."""
     last = min(first + BLOCK_ORDERS, problem.num_orders)
     order = np.arange(first, last)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1

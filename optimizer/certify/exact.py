@@ -17,7 +17,7 @@ _BLOCK = 4_096
 
 def exact_sum(values: NDArray[np.int64]) -> int:
     """
-    Add integers without overflow: high and low halves apart.
+    Add integers without overflow, by adding high and low halves separately.
 
     Exact for up to 2**31 values of any size.
 
@@ -31,9 +31,9 @@ def exact_sum(values: NDArray[np.int64]) -> int:
 
 def common_unit(*parts: NDArray[np.int64]) -> int:
     """
-    The greatest whole number that divides all values, 1 where there are none but 0.
+    The greatest common divisor of all values; 1 where all are 0.
 
-    Every sum of them is a multiple of it.
+    Every sum of the values is a multiple of it.
 
     Examples
     --------

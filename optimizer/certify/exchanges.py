@@ -1,10 +1,10 @@
 r"""
-What can be exchanged in a plan, and the shortest ways to do it, by rounds.
+The residual graph of a plan and its shortest paths, by rounds of relaxation.
 
-Each round follows the arcs of the pairs (lane, node) that came nearer in the last one,
-and keeps what is nearer than before, until nothing is (Bellman, Ford). Pairs that are
-no nearer than the ground are left out: at the least prices that prove the plan, the
-ground reaches each node in use for nothing.
+Each round follows the arcs of the pairs (lane, node) whose distance fell in the last
+round, until no distance falls (Bellman-Ford). Pairs that are no nearer than the ground
+are left out: at the least prices that prove the plan, the ground reaches each node in
+use at no cost.
 
 The arcs, with effective lane prices :math:`p`, and :math:`\mu_m` the least
 :math:`s - p` of a full merchant's chosen orders, 0 with room in the cap:
@@ -21,7 +21,7 @@ lane                the lane around it  :math:`p' - p`             the lane has 
 lane                a lane within it    :math:`p' - p`             that one is in use
 ==================  ==================  =========================  =====================
 
-(The ground is around the outermost lanes, at a price of 0.)
+(The ground is the parent of all root lanes, at a price of 0.)
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Arcs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exchanges:
-    """A plan at its prices, and what can be exchanged: lanes, merchants, the ground."""
+    """The residual graph of a plan at its prices: lanes, merchants, the ground."""
 
     problem: Problem
     price: NDArray[np.int64]
@@ -81,14 +81,14 @@ class Exchanges:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Distances that are known, by ``source * num_nodes + node``, ascending."""
+    """Known distances, by ``source * num_nodes + node``, ascending."""
 
     key: NDArray[np.int64]
     distance: NDArray[np.int64]
 
 
 def exchanges_of(problem: Problem, solution: Solution) -> Exchanges:
-    """Lay the graph out."""
+    """Build the residual graph."""
     price = effective_price(solution.lane_price, problem.lane_parent)
     chosen, num_lanes = solution.chosen, problem.num_lanes
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
@@ -131,7 +131,7 @@ def _rivals(
     pick: NDArray[np.int64],
     limit: NDArray[np.int64],
 ) -> tuple[Arcs, Arcs]:
-    """Arcs from merchants below a limit each, and those that cost nothing."""
+    """Arcs from merchants below a limit for each, and those at no cost."""
     found = []
     for first in range(0, problem.num_orders, BLOCK_ORDERS):
         last = min(first + BLOCK_ORDERS, problem.num_orders)
@@ -167,7 +167,7 @@ class _Plan(NamedTuple):
 
 
 class _Listed(NamedTuple):
-    """Arcs in no order."""
+    """Arcs, not yet sorted."""
 
     source: NDArray[np.int64]
     target: NDArray[np.int64]
@@ -221,7 +221,7 @@ def sorted_arcs(
 
 
 def is_least(night: Exchanges) -> bool:
-    """Whether arcs that cost nothing lead from the ground to all that is in use."""
+    """Whether arcs at no cost lead from the ground to every node in use."""
     problem, num_lanes = night.problem, night.num_lanes
     reached = np.zeros(night.num_nodes, np.bool_)
     is_root = problem.lane_parent < 0
@@ -245,7 +245,7 @@ def is_least(night: Exchanges) -> bool:
 def follow(
     arcs: Arcs, source: NDArray[np.int64], limit: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Arcs of each source that cost less than its limit: whose they are, and which."""
+    """Arcs of each source that cost less than its limit: the sources, and the arcs."""
     first, last = arcs.start[source], arcs.start[source + 1]
     low, high = first.copy(), last.copy()
     while np.any(low < high):
@@ -262,7 +262,7 @@ def follow(
 
 
 def to_ground(night: Exchanges) -> NDArray[np.int64]:
-    """``(num_nodes,) int64``: the shortest way of each node to the ground."""
+    """``(num_nodes,) int64``: shortest distance of each node to the ground."""
     num_lanes, arcs, rivals = night.num_lanes, night.from_lanes, night.rivals
     ground = np.full(night.num_nodes, NO_END)
     ground[num_lanes:-1] = np.where(night.used > 0, night.cut, NO_END)
@@ -331,7 +331,7 @@ def _nearer(night: Exchanges, ground: NDArray[np.int64], pairs: Pairs) -> Pairs:
 
 
 def least(pairs: Pairs) -> Pairs:
-    """Of each pair the least distance."""
+    """The least distance of each pair."""
     by = np.lexsort((pairs.distance, pairs.key))
     key = pairs.key[by]
     is_first = np.ones(len(key), np.bool_)
@@ -340,7 +340,7 @@ def least(pairs: Pairs) -> Pairs:
 
 
 def _improved(known: Pairs, offered: Pairs) -> Pairs:
-    """Pairs that are offered at less than is known."""
+    """Pairs with a distance below the one known so far."""
     before = look_up(known, offered.key, np.full(len(offered.key), NO_END))
     is_less = offered.distance < before
     return Pairs(offered.key[is_less], offered.distance[is_less])
@@ -349,7 +349,7 @@ def _improved(known: Pairs, offered: Pairs) -> Pairs:
 def look_up(
     pairs: Pairs, key: NDArray[np.int64], otherwise: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Distances of pairs, or what stands in for those that are not known."""
+    """Distances of pairs, with a default for those that are not known."""
     if len(pairs.key) == 0:
         return otherwise
     place = np.minimum(np.searchsorted(pairs.key, key), len(pairs.key) - 1)

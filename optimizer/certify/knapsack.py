@@ -1,5 +1,5 @@
 r"""
-The most that each lane can hold by itself, orders and caps left aside.
+Upper bounds on the value that each lane can hold, orders and caps ignored.
 
 Lane :math:`\ell` with :math:`c` slots holds, of items with load :math:`l_a` and
 value :math:`v_a`, at most
@@ -10,7 +10,7 @@ value :math:`v_a`, at most
 Only the :math:`\lfloor c / l \rfloor` best items of each load matter. Lanes whose
 items all fit, or all have one load, need no more; small ones are solved by dynamic
 programming over slots, larger ones over the states that could still be best. Where
-these become too many, what the best of them could reach bounds the lane.
+these become too many, the best value that any of them could reach is the bound.
 
 References
 ----------
@@ -44,12 +44,12 @@ MAX_VALUE = 2**62
 @dataclass(frozen=True, slots=True, eq=False)
 class Items:
     """
-    What could go on lanes.
+    Items that could go on lanes.
 
     Attributes
     ----------
     lane, load, value
-        ``(k,) int64`` each: where it would go, slots that it takes, its worth.
+        ``(k,) int64`` each: lane, slots that the item takes, and its value.
     rank
         ``(k,) int64``: place among items of the same lane and load, the best is 0.
     """
@@ -73,13 +73,13 @@ def lane_worths(
     slots: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """
-    Bound what each lane's items are worth together.
+    Bound the total value of each lane's items.
 
     Parameters
     ----------
     lane, load, value
-        ``(k,)`` integers: lane, slots and worth of each item; those worth nothing
-        are left out.
+        ``(k,)`` integers: lane, slots and value of each item; items whose value is not
+        above 0 are left out.
     slots
         ``(num_lanes,) int64``.
 
@@ -127,7 +127,7 @@ def _useful(
     value: NDArray[np.int64],
     slots: NDArray[np.int64],
 ) -> Items:
-    """Items that could be in a best choice: of each load as many as fit."""
+    """Items that could be in an optimal choice: of each load as many as fit."""
     keep = np.flatnonzero((value > 0) & (load <= slots[lane]))
     by_rank = keep[np.lexsort((-value[keep], load[keep], lane[keep]))]
     lane, load, value = lane[by_rank], load[by_rank], value[by_rank]
@@ -149,7 +149,7 @@ def _sums(
 def _by_tables(
     items: Items, lanes: NDArray[np.int64], slots: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Best worth of some lanes, by dynamic programming over many lanes at a time."""
+    """Greatest value of some lanes, by dynamic programming, many lanes at a time."""
     worth = np.zeros(len(lanes), np.int64)
     place = np.full(len(slots), -1, np.int64)
     for part in _batches(slots[lanes]):
@@ -190,12 +190,12 @@ def _fill(table: NDArray[np.int64], row: NDArray[np.int64], items: Items) -> Non
 
 def _by_states(items: Items, slots: int, work: int) -> int:
     """
-    The most that one large lane holds, by its states; no more than ``work`` of them.
+    The greatest value of one large lane, from at most ``work`` states.
 
-    At the ratio of the item that breaks the lane every item has a side, in or out, and
-    loses something on the other one. Items are decided from the least loss on; a state
-    is the load and value of all decided items, with the others on their side. A state
-    that no other beats in both stays while its loss leaves it above the best that fits.
+    At the value ratio of the break item each item is in or out, and switching it loses
+    something. Items are decided in ascending order of that loss. A state is the load
+    and value of all decided items, with the others left as they are. Dominated states
+    are dropped, as are those whose loss puts them below the best choice that fits.
     """
     by_ratio = np.argsort(-(items.value / items.load), kind="stable")
     full = np.searchsorted(np.cumsum(items.load[by_ratio]), slots, side="right")
@@ -232,7 +232,7 @@ def _by_states(items: Items, slots: int, work: int) -> int:
 def _with_item(
     used: NDArray[np.int64], worth: NDArray[np.int64], load: int, value: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All states with and without a change; those that others beat are left out."""
+    """All states with and without a change; dominated ones are left out."""
     both, worths = np.append(used, used + load), np.append(worth, worth + value)
     turn = np.lexsort((-worths, both))
     both, worths = both[turn], worths[turn]
@@ -242,12 +242,12 @@ def _with_item(
 
 
 def _after(loads: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What comes after each place, added up."""
+    """Sum of the values after each position."""
     return loads.sum() - np.cumsum(loads)
 
 
 def _greedy(items: Items, by_ratio: NDArray[np.int64], slots: int) -> int:
-    """What fits when items are taken by ratio."""
+    """Value that fits when items are taken by ratio."""
     worth = 0
     for load, value in zip(
         items.load[by_ratio].tolist(), items.value[by_ratio].tolist(), strict=True

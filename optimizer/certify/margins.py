@@ -1,10 +1,10 @@
 r"""
-Margins again, by another road than the solver's: rounds of relaxation, in plain numpy.
+Margins computed independently of the solver: rounds of relaxation, in plain numpy.
 
-What the solver finds by a search from each lane is found here for all lanes at once, as
-a table of pairs (lane, node) with a distance (:mod:`optimizer.certify.exchanges`).
-Margins and slot values are then sums of prices and distances: what forcing an order in
-costs is the way back from its lane to its merchant, what leaving one out the way on.
+The solver searches from each lane; here the distances of all pairs (lane, node) are
+found at once (:mod:`optimizer.certify.exchanges`). Margins and slot values are then
+sums of prices and distances: forcing an order in costs the path from its lane back to
+its merchant, leaving one out costs the path from its merchant to its lane.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def margins_again(
     solution
         A plan and prices that prove each other.
     beside
-        Orders that are not in the problem, and whose margins are asked as well.
+        Orders that are not in the problem and whose margins are wanted too.
 
     Returns
     -------
@@ -102,7 +102,7 @@ class _Ends(NamedTuple):
 def _ended(
     pairs: Pairs, ground: NDArray[np.int64], night: Exchanges
 ) -> tuple[Pairs, NDArray[np.int64]]:
-    """Leave out what is beyond the room that each lane has; how far each then goes."""
+    """Drop pairs beyond each lane's limit, and return how far each search went."""
     front = ground[: night.num_lanes].copy()
     source = pairs.key // night.num_nodes
     by = np.lexsort((pairs.distance, source))
@@ -123,7 +123,7 @@ def _interval(
     pairs: Pairs,
     ends: _Ends,
 ) -> Interval:
-    """Margins of some orders, exact where no search was ended early."""
+    """Margins of some orders; exact where no search was cut short."""
     front, ground = ends
     near = _margins(night, asked, pairs, ends)
     if np.array_equal(front, ground[: night.num_lanes]):
@@ -138,7 +138,7 @@ def _margins(
     pairs: Pairs,
     ends: _Ends,
 ) -> NDArray[np.int64]:
-    """Margins if what is not known to be nearer were as far as ``front``."""
+    """Margins if every unknown distance were ``front``."""
     front, ground = ends
     problem, margin = night.problem, np.full(len(asked.pick), NO_END)
     swaps, elsewhere = _swaps(night, pairs), _left(night, front, ground)
@@ -169,7 +169,7 @@ def _margins(
 def _left(
     night: Exchanges, front: NDArray[np.int64], ground: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """How far each merchant is from what is not known to be nearer."""
+    """Distance of each merchant to the nodes with unknown distances."""
     left = ground[night.num_lanes : -1].copy()
     merchant = np.repeat(np.arange(len(left)), np.diff(night.rivals.start))
     np.minimum.at(left, merchant, night.rivals.cost + front[night.rivals.target])
@@ -177,7 +177,7 @@ def _left(
 
 
 def _swaps(night: Exchanges, pairs: Pairs) -> Pairs:
-    """Ways from merchants to lanes over one rival, by merchant and lane."""
+    """Paths from merchants to lanes by way of one rival order, by merchant and lane."""
     source, node = np.divmod(pairs.key, night.num_nodes)
     is_hop = node < night.num_lanes
     hops = sorted_arcs(
@@ -197,7 +197,7 @@ def _alone(
     pairs: Pairs,
     ends: _Ends,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What one more and one fewer slot in each lane alone is worth."""
+    """Value of one more and of one fewer slot in each lane alone."""
     front, ground = ends
     problem, lane = night.problem, np.arange(night.num_lanes)
     parent = problem.lane_parent.astype(np.int64)
@@ -221,7 +221,7 @@ def _alone(
 
 
 def _one_more_cap(night: Exchanges, ground: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What one more in each cap brings."""
+    """Value of one more place in each cap."""
     problem = night.problem
     more = np.where(
         night.used == problem.cap, night.cut - ground[night.num_lanes : -1], 0

@@ -28,8 +28,8 @@ chosen for certain: their inner ``max(0, ...)`` falls away, and their :math:`\om
 be negative. A floor with a penalty may have no higher price than that.
 
 Floors without a penalty, and pins, that the plan does not keep are *conflicts*:
-:math:`\mathrm{low}'` is then what the plan reaches, and such a pin is none. The bound
-holds for all plans that break no floor and no pin more than this one does.
+:math:`\mathrm{low}'` is then what the plan reaches, and such a pin is ignored. The
+bound holds for all plans that break no floor and no pin more than this one does.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def penalties(side: SideRows, chosen: NDArray[np.int64]) -> int:
 
 def check_prices(problem: Problem, side: SideRows, solution: Solution) -> None:
     """
-    Refuse prices of side rows and orders that bound nothing.
+    Refuse prices of side rows and orders with which no bound holds.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def _check_charges(problem: Problem, side: SideRows, solution: Solution) -> None
 
 
 def row_prices(side: SideRows, solution: Solution) -> NDArray[np.int64]:
-    """Prices of the side rows; none given: all 0."""
+    """Prices of the side rows; all 0 where none are given."""
     if solution.row_price is None:
         return np.zeros(side.num_rows, np.int64)
     return solution.row_price
@@ -174,7 +174,7 @@ def row_prices(side: SideRows, solution: Solution) -> NDArray[np.int64]:
 
 def packing_bound(problem: Problem, side: SideRows, solution: Solution) -> int:
     """
-    Bound every plan: by whole lanes where orders have prices, else by merchants.
+    Bound every plan: by lanes where orders have prices, else by merchants.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def packing_bound(problem: Problem, side: SideRows, solution: Solution) -> int:
 
 
 def _row_limits(side: SideRows, solution: Solution) -> int:
-    """Sum up what the limits of side rows are worth at their prices."""
+    """Add up the limits of side rows at their prices."""
     price, used = row_prices(side, solution), row_use(side, solution.chosen)
     low = np.where(side.penalty == HARD, np.minimum(side.low, used), side.low)
     priced = np.flatnonzero(price)
@@ -207,7 +207,7 @@ def _row_limits(side: SideRows, solution: Solution) -> int:
 
 
 def _merchant_part(problem: Problem, side: SideRows, solution: Solution) -> int:
-    """Slots at their prices, and what each order is worth above all prices."""
+    """Slots at their prices, plus what each order saves beyond all prices."""
     total = exact_dot(problem.slots, solution.lane_price)
     price = effective_price(solution.lane_price, problem.lane_parent)
     kept = is_kept(problem, side, solution.chosen)
@@ -229,7 +229,7 @@ def _lane_part(
     solution: Solution,
     order_price: NDArray[np.int64],
 ) -> int:
-    """Slots of lanes around others and orders at their prices, and what lanes hold."""
+    """Slots of lanes with children, orders at their prices, and what lanes hold."""
     has_child = np.zeros(problem.num_lanes, np.bool_)
     has_child[problem.lane_parent[problem.lane_parent >= 0]] = True
     own = np.where(has_child, solution.lane_price, 0)

@@ -18,6 +18,7 @@ from optimizer.cli.options import (
     parse_date,
 )
 from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 
@@ -46,8 +47,14 @@ def validate(
         found = check_inputs(settings, parse_date(date, settings), tell)
     num_rows = found["num_rows"].items()
     lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
+    unread = {name: columns for name, columns in found["unread"].items() if columns}
+    lines += [
+        f"{name}: not read, as no rule asks for it: {', '.join(columns)}"
+        for name, columns in unread.items()
+    ]
     broken = counted(found["num_quarantined"], "row")
     lines += [f"quarantine: {broken} with a broken rule"]
+    lines += [count["text"] for count in found["lookups"]]
     lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
     print_result(found, "\n".join(lines), as_json)
 
@@ -108,6 +115,8 @@ def run(
         report.record
     )
     found["evidence_head"] = report.head
+    if isinstance(report.run_dir, Path) and not dry_run:
+        found["version_dir"] = str(pinned(report.run_dir))
     found["alerts"] = [alert.to_json() for alert in seen.alerts]
     text = _summary(found)
     if shadow is not None:
@@ -170,14 +179,17 @@ def _summary(found: Mapping[str, Any]) -> str:
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     if chance := numbers.get("experiment"):
         lines.append(
-            f"  by lot     {chance['num_kept_back']:,} kept back, which costs "
+            f"  at random  {chance['num_kept_back']:,} kept back, which costs "
             f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
             f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
-    return "\n".join(lines + [f"  alert      {a['text']}" for a in found["alerts"]])
+    lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
+    if "version_dir" in found:
+        lines.append(f"  version    {found['version_dir']}")
+    return "\n".join(lines)
 
 
 def _roundings(found: Mapping[str, Any]) -> str:

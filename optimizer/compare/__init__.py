@@ -1,1 +1,1 @@
-"""Nights held against each other, and against rules."""
+"""Nights compared with each other, and checked against rules."""

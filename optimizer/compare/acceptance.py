@@ -1,4 +1,4 @@
-"""Pass or fail: a night's numbers held against rules, for checks of configurations."""
+"""Pass or fail: a night's numbers checked against rules, to test configurations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class RuleFinding:
     """
-    One rule and what it found.
+    One rule and its result.
 
     Attributes
     ----------
     metric, value
         The number that was looked at.
     wanted
-        What the rule asks for, in words.
+        The rule as text.
     is_met
         Whether the number keeps it.
     """
@@ -85,12 +85,12 @@ def check_rules(
     rules: Iterable[AcceptanceRule], metrics: Mapping[str, Decimal]
 ) -> list[RuleFinding]:
     """
-    Hold numbers against rules.
+    Check numbers against rules.
 
     Raises
     ------
     ConfigError
-        When there is no rule, or one names a number that there is not.
+        When there is no rule, or a rule names an unknown number.
     """
     found = [_check(rule, metrics) for rule in rules]
     if not found:

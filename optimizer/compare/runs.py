@@ -1,11 +1,11 @@
-"""Two published nights beside each other: what changed, and why."""
+"""Two published nights compared: what changed, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.published_tables import read_table, scan_table
 
@@ -46,7 +46,7 @@ class Comparison:
         in the direction of the change; else ``COMPETITION``: others changed.
     lanes, merchants, limits
         Rows whose limit or price differs: ``slots`` or ``cap``, or ``low`` and ``high``
-        of limits beside them, and ``shadow_price_cny``, each ``_before`` and
+        of other limits, and ``shadow_price_cny``, each ``_before`` and
         ``_after``; null on the side of a night that does not have the row.
     """
 
@@ -68,6 +68,7 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     DataError
         When a folder is not a run, or damaged.
     """
+    before, after = pinned(before), pinned(after)
     old, new = read_record(before), read_record(after)
     rules, inputs = _rules(old, new), _inputs(old, new)
     lanes = _limits(before, after, "lanes", _PLACE, ["slots"])
@@ -223,7 +224,7 @@ def _changed_orders(before: Path, after: Path) -> pl.DataFrame:
 
 
 def _decided(folder: Path, order_ids: pl.Series, side: str) -> pl.DataFrame:
-    """What some orders got in a night."""
+    """Decisions of some orders in a night."""
     import polars as pl
 
     wanted = pl.LazyFrame({"order_id": order_ids})
@@ -242,8 +243,8 @@ def _explained(
     """
     Say of each changed order whether its cap or its lanes' slots explain the change.
 
-    More room adds an order and less removes one; the other way round it is others
-    that compete.
+    More room can add an order and less room can remove one; a change the other way
+    round is due to competing orders.
     """
     import polars as pl
 
@@ -266,7 +267,7 @@ def _explained(
 
 
 def _is_touched(slots: pl.DataFrame, side: str) -> pl.Expr:
-    """Whether the slots where an order takes a place on that side are among these."""
+    """Whether the lanes whose slots an order uses on that side are among these."""
     import polars as pl
 
     names = [f"carrier_id_{side}", "region_id"]

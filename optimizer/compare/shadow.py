@@ -1,4 +1,4 @@
-"""Tonight under a candidate configuration, beside the night that is published."""
+"""Tonight under a candidate configuration, compared with the published night."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def run_shadow(
     """
     Solve a date under a candidate configuration, on the live inputs, and compare.
 
-    The candidate's night goes to ``OUTPUT/.shadow``, where nobody takes it for the
-    published one; ``explain``, ``verify`` and ``diff`` work on it. Whatever goes wrong
-    with a candidate, the live night stands.
+    The candidate's night goes to ``OUTPUT/.shadow``, apart from the published one;
+    ``explain``, ``verify`` and ``diff`` work on it. Whatever goes wrong with a
+    candidate, the live night is kept.
 
     Parameters
     ----------

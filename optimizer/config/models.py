@@ -29,7 +29,9 @@ from optimizer.config.fields import (
     no_flag,
 )
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.lookups import Lookups
 from optimizer.config.operations import Operations
+from optimizer.config.privacy import Privacy
 from optimizer.config.rules import (
     AcceptanceRule,
     EligibilityRule,
@@ -320,6 +322,9 @@ class Config(ConfigModel):
     date_formats: tuple[DateSpelling, ...] = Field(
         (), description="Spellings of dates that are read beside 2026-11-22."
     )
+    privacy: Privacy = Field(
+        default_factory=Privacy, description="How personal data is kept out."
+    )
     policy: tuple[PolicyRow, ...] = Field(
         min_length=1, description="Dated rules; the row in force on the date applies."
     )
@@ -333,6 +338,9 @@ class Config(ConfigModel):
     )
     quarantine: Quarantine = Field(
         default_factory=Quarantine, description="Broken rows."
+    )
+    lookups: Lookups = Field(
+        default_factory=Lookups, description="Names that find nothing."
     )
     solver: Solver = Field(default_factory=Solver, description="How to solve.")
     engine: Literal["local", "spark"] = Field(

@@ -42,7 +42,8 @@ class Column:
     is_required
         Whether the column must be there, without nulls.
     is_nullable
-        Whether nulls of a required column mean something.
+        Whether to name nothing means all there is, so that a column that is left out
+        must not stand in the file under another name.
     default
         What stands for a missing column or a null; ``None``: null.
     minimum

@@ -21,6 +21,27 @@ SCHEMA_VERSION = 2
 _READ = (1, SCHEMA_VERSION)
 
 
+def pinned(run_dir: Path | str) -> Path:
+    """
+    Follow a date's link once: all that is read after it is of one version.
+
+    Another run may publish the date again while a reader is between two tables.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> output = Path(tempfile.mkdtemp())
+    >>> link = output / "2026-11-22"
+    >>> link.symlink_to(".versions/2026-11-22/a1")
+    >>> pinned(link) == output / ".versions/2026-11-22/a1"
+    True
+    >>> pinned("runs/2026-11-22")
+    PosixPath('runs/2026-11-22')
+    """
+    folder = Path(run_dir)
+    return folder.parent / folder.readlink() if folder.is_symlink() else folder
+
+
 def read_record(run_dir: Path | str) -> dict[str, Any]:
     """
     Read the record of a published night.

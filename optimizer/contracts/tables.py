@@ -85,8 +85,7 @@ CAPACITY = Table(
         Column(
             "carrier_id",
             "id",
-            "carrier code; null: all carriers together",
-            is_required=True,
+            "carrier code; null, or no such column: all carriers together",
             is_nullable=True,
         ),
         Column("region_id", "id", "region; null: all regions"),

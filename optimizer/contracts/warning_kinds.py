@@ -68,6 +68,54 @@ def _counted(one: str, many: str, **fields: FieldKind) -> WarningKind:
 
 #: Of nights, by code.
 _NIGHT: dict[str, WarningKind] = {
+    "STATUS_UNKNOWN": _counted(
+        "{num_parcels} parcel of deliveries has a status that is not known, and keeps "
+        "its slot: {words}",
+        "{num_parcels} parcels of deliveries have a status that is not known, and keep "
+        "their slots: {words}",
+        num_parcels="count",
+        words="names",
+    ),
+    "CSV_SEPARATOR": _about(
+        "cells of {table} are separated by {separator}: read so",
+        table="text",
+        separator="text",
+    ),
+    "CSV_HEADER_SPELLING": _counted(
+        "{num_columns} column of {table} is spelled otherwise in the header, and is "
+        "read: {columns}",
+        "{num_columns} columns of {table} are spelled otherwise in the header, and are "
+        "read: {columns}",
+        num_columns="count",
+        table="text",
+        columns="names",
+    ),
+    "CSV_UNNAMED_COLUMNS": _counted(
+        "{num_columns} column of {table} has no name, and is left out",
+        "{num_columns} columns of {table} have no name, and are left out",
+        num_columns="count",
+        table="text",
+    ),
+    "CSV_EMPTY_ROWS": _counted(
+        "{num_rows} row of {table} has empty cells alone, and is left out",
+        "{num_rows} rows of {table} have empty cells alone, and are left out",
+        num_rows="count",
+        table="text",
+    ),
+    "CSV_LINE_BREAKS": _counted(
+        "{num_breaks} line break inside of quotes in {table} is read as part of its "
+        "cell",
+        "{num_breaks} line breaks inside of quotes in {table} are read as parts of "
+        "their cells",
+        num_breaks="count",
+        table="text",
+    ),
+    "EMPTY_PARTS": _counted(
+        "{num_files} file of {table} without a byte, beside _SUCCESS, is left out",
+        "{num_files} files of {table} without a byte, beside _SUCCESS, are left out",
+        num_files="count",
+        table="text",
+    ),
     "MIDNIGHTS_IN_UTC": _counted(
         "{num_cells} time in column {column} of {table} is midnight in UTC, not in "
         "{zone}: if it was a date, export it as a date; here it is the day of {zone}",
@@ -130,6 +178,26 @@ _NIGHT: dict[str, WarningKind] = {
         "they spelled as in the orders table: {rows}",
         num_rows="count",
         rows="rows",
+    ),
+    "FEW_NAMES_FOUND": _counted(
+        "{num_names} of {num_all} {column} names in the {table} table is of no order, "
+        "so its rows select nothing; is it spelled as in the orders table: {names}",
+        "{num_names} of {num_all} {column} names in the {table} table are of no order, "
+        "so their rows select nothing; are they spelled as in the orders table: "
+        "{names}",
+        num_names="count",
+        num_all="count",
+        table="text",
+        column="text",
+        names="names",
+    ),
+    "RULES_FIND_NOTHING": _counted(
+        "{num_rules} rule of the configuration names nothing of the night or its "
+        "tables, so it changes nothing: {rules}",
+        "{num_rules} rules of the configuration name nothing of the night or its "
+        "tables, so they change nothing: {rules}",
+        num_rules="count",
+        rules="names",
     ),
     "LOADS_ABOVE_SLOTS": _counted(
         "{num_parcels} parcel cannot be chosen, as the load is above the slots of "

@@ -73,6 +73,10 @@ class CodedWarning:
         """Say it in English."""
         return self.text
 
+    def __contains__(self, words: str) -> bool:
+        """Whether words stand in the English sentence."""
+        return words in self.text
+
     def to_json(self) -> dict[str, Any]:
         """Give code, values and English sentence as ``run.json`` has them."""
         values = {

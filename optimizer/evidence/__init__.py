@@ -1,1 +1,1 @@
-"""What was published when, as a chain of hashes, and proofs for one order."""
+"""A chain of hashes of what was published and when, and proofs for single orders."""

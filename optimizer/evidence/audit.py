@@ -1,4 +1,4 @@
-"""Audit: does the chain of evidence hold, and are all nights what it says they are?"""
+"""Audit: does the chain of evidence hold, and do all published files match it?"""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Audit:
     Attributes
     ----------
     findings
-        What is wrong, in words; empty when everything holds.
+        Descriptions of what is wrong; empty when everything holds.
     head
         The last link; ``None`` where there is none.
     num_links, num_versions, num_pruned, num_gone
-        Links; versions that were held against them; versions that were removed by rule,
-        and replaced ones that are gone without a record of it.
+        Number of links; of versions checked against them; of versions removed by rule;
+        and of replaced versions that are missing without a record.
     """
 
     findings: tuple[str, ...]
@@ -68,8 +68,8 @@ def audit(config: Config, head: str | None = None) -> Audit:
     config
         With ``output``.
     head
-        A head of before, kept elsewhere: it must be part of the chain. Who may write
-        both database and folder can make both anew, but not what others have noted.
+        An earlier head, kept elsewhere: it must be part of the chain. Somebody who can
+        write both database and folder can forge both, but not a head noted elsewhere.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def audit(config: Config, head: str | None = None) -> Audit:
 
 
 def _linked_folders(config: Config, links: Sequence[Link]) -> dict[Path, Link]:
-    """Folder of each version, and the newest link that speaks of its files."""
+    """Folder of each version, and the newest link that covers its files."""
     found = {}
     for link in links:
         (day, version), *_ = versions_in([link]).items() or [(None, None)]
@@ -151,7 +151,7 @@ def _unlinked(published: dict[dt.date, Path], links: Sequence[Link]) -> Iterator
 
 
 def _changed(folder: Path, link: Link) -> Iterator[str]:
-    """Files of a version that are not those of its link."""
+    """Files of a version that differ from those of its link."""
     body = link.body
     if not folder.is_dir():
         return
@@ -175,7 +175,7 @@ def _are_leaves(text: str, decisions: dict[str, Any]) -> bool:
 
 
 def _lost_heads(versions: dict[Path, Link], links: Sequence[Link]) -> Iterator[str]:
-    """Heads that a night wrote down when it was made, and that are not in the chain."""
+    """Heads that a night recorded when it was made and that the chain lacks."""
     known = {(link.number, link.hash) for link in links}
     for folder in versions:
         head = _noted_head(folder)

@@ -1,4 +1,4 @@
-"""An order's evidence, checked from itself alone."""
+"""A check of an order's evidence that needs nothing but the evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def check_evidence(found: Mapping[str, Any]) -> list[str]:
     """
-    Check an order's evidence from itself alone: what a merchant who appeals can do.
+    Check an order's evidence from itself alone, as a merchant who appeals can.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def check_evidence(found: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        What does not hold, in words; empty where all does.
+        Descriptions of what does not hold; empty where everything does.
     """
     proof, wrong = found["proof"], []
     links = [Link(e["number"], e["hash"], e["text"]) for e in proof["chain"]]

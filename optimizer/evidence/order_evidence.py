@@ -1,4 +1,4 @@
-"""What was decided for one order, by which rule, from what, and the proof of it."""
+"""Evidence for one order: the decision, its rule, its inputs, and the proof."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def find_evidence(
         JSON-ready: ``decision`` and ``sentence``, ``rule`` (the policy in force and the
         merchant's cap), ``inputs``, ``history`` of the date, ``proof`` (the row, its
         leaf, the path to the root, the chain to its head), and ``findings``: what does
-        not hold, empty where all does.
+        not hold, empty where everything does.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def find_evidence(
 
 
 def _find_row(folder: Path, order_id: str) -> tuple[pl.DataFrame, int] | None:
-    """The rows of the leaf that holds an order, and the place of their first."""
+    """The rows of the leaf that holds an order, and the position of the first."""
     import polars as pl
     import pyarrow.parquet
 
@@ -167,7 +167,7 @@ def _columns(link: Link) -> list[str]:
 def _leaf(
     folder: Path, rows: pl.DataFrame, columns: list[str], start: int, at: int
 ) -> dict[str, Any]:
-    """The hashes of the leaf's rows, and the way from the leaf to the root."""
+    """The hashes of the leaf's rows, and the path from the leaf to the root."""
     hashes, name = row_hashes(rows, columns), folder / LEAVES
     if name.is_file():
         leaves = [bytes.fromhex(line) for line in name.read_text("ascii").split()]
@@ -191,7 +191,7 @@ def _history(links: Sequence[Link], day: dt.date) -> list[dict[str, Any]]:
 
 
 def _false_record(folder: Path, chain: Sequence[Link]) -> list[str]:
-    """Whether rule and inputs, which are read from the record, are the night's."""
+    """A finding if the record, with rule and inputs, was changed since publishing."""
     if sha256_of(folder / RECORD) == chain[0].body["outputs"].get(RECORD):
         return []
     return [f"{folder / RECORD} was changed after the night was published"]

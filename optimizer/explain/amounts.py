@@ -1,4 +1,4 @@
-"""Money as tables have it, and columns of what slots are worth."""
+"""Money as tables have it, and columns of slot values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cny_or_null(micro: NDArray[np.int64]) -> pl.Series:
 
 def slot_values(**values: NDArray[np.int64] | int) -> dict[str, pl.Series]:
     """
-    Columns of what slots are worth, in CNY; in place of each, a count of nulls.
+    Columns of slot values, in CNY; a number instead of values gives as many nulls.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def slot_values(**values: NDArray[np.int64] | int) -> dict[str, pl.Series]:
 
 
 def cap_values(margins: Margins | None, num_merchants: int) -> dict[str, pl.Series]:
-    """Columns of what one more and one fewer in each cap is worth."""
+    """Columns with the value of one more and one fewer place in each cap."""
     if margins is None:
         return slot_values(one_more=num_merchants, one_fewer=num_merchants)
     return slot_values(one_more=margins.cap_more, one_fewer=margins.cap_fewer)
 
 
 def lane_values(margins: Margins | None, num_lanes: int) -> dict[str, pl.Series]:
-    """Columns of what one more and one fewer slot is worth, alone and all around."""
+    """Columns with the value of one slot more and fewer, alone or with ancestors."""
     names = ("one_more", "one_fewer", "one_more_around", "one_fewer_around")
     if margins is None:
         return slot_values(**dict.fromkeys(names, num_lanes))

@@ -1,4 +1,4 @@
-"""A night that is decided and certified: what all that is said of it is made from."""
+"""A decided and certified night: the source of its tables, pages and sentences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CertifiedNight:
     intake
         The problem, its names, and what was read.
     solution, certificate
-        Plan and prices, and what is proved of them.
+        Plan and prices, and what is proved about them.
     margins
         Exact margins and slot values; ``None`` where there are none.
     outcomes
@@ -53,12 +53,12 @@ class CertifiedNight:
     named: Callable[[], Iterable[pl.DataFrame]]
 
     def __post_init__(self) -> None:
-        """Freeze plan and prices: what was certified is what is told."""
+        """Freeze plan and prices, so that what is reported is what was certified."""
         freeze_arrays(self.solution)
 
     @property
     def problem(self) -> Problem:
-        """What was solved."""
+        """The problem that was solved."""
         return self.intake.problem
 
     @property
@@ -78,17 +78,17 @@ class CertifiedNight:
 
     @property
     def inputs(self) -> tuple[InputRecord, ...]:
-        """What was read."""
+        """The inputs that were read."""
         return self.intake.inputs
 
     @property
     def warnings(self) -> tuple[CodedWarning, ...]:
-        """What a person should look at."""
+        """Warnings for a person to look at."""
         return self.intake.warnings
 
     @property
     def earlier_nights(self) -> EarlierNights:
-        """What other nights left to it."""
+        """What earlier nights handed on to this one."""
         return self.intake.history
 
 

@@ -1,4 +1,4 @@
-"""A night beside the one before: where to start from, and what changed."""
+"""A night compared with the one before: prices to start from, and changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.build.lanes import Place
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
@@ -81,6 +81,7 @@ def read_previous(previous: Any) -> Previous:
 
 
 def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    folder = pinned(folder)
     read_record(folder)
     with damaged_is_data_error(str(folder)):
         chosen, lanes = (read_table(folder, name) for name in PREVIOUS_TABLES)
@@ -93,8 +94,8 @@ def start_prices(
     """
     Effective lane prices to start from, by place.
 
-    Lanes that were not there start at what the lanes around them cost; prices that
-    are no prices (missing, negative, not finite, above every saving) count as 0.
+    New lanes start at the price of their parent; invalid prices (missing, negative, not
+    finite, above every saving) count as 0.
 
     Returns
     -------

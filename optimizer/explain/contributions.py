@@ -1,5 +1,5 @@
 r"""
-What the night's saving is made of: prices times limits, and what is left to orders.
+The night's saving in parts: limits times prices, and what orders save beyond them.
 
 At the certificate's prices, with lane prices :math:`\lambda`, cap prices
 :math:`\mu` and surpluses :math:`d_i`,
@@ -10,11 +10,11 @@ At the certificate's prices, with lane prices :math:`\lambda`, cap prices
    + \underbrace{\sum_m \mathrm{cap}_m \mu_m}_{\text{caps}}
    + \underbrace{\sum_i \max(0, d_i)}_{\text{orders}} - \text{gap},
 
-so at gap 0 the parts add up to the saving, to the micro-CNY. A lane's part is what
-its scarcity is worth; an order's is what it saves beyond what its slot and its
-place in the cap would bring elsewhere. What rows beyond lanes and caps contribute
-(budgets, floors), less what slots of parcels explored by lot are worth, is the rest of
-the bound. All is of the certified plan: with a holdout, kept-back parcels included.
+so at gap 0 the parts add up to the saving, to the micro-CNY. A lane's part is the value
+of its scarcity; an order's is what it saves beyond what its slot and its place in the
+cap would bring elsewhere. The rest of the bound comes from other rows (budgets,
+floors), less the value of slots that parcels explored at random take. All figures are
+of the certified plan: with a holdout, held-out parcels are included.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Contributions:
     lanes, caps, orders
         Slots times lane prices, caps times cap prices, and positive surpluses, summed.
     other
-        What other rows contribute to the bound, less what explored parcels' slots are
-        worth; 0 where there are neither.
+        What other rows contribute to the bound, less the value of the slots that
+        explored parcels take; 0 where there are neither.
     gap
-        What the bound is above the plan.
+        How far the bound is above the plan.
     """
 
     lanes: int
@@ -63,7 +63,7 @@ def night_contributions(
     gap: int,
 ) -> Contributions:
     """
-    Take a night's saving apart.
+    Split a night's saving into its parts.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def merchant_contributions(
     decisions: pl.LazyFrame, merchants: pl.DataFrame
 ) -> pl.DataFrame:
     """
-    Take each merchant's saving apart, in integer micro-CNY.
+    Split each merchant's saving into its parts, in integer micro-CNY.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def merchant_contributions(
 
 
 def micro(column: str) -> pl.Expr:
-    """Published money as the integer micro-CNY that it stands for; null counts 0."""
+    """Published money in integer micro-CNY; null counts as 0."""
     import polars as pl
 
     return (pl.col(column) * 1e6).round().cast(pl.Int64).fill_null(0)
@@ -132,7 +132,7 @@ def cap_part() -> pl.Expr:
 
 
 def _surplus() -> pl.Expr:
-    """What an order of the solved night is worth above all its prices."""
+    """What an order of the solved night saves beyond all its prices."""
     import polars as pl
 
     is_explored = (pl.col("arm") == "explore").fill_null(value=False)

@@ -1,4 +1,4 @@
-"""Orders of the explore arm, as orders whose margins are asked."""
+"""Orders of the explore arm, in the form that the search for margins takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def by_merchant(pool: ExplorePool) -> NDArray[np.int64]:
-    """Places of the arm's orders, merchant by merchant."""
+    """Positions of the arm's orders, merchant by merchant."""
     return np.argsort(pool.merchant, kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""Who makes each published table: a function for every entry of the contract."""
+"""The maker of each published table: a function for every entry of the contract."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 r"""
-Money of a plan, and who has it: harm avoided, fees, and the view of each party.
+Money of a plan: harm avoided, fees, and the view of each party.
 
 A party that bears the share :math:`h` of the harm and :math:`\phi` of the fee gains
 :math:`h H - \phi F n` from a plan that avoids harm :math:`H` with :math:`n` parcels at
@@ -56,7 +56,7 @@ class View:
     party
         merchant, platform or consumer.
     harm_avoided, fees
-        What it is spared, and what it pays.
+        Harm that it is spared, and fees that it pays.
     indifferent_fee
         Fee for a parcel at which the two are equal; ``None`` where it pays nothing,
         or nothing is recommended.
@@ -69,7 +69,7 @@ class View:
 
     @property
     def net(self) -> Decimal:
-        """What it gains."""
+        """Harm avoided less fees."""
         return self.harm_avoided - self.fees
 
 
@@ -77,7 +77,7 @@ def money_of(
     saving: int, num_chosen: int, counted_fee: int, policy: PolicyRow
 ) -> Money:
     """
-    Add a plan's money up.
+    Add up a plan's money.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def money_of(
 
 def views_of(money: Money, policy: PolicyRow, harm_borne: HarmBorne) -> list[View]:
     """
-    See a plan as each party does.
+    A plan's money from the view of each party.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What one solved night holds."""
+"""A solved and certified night, as callers get it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Night:
         One row for each order that was not quarantined, ascending by ``order_id``:
         ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
         null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room`` (whether there
-        is a slot at all where it could go), ``arm`` and ``propensity`` (what was left
-        to chance). Saving, margin and room are null where the order never went to
+        is a slot at all where it could go), ``arm`` and ``propensity`` (what was
+        randomised). Saving, margin and room are null where the order never went to
         the solver.
     merchants
         ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
@@ -41,7 +41,7 @@ class Night:
         ``used``, ``slack``, ``shadow_price_cny`` (what one more slot would bring; in
         a nest of rows, one more slot in each row along a path brings their sum).
     recommendations
-        The chosen orders with the tag and the code that the platform takes.
+        The chosen orders with the tag and the service code that the platform expects.
     quarantine
         Refused rows: ``source``, ``row``, ``column``, ``rule``; never a value.
     certificate
@@ -70,7 +70,7 @@ class Night:
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
         ``carrier_id_after``; else ``None``.
     rows
-        Limits beside caps and lanes, as in ``rows.parquet``; ``None`` without any.
+        Limits other than caps and lanes, as in ``rows.parquet``; ``None`` without any.
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.

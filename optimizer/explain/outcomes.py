@@ -1,32 +1,32 @@
 r"""
-What each order got and why, at the certificate's prices.
+The outcome of each order and its reason, at the certificate's prices.
 
 With effective lane prices :math:`p` and cap prices :math:`\mu`, an order's
-**surplus** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: what it is worth above (or
-below) all its prices, and above 0 its part of the dual bound. An order that is not
-chosen although it saves something is stopped by capacity if it would not make it even
-with a free cap (:math:`\max_a (s_a - p_{\ell(a)}) \le 0`), by the cap if it would not
-make it even with free capacity (:math:`\max_a s_a \le \mu_m`), and by both if each
-alone would stop it, or neither alone.
+**surplus** is :math:`\max_a (s_a - p_{\ell(a)}) - \mu_m`: what it saves beyond all its
+prices; where positive, this is its part of the dual bound. Take an order that saves
+something and is not chosen. Capacity stops it if it would be out even with a free cap
+(:math:`\max_a (s_a - p_{\ell(a)}) \le 0`); the cap stops it if it would be out even
+with free capacity (:math:`\max_a s_a \le \mu_m`). Both stop it if each alone would, or
+if neither alone would.
 
-How much it lacks, or could lose, is its **margin** (:mod:`optimizer.model.margins`):
-exact where it is given. Else the bounds hold it: with :math:`u` the surplus, :math:`s`
+How much it lacks, or could lose, is its **margin** (:mod:`optimizer.model.margins`).
+Where no exact margin is given, bounds enclose it: with :math:`u` the surplus, :math:`s`
 the saving and :math:`g` the gap of these prices, forcing an order in leaves a bound of
 :math:`\mathrm{dual} + \min(0, u)`, forcing it out one of
-:math:`\mathrm{dual} - \max(0, u)`, and a plan without one of its orders is a plan:
+:math:`\mathrm{dual} - \max(0, u)`, and a plan stays feasible without one of its orders:
 
 .. math::
 
    \text{chosen:}\quad \max(0, u) - g \le \text{margin} \le \min(0, u) + s + g,
    \qquad \text{not chosen:}\quad \text{margin} \le \min(0, u) + g .
 
-The upper end of the chosen needs a night without floors and pins. Orders that are
-pinned have no margin: they are in whatever they save.
+The upper end for chosen orders needs a night without floors and pins. Pinned orders
+have no margin: they are chosen whatever they save.
 
-On packing nights :math:`p` is for the option's load, and rows beside the lanes count as
-capacity; owners' caps and ceilings of groups count as caps; an order that only the
-subsidy budget stops has the reason ``BUDGET``, as has one whose merchant's cap is made
-by its own budget. What the prices do not decide, the room that the plan leaves does.
+On packing nights :math:`p` is for the option's load, and side rows count as capacity.
+Owners' caps and ceilings of groups count as caps. An order that only the subsidy budget
+stops has the reason ``BUDGET``, and so has one whose merchant's cap comes from its own
+budget. Where the prices do not decide, the room that the plan leaves does.
 """
 
 from __future__ import annotations
@@ -83,18 +83,18 @@ class Outcomes:
     surplus
         ``(num_rows,) int64`` micro-CNY: above all prices, or below them.
     margin_low, margin_high
-        ``(num_rows,) int64`` micro-CNY: between which the margin lies; mostly one
-        array. Both ``NO_END``: there is none; ``-NO_END`` and ``NO_END``: an end that
-        is not known.
+        ``(num_rows,) int64`` micro-CNY: ends of the margin; usually the same
+        array. Both ``NO_END``: no margin; else ``-NO_END`` and ``NO_END`` mark ends
+        that are not known.
     is_priced
         ``(num_rows,) bool``: whether saving, surplus and margin mean anything: the
         order went to the solver.
     has_room
         ``(num_rows,) bool``: whether there is a slot at all where the order could go.
     arm
-        ``(num_rows,) int8``: place in ``ARMS``; -1 for orders that nobody drew.
+        ``(num_rows,) int8``: index in ``ARMS``; -1 for orders that were not randomised.
     propensity
-        ``(num_rows,) float64``: probability of premium, all else of the night given.
+        ``(num_rows,) float64``: probability of premium, given the rest of the night.
     """
 
     reason: NDArray[np.uint8]
@@ -202,7 +202,7 @@ def _bound_margins(
     outcomes: Outcomes,
     gap: int,
 ) -> None:
-    """Fill in what the prices say of the margins."""
+    """Fill in the ends of margins that the prices give."""
     side, pool = problem.side, index.pool
     low, high = outcomes.margin_low, outcomes.margin_high
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
@@ -313,7 +313,7 @@ def _stop_block(
 
 
 def _mark_budgets(index: Names, row: NDArray[np.int64], outcomes: Outcomes) -> None:
-    """Say of caps that budgets make that it is the budget that stops."""
+    """Give the reason ``BUDGET`` where the stopping cap comes from a budget."""
     assert index.has_budget is not None
     reason = outcomes.reason[row]
     by_cap = (reason == Reason.CAP_ZERO) | (reason == Reason.CAP_FULL)
@@ -325,7 +325,7 @@ def pool_surplus(
     pool: ExplorePool, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """
-    What the explore arm's orders are worth above the prices of the night that remains.
+    What the explore arm's orders save beyond the prices of the remaining night.
 
     Parameters
     ----------
@@ -350,16 +350,16 @@ def pool_surplus(
 def _mark_chosen(
     problem: Problem, chosen: NDArray[np.int64], outcomes: Outcomes, index: Names
 ) -> None:
-    """Mark the plan's orders: most chosen, a random few kept back."""
+    """Mark the plan's orders: most are chosen, a random few held out."""
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     row = problem.row[order]
     outcomes.reason[row] = Reason.CHOSEN
     outcomes.arm[row] = ARMS.index("policy")
     outcomes.propensity[row] = 1.0
-    if index.lottery is not None:
-        held = is_held(problem.key[order], index.lottery)
+    if index.experiment is not None:
+        held = is_held(problem.key[order], index.experiment)
         outcomes.reason[row[held]] = Reason.HELD_OUT
-        outcomes.propensity[row] = 1.0 - float(index.lottery.hold_share)
+        outcomes.propensity[row] = 1.0 - float(index.experiment.hold_share)
     outcomes.lane[row] = problem.option_lane[chosen]
     if problem.side is not None and outcomes.load is not None:
         # Rounded up where a slot counts as several parts of expected purchases.

@@ -1,10 +1,10 @@
-"""A merchant, a lane or the whole night of a published run, in numbers and words."""
+"""Explanations of a merchant, a lane or the whole night of a published run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError
 from optimizer.explain.contributions import (
     lane_part,
@@ -82,7 +82,7 @@ _WORDS = {
 
 def explain_night(run_dir: Path, language: str = "en") -> dict[str, Any]:
     """
-    Take a published night's saving apart, from its files alone.
+    Split a published night's saving into its parts, from its files alone.
 
     Returns
     -------
@@ -96,6 +96,7 @@ def explain_night(run_dir: Path, language: str = "en") -> dict[str, Any]:
     DataError
         When the folder is not a run.
     """
+    run_dir = pinned(run_dir)
     proof = read_record(run_dir)["certificate"]
     with damaged_is_data_error(str(run_dir)):
         parts = night_contributions(
@@ -117,7 +118,7 @@ def explain_merchant(
     run_dir: Path, merchant_id: str, language: str = "en"
 ) -> dict[str, Any]:
     """
-    Take a merchant's saving apart, and count its orders by reason.
+    Split a merchant's saving into its parts, and count its orders by reason.
 
     Raises
     ------
@@ -126,6 +127,8 @@ def explain_merchant(
     """
     import polars as pl
 
+    run_dir = pinned(run_dir)
+    read_record(run_dir)
     path = run_dir / "merchants.parquet"
     found = find_rows(path, "merchant_id", merchant_id)
     if found.height == 0:
@@ -151,7 +154,7 @@ def explain_merchant(
 
 def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, Any]:
     """
-    Say how full a lane is, and what its slots are worth.
+    Report how full a lane is, and the value of its slots.
 
     Parameters
     ----------
@@ -159,7 +162,7 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
         A published night.
     name
         ``carrier``, ``carrier/region`` or ``carrier/region/outlet``; an empty part
-        stands for all.
+        means all.
     language
         ``"en"`` or ``"zh"``.
 
@@ -170,6 +173,7 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     """
     import polars as pl
 
+    run_dir = pinned(run_dir)
     read_record(run_dir)
     lanes = read_table(run_dir, "lanes.parquet")
     parts = [part or None for part in name.split("/")]
@@ -196,7 +200,7 @@ _PLACE = ("carrier_id", "region_id", "outlet_id")
 
 
 def _more_words(row: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """What a slot more and a slot fewer is worth; words for what is not there: none."""
+    """The value of one slot more and one fewer as text; empty where it is not known."""
     parts = {"fewer": row["one_fewer_cny"], "around": row.get("one_more_around_cny")}
     said = {
         key: "" if amount is None else _say(key, language, amount=amount)

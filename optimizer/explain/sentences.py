@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
 from optimizer.io.lookup import find_rows
@@ -86,7 +86,7 @@ def sentence(
 
 def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str:
     """
-    Put a margin into words: an amount, at least so much, or that nothing would do.
+    Put a margin into words: an amount, a lower bound, or "no change would do".
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str
 
 
 def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
-    """What is known of what a chosen order has to spare."""
+    """The least margin that a chosen order is known to have."""
     if low is not None and low > 0:
         return "at least", low
     return ("open", 0.0) if high is None else ("at most", high)
@@ -224,6 +224,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     DataError
         When the folder is not a run, or has no such order.
     """
+    run_dir = pinned(run_dir)
     read_record(run_dir)
     found = find_rows(run_dir / "decisions.parquet", "order_id", order_id)
     if found.height == 0:
@@ -237,7 +238,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
 
 
 def unknown_order(order_id: str) -> DataError:
-    """What to raise where a night has no such order."""
+    """The error for an order that a night does not have."""
     return DataError(
         f"order {order_id!r} is not in this night; it may be in quarantine, or belong "
         "to another date"

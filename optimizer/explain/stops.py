@@ -25,7 +25,7 @@ _CAPS, _BUDGETS = ("owner_cap", "fairness"), ("subsidy",)
 @dataclass(frozen=True, slots=True, eq=False)
 class StopPrices:
     """
-    Prices of a plan by what they are for, and the room that it leaves.
+    Prices of a plan by kind of limit, and the room that it leaves.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class StopPrices:
 def make_prices(
     problem: Problem, side: SideRows, solution: Solution, index: Names
 ) -> StopPrices:
-    """Sort a plan's prices by kind, and count what it leaves."""
+    """Sort a plan's prices by kind of limit, and count the room that it leaves."""
     price = solution.row_price
     if price is None:
         price = np.zeros(side.num_rows, np.int64)
@@ -77,7 +77,7 @@ def make_prices(
 @dataclass(frozen=True, slots=True, eq=False)
 class Stops:
     """
-    What stops each order of a block, were it not chosen.
+    What stops each order of a block, as if it were not chosen.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class _Lacks(NamedTuple):
 def _lacking(
     problem: Problem, side: SideRows, prices: StopPrices, block: tuple[int, int]
 ) -> _Lacks:
-    """What is lacking for each order."""
+    """Which limits lack room for each order."""
     order = np.arange(*block)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     start, end = problem.option_start[[*block]].tolist()

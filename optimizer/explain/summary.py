@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 def summarize(night: CertifiedNight) -> dict[str, Any]:
     """
-    Sum a night up.
+    Summarize a night.
 
     Returns
     -------
     dict
         JSON-ready. ``saving_cny`` is the expected harm avoided less the fee as far
-        as it counts, of what is really recommended: certified value, less what is
-        kept back, and what is explored; ``experiment`` has the cost of both. Fees
-        are for the case that every recommendation is bought, and the largest
-        compensation for the case that every promise is broken; that is money
-        between carrier and payee, and never part of the objective.
+        as it counts, of the parcels that are really recommended: the certified value
+        less held-out parcels plus explored ones; ``experiment`` has the cost of both.
+        Fees assume that every recommendation is bought, the largest compensation that
+        every promise is broken. Compensation is money between carrier and payee and
+        never part of the objective.
     """
     problem, solution, outcomes = night.problem, night.solution, night.outcomes
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
@@ -58,7 +58,7 @@ def night_numbers(
     policy: PolicyRow,
 ) -> dict[str, Any]:
     """
-    What all nights have, from orders by reason, the saving, caps, lanes and prices.
+    The part of the summary that all nights have.
 
     ``problem`` may be without its orders, ``solution`` without its plan, and
     ``index`` without its rows.
@@ -98,7 +98,7 @@ def night_numbers(
 
 
 def _packing_summary(night: CertifiedNight, saving: int) -> dict[str, Any]:
-    """What only nights with further limits have."""
+    """The part of the summary that only nights with side constraints have."""
     problem, limits, certificate = night.problem, night.names.limits, night.certificate
     found: dict[str, Any] = {"problem_class": problem.problem_class}
     if limits is not None:
@@ -121,8 +121,8 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     the most that the explore arm's slots and orders could have brought instead.
     """
     problem, solution, outcomes = night.problem, night.solution, night.outcomes
-    lottery, pool = night.names.lottery, night.names.pool
-    if lottery is None or not (lottery.hold_share or lottery.explore_share):
+    experiment, pool = night.names.experiment, night.names.pool
+    if experiment is None or not (experiment.hold_share or experiment.explore_share):
         return {}
     is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
         outcomes.arm == ARMS.index("policy")
@@ -140,7 +140,7 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
 
 
 def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
-    """What is left to chance, and what that costs, ready for JSON."""
+    """The randomised orders and what they cost, ready for JSON."""
     if not chance:
         return {}
     counts = {
@@ -161,7 +161,7 @@ def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
 
 
 def _fees(num_chosen: int, policy: PolicyRow) -> dict[str, str]:
-    """Fees of the night, in all and by who bears them, as exact decimals."""
+    """Fees of the night, in total and by party, as exact decimals."""
     total = policy.fee.amount_cny * num_chosen
     payer = policy.fee.payer
     shares = {

@@ -97,7 +97,7 @@ _PRICED = ("saving_cny", "surplus_cny", "has_room")
 
 
 def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
-    """Columns of margins: the exact one, or else between what it is; null for none."""
+    """Columns of margins: the exact one, or else its two ends; null for none."""
     low, high = outcomes.margin_low[rows], outcomes.margin_high[rows]
     is_open = low != high
     none = np.full(len(rows), NO_END)
@@ -110,7 +110,7 @@ def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series
 
 
 def merchants_table(night: CertifiedNight) -> pl.DataFrame:
-    """Caps, what was used of them, and what they are worth, by ``merchant_id``."""
+    """Caps, their use and their value, by ``merchant_id``."""
     import polars as pl
 
     problem, solution, index = night.problem, night.solution, night.names
@@ -132,7 +132,7 @@ def merchants_table(night: CertifiedNight) -> pl.DataFrame:
 
 
 def lanes_table(night: CertifiedNight) -> pl.DataFrame:
-    """Slots, what was used of them, and what they are worth, wide lanes first."""
+    """Slots, their use and their value, wide lanes first."""
     problem, solution, index = night.problem, night.solution, night.names
     side, chosen = problem.side, solution.chosen
     load = None if side is None else side.option_load[chosen]
@@ -203,7 +203,7 @@ def in_flight_table(night: CertifiedNight) -> pl.DataFrame:
 
 
 def bank_table(night: CertifiedNight) -> pl.DataFrame:
-    """The cap bank's part of the night by merchant; no rows without carryover."""
+    """The cap bank of the night by merchant; no rows without carryover."""
     import polars as pl
 
     schema, bank = BANK.schema, night.names.bank
@@ -222,7 +222,7 @@ def bank_table(night: CertifiedNight) -> pl.DataFrame:
 
 def recommendations_table(decisions: pl.DataFrame) -> pl.DataFrame:
     """
-    The chosen orders as the platform takes them, in the order of the decisions.
+    The chosen orders in the platform's format, in the order of the decisions.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
 
 
 def rows_table(night: CertifiedNight) -> pl.DataFrame | None:
-    """Limits beside caps and lanes: their use, what is missing, and their price."""
+    """Limits other than caps and lanes: their use, shortfall and price."""
     import polars as pl
 
     limits, solution = night.names.limits, night.solution
@@ -286,7 +286,7 @@ def conflicts_table(night: CertifiedNight) -> pl.DataFrame | None:
     """
     Floors and pins that are not kept, those of lower priority number first.
 
-    The certificate has them by number; pins of orders that take no part are beside it.
+    The certificate has them by number; pins of orders that take no part are added.
     """
     import polars as pl
 
@@ -327,7 +327,7 @@ NUM_NAMED = 10
 
 
 def clash_words(conflicts: pl.DataFrame) -> str:
-    """Say which floors and pins clash, for the night that is refused for it."""
+    """Name the floors and pins because of which a night is refused."""
     words = [
         (
             f"order {row['limit']} pinned to must"

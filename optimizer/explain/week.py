@@ -1,4 +1,4 @@
-"""A night beside those of the week before."""
+"""A night and those of the week before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COUNTS = ("num_orders", "num_chosen", "sum_of_caps")
 
 
 def run_id(identity: Mapping[str, Any]) -> str:
-    """Name a run by what makes two runs the same."""
+    """A run's name, made from everything that decides its bytes."""
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

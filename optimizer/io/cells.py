@@ -70,16 +70,25 @@ class CellRules:
         Texts that stand for no value.
     date_formats
         Keys of ``DATE_SPELLINGS`` that are read beside ISO 8601.
+    not_personal
+        Columns whose names and numbers are declared to be no person's.
     """
 
     zone: str = "Asia/Shanghai"
     null_words: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ()
+    not_personal: tuple[str, ...] = ()
 
 
 def cell_rules(config: Config) -> CellRules:
     """Take from the configuration how cells are read."""
-    return CellRules(config.timezone, config.null_words, config.date_formats)
+    allowed = config.privacy.allow
+    return CellRules(
+        zone=config.timezone,
+        null_words=config.null_words,
+        date_formats=config.date_formats,
+        not_personal=() if allowed is None else allowed.columns,
+    )
 
 
 def typed(frame: pl.DataFrame, column: Column, rules: CellRules) -> pl.Expr:

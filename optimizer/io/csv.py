@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.errors import DataError
+from optimizer.io.csv_form import guess_form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from optimizer.io.csv_form import CsvForm
+    from optimizer.io.reading_notes import ReadingNotes
 
 _BLOCK_BYTES = 1 << 24
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
 
-def csv_schema(path: Path) -> pa.Schema:
+def csv_form(path: Path, known: Sequence[str]) -> CsvForm:
     """
-    Column names of a CSV file, all text.
+    Guess the form of a CSV file.
 
     Raises
     ------
     DataError
         When the first line is no header in UTF-8.
     """
+    return guess_form(_first_bytes(path), known, str(path))
+
+
+def csv_schema(form: CsvForm) -> pa.Schema:
+    """Columns of a CSV file that have a name, all text."""
     import pyarrow as pa
 
-    names = _header(path)
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise DataError(f"{path}: has the column {sorted(repeated)[0]!r} twice")
-    return pa.schema([(name, pa.string()) for name in names])
+    return pa.schema([(name, pa.string()) for name in form.names if name is not None])
 
 
-def csv_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def csv_batches(
+    path: Path, columns: Sequence[str], known: Sequence[str], notes: ReadingNotes
+) -> Iterator[pa.RecordBatch]:
     """
     Read some columns of a CSV file as text; empty cells are null.
+
+    A row of which every cell is empty is no row, as a blank line is none.
+
+    Parameters
+    ----------
+    path, columns
+        The file, and what to read of it.
+    known
+        Columns of the contract; the first says whether a row may be empty.
+    notes
+        Takes what was found beside the rows.
 
     Raises
     ------
@@ -47,46 +67,177 @@ def csv_batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         the text is not UTF-8.
     """
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
 
-    names = _header(path)
-    if not _has_rows(path):
+    form = csv_form(path, known)
+    if not _has_rows(path, form):
         return
     with _opened(path) as stream:
-        _refuse_open_quotes(stream, path)
+        num_breaks = _count_breaks(stream, form, path)
+    notes.num_line_breaks[str(path)] = num_breaks
+    there = [name for name in known if name in form.names]
+    wanted = list(dict.fromkeys([*columns, *there[:1]]))
+    num_empty = 0
     try:
-        with _opened(path) as stream:
-            yield from arrow_csv.open_csv(
-                stream,
-                arrow_csv.ReadOptions(block_size=_BLOCK_BYTES),
-                arrow_csv.ParseOptions(newlines_in_values=False),
-                arrow_csv.ConvertOptions(
-                    column_types={name: pa.string() for name in names},
-                    include_columns=columns,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
-                ),
-            )
+        for number, batch in enumerate(_parsed(path, form, wanted, num_breaks > 0)):
+            kept = batch
+            if there and batch.column(there[0]).null_count:
+                is_row = _is_row(path, form, number, num_breaks > 0)
+                kept = batch.filter(is_row)
+                num_empty += batch.num_rows - kept.num_rows
+            yield kept.select(list(columns))
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: {_reason(error)}") from None
+    notes.num_empty_rows[str(path)] = num_empty
 
 
-def _refuse_open_quotes(stream: Any, path: Path) -> None:
-    """Refuse a line that ends inside of quotes: it would swallow the next rows."""
+def _parsed(
+    path: Path, form: CsvForm, columns: Sequence[str] | None, has_breaks: bool
+) -> Iterator[pa.RecordBatch]:
+    """Batches of some columns, or of all, also those without a name."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names = [name or f"\0{number}" for number, name in enumerate(form.names)]
+    with _opened(path) as stream:
+        yield from arrow_csv.open_csv(
+            stream,
+            arrow_csv.ReadOptions(
+                block_size=_BLOCK_BYTES,
+                column_names=names,
+                skip_rows=form.num_before + 1,
+            ),
+            arrow_csv.ParseOptions(
+                delimiter=form.separator, newlines_in_values=has_breaks
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=columns,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+
+
+def _is_row(path: Path, form: CsvForm, number: int, has_breaks: bool) -> pa.Array:
+    """Which rows of a batch have any cell that is not empty."""
+    import numpy as np
+    import pyarrow as pa
+
+    whole = next(islice(_parsed(path, form, None, has_breaks), number, None))
+    has_cell = np.zeros(whole.num_rows, np.bool_)
+    for column in whole.columns:
+        has_cell |= column.is_valid().to_numpy(zero_copy_only=False)
+    return pa.array(has_cell)
+
+
+def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
+    """
+    Count line breaks inside of quotes.
+
+    They are part of their cells where every quote stands at an end of one, or is
+    doubled. Else a quote that was never closed may have swallowed the next rows, and
+    the file is refused; so it is where what it holds looks like a row.
+    """
+    num_quotes, num_breaks, is_proper, since = 0, 0, True, -1
+    before, pending = b"\n", b""
+    while True:
+        block = stream.read(_BLOCK_BYTES)
+        text = before + pending + (block or b"\n")
+        # What stands at the end is looked at again, with what follows it.
+        pending = text[-1:] if block and text[-1] in (_QUOTE, _RETURN) else b""
+        end = len(text) - len(pending)
+        if num_quotes % 2 or b'"' in text[1:end]:
+            is_open = num_quotes % 2 == 1
+            found = _look_at_quotes(text, end, form, is_open=is_open, since=since)
+            num_quotes, since = num_quotes + found.num_quotes, found.since
+            if not block and num_quotes % 2:
+                break
+            num_breaks += found.num_breaks
+            is_proper = is_proper and found.are_proper
+            if num_breaks and (found.holds_row or not is_proper):
+                raise DataError(
+                    f"{path}: a line break follows a quote that is not closed, or that "
+                    "stands inside of a cell: rows may be missing; check its quotes"
+                )
+        if not block:
+            return num_breaks
+        before = text[end - 1 : end]
+    raise DataError(f"{path}: the last quote is not closed; fetch it again")
+
+
+class _Quotes(NamedTuple):
+    """
+    What the quotes of a block are.
+
+    ``are_proper``: all of them open or close a cell, or are doubled; ``holds_row``:
+    what some of them hold has a line with as many separators as a row; ``since``:
+    separators since the last line break in the cell that is open at the end, -1 where
+    there is none.
+    """
+
+    num_quotes: int
+    num_breaks: int
+    are_proper: bool
+    holds_row: bool
+    since: int
+
+
+def _look_at_quotes(
+    text: bytes, end: int, form: CsvForm, *, is_open: bool, since: int
+) -> _Quotes:
+    """Look at the bytes from 1 up to ``end``; those beside are only neighbours."""
     import numpy as np
 
-    num_quotes = 0
-    while block := stream.read(_BLOCK_BYTES):
-        text = np.frombuffer(block, np.uint8)
-        quotes = np.cumsum(text == 34) + num_quotes
-        if (quotes[(text == 10) | (text == 13)] % 2).any():
-            raise DataError(
-                f"{path}: a quote is not closed on its line; check its quotes"
-            )
-        num_quotes = int(quotes[-1])
-    if num_quotes % 2:
-        raise DataError(f"{path}: the last quote is not closed; fetch it again")
+    signs = np.frombuffer(text, np.uint8)
+    place = np.flatnonzero(signs[1:end] == _QUOTE) + 1
+    edges = [_QUOTE, _LINE_FEED, _RETURN, *form.separator.encode()]
+    opening, closing = place[int(is_open) :: 2], place[1 - int(is_open) :: 2]
+    are_proper = bool(
+        np.isin(signs[opening - 1], edges).all()
+        and np.isin(signs[closing + 1], edges).all()
+    )
+    inside = _breaks_inside(signs, end, place, is_open=is_open)
+    holds_row, since = _rows_held(signs[:end], place, inside, form, since)
+    return _Quotes(len(place), len(inside), are_proper, holds_row, since)
+
+
+def _rows_held(
+    signs: NDArray[np.uint8],
+    quotes: NDArray[np.int64],
+    breaks: NDArray[np.int64],
+    form: CsvForm,
+    since: int,
+) -> tuple[bool, int]:
+    """Whether a line inside of quotes is like a row; and ``since`` at the end."""
+    import numpy as np
+
+    least = max(1, len(form.header) - 1)
+    if since < 0 and len(breaks) == 0:
+        return False, -1
+    is_separator = signs == ord(form.separator)
+    is_separator[0] = False
+    num_before = np.cumsum(is_separator)
+    at, cell = num_before[breaks], np.searchsorted(quotes, breaks)
+    if since >= 0:  # the open cell had a line break in an earlier block
+        at, cell = np.append(-since, at), np.append(0, cell)
+    holds_row = bool(((np.diff(cell) == 0) & (np.diff(at) >= least)).any())
+    is_same_cell = len(cell) > 0 and cell[-1] == len(quotes)
+    return holds_row, int(num_before[-1] - at[-1]) if is_same_cell else -1
+
+
+def _breaks_inside(
+    signs: NDArray[np.uint8], end: int, quotes: NDArray[np.int64], *, is_open: bool
+) -> NDArray[np.int64]:
+    """Places of the line breaks inside of quotes; CRLF is one."""
+    import numpy as np
+
+    following = np.append(signs[2:], np.uint8(0))[: end - 1]
+    is_break = signs[1:end] == _LINE_FEED
+    is_break |= (signs[1:end] == _RETURN) & (following != _LINE_FEED)
+    place = np.flatnonzero(is_break) + 1
+    num_before = np.searchsorted(quotes, place) + int(is_open)
+    return place[num_before % 2 == 1]
 
 
 def _reason(error: Exception) -> str:
@@ -118,19 +269,6 @@ def _first_bytes(path: Path) -> bytes:
         return bytes(stream.read(1 << 16))
 
 
-def _header(path: Path) -> list[str]:
-    start = _first_bytes(path)
-    if start[:2] in _MARKS or b"\x00" in start:
-        raise DataError(f"{path}: is not UTF-8 text; export it as UTF-8")
-    line = start.removeprefix(b"\xef\xbb\xbf").splitlines()[:1]
-    if not line or not line[0].strip():
-        raise DataError(f"{path}: has no header; its first line must name the columns")
-    try:
-        return next(csv.reader([line[0].decode("utf-8")]))
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text; export it as UTF-8") from None
-
-
-def _has_rows(path: Path) -> bool:
+def _has_rows(path: Path, form: CsvForm) -> bool:
     """Whether anything follows the header."""
-    return len(_first_bytes(path).strip().splitlines()) > 1
+    return len(_first_bytes(path).strip().splitlines()) > form.num_before + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
@@ -20,6 +21,16 @@ _WORDS = {
     *("addressee", "contact", "nickname", "realname", "username"),
 }
 _NAMES = {"name", "id_card", "id_number", "full_name", "first_name", "last_name"}
+#: A name with one of these, at its beginning or end, is of a kind, a flag or a number.
+_FIRST = {"is", "has", "was", "can", "num", "count", "avg", "mean", "total"}
+_LAST = {
+    *("type", "class", "kind", "category", "level", "tier", "grade", "status", "flag"),
+    *("rate", "ratio", "share", "count", "score", "probability", "prob"),
+    *("verified", "valid", "optin", "optout", "days", "hours", "channel", "method"),
+}
+_CHINESE_KIND = re.compile(
+    r"^(?:是否|有无|能否)|(?:类型|类别|等级|状态|标志|数量|次数|率|比例|占比|渠道)$"
+)
 #: Whose name is a person's: a merchant's or a carrier's is not.
 _PERSONS = ("customer", "client", "user", "member", "sender", "shipper", "owner")
 _CHINESE = (
@@ -43,6 +54,10 @@ _SUSPECT = r"\d{4}[- ]?\d{4}|[*@]|\d{4}[Xx]"
 
 #: Values of a text column that are looked at in each batch.
 SAMPLE_ROWS = 2_000
+#: A bare number as long as a phone's.
+_DIGITS = re.compile(r"\d{11}")
+#: A counter has so many ids at least, its ids lie so near each other, in such a range.
+_LEAST_OF_A_COUNTER, _COUNTER_GAP, _COUNTER_RANGE = 10, 10_000, 100_000_000
 #: Ids may by chance look like a phone number; a column of them does not.
 ID_SHARE = 0.5
 
@@ -56,11 +71,18 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
     DataError
         Naming the columns.
     """
-    found = [column for column in columns if _is_personal(column)]
+    given = [*columns]
+    found = [column for column in given if _is_personal(column)]
     if found:
         raise DataError(
             f"{label}: looks like it holds personal data in column {', '.join(found)}; "
-            "export the table without it"
+            "export the table without it, or if it is no person's, say so: "
+            "privacy.allow, with its reason"
+        )
+    if any(holds_personal(column) for column in given):
+        raise DataError(
+            f"{label}: the name of a column looks like personal data; is the header "
+            "missing? Export the table with its header"
         )
 
 
@@ -74,9 +96,13 @@ def _is_personal(column: str) -> bool:
     [True, False, True]
     >>> [_is_personal(c) for c in ("customer_name", "carrier_name", "mobileno2")]
     [True, False, True]
+    >>> [_is_personal(c) for c in ("is_mobile", "address_type", "email_opt_in")]
+    [False, False, False]
     """
     spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", column).lower()
     words = [word.rstrip("0123456789") for word in re.split(r"[^a-z0-9]+", spaced)]
+    if _is_of_a_kind(words) or _CHINESE_KIND.search(column):
+        return False
     if any(_stem(word) in _WORDS or word in _WORDS for word in words):
         return True
     joined = "_".join(words).strip("_")
@@ -86,19 +112,34 @@ def _is_personal(column: str) -> bool:
     return is_name or any(part in column for part in _CHINESE)
 
 
+def _is_of_a_kind(words: Sequence[str]) -> bool:
+    """Whether a name is of a kind, a flag or a number, and not of what it is about."""
+    told = [word for word in words if word]
+    if len(told) < 2:
+        return False
+    is_choice = told[-2:] in (["opt", "in"], ["opt", "out"])
+    return is_choice or told[0] in _FIRST or told[-1] in _LAST
+
+
 def _stem(word: str) -> str:
     """Drop what stands for "number": phoneno, telnum, mobilenumber."""
     return re.sub(r"(?:no|num|number)$", "", word)
 
 
 def refuse_personal_values(
-    frame: pl.DataFrame, ids: Sequence[str], texts: Sequence[str], label: str
+    frame: pl.DataFrame,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    label: str,
+    allowed: Sequence[str] = (),
 ) -> None:
     """
     Refuse a batch whose text looks like phone, identity-card or masked numbers.
 
     Looks at the first rows of each batch: an export that carries such data
-    carries it everywhere. An id is judged whole, a free text by any part of it.
+    carries it everywhere. An id is judged whole, a free text by any part of it. Ids
+    that lie as close as those of a counter are no phone numbers, though each looks
+    like one.
 
     Parameters
     ----------
@@ -111,6 +152,8 @@ def refuse_personal_values(
         Free-text columns: refused at the first such value.
     label
         What the message calls the table.
+    allowed
+        Columns whose numbers are declared to be nobody's phone.
 
     Raises
     ------
@@ -121,13 +164,38 @@ def refuse_personal_values(
         values = frame[column].head(SAMPLE_ROWS).drop_nulls()
         suspects = values.filter(values.str.contains(_SUSPECT)).to_list()
         is_id = column in ids
+        if column in allowed or (is_id and _is_counter(suspects)):
+            suspects = [text for text in suspects if not _DIGITS.fullmatch(text)]
         num_personal = sum(map(looks_personal if is_id else holds_personal, suspects))
         limit = ID_SHARE * len(values) if is_id else 0
         if num_personal > limit:
             raise DataError(
                 f"{label}: values of column {column} look like personal data (phone, "
-                "identity card, e-mail or masked numbers); replace them by hashed ids"
+                "identity card, e-mail or masked numbers); replace them by hashed ids, "
+                "or if they are no person's, say so: privacy.allow, with its reason"
             )
+
+
+def _is_counter(values: Sequence[str]) -> bool:
+    """
+    Whether eleven-digit ids are drawn from a counter: dense, in a narrow range.
+
+    Phone numbers of customers spread over many prefixes, each of a hundred million
+    numbers; within one prefix thousands of them would still lie far apart.
+
+    Examples
+    --------
+    >>> _is_counter([str(13_000_000_000 + 97 * n) for n in range(50)])
+    True
+    >>> _is_counter([str(13_000_000_000 + 97_000_003 * n) for n in range(50)])
+    False
+    """
+    numbers = sorted({int(text) for text in values if _DIGITS.fullmatch(text)})
+    if len(numbers) < _LEAST_OF_A_COUNTER:
+        return False
+    gaps = sorted(b - a for a, b in pairwise(numbers))
+    is_narrow = numbers[-1] - numbers[0] <= _COUNTER_RANGE
+    return is_narrow and gaps[len(gaps) // 2] <= _COUNTER_GAP
 
 
 def looks_personal(value: str) -> bool:

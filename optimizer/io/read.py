@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import DataError
 from optimizer.io.arrow_types import check_type, is_plain, plain
 from optimizer.io.cells import BLANKS, CellRules
+from optimizer.io.csv import csv_batches, csv_form, csv_schema
+from optimizer.io.csv_form import one_form
 from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.privacy import refuse_personal_columns
+from optimizer.io.reading_notes import ReadingNotes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
 
-    from optimizer.contracts.columns import Table
+    from optimizer.contracts.columns import Column, Table
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -63,10 +66,14 @@ class Source:
         The contract's columns that it has, and those that must be there.
     required
         Columns that must be there without nulls, in this use of the table.
+    unread
+        Its other columns: no rule asks for them.
     rules
         How its cells are read.
     memory
         The table, where it is in memory.
+    notes
+        What is found beside its rows.
     """
 
     table: Table
@@ -74,8 +81,10 @@ class Source:
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     required: frozenset[str]
+    unread: tuple[str, ...] = ()
     rules: CellRules = field(default_factory=CellRules)
     memory: pa.Table | None = None
+    notes: ReadingNotes = field(default_factory=ReadingNotes)
 
 
 def open_source(
@@ -107,36 +116,88 @@ def open_source(
     """
     refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
+    notes = ReadingNotes()
     if isinstance(data, list | tuple):
         if not data:
             raise DataError(f"the {table.name} table is an empty list; name a file")
-        files = tuple(p for path in data for p in find_files(str(path), table.name))
-        schemas = [(str(path), _file_schema(path)) for path in files]
-        label, memory = ", ".join(map(str, data)), None
+        found = tuple(p for path in data for p in find_files(str(path), table.name))
+        files, memory = _with_bytes(found, notes), None
+        label = ", ".join(map(str, data))
     elif isinstance(data, str | Path) or hasattr(data, "__fspath__"):
-        files = find_files(str(data), table.name)
-        schemas = [(str(path), _file_schema(path)) for path in files]
+        files = _with_bytes(find_files(str(data), table.name), notes)
         label, memory = str(data), None
     else:
         memory = _arrow_table(data, table.name)
         label, files = f"the {table.name} table", ()
-        schemas = [(label, memory.schema)]
-    for name, schema in schemas:
-        check_schema(schema, table, required, name)
-    first = set(schemas[0][1].names)
-    columns = tuple(c for c in table.column_names if c in first)
-    for name, schema in schemas[1:]:
-        if {c for c in table.column_names if c in schema.names} != set(columns):
-            raise DataError(f"{name}: has other columns than {schemas[0][0]}")
+    schemas = (
+        _file_schemas(files, table, notes) if memory is None else {label: memory.schema}
+    )
+    rules = rules or CellRules()
+    for name, schema in schemas.items():
+        check_schema(schema, table, required, name, rules.not_personal)
+    first = next(iter(schemas.values()))
     return Source(
         table=table,
         label=label,
         files=tuple(files),
-        columns=columns,
+        columns=_columns_of_all(schemas, table),
         required=frozenset(required),
-        rules=rules or CellRules(),
+        unread=tuple(c for c in first.names if c not in table.column_names),
+        rules=rules,
         memory=memory,
+        notes=notes,
     )
+
+
+def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
+    """Leave out the empty text files that Spark writes for partitions without rows."""
+    kept = [
+        path
+        for path in files
+        if path.stat().st_size
+        or not path.name.lower().endswith(_CSV)
+        or not (path.parent / "_SUCCESS").exists()
+    ]
+    if not kept:
+        return tuple(files)
+    notes.num_empty_files = len(files) - len(kept)
+    return tuple(kept)
+
+
+def _file_schemas(
+    files: Sequence[Path], table: Table, notes: ReadingNotes
+) -> dict[str, pa.Schema]:
+    """Columns of each file; CSV files must all be of one form."""
+    forms = {}
+    for path in files:
+        if path.name.lower().endswith(_CSV):
+            with damaged_is_data_error(str(path)):
+                _refuse_no_bytes(path)
+                forms[str(path)] = csv_form(path, table.column_names)
+    notes.form = one_form(forms)
+    return {
+        str(path): csv_schema(forms[str(path)])
+        if str(path) in forms
+        else _file_schema(path)
+        for path in files
+    }
+
+
+def _columns_of_all(schemas: Mapping[str, pa.Schema], table: Table) -> tuple[str, ...]:
+    """The contract's columns that a table has; all of its parts must have the same."""
+    (first, schema), *others = schemas.items()
+    columns = [name for name in table.column_names if name in schema.names]
+    for label, other in others:
+        there = [name for name in table.column_names if name in other.names]
+        for one, has, lacks in ((label, columns, there), (first, there, columns)):
+            missing = [name for name in has if name not in lacks]
+            if missing:
+                where = first if one == label else label
+                raise DataError(
+                    f"{label}: has other columns than {first}: {', '.join(missing)} "
+                    f"stands in {where} and not in {one}; export all parts alike"
+                )
+    return tuple(columns)
 
 
 def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
@@ -208,7 +269,8 @@ def read_batches(
     wanted = [c for c in source.columns if columns is None or c in columns]
     first = 0
     for batch in _arrow_batches(source, wanted, batch_rows):
-        frame = plain_frame(batch, source.table, source.rules.null_words)
+        with damaged_is_data_error(source.label):
+            frame = plain_frame(batch, source.table, source.rules.null_words)
         frame = frame.select(wanted)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
@@ -297,20 +359,34 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
         raise DataError(
             f"{label}: is damaged or truncated ({reason}); fetch it again"
         ) from None
+    except BaseException as error:
+        # A library in Rust that gives up: no Exception, and no fault of ours.
+        if type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"{label}: cannot be read ({reason}); write it with plain types, such as "
+            "text, numbers and dates"
+        ) from None
 
 
 def check_schema(
-    schema: pa.Schema, table: Table, required: set[str], label: str
+    schema: pa.Schema,
+    table: Table,
+    required: set[str],
+    label: str,
+    not_personal: Sequence[str] = (),
 ) -> None:
     """
-    Hold columns against the contract.
+    Hold columns against the contract; those in ``not_personal`` are no person's.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    refuse_personal_columns(schema.names, label)
+    told = [name for name in schema.names if name not in not_personal]
+    refuse_personal_columns(told, label)
     repeated = {name for name in schema.names if schema.names.count(name) > 1}
     if repeated:
         raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
@@ -320,10 +396,25 @@ def check_schema(
             f"{label}: has no column {', '.join(missing)}; the {table.name} table "
             f"needs {', '.join(c for c in table.column_names if c in required)}"
         )
+    for column in table.columns:
+        if column.is_nullable and column.name not in schema.names:
+            _refuse_other_name(schema.names, column, label)
     if not label.lower().endswith(_CSV):
         for column in table.columns:
             if column.name in schema.names:
                 check_type(schema.field(column.name).type, column, label)
+
+
+def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
+    """A column that is left out means all; under another name it would be lost."""
+    stem = column.name.removesuffix("_id")
+    for name in names:
+        if stem in name.lower():
+            raise DataError(
+                f"{label}: has no column {column.name}, and one named {name!r}; rename "
+                f"it to {column.name}, or leave both out where rows hold for all "
+                f"{stem}s together"
+            )
 
 
 def _arrow_table(data: Any, name: str) -> pa.Table:
@@ -352,17 +443,17 @@ def _file_schema(path: Path) -> pa.Schema:
 
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: is empty, without even a header; export it again")
-        if name.endswith(_CSV):
-            from optimizer.io.csv import csv_schema
-
-            return csv_schema(path)
+        _refuse_no_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
                 return file.schema_arrow
         with pyarrow.ipc.open_file(path) as reader:
             return reader.schema
+
+
+def _refuse_no_bytes(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty, without even a header; export it again")
 
 
 def _arrow_batches(
@@ -373,13 +464,13 @@ def _arrow_batches(
             yield source.memory.select(columns).slice(first, batch_rows)
     for path in source.files:
         with damaged_is_data_error(str(path)):
-            for batch in _file_batches(path, columns, batch_rows):
+            for batch in _file_batches(path, source, columns, batch_rows):
                 for first in range(0, batch.num_rows, batch_rows):
                     yield batch.slice(first, batch_rows)
 
 
 def _file_batches(
-    path: Path, columns: list[str], batch_rows: int
+    path: Path, source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.ipc
@@ -398,9 +489,7 @@ def _file_batches(
                 if num_rows != file.metadata.row_group(group).num_rows:
                     raise OSError("rows are missing")
     elif name.endswith(_CSV):
-        from optimizer.io.csv import csv_batches
-
-        yield from csv_batches(path, columns)
+        yield from csv_batches(path, columns, source.table.column_names, source.notes)
     else:
         with pyarrow.ipc.open_file(path) as reader:
             for number in range(reader.num_record_batches):

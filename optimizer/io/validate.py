@@ -355,7 +355,7 @@ def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
     kinds = {name: source.table.column(name).kind for name in source.columns}
     ids = [name for name, kind in kinds.items() if kind == "id"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
-    refuse_personal_values(frame, ids, texts, source.label)
+    refuse_personal_values(frame, ids, texts, source.label, source.rules.not_personal)
 
 
 def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
@@ -364,7 +364,7 @@ def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
 
     value = pl.col(column.name)
     found: list[Rule] = []
-    if column.name in source.required and not column.is_nullable:
+    if column.name in source.required:
         was_null = pl.lit(frame[column.name].is_null())
         found.append(Rule("is missing", was_null))
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):

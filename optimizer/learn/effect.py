@@ -19,15 +19,15 @@ regression of :math:`\psi` on :math:`z = \mu_0 u \theta x`:
           \hat g = m + \Sigma \textstyle\sum z (\psi - z^\top m) / v,
 
 with :math:`v = \mu_1(1 - \mu_1)/e + \mu_0(1 - \mu_0)/(1 - e)` the variance of the
-score. The prior on carriers, regions and categories shrinks each to the pool; the
-shares may be negative.
+score. The prior shrinks each carrier, region and category to the pool; the shares may
+be negative.
 
-Under a small holdout few parcels are kept back and many others stay on standard
-service because they were not chosen. The choice is made from the columns alone, so
-these say, through a risk model, what the chosen would have done: the share that
-premium seems to have removed, observed against expected, is the pool's prior. It
-rests on the form of that model where it is stretched to the chosen, so it counts as
-no surer than ``STRETCH``, and the randomised scores correct it.
+Under a small holdout few parcels are held out, and many others stay on standard service
+because they were not chosen. The choice depends on known columns alone, so a risk model
+fitted on these parcels predicts the outcomes of the chosen ones without premium. The
+share that premium seems to have removed, observed against expected, is the pool's
+prior. It extrapolates that model to the chosen parcels, so its standard error is at
+least ``STRETCH``, and the randomised scores correct it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _MANY = 10
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """A pooled share of harm removed, before the randomised parcels are asked."""
+    """A prior for the pooled share of harm removed, before randomised parcels count."""
 
     mean: float
     spread: float
@@ -180,7 +180,7 @@ def regression_belief(
     frame: pl.DataFrame, harm: str, promises: list[Promise], start: Belief
 ) -> Belief:
     """
-    Observed against expected harm of premium parcels, discounted, joined to a belief.
+    Observed against expected harm of premium parcels, discounted, with a prior.
 
     Parameters
     ----------
@@ -191,8 +191,8 @@ def regression_belief(
     promises
         Promise-keeping, by carrier and region.
     start
-        Belief to join it to; returned where too few standard parcels were not
-        randomised.
+        Prior to combine it with; returned unchanged where too few standard parcels
+        were not randomised.
     """
     chance, is_premium = frame["propensity"].fill_null(0.0), frame["is_premium"]
     is_drawn = (chance > 0) & (chance < 1)
@@ -212,7 +212,7 @@ def regression_belief(
 
 
 def prior_effect(prior: Prior) -> Effect:
-    """The effect where nothing was measured: the belief that was configured."""
+    """The effect where nothing was measured: the configured prior."""
     spread = float(prior.spread)
     return _effect([("", "")], np.array([float(prior.effect)]), np.array([[spread**2]]))
 

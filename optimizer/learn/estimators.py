@@ -1,5 +1,5 @@
 r"""
-What premium did to a probability, three ways, each with a 95 % interval.
+Three estimators of the effect of premium on a probability, with 95 % intervals.
 
 Positive is good: the probability of the harm on standard service less that on
 premium. All three estimate the mean over the parcels that are compared.
@@ -11,8 +11,8 @@ premium. All three estimate the mean over the parcels that are compared.
 - ``doubly_robust``: the mean of the scores of :mod:`optimizer.learn.effect`; right
   if either the propensities or the predictions are, and narrow if both are good.
 
-The last two use Student's t with Satterthwaite's degrees of freedom, for the smaller
-group may be small.
+The last two use Student's t with Satterthwaite's degrees of freedom, because the
+smaller group may be small.
 
 References
 ----------
@@ -109,7 +109,7 @@ def estimate_all(sample: Sample) -> dict[str, Estimate]:
     Estimate by every method; empty where one of the two groups has under two parcels.
 
     With fewer than ``MIN_EVENTS`` events in a group the theory of the weighted
-    estimates does not hold, and the difference stands alone.
+    estimates does not hold, and only the difference is given.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def estimate_all(sample: Sample) -> dict[str, Estimate]:
 
 
 def _num_events(sample: Sample) -> int:
-    """Events, or parcels without one, whatever is rarest in either group."""
+    """Events, or parcels without one, whichever are rarest in either group."""
     counts = []
     for side in (sample.is_premium, ~sample.is_premium):
         events = int(sample.happened[side].sum())
@@ -141,8 +141,8 @@ def difference(sample: Sample) -> Estimate | None:
     """
     Difference in means within groups of one propensity.
 
-    Groups in which everybody got the same service say nothing and are left out;
-    ``None`` where no group is left.
+    Groups in which everybody got the same service carry no information and are left
+    out; ``None`` where no group is left.
     """
     total, weight, below, above, sizes = 0.0, 0, 0.0, 0.0, np.zeros(2, int)
     for chance in np.unique(sample.propensity):
@@ -242,7 +242,7 @@ def nights_to_see(
     effect: float, base: float, treated: float, control: float, power: float = 0.8
 ) -> float:
     """
-    Nights until an effect would be seen: 5 % two-sided, with a given power.
+    Nights until an effect would be significant: 5 % two-sided, with a given power.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def nights_to_see(
     treated, control
         Parcels a night in each group.
     power
-        Chance to see it.
+        Probability of a significant result.
 
     Examples
     --------

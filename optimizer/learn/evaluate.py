@@ -1,4 +1,4 @@
-"""What premium really did: effects with intervals, rules, claims, and power."""
+"""The measured effect of premium: estimates, rules, claims, and power."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ MIN_RANKED = 50
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """
-    What was measured, JSON-ready.
+    Results of the measurement, JSON-ready.
 
     Attributes
     ----------
     window
-        First and last date, parcels, and how they are comparable.
+        First and last date, parcels, and on what basis they are compared.
     effects
         By population, group, outcome and method: estimate, low, high, num_treated,
         num_control. Positive: harm avoided, as a probability.
     rules
         Rankings that people would use and the measured one, in CNY.
     power
-        Nights until an effect of a given size would be seen.
+        Nights until an effect of a given size would be significant.
     claims
-        Compensation by carrier: a ledger, in no objective.
+        Compensation by carrier; not part of any objective.
     promises
         Promise-keeping by carrier and region.
     alerts, warnings
@@ -128,7 +128,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
 
 
 def _fits(frame: pl.DataFrame) -> tuple[dict[str, CrossFit], list[CodedWarning]]:
-    """Predictions of both harms; plain means, and a word, where none can be made."""
+    """Predictions of both harms; plain means and a warning where none can be made."""
     fits, found = {}, []
     for harm in HARMS:
         try:
@@ -183,7 +183,7 @@ def _samples(
 def _effects(
     data: Comparable, fits: Mapping[str, CrossFit]
 ) -> Iterator[dict[str, Any]]:
-    """Every population, group, outcome and method that has parcels to compare."""
+    """Effects by population, group, outcome and method, for comparable parcels."""
     masks = list(_groups(data))
     for outcome, sample in _samples(data, fits):
         for population, by, group, mask in masks:
@@ -205,8 +205,8 @@ def _groups(
     """
     The arms, and each by carrier and by region.
 
-    ``policy``: what premium does to the parcels that the optimum chooses.
-    ``explore``: to any parcel that could have it.
+    ``policy``: the effect on parcels that the optimum chooses. ``explore``: the effect
+    on any parcel that could have premium.
     """
     frame = data.frame
     if data.kind == "observational":
@@ -277,7 +277,7 @@ def _predicted_gain(
     kept: list[Promise],
     config: Config,
 ) -> NDArray[np.float64]:
-    """Harm avoided by premium as a model predicts it that has not seen the parcel."""
+    """Harm avoided by premium, predicted by a model that has not seen the parcel."""
     frame, fold = data.frame, folds(data.frame)
     gain = np.zeros(len(frame))
     reach = fit.standard * frame["take_up"].to_numpy() * kept_share(frame, kept)
@@ -296,7 +296,7 @@ def _predicted_gain(
 def _power(
     data: Comparable, fits: Mapping[str, CrossFit], nights: int
 ) -> Iterator[dict[str, Any]]:
-    """Nights until an effect would be seen, at tonight's sizes of the two groups."""
+    """Nights until an effect would be significant, at tonight's group sizes."""
     for outcome, sample in list(_samples(data, fits))[: len(HARMS)]:
         for population, by, _, mask in _groups(data):
             if by is not None:
@@ -318,10 +318,10 @@ def _power(
 
 def claims_ledger(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """
-    Compensation by carrier: money between carrier and payee, in no objective.
+    Compensation by carrier: money between carrier and payee, not in any objective.
 
-    A carrier that breaks more promises pays more and is worth less: its broken
-    promises lower ``fulfilment``, and what it pays is counted nowhere else.
+    A carrier that breaks more promises pays more, and its parcels save less: broken
+    promises lower ``fulfilment``. The payments are counted nowhere else.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""From outcomes to a versioned model folder: what is known, and how well."""
+"""From outcomes to a versioned model folder: estimates and their uncertainty."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LATEST = "latest"
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
     """
-    A model, and what a person should know of it.
+    A model, its card and its warnings.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ def _model(
 def _warnings(
     past: History, data: Comparable | None, kept: list[Promise], config: Config
 ) -> tuple[CodedWarning, ...]:
-    """All that a person should look at before a night rests on the model."""
+    """Warnings to look at before a night uses the model."""
     import polars as pl
 
     found = [*past.warnings, *(data.warnings if data is not None else ())]

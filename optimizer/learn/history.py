@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """
-    Which nights to take, and what is known of the calendar.
+    Which nights to use, and the day of learning.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     Raises
     ------
     DataError
-        When decisions stand twice, come from the future, lie on both sides of a
-        regime break, contradict their propensity, or break the contract.
+        When decisions are repeated, lie in the future or on both sides of a regime
+        break, contradict their propensity, or break the contract.
     """
     frame = _read(data, config)
     _refuse_repeats(frame)
@@ -174,7 +174,7 @@ def _refuse_contradictions(frame: pl.DataFrame) -> None:
 def _limit_complainers(
     frame: pl.DataFrame, limit: int | None
 ) -> tuple[pl.DataFrame, list[CodedWarning]]:
-    """Leave out complaints of one customer beyond the limit: they earn nothing."""
+    """Ignore complaints of one customer beyond the limit."""
     import polars as pl
 
     if limit is None:

@@ -1,4 +1,4 @@
-"""Who could have got either service: by lot, or, failing that, by looking alike."""
+"""Parcels that could have got either service: randomised or, failing that, alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRIM = 0.02
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparable:
     """
-    The rows that tell the two services apart.
+    The rows on which the two services can be compared.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Comparable:
 
 def comparable(frame: pl.DataFrame) -> Comparable:
     """
-    Find the rows whose service was left to chance; failing that, estimate the chance.
+    Find the rows whose service was randomised; failing that, estimate propensities.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def comparable(frame: pl.DataFrame) -> Comparable:
 
 
 def _observational(frame: pl.DataFrame) -> Comparable:
-    """Estimate each parcel's chance from what is known of it, and trim."""
+    """Estimate each parcel's propensity from its columns, and trim."""
     chance = estimate_propensity(frame)
     is_common = (chance > TRIM) & (chance < 1 - TRIM)
     kept = frame.filter(is_common)
@@ -92,7 +92,7 @@ def _observational(frame: pl.DataFrame) -> Comparable:
 
 
 def estimate_propensity(frame: pl.DataFrame) -> NDArray[np.float64]:
-    """Chance of premium by logistic regression, cross-fitted, ``(n,) float64``."""
+    """Propensity of premium by logistic regression, cross-fitted, ``(n,) float64``."""
     linear_model = import_extra("sklearn.linear_model", needed_by=LEARNING)
     sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     names = [
@@ -125,7 +125,7 @@ def estimate_propensity(frame: pl.DataFrame) -> NDArray[np.float64]:
 def _report(
     frame: pl.DataFrame, chance: NDArray[np.float64], is_common: NDArray[np.bool_]
 ) -> tuple[CodedWarning, ...]:
-    """Say loudly what observational data cannot say, and where the groups overlap."""
+    """Warn of the limits of observational data, and report where the groups overlap."""
     is_premium = frame["is_premium"].to_numpy()
     low, high = (
         [f"{np.quantile(chance[side], q):.3f}" for side in (is_premium, ~is_premium)]

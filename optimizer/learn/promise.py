@@ -1,10 +1,10 @@
 r"""
-Promise-keeping: really brought to the door, by carrier and region.
+Promise-keeping: the share of parcels really brought to the door, by carrier and region.
 
-Of the premium parcels that were bought, those count as kept that a scan shows at the
-door and nobody contradicts: a claim, or a complaint that the parcel did not come to
-the door, overturns the scan. A parcel without a scan is not proved kept and counts
-as broken, so that a carrier gains nothing by scanning less. With :math:`k` kept of
+A premium parcel that was bought counts as kept when a scan shows it at the door and
+nobody contradicts: a claim, or a complaint that the parcel did not come to the door,
+overturns the scan. A parcel without a scan counts as broken, so that a carrier gains
+nothing by scanning less. With :math:`k` kept of
 :math:`n`, regions scatter around their carrier, carriers around the pool:
 
 .. math:: \theta_{cg} \mid k, n \sim \mathrm{Beta}(s m_c + k,\; s (1 - m_c) + n - k)
@@ -44,7 +44,7 @@ def kept_table(frame: pl.DataFrame) -> pl.DataFrame:
     """
     Count promises given and kept.
 
-    Carriers of which no parcel has a scan at all give no evidence, and no row.
+    Carriers without a single scan give no evidence, and get no row.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def strength(
     given: NDArray[np.int64], kept: NDArray[np.int64], mean: NDArray[np.float64]
 ) -> float:
     """
-    How many parcels a group's prior is worth: the most likely of a grid.
+    The number of parcels that a group's prior counts as: the most likely of a grid.
 
     Parameters
     ----------
@@ -174,9 +174,9 @@ def _promise(
 
 def promise_alerts(found: list[Promise], contract: Decimal) -> list[CodedWarning]:
     """
-    Carriers that surely keep less than the contract says, and such regions of others.
+    Carriers that keep less than the contract says, and such regions of other carriers.
 
-    Surely: the whole 95 % interval is below.
+    Reported only where the whole 95 % interval is below the contract.
     """
     below = [p for p in found if p.carrier_id is not None and p.high < contract]
     whole = {p.carrier_id for p in below if p.region_id is None}

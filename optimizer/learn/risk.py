@@ -124,7 +124,7 @@ def folds(frame: pl.DataFrame) -> NDArray[np.int64]:
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFit:
     """
-    Predictions that no row took part in, of one harm.
+    Cross-fitted predictions of one harm: no row took part in its own.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def cross_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
 
 
 def plain_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
-    """Both potential outcomes as the means of the two groups: no model at all."""
+    """Both potential outcomes as the means of the two groups, without a model."""
     is_premium = frame["is_premium"].to_numpy()
     happened = frame[OUTCOME_OF[harm]].to_numpy()
     means = [happened[side].mean() for side in (~is_premium, is_premium)]

@@ -3,8 +3,8 @@ How well a ranking finds the parcels that premium helps: uplift curve, AUUC, Qin
 
 Parcels are ranked by a score, the best first. With the inverse-propensity score
 :math:`\psi_i` of the harm avoided, the curve at share :math:`k/n` is
-:math:`G(k) = \frac1n \sum_{i \le k} \psi_i`: harm avoided per parcel of the whole if
-the first :math:`k` got premium. AUUC is the area under it, Qini the area above the
+:math:`G(k) = \frac1n \sum_{i \le k} \psi_i`: harm avoided per parcel, over all parcels,
+if the first :math:`k` got premium. AUUC is the area under it, Qini the area above the
 straight line to :math:`G(n)`, which a random ranking follows.
 """
 
@@ -34,7 +34,7 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """
-    What a ranking is worth.
+    The value of a ranking.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Ranking:
 def weights_of(
     is_premium: NDArray[np.bool_], propensity: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``(n,) float64``: what a parcel's harm counts for: below 0 on premium."""
+    """``(n,) float64``: the weight of each parcel's harm; below 0 on premium."""
     return np.asarray(~is_premium / (1 - propensity) - is_premium / propensity)
 
 
@@ -65,7 +65,7 @@ def uplift_curve(
     """
     Harm avoided per parcel if the best k got premium, for k from 0 to n.
 
-    Parcels of one score count as a mixture of them: the curve is straight there.
+    Parcels of equal score are averaged: the curve is straight there.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def judge(
     Parameters
     ----------
     rank, harm, is_premium, propensity
-        ``(n,)`` each, in an order that does not depend on how rows arrived.
+        ``(n,)`` each, in an order that does not depend on the order of input rows.
     top_share
         Share of parcels that would get premium.
     """

@@ -36,7 +36,7 @@ def effective_price(
     lane_price: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """
-    What a parcel pays on each lane: its own price and those of all lanes around.
+    Price of a slot on each lane: the lane's own price plus those of its ancestors.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def least_slots(
     slots: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """
-    Parcels that could go to each lane at most: its slots, or fewer around it.
+    The most parcels that each lane can take: the least slots on its way to the root.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def lane_use(
     load: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """
-    Slots used on each lane, those on lanes below it included.
+    Slots used on each lane, including those used on its descendants.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def lane_use(
     lane_parent
         ``(num_lanes,) int32``.
     load
-        ``(n,) int64``: slots that each takes; ``None``: one.
+        ``(n,) int64``: slots that each option takes; ``None``: one each.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 r"""
-Margins: by how much each order is in or out, and what a slot more or fewer is worth.
+Margins: how far each order is from changing sides, and the value of one slot more.
 
 Let :math:`V` be the value of the best plan, :math:`V^{+i}` that of the best plan with
 order :math:`i` in it (by whichever option), :math:`V^{-i}` that of the best without.
@@ -7,10 +7,11 @@ One of the two is :math:`V`. The **margin** of :math:`i` is
 
 .. math::  V^{+i} - V^{-i} .
 
-Above 0, every best plan has the order until its saving falls by the margin; below 0,
-none has it until its saving has risen by as much; at 0 some have it, and others not.
-(An order's saving falls or rises with all its options alike.) Ties, prices and the
-method have no part in it: to solve twice, with the order and without, gives it.
+Above 0, every optimal plan has the order until its saving falls by the margin. Below 0,
+no optimal plan has it until its saving has risen by as much. At 0 some have it and
+others do not. (An order's saving falls or rises for all its options alike.) The margin
+does not depend on ties, prices or method: solving twice, with the order and without it,
+gives the same number.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MOST_NEAR, LEAST_NEAR = 2**25, 2**10
 
 def most_near(num_lanes: int) -> int:
     """
-    How many nodes may be looked at for each of so many lanes.
+    The most nodes that may be searched for each lane, given the number of lanes.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def most_near(num_lanes: int) -> int:
 @dataclass(frozen=True, slots=True, eq=False)
 class Interval:
     """
-    Margins, each between two ends; mostly these are one array.
+    Margins, each between a lower and an upper end; usually both are the same array.
 
     Attributes
     ----------
@@ -72,10 +73,10 @@ class Margins:
     Attributes
     ----------
     order
-        Of each order of the problem.
+        Margin of each order of the problem.
     beside
-        Of orders that are not in the problem, were they added to it, as they were
-        given; ``None`` where none were.
+        Margins of further orders, each as if it were added to the problem, in the
+        order given; ``None`` where none were given.
     row_more, row_fewer
         ``(num_lanes,) int64``: what one more slot in this lane alone brings, and what
         one fewer costs.

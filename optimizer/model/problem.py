@@ -15,7 +15,7 @@ is :math:`r` or lies below it,
    \sum_{a \in T(r)} x_a \le \mathrm{slots}_r .
 
 Every option takes one slot and the lanes nest, so the matrix is a network
-matrix (totally unimodular) and the linear optimum is whole.
+matrix (totally unimodular) and the linear program has an integer optimum.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Problem:
         parent stands before its children.
     key
         ``(num_orders,) uint64``: stable hash of ``order_id``, all different;
-        equal savings are decided by it, never by the order of rows.
+        ties between equal savings are broken by it, never by the order of rows.
     row
         ``(num_orders,) int64``: the order's row in the orders table, from 0.
     side
@@ -95,7 +95,7 @@ class Problem:
 
     @property
     def num_orders(self) -> int:
-        """Orders that have at least a merchant and a decision to be made."""
+        """Orders that the solver decides on."""
         return len(self.key)
 
     @property

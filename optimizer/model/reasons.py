@@ -1,4 +1,4 @@
-"""Why an order got what it got: one word for each order, in files and messages."""
+"""The reason for each order's outcome, as one word in files and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reduced savings: what an order is still worth at given lane prices."""
+"""Reduced savings: what an order saves beyond given lane prices."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def has_room(
     problem: Problem, room: NDArray[np.int64], first: int, last: int
 ) -> NDArray[np.bool_]:
     """
-    Whether any of each order's options goes to a lane with room.
+    Whether each order has an option that goes to a lane with room.
 
     Parameters
     ----------
     problem
         The night.
     room
-        ``(num_lanes,) int64``: slots for a lane's parcels, all rows around counted;
+        ``(num_lanes,) int64``: slots for a lane's parcels, its ancestors considered;
         an option has room where these hold its load.
     first, last
         The orders ``first : last``.
@@ -145,7 +145,7 @@ def row_charges(
 def best_of(
     start: NDArray[np.int64], values: NDArray[np.int64], otherwise: int
 ) -> NDArray[np.int64]:
-    """Largest value over each order's options, or what stands for no option."""
+    """Largest value over each order's options, or a default for orders without any."""
     best = np.full(len(start) - 1, otherwise, np.int64)
     has_option = np.flatnonzero(np.diff(start) > 0)
     if len(has_option):

@@ -11,9 +11,9 @@ With :math:`w_{ra}` the weight of option :math:`a` in side row :math:`r` and
    \sum_{a \in T(\ell)} l_a x_a \le \mathrm{slots}_\ell, \qquad
    \sum_{a \in A(i)} x_a = 1 \;\; (i \text{ pinned}),
 
-beside the limits of orders and merchants. A floor may be broken by
-:math:`u_r \ge 0` units at :math:`\rho_r` micro-CNY each. Floors without a price, and
-pins, are kept as far as they can be, in order of their rank.
+together with the limits of orders and merchants. A floor may be broken by
+:math:`u_r \ge 0` units at :math:`\rho_r` micro-CNY each. Floors without a price,
+and pins, are kept as far as possible, in order of their rank.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SideRows:
     entry_weight
         ``(num_entries,) int64``, at least 1.
     low, high
-        ``(num_rows,) int64``: at least and at most so much weight; ``NO_FLOOR``,
+        ``(num_rows,) int64``: least and greatest total weight; ``NO_FLOOR``,
         ``NO_CEILING``.
     penalty
         ``(num_rows,) int64``: micro-CNY for each unit below ``low``, or ``HARD``.

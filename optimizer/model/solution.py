@@ -1,4 +1,4 @@
-"""What every solver hands back: a plan, prices, and why it stopped."""
+"""What every solver returns: a plan, prices, and why it stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Limit = Literal["TIME", "GAP", "METHOD"]
 @dataclass(frozen=True, slots=True)
 class Termination:
     """
-    Why a solve stopped, apart from what it has.
+    Why a solve stopped; what it found is kept apart.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Termination:
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
     """
-    A plan with the prices that are to prove it.
+    A plan, and the prices meant to prove it optimal.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Solution:
         0 for its ceiling, below 0 for its floor. ``None`` where there are no such
         rows.
     order_price
-        ``(num_orders,) int64`` micro-CNY, at least 0: what each order's one choice is
-        worth, where whole lanes prove the bound; else ``None``.
+        ``(num_orders,) int64`` micro-CNY, at least 0: the price of choosing each
+        order once, where the bound is proved lane by lane; else ``None``.
     """
 
     chosen: NDArray[np.int64]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from optimizer.config import expand_date
 from optimizer.config.address import is_address
 from optimizer.contracts.columns import polars_type
+from optimizer.contracts.delivery_words import CLOSING, TRAVELLING
 from optimizer.contracts.tables import (
     CAPACITY,
     DELIVERIES,
@@ -22,7 +23,9 @@ from optimizer.contracts.tables import (
     ORDERS,
     TABLES_IN,
 )
+from optimizer.contracts.warnings import some, warn
 from optimizer.errors import BusyError
+from optimizer.io.cells import BLANKS
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
 
 logger = logging.getLogger(__name__)
@@ -96,17 +100,31 @@ def await_inputs(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClosedParcels:
+    """
+    What is known, on a date, of parcels that earlier nights recommended.
+
+    Attributes
+    ----------
+    rows
+        ``order_id`` and ``status`` in small letters, of rows up to the date.
+    num_rows
+        How many rows there are in all.
+    warnings
+        What a person should look at.
+    """
+
+    rows: pl.DataFrame
+    num_rows: int
+    warnings: tuple[CodedWarning, ...]
+
+
 def closed_parcels(
     path: str | list[str], day: dt.date, rules: CellRules
-) -> tuple[pl.DataFrame, int]:
+) -> ClosedParcels:
     """
-    Read what is known, on a date, of parcels that earlier nights recommended.
-
-    Returns
-    -------
-    closed, num_rows
-        ``order_id`` and ``status`` in small letters, of rows up to the date; and how
-        many rows there are in all.
+    Read what became of parcels that earlier nights recommended.
 
     Raises
     ------
@@ -123,8 +141,20 @@ def closed_parcels(
         parts.append(check_batch(raw, source, log).select(list(schema)))
     log.refuse_beyond(Decimal(0), {DELIVERIES.name: num_rows})
     known = pl.concat(parts).filter(pl.col("date") <= day)
-    status = pl.col("status").str.strip_chars().str.to_lowercase()
-    return known.select("order_id", status=status), num_rows
+    status = pl.col("status").str.strip_chars(BLANKS).str.to_lowercase()
+    rows = known.select("order_id", status=status)
+    found = source.notes.warnings(DELIVERIES.name) + log.warnings(rules.zone)
+    return ClosedParcels(rows, num_rows, (*found, *_unknown_words(rows["status"])))
+
+
+def _unknown_words(status: pl.Series) -> list[CodedWarning]:
+    """Words that are not known to free a slot, nor to leave it taken."""
+    known = {*TRAVELLING, *(word for words in CLOSING.values() for word in words)}
+    unknown = status.filter(~status.is_in(list(known)))
+    if len(unknown) == 0:
+        return []
+    words = some(sorted(word[:40] for word in unknown.unique().to_list()))
+    return [warn("STATUS_UNKNOWN", num_parcels=len(unknown), words=words)]
 
 
 def _wait(

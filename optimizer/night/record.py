@@ -87,6 +87,8 @@ def record_of(
     night = solved.night
     num_rows = {used.name: used.num_rows for used in night.inputs}
     num_rows |= found.num_delivery_rows
+    read_as = {**found.read_as, **{used.name: used.read_as for used in night.inputs}}
+    unread = {used.name: used.unread for used in night.inputs if used.unread}
     return {
         "schema_version": SCHEMA_VERSION,
         "date": day.isoformat(),
@@ -100,6 +102,8 @@ def record_of(
                 "num_rows": count,
                 "files": [asdict(file) for file in found.files[name]],
             }
+            | ({"read_as": read_as[name]} if read_as.get(name) else {})
+            | ({"unread": list(unread[name])} if name in unread else {})
             for name, count in num_rows.items()
         },
         "origins": dict(found.fetched.origins),
@@ -113,6 +117,7 @@ def record_of(
             warning.to_json()
             for warning in (
                 *night.warnings,
+                *found.warnings,
                 *night_warnings(found.inputs.substitutes, is_late=found.before.is_late),
             )
         ],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.fetch import Fetched
     from optimizer.io.read import FileRecord
     from optimizer.night.state.database import StateDatabase
@@ -57,6 +58,10 @@ class ResolvedNight:
         What other nights leave to it, and parcels that take no slot any more.
     num_delivery_rows
         Rows of the deliveries table by its name; empty where there is none.
+    read_as
+        What was guessed of the form of each table, by its name.
+    warnings
+        What a person should look at of the deliveries.
     identity
         What makes two runs the same.
     """
@@ -69,6 +74,8 @@ class ResolvedNight:
     before: Carryover
     closed: pl.DataFrame | None
     num_delivery_rows: Mapping[str, int]
+    read_as: Mapping[str, Mapping[str, Any]]
+    warnings: tuple[CodedWarning, ...]
     identity: dict[str, Any]
 
 
@@ -95,21 +102,27 @@ def find_night(
         from; ``None``: they are removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
+    cells = cell_rules(config)
     with fetched_inputs(inputs.paths, copies) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
-            files = {
-                name: fingerprint(open_source(path, TABLES[name]))
+            sources = {
+                name: open_source(path, TABLES[name], rules=cells)
                 for name, path in fetched.paths.items()
             }
+            read_as = {name: source.notes.to_json() for name, source in sources.items()}
+            files = {name: fingerprint(source) for name, source in sources.items()}
             closed, num_rows = None, {}
+            warnings: tuple[CodedWarning, ...] = ()
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
-                closed, num_rows["deliveries"] = closed_parcels(
-                    path, day, cell_rules(config)
-                )
+                told = closed_parcels(path, day, cells)
+                closed, warnings = told.rows, told.warnings
+                num_rows["deliveries"] = told.num_rows
             before = load_before(ledger, config, policy, day, closed)
             identity = identity_of(config, day, files, previous, before.identity)
+            if any(read_as.values()):
+                identity["read_as"] = {n: form for n, form in read_as.items() if form}
             yield ResolvedNight(
                 policy=policy,
                 inputs=inputs,
@@ -119,6 +132,8 @@ def find_night(
                 before=before,
                 closed=closed,
                 num_delivery_rows=num_rows,
+                read_as=read_as,
+                warnings=warnings,
                 identity=identity,
             )
 

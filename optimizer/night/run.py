@@ -271,7 +271,7 @@ def check_inputs(
     Returns
     -------
     dict
-        JSON-ready: rows of each input, quarantined rows, warnings.
+        JSON-ready: rows of each input, quarantined rows, what names find, warnings.
 
     Raises
     ------
@@ -296,6 +296,8 @@ def check_inputs(
     return {
         "date": day.isoformat(),
         "num_rows": {used.name: used.num_rows for used in intake.inputs},
+        "unread": {used.name: list(used.unread) for used in intake.inputs},
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
+        "lookups": [count.to_json() for count in intake.lookups],
         "warnings": [warning.to_json() for warning in intake.warnings],
     }

@@ -24,6 +24,7 @@ from optimizer.contracts.run_folder import (
     AUDIT,
     LEAVES,
     REPORT,
+    pinned,
     read_record,
 )
 from optimizer.contracts.tables import (
@@ -118,7 +119,7 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     DataError
         When the folder is not a run at all.
     """
-    folder = Path(run_dir)
+    folder = pinned(run_dir)
     record = read_record(folder)
     try:
         read_claims(record)

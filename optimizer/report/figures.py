@@ -1,4 +1,4 @@
-"""The numbers of the report, drawn from the night's tables: few, whatever the night."""
+"""The numbers of the report, from the night's tables; few, however large the night."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ NUM_SHADES, NUM_UNBROKEN = 4, 8
 @dataclass(frozen=True, slots=True)
 class Use:
     """
-    Slots of a carrier, in all or in a region, and their use.
+    Slots of a carrier, in total or in a region, and their use.
 
     Attributes
     ----------
     slots, used
         Of the row for the whole, or in sum over the rows inside it.
     alone
-        What one more slot in its own row alone would bring, CNY; ``None`` without such
-        a row, and on nights where that is not known.
+        Value of one more slot in its own row alone, CNY; ``None`` without such
+        a row, and on nights where it is not known.
     around
-        What one more slot would bring in its dearest row and in all rows around that,
-        CNY; on nights where that is not known, the proof's price of that row.
+        Value of one more slot in its dearest row and all ancestors of that row, CNY;
+        on nights where it is not known, the certificate's price of that row.
     """
 
     slots: int
@@ -61,7 +61,7 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """
-    Lanes in short.
+    A summary of the lanes.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Capacity:
 
     @property
     def top_price(self) -> float:
-        """The most that a slot would bring in the picture of regions."""
+        """Greatest value of a slot in the picture of regions."""
         cells = [cell for row in self.regions.values() for cell in row.values()]
         return max((cell.around for cell in cells), default=0.0)
 
@@ -97,7 +97,7 @@ class Capacity:
 
     @property
     def region_blocks(self) -> list[RegionBlock]:
-        """Regions in one table, or in two that stand beside each other."""
+        """Regions in one table, or in two tables side by side."""
         regions = list(self.regions)
         is_long = len(regions) > NUM_UNBROKEN
         size = math.ceil(len(regions) / 2) if is_long else len(regions)
@@ -106,7 +106,7 @@ class Capacity:
         return [RegionBlock(n + 1, n + len(part), part) for n, part in parts]
 
     def shade(self, use: Use) -> int:
-        """Shade of a cell, from 0 to ``NUM_SHADES``: what one more brings at most."""
+        """Shade of a cell, from 0 to ``NUM_SHADES``, by the value of one more slot."""
         more = use.around
         return math.ceil(NUM_SHADES * more / self.top_price) if more > 0 else 0
 
@@ -139,27 +139,27 @@ class Figures:
     record
         As in ``run.json``.
     capacity
-        Lanes in short.
+        A summary of the lanes.
     top_lanes, top_merchants
-        Rows where one more brings most, above 0: ``around`` and ``alone`` as of
-        :class:`Use`.
+        Rows with the greatest positive value of one more place: ``around`` and
+        ``alone`` as in :class:`Use`.
     num_priced_lanes, num_priced_merchants
         Rows where one more brings something.
     has_exact_values
-        Whether what one more brings is known exactly; else prices of the proof stand
-        in for it.
+        Whether the value of one more place is known exactly; if not, the
+        certificate's prices are shown instead.
     num_without_slots, num_waiting
         Merchants with cap 0, and those of them where one more brings something.
     rules
-        ``source``, ``column``, ``rule``, ``len`` of what was refused, most first.
+        ``source``, ``column``, ``rule``, ``len`` of the refused rows, most first.
     num_rules
         How many such rules there are, listed or not.
     limits, conflicts
-        Limits beside caps and lanes, the dearest first; floors and pins not kept.
+        Limits other than caps and lanes, the dearest first; floors and pins not kept.
     num_limits, num_conflicts
         How many there are, listed or not.
     nights
-        This night last, after those of the week before.
+        The nights of the week before, then this one.
     """
 
     record: Mapping[str, Any]
@@ -199,7 +199,7 @@ class Figures:
         return [compare(self.nights, kind) for kind in kinds]
 
     def bar_of(self, row: NightRow) -> float:
-        """Length of a night's bar beside that of the night that avoided most."""
+        """Length of a night's bar, relative to the night that avoided most."""
         most = max(0.0, *(night.saving for night in self.nights)) or 1.0
         return max(0.0, row.saving) / most
 
@@ -208,7 +208,7 @@ def draw_figures(
     record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
 ) -> Figures:
     """
-    Draw the figures of a night.
+    Compute the figures of a night.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def draw_figures(
     return Figures(
         record=record,
         capacity=_capacity(lanes),
-        top_lanes=_top(lanes, "carrier_id", "region_id", "outlet_id"),
+        top_lanes=_top(lanes, "carrier_id", "region_id", "outlet_id", "service_date"),
         top_merchants=_top(merchants, "merchant_id"),
         num_priced_lanes=lanes.filter(has_price).height,
         num_priced_merchants=merchants.filter(has_price).height,
@@ -253,14 +253,14 @@ def draw_figures(
 
 def with_values(table: pl.DataFrame, column: str) -> pl.DataFrame:
     """
-    Add what one more brings: ``around``, and ``alone``.
+    Add the value of one more place: ``around`` and ``alone``.
 
     Parameters
     ----------
     table
         Lanes or merchants.
     column
-        What one more brings; where it is null, prices of the proof stand in for it.
+        Value of one more place; where it is null, the certificate's price is used.
     """
     import polars as pl
 
@@ -271,7 +271,7 @@ def with_values(table: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _limits(rows: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """Limits with the largest prices, floors' included; equal ones by name."""
+    """Limits with the largest prices, floors included; ties by name."""
     import polars as pl
 
     if rows is None:
@@ -282,7 +282,7 @@ def _limits(rows: pl.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
-    """Rows where one more brings most, above 0; equal ones by name."""
+    """Rows with the greatest positive value of one more place; ties by name."""
     import polars as pl
 
     price = pl.col("around")
@@ -293,9 +293,9 @@ def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
 def _capacity(lanes: pl.DataFrame) -> Capacity:
     import polars as pl
 
-    places = ["carrier_id", "region_id"]
-    regions = _use(lanes.filter(pl.col("region_id").is_not_null()), places)
-    carriers = _carriers(lanes, regions)
+    by_day = _use(lanes.filter(pl.col("region_id").is_not_null()))
+    carriers = _carriers(lanes, by_day)
+    regions = _over_days(by_day, "carrier_id", "region_id").drop("num", "alone")
     sizes = regions.group_by("region_id").agg(pl.col("slots").sum())
     listed = sizes.sort(pl.col("slots").neg(), "region_id").head(NUM_REGIONS)
     columns = carriers.head(NUM_COLUMNS)["carrier_id"]
@@ -313,25 +313,55 @@ def _capacity(lanes: pl.DataFrame) -> Capacity:
 
 
 def _carriers(lanes: pl.DataFrame, regions: pl.DataFrame) -> pl.DataFrame:
-    """Use by carrier: its own row, or its regions' rows in sum, and its dearest row."""
+    """
+    Use by carrier: its own row, or its regions' rows in sum, and its dearest row.
+
+    The value of one more slot is known where the carrier has exactly one row of its
+    own: days are added up.
+    """
     import polars as pl
 
     whole = pl.col("region_id").is_null()
     own = lanes.filter(whole & pl.col("outlet_id").is_null())
     loose = lanes.filter(whole & pl.col("outlet_id").is_not_null())
-    columns = ["carrier_id", "slots", "used"]
+    place = ["carrier_id", "service_date"]
+    columns = [*place, "slots", "used", "around"]
     parts = pl.concat([regions.select(columns), loose.select(columns)])
-    rest = parts.join(own, on="carrier_id", how="anti").group_by("carrier_id").sum()
+    rest = parts.join(own, on=place, how="anti", nulls_equal=True)
     rest = rest.with_columns(alone=pl.lit(None, pl.Float64))
+    both = _over_days(pl.concat([own.select(rest.columns), rest]), "carrier_id")
     dearest = lanes.group_by("carrier_id").agg(pl.col("around").max())
-    both = pl.concat([own.select(rest.columns), rest])
-    return both.join(dearest, on="carrier_id").sort(pl.col("slots").neg(), "carrier_id")
+    alone = pl.when(pl.col("num") == 1).then("alone").alias("alone")
+    return (
+        both.select("carrier_id", "slots", "used", alone)
+        .join(dearest, on="carrier_id")
+        .sort(pl.col("slots").neg(), "carrier_id")
+    )
 
 
-def _use(lanes: pl.DataFrame, places: list[str]) -> pl.DataFrame:
-    """Use by place: the row for all outlets, or the outlets' rows in sum."""
+def _over_days(rows: pl.DataFrame, *place: str) -> pl.DataFrame:
+    """Rows of several days, or of several places inside, in sum."""
     import polars as pl
 
+    alone = pl.col("alone") if "alone" in rows.columns else pl.lit(None, pl.Float64)
+    return (
+        rows.group_by(place)
+        .agg(
+            pl.col("slots").sum(),
+            pl.col("used").sum(),
+            pl.col("around").max(),
+            num=pl.len(),
+            alone=alone.first(),
+        )
+        .sort(place)
+    )
+
+
+def _use(lanes: pl.DataFrame) -> pl.DataFrame:
+    """Use by region and day: the row for all outlets, or the outlets' rows in sum."""
+    import polars as pl
+
+    places = ["carrier_id", "region_id", "service_date"]
     is_whole = pl.col("outlet_id").is_null()
     return (
         lanes.group_by(places)

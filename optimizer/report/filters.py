@@ -1,4 +1,4 @@
-"""What templates call: numbers for people, and text from outside made harmless."""
+"""Template filters: numbers for people, and text from outside made harmless."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def text(value: object, longest: int = MAX_NAME) -> Markup:
 
 def name(value: object) -> Markup:
     """
-    Escape a name from outside and keep its writing direction to itself.
+    Escape a name from outside and isolate its writing direction.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def change(value: float) -> Markup:
 
 def bar_width(length: float) -> str:
     """
-    Give the width of a bar; what is not nothing can be seen.
+    Give the width of a bar; anything above 0 is visible.
 
     Examples
     --------
@@ -145,9 +145,9 @@ def bar_width(length: float) -> str:
 
 def plain(words: Markup) -> Markup:
     """
-    Keep the text of words alone: a title in a picture holds no markup.
+    Keep only the text, without markup, for a title in a picture.
 
-    Marks that turn the writing direction go with the element that held them in.
+    Marks of the writing direction are removed together with the element they were in.
     """
     kept = "".join(part.rpartition(">")[2] for part in str(words).split("<"))
     return Markup(_DIRECTIONS.sub("", kept))

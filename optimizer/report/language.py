@@ -1,4 +1,4 @@
-"""Say dates, rules and warnings of the night in English or in Chinese."""
+"""Write dates, rules and warnings of the night in English or in Chinese."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Language:
         return say(known).format(number=number[0]) if known in RULES else rule
 
     def warning(self, recorded: str | Mapping[str, Any]) -> str:
-        """Say a warning of the record; one that is not known here as it stands."""
+        """Say a warning of the record; an unknown one as it is."""
         found = read_warning(recorded)
         return text_of(recorded) if found is None else sentence(found, self.catalogue)
 

@@ -1,4 +1,4 @@
-"""Every number of the report as a table, for those who calculate with them."""
+"""Every number of the report as a table, for further calculation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def report_figures(
     record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
 ) -> pl.DataFrame:
     """
-    Put the report's numbers below each other, in the order of the page.
+    List the report's numbers, one a row, in the order of the page.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def report_figures(
 def _of(
     section: str, item: str | None, values: Iterable[tuple[str, Any]]
 ) -> Iterator[Row]:
-    """Rows of what has a value."""
+    """Rows of the figures that have a value."""
     for figure, value in values:
         if value is not None:
             yield section, item, figure, float(value)
@@ -125,10 +125,12 @@ def _use(use: Use) -> list[tuple[str, float | None]]:
 
 
 def _prices(night: Figures) -> Iterator[Row]:
-    """What one more slot is worth: the lanes and merchants where it is most."""
+    """Value of one more slot: the lanes and merchants where it is greatest."""
     for row in night.top_lanes:
         parts = (row["carrier_id"], row["region_id"], row["outlet_id"])
         place = "/".join(part or "" for part in parts).rstrip("/")
+        if row["service_date"] is not None:
+            place += f" {row['service_date']}"
         yield from _of("lanes", place, ((n, row[n]) for n in _LANE))
     for row in night.top_merchants:
         yield from _of("merchants", row["merchant_id"], ((n, row[n]) for n in _OWN))

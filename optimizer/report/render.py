@@ -1,4 +1,4 @@
-"""Pages out of templates: safe by default, and said in the language of the article."""
+"""Pages from templates: escaped by default, in the language of the article."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def _environment() -> Environment:
 
 
 def stylesheet(name: str) -> Markup:
-    """Read a style sheet of the report, to stand in a page."""
+    """Read a style sheet of the report, for inclusion in a page."""
     return Markup((_HERE / name).read_text("utf-8"))
 
 
 @pass_context
 def gettext(context: Context, message: str, **values: Any) -> Markup:
-    """Say a message in the language of the article; what fills it is text."""
+    """Translate a message into the language of the article; its values are text."""
     language: Language | None = context.get("language")
     words = NullTranslations() if language is None else language.catalogue
     shown = {name: finalize(value) for name, value in values.items()}

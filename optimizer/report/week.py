@@ -1,4 +1,4 @@
-"""The night beside those of the week before."""
+"""The night compared with those of the week before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPARED = ("saving", "num_chosen", "each", "cap_use")
 @dataclass(frozen=True, slots=True)
 class NightRow:
     """
-    A night of the week, in short.
+    A night of the week, in a few numbers.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class NightRow:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    A figure of the night beside earlier ones.
+    A figure of the night and the same figure of earlier nights.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def read_nights(table: pl.DataFrame) -> list[NightRow]:
-    """Read ``nights.parquet``, by date, with what can be told of each night."""
+    """Read ``nights.parquet``, by date, with the figures that each night has."""
     return [
         NightRow(
             day=row["date"].isoformat(),

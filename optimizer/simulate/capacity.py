@@ -37,7 +37,7 @@ def capacity_frame(world: World, night: NightDraw) -> pl.DataFrame:
     Parameters
     ----------
     world, night
-        Where and when.
+        Platform and date.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def capacity_frame(world: World, night: NightDraw) -> pl.DataFrame:
 
 def capped_demand(world: World, night: NightDraw) -> NDArray[np.float64]:
     """
-    Parcels that the caps let through, by the carrier that they would go with.
+    Parcels that the caps allow, by the carrier that would deliver them.
 
     Returns
     -------

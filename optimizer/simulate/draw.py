@@ -54,7 +54,7 @@ REASONS = (
 
 
 class HarmRisk(NamedTuple):
-    """A kind of harm: median and spread of its probability, and what it follows."""
+    """A kind of harm: median and spread of its probability, and what it depends on."""
 
     median: float
     spread: float
@@ -154,14 +154,14 @@ class OrderDraws:
 
 def make_night_draw(world: World, day: date) -> NightDraw:
     """
-    Settle how many parcels each merchant has on a date.
+    Draw how many parcels each merchant has on a date.
 
     Parameters
     ----------
     world
         The platform.
     day
-        The date; alone it tells one night from another.
+        The date; the only thing in which nights differ.
     """
     rng = stream(world.seed, Stream.NIGHT, day.toordinal())
     weight = world.merchants.weight
@@ -172,7 +172,7 @@ def make_night_draw(world: World, day: date) -> NightDraw:
 
 def apportion(total: int, weight: NDArray[np.float64]) -> NDArray[np.int64]:
     """
-    Share whole parcels by weight, one to each at least, by largest remainder.
+    Share out whole parcels by weight, at least one each, by largest remainder.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def _draw_reason(
     is_remote: NDArray[np.bool_],
     prefers_pickup: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Draw why a parcel is not eligible; few of those who prefer pickup said so."""
+    """Draw why a parcel is not eligible; few of those who prefer pickup declared it."""
     fixed = np.ones(len(is_remote))
     rates = (
         0.15 * is_remote,

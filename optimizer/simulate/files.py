@@ -1,4 +1,4 @@
-"""A night on disk: whole, or not there."""
+"""Write a night to disk completely or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPEATING = (
 
 def free_folders(out: Path, days: Sequence[date]) -> tuple[Path, ...]:
     """
-    Name each night's folder, and see that nothing stands there.
+    Name each night's folder, and check that it is free.
 
     Raises
     ------
@@ -56,12 +56,12 @@ def write_night(
     world: World, day: date, folder: Path, carriers_per_order: int
 ) -> Generator[int, None, None]:
     """
-    Write one night under another name, then give it its own.
+    Write one night under a temporary name, then rename it.
 
     Parameters
     ----------
     world, day
-        Where and when.
+        Platform and date.
     folder
         Absent or empty.
     carriers_per_order
@@ -74,7 +74,7 @@ def write_night(
     Raises
     ------
     ConfigError
-        When the folder cannot be written, or another simulation is at it.
+        When the folder cannot be written, or another simulation is writing it.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     with _plain_errors(folder):
@@ -134,7 +134,7 @@ def _open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 @contextmanager
 def _plain_errors(folder: Path) -> Iterator[None]:
-    """Say in one sentence what the operating system refused."""
+    """Turn an error of the operating system into one sentence."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Opaque ids from a permuted counter, and random streams named by what they are for."""
+"""Opaque ids from a permuted counter, and random streams named by their purpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_ROUNDS = 4
 
 
 class Stream(IntEnum):
-    """What a random stream is for: drawing more from one moves no other."""
+    """Purpose of a random stream: drawing more from one does not shift another."""
 
     MERCHANTS = 0
     OUTLETS = 1
@@ -80,7 +80,7 @@ def permute_below(
     numbers: NDArray[np.uint64], size: int, keys: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
     """
-    Permute the numbers below ``size``: what lands beyond walks on until it is back.
+    Permute the numbers below ``size``: permute again until the result is below it.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def simulate(  # noqa: PLR0913 - a size of the nights each, by name
     start
         Date of the first night.
     carriers_per_order
-        1 to 4. With 1 the carrier stands in ``orders``. With more, ``options``
+        1 to 4. With 1 the carrier is in ``orders``. With more, ``options``
         has the carriers, outlets and premium probabilities, and ``orders`` leaves
         those four columns out.
     progress
@@ -207,7 +207,7 @@ def simulate_night(
 def _check_sizes(
     num_orders: int, num_merchants: int, seed: int, carriers_per_order: int
 ) -> None:
-    """Refuse sizes that make no night."""
+    """Refuse sizes from which no night can be made."""
     if not 1 <= num_orders <= MAX_ORDERS:
         raise ConfigError(f"orders: must be 1 to {MAX_ORDERS}, got {num_orders}")
     if not 1 <= num_merchants <= num_orders:

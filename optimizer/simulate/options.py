@@ -1,4 +1,4 @@
-"""What each carrier would make of a parcel on premium service."""
+"""Outcomes of each parcel on premium service with each carrier."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def draw_options(
     Parameters
     ----------
     world, night
-        Where and when.
+        Platform and date.
     orders
         The batch.
     carriers_per_order
-        1 to 4; an option is the same whichever others there are.
+        1 to 4; an option does not depend on the others.
     """
     size = len(orders.number)
     order = np.repeat(np.arange(size), carriers_per_order)

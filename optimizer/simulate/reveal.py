@@ -1,9 +1,9 @@
 """
-What happened to published nights, revealed from the truth that the simulator knows.
+Outcomes of published nights, revealed from the truth that the simulator knows.
 
 A recommendation is bought with the merchant's take-up; then the parcel's outcome is
 that of premium service with the carrier that was chosen, else that of standard
-service. Reasons, scans and claims are made up around it.
+service. Reasons, scans and claims are simulated to match it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNSCANNED = 0.03
 
 def reveal_outcomes(runs: Path, nights: Path, out: Path) -> tuple[Path, ...]:
     """
-    Write what happened to every published night, one outcomes table a date.
+    Write the outcomes of every published night, one table a date.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ def reveal_outcomes(runs: Path, nights: Path, out: Path) -> tuple[Path, ...]:
 
 def reveal_night(run_dir: Path, night: Path) -> pl.DataFrame:
     """
-    What happened on one published night, by ``order_id``.
+    Outcomes of one published night, by ``order_id``.
 
     Raises
     ------
     DataError
-        When the night has no truth, or another one's.
+        When the night has no truth, or that of another night.
     """
     import polars as pl
 
@@ -114,7 +114,7 @@ def outcomes_of(
     compensation_cny: float,
 ) -> pl.DataFrame:
     """
-    What happened to a night's parcels.
+    Outcomes of a night's parcels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From draws to tables: numbers become the ids and columns of the data contract."""
+"""From draws to tables: numbers become ids and columns of the data contract."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def night_batches(
     Parameters
     ----------
     world, night
-        Where and when.
+        Platform and date.
     carriers_per_order
         1 to 4.
     """
@@ -85,7 +85,7 @@ def merchants_table(world: World) -> pa.Table:
 
 
 def _option_columns(world: World, options: OptionDraws) -> Mapping[str, pa.Array]:
-    """Columns that stand in ``orders``, or in ``options`` where there is a choice."""
+    """Columns of ``orders``, or of ``options`` where there is a choice."""
     return {
         "carrier_id": _name(CARRIER_IDS, options.carrier),
         "outlet_id": world.outlets.outlet_id.take(pa.array(options.outlet)),
@@ -149,5 +149,5 @@ def _name(
     codes: NDArray[np.int64],
     is_null: NDArray[np.bool_] | None = None,
 ) -> pa.Array:
-    """Turn codes into names; null where told."""
+    """Turn codes into names; null where a mask says so."""
     return pa.array(names, pa.string()).take(pa.array(codes, mask=is_null))

@@ -162,7 +162,7 @@ def make_world(seed: int, *, num_orders: int, num_merchants: int) -> World:
 
 def zipf_mandelbrot(size: int) -> NDArray[np.float64]:
     """
-    Merchant sizes by rank: a power law whose few largest are tempered.
+    Merchant sizes by rank: a power law with its few largest values reduced.
 
     Returns
     -------

@@ -12,6 +12,8 @@ from optimizer.build.capacity import read_capacity, split_rows
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.checks import warn_uncovered, warn_unknown
 from optimizer.build.lanes import Place, build_forest
+from optimizer.build.lookups import lookup_warnings
+from optimizer.build.night_lookups import count_lookups
 from optimizer.build.service_days import rows_tonight
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.duplicates import KeyCollision
@@ -297,11 +299,26 @@ def set_limits(
         places=forest.places,
         terms=terms,
         warnings=(
+            *_unfound(census, capacity, rules),
             *warn_uncovered(forest.uncovered, is_open=is_open),
             *made.warnings,
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
         ),
     )
+
+
+def _unfound(
+    census: BlockSummary, capacity: pl.DataFrame, rules: Rules
+) -> list[CodedWarning]:
+    """
+    Hold names against those of the night, as on one machine.
+
+    Values of further columns that eligibility rules compare are not collected here.
+    """
+    known = {**census.names, "merchant_id": {*census.merchant_ids}}
+    counts = count_lookups(known, capacity, rules.merchants, rules.config, rules.policy)
+    limits = rules.config.lookups
+    return lookup_warnings(counts, limits.warn_below, limits.refuse_below)
 
 
 def _is_dated(row: CapacityRow) -> bool:

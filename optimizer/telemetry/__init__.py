@@ -1,1 +1,1 @@
-"""What people and machines are told of a run: logs, metrics, lineage, alerts."""
+"""Reports of a run to people and machines: logs, metrics, lineage, alerts."""

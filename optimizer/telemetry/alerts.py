@@ -1,7 +1,7 @@
 """
-What a night that went out should make somebody look at, and what to do about it.
+Alerts: what in a published night needs somebody's attention, and what to do about it.
 
-Alerts compare with nights that are published; nothing of a night depends on them.
+Alerts compare a night with published ones; no part of a night depends on them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import ORDERS
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import OptimizerError
+from optimizer.io.cells import cell_rules
 from optimizer.io.published_tables import read_table
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.folders import published_nights
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
 
 #: Nights whose median stands in for the same weekday of the week before.
 MEDIAN_NIGHTS = 7
@@ -40,7 +42,7 @@ _WEEK = dt.timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class Alert:
     """
-    Something to look at.
+    Something that needs attention.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class Alert:
         For programs: ``quarantine``, ``input_change``, ``dead_lanes``, ``lost_slots``,
         ``splitting``.
     warning
-        What is there, and what to do.
+        What was found, and what to do.
     """
 
     kind: str
@@ -66,14 +68,14 @@ class Alert:
 
 def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list[Alert]:
     """
-    Look at a night beside those before it.
+    Compare a night with those before it.
 
     Parameters
     ----------
     config
         With ``output`` and thresholds.
     day, record
-        The night; what compares tables needs it to be published.
+        The night; alerts that compare tables need it to be published.
     """
     assert config.output is not None
     nights = published_nights(config.output)
@@ -140,7 +142,7 @@ def _is_far(number: int, usual: float, allowed: Decimal) -> bool:
 def _dead_lanes(
     config: Config, folder: Path, before: Mapping[dt.date, Path]
 ) -> Iterator[Alert]:
-    """Lanes that had slots in each of the last nights, and no parcel in any."""
+    """Lanes that had slots in each of the last nights, and no parcels in any."""
     needed = config.operations.alerts.dead_lane_nights
     folders = [*before.values(), folder][-needed:]
     if len(folders) < needed:
@@ -199,7 +201,7 @@ def _splitting(
     if not rule.columns:
         return
     try:
-        orders = _read_orders(record, rule.columns)
+        orders = _read_orders(record, rule.columns, cell_rules(config))
     except OptimizerError as error:
         yield Alert("splitting", warn("SPLITTING_NOT_SOUGHT", error=str(error)))
         return
@@ -218,8 +220,10 @@ def _splitting(
         )
 
 
-def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.DataFrame:
-    """What tells split orders: merchant, value, and the configured columns."""
+def _read_orders(
+    record: Mapping[str, Any], columns: tuple[str, ...], rules: CellRules
+) -> pl.DataFrame:
+    """The columns that identify split orders: merchant, value, configured ones."""
     import polars as pl
 
     paths = [file["path"] for file in record["inputs"]["orders"]["files"]]
@@ -230,7 +234,7 @@ def _read_orders(record: Mapping[str, Any], columns: tuple[str, ...]) -> pl.Data
         if name not in ORDERS.column_names
     ]
     table = replace(ORDERS, columns=(*ORDERS.columns, *more))
-    source = open_source(paths, table, require=wanted)
+    source = open_source(paths, table, require=wanted, rules=rules)
     batches = [frame.select(wanted) for frame in read_batches(source, wanted)]
     return pl.concat(batches)
 

@@ -1,8 +1,8 @@
 """
 A run as OpenLineage events, one JSON object a line: START, then COMPLETE or FAIL.
 
-The events are those of the specification 2.0.2; a test holds them against the classes
-of its own client.
+The events follow specification 2.0.2; a test compares them with the classes of the
+specification's own client.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _size(used: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(report: RunReport) -> list[dict[str, Any]]:
-    """Every table that is published; of a cluster's night nothing has a checksum."""
+    """Every published table; tables of a cluster's night have no checksums."""
     if report.outcome == "dry run" or isinstance(report.run_dir, str):
         return []
     outputs = dict(read_record(report.run_dir)["outputs"])

@@ -11,7 +11,7 @@ RUN_ID = str(uuid.uuid4())
 
 
 def use_json_lines() -> None:
-    """Write one JSON object a line to stderr, from INFO on; twice is once."""
+    """Write one JSON object a line to stderr, from INFO on; safe to call twice."""
     from pythonjsonlogger.json import JsonFormatter
 
     formatter = JsonFormatter(

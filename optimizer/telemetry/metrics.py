@@ -1,4 +1,4 @@
-"""A run as a Prometheus text file, written whole or not at all; a failed one too."""
+"""A run, successful or failed, as a Prometheus text file written in one atomic step."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_metrics(
     alerts: Counter[str],
 ) -> None:
     """
-    Write the file anew, in one atomic step.
+    Replace the file in one atomic step.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _labeled(
 
 
 def _last_success(path: Path) -> float | None:
-    """What the file of the run before says; nothing where it cannot be read."""
+    """Time of the last success in the previous file; nothing if it cannot be read."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:

@@ -1,4 +1,4 @@
-"""A run, told to those who watch: log lines, alerts, metrics, lineage."""
+"""A run with its monitoring: log lines, alerts, metrics, lineage."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class WatchedRun:
     """
-    A run, and what it should make somebody look at.
+    A run, and its alerts.
 
     Attributes
     ----------
     report
         What the run did.
     alerts
-        What somebody should look at.
+        What needs attention.
     """
 
     report: RunReport
@@ -52,14 +52,14 @@ def watched(
     is_dry: bool = False,
 ) -> WatchedRun:
     """
-    Run a date, and tell how it went; a failed run is told too, and fails all the same.
+    Run a date and report how it went; a failed run is reported too, and still fails.
 
-    What cannot be told is a warning: a night that is out is not taken back for it.
+    A report that cannot be written is a warning: the published night stays.
 
     Parameters
     ----------
     config, day
-        What is told where, and the date.
+        Where reports go, and the date.
     work
         The run; takes what is to be called with each stage.
     progress
@@ -106,7 +106,7 @@ def watched(
 
 
 def _told(report: RunReport, seconds: float) -> dict[str, object]:
-    """What the last line says of a night."""
+    """The fields of the last log line of a night."""
     numbers = report.record["summary"]
     return {
         "outcome": report.outcome,

@@ -123,6 +123,31 @@ class Column:
         return found
 
 
+def broken(columns: Iterable[Column], table: str) -> str:
+    """
+    Say when a row of a table breaks any rule, as SQL.
+
+    Parameters
+    ----------
+    columns
+        Those that are asked.
+    table
+        The table's name.
+    """
+    wrong: list[str] = []
+    for column in columns:
+        rules = [sql for _, sql in column.rules(table)]
+        if column.kind == "id" and column.is_of_today:
+            any_rule = "\n        OR ".join(rules)
+            rules = [
+                f"CASE WHEN is_plain({column.quoted})\n"
+                f"        THEN is_plain_null({column.quoted})\n"
+                f"        ELSE {any_rule} END"
+            ]
+        wrong += rules
+    return "(\n    " + "\n    OR ".join(wrong) + "\n)"
+
+
 def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
     """
     List the columns of each input table, those that the configuration adds included.

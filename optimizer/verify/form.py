@@ -167,12 +167,28 @@ _MEASUREMENTS = _object(
     },
     {"evidence_head": _HEAD},
 )
+#: What was guessed of the form of CSV files.
+_READ_AS = _object(
+    {},
+    {
+        "separator": _one_of(";", "\t", "|"),
+        "num_before": _one_of(1),
+        "header": _list(_TEXT),
+        "has_empty_rows": _one_of(True),
+    },
+)
 _RECORD = _object(
     {
         "schema_version": _one_of(*FORMATS),
         "date": _TEXT,
         "identity": _object(
-            _IDENTITY, {"model_sha256": _SHA256, "history": _SHA256, "previous": _ANY}
+            _IDENTITY,
+            {
+                "model_sha256": _SHA256,
+                "history": _SHA256,
+                "previous": _ANY,
+                "read_as": _each(_READ_AS, _TABLES),
+            },
         ),
         "versions": _each(_TEXT),
         "config": _ANY,
@@ -184,7 +200,8 @@ _RECORD = _object(
                     "files": _list(
                         _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
                     ),
-                }
+                },
+                {"read_as": _READ_AS, "unread": _list(_TEXT)},
             ),
             _TABLES,
         ),

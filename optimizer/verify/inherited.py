@@ -7,6 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from optimizer.verify.cells import is_of_today
+from optimizer.verify.deliveries import known_parcels
+from optimizer.verify.engine import why_no_engine
 from optimizer.verify.standing import run_name
 
 if TYPE_CHECKING:
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
 _NANO = 10**9
 _PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: Statuses that free a slot, by the day that it is counted on.
-_FREED = {
-    "ship": ("cancelled", "canceled"),
-    "delivery": ("delivered", "cancelled", "canceled"),
+_CANCELLED = ("cancelled", "canceled")
+_FREED = {"ship": _CANCELLED, "delivery": ("delivered", *_CANCELLED)}
+#: What frees one also, since dates of inputs are days of the zone.
+_CANCELLED_TODAY = ("cancel", "已取消", "取消")
+_FREED_TODAY = {
+    "ship": _CANCELLED_TODAY,
+    "delivery": ("signed", "已签收", "签收", "已送达", "妥投", *_CANCELLED_TODAY),
 }
 #: Days before a night that it is put beside.
 _WEEK = 7
@@ -253,7 +260,10 @@ def _check_flight(
             "they have in flight were taken on trust"
         )
         return
-    closed, day = _closed(record, standing.day), standing.day
+    if "deliveries" in record["inputs"] and (reason := why_no_engine()) is not None:
+        report.unchecked.append(f"in_flight.parquet: {reason}")
+        return
+    closed, day = known_parcels(record, standing.day), standing.day
     is_told = closed is not None and rules["counted_on"] == "delivery"
     first = day - dt.timedelta(days=rules["in_flight_days"] * is_told)
     kinds = {"order_id": pl.String, "load": pl.Int64}
@@ -264,7 +274,10 @@ def _check_flight(
         parts.append(taken.select(*kinds, *_PLACE).drop_nulls("service_date"))
     rows = pl.concat(parts).filter(pl.col("service_date") >= first)
     if closed is not None:
-        freed = closed.filter(pl.col("status").is_in(_FREED[rules["counted_on"]]))
+        words = _FREED[rules["counted_on"]]
+        if is_of_today(record["config"]):
+            words += _FREED_TODAY[rules["counted_on"]]
+        freed = closed.filter(pl.col("status").is_in(words))
         rows = rows.join(freed, on="order_id", how="anti")
     true = (
         rows.with_columns(pl.col("service_date").clip(lower_bound=day))
@@ -280,33 +293,3 @@ def _check_flight(
             f"{len(records)} nights beside this one have "
             f"{int(true['num_slots'].sum() or 0):,}"
         )
-
-
-def _closed(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | None:
-    """Parcels that the deliveries table knows of, up to the day."""
-    import polars as pl
-
-    used = record["inputs"].get("deliveries")
-    if used is None:
-        return None
-    parts = []
-    for file in used["files"]:
-        path = file["path"]
-        if path.lower().endswith((".parquet", ".pq")):
-            frame = pl.read_parquet(path)
-        elif path.lower().endswith((".arrow", ".feather", ".ipc")):
-            frame = pl.read_ipc(path)
-        else:
-            frame = pl.read_csv(path, infer_schema=False)
-        date = pl.col("date")
-        if frame.schema["date"] == pl.String:
-            date = date.str.strip_chars().str.to_date("%Y-%m-%d")
-        parts.append(
-            frame.select(
-                pl.col("order_id").cast(pl.String),
-                pl.col("status").str.strip_chars().str.to_lowercase(),
-                date.cast(pl.Date).alias("date"),
-            )
-        )
-    known = pl.concat(parts).filter(pl.col("date") <= day)
-    return known.select("order_id", "status")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import AUDIT, read_record
+from optimizer.contracts.warnings import read_warning
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.verify.audit import audit_text, is_of_today
+from optimizer.verify.csv_form import false_forms
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
@@ -20,8 +22,10 @@ from optimizer.verify.premises import (
     false_config,
     false_files,
     false_inputs,
+    false_keys,
     false_origins,
     false_place,
+    false_shape,
     sha256_of,
 )
 from optimizer.verify.standing import standing_of
@@ -89,7 +93,7 @@ def verify_night(
     """
     named, folder = Path(folder).absolute(), Path(folder).resolve()
     record = read_record(folder)
-    findings = false_form(record)
+    findings = [*false_keys(folder), *false_form(record)]
     if findings:
         return Verified(folder, tuple(findings), (), (), is_stated=False)
     places = found_inputs(folder, record, inputs)
@@ -110,6 +114,7 @@ def verify_night(
         if reason is None:
             findings += map(str, _statement(folder, record, places))
             findings += _check_script(folder, record, unchecked)
+            findings += _false_sentences(record, unchecked)
         else:
             unchecked.append(reason)
             is_stated = False
@@ -126,8 +131,12 @@ def _premises(
 ) -> Iterator[str]:
     yield from false_config(record)
     yield from false_origins(record)
-    yield from false_files(folder, record)
+    wrong = false_files(folder, record)
+    yield from wrong
+    if not wrong:
+        yield from false_shape(folder, record)
     yield from false_inputs(record, inputs)
+    yield from false_forms(record, inputs)
     yield from _false_root(folder, record)
 
 
@@ -176,6 +185,24 @@ def _check_script(
         unchecked.append(f"{AUDIT}: is of version {made_by}, and was not compared")
     elif script.read_text("utf-8") != audit_text(record):
         yield f"{AUDIT} is not the statement of this night"
+
+
+def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterator[str]:
+    """The sentences of warnings are those of their codes, if of this version."""
+    made_by = record["identity"]["version"]
+    coded = [one for one in record["warnings"] if not isinstance(one, str)]
+    if coded and made_by != version("premium-delivery-optimizer"):
+        unchecked.append(
+            f"warnings: their sentences are of version {made_by}, and were not made "
+            "again"
+        )
+        return
+    for given in coded:
+        read = read_warning(given)
+        if read is None:
+            yield f"warnings: {str(given['code'])[:40]} is no warning with these values"
+        elif read.text != given["text"]:
+            yield f"warnings: the sentence of {read.code} is another: {read.text}"
 
 
 def _trusted(

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import is_address, parse_address
+from optimizer.contracts.run_folder import RECORD, SCHEMA_VERSION
+from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import OptimizerError
+from optimizer.verify.audit import is_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from optimizer.config import Config
 
+#: Decisions that one line of the evidence stands for, as the documentation says.
+_ROWS_IN_LEAF = 128
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
 _NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
@@ -78,6 +83,67 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
             found.append(f"{name} is missing")
         elif sha256_of(folder / name) != claim["sha256"]:
             found.append(f"{name} was changed after it was published")
+    return found
+
+
+def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """
+    Find tables of other columns or of another length than the record and they have.
+
+    A column that no check reads could say anything; tables of older formats have their
+    own columns, which their hashes and the statement hold.
+    """
+    import polars as pl
+
+    is_new = is_of_today(record)
+    found, lengths = [], {}
+    if is_new != (record["schema_version"] == SCHEMA_VERSION):
+        found.append("schema_version is not that of the tables")
+    for name, claim in sorted(record["outputs"].items()):
+        if name not in PUBLISHED:
+            continue
+        table = pl.scan_parquet(folder / name)
+        lengths[name] = table.select(pl.len()).collect().item()
+        if claim.get("num_rows") != lengths[name]:
+            said = claim.get("num_rows")
+            found.append(f"outputs.{name}.num_rows is {said}, and {lengths[name]:,}")
+        columns = table.collect_schema().names()
+        true = [column.name for column in PUBLISHED[name].columns]
+        if is_new and columns != true:
+            found.append(f"{name} has other columns than {', '.join(true)}")
+    return [*found, *_false_evidence(record, lengths.get(DECISIONS.file))]
+
+
+def _false_evidence(
+    record: Mapping[str, Any], num_decisions: int | None
+) -> Iterator[str]:
+    """The evidence is of all decisions, with all that they say."""
+    said = record.get("evidence")
+    if said is None:
+        return
+    if said["num_rows"] != num_decisions:
+        yield f"evidence.num_rows is {said['num_rows']:,}, and not of all decisions"
+    if said["rows_in_leaf"] != _ROWS_IN_LEAF:
+        yield f"evidence.rows_in_leaf is not {_ROWS_IN_LEAF}"
+    columns = [column.name for column in DECISIONS.columns]
+    if is_of_today(record) and said["columns"] != columns:
+        yield "evidence.columns are not those of the decisions"
+
+
+def false_keys(folder: Path) -> list[str]:
+    """Find keys that stand twice in ``run.json``: readers differ in which counts."""
+    found: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            found.append(f"run.json: {', '.join(twice)} stands twice")
+        return made
+
+    text = (folder / RECORD).read_text(encoding="utf-8")
+    json.loads(text, object_pairs_hook=once)
     return found
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from optimizer.verify.contract import TYPED, TYPES, Column, columns_of, require
+from optimizer.verify.contract import (
+    TYPED,
+    TYPES,
+    Column,
+    broken,
+    columns_of,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +24,8 @@ _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 _FILE, _ROW = "file_read", "file_row_number"
 #: How rows are read, by the end of a file's name.
 _CSV = (
-    "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = ',', "
-    "quote = '\"', escape = '\"', nullstr = '')"
+    "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = '{1}', "
+    "quote = '\"', escape = '\"', nullstr = ''{2})"
 )
 
 
@@ -35,6 +42,8 @@ class Reading:
         ``parquet``, ``csv`` or ``arrow``, by table.
     num_files
         Files, by table.
+    forms
+        What the record says of the form of CSV files, by table.
     further
         Columns of orders that rules ask for: attributes, then those of fairness rules.
     facts
@@ -50,6 +59,7 @@ class Reading:
     tables: Mapping[str, tuple[Column, ...]]
     kinds: Mapping[str, str]
     num_files: Mapping[str, int]
+    forms: Mapping[str, Mapping[str, Any]]
     further: tuple[str, ...]
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
@@ -77,8 +87,9 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
     asked = [name for name in groups if name not in _PLACE]
     return Reading(
         tables=tables,
-        kinds={name: _kind(used[name]) for name in tables},
+        kinds={name: kind_of(used[name]) for name in tables},
         num_files={name: len(used[name]["files"]) for name in tables},
+        forms={name: used[name].get("read_as", {}) for name in tables},
         further=tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
         facts=groups,
         rules=policy["eligibility"],
@@ -90,7 +101,8 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
 _PLACE = ("carrier_id", "region_id", "outlet_id", "merchant_id")
 
 
-def _kind(used: Mapping[str, Any]) -> str:
+def kind_of(used: Mapping[str, Any]) -> str:
+    """How the files of a table are read: ``parquet``, ``csv`` or ``arrow``."""
     name = used["files"][0]["path"].lower()
     if name.endswith((".csv", ".csv.gz", ".csv.zst")):
         return "csv"
@@ -99,7 +111,7 @@ def _kind(used: Mapping[str, Any]) -> str:
 
 def reading_text(reading: Reading) -> str:
     """Write the SQL that reads the inputs."""
-    parts = [_raw(name, reading) for name in reading.tables]
+    parts = [raw_text(name, reading) for name in reading.tables]
     parts += [*map(_small(reading), ("merchants", "capacity")), _orders(reading)]
     if "options" in reading.tables:
         parts.append(_options(reading))
@@ -107,8 +119,8 @@ def reading_text(reading: Reading) -> str:
     return "\n".join(parts)
 
 
-def _raw(name: str, reading: Reading) -> str:
-    """Rows of a table as they are read, with their number from 0."""
+def raw_text(name: str, reading: Reading) -> str:
+    """Write the view of a table's rows as they are read, with their number from 0."""
     columns = reading.tables[name]
     typed = ",\n        ".join(f"NULL::{TYPES[c.kind]} AS {c.quoted}" for c in columns)
     names = "|".join(re.escape(column.name) for column in columns)
@@ -123,12 +135,15 @@ def _raw(name: str, reading: Reading) -> str:
         pick = f"SELECT COLUMNS('^({names})$') FROM {source}"
         number = _numbered(name, has_several=has_several)
     else:
-        source = _CSV.format(name) if kind == "csv" else f"{name}_arrow"
+        form = reading.forms[name]
+        source = _csv(name, reading) if kind == "csv" else f"{name}_arrow"
         typed += ",\n        NULL::BIGINT AS number"
         pick = (
             f"SELECT COLUMNS('^({names}|number)$')\n"
             f"    FROM (SELECT *, row_number() OVER () - 1 AS number FROM {source})"
         )
+        if form.get("has_empty_rows"):
+            pick = _without_empty_rows(names, source)
         number = "SELECT * FROM read_rows"
     arrow = (
         f"-- {name}_arrow is the Arrow file, given by optimizer verify; elsewhere\n"
@@ -159,6 +174,29 @@ def _as_given(columns: Sequence[Column], reading: Reading) -> str:
     return ",\n    ".join(found)
 
 
+def _csv(name: str, reading: Reading) -> str:
+    """How a CSV file is read, in the form that the record says it has."""
+    form = reading.forms[name]
+    more = f", skip = {form['num_before']}" if "num_before" in form else ""
+    more += ", union_by_name = true" if reading.num_files[name] > 1 else ""
+    if "header" in form:
+        names = [name or f"unnamed {n}" for n, name in enumerate(form["header"])]
+        more += f", names = [{', '.join(map(_text, names))}]"
+    return _CSV.format(name, form.get("separator", ","), more)
+
+
+def _without_empty_rows(names: str, source: str) -> str:
+    """Pick rows that have any cell which is not empty: the others are no rows."""
+    return (
+        f"SELECT COLUMNS('^({names}|number)$') FROM (\n"
+        "        SELECT *, row_number() OVER (ORDER BY file_line) - 1 AS number\n"
+        f"        FROM (SELECT *, row_number() OVER () AS file_line FROM {source})\n"
+        "        WHERE file_line NOT IN (\n            SELECT file_line FROM (\n"
+        f"                SELECT *, row_number() OVER () AS file_line FROM {source}\n"
+        "            ) WHERE COLUMNS(* EXCLUDE (file_line)) IS NULL\n        )\n    )"
+    )
+
+
 def _files(name: str) -> str:
     return (
         f"CREATE TEMP TABLE {name}_files AS\n"
@@ -177,12 +215,6 @@ def _numbered(name: str, *, has_several: bool) -> str:
         f"SELECT r.* EXCLUDE ({_FILE}, {_ROW}), f.num_before + r.{_ROW} AS number\n"
         f"FROM read_rows AS r JOIN {name}_files AS f USING ({_FILE})"
     )
-
-
-def _broken(name: str, columns: Sequence[Column]) -> str:
-    """When a row of a table breaks any rule."""
-    wrong = [sql for column in columns for _, sql in column.rules(name)]
-    return "(\n    " + "\n    OR ".join(wrong) + "\n)"
 
 
 def _typed(columns: Sequence[Column]) -> str:
@@ -227,7 +259,7 @@ def _orders(reading: Reading) -> str:
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
         f"    {_list(reading.further)} AS further\n"
-        f"FROM orders_raw\nWHERE {_broken('orders', columns)} IS NOT TRUE\n"
+        f"FROM orders_raw\nWHERE {broken(columns, 'orders')} IS NOT TRUE\n"
         ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
     )
 
@@ -278,12 +310,18 @@ def _options(reading: Reading) -> str:
     """Options that count, each with the number of its order."""
     columns = reading.tables["options"]
     named = [c for c in columns if c.name != "order_id"]
+    own = [c for c in columns if c.name == "order_id"]
     return (
         "-- options: the rows that count; one whose order was refused goes with it.\n"
-        "CREATE TEMP TABLE options AS\nSELECT o.number AS order_number, r.*\n"
-        f"FROM (SELECT\n    number,\n    order_id,\n    {_typed(named)}\n"
-        f"    FROM options_raw WHERE {_broken('options', columns)} IS NOT TRUE) AS r\n"
-        "LEFT JOIN orders AS o USING (order_id);\n"
+        "-- An id that is an order's breaks no rule.\n"
+        "CREATE TEMP TABLE options AS\nSELECT\n    order_number,\n    number,\n"
+        "    CASE WHEN order_number IS NULL THEN order_id END AS order_id,\n"
+        f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
+        "    SELECT order_id, number AS order_number FROM orders\n"
+        ") USING (order_id)\n"
+        f"WHERE {broken(named, 'options')} IS NOT TRUE AND CASE\n"
+        f"    WHEN order_number IS NULL THEN {broken(own, 'options')} IS NOT TRUE\n"
+        "    ELSE true\nEND;\n"
     )
 
 
@@ -314,14 +352,16 @@ def _quarantine(reading: Reading) -> str:
             "broken[2] AS rule\nFROM (\n    SELECT number, unnest([\n        "
             f"{rules}\n    ]) AS broken\n    FROM {name}_raw\n"
             f"    WHERE getvariable('num_{name}_refused') > 0\n"
-            f"    AND {_broken(name, reading.tables[name])}\n) WHERE broken IS NOT NULL"
+            f"    AND {broken(reading.tables[name], name)}\n) WHERE broken IS NOT NULL"
         )
     if "options" in reading.tables:
         parts.append(
             "SELECT 'options', number + 1, 'order_id', 'names no order'\n"
             "FROM options WHERE order_number IS NULL AND order_id NOT IN (\n"
-            "    SELECT order_id FROM orders_raw\n    WHERE order_id IS NOT NULL AND "
-            f"{_broken('orders', reading.tables['orders'])}\n)"
+            "    SELECT order_id FROM orders_raw\n"
+            "    WHERE getvariable('num_orders_refused') > 0\n"
+            "        AND order_id IS NOT NULL AND "
+            f"{broken(reading.tables['orders'], 'orders')}\n)"
         )
     return (
         f"-- The rows that are refused.\n{''.join(counted)}"
@@ -340,24 +380,45 @@ def _checks(reading: Reading) -> str:
         "CREATE TEMP VIEW check_num_rows AS\nSELECT item, "
         "claim('$.inputs.' || item || '.num_rows')::BIGINT AS published, restated\n"
         f"FROM (\n{counts}\n) WHERE published IS DISTINCT FROM restated;\n"
+        "-- check: the rows that are refused are those of the quarantine\n"
+        "CREATE TEMP VIEW check_quarantine AS\nWITH theirs AS (\n"
+        "    SELECT source, row, \"column\", rule FROM table_of('quarantine.parquet')\n"
+        ")\nSELECT concat_ws(' ', source, 'row', row) AS item,\n"
+        "    concat_ws(' ', \"column\", rule) AS published, NULL AS restated\n"
+        "FROM (FROM theirs EXCEPT ALL FROM refused)\nUNION ALL\n"
+        "SELECT concat_ws(' ', source, 'row', row), NULL,\n"
+        "    concat_ws(' ', \"column\", rule)\n"
+        "FROM (FROM refused EXCEPT ALL FROM theirs);\n"
         "-- check: no small table has a broken row\n"
         "CREATE TEMP VIEW check_small_tables AS\n"
     )
-    broken = [
+    rows = [
         f"SELECT '{name} row ' || (number + 1) AS item, 'counts' AS published, "
         f"'breaks a rule' AS restated FROM {name}_raw\n"
-        f"WHERE {_broken(name, reading.tables[name])}"
+        f"WHERE {broken(reading.tables[name], name)}"
         for name in ("capacity", "merchants")
         if name in reading.tables
     ]
-    text += "\nUNION ALL\n".join(broken) + ";\n"
+    text += "\nUNION ALL\n".join(rows) + ";\n"
     if "options" in reading.tables:
         text += (
             "-- check: no order has a carrier twice\n"
+            "CREATE TEMP TABLE twice AS\n"
+            "WITH carrier AS (\n"
+            "    SELECT carrier_id, row_number() OVER () - 1 AS code\n"
+            "    FROM (SELECT DISTINCT carrier_id FROM options)\n)\n"
+            "SELECT p.order_number,\n"
+            "    count(*) - bit_count(bit_or(1 << (c.code % 60))) AS num\n"
+            "FROM options AS p JOIN carrier AS c USING (carrier_id)\n"
+            "WHERE p.order_number IS NOT NULL\n"
+            "GROUP BY p.order_number, c.code // 60\n"
+            "HAVING count(*) > bit_count(bit_or(1 << (c.code % 60)));\n"
+            "CREATE TEMP TABLE twice_named AS\n"
+            "SELECT o.order_id, t.num FROM twice AS t\n"
+            "JOIN orders AS o ON o.number = t.order_number;\n"
             "CREATE TEMP VIEW check_pairs AS\n"
-            "SELECT min(order_id) || ' ' || carrier_id AS item, 1 AS published,\n"
-            "    count(*) AS restated\nFROM options WHERE order_number IS NOT NULL\n"
-            "GROUP BY order_number, carrier_id HAVING count(*) > 1;\n"
+            "SELECT order_id AS item, num AS published, 0 AS restated\n"
+            "FROM twice_named;\n"
         )
     return text
 

@@ -1,1 +1,1 @@
-"""Studies of a night: it is solved again with something changed, from its prices."""
+"""Studies of a night: it is solved again with a change, starting from its prices."""

@@ -14,7 +14,7 @@ from optimizer.build.learned_probabilities import model_identity
 from optimizer.certify.certificate import Certificate, certify, proved_termination
 from optimizer.config import as_config
 from optimizer.config.address import is_address
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.cells import cell_rules
@@ -79,12 +79,12 @@ class Base:
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """
-    What a changed night gives.
+    The result of a changed night.
 
     Attributes
     ----------
     problem, solution, certificate
-        The changed night, its plan, and what is proved of it.
+        The changed night, its plan, and what is proved about it.
     """
 
     problem: Problem
@@ -113,7 +113,7 @@ def base_of_run(
     DataError
         When the folder is not a run, or its inputs are not there or were changed.
     """
-    folder = Path(run_dir)
+    folder = pinned(run_dir)
     record = read_record(folder)
     read_claims(record)
     claims = read_claims(placed_record(record, found_inputs(folder, record)))
@@ -192,8 +192,8 @@ def solve_again(
     problem
         The changed night; lanes as before.
     start
-        ``(num_lanes,) int64`` effective prices that are near its own; ``None`` where
-        none are: far prices are worse than none.
+        ``(num_lanes,) int64`` effective prices near its own; ``None`` where none are
+        known, since distant prices are worse than none.
     """
     settings = base.config.solver
     params = SolveParams(
@@ -209,7 +209,7 @@ def solve_again(
 
 
 def explored(base: Base) -> ExplorePool:
-    """What parcels explored by lot take of caps and slots before the solve."""
+    """Caps and slots that parcels explored at random take before the solve."""
     pool = base.night.names.pool
     return pool or empty_pool(base.problem.num_merchants, base.problem.num_lanes)
 

@@ -1,9 +1,9 @@
 """
-The night of a scenario: by arrays where that is exact, else built again.
+The night of a scenario: changed arrays where that is exact, else built again.
 
-A change of cap, fee, slots or carriers is an array operation on a night of caps and
-lanes alone. Floors, budgets, shares and draws depend on caps, fees and slots together:
-such a night is read and built anew under the scenario's rules.
+On a night with caps and lanes only, a change of cap, fee, slots or carriers is an array
+operation. Floors, budgets, shares and draws depend on caps, fees and slots together: a
+night with any of them is read and built again under the scenario's rules.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def has_lanes_and_caps_alone(base: Base) -> bool:
-    """Whether nothing but caps and lanes can limit the night, whatever is changed."""
+    """Whether only caps and lanes can limit the night, under any scenario."""
     intake = base.night.intake
     return (
         intake.problem.side is None
@@ -49,7 +49,7 @@ def has_lanes_and_caps_alone(base: Base) -> bool:
 
 
 def can_change_by_arrays(base: Base) -> bool:
-    """Whether a scenario's night is the base's with other arrays."""
+    """Whether a scenario's night can be made from the base by changing arrays."""
     return has_lanes_and_caps_alone(base) and base.night.names.pool is None
 
 
@@ -66,7 +66,7 @@ def built_anew(
     config, policy
         The rules.
     slots_factor
-        So many times the slots of every capacity row, rounded down, exactly.
+        Factor on the slots of every capacity row; the product is exact, rounded down.
 
     Raises
     ------
@@ -97,18 +97,18 @@ def changed_night(
     base: Base, problem: Problem, scenario: Scenario, rules: ScenarioRules
 ) -> Problem:
     """
-    Change a night of caps and lanes alone as a scenario says.
+    Apply a scenario to a night that has only caps and lanes.
 
     Parameters
     ----------
     base
         The solved night.
     problem
-        It, or it at other costs of harm.
+        The base's problem, or the same at other costs of harm.
     scenario
         What changes.
     rules
-        What the scenario amounts to.
+        Configuration and policy row under the scenario.
     """
     policy = rules.policy
     if policy != base.night.policy:
@@ -125,7 +125,7 @@ def changed_night(
 
 
 def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
-    """What the counted part of the fee rises against tonight, micro-CNY."""
+    """Rise of the counted part of the fee against tonight, micro-CNY."""
     return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
 
 

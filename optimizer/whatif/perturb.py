@@ -1,8 +1,8 @@
 """
-A night that is changed a little, by arrays: other slots, caps or fees.
+Small changes of a night by arrays: other slots, caps or fees.
 
-Each gives the problem that building the night again from changed inputs would give,
-at the cost of one array.
+Each function returns the problem that building the night from changed inputs would
+give, at the cost of one array.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def path_to_root(lane: int, lane_parent: NDArray[np.int32]) -> list[int]:
     """
-    A lane and all lanes around it.
+    A lane and all its ancestors.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def path_to_root(lane: int, lane_parent: NDArray[np.int32]) -> list[int]:
 
 def with_more_slots(problem: Problem, lane: int, number: int) -> Problem:
     """
-    The night with more slots in a lane and in all lanes around it.
+    The night with more slots in a lane and in all its ancestors.
 
     A negative number takes slots away, down to none.
     """
@@ -53,7 +53,7 @@ def with_scaled_slots(
     problem: Problem, factor: Decimal, is_scaled: NDArray[np.bool_]
 ) -> Problem:
     """
-    The night with so many times the slots in some lanes, rounded down, exactly.
+    The night with the slots of some lanes multiplied exactly and rounded down.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def without_lanes(problem: Problem, is_closed: NDArray[np.bool_]) -> Problem:
 
 def without_options(side: SideRows, is_closed: NDArray[np.bool_]) -> SideRows:
     """
-    Side rows with one more, that lets none of some options through.
+    Side rows plus one that forbids some options.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def with_fee_change(
     problem: Problem, micro_cny: int, is_changed: NDArray[np.bool_] | None = None
 ) -> Problem:
     """
-    The night with another fee: every saving falls by what the fee rises.
+    The night with another fee: every saving falls by the rise of the fee.
 
     Parameters
     ----------
     problem
         The night.
     micro_cny
-        What the counted part of the fee rises; negative where it falls.
+        Rise of the counted part of the fee; negative where it falls.
     is_changed
         ``(num_options,) bool``: options whose fee changes; ``None``: all.
     """

@@ -1,9 +1,9 @@
 """
-The price list: what more of each limit is worth tonight.
+The price list: the value of more of each limit tonight.
 
-One slot more and one fewer are those of the night's own tables, for every lane and cap.
-Larger steps are not what prices say, so the night is solved again for each, from
-tonight's prices.
+The value of one slot more or fewer is read from the night's own tables, for every lane
+and cap. Prices do not hold for larger steps, so the night is solved again for each,
+starting from tonight's prices.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ POINT_STEP, FEE_STEP = "1 point of cap", "1 CNY less fee"
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceList:
     """
-    What limits are worth.
+    The value of more of each limit.
 
     Attributes
     ----------
@@ -76,8 +76,8 @@ def price_list(
     base
         The solved night.
     top
-        Carriers, regions, outlets and merchants that larger steps are tried for:
-        those where one more is worth most.
+        Number of carriers, regions, outlets and merchants that larger steps are tried
+        for: those with the most valuable next slot.
     progress
         Called with each step as it starts.
 
@@ -85,7 +85,7 @@ def price_list(
     ------
     SolveError
         When the night is not solved to its optimum, or is not of the network class:
-        then prices do not say what one more is worth.
+        then prices are not the value of one more slot.
     """
     if not has_lanes_and_caps_alone(base):
         raise SolveError(
@@ -166,7 +166,7 @@ def _steps(
 def _changed(
     base: Base, found: Margins, top: int
 ) -> Iterator[tuple[str, str, str, Problem]]:
-    """Every changed night: what of, whose, the step, and the problem."""
+    """Every changed night: kind, name, step and problem."""
     problem, index = base.problem, base.night.names
     fee = -_counted_fee_step(base)
     slots, points, less = SLOTS_STEP, POINT_STEP, FEE_STEP
@@ -199,7 +199,7 @@ def _changed(
 
 
 def _dearest(base: Base, found: Margins, part: int) -> list[tuple[str, int]]:
-    """Carriers, regions or outlets with the lane of each that is worth most."""
+    """Carriers, regions or outlets, each with its most valuable lane."""
     best: dict[str, int] = {}
     for lane, place in enumerate(base.night.names.places):
         name = place[:3][part]
@@ -231,6 +231,6 @@ def _cheaper_caps(base: Base) -> NDArray[np.int64]:
 
 
 def _counted_fee_step(base: Base) -> int:
-    """What one CNY of fee counts in the objective, micro-CNY."""
+    """Weight of one CNY of fee in the objective, micro-CNY."""
     share = base.config.objective.fee_share
     return int((share * FEE_STEP_MICRO_CNY).to_integral_value())

@@ -1,8 +1,8 @@
 r"""
-How a plan fares where the probabilities are wrong.
+How well a plan does when the probabilities are wrong.
 
-In each draw the harm that option :math:`a` of order :math:`i` with carrier :math:`c`
-really avoids is
+In each draw, the harm that option :math:`a` of order :math:`i` with carrier :math:`c`
+avoids is
 
 .. math::
 
@@ -12,8 +12,8 @@ really avoids is
 with the estimate :math:`g_a` (the mean, also where the plan counts a lower bound),
 the relative error :math:`\rho` and the share :math:`\eta` of it that all parcels of a
 carrier have in common: independent errors cancel out over a night, common ones do not.
-Plans are made on the estimates, and valued on the draws; the regret is what the best
-plan for the draw would save more.
+Plans are made on the estimates and valued on the draws; the regret is how much more the
+best plan for the draw would save.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ORDER_NOISE, _CARRIER_NOISE, _RANDOM_PLAN = 0, 1, 2
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """
-    How wrong the estimates may be.
+    Assumed errors of the estimates, and the draws to take.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Doubt:
 @dataclass(frozen=True, slots=True, eq=False)
 class Robustness:
     """
-    What the draws say.
+    Results of the draws.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def robustness(
     base: Base, doubt: Doubt, progress: Callable[[str], None] | None = None
 ) -> Robustness:
     """
-    Value the night's plan, and simpler ones, where the estimates are wrong.
+    Value the night's plan, and simpler plans, under errors of the estimates.
 
     The others keep the same caps and slots: ``greedy`` takes the largest saving
     first, ``random`` any order first, and ``highest risk`` the order with most
@@ -106,13 +106,13 @@ def robustness(
     doubt
         How wrong the estimates may be, and how often to try.
     progress
-        Called now and then.
+        Called at each step.
 
     Raises
     ------
     SolveError
-        When the night has loads, floors, pins or further rows: the simpler plans are
-        made for caps and nesting capacity rows alone.
+        When the night has loads, floors, pins or side rows: the simpler plans handle
+        caps and nested capacity rows only.
     """
     import polars as pl
 
@@ -163,7 +163,7 @@ def _summary(
 
 def drawn_savings(base: Base, doubt: Doubt, fee: int, draw: int) -> NDArray[np.int64]:
     """
-    Savings as one draw has them.
+    Savings under one draw.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _plans(base: Base, seed: int) -> list[NDArray[np.int64]]:
     params = SolveParams(num_threads=base.config.solver.num_threads)
 
     def by_rank(rank: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Orders by rank, the highest first, wherever there is room."""
+        """Take orders by rank, the highest first, wherever there is room."""
         ranked = replace(problem, option_saving=1 + rank[order])
         return solve(ranked, "greedy", params).chosen
 

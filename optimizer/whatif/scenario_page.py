@@ -47,7 +47,7 @@ def scenario_page(
     Parameters
     ----------
     title
-        What the night is called.
+        Title of the page.
     scenarios, front, views
         The tables; see :mod:`optimizer.whatif.scenario_tables`.
 
@@ -67,7 +67,7 @@ def scenario_page(
 
 
 def draw_front(front: pl.DataFrame) -> Front:
-    """Place the points: money to the right, or parcels where none has a fee."""
+    """Place the points: money to the right, or parcels where no plan has a fee."""
     has_fee = front["fees_cny"].max() != 0
     across = front["fees_cny" if has_fee else "num_chosen"].to_list()
     up = front["harm_avoided_cny"].to_list()

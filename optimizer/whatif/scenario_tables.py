@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:
     """
-    Put scenarios beside each other.
+    List scenarios with their key figures, one a row.
 
     Returns
     -------

@@ -3,16 +3,16 @@ Scenarios: the same night under other rules, and the front of harm against money
 
 The inputs are read and valued once. A change of cap, fee, slots or carriers is an
 array operation on the built problem, exact to the micro-CNY; only other costs of harm
-need the savings anew, and nights with further limits are built anew for each scenario.
+need new savings, and nights with side constraints are built again for each scenario.
 Each problem is solved from prices near its own, where there are any.
 
 The front: with the price :math:`t` on each recommendation,
 
 .. math:: \max_x \; \sum_a (s_a - t) x_a
 
-gives the plan that avoids most harm of all plans that spend as much; raising
-:math:`t` from where the fee does not count to where nothing is recommended gives the
-supported points of the front.
+gives the plan that avoids most harm among all plans that spend as much. Raising
+:math:`t` from the point where the fee does not count to the point where nothing is
+recommended gives the supported points of the front.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TONIGHT = "tonight"
 @dataclass(frozen=True, slots=True, eq=False)
 class ScenarioOutcome:
     """
-    What a scenario gives.
+    The result of a scenario.
 
     Attributes
     ----------
@@ -88,13 +88,13 @@ class Point:
     Attributes
     ----------
     threshold_micro_cny
-        What a parcel must avoid at least, its place with merchant and carrier paid.
+        Least harm that a parcel must avoid beyond the prices of its cap and lane.
     num_chosen
         Parcels that are recommended.
     harm_micro_cny
         Harm that they avoid, the fee not counted.
     gap_micro_cny
-        What the best plan at this threshold is worth more at most; 0: it is the best.
+        Bound on how much better the best plan at this threshold is; 0: proved best.
     """
 
     threshold_micro_cny: int
@@ -203,7 +203,7 @@ def _at_costs(
 def scenario_rules(
     config: Config, policy: PolicyRow, scenario: Scenario
 ) -> ScenarioRules:
-    """Rules that a scenario amounts to."""
+    """Configuration and policy row under a scenario."""
     fee = {"amount_cny": scenario.fee_cny, "payer": scenario.payer}
     cap = {} if scenario.cap_rate is None else {"rate": scenario.cap_rate}
     row = policy.model_copy(
@@ -234,7 +234,7 @@ def pareto_front(
     base: Base, num_points: int, progress: Callable[[str], None] | None = None
 ) -> list[Point]:
     """
-    Plans that avoid most harm of all that spend as much, from most to least money.
+    Plans that avoid most harm for the money they spend, from most to least money.
 
     Parameters
     ----------

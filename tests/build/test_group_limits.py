@@ -266,11 +266,11 @@ def test_a_budget_buys_exactly_what_it_pays_for() -> None:
 
 
 def test_a_row_of_an_attribute_that_no_parcel_has_is_named() -> None:
-    """Capacity for "Van" limits nothing where all go by "van"; a warning says so."""
+    """Capacity for lorries limits nothing where all go by van; a warning says so."""
     golden = GOLDEN["an attribute"]
-    rows = [golden.capacity[0], lane("yunda", 1, vehicle="Van")]
+    rows = [golden.capacity[0], lane("yunda", 1, vehicle="lorry")]
     (warning,) = take(dataclasses.replace(golden, capacity=rows)).warnings
-    assert str(warning).endswith("orders table: carrier yunda, vehicle Van")
+    assert str(warning).endswith("orders table: carrier yunda, vehicle lorry")
 
 
 def test_keeping_the_previous_plan_is_said_not_to_be_done() -> None:

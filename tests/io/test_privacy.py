@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from optimizer.cli.main import app
 from optimizer.contracts.tables import CAPACITY, ORDERS, TABLES
 from optimizer.errors import DataError
+from optimizer.io.cells import CellRules
 from optimizer.io.privacy import looks_personal
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
+from tests.support.nights import DATE, capacity_of, config_of, orders_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +31,7 @@ PERSONAL_COLUMNS = [
     *("idcard", "ID_NUMBER", "姓名", "收件人", "收货人姓名", "手机号", "联系电话"),
     *("收货地址", "买家昵称", "身份证号", "邮箱", "微信号"),
     *("customer_name", "userName", "member-name", "username", "phone2", "tel1"),
+    *("phone_num", "联系方式", "手机号标识"),
     *("mobileno", "PhoneNumber", "電話", "收貨人", "手機號碼", "聯絡人"),
 ]
 PERSONAL_VALUES = [
@@ -48,6 +56,84 @@ def test_a_column_that_names_a_person_is_refused(column: str) -> None:
         open_source(frame, CAPACITY)
     assert column in str(caught.value)
     assert "S3CRET" not in str(caught.value)
+
+
+OF_A_KIND = [
+    *("mail_class", "is_mobile", "address_type", "recipient_type", "email_opt_in"),
+    *("contact_rate", "isMobile", "has_email", "num_contacts", "phone_verified"),
+    *("buyer_level", "receiver-kind", "sms_opt_out", "mobile_channel", "mail_count"),
+    *("是否手机下单", "地址类型", "买家等级", "联系人数量", "电话次数"),
+]
+
+
+@pytest.mark.parametrize("column", OF_A_KIND)
+def test_a_column_of_a_kind_is_dropped_unread(column: str) -> None:
+    """It is about mail, devices or addresses, and is nobody's; the source names it."""
+    frame = pl.DataFrame({"carrier_id": ["yunda"], "slots": [1], column: ["x"]})
+    source = open_source(frame, CAPACITY)
+    assert source.unread == (column,)
+    (batch,) = read_batches(source)
+    assert column not in batch.columns
+
+
+def test_a_row_taken_for_the_header_is_refused() -> None:
+    """What is personal is not a name of a column, and is not repeated."""
+    frame = pl.DataFrame({"carrier_id": ["a"], "slots": [1], "13800138000": ["x"]})
+    with pytest.raises(DataError, match="is the header missing") as caught:
+        open_source(frame, CAPACITY)
+    assert "13800138000" not in str(caught.value)
+
+
+NOT_PERSONAL = CellRules(not_personal=("order_id", "receiver_name", "outlet_id"))
+
+
+def test_what_is_declared_no_persons_is_read() -> None:
+    """By its name, and as numbers; nothing else that looks personal."""
+    phones = [f"1{3 + n % 7}{(n * 7_919_123_457) % 10**9:09d}" for n in range(60)]
+    frame = orders_with("order_id", phones)
+    with pytest.raises(DataError, match=r"privacy\.allow"):
+        check(frame)
+    assert check(frame, rules=NOT_PERSONAL) == 60
+    named = frame.with_columns(receiver_name=pl.lit("x"))
+    assert check(named, rules=NOT_PERSONAL) == 60
+    for value in ("a.b@example.com", "138****8000", "11010519491231002X"):
+        with pytest.raises(DataError, match="outlet_id"):
+            check(orders_with("outlet_id", [value] * 10), rules=NOT_PERSONAL)
+    with pytest.raises(DataError, match="column phone"):
+        check(frame.with_columns(phone=pl.lit("x")), rules=NOT_PERSONAL)
+
+
+COUNTERS = {
+    "one by one": range(13_000_000_000, 13_000_000_200),
+    "spaced": range(15_500_000_000, 15_500_019_400, 97),
+    "across the beginning": range(12_999_999_990, 13_000_000_190),
+    "of a busy platform": range(18_600_000_000, 18_600_900_000, 4_500),
+}
+
+
+@pytest.mark.parametrize("numbers", COUNTERS.values(), ids=COUNTERS)
+def test_a_counter_is_no_phone_number(numbers: range) -> None:
+    """In whatever order its ids come."""
+    values = [str(n) for n in numbers]
+    assert check(orders_with("order_id", values)) == len(values)
+    turned = [values[(7 * n) % len(values)] for n in range(len(values))]
+    assert check(orders_with("order_id", turned)) == len(values)
+
+
+@pytest.mark.parametrize("num_prefixes", [1, 3, 40])
+def test_phone_numbers_are_refused_from_few_prefixes_too(num_prefixes: int) -> None:
+    """Numbers by lot, within one prefix or many; the message holds none of them."""
+    rng = np.random.default_rng(5)
+    prefixes = rng.permutation(np.arange(130, 200))[:num_prefixes]
+    values = [
+        f"{prefix}{rest:08d}"
+        for prefix, rest in zip(
+            rng.choice(prefixes, 500), rng.integers(0, 10**8, 500), strict=True
+        )
+    ]
+    with pytest.raises(DataError, match="order_id") as caught:
+        check(orders_with("order_id", values))
+    assert not [value for value in values if value in str(caught.value)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
@@ -101,9 +187,11 @@ def orders_with(column: str, values: list[str | None]) -> pl.DataFrame:
     )
 
 
-def check(frame: pl.DataFrame, batch_rows: int = 1_000) -> int:
+def check(
+    frame: pl.DataFrame, batch_rows: int = 1_000, rules: CellRules | None = None
+) -> int:
     """Number of rows that pass."""
-    source, log = open_source(frame, ORDERS), QuarantineLog()
+    source, log = open_source(frame, ORDERS, rules=rules), QuarantineLog()
     batches = read_batches(source, batch_rows=batch_rows)
     return sum(len(check_batch(batch, source, log)) for batch in batches)
 
@@ -163,3 +251,31 @@ def test_free_text_is_refused_at_the_first_such_value() -> None:
     with pytest.raises(DataError, match="ineligible_reason") as caught:
         check(orders_with("ineligible_reason", reasons), batch_rows=10)
     assert "13800138000" not in str(caught.value)
+
+
+def test_what_was_allowed_and_what_was_not_read_is_on_record(tmp_path: Path) -> None:
+    """With its reason; the second statement reads the same, and the night holds."""
+    orders = orders_of(receiver_name="x", mail_class="y")
+    orders.write_parquet(tmp_path / "orders.parquet")
+    capacity_of().write_csv(tmp_path / "capacity.csv")
+    allowed = {"columns": ["receiver_name"], "reason": "name of a locker"}
+    config = config_of(
+        inputs={
+            "orders": str(tmp_path / "orders.parquet"),
+            "capacity": str(tmp_path / "capacity.csv"),
+        },
+        output=str(tmp_path / "runs"),
+        privacy={"allow": allowed},
+    )
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    call = ["--config", str(path), "--date", DATE]
+    said = CliRunner().invoke(app, ["validate", *call]).output
+    assert "orders: not read, as no rule asks for it: receiver_name, mail_class" in said
+    done = CliRunner().invoke(app, ["run", *call], obj={})
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "runs" / DATE / "run.json").read_text())
+    assert record["config"]["privacy"] == {"allow": allowed}
+    assert record["inputs"]["orders"]["unread"] == ["receiver_name", "mail_class"]
+    done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
+    assert (done.exit_code, "holds" in done.output) == (0, True), done.output

@@ -240,7 +240,6 @@ WRONG_FILES: dict[str, tuple[str, bytes, str]] = {
     "long row": ("c.csv", GOOD + b"zto,1,2\n", "Expected 2, got 3"),
     "short row far down": ("c.csv", BIG + b"zto\n", "Expected 2, got 1"),
     "same column twice": ("c.csv", b"slots," + GOOD, "column 'slots' twice"),
-    "semicolons": ("c.csv", GOOD.replace(b",", b";"), "no column carrier_id, slots"),
     "missing column": ("c.csv", b"carrier_id\nyunda\n", "no column slots.*needs"),
     "open quote, cut": ("c.csv", GOOD + b'zto,"1', "quote"),
     "open quote in an id": ("c.csv", GOOD + b'"zto,1\n', "quote|as many cells"),
@@ -366,6 +365,18 @@ def test_a_column_twice_in_memory_is_refused() -> None:
 
     with pytest.raises(DataError, match="column 'slots' twice"):
         open_source(twice, CAPACITY)
+
+
+@pytest.mark.parametrize("name", ["carrier", "Carrier_ID", "the_carrier"])
+def test_a_left_out_column_that_means_all_has_no_other_name(name: str) -> None:
+    """Capacity without carriers is for all of them; a misnamed carrier is no leave."""
+    rows = {"region_id": ["north"], "slots": [3]}
+    assert open_source(pl.DataFrame(rows), CAPACITY).columns == tuple(rows)
+    misnamed = pl.DataFrame(rows | {name: ["yunda"]})
+    with pytest.raises(
+        DataError, match=f"no column carrier_id, and one named '{name}'"
+    ):
+        open_source(misnamed, CAPACITY)
 
 
 def test_a_column_may_be_required_for_one_use() -> None:

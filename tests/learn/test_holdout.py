@@ -38,7 +38,7 @@ def chance(share: float, explore_share: float, seed: int = 1) -> dict[str, objec
     return {"share": share, "explore_share": explore_share, "seed": seed}
 
 
-def lottery(
+def experiment(
     hold: Fraction, explore: Fraction, seed: int = 1, day: dt.date = DAY
 ) -> Experiment:
     return Experiment(hold, explore, seed, day)
@@ -124,8 +124,8 @@ def test_the_draw_is_the_same_in_any_row_order_and_another_on_another_day(simula
     assert first.orders.equals(again.orders)
     assert not first.orders["arm"].equals(other.orders["arm"], null_equal=True)
     key = np.arange(1_000, dtype=np.uint64)
-    rules = lottery(Fraction(1, 2), Fraction(0))
-    later = lottery(Fraction(1, 2), Fraction(0), day=DAY + dt.timedelta(1))
+    rules = experiment(Fraction(1, 2), Fraction(0))
+    later = experiment(Fraction(1, 2), Fraction(0), day=DAY + dt.timedelta(1))
     assert 400 < int(is_held(key, rules).sum()) < 600
     assert 400 < int((is_held(key, rules) != is_held(key, later)).sum()) < 600
 
@@ -158,7 +158,7 @@ def test_the_pool_fits_whatever_the_limits(given_field):
         slots=np.array(slots),
         parent=parent,
     )
-    pool, member = draw_pool(field, lottery(Fraction(0), Fraction(1), seed))
+    pool, member = draw_pool(field, experiment(Fraction(0), Fraction(1), seed))
     taken = member[pool.is_premium]
     use = np.bincount(field.merchant[taken], minlength=3)
     by_lane = np.bincount(lane[taken], minlength=3)
@@ -188,7 +188,9 @@ def test_the_pool_is_a_fair_sample_and_its_coin_is_fair():
     entered, premium, nights = np.zeros(size), np.zeros(size), 4_000
     for day in range(nights):
         date = DAY + dt.timedelta(day)
-        pool, member = draw_pool(field, lottery(Fraction(0), Fraction(1, 20), 1, date))
+        pool, member = draw_pool(
+            field, experiment(Fraction(0), Fraction(1, 20), 1, date)
+        )
         entered[member] += 1
         premium[member[pool.is_premium]] += 1
     share = 2 * cap / 20 / size  # 2 e cap / n

@@ -23,6 +23,7 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
 from optimizer.job import run_date
 from optimizer.report import report_figures, report_html
+from optimizer.report.figures import Use, _capacity
 from optimizer.report.language import CHINESE, LANGUAGES
 from optimizer.report.render import stylesheet
 from optimizer.testing import make_tables
@@ -594,6 +595,33 @@ def test_capacity_is_the_row_for_the_whole_or_the_sum_inside(night):
         *("none", "shade4"),
         *("shade0", "none"),
     ]
+
+
+def test_days_of_a_carrier_are_added_up():
+    """Of a carrier with rows on several days all count, each by day as it has them."""
+    rows = [
+        ("own", None, None, "2026-11-22", 10, 7, 0.25),
+        ("own", None, None, "2026-11-23", 4, 4, 1.0),
+        ("own", "north", None, "2026-11-23", 3, 3, 2.0),
+        ("mix", None, None, "2026-11-22", 5, 2, 0.0),
+        ("mix", "north", None, "2026-11-23", 6, 1, 0.5),
+        ("mix", "north", "a", "2026-11-23", 9, 1, 0.0),
+        ("mix", "north", "a", "2026-11-24", 2, 1, 0.0),
+        ("one", None, None, "2026-11-22", 1, 1, 0.75),
+    ]
+    columns = ("carrier_id", "region_id", "outlet_id", "service_date")
+    lanes = pl.DataFrame(rows, [*columns, "slots", "used", "around"], orient="row")
+    alone = pl.col("around") / 2
+    found = _capacity(lanes.with_columns(pl.lit(0.1).alias("x"), alone=alone))
+
+    assert found.carriers == {
+        "own": Use(14, 11, None, 2.0),
+        "mix": Use(13, 4, None, 0.5),
+        "one": Use(1, 1, 0.375, 0.75),
+    }
+    assert found.regions == {
+        "north": {"own": Use(3, 3, None, 2.0), "mix": Use(8, 2, None, 0.5)}
+    }
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_a_solve_that_stalls_is_handed_over(
     problem = hard_to_balance()
     plain = solve_flow(problem, SolveParams())
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "most_for_flow", lambda _: 0)
+    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
     monkeypatch.setattr(choose_method, "PATIENCE", looks)
     monkeypatch.setattr(choose_method, "_by_classes", counted)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
@@ -209,7 +209,7 @@ def test_where_flow_cannot_take_over_prices_go_on(
     """A night too large for the integers of flow is solved by prices to the end."""
     problem = hard_to_balance()
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "most_for_flow", lambda _: 0)
+    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
     monkeypatch.setattr(choose_method, "PATIENCE", 0)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)

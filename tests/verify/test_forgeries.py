@@ -16,11 +16,13 @@ import pytest
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import record_text
 from optimizer.contracts.tables import PUBLISHED
+from optimizer.contracts.warnings import read_warning
 from optimizer.io.write import read_back, write_parquet
 from optimizer.model.solution import Solution
 from optimizer.night import resolve
 from optimizer.night import run as night_run
 from optimizer.night.state.ledger import Carryover
+from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
 from optimizer.verify.premises import hash_of, sha256_of
 from optimizer.verify.standing import run_name
@@ -162,6 +164,60 @@ def _script(run: Path, text: str) -> None:
     edit_record(run, lambda _: None)
 
 
+def _fewer_columns(run: Path) -> None:
+    edit_record(run, lambda record: record["evidence"]["columns"].pop())
+
+
+def _column_more(run: Path) -> None:
+    path = run / "lanes.parquet"
+    table = pl.read_parquet(path).with_columns(approved_by=pl.lit("me"))
+    path.unlink()
+    table.write_parquet(path)
+    edit_record(run, lambda _: None)
+
+
+def _refused_row(run: Path) -> None:
+    row = {"source": "orders", "row": 5, "column": "load", "rule": "is below 1"}
+
+    def change(quarantine: pl.DataFrame) -> pl.DataFrame:
+        return pl.concat([quarantine, pl.DataFrame([row], schema=quarantine.schema)])
+
+    edit_table(run, "quarantine.parquet", change)
+
+
+def _sentence(run: Path) -> None:
+    edit_record(run, lambda record: record["warnings"][0].update(text="All is well."))
+
+
+def _name_in_warning(run: Path) -> None:
+    def change(record: dict[str, Any]) -> None:
+        given = record["warnings"][0]
+        assert given["code"] == "UNKNOWN_CARRIERS"
+        given["values"]["carriers"] = ["nobody"]
+        read = read_warning(given)
+        assert read is not None
+        given["text"] = read.text
+
+    edit_record(run, change)
+
+
+def _key_twice(run: Path) -> None:
+    path = run / "run.json"
+    text = path.read_text()
+    assert text.count('"gap": 0,') == 1
+    path.write_text(text.replace('"gap": 0,', '"gap": 7, "gap": 0,'))
+
+
+def _order_prices(run: Path) -> None:
+    """Prices that only packing nights have, beside a network night."""
+    name = "order_prices.parquet"
+    order = pl.read_parquet(run / "decisions.parquet")["order_id"][0]
+    rows = pl.DataFrame({"order_id": [order], "price_cny": [1.0]})
+    write_parquet(rows, run / name, PUBLISHED[name])
+    edit_record(run, lambda record: record["outputs"].update({name: {"num_rows": 1}}))
+    _script(run, audit_text(record_of(run)))
+
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -242,6 +298,37 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a warning that is not of this night": (
         _set("warnings", to=[]),
         "warnings: UNKNOWN_CARRIERS is 1, not None as published",
+    ),
+    "a table said to be longer": (
+        _set("outputs", "lanes.parquet", "num_rows", to=999),
+        "outputs.lanes.parquet.num_rows is 999, and ",
+    ),
+    "a column that no check reads": (_column_more, "lanes.parquet has other columns"),
+    "evidence of fewer decisions": (
+        _set("evidence", "num_rows", to=1),
+        "evidence.num_rows is 1, and not of all decisions",
+    ),
+    "evidence of other leaves": (
+        _set("evidence", "rows_in_leaf", to=64),
+        "evidence.rows_in_leaf is not 128",
+    ),
+    "evidence that leaves a column out": (
+        _fewer_columns,
+        "evidence.columns are not those of the decisions",
+    ),
+    "a refused row that counts": (
+        _refused_row,
+        "quarantine: orders row 5 is None, not load is below 1 as published",
+    ),
+    "a sentence of a warning": (_sentence, "the sentence of UNKNOWN_CARRIERS"),
+    "a name in a warning": (
+        _name_in_warning,
+        "names in warnings: UNKNOWN_CARRIERS is None, not nobody as published",
+    ),
+    "a key that stands twice": (_key_twice, "run.json: gap stands twice"),
+    "prices of orders where there are none": (
+        _order_prices,
+        "order prices: order_prices.parquet is None, not 1 as published",
     ),
     "a plan said to hold for fewer": (
         _set("certificate", "holds_for", to="some plans"),

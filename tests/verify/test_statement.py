@@ -104,6 +104,68 @@ def test_orders_with_a_choice_are_stated(
     assert verify_night(run).findings == ()
 
 
+def _city_alone(tables: Tables) -> Tables:
+    """Limits of cities alone: no row names a carrier, and the column is not there."""
+    orders, capacity = tables["orders"], tables["capacity"]
+    assert orders is not None
+    assert capacity is not None
+    city = pl.format("city-{}", pl.col("region_id").str.slice(-1))
+    rows = (
+        capacity.filter(
+            pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null()
+        )
+        .group_by(city_id=city)
+        .agg(pl.col("slots").sum() // 9 + 1)
+        .sort("city_id")
+    )
+    return tables | {"orders": orders.with_columns(city_id=city), "capacity": rows}
+
+
+def _regions_alone(tables: Tables) -> Tables:
+    capacity = tables["capacity"]
+    assert capacity is not None
+    regions = capacity.filter(
+        pl.col("region_id").is_not_null() & pl.col("outlet_id").is_null()
+    )
+    rows = regions.group_by("region_id").agg(pl.col("slots").sum() // 9 + 1)
+    return tables | {"capacity": rows.sort("region_id")}
+
+
+WITHOUT_CARRIERS = {
+    "regions": Variant(_regions_alone, {"cap": {"rate": 0.3}}),
+    "regions as text": Variant(_regions_alone, {"cap": {"rate": 0.3}}, suffix="csv"),
+    "cities": Variant(
+        _city_alone,
+        {"cap": {"rate": 0.3}},
+        {"capacity": {"attributes": ["city_id"]}},
+    ),
+    "one number": Variant(
+        lambda tables: tables | {"capacity": pl.DataFrame({"slots": [9]})}
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_choice", [False, True])
+@pytest.mark.parametrize("name", WITHOUT_CARRIERS)
+def test_capacity_need_not_name_carriers(
+    name: str, has_choice: bool, single: Tables, choice: Tables, tmp_path: Path
+) -> None:
+    """Limits of places alone, for all carriers together, hold and are stated."""
+    variant = WITHOUT_CARRIERS[name]
+    tables = variant.change(choice if has_choice else single)
+    variant.config.setdefault("publish", {"max_relative_gap": 0.5})
+    run = publish(tmp_path, tables, settings(variant), suffix=variant.suffix)
+    capacity = tables["capacity"]
+    assert capacity is not None
+    used = pl.read_parquet(run / "rows.parquet")
+    assert "carrier_id" not in capacity.columns
+    assert used["high"].sum() == capacity["slots"].sum()
+    assert 0 < used["used"].sum() <= capacity["slots"].sum()
+    assert used["used"].sum() == record_of(run)["summary"]["num_chosen"]
+    assert verify_night(run).findings == ()
+
+
 @pytest.fixture(scope="module")
 def plain(single: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published night that no test may change."""
@@ -146,6 +208,31 @@ def test_the_script_reads_inputs_from_elsewhere(
     assert script.count(mark) == 1
     placed = script.replace(mark, f"SET VARIABLE orders = ['{moved}'];\n{mark}")
     assert asked(plain, placed, monkeypatch) == []
+
+
+@pytest.mark.slow
+def test_the_script_itself_tells_damaged_inputs(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, it holds for columns and rows in any order, and not for other orders."""
+    record, mark = record_of(plain), "-- 1. The rules"
+    path = Path(record["inputs"]["orders"]["files"][0]["path"])
+    orders, other = pl.read_parquet(path), tmp_path / "orders.parquet"
+    placed = audit_text(record).replace(
+        mark, f"SET VARIABLE orders = ['{other}'];\n{mark}"
+    )
+    orders.select(reversed(orders.columns)).reverse().write_parquet(other)
+    assert asked(plain, placed, monkeypatch) == []
+    orders.rename({"region_id": "region"}).write_parquet(other)
+    assert asked(plain, placed, monkeypatch)
+    orders.head(-1).write_parquet(other)
+    assert {"num_rows", "orders"} & {
+        row[0] for row in asked(plain, placed, monkeypatch)
+    }
+    for damaged in (path.read_bytes()[:-100], b"", b"order_id,merchant_id\n"):
+        other.write_bytes(damaged)
+        with pytest.raises(duckdb.Error, match=r"orders\.parquet|parquet"):
+            asked(plain, placed, monkeypatch)
 
 
 def _inputs(run: Path, path: Path) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.carryover import EarlierNights
 from optimizer.config.cap import NANO
 from optimizer.contracts.columns import polars_type
+from optimizer.contracts.delivery_words import CLOSING
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import IN_FLIGHT
 from optimizer.explain.tables import PLACE
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 #: Days of bank and commitments that are kept before the newest night: as long as the
 #: longest window, and longer than a parcel is in flight.
 KEPT_DAYS = 92
-_CLOSING = {
-    "ship": ("cancelled", "canceled"),
-    "delivery": ("delivered", "cancelled", "canceled"),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,7 +286,7 @@ def _commitments(
     names = {"date": pl.Date, "order_id": pl.String} | types | {"load": pl.Int64}
     rows = _frame(connection, query, names)
     if closed is not None:
-        freed = closed.filter(pl.col("status").is_in(_CLOSING[rules.counted_on]))
+        freed = closed.filter(pl.col("status").is_in(CLOSING[rules.counted_on]))
         rows = rows.join(freed, on="order_id", how="anti")
     return rows.with_columns(
         service_date=pl.max_horizontal("service_date", pl.lit(day)).cast(pl.Date)

@@ -209,8 +209,8 @@ def _worth_sending(
 def _has_slots(problem: Problem) -> NDArray[np.bool_]:
     """Whether a lane and all lanes around it have any slot."""
     has_slots = problem.slots > 0
-    for lane, parent in enumerate(problem.lane_parent):
-        has_slots[lane] &= parent < 0 or has_slots[parent]
+    for lane in np.flatnonzero(problem.lane_parent >= 0):
+        has_slots[lane] &= has_slots[problem.lane_parent[lane]]
     return has_slots
 
 

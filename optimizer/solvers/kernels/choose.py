@@ -433,6 +433,53 @@ def check(
     return num_found
 
 
+@bare_kernel
+def closed_offers(
+    first_merchant,
+    last_merchant,
+    orders,
+    price,
+    is_closed,
+    chosen,
+    chosen_start,
+    offers,
+):
+    """
+    Raise offers for closed lanes to what orders would pay there beside a plan.
+
+    A chosen order pays what it saves more there than where it is, another one what it
+    saves more than the merchant's weakest, or, where the cap is not full, all.
+    """
+    for merchant in range(first_merchant, last_merchant):
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
+        if room == 0 or first == last:
+            continue
+        place, end = chosen_start[merchant], chosen_start[merchant + 1]
+        weakest, _ = weakest_chosen(
+            orders=orders,
+            chosen=chosen,
+            start=place,
+            end=end,
+            price=price,
+            highest=HIGH if end - place == room else np.int64(0),
+        )
+        for order in range(first, last):
+            worth = weakest
+            if place < end and chosen[place] < orders.option_start[order + 1]:
+                worth = reduced_saving(orders, None, chosen[place], price, None)
+                place += 1
+            for option in range(
+                orders.option_start[order], orders.option_start[order + 1]
+            ):
+                lane = orders.option_lane[option]
+                if is_closed[lane]:
+                    offers[lane] = max(
+                        offers[lane], orders.option_saving[option] - worth
+                    )
+
+
 @kernel
 def surplus(
     first_merchant, last_merchant, orders, uses, price, row_price, merchant_price

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import bare_kernel, inner_kernel
+from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
 
 #: Above every reduced saving, far from overflow.
 HIGH = np.int64(2**61)
@@ -110,3 +110,52 @@ def cuts(ranked, count, room):
         if ranked[place] > outside:
             ties -= 1
     return inside, outside, ties
+
+
+@inner_kernel
+def mark_of(order, option_start, option_lane, option_saving):
+    """Hash an order's options, in 64 bits."""
+    mark = np.uint64(option_start[order + 1] - option_start[order])
+    for option in range(option_start[order], option_start[order + 1]):
+        mixed = np.uint64(option_saving[option]) * np.uint64(0x9E3779B97F4A7C15)
+        mixed += np.uint64(option_lane[option]) * np.uint64(0xC2B2AE3D27D4EB4F)
+        mixed ^= mixed >> np.uint64(31)
+        mark += mixed * np.uint64(0xBF58476D1CE4E5B9)
+    return mark
+
+
+@kernel
+def count_classes(
+    merchants, most, merchant_start, option_start, option_lane, option_saving
+):
+    """
+    Count kinds of orders of some merchants: same merchant, same options and savings.
+
+    By hashes, so that at worst different orders count as one kind.
+
+    Parameters
+    ----------
+    merchants
+        Which.
+    most
+        Orders of each that are looked at, at most.
+
+    Returns
+    -------
+    num_orders, num_kinds
+        Orders that were looked at, and kinds among them.
+    """
+    marks = np.empty(most, np.uint64)
+    num_orders, num_kinds = 0, 0
+    for merchant in merchants:
+        first = merchant_start[merchant]
+        count = min(merchant_start[merchant + 1] - first, most)
+        for place in range(count):
+            marks[place] = mark_of(
+                first + place, option_start, option_lane, option_saving
+            )
+        ranked = np.sort(marks[:count])
+        num_orders += count
+        for place in range(count):
+            num_kinds += place == 0 or ranked[place] != ranked[place - 1]
+    return num_orders, num_kinds

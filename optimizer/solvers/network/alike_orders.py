@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Orders that are looked at to see whether merging is worth it, and the share of
 #: classes among them up to which it is.
-SAMPLE_ORDERS, FEW_CLASSES = 2_048, 0.5
+SAMPLE_ORDERS, FEW_CLASSES = 2_048, 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,24 +60,20 @@ def is_tied(problem: Problem) -> bool:
 
     Merchants are taken whole, evenly over their places, about so many orders in all.
     """
+    from optimizer.solvers.kernels.rank import count_classes
+
     size = np.diff(problem.merchant_start)
     every = max(1, problem.num_orders // SAMPLE_ORDERS)
     merchants = np.flatnonzero(size > 0)[every // 2 :: every]
-    orders = np.concatenate(
-        [
-            np.arange(first, min(first + SAMPLE_ORDERS, last))
-            for first, last in zip(
-                problem.merchant_start[merchants].tolist(),
-                problem.merchant_start[merchants + 1].tolist(),
-                strict=True,
-            )
-        ]
-        or [np.zeros(0, np.int64)]
+    num_orders, num_classes = count_classes(
+        merchants,
+        SAMPLE_ORDERS,
+        problem.merchant_start,
+        problem.option_start,
+        problem.option_lane,
+        problem.option_saving,
     )
-    if len(orders) < 2:
-        return False
-    num_classes = len(find_classes(problem, orders).first)
-    return num_classes <= FEW_CLASSES * len(orders)
+    return bool(num_orders >= 2 and num_classes <= FEW_CLASSES * num_orders)
 
 
 def find_classes(problem: Problem, orders: NDArray[np.int64] | None = None) -> Classes:

@@ -1,9 +1,9 @@
 """
 Network nights by whatever is fastest for them; all ways are exact.
 
-- Few options, in all or for each lane: minimum cost flow on all of them, as there is
-  nothing to screen.
 - Orders mostly alike: flow on their classes, which are few.
+- Few options, and fewer slots than caps: minimum cost flow on all of them, as there is
+  little to screen.
 - Otherwise prices. Where balancing has tried far more arcs than it ever does on
   orders that differ, the night is handed over to flow on its classes. Arcs are counted
   and not seconds, so that the same night always takes the same way.
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.model.solution import SolveParams
 
-#: With no more options than this, or so many for each lane, a night is one flow.
-FLOW_OPTIONS, FLOW_OPTIONS_PER_LANE = 30_000, 8
-#: Sparse nights with more options than this go by prices all the same.
-MOST_FLOW_OPTIONS = 1_000_000
+#: With no more options than this a night may be one flow.
+FLOW_OPTIONS = 15_000
 #: Looks at the clock that balancing may take, each after ten million arcs: so many,
 #: and one more for so many options.
 PATIENCE, PATIENT_OPTIONS = 6, 3_000_000
@@ -50,7 +48,7 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
             found = _by_classes(problem, ends)
             if found is not None:
                 return found
-        elif problem.num_options <= most_for_flow(problem):
+        elif is_one_flow(problem):
             return solve_flow(problem, params)
         patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
         return solve_pricing(problem, _until(params, ends), patience)
@@ -63,14 +61,18 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
     return found or solve_pricing(problem, _until(params, ends))
 
 
-def most_for_flow(problem: Problem) -> int:
-    """Options up to which flow on every order is faster than prices."""
-    by_lane = min(FLOW_OPTIONS_PER_LANE * problem.num_lanes, MOST_FLOW_OPTIONS)
-    return max(FLOW_OPTIONS, by_lane)
+def is_one_flow(problem: Problem) -> bool:
+    """
+    Whether flow on every order is faster than prices.
+
+    It is slow where slots are left over, as it tries every way to leave them.
+    """
+    slots = problem.slots[problem.lane_parent < 0].sum()
+    return problem.num_options <= FLOW_OPTIONS and bool(slots < problem.cap.sum())
 
 
 def _until(params: SolveParams, ends: float) -> SolveParams:
-    return replace(params, time_limit_seconds=max(ends - time.monotonic(), 0.01))
+    return replace(params, time_limit_seconds=max(ends - time.monotonic(), 1e-9))
 
 
 def _by_classes(problem: Problem, ends: float) -> Solution | None:

@@ -36,8 +36,8 @@ def clearing_price(
         seen = _without_slot(option_lane, option_saving, around, rank, is_late)
         np.maximum(price, seen, out=price)
         around = np.where(around >= 0, lane_parent[around], np.int32(-1))
-    for child, parent in enumerate(lane_parent):
-        price[child] = max(price[child], price[parent] if parent >= 0 else 0)
+    for child in np.flatnonzero(lane_parent >= 0):
+        price[child] = max(price[child], price[lane_parent[child]])
     return price
 
 

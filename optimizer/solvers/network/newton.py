@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.model.lane_tree import effective_price
+from optimizer.model.lane_tree import ancestors, effective_price
 from optimizer.solvers.market import read_only
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ NARROWING, NESTED_NARROWING = 0.5, 0.75
 GROWTH = 4.0
 #: Options that one thread looks at between looks at the clock.
 WORK_OPTIONS = 5_000_000
+#: What all steps take for each option and each lane, where a path takes one for each
+#: order, about.
+STEP_OPTION, STEP_LANE = 10, 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +129,25 @@ def newton_prices(
             counted = _count_pairs(pairs, len(price))
             is_done = advance(given, demand, *counted, steps, pace)
     return steps.price
+
+
+def is_nearly_balanced(
+    market: Market, lanes: Lanes, price: NDArray[np.int64], pool: Threads
+) -> bool:
+    """
+    Whether balancing from own prices like these is quicker than better ones.
+
+    A path for each parcel out of place takes time as there are orders; steps, as there
+    are options and lanes.
+    """
+    demand, _ = survey(market, lanes, price, 1, pool)
+    use = demand.copy()
+    for below, above in ancestors(lanes.parent):
+        np.add.at(use, above, demand[below])
+    excess = use - lanes.slots
+    num_paths = int(np.abs(excess[(price > 0) | (excess > 0)]).sum())
+    steps = STEP_OPTION * market.num_options + STEP_LANE * len(price)
+    return num_paths * market.num_orders <= steps
 
 
 def room_for_pairs(market: Market) -> int:

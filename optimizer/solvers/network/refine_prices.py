@@ -10,7 +10,7 @@ import numpy as np
 from optimizer.model.lane_tree import effective_price, lane_use, own_price
 from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.augmenting_paths import choose_at
-from optimizer.solvers.network.newton import Lanes, newton_prices
+from optimizer.solvers.network.newton import Lanes, is_nearly_balanced, newton_prices
 from optimizer.solvers.network.screen import REACH, near_market
 
 if TYPE_CHECKING:
@@ -25,8 +25,13 @@ from optimizer.solvers.network.augmenting_paths import Patience
 #: Windows of the fine prices, as shares of the mean price: of all near orders, and
 #: of those within so much of their cut-off.
 FINE_WINDOWS, FINEST_WINDOWS, FINE = (0.15, 0.02), (0.012, 0.002), 0.1
+#: The first of them where there are few orders.
+FEW_WINDOW = 0.05
 #: An order is close, and goes to the core, within this share of the mean price.
 CLOSE = 0.01
+#: With fewer orders than this, for each lane or in all, these are balanced together,
+#: which mends rough prices faster than further steps would.
+FEW_ORDERS, SMALL_MARKET = 8, 5_000
 #: Screens before the first solve, at most, after the one at rough prices.
 MOST_SCREENS = 3
 
@@ -95,11 +100,14 @@ def fine_prices(
     """Effective prices of a near market, at last from its close orders alone."""
     problem, pool, scale = search.problem, search.pool, search.scale
     is_late, parent = search.is_late, problem.lane_parent
-    lanes = Lanes(problem.slots, parent)
+    lanes, is_few = Lanes(problem.slots, parent), is_sparse(near, problem)
+    if is_few and is_nearly_balanced(near, lanes, price, pool):
+        return effective_price(price, parent)
+    windows = (FEW_WINDOW, FINE_WINDOWS[1]) if is_few else FINE_WINDOWS
     price = newton_prices(
-        near, lanes, price, pool, scale=scale, windows=FINE_WINDOWS, is_late=is_late
+        near, lanes, price, pool, scale=scale, windows=windows, is_late=is_late
     )
-    if is_late():
+    if is_few or is_late():
         return effective_price(price, parent)
     choice = choose_at(near, effective_price(price, parent), pool)
     is_close = choice.margin <= FINE * scale
@@ -112,6 +120,11 @@ def fine_prices(
         close, left, price, pool, scale=scale, windows=FINEST_WINDOWS, is_late=is_late
     )
     return effective_price(price, parent)
+
+
+def is_sparse(near: NearMarket, problem: Problem) -> bool:
+    """Whether there are few orders, for each lane or in all."""
+    return near.num_orders <= max(FEW_ORDERS * problem.num_lanes, SMALL_MARKET)
 
 
 def widened(

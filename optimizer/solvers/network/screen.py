@@ -10,7 +10,7 @@ from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.initial_prices import clearing_price
-from optimizer.solvers.network.newton import Lanes, newton_prices
+from optimizer.solvers.network.newton import Lanes, is_nearly_balanced, newton_prices
 from optimizer.solvers.screen import ScreenParams, screen
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def rough_prices(
 
 def barred_prices(problem: Problem, highest: int) -> NDArray[np.int64]:
     """Effective prices of 0, and of the highest saving on lanes without a slot."""
-    return np.where(_is_closed(problem), highest, 0)
+    return np.where(is_closed(problem), highest, 0)
 
 
 def sampled_prices(
@@ -68,14 +68,12 @@ def sampled_prices(
     priced = effective[(effective > 0) & (barred == 0)]
     scale = float(priced.mean()) if len(priced) else 1e6
     effective = np.maximum(effective, barred)
+    price = own_price(effective, problem.lane_parent)
+    if every == 1 and is_nearly_balanced(sample, lanes, price, pool):
+        return price, scale
+    windows = ROUGH_WINDOWS
     price = newton_prices(
-        sample,
-        lanes,
-        own_price(effective, problem.lane_parent),
-        pool,
-        scale=scale,
-        windows=ROUGH_WINDOWS,
-        is_late=is_late,
+        sample, lanes, price, pool, scale=scale, windows=windows, is_late=is_late
     )
     return price, scale
 
@@ -104,7 +102,7 @@ def given_prices(
         price = np.nan_to_num(price, nan=0.0, posinf=highest, neginf=0.0)
     effective = np.where(price >= highest, highest, np.maximum(price, 0))
     effective = effective.astype(np.int64)
-    effective[_is_closed(problem)] = highest
+    effective[is_closed(problem)] = highest
     effective = _raised(effective, problem.lane_parent)
     priced = effective[(effective > 0) & (effective < highest)]
     scale = float(priced.mean()) if len(priced) else 1e6
@@ -166,12 +164,12 @@ def _raised(
     return price
 
 
-def _is_closed(problem: Problem) -> NDArray[np.bool_]:
+def is_closed(problem: Problem) -> NDArray[np.bool_]:
     """Whether a lane or one around it has no slot."""
-    is_closed = problem.slots == 0
+    closed = problem.slots == 0
     for lane in np.flatnonzero(problem.lane_parent >= 0):
-        is_closed[lane] |= is_closed[problem.lane_parent[lane]]
-    return is_closed
+        closed[lane] |= closed[problem.lane_parent[lane]]
+    return closed
 
 
 def _first_guess(market: NearMarket, lanes: Lanes) -> NDArray[np.int64]:

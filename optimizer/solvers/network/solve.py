@@ -47,11 +47,12 @@ from optimizer.solvers.network.primal_heuristic import (
 from optimizer.solvers.network.refine_prices import (
     PriceSearch,
     fine_prices,
+    is_sparse,
     priced_market,
     widened,
     with_added,
 )
-from optimizer.solvers.network.screen import given_prices, rough_prices
+from optimizer.solvers.network.screen import given_prices, is_closed, rough_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,9 +61,8 @@ if TYPE_CHECKING:
     from optimizer.solvers.market import Market, NearMarket
     from optimizer.solvers.network.augmenting_paths import Choice, Patience
 
-#: With fewer orders than this for each lane, or after so many rounds that freed
-#: some, nothing is fixed: the whole market is the core.
-FEW_ORDERS, MANY_ROUNDS = 8, 4
+#: After so many rounds that freed some, nothing is fixed: the whole market is the core.
+MANY_ROUNDS = 4
 #: Orders that a check collects, shared out over the parts of a market; if there are
 #: more, only the one that needs most is freed on each lane.
 MAX_FOUND = 65_536
@@ -144,10 +144,9 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         if found.least is None:
             break
         chosen = chosen_options(search.full.option_start, near, found.pick)
-        merchant_price, wrong, is_all = compare(
-            search, search.full, chosen, found.least
-        )
-        own = own_price(found.least, parent)
+        least = with_closed(search, chosen, found.least)
+        merchant_price, wrong, is_all = compare(search, search.full, chosen, least)
+        own = own_price(least, parent)
         if len(wrong) == 0:
             return Solution(chosen, own, merchant_price, Termination("OPTIMAL"))
         if search.is_late():
@@ -176,12 +175,12 @@ def solve_market(
         ``(num_lanes,) int64`` effective prices to start from.
     """
     kept = np.zeros(0, np.int64)
-    is_sparse = market.num_orders <= FEW_ORDERS * len(price)
+    is_few = is_sparse(market, search.problem)
     for num_rounds in count():
         if search.is_late():
             return Balanced(kept, price, None)
         choice = choose_at(market, price, search.pool)
-        if is_sparse or num_rounds == MANY_ROUNDS:
+        if is_few or num_rounds == MANY_ROUNDS:
             kept = np.arange(market.num_orders)
         kept = with_added(kept, np.flatnonzero(choice.margin <= search.close))
         core = sub_market(market, kept, market.cap, search.pool)
@@ -192,12 +191,13 @@ def solve_market(
         price = above_parents(plan.price, search.problem.lane_parent)
         if not is_done:
             return Balanced(choice.pick, price, None)
+        is_all = core.num_orders == market.num_orders
         if stuck:
             wrong = orders_on(market, stuck, search.problem.lane_parent)
         else:
             pick = picks_of(plan, market, core, choice)
             chosen = pick[pick >= 0]
-            _, wrong, _ = compare(search, market, chosen, price)
+            wrong = kept[:0] if is_all else compare(search, market, chosen, price)[1]
         if len(wrong) == 0:
             break
         kept = with_added(kept, wrong)
@@ -228,6 +228,8 @@ def _lowered(
         plan = make_plan(night, market, core, choice)
         least = np.zeros(len(choice.price), np.int64)
         least_prices(night, plan, make_search(night), least)
+        if core.num_orders == market.num_orders:
+            return Balanced(choice.pick, choice.price, least)
         _, wrong, _ = compare(search, market, chosen, least)
         if len(wrong) == 0:
             return Balanced(choice.pick, choice.price, least)
@@ -264,6 +266,40 @@ def orders_on(
     return np.flatnonzero(is_on)
 
 
+def with_closed(
+    search: PriceSearch, chosen: NDArray[np.int64], least: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    The least effective prices of all lanes, from those of the lanes with slots.
+
+    Nothing is on a lane without slots, so its price depends on the others' and none on
+    it. What orders would pay there need not be near: most were screened out.
+    """
+    from optimizer.solvers.kernels.accept import raise_along_tree
+    from optimizer.solvers.kernels.choose import closed_offers
+
+    problem, full = search.problem, search.full
+    closed = is_closed(problem)
+    if not closed.any():
+        return least
+    offers = np.zeros((len(full.parts) - 1, len(least)), np.int64)
+    given = (full.orders, least, closed, chosen, starts_of(full, chosen))
+
+    def work(part: int, first: int, last: int) -> None:
+        closed_offers(first, last, *given, offers[part])
+
+    search.pool.over_parts(full, work)
+    price = np.where(closed, offers.max(axis=0), least)
+    raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
+    return price
+
+
+def starts_of(market: Market, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each merchant's options start among chosen ones, which ascend."""
+    first_option = market.option_start[market.merchant_start]
+    return np.searchsorted(chosen, first_option).astype(np.int64)
+
+
 def compare(
     search: PriceSearch,
     market: Market,
@@ -283,8 +319,7 @@ def compare(
     from optimizer.solvers.kernels.choose import check
 
     num_lanes, num_parts = len(price), len(market.parts) - 1
-    order = np.searchsorted(market.option_start, chosen, side="right") - 1
-    chosen_start = np.searchsorted(order, market.merchant_start).astype(np.int64)
+    chosen_start = starts_of(market, chosen)
     merchant_price = np.zeros(len(market.cap), np.int64)
     most = MAX_FOUND // num_parts
     found = np.empty((num_parts, most), np.int64)
@@ -300,7 +335,7 @@ def compare(
     counts = search.pool.over_parts(market, work)
     if max(counts, default=0) <= most:
         listed = [found[part, :count] for part, count in enumerate(counts)]
-        return merchant_price, np.unique(np.concatenate(listed)), True
+        return merchant_price, np.sort(np.concatenate(listed)), True
     strongest = wanting[np.argmax(needed, axis=0), np.arange(num_lanes)]
     both = np.concatenate((strongest[strongest >= 0], yielding[yielding >= 0]))
     return merchant_price, np.unique(both), False

@@ -57,23 +57,55 @@ WITH RECURSIVE way_down(node, distance) USING KEY (node) AS (
 CREATE TEMP TABLE ground_of_lane AS
 SELECT n.lane, g.distance, coalesce(g.distance, 4611686018427387904) AS reach
 FROM lane_node AS n LEFT JOIN to_ground AS g ON g.node = n.lane;
-CREATE TEMP TABLE nearer AS
+-- An exchange that costs as much as the ground is far is on no way to what is nearer.
+CREATE TEMP TABLE short_exchange AS
+SELECT x.* FROM exchange AS x
+LEFT JOIN to_ground AS g ON g.node = x.source
+WHERE x.target <> 0 AND x.cost < coalesce(g.distance, 4611686018427387904);
+-- From a lane: to merchants and to the lanes around others, which is found backwards
+-- from these; from a merchant, and from a lane around others: to lanes.
+CREATE TEMP TABLE reach_of AS
+SELECT node, coalesce(distance, 4611686018427387904) AS reach FROM (
+    SELECT n.node, g.distance FROM (
+        SELECT lane AS node FROM lane_node UNION ALL SELECT node FROM cap_range
+    ) AS n LEFT JOIN to_ground AS g USING (node)
+);
+CREATE TEMP TABLE from_lane AS
 WITH RECURSIVE near(source, node, distance) USING KEY (source, node) AS (
-    SELECT lane::BIGINT, lane::BIGINT, 0::BIGINT FROM ground_of_lane
-    WHERE getvariable('has_rule') AND reach > 0
+    SELECT node::BIGINT, node::BIGINT, 0::BIGINT FROM (
+        SELECT DISTINCT target AS node FROM short_exchange WHERE target < 0
+        UNION
+        SELECT above FROM lane_node WHERE above IS NOT NULL
+    )
+    UNION
+    SELECT x.source, n.node, min(n.distance + x.cost)::BIGINT
+    FROM near AS n
+    JOIN short_exchange AS x ON x.target = n.source
+    JOIN reach_of AS r ON r.node = x.source
+    LEFT JOIN recurring.near AS k ON k.source = x.source AND k.node = n.node
+    WHERE n.distance + x.cost < least(r.reach, coalesce(k.distance, r.reach))
+    GROUP BY x.source, n.node
+) FROM near;
+CREATE TEMP TABLE to_lane AS
+WITH RECURSIVE near(source, node, distance) USING KEY (source, node) AS (
+    SELECT node::BIGINT, node::BIGINT, 0::BIGINT FROM (
+        SELECT DISTINCT source AS node FROM short_exchange WHERE source < 0
+        UNION
+        SELECT above FROM lane_node WHERE above IS NOT NULL
+    )
     UNION
     SELECT n.source, x.target, min(n.distance + x.cost)::BIGINT
     FROM near AS n
-    JOIN exchange AS x ON x.source = n.node
-    JOIN ground_of_lane AS g ON g.lane = n.source
+    JOIN short_exchange AS x ON x.source = n.node
+    JOIN reach_of AS r ON r.node = n.source
     LEFT JOIN recurring.near AS k ON k.source = n.source AND k.node = x.target
-    WHERE x.target <> 0 AND n.distance + x.cost < least(g.reach, coalesce(k.distance, g.reach))
+    WHERE n.distance + x.cost < least(r.reach, coalesce(k.distance, r.reach))
     GROUP BY n.source, x.target
 ) FROM near;
--- Whether more is near than must be looked at: then ends may stand in for a margin.
+-- Where lanes could see more than there is room for, ends may stand in for a margin.
 SET VARIABLE is_far = (
-    SELECT coalesce(max(num), 0) > 1024
-    FROM (SELECT count(*) AS num FROM nearer GROUP BY source)
+    SELECT count(*) > 1024 AND count(*) * (SELECT count(*) FROM lane) > 33554432
+    FROM reach_of
 );
 
 CREATE TEMP TABLE cap_left AS
@@ -82,19 +114,13 @@ FROM cap_range AS r
 JOIN cap_said AS c USING (merchant_id)
 JOIN cap_used AS u USING (merchant_id)
 LEFT JOIN to_ground AS g ON g.node = r.node;
-CREATE TEMP TABLE swap AS
-SELECT x.source AS node, n.node AS lane, min(x.cost + n.distance) AS distance
-FROM exchange AS x
-JOIN nearer AS n ON n.source = x.target
-WHERE x.source < 0 AND n.node > 0
-GROUP BY x.source, n.node;
 CREATE TEMP TABLE exact_margin AS
 SELECT w.number, -min(c.highest - w.after_lanes + coalesce(n.distance, g.distance)) AS margin
 FROM priced AS w
 JOIN place_price AS p USING (place)
 JOIN cap_left AS c USING (merchant_id)
 JOIN ground_of_lane AS g ON g.lane = p.deepest
-LEFT JOIN nearer AS n ON n.source = p.deepest AND n.node = c.node
+LEFT JOIN from_lane AS n ON n.source = p.deepest AND n.node = c.node
 WHERE getvariable('has_rule') AND c.places > 0
     AND w.number NOT IN (SELECT number FROM chosen WHERE number IS NOT NULL)
 GROUP BY w.number
@@ -102,7 +128,7 @@ UNION ALL
 SELECT w.number, w.net - c.highest + least(c.distance, coalesce(s.distance, c.distance))
 FROM held_way AS w
 JOIN cap_left AS c USING (merchant_id)
-LEFT JOIN swap AS s ON s.node = c.node AND s.lane = w.lane
+LEFT JOIN to_lane AS s ON s.source = c.node AND s.node = w.lane
 WHERE w.is_taken;
 
 -- What the prices say where no exact margin is known.
@@ -156,8 +182,8 @@ WITH own AS (
     JOIN lane_used AS u ON u.lane = n.lane
     JOIN ground_of_lane AS g ON g.lane = n.lane
     LEFT JOIN ground_of_lane AS h ON h.lane = n.above
-    LEFT JOIN nearer AS i ON i.source = n.above AND i.node = n.lane
-    LEFT JOIN nearer AS o ON o.source = n.lane AND o.node = n.above
+    LEFT JOIN to_lane AS i ON i.source = n.above AND i.node = n.lane
+    LEFT JOIN from_lane AS o ON o.source = n.lane AND o.node = n.above
 ), stated AS (
     SELECT lane, CASE WHEN getvariable('has_rule') THEN [
         CASE WHEN is_full AND alone > 0 THEN greatest(0, alone - coalesce(inward, alone)) ELSE 0 END,

@@ -51,21 +51,21 @@ SET VARIABLE hold_share = exact(config_text('$.holdout.share'));
 SET VARIABLE explore_share = exact(config_text('$.holdout.explore_share'));
 
 -- How often carriers keep the promise; a learned model may add rows.
+CREATE TEMP TABLE promised AS
+SELECT unnest(from_json(
+    CASE
+        WHEN json_type(getvariable('policy'), '$.objective.fulfilment') = 'ARRAY'
+        THEN getvariable('policy') -> '$.objective.fulfilment'
+        ELSE getvariable('objective') -> 'fulfilment'
+    END,
+    '["JSON"]'
+)) AS kept;
 CREATE TEMP TABLE fulfilment AS
 SELECT
-    given ->> 'carrier_id' AS carrier_id,
-    given ->> 'region_id' AS region_id,
-    (given ->> 'probability')::DOUBLE AS probability
-FROM (
-    SELECT unnest(from_json(
-        CASE
-            WHEN json_type(getvariable('policy'), '$.objective.fulfilment') = 'ARRAY'
-            THEN getvariable('policy') -> '$.objective.fulfilment'
-            ELSE getvariable('objective') -> 'fulfilment'
-        END,
-        '["JSON"]'
-    )) AS given
-);
+    kept ->> 'carrier_id' AS carrier_id,
+    kept ->> 'region_id' AS region_id,
+    (kept ->> 'probability')::DOUBLE AS probability
+FROM promised;
 
 -- The record of the night, and its tables.
 CREATE TEMP TABLE record AS

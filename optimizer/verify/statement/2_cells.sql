@@ -5,12 +5,19 @@ CREATE MACRO given(x) AS CASE
 END;
 CREATE MACRO is_null_word(x) AS regexp_matches(x,
     '(?i)^[ \t]*(?:null|\(null\)|<null>|\[null\]|\\n|nil|none|nan|nat|na|<na>|n/a|#n/a|#null!|#value!|#ref!|#name\?|#div/0!|#num!|undefined|-|--|—|/|无|空|暂无)[ \t]*$');
+-- Most ids are of letters, digits and lines: of the rules of ids such a one can break
+-- that on words for no value alone.
+CREATE MACRO is_plain(x) AS
+    regexp_full_match(x, '[0-9A-Za-z][0-9A-Za-z_-]*') AND strlen(x) <= 200;
+CREATE MACRO is_plain_null(x) AS
+    lower(x) IN ('null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined');
+CREATE MACRO flag_of(word) AS CASE
+    WHEN word IN ('true', 't', 'yes', 'y', '1', '是') THEN true
+    WHEN word IN ('false', 'f', 'no', 'n', '0', '否') THEN false
+END;
 CREATE MACRO as_flag(x) AS CASE
-    regexp_replace(lower(bare(x)), '^([+-]?[0-9]+)\.0+$', '\1')
-    WHEN 'true' THEN true WHEN 't' THEN true WHEN 'yes' THEN true WHEN 'y' THEN true
-    WHEN '1' THEN true WHEN '是' THEN true
-    WHEN 'false' THEN false WHEN 'f' THEN false WHEN 'no' THEN false WHEN 'n' THEN false
-    WHEN '0' THEN false WHEN '否' THEN false
+    WHEN typeof(x) = 'BOOLEAN' THEN TRY_CAST(x AS BOOLEAN)
+    ELSE flag_of(regexp_replace(lower(bare(x)), '^([+-]?[0-9]+)\.0+$', '\1'))
 END;
 CREATE MACRO as_number(x) AS CASE
     WHEN typeof(x) = 'VARCHAR' THEN TRY_CAST(bare(x) AS DOUBLE)

@@ -6,6 +6,8 @@
 
 CREATE MACRO bare(text) AS trim(text::VARCHAR, E' \t\r\n\v\f');
 -- Nothing outside of what one sees needs a closer look.
-CREATE MACRO is_untrimmed(x) AS
-    regexp_matches(x, '[^!-~]')
-    AND regexp_matches(x, '^[\s\p{Z}]|[\s\p{Z}]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]');
+CREATE MACRO is_untrimmed(x) AS CASE
+    WHEN regexp_matches(x, '[^!-~]')
+    THEN regexp_matches(x, '^[\s\p{Z}]|[\s\p{Z}]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]')
+    ELSE false
+END;

@@ -6,6 +6,9 @@ CREATE TEMP TABLE scored (
 );
 CREATE MACRO carriers_read() AS TABLE
     SELECT carrier_id FROM options WHERE order_number IS NOT NULL;
+CREATE MACRO outlets_read() AS TABLE
+    SELECT outlet_id FROM options WHERE order_number IS NOT NULL
+    UNION SELECT outlet_id FROM orders;
 -- Ways to carry an order that may be recommended: those of its options.
 CREATE TEMP VIEW ways AS
 SELECT o.number, o.merchant_id, o.region_id, o.day, o.take_up, w.carrier_id,

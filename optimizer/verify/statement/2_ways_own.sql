@@ -1,4 +1,5 @@
 CREATE MACRO carriers_read() AS TABLE SELECT carrier_id FROM orders;
+CREATE MACRO outlets_read() AS TABLE SELECT outlet_id FROM orders;
 -- Ways to carry an order that may be recommended: with its own carrier.
 CREATE TEMP VIEW ways AS
 SELECT number, merchant_id, region_id, day, take_up, carrier_id, outlet_id, further,

@@ -5,6 +5,7 @@ CREATE TEMP TABLE scored (
     return_prob_standard DOUBLE, return_prob_premium DOUBLE
 );
 CREATE MACRO carriers_read() AS TABLE SELECT carrier_id FROM orders;
+CREATE MACRO outlets_read() AS TABLE SELECT outlet_id FROM orders;
 -- Ways to carry an order that may be recommended: with its own carrier.
 CREATE TEMP VIEW ways AS
 SELECT o.number, o.merchant_id, o.region_id, o.day, o.take_up, o.carrier_id, o.outlet_id,

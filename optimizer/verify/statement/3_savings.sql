@@ -53,6 +53,16 @@ JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id;
 
 CREATE TEMP TABLE seen_carrier AS SELECT DISTINCT carrier_id FROM carriers_read();
 
+-- Names of the orders, their options and the roster.
+CREATE TEMP TABLE night_name AS
+SELECT DISTINCT * FROM (
+    SELECT 'merchant_id' AS kind, merchant_id AS name FROM orders
+    UNION ALL SELECT 'region_id', region_id FROM orders
+    UNION ALL SELECT 'outlet_id', outlet_id FROM outlets_read()
+    UNION ALL SELECT 'carrier_id', carrier_id FROM carriers_read()
+    UNION ALL SELECT 'carrier_id', unnest(getvariable('roster'))
+) WHERE name IS NOT NULL;
+
 -- Orders by number, with what keeps each out: those that are open have a way.
 CREATE TEMP TABLE state AS
 SELECT

@@ -10,20 +10,24 @@ SELECT
     o.number,
     o.merchant_id,
     c.cell,
-    p.place,
+    c.place,
     o.carrier_id,
     o.load,
     o.saving
 FROM offer AS o
-JOIN cell AS c ON c.carrier_id = o.carrier_id AND c.region_id = o.region_id
+JOIN (
+    SELECT q.*, p.place FROM cell AS q
+    JOIN place AS p ON p.carrier_id = q.carrier_id AND p.region_id = q.region_id
+        AND p.outlet_id IS NOT DISTINCT FROM q.outlet_id
+        AND p.day IS NOT DISTINCT FROM q.day
+) AS c ON c.carrier_id = o.carrier_id AND c.region_id = o.region_id
     AND c.outlet_id IS NOT DISTINCT FROM o.outlet_id
-    AND c.day IS NOT DISTINCT FROM o.day AND c.further IS NOT DISTINCT FROM o.further
-JOIN place AS p ON p.carrier_id = o.carrier_id AND p.region_id = o.region_id
-    AND p.outlet_id IS NOT DISTINCT FROM o.outlet_id AND p.day IS NOT DISTINCT FROM o.day;
+    AND c.day IS NOT DISTINCT FROM o.day AND c.further IS NOT DISTINCT FROM o.further;
 -- What has been read is not needed any more.
 DROP TABLE offer;
 DROP VIEW ways;
 DROP TABLE orders;
+DROP TABLE IF EXISTS options;
 
 CREATE TEMP TABLE beside_row AS
 SELECT row_number() OVER () AS id, * FROM laid WHERE NOT is_lane;

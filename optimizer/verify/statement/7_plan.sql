@@ -121,7 +121,7 @@ CREATE MACRO row_name(carrier_id, region_id, outlet_id, day, attributes) AS coal
         'outlet ' || outlet_id, 'service_date ' || day,
         nullif(list_aggregate(list_filter(list_transform(
             range(len(attributes)),
-            lambda i: attribute_names()[i + 1] || ' ' || attributes[i + 1]
+            lambda i: regexp_replace(attribute_names()[i + 1], '_id$', '') || ' ' || attributes[i + 1]
         ), lambda text: text IS NOT NULL), 'string_agg', ', '), '')), ''), 'all parcels');
 CREATE MACRO owner_cap(num_orders) AS num_orders::HUGEINT * getvariable('rate') // 1000000000;
 

@@ -146,9 +146,22 @@ WHERE NOT d.is_in_pool AND (
 CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
     '|', config_text('$.holdout.seed'), getvariable('night'), purpose
 )), 16 * which - 15, 16))::UBIGINT;
+SET VARIABLE hold_first = half('hold', 1);
+SET VARIABLE hold_second = half('hold', 2);
 CREATE TEMP VIEW check_kept_back AS
 WITH planned AS (
     SELECT d.order_id, d.reason FROM decision AS d SEMI JOIN chosen AS c USING (number)
+), keyed AS (
+    SELECT order_id, reason, key_of(order_id, 0) AS key
+    FROM planned WHERE getvariable('hold_share') NOT IN (0, 1)
+), tossed AS (
+    SELECT order_id, reason, mixed(xor(key, getvariable('hold_first'))) AS toss FROM keyed
+), drawn AS (
+    SELECT order_id, reason, mixed(
+        ((toss::UHUGEINT + getvariable('hold_second')) & mask())::UBIGINT) AS draw,
+        ((getvariable('hold_share') * 1000000000)::UHUGEINT
+            * 18446744073709551616::UHUGEINT // 1000000000) AS share
+    FROM tossed
 )
 SELECT order_id AS item, reason AS published, 'all or none kept back' AS restated
 FROM planned
@@ -156,16 +169,7 @@ WHERE getvariable('hold_share') IN (0, 1)
     AND (reason = 'HELD_OUT') <> (getvariable('hold_share') = 1)
 UNION ALL
 SELECT order_id, reason, CASE WHEN draw < share THEN 'HELD_OUT' ELSE 'CHOSEN' END
-FROM (
-    SELECT order_id, reason,
-        mixed(((mixed(xor(key_of(order_id, 0), half('hold', 1)))::UHUGEINT
-            + half('hold', 2)) & mask())::UBIGINT) AS draw,
-        ((getvariable('hold_share') * 1000000000)::UHUGEINT
-            * 18446744073709551616::UHUGEINT // 1000000000) AS share
-    FROM planned
-    WHERE getvariable('hold_share') NOT IN (0, 1)
-)
-WHERE (draw < share) <> (reason = 'HELD_OUT');
+FROM drawn WHERE (draw < share) <> (reason = 'HELD_OUT');
 
 -- check: explored orders were open, each gets premium with one half, and any saving
 CREATE TEMP VIEW check_pool AS
@@ -286,7 +290,10 @@ CREATE TEMP VIEW check_order_prices AS
 SELECT order_id AS item, price AS published, NULL AS restated
 FROM order_price
 LEFT JOIN kept_pin AS k USING (number)
-WHERE number IS NULL OR price IS NULL OR price = 0 OR price < 0 AND k.number IS NULL;
+WHERE number IS NULL OR price IS NULL OR price = 0 OR price < 0 AND k.number IS NULL
+UNION ALL
+SELECT 'order_prices.parquet', count(*), NULL FROM order_prices_said
+WHERE NOT getvariable('is_packing') HAVING count(*) > 0;
 
 -- check: both bounds, and whether the plan is good enough
 CREATE TEMP VIEW check_bounds AS

@@ -1,0 +1,297 @@
+"""
+Look-ups: names in one place that select rows in another, and what they find.
+
+A name that finds nothing selects nothing, in silence: a merchant who takes no part
+keeps its slots, a peak leaves its carrier as it was. So each place that names something
+is counted here. A name that is written otherwise than a known one, and would be the
+same name to a person, is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.warnings import some, warn
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from decimal import Decimal
+
+    import polars as pl
+
+    from optimizer.contracts.warnings import CodedWarning
+
+#: Names that a count gives of those that find nothing.
+NUM_SHOWN = 5
+#: Among more names than these no near ones are looked for: it would take minutes.
+MAX_SEARCHED = 20_000
+#: Marks that exports put around a name, and what nobody sees.
+_MARKS = r"""[\s\p{Cf}\p{Cc}"'`´‘’“”«»=]"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """
+    One place that names things.
+
+    Attributes
+    ----------
+    place
+        What messages call it: a table, or a key of the configuration.
+    column
+        What its names are of, such as ``merchant_id``.
+    names
+        The names, each once, with where the first stands: a row, or nothing.
+    known
+        The names there are.
+    is_table
+        Whether the place is a table; else it is a key of the configuration.
+    is_told
+        Whether finding nothing wants a warning: not of values that come and go.
+    """
+
+    place: str
+    column: str
+    names: dict[str, str]
+    known: Collection[str]
+    is_table: bool = False
+    is_told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A name that finds nothing: where it stands, and the known ones nearest to it."""
+
+    name: str
+    where: str
+    near: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        more = [text for text in (self.where, _like(self.near)) if text]
+        return f"{self.name!r}" + (f" ({'; '.join(more)})" if more else "")
+
+
+@dataclass(frozen=True, slots=True)
+class LookupCount:
+    """
+    What the names of one place find.
+
+    Attributes
+    ----------
+    place, column
+        As of :class:`Lookup`.
+    num_names, num_found, num_known
+        Different names there, those that are known, and all that are known.
+    missing
+        The first that find nothing.
+    is_table, is_told
+        As of :class:`Lookup`.
+    """
+
+    place: str
+    column: str
+    num_names: int
+    num_found: int
+    num_known: int
+    missing: tuple[Missing, ...]
+    is_table: bool
+    is_told: bool
+
+    @property
+    def share(self) -> float:
+        """Share of what could be found that is: 1 where either side is found whole."""
+        most = min(self.num_names, self.num_known)
+        return self.num_found / most if most else 1.0
+
+    @property
+    def text(self) -> str:
+        """Say it in a line."""
+        found = f"{self.num_found:,} of {self.num_names:,}"
+        what = self.column.removesuffix("_id")
+        said = f"{self.place}: {found} {what} names are of the night"
+        if not self.missing:
+            return said
+        num_more = self.num_names - self.num_found - len(self.missing)
+        more = f" and {num_more:,} more" if num_more else ""
+        return f"{said}; not {', '.join(map(str, self.missing))}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give numbers, missing names and the line."""
+        return {
+            "place": self.place,
+            "column": self.column,
+            "num_names": self.num_names,
+            "num_found": self.num_found,
+            "num_known": self.num_known,
+            "missing": [
+                {"name": m.name, "where": m.where, "near": list(m.near)}
+                for m in self.missing
+            ],
+            "text": self.text,
+        }
+
+
+def table_lookup(
+    frame: pl.DataFrame,
+    column: str,
+    place: str,
+    known: Collection[str],
+    *,
+    is_told: bool = True,
+) -> Lookup:
+    """Names in a column of a table, each with its first row, from 1."""
+    rows = frame.select("row", column).drop_nulls().sort("row")
+    rows = rows.unique(column, keep="first").sort(column)
+    names = {name: f"row {row + 1}" for row, name in rows.iter_rows()}
+    return Lookup(place, column, names, known, is_table=True, is_told=is_told)
+
+
+def count_lookup(lookup: Lookup) -> LookupCount:
+    """
+    Count what the names of a place find.
+
+    Raises
+    ------
+    DataError
+        When a name differs from a known one only in how it is written.
+
+    Examples
+    --------
+    >>> count_lookup(Lookup("rules", "carrier_id", {"yundda": ""}, {"yunda"})).text
+    "rules: 0 of 1 carrier names are of the night; not 'yundda' (nearest: yunda)"
+    >>> count_lookup(Lookup("rules", "carrier_id", {"Yunda": ""}, {"yunda"}))
+    Traceback (most recent call last):
+        ...
+    optimizer.errors.DataError: rules: carrier_id 'Yunda' is not known, and 'yunda' \
+is; they differ only in case, spaces, width, quotes, leading zeros, a trailing .0 or a \
+prefix; write it in one way
+    """
+    known = lookup.known if isinstance(lookup.known, set) else {*lookup.known}
+    missing = [name for name in lookup.names if name not in known]
+    if missing:
+        _refuse_twins(lookup, missing, known)
+    shown = [
+        Missing(name, lookup.names[name], _near(name, known))
+        for name in missing[:NUM_SHOWN]
+    ]
+    return LookupCount(
+        place=lookup.place,
+        column=lookup.column,
+        num_names=len(lookup.names),
+        num_found=len(lookup.names) - len(missing),
+        num_known=len(known),
+        missing=tuple(shown),
+        is_table=lookup.is_table,
+        is_told=lookup.is_told,
+    )
+
+
+def _refuse_twins(
+    lookup: Lookup, missing: Sequence[str], known: Collection[str]
+) -> None:
+    import polars as pl
+
+    mine = _written(pl.Series("name", missing, pl.String))
+    theirs = _written(pl.Series("twin", sorted(known), pl.String))
+    for way in ("plain", "number"):
+        pairs = mine.drop_nulls(way).join(theirs, on=way, maintain_order="left")
+        if way == "number":  # a prefix counts where one of the two has none
+            pairs = pairs.filter(pl.col("is_bare") != pl.col("is_bare_right"))
+        if len(pairs):
+            name, twin = pairs.select("name", "twin").row(0)
+            where = f" ({lookup.names[name]})" if lookup.names[name] else ""
+            raise DataError(
+                f"{lookup.place}: {lookup.column} {name!r}{where} is not known, and "
+                f"{twin!r} is; they differ only in case, spaces, width, quotes, "
+                "leading zeros, a trailing .0 or a prefix; write it in one way"
+            )
+
+
+def _written(names: pl.Series) -> pl.DataFrame:
+    """
+    Names as a person reads them.
+
+    Returns
+    -------
+    pl.DataFrame
+        The names; ``plain``, without what a person overlooks; ``number``, of names that
+        are a number, perhaps with something before it; ``is_bare``: nothing is.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> frame = _written(pl.Series("name", ["A B1", "'007.0'", "shop-07", "sf:yunda"]))
+    >>> frame["plain"].to_list(), frame["number"].to_list()
+    (['ab1', '7', 'shop-07', 'sf:yunda'], ['1', '7', '7', 'yunda'])
+    """
+    import polars as pl
+
+    text = pl.col(names.name).str.normalize("NFKC").str.to_lowercase()
+    plain = text.str.replace_all(_MARKS, "").str.replace(r"^(\d+)\.0+$", "$1")
+    plain = plain.str.replace(r"^0+(\d)", "$1").alias("plain")
+    number = pl.coalesce(
+        pl.col("plain").str.extract(r"^\D*?[^\d.]?0*(\d+)$"),
+        pl.col("plain").str.extract(r"[:/|#]([^:/|#]+)$"),
+        pl.col("plain"),
+    )
+    frame = names.to_frame().with_columns(plain).with_columns(number=number)
+    return frame.with_columns(is_bare=pl.col("plain") == pl.col("number"))
+
+
+def _near(name: str, known: Collection[str]) -> tuple[str, ...]:
+    if len(known) > MAX_SEARCHED:
+        return ()
+    folded = {other.casefold(): other for other in sorted(known, reverse=True)}
+    found = difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=0.7)
+    return tuple(folded[other] for other in found)
+
+
+def _like(near: Sequence[str]) -> str:
+    return f"nearest: {', '.join(near)}" if near else ""
+
+
+def lookup_warnings(
+    counts: Iterable[LookupCount], warn_below: Decimal, refuse_below: Decimal
+) -> list[CodedWarning]:
+    """
+    Say which tables find little, and which names of the configuration find nothing.
+
+    Parameters
+    ----------
+    counts
+        Of all places.
+    warn_below, refuse_below
+        Shares of the names of a table that could be found, and are.
+
+    Raises
+    ------
+    DataError
+        When a table finds less than ``refuse_below``.
+    """
+    given = [*counts]
+    found = []
+    for count in (count for count in given if count.is_table and count.is_told):
+        if count.share < refuse_below:
+            raise DataError(f"{count.text}; lookups.refuse_below is {refuse_below}")
+        if count.share < warn_below:
+            found.append(
+                warn(
+                    "FEW_NAMES_FOUND",
+                    num_names=count.num_names - count.num_found,
+                    num_all=count.num_names,
+                    table=count.place,
+                    column=count.column,
+                    names=tuple(missing.name for missing in count.missing),
+                )
+            )
+    nothing = [c for c in given if c.is_told and not (c.is_table or c.num_found)]
+    if nothing:
+        said = [f"{c.place}: {', '.join(map(str, c.missing))}" for c in nothing]
+        found.append(
+            warn("RULES_FIND_NOTHING", num_rules=len(nothing), rules=some(said))
+        )
+    return found

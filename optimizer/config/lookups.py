@@ -1,0 +1,23 @@
+"""When names that find nothing are warned of, and when they refuse the night."""
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from optimizer.config.fields import ConfigModel, Share
+
+
+class Lookups(ConfigModel):
+    """
+    Names of merchants and capacity rows that find nothing in the orders.
+
+    The share is of what could be found: of the names in the table or of those in the
+    night, whichever are fewer.
+    """
+
+    warn_below: Share = Field(
+        Decimal("0.5"), description="Below this share of names found, warn."
+    )
+    refuse_below: Share = Field(
+        Decimal(0), description="Below this share of names found, refuse the night."
+    )

@@ -1,0 +1,70 @@
+"""What reading a table found beside its rows, to be told once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.warnings import some, warn
+from optimizer.io.csv_form import SEPARATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.csv_form import CsvForm
+
+
+@dataclass(slots=True)
+class ReadingNotes:
+    """
+    Filled as a table is read; reading it again changes nothing.
+
+    Attributes
+    ----------
+    form
+        Form of its CSV files; ``None`` where they are of another kind.
+    num_empty_files
+        Parts without a byte that were left out.
+    num_empty_rows, num_line_breaks
+        Rows of empty cells that were left out, and line breaks inside of quotes, by
+        file.
+    """
+
+    form: CsvForm | None = None
+    num_empty_files: int = 0
+    num_empty_rows: dict[str, int] = field(default_factory=dict)
+    num_line_breaks: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What was guessed, as the record of a night has it; empty: nothing was."""
+        said = {} if self.form is None else self.form.to_json()
+        if sum(self.num_empty_rows.values()):
+            said["has_empty_rows"] = True
+        return said
+
+    def warnings(self, table: str) -> list[CodedWarning]:
+        """Say what a person should look at."""
+        form, found = self.form, []
+        if form is not None and (form.separator != "," or form.num_before):
+            name = SEPARATORS[form.separator]
+            found.append(warn("CSV_SEPARATOR", table=table, separator=name))
+        if form is not None and form.renamed:
+            named = [f"{written!r} as {name}" for written, name in form.renamed.items()]
+            found.append(
+                warn(
+                    "CSV_HEADER_SPELLING",
+                    num_columns=len(named),
+                    table=table,
+                    columns=some(named),
+                )
+            )
+        for code, name, number in (
+            ("CSV_UNNAMED_COLUMNS", "num_columns", form.num_unnamed if form else 0),
+            ("CSV_EMPTY_ROWS", "num_rows", sum(self.num_empty_rows.values())),
+            ("CSV_LINE_BREAKS", "num_breaks", sum(self.num_line_breaks.values())),
+            ("EMPTY_PARTS", "num_files", self.num_empty_files),
+        ):
+            if number:
+                found.append(warn(code, **{name: number}, table=table))
+        return found

@@ -1,0 +1,86 @@
+"""What the deliveries table says of parcels, read as the statement reads its tables."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import CertificateError
+from optimizer.verify.cells import cells_text
+from optimizer.verify.contract import Column
+from optimizer.verify.reading import Reading, kind_of, raw_text
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    import polars as pl
+
+_COLUMNS = (Column("order_id", "id"), Column("status", "text"), Column("date", "date"))
+
+
+def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | None:
+    """
+    Read what is known of parcels, up to a day.
+
+    Parameters
+    ----------
+    record
+        With the paths of the files as they are found.
+    day
+        Rows of later days are left out.
+
+    Returns
+    -------
+    pl.DataFrame or None
+        ``order_id`` and ``status`` in small letters; ``None``: there is no table.
+
+    Raises
+    ------
+    CertificateError
+        When the table cannot be read as the contract says.
+    """
+    import duckdb
+    import polars as pl
+
+    used, config = record["inputs"].get("deliveries"), record["config"]
+    if used is None:
+        return None
+    reading = Reading(
+        tables={"deliveries": _COLUMNS},
+        kinds={"deliveries": kind_of(used)},
+        num_files={"deliveries": len(used["files"])},
+        forms={"deliveries": used.get("read_as", {})},
+        further=(),
+        facts=(),
+        rules=(),
+        has_model=False,
+        has_null_words=bool(config.get("null_words")),
+    )
+    paths = [file["path"] for file in used["files"]]
+    macros = files(__package__).joinpath("statement", "2_inputs.sql").read_text("utf-8")
+    with duckdb.connect() as engine:
+        engine.execute("SET VARIABLE config = ?::JSON", [json.dumps(config)])
+        engine.execute("SET VARIABLE deliveries = ?", [paths])
+        engine.execute(
+            "CREATE MACRO config_text(way) AS "
+            f"json_extract_string(getvariable('config'), way);\n{macros}"
+        )
+        if reading.kinds["deliveries"] == "arrow":
+            tables = [pl.read_ipc(path) for path in paths]
+            whole = pl.concat(tables, how="vertical_relaxed")
+            engine.register("deliveries_arrow", whole.to_arrow())
+        try:
+            engine.execute(cells_text(config) + raw_text("deliveries", reading))
+            found = engine.execute(
+                "SELECT order_id, lower(bare(status)) AS status FROM deliveries_raw "
+                "WHERE as_date(date) <= ?",
+                [day],
+            )
+            return pl.DataFrame(found.to_arrow_table())
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CertificateError(
+                f"the deliveries table cannot be read ({reason})"
+            ) from None
