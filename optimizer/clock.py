@@ -54,12 +54,12 @@ class StageClock:
             self.peak_memory_bytes[name] = peak_memory_bytes()
 
     def tell(self, words: str) -> None:
-        """Say how far a long stage is."""
+        """Report the progress of a long stage."""
         if self._progress is not None:
             self._progress(words)
 
     def tell_rows(self, table: str, num_rows: int) -> None:
-        """Say how far a long reading is; short ones need no word."""
+        """Report the progress of a long read; short ones are not reported."""
         if self._progress is not None and num_rows >= _MANY_ROWS:
             self._progress(f"read {num_rows:,} rows of {table}")
 

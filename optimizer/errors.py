@@ -1,4 +1,4 @@
-"""What can go wrong, by whose turn it is to act; the exit code goes with the class."""
+"""Errors by who has to act; each class has an exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 def counted(number: int, thing: str) -> str:
     """
-    Count in words for a message.
+    Write a count for a message.
 
     Examples
     --------
@@ -65,6 +65,6 @@ class BusyError(OptimizerError):
 
 
 class DeliveryError(OptimizerError):
-    """The night is published, and a copy of it did not arrive: deliver it again."""
+    """The night is published, but a copy of it did not arrive: deliver it again."""
 
     exit_code = 75

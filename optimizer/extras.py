@@ -1,4 +1,4 @@
-"""Packages that only some uses need: each has an extra, and its absence names it."""
+"""Optional packages: each has an extra, which the error names when it is missing."""
 
 from __future__ import annotations
 

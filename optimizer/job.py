@@ -11,7 +11,8 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from optimizer.errors import ConfigError
-from optimizer.night.run import run_night
+from optimizer.night.run import Around, run_night
+from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.telemetry.watch import watched
 from optimizer.verify.audit import audit_text
 
@@ -61,7 +62,7 @@ def run_date(
         return run_night(
             config,
             day,
-            audit_text=audit_text,
+            around=Around(audit_text, recorded_alerts),
             is_dry=is_dry,
             is_forced=is_forced,
             previous=previous,

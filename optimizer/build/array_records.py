@@ -1,4 +1,4 @@
-"""Records of arrays, joined and cut field by field."""
+"""Records of arrays, joined and filtered field by field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Arrays = TypeVar("_Arrays")
 
 
 def join(parts: list[_Arrays]) -> _Arrays:
-    """Concatenate records field by field, and let go of the parts."""
+    """Concatenate records field by field, and release the parts."""
     kind = type(parts[0])
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     pieces = {name: [getattr(part, name) for part in parts] for name in names}
@@ -23,7 +23,7 @@ def join(parts: list[_Arrays]) -> _Arrays:
 
 
 def take(arrays: _Arrays, keep: NDArray[np.bool_]) -> _Arrays:
-    """Keep some rows of a record; fields that are not there stay empty."""
+    """Keep some rows of a record; absent fields stay absent."""
     kind = type(arrays)
     columns = {f.name: getattr(arrays, f.name) for f in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: c[keep] if len(c) else c for name, c in columns.items()})

@@ -1,9 +1,9 @@
 """
 From checked tables to the frozen problem: read → validate → **value → build**.
 
-Orders are grouped by merchant (in the order of merchant ids) and stand by key
-within it, so the problem does not depend on the order of rows, on batches or on
-where they came from.
+Orders are grouped by merchant (in the order of merchant ids) and sorted by key within
+a merchant, so that the problem does not depend on the order of rows, on batches or on
+the kind of source.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Names:
     row_merchant
         ``(num_rows,) int32``: merchant of each row; -1 where quarantined.
     limits
-        Limits beside caps and lanes; ``None`` where there are none.
+        Limits other than caps and lanes; ``None`` where there are none.
     has_budget
         ``(num_merchants,) bool``: the budget, not the rate, makes the cap; ``None``
         where there are no budgets.
@@ -90,7 +90,7 @@ class Names:
     bank
         The cap bank's part of the night, with carryover.
     experiment, pool
-        What is left to chance, and the orders of the explore arm; ``None``: nothing.
+        Rules of the random draws, and orders of the explore arm; ``None``: no draws.
     stopped_pins
         ``(k,) int64``: rows of orders pinned to "must" that never went to the solver;
         their ``status`` says why.
@@ -122,7 +122,7 @@ class Names:
 
     @property
     def scale(self) -> int:
-        """What one slot of a lane counts for in the problem."""
+        """Units of the problem for one slot of a lane."""
         return 1 if self.counting is None else self.counting.scale
 
 
@@ -135,7 +135,7 @@ def build_problem(
     experiment: Experiment | None = None,
 ) -> tuple[Problem, Names]:
     """
-    Freeze a night.
+    Build the frozen problem of a night.
 
     Parameters
     ----------
@@ -144,11 +144,11 @@ def build_problem(
     num_rows
         Rows of the orders table, quarantined ones included.
     taken
-        Slots by place that parcels of other nights take; capacity rows are less them.
+        Slots by place that parcels of other nights take, already subtracted from rows.
     history
-        What other nights leave to this one.
+        Carry-over from other nights.
     experiment
-        What is left to chance; the explore arm leaves the problem here.
+        Rules of the random draws; the explore arm leaves the problem here.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def _stopped_pins(orders: OrderArrays) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Laid:
-    """A night before it is a problem: each order's merchant, each option's lane."""
+    """A night before its problem is made: merchants of orders, lanes of options."""
 
     orders: OrderArrays
     options: OptionArrays
@@ -280,7 +280,7 @@ def _rank_merchants(
 @dataclass(frozen=True, slots=True, eq=False)
 class MerchantCaps:
     """
-    Caps of merchants, and the numbers that they are shares of.
+    Caps of merchants, and the order counts that they are shares of.
 
     Attributes
     ----------
@@ -320,8 +320,8 @@ def merchant_caps(
         ``(num_merchants,) int64``: orders of each merchant; those not ineligible;
         those that may be recommended.
     merchant_ids, merchants, policy, history
-        Names by merchant, the checked merchants table, the rules, and what other
-        nights leave.
+        Names by merchant, the checked merchants table, the rules, and the carry-over
+        from other nights.
 
     Raises
     ------
@@ -380,7 +380,7 @@ def merchant_column(
 def find_warnings(
     index: Names, coder: NightCodes, config: Config
 ) -> list[CodedWarning]:
-    """Collect what a person should look at before trusting a quiet night."""
+    """Collect warnings that a person should see before trusting a quiet night."""
     is_open = config.capacity.uncovered_lanes == "open"
     found = warn_uncovered(index.uncovered, is_open=is_open)
     unknown = warn_unknown(coder.carriers.ids, coder.roster)

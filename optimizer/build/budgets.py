@@ -1,4 +1,4 @@
-"""Merchants' budgets: the same share of the fee for each parcel, so exactly a cap."""
+"""Merchants' budgets: each parcel has the same fee share, so a budget is a cap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def merchant_budgets(
     policy: PolicyRow,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None, tuple[CodedWarning, ...]]:
     """
-    Lower caps to what budgets pay for.
+    Lower caps to the parcels that budgets pay for.
 
     Parameters
     ----------

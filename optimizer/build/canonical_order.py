@@ -1,8 +1,8 @@
 """
 Canonical order: orders by merchant and key, options by order and lane.
 
-A counting sort by merchant and small sorts by key: ten times as fast as a sort of
-everything, and without its copies.
+A counting sort by merchant and small sorts by key are ten times as fast as one sort of
+everything, and make no copies.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def arrange(
 def _group(
     orders: OrderArrays, merchant: NDArray[np.int32], start: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Open orders in canonical order, and the place of each among them."""
+    """Open orders in canonical order, and each order's position in it."""
     from optimizer.build.canonical_order_kernel import group_orders, sort_groups
 
     grouped = np.empty(int(start[-1]), np.int64)

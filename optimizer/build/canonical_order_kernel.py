@@ -12,7 +12,23 @@ RUN = 16
 
 @kernel
 def group_orders(status, is_open, merchant, start, grouped):
-    """List the open orders by merchant; ``start`` is where each merchant's begin."""
+    """
+    List the open orders by merchant; ``start`` is where each merchant's begin.
+
+    Parameters
+    ----------
+    status
+        ``(n,) uint8``: status of each order, in source order.
+    is_open
+        The status of open orders.
+    merchant
+        ``(n,) int32``: rank of each order's merchant.
+    start
+        ``(num_merchants + 1,) int64``: where each merchant's orders begin in
+        ``grouped``.
+    grouped
+        ``(num_open,) int64``: filled with source positions of open orders.
+    """
     place = start.copy()
     for order in range(len(status)):
         if status[order] == is_open:
@@ -23,7 +39,22 @@ def group_orders(status, is_open, merchant, start, grouped):
 
 @inner_kernel
 def merge(key, source, target, left, width, size):
-    """Merge two sorted runs that stand side by side into one, by key."""
+    """
+    Merge two adjacent sorted runs into one, by key.
+
+    Parameters
+    ----------
+    key
+        ``(n,) uint64``: key of each order, in source order.
+    source, target
+        ``(m,) int64``: orders in two sorted runs, and where they go.
+    left
+        Where the first run begins.
+    width
+        Length of a run; the last may be shorter.
+    size
+        Number of orders in all.
+    """
     middle, end = min(left + width, size), min(left + 2 * width, size)
     low, high = left, middle
     for at in range(left, end):
@@ -40,8 +71,22 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
     """
     Sort each merchant's orders by key, and note where each order went.
 
-    By merging, of runs that are sorted by insertion; a library's sort takes ten times
-    as long to compile.
+    Runs are sorted by insertion, then merged; a library's sort takes ten times as long
+    to compile.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    start
+        ``(num_merchants + 1,) int64``: where each merchant's orders begin in
+        ``grouped``.
+    key
+        ``(n,) uint64``: key of each order, in source order.
+    grouped
+        ``(num_open,) int64``: source positions of open orders; sorted in place.
+    place
+        ``(n,) int64``: filled with the position of each open order.
     """
     orders, others = np.empty(0, np.int64), np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -75,9 +120,20 @@ def count_options(order, place, counts):
 @kernel
 def place_options(order, lane, saving, place, next_option, placed_lane, placed_saving):
     """
-    Put options to their orders, by lane within each.
+    Group options by order, in canonical order.
 
-    ``next_option`` starts as where each order's options begin, and is used up.
+    Parameters
+    ----------
+    order
+        ``(k,) int64``: source position of each option's order.
+    lane, saving
+        ``(k,) int32`` and ``(k,) int64`` micro-CNY: of each option.
+    place
+        ``(n,) int64``: position of each order in canonical order, by source position.
+    next_option
+        ``(num_open,) int64``: first option of each order; advanced in place.
+    placed_lane, placed_saving
+        ``(k,) int32`` and ``(k,) int64``: filled in canonical order.
     """
     for option in range(len(order)):
         target = place[order[option]]

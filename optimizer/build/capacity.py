@@ -1,9 +1,9 @@
 """
-Capacity rows: which are lanes, and which are limits beside them.
+Capacity rows: some become lanes, the others side constraints.
 
 A row names any of a carrier, a region, an outlet, a service date and further
 attributes, and takes every parcel that matches all of them. Rows of a carrier, and
-perhaps a region and an outlet, that nest are lanes; all others stand beside them.
+perhaps a region and an outlet, that nest are lanes; all others are side constraints.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class CapacityRow:
     Attributes
     ----------
     wanted
-        Values that it matches, by column, dates as dates; columns that it leaves open
-        are not here.
+        Values that it matches, by column, dates as dates; without the columns that it
+        leaves open.
     slots
         Parcels that it takes.
     min_parcels
-        Parcels that it is to have; 0: no floor.
+        Parcels that it must have; 0: no floor.
     penalty
         Micro-CNY for each parcel below, or ``HARD``.
     priority
@@ -75,7 +75,7 @@ class CapacityRow:
 
     @property
     def named(self) -> Named:
-        """What it names, each with its name."""
+        """The parts that it names, each with its kind."""
         return tuple((c.removesuffix("_id"), str(v)) for c, v in self.wanted)
 
 
@@ -198,7 +198,7 @@ def match_rows(
 def split_rows(
     rows: Iterable[CapacityRow], leaves: Sequence[Place]
 ) -> tuple[dict[Place, CapacityRow], list[CapacityRow]]:
-    """Tell lanes, by place, from rows that stand beside them."""
+    """Split rows into lanes, by place, and side constraints."""
     rows = tuple(rows)
     lanes = {row.place: row for row in rows if row.place is not None}
     crossing = crossing_rows(lanes, leaves)

@@ -1,4 +1,4 @@
-"""What a night knows of other nights: fractions in the cap bank, parcels in flight."""
+"""Carry-over from other nights: fractions in the cap bank, parcels in flight."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class EarlierNights:
     """
-    What other nights leave to this one; as published, so that it can be proved again.
+    Carry-over from other nights, as published, so that it can be proved again.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class EarlierNights:
         ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``,
         ``num_slots``: slots that are taken. ``None``: none are counted.
     bank
-        ``merchant_id``, ``carried_in_nano``, ``room_nano``; a merchant that is not in
-        it has nothing carried and all its room. ``None``: nobody has.
+        ``merchant_id``, ``carried_in_nano``, ``room_nano``; a merchant without a
+        row carries nothing in and has all its room. ``None``: no rows.
     """
 
     day: dt.date | None = None
@@ -118,7 +118,7 @@ def compare_roundings(
     cap: Cap, num_orders: NDArray[np.int64], num_open: NDArray[np.int64]
 ) -> dict[str, dict[str, float]]:
     """
-    What each rounding would give tonight's merchants, overrides aside.
+    Slots that each rounding would give tonight's merchants, overrides aside.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _bank(
 
 
 def _ties(merchant_ids: Sequence[str], history: EarlierNights) -> NDArray[np.uint64]:
-    """Another order of merchants each day, so that the same do not always go first."""
+    """Tie-breaks that differ by day, so that no merchants always go first."""
     import polars as pl
 
     salt = history.day.toordinal() if history.day else 0
@@ -196,14 +196,14 @@ def night_warnings(
     substitutes: Mapping[str, str], *, is_late: bool
 ) -> list[CodedWarning]:
     """
-    Say what a person should know of how a night stands among the others.
+    Warnings about a night's substitutes and its carry-over.
 
     Parameters
     ----------
     substitutes
-        Paths that stand in for tables that did not come, by table.
+        Paths used as substitutes for tables that did not come, by table.
     is_late
-        Whether later nights have used the cap bank before.
+        Whether later nights have already used the cap bank.
     """
     found = [
         warn("TABLE_SUBSTITUTED", table=name, path=path)

@@ -1,4 +1,4 @@
-"""What a person should know of a night's limits before it is solved, and refusals."""
+"""Checks of a night's limits before it is solved: warnings and refusals."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
     """
-    Refuse an explore arm where more than caps and nesting rows limits the night.
+    Refuse an explore arm on a night with side constraints.
 
     Raises
     ------
     ConfigError
-        Naming what the arm would have to keep too.
+        Naming the constraints that the arm would have to keep too.
     """
     if further := further_limits(given, layout):
         raise ConfigError(
@@ -43,7 +43,7 @@ def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
 
 def refuse_to_hold(problem: Problem) -> None:
     """
-    Refuse to keep parcels back at random where floors or pins ask for them.
+    Refuse a holdout where floors or pins ask for the parcels.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def refuse_to_hold(problem: Problem) -> None:
 
 
 def warn_idle(layout: Layout) -> list[CodedWarning]:
-    """Say which rows name a date or an attribute that no parcel has."""
+    """Warn of rows that name a date or an attribute that no parcel has."""
     if layout.cells is None:
         return []
     further = {*layout.cells.columns[3:]}
@@ -76,14 +76,14 @@ def warn_idle(layout: Layout) -> list[CodedWarning]:
 
 
 def warn_unused(problem: Problem, config: Config) -> list[CodedWarning]:
-    """Say which settings are for network nights alone."""
+    """Warn of settings that only network nights use."""
     if problem.side is None or not config.solver.keep_previous:
         return []
     return [warn("KEEP_PREVIOUS_UNUSED")]
 
 
 def warn_heavy(problem: Problem) -> list[CodedWarning]:
-    """Say which parcels are too large for every row that they count in."""
+    """Warn of parcels that are too large for every row that they count in."""
     if problem.side is None or problem.side.option_load.max(initial=1) == 1:
         return []
     slots = least_slots(problem.slots, problem.lane_parent)
@@ -99,7 +99,7 @@ def warn_heavy(problem: Problem) -> list[CodedWarning]:
 
 
 def warn_uncovered(uncovered: Sequence[Place], *, is_open: bool) -> list[CodedWarning]:
-    """Say which lanes have no capacity row, and what that does."""
+    """Warn of lanes without a capacity row, and say how they are treated."""
     if not uncovered:
         return []
     code = "UNCOVERED_LANES_OPEN" if is_open else "UNCOVERED_LANES_CLOSED"
@@ -110,7 +110,7 @@ def warn_uncovered(uncovered: Sequence[Place], *, is_open: bool) -> list[CodedWa
 def warn_unknown(
     carriers: Iterable[str], roster: Collection[str]
 ) -> list[CodedWarning]:
-    """Say which carriers have orders, but are not in the policy's roster."""
+    """Warn of carriers that have orders but are not in the policy's roster."""
     unknown = sorted({*carriers} - {*roster})
     if not unknown:
         return []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class IdCodes:
     """
-    Dense codes for ids, in order of first sight; the same id keeps its code.
+    Dense codes for ids, in order of first appearance; the same id keeps its code.
 
     Codes depend on the order of rows, so nothing that is published or decided
     may depend on them: the build ranks by the ids themselves.
@@ -114,7 +114,7 @@ class GroupCodes:
 
 def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """
-    Distinct values in order of first sight, and each value's place among them.
+    Distinct values in order of first appearance, and each value's place among them.
 
     Examples
     --------

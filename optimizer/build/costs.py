@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Costs:
     """
-    What a complaint, a return and the service cost, in integer micro-CNY.
+    Costs of a complaint, a return and the service, in integer micro-CNY.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Costs:
     fee
         The part of the fee that counts against the saving.
     caution
-        Share of the harm avoided that is taken off for doubt (and added to harm
+        Share of the harm avoided that is subtracted for uncertainty (and added to harm
         done); 0 where the mean counts.
     """
 
@@ -54,7 +54,7 @@ class Costs:
 
 
 def costs_of(config: Config, policy: PolicyRow) -> Costs:
-    """Read the costs that a night's savings are made of."""
+    """Read the costs that a night's savings are computed from."""
     objective = objective_on(config, policy)
     counted = policy.fee.amount_cny * objective.fee_share
     return Costs(

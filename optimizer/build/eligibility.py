@@ -157,7 +157,7 @@ def named_orders(
 def _reasons(
     raw: pl.DataFrame, source: Source, rules: Sequence[EligibilityRule]
 ) -> pl.Series:
-    """Why orders as read are not eligible by themselves; null where they are."""
+    """Reasons why orders as read are not eligible; null where they are."""
     import polars as pl
 
     names = ["is_eligible", "ineligible_reason", *(rule.column for rule in rules)]

@@ -1,8 +1,8 @@
 """
 Valued orders as plain arrays: the last place that sees ids, one batch at a time.
 
-Text lives only as long as its batch; what stays of an order is a key, dense
-codes and integer savings, so that a hundred million orders fit in memory.
+Text is kept only while its batch is read. Of each order a key, dense codes and integer
+savings remain, so that a hundred million orders fit in memory.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class NightCodes:
 @dataclass(frozen=True, slots=True, eq=False)
 class CodeParams:
     """
-    What the codes of a night start with: what a batch of orders cannot know.
+    Initial contents of a night's codes: everything that a batch of orders cannot know.
 
     Attributes
     ----------
@@ -221,7 +221,7 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
 
 
 def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
-    """Encode one batch of checked orders, whatever carries them."""
+    """Encode one batch of checked orders, without their options."""
     key, folded = order_keys(frame["order_id"], coder.salt)
     coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
     merchant = coder.merchants.encode(frame["merchant_id"])
@@ -297,7 +297,7 @@ def encode_own_carrier(
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderBasis:
     """
-    What an order's options are valued against, where options are a table.
+    Order data that options are valued against, where options are a table.
 
     Attributes
     ----------
@@ -322,7 +322,7 @@ class OrderBasis:
 def encode_basis(
     frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes
 ) -> OrderBasis:
-    """Keep of one batch of orders what their options will be valued against."""
+    """Keep the data of a batch of orders that their options will be valued against."""
     return OrderBasis(
         frame["complaint_prob_standard"].to_numpy(),
         frame["return_prob_standard"].to_numpy(),
@@ -425,7 +425,24 @@ def code_leaves(
     outlet: NDArray[np.int32],
     day: NDArray[np.int32],
 ) -> LeafCodes:
-    """Code each place; with its fulfilment, and whether its carrier is active."""
+    """
+    Code each place; with its fulfilment, and whether its carrier is active.
+
+    Parameters
+    ----------
+    coder
+        Codes of the night; new places are added.
+    carrier, region, outlet
+        ``(n,) int32`` codes; -1 for no outlet.
+    day
+        ``(n,) int32`` codes; 0 where capacity is not counted by day.
+
+    Raises
+    ------
+    DataError
+        When the tables name more carriers, days, regions or outlets than a code can
+        hold.
+    """
     refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
     packed = pack(carrier, day, region, outlet)
     places, place = distinct(packed)

@@ -1,23 +1,22 @@
 r"""
-What is left to chance on a night, so that the effect of premium can be measured.
+Randomisation of a night, so that the effect of premium can be measured.
 
 Two arms, both drawn from a keyed hash of the order's key, the date and the seed:
 the same night gives the same draw whatever the order of rows.
 
 **Policy arm.** The night is solved in full. Of the chosen parcels a share :math:`h`
-is then kept back: ``HELD_OUT``, on standard service. A chosen parcel therefore gets
+is then held out: ``HELD_OUT``, on standard service. A chosen parcel therefore gets
 premium with probability exactly :math:`1 - h`, one that is not chosen with 0. The
-slots of the parcels that are kept back stay empty: they are the arm's slice of caps
-and capacity. Giving them to the next best would leak the effect twice. Whoever
-moves up would move up *because* another was kept back, and at the prices of the
-thinned night parcels would count as "would have been chosen" that were not: alone
-on a lane of one slot, everybody would be. So the certificate is of the whole plan,
-kept-back parcels included. It is the optimum; what is delivered is a subset of it,
-hence feasible, and the cost of measuring is exactly the savings of the parcels that
-are kept back.
+slots of held-out parcels stay empty: they are the arm's part of caps and capacity.
+Giving them to the next best parcels would bias the measurement twice. A parcel that
+moves up would do so *because* another was held out. And at the prices of the thinned
+night, parcels would count as "would have been chosen" that were not: alone on a lane
+of one slot, every parcel would. So the certificate is of the whole plan, held-out
+parcels included. It is the optimum; the delivered plan is a subset of it, hence
+feasible, and the cost of measuring is exactly the savings of the held-out parcels.
 
-**Explore arm.** Choice by the optimum never shows what premium does to parcels that
-it does not choose. Before the night is solved, each open order enters a pool with a
+**Explore arm.** The optimum never shows the effect of premium on parcels that it
+does not choose. Before the night is solved, each open order enters a pool with a
 small probability, blind to its saving, and a fair coin gives premium to half of the
 pool. With explore share :math:`e`, cap :math:`c_m` and :math:`n_m` open orders of
 the merchant, slots :math:`s_r` and :math:`n_r` orders that may come in each row
@@ -26,14 +25,13 @@ around its lane,
 .. math:: \Pr(\text{pool}) = \min\bigl(1,\, 2 e\, c_m / n_m,\,
           \min_r 2 e\, s_r / n_r\bigr),
 
-so that the arm is expected to use the share :math:`e` of each cap and each row at
-most. Orders are drawn one after the other, in the order of a second hash; one that
-no longer finds room when its turn comes is not in the pool, whatever its coin. The
-coin is therefore fair given all that came before it: every propensity in the pool
-is exactly 1/2. The slots of the pool's premium parcels are taken off caps and lanes
-*before* the solve, and the pool takes no part in it; the certificate is of the
-night that remains. What the reserved slots might have brought is bounded at the
-certificate's prices.
+so that the arm is expected to use at most the share :math:`e` of each cap and each
+row. Orders are drawn one after the other, in the order of a second hash. An order that
+finds no room when its turn comes is not in the pool, whatever its coin. The coin is
+therefore fair given everything before it: every propensity in the pool is exactly 1/2.
+The slots of the pool's premium parcels are taken off caps and lanes *before* the solve,
+and the pool takes no part in it; the certificate is of the remaining night. The value
+of the reserved slots is bounded at the certificate's prices.
 """
 
 from __future__ import annotations
@@ -73,7 +71,7 @@ class Experiment:
     hold_share, explore_share
         Exact shares of the two arms.
     seed, day
-        What the hash is keyed by.
+        Keys of the hash.
     """
 
     hold_share: Fraction
@@ -89,7 +87,7 @@ def make_experiment(holdout: Holdout, day: dt.date | None) -> Experiment:
     Raises
     ------
     ConfigError
-        When something is left to chance and the night has no date to key it by.
+        When there are random draws and the night has no date to key them by.
     """
     hold, explore = Fraction(holdout.share), Fraction(holdout.explore_share)
     if day is None and (hold or explore):
@@ -143,7 +141,7 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def is_held(key: NDArray[np.uint64], experiment: Experiment) -> NDArray[np.bool_]:
-    """Which chosen orders the policy arm keeps back, ``(n,) bool``."""
+    """Which chosen orders the policy arm holds out, ``(n,) bool``."""
     if experiment.hold_share == 0:
         return np.zeros(len(key), np.bool_)
     if experiment.hold_share == 1:
@@ -162,7 +160,7 @@ class ExplorePool:
     row
         ``(p,) int64``: rows of the orders table.
     is_premium
-        ``(p,) bool``: what the coin gave.
+        ``(p,) bool``: result of the coin.
     lane, saving
         ``(p,) int32`` and ``(p,) int64`` micro-CNY: of the drawn option.
     merchant
@@ -172,7 +170,7 @@ class ExplorePool:
     option_lane, option_saving
         ``(q,) int32`` and ``(q,) int64``: all their options.
     used_cap, used_slots
-        ``(num_merchants,)`` and ``(num_lanes,) int64``: what the arm takes of each.
+        ``(num_merchants,)`` and ``(num_lanes,) int64``: places that the arm takes.
     """
 
     row: NDArray[np.int64]
@@ -188,7 +186,7 @@ class ExplorePool:
 
 
 def empty_pool(num_merchants: int, num_lanes: int) -> ExplorePool:
-    """No order left to chance."""
+    """A pool without orders."""
     whole, lane = np.zeros(0, np.int64), np.zeros(0, np.int32)
     none = np.zeros(0, np.bool_)
     return ExplorePool(
@@ -208,7 +206,7 @@ def empty_pool(num_merchants: int, num_lanes: int) -> ExplorePool:
 @dataclass(frozen=True, slots=True, eq=False)
 class ExploreField:
     """
-    What the explore arm is drawn from.
+    The night from which the explore arm is drawn.
 
     Attributes
     ----------
@@ -221,7 +219,7 @@ class ExploreField:
     order, lane, saving
         ``(k,)``: order, lane and saving of each option.
     cap, slots, parent
-        Limits of merchants and lanes, and the lane around each lane.
+        Limits of merchants and lanes, and the parent of each lane.
     """
 
     key: NDArray[np.uint64]
@@ -280,7 +278,7 @@ def _cap_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint6
 
 
 def _lane_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint64]:
-    """Entry limit by lane: the least of the rows around it."""
+    """Entry limit by lane: the least over the lane and its ancestors."""
     demand = np.bincount(field.lane, minlength=len(field.slots))
     for lane in range(len(demand) - 1, -1, -1):
         if field.parent[lane] >= 0:
@@ -328,7 +326,7 @@ def _pick_options(
 
 
 class _Turns(NamedTuple):
-    """Which candidates had room, and what those with premium use of each limit."""
+    """Which candidates had room, and how much of each limit premium parcels use."""
 
     has_room: NDArray[np.bool_]
     used_cap: NDArray[np.int64]
@@ -342,7 +340,7 @@ def _take_turns(
     coin: NDArray[np.bool_],
     turn: NDArray[np.uint64],
 ) -> _Turns:
-    """Let candidates in one after the other, as long as their rows have room."""
+    """Admit candidates one after the other, while their rows have room."""
     used_cap, used_slots = np.zeros_like(field.cap), np.zeros_like(field.slots)
     has_room = np.zeros(len(candidate), np.bool_)
     for at in np.lexsort((field.key[candidate], turn)).tolist():
@@ -371,7 +369,7 @@ class _Drawn(NamedTuple):
 def _gather(
     field: ExploreField, drawn: _Drawn, options: NDArray[np.int64], turns: _Turns
 ) -> tuple[ExplorePool, NDArray[np.int64]]:
-    """Put the arm together, its orders ascending by key."""
+    """Assemble the arm, its orders ascending by key."""
     by_key = np.argsort(field.key[drawn.order])
     member, picked = drawn.order[by_key], drawn.option[by_key]
     place = np.full(len(field.key), -1, np.int64)

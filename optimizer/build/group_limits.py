@@ -1,4 +1,4 @@
-"""Limits for groups: capacity beside lanes, floors, fairness, owners, subsidies."""
+"""Limits for groups: capacity other than lanes, floors, fairness, owners, subsidies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
     """
-    A night's options in the order of the problem, and what rules ask about them.
+    A night's options in the order of the problem, with the attributes that rules use.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Placed:
     counting: Counting
 
     def part(self, option: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What a recommendation of each option counts for."""
+        """Weight of a recommendation of each option."""
         return self.counting.part[self.merchant[option]]
 
 
 def capacity_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]:
-    """Rows beside the lanes: so much load of what matches."""
+    """Capacity rows that are no lanes: limits on the load of matching options."""
     counting = placed.counting
     for row, option in _matching(placed, rows):
         low, high = take_up_range(placed, option)
@@ -77,7 +77,7 @@ def capacity_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Dra
 
 
 def floor_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]:
-    """Floors of capacity rows: so many recommended parcels of what matches."""
+    """Floors of capacity rows: least number of recommended parcels that match."""
     having = [row for row in rows if row.min_parcels]
     for row, option in _matching(placed, having):
         limit = Limit(
@@ -91,7 +91,7 @@ def floor_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]
 
 
 def shut_draft(placed: Placed, cells: NDArray[np.bool_]) -> Iterator[Draft]:
-    """Cells that no capacity row takes, where others of their place have one."""
+    """Closed cells: no capacity row takes them, but others of their place have one."""
     if cells.any():
         option = np.flatnonzero(cells[placed.cells.cell])
         limit = Limit("capacity", "parcels that no row takes", high=0)
@@ -111,7 +111,7 @@ def fairness_drafts(
     rules
         From the configuration.
     base
-        What shares are of: parcels that caps and lanes let through at most.
+        Base of shares: the most parcels that caps and lanes allow.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def subsidy_draft(placed: Placed, policy: PolicyRow) -> Iterator[Draft]:
 
 def affordable(budget: Decimal, share: Decimal) -> int:
     """
-    Parcels whose share of the fee a budget pays for, exactly.
+    Number of parcels whose fee share a budget pays for, exactly.
 
     Examples
     --------

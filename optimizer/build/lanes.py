@@ -4,7 +4,7 @@ Capacity rows as a forest of lanes.
 A row names a carrier and perhaps a region and an outlet; it takes every parcel
 that matches. Rows nest when, of any two that share a parcel, one holds all
 parcels of the other. Then each parcel's rows form a path, and lanes a forest. Rows
-that do not nest are limits beside the lanes (:mod:`optimizer.build.capacity`).
+that do not nest become side constraints (:mod:`optimizer.build.capacity`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 class Place(NamedTuple):
     """
-    Where parcels go: as a lane's name, ``None`` stands for all.
+    Where parcels go; in a lane's name ``None`` means all.
 
-    ``service_date`` is there only where capacity is counted by day.
+    ``service_date`` is set only where capacity is counted by day.
     """
 
     carrier_id: str
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
     @property
     def named(self) -> Named:
-        """What it names, each with its name."""
+        """The parts that it names, each with its kind."""
         parts = zip(("carrier", "region", "outlet", "day"), self, strict=True)
         return tuple((what, str(who)) for what, who in parts if who)
 
@@ -95,7 +95,7 @@ def build_forest(
     is_open
         Whether a leaf without any row has room for all its demand; else for none.
     covered
-        Leaves that rows beside the lanes limit: without a row here they have room.
+        Leaves that side constraints limit: without a row here they have room.
 
     Returns
     -------
@@ -125,12 +125,11 @@ def build_forest(
 
 def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
     """
-    Rows that are to be no lanes, so that the others nest.
+    Rows to leave out of the lanes, so that the others nest.
 
-    Only rows for an outlet in all regions can cross others: rows for a region that
-    has some of the outlet's parcels, and other parcels too, while other regions have
-    the rest. Of two rows that cross it is the outlet's that goes. Rows of different
-    days share no parcel.
+    Only rows for an outlet in all regions can cross others: rows for a region that has
+    some but not all of the outlet's parcels, and other parcels too. Of two rows that
+    cross, the outlet's is left out. Rows of different days share no parcel.
     """
     wide = [row for row in rows if row.outlet_id and not row.region_id]
     if not wide:

@@ -9,8 +9,8 @@ an order, the risk of a harm on standard service is
 
 and a kept promise removes the share :math:`h = g_0 + \sum_l g_l` of it, so that
 :math:`q = p\,(1 - h)`; :math:`h < 0` where premium hurts. Levels that the history
-did not have count 0: the pooled estimate. The promise itself stands apart, by
-carrier and region, and multiplies the effect as ``objective.fulfilment`` does.
+did not have count as 0: the pooled estimate. The promise itself is separate, by carrier
+and region, and multiplies the effect as ``objective.fulfilment`` does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
+from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-MODEL_FILE, CARD_FILE = "model.json", "card.md"
+CARD_FILE = "card.md"
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
@@ -207,23 +208,6 @@ def kept_effect(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
     return effect.intercept + level_sum(frame, effect.levels)
 
 
-def effect_spread(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
-    """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
-    import polars as pl
-
-    place = {name: at for at, name in enumerate(effect.names)}
-    rows = np.zeros((len(frame), len(effect.names)))
-    rows[:, 0] = 1.0
-    for column in LEVELS:
-        if column in frame.columns:
-            at = frame[column].cast(pl.String).to_list()
-            for row, level in enumerate(at):
-                if (column, level) in place:
-                    rows[row, place[column, level]] = 1.0
-    variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
-    return np.asarray(np.sqrt(np.maximum(variance, 0)))
-
-
 def premium_risk(
     standard: NDArray[np.float64], share: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -235,10 +219,10 @@ def fulfilment_rows(
     model: LearnedModel, roster: Iterable[str], configured: Iterable[Fulfilment]
 ) -> list[Fulfilment]:
     """
-    Promise-keeping as the objective takes it.
+    Promise-keeping in the form of ``objective.fulfilment``.
 
-    Rows of the configuration stand; a carrier that it does not name gets the
-    model's, one without history the pooled share.
+    Rows of the configuration are kept. A carrier that it does not name gets the model's
+    share, and one without history the pooled share.
     """
     stated = list(configured)
     named = {row.carrier_id for row in stated}

@@ -1,4 +1,4 @@
-"""A learned model on a night: where probabilities are missing, and nowhere else."""
+"""A learned model on a night: it fills missing probabilities and changes no others."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from optimizer.io.night_sources import lacks_premium
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import polars as pl
     from numpy.typing import NDArray
@@ -56,8 +57,15 @@ def model_of(config: Config, day: dt.date | None) -> LearnedModel | None:
     return found.model
 
 
+def with_model(config: Config, folder: Path | None) -> Config:
+    """A configuration whose model is read from another folder; ``None``: as it is."""
+    if folder is None:
+        return config
+    return config.model_copy(update={"model": str(folder)})
+
+
 def model_identity(config: Config, day: dt.date) -> dict[str, str]:
-    """What of the model makes two runs differ: its checksum."""
+    """The model's part in a run's identity: its checksum."""
     if config.model is None:
         return {}
     return {"model_sha256": load_model(expand_date(config.model, day)).sha256}
@@ -66,7 +74,7 @@ def model_identity(config: Config, day: dt.date) -> dict[str, str]:
 def model_warnings(
     model: LearnedModel | None, day: dt.date | None
 ) -> list[CodedWarning]:
-    """Say when new rules have come between the model's history and the night."""
+    """Warn when rules changed between the model's history and the night."""
     if model is None or day is None:
         return []
     return [
@@ -83,10 +91,21 @@ def fulfilment_of(
     model: LearnedModel | None,
 ) -> Sequence[Fulfilment]:
     """
-    Promise-keeping of the night: the model's where it gives the probabilities too.
+    Promise-keeping of the night: the model's, if it also gives the probabilities.
 
-    Premium probabilities that come with the orders may have the promise in them
-    already, so that the model's is left out.
+    Premium probabilities that come with the orders may already include the promise;
+    then the model's promise-keeping is not used.
+
+    Parameters
+    ----------
+    objective
+        With the configured ``fulfilment``.
+    policy
+        With the carriers of the date.
+    sources
+        The input tables by name: they say whether premium probabilities are given.
+    model
+        What was learned; ``None`` without a model.
     """
     stated = objective.fulfilment
     if model is None or not lacks_premium(sources):
@@ -96,14 +115,14 @@ def fulfilment_of(
 
 def fill_orders(frame: pl.DataFrame, model: LearnedModel | None) -> pl.DataFrame:
     """
-    Give orders the probabilities that their table does not have.
+    Give orders the probabilities that their table lacks.
 
     Parameters
     ----------
     frame
         Checked orders; a probability column is complete, or null throughout.
     model
-        What was learned.
+        The learned model.
     """
     import polars as pl
 
@@ -123,7 +142,7 @@ def fill_orders(frame: pl.DataFrame, model: LearnedModel | None) -> pl.DataFrame
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderShares:
     """
-    What of the effect goes with the order, not with the carrier.
+    The part of the effect that belongs to the order, not to the carrier.
 
     Attributes
     ----------
@@ -165,7 +184,7 @@ def fill_options(
     model: LearnedModel | None,
 ) -> pl.DataFrame:
     """
-    Give options the premium probabilities that their table does not have.
+    Give options the premium probabilities that their table lacks.
 
     Parameters
     ----------
@@ -178,7 +197,7 @@ def fill_options(
     shares
         Of all orders.
     model
-        What was learned.
+        The learned model.
     """
     import polars as pl
 

@@ -1,10 +1,10 @@
 """
-Look-ups: names in one place that select rows in another, and what they find.
+Look-ups: names in one place that select rows in another, and how many are found.
 
-A name that finds nothing selects nothing, in silence: a merchant who takes no part
-keeps its slots, a peak leaves its carrier as it was. So each place that names something
-is counted here. A name that is written otherwise than a known one, and would be the
-same name to a person, is refused.
+A name that is not found would silently select nothing: a merchant who takes no part
+keeps its slots, a peak leaves its carrier unchanged. So each place that names something
+is counted here. A name that differs from a known one only in spelling, so that a person
+would read the same name, is refused.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Lookup:
     Attributes
     ----------
     place
-        What messages call it: a table, or a key of the configuration.
+        Its name in messages: a table, or a key of the configuration.
     column
-        What its names are of, such as ``merchant_id``.
+        Kind of its names, such as ``merchant_id``.
     names
-        The names, each once, with where the first stands: a row, or nothing.
+        The names, each once, with the place of the first: a row, or nothing.
     known
-        The names there are.
+        All known names.
     is_table
         Whether the place is a table; else it is a key of the configuration.
     is_told
-        Whether finding nothing wants a warning: not of values that come and go.
+        Whether unknown names are warned of; false for values that come and go.
     """
 
     place: str
@@ -63,7 +63,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A name that finds nothing: where it stands, and the known ones nearest to it."""
+    """A name that is not found: its place, and the known names closest to it."""
 
     name: str
     where: str
@@ -78,7 +78,7 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class LookupCount:
     """
-    What the names of one place find.
+    How many names of one place are found.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class LookupCount:
     num_names, num_found, num_known
         Different names there, those that are known, and all that are known.
     missing
-        The first that find nothing.
+        The first names that are not found.
     is_table, is_told
         As of :class:`Lookup`.
     """
@@ -103,7 +103,7 @@ class LookupCount:
 
     @property
     def share(self) -> float:
-        """Share of what could be found that is: 1 where either side is found whole."""
+        """Share of findable names that are found: 1 where either side is complete."""
         most = min(self.num_names, self.num_known)
         return self.num_found / most if most else 1.0
 
@@ -143,7 +143,22 @@ def table_lookup(
     *,
     is_told: bool = True,
 ) -> Lookup:
-    """Names in a column of a table, each with its first row, from 1."""
+    """
+    Names in a column of a table, each with its first row, from 1.
+
+    Parameters
+    ----------
+    frame
+        The checked table, with ``row``.
+    column
+        Column whose values are names.
+    place
+        The table's name in messages.
+    known
+        Names that can be found.
+    is_told
+        Whether unknown names are warned of.
+    """
     rows = frame.select("row", column).drop_nulls().sort("row")
     rows = rows.unique(column, keep="first").sort(column)
     names = {name: f"row {row + 1}" for row, name in rows.iter_rows()}
@@ -213,13 +228,13 @@ def _refuse_twins(
 
 def _written(names: pl.Series) -> pl.DataFrame:
     """
-    Names as a person reads them.
+    Names as a person reads them, for comparison.
 
     Returns
     -------
     pl.DataFrame
-        The names; ``plain``, without what a person overlooks; ``number``, of names that
-        are a number, perhaps with something before it; ``is_bare``: nothing is.
+        The names; ``plain``, without differences that a person overlooks; ``number``,
+        of names that are a number, perhaps after a prefix; ``is_bare``: without one.
 
     Examples
     --------
@@ -258,19 +273,19 @@ def lookup_warnings(
     counts: Iterable[LookupCount], warn_below: Decimal, refuse_below: Decimal
 ) -> list[CodedWarning]:
     """
-    Say which tables find little, and which names of the configuration find nothing.
+    Warn of tables with few names found, and of configured names that are not found.
 
     Parameters
     ----------
     counts
         Of all places.
     warn_below, refuse_below
-        Shares of the names of a table that could be found, and are.
+        Shares of a table's names that are found, of those that could be.
 
     Raises
     ------
     DataError
-        When a table finds less than ``refuse_below``.
+        When a table's share is below ``refuse_below``.
     """
     given = [*counts]
     found = []

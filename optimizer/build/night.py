@@ -1,7 +1,7 @@
 """
 Read → validate → value → build: from tables to the frozen problem, batch by batch.
 
-A run and its verification use the same road; it knows no solver.
+A run and its replay both use it; it does not know any solver.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from optimizer.build.night_lookups import (
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
+from optimizer.build.sendable import is_sendable
 from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
 from optimizer.config import objective_on
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from optimizer.build.option_join import OrderFinder
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
+    from optimizer.config.sinks import Outbox
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import Source
     from optimizer.model.problem import Problem
@@ -92,7 +95,7 @@ class InputRecord:
     name
         ``orders``, ``capacity``, ``options`` or ``merchants``.
     label
-        What messages call it: its path, or that it came from memory.
+        Its name in messages: its path, or that it came from memory.
     num_rows
         Rows read, quarantined ones included.
     read_as
@@ -124,7 +127,7 @@ class Intake:
     warnings
         What a person should look at.
     lookups
-        What the names of tables and configuration find.
+        How many names of tables and configuration were found.
     orders
         The orders table, to be read again for names.
     salt
@@ -134,7 +137,7 @@ class Intake:
     policy
         The rules of the night.
     history
-        What other nights left to it.
+        Carry-over from other nights.
     """
 
     problem: Problem
@@ -170,7 +173,7 @@ def take_in(
     clock
         Measures the stages.
     history
-        The business date, and what other nights leave to it.
+        The business date, and the carry-over from other nights.
 
     Raises
     ------
@@ -209,7 +212,13 @@ def take_in(
         further=further,
         service_day=counted,
     )
-    by = _By(params, policy.eligibility, model, ColumnValues(policy.eligibility))
+    by = _By(
+        params=params,
+        eligibility=policy.eligibility,
+        model=model,
+        values=ColumnValues(policy.eligibility),
+        outboxes=config.outbox,
+    )
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
@@ -285,6 +294,7 @@ class _By:
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
     values: ColumnValues
+    outboxes: tuple[Outbox, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -334,6 +344,7 @@ def _encode_single(
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
             batch = encode.encode_orders(frame, coder)
+            batch = _left_out(frame, batch, by)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first)
             options.append(own)
         orders.append(batch)
@@ -351,7 +362,7 @@ def _encode_choice(
     log: QuarantineLog,
     clock: StageClock,
 ) -> Encoded:
-    """Encode orders whose carriers stand in the options table."""
+    """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
@@ -374,7 +385,7 @@ def _encode_choice(
         sources["options"],
         _Ordered(together, join(basis), finder, join(shares)),
         coder,
-        by.model,
+        by,
         log,
         clock,
     )
@@ -396,7 +407,7 @@ def _options(
     source: Source,
     given: _Ordered,
     coder: NightCodes,
-    model: LearnedModel | None,
+    by: _By,
     log: QuarantineLog,
     clock: StageClock,
 ) -> tuple[OrderArrays, OptionArrays, int]:
@@ -406,12 +417,13 @@ def _options(
     Returns
     -------
     orders, options, num_rows
-        Orders without an option have the status ``CARRIER_INACTIVE``.
+        Orders without an option have the status ``NO_OPTION``, ``CARRIER_INACTIVE`` or
+        ``NOT_DELIVERABLE``: the first that is true.
     """
     orders, basis = given.orders, given.basis
     standard = StandardRisks(basis.complaint_prob, basis.return_prob)
     batches, num_rows = [], 0
-    has_option = np.zeros(len(orders.row), np.bool_)
+    has_row, has_active, has_option = np.zeros((3, len(orders.row)), np.bool_)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         clock.tell_rows("options", num_rows)
@@ -419,13 +431,21 @@ def _options(
             frame = check_batch(raw, source, log)
             order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
-            frame = fill_options(frame, order, standard, given.shares, model)
+            frame = fill_options(frame, order, standard, given.shares, by.model)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
+            has_row[order] = True
+            has_active[order[is_active]] = True
             keep = is_active & (orders.status[order] == encode.OPEN)
+            if by.outboxes:
+                keep &= _sendable_options(frame, orders.merchant[order], coder, by)
             has_option[order[keep]] = True
             batches.append(take(batch, keep))
-    is_left = (orders.status == encode.OPEN) & ~has_option
-    orders = orders.with_status(is_left, Reason.CARRIER_INACTIVE)
+    for has, reason in (
+        (has_row, Reason.NO_OPTION),
+        (has_active, Reason.CARRIER_INACTIVE),
+        (has_option, Reason.NOT_DELIVERABLE),
+    ):
+        orders = orders.with_status((orders.status == encode.OPEN) & ~has, reason)
     require_rows(source, num_rows)
     with clock.stage("validate"):
         joined = join(batches)
@@ -434,8 +454,31 @@ def _options(
     return orders, joined, num_rows
 
 
+def _left_out(frame: pl.DataFrame, batch: OrderArrays, by: _By) -> OrderArrays:
+    """Close orders whose carrier is of the roster, and that no outbox takes with it."""
+    if not by.outboxes:
+        return batch
+    ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
+    is_active = frame["carrier_id"].is_in([*by.params.roster]).to_numpy()
+    is_left = is_active & ~is_sendable(by.outboxes, *ids)
+    is_left &= batch.status == encode.OPEN
+    return batch.with_status(is_left, Reason.NOT_DELIVERABLE)
+
+
+def _sendable_options(
+    frame: pl.DataFrame, merchant: NDArray[np.int32], coder: NightCodes, by: _By
+) -> NDArray[np.bool_]:
+    """Which of a batch of options some outbox takes, ``(len(frame),) bool``."""
+    import polars as pl
+
+    names = pl.Series(coder.merchants.ids, dtype=pl.String)
+    return is_sendable(
+        by.outboxes, frame["order_id"], names.gather(merchant), frame["carrier_id"]
+    )
+
+
 def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
-    """Join the orders, refuse repeats, and let go of what only that needed."""
+    """Join the orders, refuse duplicates, and free the memory that only this needed."""
     together = join(parts)
     refuse_repeats(source, together)
     return replace(together, folded_key=np.zeros(0, np.uint64))

@@ -1,4 +1,4 @@
-"""Which places of a night name something, and what is known of it: all look-ups."""
+"""All look-ups of a night: which places name something, and the known names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ColumnValues:
         self._seen: dict[str, set[str]] = {column: set() for column in sorted(columns)}
 
     def note(self, frame: pl.DataFrame) -> None:
-        """Note a batch; a column of too many values is let go."""
+        """Note a batch; a column with too many values is dropped."""
         for column, seen in [*self._seen.items()]:
             seen.update(frame[column].unique().drop_nulls().cast(str).to_list())
             if len(seen) > MAX_VALUES:
@@ -65,7 +65,7 @@ def count_lookups(
     policy: PolicyRow,
 ) -> tuple[LookupCount, ...]:
     """
-    Count what all names of a night's tables and configuration find.
+    Count how many names of a night's tables and configuration are found.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _tables(
     config: Config,
     policy: PolicyRow,
 ) -> Iterator[Lookup]:
-    """Names in tables, held against orders and options alone."""
+    """Names in tables, compared with orders and options only."""
     if merchants is not None:
         yield table_lookup(merchants, "merchant_id", "merchants", known["merchant_id"])
     for column in (*PLACES, *config.capacity.attributes):

@@ -49,8 +49,8 @@ def find_orders(
     """
     Find the order of each option.
 
-    Exports mostly list options in the order of their orders: that is tried first,
-    and what it does not find is searched for.
+    Exports mostly list options in the order of their orders: this is tried first, and
+    the others are searched for.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def find_orders(
     -------
     order, is_stray
         ``(k,) int64``: position of the order, -1 where there is none; and
-        ``(k,) bool``: whether there is none, in quarantine neither.
+        ``(k,) bool``: whether there is none, not even in quarantine.
 
     Examples
     --------

@@ -43,8 +43,8 @@ def service_day(
     Returns
     -------
     ServiceDay or None
-        ``None`` where capacity is not counted by day: it is counted on the day of the
-        order, and no row has a date.
+        ``None`` where capacity is not counted by day: the rules count it on the day of
+        the order, and no row has a date.
 
     Raises
     ------

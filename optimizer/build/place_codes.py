@@ -25,7 +25,17 @@ def pack(
     outlet: NDArray[np.int32],
 ) -> NDArray[np.int64]:
     """
-    Pack the codes of places; -1 stands for none, but for a day it is 0.
+    Pack the codes of places; no outlet or region is -1, no day is 0.
+
+    Parameters
+    ----------
+    carrier, day, region, outlet
+        ``(n,) int32`` codes.
+
+    Returns
+    -------
+    ``(n,) int64``
+        Packed places, at least 0.
 
     Examples
     --------
@@ -54,10 +64,15 @@ def refuse_too_many(
     """
     Refuse more ids than a packed place has room for.
 
+    Parameters
+    ----------
+    carriers, days, regions, outlets
+        The codes given so far, by id.
+
     Raises
     ------
     DataError
-        Naming what there are too many of.
+        Naming the ids of which there are too many.
     """
     for codes, name, bits in (
         (carriers, "carriers", _CARRIER_BITS),

@@ -25,13 +25,13 @@ def rows_tonight(
     history: EarlierNights,
 ) -> tuple[tuple[CapacityRow, ...], dict[Place, int]]:
     """
-    Capacity rows with the slots that are left to tonight, and those already taken.
+    Capacity rows with the slots left for tonight, and those already taken.
 
-    A row with a date holds on that day, and there instead of a row without one; a row
-    without holds on every day. Peaks multiply, rounded down; then the slots of other
-    nights' parcels that are inside of the row are taken off, down to 0. They count
-    towards a floor as well. What a parcel of another night has of further attributes
-    is not known: no row that names one loses slots to it.
+    A row with a date holds on that day, and replaces a row without one there; a row
+    without a date holds on every day. Peaks multiply, rounded down. Then the slots of
+    other nights' parcels that match the row are subtracted, down to 0; they count
+    towards a floor as well. Further attributes of other nights' parcels are not known,
+    so a row that names an attribute loses no slots to them.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def rows_tonight(
     rules
         With the peaks.
     days
-        On which tonight's parcels take slots; empty where it is not counted by day.
+        Days on which tonight's parcels take slots; empty where days are not counted.
     history
         With the parcels in flight.
 

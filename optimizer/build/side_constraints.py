@@ -1,7 +1,7 @@
 """
-Lay a night's capacity rows out as lanes, and add all limits that stand beside them.
+Turn a night's capacity rows into lanes, and add all side constraints.
 
-Lanes are the rows that nest. What does not nest, floors, fairness, owners' caps, the
+Lanes are the rows that nest. Rows that do not nest, floors, fairness, owners' caps, the
 subsidy budget, loads and pins make a night a packing problem, if any of them can bind.
 """
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class NightInputs:
     """
-    What a night is built from.
+    The data that a night is built from.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class NightInputs:
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """
-    Capacity rows as lanes, and the rows beside them.
+    Capacity rows as lanes, and the rows that are no lanes.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ def lay_out(given: NightInputs) -> Layout:
 
 
 def _taken(beside: Sequence[CapacityRow], cells: Cells) -> NDArray[np.bool_]:
-    """``(num_cells,) bool``: whether a row beside lanes takes the cell's parcels."""
+    """``(num_cells,) bool``: whether a row that is no lane takes the cell's parcels."""
     is_taken = np.zeros(len(cells.values), np.bool_)
     is_taken[match_rows(beside, cells)[0]] = True
     return is_taken
@@ -171,14 +171,14 @@ def limit_night(
     num_orders: NDArray[np.int64],
 ) -> tuple[Problem, SideLimits | None, Counting | None]:
     """
-    Add all limits beside caps and lanes.
+    Add all side constraints.
 
     Parameters
     ----------
     problem
         Orders, caps and lanes, with slots as given.
     given, layout
-        What the night is built from, and its rows.
+        The night's data, and its capacity rows.
     merchant_ids, num_orders
         By merchant: names, and orders that the caps are shares of.
 
@@ -207,7 +207,7 @@ def limit_night(
 
 
 def further_limits(given: NightInputs, layout: Layout) -> list[str]:
-    """What beside caps and nesting rows could limit the night, in words."""
+    """Descriptions of the side constraints that could limit the night."""
     rules, policy = given.config, given.policy
     found = {
         "crossing rows, dates, attributes or floors": layout.cells is not None,
@@ -243,7 +243,7 @@ def _place(
     merchant_ids: Sequence[str],
     num_orders: NDArray[np.int64],
 ) -> Placed:
-    """Put what rules ask about options into the problem's order."""
+    """Put the attributes that rules use into the problem's order."""
     place = np.full(int(given.orders.row.max(initial=-1)) + 1, -1, np.int64)
     place[problem.row] = np.arange(problem.num_orders)
     order = place[given.orders.row[given.options.order]]

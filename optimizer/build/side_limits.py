@@ -1,8 +1,8 @@
 """
-Limits beside caps and lanes: their names, and what each option counts for in them.
+Side constraints: their names, and the weight of each option in them.
 
-Limits that no plan can reach are left out of the problem; they keep their place here,
-with their use, and a price of 0.
+Limits that no plan can reach are left out of the problem; they stay in this list, with
+their use and a price of 0.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Limit:
     Attributes
     ----------
     kind, name
-        What it limits.
+        Kind of limit, and the thing that it limits.
     low, high
-        At least and at most so much weight; ``NO_FLOOR``, ``NO_CEILING``.
+        Least and greatest total weight; ``NO_FLOOR``, ``NO_CEILING``.
     penalty
         Micro-CNY for each parcel below ``low``, or ``HARD``.
     priority
@@ -65,7 +65,7 @@ class Draft:
 @dataclass(frozen=True, slots=True, eq=False)
 class SideLimits:
     """
-    All limits of a night beside caps and lanes.
+    All side constraints of a night.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def add_limits(
 
 
 def _can_bind(problem: Problem, draft: Draft) -> bool:
-    """Whether a plan could be outside of a limit."""
+    """Whether some plan could break a limit."""
     limit = draft.limit
     heaviest = int(draft.weight.max(initial=0))
     most = min(

@@ -1,5 +1,5 @@
 r"""
-What slots hold: recommendations, or the purchases that come of them.
+How slots are counted: by recommendations, or by the purchases that they lead to.
 
 A merchant buys each recommendation with probability :math:`u_m`, independently.
 Counted by *expectation*, a row with :math:`c` slots takes plans with
@@ -60,9 +60,9 @@ class Counting:
     take_up
         By merchant, exact.
     part
-        ``(num_merchants,) int64``: what a recommendation counts for.
+        ``(num_merchants,) int64``: weight of a recommendation.
     scale
-        What one parcel counts for; 1 where all take-ups are equal.
+        Weight of one parcel; 1 where all take-ups are equal.
     """
 
     rule: str
@@ -78,7 +78,7 @@ class Counting:
 
     def room(self, slots: int, num_options: int, low: Fraction, high: Fraction) -> int:
         """
-        What a row holds, in counted parts.
+        Capacity of a row, in counted parts.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ def refuse_loads(counting: Counting, loads: NDArray[np.int64]) -> None:
     Raises
     ------
     ConfigError
-        Saying what to do.
+        With what to do instead.
     """
     if counting.rule == "quantile" and loads.max(initial=1) > 1:
         raise ConfigError(
@@ -147,7 +147,7 @@ def refuse_loads(counting: Counting, loads: NDArray[np.int64]) -> None:
 
 
 def _part(take_up: Fraction, scale: int) -> int:
-    """What a recommendation counts for, rounded up, and at least 1."""
+    """Weight of a recommendation, rounded up, at least 1."""
     return max(1, ceil(take_up * scale))
 
 
@@ -194,6 +194,17 @@ def mean_parts(slots: int, num_options: int, scale: int, limit: Decimal) -> int:
     """
     Largest mean of purchases, in parts of a parcel, that is safe for every plan.
 
+    Parameters
+    ----------
+    slots
+        Slots of the row.
+    num_options
+        Parcels that could go there.
+    scale
+        Parts of one parcel.
+    limit
+        Largest accepted probability that purchases exceed the slots.
+
     Examples
     --------
     >>> mean_parts(13, 1_000, 1_000, Decimal("0.05"))
@@ -213,7 +224,7 @@ def mean_parts(slots: int, num_options: int, scale: int, limit: Decimal) -> int:
 
 def tail(number: int, chance: Fraction, slots: int) -> Decimal:
     """
-    Probability that of so many more than ``slots`` happen.
+    Probability that more than ``slots`` of some independent purchases happen.
 
     Examples
     --------

@@ -214,7 +214,18 @@ def sorted_arcs(
     cost: NDArray[np.int64],
     num_sources: int,
 ) -> Arcs:
-    """Arcs by source, and the cheapest of each first."""
+    """
+    Arcs by source, and the cheapest of each first.
+
+    Parameters
+    ----------
+    source, target
+        ``(k,)`` integers: the nodes of each arc.
+    cost
+        ``(k,) int64`` micro-CNY.
+    num_sources
+        Number of nodes that arcs may start from.
+    """
     by = np.lexsort((target, cost, source))
     start = np.searchsorted(source[by], np.arange(num_sources + 1))
     return Arcs(start, target[by].astype(np.int64), cost[by])

@@ -149,11 +149,18 @@ def robustness(
         float,
         typer.Option("--shared", min=0, max=1, help="Share of it common to a carrier."),
     ] = 0.5,
-    draws: Annotated[int, typer.Option("--draws", min=1, max=100_000)] = 100,
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws", min=1, max=100_000, help="Draws that plans are valued on."
+        ),
+    ] = 100,
     hindsight: Annotated[
         int, typer.Option("--hindsight", min=0, help="Draws solved for the regret.")
     ] = 5,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Same seed, same draws.")
+    ] = 7,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write tables to this folder.")
     ] = None,

@@ -16,7 +16,13 @@ from optimizer.cli.options import (
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.cli.output import (
+    gap_words,
+    outbox_words,
+    print_result,
+    show_progress,
+    use_logs,
+)
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import counted
 
@@ -162,7 +168,9 @@ def status(
     lines = [f"{found['date']}: {is_there}"]
     if found["is_published"]:
         lines += [f"  {_line(found)}", f"  version  {found['version']}"]
+        lines += [f"  outbox   {outbox_words(box)}" for box in found["outboxes"]]
         lines += [f"  warning  {text_of(warning)}" for warning in found["warnings"]]
+        lines += [f"  alert    {text_of(alert)}" for alert in found["alerts"]]
     if found["is_published"] and not found["is_in_state"]:
         lines.append("  the state does not know it yet; the next run tells it")
     if found["is_running"]:

@@ -68,7 +68,23 @@ def base_of(
     date: str | None,
     tell: Callable[[str], None],
 ) -> Base:
-    """The night that a study starts from: a published one, or a date to be solved."""
+    """
+    The night that a study starts from: a published one, or a date to be solved.
+
+    Parameters
+    ----------
+    run_dir
+        Folder of a published night.
+    config, date
+        Configuration and business date of a night to be solved.
+    tell
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError
+        When neither a folder alone, nor configuration and date, are given.
+    """
     from optimizer.whatif.base import base_of_config, base_of_run
 
     if run_dir is not None and config is None and date is None:

@@ -67,3 +67,10 @@ def gap_words(gap: int, relative_gap: float) -> str:
     if gap == 0:
         return "the optimum, proved (gap 0)"
     return f"within {relative_gap:.4%} of the best, proved (gap {gap / 1e6:,.2f} CNY)"
+
+
+def outbox_words(box: Mapping[str, Any]) -> str:
+    """Say what an outbox takes of a night."""
+    taken = f"{box['num_taken']:,} of {box['num_recommended']:,}"
+    reasons = ", ".join(f"{num:,} {name}" for name, num in box["refused"].items())
+    return f"{box['platform']} takes {taken}" + (f" ({reasons})" if reasons else "")

@@ -17,7 +17,13 @@ from optimizer.cli.options import (
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import gap_words, print_result, show_progress, use_logs
+from optimizer.cli.output import (
+    gap_words,
+    outbox_words,
+    print_result,
+    show_progress,
+    use_logs,
+)
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
@@ -185,6 +191,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
+    boxes = found.get("outboxes", [])
+    lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:

@@ -19,7 +19,9 @@ _PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: What savings are made of: if none of it changed, no saving did.
 _WORTH_TABLES = ("orders", "options", "merchants")
 _WORTH_KEYS = ("config.objective.", "policy.fee.amount_cny")
-_NEVER_WENT = ("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT")
+_NEVER_WENT = (
+    *("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT", "NO_OPTION", "NOT_DELIVERABLE"),
+)
 _BY_LOT = ("HELD_OUT", "EXPLORED")
 
 

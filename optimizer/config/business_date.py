@@ -28,6 +28,11 @@ def day_before(moment: dt.datetime, zone: str) -> dt.date:
     zone
         The configured one.
 
+    Raises
+    ------
+    ValueError
+        When the moment has no zone.
+
     Examples
     --------
     >>> half_past_two = dt.datetime(2026, 11, 22, 18, 30, tzinfo=dt.timezone.utc)

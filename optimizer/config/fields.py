@@ -18,21 +18,42 @@ from optimizer.config.address import check_sink, check_source, is_address
 
 
 def exact(value: Any) -> Any:
-    """Turn floats of a mapping into the decimals that they print as."""
+    """
+    Turn floats of a mapping into the decimals that they print as.
+
+    Raises
+    ------
+    ValueError
+        When it is true or false.
+    """
     if isinstance(value, bool):
         raise ValueError("must be a number")
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
 def no_flag(value: Any) -> Any:
-    """Refuse true and false where a number is meant."""
+    """
+    Refuse true and false where a number is meant.
+
+    Raises
+    ------
+    ValueError
+        When it is true or false.
+    """
     if isinstance(value, bool):
         raise ValueError("must be a number")
     return value
 
 
 def at_most_six_decimals(value: Decimal) -> Decimal:
-    """Refuse what is finer than a millionth."""
+    """
+    Refuse what is finer than a millionth.
+
+    Raises
+    ------
+    ValueError
+        When it is finer than that.
+    """
     if value != round(value, 6):
         raise ValueError("must have at most six decimals")
     return value
@@ -51,7 +72,14 @@ def _trimmed(value: str) -> str:
 
 
 def known_zone(value: str) -> str:
-    """Refuse what is no time zone here."""
+    """
+    Refuse what is no time zone here.
+
+    Raises
+    ------
+    ValueError
+        When the zone is not known here.
+    """
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError):
@@ -60,7 +88,14 @@ def known_zone(value: str) -> str:
 
 
 def check_dated_path(value: str) -> str:
-    """Refuse what is no path, perhaps with ``{date}``."""
+    """
+    Refuse what is no path, perhaps with ``{date}``.
+
+    Raises
+    ------
+    ValueError
+        When it is an address, empty, or has another placeholder.
+    """
     if is_address(value):
         raise ValueError("must be a path here, not an address")
     if "\0" in value:

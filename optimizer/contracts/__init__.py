@@ -1,1 +1,1 @@
-"""What the parts of a night agree on, so that none of them has to know another."""
+"""What the rooms agree on, so that none of them has to know another."""

@@ -1,4 +1,4 @@
-"""What a table and its columns are: names, kinds and types."""
+"""Tables and their columns: names, kinds and types."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Column:
     Attributes
     ----------
     name
-        As it stands in files.
+        Name in files.
     kind
-        What its values are; decides type and rules.
+        Kind of its values; decides type and rules.
     meaning
         For people, with the unit.
     is_required
         Whether the column must be there, without nulls.
     is_nullable
-        Whether to name nothing means all there is, so that a column that is left out
-        must not stand in the file under another name.
+        Whether a missing value means "all", so that a column that is left out must not
+        be in the file under another name.
     default
-        What stands for a missing column or a null; ``None``: null.
+        Value for a missing column or a null; ``None``: null.
     minimum
         Least value of a count.
     """
@@ -67,7 +67,7 @@ class Table:
     Attributes
     ----------
     name
-        As messages and the configuration have it.
+        Name in messages and in the configuration.
     meaning
         For people.
     columns
@@ -75,7 +75,7 @@ class Table:
     key
         Columns in which no two rows may be the same.
     maker
-        Who makes it.
+        Module and function that make it.
     when
         When it is there.
     engines

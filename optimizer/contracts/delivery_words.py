@@ -1,4 +1,4 @@
-"""Words for what became of a parcel, as platforms and carriers write them."""
+"""Words for delivery outcomes, as platforms and carriers write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each platform calls door-to-door delivery, and whose parcels it takes for it."""
+"""Each platform's name for door-to-door delivery, and the carriers that it accepts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ ORDER_TAG = "sug_home_deliver"
 SERVICE_CODE = "SVC-WBHOMEDELIVERY"
 
 
+#: A cell that starts so is a formula to a spreadsheet; the wide forms likewise.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_START = r"^[=+\-@\t\r\n＝＋－＠]"
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """
@@ -21,9 +26,9 @@ class Platform:
     Attributes
     ----------
     fields
-        What goes with each order: tags, service codes, waybill options.
+        Values sent with each order: tags, service codes, waybill options.
     carriers
-        Carrier id -> the platform's code of it; others cannot be sent.
+        Carrier id to the platform's code; other carriers cannot be sent.
     """
 
     fields: Mapping[str, str]

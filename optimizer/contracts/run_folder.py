@@ -23,7 +23,7 @@ _READ = (1, SCHEMA_VERSION)
 
 def pinned(run_dir: Path | str) -> Path:
     """
-    Follow a date's link once: all that is read after it is of one version.
+    Follow a date's link once, so that everything read after is of one version.
 
     Another run may publish the date again while a reader is between two tables.
 
@@ -49,7 +49,7 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When the folder is not a whole run.
+        When the folder is not a complete run.
     """
     folder = Path(run_dir)
     if (folder / RECORD).is_dir():

@@ -1,4 +1,4 @@
-"""Every column in and out, once: name, kind, unit and meaning."""
+"""Every input and output column, once: name, kind, unit and meaning."""
 
 from __future__ import annotations
 
@@ -320,7 +320,8 @@ CONFLICTS = Table(
         Column(
             "stopped_by",
             "text",
-            "what stops it: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, CAP_ZERO, "
+            "what stops it: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, "
+            "NOT_DELIVERABLE, CAP_ZERO, "
             "NO_SLOTS, TOO_FEW_PARCELS, CAPS, SLOTS or OTHER_LIMITS",
         ),
     ),

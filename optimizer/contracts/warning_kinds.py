@@ -1,5 +1,5 @@
 """
-Every code that a warning or an alert can have: what it says, and about what.
+Every code of a warning or an alert, with its sentences and fields.
 
 The sentences are the messages of the catalogues: ``pybabel`` finds them here.
 """
@@ -36,7 +36,7 @@ PHRASES = (
 @dataclass(frozen=True, slots=True)
 class WarningKind:
     """
-    What a code of ``WARNINGS`` means.
+    The meaning of a code of ``WARNINGS``.
 
     Attributes
     ----------
@@ -349,6 +349,17 @@ _ALERTS: dict[str, WarningKind] = {
         table="text",
         num_nights="count",
         num_usual="count",
+    ),
+    "UNDELIVERED": _counted(
+        "{num_left} of {num_recommended} recommendations is not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        "{num_left} of {num_recommended} recommendations are not for {platform}, whose "
+        "outbox takes {num_taken} ({reasons}): see the refused orders beside it",
+        num_left="count",
+        num_recommended="count",
+        num_taken="count",
+        platform="text",
+        reasons="names",
     ),
     "DEAD_LANES": _counted(
         "{num_lanes} lane had slots and no parcel in any of {num_nights} nights "

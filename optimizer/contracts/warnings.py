@@ -1,8 +1,8 @@
 """
-Warnings as records: a code and values, and the sentences that say them.
+Warnings as records: a code and values, and the sentences made from them.
 
-What makes a warning gives it a code of ``WARNINGS`` and values. What shows it asks for
-a sentence: in English, or in the language of a catalogue.
+Code that warns gives a code of ``WARNINGS`` and values. Code that shows a warning asks
+for its sentence, in English or in the language of a catalogue.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class CodedWarning:
     Raises
     ------
     ValueError
-        When the code is unknown, or a value is missing, too much or of another kind:
-        a mistake of the program.
+        When the code is unknown, or a value is missing, unknown or of another kind:
+        a bug of the program.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class CodedWarning:
         return self.text
 
     def __contains__(self, words: str) -> bool:
-        """Whether words stand in the English sentence."""
+        """Whether the English sentence contains words."""
         return words in self.text
 
     def to_json(self) -> dict[str, Any]:
@@ -101,12 +101,12 @@ def warn(code: str, **values: Value) -> CodedWarning:
 
 
 def some(names: Sequence[T]) -> tuple[T, ...]:
-    """Take as many names as a sentence gives."""
+    """Take as many names as a sentence shows."""
     return tuple(names[:NUM_NAMED])
 
 
 def text_of(recorded: str | Mapping[str, Any]) -> str:
-    """Give the English sentence of a recorded warning; formerly that was all."""
+    """Give the English sentence of a recorded warning; old records hold only that."""
     return recorded if isinstance(recorded, str) else str(recorded["text"])
 
 
@@ -117,8 +117,8 @@ def read_warning(recorded: Any) -> CodedWarning | None:
     Returns
     -------
     CodedWarning or None
-        ``None`` when it is a sentence alone, as records of format 1 have them, or is
-        of a code or of values that are not known here.
+        ``None`` when it is only a sentence, as in records of format 1, or when its code
+        or values are not known here.
     """
     try:
         values = {n: _as_tuples(v) for n, v in recorded["values"].items()}
@@ -195,7 +195,7 @@ def _percent(value: str) -> str:
 
 
 def _fits(value: Any, said_as: FieldKind) -> bool:
-    """Whether a value can be said so; numbers of numpy cannot stand in a record."""
+    """Whether a value is of the kind; numbers of numpy cannot go into a record."""
     if said_as == "count":
         return type(value) is int
     if said_as in ("text", "share"):

@@ -98,7 +98,20 @@ def certified_night(
     certificate: Certificate,
     margins: Margins | None,
 ) -> CertifiedNight:
-    """Give every order its outcome, by margins or the certificate's prices."""
+    """
+    Give every order its outcome, by margins or the certificate's prices.
+
+    Parameters
+    ----------
+    intake
+        The problem, its names, and the inputs.
+    solution
+        Plan and prices.
+    certificate
+        What is proved about them.
+    margins
+        Exact margins; ``None`` where there are none.
+    """
     from optimizer.build.night import name_orders
     from optimizer.certify.certificate import price_gap
     from optimizer.explain.outcomes import find_outcomes

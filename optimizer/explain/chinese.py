@@ -40,5 +40,7 @@ CHINESE = {
     "EXPLORED": "为衡量升级服务的效果而随机推荐，承运商 {carrier_id}",
     "INELIGIBLE": "未参与：该订单或其商家不符合条件",
     "CARRIER_INACTIVE": "未参与：当日没有任何可用承运商提供该服务",
+    "NO_OPTION": "未参与：可选承运商表中没有该订单",
+    "NOT_DELIVERABLE": "未参与：没有平台能接收该订单（承运商或编号不被接受）",
     "PINNED_OUT": "未参与：该订单被指定为不升级",
 }

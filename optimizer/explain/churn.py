@@ -115,7 +115,23 @@ def start_prices(
 def earlier_options(
     previous: Previous, problem: Problem, index: Names, salt: int
 ) -> NDArray[np.int64]:
-    """Options of this problem that the earlier night chose, ascending."""
+    """
+    Options of this problem that the earlier night chose, ascending.
+
+    Parameters
+    ----------
+    previous
+        The earlier night.
+    problem, index
+        This night, and the names behind its numbers.
+    salt
+        Of this night's order keys.
+
+    Returns
+    -------
+    ``(k,) int64``
+        Options; orders and carriers that are not in this night are left out.
+    """
     key, _ = order_keys(previous.chosen["order_id"], salt)
     carrier = dict(zip(key.tolist(), previous.chosen["carrier_id"], strict=True))
     order = np.flatnonzero(np.isin(problem.key, key))

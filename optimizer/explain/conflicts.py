@@ -25,6 +25,7 @@ STOPS = {
     "INELIGIBLE": "the order or its merchant takes no part",
     "CARRIER_INACTIVE": "none of its carriers is in the policy's roster",
     "NO_OPTION": "no carrier is offered for it",
+    "NOT_DELIVERABLE": "no platform takes it",
     "CAP_ZERO": "its merchant's cap is 0",
     "NO_SLOTS": "no slots where it could go",
     "TOO_FEW_PARCELS": "fewer parcels could count in it than it asks for",

@@ -191,6 +191,10 @@ _SENTENCES = {
     "CARRIER_INACTIVE": (
         "not considered: none of its carriers offers the service on this date"
     ),
+    "NO_OPTION": "not considered: the options table has no carrier for it",
+    "NOT_DELIVERABLE": (
+        "not considered: no platform of the outboxes takes it, for its carriers or id"
+    ),
     "BUDGET": (
         "not chosen: a budget for fees went to parcels that avoid more harm; this one "
         "avoids {saving:.2f} CNY{margin}"

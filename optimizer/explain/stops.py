@@ -53,7 +53,18 @@ class StopPrices:
 def make_prices(
     problem: Problem, side: SideRows, solution: Solution, index: Names
 ) -> StopPrices:
-    """Sort a plan's prices by kind of limit, and count the room that it leaves."""
+    """
+    Sort a plan's prices by kind of limit, and count the room that it leaves.
+
+    Parameters
+    ----------
+    problem, side
+        The night.
+    solution
+        Plan and prices.
+    index
+        The names behind the problem's numbers: they have the kind of each limit.
+    """
     price = solution.row_price
     if price is None:
         price = np.zeros(side.num_rows, np.int64)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from optimizer.model.solution import Solution
 
 
+#: Reasons that are left out of the summary where no order has them.
+_SELDOM = (Reason.BUDGET, Reason.NO_OPTION, Reason.NOT_DELIVERABLE)
+
+
 def summarize(night: CertifiedNight) -> dict[str, Any]:
     """
     Summarize a night.
@@ -62,6 +66,21 @@ def night_numbers(
 
     ``problem`` may be without its orders, ``solution`` without its plan, and
     ``index`` without its rows.
+
+    Parameters
+    ----------
+    counts
+        Orders by :class:`~optimizer.model.reasons.Reason`.
+    saving
+        Certified saving of the plan, micro-CNY.
+    problem
+        Caps and lanes.
+    solution
+        Prices and termination.
+    index
+        The names behind the problem's numbers.
+    policy
+        The policy row in force.
     """
     num_chosen = counts[Reason.CHOSEN] + counts[Reason.EXPLORED]
     caps = problem.cap + (0 if index.pool is None else index.pool.used_cap)
@@ -92,7 +111,7 @@ def night_numbers(
             reason.name: counts[reason]
             for reason in Reason
             if reason is not Reason.QUARANTINED
-            and (reason is not Reason.BUDGET or counts[reason])
+            and (reason not in _SELDOM or counts[reason])
         },
     }
 

@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import PublishError
+from optimizer.io.read import FileRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from optimizer.io.read import FileRecord
 
 #: Folder of kept inputs in the output, by date.
 INPUTS = ".inputs"
 #: All inputs of a night up to this size are copied where blocks cannot be shared.
 COPIED_BYTES = 256 * 2**20
+#: The file of a learned model in its folder.
+MODEL_FILE = "model.json"
 _SUFFIXES = (".parquet", ".pq", ".csv", ".gz", ".zst", ".arrow", ".feather", ".ipc")
 #: linux/fs.h: make a file share the blocks of another one.
 _FICLONE = 0x40049409
@@ -128,6 +129,83 @@ def _shares_blocks(source: int, copy: int) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def kept_model(sha256: str) -> str:
+    """Name of a kept model's folder."""
+    return f"model-{sha256[:32]}"
+
+
+def keep_model(file: Path, sha256: str, folder: Path) -> None:
+    """
+    Keep the model that a night was made with: ``latest`` is another one tomorrow.
+
+    Parameters
+    ----------
+    file, sha256
+        The model's file, and its checksum when it was read.
+    folder
+        ``OUTPUT/.inputs/DATE``; made if it is not there.
+
+    Raises
+    ------
+    PublishError
+        When the file is not what it was when its checksum was taken.
+    OSError
+        When the folder cannot be written.
+    """
+    target = folder / kept_model(sha256) / file.name
+    if target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    record = FileRecord(str(file), file.stat().st_size, sha256)
+    _keep(record, target, is_small=True)
+
+
+def found_model(folder: Path, record: Mapping[str, Any]) -> Path | None:
+    """
+    Find the folder of a recorded night's model, wherever it lies today.
+
+    Kept beside the night, where the configuration says, beside that place (an alias
+    such as ``latest`` leads elsewhere by now), or in a project that was moved.
+
+    Parameters
+    ----------
+    folder
+        The night.
+    record
+        Its ``run.json``.
+
+    Returns
+    -------
+    Path or None
+        ``None`` where the night has no model, or none with its checksum is there.
+    """
+    sha256, place = (
+        record["identity"].get("model_sha256"),
+        record["config"].get("model"),
+    )
+    if sha256 is None or place is None:
+        return None
+    configured = Path(place.replace("{date}", record["date"]))
+    for found in _model_folders(folder.resolve(), configured, record["date"], sha256):
+        try:
+            if _sha256(found / MODEL_FILE) == sha256:
+                return found
+        except OSError:
+            continue
+    return None
+
+
+def _model_folders(
+    real: Path, configured: Path, day: str, sha256: str
+) -> Iterator[Path]:
+    for parent in list(real.parents)[:4]:
+        yield parent / INPUTS / day / kept_model(sha256)
+    for place in (configured, *(parent / configured for parent in real.parents)):
+        yield place
+        if place.parent.is_dir():
+            yield from sorted(path for path in place.parent.iterdir() if path.is_dir())
 
 
 def found_inputs(

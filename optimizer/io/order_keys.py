@@ -80,21 +80,3 @@ def _hash_kernel() -> Callable[..., Any]:
     from optimizer.io.order_keys_kernel import hash_texts
 
     return hash_texts
-
-
-def python_key(text: bytes, salt: int = 0) -> int:
-    """
-    The key of one id in plain Python: the definition, and the kernel's twin.
-
-    Examples
-    --------
-    >>> hex(python_key(b"a"))
-    '0x82a2a958a9bece5b'
-    """
-    mask = 2**64 - 1
-    state = 0xCBF29CE484222325 ^ (salt * 0x9E3779B97F4A7C15 & mask)
-    for byte in text:
-        state = (state ^ byte) * 0x100000001B3 & mask
-    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
-        state = (state ^ state >> shift) * factor & mask
-    return state ^ state >> 33

@@ -18,7 +18,21 @@ def _finish(state):
 
 @kernel
 def hash_texts(text, ends, salt, key, folded):
-    """Hash texts ``text[ends[i]:ends[i + 1]]``, as they are and folded."""
+    """
+    Hash texts ``text[ends[i]:ends[i + 1]]``, as they are and folded.
+
+    Parameters
+    ----------
+    text
+        ``(b,) uint8``: bytes of all texts, one after the other.
+    ends
+        ``(n + 1,) int64``: where each text begins, and the end of the last.
+    salt
+        ``uint64``: another salt gives other hashes.
+    key, folded
+        ``(n,) uint64``: filled with the hash of each text, and of the text without case
+        and outer spaces.
+    """
     prime = np.uint64(0x100000001B3)
     start = np.uint64(0xCBF29CE484222325) ^ (salt * np.uint64(0x9E3779B97F4A7C15))
     for row in range(len(key)):

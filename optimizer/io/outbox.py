@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from optimizer.contracts.platforms import PLATFORMS
+from optimizer.contracts.platforms import FORMULA_STARTS, PLATFORMS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,8 +29,6 @@ CARRIER_NOT_SUPPORTED, ID_NOT_SAFE_IN_CSV = (
     "CARRIER_NOT_SUPPORTED",
     "ID_NOT_SAFE_IN_CSV",
 )
-#: A cell that starts so is a formula to a spreadsheet; the wide forms likewise.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Row = dict[str, str]
 
@@ -92,6 +90,19 @@ def write_outbox(
             set_aside({k: defused(v) if is_csv else v for k, v in shown.items()}
                       | {"reason": reason})  # fmt: skip
     return OutboxCounts(num_written, refused)
+
+
+def count_outbox(chosen: Iterable[Row], platform: str, kind: str) -> OutboxCounts:
+    """Count what :func:`write_outbox` would write and set aside, without writing."""
+    target, is_csv = PLATFORMS[platform], kind == "csv"
+    refused: dict[str, int] = {}
+    num_taken = 0
+    for row in chosen:
+        reason = _refusal(row, target, is_csv)
+        num_taken += reason is None
+        if reason is not None:
+            refused[reason] = refused.get(reason, 0) + 1
+    return OutboxCounts(num_taken, dict(sorted(refused.items())))
 
 
 _KEYS = ("business_date", "order_id", "merchant_id", "carrier_code")

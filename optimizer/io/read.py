@@ -347,7 +347,19 @@ def sha256_of_input(path: Path) -> str:
 
 @contextmanager
 def damaged_is_data_error(label: str) -> Iterator[None]:
-    """Turn what the readers raise about a file into one clear message."""
+    """
+    Turn what the readers raise about a file into one clear message.
+
+    Parameters
+    ----------
+    label
+        The input's name in messages.
+
+    Raises
+    ------
+    DataError
+        When the file may not be read, or is damaged.
+    """
     import pyarrow as pa
 
     try:
@@ -379,6 +391,19 @@ def check_schema(
 ) -> None:
     """
     Hold columns against the contract; those in ``not_personal`` are no person's.
+
+    Parameters
+    ----------
+    schema
+        Columns and types of the input.
+    table
+        The contract.
+    required
+        Columns that must be there.
+    label
+        The input's name in messages.
+    not_personal
+        Columns that the check for personal data leaves alone.
 
     Raises
     ------

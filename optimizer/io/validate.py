@@ -42,6 +42,7 @@ _NO_DATE = "is not a date such as 2026-11-22"
 _NO_VALUE = "is a word for no value, such as NULL"
 #: What an id is not: each rule, and the texts that break it.
 _NO_IDS = {
+    "is empty": "^$",
     "has outer spaces or control characters": _UNTRIMMED,
     _NO_VALUE: NULL_WORD,
     "is a rounded number, as spreadsheets write it": (
@@ -59,7 +60,7 @@ _HINTS = {
     _NO_FLAG: "flags are true, false, 1 or 0, t/f, yes/no, y/n, 是/否",
     _NO_DATE: "date_formats lists other spellings that are to be read",
     _NO_VALUE: "null_words lists words that are to be read as no value",
-    **dict.fromkeys(list(_NO_IDS)[2:], "export ids as text, past no spreadsheet"),
+    **dict.fromkeys(list(_NO_IDS)[3:], "export ids as text, past no spreadsheet"),
 }
 
 
@@ -102,7 +103,22 @@ class QuarantineLog:
         rule: str,
         ids: Sequence[str] = (),
     ) -> None:
-        """Note rows (from 0) of a table that break a rule in a column."""
+        """
+        Note rows (from 0) of a table that break a rule in a column.
+
+        Parameters
+        ----------
+        source
+            Table that the rows are of.
+        rows
+            ``(k,) int64``: positions in the table, from 0.
+        column
+            Column that breaks the rule; empty where it is the whole row.
+        rule
+            The rule, as the quarantine table has it.
+        ids
+            Some ids of the rows, for messages.
+        """
         if len(rows):
             shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
@@ -391,7 +407,6 @@ def _cast_rules(raw: pl.Series, value: pl.Expr, column: Column) -> list[Rule]:
 def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
     if column.kind == "id":
         return [
-            Rule("is empty", value == ""),
             Rule(
                 f"is longer than {MAX_ID_BYTES} bytes",
                 value.str.len_bytes() > MAX_ID_BYTES,

@@ -54,7 +54,20 @@ def card_text(
     curves: Mapping[str, Curve],
     warnings: tuple[CodedWarning, ...],
 ) -> str:
-    """Write the card, Markdown."""
+    """
+    Write the card, Markdown.
+
+    Parameters
+    ----------
+    model
+        The learned numbers.
+    past
+        The outcomes that they were learned from.
+    curves
+        By harm, the calibration curve: predicted and observed risk in tenths.
+    warnings
+        What a person should look at.
+    """
     frame = past.frame
     premium = frame.filter("is_premium")
     breaks = ", ".join(model.regime_breaks) or "none"

@@ -122,7 +122,20 @@ def dr_scores(
     standard: NDArray[np.float64],
     premium: NDArray[np.float64],
 ) -> Scores:
-    """Doubly robust scores from plain arrays, all ``(n,)``; see the module."""
+    """
+    Doubly robust scores from plain arrays, all ``(n,)``; see the module.
+
+    Parameters
+    ----------
+    happened
+        0 or 1: whether the harm happened.
+    is_premium
+        Whether the parcel got premium service.
+    propensity
+        Probability of premium, strictly between 0 and 1.
+    standard, premium
+        Predicted probability of the harm on either service, from other rows.
+    """
     score = standard - premium
     score = score + ~is_premium / (1 - propensity) * (happened - standard)
     score = score - is_premium / propensity * (happened - premium)

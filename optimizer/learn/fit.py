@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.learned_model import (
     CARD_FILE,
     HARMS,
-    MODEL_FILE,
     Effect,
     LearnedModel,
     model_text,
@@ -20,6 +19,7 @@ from optimizer.config import expand_date
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
 from optimizer.extras import import_extra
+from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.effect import (
     configured_belief,

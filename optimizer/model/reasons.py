@@ -38,6 +38,10 @@ class Reason(IntEnum):
     HELD_OUT = 11
     #: Recommended at random, to measure what premium does.
     EXPLORED = 12
+    #: The options table has no row for it.
+    NO_OPTION = 13
+    #: No platform takes it: none of its carriers is one of theirs, or its id is unsafe.
+    NOT_DELIVERABLE = 14
 
 
 #: Names by number, for tables.

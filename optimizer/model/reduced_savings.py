@@ -71,6 +71,16 @@ def room_alone(
     Units left for each option of the orders ``first : last``, were it the only one.
 
     Above 0 where it fits; rows beside the lanes are counted as well.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    room
+        ``(num_lanes,) int64``: slots left for a lane's parcels, its ancestors
+        considered.
+    first, last
+        The orders ``first : last``.
     """
     start, end = problem.option_start[[first, last]].tolist()
     free = room[problem.option_lane[start:end]]
@@ -130,6 +140,15 @@ def row_charges(
     What side rows charge the options ``first : last``, ``(last - first,) int64``.
 
     Floors have prices below 0: they pay.
+
+    Parameters
+    ----------
+    side
+        The side rows.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight.
+    first, last
+        The options ``first : last``.
     """
     charged = np.zeros(last - first, np.int64)
     begin, end = side.entry_start[[first, last]].tolist()

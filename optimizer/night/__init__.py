@@ -1,1 +1,1 @@
-"""The nightly job: run a date, publish it whole, refuse what is not proved."""
+"""The nightly job: run a date, and publish it if its plan is proved."""

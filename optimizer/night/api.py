@@ -173,12 +173,12 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
     """
-    A certified night, and how it came about.
+    A certified night, with the stages that led to it.
 
     Attributes
     ----------
     night
-        What was decided and proved.
+        The night, decided and proved.
     previous
         The night before, where one was given.
     clock
@@ -202,7 +202,29 @@ def solve_night(
     progress: Callable[[str], None] | None,
     history: EarlierNights | None = None,
 ) -> Solved:
-    """Decide a night: all stages but the last; parameters as in :func:`allocate`."""
+    """
+    Decide a night: all stages except making the tables.
+
+    Parameters
+    ----------
+    tables
+        Orders, capacity, options and merchants by name; ``None`` where there is none.
+    config
+        A ``Config``, a mapping, or a path to YAML.
+    date
+        The business date; ``None`` where the policy has one row.
+    previous
+        An earlier night to start from, or its folder; ``None``: none.
+    progress
+        Called with the name of each stage as it starts.
+    history
+        What other nights left to this one; ``None``: nothing.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError
+        As :func:`allocate`.
+    """
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import take_in
     from optimizer.certify.certificate import proved_termination
@@ -277,7 +299,7 @@ def _margins(
     certificate: Certificate,
     num_threads: int | None,
 ) -> Margins | None:
-    """Exact margins, of a night whose plan and prices prove each other."""
+    """Exact margins of a night whose plan and prices prove each other optimal."""
     from optimizer.explain.explored import explored_orders
     from optimizer.solvers.network.margins import find_margins
 

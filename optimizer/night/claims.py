@@ -1,4 +1,4 @@
-"""What the record of a published night claims, read back and held to its form."""
+"""The claims in the record of a published night, read back and checked for form."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class _Claims(BaseModel):
-    """Base of the record's parts: it may say more than is read here."""
+    """Base of the record's parts; keys that are not read here are allowed."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class FileClaim(_Claims):
-    """An input file as it was read."""
+    """An input file at the time it was read."""
 
     path: str
     num_bytes: int
@@ -51,12 +51,12 @@ class InputClaims(_Claims):
     deliveries: InputClaim | None = None
 
     def given(self) -> dict[str, InputClaim]:
-        """Those that are there, by name."""
+        """The tables that were given, by name."""
         return {name: claim for name, claim in self if claim is not None}
 
 
 class IdentityClaim(_Claims):
-    """What makes two runs the same; the program's version cannot be proved."""
+    """What identifies a run; the program's version cannot be proved."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
@@ -71,7 +71,7 @@ class OutputClaim(_Claims):
 
 
 class TerminationClaim(_Claims):
-    """Why the solver stopped: the report repeats it, nothing proves it."""
+    """Why the solver stopped; the report repeats it, and nothing proves it."""
 
     reason: Literal["OPTIMAL", "FEASIBLE", "NO_SOLUTION_FOUND"]
     limit: Literal["TIME", "GAP", "METHOD"] | None
@@ -89,10 +89,10 @@ class WarningClaim(_Claims):
 
 class RunClaims(_Claims):
     """
-    What ``run.json`` must say of a night.
+    What ``run.json`` must state about a night.
 
-    All of it is proved again but the versions and why the solver stopped; times and
-    memory are not even read.
+    All of it is proved again except the versions and why the solver stopped; times and
+    memory are not read.
     """
 
     date: str
@@ -113,7 +113,14 @@ class RunClaims(_Claims):
 
     @property
     def day(self) -> dt.date:
-        """The business date."""
+        """
+        The business date.
+
+        Raises
+        ------
+        CertificateError
+            When the record's date is not a date.
+        """
         try:
             return dt.date.fromisoformat(self.date)
         except ValueError:
@@ -143,7 +150,7 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
 
 
 def changed_inputs(claims: RunClaims) -> list[str]:
-    """Inputs that are gone, or not the ones that the night was solved from."""
+    """Inputs that are missing or differ from those that the night was solved from."""
     files = [file for used in claims.inputs.given().values() for file in used.files]
     found = []
     for file in files:

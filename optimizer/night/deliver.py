@@ -1,9 +1,9 @@
 """
 Copies of a published night: tables to databases and stores, orders to platforms.
 
-The night is published first; a copy that does not arrive changes nothing about it.
-What arrived is noted in ``OUTPUT/.delivered``, so that a run that is started again
-sends the rest alone. Each copy replaces what an earlier one wrote for the date.
+The night is published first; a copy that fails does not change it. Finished copies are
+noted in ``OUTPUT/.delivered``, so that a repeated run sends only the rest. Each copy
+replaces what an earlier one wrote for the date.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
 from optimizer.config.address import fill_address, parse_address
@@ -24,7 +24,7 @@ from optimizer.errors import (
     OptimizerError,
     counted,
 )
-from optimizer.io.outbox import write_outbox
+from optimizer.io.outbox import count_outbox, write_outbox
 from optimizer.io.sources import adapter_of
 from optimizer.io.sources.faults import reason_of, secrets_of
 from optimizer.night.publish import date_lock, disk_errors, sha256_of
@@ -44,7 +44,7 @@ RECEIPTS = ".delivered"
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """
-    What a delivery did.
+    The result of a delivery.
 
     Attributes
     ----------
@@ -94,7 +94,25 @@ def deliver_night(config: Config, day: dt.date, *, is_again: bool = False) -> De
 def send_copies(
     config: Config, output: Path, day: dt.date, *, is_again: bool = False
 ) -> Delivered:
-    """Do the work of :func:`deliver_night`; the caller holds the date's lock."""
+    """
+    Send the copies of a night whose date's lock the caller holds.
+
+    Parameters
+    ----------
+    config
+        With ``outputs`` or ``outbox``; without either nothing is sent.
+    output
+        Folder of published nights.
+    day
+        The business date.
+    is_again
+        Send also what has arrived before.
+
+    Raises
+    ------
+    DeliveryError
+        Naming every copy that did not arrive, and why.
+    """
     if not (config.outputs or config.outbox):
         return Delivered((), 0)
     night = _published(output, day)
@@ -143,7 +161,7 @@ def _published(output: Path, day: dt.date) -> _Published:
 
 
 def _unchanged(night: _Published, name: str) -> Path:
-    """Path of a published table that still is what was published."""
+    """Path of a published table, after a check that it is unchanged."""
     path = night.run_dir / name
     if not path.is_file() or sha256_of(path) != night.sha256[name]:
         raise DataError(
@@ -153,7 +171,7 @@ def _unchanged(night: _Published, name: str) -> Path:
 
 
 def _send_table(target: Output, night: _Published) -> str:
-    """Copy one table; say in a line what was sent."""
+    """Copy one table; return a line that says what was sent."""
     path = _unchanged(night, f"{target.table}.parquet")
     address = parse_address(expand_date(target.to, night.day))
     filled, adapter = fill_address(address), adapter_of(address)
@@ -169,7 +187,7 @@ def _send_table(target: Output, night: _Published) -> str:
 
 
 def _fill_outbox(target: Outbox, night: _Published) -> str:
-    """Write one outbox; say in a line what went in and what did not."""
+    """Write one outbox; return a line that says what went in and what did not."""
     table = _unchanged(night, "recommendations.parquet")
     path = Path(expand_date(target.to, night.day))
     try:
@@ -184,6 +202,34 @@ def _fill_outbox(target: Outbox, night: _Published) -> str:
     return f"{orders} to {path} for {target.platform}" + (
         f"; set aside: {refused}" if refused else ""
     )
+
+
+def count_outboxes(config: Config, folder: Path) -> list[dict[str, Any]]:
+    """
+    Count what each outbox will take of a night's recommendations, JSON-ready.
+
+    Parameters
+    ----------
+    config
+        With ``outbox``.
+    folder
+        With ``recommendations.parquet``.
+    """
+    found = []
+    for box in config.outbox:
+        chosen = _chosen(folder / "recommendations.parquet")
+        counts = count_outbox(chosen, box.platform, box.format)
+        num_refused = sum(counts.num_refused.values())
+        found.append(
+            {
+                "platform": box.platform,
+                "format": box.format,
+                "num_recommended": counts.num_written + num_refused,
+                "num_taken": counts.num_written,
+                "refused": dict(counts.num_refused),
+            }
+        )
+    return found
 
 
 def _chosen(table: Path) -> Iterator[dict[str, str]]:
@@ -217,7 +263,7 @@ def _dated_rows(table: Path, night: _Published) -> pa.RecordBatchReader:
 
 
 def _receipts(output: Path, night: _Published) -> list[str]:
-    """Copies of this very run that have arrived; none where that is not known."""
+    """Copies of this run that have arrived; none where that is not known."""
     try:
         text = (output / RECEIPTS / f"{night.day}.json").read_text("utf-8")
         found = json.loads(text)
@@ -227,7 +273,7 @@ def _receipts(output: Path, night: _Published) -> list[str]:
 
 
 def _note(output: Path, night: _Published, arrived: list[str]) -> None:
-    """Note what arrived; when the note is lost, copies are sent again, not doubled."""
+    """Note what arrived; if the note is lost, copies are sent again, not doubled."""
     folder = output / RECEIPTS
     folder.mkdir(exist_ok=True)
     text = json.dumps({"run_id": night.run_id, "arrived": sorted(arrived)}, indent=2)

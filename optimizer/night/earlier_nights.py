@@ -1,4 +1,4 @@
-"""Nights of the week before, as they are published beside a night."""
+"""Nights of the week before, which are published with a night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published nights on the disk: the truth that the state database follows."""
+"""Published nights on the disk, which the state database is derived from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def published_nights(output: str) -> dict[dt.date, Path]:
 
 
 def published_version(output: Path, day: dt.date) -> Path | None:
-    """The folder that a date's link points to, if it is a whole run."""
+    """The folder that a date's link points to, if it is a complete run."""
     link = output / day.isoformat()
     if not link.is_symlink():
         return None
@@ -64,7 +64,7 @@ def remove_tree(path: Path) -> None:
     Raises
     ------
     OSError
-        When something of it cannot be removed.
+        When some part of it cannot be removed.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

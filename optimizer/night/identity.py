@@ -1,4 +1,4 @@
-"""What makes two runs the same, and what to say where they are not."""
+"""The identity of a run: what makes two runs the same."""
 
 from __future__ import annotations
 
@@ -27,10 +27,23 @@ def identity_of(
     history: str | None,
 ) -> dict[str, Any]:
     """
-    Say what makes two runs the same: rules, inputs, program, date, nights before.
+    The identity of a run: rules, inputs, program, date, earlier nights.
 
-    An earlier run only counts where it may decide between equal optima, and nights
-    before only where they can decide anything.
+    An earlier run counts only where it may decide between equal optima, and earlier
+    nights only where they can affect the answer.
+
+    Parameters
+    ----------
+    config
+        The rules.
+    day
+        The business date.
+    files
+        Input files with their checksums, by table.
+    previous
+        Folder of an earlier run to start from; ``None``: none.
+    history
+        Digest of what earlier nights left to this one; ``None``: nothing.
     """
     kept: dict[str, Any] = {} if history is None else {"history": history}
     if previous is not None and config.solver.keep_previous:
@@ -48,10 +61,10 @@ def is_same_night(
     before: Mapping[str, Any], identity: Mapping[str, Any], config: Config
 ) -> bool:
     """
-    Whether a published night is the one that a run would make.
+    Whether a published night is the one that a run would produce.
 
-    A key that came with a later version has its default in nights before it, which
-    changes their hash and nothing else: the recorded configuration is read as today's.
+    A key that a later version added has its default in earlier nights. That changes
+    only their hash, so the recorded configuration is read with today's keys.
 
     Parameters
     ----------
@@ -74,7 +87,20 @@ def is_same_night(
 def already_words(
     output: Path, day: dt.date, before: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> str:
-    """Say why a night that is published from other inputs is not replaced."""
+    """
+    Explain why a night that is published from other inputs is not replaced.
+
+    Parameters
+    ----------
+    output
+        Folder of published nights.
+    day
+        The business date.
+    before
+        The published night's ``run.json``.
+    identity
+        The run's.
+    """
     old = before["identity"]
     changed = [
         what

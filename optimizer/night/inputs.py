@@ -1,4 +1,4 @@
-"""The inputs of a date: where they are, whether they are late, what stands in."""
+"""The inputs of a date: where they are, whether they are late, and substitutes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class InputPaths:
     paths
         Path, glob or address, by table.
     substitutes
-        Those that stand in for a table that did not come, by table.
+        Substitutes for tables that did not come, by table.
     """
 
     paths: Mapping[str, str]
@@ -74,14 +74,14 @@ def await_inputs(
     config: Config, day: dt.date, progress: Callable[[str], None] | None = None
 ) -> InputPaths:
     """
-    Find a date's inputs; wait for those that are late, as long as is configured.
+    Find a date's inputs; wait for late ones, for as long as configured.
 
-    Without a wait nothing is looked for here: reading says what is missing.
+    Without a configured wait nothing is checked here: reading reports what is missing.
 
     Raises
     ------
     BusyError
-        When an input did not come, and nothing may stand in for it.
+        When an input did not come and has no substitute.
     """
     assert config.inputs is not None
     paths, minutes = configured_paths(config, day), float(config.inputs.wait_minutes)
@@ -103,7 +103,7 @@ def await_inputs(
 @dataclass(frozen=True, slots=True, eq=False)
 class ClosedParcels:
     """
-    What is known, on a date, of parcels that earlier nights recommended.
+    Delivery outcomes, as of a date, of parcels that earlier nights recommended.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def closed_parcels(
     path: str | list[str], day: dt.date, rules: CellRules
 ) -> ClosedParcels:
     """
-    Read what became of parcels that earlier nights recommended.
+    Read the delivery outcomes of parcels that earlier nights recommended.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def closed_parcels(
 
 
 def _unknown_words(status: pl.Series) -> list[CodedWarning]:
-    """Words that are not known to free a slot, nor to leave it taken."""
+    """Status words that are unknown: neither closing nor travelling."""
     known = {*TRAVELLING, *(word for words in CLOSING.values() for word in words)}
     unknown = status.filter(~status.is_in(list(known)))
     if len(unknown) == 0:
@@ -174,7 +174,7 @@ def _wait(
 
 
 def _is_there(path: str) -> bool:
-    """Whether a table has come; of an address reading will tell."""
+    """Whether a table has come; an address counts as come until it is read."""
     if is_address(path):
         return True
     return Path(path).exists() or (glob.has_magic(path) and bool(glob.glob(path)))

@@ -12,7 +12,7 @@ leaf, and leaves make the tree of RFC 9162 (2.1), with SHA-256:
 
 A leaf never spans two row groups, so one order's proof needs one row group and the
 leaves, of which a night of ten million orders has 78,125. The other rows of a leaf
-show as hashes alone.
+appear only as hashes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HASH_BYTES = 32
 
 def row_texts(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     r"""
-    Put rows of decisions into the words that are hashed.
+    Write rows of decisions as the text that is hashed.
 
     Values in the order of ``columns`` with tabs between, money in whole micro-CNY, and
     nothing for a missing value. Ids hold no tabs, and reasons in words come last.
@@ -84,7 +84,7 @@ def leaf_hash(hashes: bytes) -> bytes:
 @dataclass(slots=True)
 class Leaves:
     """
-    The leaves of a night, as its decisions go by.
+    The leaves of a night, built while its decisions pass by.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Leaves:
     _open: bytes = b""
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take more rows, in order; how they are cut does not matter."""
+        """Take more rows, in order; the batch sizes do not matter."""
         hashes = self._open + row_hashes(frame, self.columns)
         size = ROWS_IN_LEAF * _HASH_BYTES
         whole = len(hashes) - len(hashes) % size
@@ -132,7 +132,7 @@ def leaves_text(leaves: Sequence[bytes]) -> str:
 
 def commitment(read: Leaves, leaves: Sequence[bytes]) -> dict[str, Any]:
     """
-    Say what a night's decisions are, in one hash; JSON-ready.
+    Commit to a night's decisions in one hash; JSON-ready.
 
     Parameters
     ----------
@@ -169,12 +169,12 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 def path_to(leaves: Sequence[bytes], number: int) -> list[dict[str, str]]:
     """
-    Neighbors on the way from a leaf to the root, the lowest first.
+    Neighbors on the path from a leaf to the root, the lowest first.
 
     Returns
     -------
     list of dict
-        ``side`` on which the neighbor stands, and its ``hash``.
+        ``side`` of the neighbor, and its ``hash``.
     """
     level, path = list(leaves), []
     while len(level) > 1:
@@ -187,7 +187,7 @@ def path_to(leaves: Sequence[bytes], number: int) -> list[dict[str, str]]:
 
 
 def _above(level: list[bytes]) -> list[bytes]:
-    """The next level; what has no neighbor goes up as it is."""
+    """The next level; a node without a neighbor goes up unchanged."""
     pairs = zip(level[::2], level[1::2], strict=False)
     nodes = [_node(left, right) for left, right in pairs]
     return nodes + level[len(level) - len(level) % 2 :]

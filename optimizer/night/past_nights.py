@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str | None:
     """
-    Publish again what a date's night replaced; bank and ledger follow.
+    Publish the version again that a date's night replaced; bank and ledger follow.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str
 
 def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
     """
-    Say how things stand with a date; writes nothing.
+    Report the state of a date; writes nothing.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
 
 
 def list_runs(config: Config) -> list[dict[str, Any]]:
-    """Say the numbers of all published nights, by date; JSON-ready."""
+    """List the numbers of all published nights, by date; JSON-ready."""
     nights = published_nights(_output(config))
     return [
         {"date": day.isoformat(), "version": folder.name}
@@ -157,7 +157,9 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
         "sum_of_caps": numbers["sum_of_caps"],
         "saving_cny": numbers["saving_cny"],
         "relative_gap": proof["relative_gap"],
+        "outboxes": record.get("outboxes", []),
         "warnings": record["warnings"],
+        "alerts": record.get("alerts", []),
     }
 
 

@@ -1,10 +1,10 @@
 """
-Retention: what published nights leave behind, removed by rule and on record.
+Retention: old files of published nights, removed by rule and on record.
 
-Only what nothing points to is removed: versions that were replaced, kept inputs that no
-kept version was made from, and what a run that died left. A published night stays until
-it is older than ``keep.days``. The chain of evidence is told first and the disk
-follows, so that an audit knows what is gone by rule from what was lost.
+Only files that nothing points to are removed: replaced versions, kept inputs that no
+kept version was made from, and the remains of runs that died. A published night stays
+until it is older than ``keep.days``. A removal is recorded in the chain of evidence
+before it happens, so that an audit can tell files removed by rule from lost ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import BusyError, ConfigError, DataError
-from optimizer.io.kept_inputs import INPUTS, kept_name
+from optimizer.io.kept_inputs import INPUTS, kept_model, kept_name
 from optimizer.night.folders import published_nights, published_version, remove_tree
 from optimizer.night.publish import STAGING, VERSIONS, disk_errors, point
 from optimizer.night.state.database import open_state
@@ -41,13 +41,13 @@ class Leftover:
     Attributes
     ----------
     day
-        The date that it is of.
+        Its date.
     path
-        Where it lies.
+        The file or folder.
     why
         ``replaced``, ``too old``, ``input of no version`` or ``cut off``.
     num_bytes
-        What it takes.
+        Its size.
     """
 
     day: dt.date
@@ -84,8 +84,8 @@ def prune(config: Config) -> list[Leftover]:
     """
     Remove what ``keep`` does not keep, date by date, each under its lock.
 
-    A date that a run holds is left for the next time. Versions go on record first, so
-    that a removal that is cut off is finished by the next one.
+    A date that a run holds is skipped until the next time. Versions are recorded first,
+    so that an interrupted removal is finished by the next one.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def _roots(output: str) -> Iterator[Path]:
 def _of_date(
     folder: Path, day: dt.date, keep: Keep, oldest: dt.date | None
 ) -> Iterator[Leftover]:
-    """What of a date is not kept."""
+    """Files and folders of a date that the rules do not keep."""
     versions = folder / VERSIONS / day.isoformat()
     there = sorted(versions.iterdir()) if versions.is_dir() else []
     cut_off = [path for path in there if path.name.startswith(STAGING)]
@@ -218,6 +218,7 @@ def _unused_inputs(
             record = read_record(version)
         except DataError:
             return  # nobody can say what it was made from
+        used.add(kept_model(record["identity"].get("model_sha256") or ""))
         for table, given in record["inputs"].items():
             for file in given["files"]:
                 path = Path(file["path"])

@@ -1,8 +1,8 @@
 """
-A night is published whole or not at all.
+A night is published completely or not at all.
 
 ``OUTPUT/2026-11-22`` is a symbolic link to ``OUTPUT/.versions/2026-11-22/RUN``.
-A run is written to a staging folder beside it, flushed to the disk, read back
+A run is written to a staging folder next to it, flushed to the disk, read back
 and compared, marked with ``_SUCCESS``, renamed, and only then the link is
 replaced, in one atomic step. A reader sees the old night or the new one; the old
 one is kept.
@@ -52,7 +52,7 @@ _SCRATCH = "scratch"
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
     """
-    What a night publishes.
+    The contents of a published night.
 
     Attributes
     ----------
@@ -63,21 +63,24 @@ class Contents:
     tables
         The others, by file name; see ``optimizer.contracts.tables``.
     audit_text
-        Gives the night stated a second time, from its record; it shares no code with
-        this statement of it, so it is handed in.
+        Gives the night's second statement (``audit.sql``) from its record. It shares no
+        code with this package's first statement, so it is passed in.
+    told
+        Gives entries of the record that need the written tables; takes their folder.
     """
 
     decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
     audit_text: Callable[[Mapping[str, Any]], str]
+    told: Callable[[Path], Mapping[str, Any]] = lambda _: {}
 
 
 @contextmanager
 def date_lock(output: Path, day: dt.date) -> Iterator[None]:
     """
-    Hold a date, so that two runs of it never both publish.
+    Lock a date, so that two runs of it never both publish.
 
-    The lock goes with the process: a crashed holder leaves none behind.
+    The lock ends with its process: a crashed holder leaves none behind.
 
     Raises
     ------
@@ -101,7 +104,21 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
 
 @contextmanager
 def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
-    """Turn a failing disk into one clear message."""
+    """
+    Turn a failing disk into one clear message.
+
+    Parameters
+    ----------
+    output
+        Folder to name in the message.
+    what
+        What could not be written.
+
+    Raises
+    ------
+    PublishError
+        When the disk refuses.
+    """
     try:
         yield
     except OSError as error:
@@ -137,7 +154,7 @@ def published_record(output: Path, day: dt.date) -> dict[str, Any] | None:
 @contextmanager
 def last_step(output: Path, wait_seconds: float) -> Iterator[None]:
     """
-    Hold the right to replace links: nights that count on each other take turns.
+    Lock the replacement of links: nights that count on each other take turns.
 
     Raises
     ------
@@ -187,10 +204,11 @@ def publish(
     contents
         The tables.
     record
-        What goes to ``run.json``; checksums and rows of the tables are added.
+        Content of ``run.json``. The entries that ``contents.told`` gives are added
+        here; checksums and rows of the tables are added in the file.
     turn
-        Entered before the link is replaced, when all is on the disk: waits for its
-        turn, and raises where the night must not go out any more.
+        Entered when everything is on the disk, before the link is replaced: waits for
+        its turn, and raises where the night must no longer be published.
 
     Returns
     -------
@@ -210,6 +228,7 @@ def publish(
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
         outputs, leaves = _write_tables(staging, contents)
+        record.update(contents.told(staging))
         page = report_html(record, contents.tables)
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()
@@ -230,7 +249,7 @@ def publish(
 
 
 def _remove_leftovers(versions: Path) -> None:
-    """Remove what a run that died left behind; its lock is ours now."""
+    """Remove what a dead run left behind; we hold its lock now."""
     for leftover in versions.glob(f"{STAGING}*"):
         remove_tree(leftover)
 
@@ -305,14 +324,14 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
     output, day
         Where the link is; the caller holds the date's lock.
     target
-        A whole version, on the disk; ``None``: the date is published no more.
+        A complete version on the disk; ``None``: the date is no longer published.
 
     Raises
     ------
     OSError
-        When the link is what it was.
+        When the link is unchanged.
     PublishError
-        When it is replaced, and may not outlast a power cut.
+        When it is replaced, and might be lost in a power cut.
     """
     link = output / day.isoformat()
     _point(link, target)
@@ -330,7 +349,7 @@ def _point(link: Path, target: Path | None) -> None:
 
 
 def _confirm(link: Path) -> None:
-    """Flush a link that was replaced; what it says now holds whatever comes of it."""
+    """Flush a link that was replaced; the link holds even if this fails."""
     try:
         sync_folder(link.parent)
     except OSError as error:
@@ -343,7 +362,7 @@ def _confirm(link: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in a folder outlast a power cut."""
+    """Flush a folder, so that the names in it survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""What a night's record says, and the tables that are published with it."""
+"""The record of a night, and the tables that are published with it."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ def contents_of(
     record: Mapping[str, Any],
     earlier: list[Mapping[str, Any]],
     audit_text: Callable[[Mapping[str, Any]], str],
+    told: Callable[[Path], Mapping[str, Any]],
 ) -> Contents:
     """
-    Put a solved night into what is published.
+    Turn a solved night into the contents of a publication.
 
     Parameters
     ----------
@@ -58,13 +59,15 @@ def contents_of(
     earlier
         Records of the nights of the week before.
     audit_text
-        Gives the night stated a second time, from its record.
+        Gives the night's second statement (``audit.sql``) from its record.
+    told
+        Gives entries of the record that need the written tables.
     """
     night = solved.night
     tables = night_tables(night)
     for table, make in OF_RECORD.items():
         tables[table.file] = make(record, earlier, tables)
-    return Contents(partial(sorted_decisions, night), tables, audit_text)
+    return Contents(partial(sorted_decisions, night), tables, audit_text, told)
 
 
 def record_of(
@@ -75,7 +78,7 @@ def record_of(
     replaces: Path | None,
 ) -> dict[str, Any]:
     """
-    Put a night into the words of ``run.json``.
+    Make the record of a night, ``run.json``.
 
     Parameters
     ----------
@@ -132,7 +135,7 @@ def record_of(
 
 def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     """
-    A certificate for ``run.json``; nights with further limits say how it was proved.
+    A certificate for ``run.json``; nights with side constraints add how it was proved.
 
     ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
     ``holds_for`` the plans that the bound is about.

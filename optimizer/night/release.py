@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check_release(proof: Certificate, config: Config) -> None:
     """
-    Let a plan go only if its certificate says that it is good enough.
+    Refuse a plan unless its certificate proves that it is good enough.
 
     Raises
     ------
@@ -38,6 +38,6 @@ def check_release(proof: Certificate, config: Config) -> None:
 
 
 def is_beyond(certificate: Certificate, max_relative_gap: Decimal) -> bool:
-    """Whether a plan is proved too far from the best to be published; exact."""
+    """Whether the proved gap of a plan is above the limit for publishing; exact."""
     allowed = Fraction(max_relative_gap) * max(1, certificate.primal_bound)
     return certificate.gap > allowed

@@ -1,4 +1,4 @@
-"""Before a night is solved: its inputs, what other nights leave to it, its identity."""
+"""Before a night is solved: its inputs, carry-over and identity."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.learned_model import MODEL_FILE
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import RECORD
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
 from optimizer.night.folders import published_nights
@@ -51,11 +51,13 @@ class ResolvedNight:
     policy
         The row in force.
     inputs, fetched, files
-        Where they are, what of it was copied here, and each file with its checksum.
+        Where inputs are, which were copied here, and each file with its checksum.
+    model
+        The learned model's file, where there is one.
     snapshot
         All files that it is made from, as they were before the first was read.
     before, closed
-        What other nights leave to it, and parcels that take no slot any more.
+        Carry-over from other nights, and parcels that no longer take a slot.
     num_delivery_rows
         Rows of the deliveries table by its name; empty where there is none.
     read_as
@@ -63,13 +65,14 @@ class ResolvedNight:
     warnings
         What a person should look at of the deliveries.
     identity
-        What makes two runs the same.
+        Identity of the run.
     """
 
     policy: PolicyRow
     inputs: InputPaths
     fetched: Fetched
     files: Mapping[str, tuple[FileRecord, ...]]
+    model: Path | None
     snapshot: Snapshot
     before: Carryover
     closed: pl.DataFrame | None
@@ -89,7 +92,7 @@ def find_night(
     copies: Path | None,
 ) -> Iterator[ResolvedNight]:
     """
-    Find all that decides a night.
+    Find everything that decides a night.
 
     Parameters
     ----------
@@ -98,8 +101,8 @@ def find_night(
     config, day, previous, progress
         As for :func:`~optimizer.night.run.run_night`.
     copies
-        Folder where inputs that are not files here are kept as files, to be verified
-        from; ``None``: they are removed at the end.
+        Folder that keeps fetched inputs as files, for verification; ``None``: they are
+        removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
     cells = cell_rules(config)
@@ -128,6 +131,7 @@ def find_night(
                 inputs=inputs,
                 fetched=fetched,
                 files=files,
+                model=_model_file(config, day),
                 snapshot=snapshot,
                 before=before,
                 closed=closed,
@@ -138,11 +142,16 @@ def find_night(
             )
 
 
+def _model_file(config: Config, day: dt.date) -> Path | None:
+    if config.model is None:
+        return None
+    return Path(expand_date(config.model, day)) / MODEL_FILE
+
+
 def _read_beside(config: Config, day: dt.date, previous: Path | None) -> list[Path]:
-    """Files other than tables that a night is made from; reading says what lacks."""
-    found: list[Path] = []
-    if config.model is not None:
-        found.append(Path(expand_date(config.model, day)) / MODEL_FILE)
+    """Files other than tables that decide a night; reading reports missing ones."""
+    model = _model_file(config, day)
+    found = [] if model is None else [model]
     if previous is not None:
         found += [previous / name for name in (RECORD, *PREVIOUS_TABLES)]
     return [path for path in found if path.exists()]
@@ -153,10 +162,10 @@ def open_ledger(
     config: Config, day: dt.date, state: StateDatabase | None
 ) -> Iterator[StateDatabase]:
     """
-    Open the ledger as far as a date needs it.
+    Open the ledger for a date.
 
-    That is the database; or for a run that may not write, and for a date so old that
-    its rows are not kept, one in memory that is made from the published folders.
+    This is the database, or one in memory that is made from the published folders: for
+    a run that may not write, or a date so old that its rows are not kept.
 
     Parameters
     ----------
@@ -181,7 +190,7 @@ def open_ledger(
 def _is_forgotten(
     state: StateDatabase, config: Config, policy: PolicyRow, day: dt.date
 ) -> bool:
-    """Whether rows that a date may need are not in the database any more."""
+    """Whether rows that a date may need are no longer in the database."""
     from sqlalchemy import func, select
 
     from optimizer.night.state.schema import NIGHTS

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights
@@ -19,10 +20,10 @@ from optimizer.errors import (
 )
 from optimizer.explain.week import run_id
 from optimizer.io.fetch import fetched_inputs
-from optimizer.io.kept_inputs import INPUTS, keep_inputs
+from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
 from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
-from optimizer.night.deliver import send_copies
+from optimizer.night.deliver import count_outboxes, send_copies
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
@@ -56,18 +57,41 @@ if TYPE_CHECKING:
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
 
+if TYPE_CHECKING:
+    FindAlerts = Callable[
+        [Config, dt.date, Mapping[str, Any], Path | None], list[dict[str, Any]]
+    ]
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """
+    Parts from outside this room that a run calls.
+
+    Attributes
+    ----------
+    audit_text
+        Gives the night's second statement (``audit.sql``) from its record.
+    find_alerts
+        Gives the alerts, from the configuration, the date, the record and the folder of
+        tables, where there is one.
+    """
+
+    audit_text: Callable[[Mapping[str, Any]], str]
+    find_alerts: FindAlerts
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """
-    What a run did.
+    The result of a run.
 
     Attributes
     ----------
     run_dir
-        Where the night is, or would have been; an address where a cluster wrote it.
+        Folder of the night, written or not; an address if a cluster wrote it.
     outcome
         ``published``, ``unchanged`` (the same night was there already) or
         ``dry run``.
@@ -75,7 +99,7 @@ class RunReport:
         The night's record, as in ``run.json``.
     head
         ``number`` and ``hash`` of the last link of evidence; ``None`` where there is
-        none, or the database did not say.
+        none, or the database did not answer.
     """
 
     run_dir: Path | str
@@ -88,7 +112,7 @@ def run_night(
     config: Config,
     day: dt.date,
     *,
-    audit_text: Callable[[Mapping[str, Any]], str],
+    around: Around,
     is_dry: bool = False,
     is_forced: bool = False,
     previous: Path | None = None,
@@ -97,7 +121,7 @@ def run_night(
     """
     Run a date on this machine and publish it if it is proved good enough.
 
-    What stands around a night is handed in: :func:`optimizer.job.run_date` does so.
+    Parts outside this room are passed in: :func:`optimizer.job.run_date` does that.
 
     Parameters
     ----------
@@ -105,8 +129,8 @@ def run_night(
         With ``inputs`` and ``output``.
     day
         The business date.
-    audit_text
-        Gives the night stated a second time, from its record.
+    around
+        Parts outside this room.
     is_dry
         Do everything but write.
     is_forced
@@ -145,6 +169,7 @@ def run_night(
         ):
             _, record = _solve(found, config, day, previous, progress)
             refuse_change(found.snapshot)
+        record["alerts"] = around.find_alerts(config, day, record, None)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
@@ -175,21 +200,37 @@ def run_night(
             progress("publish")
         _keep(found, copies)
         turn = _turn(state, config, day, found, confirm)
-        contents = contents_of(solved, record, earlier_records(config, day), audit_text)
+        told = partial(_told, config, day, record, around.find_alerts)
+        earlier = earlier_records(config, day)
+        contents = contents_of(solved, record, earlier, around.audit_text, told)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
 
 
+def _told(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    find_alerts: FindAlerts,
+    folder: Path,
+) -> dict[str, Any]:
+    """What outboxes will take of a night, and what somebody should look at."""
+    boxes = {"outboxes": count_outboxes(config, folder)} if config.outbox else {}
+    return boxes | {"alerts": find_alerts(config, day, {**record, **boxes}, folder)}
+
+
 def _keep(found: ResolvedNight, folder: Path) -> None:
-    """Keep the inputs, so that the night can be proved when they are replaced."""
+    """Keep the inputs, so that the night can be verified after they are replaced."""
     for path in keep_inputs(found.files, folder):
         logger.info("%s is large and not kept: verify needs it where it is", path)
+    if found.model is not None:
+        keep_model(found.model, found.identity["model_sha256"], folder)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:
-    """The head, where the database says it: the night is out in any case."""
+    """The head, if the database gives it; the night is published in any case."""
     try:
         return head_of(state)
     except OptimizerError:
@@ -203,7 +244,7 @@ def _solve(
     previous: Path | None,
     progress: Callable[[str], None] | None,
 ) -> tuple[Solved, dict[str, Any]]:
-    """Decide a night, let it pass only if it is good enough, and put it on record."""
+    """Decide a night, check that it is good enough, and make its record."""
     assert config.output is not None
     solved = solve_night(
         found.fetched.paths,
@@ -227,10 +268,10 @@ def _turn(
     confirm: Callable[[], None],
 ) -> Iterator[None]:
     """
-    Take the last step alone: see that all still holds, publish, tell the database.
+    Lock the last step: check that nothing changed, publish, update the database.
 
-    Nights that count on each other may be solved at the same time, but one that was
-    published meanwhile would be counted on twice; then nothing is published.
+    Nights that count on each other may be solved at the same time. If one of them was
+    published meanwhile, its carry-over would count twice: then nothing is published.
     """
     assert config.output is not None
     output = output_of(config.output, day)
@@ -250,7 +291,7 @@ def _turn(
 
 
 def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
-    """Tell the database; where it does not listen, the next run will."""
+    """Update the database; if it does not answer, the next run will."""
     try:
         settle(state, day, published_version(output, day))
     except (OptimizerError, OSError) as error:
@@ -271,7 +312,7 @@ def check_inputs(
     Returns
     -------
     dict
-        JSON-ready: rows of each input, quarantined rows, what names find, warnings.
+        JSON-ready: rows of each input, quarantined rows, results of look-ups, warnings.
 
     Raises
     ------

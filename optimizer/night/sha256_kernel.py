@@ -1,4 +1,4 @@
-"""SHA-256 of many short texts, compiled: ``hashlib`` costs more to call than to run."""
+"""SHA-256 of many short texts, compiled: a call of ``hashlib`` costs more."""
 
 from __future__ import annotations
 
@@ -30,7 +30,20 @@ def _turn(x, n):  # n typed: as a plain number each would be compiled by itself
 
 @inner_kernel
 def _compress(block, words, state, constants):
-    """Take one block of 64 bytes into the state (FIPS 180-4, 6.2.2)."""
+    """
+    Take one block of 64 bytes into the state (FIPS 180-4, 6.2.2).
+
+    Parameters
+    ----------
+    block
+        ``(64,) uint8``: the block.
+    words
+        ``(64,) uint32``: scratch for the message schedule.
+    state
+        ``(8,) uint32``: the hash so far; updated in place.
+    constants
+        ``(64,) uint32``: the round constants.
+    """
     for t in range(16):
         at = 4 * t
         words[t] = (
@@ -60,6 +73,20 @@ def _compress(block, words, state, constants):
 
 @kernel
 def _hash_all(text, ends, out, start, constants):
+    """
+    Hash all texts.
+
+    Parameters
+    ----------
+    text
+        ``(b,) uint8``: all texts, one after the other.
+    ends
+        ``(n + 1,) int64``: where each text begins, and the end of the last.
+    out
+        ``(n, 32) uint8``: filled with the hashes.
+    start, constants
+        ``(8,) uint32`` and ``(64,) uint32``: the first state, and the round constants.
+    """
     words, state = np.empty(64, np.uint32), np.empty(8, np.uint32)
     block = np.empty(64, np.uint8)
     for row in range(len(out)):

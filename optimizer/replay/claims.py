@@ -1,4 +1,4 @@
-"""What a record claims, held against what is proved again."""
+"""Claims of a record, compared with what is proved again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def false_claims(name: str, claimed: Any, proved: Any) -> Iterator[str]:
     Parameters
     ----------
     name
-        Where it stands in the record.
+        Its place in the record.
     claimed, proved
         The claim as read from JSON, and what comes out again.
 

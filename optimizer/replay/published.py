@@ -32,7 +32,7 @@ MAX_CNY = 1e12
 
 def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     """
-    Plan and prices as published, in the numbers of the problem; rows of the decisions.
+    Plan and prices as published, in the problem's numbering; rows of the decisions.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
     Raises
     ------
     CertificateError
-        When there is none, or it is beyond all money.
+        When it is missing, or too large for any amount of money.
     """
     if not (money.abs() < MAX_CNY).fill_null(value=False).all():
         raise CertificateError(f"{money.name} holds nulls, or is beyond any saving")
@@ -123,7 +123,7 @@ def micro(money: pl.Series) -> NDArray[np.int64]:
 
 
 def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
-    """The plan that was certified: chosen, kept back or not; explored ones are none."""
+    """The certified plan: chosen orders, held-out ones included, explored ones not."""
     import polars as pl
 
     is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")

@@ -1,4 +1,4 @@
-"""What a published night says for people, held against its record and tables."""
+"""The published report, checked against the night's record and tables."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def false_report(
     folder: Path, record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
 ) -> list[str]:
     """
-    Parts of the report that record and tables do not imply.
+    Parts of the report that do not follow from record and tables.
 
-    Pages of older formats looked otherwise: their numbers are made again, and the page
-    is held against its checksum alone.
+    Pages of older formats looked different: their numbers are made again, but the page
+    is checked only against its checksum.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def false_report(
 
 def false_page(folder: Path) -> list[str]:
     """
-    Say whether the report of a published night is not of its record and tables.
+    Findings if the report of a published night does not match its record and tables.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _false_nights(
     folder: Path, record: Mapping[str, Any], nights: list[tuple[Any, ...]]
 ) -> list[str]:
     """
-    Rows of the week that are not of the nights that they name.
+    Rows of the week that do not match the nights that they name.
 
     An earlier night that is gone, or was replaced since, proves nothing either way.
     """

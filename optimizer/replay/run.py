@@ -1,9 +1,9 @@
 """
 Prove a published night again, from its files and its inputs alone.
 
-Reads the inputs (held against their recorded checksums), builds the problem,
-reads plan and prices from the published tables, and recomputes feasibility, both
-bounds and every published number in integers. No solver has a part in it.
+Reads the inputs (checked against their recorded checksums), builds the problem, reads
+plan and prices from the published tables, and recomputes feasibility, both bounds and
+every published number in integers. No solver takes part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights, night_warnings
-from optimizer.build.learned_probabilities import model_identity
+from optimizer.build.learned_probabilities import model_identity, with_model
 from optimizer.build.night import take_in
 from optimizer.certify.certificate import Certificate, certify
 from optimizer.certify.margins import margins_again
@@ -40,7 +40,7 @@ from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
-from optimizer.io.kept_inputs import found_inputs, placed_record
+from optimizer.io.kept_inputs import found_inputs, found_model, placed_record
 from optimizer.io.read import open_source, read_batches
 from optimizer.night.claims import (
     InputClaim,
@@ -79,12 +79,12 @@ _TEXTS = (REPORT, AUDIT)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What the verification of a run found.
+    The result of verifying a run.
 
     Attributes
     ----------
     findings
-        What is wrong, in words; empty when everything holds.
+        Descriptions of what is wrong; empty when everything holds.
     certificate
         Recomputed; ``None`` where it did not get that far.
     """
@@ -107,7 +107,7 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     run_dir
         The published folder.
     inputs
-        A folder with the night's inputs, where they are not where they were.
+        A folder with the night's inputs, if they were moved.
 
     Returns
     -------
@@ -125,11 +125,12 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         read_claims(record)
         places = found_inputs(folder, record, inputs)
         claims = read_claims(placed_record(record, places))
+        model = found_model(folder, record)
         findings = [*_changed_outputs(folder, claims), *changed_inputs(claims)]
         if findings:
             return Verdict(tuple(findings), None)
         published = read_published(folder, _tables(claims))
-        verdict = _prove(claims, published)
+        verdict = _prove(claims, published, model)
         wrong = _false_evidence(folder, record, published.decisions())
         verdict = replace(verdict, findings=(*verdict.findings, *wrong))
         if verdict.is_valid:
@@ -140,15 +141,16 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         return Verdict((str(error),), None)
 
 
-def _prove(claims: RunClaims, published: Published) -> Verdict:
-    """Prove what record and tables say."""
+def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdict:
+    """Prove what record and tables say, with the model at its present place."""
     config = as_config(claims.config)
+    settings = with_model(config, model)
     policy = policy_on(config, claims.day)
     used = claims.inputs.given()
     paths = {name: [file.path for file in claim.files] for name, claim in used.items()}
     tables = published.tables
     history = EarlierNights(claims.day, tables[IN_FLIGHT.file], tables[BANK.file])
-    intake = take_in(paths, config, policy, StageClock(), history)
+    intake = take_in(paths, settings, policy, StageClock(), history)
     solution, num_decisions = read_solution(intake, published)
     certificate = certify(intake.problem, solution)
     margins = _margins(intake, solution, certificate)
@@ -156,7 +158,7 @@ def _prove(claims: RunClaims, published: Published) -> Verdict:
     findings = [
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
-        *_false_facts(claims, intake, config, policy),
+        *_false_facts(claims, intake, config, policy, model),
         *_false_counts(claims, intake, published, num_decisions),
         *_false_tables(night, published),
     ]
@@ -174,7 +176,7 @@ def _margins(
 
 
 def _changed_outputs(folder: Path, claims: RunClaims) -> list[str]:
-    """Published files that are not the ones that were published."""
+    """Published files that were changed since publishing."""
     found = []
     has_script = AUDIT in claims.outputs or (folder / AUDIT).is_file()
     script = [AUDIT] if has_script else []
@@ -196,7 +198,7 @@ def _tables(claims: RunClaims) -> list[str]:
 def _false_evidence(
     folder: Path, record: Mapping[str, Any], decisions: Iterable[pl.DataFrame]
 ) -> list[str]:
-    """Hashes of the decisions that do not come out again."""
+    """Hashes of the decisions that differ when computed again."""
     leaves = leaves_of(decisions)
     done = leaves.close()
     found = list(
@@ -211,7 +213,7 @@ def _false_evidence(
 def _false_certificate(
     claims: RunClaims, night: CertifiedNight, config: Config
 ) -> list[str]:
-    """Parts of the recorded certificate that do not come out again."""
+    """Parts of the recorded certificate that differ when computed again."""
     certificate, proved = night.certificate, certificate_record(night)
     found = [f"the plan is not feasible: {text}" for text in certificate.violations]
     found += false_claims("certificate", claims.certificate, proved)
@@ -224,13 +226,17 @@ def _false_certificate(
 
 
 def _false_facts(
-    claims: RunClaims, intake: Intake, config: Config, policy: PolicyRow
+    claims: RunClaims,
+    intake: Intake,
+    config: Config,
+    policy: PolicyRow,
+    model: Path | None,
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
     warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
     claimed = claims.identity.model_dump()
-    identity = claimed | model_identity(config, claims.day)
+    identity = claimed | model_identity(with_model(config, model), claims.day)
     identity |= {
         "date": claims.date,
         "config_sha256": config_hash(config),

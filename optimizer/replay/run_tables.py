@@ -50,7 +50,7 @@ class Published:
 
 def read_published(folder: Path, names: Iterable[str]) -> Published:
     """
-    Read a night's tables, and hold their columns against the contract.
+    Read a night's tables, and check their columns against the contract.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def differences(
     name: str, published: Iterable[pl.DataFrame], expected: Iterable[pl.DataFrame]
 ) -> list[str]:
     """
-    Compare a published table with what it should be.
+    Compare a published table with the expected one.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class SimulatedNight:
     truth: pl.DataFrame
 
 
-def simulate(  # noqa: PLR0913 - a size of the nights each, by name
+def simulate(  # noqa: PLR0913 - as the command: an option each, by name
     out: Path,
     *,
     num_orders: int,

@@ -51,7 +51,19 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
 
 
 def get_solver(method: str) -> Solver:
-    """Look a solver up by name; imports it only then."""
+    """
+    Look a solver up by name; imports it only then.
+
+    Parameters
+    ----------
+    method
+        Such as ``auto``, ``greedy`` or ``flow``.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such method.
+    """
     from optimizer.solvers.baselines.flow import solve_flow
     from optimizer.solvers.baselines.greedy import solve_greedy
     from optimizer.solvers.network.solve import solve_pricing

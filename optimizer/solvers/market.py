@@ -102,7 +102,14 @@ class Market:
 
     @property
     def uses(self) -> Uses:
-        """What options use, likewise."""
+        """
+        What options use, likewise.
+
+        Raises
+        ------
+        ValueError
+            In a network.
+        """
         if self.side is None:
             raise ValueError("in a network each option takes one slot")
         return Uses(*read_only(*self.side))
@@ -184,7 +191,20 @@ def whole_market(
 def sub_market(
     full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
 ) -> NearMarket:
-    """Copy some orders of a market together, by ascending place."""
+    """
+    Copy some orders of a market together, by ascending place.
+
+    Parameters
+    ----------
+    full
+        The market of all orders.
+    orders
+        ``(k,) int64``: places of the orders in the market, ascending.
+    cap
+        ``(num_merchants,) int64``: caps of the market that is made.
+    pool
+        Threads that share the merchants.
+    """
     from optimizer.solvers.kernels.screen import gather
 
     start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
@@ -242,8 +262,14 @@ def surplus_at(
 
     Parameters
     ----------
-    price, row_price
-        Effective prices of lanes, and prices of side rows where there are any.
+    market
+        Orders and options by merchant.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64``; ``None`` in a network.
+    pool
+        Threads that share the merchants.
 
     Returns
     -------

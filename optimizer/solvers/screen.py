@@ -66,11 +66,22 @@ def screen(
     room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
     room_start = running(room)
     kept, num_kept = np.empty(room_start[-1], np.int64), np.zeros(len(room), np.int64)
-    limits = (sieve.every, room, room_start, np.int64(sieve.reach))
     arrays = full.arrays
 
     def work(_: int, first: int, last: int) -> None:
-        screen_part(first, last, *arrays, price, row_price, *limits, kept, num_kept)
+        screen_part(
+            first,
+            last,
+            *arrays,
+            price=price,
+            row_price=row_price,
+            every=sieve.every,
+            room=room,
+            room_start=room_start,
+            reach=np.int64(sieve.reach),
+            kept=kept,
+            num_kept=num_kept,
+        )
 
     pool.over_parts(full, work)
     place = np.arange(len(kept)) - np.repeat(room_start[:-1], room)

@@ -187,6 +187,7 @@ def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
         ),
         "holdout": bool(config.holdout.share or config.holdout.explore_share),
         "model": config.model is not None,
+        "outbox": bool(config.outbox),
     }
     refuse_asked(asked)
 

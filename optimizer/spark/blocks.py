@@ -124,6 +124,10 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     ways, order = frame.filter(is_way), position[is_way]
     status = named["status"].to_numpy().astype(np.uint8)
     has_way = np.bincount(order, minlength=len(named)) > 0
+    has_row = np.bincount(
+        position[frame["carrier_id"].is_not_null().to_numpy()], minlength=len(named)
+    )
+    status[(status == OPEN) & (has_row == 0)] = Reason.NO_OPTION
     status[(status == OPEN) & ~has_way] = Reason.CARRIER_INACTIVE
     is_open = status == OPEN
     leaf, places = _leaves(ways, rules)
@@ -239,7 +243,19 @@ def block_index(
     places: tuple[Place, ...],
     has_budget: NDArray[np.bool_] | None,
 ) -> Names:
-    """The names behind the numbers of a block; rows are its own, from 0."""
+    """
+    The names behind the numbers of a block; rows are its own, from 0.
+
+    Parameters
+    ----------
+    status, merchants
+        Cells of the block: its rows, and its merchants.
+    places
+        Names of the lanes.
+    has_budget
+        ``(m,) bool``: the block's merchants whose cap comes from a budget; ``None``
+        where there are no budgets.
+    """
     about, rows = unpack(merchants), unpack(status)
     return Names(
         tuple(listed(about["ids"])),

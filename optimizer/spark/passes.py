@@ -166,7 +166,20 @@ def price_block(
     price: NDArray[np.int64],
     cut_of: Mapping[int, NDArray[np.int64]],
 ) -> bytes:
-    """Send back what orders are worth above their prices, by merchant."""
+    """
+    Send back what orders are worth above their prices, by merchant.
+
+    Parameters
+    ----------
+    block
+        Number of the block.
+    problem
+        The problem of the block.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut_of
+        By block, the price of each merchant's cap, micro-CNY.
+    """
     above, highest = above_cuts(problem, price, cut_of[block])
     return pack(above=above, highest=highest)
 
@@ -283,7 +296,20 @@ def decide(
     verdict: DecidingPrices,
     places: tuple[Place, ...],
 ) -> Iterator[pa.RecordBatch]:
-    """Turn blocks into ``DECISION_ROWS``."""
+    """
+    Turn blocks into ``DECISION_ROWS``.
+
+    Parameters
+    ----------
+    batches
+        Rows of ``BLOCK``.
+    terms
+        Lanes and caps of the whole night.
+    verdict
+        Prices and ties that decide every order.
+    places
+        Names of the lanes, by number.
+    """
     import io
 
     import polars as pl

@@ -11,6 +11,7 @@ from optimizer.build import encode
 from optimizer.build.eligibility import apply_rules
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
+from optimizer.io.read import plain_frame
 from optimizer.io.validate import QuarantineLog, check_batch
 
 if TYPE_CHECKING:
@@ -89,7 +90,20 @@ class Rules:
 def check_orders(
     batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
-    """Turn raw orders into ``ORDER_ROWS``."""
+    """
+    Turn raw orders into ``ORDER_ROWS``.
+
+    Parameters
+    ----------
+    batches
+        Rows of the orders table, numbered.
+    source
+        The columns of the table, and those that it must have.
+    rules
+        Rules of the night.
+    is_choice
+        Whether carriers come from an options table.
+    """
     coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
     has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
         *source.columns
@@ -160,14 +174,13 @@ def _checked(
 ) -> Iterator[pa.RecordBatch]:
     import polars as pl
 
-    names = [c for c in source.columns if source.table.column(c).kind in _TEXT]
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        raw = pl.DataFrame(pl.from_arrow(batch)).select("row", *source.columns)
         log = QuarantineLog()
         try:
-            raw = raw.with_columns(pl.col(names).cast(pl.String))
+            raw = plain_frame(batch, source.table, source.rules.null_words)
+            raw = raw.select("row", *source.columns)
             kept = check_batch(raw, source, log)
             broken = log.frame().select(
                 pl.col("row") - 1, broken_column="column", broken_rule="rule"
@@ -180,9 +193,6 @@ def _checked(
             ]
         for frame in frames:
             yield from in_schema(frame, schema)
-
-
-_TEXT = ("id", "text", "pin")
 
 
 def value_options(

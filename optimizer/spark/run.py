@@ -55,6 +55,25 @@ def run_on_spark(
 
     The session is the one that there is: ``spark-submit``, ``SPARK_REMOTE`` or Spark's
     own settings say where the cluster is.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``.
+    day
+        The business date.
+    is_dry
+        Do everything but write.
+    is_forced
+        Replace a night that was published from other inputs.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError
+        When inputs or output are not configured, a key is not for a cluster, or the
+        date is published from other inputs.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
@@ -112,7 +131,14 @@ def _refuse_more(config: Config) -> None:
 
 
 def start_session() -> SparkSession:
-    """The session that spark-submit or the environment made, or a new one."""
+    """
+    The session that spark-submit or the environment made, or a new one.
+
+    Raises
+    ------
+    ConfigError
+        When pyspark lacks a package that it needs, or there is no cluster to run on.
+    """
     sql = import_extra("pyspark.sql", needed_by=ENGINE)
     from pyspark.errors import PySparkException
 

@@ -7,6 +7,7 @@ Alerts compare a night with published ones; no part of a night depends on them.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from optimizer.config.cap import caps_of
 from optimizer.contracts.columns import Column
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import ORDERS
-from optimizer.contracts.warnings import some, warn
+from optimizer.contracts.warnings import read_warning, some, warn
 from optimizer.errors import OptimizerError
 from optimizer.io.cells import cell_rules
 from optimizer.io.published_tables import read_table
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
 
+logger = logging.getLogger(__name__)
+
 #: Nights whose median stands in for the same weekday of the week before.
 MEDIAN_NIGHTS = 7
 _WEEK = dt.timedelta(days=7)
@@ -47,8 +50,8 @@ class Alert:
     Attributes
     ----------
     kind
-        For programs: ``quarantine``, ``input_change``, ``dead_lanes``, ``lost_slots``,
-        ``splitting``.
+        For programs: ``quarantine``, ``input_change``, ``outbox``, ``dead_lanes``,
+        ``lost_slots``, ``splitting``.
     warning
         What was found, and what to do.
     """
@@ -66,7 +69,42 @@ class Alert:
         return {"kind": self.kind} | self.warning.to_json()
 
 
-def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list[Alert]:
+def recorded_alerts(
+    config: Config, day: dt.date, record: Mapping[str, Any], folder: Path | None
+) -> list[dict[str, Any]]:
+    """
+    Alerts in the form of the record; if they cannot be found, the log says so.
+
+    Parameters
+    ----------
+    config
+        With ``output`` and thresholds.
+    day, record
+        The night.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
+    """
+    try:
+        return [alert.to_json() for alert in find_alerts(config, day, record, folder)]
+    except (OptimizerError, OSError) as error:
+        logger.warning("alerts could not be looked for: %s", error)
+        return []
+
+
+def read_alerts(record: Mapping[str, Any]) -> list[Alert] | None:
+    """Alerts of a record; ``None`` in older formats."""
+    if "alerts" not in record:
+        return None
+    told = [(alert["kind"], read_warning(alert)) for alert in record["alerts"]]
+    return [Alert(kind, warning) for kind, warning in told if warning is not None]
+
+
+def find_alerts(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    folder: Path | None = None,
+) -> list[Alert]:
     """
     Compare a night with those before it.
 
@@ -75,17 +113,18 @@ def find_alerts(config: Config, day: dt.date, record: Mapping[str, Any]) -> list
     config
         With ``output`` and thresholds.
     day, record
-        The night; alerts that compare tables need it to be published.
+        The night; alerts that compare tables need its tables.
+    folder
+        Where its tables are; ``None``: the published folder, if there is one.
     """
     assert config.output is not None
     nights = published_nights(config.output)
     before = {date: folder for date, folder in nights.items() if date < day}
     found = [*_quarantine(config, record), *_input_changes(config, day, record, before)]
-    if day in nights:
-        found += [
-            *_dead_lanes(config, nights[day], before),
-            *_lost_slots(nights[day], before),
-        ]
+    found += _undelivered(record)
+    folder = folder or nights.get(day)
+    if folder is not None:
+        found += [*_dead_lanes(config, folder, before), *_lost_slots(folder, before)]
     return found + list(_splitting(config, day, record))
 
 
@@ -103,6 +142,22 @@ def _quarantine(config: Config, record: Mapping[str, Any]) -> Iterator[Alert]:
                 allowed=f"{allowed:f}",
             ),
         )
+
+
+def _undelivered(record: Mapping[str, Any]) -> Iterator[Alert]:
+    """Outboxes that do not take all recommendations, though another may."""
+    for box in record.get("outboxes", []):
+        num_left = box["num_recommended"] - box["num_taken"]
+        if num_left:
+            told = warn(
+                "UNDELIVERED",
+                num_left=num_left,
+                num_recommended=box["num_recommended"],
+                num_taken=box["num_taken"],
+                platform=box["platform"],
+                reasons=tuple(box["refused"]),
+            )
+            yield Alert("outbox", told)
 
 
 def _input_changes(

@@ -90,12 +90,18 @@ def _add_night(
     kinds = {kind: alerts[kind] for kind in ALERT_KINDS}
     peaks = measured["peak_memory_bytes"]
     _labeled(registry, "input_rows", "Rows of each input.", "input", rows)
+    taken = {box["platform"]: box["num_taken"] for box in record.get("outboxes", [])}
+    if taken:
+        words = "Recommended orders that each outbox takes."
+        _labeled(registry, "outbox_orders", words, "platform", taken)
     _labeled(registry, "alerts", "Alerts by kind.", "kind", kinds)
     _labeled(registry, "stage_seconds", "Seconds.", "stage", measured["seconds"])
     _labeled(registry, "stage_peak_memory_bytes", "Peak memory.", "stage", peaks)
 
 
-ALERT_KINDS = ("quarantine", "input_change", "dead_lanes", "lost_slots", "splitting")
+ALERT_KINDS = (
+    *("quarantine", "input_change", "outbox", "dead_lanes", "lost_slots", "splitting"),
+)
 
 
 def _gauge(registry: CollectorRegistry, name: str, words: str, value: float) -> None:

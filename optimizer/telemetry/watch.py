@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from optimizer.config import expand_date
 from optimizer.errors import OptimizerError
 from optimizer.telemetry import logs
-from optimizer.telemetry.alerts import Alert, find_alerts
+from optimizer.telemetry.alerts import Alert, find_alerts, read_alerts
 from optimizer.telemetry.lineage import write_event
 from optimizer.telemetry.metrics import write_metrics
 
@@ -120,6 +120,10 @@ def _told(report: RunReport, seconds: float) -> dict[str, object]:
 
 
 def _alerts(config: Config, day: dt.date, report: RunReport) -> list[Alert]:
+    """Those of the record; of one that has none to say, they are looked for now."""
+    recorded = read_alerts(report.record)
+    if recorded is not None:
+        return recorded
     try:
         return find_alerts(config, day, report.record)
     except (OptimizerError, OSError) as error:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import CertificateError
+from optimizer.io.kept_inputs import found_model
 from optimizer.verify.audit import check_names, statement
 
 if TYPE_CHECKING:
@@ -101,15 +102,23 @@ def state_again(
     CertificateError
         When files cannot be read as the contract says, or the model is gone.
     """
-    parts = statement(record)
+    parts, placed = statement(record), _with_model(folder, record)
     with _engine() as engine:
         engine.execute("SET VARIABLE run_given = ?", [str(folder)])
         _give_arrow(engine, record, inputs)
         found: list[Finding] = []
         for part in parts:
             _run(engine, _placed(part, inputs))
-            found += _beside(engine, part.name, record)
+            found += _beside(engine, part.name, placed)
         return [*found, *_answers(engine, check_names(parts))]
+
+
+def _with_model(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with its model where it lies today."""
+    model = found_model(folder, record)
+    if model is None:
+        return record
+    return {**record, "config": {**record["config"], "model": str(model)}}
 
 
 def _placed(part: Part, inputs: Mapping[str, list[str]] | None) -> str:

@@ -124,6 +124,18 @@ def _maybe(rule: Rule) -> Rule:
 _WARNING = _object({"code": _TEXT, "values": _ANY, "text": _TEXT})
 
 
+_ALERT = _object({"kind": _TEXT, "code": _TEXT, "values": _ANY, "text": _TEXT})
+_OUTBOX = _object(
+    {
+        "platform": _TEXT,
+        "format": _one_of("csv", "jsonl"),
+        "num_recommended": _COUNT,
+        "num_taken": _COUNT,
+        "refused": _each(_COUNT),
+    }
+)
+
+
 def _warning(name: str, value: Any) -> Iterator[str]:
     """A code with its values; a sentence in records of format 1."""
     yield from () if isinstance(value, str) else _WARNING(name, value)
@@ -225,6 +237,8 @@ _RECORD = _object(
         ),
     },
     {
+        "alerts": _list(_ALERT),
+        "outboxes": _list(_OUTBOX),
         "evidence": _object(
             {
                 "columns": _list(_TEXT),
@@ -233,6 +247,6 @@ _RECORD = _object(
                 "root": _SHA256,
                 "rows_in_leaf": _COUNT,
             }
-        )
+        ),
     },
 )

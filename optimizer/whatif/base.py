@@ -10,7 +10,7 @@ from optimizer.build import assemble
 from optimizer.build.budgets import merchant_budgets
 from optimizer.build.carryover import policy_caps
 from optimizer.build.experiment import empty_pool
-from optimizer.build.learned_probabilities import model_identity
+from optimizer.build.learned_probabilities import model_identity, with_model
 from optimizer.certify.certificate import Certificate, certify, proved_termination
 from optimizer.config import as_config
 from optimizer.config.address import is_address
@@ -18,7 +18,7 @@ from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.cells import cell_rules
-from optimizer.io.kept_inputs import found_inputs, placed_record
+from optimizer.io.kept_inputs import found_inputs, found_model, placed_record
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
@@ -117,7 +117,7 @@ def base_of_run(
     record = read_record(folder)
     read_claims(record)
     claims = read_claims(placed_record(record, found_inputs(folder, record)))
-    config = as_config(claims.config)
+    config = with_model(as_config(claims.config), found_model(folder, record))
     changed = changed_inputs(claims)
     identity = claims.identity.model_dump()
     model = model_identity(config, claims.day)
@@ -165,7 +165,21 @@ def base_of_config(
 
 
 def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:
-    """Configured input files of a date, by table."""
+    """
+    Configured input files of a date, by table.
+
+    Parameters
+    ----------
+    config
+        With ``inputs``.
+    day
+        The business date.
+
+    Raises
+    ------
+    ConfigError
+        When no inputs are configured, or one is an address.
+    """
     if config.inputs is None:
         raise ConfigError("this needs inputs in the configuration")
     paths: dict[str, str | list[str]] = {}

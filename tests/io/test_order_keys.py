@@ -20,7 +20,7 @@ from optimizer.io.duplicates import (
     refuse_repeats,
     repeated,
 )
-from optimizer.io.order_keys import order_keys, python_key
+from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source
 
 if TYPE_CHECKING:
@@ -59,6 +59,17 @@ def orders_of(ids: list[str], folder: Path, rows_in_file: int = 3) -> Source:
         )
         frame.write_parquet(folder / f"{first:04d}.parquet")
     return open_source(folder / "*.parquet", ORDERS)
+
+
+def python_key(text: bytes, salt: int = 0) -> int:
+    """The key of one id in plain Python: the definition, and the kernel's twin."""
+    mask = 2**64 - 1
+    state = 0xCBF29CE484222325 ^ (salt * 0x9E3779B97F4A7C15 & mask)
+    for byte in text:
+        state = (state ^ byte) * 0x100000001B3 & mask
+    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
+        state = (state ^ state >> shift) * factor & mask
+    return state ^ state >> 33
 
 
 @settings(deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -259,7 +260,7 @@ def test_the_commands_close_the_loop(folder, monkeypatch, capsys):
     told("simulate", "--out", "data", "--orders", 6_000, "--merchants", 10, "--days", 4)
     days = [f"2026-11-{22 + n}" for n in range(4)]
     for day in days[:3]:
-        assert "by lot" in told("run", *by, "--date", day).out
+        assert "at random" in told("run", *by, "--date", day).out
     listed = told("simulate", "outcomes", "--runs", "runs", "--nights", "data/nights")
     assert listed.out.split() == [f"outcomes/{day}.parquet" for day in days[:3]]
     learned = json.loads(told("learn", *by, "--as-of", days[3], "--json").out)
@@ -293,8 +294,16 @@ def test_the_commands_close_the_loop(folder, monkeypatch, capsys):
     model.write_text(model.read_text().replace('"num_kept": ', '"num_kept":  '))
     changed = call(monkeypatch, capsys, "run", *by, "--date", days[3])
     assert (changed.code, "the model changed since" in changed.err) == (2, True)
+    assert "holds" in told("verify", f"runs/{days[3]}").out  # from the kept one
+    Path("config.yaml").write_text(json.dumps(text | {"keep": {"versions": 1}}))
+    assert "would remove: 0 items" in told("prune", *by).out
+    shutil.rmtree("runs/.inputs")
+    shutil.copytree(model.parent, "models/another")
     broken = call(monkeypatch, capsys, "verify", f"runs/{days[3]}")
     assert (broken.code, "model_sha256" in broken.out) == (4, True)
+    restored = Path("models/another/model.json")
+    restored.write_text(restored.read_text().replace('"num_kept":  ', '"num_kept": '))
+    assert "holds" in told("verify", f"runs/{days[3]}").out  # from beside latest
 
 
 def test_commands_refuse_in_words(folder, monkeypatch, capsys):

@@ -13,7 +13,7 @@ import pytest
 
 import optimizer
 from optimizer.build.learned_model import (
-    effect_spread,
+    LEVELS,
     kept_effect,
     load_model,
     risk_of,
@@ -105,6 +105,21 @@ def test_dates_may_be_text_and_a_window_may_leave_the_break_out():
     window = Window(AFTER.as_of, first=dt.date(2024, 3, 1))
     found = learn(text, settings(), window)
     assert found.model.first_date == DAY.isoformat()
+
+
+def effect_spread(frame, effect):
+    """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
+    place = {name: at for at, name in enumerate(effect.names)}
+    rows = np.zeros((len(frame), len(effect.names)))
+    rows[:, 0] = 1.0
+    for column in LEVELS:
+        if column in frame.columns:
+            at = frame[column].cast(pl.String).to_list()
+            for row, level in enumerate(at):
+                if (column, level) in place:
+                    rows[row, place[column, level]] = 1.0
+    variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
 def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):

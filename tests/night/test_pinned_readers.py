@@ -84,11 +84,9 @@ def test_a_run_names_its_version(
 ) -> None:
     """Who takes a night further reads the version that the run named, not the link."""
     night = copy_night(original, tmp_path / "night", monkeypatch)
-    said = call(
-        *(monkeypatch, capsys, "run", "--config", night.config),
-        *("--date", DAY, "--json"),
-    )
+    words = ("run", "--config", night.config, "--date", DAY)
+    said = call(monkeypatch, capsys, *words, "--json")
     version = json.loads(said.out)["version_dir"]
     assert Path(version).resolve() == night.run_dir.resolve()
-    said = call(monkeypatch, capsys, "run", "--config", night.config, "--date", DAY)
+    said = call(monkeypatch, capsys, *words)
     assert said.out.splitlines()[-1] == f"  version    {version}"

@@ -110,7 +110,8 @@ def test_what_is_fixed_wrongly_is_freed(
     With hardly anything in the core, and prices from a coarse search, the optimum
     and its prices are still found: every wrong fixing comes to light.
     """
-    monkeypatch.setattr(pricing, "FEW_ORDERS", 0)
+    monkeypatch.setattr(refine_prices, "FEW_ORDERS", 0)
+    monkeypatch.setattr(refine_prices, "SMALL_MARKET", 0)
     monkeypatch.setattr(pricing, "MANY_ROUNDS", 10**9)
     monkeypatch.setattr(refine_prices, "CLOSE", close)
     monkeypatch.setattr(pricing, "MAX_FOUND", max_found)

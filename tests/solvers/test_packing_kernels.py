@@ -130,7 +130,13 @@ def test_the_response_adds_up(case: Case) -> None:
     def surplus_at(lane: np.ndarray, row: np.ndarray) -> int:
         spare = np.zeros(problem.num_merchants, np.int64)
         return market_kernels.surplus(
-            0, problem.num_merchants, orders, uses, lane, row, spare
+            first_merchant=0,
+            last_merchant=problem.num_merchants,
+            orders=orders,
+            uses=uses,
+            price=lane,
+            row_price=row,
+            merchant_price=spare,
         )
 
     assert total == surplus_at(prices.lane, prices.row)

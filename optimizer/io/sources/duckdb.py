@@ -34,7 +34,14 @@ _CLOSED: dict[str, Any] = {
 
 @contextmanager
 def open_rows(address: Address, table: Table) -> Iterator[Rows]:
-    """Read a table or a query, batch by batch; the database is opened to read alone."""
+    """
+    Read a table or a query, batch by batch; the database is opened to read alone.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file: DuckDB would make one.
+    """
     import duckdb
     import pyarrow as pa
 

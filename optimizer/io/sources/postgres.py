@@ -39,7 +39,8 @@ def open_rows(address: Address, table: Table) -> Iterator[Rows]:
         relation = relation_of(address)
         schema = cursor.adbc_execute_schema(f"select * from {relation}")
         columns = checked_columns(schema, table, address.label)
-        cursor.execute(select_text(schema, columns, table, relation))
+        query = select_text(schema, columns, table, relation, pads_text=True)
+        cursor.execute(query)
         yield Rows(cursor.fetch_record_batch())
 
 

@@ -82,15 +82,38 @@ def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
 
 
 def select_text(
-    schema: pa.Schema, columns: Iterable[str], table: Table, relation: str
+    schema: pa.Schema,
+    columns: Iterable[str],
+    table: Table,
+    relation: str,
+    *,
+    pads_text: bool = False,
 ) -> str:
-    """Write the query; what Arrow has no type for becomes text or a number."""
-    chosen = [
-        f"cast({quoted(name)} as {_cast_type(table, name)}) as {quoted(name)}"
-        if _is_opaque(schema.field(name).type)
-        else quoted(name)
-        for name in columns
-    ]
+    """
+    Write the query; what Arrow has no type for becomes text or a number.
+
+    Parameters
+    ----------
+    schema
+        Columns and types of the source.
+    columns
+        Columns to read.
+    table
+        The contract, which decides what opaque types are cast to.
+    relation
+        Table or subquery to read from, quoted.
+    pads_text
+        Whether the server gives text of a fixed length with spaces at its end; a cast
+        takes them off.
+    """
+    import pyarrow.types as t
+
+    chosen = []
+    for name in columns:
+        kind, column = schema.field(name).type, quoted(name)
+        is_cast = _is_opaque(kind) or (pads_text and t.is_string(kind))
+        cast = "varchar" if t.is_string(kind) else _cast_type(table, name)
+        chosen.append(f"cast({column} as {cast}) as {column}" if is_cast else column)
     return f"select {', '.join(chosen)} from {relation}"
 
 

@@ -1,1 +1,1 @@
-"""What nights leave to each other: a database that follows the folders."""
+"""State that nights hand on to each other: a database derived from the folders."""

@@ -1,8 +1,8 @@
 """
-The chain of what was published: each link holds the hash of the one before.
+The chain of published versions: each link holds the hash of the one before.
 
-Whoever changes a link, takes one out or puts one in must change all that come after,
-and with them the head: the last hash, of which everybody may keep a copy.
+Whoever changes, removes or inserts a link must change all later links, and with them
+the head: the last hash, of which everybody may keep a copy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Link:
     hash
         SHA-256 of the text, in hexadecimal.
     text
-        What it says, as canonical JSON.
+        Its content, as canonical JSON.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Link:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What it says; empty where that cannot be read."""
+        """Its content; empty where it cannot be read."""
         try:
             found = json.loads(self.text)
         except ValueError:
@@ -50,7 +50,7 @@ class Link:
 
 def make_link(body: Mapping[str, Any], last: Link | None) -> Link:
     """
-    Put the next link after the last one.
+    Make the link that follows the last one.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def text_hash(text: str) -> str:
 
 
 def broken_links(links: Sequence[Link]) -> list[str]:
-    """Say what is wrong with a chain by itself, in words; empty where it holds."""
+    """Describe what is wrong with a chain by itself; empty where it holds."""
     found, number, before = [], 0, NO_LINK
     for link in links:
         if link.number != number + 1:

@@ -1,9 +1,9 @@
 """
-The state database: SQLite beside the nights, or PostgreSQL where hosts share it.
+The state database: SQLite next to the nights, or PostgreSQL where hosts share it.
 
-It is opened for the time of one command, brought to the newest schema, and closed.
-Locks are the operating system's or the server's: they go with their holder, however
-it ends, so there is nothing to recover.
+It is opened for one command, upgraded to the newest schema, and closed. Locks are those
+of the operating system or the server: they end with their holder, however it ends, so
+there is nothing to recover.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class StateDatabase:
     Attributes
     ----------
     engine
-        Gives connections; closed with the command.
+        Gives connections; disposed of at the end of the command.
     label
-        What messages call it; never with a password.
+        Its name in messages; never with a password.
     mirror
-        File beside the nights with the chain of evidence; ``None``: none is kept.
+        File next to the nights with the chain of evidence; ``None``: none is kept.
     """
 
     engine: Engine
@@ -67,7 +67,7 @@ class StateDatabase:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """
-        Do all of what is inside, or nothing of it.
+        Run the block as one transaction.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class StateDatabase:
 @contextmanager
 def open_state(config: Config) -> Iterator[StateDatabase]:
     """
-    Open the configured database, made and upgraded where that is needed.
+    Open the configured database; create and upgrade it where needed.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def open_state(config: Config) -> Iterator[StateDatabase]:
 
 @contextmanager
 def memory_state() -> Iterator[StateDatabase]:
-    """A database in memory that nobody else sees, for runs that may not write."""
+    """A private database in memory, for runs that may not write."""
     from sqlalchemy import StaticPool, create_engine
 
     from optimizer.night.state.schema import METADATA
@@ -149,7 +149,7 @@ def state_url(config: Config) -> str:
 
 def upgrade(state: StateDatabase) -> None:
     """
-    Bring a database to the newest schema; one that is there is left as it is.
+    Bring a database to the newest schema; an up-to-date one is left alone.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def upgrade(state: StateDatabase) -> None:
 
 
 def revisions() -> list[str]:
-    """Schemas that are known, the newest last: Alembic is slow to ask each time."""
+    """Known schemas, the newest last; cached, since asking Alembic is slow."""
     files = sorted(_MIGRATIONS.glob("versions/v[0-9]*.py"))
     return [path.name[1:].partition("_")[0] for path in files]
 
@@ -215,7 +215,7 @@ def lock_transaction(connection: Connection, name: str) -> None:
 
 
 def lock_key(name: str) -> int:
-    """The server's number for a lock of ours."""
+    """The number of one of our locks on the server."""
     digest = hashlib.sha256(f"premium-delivery-optimizer {name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
@@ -227,8 +227,8 @@ def shared_lock(
     """
     Hold a name against other hosts, where the database is shared.
 
-    The server lets go of it when the session ends, whatever ended it. What is yielded
-    makes sure that it has not: to be called before anything is published.
+    The server releases it when the session ends, for whatever reason. The yielded
+    function checks that it is still held: call it before anything is published.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def shared_lock(
 
 
 def _confirm(state: StateDatabase, connection: Connection) -> None:
-    """See that the session that holds a lock is still there."""
+    """Check that the session that holds a lock is still alive."""
     from sqlalchemy import text
 
     with plain_errors(state.label):
@@ -264,7 +264,21 @@ def _confirm(state: StateDatabase, connection: Connection) -> None:
 
 @contextmanager
 def plain_errors(label: str) -> Iterator[None]:
-    """Turn what a database raises into one clear message without secrets."""
+    """
+    Turn what a database raises into one clear message without secrets.
+
+    Parameters
+    ----------
+    label
+        The database's name in messages.
+
+    Raises
+    ------
+    ConfigError
+        When the kind of database is not known.
+    BusyError, PublishError
+        When it does not answer, or cannot be written.
+    """
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
     try:
@@ -278,7 +292,7 @@ def plain_errors(label: str) -> Iterator[None]:
 
 
 def _named(label: str, reason: str) -> Exception:
-    """An error by what people can do about it."""
+    """The error class that matches what people can do about it."""
     reason = reason[:200]
     if "not a database" in reason or "malformed" in reason:
         return PublishError(

@@ -1,9 +1,9 @@
 """
-What nights know of each other: the cap bank and the parcels in flight.
+The ledger between nights: the cap bank and the parcels in flight.
 
-A night's part of both stands in its published folder (``bank.parquet``,
-``commitments.parquet``); the database holds the same rows, by date. Rows of a date
-are replaced as a whole, in one transaction, so that nothing counts twice.
+A night's part of both is in its published folder (``bank.parquet``,
+``commitments.parquet``); the database holds the same rows, by date. All rows of a date
+are replaced in one transaction, so that nothing counts twice.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ KEPT_DAYS = 92
 @dataclass(frozen=True, slots=True, eq=False)
 class Carryover:
     """
-    What the ledger gives to a night.
+    The carry-over of a night from the ledger.
 
     Attributes
     ----------
     history
-        What decides.
+        Bank and parcels in flight.
     is_late
-        Whether later nights have used the bank already: then this one is left out of
-        it, takes nothing from it, and gives nothing.
+        Whether later nights have already used the bank: then this night takes nothing
+        from it and adds nothing.
     identity
-        Digest of what earlier nights leave; ``None`` where nothing could. Later
-        nights are not in it, so that a rerun of an old date is still the same run.
+        Digest of the carry-over from earlier nights; ``None`` where there can be none.
+        Later nights do not enter it, so that a rerun of an old date is the same run.
     """
 
     history: EarlierNights
@@ -61,19 +61,19 @@ class Carryover:
 
     @property
     def digest(self) -> str:
-        """Digest of all that decides, later nights included."""
+        """Digest of everything that affects the night, including later nights."""
         tables = (self.history.bank, self.history.in_flight)
         return _digest([str(self.is_late), *map(_text, tables)])
 
 
 def needs_history(config: Config, policy: PolicyRow) -> bool:
-    """Whether other nights can decide anything of a night."""
+    """Whether other nights can affect a night."""
     is_banked = policy.cap.rounding == "carryover"
     return is_banked or config.capacity.counted_on != "order"
 
 
 def history_days(config: Config, policy: PolicyRow) -> int:
-    """How many days before a night can decide anything of it."""
+    """The number of days before a night that can affect it."""
     if not needs_history(config, policy):
         return 0
     return max(policy.cap.window_days, config.capacity.in_flight_days)
@@ -87,19 +87,19 @@ def load_before(
     closed: pl.DataFrame | None,
 ) -> Carryover:
     """
-    Read what other nights leave to a date.
+    Read the carry-over of a date from other nights.
 
     Parameters
     ----------
     state
         In line with the published folders.
     config, policy
-        What is counted, and how long.
+        Rules that say what is counted, and for how long.
     day
         The date; its own rows do not count.
     closed
-        ``order_id`` and ``status`` of parcels that take no slot any more, known on
-        the date; ``None`` where nothing is known of any.
+        ``order_id`` and ``status`` of parcels that no longer take a slot, as known on
+        the date; ``None`` where nothing is known.
     """
     if not needs_history(config, policy):
         return Carryover(EarlierNights(day), is_late=False, identity=None)
@@ -146,9 +146,9 @@ def settle(
     state: StateDatabase, day: dt.date, folder: Path | None, *, is_pruned: bool = True
 ) -> None:
     """
-    Bring a date's rows, and the chain of evidence, in line with its published folder.
+    Update a date's rows and the chain of evidence to match its published folder.
 
-    Doing it twice changes nothing.
+    A second call changes nothing.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def settle(
     folder
         Its published version; ``None``: it is not published any more.
     is_pruned
-        Also forget what is too old to be asked for.
+        Also remove rows that are too old to be needed.
     """
     from sqlalchemy import delete, insert
 
@@ -181,7 +181,7 @@ def settle(
 
 
 def _rows_of(day: dt.date, folder: Path) -> list[tuple[Any, list[dict[str, Any]]]]:
-    """Rows of each table that a published night stands for."""
+    """Rows of each table that follow from a published night."""
     import polars as pl
 
     from optimizer.night.state.schema import BANK, COMMITMENTS, NIGHTS
@@ -209,13 +209,13 @@ def _rows_of(day: dt.date, folder: Path) -> list[tuple[Any, list[dict[str, Any]]
 
 
 def published_history(folder: Path, day: dt.date) -> EarlierNights:
-    """What other nights left to a night, as it was published with it."""
+    """The carry-over of a night, as published with it."""
     tables = (read_table(folder, f"{name}.parquet") for name in ("in_flight", "bank"))
     return EarlierNights(day, *tables)
 
 
 def _forget_old(connection: Connection) -> None:
-    """Drop rows that no night to come can ask for."""
+    """Drop rows that no future night can need."""
     from sqlalchemy import delete, func, select
 
     from optimizer.night.state.schema import BANK, COMMITMENTS, NIGHTS
@@ -230,7 +230,7 @@ def _forget_old(connection: Connection) -> None:
 
 
 def _is_late(connection: Connection, day: dt.date) -> bool:
-    """Whether later nights are in the bank, and this one is not."""
+    """Whether the bank has later nights but not this one."""
     from sqlalchemy import func, select
 
     from optimizer.night.state.schema import BANK
@@ -272,7 +272,7 @@ def _commitments(
     day: dt.date,
     closed: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    """Slots that parcels of other nights take from a date on; late ones on the date."""
+    """Slots of other nights' parcels from a date on; overdue ones on the date."""
     import polars as pl
     from sqlalchemy import select
 

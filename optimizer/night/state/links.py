@@ -1,9 +1,9 @@
 """
-Evidence: what was published when, as a chain of hashes that is only ever added to.
+Evidence: an append-only chain of hashes of what was published and when.
 
-The chain stands in the state database and, line by line, in a file beside the nights;
-each is made good from the other where a crash left it behind. A link is written in the
-transaction that tells the database of a night, so none is missed and none doubled.
+The chain is kept in the state database and, line by line, in a file next to the nights.
+If a crash leaves one behind, it is completed from the other. A link is written in the
+transaction that records a night in the database, so that none is missed or doubled.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def extend(
     connection: Connection, mirror: Path, day: dt.date, path: Path | None
 ) -> None:
     """
-    Add a link where a date's published version is not the one that the chain knows.
+    Add a link if a date's published version is not the one in the chain.
 
     Parameters
     ----------
     connection
-        In a transaction that no other one of the kind runs beside.
+        In a transaction that excludes others of its kind.
     mirror
         The chain's file.
     day, path
@@ -73,7 +73,7 @@ def extend(
 
 def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -> None:
     """
-    Put on record that versions of a date are removed by rule; doing it twice adds none.
+    Record that versions of a date are removed by rule; a second call adds nothing.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -
 
 def pruned_in(links: Sequence[Link]) -> set[tuple[dt.date, str]]:
     """
-    Dates and versions that a chain says were removed by rule.
+    Dates and versions that were removed by rule, according to a chain.
 
-    A version that was published again since is not among them.
+    Versions that were published again since are left out.
     """
     found: set[tuple[dt.date, str]] = set()
     for link in links:
@@ -123,7 +123,7 @@ def pruned_in(links: Sequence[Link]) -> set[tuple[dt.date, str]]:
 
 
 def _night_body(path: Path) -> dict[str, Any]:
-    """What a link says of a published folder."""
+    """The content of a link about a published folder."""
     record = read_record(path)
     identity = record["identity"]
     outputs = {name: file["sha256"] for name, file in record["outputs"].items()}
@@ -157,7 +157,7 @@ def decision_groups(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def _event(path: Path, before: str | None) -> str:
-    """What happened: a night went out, or another one took its place."""
+    """What happened: a night was published, or replaced another."""
     if before is None:
         return "PUBLISHED"
     try:
@@ -208,7 +208,7 @@ def head_of(state: StateDatabase) -> dict[str, Any] | None:
 
 
 def read_mirror(mirror: Path) -> list[Link]:
-    """The chain as the file has it; what a crash cut off in the middle is not there."""
+    """The chain as the file has it, without a last line that a crash cut off."""
     if not mirror.is_file():
         return []
     whole, _, _ = mirror.read_bytes().rpartition(b"\n")
@@ -224,7 +224,7 @@ def _read_line(line: bytes) -> Link:
 
 
 def _made_good(connection: Connection, mirror: Path) -> list[Link]:
-    """The chain, after what database or file lacks was added to it from the other."""
+    """The chain, after database and file were completed from each other."""
     links, told = read_links(connection), read_mirror(mirror)
     if links == told:
         return links
@@ -249,7 +249,7 @@ def _insert(connection: Connection, links: list[Link]) -> None:
 
 
 def _append(mirror: Path, links: list[Link]) -> None:
-    """Add lines to the file, down to the disk; a torn last line goes first."""
+    """Append lines to the file and flush it; a torn last line is removed first."""
     lines = [
         json.dumps(
             {"number": k.number, "hash": k.hash, "text": k.text}, ensure_ascii=False

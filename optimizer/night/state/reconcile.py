@@ -1,8 +1,8 @@
 """
-Bring the state in line with what is published.
+Update the state to match what is published.
 
-A night is published when its link is replaced; the database is told right after. A
-run that died between the two is made good here, at the start of every next one.
+A night is published when its link is replaced; the database is updated right after. If
+a run died between the two, the next run completes the update here, at its start.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Healed:
     """
-    What was done to bring a state in line.
+    What was done to update a state.
 
     Attributes
     ----------
     dates
-        Dates that were brought in line.
+        Dates that were updated.
     unreadable
-        Why a published night cannot be read, by date: the state knows nothing of it.
+        Why a published night cannot be read, by date; the state does not have it.
     """
 
     dates: tuple[dt.date, ...]
@@ -60,7 +60,7 @@ class Healed:
         Raises
         ------
         DataError
-            Naming the night, and the way on.
+            Naming the night, and what to do.
         """
         for other, reason in self.unreadable.items():
             if other != day and abs((other - day).days) <= num_days:
@@ -73,7 +73,7 @@ class Healed:
 
 def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) -> Healed:
     """
-    Tell the database what it does not know of the published nights.
+    Add published nights to the database that it does not have yet.
 
     A night that cannot be read (damaged, or of a format that nobody knows) stops no
     other: it is told, and left for :meth:`Healed.refuse_near`.
@@ -85,8 +85,8 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
     output
         As configured.
     held
-        A date whose lock the caller holds. Others are locked here; one that another
-        run holds is left to it.
+        A date whose lock the caller holds. Others are locked here; a date that another
+        run holds is left to that run.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def known_versions(state: StateDatabase) -> dict[dt.date, str]:
 def _settle_locked(
     state: StateDatabase, output: str, day: dt.date, *, is_held: bool
 ) -> bool:
-    """Settle a date under its lock; what another run holds it will settle itself."""
+    """Settle a date under its lock; a date that another run holds is left to it."""
     folder = output_of(output, day)
     with ExitStack() as stack:
         if not is_held:
@@ -161,7 +161,7 @@ def output_of(output: str, day: dt.date) -> Path:
 
 
 def _has_versions(output: str, day: dt.date) -> bool:
-    """Whether a date was ever published here; withdrawn nights are kept aside."""
+    """Whether a date was ever published here, withdrawn nights included."""
     return (output_of(output, day) / VERSIONS / day.isoformat()).is_dir()
 
 

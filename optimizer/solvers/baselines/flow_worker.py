@@ -40,6 +40,22 @@ def cheapest_flow(
     """
     Call OR-Tools; the flow on each arc. Nodes 0 and 1 are source and sink.
 
+    Parameters
+    ----------
+    tail, head
+        ``(num_arcs,) int32``: the nodes of each arc.
+    capacity
+        ``(num_arcs,) int64``: most units on each arc.
+    cost
+        ``(num_arcs,) int64``: cost of a unit, micro-CNY.
+    supply
+        Units to send from the source to the sink.
+
+    Returns
+    -------
+    ``(num_arcs,) int64``
+        Units on each arc.
+
     Raises
     ------
     SolveError

@@ -16,6 +16,21 @@ def accept_in_turn(
 
     ``cap_left`` and ``slots_left`` are used up in place.
 
+    Parameters
+    ----------
+    turn
+        ``(k,) int64``: options in the order in which they are tried.
+    option_order
+        ``(num_options,)`` integers: order of each option.
+    order_merchant
+        ``(num_orders,)`` integers: merchant of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    cap_left, slots_left
+        ``(num_merchants,)`` and ``(num_lanes,) int64``: places left; reduced in place.
+
     Returns
     -------
     ``(k,) bool``: whether each option was accepted.
@@ -64,12 +79,26 @@ def list_open(
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    key
+        ``(num_orders,) uint64``: key of each order, which breaks ties.
+    cap_left
+        ``(num_merchants,) int64``: places left in each cap.
     is_open
-        ``(num_lanes,) bool``: whether a lane and all lanes around it have room.
+        ``(num_lanes,) bool``: whether a lane and all its ancestors have room.
     is_taken
-        ``(num_orders,) bool``.
+        ``(num_orders,) bool``: orders that have an option.
     last_saving, last_key
-        The last place that is listed.
+        Rank after which options are left out: saving in micro-CNY, and key.
 
     Returns
     -------
@@ -111,6 +140,21 @@ def merchant_prices(
 
     It is the (cap + 1)-th largest of the merchant's best reduced savings, or 0
     where fewer are positive: what one more slot would bring at these prices.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
 
     Returns
     -------
@@ -156,6 +200,23 @@ def raise_prices(
     where the cap is not full), and a chosen order may not prefer another lane.
     ``price`` is raised in place; sweeping until nothing changes gives the least
     prices that support the plan, whatever the order of the sweep.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    is_chosen
+        ``(num_options,) bool``: the plan.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY; raised in place.
 
     Returns
     -------

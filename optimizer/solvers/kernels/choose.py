@@ -37,6 +37,29 @@ def rank_orders(
     Writes each order's ``best`` and ``second`` reduced savings and its ``pick``, and
     the positive ones of those that are not pinned to ``ranked``.
 
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    first, last
+        The merchant's orders ``first : last``.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    best
+        ``(n,) int64``: best reduced saving of each of the merchant's orders, micro-CNY.
+    second
+        ``(n,) int64``: likewise, of the second best option.
+    pick
+        ``(n,) int64``: likewise, the best option; -1 for none.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings, unsorted.
+
     Returns
     -------
     count, num_pinned
@@ -63,6 +86,20 @@ def at_the_cut(uses, first, last, best, pick, inside, outside):
 
     They stand for all that are worth as much: which of these would move is not known.
     Where the cap does not bind, orders compete with no other order.
+
+    Parameters
+    ----------
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    first, last
+        The merchant's orders ``first : last``.
+    best
+        ``(n,) int64``: best reduced saving of each of the merchant's orders, micro-CNY.
+    pick
+        ``(n,) int64``: likewise, the best option; -1 for none.
+    inside, outside
+        Least reduced saving inside the cap and greatest outside, micro-CNY.
     """
     option_inside, option_outside = np.int64(-1), np.int64(-1)
     if outside <= 0:
@@ -93,6 +130,31 @@ def add_pairs(
     Write a pair of ``first`` and each option of an order worth at least ``least``.
 
     Its own choice ``mine`` is left out.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    first
+        What the options are paired with, as pairs name it; -1 for none.
+    least
+        Least reduced saving for a pair, micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    mine
+        What the order takes, as pairs name it, and what is left out; -1 for none.
+    pairs
+        ``(m, 2)`` integers: filled with pairs of options, or of their lanes.
+    num_pairs
+        Rows of ``pairs`` that are filled.
     """
     for option in range(orders.option_start[order], orders.option_start[order + 1]):
         if reduced_saving(orders, uses, option, price, row_price) < least:
@@ -107,7 +169,23 @@ def add_pairs(
 
 @inner_kernel
 def use_up(orders, uses, option, demand, usage):
-    """Add what an option uses of its lane, and of the side rows."""
+    """
+    Add what an option uses of its lane, and of the side rows.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    option
+        The option.
+    demand
+        ``(num_lanes,) int64``: what is chosen is added.
+    usage
+        ``(num_rows,) int64``: likewise; or ``None``.
+    """
     lane = orders.option_lane[option]
     if uses is None:
         demand[lane] += 1
@@ -139,6 +217,29 @@ def choose(
     2)``, for each order that would change between two options (-1: none) if their
     worth changed by up to ``window`` against each other: together the pairs are the
     slope of demand. Where options take one slot, a pair names their lanes.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    window
+        Change of prices, micro-CNY, within which an order counts as near the margin.
+    demand
+        ``(num_lanes,) int64``: chosen orders are added.
+    usage
+        ``(num_rows,) int64``: likewise; or ``None``.
+    pairs
+        ``(m, 2)`` integers: filled with pairs of options, or of their lanes.
 
     Returns
     -------
@@ -249,6 +350,25 @@ def settle(
     ``used``, and the lowest best ``merchant_price``: what the first order outside
     a full cap would save above its lane's price. Of equal orders the first is in.
     ``margin`` becomes how far prices could move before the choice changed.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pick
+        ``(num_orders,) int64``: filled with the chosen option of each order; -1 for
+        none.
+    used
+        ``(num_merchants,) int64``: filled with the places used in each cap.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap, micro-CNY.
+    margin
+        ``(num_orders,) int64``: filled with the least change of prices that changes the
+        order's choice, micro-CNY.
     """
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
@@ -299,6 +419,19 @@ def rank_best(orders, first, last, price, best, ranked):
     Write the best reduced saving of each of a merchant's orders.
 
     Those above 0 are ``ranked`` as well, in no order; how many these are.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    first, last
+        The merchant's orders ``first : last``.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    best
+        ``(n,) int64``: filled with the best reduced saving of each order, micro-CNY.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings, unsorted.
     """
     count = np.int64(0)
     for order in range(first, last):
@@ -312,7 +445,22 @@ def rank_best(orders, first, last, price, best, ranked):
 
 @inner_kernel
 def weakest_chosen(orders, chosen, start, end, price, highest):
-    """The least reduced saving below a highest of some chosen options, and which."""
+    """
+    The least reduced saving below a highest of some chosen options, and which.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    start, end
+        The merchant's chosen options are ``chosen[start:end]``.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    highest
+        Value to return where all are at least this, micro-CNY.
+    """
     weakest, weakest_option = highest, np.int64(-1)
     for spot in range(start, end):
         option = chosen[spot]
@@ -324,7 +472,24 @@ def weakest_chosen(orders, chosen, start, end, price, highest):
 
 @inner_kernel
 def raise_needed(orders, order, weakest, price, needed, wanting):
-    """Raise the prices that lanes need for an unchosen order to want none of them."""
+    """
+    Raise the prices that lanes need for an unchosen order to want none of them.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    order
+        An order that is not chosen.
+    weakest
+        Least reduced saving of the merchant's chosen orders, micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    needed
+        ``(num_lanes,) int64``: raised to the prices needed, micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: set to the order wherever ``needed`` is raised.
+    """
     for option in range(orders.option_start[order], orders.option_start[order + 1]):
         lane = orders.option_lane[option]
         least = orders.option_saving[option] - weakest
@@ -359,6 +524,31 @@ def check(
     becomes the order that needs it; ``yielding`` becomes a chosen order of each
     merchant that would change one, the weakest if that is among them. All three are
     left alone elsewhere.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
+    found
+        ``(k,) int64``: filled with orders; may be too short.
+    needed
+        ``(num_lanes,) int64``: least price at which no unchosen order wants the lane,
+        micro-CNY.
+    wanting
+        ``(num_lanes,) int64``: the order that needs that price.
+    yielding
+        ``(num_merchants,) int64``: a chosen order that should change; -1 for none.
 
     Returns
     -------
@@ -449,6 +639,24 @@ def closed_offers(
 
     A chosen order pays what it saves more there than where it is, another one what it
     saves more than the merchant's weakest, or, where the cap is not full, all.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    is_closed
+        ``(num_lanes,) bool``: lanes to make offers for.
+    chosen
+        ``(num_chosen,) int64``: chosen options, ascending.
+    chosen_start
+        ``(num_merchants + 1,) int64``: first chosen option of each merchant.
+    offers
+        ``(num_lanes,) int64``: raised to the best offer for each closed lane,
+        micro-CNY.
     """
     for merchant in range(first_merchant, last_merchant):
         room = orders.cap[merchant]
@@ -489,6 +697,24 @@ def surplus(
 
     Kept pins are taken whatever they save. Writes to ``merchant_price``,
     ``(num_merchants,) int64``, the lowest best price of each cap.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    merchant_price
+        ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
+        micro-CNY.
 
     Returns
     -------
@@ -538,16 +764,20 @@ def above_cuts(
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     price
         ``(num_lanes,) int64`` effective prices.
     merchant_price
         ``(num_merchants,) int64``.
     above
-        ``(num_merchants,) int64``: takes the sum of what each order's best option
-        saves above its lane's price and its merchant's, where it does.
+        ``(num_merchants,) int64``: takes the sum of what each order's best option saves
+        above its lane's price and its merchant's, where it does.
     highest
-        ``(num_merchants,) int64``: takes the most that an order saves above its
-        lane's price; 0 where none does.
+        ``(num_merchants,) int64``: takes the most that an order saves above its lane's
+        price; 0 where none does.
     """
     for merchant in range(first_merchant, last_merchant):
         cut = merchant_price[merchant]

@@ -24,7 +24,21 @@ class PathSearch(NamedTuple):
 
 @bare_kernel
 def relax(search, node, distance, from_node, from_option):
-    """Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap."""
+    """
+    Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap.
+
+    Parameters
+    ----------
+    search
+        The search; changed in place.
+    node
+        The node that is offered a path.
+    distance
+        Length of the path, micro-CNY.
+    from_node, from_option
+        The path's last node before this one, and the option of its last arc; -1 for
+        none.
+    """
     heap, place = search.heap, search.place
     at = place[node]
     if at == -2 or (at >= 0 and search.distance[node] <= distance):

@@ -27,6 +27,26 @@ def profits(
 
     ``prices`` are those of lanes strictly above, and of the lane's own slots where it
     has lanes within.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
+    prices
+        ``(num_lanes,) int64``: prices of slots that a lane does not decide itself,
+        micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight; may be negative.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    order_price
+        ``(num_orders,) int64`` micro-CNY: price of choosing each order once.
+    option_order
+        ``(num_options,) int32``: order of each option.
+    profit
+        ``(num_options,) int64``: filled, micro-CNY.
     """
     merchant = 0
     for option in range(len(profit)):
@@ -75,6 +95,19 @@ def fill_lane(load, profit, room, price, taken):
     simple bound and a simple plan are in or out for sure; the others are decided by
     dynamic programming.
 
+    Parameters
+    ----------
+    load
+        ``(k,) int64``: slots that each option takes.
+    profit
+        ``(k,) int64``: value of each option, micro-CNY.
+    room
+        Slots of the lane.
+    price
+        Price of a slot, micro-CNY: any at least 0 is correct, a good one is fast.
+    taken
+        ``(k,) bool``: filled with the options of the best subset.
+
     Returns
     -------
     value, distance
@@ -116,6 +149,23 @@ def fill_lanes(
     """
     Fill lanes one by one; ``taken`` options are marked, ``most[0]`` is raised.
 
+    Parameters
+    ----------
+    first_lane, last_lane
+        The lanes ``first_lane : last_lane``.
+    slots
+        ``(num_lanes,) int64``.
+    price
+        ``(num_lanes,) int64``: a price of each lane's own slots, micro-CNY.
+    list_start, listed
+        ``(num_lanes + 1,)`` and ``(k,) int64``: options of each lane.
+    load, profit
+        ``(num_options,) int64``: slots, and value in micro-CNY, of each option.
+    taken
+        ``(num_options,) bool``: filled for the options of these lanes.
+    most
+        ``(1,) int64``: raised to the greatest distance of a lane, micro-CNY.
+
     Returns
     -------
     int
@@ -137,7 +187,26 @@ def fill_lanes(
 
 @kernel
 def near_orders(orders, uses, price, row_price, merchant_price, reach, is_near):
-    """Mark the orders with an option at most ``reach`` below all its prices."""
+    """
+    Mark the orders with an option at most ``reach`` below all its prices.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight; may be negative.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    reach
+        Distance below the prices, micro-CNY, up to which an order is near.
+    is_near
+        ``(num_orders,) bool``: set where an order is near.
+    """
     for merchant in range(len(orders.cap)):
         for order in range(
             orders.merchant_start[merchant], orders.merchant_start[merchant + 1]

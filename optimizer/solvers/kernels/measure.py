@@ -98,7 +98,30 @@ def shorten_by_orders(
     lane_ground,
     merchant_ground,
 ):
-    """Shorten merchants' ways to the ground, ``merchant_ground``, by what they left."""
+    """
+    Shorten merchants' ways to the ground, ``merchant_ground``, by what they left.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
+    lane_ground
+        ``(num_lanes,) int64``: distance of each lane to the ground, micro-CNY.
+    merchant_ground
+        ``(num_merchants,) int64``: the same for merchants; lowered in place.
+    """
     for merchant in range(len(cut)):
         bound = merchant_ground[merchant]
         if bound == 0 or bound == FAR:
@@ -132,12 +155,27 @@ def list_rivals(
 
     Parameters
     ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
     limit
-        ``(num_merchants,) int64``: what a rival costs less than.
+        ``(num_merchants,) int64``: rivals cost less than this, micro-CNY.
     rival_start
-        ``(num_merchants + 1,) int64``: takes where each merchant's rivals start.
+        ``(num_merchants + 1,) int64``: filled with the first rival of each merchant.
     rival_lane, rival_cost
-        Take them, as far as there is room.
+        ``(k,) int32`` and ``(k,) int64``: filled with lane, and cost in micro-CNY, of
+        rivals; may be too short.
 
     Returns
     -------
@@ -221,21 +259,21 @@ def search_lanes(ways, search, lanes, most, front, count, near):
     Parameters
     ----------
     ways
-        Arcs, and the lengths of the shortest ways to the ground.
+        Arcs, and the length of the shortest path from each node to the ground.
     search
-        Scratch.
+        Scratch of the search.
     lanes
-        ``int32``: the lanes to search from.
+        ``(m,) int32``: the lanes to search from.
     most
-        Nodes that are listed for a lane at most; there its search ends, and of equally
-        near ones all or none are listed.
+        Most nodes listed for a lane. The search ends there; of equally near nodes all
+        or none are listed.
     front
-        ``(num_lanes,) int64``: takes how far each search went: to the ground, or to
-        where it was ended.
+        ``(num_lanes,) int64``: filled with how far each search went: to the ground, or
+        to where it was cut short, micro-CNY.
     count
-        Takes how many nodes are listed for each of ``lanes``.
+        ``(m,) int64``: filled with the nodes listed for each lane.
     near
-        ``(2, n) int64``: takes nodes and distances, lane after lane.
+        ``(2, n) int64``: filled with nodes and distances, lane after lane.
 
     Returns
     -------
@@ -313,17 +351,39 @@ def measure(
     Parameters
     ----------
     ways
-        Arcs, and the lengths of the shortest ways to the ground.
-    merchant_start, option_start, option_lane, option_saving, pick
-        The orders; ``pick`` is the chosen option of each, -1 for none.
+        Arcs, and the length of the shortest path from each node to the ground.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    pick
+        ``(num_orders,) int64``: chosen option of each order; -1 for none.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    cut
+        ``(num_merchants,) int64``: price of each full cap, micro-CNY; 0 with room.
     front
-        ``(num_lanes,) int64``: how far everything is from a lane that is not listed.
-    near_start, near_lane, near_distance
-        By merchant, the lanes that it is listed for.
-    hop_start, hop_lane, hop_distance
-        By lane, the lanes that are listed for it.
+        ``(num_lanes,) int64``: distance to assume for nodes that are not listed for a
+        lane, micro-CNY.
+    near_start
+        ``(num_merchants + 1,) int64``: first entry of each merchant in the next two.
+    near_lane, near_distance
+        ``(k,) int32`` and ``(k,) int64`` micro-CNY: lanes that a merchant is listed
+        for, and the distance from them.
+    hop_start
+        ``(num_lanes + 1,) int64``: first entry of each lane in the next two.
+    hop_lane, hop_distance
+        ``(m,) int32`` and ``(m,) int64`` micro-CNY: lanes that are listed for a lane,
+        and the distance to them.
     margin
-        ``(num_orders,) int64``: takes the margins; ``FAR`` where no plan has the order.
+        ``(num_orders,) int64``: filled with the margins, micro-CNY; ``FAR`` where no
+        plan has the order.
     """
     reach = front.copy()
     swap = np.full(len(price), FAR, np.int64)
@@ -376,7 +436,28 @@ def best_without_cap(
     lane_ground,
     more,
 ):
-    """Give ``more`` what a first parcel brings to each merchant whose cap is 0."""
+    """
+    Give ``more`` what a first parcel brings to each merchant whose cap is 0.
+
+    Parameters
+    ----------
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    lane_ground
+        ``(num_lanes,) int64``: distance of each lane to the ground, micro-CNY.
+    more
+        ``(num_merchants,) int64``: raised to the value of a first place, micro-CNY.
+    """
     for merchant in range(len(cap)):
         if cap[merchant] > 0:
             continue

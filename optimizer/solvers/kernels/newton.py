@@ -59,6 +59,15 @@ def slope_diagonal(first, second, weight, lane_parent):
     Diagonal of the slope of demand with respect to each lane's own price.
 
     A pair counts on a lane when just one of its ends lies on it or below it.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
     """
     diagonal = np.zeros(len(lane_parent))
     for pair in range(len(weight)):
@@ -78,7 +87,20 @@ def slope_diagonal(first, second, weight, lane_parent):
 
 @kernel
 def slope_times(first, second, weight, lane_parent, vector):
-    """Multiply the slope of demand by a change of the lanes' own prices."""
+    """
+    Multiply the slope of demand by a change of the lanes' own prices.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    vector
+        ``(num_lanes,) float64``: change of each lane's own price.
+    """
     effective = vector.copy()
     for lane in range(len(lane_parent)):
         if lane_parent[lane] >= 0:
@@ -108,6 +130,23 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
     Solve (slope + damping) · step = excess over the free lanes.
 
     Conjugate gradients with a diagonal preconditioner; few rounds are enough.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_free
+        ``(num_lanes,) bool``: lanes whose price may change.
+    excess
+        ``(num_lanes,) float64``: demand beyond the slots of each lane.
+    damping
+        Added to the diagonal, orders per micro-CNY; above 0.
+    rounds
+        Most rounds of conjugate gradients.
 
     Returns
     -------
@@ -161,6 +200,19 @@ def move_prices(steps, step, lane_parent, highest, effective):
 
     In floating point where 64 bits might not hold the sums: a proposal may be rounded.
     ``effective`` is scratch.
+
+    Parameters
+    ----------
+    steps
+        State of the price steps; its ``price`` is changed in place.
+    step
+        ``(num_lanes,) float64``: wanted change of each own price, micro-CNY.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    highest
+        Greatest effective price, micro-CNY.
+    effective
+        ``(num_lanes,) float64``: scratch.
     """
     price = steps.price
     most = 0.0
@@ -262,11 +314,15 @@ def advance_alone(orders, lanes, room, num_passes, steps, pace):
     Parameters
     ----------
     orders
-        As in :mod:`optimizer.solvers.kernels.choose`.
+        An :class:`~optimizer.solvers.market.Orders`.
+    lanes
+        A pair: ``(num_lanes,) float64`` slots and ``(num_lanes,) int32`` parents.
     room
-        Pairs that are noted in a pass, at most.
-    lanes, num_passes, steps, pace
-        As above, and how many passes.
+        Most pairs that are noted in a pass.
+    num_passes
+        Passes over the market.
+    steps, pace
+        State of the search, and how it may go on.
 
     Returns
     -------

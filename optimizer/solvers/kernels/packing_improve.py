@@ -25,7 +25,20 @@ MOST_CHANGES = 64
 
 @bare_kernel
 def shortfall_gain(night, limit, before, after, gain):
-    """Add what a change of a limit's use means for its floor."""
+    """
+    Add what a change of a limit's use means for its floor.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    limit
+        The limit.
+    before, after
+        Use of the limit before and after the change.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
+    """
     low = night.low[limit]
     change = max(low - before, 0) - max(low - after, 0)
     if change != 0:
@@ -37,7 +50,21 @@ def shortfall_gain(night, limit, before, after, gain):
 
 @bare_kernel
 def take(night, state, option, gain):
-    """Choose an option for its order, which has none."""
+    """
+    Choose an option for its order, which has none.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    option
+        The option.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
+    """
     order = night.option_order[option]
     state.pick[order] = option
     gain[-1] += night.option_saving[option]
@@ -58,7 +85,21 @@ def take(night, state, option, gain):
 
 @bare_kernel
 def drop(night, state, option, gain):
-    """Leave the order of a chosen option without one."""
+    """
+    Leave the order of a chosen option without one.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    option
+        The option.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
+    """
     order = night.option_order[option]
     state.pick[order] = -1
     gain[-1] -= night.option_saving[option]
@@ -129,6 +170,20 @@ def weakest_member(night, state, limit, need, order):
 
     By its margin for each unit that is needed; never that of ``order``. -1 where
     there is none.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    limit
+        The limit.
+    need
+        Units that are missing in the limit.
+    order
+        Order whose option is never given up.
     """
     best, least, looked = np.int64(-1), 0.0, 0
     use = state.head[limit]
@@ -147,7 +202,28 @@ def weakest_member(night, state, limit, need, order):
 
 @kernel
 def fill_limit(night, state, limit, order, changes, num_changes, gain):
-    """Choose options of a limit that has room again; notes them as changes."""
+    """
+    Choose options of a limit that has room again; notes them as changes.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    limit
+        The limit.
+    order
+        Order that gets no option here.
+    changes
+        ``(m,) int64``: filled with the changes made, ``-1 - option`` where one was
+        dropped.
+    num_changes
+        Changes noted so far.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
+    """
     first, last = night.list_start[limit], night.list_start[limit + 1]
     trial = np.zeros(len(gain), np.int64)
     num_tries = 0
@@ -178,6 +254,23 @@ def make_room(night, state, option, changes, num_changes, gain):
     Drop chosen options until one fits; -1 where it never will, else the changes.
 
     A dropped option is noted as ``-1 - option``.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    option
+        The option.
+    changes
+        ``(m,) int64``: filled with the changes made, ``-1 - option`` where one was
+        dropped.
+    num_changes
+        Changes noted so far.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
     """
     order = night.option_order[option]
     for use in range(night.use_start[option], night.use_start[option + 1]):
@@ -198,7 +291,23 @@ def make_room(night, state, option, changes, num_changes, gain):
 
 @bare_kernel
 def refill(night, state, changes, num_changes, gain):
-    """Give what was dropped another option, and its room to others."""
+    """
+    Give what was dropped another option, and its room to others.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    changes
+        ``(m,) int64``: changes made so far; new ones are appended.
+    num_changes
+        Changes noted so far.
+    gain
+        ``(num_ranks + 1,) int64``: what the change gains is added.
+    """
     num_dropped = num_changes
     order = np.int64(-1)
     for place in range(num_dropped):
@@ -230,6 +339,21 @@ def insert(night, state, option, changes, gain):
     Choose an option, whatever has to leave for it, and fill what becomes free.
 
     Undone where it does not gain.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    option
+        The option.
+    changes
+        ``(m,) int64``: filled with the changes made, ``-1 - option`` where one was
+        dropped.
+    gain
+        ``(num_ranks + 1,) int64``: set to what the insertion gains.
 
     Returns
     -------
@@ -268,7 +392,20 @@ def insert(night, state, option, changes, gain):
 
 @bare_kernel
 def has_moved(night, moved, option, since):
-    """Whether anything that an option uses has changed since it was tried."""
+    """
+    Whether anything that an option uses has changed since it was tried.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    moved
+        ``(num_limits + 1,) int64``: when each limit was last changed.
+    option
+        The option.
+    since
+        Count of insertions when the option was last tried.
+    """
     for use in range(night.use_start[option], night.use_start[option + 1]):
         if moved[night.use_limit[use]] >= since:
             return True
@@ -283,6 +420,21 @@ def improve(night, state, turn, moved, tried):
     The state keeps every limit at any moment. ``moved`` notes when each limit was last
     changed, ``tried`` when each option was tried in vain, both as the count of options
     inserted before, which is the last of ``moved``.
+
+    Parameters
+    ----------
+    night
+        A :class:`~optimizer.solvers.packing.local_search.PackingNight`.
+    state
+        A :class:`~optimizer.solvers.packing.local_search.PackingPlan`, changed in
+        place.
+    turn
+        ``(k,) int64``: options in the order in which they are tried.
+    moved
+        ``(num_limits + 1,) int64``: when each limit was last changed; last, the count
+        of options inserted.
+    tried
+        ``(num_options,) int64``: when each option was last tried in vain.
     """
     changes = np.zeros(MOST_CHANGES, np.int64)
     gain = np.zeros(night.num_ranks[0] + 1, np.int64)

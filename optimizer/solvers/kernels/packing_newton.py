@@ -18,6 +18,22 @@ def slope_times(orders, uses, pairs, lane_parent, vector, num_lanes):
 
     With :math:`d` what a pair's first option uses less what its second one uses,
     the slope is the sum of :math:`d d^T` over the pairs.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    vector
+        ``(num_lanes + num_rows,) float64``: change of each lane's own price, then of
+        each row's.
+    num_lanes
+        Number of lanes.
     """
     effective = vector.copy()
     for lane in range(num_lanes):
@@ -53,7 +69,22 @@ def slope_times(orders, uses, pairs, lane_parent, vector, num_lanes):
 
 @kernel
 def slope_diagonal(orders, uses, pairs, lane_parent, num_rows):
-    """Sum of squares of what the options of pairs use: bounds the slope's diagonal."""
+    """
+    Sum of squares of what the options of pairs use: bounds the slope's diagonal.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    num_rows
+        Number of side rows.
+    """
     num_lanes = len(lane_parent)
     diagonal = np.zeros(num_lanes + num_rows)
     for pair in range(len(pairs)):
@@ -79,6 +110,27 @@ def price_step(
     Solve (scale · slope + damping) · step = excess over the free prices.
 
     Conjugate gradients with a diagonal preconditioner; few rounds are enough.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
+    pairs
+        ``(m, 2) int64``: the two options of each pair; -1 for none.
+    scale
+        Factor on the slope: parts of an order that a pair stands for, per micro-CNY.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_free
+        ``(num_lanes + num_rows,) bool``: prices that may change.
+    excess
+        ``(num_lanes + num_rows,) float64``: use beyond each limit.
+    damping
+        ``(num_lanes + num_rows,) float64``: added to the diagonal; above 0.
+    rounds
+        Most rounds of conjugate gradients.
 
     Returns
     -------

@@ -66,7 +66,22 @@ class Plan(NamedTuple):
 
 @inner_kernel
 def leave_lane(night, plan, search, lane, base):
-    """Relax all arcs that leave a lane; how many."""
+    """
+    Relax all arcs that leave a lane; how many.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    lane
+        The lane.
+    base
+        Distance of the node from the start of the search, micro-CNY.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -100,7 +115,22 @@ def leave_lane(night, plan, search, lane, base):
 
 @inner_kernel
 def leave_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that leave a merchant; how many."""
+    """
+    Relax all arcs that leave a merchant; how many.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    merchant
+        The merchant.
+    base
+        Distance of the node from the start of the search, micro-CNY.
+    """
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -132,7 +162,22 @@ def leave_outside(night, plan, search):
 
 @inner_kernel
 def reach_lane(night, plan, search, lane, base):
-    """Relax all arcs that lead to a lane, backwards; how many."""
+    """
+    Relax all arcs that lead to a lane, backwards; how many.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    lane
+        The lane.
+    base
+        Distance from the node to the start of the search, backwards, micro-CNY.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     price, mine = plan.price, plan.price[lane]
@@ -167,7 +212,22 @@ def reach_lane(night, plan, search, lane, base):
 
 @inner_kernel
 def reach_merchant(night, plan, search, merchant, base):
-    """Relax all arcs that lead to a merchant, backwards; how many."""
+    """
+    Relax all arcs that lead to a merchant, backwards; how many.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`.
+    search
+        The search; changed in place.
+    merchant
+        The merchant.
+    base
+        Distance from the node to the start of the search, backwards, micro-CNY.
+    """
     num_lanes = len(night.slots)
     node = num_lanes + merchant
     cut = plan.merchant_price[merchant]
@@ -185,7 +245,18 @@ def reach_merchant(night, plan, search, merchant, base):
 
 @inner_kernel
 def enlist(night, plan, order, option):
-    """Choose an option of an order."""
+    """
+    Choose an option of an order.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    order, option
+        An order without an option, and the option that it gets.
+    """
     lane = night.option_lane[option]
     plan.pick[order] = option
     head = plan.lane_head[lane]
@@ -212,7 +283,20 @@ def strike(night, plan, order):
 
 @inner_kernel
 def follow(night, plan, source, target, option):
-    """Send one parcel along an arc."""
+    """
+    Send one parcel along an arc.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    source, target
+        The nodes of the arc.
+    option
+        The option that it chooses or takes back; ``NONE`` on the tree of lanes.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     if option >= 0:
@@ -236,7 +320,22 @@ def follow(night, plan, source, target, option):
 
 @inner_kernel
 def move_prices(night, plan, search, distance, sign):
-    """Move the potentials of all nodes that the search came nearer to than this."""
+    """
+    Move the potentials of all nodes that the search came nearer to than this.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search that has ended.
+    distance
+        Distance at which it ended, micro-CNY.
+    sign
+        1 for a search forwards, -1 for one backwards.
+    """
     num_lanes = len(night.slots)
     for at in range(search.counts[1]):
         node = search.touched[at]
@@ -251,7 +350,20 @@ def move_prices(night, plan, search, distance, sign):
 
 @inner_kernel
 def relieve(night, plan, search, lane):
-    """Find the best place for a parcel too many on a lane, and move it there."""
+    """
+    Find the best place for a parcel too many on a lane, and move it there.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    lane
+        A lane with a positive imbalance.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
@@ -281,7 +393,20 @@ def relieve(night, plan, search, lane):
 
 @inner_kernel
 def fill_slot(night, plan, search, lane):
-    """Find the best parcel for a slot that is paid for and empty, and move it there."""
+    """
+    Find the best parcel for a slot that is paid for and empty, and move it there.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    lane
+        A lane with a negative imbalance.
+    """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)
     forget(search)
@@ -338,6 +463,19 @@ def augment(night, plan, search, first_lane, work_limit):
     """
     Remove imbalances, lane by lane, until all are gone or the work is done.
 
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        The :class:`Plan`, changed in place.
+    search
+        The search; changed in place.
+    first_lane
+        The lane to begin with; those before it are balanced.
+    work_limit
+        Arcs after which to stop; a path that has begun is finished.
+
     Returns
     -------
     lane, num_paths
@@ -369,6 +507,17 @@ def least_prices(night, plan, search, least):
     What is further away than the highest price comes down to 0; none can overflow.
 
     Writes them to ``least``, ``(num_lanes,) int64``: effective prices, at first 0.
+
+    Parameters
+    ----------
+    night
+        The :class:`PathNetwork`.
+    plan
+        A balanced :class:`Plan`; it is not changed.
+    search
+        The search; changed in place.
+    least
+        ``(num_lanes,) int64``: filled with effective prices, micro-CNY; zeros at first.
     """
     num_lanes = len(night.slots)
     outside = num_lanes + len(night.cap)

@@ -41,7 +41,24 @@ def kth_largest(values, count, k):
 
 @inner_kernel
 def reduced_saving(orders, uses, option, price, row_price):
-    """What an option saves above all prices but its merchant's, micro-CNY."""
+    """
+    What an option saves above all prices but its merchant's, micro-CNY.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    option
+        The option.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    """
     worth = orders.option_saving[option]
     lane_price = price[orders.option_lane[option]]
     if uses is None:
@@ -54,7 +71,24 @@ def reduced_saving(orders, uses, option, price, row_price):
 
 @inner_kernel
 def best_worth(orders, uses, order, price, row_price):
-    """Reduced saving of an order's best option; ``-HIGH`` where it has none."""
+    """
+    Reduced saving of an order's best option; ``-HIGH`` where it has none.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    """
     top = -HIGH
     for option in range(orders.option_start[order], orders.option_start[order + 1]):
         top = max(top, reduced_saving(orders, uses, option, price, row_price))
@@ -65,6 +99,21 @@ def best_worth(orders, uses, order, price, row_price):
 def best_option(orders, uses, order, price, row_price):
     """
     Best option of an order, its reduced saving, and the second best one's.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
 
     Returns
     -------
@@ -91,7 +140,9 @@ def cuts(ranked, count, room):
     Parameters
     ----------
     ranked
-        Positive reduced savings, ``count`` of them; reordered.
+        ``(n,) int64``: positive reduced savings, micro-CNY; reordered.
+    count
+        How many of ``ranked`` count.
     room
         The cap, at least 1.
 
@@ -114,7 +165,20 @@ def cuts(ranked, count, room):
 
 @inner_kernel
 def mark_of(order, option_start, option_lane, option_saving):
-    """Hash an order's options, in 64 bits."""
+    """
+    Hash an order's options, in 64 bits.
+
+    Parameters
+    ----------
+    order
+        The order.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    """
     mark = np.uint64(option_start[order + 1] - option_start[order])
     for option in range(option_start[order], option_start[order + 1]):
         mixed = np.uint64(option_saving[option]) * np.uint64(0x9E3779B97F4A7C15)
@@ -136,9 +200,17 @@ def count_classes(
     Parameters
     ----------
     merchants
-        Which.
+        ``(k,) int64``: the merchants to look at.
     most
-        Orders of each that are looked at, at most.
+        Most orders of each that are looked at.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
 
     Returns
     -------

@@ -14,6 +14,21 @@ def worth_a_look(orders, uses, order, price, row_price):
     Reduced saving of an order's best option that could be chosen; ``-HIGH``: none.
 
     Only where a floor pays for it, an option that saves nothing could be.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
     """
     if uses is not None:
         return best_worth(orders, uses, order, price, row_price)
@@ -48,18 +63,20 @@ def screen(
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
     orders, uses, price, row_price
-        As in :mod:`optimizer.solvers.kernels.choose`.
+        An :class:`~optimizer.solvers.market.Orders`.
     every
         ``(num_merchants,) int64``: one order in how many is looked at.
     room
-        ``(num_merchants,) int64``: orders to keep at most.
+        ``(num_merchants,) int64``: most orders to keep.
     room_start
         ``(num_merchants,) int64``: where a merchant's orders go in ``kept``.
     reach
         ``int64``, micro-CNY.
     kept
-        ``int64``: takes the orders, ascending within a merchant.
+        ``(k,) int64``: filled with orders, ascending within a merchant.
     num_kept
         ``(num_merchants,) int64``: takes how many.
     """
@@ -125,16 +142,22 @@ def gather(
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
     orders
-        Where they are copied from.
+        The :class:`~optimizer.solvers.market.Orders` that they are copied from.
     order
         ``(num_kept,) int64``: the orders.
     merchant_start
         ``(num_merchants + 1,) int64``: where each merchant's begin.
+    order_merchant
+        ``(num_kept,) int32``: filled.
     option_start
         ``(num_kept + 1,) int64``: where each order's options go.
-    order_merchant, option_order, option_lane, option_saving
-        Are filled.
+    option_order, option_lane
+        ``(m,) int32``: filled with the order of each copied option, and with its lane.
+    option_saving
+        ``(m,) int64``: filled.
     """
     for merchant in range(first_merchant, last_merchant):
         for here in range(merchant_start[merchant], merchant_start[merchant + 1]):
@@ -149,7 +172,20 @@ def gather(
 
 @bare_kernel
 def best_savings(first_order, last_order, option_start, option_saving, best):
-    """Write the option that saves most of each order; -1 where none saves."""
+    """
+    Write the option that saves most of each order; -1 where none saves.
+
+    Parameters
+    ----------
+    first_order, last_order
+        The orders ``first_order : last_order``.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    best
+        ``(num_orders,) int64``: filled for these orders.
+    """
     for order in range(first_order, last_order):
         top = np.int64(0)
         best[order] = -1

@@ -252,6 +252,17 @@ def least_prices_of(
 
     Of orders that are alike and do alike one says all: the first of each class that is
     on each lane, and the first that is out. Caps and slots keep whether they are full.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    classes
+        Classes of orders that are alike.
+    chosen
+        ``(num_chosen,) int64``: chosen options of the plan, ascending.
+    is_late
+        Whether the time is up.
     """
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     way = np.full(problem.num_orders, -1, np.int64)

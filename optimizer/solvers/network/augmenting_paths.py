@@ -147,7 +147,20 @@ def make_plan(
 def picks_of(
     plan: Plan, near: Market, core: NearMarket, choice: Choice
 ) -> NDArray[np.int64]:
-    """Picks of the whole market: the plan's in the core, the choice's elsewhere."""
+    """
+    Picks of the whole market: the plan's in the core, the choice's elsewhere.
+
+    Parameters
+    ----------
+    plan
+        The plan of the core.
+    near
+        The market that the core was taken from.
+    core
+        The core: some orders of ``near``.
+    choice
+        What merchants of ``near`` choose at the prices.
+    """
     pick = choice.pick.copy()
     offset = core.option_start[:-1] - near.option_start[core.order]
     pick[core.order] = np.where(plan.pick >= 0, plan.pick - offset, -1)
@@ -201,6 +214,19 @@ def balance(
 ) -> tuple[bool, list[int]]:
     """
     Balance all lanes, in place.
+
+    Parameters
+    ----------
+    night
+        Orders, options and lanes.
+    plan
+        The plan; changed in place.
+    search
+        Scratch of the search.
+    is_late
+        Whether the time is up.
+    patience
+        When to give up before the time is up; ``None``: never.
 
     Raises
     ------

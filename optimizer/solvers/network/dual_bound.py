@@ -28,6 +28,17 @@ def bound_at(
     """
     Bound every plan at effective lane prices.
 
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pool
+        Threads that share the merchants.
+
     Returns
     -------
     merchant_price, bound

@@ -28,6 +28,19 @@ def clearing_price(
     A lane's price is the best saving that finds no slot there, caps ignored, or
     its parent's price where that is higher. Where the time is up before all options
     were seen it is that of those that were, and so no higher.
+
+    Parameters
+    ----------
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    slots
+        ``(num_lanes,)``: slots of each lane; fractions are rounded down.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_late
+        Whether the time is up.
     """
     price = np.zeros(len(slots), np.int64)
     rank = np.floor(slots).astype(np.int64)

@@ -139,6 +139,17 @@ def is_nearly_balanced(
 
     A path for each parcel out of place takes time as there are orders; steps, as there
     are options and lanes.
+
+    Parameters
+    ----------
+    market
+        Orders and options by merchant.
+    lanes
+        Slots and parents of the lanes.
+    price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
+    pool
+        Threads that share the merchants.
     """
     demand, _ = survey(market, lanes, price, 1, pool)
     use = demand.copy()
@@ -164,6 +175,19 @@ def survey(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """
     Let all merchants choose at own prices.
+
+    Parameters
+    ----------
+    market
+        Orders and options by merchant.
+    lanes
+        Slots and parents of the lanes.
+    price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
+    window
+        Change of prices, micro-CNY, within which an order counts as near the margin.
+    pool
+        Threads that share the merchants.
 
     Returns
     -------

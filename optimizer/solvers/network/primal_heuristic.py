@@ -28,7 +28,29 @@ def quick_plan(
     pool: Threads,
     limit: Limit,
 ) -> tuple[Solution, int]:
-    """Make a feasible plan, the best at effective prices first, and bound it."""
+    """
+    Make a feasible plan, the best at effective prices first, and bound it.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders, for the bound.
+    near
+        The orders that the plan is made of.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    pool
+        Threads that share the merchants.
+    limit
+        What ended the solve, for the plan's termination.
+
+    Returns
+    -------
+    plan, bound
+        A feasible plan with prices, and the dual bound at them, micro-CNY.
+    """
     from optimizer.solvers.kernels.accept import accept_in_turn
 
     reduced = near.option_saving - price[near.option_lane]
@@ -56,7 +78,20 @@ def quick_plan(
 def is_close_enough(
     problem: Problem, plan: Solution, bound: int, relative_gap: float
 ) -> bool:
-    """Whether a plan is within a share of its own worth of a bound, exactly."""
+    """
+    Whether a plan is within a share of its own worth of a bound, exactly.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    plan
+        A feasible plan.
+    bound
+        A dual bound, micro-CNY.
+    relative_gap
+        Largest accepted distance, as a share of the plan's saving.
+    """
     worth = exact_sum(problem.option_saving[plan.chosen])
     share = Fraction(repr(float(relative_gap)))
     return bound - worth <= share * max(1, abs(worth))

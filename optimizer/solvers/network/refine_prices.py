@@ -133,7 +133,21 @@ def widened(
     wrong: NDArray[np.int64],
     price: NDArray[np.int64] | None,
 ) -> NearMarket:
-    """Take more orders in: those found wrong, and what could matter at own prices."""
+    """
+    Take more orders in: those found wrong, and what could matter at own prices.
+
+    Parameters
+    ----------
+    search
+        What the search for prices works with.
+    near
+        The core so far.
+    wrong
+        ``(k,) int64``: orders that the prices would decide otherwise.
+    price
+        ``(num_lanes,) int64`` own prices to screen at, micro-CNY; ``None``: do not
+        screen.
+    """
     orders = with_added(near.order, wrong)
     if price is not None:
         again = near_market(

@@ -42,6 +42,23 @@ def rough_prices(
     Of merchants in order of size every ``k``-th is taken whole; of those with a cap
     of at least ``4 k``, every ``k``-th order. Slots are divided by ``k``. Lanes
     without a slot cost more than any order saves.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    pool
+        Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
+    Returns
+    -------
+    price, scale
+        ``(num_lanes,) int64`` own prices, and the mean positive effective price, both
+        in micro-CNY.
     """
     every = sampling(problem.num_orders, problem.cap.sum(), problem.slots)
     barred = barred_prices(problem, int(problem.option_saving.max(initial=0)))
@@ -62,7 +79,31 @@ def sampled_prices(
     pool: Threads,
     is_late: Callable[[], bool],
 ) -> tuple[NDArray[np.int64], float]:
-    """Own prices from a sample of one order in ``every``, and the mean price."""
+    """
+    Own prices from a sample of one order in ``every``, and the mean price.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    sample
+        The sampled orders.
+    every
+        One order in how many is in the sample.
+    barred
+        ``(num_lanes,) int64`` effective prices, micro-CNY, above every saving on lanes
+        without a slot; else 0.
+    pool
+        Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
+    Returns
+    -------
+    price, scale
+        ``(num_lanes,) int64`` own prices, and the mean positive effective price, both
+        in micro-CNY.
+    """
     lanes = Lanes(problem.slots / every, problem.lane_parent)
     effective = _first_guess(sample, lanes)
     priced = effective[(effective > 0) & (barred == 0)]
@@ -116,7 +157,22 @@ def near_market(
     scale: float,
     pool: Threads,
 ) -> NearMarket:
-    """The orders that could matter at own prices somewhat like these."""
+    """
+    The orders that could matter at own prices somewhat like these.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    full
+        The market of all orders.
+    price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
+    scale
+        Mean lane price, micro-CNY: unit of how far below its price an order is kept.
+    pool
+        Threads that share the merchants.
+    """
     ones = np.ones(problem.num_merchants, np.int64)
     sieve = ScreenParams(ones, problem.cap, DEPTH, int(REACH * scale))
     return screened(full, effective_price(price, problem.lane_parent), sieve, pool)
@@ -125,7 +181,20 @@ def near_market(
 def screened(
     full: Market, effective: NDArray[np.int64], sieve: ScreenParams, pool: Threads
 ) -> NearMarket:
-    """Copy together the best orders of each merchant at effective prices."""
+    """
+    Copy together the best orders of each merchant at effective prices.
+
+    Parameters
+    ----------
+    full
+        The market of all orders.
+    effective
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    sieve
+        How many orders of each merchant to keep.
+    pool
+        Threads that share the merchants.
+    """
     return sub_market(full, screen(full, effective, None, sieve, pool), sieve.cap, pool)
 
 

@@ -309,6 +309,17 @@ def compare(
     """
     Hold a plan against what a market's merchants would choose at effective prices.
 
+    Parameters
+    ----------
+    search
+        What the search for prices works with.
+    market
+        Orders and options by merchant.
+    chosen
+        ``(num_chosen,) int64``: chosen options of the market, ascending.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+
     Returns
     -------
     merchant_price, wrong, is_all

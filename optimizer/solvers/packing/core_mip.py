@@ -19,6 +19,7 @@ from optimizer.solvers.packing.local_search import (
     worth_key,
 )
 from optimizer.solvers.packing.programs import (
+    Effort,
     Program,
     RowBlock,
     joined_program,
@@ -27,26 +28,6 @@ from optimizer.solvers.packing.programs import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """
-    How long an integer program may take.
-
-    Attributes
-    ----------
-    seconds
-        Wall time.
-    nodes
-        Nodes of the search tree: the same work whatever the machine.
-    relative_gap
-        Good enough, as a share.
-    """
-
-    seconds: float
-    nodes: int
-    relative_gap: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,16 +127,22 @@ def solve_stage(
     """
     Solve a core for one rank, or for money after the last.
 
+    Parameters
+    ----------
+    core
+        The open orders, with what the others leave of each limit.
+    state
+        A feasible plan, which the answer may not fall behind on earlier ranks.
+    stage
+        Rank of the floors and pins to keep; after the last rank: money.
+    effort
+        Limits of time, nodes and gap.
+
     Returns
     -------
     ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.
     """
-    found = solve_whole(
-        make_program(core, missing_of(core, state), stage),
-        seconds=effort.seconds,
-        nodes=effort.nodes,
-        relative_gap=effort.relative_gap,
-    )
+    found = solve_whole(make_program(core, missing_of(core, state), stage), effort)
     return None if found is None else core.option[found[: len(core.option)] > 0.5]
 
 

@@ -190,6 +190,19 @@ def improve_prices(
     """
     Lower the bound by subgradient steps towards a plan's worth.
 
+    Parameters
+    ----------
+    view
+        The orders by lane.
+    prices
+        Where to start.
+    target
+        Value of a known plan, micro-CNY.
+    pool
+        Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
     Returns
     -------
     prices, filled

@@ -53,7 +53,22 @@ class Held:
 def lane_bound(
     whole: Market, view: LaneView, prices: LanePrices, reach: int, pool: Threads
 ) -> Held:
-    """Bound all orders at prices that were made for some."""
+    """
+    Bound all orders at prices that were made for some.
+
+    Parameters
+    ----------
+    whole
+        The market of all orders.
+    view
+        Some of its orders, by lane.
+    prices
+        Prices for the orders of ``view``.
+    reach
+        Distance below its prices, micro-CNY, up to which an order can matter.
+    pool
+        Threads that share the merchants.
+    """
     from optimizer.solvers.kernels.fill import near_orders
 
     problem = view.problem
@@ -86,6 +101,21 @@ def best_lane_prices(
     Improve prices; where they miss other orders, again with these as well.
 
     Ends while there is time to hold the last prices against all orders.
+
+    Parameters
+    ----------
+    whole
+        The market of all orders.
+    view
+        Some of its orders, by lane.
+    prices
+        Prices for the orders of ``view``.
+    target
+        Value of a known plan, micro-CNY: no bound is below it.
+    pool
+        Threads that share the merchants.
+    seconds_left
+        Gives the seconds that are left.
     """
     began = seconds_left()
     best = lane_bound(

@@ -250,7 +250,20 @@ def built(night: PackingNight) -> PackingPlan:
 def improved(
     night: PackingNight, state: PackingPlan, deep: int, is_late: Callable[[], bool]
 ) -> PackingPlan:
-    """Insert what gains, whatever has to leave for it, until hardly anything does."""
+    """
+    Insert what gains, whatever has to leave for it, until hardly anything does.
+
+    Parameters
+    ----------
+    night
+        Options with their uses of all limits.
+    state
+        The plan to start from; changed in place.
+    deep
+        Greatest margin, micro-CNY above or below 0, of options that are tried.
+    is_late
+        Whether the time is up.
+    """
     from optimizer.solvers.kernels.packing_improve import improve
 
     pin = night.pin_rank[night.option_order]
@@ -297,7 +310,20 @@ def worth_key(night: PackingNight, state: PackingPlan) -> tuple[int, ...]:
 def targets_of(
     problem: Problem, market: NearMarket, state: PackingPlan, night: PackingNight
 ) -> Targets:
-    """What a plan reaches of floors and pins: no bound can count on more."""
+    """
+    What a plan reaches of floors and pins: no bound can count on more.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    market
+        The orders that the plan is made of.
+    state
+        The plan.
+    night
+        Options with their uses of all limits.
+    """
     side = side_of(problem)
     used = state.used[len(state.used) - side.num_rows :]
     low = np.where(side.penalty == HARD, np.minimum(side.low, used), side.low)

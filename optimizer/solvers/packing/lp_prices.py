@@ -39,6 +39,17 @@ def linear_prices(
     The best linear prices, to the nearest micro-CNY; ``None`` where there are none.
 
     Targets that no plan reaches have none.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    market
+        The orders of the linear program.
+    targets
+        Floors and pins that the program must keep.
+    seconds
+        Time limit.
     """
     night = make_packing_night(problem, market, market.option_saving, 0)
     is_pinned = targets.is_pinned[market.order]

@@ -56,7 +56,14 @@ class Targets:
 
 
 def side_of(problem: Problem) -> SideRows:
-    """The side of a packing problem."""
+    """
+    The side of a packing problem.
+
+    Raises
+    ------
+    ValueError
+        When the problem is a network: a bug of the caller.
+    """
     if problem.side is None:
         raise ValueError("a network problem has no side rows")
     return problem.side
@@ -103,6 +110,19 @@ def bound_at(
 ) -> tuple[NDArray[np.int64], int]:
     """
     Bound every plan of a market's orders at prices.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    market
+        The orders to bound.
+    prices
+        Effective prices of lanes, and prices of side rows.
+    low
+        ``(num_rows,) int64``: floors that are counted on.
+    pool
+        Threads that share the merchants.
 
     Returns
     -------

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.solvers.packing.core_mip import (
-    Effort,
     make_core,
     replaced,
     solve_core,
     solve_stage,
 )
 from optimizer.solvers.packing.local_search import closest, money_of
+from optimizer.solvers.packing.programs import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

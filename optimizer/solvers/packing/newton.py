@@ -70,7 +70,24 @@ def respond(
     window: int,
     pool: Threads,
 ) -> Response:
-    """Let all merchants choose at prices."""
+    """
+    Let all merchants choose at prices.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    market
+        Orders and options by merchant.
+    prices
+        Effective prices of lanes, and prices of side rows.
+    low
+        ``(num_rows,) int64``: floors that are counted on.
+    window
+        Change of value, micro-CNY, within which an order counts as near the margin.
+    pool
+        Threads that share the merchants.
+    """
     from optimizer.solvers.kernels.choose import choose
 
     num_parts, num_options = len(market.parts) - 1, market.num_options

@@ -101,11 +101,36 @@ def joined_program(
     )
 
 
-def solve_whole(
-    program: Program, *, seconds: float, nodes: int, relative_gap: float
-) -> NDArray[np.float64] | None:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """
+    How long an integer program may take.
+
+    Attributes
+    ----------
+    seconds
+        Wall time.
+    nodes
+        Nodes of the search tree: the same work whatever the machine.
+    relative_gap
+        Good enough, as a share.
+    """
+
+    seconds: float
+    nodes: int
+    relative_gap: float
+
+
+def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
     """
     Solve an integer program with HiGHS on one thread.
+
+    Parameters
+    ----------
+    program
+        Objective, bounds and rows.
+    effort
+        Limits of time, nodes and gap.
 
     Returns
     -------
@@ -115,10 +140,10 @@ def solve_whole(
     from ortools.math_opt.solvers import highs_pb2
 
     params = mathopt.SolveParameters(
-        time_limit=_seconds(seconds),
+        time_limit=_seconds(effort.seconds),
         highs=highs_pb2.HighsOptionsProto(string_options={"parallel": "off"}),
-        node_limit=nodes,
-        relative_gap_tolerance=relative_gap,
+        node_limit=effort.nodes,
+        relative_gap_tolerance=effort.relative_gap,
         absolute_gap_tolerance=0.0,
         random_seed=0,
     )

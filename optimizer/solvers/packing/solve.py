@@ -31,7 +31,7 @@ from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
 from optimizer.solvers.network.choose_method import solve_network
 from optimizer.solvers.network.primal_heuristic import chosen_options
-from optimizer.solvers.packing.core_mip import Effort, make_core, solve_core
+from optimizer.solvers.packing.core_mip import make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
 from optimizer.solvers.packing.local_search import (
@@ -53,6 +53,7 @@ from optimizer.solvers.packing.market import (
 )
 from optimizer.solvers.packing.neighborhood_search import improved_by_blocks, rescued
 from optimizer.solvers.packing.network_relaxation import network_plan
+from optimizer.solvers.packing.programs import Effort
 from optimizer.solvers.packing.refine_prices import PackingSearch, priced_market
 
 if TYPE_CHECKING:

@@ -101,7 +101,8 @@ SELECT 'reasons.' || name, num_of(name)::VARCHAR FROM (
         'EXPLORED']) AS name
 )
 UNION ALL
-SELECT 'reasons.BUDGET', nullif(num_of('BUDGET'), 0)::VARCHAR;
+SELECT 'reasons.' || name, nullif(num_of(name), 0)::VARCHAR
+FROM (SELECT unnest(['BUDGET', 'NO_OPTION', 'NOT_DELIVERABLE']) AS name);
 
 -- check: the figures of the summary
 CREATE TEMP VIEW check_summary AS

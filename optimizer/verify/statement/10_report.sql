@@ -105,7 +105,8 @@ FROM (SELECT unnest(['num_kept_back', 'num_explored', 'num_explore_standard', 'k
 UNION ALL
 SELECT 'reasons', name, 'num_orders', claim('$.summary.reasons.' || name)::DOUBLE
 FROM (SELECT unnest(['CHOSEN', 'NO_SAVING', 'CAP_ZERO', 'CAP_FULL', 'CAPACITY_FULL', 'CAP_AND_CAPACITY',
-    'INELIGIBLE', 'CARRIER_INACTIVE', 'PINNED_OUT', 'HELD_OUT', 'EXPLORED', 'BUDGET']) AS name)
+    'INELIGIBLE', 'CARRIER_INACTIVE', 'PINNED_OUT', 'HELD_OUT', 'EXPLORED', 'BUDGET',
+    'NO_OPTION', 'NOT_DELIVERABLE']) AS name)
 UNION ALL
 SELECT 'carriers', carrier_id, f.figure, CASE f.figure
     WHEN 'slots' THEN slots WHEN 'used' THEN used WHEN 'one_more_cny' THEN alone ELSE around END

@@ -60,6 +60,28 @@ SELECT * FROM (VALUES
     ('AFTER_LATER_NIGHTS', (SELECT (claim('$.is_late') = 'true')::INT))
 ) AS warnings(code, num) WHERE num > 0;
 
+-- check: what outboxes take of the recommendations (records of format 1 do not say)
+CREATE TEMP VIEW check_outboxes AS
+WITH truth AS (
+    SELECT o.number, o.platform, count(r.order_id) AS num_recommended,
+        count(r.order_id) FILTER (list_contains(o.names, lower(r.carrier_id)) AND NOT (o.is_csv
+            AND (regexp_matches(r.order_id, '^[=+\-@\t\r\n＝＋－＠]')
+                OR regexp_matches(r.merchant_id, '^[=+\-@\t\r\n＝＋－＠]')))) AS num_taken
+    FROM outbox AS o LEFT JOIN table_of('recommendations.parquet') AS r ON true
+    GROUP BY o.number, o.platform
+), theirs AS (
+    SELECT number, box FROM (
+        SELECT unnest(from_json(json_extract(said, '$.outboxes'), '["JSON"]')) AS box,
+            generate_subscripts(from_json(json_extract(said, '$.outboxes'), '["JSON"]'), 1) AS number
+        FROM record)
+)
+SELECT 'outbox ' || t.number AS item,
+    concat_ws(' ', g.box ->> 'platform', g.box ->> 'num_taken', g.box ->> 'num_recommended') AS published,
+    concat_ws(' ', t.platform, t.num_taken, t.num_recommended) AS restated
+FROM truth AS t FULL JOIN theirs AS g USING (number)
+WHERE published IS DISTINCT FROM restated
+    AND claim('$.schema_version')::INT > 1;
+
 -- check: the warnings are those of this night, with their numbers. (Sentences alone, in
 -- records of format 1, are counted. New rules since a model was learned, and times that look
 -- like dates of another zone, are not stated.)

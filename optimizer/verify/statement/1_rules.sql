@@ -67,6 +67,20 @@ SELECT
     (kept ->> 'probability')::DOUBLE AS probability
 FROM promised;
 
+-- What each platform takes: its carriers, by our names and by its own.
+CREATE TEMP TABLE outbox AS
+SELECT number, box ->> 'platform' AS platform, box ->> 'format' = 'csv' AS is_csv, taken.names
+FROM (SELECT unnest(from_json(getvariable('config') -> 'outbox', '["JSON"]')) AS box,
+    generate_subscripts(from_json(getvariable('config') -> 'outbox', '["JSON"]'), 1) AS number)
+JOIN (VALUES
+    ('douyin', ['zhongtong', 'yuantong', 'yunda']),
+    ('kuaishou', ['zhongtong', 'yuantong', 'yunda']),
+    ('pinduoduo', ['zhongtong', 'zto', 'yuantong', 'yto', 'shentong', 'sto',
+        'jtexpress', 'jitu', 'yunda']),
+    ('taobao', ['zhongtong', 'zto', 'yuantong', 'yto', 'shentong', 'sto', 'yunda']),
+    ('jd', ['jd'])
+) AS taken(platform, names) ON taken.platform = box ->> 'platform';
+
 -- The record of the night, and its tables.
 CREATE TEMP TABLE record AS
 SELECT content::JSON AS said FROM read_text(getvariable('run') || '/run.json');

@@ -6,7 +6,9 @@
 -- in micro-CNY, in floating point in this order, rounded half to even once; from there
 -- on all is whole numbers. With `objective.confidence` the bracket h becomes
 -- h - caution * |h|. Enrolment, eligibility and pins to "never" keep an order out; so
--- does a carrier that is not in the policy's roster.
+-- does a carrier that is not in the policy's roster; and where there are outboxes, one
+-- that none of them takes, or none but a CSV file in which the order's or the merchant's
+-- id would be a formula.
 
 CREATE MACRO saving(take_up, kept, complaint_drop, return_drop) AS
     round_even(
@@ -32,6 +34,15 @@ LEFT JOIN fulfilment AS here
 LEFT JOIN fulfilment AS anywhere
     ON anywhere.carrier_id = r.carrier_id AND anywhere.region_id IS NULL;
 
+CREATE TEMP TABLE unsafe AS SELECT number FROM orders
+WHERE EXISTS (FROM outbox) AND (regexp_matches(order_id, '^[=+\-@\t\r\n＝＋－＠]')
+    OR regexp_matches(merchant_id, '^[=+\-@\t\r\n＝＋－＠]'));
+CREATE TEMP TABLE sendable AS
+SELECT carrier_id, is_safe
+FROM (SELECT DISTINCT carrier_id FROM promise), (VALUES (true), (false)) AS v(is_safe)
+WHERE NOT EXISTS (FROM outbox) OR EXISTS (FROM outbox
+    WHERE list_contains(names, lower(carrier_id)) AND (is_safe OR NOT is_csv));
+
 CREATE TEMP TABLE offer AS
 SELECT
     w.number,
@@ -49,7 +60,9 @@ SELECT
         w.return_prob_standard - w.return_prob_premium
     ) AS saving
 FROM ways AS w
-JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id;
+JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id
+JOIN sendable AS s ON s.carrier_id = w.carrier_id
+    AND s.is_safe = (w.number NOT IN (SELECT number FROM unsafe));
 
 CREATE TEMP TABLE seen_carrier AS SELECT DISTINCT carrier_id FROM carriers_read();
 
@@ -63,6 +76,17 @@ SELECT DISTINCT * FROM (
     UNION ALL SELECT 'carrier_id', unnest(getvariable('roster'))
 ) WHERE name IS NOT NULL;
 
+-- Why orders that nothing else keeps out have no offer: the options have no row of theirs,
+-- none of a carrier of the roster, or none that an outbox takes.
+CREATE TEMP TABLE wayless AS
+SELECT o.number, CASE
+    WHEN bool_or(list_contains(getvariable('roster'), w.carrier_id)) THEN 'NOT_DELIVERABLE'
+    WHEN count(w.carrier_id) > 0 THEN 'CARRIER_INACTIVE' ELSE 'NO_OPTION' END AS why
+FROM (SELECT number FROM orders WHERE kept_out IS NULL
+    AND number NOT IN (SELECT number FROM offer)) AS o
+LEFT JOIN ways AS w USING (number)
+GROUP BY o.number;
+
 -- Orders by number, with what keeps each out: those that are open have a way.
 CREATE TEMP TABLE state AS
 SELECT
@@ -72,9 +96,6 @@ SELECT
     o.region_id,
     coalesce(o.pin = 'must', false) AS is_pinned,
     o.ineligible_reason,
-    CASE
-        WHEN o.kept_out IS NOT NULL THEN o.kept_out
-        WHEN o.number NOT IN (SELECT number FROM offer) THEN 'CARRIER_INACTIVE'
-    END AS kept_out,
+    coalesce(o.kept_out, n.why) AS kept_out,
     o.day
-FROM orders AS o;
+FROM orders AS o LEFT JOIN wayless AS n USING (number);

@@ -94,7 +94,8 @@ WHERE kept_out IS NOT NULL AND (
         OR ineligible_reason IS DISTINCT FROM
             CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
     OR kept_out IS NULL AND (ineligible_reason IS NOT NULL
-        OR reason IN ('INELIGIBLE', 'PINNED_OUT', 'CARRIER_INACTIVE'));
+        OR reason IN ('INELIGIBLE', 'PINNED_OUT', 'CARRIER_INACTIVE', 'NO_OPTION',
+            'NOT_DELIVERABLE'));
 
 -- check: what is chosen, or drawn, goes with a carrier that it may go with
 CREATE TEMP VIEW check_carrier AS

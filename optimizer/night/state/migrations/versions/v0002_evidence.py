@@ -21,7 +21,7 @@ _POSTGRES = [
 
 
 def upgrade() -> None:
-    """Make the table, and let the database refuse what is not an addition."""
+    """Make the table, with triggers that refuse anything but additions."""
     op.create_table(
         "evidence",
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
