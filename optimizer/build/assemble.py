@@ -28,6 +28,7 @@ from optimizer.build.checks import (
 )
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import ExploreField, draw_pool
+from optimizer.build.rounded_ids import warn_rounded
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
 from optimizer.model.frozen import freeze_arrays
@@ -384,4 +385,11 @@ def find_warnings(
     is_open = config.capacity.uncovered_lanes == "open"
     found = warn_uncovered(index.uncovered, is_open=is_open)
     unknown = warn_unknown(coder.carriers.ids, coder.roster)
-    return [*found, *index.warnings, *unknown]
+    rounded = warn_rounded(
+        {
+            "order_id": coder.id_sample,
+            "merchant_id": coder.merchants.ids,
+            "outlet_id": coder.outlets.ids,
+        }
+    )
+    return [*found, *index.warnings, *unknown, *rounded]

@@ -205,5 +205,5 @@ def _roundings(found: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} {numbers['num_slots']:,} slots, none for "
         f"{counted(numbers['num_merchants_without'], 'merchant')}"
-        for name, numbers in found.items()
+        for name, numbers in sorted(found.items())
     )

@@ -80,7 +80,7 @@ OPTIONS = Table(
 )
 CAPACITY = Table(
     "capacity",
-    "one row for each limit: parcels that a carrier takes, in all or in a place",
+    "one row for each limit: parcels that a carrier takes, in total or in a place",
     (
         Column(
             "carrier_id",
@@ -92,7 +92,7 @@ CAPACITY = Table(
         Column("outlet_id", "id", "outlet; null: all outlets"),
         Column("slots", "count", "parcels that it takes in a day", is_required=True),
         Column("service_date", "date", "day of the slots; null: any day"),
-        Column("min_parcels", "count", "parcels that it is to have at least"),
+        Column("min_parcels", "count", "least number of parcels"),
         Column(
             "penalty_cny",
             "money",
@@ -104,7 +104,7 @@ CAPACITY = Table(
 )
 MERCHANTS = Table(
     "merchants",
-    "one row for each merchant about which more is known",
+    "one row for each merchant with settings of its own",
     (
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels of the whole day", minimum=1),
@@ -124,7 +124,7 @@ MERCHANTS = Table(
 
 DELIVERIES = Table(
     "deliveries",
-    "what is known of parcels that earlier nights recommended",
+    "delivery outcomes of parcels that earlier nights recommended",
     (
         _ORDER_ID,
         Column(
@@ -184,14 +184,14 @@ DECISIONS = Table(
         _ORDER_ID,
         _MERCHANT_ID,
         Column("is_premium", "flag", "whether it is recommended", is_required=True),
-        Column("carrier_id", "id", "carrier of a chosen or kept-back order, else null"),
+        Column("carrier_id", "id", "carrier of a chosen or held-out order, else null"),
         _SAVING,
         Column("reason", "text", "why, in one word", is_required=True),
         Column(
             "margin_cny",
             "money",
-            "exact: what its saving could lose and it stays chosen; below 0: what it "
-            "would need to be chosen; null: not known so, or nothing would do",
+            "exact: by how much its saving can fall while it stays chosen; below 0: by "
+            "how much it must rise; null: not known exactly, or no saving would do",
         ),
         Column(
             "margin_low_cny", "money", "where it is not known exactly: at least this"
@@ -204,10 +204,10 @@ DECISIONS = Table(
             "money",
             "saving less all prices; above 0: its part of the dual bound",
         ),
-        Column("has_room", "flag", "whether there is a slot at all where it could go"),
+        Column("has_room", "flag", "whether any lane that it could take has a slot"),
         Column("ineligible_reason", "text", "why it was not considered"),
-        Column("arm", "text", "policy: chosen by the optimum; explore: by lot"),
-        Column("propensity", "probability", "probability of premium, all else given"),
+        Column("arm", "text", "policy: chosen by the optimum; explore: at random"),
+        Column("propensity", "probability", "probability of premium, given all else"),
     ),
     maker="decisions",
     engines=BOTH,
@@ -215,7 +215,7 @@ DECISIONS = Table(
 )
 RECOMMENDATIONS = Table(
     "recommendations",
-    "the chosen orders, as the platform takes them",
+    "the chosen orders, in the platform's format",
     (
         _ORDER_ID,
         _MERCHANT_ID,
@@ -236,12 +236,12 @@ MERCHANT_RESULTS = Table(
         _MERCHANT_ID,
         Column("num_orders", "count", "parcels that the cap is a share of"),
         Column("cap", "count", "parcels that may be chosen"),
-        Column("used", "count", "parcels that are chosen, those kept back included"),
+        Column("used", "count", "parcels that are chosen, held-out ones included"),
         Column("slack", "count", "cap less used"),
-        Column("shadow_price_cny", "money", "price of the cap in the proof"),
-        Column("one_more_cny", "money", "what one more in the cap brings, exact"),
+        Column("shadow_price_cny", "money", "price of the cap in the certificate"),
+        Column("one_more_cny", "money", "value of one more place in the cap, exact"),
         Column(
-            "one_fewer_cny", "money", "what one fewer costs, exact; null: none to lose"
+            "one_fewer_cny", "money", "cost of one fewer, exact; null: the cap is 0"
         ),
     ),
     maker="night",
@@ -255,29 +255,29 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("slots", "count", "parcels that it takes beside them"),
-        Column("used", "count", "parcels that are chosen, those kept back included"),
+        Column("slots", "count", "parcels that it takes, in-flight ones subtracted"),
+        Column("used", "count", "parcels that are chosen, held-out ones included"),
         Column("slack", "count", "slots less used"),
-        Column("shadow_price_cny", "money", "price of this row in the proof"),
+        Column("shadow_price_cny", "money", "price of this row in the certificate"),
         Column(
             "one_more_cny",
             "money",
-            "what one more slot in this row alone brings, exact",
+            "value of one more slot in this row alone, exact",
         ),
         Column(
             "one_fewer_cny",
             "money",
-            "what one fewer in this row alone costs, exact; null: none to lose",
+            "cost of one fewer in this row alone, exact; null: no slot to lose",
         ),
         Column(
             "one_more_around_cny",
             "money",
-            "what one more in this row and in all rows around it brings, exact",
+            "value of one more in this row and in all its ancestors, exact",
         ),
         Column(
             "one_fewer_around_cny",
             "money",
-            "what one fewer in all of them costs, exact; null: none to lose",
+            "cost of one fewer in all of them, exact; null: no slot to lose",
         ),
         Column("service_date", "date", "day of the slots; null: not counted by day"),
         Column("in_flight", "count", "slots that parcels of other nights take"),
@@ -288,20 +288,20 @@ LANE_RESULTS = Table(
 )
 ROW_RESULTS = Table(
     "rows",
-    "limits beside caps and lanes, where there are any; their use and price",
+    "side constraints: limits other than caps and lanes, their use and price",
     (
         Column("kind", "text", "capacity, min_parcels, fairness, owner_cap or subsidy"),
-        Column("limit", "text", "what it limits"),
+        Column("limit", "text", "name of the limit"),
         Column("low", "count", "at least; null: no floor"),
         Column("high", "count", "at most; null: no ceiling"),
-        Column("used", "count", "what the plan has"),
+        Column("used", "count", "use by the plan"),
         Column("slack", "count", "high less used; null without a ceiling"),
         Column("missing", "count", "low less used, or 0"),
         Column("penalty_cny", "money", "for each one missing; null: none may be"),
         Column(
             "shadow_price_cny",
             "money",
-            "what one more would bring; below 0: what one of the floor costs",
+            "value of one more; below 0: cost of one parcel of the floor",
         ),
     ),
     maker="night",
@@ -309,7 +309,7 @@ ROW_RESULTS = Table(
 )
 CONFLICTS = Table(
     "conflicts",
-    "floors and pins that are not kept, where there are any",
+    "floors and pins that are not kept",
     (
         Column("kind", "text", "min_parcels, fairness or pin"),
         Column("limit", "text", "the floor, or the order's id"),
@@ -320,7 +320,7 @@ CONFLICTS = Table(
         Column(
             "stopped_by",
             "text",
-            "what stops it: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, "
+            "its cause: INELIGIBLE, CARRIER_INACTIVE, NO_OPTION, "
             "NOT_DELIVERABLE, CAP_ZERO, "
             "NO_SLOTS, TOO_FEW_PARCELS, CAPS, SLOTS or OTHER_LIMITS",
         ),
@@ -330,8 +330,11 @@ CONFLICTS = Table(
 )
 ORDER_PRICES = Table(
     "order_prices",
-    "where whole lanes prove the bound: what the one choice of an order is worth",
-    (_ORDER_ID, Column("price_cny", "money", "in the bound; orders without have 0")),
+    "where the bound is by lanes: the price of choosing an order once",
+    (
+        _ORDER_ID,
+        Column("price_cny", "money", "in the bound; orders without a row have 0"),
+    ),
     maker="night",
     when="with order prices",
 )
@@ -389,7 +392,7 @@ BANK = Table(
 
 NIGHTS = Table(
     "nights",
-    "this night and those of the seven days before, as they were then published",
+    "this night and those of the seven days before, as published at the time",
     (
         Column("date", "date", "business date"),
         Column("num_orders", "count", "parcels"),

@@ -76,6 +76,15 @@ _NIGHT: dict[str, WarningKind] = {
         num_parcels="count",
         words="names",
     ),
+    "IDS_ROUNDED": _counted(
+        "{num_ids} id of {column} of more than 15 digits ends in zeros after the 15th, "
+        "as spreadsheets round numbers; two ids may have become one: {ids}",
+        "{num_ids} ids of {column} of more than 15 digits all end in zeros after the "
+        "15th, as spreadsheets round numbers; two ids may have become one: {ids}",
+        num_ids="count",
+        column="text",
+        ids="names",
+    ),
     "CSV_SEPARATOR": _about(
         "cells of {table} are separated by {separator}: read so",
         table="text",

@@ -1,4 +1,4 @@
-"""A market: merchants with orders to place, cut into parts that threads share."""
+"""A market: merchants with their orders, in parts that threads share."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ class Market:
     @property
     def orders(self) -> Orders:
         """
-        What every kernel takes, and none may write to.
+        The arrays that every kernel takes, read-only.
 
-        To numba an array that is read-only is of another type: without this, kernels
+        Numba gives read-only arrays another type: without this, kernels
         would be compiled for each mixture of the two.
         """
         return Orders(
@@ -258,7 +258,7 @@ def surplus_at(
     pool: Threads,
 ) -> tuple[NDArray[np.int64], int]:
     """
-    What merchants would save above prices if lanes and rows had room for all.
+    Total saving beyond prices if lanes and rows had room for all orders.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def ranges(
 
 def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.int64]:
     """
-    Cut merchants into parts of about equal work; where it is little, into one.
+    Cut merchants into parts of about equal work; small markets into one part.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.i
 
 def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """
-    Add up counts before each place, and in all.
+    Running totals of counts: before each place, and the total.
 
     Examples
     --------

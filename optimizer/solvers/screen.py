@@ -21,7 +21,7 @@ SPARE = 4
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenParams:
     """
-    How much of each merchant goes through a screen.
+    How many orders of each merchant pass a screen.
 
     Attributes
     ----------

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from optimizer.build.costs import costs_of
+from optimizer.build.lookups import Lookup, count_lookup
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
+from optimizer.errors import ConfigError
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source
@@ -130,8 +132,23 @@ def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
 
 
 def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Problem:
-    """The night without some carriers; lanes are those of the base."""
+    """
+    The night without some carriers; lanes are those of the base.
+
+    Raises
+    ------
+    ConfigError
+        When one of them is no carrier of the night, nor of any policy row.
+    """
     places = base.night.names.places
+    known = {place.carrier_id for place in places}
+    known |= {carrier for row in base.config.policy for carrier in row.carriers}
+    for name in sorted(out):
+        count = count_lookup(
+            Lookup("without_carriers", "carrier_id", {name: ""}, known)
+        )
+        if count.num_found == 0:
+            raise ConfigError(f"{count.text}: it would change nothing")
     is_out = np.array([place.carrier_id in out for place in places], bool)
     if problem.side is None:
         return without_lanes(problem, is_out)

@@ -330,3 +330,24 @@ def test_ids_that_a_spreadsheet_changed_are_set_aside(value: str, rule: str) -> 
     """With the reason; ids that only look a little like it stay."""
     _, log = check(orders(order_id=["E15", value, "1e5", "6.9-E+15", "a='b'"]))
     assert log.frame().rows() == [("orders", 2, "order_id", rule)]
+
+
+def test_a_library_that_gives_up_is_the_fault_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A panic of Rust is no Exception: it is a refusal; an interrupt goes through."""
+    panic = type("PanicException", (BaseException,), {})
+
+    def give_up(*_: object) -> None:
+        raise panic("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr("optimizer.io.read.plain_frame", give_up)
+    with pytest.raises(DataError, match=r"the orders table: cannot be read \(called"):
+        check(orders())
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optimizer.io.read.plain_frame", stop)
+    with pytest.raises(KeyboardInterrupt):
+        check(orders())

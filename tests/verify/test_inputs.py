@@ -17,7 +17,8 @@ import pytest
 
 from optimizer.config import as_config
 from optimizer.errors import DataError
-from optimizer.night.run import run_night
+from optimizer.night.run import Around, run_night
+from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
 from tests.verify.nights import record_of
@@ -267,7 +268,7 @@ def publish(row: Row, folder: Path, more: dict[str, Any]) -> Path:
         "inputs": {"orders": str(path), "capacity": capacity},
         "output": str(folder / "runs"),
     }
-    run_night(as_config(config | more), DAY, audit_text=audit_text)
+    run_night(as_config(config | more), DAY, around=Around(audit_text, recorded_alerts))
     return folder / "runs" / DAY.isoformat()
 
 

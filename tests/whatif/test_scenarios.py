@@ -14,7 +14,7 @@ import pytest
 import optimizer
 from optimizer.config import as_config
 from optimizer.config.scenarios import HarmBorne, Scenario, load_scenarios
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, DataError
 from optimizer.night.api import solve_night
 from optimizer.testing import random_tables
 from optimizer.whatif.base import Base
@@ -221,3 +221,13 @@ def test_a_sweep_is_a_scenario_for_each_value(tmp_path: Path) -> None:
         "fee_cny 0",
     ]
     assert [one.cap_rate for one in found] == [Decimal("0.01"), Decimal("0.02"), None]
+
+
+@pytest.mark.parametrize(("name", "said"), [("Yunda", "differ"), ("sto", "nothing")])
+def test_a_scenario_without_a_carrier_that_nobody_knows_is_refused(
+    name: str, said: str
+) -> None:
+    """It would be tonight again, under another name."""
+    scenario = Scenario(name="one out", without_carriers=(name,))
+    with pytest.raises((ConfigError, DataError), match=f"one out.*{name}.*{said}"):
+        run_scenarios(base_of(*inputs_of(0)), (scenario,))

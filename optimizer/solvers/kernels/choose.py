@@ -244,7 +244,7 @@ def choose(
     Returns
     -------
     surplus, num_pairs
-        What the choices save above prices, micro-CNY; pairs written.
+        Total saving of the choices beyond prices, micro-CNY; pairs written.
     """
     # Not 0 alone: numba would compile what takes it for that number too.
     surplus, num_pairs = np.int64(0), np.int64(0)
@@ -344,12 +344,12 @@ def settle(
     margin,
 ):
     """
-    Let merchants choose for good.
+    Let merchants make their final choice.
 
     Writes each order's chosen option to ``pick`` (-1: none), how many of a cap are
-    ``used``, and the lowest best ``merchant_price``: what the first order outside
-    a full cap would save above its lane's price. Of equal orders the first is in.
-    ``margin`` becomes how far prices could move before the choice changed.
+    ``used``, and the lowest best ``merchant_price``: the saving of the first order
+    outside a full cap beyond its lane's price. Of equal orders the first is chosen.
+    ``margin`` becomes the distance that prices could move before the choice changed.
 
     Parameters
     ----------
@@ -407,7 +407,7 @@ def settle(
 
 @inner_kernel
 def add_found(order, found, num_found):
-    """Write an order where there is room for one; how many were found then."""
+    """Write an order if there is room; return how many were found so far."""
     if num_found < len(found):
         found[num_found] = order
     return num_found + 1
@@ -418,7 +418,7 @@ def rank_best(orders, first, last, price, best, ranked):
     """
     Write the best reduced saving of each of a merchant's orders.
 
-    Those above 0 are ``ranked`` as well, in no order; how many these are.
+    Positive ones are also written to ``ranked``, unsorted; returns their number.
 
     Parameters
     ----------
@@ -446,7 +446,8 @@ def rank_best(orders, first, last, price, best, ranked):
 @inner_kernel
 def weakest_chosen(orders, chosen, start, end, price, highest):
     """
-    The least reduced saving below a highest of some chosen options, and which.
+    The least reduced saving of some chosen options, at most ``highest``, and its
+    option.
 
     Parameters
     ----------
@@ -473,7 +474,7 @@ def weakest_chosen(orders, chosen, start, end, price, highest):
 @inner_kernel
 def raise_needed(orders, order, weakest, price, needed, wanting):
     """
-    Raise the prices that lanes need for an unchosen order to want none of them.
+    Raise the prices that lanes need so that an unchosen order wants none of them.
 
     Parameters
     ----------
@@ -513,17 +514,16 @@ def check(
     yielding,
 ):
     """
-    Hold a plan against what merchants would choose at these prices.
+    Compare a plan with what merchants would choose at these prices.
 
-    Writes to ``merchant_price`` the lowest best price of each cap: the first
-    positive reduced saving that finds no room in it. Writes to ``found`` the orders
-    that the prices want changed: unchosen ones that are worth more than the weakest
-    chosen one, chosen ones that are worth less than the best unchosen one, and
-    those that would rather be on another lane. For each lane, ``needed`` is raised
-    to the least price at which no unchosen order would want it, and ``wanting``
-    becomes the order that needs it; ``yielding`` becomes a chosen order of each
-    merchant that would change one, the weakest if that is among them. All three are
-    left alone elsewhere.
+    Writes to ``merchant_price`` the lowest best price of each cap: the first positive
+    reduced saving that finds no room in it. Writes to ``found`` the orders that
+    contradict the prices: unchosen ones with a higher reduced saving than the weakest
+    chosen one, chosen ones with a lower one than the best unchosen one, and those that
+    prefer another lane. For each lane, ``needed`` is raised to the least price at which
+    no unchosen order would want it, and ``wanting`` is set to the order that needs it.
+    ``yielding`` is set to a chosen order of each merchant that contradicts the prices,
+    the weakest if it is one of them. Other entries of the three are left alone.
 
     Parameters
     ----------
@@ -553,7 +553,7 @@ def check(
     Returns
     -------
     int
-        Orders found; beyond the length of ``found`` they are counted only.
+        Orders found; those that do not fit into ``found`` are only counted.
     """
     num_found = np.int64(0)
     best = np.empty(0, np.int64)
@@ -635,10 +635,11 @@ def closed_offers(
     offers,
 ):
     """
-    Raise offers for closed lanes to what orders would pay there beside a plan.
+    Raise the offers for closed lanes to what the orders of a plan would pay there.
 
-    A chosen order pays what it saves more there than where it is, another one what it
-    saves more than the merchant's weakest, or, where the cap is not full, all.
+    A chosen order offers the difference to its present reduced saving. Another order
+    offers the difference to the merchant's weakest chosen one, or its whole saving
+    where the cap is not full.
 
     Parameters
     ----------
@@ -693,7 +694,7 @@ def surplus(
     first_merchant, last_merchant, orders, uses, price, row_price, merchant_price
 ):
     """
-    What merchants would save above prices if lanes and rows had room for all.
+    Total saving beyond prices if lanes and rows had room for all orders.
 
     Kept pins are taken whatever they save. Writes to ``merchant_price``,
     ``(num_merchants,) int64``, the lowest best price of each cap.
@@ -719,7 +720,7 @@ def surplus(
     Returns
     -------
     int
-        Micro-CNY; the prices of the caps are in it.
+        Micro-CNY; the value of the caps at their prices is included.
     """
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
@@ -758,7 +759,7 @@ def above_cuts(
     highest,
 ):
     """
-    What orders are worth above both their prices, by merchant.
+    Sum of what orders save beyond lane and cap prices, by merchant.
 
     Both results add up over parts of a merchant's orders: sums and maxima.
 

@@ -1,4 +1,4 @@
-"""What a packing night is held to, what its rows cost, and what that bounds."""
+"""Targets of a packing night, prices of its lanes and rows, and their bound."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PackingPrices:
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
     """
-    What a plan is held to where not everything can be kept.
+    Floors and pins to keep where not all of them can be.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Targets:
 
 def side_of(problem: Problem) -> SideRows:
     """
-    The side of a packing problem.
+    The side rows of a packing problem.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def side_of(problem: Problem) -> SideRows:
 
 def first_targets(problem: Problem) -> Targets:
     """
-    Hope to keep all floors, and of each merchant's pins as many as its cap admits.
+    Aim to keep all floors, and of each merchant's pins as many as its cap allows.
 
-    Pins of lower rank stand first, then those that save more.
+    Pins of lower rank come first, then those that save more.
     """
     side = side_of(problem)
     is_pinned = np.zeros(problem.num_orders, np.bool_)
@@ -92,7 +92,7 @@ def first_targets(problem: Problem) -> Targets:
 
 
 def sold(problem: Problem, prices: PackingPrices, low: NDArray[np.int64]) -> int:
-    """What all slots, ceilings and floors are worth at prices, exactly, micro-CNY."""
+    """Value of all slots, ceilings and floors at prices, exactly, micro-CNY."""
     side = side_of(problem)
     above, below = np.maximum(prices.row, 0), np.maximum(-prices.row, 0)
     total = exact_dot(problem.slots, own_price(prices.lane, problem.lane_parent))
@@ -143,7 +143,7 @@ def price_limits(
     -------
     lane, least_row, most_row
         Highest effective price of any lane; for each row its lowest and highest: no
-        floor costs more than its penalty, and what does not limit costs nothing.
+        floor costs more than its penalty, and limits that cannot bind cost nothing.
     """
     side = side_of(problem)
     room = 2**60 // max(problem.num_orders, 1)

@@ -99,7 +99,7 @@ WITH given AS (
             json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
-    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
+    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'IDS_ROUNDED', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
         'CSV_UNNAMED_COLUMNS', 'CSV_EMPTY_ROWS', 'CSV_LINE_BREAKS', 'EMPTY_PARTS',
         'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
     GROUP BY code
