@@ -30,22 +30,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-#: What is left with after Control-C, SIGTERM and SIGHUP, as shells do.
+#: Exit codes after Control-C, SIGTERM and SIGHUP, the same as those of shells.
 STOPPED = 130, 128 + signal.SIGTERM, 128 + signal.SIGHUP
 
 
 def _leave_cycles() -> None:
     """
-    End without looking for cycles in imports: that would outlast many commands.
+    Exit without the search for reference cycles, which takes longer than many commands.
 
-    DuckDB's bindings report what is left of them as leaks, so they are cleared away.
+    DuckDB's bindings report objects that remain as leaks, so they are cleared first.
     """
     if "duckdb" not in sys.modules:
         gc.freeze()
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code of what happened."""
+    """Run the command line and exit with the code for the result."""
     _hold_standard_streams()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
@@ -85,13 +85,13 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
-    """End as after Control-C, with what is inside undone; a second one ends at once."""
+    """Exit as after Control-C, with cleanup; a second signal ends at once."""
     signal.signal(number, signal.SIG_DFL)
     sys.exit(128 + number)
 
 
 def _hold_standard_streams() -> None:
-    """Take the place of streams that are closed, before a file of ours does."""
+    """Replace closed standard streams, before a file of ours gets their number."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -102,7 +102,7 @@ def _hold_standard_streams() -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    """Say why in the words of the log, and leave."""
+    """Report the reason in the form of the log, and exit."""
     from optimizer.telemetry import logs
 
     if logs.are_json():

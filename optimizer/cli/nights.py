@@ -48,8 +48,8 @@ def verify(
     """
     State a published night a second time, from its files and inputs alone.
 
-    Nothing that built, solved, certified or explained it has a part in that. It ends
-    with what all of it rests on: hashes of inputs, configuration and chain.
+    Shares no code with the modules that build, solve, certify and explain. The last
+    lines name what the result relies on: hashes of inputs, configuration and chain.
     """
     from optimizer.contracts.run_folder import read_record
     from optimizer.verify.night import verify_night
@@ -82,10 +82,10 @@ def verify(
 
 def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     """
-    Hold against a night what the code that made it makes again.
+    Compare a night with what the code that made it produces again.
 
-    That is the report's page where the night was stated a second time, and the whole
-    night where DuckDB is not there to do that.
+    This is the report's page if the night was stated a second time, and the whole night
+    if DuckDB is not installed for that.
     """
     if verified.is_stated:
         from optimizer.replay.report import false_page
@@ -139,7 +139,7 @@ def rollback(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish again the night that a date's night replaced."""
+    """Publish the version again that a date's night replaced."""
     settings = load_settings(config)
     day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
@@ -158,7 +158,7 @@ def status(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how things stand with a date."""
+    """Report the state of a date."""
     settings = load_settings(config)
     day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
@@ -199,7 +199,7 @@ def evidence(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what was decided for an order, by which rule, from what, with the proof."""
+    """Show the decision for an order, its rule, its inputs and the proof."""
     settings = load_settings(config)
     day = None if date is None else parse_date(date, settings)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
@@ -221,7 +221,7 @@ def prune(
     """
     Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
 
-    The chain of evidence says what was removed, so that `optimizer audit` stays true.
+    The chain of evidence records removals, so that `optimizer audit` still holds.
     """
     settings = load_settings(config)
     from optimizer.night.prune import find_leftovers
@@ -260,7 +260,7 @@ def audit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the chain of evidence, and every file of the nights that it speaks of."""
+    """Check the chain of evidence, and every file of the nights in it."""
     settings = load_settings(config)
     from optimizer.evidence.audit import audit as check_all
 
@@ -317,7 +317,7 @@ def warm(*, as_json: JsonOption = False) -> None:
 
 
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
-    """Make the state database, or bring it to this version; a run does so too."""
+    """Create or upgrade the state database; a run does so too."""
     settings = load_settings(config)
     from optimizer.night.state.database import open_state
 

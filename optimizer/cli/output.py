@@ -45,7 +45,21 @@ def print_result(
 
 
 def print_text(text: str, is_done: bool = False) -> None:
-    """Print a text; a reader who has had enough is no failure."""
+    """
+    Print a text; a reader that closes the pipe early is not an error.
+
+    Parameters
+    ----------
+    text
+        The text.
+    is_done
+        Whether all work of the command is done.
+
+    Raises
+    ------
+    PublishError
+        When the text cannot be written, as on a full disk.
+    """
     if sys.stdout is None:
         if is_done:
             say("standard output is closed; all of it is done")
@@ -70,7 +84,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    """Show the stage on a terminal; print nothing elsewhere, or with --quiet."""
     if IS_QUIET.get() or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -108,7 +122,7 @@ def gap_words(gap: int, relative_gap: float) -> str:
 
 
 def outbox_words(box: Mapping[str, Any]) -> str:
-    """Say what an outbox takes of a night."""
+    """Say how many orders of a night an outbox accepts."""
     taken = f"{box['num_taken']:,} of {box['num_recommended']:,}"
     reasons = ", ".join(f"{num:,} {name}" for name, num in box["refused"].items())
     return f"{box['platform']} takes {taken}" + (f" ({reasons})" if reasons else "")

@@ -84,7 +84,7 @@ def run(
     ] = None,
     shadow: Annotated[
         Path | None,
-        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+        typer.Option("--shadow", help="A candidate's YAML, to be solved as well."),
     ] = None,
     log_json: LogJsonOption = False,
     as_json: JsonOption = False,
@@ -202,7 +202,7 @@ def _summary(found: Mapping[str, Any]) -> str:
 
 
 def _roundings(found: Mapping[str, Any]) -> str:
-    """What each way of rounding caps would give tonight."""
+    """Slots that each way of rounding caps would give tonight."""
     return "; ".join(
         f"{name} {numbers['num_slots']:,} slots, none for "
         f"{counted(numbers['num_merchants_without'], 'merchant')}"

@@ -1,4 +1,4 @@
-"""What other nights left to a night, worked out again from those beside it."""
+"""The carry-over of a night, computed again from the nights published with it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _WEEK = 7
 @dataclass(slots=True)
 class Report:
     """
-    What is found wrong, and what could not be checked.
+    Findings, and parts that could not be checked.
 
     Attributes
     ----------
     findings, unchecked
-        In words.
+        Descriptions.
     """
 
     findings: list[str] = field(default_factory=list)
@@ -52,12 +52,12 @@ class Report:
 
 def check_beside(folder: Path, record: Mapping[str, Any], standing: Standing) -> Report:
     """
-    Work out again what other nights left to a night, from those that stand beside it.
+    Compute the carry-over of a night again, from the other nights in its folder.
 
     Parameters
     ----------
     folder, record, standing
-        The night, and the nights beside it.
+        The night, and the other nights in its folder.
     """
     report = Report()
     records = _records(standing, report)
@@ -90,7 +90,7 @@ def _check_week(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """Rows of the week before are those of the nights that they name."""
+    """Check that rows of the week before match the nights that they name."""
     rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
     first = standing.day - dt.timedelta(days=_WEEK)
     for date, row in rows.items():
@@ -136,7 +136,7 @@ def _check_bank(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """What the cap bank carried in is what earlier nights left."""
+    """Check that the cap bank carried in what earlier nights carried out."""
     import polars as pl
 
     cap, bank = record["policy"]["cap"], _read(folder, "bank.parquet")
@@ -191,7 +191,7 @@ def _check_bank(
 def _check_ranges(
     bank: pl.DataFrame, window_days: int, is_late: bool, report: Report
 ) -> None:
-    """A fraction is below one parcel; the room is at most what a window earns."""
+    """Check that fractions are below one parcel, and rooms within a window."""
     import polars as pl
 
     carried = pl.col("carried_in_nano")
@@ -240,7 +240,7 @@ def _check_flight(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """Slots of parcels in flight are those that other nights committed."""
+    """Check that slots of parcels in flight match other nights' commitments."""
     import polars as pl
 
     rules, given = record["config"]["capacity"], _read(folder, "in_flight.parquet")

@@ -1,4 +1,4 @@
-"""Verify a published night: what it rests on, and all that it says, stated again."""
+"""Verify a published night: its premises, and everything that it states."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """
-    What the verification of a night found.
+    The result of verifying a night.
 
     Attributes
     ----------
     folder
         The version that was verified: a link may lead to another one meanwhile.
     findings
-        What is wrong, in words; empty where everything holds.
+        Descriptions of what is wrong; empty where everything holds.
     unchecked
         What could not be checked, and why.
     trusted
-        What all of it rests on: hashes of inputs, configuration and chain.
+        Premises of the result: hashes of inputs, configuration and chain.
     is_stated
         Whether the night was stated a second time.
     is_of_today
-        Whether it is published in today's tables, so that it can be made again.
+        Whether it is published in the present format, so that it can be made again.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ def verify_night(
     folder: Path | str, config: Config | None = None, inputs: Path | None = None
 ) -> Verified:
     """
-    Verify a published night, with nothing of the code that made it.
+    Verify a published night, without any of the code that made it.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def verify_night(
     config
         The configuration that the reader has, to be compared with the recorded one.
     inputs
-        A folder with the night's inputs, where they are not where they were.
+        A folder with the night's inputs, if they were moved.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _premises(
 
 
 def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
-    """The chain beside a night, where it knows the night, knows this record."""
+    """Check that the chain, if it has the night, has this record."""
     if standing.own_record not in (None, sha256_of(folder / "run.json")):
         yield "run.json is not the record that the chain of evidence beside it has"
 
@@ -160,7 +160,7 @@ def _statement(
 def _check_script(
     folder: Path, record: Mapping[str, Any], unchecked: list[str]
 ) -> Iterator[str]:
-    """The script in the folder is the statement of this night, if of this version."""
+    """Check that the script in the folder is the statement of this night."""
     script, made_by = folder / AUDIT, record["identity"]["version"]
     if not script.is_file():
         return
@@ -175,7 +175,7 @@ def _check_script(
 
 
 def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterator[str]:
-    """The sentences of warnings are those of their codes, if of this version."""
+    """Check that the sentences of warnings match their codes."""
     made_by = record["identity"]["version"]
     coded = [one for one in record["warnings"] if not isinstance(one, str)]
     if coded and made_by != version("premium-delivery-optimizer"):
@@ -195,7 +195,7 @@ def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterato
 def _trusted(
     record: Mapping[str, Any], standing: Standing, *, has_config: bool
 ) -> Iterator[str]:
-    """What a reader must hold against what he knows from elsewhere."""
+    """Premises that the reader must compare with other sources."""
     for name, used in sorted(record["inputs"].items()):
         for file in used["files"]:
             origin = record["origins"].get(name)

@@ -1,4 +1,4 @@
-"""What a night rests on: its folder, its files, its inputs, its configuration."""
+"""The premises of a night: its folder, its files, its inputs, its configuration."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def sha256_of(path: Path) -> str:
 
 def false_place(name: str, real: Path, record: Mapping[str, Any]) -> list[str]:
     """
-    Hold a folder's name against the night's date and run.
+    Compare a folder's name with the night's date and run.
 
     Parameters
     ----------
     name
-        What the reader calls the folder: the name of a link, perhaps.
+        The folder's name as the reader gives it, perhaps that of a link.
     real
         The folder itself.
     record
@@ -71,7 +71,7 @@ def _is_date(name: str) -> bool:
 
 
 def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    """Find files that are not listed, not there, or not what was listed."""
+    """Find files that are not listed, missing, or different from what was listed."""
     listed = {**record["outputs"]}
     there = {path.name for path in folder.iterdir()}
     found = [
@@ -88,7 +88,7 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """
-    Find tables of other columns or of another length than the record and they have.
+    Find tables with other columns, or another length, than the record states.
 
     A column that no check reads could say anything; tables of older formats have their
     own columns, which their hashes and the statement hold.
@@ -117,7 +117,7 @@ def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
 def _false_evidence(
     record: Mapping[str, Any], num_decisions: int | None
 ) -> Iterator[str]:
-    """The evidence is of all decisions, with all that they say."""
+    """Check that the evidence covers all decisions, with all their columns."""
     said = record.get("evidence")
     if said is None:
         return
@@ -149,7 +149,7 @@ def false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def false_keys(folder: Path) -> list[str]:
-    """Find keys that stand twice in ``run.json``: readers differ in which counts."""
+    """Find duplicate keys in ``run.json``: readers differ in which one counts."""
     found: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def false_inputs(
     record: Mapping[str, Any], inputs: Mapping[str, list[str]]
 ) -> list[str]:
     """
-    Find input files that are gone, or not those that the night was solved from.
+    Find input files that are missing or differ from those that were solved.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def false_inputs(
 
 
 def false_origins(record: Mapping[str, Any]) -> list[str]:
-    """Hold the places of inputs, and what stands in, against the configuration."""
+    """Compare the places of inputs, and substitutes, with the configuration."""
     inputs, day = (
         record["config"]["inputs"] or {},
         dt.date.fromisoformat(record["date"]),
@@ -243,7 +243,7 @@ def _false_substitute(
 
 
 def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[str]:
-    """A copy of an address is in the folder of copies, and says where it is from."""
+    """Check that copies of addresses are in the folder of copies, with their origin."""
     try:
         label = parse_address(place).label
     except (OptimizerError, ValueError):
@@ -268,7 +268,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def false_config(record: Mapping[str, Any]) -> list[str]:
-    """Hold the recorded configuration against its contract, and its hash."""
+    """Check the recorded configuration against its contract, and its hash."""
     from optimizer.config import as_config, config_json, policy_on
 
     config, day = record["config"], dt.date.fromisoformat(record["date"])
@@ -292,7 +292,7 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
 
 
 def _holds(given: Any, read: Any) -> bool:
-    """Whether all that was recorded is read so; what came later has its default."""
+    """Whether the recorded keys are read unchanged; later keys have their defaults."""
     if isinstance(given, dict) and isinstance(read, dict):
         return all(
             key in read and _holds(value, read[key]) for key, value in given.items()
@@ -303,7 +303,7 @@ def _holds(given: Any, read: Any) -> bool:
 
 
 def hash_of(config: Mapping[str, Any]) -> str:
-    """SHA-256 of the parts of a configuration that decide."""
+    """SHA-256 of the parts of a configuration that affect a night."""
     decisive = {k: v for k, v in config.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

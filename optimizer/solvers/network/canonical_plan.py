@@ -168,11 +168,25 @@ def tied_orders(
     merchant_price: NDArray[np.int64],
     pool: Threads | None,
 ) -> NDArray[np.int64]:
-    """Orders that effective prices do not decide, ascending."""
+    """
+    Orders that effective prices do not decide, ascending.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY; above every saving on lanes
+        without slots.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    pool
+        Threads that share the merchants; ``None``: one thread.
+    """
     from optimizer.solvers.kernels.tied import list_tied
 
     full = whole_market(problem)
-    given = (*full.arrays, price, merchant_price)
+    given = (*full.orders, price, merchant_price)
 
     def work(_: int, first: int, last: int) -> NDArray[np.int64]:
         found = np.empty(FEW_TIED, np.int64)
