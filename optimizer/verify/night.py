@@ -119,12 +119,21 @@ def verify_night(
         else:
             unchecked.append(reason)
             is_stated = False
+    unchecked += not_stated(record)
     if not (has_page := is_of_today(record)):
         unchecked.append("report.html: is of an older format, and was not made again")
     placed = placed_record(record, places)
     trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
     return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
+
+
+def not_stated(record: Mapping[str, Any]) -> Iterator[str]:
+    """Name published tables of which the statement says nothing."""
+    text = audit_text(record)
+    for name in sorted(record["outputs"]):
+        if name.endswith(".parquet") and name not in text:
+            yield f"{name}: is as it was published, and not stated a second time"
 
 
 def _premises(
