@@ -171,7 +171,7 @@ def _false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
 def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
     """Check that the chain, if it has the night, has this record."""
     if standing.own_record not in (None, sha256_of(folder / "run.json")):
-        yield "run.json is not the record that the chain of evidence beside it has"
+        yield "run.json is not the record that the chain of evidence has"
 
 
 def _statement(
@@ -235,8 +235,8 @@ def _trusted(
     if "model_sha256" in record["identity"]:
         yield f"learned model: sha256 {record['identity']['model_sha256']}"
     nights = ", ".join(map(str, sorted(standing.nights))) or "none"
-    yield f"nights beside it: {nights}"
+    yield f"other nights in the output folder: {nights}"
     if standing.head is None:
-        yield "chain of evidence: none stands beside it"
+        yield "chain of evidence: none in the output folder"
     else:
         yield f"chain of evidence: head {standing.head} (optimizer audit checks it)"
