@@ -300,8 +300,8 @@ def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
         settle(state, day, published_version(output, day))
     except (OptimizerError, OSError) as error:
         logger.warning(
-            "%s is published, but the state does not know it yet (%s); the next run "
-            "tells it",
+            "%s is published, but the state database does not have it yet (%s); the "
+            "next run adds it",
             day,
             error,
         )

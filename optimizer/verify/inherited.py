@@ -100,8 +100,8 @@ def _check_week(
             report.findings.append(f"nights.parquet: {date} is not of the week before")
         elif date not in records:
             report.unchecked.append(
-                f"nights.parquet: the night of {date} is not beside this one, so its "
-                "row was taken on trust"
+                f"nights.parquet: the night of {date} is not in the output folder, so "
+                "its row was taken on trust"
             )
         elif row != _night_row(records[date]):
             report.findings.append(
@@ -155,7 +155,7 @@ def _check_bank(
     later = [date for date, rows in banked.items() if date > standing.day and len(rows)]
     if record["is_late"] and not later:
         report.findings.append(
-            "is_late: no later night stands beside this one that used the cap bank"
+            "is_late: no later night in the output folder has used the cap bank"
         )
     if not record["is_late"] and later and standing.is_sure:
         report.findings.append(
@@ -167,8 +167,8 @@ def _check_bank(
     if missing or (not window and not standing.is_sure):
         named = ", ".join(map(str, missing[:3])) or f"before {standing.day}"
         report.unchecked.append(
-            f"bank.parquet: nights {named} are not beside this one, so what the cap "
-            "bank carried in from them was taken on trust"
+            f"bank.parquet: nights {named} are not in the output folder, so what the "
+            "cap bank carried in from them was taken on trust"
         )
         return
     expected = _carried(window, is_late=record["is_late"])
@@ -256,7 +256,7 @@ def _check_flight(
     if standing.gone or (not records and not standing.is_sure):
         named = ", ".join(map(str, standing.gone[:3])) or f"beside {standing.day}"
         report.unchecked.append(
-            f"in_flight.parquet: nights {named} are not there, so the parcels that "
+            f"in_flight.parquet: nights {named} are missing, so the parcels that "
             "they have in flight were taken on trust"
         )
         return
@@ -290,6 +290,6 @@ def _check_flight(
         report.findings.append(
             f"in_flight.parquet: parcels of other nights take "
             f"{int(said['num_slots'].sum() or 0):,} slots, and place by place the "
-            f"{len(records)} nights beside this one have "
+            f"{len(records)} nights in the output folder have "
             f"{int(true['num_slots'].sum() or 0):,}"
         )

@@ -119,12 +119,21 @@ def verify_night(
         else:
             unchecked.append(reason)
             is_stated = False
+    unchecked += not_stated(record)
     if not (has_page := is_of_today(record)):
         unchecked.append("report.html: is of an older format, and was not made again")
     placed = placed_record(record, places)
     trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
     return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
+
+
+def not_stated(record: Mapping[str, Any]) -> Iterator[str]:
+    """Name published tables of which the statement says nothing."""
+    text = audit_text(record)
+    for name in sorted(record["outputs"]):
+        if name.endswith(".parquet") and name not in text:
+            yield f"{name}: is as it was published, and not stated a second time"
 
 
 def _premises(
@@ -144,7 +153,7 @@ def _premises(
 def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
     """Check that the chain, if it has the night, has this record."""
     if standing.own_record not in (None, sha256_of(folder / "run.json")):
-        yield "run.json is not the record that the chain of evidence beside it has"
+        yield "run.json is not the record that the chain of evidence has"
 
 
 def _statement(
@@ -208,8 +217,8 @@ def _trusted(
     if "model_sha256" in record["identity"]:
         yield f"learned model: sha256 {record['identity']['model_sha256']}"
     nights = ", ".join(map(str, sorted(standing.nights))) or "none"
-    yield f"nights beside it: {nights}"
+    yield f"other nights in the output folder: {nights}"
     if standing.head is None:
-        yield "chain of evidence: none stands beside it"
+        yield "chain of evidence: none in the output folder"
     else:
         yield f"chain of evidence: head {standing.head} (optimizer audit checks it)"

@@ -157,7 +157,7 @@ def false_keys(folder: Path) -> list[str]:
         if len(made) < len(pairs):
             names = [name for name, _ in pairs]
             twice = sorted({name for name in names if names.count(name) > 1})
-            found.append(f"run.json: {', '.join(twice)} stands twice")
+            found.append(f"run.json: {', '.join(twice)} is given twice")
         return made
 
     text = (folder / RECORD).read_text(encoding="utf-8")
@@ -237,7 +237,7 @@ def _false_substitute(
         record["config"]["inputs"]["when_capacity_is_late"] == "yesterdays_capacity"
     )
     if name != "capacity" or not allowed:
-        yield f"substitutes.{name}: the configuration lets nothing stand in for it"
+        yield f"substitutes.{name}: the configuration allows no substitute for it"
     elif record["substitutes"][name] != _on(place, day - dt.timedelta(days=1)):
         yield f"substitutes.{name}: is not the table of the day before"
 
@@ -253,7 +253,7 @@ def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[st
         yield f"origins.{name} is {origin!r}, and the configuration names {label}"
     for file in record["inputs"][name]["files"]:
         if Path(file["path"]).parent.parent.name != ".inputs":
-            yield f"inputs.{name}: {file['path']} is no copy of an input"
+            yield f"inputs.{name}: {file['path']} is not a copy of an input"
 
 
 def _fits(path: str, pattern: str) -> bool:
@@ -283,7 +283,7 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
         if not _holds(record["policy"], policy_on(read, day).model_dump(mode="json")):
             found.append("policy is not the row in force on the date")
     except OptimizerError as error:
-        found.append(f"the recorded configuration is none: {error}")
+        found.append(f"the recorded configuration is not valid: {error}")
     if record["identity"]["config_sha256"] != hash_of(config):
         found.append("identity.config_sha256 is not of the recorded configuration")
     if record["identity"]["date"] != record["date"]:
