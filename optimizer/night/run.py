@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +77,13 @@ class Around:
     find_alerts
         Gives the alerts, from the configuration, the date, the record and the folder of
         tables, where there is one.
+    false_writing
+        Finds what a written night says that its own tables do not, from its folder.
     """
 
     audit_text: Callable[[Mapping[str, Any]], str]
     find_alerts: FindAlerts
+    false_writing: Callable[[Path], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ def run_night(
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
         contents = contents_of(solved, record, earlier, around.audit_text, told)
+        contents = replace(contents, false_writing=around.false_writing)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
