@@ -295,7 +295,7 @@ def test_the_page_has_the_rows_that_are_tested() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_tool_writes(name: str, tmp_path: Path) -> None:
-    """It is read, reported, set aside or refused as the page says; the night verifies."""
+    """Read, reported, set aside or refused as the page says; the night verifies."""
     row = ROWS[name]
     if row.refused:
         with pytest.raises(DataError, match=row.refused):
