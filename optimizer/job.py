@@ -1,8 +1,7 @@
 """
-The nightly job: a date's night, with what stands around it handed in.
+The nightly job: joins a date's night with engine, monitoring and second statement.
 
-A night knows no engine but its own, nobody who watches it, and not the statement that
-is made of it a second time. Here they come together.
+The room of nights knows none of these; here they are passed to it.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def backfill(
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[WatchedRun]:
     """
-    Run all dates from one to another, in order; those that are done stay.
+    Run all dates of a range in order, except those already done.
 
     Parameters
     ----------
@@ -100,7 +99,8 @@ def backfill(
     Yields
     ------
     WatchedRun
-        For each date. The first that fails ends it: later nights count on it.
+        For each date. The first failure ends it, since later nights depend on that
+        date.
 
     Raises
     ------

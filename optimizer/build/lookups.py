@@ -278,7 +278,7 @@ def _written(names: pl.Series) -> pl.DataFrame:
     plain = plain.str.replace(r"^0+(\d)", "$1").alias("plain")
     number = pl.coalesce(
         pl.col("plain").str.extract(r"^\D*?[^\d.]?0*(\d+)$"),
-        pl.col("plain").str.extract(r"[:/|#]([^:/|#]+)$"),
+        pl.col("plain").str.extract(r"[:/|#]0*([^:/|#]+)$"),
         pl.col("plain"),
     )
     frame = names.to_frame().with_columns(plain).with_columns(number=number)

@@ -49,7 +49,7 @@ def load_config(path: str | PathLike[str]) -> Config:
 
 def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """
-    Make a configuration of a path or a mapping; one that is given is returned.
+    Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
 
     Raises
     ------
@@ -68,12 +68,12 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
 
 def as_day(date: dt.date | str | None) -> dt.date | None:
     """
-    Make a business date of a date or its text.
+    Make a business date from a date or its text.
 
     Raises
     ------
     ConfigError
-        When it is neither; a time is no date.
+        When it is neither; a time is refused too.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def policy_on(config: Config, day: dt.date | None) -> PolicyRow:
 
 
 def objective_on(config: Config, policy: PolicyRow) -> Objective:
-    """The objective with what a policy row changes of it."""
+    """The objective with the changes of a policy row."""
     changes = policy.objective
     given = {name: value for name, value in changes if value is not None}
     return config.objective.model_copy(update=given)
@@ -135,8 +135,8 @@ def config_hash(config: Config) -> str:
     """
     SHA-256 of the configuration, in hexadecimal.
 
-    Where the state is kept, where copies of a night go and what is told of a run are
-    left out: they decide nothing of it.
+    Settings for the state, for copies of a night and for monitoring are left out: they
+    do not affect the night.
     """
     told = config_json(config)
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
@@ -182,7 +182,7 @@ def _problem(error: dict[str, Any], name: str, lines: Lines) -> tuple[int, str]:
 
 
 def _without_types(location: Location) -> Location:
-    """Drop what pydantic adds to tell the members of a union apart."""
+    """Drop the labels that pydantic adds for the members of a union."""
     return tuple(part for part in location if part not in _TYPES)
 
 
@@ -197,7 +197,7 @@ def _line_of(location: Location, lines: Lines) -> int:
 
 def _dotted(location: Location) -> str:
     """
-    Write a location as people do.
+    Write a location as people do, with dots and brackets.
 
     Examples
     --------
@@ -304,7 +304,7 @@ def _field(location: Location) -> Any:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Fields by the key that stands in the file."""
+    """Fields by their key in the file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""When names that find nothing are warned of, and when they refuse the night."""
+"""When names that are not found are warned of, and when the night is refused."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from optimizer.config.fields import ConfigModel, Share
 
 class Lookups(ConfigModel):
     """
-    Names of merchants and capacity rows that find nothing in the orders.
+    Names of merchants and capacity rows that are not found in the orders.
 
     The share is of what could be found: of the names in the table or of those in the
     night, whichever are fewer.

@@ -167,7 +167,7 @@ class Objective(ConfigModel):
 
     @property
     def caution(self) -> float:
-        """Share of the harm avoided that the confidence takes off."""
+        """Share of the harm avoided that is subtracted for the confidence."""
         if self.confidence is None:
             return 0.0
         return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
@@ -221,8 +221,8 @@ class CapacityRules(ConfigModel):
     )
     count: Literal["recommendations", "expected", "quantile"] = Field(
         "recommendations",
-        description="What slots hold: all recommendations, the purchases expected of "
-        "them, or the purchases that are exceeded with probability 1 - quantile.",
+        description="What a slot counts: all recommendations, the purchases expected "
+        "of them, or the purchases that are exceeded with probability 1 - quantile.",
     )
     quantile: Quantile = Field(
         Decimal("0.95"), description="Share of nights in which purchases fit the slots."
@@ -301,7 +301,7 @@ class Keep(ConfigModel):
     )
     days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
         None,
-        description="Days before the newest night; older nights go whole. none: all.",
+        description="Days before the newest night; older ones are removed. none: all.",
     )
 
 
@@ -316,11 +316,11 @@ class Config(ConfigModel):
     )
     null_words: tuple[Name, ...] = Field(
         (),
-        description="Texts in inputs that stand for no value, such as NULL; others of "
+        description="Texts in inputs that mean no value, such as NULL; others of "
         "their kind are refused, and never a name.",
     )
     date_formats: tuple[DateSpelling, ...] = Field(
-        (), description="Spellings of dates that are read beside 2026-11-22."
+        (), description="Spellings of dates that are read in addition to 2026-11-22."
     )
     privacy: Privacy = Field(
         default_factory=Privacy, description="How personal data is kept out."
@@ -352,14 +352,12 @@ class Config(ConfigModel):
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )
-    state: State = Field(
-        default_factory=State, description="What nights know of each other."
-    )
+    state: State = Field(default_factory=State, description="State that nights share.")
     keep: Keep = Field(
-        default_factory=Keep, description="What `optimizer prune` leaves."
+        default_factory=Keep, description="What `optimizer prune` keeps."
     )
     operations: Operations = Field(
-        default_factory=Operations, description="What people and machines are told."
+        default_factory=Operations, description="Monitoring."
     )
     fairness: tuple[FairnessRule, ...] = Field(
         (), description="Floors and ceilings for groups of merchants or orders."
@@ -390,11 +388,12 @@ class Config(ConfigModel):
         return self
 
     acceptance: tuple[AcceptanceRule, ...] = Field(
-        (), description="What optimizer accept holds a night against."
+        (), description="Rules that optimizer accept checks."
     )
 
     holdout: Holdout = Field(
-        default_factory=Holdout, description="What is left to chance, to be measured."
+        default_factory=Holdout,
+        description="Randomisation, to measure the effect of premium.",
     )
     model: DatedPath | None = Field(
         None, description="Learned model, where orders have no probabilities."

@@ -15,7 +15,7 @@ MAX_SCENARIOS = 1_000
 
 
 class Scenario(ConfigModel):
-    """One variation; what is left out stays as in the configuration."""
+    """One variation; keys left out stay as in the configuration."""
 
     name: Name = Field(description="What the tables call it.")
     cap_rate: Share | None = Field(None, description="Cap on a merchant's parcels.")
@@ -47,7 +47,7 @@ class HarmBorne(Payer):
 
 
 class ScenarioFile(ConfigModel):
-    """What to try beside a night as it is."""
+    """The scenarios to compare with a night."""
 
     scenarios: tuple[Scenario, ...] = Field((), description="Variations by name.")
     sweep: Sweep = Field(default_factory=Sweep, description="Variations by list.")

@@ -49,7 +49,7 @@ def csv_batches(
     """
     Read some columns of a CSV file as text; empty cells are null.
 
-    A row of which every cell is empty is no row, as a blank line is none.
+    A row whose cells are all empty is ignored, as is a blank line.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def csv_batches(
     known
         Columns of the contract; the first says whether a row may be empty.
     notes
-        Takes what was found beside the rows.
+        Takes notes on the form of the file.
 
     Raises
     ------
@@ -135,9 +135,9 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
     """
     Count line breaks inside of quotes.
 
-    They are part of their cells where every quote stands at an end of one, or is
-    doubled. Else a quote that was never closed may have swallowed the next rows, and
-    the file is refused; so it is where what it holds looks like a row.
+    They are part of their cells if every quote is at an end of a cell or doubled.
+    Otherwise a quote that was never closed may have swallowed the next rows, and the
+    file is refused. It is also refused if the text inside of quotes looks like a row.
     """
     num_quotes, num_breaks, is_proper, since = 0, 0, True, -1
     before, pending = b"\n", b""
@@ -168,7 +168,7 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
 
 class _Quotes(NamedTuple):
     """
-    What the quotes of a block are.
+    Properties of the quotes of a block.
 
     ``are_proper``: all of them open or close a cell, or are doubled; ``holds_row``:
     what some of them hold has a line with as many separators as a row; ``since``:
@@ -186,7 +186,7 @@ class _Quotes(NamedTuple):
 def _look_at_quotes(
     text: bytes, end: int, form: CsvForm, *, is_open: bool, since: int
 ) -> _Quotes:
-    """Look at the bytes from 1 up to ``end``; those beside are only neighbours."""
+    """Look at the bytes from 1 up to ``end``; those outside are only neighbours."""
     import numpy as np
 
     signs = np.frombuffer(text, np.uint8)

@@ -1,11 +1,11 @@
 """
-Tables from outside, copied to files here before the night begins.
+Tables from databases and stores, copied to local files before the night begins.
 
-A night reads its orders more than once, and must be provable later; a database
-changes in between. So every address is read once, into a file whose name is its
-checksum, and the night is solved, and verified, from that. Objects are copied byte
-for byte. Rows of databases come in no order, so they are sorted: equal rows make
-equal bytes.
+A night reads its orders more than once and must be verifiable later, but a database
+changes in between. So every address is read once, into a file that is named by its
+checksum, and the night is solved and verified from that file. Objects are copied byte
+for byte. Rows of databases come in no particular order, so they are sorted: equal rows
+give equal bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SAMPLES_A_BATCH = 1_000
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """
-    Inputs of a night, all of them files here.
+    Inputs of a night, all of them local files.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def fetched_inputs(
     places: Mapping[str, str], kept: Path | None, rules: CellRules
 ) -> Iterator[Fetched]:
     """
-    Copy the tables that are not files here.
+    Copy the tables that are not local files.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def fetched_inputs(
 def _with_origins(
     text: str, paths: Mapping[str, str | list[str]], origins: Mapping[str, str]
 ) -> str:
-    """Name, beside each copy in a message, where it is from."""
+    """Add to each copy named in a message the address that it is from."""
     for name, origin in origins.items():
         for path in paths[name]:
             text = text.replace(path, f"{origin} ({path})")
@@ -156,7 +156,7 @@ def _fetch(
 
 
 def _check_files(files: list[Path], table: Table, label: str, rules: CellRules) -> None:
-    """Hold copies against the contract before they stay, under the address's name."""
+    """Check copies against the contract; errors name the address."""
     try:
         open_source(files, table, rules=rules)
     except DataError as error:

@@ -2,8 +2,8 @@
 Tables from files or from memory, in batches of bounded size.
 
 Parquet pages are checked against their checksums: a flipped bit is refused, not
-read as another number. CSV is read as text; what a cell means is for the
-validation to say. Only the contract's columns are read.
+read as another number. CSV is read as text; the validation decides what a cell
+means. Only the contract's columns are read.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Source:
     table
         Its contract.
     label
-        What messages call it.
+        Its name in messages.
     files
         Sorted paths; empty for a table in memory.
     columns
@@ -73,7 +73,7 @@ class Source:
     memory
         The table, where it is in memory.
     notes
-        What is found beside its rows.
+        Notes on the form of its files.
     """
 
     table: Table
@@ -95,7 +95,7 @@ def open_source(
     rules: CellRules | None = None,
 ) -> Source:
     """
-    Find a table and hold its columns against the contract; reads no rows yet.
+    Find a table and check its columns against the contract; reads no rows yet.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def open_source(
     require
         Columns that are required here although they are optional in general.
     rules
-        How the configuration has cells read; left out: as without one.
+        Rules for reading cells; left out: the defaults.
 
     Raises
     ------
@@ -289,7 +289,7 @@ def plain_frame(
     table
         The contract.
     null_words
-        Texts that stand for no value.
+        Texts that mean "no value".
     """
     import polars as pl
     import pyarrow as pa
@@ -348,7 +348,7 @@ def sha256_of_input(path: Path) -> str:
 @contextmanager
 def damaged_is_data_error(label: str) -> Iterator[None]:
     """
-    Turn what the readers raise about a file into one clear message.
+    Turn the readers' errors about a file into one clear message.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def check_schema(
     not_personal: Sequence[str] = (),
 ) -> None:
     """
-    Hold columns against the contract; those in ``not_personal`` are no person's.
+    Check columns against the contract.
 
     Parameters
     ----------
@@ -431,7 +431,7 @@ def check_schema(
 
 
 def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
-    """A column that is left out means all; under another name it would be lost."""
+    """Refuse a column under another name: if it were ignored, it would mean "all"."""
     stem = column.name.removesuffix("_id")
     for name in names:
         if stem in name.lower():

@@ -1,11 +1,12 @@
 """
 The solvers: a registry of name → function(Problem, SolveParams) → Solution.
 
-A solver's word is never taken: whatever it returns goes to the certificate.
+No solver is trusted: the certificate checks whatever it returns.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from optimizer.errors import ConfigError, SolveError
@@ -52,7 +53,7 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
 
 def get_solver(method: str) -> Solver:
     """
-    Look a solver up by name; imports it only then.
+    Look up a solver by name, and import it.
 
     Parameters
     ----------
@@ -66,14 +67,15 @@ def get_solver(method: str) -> Solver:
     """
     from optimizer.solvers.baselines.flow import solve_flow
     from optimizer.solvers.baselines.greedy import solve_greedy
+    from optimizer.solvers.network.canonical_plan import solve_canonically
     from optimizer.solvers.network.solve import solve_pricing
     from optimizer.solvers.packing.solve import solve_packing
 
     solvers: dict[str, Solver] = {
         "auto": solve_packing,
-        "pricing": solve_pricing,
+        "pricing": partial(solve_canonically, solve_pricing),
         "packing": solve_packing,
-        "flow": solve_flow,
+        "flow": partial(solve_canonically, solve_flow),
         "greedy": solve_greedy,
     }
     if method not in solvers:

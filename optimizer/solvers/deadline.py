@@ -1,4 +1,4 @@
-"""A deadline on the monotonic clock, looked at between steps that are not short."""
+"""A deadline on the monotonic clock, checked between long steps."""
 
 from __future__ import annotations
 

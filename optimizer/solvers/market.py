@@ -1,4 +1,4 @@
-"""A market: merchants with orders to place, cut into parts that threads share."""
+"""A market: merchants with their orders, in parts that threads share."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Market:
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """
-        What every kernel takes, in its order, and none may write to.
+        The arrays that every kernel takes, in this order, read-only.
 
-        To numba an array that is read-only is of another type: without this, kernels
+        Numba gives read-only arrays another type: without this, kernels
         would be compiled for each mixture of the two.
         """
         return read_only(
@@ -109,7 +109,7 @@ def whole_market(problem: Problem) -> Market:
 
 def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.int64]:
     """
-    Cut merchants into parts of about equal work; where it is little, into one.
+    Cut merchants into parts of about equal work; small markets into one part.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.i
 
 def running(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """
-    Add up counts before each place, and in all.
+    Running totals of counts: before each place, and the total.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def read_only(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
 
 
 class HasParts(Protocol):
-    """Whatever is cut into parts by merchant."""
+    """A protocol of markets: cut into parts by merchant."""
 
     @property
     def parts(self) -> NDArray[np.int64]:

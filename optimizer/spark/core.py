@@ -10,7 +10,7 @@ change the plan or its prices; the others' orders are gathered, and it goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,13 @@ import numpy as np
 from optimizer.errors import CertificateError, SolveError
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.problem import Problem, starts
+from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.network.canonical_plan import (
+    barred,
+    count_tied,
+    with_canonical_plan,
+)
 from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.network.refine_prices import (
     MOST_SCREENS,
@@ -190,14 +196,16 @@ def _prove(
         chosen = chosen_options(search.full, _all_of(search), found.pick)
         cut, _, _ = compare(search, search.full, chosen, found.least)
         here, _ = above_cuts(near, found.least, cut)
-        above, highest = _check(field, found.least, cut)
+        above, highest, num_tied = _check(field, found.least, cut)
         passes += 1
         beyond = (above != here) & (field.cap > 0)
         field.tell(f"checked all orders: {beyond.sum():,} caps have others near")
         if not beyond.any():
-            cut = np.where(field.cap > 0, cut, highest)
-            tied = _tied(field, near, chosen, found.least, cut)
             own = own_price(found.least, field.terms.parent)
+            plan = Solution(chosen, own, cut, Termination("OPTIMAL"))
+            near, plan = _canonical(field, near, plan, num_tied)
+            cut = np.where(field.cap > 0, cut, highest)
+            tied = _tied(field, near, plan.chosen, found.least, cut)
             return Core(tied, own, cut, near.num_orders, passes)
         share = field.by_block(np.where(beyond, field.cap, 0))
         more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
@@ -213,15 +221,48 @@ def _prove(
 
 def _check(
     field: ClusterNight, price: NDArray[np.int64], cut: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Worth of all orders above effective prices and those of caps, by merchant."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """
+    What all orders are worth at effective prices and those of caps, by merchant.
+
+    Above both, above lanes at most, and how many orders these prices do not decide.
+    """
     task = partial(price_block, price=price, cut_of=field.by_block(cut))
-    above, highest = np.zeros((2, len(field.cap)), np.int64)
+    above, highest, num_tied = np.zeros((3, len(field.cap)), np.int64)
     for block, part in run_pass(field.blocks, task, field.terms).items():
         mine = field.merchant_of[block]
         above[mine] += part["above"]
         highest[mine] = np.maximum(highest[mine], part["highest"])
-    return above, highest
+        num_tied[mine] += part["tied"]
+    return above, highest, num_tied
+
+
+def _canonical(
+    field: ClusterNight, near: Problem, plan: Solution, num_tied: NDArray[np.int64]
+) -> tuple[Problem, Solution]:
+    """The canonical plan, which may need orders that are tied and were not near."""
+    price = barred(near, effective_price(plan.lane_price, near.lane_parent))
+    here = count_tied(near, price, plan.merchant_price)
+    missing = (num_tied > here) & (field.cap > 0)
+    if missing.any():
+        share = np.where(missing, field.cap, 0)
+        depth = 2 + int((num_tied[missing] // field.cap[missing]).max())
+        more, _ = gather(field, Screen(price, field.by_block(share), 1, depth, 0))
+        field.tell(f"gathered {more.num_orders:,} orders with others like them")
+        wider = merged(field, near, more)
+        plan = replace(plan, chosen=_same_options(near, plan.chosen, wider))
+        near = wider
+    return near, with_canonical_plan(near, plan)
+
+
+def _same_options(
+    near: Problem, chosen: NDArray[np.int64], wider: Problem
+) -> NDArray[np.int64]:
+    """Options of some orders where these stand among more, ascending."""
+    order = np.searchsorted(near.option_start, chosen, side="right") - 1
+    by_key = np.argsort(wider.key)
+    place = by_key[np.searchsorted(wider.key[by_key], near.key[order])]
+    return np.sort(wider.option_start[place] + chosen - near.option_start[order])
 
 
 def gather(field: ClusterNight, screen: Screen) -> tuple[Problem, NearMarket]:

@@ -179,8 +179,12 @@ def price_block(
     cut_of
         By block, the price of each merchant's cap, micro-CNY.
     """
-    above, highest = above_cuts(problem, price, cut_of[block])
-    return pack(above=above, highest=highest)
+    from optimizer.solvers.network.canonical_plan import barred, count_tied
+
+    cut = cut_of[block]
+    above, highest = above_cuts(problem, price, cut)
+    tied = count_tied(problem, barred(problem, price), cut)
+    return pack(above=above, highest=highest, tied=tied)
 
 
 def above_cuts(

@@ -33,7 +33,7 @@ from optimizer.spark.passes import (
     price_block,
     run_pass,
 )
-from optimizer.testing import random_problem, random_tables
+from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.local_blocks import make_blocks, make_rules
 
 
@@ -102,6 +102,8 @@ def assert_as_alone(tables, found):
     margins = pl.selectors.starts_with("margin")
     same = decisions.filter(fixed).drop(margins), expected.filter(fixed).drop(margins)
     assert same[0].equals(same[1])
+    plan = "order_id", "is_premium", "carrier_id"
+    assert decisions.select(plan).equals(expected.select(plan))
     assert_ends_hold(decisions, expected)
 
 
@@ -184,6 +186,33 @@ def test_blocks_give_the_integers_of_one_machine(
     assert solve(tables, 1)[3].equals(found[3])
 
 
+@pytest.mark.parametrize("has_choice", [False, True])
+@pytest.mark.parametrize("levels", [1, 2])
+def test_orders_that_are_alike_are_chosen_as_on_one_machine(levels, has_choice):
+    """
+    Where most orders save the same, far more are tied than a screen lets through; the
+    same parcels go with the same carriers, in whatever blocks merchants are.
+    """
+    draw, carriers = np.random.default_rng(levels), ["yunda", "zhongtong", "yuantong"]
+    for _ in range(4):
+        orders = [
+            (
+                f"order-{number}",
+                f"m{draw.integers(4)}",
+                f"r{draw.integers(2)}",
+                {
+                    str(way): float(draw.integers(1, levels + 1))
+                    for way in draw.choice(carriers, 2 if has_choice else 1, False)
+                },
+            )
+            for number in range(240)
+        ]
+        slots = {f"{way}/r{r}": 3 for way in carriers for r in range(2)}
+        tables = make_tables(orders, slots | {"yunda": 5}, rate="0.1")
+        for shape in ((1, 1), (3, 1), (4, 3)):
+            assert_as_alone(tables, solve(tables, *shape))
+
+
 @pytest.mark.parametrize("reach", [-0.2, -1.0])
 def test_what_a_screen_holds_back_is_found(monkeypatch, reach):
     """Though the first screens let only the best through, the answer is the same."""
@@ -214,7 +243,7 @@ def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
         )
         assert sum(part["above"].sum() for part in found.values()) > 0
         sizes.append(sum(a.nbytes for part in found.values() for a in part.values()))
-    assert sizes[0] == sizes[1] == 2 * 8 * 6
+    assert sizes[0] == sizes[1] == 3 * 8 * 6
 
 
 def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):

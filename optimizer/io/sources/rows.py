@@ -1,4 +1,4 @@
-"""What the tables of databases have in common: types, checks, the text of a query."""
+"""Common to all databases: types, checks, the text of a query."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def quoted(name: str) -> str:
 
 
 def relation_of(address: Address) -> str:
-    """What a query selects from: the table, or the configured query."""
+    """The relation that a query selects from: the table, or the configured query."""
     if "query" in address.params:
         return f"({address.params['query'].strip().rstrip(';')}\n) as source"
     return quoted(address.params["table"])
@@ -68,7 +68,7 @@ def checked_columns(
     schema: pa.Schema, table: Table, label: str, not_personal: Sequence[str] = ()
 ) -> list[str]:
     """
-    The contract's columns that a table has; it is held against the contract first.
+    The contract's columns that a table has, after a check against the contract.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def select_text(
     pads_text: bool = False,
 ) -> str:
     """
-    Write the query; what Arrow has no type for becomes text or a number.
+    Write the query; values without an Arrow type become text or a number.
 
     Parameters
     ----------

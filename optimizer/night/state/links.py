@@ -190,11 +190,13 @@ def linked_versions(state: StateDatabase) -> dict[dt.date, str]:
 
 
 def read_links(connection: Connection) -> list[Link]:
-    """The chain as the database has it."""
-    from sqlalchemy import select
+    """The chain as the database has it; none in a schema of before there was one."""
+    from sqlalchemy import inspect, select
 
     from optimizer.night.state.schema import EVIDENCE
 
+    if not inspect(connection).has_table(EVIDENCE.name):
+        return []
     columns = EVIDENCE.c.number, EVIDENCE.c.hash, EVIDENCE.c.body
     rows = connection.execute(select(*columns).order_by(EVIDENCE.c.number))
     return [Link(*row) for row in rows]

@@ -1,1 +1,1 @@
-"""Plain methods to hold ours against: minimum cost flow, and greedy."""
+"""Simple methods for comparison: minimum cost flow, and greedy."""

@@ -4,8 +4,8 @@ Exact by minimum cost flow on the whole night (OR-Tools SimpleMinCostFlow).
     source → merchant (cap) → [order] → lane → lane around it → … → sink
 
 An order with one option is an arc from its merchant to its lane; one with several
-is a node. What is not worth sending takes a free arc from source to sink, so that
-supply always balances. Costs are minus the savings, in micro-CNY.
+is a node. Supply that is not worth sending takes a free arc from source to sink, so
+that it always balances. Costs are minus the savings, in micro-CNY.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def solve_flow(problem: Problem, params: SolveParams) -> Solution:
 def _out_of_time(
     problem: Problem, params: SolveParams, chosen: NDArray[np.int64] | None
 ) -> Solution:
-    """Plan and prices that take little time beyond the limit."""
+    """Plan and prices that need little time after the limit."""
     from optimizer.solvers.network.dual_bound import bounding_prices
 
     ends = time.monotonic() + EXTRA_SECONDS
@@ -135,7 +135,7 @@ def flow_of(
         if len(network.option) == 0:
             return sent
         check_size(network)
-        flow = _run(network, ends)
+        flow = find_flow(network, ends)
     except OutOfTime:
         return None
     sent[network.option] = flow[: len(network.option)]
@@ -146,7 +146,7 @@ def build_network(
     problem: Problem, ends: float = np.inf, count: NDArray[np.int64] | None = None
 ) -> Network:
     """
-    Lay the night out as a network; options that can never be chosen left out.
+    Build the network of a night, without options that can never be chosen.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def _worth_sending(
 
 
 def _has_slots(problem: Problem) -> NDArray[np.bool_]:
-    """Whether a lane and all lanes around it have any slot."""
+    """Whether a lane and all its ancestors have any slots."""
     has_slots = problem.slots > 0
     for lane in np.flatnonzero(problem.lane_parent >= 0):
         has_slots[lane] &= has_slots[problem.lane_parent[lane]]
@@ -229,7 +229,7 @@ def _join(
     choices: Arcs,
     ends: float,
 ) -> Network:
-    """Put the arcs together: options, choices, lanes, merchants, and the way past."""
+    """Join the arcs of options, choices, lanes, merchants, and the free arc."""
     num_merchants, num_lanes = problem.num_merchants, problem.num_lanes
     first_lane = 2 + num_merchants
     parent = problem.lane_parent.astype(np.int64)
@@ -293,8 +293,8 @@ def check_size(network: Network) -> None:
         )
 
 
-def _run(network: Network, ends: float) -> NDArray[np.int64]:
-    """Find the flow on each arc: in a process that can be ended, where it is large."""
+def find_flow(network: Network, ends: float) -> NDArray[np.int64]:
+    """Find the flow on each arc; for large networks in a process that can be ended."""
     look(ends)
     python = find_python()
     if len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends) or python is None:

@@ -1,4 +1,4 @@
-"""The network that a flow is sought in."""
+"""The network in which a minimum cost flow is sought."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Network:
     capacity, cost
         ``(num_arcs,) int64``; cost in micro-CNY, negative for a saving.
     option
-        ``(k,) int64``: options that can be worth choosing; their arcs stand first.
+        ``(k,) int64``: options that can be worth choosing; their arcs come first.
     num_nodes
         Source and sink included; they are nodes 0 and 1.
     supply
-        What the source sends to the sink.
+        Units that the source sends to the sink.
     """
 
     tail: NDArray[np.int32]

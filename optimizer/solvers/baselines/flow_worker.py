@@ -38,7 +38,7 @@ def cheapest_flow(
     supply: int,
 ) -> NDArray[np.int64]:
     """
-    Call OR-Tools; the flow on each arc. Nodes 0 and 1 are source and sink.
+    Find the cheapest flow with OR-Tools. Nodes 0 and 1 are source and sink.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def flow_elsewhere(network: Network, python: str, ends: float) -> NDArray[np.int
 
 
 def find_python() -> str | None:
-    """Path of this Python; ``None`` inside a program that is not one and has none."""
+    """Path of this Python; ``None`` inside an embedding program that has none."""
     names = [sys.executable, os.path.join(sys.exec_prefix, "bin", "python3")]  # noqa: PTH118
     for name in names:
         if name and Path(name).name.lower().startswith("python"):
@@ -135,7 +135,7 @@ def find_python() -> str | None:
 
 
 def _search_path() -> str:
-    """Where the child looks for modules: where we do, files and folders alike."""
+    """The child's module search path: that of this process."""
     return os.pathsep.join(path for path in sys.path if path)
 
 

@@ -1,9 +1,9 @@
 """
 The greedy rule: the largest saving first, as long as every limit has room.
 
-Options are ranked a piece at a time, the best first, and of each piece only those
-that could still be taken: once caps and lanes fill up these are few, and the clock
-can be looked at between pieces.
+Options are ranked piece by piece, the best first. Of each piece only those that could
+still be taken are ranked: these become few as caps and lanes fill up. Between pieces
+the deadline is checked.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LAST_KEY = np.uint64(2**64 - 1)
 
 def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
     """
-    Take the largest savings that fit: the baseline, and the plan of last resort.
+    Take the largest savings that fit: the baseline, and the fallback plan.
 
-    Equal savings are taken by key. The prices give a valid bound, so that the
-    certificate says how far the plan may be from the best.
+    Ties are broken by key. The prices give a valid bound, so that the certificate
+    limits how far the plan may be from the best.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def greedy_plan(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Room:
-    """What is left of caps and slots, and the orders that are taken; used up."""
+    """Room left in caps and lanes, and the orders taken; updated in place."""
 
     cap: NDArray[np.int64]
     slots: NDArray[np.int64]
@@ -111,7 +111,7 @@ class _Room:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
-    """About one option in ``every``, of those that save something, by rank."""
+    """About one in ``every`` of the options with a positive saving, by rank."""
 
     every: int
     option: NDArray[np.int64]
@@ -132,7 +132,7 @@ def _sampled(problem: Problem) -> _Sample:
 
 
 def _open_lanes(problem: Problem, room: _Room) -> NDArray[np.bool_]:
-    """Whether a lane and all lanes around it have a slot left."""
+    """Whether a lane and all its ancestors have a slot left."""
     is_open = room.slots > 0
     for lane in np.flatnonzero(problem.lane_parent >= 0):
         is_open[lane] &= is_open[problem.lane_parent[lane]]
@@ -195,7 +195,7 @@ def _accepted(
     order: NDArray[np.int64],
     room: _Room,
 ) -> NDArray[np.int64]:
-    """Take options in turn while there is room, which is used up; those taken."""
+    """Take options in turn while there is room; return those taken."""
     from optimizer.solvers.kernels.accept import accept_in_turn
 
     is_first = np.diff(order, prepend=-1) > 0
@@ -215,7 +215,7 @@ def _accepted(
 def by_saving(
     problem: Problem, option: NDArray[np.int64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Turn of options of some orders: the largest saving first, equal ones by key."""
+    """Order in which options are tried: the largest saving first, ties by key."""
     return np.lexsort((problem.key[order], -problem.option_saving[option]))
 
 

@@ -1,4 +1,4 @@
-"""Kernels that build a plan order by order, and price a plan that is given."""
+"""Kernels that build a plan order by order, and price a given plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ def accept_in_turn(
     """
     Accept options in turn where order, merchant and all lanes still have room.
 
-    ``cap_left`` and ``slots_left`` are used up in place.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def list_open(
     last_key,
 ):
     """
-    List what saves something, could still be taken, and does not rank after a place.
+    List options that save something, could still be taken, and rank up to a place.
 
     Options rank by saving, the largest first, and equal ones by their order's key.
 
@@ -139,7 +138,7 @@ def merchant_prices(
     The lowest best price of each cap, at given effective lane prices.
 
     It is the (cap + 1)-th largest of the merchant's best reduced savings, or 0
-    where fewer are positive: what one more slot would bring at these prices.
+    where fewer are positive: the value of one more place at these prices.
 
     Parameters
     ----------

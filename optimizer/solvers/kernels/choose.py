@@ -17,7 +17,7 @@ from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
 @inner_kernel
 def add_pair(first, second, pairs, num_pairs):
     """
-    Write a pair where there is room for one; how many there are then.
+    Write a pair if there is room; return the new number of pairs.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def lanes_at_cut(best, pick, count, inside, outside, option_lane):
     """
     Lanes of the first of ``count`` orders at the cut and of the last beyond it.
 
-    -1 where there is none. They stand for all that are worth as much: which of these
-    would move is not known.
+    -1 where there is none. They represent all orders with the same reduced saving,
+    since it is not known which of these would move.
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ def add_near_options(
     num_pairs,
 ):
     """
-    Pair a lane with those where an order's reduced saving is at least so much.
+    Pair a lane with the lanes where an order's reduced saving is high enough.
 
-    The lane ``taken`` is left out. How many pairs there are then.
+    The lane ``taken`` is left out. Returns the new number of pairs.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def choose(
     Returns
     -------
     surplus, num_pairs
-        What the choices save above lane prices, micro-CNY; pairs written.
+        Total saving of the choices beyond lane prices, micro-CNY; pairs written.
     """
     # Not 0 alone: numba would compile what takes it for that number too.
     surplus, num_pairs = np.int64(0), np.int64(0)
@@ -259,12 +259,12 @@ def settle(
     margin,
 ):
     """
-    Let merchants choose for good.
+    Let merchants make their final choice.
 
     Writes each order's chosen option to ``pick`` (-1: none), how many of a cap are
-    ``used``, and the lowest best ``merchant_price``: what the first order outside
-    a full cap would save above its lane's price. Of equal orders the first is in.
-    ``margin`` becomes how far prices could move before the choice changed.
+    ``used``, and the lowest best ``merchant_price``: the saving of the first order
+    outside a full cap beyond its lane's price. Of equal orders the first is chosen.
+    ``margin`` becomes the distance that prices could move before the choice changed.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def settle(
 
 @inner_kernel
 def add_found(order, found, num_found):
-    """Write an order where there is room for one; how many were found then."""
+    """Write an order if there is room; return how many were found so far."""
     if num_found < len(found):
         found[num_found] = order
     return num_found + 1
@@ -344,7 +344,7 @@ def rank_best(
     """
     Write the best reduced saving of each of a merchant's orders.
 
-    Those above 0 are ``ranked`` as well, in no order; how many these are.
+    Positive ones are also written to ``ranked``, unsorted; returns their number.
 
     Parameters
     ----------
@@ -378,7 +378,8 @@ def rank_best(
 @inner_kernel
 def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highest):
     """
-    The least reduced saving below a highest of some chosen options, and which.
+    The least reduced saving of some chosen options, at most ``highest``, and its
+    option.
 
     Parameters
     ----------
@@ -409,7 +410,7 @@ def raise_needed(
     order, weakest, option_start, option_lane, option_saving, price, needed, wanting
 ):
     """
-    Raise the prices that lanes need for an unchosen order to want none of them.
+    Raise the prices that lanes need so that an unchosen order wants none of them.
 
     Parameters
     ----------
@@ -457,17 +458,16 @@ def check(
     yielding,
 ):
     """
-    Hold a plan against what merchants would choose at these prices.
+    Compare a plan with what merchants would choose at these prices.
 
-    Writes to ``merchant_price`` the lowest best price of each cap: the first
-    positive reduced saving that finds no room in it. Writes to ``found`` the orders
-    that the prices want changed: unchosen ones that are worth more than the weakest
-    chosen one, chosen ones that are worth less than the best unchosen one, and
-    those that would rather be on another lane. For each lane, ``needed`` is raised
-    to the least price at which no unchosen order would want it, and ``wanting``
-    becomes the order that needs it; ``yielding`` becomes a chosen order of each
-    merchant that would change one, the weakest if that is among them. All three are
-    left alone elsewhere.
+    Writes to ``merchant_price`` the lowest best price of each cap: the first positive
+    reduced saving that finds no room in it. Writes to ``found`` the orders that
+    contradict the prices: unchosen ones with a higher reduced saving than the weakest
+    chosen one, chosen ones with a lower one than the best unchosen one, and those that
+    prefer another lane. For each lane, ``needed`` is raised to the least price at which
+    no unchosen order would want it, and ``wanting`` is set to the order that needs it.
+    ``yielding`` is set to a chosen order of each merchant that contradicts the prices,
+    the weakest if it is one of them. Other entries of the three are left alone.
 
     Parameters
     ----------
@@ -505,7 +505,7 @@ def check(
     Returns
     -------
     int
-        Orders found; beyond the length of ``found`` they are counted only.
+        Orders found; those that do not fit into ``found`` are only counted.
     """
     num_found = np.int64(0)
     best = np.empty(0, np.int64)
@@ -595,10 +595,11 @@ def closed_offers(
     offers,
 ):
     """
-    Raise offers for closed lanes to what orders would pay there beside a plan.
+    Raise the offers for closed lanes to what the orders of a plan would pay there.
 
-    A chosen order pays what it saves more there than where it is, another one what it
-    saves more than the merchant's weakest, or, where the cap is not full, all.
+    A chosen order offers the difference to its present reduced saving. Another order
+    offers the difference to the merchant's weakest chosen one, or its whole saving
+    where the cap is not full.
 
     Parameters
     ----------
@@ -661,7 +662,7 @@ def surplus(
     merchant_price,
 ):
     """
-    What merchants would save above lane prices if every lane had room for all.
+    Total saving beyond lane prices if every lane had room for all orders.
 
     Writes to ``merchant_price`` the lowest best price of each cap.
 
@@ -688,7 +689,7 @@ def surplus(
     Returns
     -------
     int
-        Micro-CNY; the prices of the caps are in it.
+        Micro-CNY; the value of the caps at their prices is included.
     """
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
@@ -727,7 +728,7 @@ def above_cuts(
     highest,
 ):
     """
-    What orders are worth above both their prices, by merchant.
+    Sum of what orders save beyond lane and cap prices, by merchant.
 
     Both results add up over parts of a merchant's orders: sums and maxima.
 

@@ -1,4 +1,4 @@
-"""Kernels of Dijkstra's search: a heap of nodes that knows where each one is."""
+"""Kernels of Dijkstra's search: a heap of nodes with the position of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optimizer.kernel_cache import bare_kernel
 
 
 class PathSearch(NamedTuple):
-    """Scratch of a search: distances, the way, and a heap that knows its places."""
+    """Scratch of a search: distances, predecessors, and a heap with positions."""
 
     distance: NDArray[np.int64]
     from_node: NDArray[np.int32]
@@ -25,7 +25,7 @@ class PathSearch(NamedTuple):
 @bare_kernel
 def relax(search, node, distance, from_node, from_option):
     """
-    Offer a node a shorter way; ``place`` is -1 unseen, -2 done, else in the heap.
+    Offer a node a shorter path; ``place`` is -1 unseen, -2 done, else in the heap.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def relax(search, node, distance, from_node, from_option):
 
 @bare_kernel
 def nearest(search):
-    """Take the nearest node off the heap; -1 where it is empty."""
+    """Remove the nearest node from the heap; -1 where it is empty."""
     heap, place = search.heap, search.place
     if search.counts[0] == 0:
         return np.int64(-1)

@@ -1,4 +1,4 @@
-"""Kernels that fill each lane by itself: whole parcels, exactly."""
+"""Kernels that solve each lane by itself as a knapsack, exactly."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def profits(
     goods, prices, row_price, merchant_price, order_price, option_order, profit
 ):
     """
-    Write what each option saves above prices that its lane does not decide itself.
+    Write what each option saves beyond the prices that its lane does not decide itself.
 
-    ``prices`` are those of lanes strictly above, and of the lane's own slots where it
-    has lanes within.
+    ``prices`` are those of the lane's ancestors, and of its own slots where it has
+    children.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def profits(
 @kernel
 def best_subset(load, profit, room):
     """
-    The most that some options bring in so many slots.
+    The most valuable subset of some options that fits into the slots.
 
     Returns
     -------
@@ -82,11 +82,11 @@ def best_subset(load, profit, room):
 @kernel
 def fill_lane(load, profit, room, price, taken):
     """
-    The most that options bring in a lane's slots; ``taken`` is filled in.
+    The greatest value of options within a lane's slots; ``taken`` is filled in.
 
-    At a price for a slot, options whose margin is beyond the distance between a
-    simple bound and a simple plan are in or out for sure; the others are decided by
-    dynamic programming.
+    At a price for a slot there is a simple bound and a simple plan. Options whose
+    margin exceeds the distance between the two are in or out for certain; the others
+    are decided by dynamic programming.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def fill_lanes(
     Returns
     -------
     int
-        What all of them bring, micro-CNY.
+        Total value, micro-CNY.
     """
     total = np.int64(0)
     for lane in range(first_lane, last_lane):

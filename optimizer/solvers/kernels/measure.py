@@ -1,10 +1,10 @@
 """
-Kernels that measure exchanges: shortest ways between lanes, merchants and the ground.
+Kernels for shortest paths in the residual graph of a plan.
 
-Nodes are lanes, merchants, and the ground (free slots, and free places in caps). An arc
-is what a node can pass on, at what the plan loses by it at prices that prove it: never
-below 0. At the least such prices the ground reaches every node in use for nothing, so
-that a search may end where it meets the ground.
+Nodes are lanes, merchants, and the ground (free slots, and free places in caps). The
+cost of an arc is the plan's loss by it at prices that prove the plan: never below 0. At
+the least such prices the ground reaches every node in use at no cost, so that a search
+may end where it meets the ground.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ways(NamedTuple):
     """
     Arcs that leave lanes (to any node) and merchants (to lanes), the cheapest first.
 
-    ``lane_ground`` and ``merchant_ground`` are lengths of some way to the ground.
+    ``lane_ground`` and ``merchant_ground`` are lengths of some path to the ground.
     """
 
     lane_start: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Ways(NamedTuple):
 @bare_kernel
 def shorten(ways, num_rounds):
     """
-    Shorten all ways to the ground, for some rounds or until none becomes shorter.
+    Shorten all paths to the ground, for some rounds or until none becomes shorter.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def shorten_by_orders(
     merchant_ground,
 ):
     """
-    Shorten merchants' ways to the ground, ``merchant_ground``, by what they left.
+    Shorten merchants' paths to the ground by way of orders that are not chosen.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def list_rivals(
     rival_cost,
 ):
     """
-    List what merchants could choose instead: of each lane the order that costs least.
+    List rivals: for each merchant and lane, the unchosen order that costs least.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def list_rivals(
 @bare_kernel
 def reach_for_nothing(ways, is_reached, stack, num_reached):
     """
-    Mark what free arcs lead to from nodes that are marked already.
+    Mark the nodes that arcs at no cost reach from marked nodes.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
 @bare_kernel
 def search_lanes(ways, search, lanes, most, front, count, near):
     """
-    Search from each lane as far as the ground; list what is nearer than that.
+    Search from each lane as far as the ground, and list the nodes that are nearer.
 
     Parameters
     ----------
@@ -346,7 +346,7 @@ def measure(
     margin,
 ):
     """
-    Take distances together to margins.
+    Compute margins from distances.
 
     Parameters
     ----------
@@ -437,7 +437,7 @@ def best_without_cap(
     more,
 ):
     """
-    Give ``more`` what a first parcel brings to each merchant whose cap is 0.
+    Raise ``more`` to the value of a first place for each merchant whose cap is 0.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Pace(NamedTuple):
 
 class Steps(NamedTuple):
     """
-    Where a search for prices stands; every step writes to it.
+    State of a search for prices; every step writes to it.
 
     ``price`` are own prices; ``reach`` is how far each may move, ``direction`` where it
     moved. ``numbers`` are the window, the imbalance, and the passes at the last window.
@@ -47,7 +47,7 @@ class Steps(NamedTuple):
 
 @inner_kernel
 def is_below(lane, above, lane_parent):
-    """Whether a lane is another one or lies below it."""
+    """Whether a lane equals another one or is a descendant of it."""
     while lane > above:
         lane = lane_parent[lane]
     return lane == above
@@ -58,7 +58,7 @@ def slope_diagonal(first, second, weight, lane_parent):
     """
     Diagonal of the slope of demand with respect to each lane's own price.
 
-    A pair counts on a lane when just one of its ends lies on it or below it.
+    A pair counts on a lane when exactly one of its ends is the lane or a descendant.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
 
 @bare_kernel
 def add_parents(lane_parent, values):
-    """Add to each lane's value those of all lanes around it, in place."""
+    """Add to each lane's value those of all its ancestors, in place."""
     for lane in range(len(lane_parent)):
         if lane_parent[lane] >= 0:
             values[lane] += values[lane_parent[lane]]
@@ -196,10 +196,10 @@ def add_parents(lane_parent, values):
 @bare_kernel
 def move_prices(steps, step, lane_parent, highest, effective):
     """
-    Move own prices by whole steps, as far as effective ones stay within 0 and highest.
+    Move own prices, so that effective ones stay between 0 and the highest.
 
-    In floating point where 64 bits might not hold the sums: a proposal may be rounded.
-    ``effective`` is scratch.
+    Computed in floating point, since 64 bits might not hold the sums; prices are only
+    proposals and may be rounded.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def move_prices(steps, step, lane_parent, highest, effective):
 
 @inner_kernel
 def _at_most(value, highest):
-    """Round a price down to a whole number, and to the highest there is."""
+    """Round a price down to a whole number, at most the highest."""
     return highest if value >= highest else np.int64(value)
 
 
@@ -253,12 +253,12 @@ def advance(lanes, demand, pairs, count, steps, pace):
     pairs, count
         ``(k, 2) int32`` lanes that compete for an order, and for how many.
     steps, pace
-        Where the search stands, and how it may go on.
+        State of the search, and how it may go on.
 
     Returns
     -------
     bool
-        Whether prices are as good as this becomes.
+        Whether further steps would not help.
     """
     slots, parent = lanes
     num_lanes, price = len(slots), steps.price
@@ -327,7 +327,7 @@ def advance_alone(market, lanes, room, num_passes, steps, pace):
     Returns
     -------
     bool
-        Whether prices are as good as this becomes.
+        Whether further steps would not help.
     """
     merchant_start, cap, option_start, option_lane, option_saving = market
     parent = lanes[1]

@@ -18,7 +18,7 @@ from optimizer.solvers.kernels.rank import HIGH, cuts, kth_largest
 @bare_kernel
 def reduced_saving(goods, option, price, row_price):
     """
-    What an option saves above all prices but its merchant's.
+    Saving of an option beyond all prices except its merchant's.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def best_of(goods, order, price, row_price):
 @kernel
 def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_price):
     """
-    What merchants would save above prices if every row had room for all.
+    Total saving beyond prices if every row had room for all orders.
 
-    Kept pins are taken whatever they save. Writes to ``merchant_price`` the lowest
+    Pinned orders are chosen whatever they save. Writes to ``merchant_price`` the lowest
     best price of each cap.
 
     Parameters
@@ -93,7 +93,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
     Returns
     -------
     int
-        Micro-CNY; the prices of the caps are in it.
+        Micro-CNY; the value of the caps at their prices is included.
     """
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
@@ -123,7 +123,7 @@ def surplus(first_merchant, last_merchant, goods, price, row_price, merchant_pri
 @bare_kernel
 def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pairs):
     """
-    Write a pair of ``first`` and each option of an order worth at least ``least``.
+    Pair ``first`` with each option of an order that saves at least ``least``.
 
     Its own choice ``mine`` is left out.
 
@@ -162,7 +162,7 @@ def add_pairs(goods, order, first, least, price, row_price, mine, pairs, num_pai
 @bare_kernel
 def use_up(goods, option, demand, usage):
     """
-    Add what an option uses.
+    Add the use of an option.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def respond(
 
     Adds the chosen loads to ``demand`` of their lanes, and their weights to ``usage``
     of the side rows. A pair of options (-1: none) is written for each order that
-    would change between them if its worth changed by up to ``window``: together the
+    would change between them if its value changed by up to ``window``: together the
     pairs are the slope of demand.
 
     Parameters
@@ -299,7 +299,7 @@ def respond(
     Returns
     -------
     surplus, num_pairs
-        What the choices save above prices, micro-CNY; pairs written.
+        Total saving of the choices beyond prices, micro-CNY; pairs written.
     """
     total, num_pairs = np.int64(0), np.int64(0)
     best = np.empty(0, np.int64)
@@ -464,7 +464,7 @@ def slope_times(goods, pairs, lane_parent, vector, num_lanes):
     """
     Multiply the slope of demand by a change of own prices of lanes, then rows.
 
-    With :math:`d` what a pair's first option uses less what its second one uses,
+    With :math:`d` the use of a pair's first option minus that of its second,
     the slope is the sum of :math:`d d^T` over the pairs.
 
     Parameters

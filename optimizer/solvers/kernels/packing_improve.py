@@ -5,8 +5,8 @@ Merchants, lanes and side rows are all *limits* here; an option's *uses* are the
 that it counts in, with amounts. ``night`` is a
 :class:`~optimizer.solvers.packing.local_search.PackingNight`, ``state`` a
 :class:`~optimizer.solvers.packing.local_search.PackingPlan` that is changed in place.
-What a change gains is a vector: units of hard floors and pins by rank, and last
-micro-CNY; earlier ones count more.
+The gain of a change is a vector: units of hard floors and pins by rank, then micro-CNY;
+it is compared lexicographically.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_CHANGES = 64
 @bare_kernel
 def shortfall_gain(night, limit, before, after, gain):
     """
-    Add what a change of a limit's use means for its floor.
+    Add the gain for a limit's floor from a change of its use.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def take(night, state, option, gain):
 @bare_kernel
 def drop(night, state, option, gain):
     """
-    Leave the order of a chosen option without one.
+    Take back the chosen option of an order.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def sign_of(gain):
 
 @kernel
 def accept_in_turn(night, state, turn):
-    """Choose options in turn where their order has none, they fit and gain."""
+    """Choose options in turn if their order has none, they fit and they gain."""
     gain = np.zeros(night.num_ranks[0] + 1, np.int64)
     for option in turn:
         if state.pick[night.option_order[option]] >= 0:
@@ -166,7 +166,7 @@ def accept_in_turn(night, state, turn):
 @bare_kernel
 def weakest_member(night, state, limit, need, order):
     """
-    The chosen option of a limit that is given up most easily for some room.
+    The chosen option of a limit that costs least to give up for some room.
 
     By its margin for each unit that is needed; never that of ``order``. -1 where
     there is none.
@@ -251,7 +251,8 @@ def fill_limit(night, state, limit, order, changes, num_changes, gain):
 @bare_kernel
 def make_room(night, state, option, changes, num_changes, gain):
     """
-    Drop chosen options until one fits; -1 where it never will, else the changes.
+    Drop chosen options until one fits; the number of changes, or -1 where it never
+    fits.
 
     A dropped option is noted as ``-1 - option``.
 
@@ -292,7 +293,7 @@ def make_room(night, state, option, changes, num_changes, gain):
 @bare_kernel
 def refill(night, state, changes, num_changes, gain):
     """
-    Give what was dropped another option, and its room to others.
+    Offer the room of dropped options to others.
 
     Parameters
     ----------
@@ -336,7 +337,7 @@ def refill(night, state, changes, num_changes, gain):
 @bare_kernel
 def insert(night, state, option, changes, gain):
     """
-    Choose an option, whatever has to leave for it, and fill what becomes free.
+    Choose an option, drop others to make room for it, and fill the room left over.
 
     Undone where it does not gain.
 

@@ -1,5 +1,5 @@
 """
-Kernels that make a plan whole by shortest paths: primal and dual, in integers.
+Kernels that balance a plan by shortest augmenting paths, in integers.
 
 Nodes are lanes, merchants, and outside (where unused slots and unsold parcels are).
 Potentials are prices; arcs cost what a change of the plan loses at these prices,
@@ -7,8 +7,8 @@ which is never negative: an arc
 
 - lane → lane moves a chosen order to another of its lanes,
 - lane → merchant takes a chosen order back; merchant → lane chooses another one,
-- lane → the lane around it, or outside, sells one of its free slots,
-- lane → a lane inside it, or outside → root, takes one such slot back,
+- lane → its parent, or outside, sells one of its free slots,
+- lane → a child, or outside → root, takes one such slot back,
 - merchant → outside leaves a slot of its cap empty; outside → merchant fills one.
 """
 
@@ -27,7 +27,7 @@ NONE = np.int64(-1)
 
 
 class PathNetwork(NamedTuple):
-    """What does not change: orders by merchant, options by order and lane, lanes."""
+    """The fixed part: orders by merchant, options by order and lane, lanes."""
 
     merchant_start: NDArray[np.int64]
     cap: NDArray[np.int64]
@@ -46,10 +46,10 @@ class PathNetwork(NamedTuple):
 
 class Plan(NamedTuple):
     """
-    What does: picks, flows along the tree of lanes, and prices.
+    The part that changes: picks, flows along the tree of lanes, and prices.
 
-    ``imbalance`` is what flows into a lane less what flows on: parcels above 0 have
-    no slot, below 0 are slots that are paid for and empty. The chosen orders of a
+    ``imbalance`` is the flow into a lane minus the flow out of it: above 0, parcels
+    without a slot; below 0, empty slots that have a price. The chosen orders of a
     lane are a doubly linked list.
     """
 
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
 @inner_kernel
 def leave_lane(night, plan, search, lane, base):
     """
-    Relax all arcs that leave a lane; how many.
+    Relax all arcs that leave a lane; return their number.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def leave_lane(night, plan, search, lane, base):
 @inner_kernel
 def leave_merchant(night, plan, search, merchant, base):
     """
-    Relax all arcs that leave a merchant; how many.
+    Relax all arcs that leave a merchant; return their number.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def leave_outside(night, plan, search):
 @inner_kernel
 def reach_lane(night, plan, search, lane, base):
     """
-    Relax all arcs that lead to a lane, backwards; how many.
+    Relax all arcs that lead to a lane, backwards; return their number.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def reach_lane(night, plan, search, lane, base):
 @inner_kernel
 def reach_merchant(night, plan, search, merchant, base):
     """
-    Relax all arcs that lead to a merchant, backwards; how many.
+    Relax all arcs that lead to a merchant, backwards; return their number.
 
     Parameters
     ----------
@@ -321,7 +321,7 @@ def follow(night, plan, source, target, option):
 @inner_kernel
 def move_prices(night, plan, search, distance, sign):
     """
-    Move the potentials of all nodes that the search came nearer to than this.
+    Move the potentials of all nodes nearer than the end of the search.
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ def move_prices(night, plan, search, distance, sign):
 @inner_kernel
 def relieve(night, plan, search, lane):
     """
-    Find the best place for a parcel too many on a lane, and move it there.
+    Find the best place for an excess parcel of a lane, and move it there.
 
     Parameters
     ----------
@@ -394,7 +394,7 @@ def relieve(night, plan, search, lane):
 @inner_kernel
 def fill_slot(night, plan, search, lane):
     """
-    Find the best parcel for a slot that is paid for and empty, and move it there.
+    Find the best parcel for an empty slot that has a price, and move it there.
 
     Parameters
     ----------
@@ -437,7 +437,7 @@ def fill_slot(night, plan, search, lane):
 @bare_kernel
 def lay_out(night, plan, asked):
     """
-    Enlist all picks, and let parcels flow as the prices say; counts imbalance.
+    Enlist all picks, route flows as the prices imply, and count imbalances.
 
     ``asked`` are the parcels that ask for each lane, fixed ones included.
     """
@@ -479,8 +479,9 @@ def augment(night, plan, search, first_lane, work_limit):
     Returns
     -------
     lane, num_paths
-        Where to go on, ``num_lanes`` once all is balanced; where a lane cannot be
-        balanced, as all that is on it is fixed, ``-1 - lane``. Paths followed.
+        The lane to continue with, ``num_lanes`` once all is balanced, ``-1 - lane``
+        where a lane cannot be balanced because everything on it is fixed; and paths
+        followed.
     """
     num_lanes = len(night.slots)
     work, num_paths = 0, 0
@@ -504,9 +505,7 @@ def least_prices(night, plan, search, least):
     """
     Lower the prices of a whole plan to the least that prove it: one search.
 
-    What is further away than the highest price comes down to 0; none can overflow.
-
-    Writes them to ``least``, ``(num_lanes,) int64``: effective prices, at first 0.
+    Nodes further away than the highest price get a price of 0; no sum can overflow.
 
     Parameters
     ----------

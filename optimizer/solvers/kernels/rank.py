@@ -1,4 +1,4 @@
-"""Kernels that rank: the k-th largest, the best option, where a cap cuts."""
+"""Kernels that rank: the k-th largest, the best option, the cut-off of a cap."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def best_option(order, option_start, option_lane, option_saving, price):
 @inner_kernel
 def cuts(ranked, count, room):
     """
-    Where a cap cuts: the last reduced saving inside, the first outside, the ties.
+    The cut-off of a cap: the last reduced saving inside, the first outside, the ties.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def count_classes(
     """
     Count kinds of orders of some merchants: same merchant, same options and savings.
 
-    By hashes, so that at worst different orders count as one kind.
+    Compared by hashes: at worst, different orders count as one kind.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Kernels that pick the orders which could matter, and copy them together."""
+"""Kernels that select the orders that could matter, and copy them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def screen(
     num_options,
 ):
     """
-    List the orders that could be chosen at prices somewhat like these.
+    List the orders that could be chosen at prices near these.
 
     Of each merchant the ``room`` best by reduced saving, as far as they save
     something and are at most ``reach`` below their price; of equal ones the first.
@@ -174,7 +174,7 @@ def gather(
 @bare_kernel
 def best_savings(first_order, last_order, option_start, option_saving, best):
     """
-    Write the option that saves most of each order; -1 where none saves.
+    Write the option with the largest saving of each order; -1 where none is positive.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """
 Orders that are alike, solved once: same merchant, same options, same savings.
 
-Alike orders differ in their keys alone, so only how many of them go where matters. A
+Alike orders differ only in their keys, so it only matters how many of them go where. A
 night of classes is a smaller network whose arcs take several parcels. Its answer is
-shared out in canonical order: of each class the first orders go to the first lane.
+shared out in canonical order: the first orders of each class go to the first lane.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Classes:
 
 def is_tied(problem: Problem) -> bool:
     """
-    Whether most orders of some merchants, taken here and there, are alike others.
+    Whether most orders in a sample of merchants are alike others.
 
-    Merchants are taken whole, evenly over their places, about so many orders in all.
+    Whole merchants are sampled at even intervals, up to about so many orders.
     """
     from optimizer.solvers.kernels.rank import count_classes
 
@@ -219,7 +219,7 @@ def shared_out(
     problem: Problem, classes: Classes, night: Problem, flow: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """
-    Give what flows through each class to its orders, the first lane to the first.
+    Share out the flow through each class to its orders, the first lane to the first.
 
     Parameters
     ----------
@@ -250,8 +250,8 @@ def least_prices_of(
     """
     The least effective prices that prove a plan, from few orders of each class.
 
-    Of orders that are alike and do alike one says all: the first of each class that is
-    on each lane, and the first that is out. Caps and slots keep whether they are full.
+    Of alike orders with the same choice one is enough: the first of each class on each
+    lane, and the first that is out. Full caps and slots stay full, others stay open.
 
     Parameters
     ----------

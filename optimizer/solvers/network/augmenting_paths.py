@@ -1,8 +1,8 @@
 """
-From merchants' choices at prices to a whole plan: shortest paths, exactly.
+From merchants' choices at prices to a balanced plan: shortest paths, exactly.
 
-At any prices every merchant can choose what is best for it; only lanes then hold
-too many parcels, or have paid slots left. Each such imbalance is removed along a
+At any prices every merchant can choose its best orders; lanes may then hold too many
+parcels, or have empty slots with a price. Each such imbalance is removed along a
 shortest path in the residual graph, which keeps every choice best at the prices
 that go with it (the successive shortest path method, with potentials). When the
 lanes balance, plan and prices are optimal for all orders in the market.
@@ -38,7 +38,7 @@ WORK_LIMIT = 10_000_000
 
 
 def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
-    """Lay a near market out for the search."""
+    """Build the network of a near market for the search."""
     from optimizer.solvers.kernels.paths import PathNetwork
     from optimizer.solvers.kernels.screen import list_by_lane
 
@@ -111,7 +111,7 @@ def make_plan(
     night: PathNetwork, near: Market, core: NearMarket, choice: Choice
 ) -> Plan:
     """
-    Lay a choice out on the orders of its core; all others stay as they are.
+    Make the plan of a core from a choice; all other orders stay as they are.
 
     Parameters
     ----------
@@ -175,12 +175,12 @@ def make_search(night: PathNetwork) -> PathSearch:
 
 
 class Stalled(Exception):
-    """Balancing takes far longer than it should; another way is faster."""
+    """Balancing takes far longer than expected; another method is faster."""
 
 
 class Patience:
     """
-    How often balancing may look up from its work before it is given up.
+    How many intervals of work balancing may take before it is given up.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class Patience:
 
     def spend(self) -> None:
         """
-        Use up one look.
+        Use up one interval.
 
         Raises
         ------

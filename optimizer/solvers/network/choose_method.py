@@ -1,12 +1,13 @@
 """
-Network nights by whatever is fastest for them; all ways are exact.
+Choose the fastest method for a network night; all of them are exact.
 
 - Orders mostly alike: flow on their classes, which are few.
 - Few options, and fewer slots than caps: minimum cost flow on all of them, as there is
   little to screen.
-- Otherwise prices. Where balancing has tried far more arcs than it ever does on
-  orders that differ, the night is handed over to flow on its classes. Arcs are counted
-  and not seconds, so that the same night always takes the same way.
+- Otherwise prices. If balancing has tried far more arcs than it ever does on orders
+that
+  differ, the night is solved by flow on its classes. Arcs are counted and not seconds,
+  so that the same night always takes the same method.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.baselines.flow import solve_flow
 from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
+from optimizer.solvers.network.canonical_plan import solve_canonically
 from optimizer.solvers.network.solve import solve_pricing
 
 if TYPE_CHECKING:
@@ -40,8 +42,14 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
     Returns
     -------
     Solution
-        ``OPTIMAL``, or ``FEASIBLE`` with limit ``TIME`` or ``GAP``.
+        ``OPTIMAL``, with the canonical plan; or ``FEASIBLE`` with limit ``TIME`` or
+        ``GAP``.
     """
+    return solve_canonically(_solve, problem, params)
+
+
+def _solve(problem: Problem, params: SolveParams) -> Solution:
+    """Solve by the way that is the fastest."""
     ends = time.monotonic() + params.time_limit_seconds
     try:
         if is_tied(problem):
@@ -65,7 +73,7 @@ def is_one_flow(problem: Problem) -> bool:
     """
     Whether flow on every order is faster than prices.
 
-    It is slow where slots are left over, as it tries every way to leave them.
+    It is slow where slots are left over, as it tries every way to leave slots empty.
     """
     slots = problem.slots[problem.lane_parent < 0].sum()
     return problem.num_options <= FLOW_OPTIONS and bool(slots < problem.cap.sum())

@@ -1,4 +1,4 @@
-"""Prices for a plan that nothing proves the best: they bound what any plan saves."""
+"""Prices for a plan that is not proved optimal: they bound the saving of any plan."""
 
 from __future__ import annotations
 

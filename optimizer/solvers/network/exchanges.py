@@ -1,5 +1,5 @@
 """
-What a plan can exchange, and at what loss: the arcs of its residual graph.
+The residual graph of a plan: which exchanges are possible, and at what loss.
 
 Nodes are lanes, merchants, and the ground: free slots, and free places in caps. At
 prices that prove the plan no arc costs less than 0.
@@ -62,7 +62,7 @@ def view_of(
     problem: Problem, chosen: NDArray[np.int64], price: NDArray[np.int64]
 ) -> View:
     """
-    Look at a plan at prices.
+    Make the view of a plan at prices.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def is_least(problem: Problem, view: View) -> bool:
     """
     Whether no prices lower than these prove the plan.
 
-    They are the least if the ground reaches all that is in use for nothing.
+    They are the least if the ground reaches every node in use at no cost.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def is_least(problem: Problem, view: View) -> bool:
 
 
 def ways_of(problem: Problem, view: View) -> Ways:
-    """All arcs that can be on a way shorter than the one to the ground."""
+    """All arcs that can be on a path shorter than the one to the ground."""
     from optimizer.solvers.kernels.measure import shorten, shorten_by_orders
 
     ways = _bare_ways(problem, view)
@@ -138,7 +138,7 @@ def ways_of(problem: Problem, view: View) -> Ways:
 
 
 def order_arrays(problem: Problem, view: View) -> tuple[NDArray[Any], ...]:
-    """What kernels over all orders take, in their order."""
+    """The arrays that kernels over all orders take, in this order."""
     return (
         problem.merchant_start,
         problem.option_start,
@@ -170,7 +170,7 @@ def _bare_ways(problem: Problem, view: View) -> Ways:
 
 
 class _Listed(NamedTuple):
-    """Arcs in no order."""
+    """Arcs, not yet sorted."""
 
     source: NDArray[np.integer]
     target: NDArray[np.integer]
@@ -178,7 +178,7 @@ class _Listed(NamedTuple):
 
 
 def _lane_arcs(problem: Problem, view: View) -> _Listed:
-    """What each lane can pass on: source, target and cost of each arc."""
+    """Arcs that leave lanes: source, target and cost of each."""
     price, parent = view.price, problem.lane_parent
     lane = problem.option_lane[view.chosen].astype(np.int64)
     worth = problem.option_saving[view.chosen] - price[lane]
@@ -214,7 +214,7 @@ def _lane_arcs(problem: Problem, view: View) -> _Listed:
 def _other_options(
     problem: Problem, view: View
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The other options of chosen orders: by place in the plan, and which."""
+    """The other options of chosen orders: position in the plan, and option."""
     count = np.diff(problem.option_start)[view.order]
     own = np.repeat(np.arange(len(view.chosen)), count)
     step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)

@@ -26,8 +26,8 @@ def clearing_price(
     Effective prices at which each lane by itself would be sold out.
 
     A lane's price is the best saving that finds no slot there, caps ignored, or
-    its parent's price where that is higher. Where the time is up before all options
-    were seen it is that of those that were, and so no higher.
+    its parent's price where that is higher. If the time is up before all options were
+    seen, the price is that of the options seen, hence not higher.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def _without_slot(
     is_late: Callable[[], bool],
 ) -> NDArray[np.int64]:
     """
-    ``(num_lanes,) int64``: the best saving without a slot on the lanes around.
+    ``(num_lanes,) int64``: the best saving without a slot on each ancestor.
 
-    Options are looked at in blocks; what a lane has slots for, and no more, is kept
-    of those seen, and ranked again only when as many have come.
+    Options are read in blocks. Of each lane only as many are kept as it has slots, and
+    they are ranked again only when as many new ones have come.
     """
     price = np.zeros(len(slots), np.int64)
     lane, saving = np.zeros(0, np.int32), np.zeros(0, np.int64)

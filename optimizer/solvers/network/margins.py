@@ -1,12 +1,12 @@
 r"""
-Exact margins and slot values, from shortest ways in the residual graph.
+Exact margins and slot values, from shortest paths in the residual graph.
 
-What forcing an order in costs is the shortest way back from its lane to its merchant;
-what leaving one out costs, the shortest way on from its merchant to its lane. At the
-least prices that prove the plan, with the greatest cap prices that go with them, every
-arc costs at least 0, and the ground (what is free anyway) reaches each node in use for
-nothing. So only ways that are shorter than the one to the ground have to be found: a
-search from each lane that ends there.
+Forcing an order in costs the shortest path from its lane back to its merchant; leaving
+one out costs the shortest path from its merchant to its lane. At the least prices that
+prove the plan, with the greatest cap prices that go with them, every arc costs at least
+0, and the ground (free slots and places) reaches each node in use at no cost. So only
+paths shorter than the one to the ground have to be found: a search from each lane that
+ends there.
 
 With effective lane prices :math:`p`, cap prices :math:`\mu`, distances :math:`d`:
 
@@ -16,9 +16,9 @@ With effective lane prices :math:`p`, cap prices :math:`\mu`, distances :math:`d
       -\min_{a \in A(i)} \bigl(\mu_m + p_{\ell(a)} - s_a + d(\ell(a), m)\bigr) \\
    \text{chosen:}&\quad s_{k_j} - p_{\ell(k_j)} - \mu_m + d(m, \ell(k_j))
 
-A slot more in a lane and all around it brings :math:`p`; a slot fewer costs
-:math:`p + d(\ell, \text{ground})`. In the lane alone it is the way between the lane and
-the one around it that counts.
+One more slot in a lane and all its ancestors is worth :math:`p`; one fewer costs
+:math:`p + d(\ell, \text{ground})`. For the lane alone, the path between the lane and
+its parent counts.
 
 References
 ----------
@@ -65,7 +65,7 @@ def find_margins(
     num_threads: int | None = None,
 ) -> Margins | None:
     """
-    Find the margin of every order, and what a slot more or fewer is worth everywhere.
+    Find the margin of every order, and the value of one slot more and fewer.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def find_margins(
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
     """
-    What is nearer to each lane than the ground.
+    Nodes that are nearer to each lane than the ground.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class Near:
 
 
 def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
-    """Search from all lanes; the room that most of them leave, the others may use."""
+    """Search from all lanes; those with many near nodes use room left by others."""
     front = np.empty(problem.num_lanes, np.int64)
     lanes, most = np.arange(problem.num_lanes, dtype=np.int32), 0
     found = [Piece(lanes[:0], lanes[:0], front[:0])]
@@ -152,7 +152,7 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
 
 
 class Piece(NamedTuple):
-    """What some lanes found near: ``(n,)`` lanes, nodes, and distances."""
+    """Near nodes of some lanes: ``(n,)`` lanes, nodes, and distances."""
 
     source: NDArray[np.int32]
     target: NDArray[np.int32]
@@ -231,7 +231,7 @@ def _measured(
     near: Near,
     front: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Margins if all that is not listed for a lane were this far from it."""
+    """Margins if every node not listed for a lane were this far from it."""
     from optimizer.solvers.kernels.measure import measure
 
     margin = np.zeros(len(asked.pick), np.int64)
@@ -266,7 +266,7 @@ def _measured(
 def _row_values(
     problem: Problem, view: View, ways: Ways, near: Near
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What one more slot in each lane alone brings, and what one fewer costs."""
+    """Value of one more slot in each lane alone, and cost of one fewer."""
     parent, lane = problem.lane_parent, np.arange(problem.num_lanes)
     above = np.where(parent >= 0, view.price[parent], 0)
     own = view.price - above
@@ -284,9 +284,9 @@ def _between(
     near: Near, ways: Ways, source: NDArray[Any], target: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """
-    Ways between lanes and those around them (-1: the ground), and which are known.
+    Distances between lanes and their parents (-1: the ground), and which are known.
 
-    From the ground a lane in use is reached for nothing.
+    From the ground a lane in use is reached at no cost.
     """
     num_lanes = len(near.front)
     is_whole = near.front == ways.lane_ground
@@ -308,7 +308,7 @@ def _between(
 
 
 def _cap_more(problem: Problem, view: View, ways: Ways) -> NDArray[np.int64]:
-    """What one more in each cap brings."""
+    """Value of one more place in each cap."""
     from optimizer.solvers.kernels.measure import best_without_cap
 
     is_full = (view.used == problem.cap) & (problem.cap > 0)

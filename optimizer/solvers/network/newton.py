@@ -2,7 +2,7 @@ r"""
 Lane prices by a Newton method on the dual.
 
 At prices :math:`\lambda` every merchant takes its best orders; the excess of a
-lane is what they ask for less its slots. Orders that would change lanes if two
+lane is this demand minus its slots. Orders that would change lanes if two
 prices moved against each other by less than a window are edges of a graph; its
 weighted Laplacian is the slope of demand (a generalized Hessian of the dual,
 which is piecewise linear). Each pass solves
@@ -11,8 +11,8 @@ which is piecewise linear). Each pass solves
 
 over the lanes that are priced or overfull, moves the prices by :math:`\delta`,
 at most by the window, keeps them at least 0, and narrows the window. A common
-shift of many lanes, on which methods that move each price by itself creep, is
-one step here.
+shift of many lanes is one step here; methods that move each price separately
+need many.
 
 References
 ----------
@@ -51,7 +51,7 @@ STEP_OPTION, STEP_LANE = 10, 100
 @dataclass(frozen=True, slots=True, eq=False)
 class Lanes:
     """
-    The lanes as a market sees them.
+    The lanes of a market.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Lanes:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What kernels take, of one type whatever the slots are; none may write to."""
+        """The arrays that kernels take: read-only, and always of the same type."""
         return read_only(self.slots.astype(np.float64), self.parent)
 
 
@@ -135,10 +135,10 @@ def is_nearly_balanced(
     market: Market, lanes: Lanes, price: NDArray[np.int64], pool: Threads
 ) -> bool:
     """
-    Whether balancing from own prices like these is quicker than better ones.
+    Whether balancing from these own prices is quicker than improving them first.
 
-    A path for each parcel out of place takes time as there are orders; steps, as there
-    are options and lanes.
+    Balancing takes a path for each excess parcel, whose time grows with the orders; the
+    time of price steps grows with options and lanes.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def is_nearly_balanced(
 
 
 def room_for_pairs(market: Market) -> int:
-    """Pairs of lanes that a part of a market may note, at most."""
+    """The most pairs of lanes that a part of a market may note."""
     return 1024 + market.num_orders // 4 // (len(market.parts) - 1)
 
 

@@ -2,8 +2,8 @@ r"""
 Prices for a plan: the lowest that prove it.
 
 The prices :math:`p` that prove an optimal plan are the solutions of difference
-constraints on its residual graph, and they have a least one: what one more slot
-on each lane is worth. It is found by raising prices from 0 until no constraint
+constraints on its residual graph, and there is a least one: the value of one more
+slot on each lane. It is found by raising prices from 0 until no constraint
 is broken (the Bellman–Ford relaxation, upward). With :math:`k_j` the chosen
 option of order :math:`j`:
 
@@ -87,7 +87,7 @@ def least_effective(
     is_late: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.int64]:
     """
-    Raise effective prices until they support the plan, or plainly never will.
+    Raise effective prices until they support the plan, or clearly never will.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A feasible plan made at prices in a moment, and how far it may be from the best."""
+"""A feasible plan made quickly from prices, and a bound on its gap."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def is_close_enough(
     problem: Problem, plan: Solution, bound: int, relative_gap: float
 ) -> bool:
     """
-    Whether a plan is within a share of its own worth of a bound, exactly.
+    Whether the gap to a bound is at most a share of the plan's saving, exactly.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def chosen_options(
 def above_parents(
     price: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Raise prices of lanes that nothing uses to those of the lanes around them."""
+    """Raise prices of unused lanes to those of their parents."""
     raised = np.maximum(price, 0)
     for lane in np.flatnonzero(lane_parent >= 0):
         raised[lane] = max(raised[lane], raised[lane_parent[lane]])

@@ -38,7 +38,7 @@ MOST_SCREENS = 3
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceSearch:
     """
-    What all steps of one solve share.
+    Data that all steps of one solve share.
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ def priced_market(
     """
     Screen at rough own prices, and find fine effective ones.
 
-    Where these fall so far that the screen may have held back what they would let
-    in, it is widened.
+    If these are so much lower that the screen may have left out orders that now matter,
+    it is widened.
     """
     problem, parent = search.problem, search.problem.lane_parent
     near = near_market(problem, search.full, rough, search.scale, search.pool)
@@ -133,7 +133,7 @@ def widened(
     price: NDArray[np.int64] | None,
 ) -> NearMarket:
     """
-    Take more orders in: those found wrong, and what could matter at own prices.
+    Add orders: those decided wrongly, and those that could matter at own prices.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def widened(
 
 def with_added(orders: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
     """
-    Take more orders in; both ascend and so does the result, each order once.
+    Add orders; both inputs and the result are ascending, each order once.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rough prices, and the orders that could matter at prices somewhat like them."""
+"""Rough prices, and the orders that could matter at prices near them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REACH = 0.5
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenParams:
     """
-    How much of each merchant goes through a screen.
+    How many orders of each merchant pass a screen.
 
     Attributes
     ----------
@@ -146,10 +146,10 @@ def given_prices(
     problem: Problem, price: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], float]:
     """
-    Own prices made of effective ones that somebody proposes, and their scale.
+    Own prices from proposed effective ones, and their scale.
 
-    Lanes without a slot cost more than any order saves, and none costs less than
-    the lane around it. What is no number counts as 0.
+    Lanes without a slot cost more than any order saves, and no lane costs less than its
+    parent. Values that are not numbers count as 0.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def near_market(
     pool: Threads,
 ) -> NearMarket:
     """
-    The orders that could matter at own prices somewhat like these.
+    The orders that could matter at own prices near these.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def sub_market(
 
 class Listed(NamedTuple):
     """
-    Orders to copy together, as the kernel takes them.
+    Orders to copy, in the form that the kernel takes.
 
     Attributes
     ----------
@@ -347,14 +347,14 @@ def sample_caps(
 def _raised(
     price: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Effective prices of which none is below that of the lane around it."""
+    """Effective prices, none of them below that of the parent."""
     for lane in np.flatnonzero(lane_parent >= 0):
         price[lane] = max(price[lane], price[lane_parent[lane]])
     return price
 
 
 def is_closed(problem: Problem) -> NDArray[np.bool_]:
-    """Whether a lane or one around it has no slot."""
+    """Whether a lane or one of its ancestors has no slot."""
     closed = problem.slots == 0
     for lane in np.flatnonzero(problem.lane_parent >= 0):
         closed[lane] |= closed[problem.lane_parent[lane]]

@@ -4,15 +4,15 @@ Exact at any size: price, screen, fix, balance, check.
 1. **Price.** Newton prices, roughly on the best orders of a sample.
 2. **Screen.** At these prices keep of each merchant the orders that could matter,
    a few per cent of all, and price them finely.
-3. **Fix.** Let merchants choose. Orders that choose plainly are fixed; the others,
+3. **Fix.** Let merchants choose. Orders with a clear choice are fixed; the others,
    some per mille of all, are the core.
-4. **Balance.** Remove what lanes hold too much or too little along shortest paths:
-   plan and prices are then optimal for the core. Lower the prices to the least
-   that prove the plan.
-5. **Check.** Hold all orders that were fixed, then all that were screened out,
-   against these prices. If none would change, the dual bound equals the plan, and
-   that is the proof. Else free those that would, and go on. What is freed stays
-   free, so this ends; mostly at once.
+4. **Balance.** Remove excess and shortage on lanes along shortest paths: plan and
+   prices are then optimal for the core. Lower the prices to the least that prove
+   the plan.
+5. **Check.** Compare all fixed orders, then all that were screened out, with these
+   prices. If none would change, the dual bound equals the plan's saving, and that is
+   the proof. Otherwise free those that would change, and repeat. Freed orders stay
+   free, so this ends; usually at once.
 
 Integers decide every comparison; the Newton steps are floating point, but only
 propose prices. One pass over all orders screens them, one checks them.
@@ -141,7 +141,10 @@ def solve_pricing(
 
 
 def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> Solution:
-    """Solve the near market and take in what its prices contradict, until none is."""
+    """
+    Solve the near market and add orders that contradict its prices, until there are
+    none.
+    """
     parent = search.problem.lane_parent
     while not search.is_late():
         found = solve_market(search, near, price)
@@ -244,7 +247,7 @@ def _lowered(
 
 def closest(margin: NDArray[np.int64], num_wanted: int) -> NDArray[np.int64]:
     """
-    About so many of the least margins, by a sample; where they stand, ascending.
+    About so many orders with the least margins, by a sample; positions, ascending.
 
     Examples
     --------
@@ -261,7 +264,7 @@ def closest(margin: NDArray[np.int64], num_wanted: int) -> NDArray[np.int64]:
 def orders_on(
     market: NearMarket, lanes: list[int], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Orders with an option on some lanes or within them, ascending."""
+    """Orders with an option on some lanes or their descendants, ascending."""
     is_there = np.zeros(len(lane_parent), np.bool_)
     is_there[lanes] = True
     for lane in np.flatnonzero(lane_parent >= 0):
@@ -277,8 +280,8 @@ def with_closed(
     """
     The least effective prices of all lanes, from those of the lanes with slots.
 
-    Nothing is on a lane without slots, so its price depends on the others' and none on
-    it. What orders would pay there need not be near: most were screened out.
+    No order is on a lane without slots, so its price depends on the others' and none on
+    it. The orders that determine it may have been screened out.
     """
     from optimizer.solvers.kernels.accept import raise_along_tree
     from optimizer.solvers.kernels.choose import closed_offers
@@ -312,7 +315,7 @@ def compare(
     price: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
     """
-    Hold a plan against what a market's merchants would choose at effective prices.
+    Compare a plan with what a market's merchants would choose at effective prices.
 
     Parameters
     ----------
@@ -329,7 +332,7 @@ def compare(
     -------
     merchant_price, wrong, is_all
         The lowest best price of each cap; orders that the merchants would decide
-        otherwise, ascending, or if these are very many, those that need most; and
+        differently, ascending (if there are very many, the most urgent ones); and
         whether these are all.
     """
     from optimizer.solvers.kernels.choose import check

@@ -1,11 +1,11 @@
 """
-Of several optimal plans, the one that keeps most of an earlier one.
+Of all optimal plans, find the one that keeps most of an earlier plan.
 
 At optimal prices an order whose best reduced saving is above its cap's price is
 chosen in every optimal plan, one below it in none. Only the rest can differ: orders
-that are worth exactly their price, and options that are worth the same. Among them
-savings are multiplied so far apart that a unit of money outweighs all keeping, one
-unit is added for each choice that was made before, and a minimum cost flow decides.
+that save exactly their price, and options with equal reduced savings. Their savings are
+multiplied by a factor so large that a unit of money outweighs all earlier choices. Then
+one unit is added for each earlier choice, and a minimum cost flow decides.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def keep_most(
     ends: float = np.inf,
 ) -> Solution:
     """
-    Change an optimal plan, at the same worth, to keep most of the earlier choices.
+    Change an optimal plan, at the same saving, to keep most of the earlier choices.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _not_below(
     price: NDArray[np.int64],
     first: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Options of a block of orders that are worth their prices, and how much more."""
+    """Options of a block of orders that save at least their prices, and by how much."""
     last = min(first + BLOCK_ORDERS, problem.num_orders)
     start = problem.option_start[first : last + 1]
     options = slice(int(start[0]), int(start[-1]))

@@ -1,1 +1,1 @@
-"""The packing class: loads and side rows; a whole plan with a proved gap."""
+"""The packing class: loads and side rows; an integer plan with a proved gap."""

@@ -1,8 +1,8 @@
 """
-Parts of a plan solved anew by an integer program, the rest left as it is.
+Parts of a plan solved again by an integer program, the rest left unchanged.
 
-What comes back replaces the plan only where it keeps every limit, counted in integers,
-and is better: nothing is taken on the word of floating point.
+The answer replaces the plan only if it keeps every limit and is better, both counted in
+integers: floating point is not trusted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Core:
     """
-    Some orders of a night, with what the others leave them.
+    Some orders of a night, with the room that the others leave.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Core:
     column
         ``(len(use),) int64``: the column of each use's option.
     base
-        ``(num_limits,) int64``: what options outside use of each limit.
+        ``(num_limits,) int64``: use of each limit by options outside.
     floor
-        ``(f,) int64``: limits with a floor that the options can do something about.
+        ``(f,) int64``: limits with a floor that the options can affect.
     pinned
         ``(p,) int64``: pinned orders with an option here.
     """
@@ -160,9 +160,9 @@ def missing_of(core: Core, state: PackingPlan) -> NDArray[np.int64]:
 
 def make_program(core: Core, missing: NDArray[np.int64], stage: int) -> Program:
     """
-    Lay a core out as an integer program.
+    Formulate a core as an integer program.
 
-    Columns are its options, then what is missing in each floor. Ranks before
+    Columns are its options, then the shortfall of each floor. Ranks before
     ``stage`` may miss no more than ``missing``; the stage's own is the objective, or
     money after the last.
     """
@@ -229,7 +229,7 @@ def _limit_rows(core: Core) -> RowBlock:
 
 
 def _missing_row(core: Core, rank: int, most: int) -> RowBlock:
-    """What is missing in a rank is at most so much: less its pins, as a row."""
+    """A row that bounds the total shortfall of a rank, pins included."""
     night, columns = core.night, len(core.option)
     floor = np.flatnonzero(night.rank[core.floor] == rank)
     pins = core.pinned[night.pin_rank[core.pinned] == rank]
@@ -246,7 +246,7 @@ def _missing_row(core: Core, rank: int, most: int) -> RowBlock:
 
 
 def _costs(core: Core, stage: int, num_ranks: int) -> NDArray[np.float64]:
-    """What a program maximises."""
+    """The objective of a program, to be maximised."""
     night = core.night
     cost = np.zeros(len(core.option) + len(core.floor))
     if stage < num_ranks:
@@ -263,14 +263,14 @@ def replaced(
     core: Core, state: PackingPlan, new: NDArray[np.int64] | None
 ) -> PackingPlan | None:
     """
-    Put a core's new choice into a plan.
+    Replace a core's choice in a plan.
 
     The plan may have changed outside the core meanwhile.
 
     Returns
     -------
     State
-        ``None`` where a limit would be broken or nothing gained, in integers.
+        ``None`` if a limit would be broken or nothing gained, in integers.
     """
     if new is None:
         return None

@@ -1,5 +1,5 @@
 r"""
-A stronger bound: whole lanes decide, and prices of merchants and orders hold them.
+A stronger bound: lanes choose as knapsacks; merchants and orders have prices.
 
 With :math:`\mu` for merchants, :math:`\omega` for orders, and prices for all limits
 but the slots of lanes themselves, every lane by itself is a knapsack, filled exactly.
@@ -74,7 +74,7 @@ class LanePrices:
 @dataclass(frozen=True, slots=True, eq=False)
 class Filled:
     """
-    What lanes do at prices.
+    The choices of lanes at prices.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Filled:
     taken
         ``(num_options,) bool``.
     reach
-        Options further below their prices than this could not matter, micro-CNY.
+        Options further below their prices than this cannot matter, micro-CNY.
     """
 
     bound: int
@@ -101,7 +101,7 @@ class LaneView:
     problem, market, low
         The night, some of its orders, its floors.
     has_inner
-        ``(num_lanes,) bool``: whether there are lanes within.
+        ``(num_lanes,) bool``: whether the lane has children.
     list_start, listed
         Options by lane.
     """
@@ -132,8 +132,8 @@ def start_prices(
     """
     Prices whose bound is at most the linear one.
 
-    An order pays what its second-best option is worth, so that the best alone wants
-    it; an order with one option pays nothing.
+    An order's price is the value of its second-best option, so that only the best lane
+    wants it; an order with one option has price 0.
     """
     from optimizer.solvers.packing.local_search import margins
 
@@ -191,7 +191,7 @@ def improve_prices(
     is_late: Callable[[], bool],
 ) -> tuple[LanePrices, Filled]:
     """
-    Lower the bound by subgradient steps towards a plan's worth.
+    Lower the bound by subgradient steps towards the value of a plan.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def improve_prices(
     Returns
     -------
     prices, filled
-        The best there were, with what lanes do at them.
+        The best prices found, with the choices of lanes at them.
     """
     best, filled = prices, fill_all_lanes(view, prices, pool)
     x, here = _joined(prices), filled
@@ -273,7 +273,7 @@ def _joined(prices: LanePrices) -> NDArray[np.float64]:
 
 
 def _split(view: LaneView, x: NDArray[np.int64], own: NDArray[np.int64]) -> LanePrices:
-    """Take prices apart; those of lanes without inner ones stay what they are."""
+    """Split the vector of prices; those of lanes without children stay unchanged."""
     counts = (view.problem.num_merchants, len(view.market.order), len(own))
     merchant, order, lane, row = np.split(x, np.cumsum(counts))
     return LanePrices(np.where(view.has_inner, lane, own), row, merchant, order)
@@ -291,7 +291,7 @@ def _limits(view: LaneView) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _excess(
     view: LaneView, x: NDArray[np.float64], taken: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """What merchants, orders, lanes and rows have too much; 0 where that is free."""
+    """Excess of merchants, orders, lanes and rows; 0 where it costs nothing."""
     problem, side, market = view.problem, side_of(view.problem), view.market
     goods, option = market.goods, np.flatnonzero(taken)
     order = market.option_order[option]

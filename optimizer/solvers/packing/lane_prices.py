@@ -1,4 +1,4 @@
-"""Prices at which whole lanes decide, made for some orders and held against all."""
+"""Prices for the bound by lanes, made for some orders and checked against all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESERVE = 1.5
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """
-    Prices that were made for some orders, held against all.
+    Prices that were made for some orders and checked against all.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Held:
     bound
         Of all orders, micro-CNY.
     missed
-        Places of other orders that lanes would take at these prices.
+        Positions of other orders that lanes would take at these prices.
     """
 
     prices: LanePrices
@@ -99,9 +99,9 @@ def best_lane_prices(
     seconds_left: Callable[[], float],
 ) -> Held:
     """
-    Improve prices; where they miss other orders, again with these as well.
+    Improve prices; if other orders matter at them, add these and repeat.
 
-    Ends while there is time to hold the last prices against all orders.
+    Stops while there is still time to check the last prices against all orders.
 
     Parameters
     ----------

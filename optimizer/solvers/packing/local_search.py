@@ -1,4 +1,4 @@
-"""Plans of a packing night: built in turn, improved by exchanges, never infeasible."""
+"""Plans of a packing night: built greedily, improved by exchanges, always feasible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAST_PROGRESS = 1e-5
 
 def closest(margin: NDArray[np.int64], count: int) -> int:
     """
-    How far from 0 margins may be for so many to be within it.
+    The distance from 0 within which so many margins lie.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def closest(margin: NDArray[np.int64], count: int) -> int:
 
 class PackingNight(NamedTuple):
     """
-    Limits and what options use of them: merchants, then lanes, then side rows.
+    Limits and their use by options: merchants, then lanes, then side rows.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ def make_packing_night(
 
 
 class _Uses(NamedTuple):
-    """What options use: ``(n,) int64`` options, limits and amounts."""
+    """Uses: ``(n,) int64`` options, limits and amounts."""
 
     option: NDArray[np.int64]
     limit: NDArray[np.int64]
@@ -224,7 +224,7 @@ def state_of(night: PackingNight, chosen: NDArray[np.int64]) -> PackingPlan:
 def margins(
     market: PackingMarket, prices: PackingPrices, merchant_price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """``(num_options,) int64``: what each option saves above all prices."""
+    """``(num_options,) int64``: saving of each option beyond all prices."""
     goods = market.goods
     paid = goods.option_load * prices.lane[goods.option_lane]
     option = np.repeat(np.arange(len(market.option)), np.diff(goods.entry_start))
@@ -249,7 +249,7 @@ def improved(
     night: PackingNight, state: PackingPlan, deep: int, is_late: Callable[[], bool]
 ) -> PackingPlan:
     """
-    Insert what gains, whatever has to leave for it, until hardly anything does.
+    Insert options that gain, dropping others for them, until hardly any gain.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ def money_of(night: PackingNight, state: PackingPlan) -> int:
 
 
 def worth_key(night: PackingNight, state: PackingPlan) -> tuple[int, ...]:
-    """What a plan is worth: missing units by rank, negated, then money; compares."""
+    """Sort key for the value of a plan: missing units by rank, negated, then money."""
     missing = [0] * int(night.num_ranks[0])
     money = money_of(night, state)
     for limit in np.flatnonzero(night.low > state.used):
@@ -309,7 +309,7 @@ def targets_of(
     problem: Problem, market: PackingMarket, state: PackingPlan, night: PackingNight
 ) -> Targets:
     """
-    What a plan reaches of floors and pins: no bound can count on more.
+    Floors and pins as far as a plan reaches them: no bound may assume more.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Prices of a small packing night: the linear program's own, rounded."""
+"""Prices of a small packing night: dual values of the linear program, rounded."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _linear_program(
     floors: NDArray[np.int64],
     is_pinned: NDArray[np.bool_],
 ) -> Program:
-    """Columns: options, then what is missing in soft floors; rows: limits, orders."""
+    """Columns: options, then shortfalls of soft floors; rows: limits, orders."""
     num_options, num_limits = len(night.option_order), len(night.high)
     side = side_of(problem)
     soft = np.flatnonzero((side.penalty >= 0) & (side.low > 0))

@@ -1,4 +1,4 @@
-"""Orders of a packing night as kernels take them: all, or those that could matter."""
+"""Orders of a packing night, as kernels take them: all, or those that could matter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class PackingOrders(NamedTuple):
     """
-    Orders by merchant with what their options use: one argument for kernels.
+    Orders by merchant with the uses of their options: one argument for kernels.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class PackingOrders(NamedTuple):
     entry_start, entry_row, entry_weight
         As in :class:`~optimizer.model.side_constraints.SideRows`.
     is_pinned
-        ``(num_orders,) bool``: orders that are taken whatever they save.
+        ``(num_orders,) bool``: orders that are chosen whatever they save.
     """
 
     merchant_start: NDArray[np.int64]
@@ -114,7 +114,7 @@ class PackingPrices:
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
     """
-    What a plan is held to where not everything can be kept.
+    Floors and pins to keep where not all of them can be.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Targets:
 
 def side_of(problem: Problem) -> SideRows:
     """
-    The side of a packing problem.
+    The side rows of a packing problem.
 
     Raises
     ------
@@ -144,9 +144,9 @@ def side_of(problem: Problem) -> SideRows:
 
 def first_targets(problem: Problem) -> Targets:
     """
-    Hope to keep all floors, and of each merchant's pins as many as its cap admits.
+    Aim to keep all floors, and of each merchant's pins as many as its cap allows.
 
-    Pins of lower rank stand first, then those that save more.
+    Pins of lower rank come first, then those that save more.
     """
     side = side_of(problem)
     is_pinned = np.zeros(problem.num_orders, np.bool_)
@@ -192,7 +192,7 @@ def near_market(
     reach: int,
 ) -> NDArray[np.int64]:
     """
-    List the orders that could matter at prices somewhat like these, ascending.
+    List the orders that could matter at prices near these, ascending.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
 def _ranges(
     start: NDArray[np.int64], items: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What belongs to some items, one after the other, and where each one's starts."""
+    """The entries of some items, one after the other, and where each item's start."""
     length = start[items + 1] - start[items]
     begin = running(length)
     places = np.arange(begin[-1]) + np.repeat(start[items] - begin[:-1], length)
@@ -273,7 +273,7 @@ def _ranges(
 
 
 def sold(problem: Problem, prices: PackingPrices, low: NDArray[np.int64]) -> int:
-    """What all slots, ceilings and floors are worth at prices, exactly, micro-CNY."""
+    """Value of all slots, ceilings and floors at prices, exactly, micro-CNY."""
     side = side_of(problem)
     above, below = np.maximum(prices.row, 0), np.maximum(-prices.row, 0)
     total = exact_dot(problem.slots, own_price(prices.lane, problem.lane_parent))
@@ -333,7 +333,7 @@ def price_limits(
     -------
     lane, least_row, most_row
         Highest effective price of any lane; for each row its lowest and highest: no
-        floor costs more than its penalty, and what does not limit costs nothing.
+        floor costs more than its penalty, and limits that cannot bind cost nothing.
     """
     side = side_of(problem)
     room = 2**60 // max(problem.num_orders, 1)

@@ -1,4 +1,4 @@
-"""A plan improved block by block: lanes that compete, solved anew together."""
+"""Improve a plan block by block: competing lanes are solved again together."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def improved_by_blocks(
     seconds_left: Callable[[], float],
 ) -> PackingPlan:
     """
-    Solve blocks of lanes anew, in rounds that free more and more.
+    Solve blocks of lanes again, in rounds that free more and more orders.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def improved_by_blocks(
 
 
 def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-    """Ranks in which groups of lanes stand in another order; the same each time."""
+    """Ranks with groups of lanes in a shuffled order that is the same each time."""
     num_groups = len(rank) // GROUP_LANES + 1
     draw = np.random.default_rng([number, num_groups])
     turn = draw.permutation(num_groups) if number else np.arange(num_groups)
@@ -97,7 +97,7 @@ def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
 
 
 def rescued(night: PackingNight, state: PackingPlan, seconds: float) -> PackingPlan:
-    """Solve anew what could fill the floors and pins that a plan misses."""
+    """Solve the orders again that could fill the floors and pins that a plan misses."""
     is_short = (night.low > state.used) & (night.rank >= 0)
     is_wanted = (night.pin_rank >= 0) & (state.pick < 0)
     if seconds <= 0 or not (is_short.any() or is_wanted.any()):
@@ -117,7 +117,7 @@ def _solved_together(
     """
     Solve cores that share no order, each as if the others stayed as they are.
 
-    Where two take the same room, the first has it. How many there are does not depend
+    If two take the same room, the first keeps it. The number of cores does not depend
     on the threads, so the plan does not either.
     """
     effort = Effort(seconds, BLOCK_NODES, BLOCK_GAP)
@@ -185,7 +185,7 @@ def _with_choices(
 
 def lane_ranks(problem: Problem, market: PackingMarket) -> NDArray[np.int64]:
     """
-    Number the lanes so that those which compete stand together.
+    Number the lanes so that competing ones are next to each other.
 
     From each first lane not numbered yet, the lane that shares most orders and rows
     with those before is next.

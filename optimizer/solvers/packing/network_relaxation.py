@@ -1,4 +1,4 @@
-"""A packing night that is none: its network's optimum keeps the side rows too."""
+"""Packing nights whose network relaxation already keeps the side rows."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@ r"""
 Prices of lanes and side rows by a Newton method on the dual.
 
 As in :mod:`optimizer.solvers.network.newton`, with loads and weights: at any prices
-every merchant takes its best orders. What a row holds too much (or, of a floor, too
-little) is the slope of the dual bound; pairs of options that compete for an order
-within a window, with :math:`d` what one uses less what the other uses, give its
-curvature :math:`\sum d d^T / 2w`. Each pass solves for a step, bounds it, and narrows
+every merchant takes its best orders. The excess of a row (or shortfall of a floor) is
+the slope of the dual bound. Pairs of options that compete for an order within a window,
+with :math:`d` the use of one minus that of the other, give its curvature
+:math:`\sum d d^T / 2w`. Each pass solves for a step, bounds it, and narrows
 the window. The prices with the least bound are kept.
 """
 
@@ -46,7 +46,7 @@ ROUNDS = 40
 @dataclass(frozen=True, slots=True, eq=False)
 class Response:
     """
-    What merchants do at some prices.
+    The choices of merchants at some prices.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def respond(
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceBounds:
     """
-    What stays the same from pass to pass.
+    Data that stays the same from pass to pass.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class PriceBounds:
 def make_bounds(
     problem: Problem, market: PackingMarket, low: NDArray[np.int64]
 ) -> PriceBounds:
-    """Measure what options use, and how far prices may go."""
+    """Compute mean uses of options, and limits of prices."""
     lane_limit, least, most = price_limits(problem, low)
     lanes = problem.num_lanes
     return PriceBounds(
@@ -232,7 +232,7 @@ def _joined(ground: PriceBounds, prices: PackingPrices) -> NDArray[np.float64]:
 
 
 def _prices_of(ground: PriceBounds, x: NDArray[np.float64]) -> PackingPrices:
-    """Whole prices, as far up as sums stay in 64 bits."""
+    """Integer prices, limited so that sums stay in 64 bits."""
     lanes = ground.problem.num_lanes
     own = np.rint(x[:lanes])
     effective = effective_price(own, ground.problem.lane_parent)
@@ -255,7 +255,7 @@ def excess_of(
     ground: PriceBounds, x: NDArray[np.float64], use: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """
-    How far the use of rows is beyond what their prices stand for.
+    Excess of rows over the limits that their prices belong to.
 
     Returns
     -------

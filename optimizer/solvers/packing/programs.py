@@ -33,7 +33,7 @@ class Program:
     least, most
         ``(num_rows,) float64``; infinite where there is no limit.
     num_whole
-        The first so many columns are whole numbers in an integer program.
+        Number of columns, from the first, that are integer in an integer program.
     """
 
     cost: NDArray[np.float64]
@@ -111,9 +111,9 @@ class Effort:
     seconds
         Wall time.
     nodes
-        Nodes of the search tree: the same work whatever the machine.
+        Nodes of the search tree: the same amount of work on any machine.
     relative_gap
-        Good enough, as a share.
+        Gap at which to stop, as a share.
     """
 
     seconds: float
@@ -159,8 +159,8 @@ def solve_linear(program: Program, *, seconds: float) -> NDArray[np.float64] | N
 
     Returns
     -------
-    ``(num_rows,) float64``: what one more unit of ``most`` brings (above 0), or one
-    fewer of ``least`` (below 0).
+    ``(num_rows,) float64``: value of one more unit of ``most`` (above 0), or of
+    ``least`` (below 0).
     """
     from ortools.math_opt.python import mathopt
 
@@ -178,7 +178,7 @@ def _seconds(seconds: float) -> Any:
 
 
 class _Diverted:
-    """How many solvers run, and where standard output goes when none does."""
+    """Number of running solvers, and the saved standard output."""
 
     lock = threading.Lock()
     count = 0
@@ -190,7 +190,7 @@ def _without_remarks() -> Iterator[None]:
     """
     Send what C code writes to standard output to standard error.
 
-    HiGHS has remarks that no option stops, and standard output is for results.
+    HiGHS prints remarks that no option turns off; standard output is for results.
     """
     with _Diverted.lock, suppress(OSError):  # a daemon may have closed it
         if _Diverted.count == 0:
@@ -210,7 +210,7 @@ def _without_remarks() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Write out what C code holds back."""
+    """Flush the output buffers of C code."""
     import ctypes
 
     with suppress(OSError, AttributeError, TypeError):

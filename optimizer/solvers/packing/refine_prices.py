@@ -46,7 +46,7 @@ FEW = 3_000
 @dataclass(frozen=True, slots=True, eq=False)
 class PackingSearch:
     """
-    What all steps of one solve share.
+    Data that all steps of one solve share.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class PackingSearch:
     ends
         When the time is up, on the monotonic clock.
     unit
-        Micro-CNY that divide what every plan saves.
+        A common divisor, in micro-CNY, of the savings of all plans.
     """
 
     problem: Problem
@@ -149,7 +149,7 @@ def priced_market(
 
 
 def _start(problem: Problem, params: SolveParams) -> PackingPrices:
-    """Nothing costs anything yet, or what somebody proposes."""
+    """Prices to start from: zeros, or the proposed ones."""
     row = np.zeros(side_of(problem).num_rows, np.int64)
     if params.start_price is None:
         return PackingPrices(np.zeros(problem.num_lanes, np.int64), row)

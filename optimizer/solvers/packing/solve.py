@@ -1,15 +1,16 @@
 """
-The packing class: an integer plan that breaks nothing, with a proved gap.
+The packing class: a feasible integer plan with a proved gap.
 
 1. **Network.** Where every parcel takes one slot, the night without its side rows is
    solved exactly; a plan that keeps these rows all the same is the optimum.
 2. **Price.** Newton prices of lanes and side rows, on the orders that could matter.
-3. **Plan.** Pins first, then options by what they save above prices, as far as they
-   fit; then exchanges that gain. From here on there is always a feasible plan.
-4. **Solve.** Parts of the plan are solved anew by integer programs: all of it on small
-   nights, blocks of lanes that compete on large ones. A part is taken only where it
-   keeps every limit, counted in integers, and is better.
-5. **Bound.** The linear bound, and one where whole lanes decide; the better is kept.
+3. **Plan.** Pins first, then options by their saving beyond prices, while they fit;
+then
+   exchanges that gain. From here on there is always a feasible plan.
+4. **Solve.** Parts of the plan are solved again by integer programs: all of it on small
+   nights, blocks of competing lanes on large ones. An answer is taken only if it keeps
+   every limit, counted in integers, and is better.
+5. **Bound.** The linear bound, and the bound by lanes; the better one is kept.
 
 Floors and pins that clash are kept by rank. All work is counted in steps and nodes, so
 that a plan depends on the clock only where the time runs out.
@@ -89,8 +90,8 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
     -------
     Solution
         ``OPTIMAL`` where the bound equals the plan; else ``FEASIBLE`` with limit
-        ``GAP``, ``TIME`` or ``METHOD``. With a price for each order where whole lanes
-        give the better bound.
+        ``GAP``, ``TIME`` or ``METHOD``. With a price for each order where the bound by
+        lanes is better.
     """
     if problem.side is None:
         return solve_network(problem, params)
@@ -102,7 +103,7 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
 
 
 def _solve(search: PackingSearch) -> Solution:
-    """Price, plan and bound; again where a plan misses what the prices hoped for."""
+    """Price, plan and bound; repeat if a plan misses targets of the prices."""
     problem = search.problem
     hoped = first_targets(problem)
     priced = priced_market(search, hoped, None)
@@ -122,7 +123,7 @@ def _solve(search: PackingSearch) -> Solution:
 def _planned(
     search: PackingSearch, priced: Priced, chosen: NDArray[np.int64]
 ) -> tuple[PackingNight, PackingPlan]:
-    """Make a plan at prices, or one that there is better."""
+    """Make a plan at prices, or keep the present one if it is better."""
     market = priced.market
     worth = margins(market, priced.prices, priced.merchant_price)
     deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
@@ -136,7 +137,7 @@ def _planned(
 
 
 def _most_chosen(problem: Problem, priced: Priced) -> int:
-    """How many orders caps and slots admit, about."""
+    """About how many orders caps and slots allow."""
     goods = priced.market.goods
     caps = np.minimum(goods.cap, np.diff(goods.merchant_start)).sum()
     slots = problem.slots[problem.lane_parent < 0].sum()
@@ -153,7 +154,7 @@ def _is_same(one: Targets, other: Targets) -> bool:
 def _is_close(
     search: PackingSearch, night: PackingNight, state: PackingPlan, bound: int
 ) -> bool:
-    """Whether a plan misses nothing and is as near the bound as was asked."""
+    """Whether a plan misses nothing and its gap is at most the wanted one."""
     *missing, money = worth_key(night, state)
     if search.params.tell is not None:
         share = (bound - money) / max(1, abs(money))
@@ -162,7 +163,7 @@ def _is_close(
 
 
 def _is_within(search: PackingSearch, bound: int, money: int) -> bool:
-    """Whether a plan is as near as was asked to a bound, which is rounded down."""
+    """Whether the gap to a bound, rounded down, is at most the wanted one."""
     share = Fraction(repr(float(search.params.relative_gap)))
     return bound - bound % search.unit - money <= share * max(1, abs(money))
 
@@ -170,7 +171,7 @@ def _is_within(search: PackingSearch, bound: int, money: int) -> bool:
 def _solved(
     search: PackingSearch, priced: Priced, night: PackingNight, state: PackingPlan
 ) -> PackingPlan:
-    """Solve everything anew, or block by block."""
+    """Solve everything again, or block by block."""
     if len(night.option_order) <= FEW_OPTIONS:
         if search.is_late():
             return state
@@ -201,7 +202,7 @@ def _bounded(
     chosen: NDArray[np.int64],
     money: int,
 ) -> Solution:
-    """Hold a plan against the best bound there is."""
+    """Compare a plan with the best bound found."""
     problem, lane_parent = search.problem, search.problem.lane_parent
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
@@ -231,7 +232,7 @@ def _bounded(
 def _with_linear_prices(
     search: PackingSearch, priced: Priced, targets: Targets
 ) -> Priced:
-    """The linear program's own prices, where they are better."""
+    """The linear program's dual values, if they are better."""
     problem, seconds = search.problem, max(search.seconds_left(), 0.1)
     exact = linear_prices(problem, priced.market, targets, seconds)
     if exact is None:
@@ -246,7 +247,7 @@ def _with_linear_prices(
 def _lane_prices(
     search: PackingSearch, priced: Priced, targets: Targets, money: int
 ) -> Held:
-    """Prices at which whole lanes decide, and their bound of all orders."""
+    """Prices for the bound by lanes, and their bound for all orders."""
     problem, market, pool = search.problem, priced.market, search.pool
     whole = whole_market(problem, targets)
     worth = margins(market, priced.prices, priced.merchant_price)
