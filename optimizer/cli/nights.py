@@ -172,7 +172,7 @@ def status(
         lines += [f"  warning  {text_of(warning)}" for warning in found["warnings"]]
         lines += [f"  alert    {text_of(alert)}" for alert in found["alerts"]]
     if found["is_published"] and not found["is_in_state"]:
-        lines.append("  the state does not know it yet; the next run tells it")
+        lines.append("  the state database does not have it yet; the next run adds it")
     if found["is_running"]:
         lines.append("  a run holds the date now")
     lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")

@@ -115,7 +115,8 @@ class PolicyRow(ConfigModel):
         default_factory=ObjectiveChange, description="What changes of the objective."
     )
     eligibility: tuple[EligibilityRule, ...] = Field(
-        (), description="Orders that may not be recommended; the first match tells why."
+        (),
+        description="Orders not to recommend; the first match gives the reason.",
     )
 
     @model_validator(mode="after")
@@ -198,7 +199,8 @@ class Inputs(ConfigModel):
         Decimal, BeforeValidator(exact), Field(ge=0, le=1440), limits_schema(0, 1440)
     ] = Field(Decimal(0), description="Minutes to wait for an input that is late.")
     when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
-        "refuse", description="After the wait: leave, or take the day before's."
+        "refuse",
+        description="After the wait: exit with 75, or use the day before's capacity.",
     )
 
     @property

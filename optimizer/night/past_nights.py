@@ -147,8 +147,8 @@ def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:
     name = read_record(folder)["run_measurements"].get("replaces")
     if name is None:
         raise ConfigError(
-            f"{output / day.isoformat()}: replaced no night, so there is none to go "
-            "back to; --withdraw takes it down"
+            f"{output / day.isoformat()}: replaced no night, so there is none to "
+            "roll back to; --withdraw withdraws it"
         )
     target = folder.parent / name
     read_record(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +81,13 @@ class Around:
     find_alerts
         Gives the alerts, from the configuration, the date, the record and the folder of
         tables, where there is one.
+    false_writing
+        Finds what a written night says that its own tables do not, from its folder.
     """
 
     audit_text: Callable[[Mapping[str, Any]], str]
     find_alerts: FindAlerts
+    false_writing: Callable[[Path], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ def run_night(
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
         contents = contents_of(solved, record, earlier, around.audit_text, told)
+        contents = replace(contents, false_writing=around.false_writing)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
@@ -300,8 +304,8 @@ def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
         settle(state, day, published_version(output, day))
     except (OptimizerError, OSError) as error:
         logger.warning(
-            "%s is published, but the state does not know it yet (%s); the next run "
-            "tells it",
+            "%s is published, but the state database does not have it yet (%s); the "
+            "next run adds it",
             day,
             error,
         )

@@ -20,7 +20,7 @@ from optimizer.errors import CertificateError, SolveError
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.canonical_plan import (
     barred,
     count_tied,
@@ -40,7 +40,6 @@ from optimizer.solvers.network.screen import (
     sample_caps,
     sampled_prices,
     sampling,
-    sub_market,
 )
 from optimizer.solvers.network.solve import compare, solve_market
 from optimizer.spark.passes import (
@@ -193,7 +192,7 @@ def _prove(
             )
         price = found.price
         field.tell(f"solved {near.num_orders:,} near orders")
-        chosen = chosen_options(search.full, _all_of(search), found.pick)
+        chosen = chosen_options(search.full.option_start, _all_of(search), found.pick)
         cut, _, _ = compare(search, search.full, chosen, found.least)
         here, _ = above_cuts(near, found.least, cut)
         above, highest, num_tied = _check(field, found.least, cut)

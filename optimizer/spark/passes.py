@@ -42,7 +42,7 @@ Tied = dict[int, tuple[Any, Any]]
 class Screen:
     """
     How much of each merchant comes back; a
-    :class:`~optimizer.solvers.network.screen.ScreenParams`.
+    :class:`~optimizer.solvers.screen.ScreenParams`.
 
     Attributes
     ----------
@@ -142,8 +142,9 @@ def sifted(problem: Problem, share: NDArray[np.int64], screen: Screen) -> Any:
     Of a large merchant the sample is what its keys say, so that it is the same in
     however many blocks the merchant is.
     """
-    from optimizer.solvers.market import Threads, whole_market
-    from optimizer.solvers.network.screen import ScreenParams, screened, sub_market
+    from optimizer.solvers.market import Threads, sub_market, whole_market
+    from optimizer.solvers.network.screen import screened
+    from optimizer.solvers.screen import ScreenParams
 
     sieve = ScreenParams(np.ones_like(share), share, screen.depth, screen.reach)
     full = whole_market(problem)
@@ -192,15 +193,13 @@ def above_cuts(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Worth above effective prices and cap prices, and the most above lane prices."""
     from optimizer.solvers.kernels import choose
+    from optimizer.solvers.market import whole_market
 
     above, highest = np.zeros((2, problem.num_merchants), np.int64)
     choose.above_cuts(
         first_merchant=0,
         last_merchant=problem.num_merchants,
-        merchant_start=problem.merchant_start,
-        option_start=problem.option_start,
-        option_lane=problem.option_lane,
-        option_saving=problem.option_saving,
+        orders=whole_market(problem).orders,
         price=price,
         merchant_price=cut,
         above=above,

@@ -21,6 +21,7 @@ from optimizer.night.run import Around, run_night
 from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
+from optimizer.verify.written import false_writing
 from tests.verify.nights import record_of
 
 if TYPE_CHECKING:
@@ -268,7 +269,11 @@ def publish(row: Row, folder: Path, more: dict[str, Any]) -> Path:
         "inputs": {"orders": str(path), "capacity": capacity},
         "output": str(folder / "runs"),
     }
-    run_night(as_config(config | more), DAY, around=Around(audit_text, recorded_alerts))
+    run_night(
+        as_config(config | more),
+        DAY,
+        around=Around(audit_text, recorded_alerts, false_writing),
+    )
     return folder / "runs" / DAY.isoformat()
 
 

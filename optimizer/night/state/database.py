@@ -424,7 +424,7 @@ def plain_errors(label: str) -> Iterator[None]:
     try:
         yield
     except NoSuchModuleError:
-        raise ConfigError(f"{label}: is no kind of database that is known") from None
+        raise ConfigError(f"{label}: is not a known kind of database") from None
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
         reason = " ".join(str(error.orig).split())[:200]

@@ -98,10 +98,10 @@ def choose_at(market: Market, price: NDArray[np.int64], pool: Threads) -> Choice
     pick = np.full(market.num_orders, -1, np.int64)
     margin = np.zeros(market.num_orders, np.int64)
 
-    arrays, results = market.arrays, (pick, used, merchant_price, margin)
+    orders, results = market.orders, (pick, used, merchant_price, margin)
 
     def work(_: int, first: int, last: int) -> None:
-        settle(first, last, *arrays, price, *results)
+        settle(first, last, orders, price, *results)
 
     pool.over_parts(market, work)
     return Choice(price, pick, used, merchant_price, margin)

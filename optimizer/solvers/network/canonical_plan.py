@@ -186,7 +186,7 @@ def tied_orders(
     from optimizer.solvers.kernels.tied import list_tied
 
     full = whole_market(problem)
-    given = (*full.arrays, price, merchant_price)
+    given = (*full.orders, price, merchant_price)
 
     def work(_: int, first: int, last: int) -> NDArray[np.int64]:
         found = np.empty(FEW_TIED, np.int64)

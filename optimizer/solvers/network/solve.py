@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
     balance,
     choose_at,
@@ -52,12 +52,7 @@ from optimizer.solvers.network.refine_prices import (
     widened,
     with_added,
 )
-from optimizer.solvers.network.screen import (
-    given_prices,
-    is_closed,
-    rough_prices,
-    sub_market,
-)
+from optimizer.solvers.network.screen import given_prices, is_closed, rough_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +146,7 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         price = found.price
         if found.least is None:
             break
-        chosen = chosen_options(search.full, near, found.pick)
+        chosen = chosen_options(search.full.option_start, near, found.pick)
         least = with_closed(search, chosen, found.least)
         merchant_price, wrong, is_all = compare(search, search.full, chosen, least)
         own = own_price(least, parent)
@@ -291,7 +286,7 @@ def with_closed(
     if not closed.any():
         return least
     offers = np.zeros((len(full.parts) - 1, len(least)), np.int64)
-    given = (*full.arrays, least, closed, chosen, starts_of(full, chosen))
+    given = (full.orders, least, closed, chosen, starts_of(full, chosen))
 
     def work(part: int, first: int, last: int) -> None:
         closed_offers(first, last, *given, offers[part])
@@ -345,7 +340,7 @@ def compare(
     needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
     yielding = np.full(len(market.cap), -1, np.int64)
 
-    given = (*market.arrays, price, chosen, chosen_start, merchant_price)
+    given = (market.orders, price, chosen, chosen_start, merchant_price)
 
     def work(part: int, first: int, last: int) -> int:
         results = (found[part], needed[part], wanting[part], yielding)
