@@ -15,6 +15,7 @@ from optimizer.contracts.run_folder import SCHEMA_VERSION
 from optimizer.errors import ConfigError
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import CellRules, cell_rules
 from optimizer.io.read import fingerprint, open_source
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
@@ -191,15 +192,17 @@ def _identity(
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {
-            name: _checksum(table, known[name]) for name, table in tables.items()
+            name: _checksum(table, known[name], cell_rules(config))
+            for name, table in tables.items()
         },
     }
 
 
-def _checksum(table: Any, contract: Table) -> str:
+def _checksum(table: Any, contract: Table, rules: CellRules) -> str:
     """A checksum of a table; of large ones it does not depend on the order of rows."""
     if isinstance(table, str):
-        return " ".join(f.sha256 for f in fingerprint(open_source(table, contract)))
+        source = open_source(table, contract, rules=rules)
+        return " ".join(file.sha256 for file in fingerprint(source))
     if hasattr(table, "mapInArrow"):
         return _row_sum(table)
     text = json.dumps(table.to_pylist(), sort_keys=True, default=str)
