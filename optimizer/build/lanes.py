@@ -59,7 +59,8 @@ class Forest:
     slots
         ``(num_lanes,) int64``.
     parent
-        ``(num_lanes,) int32``; -1 for a root.
+        ``(num_lanes,) int32``; -1 for a root. A row that no parcel falls in has a
+        parent too: one more slot around it is one more in that.
     lane_of_leaf
         ``(num_leaves,) int32``: the deepest lane of each place that parcels go to.
     uncovered
@@ -111,6 +112,7 @@ def build_forest(
     }
     paths |= {leaf: [leaf] for leaf in loose}
     parents = _nest(paths)
+    parents |= {row: _around(row, rows) for row in rows if row not in parents}
     places = sorted(slots, key=lambda p: (_depth(p, parents), _sortable(p)))
     number = {place: i for i, place in enumerate(places)}
     parent_of = [parents.get(place) for place in places]
@@ -171,6 +173,14 @@ def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
         path.sort(key=lambda row: -width[row])
         parents |= dict(zip(path, [None, *path], strict=False))
     return parents
+
+
+def _around(row: Place, rows: Mapping[Place, int]) -> Place | None:
+    """The row around one that no parcel falls in: its region's, else its outlet's."""
+    carrier, region, outlet, day = row
+    ways = ((region, None), (None, outlet), (None, None))
+    wider = (Place(carrier, *way, day) for way in ways)
+    return next((place for place in wider if place in rows and place != row), None)
 
 
 def _depth(place: Place, parents: Mapping[Place, Place | None]) -> int:

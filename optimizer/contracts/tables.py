@@ -250,7 +250,7 @@ MERCHANT_RESULTS = Table(
 )
 LANE_RESULTS = Table(
     "lanes",
-    "every capacity row, its use and its price",
+    "capacity rows that nest, and places that no row takes: use and price",
     (
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),

@@ -170,12 +170,14 @@ _PACKING: dict[str, Rule] = {
     "holds_for": _TEXT,
     "unit": _COUNT,
 }
+#: What is measured by itself.
+_STAGES = ("read", "validate", "value", "build", "solve", "certify", "explain")
 _MEASUREMENTS = _object(
     {
         "replaces": _maybe(_TEXT),
         "started_at_utc": _TEXT,
-        "seconds": _each(_MEASURE),
-        "peak_memory_bytes": _each(_COUNT),
+        "seconds": _each(_MEASURE, _STAGES),
+        "peak_memory_bytes": _each(_COUNT, _STAGES),
     },
     {"evidence_head": _HEAD},
 )

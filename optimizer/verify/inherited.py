@@ -62,9 +62,10 @@ def check_beside(folder: Path, record: Mapping[str, Any], standing: Standing) ->
     """
     report = Report()
     records = _records(standing, report)
+    missing = _missing(folder, standing, records)
     _check_week(folder, record, standing, records, report)
-    _check_bank(folder, record, standing, records, report)
-    _check_flight(folder, record, standing, records, report)
+    _check_bank(folder, record, standing, records, missing, report)
+    _check_flight(folder, record, standing, records, missing, report)
     return report
 
 
@@ -76,6 +77,22 @@ def _records(standing: Standing, report: Report) -> dict[dt.date, dict[str, Any]
         except (OSError, ValueError):
             report.unchecked.append(f"the night of {date} cannot be read")
     return found
+
+
+def _missing(
+    folder: Path, standing: Standing, records: Mapping[dt.date, dict[str, Any]]
+) -> list[dt.date]:
+    """Earlier nights that were published once, by the chain or by other nights."""
+    if standing.is_sure:
+        return list(standing.gone)
+    beside = (standing.nights[date] for date in records if date < standing.day)
+    named = {
+        date
+        for path in (folder, *beside)
+        if (path / "nights.parquet").is_file()
+        for date in _read(path, "nights.parquet")["date"]
+    }
+    return sorted(d for d in named - {*records} if d < standing.day)
 
 
 def _read(folder: Path, name: str) -> pl.DataFrame:
@@ -135,6 +152,7 @@ def _check_bank(
     record: Mapping[str, Any],
     standing: Standing,
     records: Mapping[dt.date, dict[str, Any]],
+    missing: list[dt.date],
     report: Report,
 ) -> None:
     """Check that the cap bank carried in what earlier nights carried out."""
@@ -164,7 +182,7 @@ def _check_bank(
         )
     first = standing.day - dt.timedelta(days=cap["window_days"] - 1)
     window = {d: rows for d, rows in banked.items() if first <= d < standing.day}
-    missing = [d for d in standing.gone if first <= d < standing.day]
+    missing = [d for d in missing if first <= d < standing.day]
     if missing or (not window and not standing.is_sure):
         named = ", ".join(map(str, missing[:3])) or f"before {standing.day}"
         report.unchecked.append(
@@ -181,12 +199,20 @@ def _check_bank(
         | (pl.col("room_nano") != pl.col("room"))
     )
     if len(wrong):
-        name = wrong["merchant_id"][0]
+        row = wrong.row(0, named=True)
+        is_room = row["carried_in_nano"] == row["carried"]
+        said, true = (
+            ("room_nano", "room") if is_room else ("carried_in_nano", "carried")
+        )
         report.findings.append(
             f"bank.parquet: {len(wrong):,} merchants carry in other than what "
-            f"{len(window)} earlier nights left, first {name!r} "
-            f"({wrong['carried_in_nano'][0]:,} and not {wrong['carried'][0]:,})"
+            f"{len(window)} earlier nights left, first {row['merchant_id']!r} "
+            f"({said} {_figure(row[said])} and not {_figure(row[true])})"
         )
+
+
+def _figure(value: int | None) -> str:
+    return "null" if value is None else f"{value:,}"
 
 
 def _check_ranges(
@@ -239,6 +265,7 @@ def _check_flight(
     record: Mapping[str, Any],
     standing: Standing,
     records: Mapping[dt.date, dict[str, Any]],
+    missing: list[dt.date],
     report: Report,
 ) -> None:
     """Check that slots of parcels in flight match other nights' commitments."""
@@ -255,8 +282,8 @@ def _check_flight(
         return
     if len(given.filter(pl.col("num_slots").is_null() | (pl.col("num_slots") < 0))):
         report.findings.append("in_flight.parquet: slots below 0")
-    if standing.gone or (not records and not standing.is_sure):
-        named = ", ".join(map(str, standing.gone[:3])) or f"beside {standing.day}"
+    if missing or (not records and not standing.is_sure):
+        named = ", ".join(map(str, missing[:3])) or f"beside {standing.day}"
         report.unchecked.append(
             f"in_flight.parquet: nights {named} are missing, so the parcels that "
             "they have in flight were taken on trust"

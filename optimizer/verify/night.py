@@ -184,21 +184,23 @@ def _check_script(
 
 
 def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterator[str]:
-    """Check that the sentences of warnings match their codes."""
+    """Check that the sentences of warnings and alerts match their codes."""
     made_by = record["identity"]["version"]
-    coded = [one for one in record["warnings"] if not isinstance(one, str)]
-    if coded and made_by != version("premium-delivery-optimizer"):
-        unchecked.append(
-            f"warnings: their sentences are of version {made_by}, and were not made "
-            "again"
-        )
-        return
-    for given in coded:
-        read = read_warning(given)
-        if read is None:
-            yield f"warnings: {str(given['code'])[:40]} is no warning with these values"
-        elif read.text != given["text"]:
-            yield f"warnings: the sentence of {read.code} is another: {read.text}"
+    for name, kind in (("warnings", "warning"), ("alerts", "alert")):
+        coded = [one for one in record.get(name, ()) if not isinstance(one, str)]
+        if coded and made_by != version("premium-delivery-optimizer"):
+            unchecked.append(
+                f"{name}: their sentences are of version {made_by}, and were not made "
+                "again"
+            )
+            continue
+        for given in coded:
+            read = read_warning(given)
+            if read is None:
+                code = str(given["code"])[:40]
+                yield f"{name}: {code} is no {kind} with these values"
+            elif read.text != given["text"]:
+                yield f"{name}: the sentence of {read.code} is another: {read.text}"
 
 
 def _trusted(

@@ -71,12 +71,33 @@ def test_outlet_lies_in_region_and_region_in_carrier():
         carrier: (1, None),
         north: (2, carrier),
         outlet: (3, north),
-        south: (4, None),
+        south: (4, carrier),
         other: (5, None),
     }
     deepest = [forest.places[lane] for lane in forest.lane_of_leaf]
     assert deepest == [outlet, north, carrier, other]
     assert forest.uncovered == ()
+
+
+def test_a_row_without_parcels_lies_in_the_rows_around_it():
+    """In its region's row, else in its outlet's, else in its carrier's, if any."""
+    rows = [
+        "a",
+        "a/n",
+        "a/-/o1",
+        "a/n/o1",
+        "a/m/o1",
+        "a/m/o2",
+        "b/n",
+        "b/n/o1",
+        "c/n/o1",
+    ]
+    forest = forest_of(rows, ["a/s/o9", "a/n/o2", "c/n/-"])
+    _, region, outlet, *_ = named = places(*rows)
+    carrier = named[0]
+    found = {place: above for place, (_, above) in shown(forest).items()}
+    expected = [None, carrier, carrier, region, outlet, carrier, None, named[6], None]
+    assert found == dict(zip(named, expected, strict=True)) | {places("c/n")[0]: None}
 
 
 def test_the_order_of_rows_and_places_does_not_matter():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +53,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame |
     found = simulated(tmp_path_factory.mktemp("inputs"), num_orders=800)
     capacity = found["capacity"]
     assert capacity is not None
-    return found | {"capacity": capacity.with_columns(slots=pl.col("slots") * 9 + 3)}
+    roomy = capacity.with_columns(slots=pl.col("slots") * 9 + 3)
+    idle = pl.DataFrame([IDLE], schema_overrides={"slots": roomy["slots"].dtype})
+    return found | {"capacity": pl.concat([roomy, idle], how="diagonal")}
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +221,34 @@ def _order_prices(run: Path) -> None:
     _script(run, audit_text(record_of(run)))
 
 
+#: A row that no order falls in, beside those of the carriers of these nights.
+IDLE = {"carrier_id": "zhongtong", "region_id": "R-idle", "slots": 7}
+SLOT_VALUES = [
+    f"{name}_cny"
+    for name in ("one_more", "one_fewer", "one_more_around", "one_fewer_around")
+]
+
+
+def _idle_lane(column: str) -> Callable[[Path], None]:
+    def change(lanes: pl.DataFrame) -> pl.DataFrame:
+        is_idle = pl.col("region_id").eq_missing(pl.lit(IDLE["region_id"]))
+        assert lanes.filter(is_idle)[column].to_list() == [0.0]
+        forged = pl.when(is_idle).then(pl.col(column) + 1.0).otherwise(pl.col(column))
+        return lanes.with_columns(forged.alias(column))
+
+    return lambda run: edit_table(run, "lanes.parquet", change)
+
+
+def _alert(run: Path) -> None:
+    """A sentence of an alert that its code and values do not say."""
+
+    def change(record: dict[str, Any]) -> None:
+        given = {"kind": "quarantine", **record["warnings"][0], "text": "All is well."}
+        record["alerts"] = [given]
+
+    edit_record(run, change)
+
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -265,6 +296,18 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _set("run_measurements", "seconds", "solve", to=-3.0),
         "run_measurements.seconds.solve",
     ),
+    "a stage that no night has": (
+        _set("run_measurements", "seconds", "evil", to=1.0),
+        "run_measurements.seconds.evil is a key that no record has",
+    ),
+    "a sentence of an alert": (_alert, "alerts: the sentence of UNKNOWN_CARRIERS"),
+    **{
+        f"{column} of a row without orders": (
+            _idle_lane(column),
+            "slots: zhongtong/R-idle",
+        )
+        for column in SLOT_VALUES
+    },
     "a file that is not listed": (
         lambda run: (run / "notes.txt").write_text("trust me"),
         "notes.txt is in the folder",
@@ -429,6 +472,49 @@ def test_nights_that_are_not_there_are_named(runs: Path) -> None:
     said = " ".join(found.unchecked)
     for name in ("bank.parquet", "in_flight.parquet", "nights.parquet"):
         assert name in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("day", DAYS[:2], ids=str)
+def test_one_night_that_is_not_there_is_named(day: dt.date, runs: Path) -> None:
+    """
+    Where one of two earlier nights is gone and no chain tells of it, the week before
+    does, and what both left is taken on trust, by name; nothing is said to be false.
+    """
+    shutil.rmtree((runs / str(day)).resolve())
+    (runs / str(day)).unlink()
+    found = verify_night(runs / str(LAST))
+    assert found.findings == ()
+    for name in ("bank.parquet", "in_flight.parquet", "nights.parquet"):
+        assert any(
+            words.startswith(name) and str(day) in words for words in found.unchecked
+        )
+
+
+@pytest.mark.slow
+def test_a_false_room_is_named_as_such(
+    tmp_path: Path,
+    tables: dict[str, pl.DataFrame | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the fraction is right and the room is not, the finding shows the room."""
+
+    def roomier(before: Carryover) -> Carryover:
+        bank = before.history.bank
+        assert bank is not None
+        forged = bank.with_columns(room_nano=pl.col("room_nano") + 1)
+        return replace(before, history=replace(before.history, bank=forged))
+
+    true = resolve.load_before
+    _publish(tmp_path, DAYS[1], tables)
+    monkeypatch.setattr(resolve, "load_before", lambda *args: roomier(true(*args)))
+    monkeypatch.setattr(night_run, "load_before", resolve.load_before)
+    run = _publish(tmp_path, LAST, tables)
+    said = "; ".join(verify_night(run).findings)
+    room = re.search(r"\(room_nano (\S+) and not (\S+)\)", said)
+    assert room is not None, said
+    more, true_room = (int(part.replace(",", "")) for part in room.groups())
+    assert more == true_room + 1
 
 
 @pytest.mark.slow

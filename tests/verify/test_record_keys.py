@@ -32,7 +32,7 @@ from tests.verify.variants import VARIANTS, settings, simulated
 
 #: What the README says is taken on trust; ``*`` is any one key, ``**`` all inside.
 TRUSTED = (
-    *("run_measurements.**", "versions.*"),
+    *("run_measurements.**", "versions.*", "alerts.**"),
     *("identity.version", "identity.history", "identity.previous.**"),
 )
 #: Stated from the configuration that is recorded, which ``--config`` compares.

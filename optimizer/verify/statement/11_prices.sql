@@ -11,12 +11,24 @@
 
 SET VARIABLE has_rule = NOT getvariable('is_packing')
     AND getvariable('dual_bound') = getvariable('primal_bound');
-CREATE TEMP TABLE lane_node AS
+CREATE TEMP TABLE lane_on_path AS
 SELECT lane, any_value(price) AS price, any_value(above) AS above FROM (
     SELECT p.lane, sum(s.part_price) OVER walk AS price, lag(p.lane) OVER walk AS above
     FROM path AS p JOIN lane_said AS s USING (lane)
     WINDOW walk AS (PARTITION BY p.place ORDER BY p.depth)
 ) GROUP BY lane;
+CREATE TEMP TABLE lane_node AS
+WITH RECURSIVE node(lane, price, above) AS (
+    SELECT lane, price, above FROM lane_on_path
+    UNION ALL
+    SELECT o.lane, s.part_price, NULL
+    FROM lane_off_path AS o JOIN lane_said AS s USING (lane) WHERE o.above IS NULL
+    UNION ALL
+    SELECT o.lane, n.price + s.part_price, o.above
+    FROM node AS n
+    JOIN lane_off_path AS o ON o.above = n.lane
+    JOIN lane_said AS s ON s.lane = o.lane
+) FROM node;
 CREATE TEMP TABLE cap_node AS
 SELECT -row_number() OVER () AS node, c.merchant_id, c.price, c.cap - u.explored = u.used AS is_full
 FROM cap_said AS c JOIN cap_used AS u USING (merchant_id);

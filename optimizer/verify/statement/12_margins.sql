@@ -196,7 +196,7 @@ SELECT concat_ws('/', l.carrier_id, l.region_id, l.outlet_id, l.day) AS item,
     [micro_of(s.one_more_cny), micro_of(s.one_fewer_cny),
      micro_of(s.one_more_around_cny), micro_of(s.one_fewer_around_cny)]::HUGEINT[] AS published,
     t.restated::HUGEINT[] AS restated
-FROM lane AS l JOIN lane_said AS s USING (lane) JOIN stated AS t USING (lane)
+FROM lane AS l JOIN lane_said AS s USING (lane) LEFT JOIN stated AS t USING (lane)
 WHERE published IS DISTINCT FROM t.restated::HUGEINT[] AND NOT (
     getvariable('is_far') AND published[3:] IS NOT DISTINCT FROM (t.restated::HUGEINT[])[3:]
     AND (published[1] IS NULL OR published[1] = t.restated[1])

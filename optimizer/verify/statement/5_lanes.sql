@@ -176,6 +176,20 @@ SELECT place, lane, row_number() OVER (PARTITION BY place ORDER BY width DESC, h
     count(*) OVER (PARTITION BY place) AS num_lanes
 FROM (SELECT *, count(*) OVER (PARTITION BY lane) AS width FROM counting_in);
 
+-- A row that no order falls in is inside its region's row, or else its outlet's, or else
+-- its carrier's.
+CREATE TEMP TABLE lane_off_path AS
+SELECT l.lane, arg_min(w.lane,
+    (w.region_id IS NULL)::INT + (w.region_id IS NULL AND w.outlet_id IS NULL)::INT) AS above
+FROM lane AS l
+LEFT JOIN lane AS w ON w.carrier_id = l.carrier_id AND w.day IS NOT DISTINCT FROM l.day
+    AND NOT w.is_loose AND w.lane <> l.lane
+    AND (w.region_id IS NULL OR w.outlet_id IS NULL)
+    AND (w.region_id IS NULL OR w.region_id IS NOT DISTINCT FROM l.region_id)
+    AND (w.outlet_id IS NULL OR w.outlet_id IS NOT DISTINCT FROM l.outlet_id)
+WHERE l.lane NOT IN (SELECT lane FROM path)
+GROUP BY l.lane;
+
 -- check: the lanes nest, so that each has one lane around it
 CREATE TEMP VIEW check_nesting AS
 SELECT lane::VARCHAR AS item, 1 AS published, count(DISTINCT above) AS restated

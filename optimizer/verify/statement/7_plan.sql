@@ -88,8 +88,10 @@ SET VARIABLE share_base = (
     SELECT least(
         (SELECT sum(cap) FROM cap),
         (SELECT sum(h.room // getvariable('scale'))
-         FROM held AS h LEFT JOIN depth_of AS d ON d.lane = h.id
-         WHERE h.of = 'lane' AND coalesce(d.depth, 1) = 1)
+         FROM held AS h
+         LEFT JOIN depth_of AS d ON d.lane = h.id
+         LEFT JOIN lane_off_path AS o ON o.lane = h.id
+         WHERE h.of = 'lane' AND coalesce(d.depth, 1) = 1 AND o.above IS NULL)
     )::BIGINT
 );
 CREATE TEMP TABLE fairness AS
