@@ -14,6 +14,7 @@ from optimizer.night.run import Around, run_night
 from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.telemetry.watch import watched
 from optimizer.verify.audit import audit_text
+from optimizer.verify.written import false_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def run_date(
         return run_night(
             config,
             day,
-            around=Around(audit_text, recorded_alerts),
+            around=Around(audit_text, recorded_alerts, false_writing),
             is_dry=is_dry,
             is_forced=is_forced,
             previous=previous,

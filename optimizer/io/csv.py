@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from optimizer.io.reading_notes import ReadingNotes
 
 _BLOCK_BYTES = 1 << 24
+#: What is read to find the header.
+_HEADER_BYTES = 1 << 16
+#: What a packed file may unpack to: so many bytes, or so many times its own.
+_UNPACKED_BYTES, _UNPACKED_TIMES = 64 << 20, 200
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
 
@@ -72,7 +76,7 @@ def csv_batches(
     if not _has_rows(path, form):
         return
     with _opened(path) as stream:
-        num_breaks = _count_breaks(stream, form, path)
+        num_breaks = _count_breaks(_Bounded(stream, path), form, path)
     notes.num_line_breaks[str(path)] = num_breaks
     there = [name for name in known if name in form.names]
     wanted = list(dict.fromkeys([*columns, *there[:1]]))
@@ -251,6 +255,27 @@ def _reason(error: Exception) -> str:
     return f"is not readable as CSV ({text[:160]}); check its quotes"
 
 
+class _Bounded:
+    """A stream that is refused where it unpacks to more than any table does."""
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._stream, self._path, self._num_read = stream, path, 0
+        packed = path.stat().st_size
+        self._most = max(_UNPACKED_BYTES, _UNPACKED_TIMES * packed)
+
+    def read(self, num_bytes: int) -> bytes:
+        """Read on."""
+        block: bytes = self._stream.read(num_bytes)
+        self._num_read += len(block)
+        if self._num_read > self._most:
+            raise DataError(
+                f"{self._path}: unpacks to more than {self._most:,} bytes, "
+                f"{_UNPACKED_TIMES} times its size, as no table does; export it again, "
+                "or unpack it if it is right"
+            )
+        return block
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     import pyarrow as pa
@@ -266,9 +291,23 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _first_bytes(path: Path) -> bytes:
     with _opened(path) as stream:
-        return bytes(stream.read(1 << 16))
+        found = bytes(stream.read(_HEADER_BYTES))
+    if len(found) == _HEADER_BYTES and not {*b"\r\n"} & {*found}:
+        raise DataError(
+            f"{path}: the first line is longer than {_HEADER_BYTES:,} bytes; export a "
+            "header of the table's columns, each row on a line"
+        )
+    return found
 
 
 def _has_rows(path: Path, form: CsvForm) -> bool:
     """Whether anything follows the header."""
-    return len(_first_bytes(path).strip().splitlines()) > form.num_before + 1
+    if len(_first_bytes(path).strip().splitlines()) > form.num_before + 1:
+        return True
+    with _opened(path) as stream:
+        rest = _Bounded(stream, path)
+        rest.read(_HEADER_BYTES)
+        while block := rest.read(_BLOCK_BYTES):
+            if block.strip():
+                return True
+    return False

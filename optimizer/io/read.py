@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.columns import Column, Table
 
+#: Columns that a table may have; the contracts know fewer than thirty.
+MAX_COLUMNS = 2_000
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
@@ -366,7 +369,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
         yield
     except PermissionError:
         raise DataError(f"{label}: may not be read; check its permissions") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(
             f"{label}: is damaged or truncated ({reason}); fetch it again"
@@ -410,9 +413,14 @@ def check_schema(
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
+    if len(schema.names) > MAX_COLUMNS:
+        raise DataError(
+            f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
+            f"read; export those of the {table.name} table"
+        )
     told = [name for name in schema.names if name not in not_personal]
     refuse_personal_columns(told, label)
-    repeated = {name for name in schema.names if schema.names.count(name) > 1}
+    repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
         raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
     missing = [c for c in table.column_names if c in required - set(schema.names)]

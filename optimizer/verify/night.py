@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from optimizer.verify.premises import (
     false_keys,
     false_origins,
     false_place,
+    false_root,
     false_shape,
     sha256_of,
 )
@@ -147,25 +147,7 @@ def _premises(
         yield from false_shape(folder, record)
     yield from false_inputs(record, inputs)
     yield from false_forms(record, inputs)
-    yield from _false_root(folder, record)
-
-
-def _false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    """Check that the leaves of the evidence lead to the hash over all decisions."""
-    said, path = record.get("evidence"), folder / "evidence.txt"
-    if said is None:
-        return
-    if not path.is_file() or sha256_of(path) != said["leaves_sha256"]:
-        yield "evidence.txt is missing, or was changed after it was published"
-        return
-    level = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [hashlib.sha256(b"\1" + one + other).digest() for one, other in pairs]
-        level = above + level[len(level) - len(level) % 2 :]
-    root = level[0] if level else hashlib.sha256(b"").digest()
-    if root.hex() != said["root"]:
-        yield "evidence.root does not follow from evidence.txt"
+    yield from false_root(folder, record)
 
 
 def _false_link(folder: Path, standing: Standing) -> Iterator[str]:

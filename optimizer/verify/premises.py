@@ -130,6 +130,24 @@ def _false_evidence(
         yield "evidence.columns are not those of the decisions"
 
 
+def false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """The leaves of the evidence lead to the hash that stands for all decisions."""
+    said, path = record.get("evidence"), folder / "evidence.txt"
+    if said is None:
+        return
+    if not path.is_file() or sha256_of(path) != said["leaves_sha256"]:
+        yield "evidence.txt is missing, or was changed after it was published"
+        return
+    level = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [hashlib.sha256(b"\1" + one + other).digest() for one, other in pairs]
+        level = above + level[len(level) - len(level) % 2 :]
+    root = level[0] if level else hashlib.sha256(b"").digest()
+    if root.hex() != said["root"]:
+        yield "evidence.root does not follow from evidence.txt"
+
+
 def false_keys(folder: Path) -> list[str]:
     """Find duplicate keys in ``run.json``: readers differ in which one counts."""
     found: list[str] = []
