@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PLACES = ("carrier_id", "region_id", "outlet_id")
 #: A column of the orders with more values than these is not one of names.
 MAX_VALUES = 100_000
+#: Of so many merchants, in the table and in the night, one must be the same.
+MANY_MERCHANTS = 10
 
 
 class ColumnValues:
@@ -111,13 +113,25 @@ def _tables(
 ) -> Iterator[Lookup]:
     """Names in tables, compared with orders and options only."""
     if merchants is not None:
-        yield table_lookup(merchants, "merchant_id", "merchants", known["merchant_id"])
+        there = known["merchant_id"]
+        # a few merchants may all have a night without orders; many do not
+        must_find = min(len(there), len(merchants)) >= MANY_MERCHANTS
+        yield table_lookup(
+            merchants, "merchant_id", "merchants", there, must_find=must_find
+        )
     for column in (*PLACES, *config.capacity.attributes):
         there = known.get(column, set())
         there = there | {*policy.carriers} if column == "carrier_id" else there
-        if capacity[column].null_count() < len(capacity):
-            is_told = column in PLACES
-            yield table_lookup(capacity, column, "capacity", there, is_told=is_told)
+        num_for_all = capacity[column].null_count()
+        if num_for_all < len(capacity):
+            yield table_lookup(
+                capacity,
+                column,
+                "capacity",
+                there,
+                is_told=column in PLACES,
+                must_find=num_for_all == 0,
+            )
 
 
 def _rules(

@@ -18,6 +18,8 @@ class Lookups(ConfigModel):
     warn_below: Share = Field(
         Decimal("0.5"), description="Below this share of names found, warn."
     )
-    refuse_below: Share = Field(
-        Decimal(0), description="Below this share of names found, refuse the night."
+    refuse_below: Share | None = Field(
+        None,
+        description="Below this share of names found, refuse the night; left out: "
+        "where none is found, of a table whose every row names one.",
     )

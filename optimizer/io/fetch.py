@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 _CONTRACTS = {table.name: table for table in TABLES_IN}
 _STAGING = ".staging-"
@@ -59,7 +60,9 @@ class Fetched:
 
 
 @contextmanager
-def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fetched]:
+def fetched_inputs(
+    places: Mapping[str, str], kept: Path | None, rules: CellRules
+) -> Iterator[Fetched]:
     """
     Copy the tables that are not local files.
 
@@ -70,6 +73,8 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
     kept
         Folder where the copies stay, so that the night can be verified; ``None``:
         they are removed at the end.
+    rules
+        How the configuration has cells read.
 
     Raises
     ------
@@ -91,7 +96,9 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
     origins: dict[str, str] = {}
     try:
         for name, address in remote.items():
-            paths[name], origins[name] = _fetch(address, _CONTRACTS[name], folder)
+            paths[name], origins[name] = _fetch(
+                address, _CONTRACTS[name], folder, rules
+            )
         yield Fetched(paths, origins)
     except DataError as error:
         raise DataError(_with_origins(str(error), paths, origins)) from None
@@ -123,7 +130,9 @@ def _made(kept: Path | None) -> Path:
         ) from None
 
 
-def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str]:
+def _fetch(
+    address: Address, table: Table, folder: Path, rules: CellRules
+) -> tuple[list[str], str]:
     """Copy one table; give its files and its origin."""
     filled = fill_address(address)
     adapter = adapter_of(address)
@@ -135,9 +144,9 @@ def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str
             if address.scheme == "s3":
                 copies = adapter.fetch_files(filled, staging)
                 files, version = [path for _, path in copies], ""
-                _check_files(files, table, address.label)
+                _check_files(files, table, address.label, rules)
             else:
-                with adapter.open_rows(filled, table) as rows:
+                with adapter.open_rows(filled, table, rules.not_personal) as rows:
                     files = [_write_sorted(rows.batches, table, staging, address.label)]
                     version = rows.version
         kept = [_keep(path, table.name, folder) for path in files]
@@ -146,10 +155,10 @@ def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str
     return kept, " ".join(filter(None, (address.label, version)))
 
 
-def _check_files(files: list[Path], table: Table, label: str) -> None:
+def _check_files(files: list[Path], table: Table, label: str, rules: CellRules) -> None:
     """Check copies against the contract; errors name the address."""
     try:
-        open_source(files, table)
+        open_source(files, table, rules=rules)
     except DataError as error:
         text = str(error)
         for path in files:

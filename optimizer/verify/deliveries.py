@@ -73,10 +73,10 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
             engine.register("deliveries_arrow", whole.to_arrow())
         try:
             engine.execute(cells_text(config) + raw_text("deliveries", reading))
-            found = engine.execute(
+            found = engine.sql(
                 "SELECT order_id, lower(bare(status)) AS status FROM deliveries_raw "
                 "WHERE as_date(date) <= ?",
-                [day],
+                params=[day],
             )
             return pl.DataFrame(found.to_arrow_table())
         except duckdb.Error as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.cells import is_of_today
@@ -250,6 +251,7 @@ def _check_flight(
                 "in_flight.parquet: capacity is counted on the day of the order, so no "
                 "parcel of another night takes a slot"
             )
+        _compare_found(record, [], report)
         return
     if len(given.filter(pl.col("num_slots").is_null() | (pl.col("num_slots") < 0))):
         report.findings.append("in_flight.parquet: slots below 0")
@@ -268,11 +270,15 @@ def _check_flight(
     first = day - dt.timedelta(days=rules["in_flight_days"] * is_told)
     kinds = {"order_id": pl.String, "load": pl.Int64}
     places = dict.fromkeys(_PLACE[:3], pl.String) | {"service_date": pl.Date}
-    parts = [pl.DataFrame(schema={**kinds, **places})]
+    parts = [pl.DataFrame(schema={**kinds, **places, "night": pl.Date})]
     for date in records:
         taken = _read(standing.nights[date], "commitments.parquet")
-        parts.append(taken.select(*kinds, *_PLACE).drop_nulls("service_date"))
-    rows = pl.concat(parts).filter(pl.col("service_date") >= first)
+        taken = taken.select(*kinds, *_PLACE).drop_nulls("service_date")
+        parts.append(taken.with_columns(night=pl.lit(date)))
+    committed = pl.concat(parts)
+    if closed is not None and "lookups" in record["config"]:
+        _check_found(record, closed["order_id"], committed, day, report)
+    rows = committed.filter(pl.col("service_date") >= first)
     if closed is not None:
         words = _FREED[rules["counted_on"]]
         if is_of_today(record["config"]):
@@ -292,4 +298,41 @@ def _check_flight(
             f"{int(said['num_slots'].sum() or 0):,} slots, and place by place the "
             f"{len(records)} nights in the output folder have "
             f"{int(true['num_slots'].sum() or 0):,}"
+        )
+
+
+def _check_found(
+    record: Mapping[str, Any],
+    told: pl.Series,
+    committed: pl.DataFrame,
+    day: dt.date,
+    report: Report,
+) -> None:
+    """Deliveries that name few parcels in flight are warned of, and no others."""
+    import polars as pl
+
+    config = record["config"]
+    first = day - dt.timedelta(days=config["capacity"]["in_flight_days"])
+    there = committed.filter(pl.col("night") < day, pl.col("service_date") >= first)
+    known, names = {*there["order_id"]}, {*told.drop_nulls()}
+    most = Fraction(config["lookups"]["warn_below"]) * min(len(known), len(names))
+    is_few = len(names & known) < most
+    _compare_found(record, sorted(names - known) if is_few else [], report, len(names))
+
+
+def _compare_found(
+    record: Mapping[str, Any], missing: list[str], report: Report, num_names: int = 0
+) -> None:
+    """The warning of deliveries in a record, against the names that are not found."""
+    said = [
+        warning["values"]
+        for warning in record["warnings"]
+        if isinstance(warning, dict) and warning.get("code") == "FEW_PARCELS_FOUND"
+    ]
+    true = {"num_parcels": len(missing), "num_all": num_names, "names": missing[:5]}
+    if said != ([true] if missing else []):
+        report.findings.append(
+            f"run.json: of {num_names:,} order_id names in the deliveries table "
+            f"{len(missing):,} are to be warned of as of no parcel in flight, and the "
+            "warnings say otherwise"
         )

@@ -202,6 +202,73 @@ def test_a_table_that_finds_little_is_told_or_refused_by_thresholds() -> None:
         night(3, refuse_below=0.5)
 
 
+def test_a_table_of_which_no_name_is_known_is_refused() -> None:
+    """Where every row names one; few merchants, and rows for all, may find nothing."""
+    orders = orders_of(tuple(f"m{n}" for n in range(10)), 10)
+    far = [capacity_of(region_id=name) for name in ("nrth", "south")]
+    nobody = capacity_of(carrier_id="yundaa")
+
+    def told(capacity: pl.DataFrame, num_merchants: int = 0, **keys: Any) -> list[str]:
+        names = [f"x{n}" for n in range(num_merchants)]
+        table = pl.DataFrame(
+            {"merchant_id": names, "is_enrolled": [False] * len(names)}
+        )
+        night = optimizer.allocate(
+            orders,
+            capacity,
+            config=config_of(**keys),
+            merchants=table if names else None,
+        )
+        return [w.code for w in night.warnings if w.code == "FEW_NAMES_FOUND"]
+
+    for capacity, said in (
+        (pl.concat(far), "'nrth' .*nearest: north"),
+        (nobody, "yundaa"),
+    ):
+        with pytest.raises(DataError, match=rf"capacity: 0 of . .*{said}"):
+            told(capacity)
+        assert told(capacity, lookups={"refuse_below": 0}) == ["FEW_NAMES_FOUND"]
+    for_all = far[0].with_columns(region_id=pl.lit(None, pl.String))
+    assert told(pl.concat([far[1], for_all])) == ["FEW_NAMES_FOUND"]
+    with pytest.raises(DataError, match="merchants: 0 of 10 merchant names"):
+        told(capacity_of(), 10)
+    assert told(capacity_of(), 9) == ["FEW_NAMES_FOUND"]
+
+
+def test_the_second_statement_knows_names_that_stand_in_one_place(
+    tmp_path: Path,
+) -> None:
+    """An outlet of options alone, and carriers of the roster alone, are names."""
+    options = orders_of().select(
+        "order_id", "carrier_id", "complaint_prob_premium", "return_prob_premium"
+    )
+    tables = {
+        "orders": orders_of(),
+        "options": options.with_columns(outlet_id=pl.lit("o1")),
+        "capacity": pl.concat(
+            [capacity_of(carrier_id=name) for name in ("sto", "zhongtong")]
+        ),
+    }
+    for name, table in tables.items():
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    config = config_of(
+        inputs={name: str(tmp_path / f"{name}.parquet") for name in tables},
+        output=str(tmp_path / "runs"),
+        policy=rule("outlet_id", **{"is": "o1"})
+        | {"carriers": ["yunda", "zhongtong", "sto"]},
+    )
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    call = ["run", "--config", str(path), "--date", DATE]
+    done = CliRunner().invoke(app, call, obj={})
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "runs" / DATE / "run.json").read_text())
+    codes = {warning["code"] for warning in record["warnings"]}
+    assert not codes & {"FEW_NAMES_FOUND", "RULES_FIND_NOTHING"}
+    done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
+    assert (done.exit_code, "holds" in done.output) == (0, True), done.output
+
+
 def test_validate_shows_the_census_and_the_second_statement_agrees(
     tmp_path: Path,
 ) -> None:

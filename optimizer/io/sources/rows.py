@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -64,9 +64,16 @@ def relation_of(address: Address) -> str:
     return quoted(address.params["table"])
 
 
-def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
+def checked_columns(
+    schema: pa.Schema, table: Table, label: str, not_personal: Sequence[str] = ()
+) -> list[str]:
     """
     The contract's columns that a table has, after a check against the contract.
+
+    Parameters
+    ----------
+    schema, table, label, not_personal
+        As of :func:`~optimizer.io.read.check_schema`.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
 
     fields = [_plain_field(field, table) for field in schema]
     required = {column.name for column in table.columns if column.is_required}
-    check_schema(pa.schema(fields), table, required, label)
+    check_schema(pa.schema(fields), table, required, label, not_personal)
     return [name for name in table.column_names if name in schema.names]
 
 
