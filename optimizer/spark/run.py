@@ -52,10 +52,10 @@ def run_on_spark(
     progress: Callable[[str], None] | None,
 ) -> RunReport:
     """
-    Run a date; parameters and errors as of :func:`optimizer.job.run_date`.
+    Run a date on a cluster.
 
-    The session is the one that there is: ``spark-submit``, ``SPARK_REMOTE`` or Spark's
-    own settings say where the cluster is.
+    Uses the present session: ``spark-submit``, ``SPARK_REMOTE`` or Spark's own settings
+    say where the cluster is.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def run_on_spark(
 
 
 def _refuse_more(config: Config) -> None:
-    """Refuse what runs on one machine do beside the night itself."""
+    """Refuse tasks that only runs on one machine do besides the night itself."""
     assert config.inputs is not None
     inputs = config.inputs
     asked = {
@@ -185,7 +185,7 @@ def _small(session: SparkSession, path: str, table_format: str) -> Any:
 def _identity(
     config: Config, day: dt.date, tables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What makes two runs the same: rules, rows of the inputs, program, date."""
+    """The identity of a run: rules, rows of the inputs, program, date."""
     known = contracts(config)
     return {
         "date": day.isoformat(),

@@ -276,7 +276,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another cap rate": (_other_rate, "caps: "),
     "another configuration key": (
         _set("config", "lenient", to=True),
-        "the recorded configuration is none",
+        "the recorded configuration is not valid",
     ),
     "orders from elsewhere": (
         _other_orders,

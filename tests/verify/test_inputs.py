@@ -289,13 +289,13 @@ def test_the_page_has_the_rows_that_are_tested() -> None:
             row, said = ROWS[name], line.split(" | ")[-1]
             assert ("set aside" in said) == (row.aside is not None or "3.5" in line)
             assert said.startswith("refused") <= (row.refused is not None)
-            assert ("told" in said) == (row.told is not None)
+            assert ("reported" in said) == (row.told is not None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_tool_writes(name: str, tmp_path: Path) -> None:
-    """It is read, told, set aside or refused as the page says; the night verifies."""
+    """Read, reported, set aside or refused as the page says; the night verifies."""
     row = ROWS[name]
     if row.refused:
         with pytest.raises(DataError, match=row.refused):
