@@ -1,8 +1,7 @@
 """
-The nightly job: a date's night, with what stands around it handed in.
+The nightly job: joins a date's night with engine, monitoring and second statement.
 
-A night knows no engine but its own, nobody who watches it, and not the statement that
-is made of it a second time. Here they come together.
+The room of nights knows none of these; here they are passed to it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from optimizer.night.run import Around, run_night
 from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.telemetry.watch import watched
 from optimizer.verify.audit import audit_text
+from optimizer.verify.written import false_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def run_date(
         return run_night(
             config,
             day,
-            around=Around(audit_text, recorded_alerts),
+            around=Around(audit_text, recorded_alerts, false_writing),
             is_dry=is_dry,
             is_forced=is_forced,
             previous=previous,
@@ -86,7 +86,7 @@ def backfill(
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[WatchedRun]:
     """
-    Run all dates from one to another, in order; those that are done stay.
+    Run all dates of a range in order, except those already done.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ def backfill(
     Yields
     ------
     WatchedRun
-        For each date. The first that fails ends it: later nights count on it.
+        For each date. The first failure ends it, since later nights depend on that
+        date.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """
-Kernels are compiled once: how they are declared, and where their machine code is kept.
+Kernels are compiled once: their declaration, and the cache of their machine code.
 
-A place to keep it is looked for only when there is something to keep: the folder that
-``NUMBA_CACHE_DIR`` names, else beside the installed code, else the user's cache. Where
-none can be written, kernels are compiled for one process alone, into a folder that is
-new and private: what is read back from such files is run.
+The cache is in the folder that ``NUMBA_CACHE_DIR`` names, else next to the installed
+code, else in the user's cache. It is chosen only when there is something to store. If
+none can be written, kernels are compiled for one process, into a new private folder:
+code that is read from such files is executed.
 """
 
 from __future__ import annotations
@@ -51,24 +51,29 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     Declare a loop that is compiled at its first call, or read from the cache.
 
-    It releases the lock, and knows no fast arithmetic: the same bits everywhere.
+    It releases the GIL and uses no fast-math: the same bits on every machine.
     """
     return _declared(function)
 
 
 def bare_kernel(function: Callable[..., Any]) -> Any:
     """
-    Declare a kernel that makes no array, and so counts no references to those it has.
+    Declare a kernel that allocates no arrays, and so needs no reference counts.
 
-    Counting costs more than the work where small kernels pass many arrays on: a search
-    of shortest paths takes a ninth of the time without. Numba refuses to compile one
-    that makes an array.
+    Counting costs more than the work where small kernels pass on many arrays: without
+    it, a search for shortest paths takes a ninth of the time. Numba refuses to compile
+    such a kernel if it allocates an array.
     """
     return _declared(function, counts=False)
 
 
 def inner_kernel(function: Callable[..., Any]) -> Any:
-    """Declare a bare kernel that only others call: Python cannot, which is cheaper."""
+    """
+    Declare a bare kernel that only kernels call: no Python entry, so cheaper.
+
+    It is compiled into each that calls it: handing on the arrays of a market costs more
+    than pricing an order (a pass of choices over all orders takes half of the time).
+    """
     return _declared(function, counts=False, is_inner=True)
 
 
@@ -79,6 +84,7 @@ def _declared(
     # the last is not said, a kernel has its first caller's.
     options: Any = {"no_cfunc_wrapper": True, "no_cpython_wrapper": is_inner}
     options["_nrt"] = counts
+    options["forceinline"] = is_inner
     compiled: Any = numba.njit(nogil=True, **options)(function)
     compiled._cache = KernelCache(function)
     return compiled
@@ -87,14 +93,14 @@ def _declared(
 @dataclass(slots=True)
 class Compiled:
     """
-    What this process had to compile.
+    Kernels that this process had to compile.
 
     Attributes
     ----------
     names
-        Kernels, each as often as for different types of its arguments.
+        Kernels, one entry for each combination of argument types.
     folder
-        Where they are kept; ``None``: nowhere.
+        Where they are stored; ``None``: nowhere.
     """
 
     names: list[str] = field(default_factory=list)
@@ -122,7 +128,7 @@ class KernelCache(FunctionCache):
 
     @property
     def cache_path(self) -> str | None:
-        """Where numba says that it is."""
+        """The folder that numba reports."""
         return None if COMPILED.folder is None else str(COMPILED.folder)
 
     def flush(self) -> None:
@@ -131,7 +137,7 @@ class KernelCache(FunctionCache):
             self._file(folder).flush()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Read the machine code for some types; ``None``: it is to be compiled."""
+        """Read the machine code for some types; ``None``: it must be compiled."""
         target_context.refresh()
         if self._enabled:
             key = self._index_key(sig, target_context.codegen())
@@ -143,7 +149,7 @@ class KernelCache(FunctionCache):
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep machine code, where there is a place."""
+        """Store machine code, if there is a folder for it."""
         folder = COMPILED.folder
         if folder is None or not self._enabled or data.library.has_dynamic_globals:
             return
@@ -164,7 +170,7 @@ class KernelCache(FunctionCache):
 
 
 def _read(file: Any, key: Any) -> Any:
-    """What a cache has under a key; damaged files have nothing."""
+    """The entry of a cache under a key; damaged files count as empty."""
     try:
         return file.load(key)
     except (OSError, *_DAMAGED):
@@ -189,7 +195,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _note(name: str) -> None:
-    """Say, once, that kernels are compiled, and choose where they will be kept."""
+    """Report once that kernels are compiled, and choose where they will be stored."""
     COMPILED.names.append(name)
     if len(COMPILED.names) > 1:
         return
@@ -208,7 +214,7 @@ def stamp() -> str:
     """
     Digest of the sources of all kernels, and of what compiles them.
 
-    One kernel has others inside it, so that a change of any is one of all.
+    Kernels are inlined into each other, so a change of one is a change of all.
     """
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(_PACKAGE.rglob("*.py")):
@@ -231,7 +237,7 @@ def first_kept() -> Path | None:
 
 @cache
 def _places() -> tuple[Path, ...]:
-    """Where kernels may be kept, the best first."""
+    """Folders for compiled kernels, the best first."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     found = [Path(named).absolute() / _NAME] if named else []
     found.append(_PACKAGE / "__pycache__" / "kernels")

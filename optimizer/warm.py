@@ -1,8 +1,8 @@
 """
 Compile all kernels ahead: at an install, or when an image is built.
 
-Small nights are decided in every way that compiles something; their numbers are drawn
-from a fixed seed, so that every machine compiles the same.
+Small nights are solved in every way that compiles a kernel. Their numbers are drawn
+from a fixed seed, so that every machine compiles the same kernels.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Warmed:
     Attributes
     ----------
     folder
-        Where compiled kernels lie.
+        Where compiled kernels are stored.
     compiled
         Kernels that were compiled now, each as often as for other types.
     num_kept
-        Kernels that lie there now.
+        Kernels that are stored there now.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ def warm(progress: Callable[[str], None] | None = None) -> Warmed:
 @contextmanager
 def _beside(stage: Callable[[], None]) -> Iterator[list[str]]:
     """
-    Do a stage in a process of its own meanwhile; one that dies has done less.
+    Run a stage in another process meanwhile; if it dies, its kernels are not compiled.
 
     Yields
     ------
@@ -107,7 +107,7 @@ def _beside(stage: Callable[[], None]) -> Iterator[list[str]]:
 
 
 def _do_and_tell(stage: Callable[[], None], told: Connection) -> None:
-    """Do a stage, and tell what was compiled."""
+    """Run a stage, and report the compiled kernels."""
     from optimizer import kernel_cache
 
     stage()
@@ -163,7 +163,7 @@ def _evidence() -> None:
 
 
 def _blocks() -> None:
-    """What a cluster computes on each block of merchants besides."""
+    """The further kernels that a cluster runs on each block of merchants."""
     import numpy as np
 
     from optimizer.spark.passes import above_cuts

@@ -17,6 +17,7 @@ import typer.main
 
 from optimizer.simulate import simulate
 from tests.support.small_night import DAY
+from tests.support.tracked import project_files
 
 ROOT = Path(__file__).parents[1]
 #: Languages of blocks whose lines are typed into a shell.
@@ -61,9 +62,7 @@ class Command(NamedTuple):
 
 def documents() -> dict[str, str]:
     """Tracked documents by their paths."""
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name: (ROOT / name).read_text("utf-8") for name in done.stdout.split()}
+    return {name: (ROOT / name).read_text("utf-8") for name in project_files("*.md")}
 
 
 def blocks_of(place: str, text: str) -> list[Block]:

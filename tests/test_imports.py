@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,6 +27,25 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert len(arrows) > 200
     assert "optimizer.model.problem" in arrows["optimizer.certify.certificate"]
     TopologicalSorter(arrows).prepare()  # a CycleError names the circle
+
+
+#: All that the core may import but itself.
+CORE_MAY = {"numpy", "numba", "ortools", "optimizer"}
+
+
+def test_the_core_imports_three_packages_and_no_other() -> None:
+    """Problem, solvers and certificate are arrays in, proof out; for types as well."""
+    graph = grimp.build_graph("optimizer", include_external_packages=True)
+    rooms = {"model", "solvers", "certify"}
+    core = {m for m in graph.modules if {*m.split(".")[1:2]} & rooms}
+    assert len(core) > 40
+    outside = {
+        module.split(".")[0]
+        for name in core
+        for module in graph.find_modules_directly_imported_by(name)
+        if module.split(".")[0] not in sys.stdlib_module_names
+    }
+    assert outside - CORE_MAY == set()
 
 
 @pytest.mark.parametrize("by", ["import_module", "__import__", "resolve_name"])

@@ -10,7 +10,7 @@ would read the same name, is refused.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.warnings import some, warn
@@ -44,13 +44,17 @@ class Lookup:
     column
         Kind of its names, such as ``merchant_id``.
     names
-        The names, each once, with the place of the first: a row, or nothing.
+        The names, each once, with the place of the first: a row, or file and line.
     known
         All known names.
     is_table
         Whether the place is a table; else it is a key of the configuration.
     is_told
         Whether unknown names are warned of; false for values that come and go.
+    must_find
+        Whether a night of use finds at least one of the names.
+    known_as
+        What known names are, for messages.
     """
 
     place: str
@@ -59,6 +63,8 @@ class Lookup:
     known: Collection[str]
     is_table: bool = False
     is_told: bool = True
+    must_find: bool = False
+    known_as: str = "of the night"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ class Missing:
     name: str
     where: str
     near: tuple[str, ...]
+
+    @property
+    def unplaced(self) -> str:
+        """Say it without its place: a record is the same wherever its rules stood."""
+        return str(replace(self, where=""))
 
     def __str__(self) -> str:
         """Say it in a few words."""
@@ -88,7 +99,7 @@ class LookupCount:
         Different names there, those that are known, and all that are known.
     missing
         The first names that are not found.
-    is_table, is_told
+    is_table, is_told, must_find, known_as
         As of :class:`Lookup`.
     """
 
@@ -100,6 +111,8 @@ class LookupCount:
     missing: tuple[Missing, ...]
     is_table: bool
     is_told: bool
+    must_find: bool
+    known_as: str
 
     @property
     def share(self) -> float:
@@ -112,7 +125,7 @@ class LookupCount:
         """Say it in a line."""
         found = f"{self.num_found:,} of {self.num_names:,}"
         what = self.column.removesuffix("_id")
-        said = f"{self.place}: {found} {what} names are of the night"
+        said = f"{self.place}: {found} {what} names are {self.known_as}"
         if not self.missing:
             return said
         num_more = self.num_names - self.num_found - len(self.missing)
@@ -142,6 +155,7 @@ def table_lookup(
     known: Collection[str],
     *,
     is_told: bool = True,
+    must_find: bool = False,
 ) -> Lookup:
     """
     Names in a column of a table, each with its first row, from 1.
@@ -158,16 +172,33 @@ def table_lookup(
         Names that can be found.
     is_told
         Whether unknown names are warned of.
+    must_find
+        Whether a night of use finds at least one of the names.
     """
     rows = frame.select("row", column).drop_nulls().sort("row")
     rows = rows.unique(column, keep="first").sort(column)
     names = {name: f"row {row + 1}" for row, name in rows.iter_rows()}
-    return Lookup(place, column, names, known, is_table=True, is_told=is_told)
+    return Lookup(
+        place=place,
+        column=column,
+        names=names,
+        known=known,
+        is_table=True,
+        is_told=is_told,
+        must_find=must_find,
+    )
 
 
-def count_lookup(lookup: Lookup) -> LookupCount:
+def count_lookup(lookup: Lookup, *, is_strict: bool = True) -> LookupCount:
     """
     Count what the names of a place find.
+
+    Parameters
+    ----------
+    lookup
+        The place.
+    is_strict
+        Whether names that are written otherwise are refused.
 
     Raises
     ------
@@ -187,7 +218,7 @@ prefix; write it in one way
     """
     known = lookup.known if isinstance(lookup.known, set) else {*lookup.known}
     missing = [name for name in lookup.names if name not in known]
-    if missing:
+    if missing and is_strict:
         _refuse_twins(lookup, missing, known)
     shown = [
         Missing(name, lookup.names[name], _near(name, known))
@@ -202,6 +233,8 @@ prefix; write it in one way
         missing=tuple(shown),
         is_table=lookup.is_table,
         is_told=lookup.is_told,
+        must_find=lookup.must_find,
+        known_as=lookup.known_as,
     )
 
 
@@ -250,7 +283,7 @@ def _written(names: pl.Series) -> pl.DataFrame:
     plain = plain.str.replace(r"^0+(\d)", "$1").alias("plain")
     number = pl.coalesce(
         pl.col("plain").str.extract(r"^\D*?[^\d.]?0*(\d+)$"),
-        pl.col("plain").str.extract(r"[:/|#]([^:/|#]+)$"),
+        pl.col("plain").str.extract(r"[:/|#]0*([^:/|#]+)$"),
         pl.col("plain"),
     )
     frame = names.to_frame().with_columns(plain).with_columns(number=number)
@@ -270,7 +303,7 @@ def _like(near: Sequence[str]) -> str:
 
 
 def lookup_warnings(
-    counts: Iterable[LookupCount], warn_below: Decimal, refuse_below: Decimal
+    counts: Iterable[LookupCount], warn_below: Decimal, refuse_below: Decimal | None
 ) -> list[CodedWarning]:
     """
     Warn of tables with few names found, and of configured names that are not found.
@@ -280,17 +313,23 @@ def lookup_warnings(
     counts
         Of all places.
     warn_below, refuse_below
-        Shares of a table's names that are found, of those that could be.
+        Shares of a table's names that are found, of those that could be. Without the
+        second, a table is refused of which no name is found, though one must be.
 
     Raises
     ------
     DataError
-        When a table's share is below ``refuse_below``.
+        When a table's share is below ``refuse_below``, or nothing is found.
     """
     given = [*counts]
     found = []
     for count in (count for count in given if count.is_table and count.is_told):
-        if count.share < refuse_below:
+        if refuse_below is None and count.must_find and not count.share:
+            raise DataError(
+                f"{count.text}; so no row would change anything: write the names as "
+                "the orders do, or set lookups.refuse_below: 0 to go on with a warning"
+            )
+        if refuse_below is not None and count.share < refuse_below:
             raise DataError(f"{count.text}; lookups.refuse_below is {refuse_below}")
         if count.share < warn_below:
             found.append(
@@ -305,7 +344,10 @@ def lookup_warnings(
             )
     nothing = [c for c in given if c.is_told and not (c.is_table or c.num_found)]
     if nothing:
-        said = [f"{c.place}: {', '.join(map(str, c.missing))}" for c in nothing]
+        said = [
+            f"{count.place}: {', '.join(m.unplaced for m in count.missing)}"
+            for count in nothing
+        ]
         found.append(
             warn("RULES_FIND_NOTHING", num_rules=len(nothing), rules=some(said))
         )

@@ -1,4 +1,4 @@
-"""Commands that hold nights against each other and against rules."""
+"""Commands that compare nights with each other, and check them against rules."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def accept(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Hold a night against the acceptance rules; leaves with 4 if one is not met.
+    Check a night against the acceptance rules; exits with 4 if one is not met.
 
-    With a run's folder, that night, by its own rules or by those of --config; without,
-    the date is solved and not published.
+    With a run's folder, that night is checked, by its own rules or by those of
+    --config. Without one, the date is solved and not published.
     """
     from dataclasses import asdict
 
@@ -115,7 +115,7 @@ def accept(
 def _night(
     run_dir: Path | None, settings: Config | None, date: str | None
 ) -> tuple[Any, Config]:
-    """The record to hold against rules, and the configuration that has the rules."""
+    """The record to check, and the configuration that has the rules."""
     from optimizer.config import as_config
     from optimizer.contracts.run_folder import read_record
     from optimizer.job import run_date
@@ -166,7 +166,7 @@ def robustness(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how the plan fares if probabilities are wrong, and how simpler ones do."""
+    """Report how well the plan and simpler ones do if probabilities are wrong."""
     from optimizer.whatif.robustness import Doubt
     from optimizer.whatif.robustness import robustness as try_draws
 

@@ -70,7 +70,7 @@ def evaluate(
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what premium really did, with 95 % intervals."""
+    """Measure the effect of premium on past nights, with 95 % intervals."""
     from optimizer.config import load_config
     from optimizer.learn.evaluate import evaluate as measure
     from optimizer.learn.fit import history_of

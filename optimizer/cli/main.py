@@ -5,8 +5,13 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -25,33 +30,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-#: What typer leaves with after Control-C, as shells do.
-STOPPED = 130
+#: Exit codes after Control-C, SIGTERM and SIGHUP, the same as those of shells.
+STOPPED = 130, 128 + signal.SIGTERM, 128 + signal.SIGHUP
 
 
 def _leave_cycles() -> None:
     """
-    End without looking for cycles in imports: that would outlast many commands.
+    Exit without the search for reference cycles, which takes longer than many commands.
 
-    DuckDB's bindings report what is left of them as leaks, so they are cleared away.
+    DuckDB's bindings report objects that remain as leaks, so they are cleared first.
     """
     if "duckdb" not in sys.modules:
         gc.freeze()
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code of what happened."""
+    """Run the command line and exit with the code for the result."""
+    _hold_standard_streams()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
     atexit.register(_leave_cycles)
     seen: dict[Path, Path | None] = {}
     try:
-        app(obj=seen)
+        with _stopped_by_signals():
+            app(obj=seen)
     except OptimizerError as error:
         _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
-        if left.code == STOPPED:
+        if left.code in STOPPED:
             say(f"stopped; {published_since(seen)}")
         raise
     except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
@@ -59,8 +66,43 @@ def main() -> None:
         _fail(f"error: this is a bug in optimizer; {published_since(seen)}", 1)
 
 
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program as Control-C does."""
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL  # nohup's is left alone
+        and threading.current_thread() is threading.main_thread()
+    ]
+    for number in numbers:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    """Exit as after Control-C, with cleanup; a second signal ends at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
+
+
+def _hold_standard_streams() -> None:
+    """Replace closed standard streams, before a file of ours gets their number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as we run
+
+
 def _fail(text: str, code: int) -> NoReturn:
-    """Say why in the words of the log, and leave."""
+    """Report the reason in the form of the log, and exit."""
     from optimizer.telemetry import logs
 
     if logs.are_json():
@@ -121,4 +163,5 @@ simulate_app.command("outcomes")(simulate.reveal)
 app.add_typer(simulate_app, name="simulate")
 state_app = typer.Typer(help="The state database.", no_args_is_help=True)
 state_app.command()(nights.upgrade)
+state_app.command()(nights.repair)
 app.add_typer(state_app, name="state")

@@ -48,8 +48,8 @@ def verify(
     """
     State a published night a second time, from its files and inputs alone.
 
-    Nothing that built, solved, certified or explained it has a part in that. It ends
-    with what all of it rests on: hashes of inputs, configuration and chain.
+    Shares no code with the modules that build, solve, certify and explain. The last
+    lines name what the result relies on: hashes of inputs, configuration and chain.
     """
     from optimizer.contracts.run_folder import read_record
     from optimizer.verify.night import verify_night
@@ -82,10 +82,10 @@ def verify(
 
 def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
     """
-    Hold against a night what the code that made it makes again.
+    Compare a night with what the code that made it produces again.
 
-    That is the report's page where the night was stated a second time, and the whole
-    night where DuckDB is not there to do that.
+    This is the report's page if the night was stated a second time, and the whole night
+    if DuckDB is not installed for that.
     """
     if verified.is_stated:
         from optimizer.replay.report import false_page
@@ -127,7 +127,7 @@ def backfill(
             found["alerts"] = [alert.to_json() for alert in seen.alerts]
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
             text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
-            print_result(found, text, as_json)
+            print_result(found, text, as_json, is_done=True)
 
 
 def rollback(
@@ -139,7 +139,7 @@ def rollback(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish again the night that a date's night replaced."""
+    """Publish the version again that a date's night replaced."""
     settings = load_settings(config)
     day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
@@ -147,7 +147,7 @@ def rollback(
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
     found = {"date": day.isoformat(), "version": version}
-    print_result(found, f"{day}: {now}", as_json)
+    print_result(found, f"{day}: {now}", as_json, is_done=True)
 
 
 def status(
@@ -158,7 +158,7 @@ def status(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how things stand with a date."""
+    """Report the state of a date."""
     settings = load_settings(config)
     day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
@@ -172,7 +172,7 @@ def status(
         lines += [f"  warning  {text_of(warning)}" for warning in found["warnings"]]
         lines += [f"  alert    {text_of(alert)}" for alert in found["alerts"]]
     if found["is_published"] and not found["is_in_state"]:
-        lines.append("  the state does not know it yet; the next run tells it")
+        lines.append("  the state database does not have it yet; the next run adds it")
     if found["is_running"]:
         lines.append("  a run holds the date now")
     lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")
@@ -199,7 +199,7 @@ def evidence(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what was decided for an order, by which rule, from what, with the proof."""
+    """Show the decision for an order, its rule, its inputs and the proof."""
     settings = load_settings(config)
     day = None if date is None else parse_date(date, settings)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
@@ -221,7 +221,7 @@ def prune(
     """
     Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
 
-    The chain of evidence says what was removed, so that `optimizer audit` stays true.
+    The chain of evidence records removals, so that `optimizer audit` still holds.
     """
     settings = load_settings(config)
     from optimizer.night.prune import find_leftovers
@@ -248,7 +248,7 @@ def prune(
     end = (
         f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
     )
-    print_result(told, "\n".join([*lines, end]), as_json)
+    print_result(told, "\n".join([*lines, end]), as_json, is_done=is_meant)
 
 
 def audit(
@@ -260,7 +260,7 @@ def audit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the chain of evidence, and every file of the nights that it speaks of."""
+    """Check the chain of evidence, and every file of the nights in it."""
     settings = load_settings(config)
     from optimizer.evidence.audit import audit as check_all
 
@@ -317,13 +317,31 @@ def warm(*, as_json: JsonOption = False) -> None:
 
 
 def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
-    """Make the state database, or bring it to this version; runs do so too."""
+    """Create or upgrade the state database; a run does so too."""
     settings = load_settings(config)
     from optimizer.night.state.database import open_state
 
     with open_state(settings) as opened:
         found = {"state": opened.label}
-    print_result(found, f"{opened.label}: up to date", as_json)
+    print_result(found, f"{opened.label}: up to date", as_json, is_done=True)
+
+
+def repair(
+    *,
+    config: ConfigOption,
+    new_chain: Annotated[
+        str | None,
+        typer.Option("--new-chain", help="Why a chain that is lost is begun anew."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mend links of dates, the chain of evidence and the state from what is there."""
+    settings = load_settings(config)
+    from optimizer.night.state.repair import repair as mend
+
+    said = mend(settings, new_chain)
+    lines = said or ["nothing to mend"]
+    print_result({"mended": said}, "\n".join(lines), as_json, is_done=True)
 
 
 def _line(night: dict[str, Any]) -> str:
@@ -350,4 +368,4 @@ def deliver(
     done = deliver_night(settings, day, is_again=again)
     found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]
-    print_result(found, "\n".join(lines), as_json)
+    print_result(found, "\n".join(lines), as_json, is_done=True)

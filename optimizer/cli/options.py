@@ -55,7 +55,7 @@ def parse_date(text: str, settings: Config | None = None) -> dt.date:
     Raises
     ------
     ConfigError
-        When it is none.
+        When it is not a date.
     """
     from optimizer.config.business_date import read_date
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from optimizer.errors import PublishError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +23,68 @@ if TYPE_CHECKING:
 IS_QUIET = ContextVar("is_quiet", default=False)
 
 
-def print_result(found: Mapping[str, Any], text: str, as_json: bool) -> None:
-    """Print a result for people or for programs."""
-    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
+def print_result(
+    found: Mapping[str, Any], text: str, as_json: bool, *, is_done: bool = False
+) -> None:
+    """
+    Print a result for people or for programs.
+
+    Parameters
+    ----------
+    found, text, as_json
+        The result for programs, for people, and which of them is asked for.
+    is_done
+        Whether it tells of what was done: that is so, whether anybody reads it or not.
+
+    Raises
+    ------
+    PublishError
+        When a result that is all there is cannot be written.
+    """
+    print_text(json.dumps(found, ensure_ascii=False) if as_json else text, is_done)
+
+
+def print_text(text: str, is_done: bool = False) -> None:
+    """
+    Print a text; a reader that closes the pipe early is not an error.
+
+    Parameters
+    ----------
+    text
+        The text.
+    is_done
+        Whether all work of the command is done.
+
+    Raises
+    ------
+    PublishError
+        When the text cannot be written, as on a full disk.
+    """
+    if sys.stdout is None:
+        if is_done:
+            say("standard output is closed; all of it is done")
+        return
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left is not tried again
+        reason = (error.strerror or str(error)).lower()
+        if is_done:
+            say(f"the result could not be printed ({reason}); all of it is done")
+        elif not isinstance(error, BrokenPipeError):
+            raise PublishError(f"the result could not be printed ({reason})") from None
 
 
 def say(text: str) -> None:
-    """Print a line to stderr."""
-    typer.echo(text, err=True)
+    """Print a line to stderr, if anybody reads it."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage on a terminal; say nothing elsewhere, nor with --quiet."""
+    """Show the stage on a terminal; print nothing elsewhere, or with --quiet."""
     if IS_QUIET.get() or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -70,7 +122,7 @@ def gap_words(gap: int, relative_gap: float) -> str:
 
 
 def outbox_words(box: Mapping[str, Any]) -> str:
-    """Say what an outbox takes of a night."""
+    """Say how many orders of a night an outbox accepts."""
     taken = f"{box['num_taken']:,} of {box['num_recommended']:,}"
     reasons = ", ".join(f"{num:,} {name}" for name, num in box["refused"].items())
     return f"{box['platform']} takes {taken}" + (f" ({reasons})" if reasons else "")

@@ -1,4 +1,4 @@
-"""Commands that answer questions: why, how far, what if, and what it is worth."""
+"""Commands that answer questions about a night: why, what if, at what value."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def explain(
     language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what was decided for an order, merchant, lane or the night, and why."""
+    """Explain the decision for an order, merchant, lane or the night."""
     from optimizer.explain.parts import explain_lane, explain_merchant, explain_night
     from optimizer.explain.sentences import explain_run
 
@@ -107,7 +107,7 @@ def prices(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what more slots, more cap or a lower fee would be worth tonight."""
+    """Report the value of more slots, more cap or a lower fee tonight."""
     from optimizer.whatif.price_list import price_list
 
     with show_progress() as tell:
@@ -166,7 +166,7 @@ def scenarios(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Solve a night under other rules, and put the answers beside each other."""
+    """Solve a night under other rules, and list the answers side by side."""
     from optimizer.config.scenarios import load_scenarios
     from optimizer.whatif.scenario_page import scenario_page
     from optimizer.whatif.scenario_tables import front_table, scenario_table, view_table

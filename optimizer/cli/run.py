@@ -21,6 +21,7 @@ from optimizer.cli.output import (
     gap_words,
     outbox_words,
     print_result,
+    print_text,
     show_progress,
     use_logs,
 )
@@ -83,7 +84,7 @@ def run(
     ] = None,
     shadow: Annotated[
         Path | None,
-        typer.Option("--shadow", help="A candidate's YAML, to be solved beside it."),
+        typer.Option("--shadow", help="A candidate's YAML, to be solved as well."),
     ] = None,
     log_json: LogJsonOption = False,
     as_json: JsonOption = False,
@@ -138,14 +139,14 @@ def run(
             )
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
-    print_result(found, text, as_json)
+    print_result(found, text, as_json, is_done=not dry_run)
 
 
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from optimizer.config import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def target_of(link: Path) -> Path | None:
@@ -201,7 +202,7 @@ def _summary(found: Mapping[str, Any]) -> str:
 
 
 def _roundings(found: Mapping[str, Any]) -> str:
-    """What each way of rounding caps would give tonight."""
+    """Slots that each way of rounding caps would give tonight."""
     return "; ".join(
         f"{name} {numbers['num_slots']:,} slots, none for "
         f"{counted(numbers['num_merchants_without'], 'merchant')}"

@@ -1,4 +1,4 @@
-"""The commands that make nights: simulate, and what happened to the simulated."""
+"""The commands that simulate nights and their outcomes."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def run_shadow(
 def shadow_lines(found: dict[str, Any]) -> list[str]:
     """A candidate's night in a few lines."""
     if "error" in found:
-        return [f"shadow: failed, and the live night stands: {found['error']}"]
+        return [f"shadow: failed; the live night is unaffected: {found['error']}"]
     changed = ", ".join(f"{n:,} {kind}" for kind, n in found["num_changed"].items())
     rules = ", ".join(row["key"] for row in found["rules"]) or "none"
     return [

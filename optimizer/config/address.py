@@ -1,10 +1,10 @@
 """
-Addresses of tables that are not files here: what they may say, and their parts.
+Addresses of tables that are not local files: their forms and their parts.
 
 ``postgresql://HOST/DB?table=T``, ``s3://BUCKET/KEY``, ``delta:///PATH``,
 ``delta+s3://BUCKET/PATH``, ``duckdb:///PATH?table=T``. Secrets come from the
-environment alone: ``${NAME}`` is filled in when the address is opened, and a
-password that is written out is refused. No message repeats what was refused.
+environment only: ``${NAME}`` is filled in when the address is opened, and a
+password written in the address is refused. No message repeats what was refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Address:
     params
         ``table``, ``query``, ``version`` and connection settings.
     label
-        What messages and records call it: no user, password or query.
+        Its name in messages and records: no user, password or query.
     """
 
     scheme: str
@@ -68,13 +68,13 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    """Whether a configured place is an address and no path."""
+    """Whether a configured place is an address, not a path."""
     return "://" in text
 
 
 def parse_address(text: str) -> Address:
     """
-    Take an address apart, and hold it against the rules of its scheme.
+    Parse an address, and check it against the rules of its scheme.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def parse_address(text: str) -> Address:
 
 
 def _params(scheme: str, text: str | None) -> dict[str, str]:
-    """Read what follows the question mark; a query is the rest, word for word."""
+    """Read the parameters after the question mark; a query is the rest, unchanged."""
     found: dict[str, str] = {}
     while text:
         name, is_given, text = text.partition("=")
@@ -211,7 +211,7 @@ def fill_address(
     address: Address, environment: Mapping[str, str] | None = None
 ) -> Address:
     """
-    Put the environment's values in the place of ``${NAME}``.
+    Replace ``${NAME}`` by the environment's value.
 
     Raises
     ------

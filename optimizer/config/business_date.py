@@ -1,8 +1,8 @@
 """
-The business date: a day of the configured zone; a night is of the day before it.
+The business date: a day of the configured zone; a night is for the day before.
 
-What starts a night, by the clock or by hand, asks here; the Airflow example, which
-cannot import this, is held against it by a test.
+Runs that are started by the clock or by hand use this. The Airflow example cannot
+import it; a test checks that both agree.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def read_date(text: str, zone: str | None = None) -> dt.date:
     text
         The date.
     zone
-        Whose days count; left out: ``yesterday`` is no date here.
+        Time zone of the day; left out: ``yesterday`` is refused.
 
     Raises
     ------
     ConfigError
-        When it is none.
+        When it is not a date.
     """
     if text == "yesterday" and zone is not None:
         return day_before(dt.datetime.now(dt.UTC), zone)

@@ -24,7 +24,7 @@ NANO = 10**9
 
 def cap_of(num_orders: int, rate: Decimal) -> int:
     """
-    Parcels that may be chosen of so many: ``floor(rate * num_orders)``, exactly.
+    Parcels that may be chosen of a number of orders: ``floor(rate * num_orders)``.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def caps_of(num_orders: NDArray[np.int64], rate: Decimal) -> NDArray[np.int64]:
 
 def earned_nano(num_orders: NDArray[np.int64], rate: Decimal) -> NDArray[np.int64]:
     """
-    What merchants earn in a night, in nano-parcels: ``rate * num_orders``, exactly.
+    Earnings of merchants in a night, in nano-parcels: ``rate * num_orders``, exactly.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def carryover_caps(
     earned: NDArray[np.int64], carried: NDArray[np.int64], room: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     r"""
-    Caps that let a fraction wait for the next night, and what is left to wait.
+    Caps that carry a fraction over to the next night, and the fractions carried out.
 
     With :math:`e` earned tonight, :math:`b < 1` carried in, and :math:`R` the room
     that the earlier nights of the window left (earned less granted, perhaps below 0),
@@ -106,9 +106,9 @@ def carryover_caps(
     .. math:: g = \max(0, \lfloor \min(b + e,\; R + e) \rfloor), \qquad
               b' = (b + e - g) \bmod 1.
 
-    So a night that grants anything ends a window in which no more was granted than
-    earned, and in no run of nights is a whole parcel more granted than earned. Whole
-    slots are never banked: only the fraction is.
+    So whenever a night grants slots, the window that ends with it has granted no more
+    than it earned, and no sequence of nights grants a whole parcel more than it earned.
+    Whole slots are never banked, only fractions.
 
     Parameters
     ----------
@@ -137,10 +137,10 @@ def pooled_caps(
     tie: NDArray[np.uint64],
 ) -> NDArray[np.int64]:
     r"""
-    Caps whose sum is at most that of the platform, one merchant taken for all.
+    Caps whose sum is at most the cap of the platform taken as one merchant.
 
-    Each merchant has its floor; the slots that rounding down leaves over go, one
-    each, to the merchants with the largest fractions. Who cannot use one gets none.
+    Each merchant has its floor; the slots lost by rounding down go, one each, to the
+    merchants with the largest fractions. A merchant who cannot use one gets none.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def window_caps(
     num_orders: NDArray[np.int64], rate: Decimal, num_nights: int
 ) -> NDArray[np.int64]:
     """
-    Slots of so many equal nights together: ``floor(rate * num_orders * num_nights)``.
+    Slots of several equal nights together: ``floor(rate * num_orders * num_nights)``.
 
     Parameters
     ----------

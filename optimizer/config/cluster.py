@@ -26,7 +26,7 @@ def _scheme(place: str) -> str:
 
 
 def _on_cluster(place: str) -> str:
-    """Hold the address of a table or folder on a cluster against its shape."""
+    """Check the form of the address of a table or folder on a cluster."""
     rest = place.partition("://")[2]
     if re.search(r"[{}\0?]", rest.replace("{date}", "")) or not rest.strip("/"):
         raise ValueError("must be a path; {date} is the only placeholder")

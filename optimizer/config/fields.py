@@ -1,4 +1,4 @@
-"""Kinds of values that the configuration is made of, and the base of its models."""
+"""Types of the configuration's values, and the base of its models."""
 
 import re
 from decimal import Decimal
@@ -33,7 +33,7 @@ def exact(value: Any) -> Any:
 
 def no_flag(value: Any) -> Any:
     """
-    Refuse true and false where a number is meant.
+    Refuse true and false where a number is expected.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def no_flag(value: Any) -> Any:
 
 def at_most_six_decimals(value: Decimal) -> Decimal:
     """
-    Refuse what is finer than a millionth.
+    Refuse amounts with more than six decimals.
 
     Raises
     ------
     ValueError
-        When it is finer than that.
+        When it has more.
     """
     if value != round(value, 6):
         raise ValueError("must have at most six decimals")
@@ -73,7 +73,7 @@ def _trimmed(value: str) -> str:
 
 def known_zone(value: str) -> str:
     """
-    Refuse what is no time zone here.
+    Refuse unknown time zones.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def known_zone(value: str) -> str:
 
 def check_dated_path(value: str) -> str:
     """
-    Refuse what is no path, perhaps with ``{date}``.
+    Refuse values that are not a path, perhaps with ``{date}``.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def check_dated_path(value: str) -> str:
 
 
 def check_dated_source(value: str) -> str:
-    """Refuse what is neither a path nor an address of a table."""
+    """Refuse values that are neither a path nor an address of a table."""
     return check_source(value) if is_address(value) else check_dated_path(value)
 
 
@@ -121,7 +121,7 @@ def _state_url(value: str) -> str:
 
 
 def limits_schema(low: float, high: float | None = None) -> WithJsonSchema:
-    """Schema of a number that is written plainly, though exact inside."""
+    """Schema of a number that is a plain number in YAML and exact inside."""
     limits = {"minimum": low} | ({} if high is None else {"maximum": high})
     return WithJsonSchema({"type": "number"} | limits)
 

@@ -1,4 +1,4 @@
-"""What is left to chance, and how outcomes are learned from."""
+"""Randomisation, and learning from outcomes."""
 
 import datetime as dt
 from decimal import Decimal
@@ -10,7 +10,7 @@ from optimizer.config.fields import ConfigModel, DatedPath, Share
 
 
 class Holdout(ConfigModel):
-    """What is left to chance, so that the effect of premium can be measured."""
+    """Randomisation, so that the effect of premium can be measured."""
 
     share: Share = Field(
         Decimal(0), description="Share of the chosen parcels kept back at random."
@@ -24,7 +24,7 @@ class Holdout(ConfigModel):
 
 
 class Prior(ConfigModel):
-    """What a kept promise is believed to do before any night was measured."""
+    """The effect of a kept promise that is assumed before any night was measured."""
 
     effect: Share = Field(
         description="Share of the harm that a kept promise removes, 0 to 1."

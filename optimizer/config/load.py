@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from optimizer.config.models import Config, Objective, PolicyRow
+from optimizer.config.origin import Origin, line_of
 from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
@@ -49,7 +50,7 @@ def load_config(path: str | PathLike[str]) -> Config:
 
 def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """
-    Make a configuration of a path or a mapping; one that is given is returned.
+    Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
 
     Raises
     ------
@@ -68,12 +69,12 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
 
 def as_day(date: dt.date | str | None) -> dt.date | None:
     """
-    Make a business date of a date or its text.
+    Make a business date from a date or its text.
 
     Raises
     ------
     ConfigError
-        When it is neither; a time is no date.
+        When it is neither; a time is refused too.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def policy_on(config: Config, day: dt.date | None) -> PolicyRow:
 
 
 def objective_on(config: Config, policy: PolicyRow) -> Objective:
-    """The objective with what a policy row changes of it."""
+    """The objective with the changes of a policy row."""
     changes = policy.objective
     given = {name: value for name, value in changes if value is not None}
     return config.objective.model_copy(update=given)
@@ -135,8 +136,8 @@ def config_hash(config: Config) -> str:
     """
     SHA-256 of the configuration, in hexadecimal.
 
-    Where the state is kept, where copies of a night go and what is told of a run are
-    left out: they decide nothing of it.
+    Settings for the state, for copies of a night and for monitoring are left out: they
+    do not affect the night.
     """
     told = config_json(config)
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
@@ -161,7 +162,7 @@ def _validate(data: Any, name: str, lines: Lines) -> Config:
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: must be a mapping of keys, such as version: 1")
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data, context=Origin(name, lines))
     except ValidationError as error:
         errors = _deepest([dict(e) for e in error.errors(include_url=False)])
         found = [_problem(e, name, lines) for e in errors]
@@ -176,28 +177,22 @@ def _deepest(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _problem(error: dict[str, Any], name: str, lines: Lines) -> tuple[int, str]:
     location = _without_types(error["loc"])
-    line = _line_of(location, lines)
+    line = line_of(location, lines)
     where = f"{name}:{line}" if lines else name
     return line, f"{where}: {_dotted(location)}: {_words(error, location)}"
 
 
 def _without_types(location: Location) -> Location:
-    """Drop what pydantic adds to tell the members of a union apart."""
+    """Drop the labels that pydantic adds for the members of a union."""
     return tuple(part for part in location if part not in _TYPES)
 
 
 _TYPES = {"bool", "decimal", "int", "str"}
 
 
-def _line_of(location: Location, lines: Lines) -> int:
-    while location and location not in lines:
-        location = location[:-1]
-    return lines.get(location, 1)
-
-
 def _dotted(location: Location) -> str:
     """
-    Write a location as people do.
+    Write a location as people do, with dots and brackets.
 
     Examples
     --------
@@ -304,7 +299,7 @@ def _field(location: Location) -> Any:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Fields by the key that stands in the file."""
+    """Fields by their key in the file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""When names that find nothing are warned of, and when they refuse the night."""
+"""When names that are not found are warned of, and when the night is refused."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from optimizer.config.fields import ConfigModel, Share
 
 class Lookups(ConfigModel):
     """
-    Names of merchants and capacity rows that find nothing in the orders.
+    Names of merchants and capacity rows that are not found in the orders.
 
     The share is of what could be found: of the names in the table or of those in the
     night, whichever are fewer.
@@ -18,6 +18,8 @@ class Lookups(ConfigModel):
     warn_below: Share = Field(
         Decimal("0.5"), description="Below this share of names found, warn."
     )
-    refuse_below: Share = Field(
-        Decimal(0), description="Below this share of names found, refuse the night."
+    refuse_below: Share | None = Field(
+        None,
+        description="Below this share of names found, refuse the night; left out: "
+        "where none is found, of a table whose every row names one.",
     )

@@ -3,9 +3,15 @@
 import datetime as dt
 from decimal import Decimal
 from statistics import NormalDist
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
 from optimizer.config.cluster import DatedFolder, DatedInput, Spark, check_places
 from optimizer.config.fairness import FairnessRule
@@ -31,6 +37,7 @@ from optimizer.config.fields import (
 from optimizer.config.learning import Holdout, Learning
 from optimizer.config.lookups import Lookups
 from optimizer.config.operations import Operations
+from optimizer.config.origin import Origin
 from optimizer.config.privacy import Privacy
 from optimizer.config.rules import (
     AcceptanceRule,
@@ -115,7 +122,8 @@ class PolicyRow(ConfigModel):
         default_factory=ObjectiveChange, description="What changes of the objective."
     )
     eligibility: tuple[EligibilityRule, ...] = Field(
-        (), description="Orders that may not be recommended; the first match tells why."
+        (),
+        description="Orders not to recommend; the first match gives the reason.",
     )
 
     @model_validator(mode="after")
@@ -167,7 +175,7 @@ class Objective(ConfigModel):
 
     @property
     def caution(self) -> float:
-        """Share of the harm avoided that the confidence takes off."""
+        """Share of the harm avoided that is subtracted for the confidence."""
         if self.confidence is None:
             return 0.0
         return NormalDist().inv_cdf(float(self.confidence)) * float(self.relative_error)
@@ -198,7 +206,8 @@ class Inputs(ConfigModel):
         Decimal, BeforeValidator(exact), Field(ge=0, le=1440), limits_schema(0, 1440)
     ] = Field(Decimal(0), description="Minutes to wait for an input that is late.")
     when_capacity_is_late: Literal["refuse", "yesterdays_capacity"] = Field(
-        "refuse", description="After the wait: leave, or take the day before's."
+        "refuse",
+        description="After the wait: exit with 75, or use the day before's capacity.",
     )
 
     @property
@@ -221,8 +230,8 @@ class CapacityRules(ConfigModel):
     )
     count: Literal["recommendations", "expected", "quantile"] = Field(
         "recommendations",
-        description="What slots hold: all recommendations, the purchases expected of "
-        "them, or the purchases that are exceeded with probability 1 - quantile.",
+        description="What a slot counts: all recommendations, the purchases expected "
+        "of them, or the purchases that are exceeded with probability 1 - quantile.",
     )
     quantile: Quantile = Field(
         Decimal("0.95"), description="Share of nights in which purchases fit the slots."
@@ -301,7 +310,7 @@ class Keep(ConfigModel):
     )
     days: Annotated[int, Field(strict=True, ge=100, le=100_000)] | None = Field(
         None,
-        description="Days before the newest night; older nights go whole. none: all.",
+        description="Days before the newest night; older ones are removed. none: all.",
     )
 
 
@@ -316,11 +325,11 @@ class Config(ConfigModel):
     )
     null_words: tuple[Name, ...] = Field(
         (),
-        description="Texts in inputs that stand for no value, such as NULL; others of "
+        description="Texts in inputs that mean no value, such as NULL; others of "
         "their kind are refused, and never a name.",
     )
     date_formats: tuple[DateSpelling, ...] = Field(
-        (), description="Spellings of dates that are read beside 2026-11-22."
+        (), description="Spellings of dates that are read in addition to 2026-11-22."
     )
     privacy: Privacy = Field(
         default_factory=Privacy, description="How personal data is kept out."
@@ -352,14 +361,12 @@ class Config(ConfigModel):
     publish: Publish = Field(
         default_factory=Publish, description="When a plan is good enough."
     )
-    state: State = Field(
-        default_factory=State, description="What nights know of each other."
-    )
+    state: State = Field(default_factory=State, description="State that nights share.")
     keep: Keep = Field(
-        default_factory=Keep, description="What `optimizer prune` leaves."
+        default_factory=Keep, description="What `optimizer prune` keeps."
     )
     operations: Operations = Field(
-        default_factory=Operations, description="What people and machines are told."
+        default_factory=Operations, description="Monitoring."
     )
     fairness: tuple[FairnessRule, ...] = Field(
         (), description="Floors and ceilings for groups of merchants or orders."
@@ -372,6 +379,25 @@ class Config(ConfigModel):
         description="Floors and pins that cannot all be kept: keep those of lowest "
         "priority number and list the others, or publish nothing.",
     )
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """
+        Keep where it was read from.
+
+        Parameters
+        ----------
+        context
+            An :class:`Origin` where it is from a file.
+        """
+        if isinstance(context, Origin):
+            self._origin = context
+
+    @property
+    def origin(self) -> Origin:
+        """Where it was read from."""
+        return self._origin
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
@@ -390,11 +416,12 @@ class Config(ConfigModel):
         return self
 
     acceptance: tuple[AcceptanceRule, ...] = Field(
-        (), description="What optimizer accept holds a night against."
+        (), description="Rules that optimizer accept checks."
     )
 
     holdout: Holdout = Field(
-        default_factory=Holdout, description="What is left to chance, to be measured."
+        default_factory=Holdout,
+        description="Randomisation, to measure the effect of premium.",
     )
     model: DatedPath | None = Field(
         None, description="Learned model, where orders have no probabilities."

@@ -1,4 +1,4 @@
-"""What people and machines are told of a run; nothing here decides a night."""
+"""Monitoring of runs; nothing here affects a night."""
 
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -32,7 +32,7 @@ class Splitting(ConfigModel):
 
 
 class Alerts(ConfigModel):
-    """When a night that went out wants a look."""
+    """When a published night needs attention."""
 
     quarantine_share: Share = Field(
         Decimal("0.0005"),

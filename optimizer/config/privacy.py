@@ -1,4 +1,4 @@
-"""What is declared to be no person's data, though it looks like it."""
+"""Columns that are declared not to be personal data, though they look like it."""
 
 from pydantic import Field
 
@@ -7,11 +7,11 @@ from optimizer.config.fields import ConfigModel, Name
 
 class NotPersonal(ConfigModel):
     """
-    Columns that are no person's data, and why; both stand in the record of each night.
+    Columns that are not personal data, and why; both are recorded with each night.
 
     Their names are accepted, and ids that are numbers like those of phones. E-mail
     addresses, masked and identity numbers, and phone numbers within a sentence are
-    refused all the same.
+    still refused.
     """
 
     columns: tuple[Name, ...] = Field(

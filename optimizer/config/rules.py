@@ -1,4 +1,4 @@
-"""Rules that vary by date or by night: eligibility, peaks, what a policy changes."""
+"""Rules that vary by date or by night: eligibility, peaks, changes of a policy."""
 
 import datetime as dt
 from decimal import Decimal
@@ -29,7 +29,7 @@ class Fulfilment(ConfigModel):
 
 
 class ObjectiveChange(ConfigModel):
-    """What a policy row changes of the objective; what is left out stays."""
+    """Changes of the objective by a policy row; keys left out stay unchanged."""
 
     complaint_cost_cny: Money | None = Field(
         None, description="Harm of one complaint, CNY."
@@ -49,7 +49,7 @@ class EligibilityRule(ConfigModel):
     """
     Orders that may not be recommended, by one column of the orders table.
 
-    A missing value matches ``is_not``, ``not_in`` and ``is_missing: true`` alone.
+    A missing value matches only ``is_not``, ``not_in`` and ``is_missing: true``.
     """
 
     column: Name = Field(
@@ -89,7 +89,7 @@ class EligibilityRule(ConfigModel):
 
 
 class Peak(ConfigModel):
-    """Days on which carriers take more, or less, than their rows say."""
+    """Days on which carriers have more, or fewer, slots than their rows state."""
 
     first: dt.date = Field(alias="from", description="First date.")
     last: dt.date = Field(alias="to", description="Last date.")
@@ -122,7 +122,7 @@ class State(ConfigModel):
 
 
 class AcceptanceRule(ConfigModel):
-    """A number of a night, and between which ends it passes."""
+    """A number of a night, and the limits within which it passes."""
 
     metric: Name = Field(description="Name of the number, such as relative_gap.")
     min: Limit | None = Field(None, description="It passes from here on.")

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 
 from optimizer.config.fields import ConfigModel, Money, Name, Positive, Share
-from optimizer.config.load import _dotted, _line_of
+from optimizer.config.load import _dotted
 from optimizer.config.models import Payer
+from optimizer.config.origin import line_of
 from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
@@ -15,7 +16,7 @@ MAX_SCENARIOS = 1_000
 
 
 class Scenario(ConfigModel):
-    """One variation; what is left out stays as in the configuration."""
+    """One variation; keys left out stay as in the configuration."""
 
     name: Name = Field(description="What the tables call it.")
     cap_rate: Share | None = Field(None, description="Cap on a merchant's parcels.")
@@ -47,7 +48,7 @@ class HarmBorne(Payer):
 
 
 class ScenarioFile(ConfigModel):
-    """What to try beside a night as it is."""
+    """The scenarios to compare with a night."""
 
     scenarios: tuple[Scenario, ...] = Field((), description="Variations by name.")
     sweep: Sweep = Field(default_factory=Sweep, description="Variations by list.")
@@ -99,7 +100,7 @@ def load_scenarios(path: Path) -> ScenarioFile:
         return ScenarioFile.model_validate(data)
     except ValidationError as error:
         found = [
-            (_line_of(e["loc"], lines), _dotted(e["loc"]) or "file", e["msg"])
+            (line_of(e["loc"], lines), _dotted(e["loc"]) or "file", e["msg"])
             for e in error.errors(include_url=False)
         ]
     raise ConfigError(

@@ -1,4 +1,4 @@
-"""JSON Schema of the YAML, from which editors complete and check."""
+"""JSON Schema of the YAML, for completion and checks in editors."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Output(ConfigModel):
 
 
 class Outbox(ConfigModel):
-    """A file of the recommendations as a platform's systems take them."""
+    """A file of the recommendations in a platform's format."""
 
     platform: Literal["douyin", "kuaishou", "pinduoduo", "taobao", "jd"] = Field(
         description="Whose tags and service codes."

@@ -3,7 +3,7 @@ YAML text to plain data with the line of every key.
 
 YAML 1.2 core scalars: ``no`` is text, ``1e-3`` a number, ``3:20`` text, ``010`` is
 10. Decimals are read exactly from their text. Anchors, tags, duplicate keys and
-several documents are refused: each is a way to mean something else than it says.
+several documents are refused, since each can hide what a file means.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SCALARS = (
 
 
 def _number(text: str) -> int | Decimal | str:
-    """A number, or its text where no number has such a size."""
+    """A number, or its text if it is too large for any number."""
     if len(text) > 1_000:
         return text
     try:
@@ -65,7 +65,7 @@ def read_yaml(text: str, name: str) -> tuple[Any, Lines]:
     text
         The document.
     name
-        What messages call it, usually its path.
+        Its name in messages, usually its path.
 
     Returns
     -------

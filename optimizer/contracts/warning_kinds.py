@@ -200,6 +200,17 @@ _NIGHT: dict[str, WarningKind] = {
         column="text",
         names="names",
     ),
+    "FEW_PARCELS_FOUND": _counted(
+        "{num_parcels} of {num_all} order_id names in the deliveries table is of no "
+        "parcel that nights before have in flight, so it frees no slot; is it spelled "
+        "as in the orders table: {names}",
+        "{num_parcels} of {num_all} order_id names in the deliveries table are of no "
+        "parcel that nights before have in flight, so they free no slot; are they "
+        "spelled as in the orders table: {names}",
+        num_parcels="count",
+        num_all="count",
+        names="names",
+    ),
     "RULES_FIND_NOTHING": _counted(
         "{num_rules} rule of the configuration names nothing of the night or its "
         "tables, so it changes nothing: {rules}",

@@ -13,7 +13,7 @@ from optimizer.night.folders import published_nights
 from optimizer.night.merkle import root_of
 from optimizer.night.publish import sha256_of
 from optimizer.night.state.chain import Link, broken_links, text_hash
-from optimizer.night.state.database import open_state
+from optimizer.night.state.database import read_state
 from optimizer.night.state.links import (
     pruned_in,
     read_links,
@@ -80,7 +80,7 @@ def audit(config: Config, head: str | None = None) -> Audit:
     """
     if config.output is None:
         raise ConfigError("published nights need output in the configuration")
-    with open_state(config) as state, state.transaction() as connection:
+    with read_state(config) as state, state.transaction() as connection:
         links = read_links(connection)
         assert state.mirror is not None
         told = read_mirror(state.mirror)

@@ -19,7 +19,7 @@ from optimizer.night.merkle import (
     row_texts,
 )
 from optimizer.night.publish import sha256_of
-from optimizer.night.state.database import open_state
+from optimizer.night.state.database import read_state
 from optimizer.night.state.links import decision_groups, read_links, versions_in
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def find_evidence(
     """
     if config.output is None:
         raise ConfigError("published nights need output in the configuration")
-    with open_state(config) as state, state.transaction() as connection:
+    with read_state(config) as state, state.transaction() as connection:
         links = read_links(connection)
     nights = published_nights(config.output)
     if day is not None and day not in nights:

@@ -1,8 +1,8 @@
 """
-Types that engines and databases give, by value: which are taken, and as what.
+Column types that engines and databases produce: which are accepted, and how.
 
-A type is taken where each of its values says one thing in the column's kind; any other
-is refused by its name, with the cast that helps.
+A type is accepted if each of its values has one meaning in the column's kind. Any other
+type is refused by name, with the cast that helps.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CAST = {
 
 def check_type(kind: pa.DataType, column: Column, label: str) -> None:
     """
-    Refuse a type whose values do not say what the column is for.
+    Refuse a type whose values have no clear meaning in the column's kind.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def is_uuid(kind: pa.DataType) -> bool:
 
 def plain(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """
-    Give a column in a type that is read everywhere; values stay what they are.
+    Convert a column to a type that is read everywhere; values do not change.
 
     Dictionaries and runs are written out, UUIDs become text with hyphens, decimals of
     whole numbers and flags become text, from which they are read exactly.
@@ -146,7 +146,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_dictionary(kind: pa.DataType) -> bool:
-    """Whether values stand in a dictionary that is no one of texts: those are read."""
+    """Whether values are in a dictionary other than one of texts, which is read."""
     import pyarrow.types as t
 
     return t.is_dictionary(kind) and not _is_text(kind.value_type)

@@ -1,8 +1,8 @@
 """
-What a cell says: text, numbers and timestamps as tools write them, by value.
+The meaning of cells: text, numbers and timestamps as tools write them.
 
-A cell means one thing or nothing: whatever is not listed here becomes null, and the
-validation names it. Dates are days of the configured zone.
+A cell has one meaning or none: spellings that are not listed here become null, and
+validation names them. Dates are days of the configured zone.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ _PLACES = {"Y": "year", "M": "month", "D": "day"}
 @dataclass(frozen=True, slots=True)
 class CellRules:
     """
-    How the configuration has cells read.
+    Rules of the configuration for reading cells.
 
     Attributes
     ----------
     zone
         Time zone of days.
     null_words
-        Texts that stand for no value.
+        Texts that mean "no value".
     date_formats
-        Keys of ``DATE_SPELLINGS`` that are read beside ISO 8601.
+        Keys of ``DATE_SPELLINGS`` that are read in addition to ISO 8601.
     not_personal
-        Columns whose names and numbers are declared to be no person's.
+        Columns whose names and numbers are declared not to be personal.
     """
 
     zone: str = "Asia/Shanghai"
@@ -81,7 +81,7 @@ class CellRules:
 
 
 def cell_rules(config: Config) -> CellRules:
-    """Take from the configuration how cells are read."""
+    """Take the rules for reading cells from the configuration."""
     allowed = config.privacy.allow
     return CellRules(
         zone=config.timezone,
@@ -150,7 +150,7 @@ def days_of(text: pl.Series, rules: CellRules) -> pl.Series:
     text
         Cells, in any spelling; blanks around them do not count.
     rules
-        ``date_formats`` are read beside ISO 8601, with or without a time of day. A
+        ``date_formats`` are read in addition to ISO 8601, with or without a time. A
         time with an offset from UTC is an instant: its day is that of the zone.
 
     Returns
@@ -188,7 +188,7 @@ def days_of(text: pl.Series, rules: CellRules) -> pl.Series:
 @dataclass(frozen=True, slots=True)
 class Midnights:
     """
-    Times of a date column that were perhaps dates once, in another zone.
+    Times in a date column that may have been dates in another zone.
 
     Attributes
     ----------

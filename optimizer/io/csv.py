@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from optimizer.io.reading_notes import ReadingNotes
 
 _BLOCK_BYTES = 1 << 24
+#: What is read to find the header.
+_HEADER_BYTES = 1 << 16
+#: What a packed file may unpack to: so many bytes, or so many times its own.
+_UNPACKED_BYTES, _UNPACKED_TIMES = 64 << 20, 200
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
 
@@ -49,7 +53,7 @@ def csv_batches(
     """
     Read some columns of a CSV file as text; empty cells are null.
 
-    A row of which every cell is empty is no row, as a blank line is none.
+    A row whose cells are all empty is ignored, as is a blank line.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def csv_batches(
     known
         Columns of the contract; the first says whether a row may be empty.
     notes
-        Takes what was found beside the rows.
+        Takes notes on the form of the file.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def csv_batches(
     if not _has_rows(path, form):
         return
     with _opened(path) as stream:
-        num_breaks = _count_breaks(stream, form, path)
+        num_breaks = _count_breaks(_Bounded(stream, path), form, path)
     notes.num_line_breaks[str(path)] = num_breaks
     there = [name for name in known if name in form.names]
     wanted = list(dict.fromkeys([*columns, *there[:1]]))
@@ -135,9 +139,9 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
     """
     Count line breaks inside of quotes.
 
-    They are part of their cells where every quote stands at an end of one, or is
-    doubled. Else a quote that was never closed may have swallowed the next rows, and
-    the file is refused; so it is where what it holds looks like a row.
+    They are part of their cells if every quote is at an end of a cell or doubled.
+    Otherwise a quote that was never closed may have swallowed the next rows, and the
+    file is refused. It is also refused if the text inside of quotes looks like a row.
     """
     num_quotes, num_breaks, is_proper, since = 0, 0, True, -1
     before, pending = b"\n", b""
@@ -168,7 +172,7 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
 
 class _Quotes(NamedTuple):
     """
-    What the quotes of a block are.
+    Properties of the quotes of a block.
 
     ``are_proper``: all of them open or close a cell, or are doubled; ``holds_row``:
     what some of them hold has a line with as many separators as a row; ``since``:
@@ -186,7 +190,7 @@ class _Quotes(NamedTuple):
 def _look_at_quotes(
     text: bytes, end: int, form: CsvForm, *, is_open: bool, since: int
 ) -> _Quotes:
-    """Look at the bytes from 1 up to ``end``; those beside are only neighbours."""
+    """Look at the bytes from 1 up to ``end``; those outside are only neighbours."""
     import numpy as np
 
     signs = np.frombuffer(text, np.uint8)
@@ -251,6 +255,27 @@ def _reason(error: Exception) -> str:
     return f"is not readable as CSV ({text[:160]}); check its quotes"
 
 
+class _Bounded:
+    """A stream that is refused where it unpacks to more than any table does."""
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._stream, self._path, self._num_read = stream, path, 0
+        packed = path.stat().st_size
+        self._most = max(_UNPACKED_BYTES, _UNPACKED_TIMES * packed)
+
+    def read(self, num_bytes: int) -> bytes:
+        """Read on."""
+        block: bytes = self._stream.read(num_bytes)
+        self._num_read += len(block)
+        if self._num_read > self._most:
+            raise DataError(
+                f"{self._path}: unpacks to more than {self._most:,} bytes, "
+                f"{_UNPACKED_TIMES} times its size, as no table does; export it again, "
+                "or unpack it if it is right"
+            )
+        return block
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     import pyarrow as pa
@@ -266,9 +291,23 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _first_bytes(path: Path) -> bytes:
     with _opened(path) as stream:
-        return bytes(stream.read(1 << 16))
+        found = bytes(stream.read(_HEADER_BYTES))
+    if len(found) == _HEADER_BYTES and not {*b"\r\n"} & {*found}:
+        raise DataError(
+            f"{path}: the first line is longer than {_HEADER_BYTES:,} bytes; export a "
+            "header of the table's columns, each row on a line"
+        )
+    return found
 
 
 def _has_rows(path: Path, form: CsvForm) -> bool:
     """Whether anything follows the header."""
-    return len(_first_bytes(path).strip().splitlines()) > form.num_before + 1
+    if len(_first_bytes(path).strip().splitlines()) > form.num_before + 1:
+        return True
+    with _opened(path) as stream:
+        rest = _Bounded(stream, path)
+        rest.read(_HEADER_BYTES)
+        while block := rest.read(_BLOCK_BYTES):
+            if block.strip():
+                return True
+    return False

@@ -2,8 +2,8 @@
 The form of a CSV file, guessed from its first lines: separator, header, padding.
 
 Spreadsheets write other separators, a line ``sep=;``, empty columns, and headers in
-another case. What is not as the contract writes it is read where it can mean one thing
-only, and told.
+another case. Deviations from the contract are accepted if they have only one meaning,
+and are reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CsvForm:
     header
         Cells of the header as they are written.
     names
-        What each is called here; ``None`` for a column without a name.
+        Name of each column here; ``None`` for a column without a name.
     """
 
     separator: str
@@ -62,7 +62,7 @@ class CsvForm:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """What was guessed, as the record of a night has it; empty: nothing was."""
+        """The guesses, for the record of a night; empty if there were none."""
         said: dict[str, Any] = {}
         if self.separator != ",":
             said["separator"] = self.separator
@@ -84,7 +84,7 @@ def guess_form(start: bytes, known: Sequence[str], label: str) -> CsvForm:
     known
         Columns of the contract.
     label
-        What messages call the file.
+        The file's name in messages.
 
     Raises
     ------

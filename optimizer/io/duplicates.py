@@ -1,4 +1,4 @@
-"""The same order twice: found by key among any number, named by id."""
+"""Duplicate orders: found by key among any number of orders, named by id."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Keyed(Protocol):
 
 def refuse_repeats(source: Source, orders: Keyed) -> None:
     """
-    Refuse orders that stand twice, or whose ids differ only in case or spaces.
+    Refuse duplicate orders, and ids that differ only in case or spaces.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def sorted_batches(
     key
         The column; nulls come first.
     sample
-        Some of its values, from everywhere. They make buckets even, nothing else.
+        Some of its values, from all parts. They only serve to make buckets even.
     num_rows
         Rows in all, about: decides whether a disk is needed.
     scratch

@@ -1,11 +1,11 @@
 """
-Tables from outside, copied to files here before the night begins.
+Tables from databases and stores, copied to local files before the night begins.
 
-A night reads its orders more than once, and must be provable later; a database
-changes in between. So every address is read once, into a file whose name is its
-checksum, and the night is solved, and verified, from that. Objects are copied byte
-for byte. Rows of databases come in no order, so they are sorted: equal rows make
-equal bytes.
+A night reads its orders more than once and must be verifiable later, but a database
+changes in between. So every address is read once, into a file that is named by its
+checksum, and the night is solved and verified from that file. Objects are copied byte
+for byte. Rows of databases come in no particular order, so they are sorted: equal rows
+give equal bytes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 _CONTRACTS = {table.name: table for table in TABLES_IN}
 _STAGING = ".staging-"
@@ -44,7 +45,7 @@ _SAMPLES_A_BATCH = 1_000
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """
-    Inputs of a night, all of them files here.
+    Inputs of a night, all of them local files.
 
     Attributes
     ----------
@@ -59,9 +60,11 @@ class Fetched:
 
 
 @contextmanager
-def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fetched]:
+def fetched_inputs(
+    places: Mapping[str, str], kept: Path | None, rules: CellRules
+) -> Iterator[Fetched]:
     """
-    Copy the tables that are not files here.
+    Copy the tables that are not local files.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
     kept
         Folder where the copies stay, so that the night can be verified; ``None``:
         they are removed at the end.
+    rules
+        How the configuration has cells read.
 
     Raises
     ------
@@ -91,7 +96,9 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
     origins: dict[str, str] = {}
     try:
         for name, address in remote.items():
-            paths[name], origins[name] = _fetch(address, _CONTRACTS[name], folder)
+            paths[name], origins[name] = _fetch(
+                address, _CONTRACTS[name], folder, rules
+            )
         yield Fetched(paths, origins)
     except DataError as error:
         raise DataError(_with_origins(str(error), paths, origins)) from None
@@ -103,7 +110,7 @@ def fetched_inputs(places: Mapping[str, str], kept: Path | None) -> Iterator[Fet
 def _with_origins(
     text: str, paths: Mapping[str, str | list[str]], origins: Mapping[str, str]
 ) -> str:
-    """Name, beside each copy in a message, where it is from."""
+    """Add to each copy named in a message the address that it is from."""
     for name, origin in origins.items():
         for path in paths[name]:
             text = text.replace(path, f"{origin} ({path})")
@@ -123,7 +130,9 @@ def _made(kept: Path | None) -> Path:
         ) from None
 
 
-def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str]:
+def _fetch(
+    address: Address, table: Table, folder: Path, rules: CellRules
+) -> tuple[list[str], str]:
     """Copy one table; give its files and its origin."""
     filled = fill_address(address)
     adapter = adapter_of(address)
@@ -135,9 +144,9 @@ def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str
             if address.scheme == "s3":
                 copies = adapter.fetch_files(filled, staging)
                 files, version = [path for _, path in copies], ""
-                _check_files(files, table, address.label)
+                _check_files(files, table, address.label, rules)
             else:
-                with adapter.open_rows(filled, table) as rows:
+                with adapter.open_rows(filled, table, rules.not_personal) as rows:
                     files = [_write_sorted(rows.batches, table, staging, address.label)]
                     version = rows.version
         kept = [_keep(path, table.name, folder) for path in files]
@@ -146,10 +155,10 @@ def _fetch(address: Address, table: Table, folder: Path) -> tuple[list[str], str
     return kept, " ".join(filter(None, (address.label, version)))
 
 
-def _check_files(files: list[Path], table: Table, label: str) -> None:
-    """Hold copies against the contract before they stay, under the address's name."""
+def _check_files(files: list[Path], table: Table, label: str, rules: CellRules) -> None:
+    """Check copies against the contract; errors name the address."""
     try:
-        open_source(files, table)
+        open_source(files, table, rules=rules)
     except DataError as error:
         text = str(error)
         for path in files:

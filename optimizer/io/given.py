@@ -1,4 +1,4 @@
-"""What a caller hands over as a table, held against what is taken before it is read."""
+"""Checks of what a caller passes as a table, before it is read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 4_095
 
 def refuse_no_table(data: Any, table_name: str) -> None:
     """
-    Refuse what is neither a path, a list of paths nor a table.
+    Refuse values that are neither a path, a list of paths nor a table.
 
-    The message never holds what was given: a text that is no path may be a row.
+    The message never repeats the value: a text that is no path may be a row.
 
     Raises
     ------
     DataError
-        Saying what it is, and what is taken.
+        With the type of the value, and the types that are accepted.
 
     Examples
     --------

@@ -1,11 +1,11 @@
 """
-Inputs of a published night, kept beside it, and found again.
+Inputs of a published night: kept with it, and found again.
 
 An export is often replaced by the next one at the same path. So that a night can be
-proved later, a run keeps its input files under ``OUTPUT/.inputs/DATE``, named by their
-checksums: where the file system can share blocks that costs no space, and elsewhere
-files are copied as long as they are small. A reader looks there first, and believes
-no place: only the checksum says that a file is the one that was read.
+verified later, a run keeps its input files under ``OUTPUT/.inputs/DATE``, named by
+their checksums. Where the file system can share blocks that costs no space; elsewhere
+only small files are copied. A reader looks there first. In any place, only the checksum
+decides whether a file is the one that was read.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def keep_inputs(
 
 
 def _keep(file: FileRecord, target: Path, *, is_small: bool) -> bool:
-    """Make a file that nobody else writes; say whether it could be made."""
+    """Make an independent copy of a file; return whether it could be made."""
     partial = target.with_name(f".{target.name}.part")
     partial.unlink(missing_ok=True)
     try:
@@ -138,7 +138,7 @@ def kept_model(sha256: str) -> str:
 
 def keep_model(file: Path, sha256: str, folder: Path) -> None:
     """
-    Keep the model that a night was made with: ``latest`` is another one tomorrow.
+    Keep the model that a night was made with, since ``latest`` will change.
 
     Parameters
     ----------
@@ -164,10 +164,10 @@ def keep_model(file: Path, sha256: str, folder: Path) -> None:
 
 def found_model(folder: Path, record: Mapping[str, Any]) -> Path | None:
     """
-    Find the folder of a recorded night's model, wherever it lies today.
+    Find the folder of a recorded night's model at its present place.
 
-    Kept beside the night, where the configuration says, beside that place (an alias
-    such as ``latest`` leads elsewhere by now), or in a project that was moved.
+    It may be kept with the night, be at the configured place or next to it (an alias
+    such as ``latest`` may point elsewhere by now), or in a project that was moved.
 
     Parameters
     ----------
@@ -212,11 +212,11 @@ def found_inputs(
     folder: Path, record: Mapping[str, Any], beside: Path | None = None
 ) -> dict[str, list[str]]:
     """
-    Find the input files of a recorded night, wherever they lie today.
+    Find the input files of a recorded night at their present places.
 
-    In this order: a folder that the reader names, the kept files beside the night, the
-    recorded path, and that path seen from where the night was moved to. The first file
-    with the recorded checksum is taken.
+    Searched in this order: a folder that the reader names, the files kept with the
+    night, the recorded path, and that path relative to where the night was moved. The
+    first file with the recorded checksum is taken.
 
     Parameters
     ----------
@@ -230,8 +230,8 @@ def found_inputs(
     Returns
     -------
     dict of str to list of str
-        Paths by table, in the order of the record. Where no file has the checksum the
-        recorded path stands, for the reader to refuse.
+        Paths by table, in the order of the record. If no file has the checksum, the
+        recorded path is returned, for the reader to refuse.
     """
     real = folder.resolve()
     hashes = _Hashes()
@@ -247,7 +247,7 @@ def found_inputs(
 def placed_record(
     record: Mapping[str, Any], places: Mapping[str, list[str]]
 ) -> dict[str, Any]:
-    """A night's record with its input files where they are today."""
+    """A night's record with the present places of its input files."""
     inputs = {
         name: {
             **used,

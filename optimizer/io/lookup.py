@@ -18,8 +18,8 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     """
     Rows of a table that hold a text in its first column, which is ascending.
 
-    Only row groups whose statistics admit the text are read, each page against its
-    checksum: of a published night that is one of them, whatever its size.
+    Only row groups whose statistics allow the text are read, with the checksum of each
+    page: in a published night of any size that is one row group.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
 
 
 def row_groups_with(metadata: pyarrow.parquet.FileMetaData, value: str) -> list[int]:
-    """Row groups whose statistics of the first column admit a text."""
+    """Row groups whose statistics of the first column allow a text."""
     found = []
     for number in range(metadata.num_row_groups):
         known = metadata.row_group(number).column(0).statistics

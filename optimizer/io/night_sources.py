@@ -1,4 +1,4 @@
-"""The tables of a night, found and held against what this night needs of them."""
+"""The tables of a night, found and checked for the columns that this night needs."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def open_night(
     contracts
         What columns each table may have.
     has_model
-        Whether a learned model stands in for missing probability columns. It never
-        stands in for a null in a column that is there.
+        Whether a learned model fills missing probability columns. It never fills a
+        null in a column that is there.
     rules
-        How the configuration has cells read.
+        Rules for reading cells.
 
     Raises
     ------

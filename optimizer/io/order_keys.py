@@ -2,7 +2,7 @@
 A stable 64-bit key for each order id: the identity of an order among numbers.
 
 FNV-1a over the UTF-8 bytes, then MurmurHash3's finalizer; the salt starts the
-hash. It decides ties, finds duplicates and joins options to orders, so it must
+hash. It breaks ties, finds duplicates and joins options to orders, so it must
 never change: equal ids get equal keys in every version, on every machine.
 
 References

@@ -1,9 +1,9 @@
 """
-The recommendations as a platform's own systems take them, order by order.
+The recommendations in a platform's own format, order by order.
 
-What a platform calls the service, and which carriers it takes it from, stands in
-:data:`PLATFORMS`. An order that it cannot take is set aside with a reason, in a file
-beside the outbox; it never stops the others.
+A platform's name for the service and the carriers that it accepts are in
+:data:`PLATFORMS`. An order that it does not accept is written with a reason to a file
+next to the outbox, and does not stop the others.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OutboxCounts:
 
 def refused_path(path: Path) -> Path:
     """
-    The file beside an outbox that names the orders set aside.
+    The file next to an outbox with the orders that were refused.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def write_outbox(
     chosen: Iterable[Row], platform: str, kind: str, path: Path, day: dt.date
 ) -> OutboxCounts:
     """
-    Write the orders that a platform takes, and beside them those that it does not.
+    Write the orders that a platform accepts, and to another file those it does not.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _writer(file: IO[str], is_csv: bool, names: Iterable[str]) -> Callable[[Row]
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[IO[str]]:
-    """Write beside a file, flush to the disk, and take its place in one step."""
+    """Write a temporary file, flush it, and replace the target in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     try:

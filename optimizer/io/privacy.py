@@ -1,4 +1,4 @@
-"""No personal data: columns and values that look like it are refused, unseen."""
+"""No personal data: columns and values that look personal are refused, never shown."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ID_SHARE = 0.5
 
 def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
     """
-    Refuse a table with a column whose name means a person's data.
+    Refuse a table with a column whose name means personal data.
 
     Raises
     ------
@@ -136,10 +136,9 @@ def refuse_personal_values(
     """
     Refuse a batch whose text looks like phone, identity-card or masked numbers.
 
-    Looks at the first rows of each batch: an export that carries such data
-    carries it everywhere. An id is judged whole, a free text by any part of it. Ids
-    that lie as close as those of a counter are no phone numbers, though each looks
-    like one.
+    Looks at the first rows of each batch: an export that carries such data carries it
+    everywhere. An id is judged as a whole, a free text by any part of it. Ids as dense
+    as those of a counter are not phone numbers, though each looks like one.
 
     Parameters
     ----------
@@ -151,9 +150,9 @@ def refuse_personal_values(
     texts
         Free-text columns: refused at the first such value.
     label
-        What the message calls the table.
+        The table's name in messages.
     allowed
-        Columns whose numbers are declared to be nobody's phone.
+        Columns whose numbers are declared not to be phone numbers.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """
-Published tables of every format, as tables of today.
+Published tables of every format, converted to the present format.
 
-A night that an older version published lacks columns that came later, and a column
-may have had another name. What reads a night to tell of it sees the columns of today:
-those that the night does not have are null, or say what they meant. Verification does
-not read through this: it holds a night against the format of its own day.
+A night that an older version published lacks later columns, and a column may have had
+another name. Readers see the present columns: those that the night does not have are
+null, or are derived from the old ones. Verification does not use this: it checks a
+night against the format of its own time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RENAMED = {"in_flight.parquet": {"num_parcels": "num_slots"}}
 
 def read_table(folder: Path, name: str) -> pl.DataFrame:
     """
-    Read a published table whole, every page against its checksum.
+    Read a whole published table, with the checksum of every page.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
 
 def scan_table(folder: Path, name: str) -> pl.LazyFrame:
     """
-    Open a published table to read some of it, with today's columns.
+    Open a published table to read a part of it, with today's columns.
 
     Raises
     ------

@@ -2,14 +2,15 @@
 Tables from files or from memory, in batches of bounded size.
 
 Parquet pages are checked against their checksums: a flipped bit is refused, not
-read as another number. CSV is read as text; what a cell means is for the
-validation to say. Only the contract's columns are read.
+read as another number. CSV is read as text; the validation decides what a cell
+means. Only the contract's columns are read.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.columns import Column, Table
 
+#: Columns that a table may have; the contracts know fewer than thirty.
+MAX_COLUMNS = 2_000
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
@@ -59,7 +62,7 @@ class Source:
     table
         Its contract.
     label
-        What messages call it.
+        Its name in messages.
     files
         Sorted paths; empty for a table in memory.
     columns
@@ -73,7 +76,7 @@ class Source:
     memory
         The table, where it is in memory.
     notes
-        What is found beside its rows.
+        Notes on the form of its files.
     """
 
     table: Table
@@ -95,7 +98,7 @@ def open_source(
     rules: CellRules | None = None,
 ) -> Source:
     """
-    Find a table and hold its columns against the contract; reads no rows yet.
+    Find a table and check its columns against the contract; reads no rows yet.
 
     Parameters
     ----------
@@ -106,7 +109,7 @@ def open_source(
     require
         Columns that are required here although they are optional in general.
     rules
-        How the configuration has cells read; left out: as without one.
+        Rules for reading cells; left out: the defaults.
 
     Raises
     ------
@@ -289,7 +292,7 @@ def plain_frame(
     table
         The contract.
     null_words
-        Texts that stand for no value.
+        Texts that mean "no value".
     """
     import polars as pl
     import pyarrow as pa
@@ -348,7 +351,7 @@ def sha256_of_input(path: Path) -> str:
 @contextmanager
 def damaged_is_data_error(label: str) -> Iterator[None]:
     """
-    Turn what the readers raise about a file into one clear message.
+    Turn the readers' errors about a file into one clear message.
 
     Parameters
     ----------
@@ -366,7 +369,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
         yield
     except PermissionError:
         raise DataError(f"{label}: may not be read; check its permissions") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(
             f"{label}: is damaged or truncated ({reason}); fetch it again"
@@ -390,7 +393,7 @@ def check_schema(
     not_personal: Sequence[str] = (),
 ) -> None:
     """
-    Hold columns against the contract; those in ``not_personal`` are no person's.
+    Check columns against the contract.
 
     Parameters
     ----------
@@ -410,9 +413,14 @@ def check_schema(
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
+    if len(schema.names) > MAX_COLUMNS:
+        raise DataError(
+            f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
+            f"read; export those of the {table.name} table"
+        )
     told = [name for name in schema.names if name not in not_personal]
     refuse_personal_columns(told, label)
-    repeated = {name for name in schema.names if schema.names.count(name) > 1}
+    repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
         raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
     missing = [c for c in table.column_names if c in required - set(schema.names)]
@@ -431,7 +439,7 @@ def check_schema(
 
 
 def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
-    """A column that is left out means all; under another name it would be lost."""
+    """Refuse a column under another name: if it were ignored, it would mean "all"."""
     stem = column.name.removesuffix("_id")
     for name in names:
         if stem in name.lower():

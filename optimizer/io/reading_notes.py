@@ -1,4 +1,4 @@
-"""What reading a table found beside its rows, to be told once."""
+"""Notes on the form of a table's files, to be reported once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ReadingNotes:
     num_line_breaks: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> Mapping[str, Any]:
-        """What was guessed, as the record of a night has it; empty: nothing was."""
+        """The guesses, for the record of a night; empty if there were none."""
         said = {} if self.form is None else self.form.to_json()
         if sum(self.num_empty_rows.values()):
             said["has_empty_rows"] = True

@@ -1,11 +1,11 @@
 """
-One state of the inputs, or none.
+A night is made from one state of its inputs.
 
-A night reads its tables more than once: to hash them, to value them, and for names
-when it is published. An export that is replaced in between would be mixed with the
-one before it. Files are not copied for that (ten million orders are gigabytes): what
-the file system says of each file is kept from before the first read, and must be the
-same before the night goes out.
+A night reads its tables more than once: to hash them, to value them, and for names when
+it is published. If an export were replaced in between, two exports would be mixed.
+Files are not copied for that (ten million orders are gigabytes): the file system's
+metadata of each file is recorded before the first read, and must be the same before the
+night is published.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COARSE_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class FileState:
     """
-    What the file system says of a file.
+    The file system's metadata of a file.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def take_snapshot(
     tables: Mapping[str, str | Sequence[str]], others: Iterable[Path] = ()
 ) -> Snapshot:
     r"""
-    Look at all files of a night; call it before any of them is read.
+    Record the state of all files of a night; call it before any of them is read.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def take_snapshot(
 
 def changed_file(snapshot: Snapshot) -> Path | None:
     """
-    Find a file that is not what it was, or that came or went; ``None``: all are.
+    Find a file that changed, appeared or disappeared; ``None`` if there is none.
 
     Nothing is read but files that changed just before the snapshot was taken.
     """
@@ -152,7 +152,7 @@ def _is_same(state: FileState, young: str | None) -> bool:
 
 def refuse_change(snapshot: Snapshot) -> None:
     """
-    See that every input is what it was when the night began.
+    Check that every input is unchanged since the night began.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def refuse_change(snapshot: Snapshot) -> None:
 @contextmanager
 def one_state(snapshot: Snapshot) -> Iterator[None]:
     """
-    Read inputs; what goes wrong because one changed meanwhile is told as that.
+    Read inputs; an error because one of them changed meanwhile is reported as such.
 
     A file that is replaced between two reads can look damaged, or break a contract
     that it kept a moment ago. The other errors pass as they are.

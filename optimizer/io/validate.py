@@ -1,5 +1,5 @@
 """
-Rows against the contract: what breaks a rule is named and set aside, not repaired.
+Rows against the contract: rows that break a rule are quarantined, not repaired.
 
 Rows of orders and options go to quarantine; of capacity and merchants, small
 tables on which everything rests, a single broken row refuses the night.
@@ -129,7 +129,7 @@ class QuarantineLog:
             self._midnights.setdefault((source, column), []).append(found)
 
     def warnings(self, zone: str) -> list[CodedWarning]:
-        """Say of which date columns most times look like dates of another zone."""
+        """Warn of date columns in which most times look like dates of another zone."""
         found = []
         for (source, column), parts in self._midnights.items():
             num_times = sum(part.num_times for part in parts)
@@ -170,7 +170,7 @@ class QuarantineLog:
                 )
 
     def hints(self, source: str) -> str:
-        """What may be done about a table's broken rows, ready to follow a message."""
+        """Hints about a table's broken rows, ready to follow a message."""
         return _hints(f for f in self._findings if f.source == source)
 
     def frame(self) -> pl.DataFrame:
@@ -211,7 +211,7 @@ def _by_rule(findings: Sequence[Finding]) -> str:
 
 
 def _hints(found: Iterable[Finding]) -> str:
-    """What else may be done about rules that are broken."""
+    """Hints on what may be done about broken rules."""
     hints = dict.fromkeys(_HINTS[f.rule] for f in found if f.rule in _HINTS)
     return "".join(f"; {hint}" for hint in hints)
 
@@ -276,7 +276,7 @@ def _hit(cast: pl.DataFrame, rules: Sequence[Rule]) -> list[Rule]:
 
 
 def _expanded(cast: pl.DataFrame, hit: Sequence[Rule]) -> list[Rule]:
-    """Say of rules that stand for several which of them are broken."""
+    """Expand combined rules into those of their parts that are broken."""
     import polars as pl
 
     whole = [rule for rule in hit if not rule.parts]
@@ -295,7 +295,7 @@ def require_rows(source: Source, num_rows: int) -> None:
     Raises
     ------
     DataError
-        Saying that an empty export is no night.
+        Saying that an empty export is not a night.
     """
     if num_rows == 0:
         raise DataError(
@@ -310,7 +310,7 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
     Raises
     ------
     DataError
-        Naming every broken row (up to 20), or the rows that stand twice.
+        Naming every broken row (up to 20), or the duplicate rows.
     """
     import polars as pl
 
@@ -338,7 +338,7 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     column
         The column that holds them.
     label
-        What the message calls the tables that have it.
+        Name of its tables in messages.
 
     Raises
     ------
@@ -391,7 +391,7 @@ def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
 
 
 def _cast_rules(raw: pl.Series, value: pl.Expr, column: Column) -> list[Rule]:
-    """What the cast to the column's kind lost."""
+    """Values that the cast to the column's kind lost."""
     import polars as pl
 
     words = {"flag": _NO_FLAG, "count": "is not a whole number", "date": _NO_DATE}
@@ -436,7 +436,7 @@ def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
 
 
 def _filled(column: Column, given: Sequence[str]) -> pl.Expr:
-    """The column with its default for nulls, or made of it where it is missing."""
+    """The column with its default for nulls, or filled with it where it is missing."""
     import polars as pl
 
     kind = polars_type(column.kind)

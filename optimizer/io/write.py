@@ -1,4 +1,4 @@
-"""Tables to disk: the same table gives the same bytes, and each page its checksum."""
+"""Tables to disk: the same table gives the same bytes, and each page has a checksum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_batches(
     frames: Iterable[pl.DataFrame], path: Path, table: Table
 ) -> tuple[int, list[str]]:
     """
-    Write a table as Parquet, with page checksums, down to the disk.
+    Write a table as Parquet, with page checksums, and flush it to the disk.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def row_group_digests(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        What :func:`write_batches` gave, if the disk holds what was written.
+        The digests of :func:`write_batches`, if the disk holds what was written.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def read_row_groups(path: Path) -> Iterator[pl.DataFrame]:
     Raises
     ------
     DataError
-        When what is on the disk is not what was written.
+        When the file on the disk differs from what was written.
     """
     import polars as pl
     import pyarrow.parquet
@@ -169,7 +169,7 @@ def read_back(path: Path) -> pl.DataFrame:
     Raises
     ------
     DataError
-        When what is on the disk is not what was written.
+        When the file on the disk differs from what was written.
     """
     import polars as pl
     import pyarrow.parquet

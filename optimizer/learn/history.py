@@ -119,9 +119,9 @@ def _refuse_repeats(frame: pl.DataFrame) -> None:
     if is_repeated.any():
         first = frame.filter(is_repeated).row(0, named=True)
         raise DataError(
-            f"outcomes: {counted(int(is_repeated.sum()), 'row')} stand for a decision "
-            f"that stands there already, first order {first['order_id']} of "
-            f"{first['date']}; keep one row for each order and date"
+            f"outcomes: {counted(int(is_repeated.sum()), 'row')} share order and date "
+            f"with another row, first order {first['order_id']} of {first['date']}; "
+            "keep one row for each order and date"
         )
 
 

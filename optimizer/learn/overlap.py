@@ -63,8 +63,8 @@ def comparable(frame: pl.DataFrame) -> Comparable:
         which = "premium" if premium else "standard"
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got {which} service, so "
-            "nothing tells what the other would have done; keep some back at random "
-            "(holdout.share) and let some explore (holdout.explore_share)"
+            "the effect cannot be measured; hold some out at random (holdout.share) "
+            "and let some explore (holdout.explore_share)"
         )
     chance = frame["propensity"].fill_null(0.0).to_numpy()
     is_drawn = (chance > 0) & (chance < 1)

@@ -124,7 +124,9 @@ class RunClaims(_Claims):
         try:
             return dt.date.fromisoformat(self.date)
         except ValueError:
-            raise CertificateError(f"run.json: date {self.date!r} is none") from None
+            raise CertificateError(
+                f"run.json: date {self.date!r} is not a date"
+            ) from None
 
 
 def read_claims(record: Mapping[str, Any]) -> RunClaims:

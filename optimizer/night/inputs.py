@@ -108,7 +108,7 @@ class ClosedParcels:
     Attributes
     ----------
     rows
-        ``order_id`` and ``status`` in small letters, of rows up to the date.
+        ``row``, ``order_id``, and ``status`` in small letters, of rows up to the date.
     num_rows
         How many rows there are in all.
     warnings
@@ -134,15 +134,18 @@ def closed_parcels(
     import polars as pl
 
     source, log = open_source(path, DELIVERIES, rules=rules), QuarantineLog()
-    schema = {c.name: polars_type(c.kind) for c in DELIVERIES.columns}
+    schema = {"row": pl.Int64} | {
+        c.name: polars_type(c.kind) for c in DELIVERIES.columns
+    }
     parts, num_rows = [pl.DataFrame(schema=schema)], 0
     for raw in read_batches(source):
         num_rows += len(raw)
-        parts.append(check_batch(raw, source, log).select(list(schema)))
+        kept = check_batch(raw, source, log).select(list(schema))
+        parts.append(kept.cast({"row": pl.Int64}))
     log.refuse_beyond(Decimal(0), {DELIVERIES.name: num_rows})
     known = pl.concat(parts).filter(pl.col("date") <= day)
     status = pl.col("status").str.strip_chars(BLANKS).str.to_lowercase()
-    rows = known.select("order_id", status=status)
+    rows = known.select("row", "order_id", status=status)
     found = source.notes.warnings(DELIVERIES.name) + log.warnings(rules.zone)
     return ClosedParcels(rows, num_rows, (*found, *_unknown_words(rows["status"])))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import read_record
-from optimizer.errors import BusyError, ConfigError
+from optimizer.errors import ConfigError
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import (
     LOCKS,
@@ -18,7 +19,12 @@ from optimizer.night.publish import (
     point,
 )
 from optimizer.night.resolve import open_ledger
-from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
+from optimizer.night.state.database import (
+    BUSY_SECONDS,
+    open_state,
+    read_state,
+    shared_lock,
+)
 from optimizer.night.state.ledger import refuse_if_relied_on, settle
 from optimizer.night.state.reconcile import known_versions, output_of, reconcile
 
@@ -88,7 +94,8 @@ def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
     -------
     dict
         JSON-ready: whether it is published and since when, its versions and numbers,
-        whether another run holds it, and whether the state knows it.
+        whether another run holds it (``None`` where this user may not see that), and
+        whether the state knows it.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
     names = [path.name for path in kept.iterdir()] if kept.is_dir() else []
     known = None
     if record is not None:
-        with open_state(config) as state:
+        with read_state(config) as state:
             known = known_versions(state).get(day)
     return {
         "date": day.isoformat(),
@@ -140,8 +147,8 @@ def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:
     name = read_record(folder)["run_measurements"].get("replaces")
     if name is None:
         raise ConfigError(
-            f"{output / day.isoformat()}: replaced no night, so there is none to go "
-            "back to; --withdraw takes it down"
+            f"{output / day.isoformat()}: replaced no night, so there is none to "
+            "roll back to; --withdraw withdraws it"
         )
     target = folder.parent / name
     read_record(target)
@@ -163,14 +170,18 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_held(output: Path, day: dt.date) -> bool:
-    if not (output / LOCKS / day.isoformat()).exists():
-        return False
+def _is_held(output: Path, day: dt.date) -> bool | None:
+    """Whether a run holds a date, without writing; ``None``: nobody may see."""
     try:
-        with date_lock(output, day):
-            return False
-    except BusyError:
+        with (output / LOCKS / day.isoformat()).open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
+    except OSError:
+        return None
+    return False
 
 
 def _output(config: Config) -> str:

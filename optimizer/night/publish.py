@@ -29,7 +29,13 @@ from optimizer.contracts.run_folder import (
     record_text,
 )
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
-from optimizer.errors import BusyError, ConfigError, DataError, PublishError
+from optimizer.errors import (
+    BusyError,
+    CertificateError,
+    ConfigError,
+    DataError,
+    PublishError,
+)
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
@@ -67,12 +73,15 @@ class Contents:
         code with this package's first statement, so it is passed in.
     told
         Gives entries of the record that need the written tables; takes their folder.
+    false_writing
+        Finds what the written folder says that its own tables do not.
     """
 
     decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
     tables: Mapping[str, pl.DataFrame]
     audit_text: Callable[[Mapping[str, Any]], str]
     told: Callable[[Path], Mapping[str, Any]] = lambda _: {}
+    false_writing: Callable[[Path], list[str]] = lambda _: []
 
 
 @contextmanager
@@ -240,12 +249,22 @@ def publish(
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
         sync_folder(staging)
+        _refuse_false(contents.false_writing(staging))
         with turn or nullcontext():
             final = _free_name(versions, run_id)
             staging.rename(final)
             sync_folder(versions)
             point(output, day, final)
     return output / day.isoformat()
+
+
+def _refuse_false(found: list[str]) -> None:
+    """Publish no night that does not hold as it stands on the disk."""
+    if found:
+        raise CertificateError(
+            f"the night that was written does not hold ({'; '.join(found[:3])}); it is "
+            "not published, and the last published night is untouched"
+        )
 
 
 def _remove_leftovers(versions: Path) -> None:

@@ -16,6 +16,7 @@ from optimizer.io.fetch import fetched_inputs
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
+from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.folders import published_nights
 from optimizer.night.identity import identity_of
 from optimizer.night.inputs import TABLES, InputPaths, await_inputs, closed_parcels
@@ -106,7 +107,7 @@ def find_night(
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
     cells = cell_rules(config)
-    with fetched_inputs(inputs.paths, copies) as fetched:
+    with fetched_inputs(inputs.paths, copies, cells) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
             sources = {
@@ -122,6 +123,8 @@ def find_night(
                 told = closed_parcels(path, day, cells)
                 closed, warnings = told.rows, told.warnings
                 num_rows["deliveries"] = told.num_rows
+                looked = count_deliveries(ledger, config, day, told.rows)
+                warnings += delivery_warnings(looked, config)
             before = load_before(ledger, config, policy, day, closed)
             identity = identity_of(config, day, files, previous, before.identity)
             if any(read_as.values()):

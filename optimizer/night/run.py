@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,17 @@ from optimizer.errors import (
     OptimizerError,
 )
 from optimizer.explain.week import run_id
+from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
 from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import count_outboxes, send_copies
+from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
-from optimizer.night.inputs import configured_paths
+from optimizer.night.inputs import closed_parcels, configured_paths
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from optimizer.build.lookups import LookupCount
     from optimizer.config import Config
     from optimizer.night.api import Solved
+    from optimizer.night.inputs import ClosedParcels
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
 
@@ -77,10 +81,13 @@ class Around:
     find_alerts
         Gives the alerts, from the configuration, the date, the record and the folder of
         tables, where there is one.
+    false_writing
+        Finds what a written night says that its own tables do not, from its folder.
     """
 
     audit_text: Callable[[Mapping[str, Any]], str]
     find_alerts: FindAlerts
+    false_writing: Callable[[Path], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +210,7 @@ def run_night(
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
         contents = contents_of(solved, record, earlier, around.audit_text, told)
+        contents = replace(contents, false_writing=around.false_writing)
         run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
         head = _head(state)
         send_copies(config, output, day)
@@ -296,8 +304,8 @@ def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
         settle(state, day, published_version(output, day))
     except (OptimizerError, OSError) as error:
         logger.warning(
-            "%s is published, but the state does not know it yet (%s); the next run "
-            "tells it",
+            "%s is published, but the state database does not have it yet (%s); the "
+            "next run adds it",
             day,
             error,
         )
@@ -327,18 +335,36 @@ def check_inputs(
             "`optimizer run --dry-run`, which checks it on the cluster, and publishes "
             "nothing"
         )
-    policy = policy_on(config, day)
+    policy, cells = policy_on(config, day), cell_rules(config)
     paths, clock = configured_paths(config, day), StageClock(progress)
-    with fetched_inputs(paths, None) as fetched:
+    with fetched_inputs(paths, None, cells) as fetched:
         snapshot = take_snapshot(fetched.paths)
         with one_state(snapshot):
             intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
+            told = None
+            if "deliveries" in fetched.paths:
+                told = closed_parcels(fetched.paths["deliveries"], day, cells)
         refuse_change(snapshot)
+    rows = {used.name: used.num_rows for used in intake.inputs}
+    lookups, warnings = [*intake.lookups], [*intake.warnings]
+    if told is not None:
+        rows["deliveries"] = told.num_rows
+        looked = _look_up(config, day, told)
+        lookups += [] if looked is None else [looked]
+        warnings += [*told.warnings, *delivery_warnings(looked, config)]
     return {
         "date": day.isoformat(),
-        "num_rows": {used.name: used.num_rows for used in intake.inputs},
+        "num_rows": rows,
         "unread": {used.name: list(used.unread) for used in intake.inputs},
         "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
-        "lookups": [count.to_json() for count in intake.lookups],
-        "warnings": [warning.to_json() for warning in intake.warnings],
+        "lookups": [count.to_json() for count in lookups],
+        "warnings": [warning.to_json() for warning in warnings],
     }
+
+
+def _look_up(config: Config, day: dt.date, told: ClosedParcels) -> LookupCount | None:
+    """Hold deliveries against the published nights, writing nothing."""
+    if config.output is None:
+        return None
+    with open_ledger(config, day, None) as ledger:
+        return count_deliveries(ledger, config, day, told.rows)

@@ -30,7 +30,6 @@ from optimizer.contracts.run_folder import (
 from optimizer.contracts.tables import (
     BANK,
     DECISIONS,
-    DELIVERIES,
     EVERY_NIGHT,
     IN_FLIGHT,
     SOME_NIGHTS,
@@ -40,15 +39,15 @@ from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.summary import summarize
+from optimizer.io.cells import cell_rules
 from optimizer.io.kept_inputs import found_inputs, found_model, placed_record
-from optimizer.io.read import open_source, read_batches
 from optimizer.night.claims import (
-    InputClaim,
     RunClaims,
     changed_inputs,
     file_sha256,
     read_claims,
 )
+from optimizer.night.inputs import closed_parcels
 from optimizer.night.merkle import commitment, leaves_of, leaves_text
 from optimizer.night.record import certificate_record
 from optimizer.night.release import is_beyond
@@ -72,6 +71,9 @@ if TYPE_CHECKING:
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
+    from optimizer.night.inputs import ClosedParcels
+#: Warnings that follow from other nights.
+_OF_OTHER_NIGHTS = ("FEW_PARCELS_FOUND",)
 #: Published files that are no tables.
 _TEXTS = (REPORT, AUDIT)
 
@@ -155,11 +157,12 @@ def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdi
     certificate = certify(intake.problem, solution)
     margins = _margins(intake, solution, certificate)
     night = certified_night(intake, solution, certificate, margins)
+    told = _deliveries(claims, config)
     findings = [
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
-        *_false_facts(claims, intake, config, policy, model),
-        *_false_counts(claims, intake, published, num_decisions),
+        *_false_facts(claims, intake, told, config, policy, model),
+        *_false_counts(claims, intake, told, published, num_decisions),
         *_false_tables(night, published),
     ]
     return Verdict(tuple(findings), night.certificate)
@@ -228,13 +231,17 @@ def _false_certificate(
 def _false_facts(
     claims: RunClaims,
     intake: Intake,
+    told: ClosedParcels | None,
     config: Config,
     policy: PolicyRow,
     model: Path | None,
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
-    warnings = night_warnings(claims.substitutes, is_late=claims.is_late)
+    warnings = [
+        *(() if told is None else told.warnings),
+        *night_warnings(claims.substitutes, is_late=claims.is_late),
+    ]
     claimed = claims.identity.model_dump()
     identity = claimed | model_identity(with_model(config, model), claims.day)
     identity |= {
@@ -254,10 +261,15 @@ def _false_facts(
 
 
 def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str]:
-    """Warnings one by one; a record of format 1 has their sentences alone."""
+    """
+    Warnings one by one; a record of format 1 has their sentences alone.
+
+    What other nights had in flight is not read here; ``optimizer verify`` reads it.
+    """
     said = [
         claim if isinstance(claim, str) else claim.model_dump()
         for claim in claims.warnings
+        if isinstance(claim, str) or claim.code not in _OF_OTHER_NIGHTS
     ]
     if len(said) != len(true):
         yield from false_claims("warnings", said, [warning.text for warning in true])
@@ -268,14 +280,18 @@ def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str
 
 
 def _false_counts(
-    claims: RunClaims, intake: Intake, published: Published, num_decisions: int
+    claims: RunClaims,
+    intake: Intake,
+    told: ClosedParcels | None,
+    published: Published,
+    num_decisions: int,
 ) -> list[str]:
     """Numbers of rows and bytes that are not those of inputs and outputs."""
     used = {name: claim.num_rows for name, claim in claims.inputs.given().items()}
     made = {n: c.num_rows for n, c in claims.outputs.items() if n not in _TEXTS}
     read = {table.name: table.num_rows for table in intake.inputs}
-    if claims.inputs.deliveries is not None:
-        read["deliveries"] = _num_deliveries(claims.inputs.deliveries)
+    if told is not None:
+        read["deliveries"] = told.num_rows
     written = {name: len(frame) for name, frame in published.tables.items()}
     written[DECISIONS.file] = num_decisions
     files = [file for claim in claims.inputs.given().values() for file in claim.files]
@@ -287,10 +303,13 @@ def _false_counts(
     ]
 
 
-def _num_deliveries(claim: InputClaim) -> int:
-    """Rows of a table that is counted, and decides only through ``in_flight``."""
-    source = open_source([file.path for file in claim.files], DELIVERIES)
-    return sum(len(batch) for batch in read_batches(source, ["order_id"]))
+def _deliveries(claims: RunClaims, config: Config) -> ClosedParcels | None:
+    """Read a table that is counted and told of, and decides through ``in_flight``."""
+    claim = claims.inputs.deliveries
+    if claim is None:
+        return None
+    paths = [file.path for file in claim.files]
+    return closed_parcels(paths, claims.day, cell_rules(config))
 
 
 def _false_tables(night: CertifiedNight, published: Published) -> list[str]:

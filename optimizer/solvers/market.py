@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,15 +22,53 @@ NUM_PARTS = 16
 SERIAL_OPTIONS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Market:
+class Orders(NamedTuple):
     """
-    Some orders of a problem, by merchant; lanes are the problem's own.
+    Orders by merchant: what every kernel takes.
 
     Attributes
     ----------
     merchant_start, cap, option_start, option_lane, option_saving
         As in :class:`~optimizer.model.problem.Problem`.
+    """
+
+    merchant_start: NDArray[np.int64]
+    cap: NDArray[np.int64]
+    option_start: NDArray[np.int64]
+    option_lane: NDArray[np.int32]
+    option_saving: NDArray[np.int64]
+
+
+class Uses(NamedTuple):
+    """
+    What options use where that is not one slot each, and which orders are taken.
+
+    Attributes
+    ----------
+    option_load, entry_start, entry_row, entry_weight
+        As in :class:`~optimizer.model.side_constraints.SideRows`.
+    is_pinned
+        ``(num_orders,) bool``: orders that are taken whatever they save.
+    """
+
+    option_load: NDArray[np.int64]
+    entry_start: NDArray[np.int64]
+    entry_row: NDArray[np.int32]
+    entry_weight: NDArray[np.int64]
+    is_pinned: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """
+    Some orders of a problem, by merchant; lanes and side rows are the problem's own.
+
+    Attributes
+    ----------
+    merchant_start, cap, option_start, option_lane, option_saving
+        As in :class:`~optimizer.model.problem.Problem`.
+    side
+        What options use; ``None`` in a network, where each takes one slot.
     parts
         ``(num_parts + 1,) int64``: merchants where each part of the work starts.
         They depend on the market alone, not on the number of threads.
@@ -41,23 +79,45 @@ class Market:
     option_start: NDArray[np.int64]
     option_lane: NDArray[np.int32]
     option_saving: NDArray[np.int64]
+    side: Uses | None
     parts: NDArray[np.int64]
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def orders(self) -> Orders:
         """
-        The arrays that every kernel takes, in this order, read-only.
+        The arrays that every kernel takes, read-only.
 
         Numba gives read-only arrays another type: without this, kernels
         would be compiled for each mixture of the two.
         """
-        return read_only(
-            self.merchant_start,
-            self.cap,
-            self.option_start,
-            self.option_lane,
-            self.option_saving,
+        return Orders(
+            *read_only(
+                self.merchant_start,
+                self.cap,
+                self.option_start,
+                self.option_lane,
+                self.option_saving,
+            )
         )
+
+    @property
+    def uses(self) -> Uses:
+        """
+        What options use, likewise.
+
+        Raises
+        ------
+        ValueError
+            In a network.
+        """
+        if self.side is None:
+            raise ValueError("in a network each option takes one slot")
+        return Uses(*read_only(*self.side))
+
+    @property
+    def arrays(self) -> tuple[Orders, Uses | None]:
+        """Orders and what options use, as kernels take them."""
+        return self.orders, None if self.side is None else self.uses
 
     @property
     def is_serial(self) -> bool:
@@ -95,16 +155,170 @@ class NearMarket(Market):
     option_order: NDArray[np.int32]
 
 
-def whole_market(problem: Problem) -> Market:
-    """All orders of the problem as one market; shares its arrays."""
+def whole_market(
+    problem: Problem, is_pinned: NDArray[np.bool_] | None = None
+) -> Market:
+    """
+    All orders of the problem as one market; shares its arrays.
+
+    Parameters
+    ----------
+    problem
+        The night; a network where no pins are given, whatever rows it has.
+    is_pinned
+        ``(num_orders,) bool``: pins that are kept.
+    """
+    side, uses = problem.side, None
+    if is_pinned is not None and side is not None:
+        uses = Uses(
+            option_load=side.option_load,
+            entry_start=side.entry_start,
+            entry_row=side.entry_row,
+            entry_weight=side.entry_weight,
+            is_pinned=is_pinned,
+        )
     return Market(
-        problem.merchant_start,
-        problem.cap,
-        problem.option_start,
-        problem.option_lane,
-        problem.option_saving,
-        split(problem.option_start[problem.merchant_start]),
+        merchant_start=problem.merchant_start,
+        cap=problem.cap,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_saving=problem.option_saving,
+        side=uses,
+        parts=split(problem.option_start[problem.merchant_start]),
     )
+
+
+def sub_market(
+    full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
+) -> NearMarket:
+    """
+    Copy some orders of a market together, by ascending place.
+
+    Parameters
+    ----------
+    full
+        The market of all orders.
+    orders
+        ``(k,) int64``: places of the orders in the market, ascending.
+    cap
+        ``(num_merchants,) int64``: caps of the market that is made.
+    pool
+        Threads that share the merchants.
+    """
+    from optimizer.solvers.kernels.screen import gather
+
+    start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
+    option_start = running(full.option_start[orders + 1] - full.option_start[orders])
+    num_options = int(option_start[-1])
+    near = NearMarket(
+        merchant_start=start,
+        cap=cap,
+        option_start=option_start,
+        option_lane=np.empty(num_options, np.int32),
+        option_saving=np.empty(num_options, np.int64),
+        side=_uses_of(full, orders),
+        parts=split(option_start[start]),
+        order=orders,
+        order_merchant=np.empty(len(orders), np.int32),
+        option_order=np.empty(num_options, np.int32),
+    )
+    source = full.orders
+
+    def work(_: int, first: int, last: int) -> None:
+        gather(
+            first,
+            last,
+            orders=source,
+            order=near.order,
+            merchant_start=near.merchant_start,
+            order_merchant=near.order_merchant,
+            option_start=near.option_start,
+            option_order=near.option_order,
+            option_lane=near.option_lane,
+            option_saving=near.option_saving,
+        )
+
+    pool.over_parts(near, work)
+    return near
+
+
+def _uses_of(full: Market, orders: NDArray[np.int64]) -> Uses | None:
+    """What the options of some orders use."""
+    if full.side is None:
+        return None
+    side = full.side
+    option, _ = ranges(full.option_start, orders)
+    entry, entry_start = ranges(side.entry_start, option)
+    return Uses(
+        option_load=side.option_load[option],
+        entry_start=entry_start,
+        entry_row=side.entry_row[entry],
+        entry_weight=side.entry_weight[entry],
+        is_pinned=side.is_pinned[orders],
+    )
+
+
+def surplus_at(
+    market: Market,
+    price: NDArray[np.int64],
+    row_price: NDArray[np.int64] | None,
+    pool: Threads,
+) -> tuple[NDArray[np.int64], int]:
+    """
+    Total saving beyond prices if lanes and rows had room for all orders.
+
+    Parameters
+    ----------
+    market
+        Orders and options by merchant.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64``; ``None`` in a network.
+    pool
+        Threads that share the merchants.
+
+    Returns
+    -------
+    merchant_price, surplus
+        ``(num_merchants,) int64``: the lowest best price of each cap; and what is
+        saved, the prices of the caps in it, exactly, micro-CNY.
+    """
+    from optimizer.solvers.kernels.choose import surplus
+
+    merchant_price = np.zeros(len(market.cap), np.int64)
+    orders, uses = market.arrays
+
+    def work(_: int, first: int, last: int) -> int:
+        found = surplus(
+            first,
+            last,
+            orders=orders,
+            uses=uses,
+            price=price,
+            row_price=row_price,
+            merchant_price=merchant_price,
+        )
+        return int(found)
+
+    return merchant_price, sum(pool.over_parts(market, work))
+
+
+def ranges(
+    start: NDArray[np.int64], items: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    What belongs to some items, one after the other, and where each one's starts.
+
+    Examples
+    --------
+    >>> ranges(np.array([0, 2, 2, 5]), np.array([0, 2]))[0].tolist()
+    [0, 1, 2, 3, 4]
+    """
+    length = start[items + 1] - start[items]
+    begin = running(length)
+    places = np.arange(begin[-1]) + np.repeat(start[items] - begin[:-1], length)
+    return places, begin
 
 
 def split(work: NDArray[np.int64], num_parts: int | None = None) -> NDArray[np.int64]:
@@ -156,18 +370,6 @@ def read_only(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     return views
 
 
-class HasParts(Protocol):
-    """A protocol of markets: cut into parts by merchant."""
-
-    @property
-    def parts(self) -> NDArray[np.int64]:
-        """``(num_parts + 1,) int64``: merchants where each part of the work starts."""
-
-    @property
-    def num_options(self) -> int:
-        """Options of all its orders."""
-
-
 class Threads:
     """
     Threads that run kernels over the parts of a market; results in part order.
@@ -191,7 +393,7 @@ class Threads:
         self._executor.shutdown()
 
     def over_parts(
-        self, market: HasParts, work: Callable[[int, int, int], Any]
+        self, market: Market, work: Callable[[int, int, int], Any]
     ) -> list[Any]:
         """Call ``work(part, first_merchant, last_merchant)`` for each part."""
         ends = market.parts

@@ -1,5 +1,5 @@
 """
-Past one machine: the same night on Apache Spark.
+Nights that exceed one machine: the same night on Apache Spark.
 
 Executors check and value rows, keep merchants together in blocks, and run the same
 kernels on them. Lane prices go out; sums, and the few orders near the margin, come

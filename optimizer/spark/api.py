@@ -85,7 +85,7 @@ class SparkNight:
     certificate
         From sums that executors formed in integers.
     termination
-        ``OPTIMAL``: other nights are not returned.
+        Always ``OPTIMAL``: other nights are not returned.
     policy
         The policy row that was in force.
     warnings
@@ -153,8 +153,8 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     """
     Choose the parcels that get premium delivery, on a Spark cluster.
 
-    The proved optimum, as :func:`optimizer.allocate` finds it: the same value and the
-    same prices, to the last micro-CNY, whatever the partitions and the order of rows.
+    Finds the proved optimum, as :func:`optimizer.allocate` does: the same value and
+    prices, to the last micro-CNY, whatever the partitions and the order of rows.
     Between equal optima another plan may be taken than on one machine; it is the same
     in any partitions.
 
@@ -177,11 +177,11 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     Raises
     ------
     ConfigError
-        When the configuration asks for what only one machine does.
+        When the configuration uses a feature that a cluster does not support.
     DataError
         When a table is refused, as by :func:`optimizer.allocate`.
     SolveError
-        When the time was up before the proof.
+        When the optimum was not proved within the time limit.
     CertificateError
         When the executors' sums do not prove the plan.
     """
@@ -296,7 +296,7 @@ def _build(
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
     """
-    What executors' parts add up to.
+    Totals of the executors' parts.
 
     Attributes
     ----------
@@ -364,8 +364,12 @@ def _summary(
 ) -> dict[str, Any]:
     counts = sums.reasons + census.statuses[: len(Reason)]
     counts[Reason.QUARANTINED] = num_quarantined
-    prices = (near.lane_price, near.merchant_price)
-    plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
+    plan = Solution(
+        np.zeros(0, np.int64),
+        lane_price=near.lane_price,
+        merchant_price=near.merchant_price,
+        termination=Termination("OPTIMAL"),
+    )
     worth = sums.certificate.primal_bound
     hollow = merged(field)
     no_rows = np.zeros(0, np.uint8)

@@ -1,4 +1,4 @@
-"""What blocks say of their merchants and places, put together to caps and lanes."""
+"""Merchants and places of all blocks, joined into caps and lanes."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ class BlockSummary:
 
 def summarize_blocks(blocks: DataFrame) -> BlockSummary:
     """
-    Gather what is known by merchant and by place; this fills the cache of blocks.
+    Gather counts by merchant and by place; this fills the cache of blocks.
 
     Raises
     ------
     DataError
-        What an executor found wrong with its block.
+        With an executor's finding about its block.
     KeyCollision
         When two orders share a key.
     """
@@ -163,7 +163,7 @@ def refuse_twin_names(
 
 def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
     """
-    Refuse rules that only one machine follows: they would be left out in silence.
+    Refuse rules that a cluster does not support: they would be silently ignored.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
 
 def refuse_asked(asked: Mapping[str, bool]) -> None:
     """
-    Refuse settings that engine: spark has not.
+    Refuse settings that engine: spark does not support.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class NightLimits:
     Attributes
     ----------
     num_orders, cap, has_budget
-        By merchant: what the cap is a share of, the cap, and whether a budget makes it
+        By merchant: the base of the cap, the cap, and whether it comes from a budget
         (``None``: no budgets).
     places
         Names of the lanes.
@@ -312,7 +312,7 @@ def _unfound(
     census: BlockSummary, capacity: pl.DataFrame, rules: Rules
 ) -> list[CodedWarning]:
     """
-    Hold names against those of the night, as on one machine.
+    Compare names with those of the night, as on one machine.
 
     Values of further columns that eligibility rules compare are not collected here.
     """

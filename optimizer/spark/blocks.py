@@ -2,9 +2,9 @@
 Blocks: some merchants with their orders, as columns in a few binary cells.
 
 A block is one row of a cached DataFrame; Spark never sees the orders in it, and a
-pass reads only the cell that it needs: ``16 + 12 * options`` bytes an order. Beside it
-lie 5 bytes an order for what each row became, and some 18 of compressed names. A
-merchant that would fill much of a block is spread over several, by key.
+pass reads only the cell that it needs: ``16 + 12 * options`` bytes an order. There are
+also 5 bytes an order for the outcome of each row, and some 18 of compressed names. A
+merchant that would fill a large part of a block is spread over several, by key.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ALL_CELLS = ("block", "numbers", "status", "names", "merchants")
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
     """
-    Lanes and caps of the whole night; go out with each task.
+    Lanes and caps of the whole night, sent with each task.
 
     Attributes
     ----------
@@ -74,14 +74,14 @@ class Terms:
 
 
 def pack(**arrays: Any) -> bytes:
-    """Put arrays into one binary cell."""
+    """Pack arrays into one binary cell."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
 def unpack(cell: bytes) -> dict[str, NDArray[Any]]:
-    """Take arrays out of a cell."""
+    """Unpack the arrays of a cell."""
     with np.load(io.BytesIO(cell), allow_pickle=False) as loaded:
         return {name: loaded[name] for name in loaded.files}
 
@@ -178,7 +178,7 @@ def _changes(frame: pl.DataFrame) -> NDArray[np.bool_]:
 
 
 def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[Place]]:
-    """Where each option goes, among the block's places by name."""
+    """The place of each option, among the block's places sorted by name."""
     coder = rules.coder()
     leaf, _, _ = encode.code_leaves(
         coder,

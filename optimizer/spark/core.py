@@ -1,11 +1,11 @@
 """
 The near market on the driver: gathered from executors, solved exactly, checked.
 
-What is gathered is a few per cent of the orders: of each merchant at most
-``2 * cap + 4``, and none whose saving is far below its lane's price. At the least
-prices that prove the plan of the near market, executors add up what all orders are
-worth above them. Where a merchant's sum is the near market's, no order outside would
-change the plan or its prices; the others' orders are gathered, and it goes on.
+A few per cent of the orders are gathered: of each merchant at most ``2 * cap + 4``, and
+none whose saving is far below its lane's price. At the least prices that prove the plan
+of the near market, executors add up what all orders save beyond them. If a merchant's
+sum equals that of its near orders, no other order of it would change the plan or its
+prices. Further orders of the other merchants are gathered, and the steps are repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from optimizer.errors import CertificateError, SolveError
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.canonical_plan import (
     barred,
     count_tied,
@@ -40,7 +40,6 @@ from optimizer.solvers.network.screen import (
     sample_caps,
     sampled_prices,
     sampling,
-    sub_market,
 )
 from optimizer.solvers.network.solve import compare, solve_market
 from optimizer.spark.passes import (
@@ -101,7 +100,7 @@ class ClusterNight:
     tell: Callable[[str], None]
 
     def by_block(self, values: NDArray[Any]) -> dict[int, NDArray[Any]]:
-        """Deal values of merchants out to the blocks that these are in."""
+        """Distribute values of merchants to the blocks that have them."""
         return {block: values[m] for block, m in self.merchant_of.items()}
 
 
@@ -155,7 +154,7 @@ def solve_core(field: ClusterNight, num_threads: int | None) -> Core:
 
 
 def _screen(field: ClusterNight, price: NDArray[np.int64], scale: float) -> Screen:
-    """All merchants' orders that could matter at effective prices like these."""
+    """All merchants' orders that could matter near these effective prices."""
     return Screen(price, field.by_block(field.cap), 1, DEPTH, int(REACH * scale))
 
 
@@ -175,14 +174,14 @@ def _prove(
     field: ClusterNight, search: PriceSearch, price: NDArray[np.int64], passes: int
 ) -> Core:
     """
-    Solve, let executors check, and take in what they find, until nothing.
+    Solve, let executors check, and add the orders that they find, until there are none.
 
     Raises
     ------
     SolveError
         When the time is up.
     CertificateError
-        When what executors find is not among the orders that they send.
+        When executors' findings are not among the orders that they send.
     """
     while True:
         near = search.problem
@@ -193,7 +192,7 @@ def _prove(
             )
         price = found.price
         field.tell(f"solved {near.num_orders:,} near orders")
-        chosen = chosen_options(search.full, _all_of(search), found.pick)
+        chosen = chosen_options(search.full.option_start, _all_of(search), found.pick)
         cut, _, _ = compare(search, search.full, chosen, found.least)
         here, _ = above_cuts(near, found.least, cut)
         above, highest, num_tied = _check(field, found.least, cut)
@@ -295,7 +294,7 @@ def merged(field: ClusterNight, *problems: Problem) -> Problem:
 
 
 def _parts(problem: Problem, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Some orders with their options, apart from the problem that they are of."""
+    """Some orders with their options, copied from their problem."""
     start = problem.option_start
     option = _options_of(start, order)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1

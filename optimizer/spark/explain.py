@@ -1,4 +1,4 @@
-"""Why an order of a night on a cluster was decided as it was, from its tables alone."""
+"""Explanation of an order's decision in a cluster's night, from its tables alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def explain_published(
     Raises
     ------
     DataError
-        When the folder is no night of a cluster, or has no such order.
+        When the folder is not a night of a cluster, or has no such order.
     """
     with cluster_errors(folder):
         record = published_record(session, folder)

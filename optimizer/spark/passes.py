@@ -42,7 +42,7 @@ Tied = dict[int, tuple[Any, Any]]
 class Screen:
     """
     How much of each merchant comes back; a
-    :class:`~optimizer.solvers.network.screen.ScreenParams`.
+    :class:`~optimizer.solvers.screen.ScreenParams`.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Screen:
         Of merchants with a cap of at least ``4 * every``, one order in how many is
         looked at.
     depth, reach
-        As in the sieve.
+        As in :class:`~optimizer.solvers.network.screen.ScreenParams`.
     """
 
     price: NDArray[np.int64]
@@ -67,7 +67,7 @@ class Screen:
 @dataclass(frozen=True, slots=True, eq=False)
 class DecidingPrices:
     """
-    What decides every order.
+    Prices and ties that decide every order.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ def _each(
 
 
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Rows one by one, so that only one block is held beside Arrow's batch."""
+    """Rows one by one, so that only one block is in memory besides Arrow's batch."""
     for batch in batches:
         for at in range(batch.num_rows):
             yield batch.slice(at, 1).to_pylist()[0]
@@ -139,11 +139,12 @@ def sifted(problem: Problem, share: NDArray[np.int64], screen: Screen) -> Any:
     """
     The near market of a problem; of parts of one, the same sifted once more.
 
-    Of a large merchant the sample is what its keys say, so that it is the same in
-    however many blocks the merchant is.
+    The sample of a large merchant is chosen by keys, so that it does not depend on the
+    number of blocks that the merchant is in.
     """
-    from optimizer.solvers.market import Threads, whole_market
-    from optimizer.solvers.network.screen import ScreenParams, screened, sub_market
+    from optimizer.solvers.market import Threads, sub_market, whole_market
+    from optimizer.solvers.network.screen import screened
+    from optimizer.solvers.screen import ScreenParams
 
     sieve = ScreenParams(np.ones_like(share), share, screen.depth, screen.reach)
     full = whole_market(problem)
@@ -166,7 +167,7 @@ def price_block(
     cut_of: Mapping[int, NDArray[np.int64]],
 ) -> bytes:
     """
-    Send back what orders are worth above their prices, by merchant.
+    Send back the total saving of orders beyond their prices, by merchant.
 
     Parameters
     ----------
@@ -190,17 +191,15 @@ def price_block(
 def above_cuts(
     problem: Problem, price: NDArray[np.int64], cut: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Worth above effective prices and cap prices, and the most above lane prices."""
+    """Savings beyond effective and cap prices, and the most beyond lane prices."""
     from optimizer.solvers.kernels import choose
+    from optimizer.solvers.market import whole_market
 
     above, highest = np.zeros((2, problem.num_merchants), np.int64)
     choose.above_cuts(
         first_merchant=0,
         last_merchant=problem.num_merchants,
-        merchant_start=problem.merchant_start,
-        option_start=problem.option_start,
-        option_lane=problem.option_lane,
-        option_saving=problem.option_saving,
+        orders=whole_market(problem).orders,
         price=price,
         merchant_price=cut,
         above=above,
@@ -213,10 +212,10 @@ def plain_choice(
     problem: Problem, price: NDArray[np.int64], merchant_price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """
-    Options that every optimum has, by what prices alone say; ascending.
+    Options that every optimum has, as far as prices alone decide; ascending.
 
-    By complementary slackness an order that is worth more than its cap's price is
-    chosen in every optimum, with its best option where there is one best.
+    By complementary slackness an order with a reduced saving above its cap's price is
+    chosen in every optimum, with its best option if there is only one best.
     """
     start = problem.option_start
     reduced = problem.option_saving - price[problem.option_lane]
@@ -230,7 +229,7 @@ def plain_choice(
 
 
 def decided(block: int, problem: Problem, verdict: DecidingPrices) -> Solution:
-    """The plan of a block: what prices decide, and the given ties."""
+    """The plan of a block: orders that prices decide, and the given ties."""
     price = effective_price(verdict.lane_price, problem.lane_parent)
     merchant_price = verdict.merchant_price_of[block]
     plain = plain_choice(problem, price, merchant_price)
@@ -279,7 +278,7 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> bytes:
 
 
 def _bare(block: int, problem: Problem, verdict: DecidingPrices) -> Names:
-    """As much of an index as reasons need."""
+    """The part of an index that reasons need."""
     from optimizer.build.assemble import Names
 
     status = np.full(problem.num_orders, OPEN, np.uint8)

@@ -53,7 +53,7 @@ FAILED = "\0failed"
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """
-    What executors need to know of a night; goes out with each task.
+    Rules of a night for executors, sent with each task.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ def _values(
 
 
 def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:
-    """Give a frame the columns of a Spark schema, nulls for what it has not."""
+    """Give a frame the columns of a Spark schema, with nulls for missing ones."""
     import pyarrow as pa
 
     fields = [part.split() for part in schema.split(", ")]

@@ -15,6 +15,7 @@ from optimizer.contracts.run_folder import SCHEMA_VERSION
 from optimizer.errors import ConfigError
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
+from optimizer.io.cells import CellRules, cell_rules
 from optimizer.io.read import fingerprint, open_source
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
@@ -51,10 +52,10 @@ def run_on_spark(
     progress: Callable[[str], None] | None,
 ) -> RunReport:
     """
-    Run a date; parameters and errors as of :func:`optimizer.job.run_date`.
+    Run a date on a cluster.
 
-    The session is the one that there is: ``spark-submit``, ``SPARK_REMOTE`` or Spark's
-    own settings say where the cluster is.
+    Uses the present session: ``spark-submit``, ``SPARK_REMOTE`` or Spark's own settings
+    say where the cluster is.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def run_on_spark(
 
 
 def _refuse_more(config: Config) -> None:
-    """Refuse what runs on one machine do beside the night itself."""
+    """Refuse tasks that only runs on one machine do besides the night itself."""
     assert config.inputs is not None
     inputs = config.inputs
     asked = {
@@ -184,22 +185,24 @@ def _small(session: SparkSession, path: str, table_format: str) -> Any:
 def _identity(
     config: Config, day: dt.date, tables: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What makes two runs the same: rules, rows of the inputs, program, date."""
+    """The identity of a run: rules, rows of the inputs, program, date."""
     known = contracts(config)
     return {
         "date": day.isoformat(),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {
-            name: _checksum(table, known[name]) for name, table in tables.items()
+            name: _checksum(table, known[name], cell_rules(config))
+            for name, table in tables.items()
         },
     }
 
 
-def _checksum(table: Any, contract: Table) -> str:
+def _checksum(table: Any, contract: Table, rules: CellRules) -> str:
     """A checksum of a table; of large ones it does not depend on the order of rows."""
     if isinstance(table, str):
-        return " ".join(f.sha256 for f in fingerprint(open_source(table, contract)))
+        source = open_source(table, contract, rules=rules)
+        return " ".join(file.sha256 for file in fingerprint(source))
     if hasattr(table, "mapInArrow"):
         return _row_sum(table)
     text = json.dumps(table.to_pylist(), sort_keys=True, default=str)

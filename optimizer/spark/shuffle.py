@@ -1,10 +1,10 @@
 """
 From Spark tables to cached blocks: check rows where they are, then one shuffle.
 
-Rows are checked and valued in the partitions that they come in, so a giant merchant's
-rows are spread over the cluster. Then each merchant goes to a block by the hash of its
-name; the orders of one that would fill much of a block go to several, by their keys,
-each part to the least filled block. So no block is much larger than the others.
+Rows are checked and valued in their own partitions, so a giant merchant's rows are
+spread over the cluster. Then each merchant goes to a block by the hash of its name.
+Orders of a merchant that would fill a large part of a block go to several, by their
+keys, each part to the least filled block. So no block is much larger than the others.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Prepared:
     cached: tuple[DataFrame, ...]
 
     def settle(self) -> None:
-        """Keep the quarantine, and free what led to it and to the blocks."""
+        """Keep the quarantine, and free the intermediate data."""
         self.quarantine.persist().count()
         for frame in self.cached:
             frame.unpersist()
@@ -104,7 +104,7 @@ def prepare(
     orders, options, rows_per_block
         As in :func:`allocate`.
     sources
-        What the tables have, and what they must have; without rows.
+        Columns that the tables have, and those that they must have; without rows.
     rules
         Of the night.
 
@@ -202,7 +202,7 @@ def _refuse_share(
 
 
 def _refuse_repeats(checked: DataFrame) -> None:
-    """Refuse orders that stand twice, or in two spellings."""
+    """Refuse duplicate orders, and orders in two spellings."""
     from pyspark.sql import functions as F
 
     good = checked.filter(F.col("broken_column").isNull())
@@ -263,7 +263,7 @@ def _joined(good: DataFrame, ways: DataFrame, rules: Rules) -> DataFrame:
 
 
 def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]]:
-    """Blocks of the merchants that are to be cut."""
+    """Blocks of the merchants that are split."""
     from pyspark.sql import functions as F
 
     giants = sizes.filter(F.col("count") > most).toArrow()
@@ -301,7 +301,7 @@ def _giants_table(placed: dict[str, list[int]]) -> pa.Table:
 
 def _place(sizes: dict[str, int], num_blocks: int, most: int) -> dict[str, list[int]]:
     """
-    Cut giants into parts of at most ``most`` orders, each on the least filled block.
+    Split giants into parts of at most ``most`` orders, each on the least filled block.
 
     Examples
     --------

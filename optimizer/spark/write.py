@@ -2,8 +2,9 @@
 Executors write a night; the record that names it is written last.
 
 ``OUTPUT/2026-11-22/RUN/decisions.parquet`` and its neighbours are folders of files, as
-Spark writes them. ``OUTPUT/2026-11-22/run.json`` says which ``RUN`` is the night: until
-it is written there is no night, or the last one. Runs that it no longer names stay.
+Spark writes them. ``OUTPUT/2026-11-22/run.json`` names the ``RUN`` that is the night.
+Until it is written there is no night, or the previous one. Runs that it no longer names
+are kept.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def publish(
     folder
         Of the date, such as ``s3a://bucket/runs/2026-11-22``.
     run_id
-        Names this run in it; what an earlier try left there is written over.
+        Name of this run in it; files of an earlier attempt are overwritten.
     record
-        What goes to ``run.json``; ``run_id`` and rows of the tables are added.
+        Content of ``run.json``; ``run_id`` and rows of the tables are added.
     table_format
         ``parquet``, ``delta``, or any other that the cluster writes.
 
@@ -110,12 +111,12 @@ OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
 @contextmanager
 def cluster_errors(folder: str) -> Iterator[None]:
     """
-    Turn what Spark raises into one clear message.
+    Turn Spark's errors into one clear message.
 
     Raises
     ------
     PublishError
-        Saying what Spark said first.
+        With the first line of Spark's message.
     """
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
@@ -130,7 +131,7 @@ def cluster_errors(folder: str) -> Iterator[None]:
 
 
 def write_text(session: SparkSession, path: str, text: str) -> None:
-    """Write a text as the one row of a folder, over what is there."""
+    """Write a text as the one row of a folder, replacing its content."""
     import pyarrow as pa
 
     # One line: a text file's rows are its lines.
@@ -172,7 +173,7 @@ def _read_text(session: SparkSession, path: str) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """What Spark says, without its stack."""
+    """Spark's message, without its stack."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     java = [line for line in said if line.startswith(": ")]
     return (java or said or [type(error).__name__])[0].removeprefix(": ")

@@ -1,7 +1,7 @@
 """
-A published night, stated a second time and held against what it says of itself.
+A published night, stated a second time and compared with its own tables and record.
 
-The statement is SQL, written from the documentation and run by DuckDB; what SQL cannot
-say is restated here in plain numpy. Nothing of what builds, solves, certifies or
-explains a night is imported: a fault there must show.
+The statement is SQL, written from the documentation and run by DuckDB. Parts that SQL
+cannot express are restated here in plain numpy. No module that builds, solves,
+certifies or explains a night is imported, so that a fault there is found.
 """

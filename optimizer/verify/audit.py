@@ -1,8 +1,8 @@
 """
 ``audit.sql``: the night as one SQL script, from its record alone.
 
-Parameters stand at the top, then one part for each subject, then the question whether
-any check gave a row.
+Parameters come first, then one part for each subject, then a query for the checks that
+returned rows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WITHOUT_EVIDENCE = tuple(name for name in _BY_PRICES if name != "13_evidence")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the statement: what it is about, and its SQL."""
+    """A part of the statement: its subject, and its SQL."""
 
     name: str
     text: str
@@ -58,8 +58,8 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     -------
     list of Part
         To be run one after the other; each check is a view named ``check_...`` with
-        the columns ``item``, ``published`` and ``restated``, and holds no row where
-        the night is as it says.
+        the columns ``item``, ``published`` and ``restated``, and has no rows if the
+        night holds.
     """
     reading = reading_of(record)
     parts = [Part("night", _night(record, reading))]
@@ -76,14 +76,14 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
 
 
 def _parts_of(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """Parts of the statement, by what the night's decisions are published with."""
+    """Parts of the statement, chosen by the columns of the night's decisions."""
     if "evidence" not in record:
         return _WITHOUT_EVIDENCE
     return _PARTS if is_of_today(record) else _BY_PRICES
 
 
 def is_of_today(record: Mapping[str, Any]) -> bool:
-    """Whether a night is published in today's tables, not in those of before."""
+    """Whether a night is published in the present format, not in an older one."""
     return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
@@ -115,7 +115,7 @@ def audit_text(record: Mapping[str, Any]) -> str:
 
 
 def not_in_sql(record: Mapping[str, Any]) -> list[str]:
-    """Parts of a night that code beside the SQL states, in words."""
+    """Descriptions of the parts of a night that are stated by code, not by SQL."""
     config, found = record["config"], []
     if config["model"] is not None:
         found.append(

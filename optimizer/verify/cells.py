@@ -1,4 +1,4 @@
-"""How cells are read, as SQL: today's macros, or those of nights of before."""
+"""Rules for reading cells, as SQL: present macros, or those of older nights."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TIMES = ("hour", "minute", "second", "utc", "sign", "hours", "minutes")
 
 
 def is_of_today(config: Mapping[str, Any]) -> bool:
-    """Whether a night was read with words for no value, and days of its zone."""
+    """Whether a night was read with ``null_words`` and days of its zone."""
     return "null_words" in config
 
 
 def cells_text(config: Mapping[str, Any]) -> str:
     """
-    Write the macros that say what a cell is.
+    Write the macros that read cells.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ class Column:
     minimum
         Least value of a count.
     is_of_today
-        Whether it is held against today's rules, not those of nights of before.
+        Whether it is checked by the present rules, not those of older nights.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Column:
         return '"' + self.name.replace('"', '""') + '"'
 
     def rules(self, table: str) -> list[tuple[str, str]]:
-        """What breaks a rule: in words, and as SQL on the raw column."""
+        """Rules: as text, and as an SQL condition for a breach on the raw column."""
         typed = TYPED[self.kind].format(self.quoted)
         found = []
         if self.must == "always":
@@ -125,12 +125,12 @@ class Column:
 
 def broken(columns: Iterable[Column], table: str) -> str:
     """
-    Say when a row of a table breaks any rule, as SQL.
+    The SQL condition for a row of a table that breaks any rule.
 
     Parameters
     ----------
     columns
-        Those that are asked.
+        The columns to check.
     table
         The table's name.
     """

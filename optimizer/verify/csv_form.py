@@ -1,9 +1,9 @@
 """
-The form of CSV files, found again: SQL cannot say it, and takes the record's word.
+The form of CSV files, determined again; the SQL relies on the record for it.
 
 A first line ``sep=`` names the separator, else it is the one by which most cells of the
 header are columns of the contract, commas before semicolons, tabs and bars. Columns of
-the header are the contract's, whatever spaces stand around them and in whatever case.
+the header are the contract's, whatever their case and outer spaces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def false_forms(
     record: Mapping[str, Any], inputs: Mapping[str, list[str]]
 ) -> Iterator[str]:
     """
-    Find input files of another form than the record says.
+    Find input files whose form differs from the record.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _first_lines(path: str) -> list[str]:
 
 def form_of(lines: list[str], known: Iterable[str]) -> dict[str, Any]:
     """
-    Find the form of a file: what is not as the contract writes it.
+    Determine the form of a file: its deviations from the contract.
 
     Examples
     --------

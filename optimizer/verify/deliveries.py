@@ -1,4 +1,4 @@
-"""What the deliveries table says of parcels, read as the statement reads its tables."""
+"""Delivery outcomes from the deliveries table, read as the statement reads tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = (Column("order_id", "id"), Column("status", "text"), Column("date", "
 
 def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | None:
     """
-    Read what is known of parcels, up to a day.
+    Read the delivery outcomes up to a day.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
     Raises
     ------
     CertificateError
-        When the table cannot be read as the contract says.
+        When the table cannot be read according to the contract.
     """
     import duckdb
     import polars as pl
@@ -73,10 +73,10 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
             engine.register("deliveries_arrow", whole.to_arrow())
         try:
             engine.execute(cells_text(config) + raw_text("deliveries", reading))
-            found = engine.execute(
+            found = engine.sql(
                 "SELECT order_id, lower(bare(status)) AS status FROM deliveries_raw "
                 "WHERE as_date(date) <= ?",
-                [day],
+                params=[day],
             )
             return pl.DataFrame(found.to_arrow_table())
         except duckdb.Error as error:

@@ -3,9 +3,9 @@ The explore arm, drawn again.
 
 Every open order enters the arm with probability :math:`\min(1, 2 e c / n)` over its
 merchant's cap (:math:`c` parcels, :math:`n` open orders) and the rows around the lane
-of one of its ways, taken by hash; they are let in one after the other in the order of
-another hash, as long as their cap and rows have room, and a fair coin gives premium.
-All draws are keyed by seed, date and purpose.
+of one of its ways, chosen by hash. Orders are admitted one after the other, in the
+order of another hash, while their cap and rows have room, and a fair coin gives
+premium. All draws are keyed by seed, date and purpose.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def false_draws(
     statement: duckdb.DuckDBPyConnection, holdout: Mapping[str, Any], date: str
 ) -> list[str]:
     """
-    Find orders of the explore arm that the draw does not give, and the other way round.
+    Find orders that are only in the published explore arm, or only in the draw.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def false_draws(
 def _drawn(
     statement: duckdb.DuckDBPyConnection, share: Fraction, keyed: Keyed
 ) -> dict[str, tuple[str, bool]]:
-    """Orders of the arm, with the carrier and what the coin gave."""
+    """Orders of the arm, with the carrier and the result of the coin."""
     lanes = _Lanes.read(statement)
     caps = dict(
         (merchant, (cap, num))

@@ -1,4 +1,4 @@
-"""Run the statement of a night: SQL in DuckDB, and what SQL cannot say beside it."""
+"""Run the statement of a night: SQL in DuckDB, and code for what SQL cannot express."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ NUM_NAMED = 3
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    What a check found.
+    The result of a check that does not hold.
 
     Attributes
     ----------
     check
         Its name.
     words
-        What does not hold, with a few rows.
+        A description, with a few rows.
     num_rows
-        How many rows it gave.
+        Number of rows.
     """
 
     check: str
@@ -51,7 +51,7 @@ class Finding:
 
 
 def why_no_engine() -> str | None:
-    """Say why the statement cannot be run here; ``None`` where it can."""
+    """The reason why the statement cannot be run here; ``None`` if it can."""
     try:
         import duckdb
     except ImportError:
@@ -86,7 +86,7 @@ def state_again(
     inputs: Mapping[str, list[str]] | None = None,
 ) -> list[Finding]:
     """
-    State a published night a second time, and list what does not hold.
+    State a published night a second time, and list the checks that do not hold.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def state_again(
     Raises
     ------
     CertificateError
-        When files cannot be read as the contract says, or the model is gone.
+        When files cannot be read according to the contract, or the model is missing.
     """
     parts, placed = statement(record), _with_model(folder, record)
     with _engine() as engine:
@@ -114,7 +114,7 @@ def state_again(
 
 
 def _with_model(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record with its model where it lies today."""
+    """The record with the present place of its model."""
     model = found_model(folder, record)
     if model is None:
         return record
@@ -122,7 +122,7 @@ def _with_model(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _placed(part: Part, inputs: Mapping[str, list[str]] | None) -> str:
-    """A part's text, with the folder and the inputs where they are."""
+    """A part's text, with the present places of folder and inputs."""
     if part.name != "night":
         return part.text
     text = part.text.replace(
@@ -136,7 +136,7 @@ def _placed(part: Part, inputs: Mapping[str, list[str]] | None) -> str:
 
 @contextmanager
 def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB of our own that has no network and no code from elsewhere."""
+    """Open a private DuckDB without network access or extensions from elsewhere."""
     import duckdb
 
     with TemporaryDirectory(prefix="optimizer-verify-") as scratch:
@@ -159,7 +159,7 @@ def _give_arrow(
     record: Mapping[str, Any],
     inputs: Mapping[str, list[str]] | None,
 ) -> None:
-    """Give the statement inputs that are Arrow files: DuckDB reads none by itself."""
+    """Give Arrow files to the statement: DuckDB cannot read them by itself."""
     import pyarrow as pa
     import pyarrow.ipc
 
@@ -192,7 +192,7 @@ def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
 def _beside(
     engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
 ) -> list[Finding]:
-    """What code of our own states after a part of the SQL."""
+    """Run the code that belongs after a part of the SQL."""
     config = record["config"]
     if part == "inputs" and config["model"] is not None:
         from optimizer.verify.learned import fill_scores
@@ -221,7 +221,7 @@ def _finding(check: str, rows: list[str]) -> Finding:
 
 
 def _answers(engine: duckdb.DuckDBPyConnection, names: list[str]) -> list[Finding]:
-    """Ask every check."""
+    """Run every check."""
     import duckdb
 
     found = []

@@ -1,4 +1,4 @@
-"""What ``run.json`` may say: every key, its kind and its range; nothing else."""
+"""The form of ``run.json``: every key, its kind and its range; no other keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 def false_form(record: Mapping[str, Any]) -> list[str]:
     """
-    Find what a record says that no record says.
+    Find parts of a record that do not fit the form.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def _only(is_right: Callable[[Any], bool], kind: str) -> Rule:
 def _object(
     keys: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None
 ) -> Rule:
-    """An object of these keys, and perhaps of those."""
+    """An object with required and optional keys."""
     known = {**keys, **(optional or {})}
 
     def check(name: str, value: Any) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _object(
 
 
 def _each(rule: Rule, names: tuple[str, ...] | None = None) -> Rule:
-    """An object whose values follow one rule."""
+    """An object whose values all follow one rule."""
 
     def check(name: str, value: Any) -> Iterator[str]:
         if not isinstance(value, dict):

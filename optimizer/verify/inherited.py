@@ -1,10 +1,11 @@
-"""What other nights left to a night, worked out again from those beside it."""
+"""The carry-over of a night, computed again from the nights published with it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.cells import is_of_today
@@ -38,12 +39,12 @@ _WEEK = 7
 @dataclass(slots=True)
 class Report:
     """
-    What is found wrong, and what could not be checked.
+    Findings, and parts that could not be checked.
 
     Attributes
     ----------
     findings, unchecked
-        In words.
+        Descriptions.
     """
 
     findings: list[str] = field(default_factory=list)
@@ -52,12 +53,12 @@ class Report:
 
 def check_beside(folder: Path, record: Mapping[str, Any], standing: Standing) -> Report:
     """
-    Work out again what other nights left to a night, from those that stand beside it.
+    Compute the carry-over of a night again, from the other nights in its folder.
 
     Parameters
     ----------
     folder, record, standing
-        The night, and the nights beside it.
+        The night, and the other nights in its folder.
     """
     report = Report()
     records = _records(standing, report)
@@ -90,7 +91,7 @@ def _check_week(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """Rows of the week before are those of the nights that they name."""
+    """Check that rows of the week before match the nights that they name."""
     rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
     first = standing.day - dt.timedelta(days=_WEEK)
     for date, row in rows.items():
@@ -100,8 +101,8 @@ def _check_week(
             report.findings.append(f"nights.parquet: {date} is not of the week before")
         elif date not in records:
             report.unchecked.append(
-                f"nights.parquet: the night of {date} is not beside this one, so its "
-                "row was taken on trust"
+                f"nights.parquet: the night of {date} is not in the output folder, so "
+                "its row was taken on trust"
             )
         elif row != _night_row(records[date]):
             report.findings.append(
@@ -136,7 +137,7 @@ def _check_bank(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """What the cap bank carried in is what earlier nights left."""
+    """Check that the cap bank carried in what earlier nights carried out."""
     import polars as pl
 
     cap, bank = record["policy"]["cap"], _read(folder, "bank.parquet")
@@ -155,7 +156,7 @@ def _check_bank(
     later = [date for date, rows in banked.items() if date > standing.day and len(rows)]
     if record["is_late"] and not later:
         report.findings.append(
-            "is_late: no later night stands beside this one that used the cap bank"
+            "is_late: no later night in the output folder has used the cap bank"
         )
     if not record["is_late"] and later and standing.is_sure:
         report.findings.append(
@@ -167,8 +168,8 @@ def _check_bank(
     if missing or (not window and not standing.is_sure):
         named = ", ".join(map(str, missing[:3])) or f"before {standing.day}"
         report.unchecked.append(
-            f"bank.parquet: nights {named} are not beside this one, so what the cap "
-            "bank carried in from them was taken on trust"
+            f"bank.parquet: nights {named} are not in the output folder, so what the "
+            "cap bank carried in from them was taken on trust"
         )
         return
     expected = _carried(window, is_late=record["is_late"])
@@ -191,7 +192,7 @@ def _check_bank(
 def _check_ranges(
     bank: pl.DataFrame, window_days: int, is_late: bool, report: Report
 ) -> None:
-    """A fraction is below one parcel; the room is at most what a window earns."""
+    """Check that fractions are below one parcel, and rooms within a window."""
     import polars as pl
 
     carried = pl.col("carried_in_nano")
@@ -240,7 +241,7 @@ def _check_flight(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """Slots of parcels in flight are those that other nights committed."""
+    """Check that slots of parcels in flight match other nights' commitments."""
     import polars as pl
 
     rules, given = record["config"]["capacity"], _read(folder, "in_flight.parquet")
@@ -250,13 +251,14 @@ def _check_flight(
                 "in_flight.parquet: capacity is counted on the day of the order, so no "
                 "parcel of another night takes a slot"
             )
+        _compare_found(record, [], report)
         return
     if len(given.filter(pl.col("num_slots").is_null() | (pl.col("num_slots") < 0))):
         report.findings.append("in_flight.parquet: slots below 0")
     if standing.gone or (not records and not standing.is_sure):
         named = ", ".join(map(str, standing.gone[:3])) or f"beside {standing.day}"
         report.unchecked.append(
-            f"in_flight.parquet: nights {named} are not there, so the parcels that "
+            f"in_flight.parquet: nights {named} are missing, so the parcels that "
             "they have in flight were taken on trust"
         )
         return
@@ -268,11 +270,15 @@ def _check_flight(
     first = day - dt.timedelta(days=rules["in_flight_days"] * is_told)
     kinds = {"order_id": pl.String, "load": pl.Int64}
     places = dict.fromkeys(_PLACE[:3], pl.String) | {"service_date": pl.Date}
-    parts = [pl.DataFrame(schema={**kinds, **places})]
+    parts = [pl.DataFrame(schema={**kinds, **places, "night": pl.Date})]
     for date in records:
         taken = _read(standing.nights[date], "commitments.parquet")
-        parts.append(taken.select(*kinds, *_PLACE).drop_nulls("service_date"))
-    rows = pl.concat(parts).filter(pl.col("service_date") >= first)
+        taken = taken.select(*kinds, *_PLACE).drop_nulls("service_date")
+        parts.append(taken.with_columns(night=pl.lit(date)))
+    committed = pl.concat(parts)
+    if closed is not None and "lookups" in record["config"]:
+        _check_found(record, closed["order_id"], committed, day, report)
+    rows = committed.filter(pl.col("service_date") >= first)
     if closed is not None:
         words = _FREED[rules["counted_on"]]
         if is_of_today(record["config"]):
@@ -290,6 +296,43 @@ def _check_flight(
         report.findings.append(
             f"in_flight.parquet: parcels of other nights take "
             f"{int(said['num_slots'].sum() or 0):,} slots, and place by place the "
-            f"{len(records)} nights beside this one have "
+            f"{len(records)} nights in the output folder have "
             f"{int(true['num_slots'].sum() or 0):,}"
+        )
+
+
+def _check_found(
+    record: Mapping[str, Any],
+    told: pl.Series,
+    committed: pl.DataFrame,
+    day: dt.date,
+    report: Report,
+) -> None:
+    """Deliveries that name few parcels in flight are warned of, and no others."""
+    import polars as pl
+
+    config = record["config"]
+    first = day - dt.timedelta(days=config["capacity"]["in_flight_days"])
+    there = committed.filter(pl.col("night") < day, pl.col("service_date") >= first)
+    known, names = {*there["order_id"]}, {*told.drop_nulls()}
+    most = Fraction(config["lookups"]["warn_below"]) * min(len(known), len(names))
+    is_few = len(names & known) < most
+    _compare_found(record, sorted(names - known) if is_few else [], report, len(names))
+
+
+def _compare_found(
+    record: Mapping[str, Any], missing: list[str], report: Report, num_names: int = 0
+) -> None:
+    """The warning of deliveries in a record, against the names that are not found."""
+    said = [
+        warning["values"]
+        for warning in record["warnings"]
+        if isinstance(warning, dict) and warning.get("code") == "FEW_PARCELS_FOUND"
+    ]
+    true = {"num_parcels": len(missing), "num_all": num_names, "names": missing[:5]}
+    if said != ([true] if missing else []):
+        report.findings.append(
+            f"run.json: of {num_names:,} order_id names in the deliveries table "
+            f"{len(missing):,} are to be warned of as of no parcel in flight, and the "
+            "warnings say otherwise"
         )

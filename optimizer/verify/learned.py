@@ -5,8 +5,8 @@ Risk on standard service is the logistic function of an intercept, slopes of num
 the order (``logit(column)``, the column kept 1e-5 from 0 and 1, or ``log1p(column)``)
 and offsets of its levels; a kept promise removes the share :math:`h` of it, an
 intercept and offsets of levels again: :math:`q = p (1 - h)`, within [0, 1]. Levels that
-the history did not have count 0. The share of promises that a carrier keeps is the
-model's where the probabilities are, and the configuration does not name the carrier.
+the history did not have count as 0. The share of promises that a carrier keeps is the
+model's if the probabilities are, and if the configuration does not name the carrier.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fill_scores(
     Raises
     ------
     CertificateError
-        When the model is gone, or is not the one that the night was made with.
+        When the model is missing, or is not the one that the night was made with.
     """
     model = _read(record)
     has_options = record["inputs"].get("options") is not None

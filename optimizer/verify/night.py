@@ -1,8 +1,7 @@
-"""Verify a published night: what it rests on, and all that it says, stated again."""
+"""Verify a published night: its premises, and everything that it states."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from optimizer.verify.premises import (
     false_keys,
     false_origins,
     false_place,
+    false_root,
     false_shape,
     sha256_of,
 )
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """
-    What the verification of a night found.
+    The result of verifying a night.
 
     Attributes
     ----------
     folder
         The version that was verified: a link may lead to another one meanwhile.
     findings
-        What is wrong, in words; empty where everything holds.
+        Descriptions of what is wrong; empty where everything holds.
     unchecked
         What could not be checked, and why.
     trusted
-        What all of it rests on: hashes of inputs, configuration and chain.
+        Premises of the result: hashes of inputs, configuration and chain.
     is_stated
         Whether the night was stated a second time.
     is_of_today
-        Whether it is published in today's tables, so that it can be made again.
+        Whether it is published in the present format, so that it can be made again.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ def verify_night(
     folder: Path | str, config: Config | None = None, inputs: Path | None = None
 ) -> Verified:
     """
-    Verify a published night, with nothing of the code that made it.
+    Verify a published night, without any of the code that made it.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def verify_night(
     config
         The configuration that the reader has, to be compared with the recorded one.
     inputs
-        A folder with the night's inputs, where they are not where they were.
+        A folder with the night's inputs, if they were moved.
 
     Raises
     ------
@@ -119,12 +119,21 @@ def verify_night(
         else:
             unchecked.append(reason)
             is_stated = False
+    unchecked += not_stated(record)
     if not (has_page := is_of_today(record)):
         unchecked.append("report.html: is of an older format, and was not made again")
     placed = placed_record(record, places)
     trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
     return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
+
+
+def not_stated(record: Mapping[str, Any]) -> Iterator[str]:
+    """Name published tables of which the statement says nothing."""
+    text = audit_text(record)
+    for name in sorted(record["outputs"]):
+        if name.endswith(".parquet") and name not in text:
+            yield f"{name}: is as it was published, and not stated a second time"
 
 
 def _premises(
@@ -138,31 +147,13 @@ def _premises(
         yield from false_shape(folder, record)
     yield from false_inputs(record, inputs)
     yield from false_forms(record, inputs)
-    yield from _false_root(folder, record)
-
-
-def _false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    """The leaves of the evidence lead to the hash that stands for all decisions."""
-    said, path = record.get("evidence"), folder / "evidence.txt"
-    if said is None:
-        return
-    if not path.is_file() or sha256_of(path) != said["leaves_sha256"]:
-        yield "evidence.txt is missing, or was changed after it was published"
-        return
-    level = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [hashlib.sha256(b"\1" + one + other).digest() for one, other in pairs]
-        level = above + level[len(level) - len(level) % 2 :]
-    root = level[0] if level else hashlib.sha256(b"").digest()
-    if root.hex() != said["root"]:
-        yield "evidence.root does not follow from evidence.txt"
+    yield from false_root(folder, record)
 
 
 def _false_link(folder: Path, standing: Standing) -> Iterator[str]:
-    """The chain beside a night, where it knows the night, knows this record."""
+    """Check that the chain, if it has the night, has this record."""
     if standing.own_record not in (None, sha256_of(folder / "run.json")):
-        yield "run.json is not the record that the chain of evidence beside it has"
+        yield "run.json is not the record that the chain of evidence has"
 
 
 def _statement(
@@ -178,7 +169,7 @@ def _statement(
 def _check_script(
     folder: Path, record: Mapping[str, Any], unchecked: list[str]
 ) -> Iterator[str]:
-    """The script in the folder is the statement of this night, if of this version."""
+    """Check that the script in the folder is the statement of this night."""
     script, made_by = folder / AUDIT, record["identity"]["version"]
     if not script.is_file():
         return
@@ -193,7 +184,7 @@ def _check_script(
 
 
 def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterator[str]:
-    """The sentences of warnings are those of their codes, if of this version."""
+    """Check that the sentences of warnings match their codes."""
     made_by = record["identity"]["version"]
     coded = [one for one in record["warnings"] if not isinstance(one, str)]
     if coded and made_by != version("premium-delivery-optimizer"):
@@ -213,7 +204,7 @@ def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterato
 def _trusted(
     record: Mapping[str, Any], standing: Standing, *, has_config: bool
 ) -> Iterator[str]:
-    """What a reader must hold against what he knows from elsewhere."""
+    """Premises that the reader must compare with other sources."""
     for name, used in sorted(record["inputs"].items()):
         for file in used["files"]:
             origin = record["origins"].get(name)
@@ -226,8 +217,8 @@ def _trusted(
     if "model_sha256" in record["identity"]:
         yield f"learned model: sha256 {record['identity']['model_sha256']}"
     nights = ", ".join(map(str, sorted(standing.nights))) or "none"
-    yield f"nights beside it: {nights}"
+    yield f"other nights in the output folder: {nights}"
     if standing.head is None:
-        yield "chain of evidence: none stands beside it"
+        yield "chain of evidence: none in the output folder"
     else:
         yield f"chain of evidence: head {standing.head} (optimizer audit checks it)"

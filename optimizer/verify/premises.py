@@ -1,4 +1,4 @@
-"""What a night rests on: its folder, its files, its inputs, its configuration."""
+"""The premises of a night: its folder, its files, its inputs, its configuration."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def sha256_of(path: Path) -> str:
 
 def false_place(name: str, real: Path, record: Mapping[str, Any]) -> list[str]:
     """
-    Hold a folder's name against the night's date and run.
+    Compare a folder's name with the night's date and run.
 
     Parameters
     ----------
     name
-        What the reader calls the folder: the name of a link, perhaps.
+        The folder's name as the reader gives it, perhaps that of a link.
     real
         The folder itself.
     record
@@ -71,7 +71,7 @@ def _is_date(name: str) -> bool:
 
 
 def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    """Find files that are not listed, not there, or not what was listed."""
+    """Find files that are not listed, missing, or different from what was listed."""
     listed = {**record["outputs"]}
     there = {path.name for path in folder.iterdir()}
     found = [
@@ -88,7 +88,7 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """
-    Find tables of other columns or of another length than the record and they have.
+    Find tables with other columns, or another length, than the record states.
 
     A column that no check reads could say anything; tables of older formats have their
     own columns, which their hashes and the statement hold.
@@ -117,7 +117,7 @@ def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
 def _false_evidence(
     record: Mapping[str, Any], num_decisions: int | None
 ) -> Iterator[str]:
-    """The evidence is of all decisions, with all that they say."""
+    """Check that the evidence covers all decisions, with all their columns."""
     said = record.get("evidence")
     if said is None:
         return
@@ -130,8 +130,26 @@ def _false_evidence(
         yield "evidence.columns are not those of the decisions"
 
 
+def false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """The leaves of the evidence lead to the hash that stands for all decisions."""
+    said, path = record.get("evidence"), folder / "evidence.txt"
+    if said is None:
+        return
+    if not path.is_file() or sha256_of(path) != said["leaves_sha256"]:
+        yield "evidence.txt is missing, or was changed after it was published"
+        return
+    level = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [hashlib.sha256(b"\1" + one + other).digest() for one, other in pairs]
+        level = above + level[len(level) - len(level) % 2 :]
+    root = level[0] if level else hashlib.sha256(b"").digest()
+    if root.hex() != said["root"]:
+        yield "evidence.root does not follow from evidence.txt"
+
+
 def false_keys(folder: Path) -> list[str]:
-    """Find keys that stand twice in ``run.json``: readers differ in which counts."""
+    """Find duplicate keys in ``run.json``: readers differ in which one counts."""
     found: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -139,7 +157,7 @@ def false_keys(folder: Path) -> list[str]:
         if len(made) < len(pairs):
             names = [name for name, _ in pairs]
             twice = sorted({name for name in names if names.count(name) > 1})
-            found.append(f"run.json: {', '.join(twice)} stands twice")
+            found.append(f"run.json: {', '.join(twice)} is given twice")
         return made
 
     text = (folder / RECORD).read_text(encoding="utf-8")
@@ -151,7 +169,7 @@ def false_inputs(
     record: Mapping[str, Any], inputs: Mapping[str, list[str]]
 ) -> list[str]:
     """
-    Find input files that are gone, or not those that the night was solved from.
+    Find input files that are missing or differ from those that were solved.
 
     Parameters
     ----------
@@ -178,7 +196,7 @@ def false_inputs(
 
 
 def false_origins(record: Mapping[str, Any]) -> list[str]:
-    """Hold the places of inputs, and what stands in, against the configuration."""
+    """Compare the places of inputs, and substitutes, with the configuration."""
     inputs, day = (
         record["config"]["inputs"] or {},
         dt.date.fromisoformat(record["date"]),
@@ -219,13 +237,13 @@ def _false_substitute(
         record["config"]["inputs"]["when_capacity_is_late"] == "yesterdays_capacity"
     )
     if name != "capacity" or not allowed:
-        yield f"substitutes.{name}: the configuration lets nothing stand in for it"
+        yield f"substitutes.{name}: the configuration allows no substitute for it"
     elif record["substitutes"][name] != _on(place, day - dt.timedelta(days=1)):
         yield f"substitutes.{name}: is not the table of the day before"
 
 
 def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[str]:
-    """A copy of an address is in the folder of copies, and says where it is from."""
+    """Check that copies of addresses are in the folder of copies, with their origin."""
     try:
         label = parse_address(place).label
     except (OptimizerError, ValueError):
@@ -235,7 +253,7 @@ def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[st
         yield f"origins.{name} is {origin!r}, and the configuration names {label}"
     for file in record["inputs"][name]["files"]:
         if Path(file["path"]).parent.parent.name != ".inputs":
-            yield f"inputs.{name}: {file['path']} is no copy of an input"
+            yield f"inputs.{name}: {file['path']} is not a copy of an input"
 
 
 def _fits(path: str, pattern: str) -> bool:
@@ -250,7 +268,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def false_config(record: Mapping[str, Any]) -> list[str]:
-    """Hold the recorded configuration against its contract, and its hash."""
+    """Check the recorded configuration against its contract, and its hash."""
     from optimizer.config import as_config, config_json, policy_on
 
     config, day = record["config"], dt.date.fromisoformat(record["date"])
@@ -265,7 +283,7 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
         if not _holds(record["policy"], policy_on(read, day).model_dump(mode="json")):
             found.append("policy is not the row in force on the date")
     except OptimizerError as error:
-        found.append(f"the recorded configuration is none: {error}")
+        found.append(f"the recorded configuration is not valid: {error}")
     if record["identity"]["config_sha256"] != hash_of(config):
         found.append("identity.config_sha256 is not of the recorded configuration")
     if record["identity"]["date"] != record["date"]:
@@ -274,7 +292,7 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
 
 
 def _holds(given: Any, read: Any) -> bool:
-    """Whether all that was recorded is read so; what came later has its default."""
+    """Whether the recorded keys are read unchanged; later keys have their defaults."""
     if isinstance(given, dict) and isinstance(read, dict):
         return all(
             key in read and _holds(value, read[key]) for key, value in given.items()
@@ -285,7 +303,7 @@ def _holds(given: Any, read: Any) -> bool:
 
 
 def hash_of(config: Mapping[str, Any]) -> str:
-    """SHA-256 of the parts of a configuration that decide."""
+    """SHA-256 of the parts of a configuration that affect a night."""
     decisive = {k: v for k, v in config.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,5 @@
 r"""
-What a capacity row holds where slots hold purchases by quantile.
+Capacity of a row where slots hold purchases by quantile.
 
 A row with :math:`c` slots takes plans in which more than :math:`c` purchases come in at
 most a share :math:`1 - q` of nights. Where all take-ups are :math:`u`, purchases are
@@ -28,7 +28,7 @@ _DIGITS = 60
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    A capacity row, as the statement asks about it.
+    A capacity row, as the statement describes it.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Row:
 
 
 def fill_rooms(statement: duckdb.DuckDBPyConnection, quantile: Decimal) -> None:
-    """Give the statement what each of its rows holds."""
+    """Give the statement the capacity of each of its rows."""
     (scale,) = statement.execute("SELECT getvariable('scale')").fetchone() or (1,)
     rows = statement.execute(
         "SELECT of, id, slots, num_ways, low::VARCHAR, high::VARCHAR FROM counted"
@@ -63,7 +63,7 @@ def fill_rooms(statement: duckdb.DuckDBPyConnection, quantile: Decimal) -> None:
 
 def room_of(row: Row, scale: int, limit: Decimal) -> int:
     """
-    Say what a row holds, in parts of a parcel.
+    Capacity of a row, in parts of a parcel.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _largest(fits: int, most: int, is_safe: Callable[[int], bool]) -> int:
 
 def beyond(number: int, chance: Fraction, slots: int) -> Decimal:
     """
-    Probability that of so many independent purchases more than ``slots`` come.
+    Probability that more than ``slots`` of some independent purchases happen.
 
     Examples
     --------

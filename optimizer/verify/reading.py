@@ -32,7 +32,7 @@ _CSV = (
 @dataclass(frozen=True, slots=True)
 class Reading:
     """
-    What decides how a night's inputs are read.
+    Settings that decide how a night's inputs are read.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Reading:
     num_files
         Files, by table.
     forms
-        What the record says of the form of CSV files, by table.
+        The recorded form of CSV files, by table.
     further
         Columns of orders that rules ask for: attributes, then those of fairness rules.
     facts
@@ -51,9 +51,9 @@ class Reading:
     rules
         Eligibility rules of the policy.
     has_model
-        Whether a learned model stands in for probability columns.
+        Whether a learned model fills probability columns.
     has_null_words
-        Whether words of the configuration stand for no value.
+        Whether the configuration has words that mean "no value".
     """
 
     tables: Mapping[str, tuple[Column, ...]]
@@ -186,7 +186,7 @@ def _csv(name: str, reading: Reading) -> str:
 
 
 def _without_empty_rows(names: str, source: str) -> str:
-    """Pick rows that have any cell which is not empty: the others are no rows."""
+    """Keep rows with any cell that is not empty."""
     return (
         f"SELECT COLUMNS('^({names}|number)$') FROM (\n"
         "        SELECT *, row_number() OVER (ORDER BY file_line) - 1 AS number\n"

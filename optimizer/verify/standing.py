@@ -1,4 +1,4 @@
-"""The nights that stood beside a night when it was published."""
+"""The other nights that were published when a night was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHAIN, _VERSIONS = ".evidence.jsonl", ".versions"
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
-    Nights beside a night, as they stood when it was published.
+    Other nights in a night's folder, as they were when it was published.
 
     Attributes
     ----------
@@ -27,11 +27,12 @@ class Standing:
     nights
         Folder of each other date.
     gone
-        Dates that stood then, as the chain says, whose folder is not there.
+        Dates that were published then, according to the chain, without a folder now.
     before_it
-        Dates whose link was made before the night was solved: it must know of them.
+        Dates whose link was made before the night was solved, so that they count for
+        it.
     is_sure
-        Whether a chain says so; else the folders of today stand for it.
+        Whether this is from a chain; else from the present folders.
     head
         Hash of the chain's last link; ``None`` without a chain.
     own_record
@@ -48,7 +49,7 @@ class Standing:
 
 
 def standing_of(folder: Path, record: Mapping[str, Any]) -> Standing:
-    """Find the nights beside a night, from the chain where there is one."""
+    """Find the other nights of a night, from the chain if there is one."""
     real, day = folder.resolve(), dt.date.fromisoformat(record["date"])
     is_version = real.parent.parent.name == _VERSIONS
     output = real.parents[2] if is_version else folder.absolute().parent
@@ -70,7 +71,7 @@ def _as_of(
     version: str,
     record: Mapping[str, Any],
 ) -> Standing:
-    """What the chain says stood when a version was first published."""
+    """Nights that were published, by the chain, when a version first was."""
     standing: dict[dt.date, str] = {}
     before: set[dt.date] = set()
     started = record["run_measurements"]["started_at_utc"]
@@ -110,7 +111,8 @@ def _links(path: Path) -> list[dict[str, Any]]:
     """Bodies of a chain's links; none where it is not there or cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(json.loads(line)["text"]) for line in lines]
+        bodies = [json.loads(json.loads(line)["text"]) for line in lines]
+        return [body for body in bodies if "version" in body]  # of nights
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
@@ -137,6 +139,6 @@ def _folders(output: Path) -> dict[dt.date, Path]:
 
 
 def run_name(identity: Mapping[str, Any]) -> str:
-    """Name of a run: what makes two runs the same, hashed."""
+    """Name of a run: a hash of its identity."""
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

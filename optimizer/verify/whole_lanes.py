@@ -1,11 +1,11 @@
 r"""
-The most that single lanes can hold: the knapsacks of the second bound.
+Greatest values of single lanes: the knapsacks of the second bound.
 
 A lane of :math:`c` slots holds of items with loads :math:`l` and values :math:`v` at
-most :math:`\max \sum v x` with :math:`\sum l x \le c`. That is worked out slot by slot.
-On lanes above ``MAX_SLOTS`` items whose side is plain at the price of a slot, as the
-other side would lose more than a simple filling leaves open, are left on it; and a
-bound by that price holds there too, so that a night may have published a weaker one.
+most :math:`\max \sum v x` with :math:`\sum l x \le c`. This is computed slot by slot.
+On lanes above ``MAX_SLOTS``, items that a price of a slot and a simple filling decide
+with certainty are fixed first. The bound by that price is valid there too, so that a
+night may have published a weaker one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_SLOTS = 1_024
 
 
 def fill_worths(statement: duckdb.DuckDBPyConnection) -> None:
-    """Give the statement what each lane can hold at most."""
+    """Give the statement the greatest value of each lane."""
     found = statement.execute(
         "SELECT i.lane, s.room, i.load, i.value::BIGINT AS value FROM item AS i "
         "JOIN lane_said AS s USING (lane) ORDER BY i.lane, i.load, i.value DESC"
@@ -46,7 +46,7 @@ def most_worth(
     loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
 ) -> tuple[int, int]:
     """
-    Find the most that a lane can hold, and a bound of it by the price of a slot.
+    Find the greatest value of a lane, and a bound on it by the price of a slot.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def most_worth(
 
 
 def _filled(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
-    """What some slots hold at most, slot by slot."""
+    """Greatest value by number of slots."""
     slots = min(slots, int(loads.sum()))
     table = np.zeros(slots + 1, np.int64)
     for load, value in zip(loads.tolist(), values.tolist(), strict=True):
@@ -101,7 +101,7 @@ def _filled(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> 
 
 
 def _in_turn(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
-    """What fits when the best by slot comes first."""
+    """Value that fits when items are taken by value per slot."""
     worth = 0
     turn = np.argsort(-(values / loads), kind="stable")
     for load, value in zip(loads[turn].tolist(), values[turn].tolist(), strict=True):

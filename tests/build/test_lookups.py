@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import optimizer
 from optimizer.build.lookups import Lookup, count_lookup
 from optimizer.cli.main import app
+from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
 
@@ -140,6 +141,19 @@ def test_the_configuration_and_capacity_are_held_to_the_same(name: str) -> None:
     assert "differ" in str(refused.value)
 
 
+def test_a_name_written_otherwise_is_told_by_file_and_line(tmp_path: Path) -> None:
+    """Of the list's own item; a configuration without a file has the key alone."""
+    path, config = tmp_path / "c.yaml", TWINS["eligibility"]
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    lines = path.read_text("utf-8").splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if line.endswith("NORTH"))
+    key = r"^policy\[0\]\.eligibility\[0\]: region_id 'NORTH'"
+    for given, where in ((path, rf" \({path}:{number}\)"), (config, "")):
+        with pytest.raises(DataError, match=f"{key}{where} is not known"):
+            optimizer.allocate(orders_of(), capacity_of(), config=given, date=DATE)
+    assert as_config(path) == as_config(config)
+
+
 NOTHING = {
     "peak": (config_of(capacity=peak("yunda", "yunda-express")), "yunda-express"),
     "fulfilment": (config_of(objective=fulfilment(carrier_id="yun-da")), "yun-da"),
@@ -202,6 +216,73 @@ def test_a_table_that_finds_little_is_told_or_refused_by_thresholds() -> None:
         night(3, refuse_below=0.5)
 
 
+def test_a_table_of_which_no_name_is_known_is_refused() -> None:
+    """Where every row names one; few merchants, and rows for all, may find nothing."""
+    orders = orders_of(tuple(f"m{n}" for n in range(10)), 10)
+    far = [capacity_of(region_id=name) for name in ("nrth", "south")]
+    nobody = capacity_of(carrier_id="yundaa")
+
+    def told(capacity: pl.DataFrame, num_merchants: int = 0, **keys: Any) -> list[str]:
+        names = [f"x{n}" for n in range(num_merchants)]
+        table = pl.DataFrame(
+            {"merchant_id": names, "is_enrolled": [False] * len(names)}
+        )
+        night = optimizer.allocate(
+            orders,
+            capacity,
+            config=config_of(**keys),
+            merchants=table if names else None,
+        )
+        return [w.code for w in night.warnings if w.code == "FEW_NAMES_FOUND"]
+
+    for capacity, said in (
+        (pl.concat(far), "'nrth' .*nearest: north"),
+        (nobody, "yundaa"),
+    ):
+        with pytest.raises(DataError, match=rf"capacity: 0 of . .*{said}"):
+            told(capacity)
+        assert told(capacity, lookups={"refuse_below": 0}) == ["FEW_NAMES_FOUND"]
+    for_all = far[0].with_columns(region_id=pl.lit(None, pl.String))
+    assert told(pl.concat([far[1], for_all])) == ["FEW_NAMES_FOUND"]
+    with pytest.raises(DataError, match="merchants: 0 of 10 merchant names"):
+        told(capacity_of(), 10)
+    assert told(capacity_of(), 9) == ["FEW_NAMES_FOUND"]
+
+
+def test_the_second_statement_knows_names_that_stand_in_one_place(
+    tmp_path: Path,
+) -> None:
+    """An outlet of options alone, and carriers of the roster alone, are names."""
+    options = orders_of().select(
+        "order_id", "carrier_id", "complaint_prob_premium", "return_prob_premium"
+    )
+    tables = {
+        "orders": orders_of(),
+        "options": options.with_columns(outlet_id=pl.lit("o1")),
+        "capacity": pl.concat(
+            [capacity_of(carrier_id=name) for name in ("sto", "zhongtong")]
+        ),
+    }
+    for name, table in tables.items():
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    config = config_of(
+        inputs={name: str(tmp_path / f"{name}.parquet") for name in tables},
+        output=str(tmp_path / "runs"),
+        policy=rule("outlet_id", **{"is": "o1"})
+        | {"carriers": ["yunda", "zhongtong", "sto"]},
+    )
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    call = ["run", "--config", str(path), "--date", DATE]
+    done = CliRunner().invoke(app, call, obj={})
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "runs" / DATE / "run.json").read_text())
+    codes = {warning["code"] for warning in record["warnings"]}
+    assert not codes & {"FEW_NAMES_FOUND", "RULES_FIND_NOTHING"}
+    done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
+    assert (done.exit_code, "holds" in done.output) == (0, True), done.output
+
+
 def test_validate_shows_the_census_and_the_second_statement_agrees(
     tmp_path: Path,
 ) -> None:
@@ -235,18 +316,23 @@ def test_validate_shows_the_census_and_the_second_statement_agrees(
     assert "merchants: 0 of 2 merchant names are of the night; not 'm8'" in said.output
     assert "capacity: 1 of 4 region names are of the night" in said.output
     assert "capacity.peaks[0].carriers: 0 of 1 carrier names" in said.output
+    lines = path.read_text("utf-8").splitlines()
+    for name in ("o7", "o8", "west"):
+        number = next(n for n, line in enumerate(lines, 1) if line.endswith(name))
+        assert f"{name!r} ({path}:{number}" in said.output
     counts = json.loads(CliRunner().invoke(app, [*call, "--json"]).output)["lookups"]
     found = {
         (c["place"], c["column"]): (c["num_found"], c["num_names"]) for c in counts
     }
     assert found["merchants", "merchant_id"] == (0, 2)
     assert found["capacity", "carrier_id"] == (1, 1)
-    assert found["policy.eligibility[0]", "outlet_id"] == (0, 2)
+    assert found["policy[0].eligibility[0]", "outlet_id"] == (0, 2)
     done = CliRunner().invoke(app, ["run", *call[1:]], obj={})
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "runs" / DATE / "run.json").read_text())
     warnings = {w["code"]: w["values"] for w in record["warnings"]}
     assert warnings["FEW_NAMES_FOUND"]["num_names"] == 2
     assert warnings["RULES_FIND_NOTHING"]["num_rules"] == 4
+    assert str(path) not in json.dumps(warnings["RULES_FIND_NOTHING"])
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output

@@ -200,7 +200,7 @@ def test_a_broken_candidate_never_stops_the_live_night(
     code, out = call(monkeypatch, capsys, *run)
     assert code == 0
     assert ": published" in out
-    assert "shadow: failed, and the live night stands" in out
+    assert "shadow: failed; the live night is unaffected" in out
     assert words in out
 
 

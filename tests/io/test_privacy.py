@@ -136,6 +136,13 @@ def test_phone_numbers_are_refused_from_few_prefixes_too(num_prefixes: int) -> N
     assert not [value for value in values if value in str(caught.value)]
 
 
+def test_phone_numbers_in_clumps_are_refused() -> None:
+    """Many numbers of each of two prefixes lie close, and as far apart as prefixes."""
+    values = [str(p * 10**8 + 3_000 * n) for p in (130, 199) for n in range(300)]
+    with pytest.raises(DataError, match="order_id"):
+        check(orders_with("order_id", values))
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
 def test_files_are_refused_before_a_row_is_read(suffix: str, tmp_path: Path) -> None:
     """All columns are named at once, with the file."""

@@ -76,7 +76,7 @@ BAD = {
     ),
     "a decision twice": (
         {"order_id": ["o1"] * 60, "date": [DAY] * 60},
-        "60 rows stand for a decision that stands there already, first order o1",
+        "60 rows share order and date with another row, first order o1",
     ),
     "no date": ({"date": ["soon"] * 60}, "date is not a date such as 2026-11-22"),
     "a propensity of 2": (

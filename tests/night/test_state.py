@@ -527,7 +527,7 @@ def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
     path.write_bytes(good)
     url = f"sqlite:///file:{path}?mode=ro&uri=true"
     on_sqlite.configure(lambda c: c.update(state={"url": url}))
-    with pytest.raises(PublishError, match="cannot be read or written"):
+    with pytest.raises(ConfigError, match="cannot be read or written"):
         on_sqlite.run(DAYS[2])
     assert not (on_sqlite.runs / str(DAYS[2])).exists()
 

@@ -72,6 +72,17 @@ def test_only_what_some_outbox_takes_goes_to_the_solver(
     assert tuple(reasons(*outboxes).values()) == wanted
 
 
+def test_a_merchant_that_a_csv_file_cannot_hold_is_left_out() -> None:
+    """Its id would be a formula; one of lines takes it."""
+    for form, reason in (("csv", "NOT_DELIVERABLE"), ("jsonl", "CHOSEN")):
+        box = DOUYIN | {"format": form, "to": "box"}
+        config = config_of(policy={"cap": {"rate": 1}}, outbox=[box])
+        night = optimizer.allocate(
+            orders_of(("m1",), 4, merchant_id="@m1"), capacity_of(), config=config
+        )
+        assert night.orders["reason"].to_list() == [reason] * 4
+
+
 def test_orders_with_options_say_which_is_missing() -> None:
     """No row at all, none of the roster, or none that a platform takes."""
     orders = orders_of(("m1",), 4)

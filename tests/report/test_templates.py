@@ -152,9 +152,10 @@ def test_every_rule_that_a_column_can_break_is_said_in_chinese(kind: Kind) -> No
     value, raw = pl.col("a"), pl.Series("a", [1.5])
     columns = [Column("a", kind, "", minimum=least) for least in (0, 1)]
     rules = {
-        rule
+        text
         for column in columns
-        for rule, _ in (*_value_rules(value, column), *_cast_rules(raw, value, column))
+        for rule in (*_value_rules(value, column), *_cast_rules(raw, value, column))
+        for text in (rule.parts or (rule.text,))
     }
     assert rules
     for rule in {*rules, "is missing", "names no order"}:

@@ -11,6 +11,7 @@ from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import METHODS, solve
+from optimizer.solvers import screen as all_screens
 from optimizer.solvers.network import refine_prices, screen
 from optimizer.solvers.network import solve as pricing
 from optimizer.testing import random_problem
@@ -109,13 +110,14 @@ def test_what_is_fixed_wrongly_is_freed(
     With hardly anything in the core, and prices from a coarse search, the optimum
     and its prices are still found: every wrong fixing comes to light.
     """
-    monkeypatch.setattr(pricing, "FEW_ORDERS", 0)
+    monkeypatch.setattr(refine_prices, "FEW_ORDERS", 0)
+    monkeypatch.setattr(refine_prices, "SMALL_MARKET", 0)
     monkeypatch.setattr(pricing, "MANY_ROUNDS", 10**9)
     monkeypatch.setattr(refine_prices, "CLOSE", close)
     monkeypatch.setattr(pricing, "MAX_FOUND", max_found)
     monkeypatch.setattr(refine_prices, "FINE_WINDOWS", (2.0, 1.0))
     monkeypatch.setattr(refine_prices, "FINEST_WINDOWS", (2.0, 1.0))
-    monkeypatch.setattr(screen, "SPARE", 0)
+    monkeypatch.setattr(all_screens, "SPARE", 0)
     monkeypatch.setattr(screen, "DEPTH", 1)
     for seed in range(150):
         problem = random_problem(np.random.default_rng(seed), **shapes(seed))

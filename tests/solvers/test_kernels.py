@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,9 +16,16 @@ from optimizer.solvers.kernels import dijkstra as search_kernels
 from optimizer.solvers.kernels import newton as newton_kernels
 from optimizer.solvers.kernels import rank as select_kernels
 from optimizer.solvers.kernels import screen as screen_kernels
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import (
+    Market,
+    Threads,
+    Uses,
+    sub_market,
+    surplus_at,
+    whole_market,
+)
 from optimizer.solvers.network.augmenting_paths import choose_at
-from optimizer.solvers.network.screen import sub_market
+from optimizer.solvers.screen import ScreenParams, screen
 from optimizer.testing import random_problem
 from tests.support.oracles import merchant_of, order_of, path_of
 
@@ -158,10 +167,12 @@ def test_choose_takes_each_merchants_best(night: tuple[Problem, np.ndarray]) -> 
     surplus, num_pairs = market_kernels.choose(
         0,
         problem.num_merchants,
-        *arrays(problem),
+        *whole_market(problem).arrays,
         price=price,
+        row_price=None,
         window=np.int64(2),
         demand=demand,
+        usage=None,
         pairs=pairs,
     )
     expected, most, least = 0, 0, 0
@@ -178,6 +189,51 @@ def test_choose_takes_each_merchants_best(night: tuple[Problem, np.ndarray]) -> 
     assert np.all(pairs[:num_pairs] >= -1)
 
 
+def test_one_slot_each_and_no_row_is_the_same_compiled_either_way(
+    night: tuple[Problem, np.ndarray],
+) -> None:
+    """
+    What kernels are compiled to for a network, and for loads and rows, agrees where
+    each load is 1, no row counts and nothing is pinned.
+    """
+    problem, price = night
+    # Only where a floor pays for it could an option be taken that saves nothing.
+    problem = replace(problem, option_saving=np.maximum(problem.option_saving, 1))
+    network = whole_market(problem)
+    ones, nothing = np.ones(problem.num_options, np.int64), np.zeros(0, np.int64)
+    uses = Uses(
+        option_load=ones,
+        entry_start=np.zeros(problem.num_options + 1, np.int64),
+        entry_row=nothing.astype(np.int32),
+        entry_weight=nothing,
+        is_pinned=np.zeros(problem.num_orders, np.bool_),
+    )
+    found = [
+        all_kernels(problem, replace(network, side=side), price, row)
+        for side, row in ((None, None), (uses, nothing))
+    ]
+    assert found[0] == found[1]
+
+
+def all_kernels(
+    problem: Problem, market: Market, price: np.ndarray, row: np.ndarray | None
+) -> list[object]:
+    """What merchants choose, what is screened and bounded; pairs as pairs of lanes."""
+    given = (0, problem.num_merchants, *market.arrays, price, row)
+    demand, pairs = np.zeros(problem.num_lanes, np.int64), np.empty((9_999, 2), int)
+    usage = None if row is None else np.zeros(0, np.int64)
+    surplus, count = market_kernels.choose(*given, np.int64(2), demand, usage, pairs)
+    lanes = pairs[:count]
+    if row is not None:
+        lanes = np.where(lanes >= 0, problem.option_lane[lanes], -1)
+    moves = [pair for pair in lanes.tolist() if pair[0] != pair[1]]
+    with Threads(2) as pool:
+        caps, bound = surplus_at(market, price, row, pool)
+        sieve = ScreenParams(np.ones_like(problem.cap), problem.cap, 1, 2)
+        kept = screen(market, price, row, sieve, pool)
+    return [surplus, demand.tolist(), moves, caps.tolist(), bound, kept.tolist()]
+
+
 def test_screen_keeps_the_best_orders(night: tuple[Problem, np.ndarray]) -> None:
     """Of each merchant, the best orders by reduced saving, none below the reach."""
     problem, price = night
@@ -186,19 +242,19 @@ def test_screen_keeps_the_best_orders(night: tuple[Problem, np.ndarray]) -> None
     room = np.minimum(problem.cap + 2, sizes) * (problem.cap > 0)
     start = np.concatenate(([0], np.cumsum(room)))
     kept = np.full(start[-1], -1, np.int64)
-    num_kept, num_options = np.zeros((2, len(room)), np.int64)
+    num_kept = np.zeros(len(room), np.int64)
     screen_kernels.screen(
         0,
         problem.num_merchants,
-        *arrays(problem),
+        *whole_market(problem).arrays,
         price=price,
+        row_price=None,
         every=np.ones_like(room),
         room=room,
         room_start=start,
         reach=reach,
         kept=kept,
         num_kept=num_kept,
-        num_options=num_options,
     )
     for merchant in range(problem.num_merchants):
         tops = {}
@@ -214,9 +270,6 @@ def test_screen_keeps_the_best_orders(night: tuple[Problem, np.ndarray]) -> None
         first = start[merchant]
         listed = kept[first : first + num_kept[merchant]].tolist()
         assert listed == sorted(expected)
-        assert num_options[merchant] == sum(
-            len(options_of(problem, order)) for order in expected
-        )
 
 
 def test_gather_copies_orders_with_their_options(
@@ -337,7 +390,7 @@ def test_check_finds_what_a_merchant_would_change(
     count = market_kernels.check(
         0,
         problem.num_merchants,
-        *arrays(problem),
+        orders=whole_market(problem).orders,
         price=price,
         chosen=chosen,
         chosen_start=start,

@@ -9,9 +9,12 @@ import pytest
 
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.problem import Problem
+from optimizer.solvers.kernels import choose as market_kernels
 from optimizer.solvers.kernels import fill as knapsack_kernels
-from optimizer.solvers.kernels import packing_choose as packing_kernels
 from optimizer.solvers.kernels import packing_improve as plan_kernels
+from optimizer.solvers.kernels import packing_newton as newton_kernels
+from optimizer.solvers.kernels import screen as screen_kernels
+from optimizer.solvers.market import Market, Threads, sub_market, whole_market
 from optimizer.solvers.packing.local_search import (
     built,
     empty_state,
@@ -22,8 +25,6 @@ from optimizer.solvers.packing.local_search import (
 from optimizer.solvers.packing.market import (
     PackingPrices,
     first_targets,
-    sub_market,
-    whole_market,
 )
 from optimizer.testing import random_packing
 from tests.support.packing_twin import (
@@ -45,6 +46,11 @@ def case(request: pytest.FixtureRequest) -> Case:
     own = draw.integers(0, 4, problem.num_lanes)
     row = draw.integers(-2, 3, problem.side.num_rows)
     return problem, PackingPrices(effective_price(own, problem.lane_parent), row)
+
+
+def market_of(problem: Problem) -> Market:
+    """All orders with what they use, and the pins that caps admit."""
+    return whole_market(problem, first_targets(problem).is_pinned)
 
 
 def reduced(case: Case, option: int) -> int:
@@ -85,10 +91,10 @@ def merchants(case: Case) -> list[tuple[int, list[int], list[int]]]:
 def test_surplus_is_the_pins_and_the_best_of_the_others(case: Case) -> None:
     """Each merchant takes its pins, then its best as far as they save something."""
     problem, prices = case
-    whole = whole_market(problem, first_targets(problem))
+    whole = market_of(problem)
     price = np.full(problem.num_merchants, -1)
-    total = packing_kernels.surplus(
-        0, problem.num_merchants, whole.goods, prices.lane, prices.row, price
+    total = market_kernels.surplus(
+        0, problem.num_merchants, *whole.arrays, prices.lane, prices.row, price
     )
     expected, cuts = 0, []
     for room, pinned, others in merchants(case):
@@ -104,14 +110,15 @@ def test_the_response_adds_up(case: Case) -> None:
     weights: at prices moved by one they are the slope of the surplus.
     """
     problem, prices = case
-    goods = whole_market(problem, first_targets(problem)).goods
+    orders, uses = market_of(problem).arrays
     demand = np.zeros(problem.num_lanes, np.int64)
     usage = np.zeros(problem.side.num_rows, np.int64)
     pairs = np.empty((4_000, 2), np.int64)
-    total, count = packing_kernels.respond(
+    total, count = market_kernels.choose(
         first_merchant=0,
         last_merchant=problem.num_merchants,
-        goods=goods,
+        orders=orders,
+        uses=uses,
         price=prices.lane,
         row_price=prices.row,
         window=np.int64(0),
@@ -122,8 +129,14 @@ def test_the_response_adds_up(case: Case) -> None:
 
     def surplus_at(lane: np.ndarray, row: np.ndarray) -> int:
         spare = np.zeros(problem.num_merchants, np.int64)
-        return packing_kernels.surplus(
-            0, problem.num_merchants, goods, lane, row, spare
+        return market_kernels.surplus(
+            first_merchant=0,
+            last_merchant=problem.num_merchants,
+            orders=orders,
+            uses=uses,
+            price=lane,
+            row_price=row,
+            merchant_price=spare,
         )
 
     assert total == surplus_at(prices.lane, prices.row)
@@ -142,17 +155,19 @@ def test_the_response_adds_up(case: Case) -> None:
 def test_a_screen_keeps_pins_and_the_best(case: Case) -> None:
     """Every pin, and of the others the best by worth within reach."""
     problem, prices = case
-    goods = whole_market(problem, first_targets(problem)).goods
+    market = market_of(problem)
+    is_pinned = market.uses.is_pinned
     sizes = np.diff(problem.merchant_start)
     room = np.minimum(problem.cap + 2, sizes)
     start = np.concatenate(([0], np.cumsum(room)))
     kept, count = np.full(start[-1], -1), np.zeros(len(room), np.int64)
-    packing_kernels.screen(
-        first_merchant=0,
-        last_merchant=len(room),
-        goods=goods,
+    screen_kernels.screen(
+        0,
+        len(room),
+        *market.arrays,
         price=prices.lane,
         row_price=prices.row,
+        every=np.ones_like(room),
         room=room,
         room_start=start,
         reach=np.int64(1),
@@ -163,10 +178,10 @@ def test_a_screen_keeps_pins_and_the_best(case: Case) -> None:
         orders = kept[start[merchant] : start[merchant] + count[merchant]].tolist()
         assert orders == sorted({*orders})
         assert all(merchant_of(problem, order) == merchant for order in orders)
-        worths = [best_of(case, i) for i in orders if not goods.is_pinned[i]]
+        worths = [best_of(case, i) for i in orders if not is_pinned[i]]
         most = max(int(room[merchant]) - len(pinned), 0)
         assert sorted(worths, reverse=True) == [w for w in others if w >= -1][:most]
-        assert sum(goods.is_pinned[orders]) == len(pinned)
+        assert sum(is_pinned[orders]) == len(pinned)
 
 
 def uses_of(problem: Problem, option: int) -> np.ndarray:
@@ -182,7 +197,7 @@ def uses_of(problem: Problem, option: int) -> np.ndarray:
 def test_a_step_solves_the_system_of_its_pairs(case: Case) -> None:
     """Many rounds of conjugate gradients give what dense linear algebra gives."""
     problem, _ = case
-    goods = whole_market(problem, first_targets(problem)).goods
+    orders, uses = market_of(problem).arrays
     draw = np.random.default_rng(3)
     pairs = draw.integers(-1, problem.num_options, (30, 2))
     size = problem.num_lanes + problem.side.num_rows
@@ -191,14 +206,15 @@ def test_a_step_solves_the_system_of_its_pairs(case: Case) -> None:
         change = uses_of(problem, first) - uses_of(problem, second)
         slope += np.outer(change, change)
     vector = draw.normal(size=size)
-    image = packing_kernels.slope_times(
-        goods, pairs, problem.lane_parent, vector, problem.num_lanes
+    image = newton_kernels.slope_times(
+        orders, uses, pairs, problem.lane_parent, vector, problem.num_lanes
     )
     assert np.allclose(image, slope @ vector)
     is_free, excess = draw.random(size) < 0.7, draw.normal(size=size)
     damping = np.full(size, 0.5)
-    step = packing_kernels.price_step(
-        goods=goods,
+    step = newton_kernels.price_step(
+        orders=orders,
+        uses=uses,
         pairs=pairs,
         scale=0.1,
         lane_parent=problem.lane_parent,
@@ -254,9 +270,9 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
     worth only grows.
     """
     problem, _ = case
-    market = sub_market(
-        whole_market(problem, first_targets(problem)), np.arange(problem.num_orders)
-    )
+    every = np.arange(problem.num_orders)
+    with Threads(1) as pool:
+        market = sub_market(market_of(problem), every, problem.cap, pool)
     draw = np.random.default_rng(7)
     margin = draw.integers(-5, 6, problem.num_options)
     night = make_packing_night(problem, market, margin, 100)
@@ -282,10 +298,10 @@ def test_a_plan_in_the_making_keeps_its_books(case: Case) -> None:
 def test_exchanges_start_a_plan_where_one_can_be_started(case: Case) -> None:
     """From nothing chosen, something is inserted just where anything fits and gains."""
     problem, _ = case
-    market = sub_market(
-        whole_market(problem, first_targets(problem)), np.arange(problem.num_orders)
-    )
-    night = make_packing_night(problem, market, problem.option_saving.copy(), 100)
+    every, saving = np.arange(problem.num_orders), problem.option_saving.copy()
+    with Threads(1) as pool:
+        market = sub_market(market_of(problem), every, problem.cap, pool)
+    night = make_packing_night(problem, market, saving, 100)
     state, turn = empty_state(night), np.arange(problem.num_options)
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(problem.num_options, np.int64)

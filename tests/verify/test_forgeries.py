@@ -230,7 +230,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a table that stood in": (
         _set("substitutes", "capacity", to="capacity-2026-11-21.parquet"),
-        "substitutes.capacity: the configuration lets nothing stand in",
+        "substitutes.capacity: the configuration allows no substitute",
     ),
     "a table that is not there stood in": (
         _set("substitutes", "options", to="x.parquet"),
@@ -276,7 +276,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another cap rate": (_other_rate, "caps: "),
     "another configuration key": (
         _set("config", "lenient", to=True),
-        "the recorded configuration is none",
+        "the recorded configuration is not valid",
     ),
     "orders from elsewhere": (
         _other_orders,
@@ -325,7 +325,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         _name_in_warning,
         "names in warnings: UNKNOWN_CARRIERS is None, not nobody as published",
     ),
-    "a key that stands twice": (_key_twice, "run.json: gap stands twice"),
+    "a key that stands twice": (_key_twice, "run.json: gap is given twice"),
     "prices of orders where there are none": (
         _order_prices,
         "order prices: order_prices.parquet is None, not 1 as published",
@@ -479,4 +479,4 @@ def test_what_was_trusted_is_named(three: Path) -> None:
     assert record["identity"]["config_sha256"] in trusted
     last = (three / ".evidence.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["hash"] in trusted
-    assert "nights beside it: 2026-11-20, 2026-11-21" in trusted
+    assert "other nights in the output folder: 2026-11-20, 2026-11-21" in trusted

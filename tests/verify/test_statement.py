@@ -14,7 +14,7 @@ import pytest
 from optimizer.errors import CertificateError
 from optimizer.verify.audit import audit_text
 from optimizer.verify.engine import state_again
-from optimizer.verify.night import verify_night
+from optimizer.verify.night import not_stated, verify_night
 from tests.support.golden_nights import GOLDEN
 from tests.verify.nights import publish, record_of
 from tests.verify.variants import VARIANTS, Tables, Variant, settings, simulated
@@ -365,3 +365,13 @@ def test_nights_of_the_first_format_are_verified(name: str, tmp_path: Path) -> N
     record["certificate"]["gap"] += 1
     (run / "run.json").write_text(json.dumps(record))
     assert any("bounds: " in words for words in verify_night(run).findings)
+
+
+def test_a_table_that_nothing_states_is_named() -> None:
+    """Who adds a table and no check of it reads that "holds" does not speak of it."""
+    record = {"outputs": dict.fromkeys(("lanes.parquet", "lane_days.parquet", "x.sql"))}
+    text = "FROM 'lanes.parquet'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("optimizer.verify.night.audit_text", lambda _: text)
+        (said,) = not_stated(record)
+    assert said.startswith("lane_days.parquet: is as it was published")

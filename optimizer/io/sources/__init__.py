@@ -1,5 +1,5 @@
 """
-Tables outside of files here: PostgreSQL, S3, Delta Lake, DuckDB.
+Tables that are not local files: PostgreSQL, S3, Delta Lake, DuckDB.
 
 One module for each, with the same functions: ``open_rows`` and ``write_rows``, or
 ``fetch_files`` and ``put_file`` where the unit is a file; ``is_passing`` says which
@@ -69,7 +69,7 @@ def adapter_of(address: Address) -> Any:
 @contextmanager
 def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
     """
-    Turn what a driver raises while reading into one clear message without secrets.
+    Turn a driver's error while reading into one clear message without secrets.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
     DataError
         When it will not: no such table, no permission, a wrong query.
     PublishError
-        When the disk here refuses the copy.
+        When the local disk refuses the copy.
     """
     try:
         yield

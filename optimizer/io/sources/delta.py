@@ -10,7 +10,7 @@ from optimizer.io.sources.rows import Rows, checked_columns
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_rows(address: Address, table: Table) -> Iterator[Rows]:
+def open_rows(
+    address: Address, table: Table, not_personal: Sequence[str] = ()
+) -> Iterator[Rows]:
     """Read one version, the newest if none is configured, batch by batch."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -31,7 +33,7 @@ def open_rows(address: Address, table: Table) -> Iterator[Rows]:
         storage_options=_options(),
     )
     schema = pa.schema(found.schema().to_arrow())
-    columns = checked_columns(schema, table, address.label)
+    columns = checked_columns(schema, table, address.label, not_personal)
     batches = pa.RecordBatchReader.from_stream(found.scan(columns))
     yield Rows(batches, f"version {found.version()}")
 

@@ -17,7 +17,7 @@ from optimizer.io.sources.rows import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -33,7 +33,9 @@ _CLOSED: dict[str, Any] = {
 
 
 @contextmanager
-def open_rows(address: Address, table: Table) -> Iterator[Rows]:
+def open_rows(
+    address: Address, table: Table, not_personal: Sequence[str] = ()
+) -> Iterator[Rows]:
     """
     Read a table or a query, batch by batch; the database is opened to read alone.
 
@@ -52,7 +54,7 @@ def open_rows(address: Address, table: Table) -> Iterator[Rows]:
         relation = relation_of(address)
         none = connection.sql(f"select * from {relation} limit 0")
         schema = pa.RecordBatchReader.from_stream(none).schema
-        columns = checked_columns(schema, table, address.label)
+        columns = checked_columns(schema, table, address.label, not_personal)
         found = connection.sql(select_text(schema, columns, table, relation))
         yield Rows(pa.RecordBatchReader.from_stream(found))
 

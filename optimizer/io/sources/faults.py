@@ -1,4 +1,4 @@
-"""What drivers say, without the secrets that it may hold."""
+"""Messages of drivers, without the secrets that they may contain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def secrets_of(filled: Address) -> tuple[str, ...]:
 
 def reason_of(error: BaseException, secrets: Iterable[str]) -> str:
     r"""
-    Say what a driver says: one line, short, without secrets.
+    A driver's message as one short line without secrets.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the tables of databases have in common: types, checks, the text of a query."""
+"""Common to all databases: types, checks, the text of a query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -58,15 +58,22 @@ def quoted(name: str) -> str:
 
 
 def relation_of(address: Address) -> str:
-    """What a query selects from: the table, or the configured query."""
+    """The relation that a query selects from: the table, or the configured query."""
     if "query" in address.params:
         return f"({address.params['query'].strip().rstrip(';')}\n) as source"
     return quoted(address.params["table"])
 
 
-def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
+def checked_columns(
+    schema: pa.Schema, table: Table, label: str, not_personal: Sequence[str] = ()
+) -> list[str]:
     """
-    The contract's columns that a table has; it is held against the contract first.
+    The contract's columns that a table has, after a check against the contract.
+
+    Parameters
+    ----------
+    schema, table, label, not_personal
+        As of :func:`~optimizer.io.read.check_schema`.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def checked_columns(schema: pa.Schema, table: Table, label: str) -> list[str]:
 
     fields = [_plain_field(field, table) for field in schema]
     required = {column.name for column in table.columns if column.is_required}
-    check_schema(pa.schema(fields), table, required, label)
+    check_schema(pa.schema(fields), table, required, label, not_personal)
     return [name for name in table.column_names if name in schema.names]
 
 
@@ -90,7 +97,7 @@ def select_text(
     pads_text: bool = False,
 ) -> str:
     """
-    Write the query; what Arrow has no type for becomes text or a number.
+    Write the query; values without an Arrow type become text or a number.
 
     Parameters
     ----------

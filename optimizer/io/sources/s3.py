@@ -1,5 +1,5 @@
 """
-Objects of S3 and of what speaks its language.
+Objects of S3 and of compatible stores.
 
 Credentials, region and endpoint come from the environment: ``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``.
@@ -46,7 +46,7 @@ def fetch_files(address: Address, folder: Path) -> list[tuple[str, Path]]:
 
 
 def put_file(address: Address, path: Path) -> None:
-    """Copy a file to a key; readers see the old object or the whole new one."""
+    """Copy a file to a key; readers see the old object or the complete new one."""
     import obstore
 
     obstore.put(_store(address), address.path.lstrip("/"), path)

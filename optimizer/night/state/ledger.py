@@ -116,6 +116,31 @@ def load_before(
     return Carryover(EarlierNights(day, others, bank), is_late, identity)
 
 
+def parcels_before(state: StateDatabase, config: Config, day: dt.date) -> set[str]:
+    """
+    Order ids of parcels that nights before a date had in flight, or due of late.
+
+    Parameters
+    ----------
+    state
+        In line with the published folders.
+    config
+        Says for how long a parcel is in flight.
+    day
+        The date.
+    """
+    from sqlalchemy import select
+
+    from optimizer.night.state.schema import COMMITMENTS as TABLE
+
+    first = day - dt.timedelta(days=config.capacity.in_flight_days)
+    query = select(TABLE.c.order_id).where(
+        TABLE.c.service_date >= first, TABLE.c.date < day
+    )
+    with state.transaction() as connection:
+        return {*connection.scalars(query)}
+
+
 def refuse_if_relied_on(state: StateDatabase, day: dt.date, what: str) -> None:
     """
     Refuse to change a night whose fractions later nights have used.

@@ -1,5 +1,11 @@
 """
-Kernels that let merchants choose their best orders at given lane prices.
+Kernels that let merchants choose their best orders at given prices.
+
+``orders`` is a :class:`~optimizer.solvers.market.Orders`, ``uses`` a
+:class:`~optimizer.solvers.market.Uses`, or ``None`` where each option takes one slot
+and no side row: numba compiles a kernel for each, and what the other needs is not in
+it. ``price`` are effective prices of lanes, ``row_price`` signed prices of side rows or
+``None``; ``(num_lanes,)`` and ``(num_rows,) int64``, micro-CNY for a unit.
 
 Every kernel works on the merchants ``first_merchant : last_merchant`` and writes
 only what belongs to them, so that threads can share the work and the result does
@@ -11,235 +17,318 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
-from optimizer.solvers.kernels.rank import HIGH, best_option, cuts, kth_largest
+from optimizer.solvers.kernels.rank import (
+    HIGH,
+    best_option,
+    best_worth,
+    cuts,
+    kth_largest,
+    reduced_saving,
+)
 
 
 @inner_kernel
-def add_pair(first, second, pairs, num_pairs):
-    """
-    Write a pair if there is room; return the new number of pairs.
-
-    Parameters
-    ----------
-    first, second
-        The lanes of the pair; -1 for none.
-    pairs
-        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
-    num_pairs
-        Rows of ``pairs`` that are filled.
-    """
-    if num_pairs < len(pairs):
-        pairs[num_pairs, 0] = first
-        pairs[num_pairs, 1] = second
-        num_pairs += 1
-    return num_pairs
-
-
-@inner_kernel
-def lanes_at_cut(best, pick, count, inside, outside, option_lane):
-    """
-    Lanes of the first of ``count`` orders at the cut and of the last beyond it.
-
-    -1 where there is none. They represent all orders with the same reduced saving,
-    since it is not known which of these would move.
-
-    Parameters
-    ----------
-    best
-        ``(n,) int64``: best reduced saving of each order of the merchant.
-    pick
-        ``(n,) int64``: best option of each of these orders.
-    count
-        Number of these orders to look at.
-    inside, outside
-        Least reduced saving inside the cap and greatest outside, micro-CNY.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    """
-    lane_inside, lane_outside = np.int64(-1), np.int64(-1)
-    for place in range(count):
-        if best[place] == inside and lane_inside < 0:
-            lane_inside = np.int64(option_lane[pick[place]])
-        if best[place] == outside:
-            lane_outside = np.int64(option_lane[pick[place]])
-    return lane_inside, lane_outside
-
-
-@inner_kernel
-def add_near_options(
-    order,
-    taken,
-    least,
-    fellow,
-    option_start,
-    option_lane,
-    option_saving,
-    price,
-    pairs,
-    num_pairs,
+def rank_orders(
+    orders, uses, first, last, price, row_price, best, second, pick, ranked
 ):
     """
-    Pair a lane with the lanes where an order's reduced saving is high enough.
+    Price a merchant's orders.
 
-    The lane ``taken`` is left out. Returns the new number of pairs.
+    Writes each order's ``best`` and ``second`` reduced savings and its ``pick``, and
+    the positive ones of those that are not pinned to ``ranked``.
 
     Parameters
     ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    first, last
+        The merchant's orders ``first : last``.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    best
+        ``(n,) int64``: best reduced saving of each of the merchant's orders, micro-CNY.
+    second
+        ``(n,) int64``: likewise, of the second best option.
+    pick
+        ``(n,) int64``: likewise, the best option; -1 for none.
+    ranked
+        ``(n,) int64``: filled with the positive reduced savings, unsorted.
+
+    Returns
+    -------
+    count, num_pinned
+        How many are ranked; how many are pinned.
+    """
+    count, num_pinned = np.int64(0), np.int64(0)
+    for order in range(first, last):
+        here = order - first
+        pick[here], best[here], second[here] = best_option(
+            orders, uses, order, price, row_price
+        )
+        if uses is not None and uses.is_pinned[order]:
+            num_pinned += 1
+        elif best[here] > 0:
+            ranked[count] = best[here]
+            count += 1
+    return count, num_pinned
+
+
+@inner_kernel
+def at_the_cut(uses, first, last, best, pick, inside, outside):
+    """
+    Options of the last order inside a cap and of the first outside; -1: none.
+
+    They stand for all that are worth as much: which of these would move is not known.
+    Where the cap does not bind, orders compete with no other order.
+
+    Parameters
+    ----------
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    first, last
+        The merchant's orders ``first : last``.
+    best
+        ``(n,) int64``: best reduced saving of each of the merchant's orders, micro-CNY.
+    pick
+        ``(n,) int64``: likewise, the best option; -1 for none.
+    inside, outside
+        Least reduced saving inside the cap and greatest outside, micro-CNY.
+    """
+    option_inside, option_outside = np.int64(-1), np.int64(-1)
+    if outside <= 0:
+        return option_inside, option_outside
+    for here in range(last - first):
+        if uses is not None and uses.is_pinned[first + here]:
+            continue
+        if best[here] == inside and option_inside < 0:
+            option_inside = pick[here]
+        if best[here] == outside:
+            option_outside = pick[here]
+    return option_inside, option_outside
+
+
+@inner_kernel
+def rival(orders, uses, option):
+    """How a pair names an option: by its lane, where that is all it uses."""
+    if uses is not None or option < 0:
+        return np.int64(option)
+    return np.int64(orders.option_lane[option])
+
+
+@inner_kernel
+def add_pairs(
+    orders, uses, order, first, least, price, row_price, mine, pairs, num_pairs
+):
+    """
+    Write a pair of ``first`` and each option of an order worth at least ``least``.
+
+    Its own choice ``mine`` is left out.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
     order
         The order.
-    taken
-        Lane that is left out; -1 for none.
+    first
+        What the options are paired with, as pairs name it; -1 for none.
     least
         Least reduced saving for a pair, micro-CNY.
-    fellow
-        Lane that the others are paired with; -1 for none.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
     price
-        ``(num_lanes,) int64`` effective prices, micro-CNY.
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    mine
+        What the order takes, as pairs name it, and what is left out; -1 for none.
     pairs
-        ``(m, 2) int32``: filled with pairs of lanes from row ``num_pairs`` on.
+        ``(m, 2)`` integers: filled with pairs of options, or of their lanes.
     num_pairs
         Rows of ``pairs`` that are filled.
     """
-    for option in range(option_start[order], option_start[order + 1]):
-        lane = np.int64(option_lane[option])
-        if lane != taken and option_saving[option] - price[lane] >= least:
-            num_pairs = add_pair(fellow, lane, pairs, num_pairs)
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        if reduced_saving(orders, uses, option, price, row_price) < least:
+            continue
+        other = rival(orders, uses, option)
+        if other != mine and num_pairs < len(pairs):
+            pairs[num_pairs, 0] = first
+            pairs[num_pairs, 1] = other
+            num_pairs += 1
     return num_pairs
+
+
+@inner_kernel
+def use_up(orders, uses, option, demand, usage):
+    """
+    Add what an option uses of its lane, and of the side rows.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    option
+        The option.
+    demand
+        ``(num_lanes,) int64``: what is chosen is added.
+    usage
+        ``(num_rows,) int64``: likewise; or ``None``.
+    """
+    lane = orders.option_lane[option]
+    if uses is None:
+        demand[lane] += 1
+        return
+    demand[lane] += uses.option_load[option]
+    for entry in range(uses.entry_start[option], uses.entry_start[option + 1]):
+        usage[uses.entry_row[entry]] += uses.entry_weight[entry]
 
 
 @kernel
 def choose(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
+    uses,
     price,
+    row_price,
     window,
     demand,
+    usage,
     pairs,
 ):
     """
-    Let merchants choose, and note which lanes compete for the next order.
+    Let merchants choose, and note what competes for the next order.
 
-    Adds the chosen orders to ``demand`` of their lanes. A pair (a, b) is written
-    for each order that would move between lanes a and b (-1: no lane) if their
-    prices changed by up to ``window`` against each other: together the pairs are
-    the slope of demand.
+    Kept pins are chosen whatever they save; of a merchant's other orders the best.
+    Adds the chosen loads to ``demand`` of their lanes, ``(num_lanes,) int64``, and
+    their weights to ``usage`` of the side rows. A pair is written to ``pairs``, ``(k,
+    2)``, for each order that would change between two options (-1: none) if their
+    worth changed by up to ``window`` against each other: together the pairs are the
+    slope of demand. Where options take one slot, a pair names their lanes.
 
     Parameters
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
     window
         Change of prices, micro-CNY, within which an order counts as near the margin.
     demand
         ``(num_lanes,) int64``: chosen orders are added.
+    usage
+        ``(num_rows,) int64``: likewise; or ``None``.
     pairs
-        ``(m, 2) int32``: filled with pairs of lanes.
+        ``(m, 2)`` integers: filled with pairs of options, or of their lanes.
 
     Returns
     -------
     surplus, num_pairs
-        Total saving of the choices beyond lane prices, micro-CNY; pairs written.
+        Total saving of the choices beyond prices, micro-CNY; pairs written.
     """
     # Not 0 alone: numba would compile what takes it for that number too.
     surplus, num_pairs = np.int64(0), np.int64(0)
-    size = 0
     best = np.empty(0, np.int64)
-    second = np.empty(0, np.int64)
-    ranked = np.empty(0, np.int64)
-    pick = np.empty(0, np.int64)
+    second, ranked, pick = best.copy(), best.copy(), best.copy()
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if room == 0 or first == last:
             continue
-        if size < last - first:
-            size = 2 * (last - first)
-            best = np.empty(size, np.int64)
-            second = np.empty(size, np.int64)
-            ranked = np.empty(size, np.int64)
-            pick = np.empty(size, np.int64)
-        count = np.int64(0)
-        for order in range(first, last):
-            option, top, runner_up = best_option(
-                order, option_start, option_lane, option_saving, price
-            )
-            best[order - first] = top
-            second[order - first] = runner_up
-            pick[order - first] = option
-            if top > 0:
-                ranked[count] = top
-                count += 1
-        inside, outside, ties = cuts(ranked, count, room)
-        lane_inside, lane_outside = np.int64(-1), np.int64(-1)
-        # Where the cap does not bind, orders compete with no other order.
-        if outside > 0:
-            lane_inside, lane_outside = lanes_at_cut(
-                best, pick, last - first, inside, outside, option_lane
-            )
+        if len(best) < last - first:
+            best = np.empty(2 * (last - first), np.int64)
+            second, ranked, pick = best.copy(), best.copy(), best.copy()
+        count, num_pinned = rank_orders(
+            orders=orders,
+            uses=uses,
+            first=first,
+            last=last,
+            price=price,
+            row_price=row_price,
+            best=best,
+            second=second,
+            pick=pick,
+            ranked=ranked,
+        )
+        inside, outside, ties = HIGH, HIGH, np.int64(0)
+        if room > num_pinned:
+            inside, outside, ties = cuts(ranked, count, room - num_pinned)
+        last_in, first_out = at_the_cut(
+            uses=uses,
+            first=first,
+            last=last,
+            best=best,
+            pick=pick,
+            inside=inside,
+            outside=outside,
+        )
+        last_in = rival(orders, uses, last_in)
+        first_out = rival(orders, uses, first_out)
         for order in range(first, last):
             top = best[order - first]
-            if top + window < inside or top + window < 0:
+            is_pinned = uses is not None and uses.is_pinned[order]
+            if not is_pinned and top + window < max(inside, 0):
                 continue
-            is_chosen = top > outside
+            is_chosen = is_pinned or top > outside
             if not is_chosen and top == outside and ties > 0:
                 is_chosen = True
                 ties -= 1
             if not is_chosen:
-                num_pairs = add_near_options(
+                num_pairs = add_pairs(
+                    orders=orders,
+                    uses=uses,
                     order=order,
-                    taken=np.int64(-1),
+                    first=last_in,
                     least=inside - window,
-                    fellow=lane_inside,
-                    option_start=option_start,
-                    option_lane=option_lane,
-                    option_saving=option_saving,
                     price=price,
+                    row_price=row_price,
+                    mine=np.int64(-1),
                     pairs=pairs,
                     num_pairs=num_pairs,
                 )
                 continue
-            lane = np.int64(option_lane[pick[order - first]])
+            mine = rival(orders, uses, pick[order - first])
             surplus += top
-            demand[lane] += 1
-            # Dearer, it would go to its second lane, or leave to the first outside.
-            if second[order - first] >= outside:
-                num_pairs = add_near_options(
+            use_up(orders, uses, pick[order - first], demand, usage)
+            # Dearer, it would go to its second best, or leave to the first outside.
+            if is_pinned or second[order - first] >= outside:
+                num_pairs = add_pairs(
+                    orders=orders,
+                    uses=uses,
                     order=order,
-                    taken=lane,
+                    first=mine,
                     least=top - window,
-                    fellow=lane,
-                    option_start=option_start,
-                    option_lane=option_lane,
-                    option_saving=option_saving,
                     price=price,
+                    row_price=row_price,
+                    mine=mine,
                     pairs=pairs,
                     num_pairs=num_pairs,
                 )
-            elif top - outside <= window:
-                num_pairs = add_pair(lane, lane_outside, pairs, num_pairs)
+            elif top - outside <= window and num_pairs < len(pairs):
+                pairs[num_pairs, 0] = mine
+                pairs[num_pairs, 1] = first_out
+                num_pairs += 1
     return surplus, num_pairs
 
 
@@ -247,11 +336,7 @@ def choose(
 def settle(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     pick,
     used,
@@ -270,16 +355,8 @@ def settle(
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     pick
@@ -295,17 +372,16 @@ def settle(
     """
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if room == 0 or first == last:
             continue
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
         count = np.int64(0)
         for order in range(first, last):
-            option, top, second = best_option(
-                order, option_start, option_lane, option_saving, price
-            )
+            option, top, second = best_option(orders, None, order, price, None)
             pick[order] = option
             margin[order] = top - max(second, np.int64(0))
             if top > 0:
@@ -318,7 +394,7 @@ def settle(
             option = pick[order]
             top = -HIGH
             if option >= 0:
-                top = option_saving[option] - price[option_lane[option]]
+                top = reduced_saving(orders, None, option, price, None)
             if top > outside:
                 margin[order] = min(margin[order], top - outside)
             else:
@@ -338,9 +414,7 @@ def add_found(order, found, num_found):
 
 
 @inner_kernel
-def rank_best(
-    first, last, option_start, option_lane, option_saving, price, best, ranked
-):
+def rank_best(orders, first, last, price, best, ranked):
     """
     Write the best reduced saving of each of a merchant's orders.
 
@@ -348,14 +422,10 @@ def rank_best(
 
     Parameters
     ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     first, last
         The merchant's orders ``first : last``.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     best
@@ -365,9 +435,7 @@ def rank_best(
     """
     count = np.int64(0)
     for order in range(first, last):
-        top = -HIGH
-        for option in range(option_start[order], option_start[order + 1]):
-            top = max(top, option_saving[option] - price[option_lane[option]])
+        top = best_worth(orders, None, order, price, None)
         best[order - first] = top
         if top > 0:
             ranked[count] = top
@@ -376,21 +444,19 @@ def rank_best(
 
 
 @inner_kernel
-def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highest):
+def weakest_chosen(orders, chosen, start, end, price, highest):
     """
     The least reduced saving of some chosen options, at most ``highest``, and its
     option.
 
     Parameters
     ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     chosen
         ``(num_chosen,) int64``: chosen options, ascending.
     start, end
         The merchant's chosen options are ``chosen[start:end]``.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     highest
@@ -399,31 +465,25 @@ def weakest_chosen(chosen, start, end, option_lane, option_saving, price, highes
     weakest, weakest_option = highest, np.int64(-1)
     for spot in range(start, end):
         option = chosen[spot]
-        reduced = option_saving[option] - price[option_lane[option]]
+        reduced = reduced_saving(orders, None, option, price, None)
         if reduced < weakest:
             weakest, weakest_option = reduced, option
     return weakest, weakest_option
 
 
 @inner_kernel
-def raise_needed(
-    order, weakest, option_start, option_lane, option_saving, price, needed, wanting
-):
+def raise_needed(orders, order, weakest, price, needed, wanting):
     """
     Raise the prices that lanes need so that an unchosen order wants none of them.
 
     Parameters
     ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     order
         An order that is not chosen.
     weakest
         Least reduced saving of the merchant's chosen orders, micro-CNY.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     needed
@@ -431,9 +491,9 @@ def raise_needed(
     wanting
         ``(num_lanes,) int64``: set to the order wherever ``needed`` is raised.
     """
-    for option in range(option_start[order], option_start[order + 1]):
-        lane = option_lane[option]
-        least = option_saving[option] - weakest
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        lane = orders.option_lane[option]
+        least = orders.option_saving[option] - weakest
         if least > max(price[lane], needed[lane]):
             needed[lane] = least
             wanting[lane] = order
@@ -443,11 +503,7 @@ def raise_needed(
 def check(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     chosen,
     chosen_start,
@@ -473,16 +529,8 @@ def check(
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     chosen
@@ -511,19 +559,18 @@ def check(
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if first == last:
             continue
         if len(best) < last - first:
             best = np.empty(2 * (last - first), np.int64)
             ranked = np.empty(2 * (last - first), np.int64)
         count = rank_best(
+            orders=orders,
             first=first,
             last=last,
-            option_start=option_start,
-            option_lane=option_lane,
-            option_saving=option_saving,
             price=price,
             best=best,
             ranked=ranked,
@@ -535,11 +582,10 @@ def check(
         place, end = chosen_start[merchant], chosen_start[merchant + 1]
         # While a cap has room, an order need only save something to come in.
         weakest, weakest_option = weakest_chosen(
+            orders=orders,
             chosen=chosen,
             start=place,
             end=end,
-            option_lane=option_lane,
-            option_saving=option_saving,
             price=price,
             highest=HIGH if end - place == room else np.int64(0),
         )
@@ -548,20 +594,18 @@ def check(
             top = best[order - first]
             if top <= weakest and top <= strongest:
                 continue
-            while place < end and chosen[place] < option_start[order]:
+            while place < end and chosen[place] < orders.option_start[order]:
                 place += 1
-            if place < end and chosen[place] < option_start[order + 1]:
+            if place < end and chosen[place] < orders.option_start[order + 1]:
                 continue
             strongest = max(strongest, top)
             if top <= weakest:
                 continue
             num_found = add_found(order, found, num_found)
             raise_needed(
+                orders=orders,
                 order=order,
                 weakest=weakest,
-                option_start=option_start,
-                option_lane=option_lane,
-                option_saving=option_saving,
                 price=price,
                 needed=needed,
                 wanting=wanting,
@@ -569,9 +613,9 @@ def check(
         order = first
         for spot in range(chosen_start[merchant], end):
             option = chosen[spot]
-            while option_start[order + 1] <= option:
+            while orders.option_start[order + 1] <= option:
                 order += 1
-            reduced = option_saving[option] - price[option_lane[option]]
+            reduced = reduced_saving(orders, None, option, price, None)
             if reduced < best[order - first] or reduced < strongest:
                 if yielding[merchant] < 0 or option == weakest_option:
                     yielding[merchant] = order
@@ -583,11 +627,7 @@ def check(
 def closed_offers(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     is_closed,
     chosen,
@@ -605,16 +645,8 @@ def closed_offers(
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     is_closed
@@ -628,60 +660,59 @@ def closed_offers(
         micro-CNY.
     """
     for merchant in range(first_merchant, last_merchant):
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
-        if cap[merchant] == 0 or first == last:
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
+        if room == 0 or first == last:
             continue
         place, end = chosen_start[merchant], chosen_start[merchant + 1]
-        weakest = HIGH if end - place == cap[merchant] else np.int64(0)
-        for spot in range(place, end):
-            option = chosen[spot]
-            reduced = option_saving[option] - price[option_lane[option]]
-            weakest = min(weakest, reduced)
+        weakest, _ = weakest_chosen(
+            orders=orders,
+            chosen=chosen,
+            start=place,
+            end=end,
+            price=price,
+            highest=HIGH if end - place == room else np.int64(0),
+        )
         for order in range(first, last):
             worth = weakest
-            if place < end and chosen[place] < option_start[order + 1]:
-                option = chosen[place]
-                worth = option_saving[option] - price[option_lane[option]]
+            if place < end and chosen[place] < orders.option_start[order + 1]:
+                worth = reduced_saving(orders, None, chosen[place], price, None)
                 place += 1
-            for option in range(option_start[order], option_start[order + 1]):
-                lane = option_lane[option]
+            for option in range(
+                orders.option_start[order], orders.option_start[order + 1]
+            ):
+                lane = orders.option_lane[option]
                 if is_closed[lane]:
-                    offers[lane] = max(offers[lane], option_saving[option] - worth)
+                    offers[lane] = max(
+                        offers[lane], orders.option_saving[option] - worth
+                    )
 
 
 @kernel
 def surplus(
-    first_merchant,
-    last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
-    price,
-    merchant_price,
+    first_merchant, last_merchant, orders, uses, price, row_price, merchant_price
 ):
     """
-    Total saving beyond lane prices if every lane had room for all orders.
+    Total saving beyond prices if lanes and rows had room for all orders.
 
-    Writes to ``merchant_price`` the lowest best price of each cap.
+    Kept pins are taken whatever they save. Writes to ``merchant_price``,
+    ``(num_merchants,) int64``, the lowest best price of each cap.
 
     Parameters
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
     merchant_price
         ``(num_merchants,) int64``: filled with the price of each cap that lacks room,
         micro-CNY.
@@ -694,18 +725,21 @@ def surplus(
     total = np.int64(0)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
-        room = cap[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        room = orders.cap[merchant]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if len(ranked) < last - first:
             ranked = np.empty(2 * (last - first), np.int64)
         count = np.int64(0)
         for order in range(first, last):
-            top = np.int64(0)
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
-            if top > 0:
+            top = best_worth(orders, uses, order, price, row_price)
+            if uses is not None and uses.is_pinned[order]:
+                total += top
+                room -= 1
+            elif top > 0:
                 ranked[count] = top
                 count += 1
+        merchant_price[merchant] = 0
         if count > room:
             merchant_price[merchant] = kth_largest(ranked, count, room)
             count = room
@@ -718,10 +752,7 @@ def surplus(
 def above_cuts(
     first_merchant,
     last_merchant,
-    merchant_start,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
     price,
     merchant_price,
     above,
@@ -736,32 +767,26 @@ def above_cuts(
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     price
-        ``(num_lanes,) int64`` effective prices, micro-CNY.
+        ``(num_lanes,) int64`` effective prices.
     merchant_price
-        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+        ``(num_merchants,) int64``.
     above
-        ``(num_merchants,) int64``: filled with the sum of what each order's best option
-        saves beyond its lane's price and its merchant's, where positive, micro-CNY.
+        ``(num_merchants,) int64``: takes the sum of what each order's best option saves
+        above its lane's price and its merchant's, where it does.
     highest
-        ``(num_merchants,) int64``: filled with the most that an order saves beyond its
-        lane's price, micro-CNY; 0 where none does.
+        ``(num_merchants,) int64``: takes the most that an order saves above its lane's
+        price; 0 where none does.
     """
     for merchant in range(first_merchant, last_merchant):
         cut = merchant_price[merchant]
         total, most = np.int64(0), np.int64(0)
-        for order in range(merchant_start[merchant], merchant_start[merchant + 1]):
-            top = np.int64(0)
-            for option in range(option_start[order], option_start[order + 1]):
-                top = max(top, option_saving[option] - price[option_lane[option]])
+        for order in range(
+            orders.merchant_start[merchant], orders.merchant_start[merchant + 1]
+        ):
+            top = max(best_worth(orders, None, order, price, None), np.int64(0))
             most = max(most, top)
             if top > cut:
                 total += top - cut

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.kernel_cache import kernel
+from optimizer.solvers.kernels.rank import reduced_saving
 
 #: A lane's table has so many cells at most; else the lane is only bounded.
 MOST_CELLS = 20_000_000
@@ -12,7 +13,14 @@ MOST_CELLS = 20_000_000
 
 @kernel
 def profits(
-    goods, prices, row_price, merchant_price, order_price, option_order, profit
+    orders,
+    uses,
+    prices,
+    row_price,
+    merchant_price,
+    order_price,
+    option_order,
+    profit,
 ):
     """
     Write what each option saves beyond the prices that its lane does not decide itself.
@@ -22,8 +30,10 @@ def profits(
 
     Parameters
     ----------
-    goods
-        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
     prices
         ``(num_lanes,) int64``: prices of slots that a lane does not decide itself,
         micro-CNY.
@@ -41,12 +51,9 @@ def profits(
     merchant = 0
     for option in range(len(profit)):
         order = option_order[option]
-        while goods.merchant_start[merchant + 1] <= order:
+        while orders.merchant_start[merchant + 1] <= order:
             merchant += 1
-        worth = goods.option_saving[option]
-        worth -= goods.option_load[option] * prices[goods.option_lane[option]]
-        for entry in range(goods.entry_start[option], goods.entry_start[option + 1]):
-            worth -= goods.entry_weight[entry] * row_price[goods.entry_row[entry]]
+        worth = reduced_saving(orders, uses, option, prices, row_price)
         profit[option] = worth - merchant_price[merchant] - order_price[order]
 
 
@@ -179,14 +186,16 @@ def fill_lanes(
 
 
 @kernel
-def near_orders(goods, price, row_price, merchant_price, reach, is_near):
+def near_orders(orders, uses, price, row_price, merchant_price, reach, is_near):
     """
     Mark the orders with an option at most ``reach`` below all its prices.
 
     Parameters
     ----------
-    goods
-        A :class:`~optimizer.solvers.packing.market.PackingOrders`.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
     row_price
@@ -198,19 +207,14 @@ def near_orders(goods, price, row_price, merchant_price, reach, is_near):
     is_near
         ``(num_orders,) bool``: set where an order is near.
     """
-    for merchant in range(len(goods.cap)):
+    for merchant in range(len(orders.cap)):
         for order in range(
-            goods.merchant_start[merchant], goods.merchant_start[merchant + 1]
+            orders.merchant_start[merchant], orders.merchant_start[merchant + 1]
         ):
             for option in range(
-                goods.option_start[order], goods.option_start[order + 1]
+                orders.option_start[order], orders.option_start[order + 1]
             ):
-                worth = goods.option_saving[option] - merchant_price[merchant]
-                worth -= goods.option_load[option] * price[goods.option_lane[option]]
-                for entry in range(
-                    goods.entry_start[option], goods.entry_start[option + 1]
-                ):
-                    row = goods.entry_row[entry]
-                    worth -= goods.entry_weight[entry] * row_price[row]
+                worth = reduced_saving(orders, uses, option, price, row_price)
+                worth -= merchant_price[merchant]
                 if worth >= -reach:
                     is_near[order] = True

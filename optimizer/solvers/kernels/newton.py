@@ -307,14 +307,14 @@ def advance(lanes, demand, pairs, count, steps, pace):
 
 
 @kernel
-def advance_alone(market, lanes, room, num_passes, steps, pace):
+def advance_alone(orders, lanes, room, num_passes, steps, pace):
     """
     Let merchants choose and move prices, for some passes, on one thread.
 
     Parameters
     ----------
-    market
-        The arrays ``merchant_start, cap, option_start, option_lane, option_saving``.
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
     lanes
         A pair: ``(num_lanes,) float64`` slots and ``(num_lanes,) int32`` parents.
     room
@@ -329,7 +329,6 @@ def advance_alone(market, lanes, room, num_passes, steps, pace):
     bool
         Whether further steps would not help.
     """
-    merchant_start, cap, option_start, option_lane, option_saving = market
     parent = lanes[1]
     pairs = np.empty((room, 2), np.int32)
     ones = np.ones(room)
@@ -340,15 +339,14 @@ def advance_alone(market, lanes, room, num_passes, steps, pace):
         window = max(np.int64(steps.numbers[0]), 1)
         _, count = choose(
             first_merchant=np.int64(0),
-            last_merchant=len(cap),
-            merchant_start=merchant_start,
-            cap=cap,
-            option_start=option_start,
-            option_lane=option_lane,
-            option_saving=option_saving,
+            last_merchant=len(orders.cap),
+            orders=orders,
+            uses=None,
             price=effective,
+            row_price=None,
             window=window,
             demand=demand,
+            usage=None,
             pairs=pairs,
         )
         if advance(lanes, demand, pairs[:count], ones[:count], steps, pace):

@@ -40,22 +40,80 @@ def kth_largest(values, count, k):
 
 
 @inner_kernel
-def best_option(order, option_start, option_lane, option_saving, price):
+def reduced_saving(orders, uses, option, price, row_price):
+    """
+    What an option saves above all prices but its merchant's, micro-CNY.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    option
+        The option.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    """
+    worth = orders.option_saving[option]
+    lane_price = price[orders.option_lane[option]]
+    if uses is None:
+        return worth - lane_price
+    worth -= uses.option_load[option] * lane_price
+    for entry in range(uses.entry_start[option], uses.entry_start[option + 1]):
+        worth -= uses.entry_weight[entry] * row_price[uses.entry_row[entry]]
+    return worth
+
+
+@inner_kernel
+def best_worth(orders, uses, order, price, row_price):
+    """
+    Reduced saving of an order's best option; ``-HIGH`` where it has none.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    """
+    top = -HIGH
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        top = max(top, reduced_saving(orders, uses, option, price, row_price))
+    return top
+
+
+@inner_kernel
+def best_option(orders, uses, order, price, row_price):
     """
     Best option of an order, its reduced saving, and the second best one's.
 
     Parameters
     ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
     order
         The order.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
     price
         ``(num_lanes,) int64`` effective prices, micro-CNY.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
 
     Returns
     -------
@@ -63,8 +121,8 @@ def best_option(order, option_start, option_lane, option_saving, price):
         ``option`` is -1 and both values ``-HIGH`` where there is none.
     """
     top, second, best = -HIGH, -HIGH, np.int64(-1)
-    for option in range(option_start[order], option_start[order + 1]):
-        reduced = option_saving[option] - price[option_lane[option]]
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        reduced = reduced_saving(orders, uses, option, price, row_price)
         if reduced > top:
             second = top
             top = reduced

@@ -4,69 +4,88 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import bare_kernel, kernel
-from optimizer.solvers.kernels.rank import HIGH, kth_largest
+from optimizer.kernel_cache import bare_kernel, inner_kernel, kernel
+from optimizer.solvers.kernels.rank import HIGH, best_worth, kth_largest
+
+
+@inner_kernel
+def worth_a_look(orders, uses, order, price, row_price):
+    """
+    Reduced saving of an order's best option that could be chosen; ``-HIGH``: none.
+
+    Only where a floor pays for it, an option that saves nothing could be.
+
+    Parameters
+    ----------
+    orders
+        An :class:`~optimizer.solvers.market.Orders`.
+    uses
+        A :class:`~optimizer.solvers.market.Uses`; ``None`` where each option takes one
+        slot.
+    order
+        The order.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY for a unit of load.
+    row_price
+        ``(num_rows,) int64`` micro-CNY for a unit of weight, may be negative; or
+        ``None``.
+    """
+    if uses is not None:
+        return best_worth(orders, uses, order, price, row_price)
+    top = -HIGH
+    for option in range(orders.option_start[order], orders.option_start[order + 1]):
+        saving = orders.option_saving[option]
+        if saving > 0:
+            top = max(top, saving - price[orders.option_lane[option]])
+    return top
 
 
 @kernel
 def screen(
     first_merchant,
     last_merchant,
-    merchant_start,
-    cap,
-    option_start,
-    option_lane,
-    option_saving,
+    orders,
+    uses,
     price,
+    row_price,
     every,
     room,
     room_start,
     reach,
     kept,
     num_kept,
-    num_options,
 ):
     """
     List the orders that could be chosen at prices near these.
 
-    Of each merchant the ``room`` best by reduced saving, as far as they save
-    something and are at most ``reach`` below their price; of equal ones the first.
+    Of each merchant its kept pins, and the ``room`` best by reduced saving, pins
+    counted, that are at most ``reach`` below their price; of equal ones the first.
 
     Parameters
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    merchant_start
-        ``(num_merchants + 1,) int64``: first order of each merchant.
-    cap
-        ``(num_merchants,) int64``: places in each merchant's cap.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
-    price
-        ``(num_lanes,) int64`` effective prices, micro-CNY.
+    orders, uses, price, row_price
+        An :class:`~optimizer.solvers.market.Orders`.
     every
         ``(num_merchants,) int64``: one order in how many is looked at.
     room
         ``(num_merchants,) int64``: most orders to keep.
     room_start
-        ``(num_merchants + 1,) int64``: where each merchant's orders begin in ``kept``.
+        ``(num_merchants,) int64``: where a merchant's orders go in ``kept``.
     reach
-        Distance below the lane's price, micro-CNY, up to which an order is kept.
+        ``int64``, micro-CNY.
     kept
         ``(k,) int64``: filled with orders, ascending within a merchant.
-    num_kept, num_options
-        ``(num_merchants,) int64``: filled with the number of kept orders, and of their
-        options.
+    num_kept
+        ``(num_merchants,) int64``: takes how many.
     """
     best = np.empty(0, np.int64)
     ranked = np.empty(0, np.int64)
     for merchant in range(first_merchant, last_merchant):
         most = room[merchant]
-        first, last = merchant_start[merchant], merchant_start[merchant + 1]
+        first = orders.merchant_start[merchant]
+        last = orders.merchant_start[merchant + 1]
         if most == 0 or first == last:
             continue
         if len(best) < last - first:
@@ -75,21 +94,22 @@ def screen(
         stride = every[merchant]
         count = np.int64(0)
         for order in range(first, last, stride):
-            top = -HIGH
-            for option in range(option_start[order], option_start[order + 1]):
-                saving = option_saving[option]
-                if saving > 0:
-                    top = max(top, saving - price[option_lane[option]])
-            best[order - first] = top
-            if top >= -reach:
+            top = worth_a_look(orders, uses, order, price, row_price)
+            if uses is not None and uses.is_pinned[order]:
+                most -= 1
+                top = HIGH
+            elif top >= -reach:
                 ranked[count] = top
                 count += 1
+            best[order - first] = top
         floor, ties = -reach, count
         if count > most:
-            floor = kth_largest(ranked, count, most - 1)
-            ties = most
-            for place in range(most):
-                ties -= ranked[place] > floor
+            floor, ties = HIGH - 1, np.int64(0)
+            if most > 0:
+                floor = kth_largest(ranked, count, most - 1)
+                ties = most
+                for place in range(most):
+                    ties -= ranked[place] > floor
         place = room_start[merchant]
         for order in range(first, last, stride):
             top = best[order - first]
@@ -101,7 +121,6 @@ def screen(
                 ties -= 1
             kept[place] = order
             place += 1
-            num_options[merchant] += option_start[order + 1] - option_start[order]
         num_kept[merchant] = place - room_start[merchant]
 
 
@@ -109,66 +128,46 @@ def screen(
 def gather(
     first_merchant,
     last_merchant,
+    orders,
+    order,
+    merchant_start,
+    order_merchant,
     option_start,
+    option_order,
     option_lane,
     option_saving,
-    kept,
-    room_start,
-    merchant_start,
-    options_before,
-    order,
-    order_merchant,
-    sub_option_start,
-    sub_option_order,
-    sub_option_lane,
-    sub_option_saving,
 ):
     """
-    Copy the listed orders' options together.
-
-    ``merchant_start`` and ``options_before`` say where each merchant's orders and
-    options go; the last six arrays are filled.
+    Copy the options of some orders together.
 
     Parameters
     ----------
     first_merchant, last_merchant
         The merchants ``first_merchant : last_merchant``.
-    option_start
-        ``(num_orders + 1,) int64``: first option of each order.
-    option_lane
-        ``(num_options,) int32``: lane of each option.
-    option_saving
-        ``(num_options,) int64`` micro-CNY.
-    kept
-        ``(k,) int64``: listed orders, with room between merchants.
-    room_start
-        ``(num_merchants + 1,) int64``: where each merchant's orders begin in ``kept``.
+    orders
+        The :class:`~optimizer.solvers.market.Orders` that they are copied from.
+    order
+        ``(num_kept,) int64``: the orders.
     merchant_start
-        ``(num_merchants + 1,) int64``: where each merchant's orders go.
-    options_before
-        ``(num_merchants + 1,) int64``: where each merchant's options go.
-    order, order_merchant
-        ``(n,) int64`` and ``(n,) int32``: filled with the copied orders and their
-        merchants.
-    sub_option_start
-        ``(n + 1,) int64``: filled with the first option of each copied order.
-    sub_option_order, sub_option_lane, sub_option_saving
-        ``(m,)``: filled with order, lane and saving of each copied option.
+        ``(num_merchants + 1,) int64``: where each merchant's begin.
+    order_merchant
+        ``(num_kept,) int32``: filled.
+    option_start
+        ``(num_kept + 1,) int64``: where each order's options go.
+    option_order, option_lane
+        ``(m,) int32``: filled with the order of each copied option, and with its lane.
+    option_saving
+        ``(m,) int64``: filled.
     """
     for merchant in range(first_merchant, last_merchant):
-        target = options_before[merchant]
-        place = room_start[merchant]
         for here in range(merchant_start[merchant], merchant_start[merchant + 1]):
-            full = kept[place]
-            place += 1
-            order[here] = full
             order_merchant[here] = merchant
-            sub_option_start[here] = target
-            for source in range(option_start[full], option_start[full + 1]):
-                sub_option_order[target] = here
-                sub_option_lane[target] = option_lane[source]
-                sub_option_saving[target] = option_saving[source]
-                target += 1
+            source = orders.option_start[order[here]]
+            for target in range(option_start[here], option_start[here + 1]):
+                option_order[target] = here
+                option_lane[target] = orders.option_lane[source]
+                option_saving[target] = orders.option_saving[source]
+                source += 1
 
 
 @bare_kernel

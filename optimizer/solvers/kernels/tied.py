@@ -1,4 +1,4 @@
-"""Kernels that find orders which prices leave open, and whether there is a choice."""
+"""Kernels that find orders that prices leave undecided, and whether plans differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from optimizer.solvers.kernels.rank import HIGH
 
 @inner_kernel
 def best_ways(order, option_start, option_lane, option_saving, price):
-    """Best reduced saving of options that save something, and how many have it."""
+    """
+    Best reduced saving of options with a positive saving, and how many have it.
+
+    Parameters
+    ----------
+    order
+        The order.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY; above every saving on lanes
+        without slots.
+    """
     top, ways = -HIGH, 0
     for option in range(option_start[order], option_start[order + 1]):
         if option_saving[option] <= 0:
@@ -37,14 +53,29 @@ def list_tied(
     found,
 ):
     """
-    List orders that are worth just their prices, or as much on several lanes.
+    List orders that save exactly their prices, or equally much on several lanes.
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``.
+    merchant_start
+        ``(num_merchants + 1,) int64``: first order of each merchant.
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
     price
-        Effective prices; of lanes without slots above every saving.
+        ``(num_lanes,) int64`` effective prices, micro-CNY; above every saving on lanes
+        without slots.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
     found
-        Takes the orders, ascending.
+        ``(k,) int64``: filled with orders, ascending; may be too short.
 
     Returns
     -------
@@ -74,7 +105,7 @@ def list_tied(
 
 @inner_kernel
 def root_of(above, node):
-    """The node that stands for all that are joined with this one."""
+    """The representative of all nodes that are joined with this one."""
     while above[node] != node:
         above[node] = above[above[node]]
         node = above[node]
@@ -83,7 +114,7 @@ def root_of(above, node):
 
 @inner_kernel
 def join(above, node, other):
-    """Join two nodes; whether they were joined before."""
+    """Join two nodes; return whether they were joined before."""
     node, other = root_of(above, node), root_of(above, other)
     above[node] = other
     return node == other
@@ -102,11 +133,30 @@ def leave_choice(
     own_price,
 ):
     """
-    Whether tied orders could be decided in more ways than one.
+    Whether tied orders can be decided in more than one way.
 
-    They could not where the network of what may change has no cycle: merchants, lanes
-    and the outside, joined by tied orders, by lanes that cost nothing more than those
-    around them, and by caps without a price.
+    They cannot if this network has no cycle: merchants, lanes and the outside, joined
+    by tied orders, by lanes without a price of their own, and by caps without a price.
+
+    Parameters
+    ----------
+    orders, order_merchant
+        ``(k,) int64``: the tied orders and their merchants.
+    option_start
+        ``(num_orders + 1,) int64``: first option of each order.
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY; above every saving on lanes
+        without slots.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    own_price
+        ``(num_lanes,) int64`` own prices, micro-CNY.
     """
     num_lanes, num_merchants = len(lane_parent), len(merchant_price)
     outside = num_lanes + num_merchants
@@ -135,9 +185,9 @@ def leave_choice(
 @kernel
 def between_cycles(tail, head, num_nodes):
     """
-    Which arcs are on a cycle, whatever their direction, or on a way between two.
+    Which arcs are on a cycle, directions ignored, or on a path between two cycles.
 
-    Leaves are taken off until none is left: what flows along their arcs is decided.
+    Leaves are removed until none is left: the flow on their arcs is determined.
     """
     degree, arcs_of = np.zeros(num_nodes, np.int64), np.zeros(num_nodes, np.int64)
     for arc in range(len(tail)):

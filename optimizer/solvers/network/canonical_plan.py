@@ -168,19 +168,45 @@ def tied_orders(
     merchant_price: NDArray[np.int64],
     pool: Threads | None,
 ) -> NDArray[np.int64]:
-    """Orders that effective prices do not decide, ascending."""
+    """
+    Orders that effective prices do not decide, ascending.
+
+    Parameters
+    ----------
+    problem
+        The night.
+    price
+        ``(num_lanes,) int64`` effective prices, micro-CNY; above every saving on lanes
+        without slots.
+    merchant_price
+        ``(num_merchants,) int64`` micro-CNY: price of a place in each cap.
+    pool
+        Threads that share the merchants; ``None``: one thread.
+    """
     from optimizer.solvers.kernels.tied import list_tied
 
     full = whole_market(problem)
-    given = (*full.arrays, price, merchant_price)
+    orders = full.orders
 
     def work(_: int, first: int, last: int) -> NDArray[np.int64]:
-        found = np.empty(FEW_TIED, np.int64)
-        count = list_tied(first, last, *given, found)
-        if count > len(found):
-            found = np.empty(count, np.int64)
-            list_tied(first, last, *given, found)
-        return found[:count]
+        size = FEW_TIED
+        while True:
+            found = np.empty(size, np.int64)
+            count = list_tied(
+                first,
+                last,
+                merchant_start=orders.merchant_start,
+                cap=orders.cap,
+                option_start=orders.option_start,
+                option_lane=orders.option_lane,
+                option_saving=orders.option_saving,
+                price=price,
+                merchant_price=merchant_price,
+                found=found,
+            )
+            if count <= size:
+                return found[:count]
+            size = count
 
     if pool is not None:
         return np.concatenate(pool.over_parts(full, work))
@@ -323,7 +349,7 @@ def _arcs(problem: Problem, solution: Solution, tied: Tied, ways: Ways) -> Arcs:
         ),
         (np.zeros(len(caps), np.int64), 1 + caps, problem.cap[caps], used[caps]),
     ]
-    return Arcs(*(np.concatenate(part) for part in zip(*arcs, strict=True)))
+    return Arcs._make(np.concatenate(part) for part in zip(*arcs, strict=True))
 
 
 def _cheapest(arcs: Arcs, hashed: NDArray[np.uint64], ends: float) -> NDArray[np.int64]:

@@ -90,6 +90,10 @@ def _by_classes(problem: Problem, ends: float) -> Solution | None:
         return time.monotonic() > ends
 
     found = solve_merged(problem, find_classes(problem), ends, is_late)
-    if found is None or found[1] is None:
+    if found is None:
         return None
-    return Solution(found[0], *found[1], Termination("OPTIMAL"))
+    chosen, prices = found
+    if prices is None:
+        return None
+    lane_price, merchant_price = prices
+    return Solution(chosen, lane_price, merchant_price, Termination("OPTIMAL"))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from optimizer.certify.exact import exact_dot
 from optimizer.model.lane_tree import effective_price, own_price
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, surplus_at, whole_market
 from optimizer.solvers.network.initial_prices import clearing_price
 from optimizer.solvers.network.refine_prices import PriceSearch, priced_market
 from optimizer.solvers.network.screen import rough_prices
@@ -16,6 +14,7 @@ from optimizer.solvers.network.screen import rough_prices
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
@@ -45,17 +44,9 @@ def bound_at(
     merchant_price, bound
         The lowest best price of each cap, and the dual bound, exactly, in micro-CNY.
     """
-    from optimizer.solvers.kernels.choose import surplus
-
-    merchant_price = np.zeros(problem.num_merchants, np.int64)
-
-    arrays = full.arrays
-
-    def work(_: int, first: int, last: int) -> int:
-        return int(surplus(first, last, *arrays, price, merchant_price))
-
+    merchant_price, surplus = surplus_at(full, price, None, pool)
     sold = exact_dot(problem.slots, own_price(price, problem.lane_parent))
-    return merchant_price, sold + sum(pool.over_parts(full, work))
+    return merchant_price, sold + surplus
 
 
 def bounding_prices(
@@ -78,10 +69,14 @@ def bounding_prices(
             search = PriceSearch(problem, full, scale, pool, is_late)
             prices.append(priced_market(search, rough)[1])
         if not is_late():
-            lanes = problem.slots, parent, is_late
-            prices.append(
-                clearing_price(problem.option_lane, problem.option_saving, *lanes)
+            cleared = clearing_price(
+                option_lane=problem.option_lane,
+                option_saving=problem.option_saving,
+                slots=problem.slots,
+                lane_parent=parent,
+                is_late=is_late,
             )
+            prices.append(cleared)
         bounds = [bound_at(problem, full, price, pool) for price in prices]
     best = min(range(len(prices)), key=lambda place: bounds[place][1])
     return own_price(prices[best], parent), bounds[best][0]

@@ -67,7 +67,7 @@ def quick_plan(
     pick = np.full(near.num_orders, -1, np.int64)
     option = np.flatnonzero(accepted)
     pick[near.option_order[option]] = option
-    chosen = chosen_options(full, near, pick)
+    chosen = chosen_options(full.option_start, near, pick)
     price = above_parents(price, problem.lane_parent)
     merchant_price, bound = bound_at(problem, full, price, pool)
     own = own_price(price, problem.lane_parent)
@@ -98,12 +98,12 @@ def is_close_enough(
 
 
 def chosen_options(
-    full: Market, near: NearMarket, pick: NDArray[np.int64]
+    option_start: NDArray[np.int64], near: NearMarket, pick: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Options of the whole market that are picked in a near one, ascending."""
     order = np.flatnonzero(pick >= 0)
     offset = pick[order] - near.option_start[order]
-    return full.option_start[near.order[order]] + offset
+    return option_start[near.order[order]] + offset
 
 
 def above_parents(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.lane_tree import effective_price, lane_use, own_price
+from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.augmenting_paths import choose_at
 from optimizer.solvers.network.newton import Lanes, is_nearly_balanced, newton_prices
-from optimizer.solvers.network.screen import REACH, near_market, sub_market
+from optimizer.solvers.network.screen import REACH, near_market
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Market, NearMarket, Threads
-    from optimizer.solvers.network.augmenting_paths import Patience
+    from optimizer.solvers.market import Market, NearMarket, Threads, sub_market
+from optimizer.solvers.network.augmenting_paths import Patience
 
 #: Windows of the fine prices, as shares of the mean price: of all near orders, and
 #: of those within so much of their cut-off.

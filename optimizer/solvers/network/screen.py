@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, own_price
-from optimizer.solvers.market import NearMarket, running, split
+from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.initial_prices import clearing_price
 from optimizer.solvers.network.newton import Lanes, is_nearly_balanced, newton_prices
+from optimizer.solvers.screen import ScreenParams, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,41 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Market, Threads
+    from optimizer.solvers.market import Market, NearMarket, Threads
 
 #: A sample has at least so many orders, and so many slots on each lane; a lane of
 #: one slot in the sample has no price.
 SAMPLE_ORDERS, SAMPLE_SLOTS = 1_000_000, 6
 #: Windows of the rough prices, as shares of the mean price.
 ROUGH_WINDOWS = (0.3, 0.05)
-#: Screening keeps of each merchant so many times its cap, and a few more; deeper
-#: where no prices are known yet.
-DEPTH, FIRST_DEPTH, SPARE = 2, 3, 4
+#: Screening keeps of each merchant so many times its cap; deeper where no prices are
+#: known yet.
+DEPTH, FIRST_DEPTH = 2, 3
 #: It keeps none that is further below its price than so many times the mean price.
 REACH = 0.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScreenParams:
-    """
-    How many orders of each merchant pass a screen.
-
-    Attributes
-    ----------
-    every
-        ``(num_merchants,) int64``: one order in how many is looked at.
-    cap
-        ``(num_merchants,) int64``: the cap of that share; 0 leaves a merchant out.
-    depth
-        Orders kept are ``depth * cap`` and a few more.
-    reach
-        How far below its price an order may be, micro-CNY.
-    """
-
-    every: NDArray[np.int64]
-    cap: NDArray[np.int64]
-    depth: int
-    reach: int
 
 
 def rough_prices(
@@ -218,104 +195,7 @@ def screened(
     pool
         Threads that share the merchants.
     """
-    from optimizer.solvers.kernels.screen import screen
-
-    sizes = np.diff(full.merchant_start)
-    room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
-    room_start = running(room)
-    kept = np.empty(room_start[-1], np.int64)
-    num_kept, num_options = np.zeros((2, len(room)), np.int64)
-    limits = (sieve.every, room, room_start, np.int64(sieve.reach))
-    arrays = full.arrays
-
-    def work(_: int, first: int, last: int) -> None:
-        screen(
-            first,
-            last,
-            *arrays,
-            effective,
-            *limits,
-            kept=kept,
-            num_kept=num_kept,
-            num_options=num_options,
-        )
-
-    pool.over_parts(full, work)
-    listed = Listed(kept, room_start, running(num_kept), running(num_options))
-    return _gathered(full, listed, sieve.cap, pool)
-
-
-def sub_market(
-    full: Market, orders: NDArray[np.int64], cap: NDArray[np.int64], pool: Threads
-) -> NearMarket:
-    """
-    Copy some orders of a market together, by ascending place.
-
-    Parameters
-    ----------
-    full
-        The market of all orders.
-    orders
-        ``(k,) int64``: places of the orders in the market, ascending.
-    cap
-        ``(num_merchants,) int64``: caps of the market that is made.
-    pool
-        Threads that share the merchants.
-    """
-    start = np.searchsorted(orders, full.merchant_start).astype(np.int64)
-    options = running(full.option_start[orders + 1] - full.option_start[orders])
-    return _gathered(full, Listed(orders, start, start, options[start]), cap, pool)
-
-
-class Listed(NamedTuple):
-    """
-    Orders to copy, in the form that the kernel takes.
-
-    Attributes
-    ----------
-    order, room_start
-        Their places, and where those of each merchant begin among them; the room of a
-        merchant need not be full.
-    merchant_start, options_before
-        ``(num_merchants + 1,) int64``: where each merchant's orders and options go.
-    """
-
-    order: NDArray[np.int64]
-    room_start: NDArray[np.int64]
-    merchant_start: NDArray[np.int64]
-    options_before: NDArray[np.int64]
-
-
-def _gathered(
-    full: Market, listed: Listed, cap: NDArray[np.int64], pool: Threads
-) -> NearMarket:
-    """Copy listed orders together, each merchant's to its place."""
-    from optimizer.solvers.kernels.screen import gather
-
-    start, options_before = listed.merchant_start, listed.options_before
-    num_orders, num_options = int(start[-1]), int(options_before[-1])
-    near = NearMarket(
-        merchant_start=start,
-        cap=cap,
-        option_start=np.full(num_orders + 1, num_options, np.int64),
-        option_lane=np.empty(num_options, np.int32),
-        option_saving=np.empty(num_options, np.int64),
-        parts=split(options_before),
-        order=np.empty(num_orders, np.int64),
-        order_merchant=np.empty(num_orders, np.int32),
-        option_order=np.empty(num_options, np.int32),
-    )
-    options = full.arrays[2:]
-    copies = (
-        *(near.order, near.order_merchant, near.option_start),
-        *(near.option_order, near.option_lane, near.option_saving),
-    )
-
-    def work(_: int, first: int, last: int) -> None:
-        gather(first, last, *options, *listed, *copies)
-
-    pool.over_parts(near, work)
-    return near
+    return sub_market(full, screen(full, effective, None, sieve, pool), sieve.cap, pool)
 
 
 def sampling(num_orders: int, sum_of_caps: int, slots: NDArray[np.int64]) -> int:

@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
     balance,
     choose_at,
@@ -52,12 +52,7 @@ from optimizer.solvers.network.refine_prices import (
     widened,
     with_added,
 )
-from optimizer.solvers.network.screen import (
-    given_prices,
-    is_closed,
-    rough_prices,
-    sub_market,
-)
+from optimizer.solvers.network.screen import given_prices, is_closed, rough_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +146,7 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         price = found.price
         if found.least is None:
             break
-        chosen = chosen_options(search.full, near, found.pick)
+        chosen = chosen_options(search.full.option_start, near, found.pick)
         least = with_closed(search, chosen, found.least)
         merchant_price, wrong, is_all = compare(search, search.full, chosen, least)
         own = own_price(least, parent)
@@ -291,10 +286,19 @@ def with_closed(
     if not closed.any():
         return least
     offers = np.zeros((len(full.parts) - 1, len(least)), np.int64)
-    given = (*full.arrays, least, closed, chosen, starts_of(full, chosen))
+    orders, chosen_start = full.orders, starts_of(full, chosen)
 
     def work(part: int, first: int, last: int) -> None:
-        closed_offers(first, last, *given, offers[part])
+        closed_offers(
+            first,
+            last,
+            orders=orders,
+            price=least,
+            is_closed=closed,
+            chosen=chosen,
+            chosen_start=chosen_start,
+            offers=offers[part],
+        )
 
     search.pool.over_parts(full, work)
     price = np.where(closed, offers.max(axis=0), least)
@@ -345,11 +349,23 @@ def compare(
     needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
     yielding = np.full(len(market.cap), -1, np.int64)
 
-    given = (*market.arrays, price, chosen, chosen_start, merchant_price)
+    orders = market.orders
 
     def work(part: int, first: int, last: int) -> int:
-        results = (found[part], needed[part], wanting[part], yielding)
-        return int(check(first, last, *given, *results))
+        count = check(
+            first,
+            last,
+            orders=orders,
+            price=price,
+            chosen=chosen,
+            chosen_start=chosen_start,
+            merchant_price=merchant_price,
+            found=found[part],
+            needed=needed[part],
+            wanting=wanting[part],
+            yielding=yielding,
+        )
+        return int(count)
 
     counts = search.pool.over_parts(market, work)
     if max(counts, default=0) <= most:

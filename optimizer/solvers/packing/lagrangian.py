@@ -24,7 +24,6 @@ from optimizer.certify.exact import exact_dot, exact_sum
 from optimizer.model.lane_tree import ancestors, effective_price, own_price
 from optimizer.solvers.market import running
 from optimizer.solvers.packing.market import (
-    PackingMarket,
     PackingPrices,
     price_limits,
     side_of,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Threads
+    from optimizer.solvers.market import NearMarket, Threads
 
 #: Subgradient steps; the progress that a step hopes for, at first as a share of the
 #: way to the plan, halved after so many steps in vain, until it is such a share of it.
@@ -107,20 +106,18 @@ class LaneView:
     """
 
     problem: Problem
-    market: PackingMarket
+    market: NearMarket
     low: NDArray[np.int64]
     has_inner: NDArray[np.bool_]
     list_start: NDArray[np.int64]
     listed: NDArray[np.int64]
 
 
-def lane_view(
-    problem: Problem, market: PackingMarket, low: NDArray[np.int64]
-) -> LaneView:
+def lane_view(problem: Problem, market: NearMarket, low: NDArray[np.int64]) -> LaneView:
     """Sort a market's options by lane."""
     has_inner = np.zeros(problem.num_lanes, np.bool_)
     has_inner[problem.lane_parent[problem.lane_parent >= 0]] = True
-    lane = market.goods.option_lane
+    lane = market.option_lane
     count = np.bincount(lane, minlength=problem.num_lanes).astype(np.int64)
     listed = np.argsort(lane, kind="stable")
     return LaneView(problem, market, low, has_inner, running(count), listed)
@@ -141,8 +138,8 @@ def start_prices(
     worth = margins(market, prices, merchant_price)
     order = np.zeros(len(market.order), np.int64)
     turn = np.lexsort((-worth, market.option_order))
-    second = market.goods.option_start[:-1] + 1
-    has_two = np.diff(market.goods.option_start) >= 2
+    second = market.option_start[:-1] + 1
+    has_two = np.diff(market.option_start) >= 2
     order[has_two] = np.maximum(worth[turn[second[has_two]]], 0)
     own = own_price(prices.lane, view.problem.lane_parent)
     return LanePrices(own, prices.row, merchant_price, order)
@@ -152,23 +149,43 @@ def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
     """Fill every lane at prices, and bound every plan by that."""
     from optimizer.solvers.kernels.fill import fill_lanes, profits
 
-    problem, market, goods = view.problem, view.market, view.market.goods
+    problem, market = view.problem, view.market
     kept = np.where(view.has_inner, prices.own, 0)
     outside = effective_price(kept, problem.lane_parent)
     profit, taken = (
-        np.empty(len(market.option), np.int64),
-        np.zeros(len(market.option), np.bool_),
+        np.empty(market.num_options, np.int64),
+        np.zeros(market.num_options, np.bool_),
     )
-    paid = (outside, prices.row, prices.merchant, prices.order)
-    profits(goods, *paid, market.option_order, profit)
+    orders, uses = market.arrays
+    profits(
+        orders=orders,
+        uses=uses,
+        prices=outside,
+        row_price=prices.row,
+        merchant_price=prices.merchant,
+        order_price=prices.order,
+        option_order=market.option_order,
+        profit=profit,
+    )
     cuts = np.linspace(0, problem.num_lanes, 17).astype(np.int64)
     most = np.zeros((16, 1), np.int64)
     shadow = np.where(view.has_inner, 0, prices.own)
-    listed = (view.list_start, view.listed, goods.option_load, profit)
+    load = market.uses.option_load
 
     def work(part: int) -> int:
-        given = (cuts[part], cuts[part + 1], problem.slots, shadow)
-        return int(fill_lanes(*given, *listed, taken, most[part]))
+        saved = fill_lanes(
+            cuts[part],
+            cuts[part + 1],
+            slots=problem.slots,
+            price=shadow,
+            list_start=view.list_start,
+            listed=view.listed,
+            load=load,
+            profit=profit,
+            taken=taken,
+            most=most[part],
+        )
+        return int(saved)
 
     total = sum(pool.each(work, 16)) + _sold(view, prices)
     return Filled(total, taken, int(most.max(initial=0)))
@@ -242,19 +259,19 @@ def improve_prices(
 
 def _weights(view: LaneView, taken: NDArray[np.bool_]) -> NDArray[np.float64]:
     """How strongly excess answers each price: sums of squares of what is taken."""
-    problem, market, goods = view.problem, view.market, view.market.goods
+    problem, market, uses = view.problem, view.market, view.market.uses
     option = np.flatnonzero(taken)
     order = market.option_order[option]
     merchant = market.order_merchant[order]
-    square = goods.option_load[option] ** 2
-    direct = np.bincount(goods.option_lane[option], square, problem.num_lanes)
+    square = uses.option_load[option] ** 2
+    direct = np.bincount(market.option_lane[option], square, problem.num_lanes)
     lane = direct.copy()
     for below, above in ancestors(problem.lane_parent):
         np.add.at(lane, above, direct[below])
-    is_used = np.repeat(taken, np.diff(goods.entry_start))
+    is_used = np.repeat(taken, np.diff(uses.entry_start))
     row = np.bincount(
-        goods.entry_row[is_used],
-        goods.entry_weight[is_used] ** 2,
+        uses.entry_row[is_used],
+        uses.entry_weight[is_used] ** 2,
         side_of(problem).num_rows,
     )
     parts = (
@@ -293,22 +310,22 @@ def _excess(
 ) -> NDArray[np.float64]:
     """Excess of merchants, orders, lanes and rows; 0 where it costs nothing."""
     problem, side, market = view.problem, side_of(view.problem), view.market
-    goods, option = market.goods, np.flatnonzero(taken)
+    uses, option = market.uses, np.flatnonzero(taken)
     order = market.option_order[option]
     by_order = np.bincount(order, minlength=len(market.order)) - 1
-    has_choice = np.diff(goods.option_start) > 1
+    has_choice = np.diff(market.option_start) > 1
     merchant = np.bincount(
         market.order_merchant[order], minlength=problem.num_merchants
     )
     direct = np.bincount(
-        goods.option_lane[option], goods.option_load[option], problem.num_lanes
+        market.option_lane[option], uses.option_load[option], problem.num_lanes
     )
     use = direct.copy()
     for below, above in ancestors(problem.lane_parent):
         np.add.at(use, above, direct[below])
-    is_used = np.repeat(taken, np.diff(goods.entry_start))
+    is_used = np.repeat(taken, np.diff(uses.entry_start))
     weight = np.bincount(
-        goods.entry_row[is_used], goods.entry_weight[is_used], side.num_rows
+        uses.entry_row[is_used], uses.entry_weight[is_used], side.num_rows
     )
     price = x[len(x) - side.num_rows :]
     is_floor = (price < 0) | ((price == 0) & (weight < view.low))

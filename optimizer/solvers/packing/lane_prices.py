@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.lane_tree import effective_price
+from optimizer.solvers.market import sub_market
 from optimizer.solvers.packing.lagrangian import (
     fill_all_lanes,
     improve_prices,
     lane_view,
 )
-from optimizer.solvers.packing.market import sub_market
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from optimizer.solvers.market import Threads
+    from optimizer.solvers.market import Market, Threads
     from optimizer.solvers.packing.lagrangian import LanePrices, LaneView
-    from optimizer.solvers.packing.market import WholeMarket
 
 #: Rounds that take in orders which were missed, until what these add to the bound is
 #: such a share of the gap.
@@ -52,7 +51,7 @@ class Held:
 
 
 def lane_bound(
-    whole: WholeMarket, view: LaneView, prices: LanePrices, reach: int, pool: Threads
+    whole: Market, view: LaneView, prices: LanePrices, reach: int, pool: Threads
 ) -> Held:
     """
     Bound all orders at prices that were made for some.
@@ -79,19 +78,26 @@ def lane_bound(
     is_known = np.zeros(problem.num_orders, np.bool_)
     is_known[view.market.order] = True
     is_near = is_known.copy()
+    orders, uses = whole.arrays
     near_orders(
-        whole.goods, effective, prices.row, prices.merchant, np.int64(reach), is_near
+        orders=orders,
+        uses=uses,
+        price=effective,
+        row_price=prices.row,
+        merchant_price=prices.merchant,
+        reach=np.int64(reach),
+        is_near=is_near,
     )
-    orders = np.flatnonzero(is_near)
-    wide = lane_view(problem, sub_market(whole, orders), view.low)
-    filled = fill_all_lanes(wide, replace(prices, order=order_price[orders]), pool)
+    near = np.flatnonzero(is_near)
+    wide = lane_view(problem, sub_market(whole, near, problem.cap, pool), view.low)
+    filled = fill_all_lanes(wide, replace(prices, order=order_price[near]), pool)
     taken = wide.market.order[wide.market.option_order[filled.taken]]
     missed = np.unique(taken[~is_known[taken]])
     return Held(replace(prices, order=order_price), filled.bound, missed)
 
 
 def best_lane_prices(
-    whole: WholeMarket,
+    whole: Market,
     view: LaneView,
     prices: LanePrices,
     target: int,
@@ -136,6 +142,8 @@ def best_lane_prices(
         if held.bound - filled.bound <= CLOSE * (held.bound - target):
             break
         orders = np.union1d(view.market.order, held.missed)
-        view = lane_view(view.problem, sub_market(whole, orders), view.low)
+        view = lane_view(
+            view.problem, sub_market(whole, orders, view.problem.cap, pool), view.low
+        )
         prices = replace(prices, order=held.prices.order[orders])
     return best

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.packing.market import PackingMarket, PackingPrices
+    from optimizer.solvers.market import NearMarket
+    from optimizer.solvers.packing.market import PackingPrices
 
 #: A sweep tries so many options for each one that could be chosen, those closest to
 #: their prices; there are so many sweeps at most.
@@ -110,7 +111,7 @@ def rank_numbers(problem: Problem) -> list[int]:
 
 
 def make_packing_night(
-    problem: Problem, market: PackingMarket, margin: NDArray[np.int64], deep: int
+    problem: Problem, market: NearMarket, margin: NDArray[np.int64], deep: int
 ) -> PackingNight:
     """
     Lay a market out as limits and uses.
@@ -124,9 +125,9 @@ def make_packing_night(
     deep
         Options within it of their prices are listed by limit, micro-CNY.
     """
-    side, goods = side_of(problem), market.goods
+    side = side_of(problem)
     use_option, use_limit, use_amount = _uses(problem, market)
-    count = np.bincount(use_option, minlength=len(market.option))
+    count = np.bincount(use_option, minlength=market.num_options)
     listed, list_start = _lists(problem, use_option, use_limit, margin, deep)
     numbers = {rank: place for place, rank in enumerate(rank_numbers(problem))}
     rows = len(problem.cap) + len(problem.slots)
@@ -137,8 +138,8 @@ def make_packing_night(
     ]
     pin = side.pin_rank[market.order].astype(np.int64)
     return PackingNight(
-        option_order=market.option_order,
-        option_saving=goods.option_saving,
+        option_order=market.option_order.astype(np.int64),
+        option_saving=market.option_saving,
         margin=margin,
         use_start=running(count),
         use_limit=use_limit,
@@ -164,25 +165,30 @@ class _Uses(NamedTuple):
     amount: NDArray[np.int64]
 
 
-def _uses(problem: Problem, market: PackingMarket) -> _Uses:
+def _uses(problem: Problem, market: NearMarket) -> _Uses:
     """All uses, by option and then by limit."""
-    goods, num_merchants = market.goods, problem.num_merchants
-    every = np.arange(len(market.option))
-    option, limit = [every], [market.order_merchant[market.option_order]]
+    uses, num_merchants = market.uses, problem.num_merchants
+    every = np.arange(market.num_options)
+    merchant = market.order_merchant[market.option_order]
+    option, limit = [every], [merchant.astype(np.int64)]
     amount = [np.ones(len(every), np.int64)]
-    here, lane = every, goods.option_lane
+    here, lane = every, market.option_lane
     while len(here):
         option.append(here)
         limit.append(num_merchants + lane.astype(np.int64))
-        amount.append(goods.option_load[here])
+        amount.append(uses.option_load[here])
         lane = problem.lane_parent[lane]
         here, lane = here[lane >= 0], lane[lane >= 0]
-    option.append(np.repeat(every, np.diff(goods.entry_start)))
-    limit.append(num_merchants + problem.num_lanes + goods.entry_row.astype(np.int64))
-    amount.append(goods.entry_weight)
-    joined = _Uses(*(np.concatenate(part) for part in (option, limit, amount)))
+    option.append(np.repeat(every, np.diff(uses.entry_start)))
+    limit.append(num_merchants + problem.num_lanes + uses.entry_row.astype(np.int64))
+    amount.append(uses.entry_weight)
+    joined = _Uses(
+        option=np.concatenate(option),
+        limit=np.concatenate(limit),
+        amount=np.concatenate(amount),
+    )
     turn = np.lexsort((joined.limit, joined.option))
-    return _Uses(*(values[turn] for values in joined))
+    return _Uses._make(values[turn] for values in joined)
 
 
 def _lists(
@@ -222,16 +228,16 @@ def state_of(night: PackingNight, chosen: NDArray[np.int64]) -> PackingPlan:
 
 
 def margins(
-    market: PackingMarket, prices: PackingPrices, merchant_price: NDArray[np.int64]
+    market: NearMarket, prices: PackingPrices, merchant_price: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """``(num_options,) int64``: saving of each option beyond all prices."""
-    goods = market.goods
-    paid = goods.option_load * prices.lane[goods.option_lane]
-    option = np.repeat(np.arange(len(market.option)), np.diff(goods.entry_start))
-    row = np.zeros(len(market.option), np.int64)
-    np.add.at(row, option, goods.entry_weight * prices.row[goods.entry_row])
+    uses = market.uses
+    paid = uses.option_load * prices.lane[market.option_lane]
+    option = np.repeat(np.arange(market.num_options), np.diff(uses.entry_start))
+    row = np.zeros(market.num_options, np.int64)
+    np.add.at(row, option, uses.entry_weight * prices.row[uses.entry_row])
     merchant = market.order_merchant[market.option_order]
-    return goods.option_saving - paid - row - merchant_price[merchant]
+    return market.option_saving - paid - row - merchant_price[merchant]
 
 
 def built(night: PackingNight) -> PackingPlan:
@@ -306,7 +312,7 @@ def worth_key(night: PackingNight, state: PackingPlan) -> tuple[int, ...]:
 
 
 def targets_of(
-    problem: Problem, market: PackingMarket, state: PackingPlan, night: PackingNight
+    problem: Problem, market: NearMarket, state: PackingPlan, night: PackingNight
 ) -> Targets:
     """
     Floors and pins as far as a plan reaches them: no bound may assume more.

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
+    from optimizer.solvers.market import NearMarket
     from optimizer.solvers.packing.local_search import PackingNight
-    from optimizer.solvers.packing.market import PackingMarket, Targets
+    from optimizer.solvers.packing.market import Targets
 
 
 def linear_prices(
     problem: Problem,
-    market: PackingMarket,
+    market: NearMarket,
     targets: Targets,
     seconds: float,
 ) -> PackingPrices | None:
@@ -50,7 +51,7 @@ def linear_prices(
     seconds
         Time limit.
     """
-    night = make_packing_night(problem, market, market.goods.option_saving, 0)
+    night = make_packing_night(problem, market, market.option_saving, 0)
     is_pinned = targets.is_pinned[market.order]
     program = _linear_program(problem, night, targets.low, is_pinned)
     dual = solve_linear(program, seconds=seconds)

@@ -1,96 +1,23 @@
-"""Orders of a packing night, as kernels take them: all, or those that could matter."""
+"""Targets of a packing night, prices of its lanes and rows, and their bound."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.certify.exact import exact_dot
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.side_constraints import NO_CEILING, NO_PIN
-from optimizer.solvers.market import running, split
+from optimizer.solvers.market import ranges, surplus_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
     from optimizer.model.side_constraints import SideRows
-    from optimizer.solvers.market import Threads
-
-
-class PackingOrders(NamedTuple):
-    """
-    Orders by merchant with the uses of their options: one argument for kernels.
-
-    Attributes
-    ----------
-    merchant_start, cap, option_start, option_lane, option_load, option_saving
-        As in :class:`~optimizer.model.problem.Problem` and its side.
-    entry_start, entry_row, entry_weight
-        As in :class:`~optimizer.model.side_constraints.SideRows`.
-    is_pinned
-        ``(num_orders,) bool``: orders that are chosen whatever they save.
-    """
-
-    merchant_start: NDArray[np.int64]
-    cap: NDArray[np.int64]
-    option_start: NDArray[np.int64]
-    option_lane: NDArray[np.int32]
-    option_load: NDArray[np.int64]
-    option_saving: NDArray[np.int64]
-    entry_start: NDArray[np.int64]
-    entry_row: NDArray[np.int32]
-    entry_weight: NDArray[np.int64]
-    is_pinned: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackingMarket:
-    """
-    Some orders of a packing problem; lanes and rows are the problem's own.
-
-    Attributes
-    ----------
-    goods
-        What kernels take.
-    parts
-        ``(num_parts + 1,) int64``: merchants where each part of the work starts.
-    option
-        ``(num_options,) int64``: the options' places in the problem, ascending.
-    option_order
-        ``(num_options,) int64``: the order of each option, here.
-    order
-        ``(num_orders,) int64``: the orders' places in the problem.
-    order_merchant
-        ``(num_orders,) int64``.
-    """
-
-    goods: PackingOrders
-    parts: NDArray[np.int64]
-    option: NDArray[np.int64]
-    option_order: NDArray[np.int64]
-    order: NDArray[np.int64]
-    order_merchant: NDArray[np.int64]
-
-    @property
-    def num_options(self) -> int:
-        """Options of all its orders."""
-        return len(self.goods.option_lane)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WholeMarket:
-    """All orders of a packing problem; shares its arrays."""
-
-    goods: PackingOrders
-    parts: NDArray[np.int64]
-
-    @property
-    def num_options(self) -> int:
-        """Options of all its orders."""
-        return len(self.goods.option_lane)
+    from optimizer.solvers.market import Market, Threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +81,7 @@ def first_targets(problem: Problem) -> Targets:
         (side.pin_rank != NO_PIN) & (np.diff(problem.option_start) > 0)
     )
     if len(pinned):
-        option, begin = _ranges(problem.option_start, pinned)
+        option, begin = ranges(problem.option_start, pinned)
         best = np.maximum.reduceat(problem.option_saving[option], begin[:-1])
         merchant = np.searchsorted(problem.merchant_start, pinned, side="right") - 1
         turn = np.lexsort((pinned, -best, side.pin_rank[pinned], merchant))
@@ -162,114 +89,6 @@ def first_targets(problem: Problem) -> Targets:
         place = np.arange(len(pinned)) - np.searchsorted(merchant, merchant)
         is_pinned[pinned[place < problem.cap[merchant]]] = True
     return Targets(side.low.copy(), is_pinned)
-
-
-def whole_market(problem: Problem, targets: Targets) -> WholeMarket:
-    """All orders of the problem as one market."""
-    side = side_of(problem)
-    goods = PackingOrders(
-        merchant_start=problem.merchant_start,
-        cap=problem.cap,
-        option_start=problem.option_start,
-        option_lane=problem.option_lane,
-        option_load=side.option_load,
-        option_saving=problem.option_saving,
-        entry_start=side.entry_start,
-        entry_row=side.entry_row,
-        entry_weight=side.entry_weight,
-        is_pinned=targets.is_pinned,
-    )
-    return WholeMarket(goods, split(problem.option_start[problem.merchant_start]))
-
-
-def near_market(
-    whole: WholeMarket,
-    prices: PackingPrices,
-    pool: Threads,
-    *,
-    depth: int,
-    spare: int,
-    reach: int,
-) -> NDArray[np.int64]:
-    """
-    List the orders that could matter at prices near these, ascending.
-
-    Parameters
-    ----------
-    whole, prices, pool
-        All orders, the prices, threads.
-    depth, spare
-        Of each merchant so many times its cap, and a few more.
-    reach
-        How far below its prices an order may be, micro-CNY.
-    """
-    from optimizer.solvers.kernels.packing_choose import screen
-
-    goods = whole.goods
-    sizes = np.diff(goods.merchant_start)
-    room = np.minimum(depth * goods.cap + spare, sizes) * (goods.cap > 0)
-    room_start = running(room)
-    kept = np.empty(room_start[-1], np.int64)
-    num_kept = np.zeros(len(room), np.int64)
-
-    def work(_: int, first: int, last: int) -> None:
-        screen(
-            first_merchant=first,
-            last_merchant=last,
-            goods=goods,
-            price=prices.lane,
-            row_price=prices.row,
-            room=room,
-            room_start=room_start,
-            reach=np.int64(reach),
-            kept=kept,
-            num_kept=num_kept,
-        )
-
-    pool.over_parts(whole, work)
-    is_kept = np.arange(len(kept)) - np.repeat(room_start[:-1], room)
-    return kept[is_kept < np.repeat(num_kept, room)]
-
-
-def sub_market(whole: WholeMarket, orders: NDArray[np.int64]) -> PackingMarket:
-    """Copy some orders together, by ascending place."""
-    goods = whole.goods
-    start = np.searchsorted(orders, goods.merchant_start).astype(np.int64)
-    option, option_start = _ranges(goods.option_start, orders)
-    entry, entry_start = _ranges(goods.entry_start, option)
-    num_orders = len(orders)
-    sub = PackingOrders(
-        merchant_start=start,
-        cap=goods.cap,
-        option_start=option_start,
-        option_lane=goods.option_lane[option],
-        option_load=goods.option_load[option],
-        option_saving=goods.option_saving[option],
-        entry_start=entry_start,
-        entry_row=goods.entry_row[entry],
-        entry_weight=goods.entry_weight[entry],
-        is_pinned=goods.is_pinned[orders],
-    )
-    for array in sub[:-1]:  # as the problem's own are: kernels are compiled once
-        array.setflags(write=False)
-    return PackingMarket(
-        goods=sub,
-        parts=split(option_start[start]),
-        option=option,
-        option_order=np.repeat(np.arange(num_orders), np.diff(option_start)),
-        order=orders,
-        order_merchant=np.repeat(np.arange(len(goods.cap)), np.diff(start)),
-    )
-
-
-def _ranges(
-    start: NDArray[np.int64], items: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The entries of some items, one after the other, and where each item's start."""
-    length = start[items + 1] - start[items]
-    begin = running(length)
-    places = np.arange(begin[-1]) + np.repeat(start[items] - begin[:-1], length)
-    return places, begin
 
 
 def sold(problem: Problem, prices: PackingPrices, low: NDArray[np.int64]) -> int:
@@ -284,7 +103,7 @@ def sold(problem: Problem, prices: PackingPrices, low: NDArray[np.int64]) -> int
 
 def bound_at(
     problem: Problem,
-    market: WholeMarket | PackingMarket,
+    market: Market,
     prices: PackingPrices,
     low: NDArray[np.int64],
     pool: Threads,
@@ -310,17 +129,8 @@ def bound_at(
     merchant_price, bound
         The lowest best price of each cap, and the dual bound, exactly, in micro-CNY.
     """
-    from optimizer.solvers.kernels.packing_choose import surplus
-
-    merchant_price = np.zeros(problem.num_merchants, np.int64)
-
-    def work(_: int, first: int, last: int) -> int:
-        given = (market.goods, prices.lane, prices.row, merchant_price)
-        return int(surplus(first, last, *given))
-
-    return merchant_price, sold(problem, prices, low) + sum(
-        pool.over_parts(market, work)
-    )
+    merchant_price, surplus = surplus_at(market, prices.lane, prices.row, pool)
+    return merchant_price, sold(problem, prices, low) + surplus
 
 
 def price_limits(
@@ -359,7 +169,7 @@ def with_lane(
 def row_use(problem: Problem, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """``(num_rows,) int64``: weight of a plan in each side row."""
     side = side_of(problem)
-    entry, _ = _ranges(side.entry_start, chosen)
+    entry, _ = ranges(side.entry_start, chosen)
     used = np.zeros(side.num_rows, np.int64)
     np.add.at(used, side.entry_row[entry], side.entry_weight[entry])
     return used

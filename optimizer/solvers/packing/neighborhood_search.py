@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Threads
+    from optimizer.solvers.market import NearMarket, Threads
     from optimizer.solvers.packing.core_mip import Core
     from optimizer.solvers.packing.local_search import PackingNight, PackingPlan
-    from optimizer.solvers.packing.market import PackingMarket
 
 #: Options of a block, about. Rounds free so many options for each chosen one, those
 #: closest to their prices, but no more than so many in all.
@@ -44,7 +43,7 @@ BLOCK_NODES, BLOCK_GAP = 100, 5e-5
 
 def improved_by_blocks(
     problem: Problem,
-    market: PackingMarket,
+    market: NearMarket,
     night: PackingNight,
     state: PackingPlan,
     pool: Threads,
@@ -155,16 +154,16 @@ def free_options(
 
 
 def _blocks(
-    market: PackingMarket, rank: NDArray[np.int64], free: NDArray[np.bool_]
+    market: NearMarket, rank: NDArray[np.int64], free: NDArray[np.bool_]
 ) -> Iterator[NDArray[np.int64]]:
     """Orders of each block; one with options on lanes of several is in the first."""
     option = np.flatnonzero(free)
-    place = rank[market.goods.option_lane[option]]
+    place = rank[market.option_lane[option]]
     turn = np.lexsort((option, place))
     count = max(1, -(-len(option) // BLOCK_OPTIONS))
     is_taken = np.zeros(len(market.order), np.bool_)
     for part in np.array_split(turn, count):
-        order = np.unique(market.option_order[option[part]])
+        order = np.unique(market.option_order[option[part]]).astype(np.int64)
         yield order[~is_taken[order]]
         is_taken[order] = True
 
@@ -183,7 +182,7 @@ def _with_choices(
     return np.union1d(option, chosen[chosen >= 0])
 
 
-def lane_ranks(problem: Problem, market: PackingMarket) -> NDArray[np.int64]:
+def lane_ranks(problem: Problem, market: NearMarket) -> NDArray[np.int64]:
     """
     Number the lanes so that competing ones are next to each other.
 
@@ -208,15 +207,15 @@ def lane_ranks(problem: Problem, market: PackingMarket) -> NDArray[np.int64]:
 
 
 def _neighbors(
-    problem: Problem, market: PackingMarket
+    problem: Problem, market: NearMarket
 ) -> dict[int, list[tuple[int, int]]]:
     """Lanes that share an order or a side row, with how often, by lane."""
-    goods = market.goods
-    lane = goods.option_lane.astype(np.int64)
+    uses = market.uses
+    lane = market.option_lane.astype(np.int64)
     same = np.flatnonzero(np.diff(market.option_order) == 0)
-    entry_lane = np.repeat(lane, np.diff(goods.entry_start))
-    turn = np.lexsort((entry_lane, goods.entry_row))
-    row, at = goods.entry_row[turn], entry_lane[turn]
+    entry_lane = np.repeat(lane, np.diff(uses.entry_start))
+    turn = np.lexsort((entry_lane, uses.entry_row))
+    row, at = uses.entry_row[turn], entry_lane[turn]
     beside = np.flatnonzero((np.diff(row) == 0) & (np.diff(at) != 0))
     first = np.concatenate((lane[same], at[beside]))
     second = np.concatenate((lane[same + 1], at[beside + 1]))

@@ -18,7 +18,6 @@ import numpy as np
 
 from optimizer.model.lane_tree import ancestors, effective_price, own_price
 from optimizer.solvers.packing.market import (
-    PackingMarket,
     PackingPrices,
     price_limits,
     side_of,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.market import Threads
+    from optimizer.solvers.market import NearMarket, Threads
 
 #: How the window narrows from pass to pass.
 NARROWING = 0.75
@@ -65,7 +64,7 @@ class Response:
 
 def respond(
     problem: Problem,
-    market: PackingMarket,
+    market: NearMarket,
     prices: PackingPrices,
     low: NDArray[np.int64],
     window: int,
@@ -89,9 +88,9 @@ def respond(
     pool
         Threads that share the merchants.
     """
-    from optimizer.solvers.kernels.packing_choose import respond as respond_part
+    from optimizer.solvers.kernels.choose import choose
 
-    num_parts, num_options = len(market.parts) - 1, len(market.option)
+    num_parts, num_options = len(market.parts) - 1, market.num_options
     demand = np.zeros((num_parts, problem.num_lanes), np.int64)
     usage = np.zeros((num_parts, side_of(problem).num_rows), np.int64)
     pairs = [
@@ -99,9 +98,21 @@ def respond(
         for _ in range(num_parts)
     ]
 
+    orders, uses = market.arrays
+
     def work(part: int, first: int, last: int) -> Any:
-        given = (market.goods, prices.lane, prices.row, np.int64(window))
-        return respond_part(first, last, *given, demand[part], usage[part], pairs[part])
+        return choose(
+            first_merchant=first,
+            last_merchant=last,
+            orders=orders,
+            uses=uses,
+            price=prices.lane,
+            row_price=prices.row,
+            window=np.int64(window),
+            demand=demand[part],
+            usage=usage[part],
+            pairs=pairs[part],
+        )
 
     found = pool.over_parts(market, work)
     direct = demand.sum(axis=0)
@@ -132,7 +143,7 @@ class PriceBounds:
     """
 
     problem: Problem
-    market: PackingMarket
+    market: NearMarket
     low: NDArray[np.int64]
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
@@ -140,7 +151,7 @@ class PriceBounds:
 
 
 def make_bounds(
-    problem: Problem, market: PackingMarket, low: NDArray[np.int64]
+    problem: Problem, market: NearMarket, low: NDArray[np.int64]
 ) -> PriceBounds:
     """Compute mean uses of options, and limits of prices."""
     lane_limit, least, most = price_limits(problem, low)
@@ -155,10 +166,10 @@ def make_bounds(
     )
 
 
-def _mean_load(problem: Problem, market: PackingMarket) -> NDArray[np.float64]:
-    goods, lanes = market.goods, problem.num_lanes
-    load = np.bincount(goods.option_lane, goods.option_load, lanes)
-    count = np.bincount(goods.option_lane, minlength=lanes).astype(np.float64)
+def _mean_load(problem: Problem, market: NearMarket) -> NDArray[np.float64]:
+    lanes = problem.num_lanes
+    load = np.bincount(market.option_lane, market.uses.option_load, lanes)
+    count = np.bincount(market.option_lane, minlength=lanes).astype(np.float64)
     total, number = load.copy(), count.copy()
     for below, above in ancestors(problem.lane_parent):
         np.add.at(total, above, load[below])
@@ -166,10 +177,10 @@ def _mean_load(problem: Problem, market: PackingMarket) -> NDArray[np.float64]:
     return np.maximum(total / np.maximum(number, 1), 1)
 
 
-def _mean_weight(problem: Problem, market: PackingMarket) -> NDArray[np.float64]:
-    goods, rows = market.goods, side_of(problem).num_rows
-    weight = np.bincount(goods.entry_row, goods.entry_weight, rows)
-    count = np.bincount(goods.entry_row, minlength=rows)
+def _mean_weight(problem: Problem, market: NearMarket) -> NDArray[np.float64]:
+    uses, rows = market.uses, side_of(problem).num_rows
+    weight = np.bincount(uses.entry_row, uses.entry_weight, rows)
+    count = np.bincount(uses.entry_row, minlength=rows)
     return np.maximum(weight / np.maximum(count, 1), 1)
 
 
@@ -278,12 +289,14 @@ def _step(
     ground: PriceBounds, x: NDArray[np.float64], found: Response, window: int
 ) -> NDArray[np.float64]:
     """One damped Newton step of own prices."""
-    from optimizer.solvers.kernels.packing_choose import price_step
+    from optimizer.solvers.kernels.packing_newton import price_step
 
     excess, is_free = excess_of(ground, x, found.use)
+    orders, uses = ground.market.arrays
     density = 1 / (2.0 * window)
     step: NDArray[np.float64] = price_step(
-        goods=ground.market.goods,
+        orders=orders,
+        uses=uses,
         pairs=found.pairs,
         scale=density,
         lane_parent=ground.problem.lane_parent,

@@ -10,33 +10,32 @@ import numpy as np
 
 from optimizer.model.lane_tree import effective_price
 from optimizer.solvers.baselines.greedy import EXTRA_SECONDS
+from optimizer.solvers.market import sub_market, whole_market
 from optimizer.solvers.network.refine_prices import with_added
 from optimizer.solvers.network.screen import given_prices
 from optimizer.solvers.packing.market import (
     PackingPrices,
     bound_at,
-    near_market,
     price_limits,
     side_of,
-    sub_market,
-    whole_market,
 )
 from optimizer.solvers.packing.newton import make_bounds, newton_prices
+from optimizer.solvers.screen import ScreenParams, screen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import SolveParams
-    from optimizer.solvers.market import Threads
-    from optimizer.solvers.packing.market import PackingMarket, Targets
+    from optimizer.solvers.market import NearMarket, Threads
+    from optimizer.solvers.packing.market import Targets
 
 #: Windows of the prices as shares of the mean saving: of the first market, and of those
 #: after it.
 FIRST_WINDOWS, NEXT_WINDOWS, LAST_WINDOWS = (1.0, 0.05), (0.2, 0.005), (0.05, 0.001)
-#: The first market has of each merchant so many times its cap, later ones so many, and
-#: a few more, at most so many times the mean saving below their prices.
-FIRST_DEPTH, DEPTH, SPARE, REACH = 3, 2, 4, 1.0
+#: The first market has of each merchant so many times its cap, later ones so many, at
+#: most so many times the mean saving below their prices.
+FIRST_DEPTH, DEPTH, REACH = 3, 2, 1.0
 #: The near market is widened until all orders bound hardly more than it does.
 CLOSE_BOUND, MOST_SCREENS = 1e-7, 4
 #: A night with no more options than this is its own near market.
@@ -88,7 +87,7 @@ class Priced:
         The dual bound of all orders, micro-CNY.
     """
 
-    market: PackingMarket
+    market: NearMarket
     prices: PackingPrices
     merchant_price: NDArray[np.int64]
     bound: int
@@ -109,14 +108,14 @@ def priced_market(
         that nothing reaches, so they are no start.
     """
     problem, pool = search.problem, search.pool
-    whole = whole_market(problem, targets)
+    whole = whole_market(problem, targets.is_pinned)
     ends = max(search.ends, time.monotonic() + EXTRA_SECONDS)
 
     def is_late() -> bool:
         return time.monotonic() > ends
 
     def improved(
-        market: PackingMarket,
+        market: NearMarket,
         prices: PackingPrices,
         scale: float,
         windows: tuple[float, float],
@@ -126,9 +125,14 @@ def priced_market(
             ground, prices, pool, scale=scale, windows=windows, is_late=is_late
         )[0]
 
+    ones = np.ones(problem.num_merchants, np.int64)
+
+    def near(prices: PackingPrices, depth: int, reach: int) -> NDArray[np.int64]:
+        sieve = ScreenParams(ones, problem.cap, depth, reach)
+        return screen(whole, prices.lane, prices.row, sieve, pool)
+
     prices = _start(problem, search.params)
-    ways = {"depth": FIRST_DEPTH, "spare": SPARE, "reach": 0}
-    first = sub_market(whole, near_market(whole, prices, pool, **ways))
+    first = sub_market(whole, near(prices, FIRST_DEPTH, 0), problem.cap, pool)
     scale = _mean_saving(first)
     prices = improved(first, prices, scale, FIRST_WINDOWS)
     is_small = problem.num_options <= FEW
@@ -136,14 +140,13 @@ def priced_market(
     if before is not None:
         orders = before.market.order
     for _ in range(MOST_SCREENS):
-        ways = {"depth": DEPTH, "spare": SPARE, "reach": int(REACH * scale)}
-        orders = with_added(orders, near_market(whole, prices, pool, **ways))
-        market = sub_market(whole, orders)
+        orders = with_added(orders, near(prices, DEPTH, int(REACH * scale)))
+        market = sub_market(whole, orders, problem.cap, pool)
         for windows in (NEXT_WINDOWS, LAST_WINDOWS):
             prices = improved(market, prices, scale, windows)
         merchant_price, bound = bound_at(problem, whole, prices, targets.low, pool)
-        near = bound_at(problem, market, prices, targets.low, pool)[1]
-        if is_late() or bound - near <= CLOSE_BOUND * abs(bound):
+        close = bound_at(problem, market, prices, targets.low, pool)[1]
+        if is_late() or bound - close <= CLOSE_BOUND * abs(bound):
             break
     return Priced(market, prices, merchant_price, bound)
 
@@ -160,7 +163,7 @@ def _start(problem: Problem, params: SolveParams) -> PackingPrices:
     )
 
 
-def _mean_saving(market: PackingMarket) -> float:
+def _mean_saving(market: NearMarket) -> float:
     """Mean of the savings above 0, micro-CNY, at least 1."""
-    saving = market.goods.option_saving
+    saving = market.option_saving
     return float(saving[saving > 0].mean()) if np.any(saving > 0) else 1.0

@@ -29,8 +29,9 @@ from optimizer.certify.certificate import saving_unit
 from optimizer.certify.packing import packing_bound
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers.market import Threads
+from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
 from optimizer.solvers.network.choose_method import solve_network
+from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.core_mip import make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
@@ -50,8 +51,6 @@ from optimizer.solvers.packing.market import (
     bound_at,
     first_targets,
     side_of,
-    sub_market,
-    whole_market,
 )
 from optimizer.solvers.packing.neighborhood_search import improved_by_blocks, rescued
 from optimizer.solvers.packing.network_relaxation import network_plan
@@ -110,7 +109,7 @@ def _solve(search: PackingSearch) -> Solution:
     chosen = np.zeros(0, np.int64)
     for _ in range(MOST_ROUNDS):
         night, state = _planned(search, priced, chosen)
-        chosen = priced.market.option[np.sort(state.pick[state.pick >= 0])]
+        chosen = chosen_options(problem.option_start, priced.market, state.pick)
         money = worth_key(night, state)[-1]
         targets = targets_of(problem, priced.market, state, night)
         if _is_same(hoped, targets):
@@ -128,7 +127,8 @@ def _planned(
     worth = margins(market, priced.prices, priced.merchant_price)
     deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
     night = make_packing_night(search.problem, market, worth, deep)
-    known = np.searchsorted(market.option, chosen)
+    option, _ = ranges(search.problem.option_start, market.order)
+    known = np.searchsorted(option, chosen)
     state = state_of(night, known) if len(known) else built(night)
     state = improved(night, state, deep, search.is_late)
     if not _is_close(search, night, state, priced.bound):
@@ -138,11 +138,11 @@ def _planned(
 
 def _most_chosen(problem: Problem, priced: Priced) -> int:
     """About how many orders caps and slots allow."""
-    goods = priced.market.goods
-    caps = np.minimum(goods.cap, np.diff(goods.merchant_start)).sum()
+    market, load = priced.market, priced.market.uses.option_load
+    caps = np.minimum(market.cap, np.diff(market.merchant_start)).sum()
     slots = problem.slots[problem.lane_parent < 0].sum()
-    total = float(slots) / max(float(goods.option_load.sum()), 1.0)
-    return int(min(float(caps), total * len(goods.option_load) + 1))
+    total = float(slots) / max(float(load.sum()), 1.0)
+    return int(min(float(caps), total * len(load) + 1))
 
 
 def _is_same(one: Targets, other: Targets) -> bool:
@@ -206,7 +206,7 @@ def _bounded(
     problem, lane_parent = search.problem, search.problem.lane_parent
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
-    if len(priced.market.option) <= most and priced.bound > money:
+    if priced.market.num_options <= most and priced.bound > money:
         priced = _with_linear_prices(search, priced, targets)
     plan = Solution(
         chosen=chosen,
@@ -221,7 +221,7 @@ def _bounded(
     found, bound = held.prices, held.bound
     stop = Termination("FEASIBLE", "METHOD")
     lanes = Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
-    if bound > money and len(priced.market.option) <= LINEAR_OPTIONS:
+    if bound > money and priced.market.num_options <= LINEAR_OPTIONS:
         # Lanes that were too large to be filled here may be none for the proof.
         bound = min(bound, packing_bound(problem, side_of(problem), lanes))
     if bound >= priced.bound:
@@ -237,7 +237,7 @@ def _with_linear_prices(
     exact = linear_prices(problem, priced.market, targets, seconds)
     if exact is None:
         return priced
-    whole = whole_market(problem, targets)
+    whole = whole_market(problem, targets.is_pinned)
     price, bound = bound_at(problem, whole, exact, targets.low, search.pool)
     if bound >= priced.bound:
         return priced
@@ -249,11 +249,11 @@ def _lane_prices(
 ) -> Held:
     """Prices for the bound by lanes, and their bound for all orders."""
     problem, market, pool = search.problem, priced.market, search.pool
-    whole = whole_market(problem, targets)
+    whole = whole_market(problem, targets.is_pinned)
     worth = margins(market, priced.prices, priced.merchant_price)
     deep = closest(worth, LANE_OPTIONS * _most_chosen(problem, priced))
     orders = market.order[np.unique(market.option_order[worth >= -deep])]
-    view = lane_view(problem, sub_market(whole, orders), targets.low)
+    view = lane_view(problem, sub_market(whole, orders, problem.cap, pool), targets.low)
     start = start_prices(view, priced.prices, priced.merchant_price)
     return best_lane_prices(whole, view, start, money, pool, search.seconds_left)
 

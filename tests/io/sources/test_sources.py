@@ -108,6 +108,23 @@ def test_a_table_with_personal_data_never_reaches_the_disk(
     )
 
 
+def test_a_column_declared_no_persons_is_let_in(
+    night: SmallNight, place: Place
+) -> None:
+    """Under ``privacy.allow`` the table is read; another such column refuses it."""
+    inputs = put_all(night, place)
+    orders = night.read("orders").with_columns(receiver_name=pl.lit("locker 7"))
+    place.put("orders", orders)
+    allowed = {"columns": ["receiver_name"], "reason": "lockers"}
+    night.configure(inputs=inputs, privacy={"allow": allowed})
+
+    assert night.run().outcome == "published"
+    assert verify_run(night.run_dir).is_valid
+    place.put("orders", orders.with_columns(phone=pl.lit("x")))
+    with pytest.raises(DataError, match="personal data in column phone;"):
+        check_inputs(load_config(night.config), DAY)
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [

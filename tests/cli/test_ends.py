@@ -1,0 +1,124 @@
+"""How commands end: by a signal, and where nobody reads what they say."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.small_night import DAY, SmallNight, make_night
+
+RUN = ("run", "--config", "config.yaml", "--date", str(DAY))
+#: The program, that sleeps where it would solve or after it has published.
+PAUSED = """
+import sys, time
+from pathlib import Path
+from optimizer.cli import main
+from optimizer.night import publish
+really, when = publish._point, sys.argv.pop(1)
+def slowly(*words):
+    if when == "after":
+        really(*words)
+    Path("ready").touch()
+    time.sleep(60)
+publish._point = slowly
+main.main()
+"""
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> SmallNight:
+    """A night that is not published yet."""
+    return make_night(tmp_path / "night", num_orders=1_000)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_a_word_that_is_true(
+    night: SmallNight, number: signal.Signals, when: str
+) -> None:
+    """Before the link nothing is published, after it the night is; no traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAUSED, when, *RUN],
+        cwd=night.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 100
+    while not (night.folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    if when == "before":
+        assert last == "stopped; nothing was published"
+    else:
+        assert last.startswith("stopped; a new night was published already: runs/")
+    assert night.run_dir.is_symlink() == (when == "after")
+
+
+def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
+    """What `nohup` started goes on when the terminal goes."""
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-c", PAUSED, "before", *RUN],
+        cwd=night.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (night.folder / "ready").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+
+
+def shell(night: SmallNight, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, in which OPTIMIZER is the program."""
+    program = f"{sys.executable} -m optimizer"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.replace("OPTIMIZER", program)],
+        cwd=night.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("sink", ["| true", "> /dev/full", ">&-"])
+def test_a_night_that_is_out_is_no_failure_because_nobody_reads_it(
+    night: SmallNight, sink: str
+) -> None:
+    """Standard output closed, full or left: 0, the night, and a line on stderr."""
+    done = shell(night, f"OPTIMIZER {' '.join(RUN)} --json {sink}")
+    assert done.returncode == 0, done.stderr
+    assert "all of it is done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (night.run_dir / "_SUCCESS").is_file()
+
+
+def test_what_is_only_said_must_be_said(night: SmallNight) -> None:
+    """A reader's answer that a full disk loses is a failure; a pager leaves freely."""
+    full = shell(night, "OPTIMIZER schema > /dev/full")
+    assert full.returncode == 1
+    assert full.stderr == (
+        "error: the result could not be printed (no space left on device)\n"
+    )
+    left = shell(night, "OPTIMIZER schema | true")
+    assert (left.returncode, left.stderr) == (0, "")
+
+
+def test_standard_error_that_is_closed_is_nobodys_file(night: SmallNight) -> None:
+    """With all three streams closed a night is whole; nothing was written into it."""
+    done = shell(night, f"OPTIMIZER {' '.join(RUN)} <&- >&- 2>&-")
+    assert done.returncode == 0
+    assert shell(night, f"OPTIMIZER verify runs/{DAY}").returncode == 0
