@@ -110,7 +110,7 @@ class Outcomes:
     propensity: NDArray[np.float64]
 
 
-#: Arms of the experiment: chosen by the optimum, and by lot.
+#: Arms of the experiment: chosen by the optimum, and at random.
 ARMS = ("policy", "explore")
 
 

@@ -70,7 +70,7 @@ _WORDS = {
         "{slots:,} 个名额中已用 {used:,} 个；证明中每个名额的价格为 {price:,.2f} 元",
     ),
     "other": (
-        ", and {amount:,.2f} of loads, further limits and what is left to chance",
+        ", and {amount:,.2f} of loads, side constraints and randomised orders",
         "，另有 {amount:,.2f} 元来自占用量、其他限制及随机试验",
     ),
     "gap": (
