@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FLOW_OPTIONS = 15_000
 #: Looks at the clock that balancing may take, each after ten million arcs: so many,
 #: and one more for so many options.
-PATIENCE, PATIENT_OPTIONS = 6, 3_000_000
+PATIENCE, PATIENT_OPTIONS = 40, 1_000_000
 
 
 def solve_network(problem: Problem, params: SolveParams) -> Solution:
