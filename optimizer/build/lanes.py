@@ -178,8 +178,9 @@ def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
 def _around(row: Place, rows: Mapping[Place, int]) -> Place | None:
     """The row around one that no parcel falls in: its region's, else its outlet's."""
     carrier, region, outlet, day = row
-    ways = ((region, None), (None, outlet), (None, None))
-    wider = (Place(carrier, *way, day) for way in ways)
+    ways: list[tuple[str | None, str | None]]
+    ways = [(region, None), (None, outlet), (None, None)]
+    wider = [Place(carrier, *way, day) for way in ways]
     return next((place for place in wider if place in rows and place != row), None)
 
 
