@@ -31,7 +31,7 @@ PDLP_ACCURACY = 1e-6
 #: Times that the bound is evaluated; the best counts.
 NUM_PASSES = 5
 #: The method that the others are measured against.
-OURS = "pricing"
+OURS = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +252,9 @@ def _from_amounts(arrays: Arrays, amount: np.ndarray, is_finished: bool) -> Answ
 #: Every method that can be compared.
 PEERS = {
     OURS: Peer("problem", partial(_prepare_own, OURS), True, "this project"),
+    "pricing": Peer(
+        "problem", partial(_prepare_own, "pricing"), True, "this project, by prices"
+    ),
     "flow": Peer(
         "problem", partial(_prepare_own, "flow"), True, "this project, by OR-Tools"
     ),

@@ -18,6 +18,7 @@ PANELS = {"single": "one carrier an order", "choice": "three carriers an order"}
 #: Colours that people of any sight can tell apart (Okabe and Ito); markers beside.
 STYLES = {
     OURS: ("#D55E00", "o"),
+    "pricing": ("#8B4513", "h"),
     "flow": ("#E69F00", "v"),
     "ortools": ("#0072B2", "s"),
     "lemon": ("#009E73", "^"),

@@ -26,6 +26,8 @@ LIBRARIES = ("numpy", "numba", "ortools", "polars", "highspy", "pylmcf")
 BUSY_CORES = 0.2
 #: What decides how a night, or a method that is not ours, is measured.
 _SHARED_SOURCES = ("instances", "forms", "peers", "worker")
+#: Rooms of the core, where solvers and certificate are.
+_CORE = ("model", "solvers", "certify")
 
 
 def read_records(path: Path) -> list[Record]:
@@ -98,13 +100,20 @@ def is_stale(record: Record) -> bool:
 
 @cache
 def source_of(peer: str) -> str:
-    """Hash of the code that a result depends on; of ours all of ``optimizer``."""
+    """
+    Hash of the code that a result depends on.
+
+    Of our methods the core, which imports nothing else; of whole nights all of it.
+    """
     files = [ROOT / "benchmarks" / f"{name}.py" for name in _SHARED_SOURCES]
     files.append(ROOT / "optimizer" / "solvers" / "baselines" / "flow.py")
-    if peer not in PEERS or PEERS[peer].form == "problem":
-        files += sorted((ROOT / "optimizer").rglob("*.py"))
+    ours = ROOT / "optimizer"
     if peer not in PEERS:
+        files += sorted(ours.rglob("*.py"))
         files.append(ROOT / "benchmarks" / "nightly.py")
+    elif PEERS[peer].form == "problem":
+        files += [ours / "errors.py", ours / "kernel_cache.py"]
+        files += sorted(f for room in _CORE for f in (ours / room).rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

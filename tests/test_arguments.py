@@ -153,6 +153,21 @@ def calls_without_names(sources: dict[str, ast.Module]) -> list[str]:
     return found
 
 
+def spread_over_kernels(sources: dict[str, ast.Module]) -> list[str]:
+    """Calls of kernels with a value spread over parameters that nobody sees."""
+    found = []
+    for module, tree in sources.items():
+        imports = imports_of(tree)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            source, _ = imports.get(node.func.id, (module, ""))
+            is_kernel = ".kernels" in source and module.startswith("optimizer.")
+            if is_kernel and any(isinstance(a, ast.Starred) for a in node.args):
+                found.append(f"{module}:{node.lineno}: {node.func.id}")
+    return found
+
+
 def anonymous_parameters(sources: dict[str, ast.Module]) -> list[str]:
     """Parameters that are tuples of arrays without names, also by another name."""
     found = []
@@ -184,6 +199,16 @@ def anonymous_parameters(sources: dict[str, ast.Module]) -> list[str]:
 def test_calls_of_ours_name_their_values() -> None:
     """None has seven or more values by place, and none takes a literal apart."""
     assert calls_without_names(read_sources()) == []
+
+
+@pytest.mark.slow
+def test_nothing_is_spread_over_the_parameters_of_a_kernel() -> None:
+    """Kernels have up to seventeen of them; a star hides which value goes where."""
+    assert spread_over_kernels(read_sources()) == []
+    planted = "from optimizer.solvers.kernels.choose import check\ncheck(1, *given)"
+    assert spread_over_kernels({"optimizer.solvers.x": ast.parse(planted)}) == [
+        "optimizer.solvers.x:2: check"
+    ]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ would read the same name, is refused.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.warnings import some, warn
@@ -44,7 +44,7 @@ class Lookup:
     column
         Kind of its names, such as ``merchant_id``.
     names
-        The names, each once, with the place of the first: a row, or nothing.
+        The names, each once, with the place of the first: a row, or file and line.
     known
         All known names.
     is_table
@@ -74,6 +74,11 @@ class Missing:
     name: str
     where: str
     near: tuple[str, ...]
+
+    @property
+    def unplaced(self) -> str:
+        """Say it without its place: a record is the same wherever its rules stood."""
+        return str(replace(self, where=""))
 
     def __str__(self) -> str:
         """Say it in a few words."""
@@ -339,7 +344,10 @@ def lookup_warnings(
             )
     nothing = [c for c in given if c.is_told and not (c.is_table or c.num_found)]
     if nothing:
-        said = [f"{c.place}: {', '.join(map(str, c.missing))}" for c in nothing]
+        said = [
+            f"{count.place}: {', '.join(m.unplaced for m in count.missing)}"
+            for count in nothing
+        ]
         found.append(
             warn("RULES_FIND_NOTHING", num_rules=len(nothing), rules=some(said))
         )

@@ -28,7 +28,7 @@ class ColumnValues:
 
     def __init__(self, rules: Sequence[EligibilityRule]) -> None:
         known = (*PLACES, "merchant_id", "order_id")
-        columns = {r.column for r in rules if _values(r) and r.column not in known}
+        columns = {r.column for r in rules if _values(r)[1] and r.column not in known}
         self._seen: dict[str, set[str]] = {column: set() for column in sorted(columns)}
 
     def note(self, frame: pl.DataFrame) -> None:
@@ -89,11 +89,12 @@ def count_lookups(
         wider[column] |= {*capacity[column].drop_nulls()}
     if merchants is not None:
         wider["merchant_id"] |= {*merchants["merchant_id"]}
+    key = f"{_key_of(config, policy)}.carriers"
     found.append(
         Lookup(
-            place="policy.carriers",
+            place=key,
             column="carrier_id",
-            names=dict.fromkeys(policy.carriers, ""),
+            names=_listed(config, key, policy.carriers),
             known={*wider["carrier_id"]},
             is_told=False,
         )
@@ -139,41 +140,61 @@ def _rules(
 ) -> Iterator[Lookup]:
     """Names in the configuration, each rule alone."""
     for number, peak in enumerate(config.capacity.peaks):
-        for name in peak.carriers:
-            place = f"capacity.peaks[{number}].carriers"
-            yield _one(place, "carrier_id", (name,), known)
+        key = f"capacity.peaks[{number}].carriers"
+        for name, place in _listed(config, key, peak.carriers).items():
+            yield _one(key, "carrier_id", {name: place}, known)
+    row, origin = _key_of(config, policy), config.origin
+    own = "" if policy.objective.fulfilment is None else f"{row}."
     for number, kept in enumerate(objective_on(config, policy).fulfilment):
-        place = f"objective.fulfilment[{number}]"
-        yield _one(place, "carrier_id", (kept.carrier_id,), known)
-        if kept.region_id is not None:
-            yield _one(place, "region_id", (kept.region_id,), known)
+        key = f"{own}objective.fulfilment[{number}]"
+        for column in ("carrier_id", "region_id"):
+            name = getattr(kept, column)
+            if name is not None:
+                names = {name: origin.place(f"{key}.{column}")}
+                yield _one(key, column, names, known)
     for number, rule in enumerate(policy.eligibility):
-        names = _values(rule)
-        if names and rule.column in known:
-            yield _one(f"policy.eligibility[{number}]", rule.column, names, known)
+        key = f"{row}.eligibility[{number}]"
+        operator, values = _values(rule)
+        if values and rule.column in known:
+            names = _listed(config, f"{key}.{operator}", values)
+            yield _one(key, rule.column, names, known)
     for number, group in enumerate(config.fairness):
         if group.column in known:
-            names = group.group
-            lookup = _one(f"fairness[{number}]", group.column, names, known)
-            yield lookup
+            key = f"fairness[{number}]"
+            names = _listed(config, f"{key}.values", group.group)
+            yield _one(key, group.column, names, known)
+
+
+def _key_of(config: Config, policy: PolicyRow) -> str:
+    """Key of a policy row, as the file has it."""
+    dates = [row.valid_from for row in config.policy]
+    return f"policy[{dates.index(policy.valid_from)}]"
+
+
+def _listed(config: Config, key: str, names: Sequence[str]) -> dict[str, str]:
+    """Names of a list in the configuration, each with its file and line."""
+    place = config.origin.place
+    return {name: place(f"{key}[{at}]") for at, name in enumerate(names)}
 
 
 def _one(
-    place: str, column: str, names: Iterable[str], known: Mapping[str, set[str]]
+    place: str, column: str, names: dict[str, str], known: Mapping[str, set[str]]
 ) -> Lookup:
     return Lookup(
         place=place,
         column=column,
-        names=dict.fromkeys(names, ""),
+        names=names,
         known=known[column],
         is_told=column in (*PLACES, "merchant_id") and not place.startswith("fairness"),
     )
 
 
-def _values(rule: EligibilityRule) -> tuple[str, ...]:
-    """Texts that a rule compares with."""
-    listed = rule.within or rule.not_in
-    if listed:
-        return listed
-    value = rule.equals if rule.equals is not None else rule.differs
-    return (value,) if isinstance(value, str) else ()
+def _values(rule: EligibilityRule) -> tuple[str, tuple[str, ...]]:
+    """Key and texts that a rule compares with."""
+    for key, listed in (("in", rule.within), ("not_in", rule.not_in)):
+        if listed:
+            return key, listed
+    for key, value in (("is", rule.equals), ("is_not", rule.differs)):
+        if isinstance(value, str):
+            return key, (value,)
+    return "", ()

@@ -326,6 +326,24 @@ def upgrade(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     print_result(found, f"{opened.label}: up to date", as_json, is_done=True)
 
 
+def repair(
+    *,
+    config: ConfigOption,
+    new_chain: Annotated[
+        str | None,
+        typer.Option("--new-chain", help="Why a chain that is lost is begun anew."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mend links of dates, the chain of evidence and the state from what is there."""
+    settings = load_settings(config)
+    from optimizer.night.state.repair import repair as mend
+
+    said = mend(settings, new_chain)
+    lines = said or ["nothing to mend"]
+    print_result({"mended": said}, "\n".join(lines), as_json, is_done=True)
+
+
 def _line(night: dict[str, Any]) -> str:
     return (
         f"{night['num_chosen']:,} of {counted(night['num_orders'], 'order')}, "

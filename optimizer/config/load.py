@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from optimizer.config.models import Config, Objective, PolicyRow
+from optimizer.config.origin import Origin, line_of
 from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
@@ -161,7 +162,7 @@ def _validate(data: Any, name: str, lines: Lines) -> Config:
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: must be a mapping of keys, such as version: 1")
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data, context=Origin(name, lines))
     except ValidationError as error:
         errors = _deepest([dict(e) for e in error.errors(include_url=False)])
         found = [_problem(e, name, lines) for e in errors]
@@ -176,7 +177,7 @@ def _deepest(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _problem(error: dict[str, Any], name: str, lines: Lines) -> tuple[int, str]:
     location = _without_types(error["loc"])
-    line = _line_of(location, lines)
+    line = line_of(location, lines)
     where = f"{name}:{line}" if lines else name
     return line, f"{where}: {_dotted(location)}: {_words(error, location)}"
 
@@ -187,12 +188,6 @@ def _without_types(location: Location) -> Location:
 
 
 _TYPES = {"bool", "decimal", "int", "str"}
-
-
-def _line_of(location: Location, lines: Lines) -> int:
-    while location and location not in lines:
-        location = location[:-1]
-    return lines.get(location, 1)
 
 
 def _dotted(location: Location) -> str:

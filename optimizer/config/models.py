@@ -3,9 +3,15 @@
 import datetime as dt
 from decimal import Decimal
 from statistics import NormalDist
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
 from optimizer.config.cluster import DatedFolder, DatedInput, Spark, check_places
 from optimizer.config.fairness import FairnessRule
@@ -31,6 +37,7 @@ from optimizer.config.fields import (
 from optimizer.config.learning import Holdout, Learning
 from optimizer.config.lookups import Lookups
 from optimizer.config.operations import Operations
+from optimizer.config.origin import Origin
 from optimizer.config.privacy import Privacy
 from optimizer.config.rules import (
     AcceptanceRule,
@@ -372,6 +379,25 @@ class Config(ConfigModel):
         description="Floors and pins that cannot all be kept: keep those of lowest "
         "priority number and list the others, or publish nothing.",
     )
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """
+        Keep where it was read from.
+
+        Parameters
+        ----------
+        context
+            An :class:`Origin` where it is from a file.
+        """
+        if isinstance(context, Origin):
+            self._origin = context
+
+    @property
+    def origin(self) -> Origin:
+        """Where it was read from."""
+        return self._origin
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 
 from optimizer.config.fields import ConfigModel, Money, Name, Positive, Share
-from optimizer.config.load import _dotted, _line_of
+from optimizer.config.load import _dotted
 from optimizer.config.models import Payer
+from optimizer.config.origin import line_of
 from optimizer.config.yaml_reader import read_yaml
 from optimizer.errors import ConfigError
 
@@ -99,7 +100,7 @@ def load_scenarios(path: Path) -> ScenarioFile:
         return ScenarioFile.model_validate(data)
     except ValidationError as error:
         found = [
-            (_line_of(e["loc"], lines), _dotted(e["loc"]) or "file", e["msg"])
+            (line_of(e["loc"], lines), _dotted(e["loc"]) or "file", e["msg"])
             for e in error.errors(include_url=False)
         ]
     raise ConfigError(

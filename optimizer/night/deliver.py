@@ -9,6 +9,7 @@ replaces what an earlier one wrote for the date.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from optimizer.errors import (
 from optimizer.io.outbox import count_outbox, write_outbox
 from optimizer.io.sources import adapter_of
 from optimizer.io.sources.faults import reason_of, secrets_of
-from optimizer.night.publish import date_lock, disk_errors, sha256_of
+from optimizer.night.publish import date_lock, disk_errors, sha256_of, sync_folder
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -278,5 +279,9 @@ def _note(output: Path, night: _Published, arrived: list[str]) -> None:
     folder.mkdir(exist_ok=True)
     text = json.dumps({"run_id": night.run_id, "arrived": sorted(arrived)}, indent=2)
     temporary = folder / f".{night.day}.new"
-    temporary.write_text(text + "\n", encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(folder / f"{night.day}.json")
+    sync_folder(folder)

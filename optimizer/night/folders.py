@@ -47,6 +47,17 @@ def published_nights(output: str) -> dict[dt.date, Path]:
     return dict(sorted(found.items()))
 
 
+def version_dates(output: str) -> list[dt.date]:
+    """Dates that have versions or a folder in their link's place, ascending."""
+    pattern = glob.escape(output).replace("{date}", "*")
+    names = [
+        *glob.glob(f"{pattern}/.versions/????-??-??"),
+        *glob.glob(f"{pattern}/????-??-??"),
+    ]
+    days = {_date_of(Path(name).name) for name in names}
+    return sorted(day for day in days if day is not None)
+
+
 def published_version(output: Path, day: dt.date) -> Path | None:
     """The folder that a date's link points to, if it is a complete run."""
     link = output / day.isoformat()

@@ -223,13 +223,20 @@ def sub_market(
         option_order=np.empty(num_options, np.int32),
     )
     source = full.orders
-    copies = (
-        *(near.merchant_start, near.order_merchant, near.option_start),
-        *(near.option_order, near.option_lane, near.option_saving),
-    )
 
     def work(_: int, first: int, last: int) -> None:
-        gather(first, last, source, near.order, *copies)
+        gather(
+            first,
+            last,
+            orders=source,
+            order=near.order,
+            merchant_start=near.merchant_start,
+            order_merchant=near.order_merchant,
+            option_start=near.option_start,
+            option_order=near.option_order,
+            option_lane=near.option_lane,
+            option_saving=near.option_saving,
+        )
 
     pool.over_parts(near, work)
     return near
@@ -280,10 +287,19 @@ def surplus_at(
     from optimizer.solvers.kernels.choose import surplus
 
     merchant_price = np.zeros(len(market.cap), np.int64)
-    arrays = market.arrays
+    orders, uses = market.arrays
 
     def work(_: int, first: int, last: int) -> int:
-        return int(surplus(first, last, *arrays, price, row_price, merchant_price))
+        found = surplus(
+            first,
+            last,
+            orders=orders,
+            uses=uses,
+            price=price,
+            row_price=row_price,
+            merchant_price=merchant_price,
+        )
+        return int(found)
 
     return merchant_price, sum(pool.over_parts(market, work))
 

@@ -66,13 +66,14 @@ def screen(
     room = np.minimum(sieve.depth * sieve.cap + SPARE, sizes) * (sieve.cap > 0)
     room_start = running(room)
     kept, num_kept = np.empty(room_start[-1], np.int64), np.zeros(len(room), np.int64)
-    arrays = full.arrays
+    orders, uses = full.arrays
 
     def work(_: int, first: int, last: int) -> None:
         screen_part(
             first,
             last,
-            *arrays,
+            orders=orders,
+            uses=uses,
             price=price,
             row_price=row_price,
             every=sieve.every,

@@ -364,8 +364,12 @@ def _summary(
 ) -> dict[str, Any]:
     counts = sums.reasons + census.statuses[: len(Reason)]
     counts[Reason.QUARANTINED] = num_quarantined
-    prices = (near.lane_price, near.merchant_price)
-    plan = Solution(np.zeros(0, np.int64), *prices, Termination("OPTIMAL"))
+    plan = Solution(
+        np.zeros(0, np.int64),
+        lane_price=near.lane_price,
+        merchant_price=near.merchant_price,
+        termination=Termination("OPTIMAL"),
+    )
     worth = sums.certificate.primal_bound
     hollow = merged(field)
     no_rows = np.zeros(0, np.uint8)

@@ -111,7 +111,8 @@ def _links(path: Path) -> list[dict[str, Any]]:
     """Bodies of a chain's links; none where it is not there or cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(json.loads(line)["text"]) for line in lines]
+        bodies = [json.loads(json.loads(line)["text"]) for line in lines]
+        return [body for body in bodies if "version" in body]  # of nights
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

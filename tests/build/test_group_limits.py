@@ -54,7 +54,10 @@ def random_golden(seed: int) -> Golden:
         [*rows.values()],
         "",
         order_columns={"vehicle": vehicles, "load": loads},
-        config={"capacity": {"attributes": ["vehicle"]}},
+        config={
+            "capacity": {"attributes": ["vehicle"]},
+            "lookups": {"refuse_below": 0},  # rows may name places of no order
+        },
     )
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import optimizer
 from optimizer.build.lookups import Lookup, count_lookup
 from optimizer.cli.main import app
+from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
 
@@ -138,6 +139,19 @@ def test_the_configuration_and_capacity_are_held_to_the_same(name: str) -> None:
             orders_of(status="paid"), capacity, config=TWINS[name], date=DATE
         )
     assert "differ" in str(refused.value)
+
+
+def test_a_name_written_otherwise_is_told_by_file_and_line(tmp_path: Path) -> None:
+    """Of the list's own item; a configuration without a file has the key alone."""
+    path, config = tmp_path / "c.yaml", TWINS["eligibility"]
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    lines = path.read_text("utf-8").splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if line.endswith("NORTH"))
+    key = r"^policy\[0\]\.eligibility\[0\]: region_id 'NORTH'"
+    for given, where in ((path, rf" \({path}:{number}\)"), (config, "")):
+        with pytest.raises(DataError, match=f"{key}{where} is not known"):
+            optimizer.allocate(orders_of(), capacity_of(), config=given, date=DATE)
+    assert as_config(path) == as_config(config)
 
 
 NOTHING = {
@@ -302,18 +316,23 @@ def test_validate_shows_the_census_and_the_second_statement_agrees(
     assert "merchants: 0 of 2 merchant names are of the night; not 'm8'" in said.output
     assert "capacity: 1 of 4 region names are of the night" in said.output
     assert "capacity.peaks[0].carriers: 0 of 1 carrier names" in said.output
+    lines = path.read_text("utf-8").splitlines()
+    for name in ("o7", "o8", "west"):
+        number = next(n for n, line in enumerate(lines, 1) if line.endswith(name))
+        assert f"{name!r} ({path}:{number}" in said.output
     counts = json.loads(CliRunner().invoke(app, [*call, "--json"]).output)["lookups"]
     found = {
         (c["place"], c["column"]): (c["num_found"], c["num_names"]) for c in counts
     }
     assert found["merchants", "merchant_id"] == (0, 2)
     assert found["capacity", "carrier_id"] == (1, 1)
-    assert found["policy.eligibility[0]", "outlet_id"] == (0, 2)
+    assert found["policy[0].eligibility[0]", "outlet_id"] == (0, 2)
     done = CliRunner().invoke(app, ["run", *call[1:]], obj={})
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "runs" / DATE / "run.json").read_text())
     warnings = {w["code"]: w["values"] for w in record["warnings"]}
     assert warnings["FEW_NAMES_FOUND"]["num_names"] == 2
     assert warnings["RULES_FIND_NOTHING"]["num_rules"] == 4
+    assert str(path) not in json.dumps(warnings["RULES_FIND_NOTHING"])
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output

@@ -85,9 +85,10 @@ def test_where_there_was_no_room_at_all_nobody_else_got_it():
     With no slots in a lane, the sentence does not say that they went to others, nor
     that a little more saving would have helped.
     """
-    tables = make_tables([("a", "m", "north", 3)], {"yunda/south": 5}, rate=1)
+    orders = [("a", "m", "north", 3), ("b", "m", "south", -1)]
+    tables = make_tables(orders, {"yunda/south": 5}, rate=1)
     night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
-    assert night.orders["reason"].to_list() == ["CAPACITY_FULL"]
+    assert night.orders["reason"].to_list() == ["CAPACITY_FULL", "NO_SAVING"]
     sentence = night.explain("a")
     assert "went to parcels" not in sentence
     assert "would need" not in sentence

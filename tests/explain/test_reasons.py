@@ -201,11 +201,12 @@ def test_each_order_has_its_reason_and_its_exact_margin(name: str):
 def test_the_nights_by_hand_show_every_reason():
     """
     No reason is left without a night; quarantined rows are not in the decisions, and
-    what is left to chance has tests of its own.
+    what is left to chance, or has no way that an outbox takes, has tests of its own.
     """
     by_lot = {"HELD_OUT", "EXPLORED"}
     shown = {reason for n in NIGHTS.values() for reason, _ in n.expected.values()}
-    elsewhere = by_lot | {"QUARANTINED", "BUDGET"}  # a budget: among the golden nights
+    wayless = {"NO_OPTION", "NOT_DELIVERABLE"}
+    elsewhere = by_lot | wayless | {"QUARANTINED", "BUDGET"}  # BUDGET: a golden night
     assert shown == {reason.name for reason in Reason} - elsewhere
 
 

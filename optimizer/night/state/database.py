@@ -241,7 +241,10 @@ def upgrade(state: StateDatabase) -> None:
         if found is not None:
             logger.warning(
                 "%s: upgraded from schema %s to %s; %s",
-                *(state.label, found, known[-1], way_back),
+                state.label,
+                found,
+                known[-1],
+                way_back,
             )
 
 

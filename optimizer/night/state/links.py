@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Event of a link that tells of versions which were removed by rule.
 PRUNED = "PRUNED"
+#: Event of the first link of a chain that was lost, with the reason.
+BEGUN_ANEW = "BEGUN_ANEW"
 
 
 def extend(
@@ -99,6 +101,29 @@ def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -
             "removed": removed,
         }
         link = make_link(body, links[-1] if links else None)
+        _insert(connection, [link])
+        _append(state.mirror, [link])
+
+
+def mended_links(state: StateDatabase) -> list[Link]:
+    """The chain, with database and file each made good from the other."""
+    assert state.mirror is not None
+    with state.transaction() as connection:
+        if state.is_shared:
+            lock_transaction(connection, "evidence")
+        return _made_good(connection, state.mirror)
+
+
+def begin_anew(state: StateDatabase, reason: str) -> None:
+    """Begin a chain that is lost with a link that says why."""
+    assert state.mirror is not None
+    body = {
+        "event": BEGUN_ANEW,
+        "recorded_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "reason": reason,
+    }
+    link = make_link(body, None)
+    with state.transaction() as connection:
         _insert(connection, [link])
         _append(state.mirror, [link])
 

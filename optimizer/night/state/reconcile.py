@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
+from optimizer.contracts.run_folder import SUCCESS
 from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import VERSIONS, date_lock
@@ -101,6 +102,7 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
             "is it the right folder? If so, give it a new, empty state database"
         )
     healed, linked = [], linked_versions(state)
+    _refuse_lost_links(output, published, linked)
     unreadable: dict[dt.date, str] = {}
     for day in sorted(published.keys() | known.keys() | linked.keys()):
         folder = published.get(day)
@@ -120,6 +122,31 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
     if healed:
         logger.info("brought in line with the published nights: %s", _list(healed))
     return Healed(tuple(healed), unreadable)
+
+
+def _refuse_lost_links(
+    output: str, published: Mapping[dt.date, Path], linked: Mapping[dt.date, str]
+) -> None:
+    """
+    Refuse to take nights for withdrawn whose links were lost on the way.
+
+    A command that died leaves one date without its link; a copy that knows no links
+    leaves all of them so, or folders in their place.
+    """
+    lost = [
+        day
+        for day, version in linked.items()
+        if day not in published
+        and (
+            output_of(output, day) / VERSIONS / day.isoformat() / version / SUCCESS
+        ).is_file()
+    ]
+    is_folder = any((output_of(output, day) / day.isoformat()).is_dir() for day in lost)
+    if len(lost) > 1 or is_folder:
+        raise ConfigError(
+            f"{output}: the links of {_list(lost)} are lost, as after a copy without "
+            "links; `optimizer state repair` puts them back"
+        )
 
 
 def known_versions(state: StateDatabase) -> dict[dt.date, str]:

@@ -69,7 +69,9 @@ def solve_flow(problem: Problem, params: SolveParams) -> Solution:
     if chosen is not None:
         prices = least_prices(problem, chosen, is_late)
         if prices is not None:
-            return Solution(chosen, *prices, Termination("OPTIMAL"))
+            lane_price, merchant_price = prices
+            stop = Termination("OPTIMAL")
+            return Solution(chosen, lane_price, merchant_price, stop)
     return _out_of_time(problem, params, chosen)
 
 
@@ -87,8 +89,9 @@ def _out_of_time(
     if chosen is None:
         chosen = greedy_plan(problem, is_late, params.num_threads)
         ends = time.monotonic() + EXTRA_SECONDS
-    prices = bounding_prices(problem, params, is_late)
-    return Solution(chosen, *prices, Termination("FEASIBLE", "TIME"))
+    lane_price, merchant_price = bounding_prices(problem, params, is_late)
+    stop = Termination("FEASIBLE", "TIME")
+    return Solution(chosen, lane_price, merchant_price, stop)
 
 
 def flow_plan(problem: Problem, ends: float = np.inf) -> NDArray[np.int64] | None:
@@ -298,6 +301,11 @@ def find_flow(network: Network, ends: float) -> NDArray[np.int64]:
     look(ends)
     python = find_python()
     if len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends) or python is None:
-        arcs = network.tail, network.head, network.capacity, network.cost
-        return cheapest_flow(*arcs, network.supply)
+        return cheapest_flow(
+            tail=network.tail,
+            head=network.head,
+            capacity=network.capacity,
+            cost=network.cost,
+            supply=network.supply,
+        )
     return flow_elsewhere(network, python, ends)

@@ -55,8 +55,9 @@ def solve_greedy(problem: Problem, params: SolveParams) -> Solution:
 
     chosen = greedy_plan(problem, is_late, params.num_threads)
     ends = max(ends, time.monotonic() + EXTRA_SECONDS)
-    prices = bounding_prices(problem, params, is_late)
-    return Solution(chosen, *prices, Termination("FEASIBLE", "METHOD"))
+    lane_price, merchant_price = bounding_prices(problem, params, is_late)
+    stop = Termination("FEASIBLE", "METHOD")
+    return Solution(chosen, lane_price, merchant_price, stop)
 
 
 def greedy_plan(

@@ -98,10 +98,19 @@ def choose_at(market: Market, price: NDArray[np.int64], pool: Threads) -> Choice
     pick = np.full(market.num_orders, -1, np.int64)
     margin = np.zeros(market.num_orders, np.int64)
 
-    orders, results = market.orders, (pick, used, merchant_price, margin)
+    orders = market.orders
 
     def work(_: int, first: int, last: int) -> None:
-        settle(first, last, orders, price, *results)
+        settle(
+            first,
+            last,
+            orders=orders,
+            price=price,
+            pick=pick,
+            used=used,
+            merchant_price=merchant_price,
+            margin=margin,
+        )
 
     pool.over_parts(market, work)
     return Choice(price, pick, used, merchant_price, margin)

@@ -186,15 +186,27 @@ def tied_orders(
     from optimizer.solvers.kernels.tied import list_tied
 
     full = whole_market(problem)
-    given = (*full.orders, price, merchant_price)
+    orders = full.orders
 
     def work(_: int, first: int, last: int) -> NDArray[np.int64]:
-        found = np.empty(FEW_TIED, np.int64)
-        count = list_tied(first, last, *given, found)
-        if count > len(found):
-            found = np.empty(count, np.int64)
-            list_tied(first, last, *given, found)
-        return found[:count]
+        size = FEW_TIED
+        while True:
+            found = np.empty(size, np.int64)
+            count = list_tied(
+                first,
+                last,
+                merchant_start=orders.merchant_start,
+                cap=orders.cap,
+                option_start=orders.option_start,
+                option_lane=orders.option_lane,
+                option_saving=orders.option_saving,
+                price=price,
+                merchant_price=merchant_price,
+                found=found,
+            )
+            if count <= size:
+                return found[:count]
+            size = count
 
     if pool is not None:
         return np.concatenate(pool.over_parts(full, work))
@@ -337,7 +349,7 @@ def _arcs(problem: Problem, solution: Solution, tied: Tied, ways: Ways) -> Arcs:
         ),
         (np.zeros(len(caps), np.int64), 1 + caps, problem.cap[caps], used[caps]),
     ]
-    return Arcs(*(np.concatenate(part) for part in zip(*arcs, strict=True)))
+    return Arcs._make(np.concatenate(part) for part in zip(*arcs, strict=True))
 
 
 def _cheapest(arcs: Arcs, hashed: NDArray[np.uint64], ends: float) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FLOW_OPTIONS = 15_000
 #: Looks at the clock that balancing may take, each after ten million arcs: so many,
 #: and one more for so many options.
-PATIENCE, PATIENT_OPTIONS = 6, 3_000_000
+PATIENCE, PATIENT_OPTIONS = 40, 1_000_000
 
 
 def solve_network(problem: Problem, params: SolveParams) -> Solution:
@@ -90,6 +90,10 @@ def _by_classes(problem: Problem, ends: float) -> Solution | None:
         return time.monotonic() > ends
 
     found = solve_merged(problem, find_classes(problem), ends, is_late)
-    if found is None or found[1] is None:
+    if found is None:
         return None
-    return Solution(found[0], *found[1], Termination("OPTIMAL"))
+    chosen, prices = found
+    if prices is None:
+        return None
+    lane_price, merchant_price = prices
+    return Solution(chosen, lane_price, merchant_price, Termination("OPTIMAL"))

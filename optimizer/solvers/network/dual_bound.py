@@ -69,10 +69,14 @@ def bounding_prices(
             search = PriceSearch(problem, full, scale, pool, is_late)
             prices.append(priced_market(search, rough)[1])
         if not is_late():
-            lanes = problem.slots, parent, is_late
-            prices.append(
-                clearing_price(problem.option_lane, problem.option_saving, *lanes)
+            cleared = clearing_price(
+                option_lane=problem.option_lane,
+                option_saving=problem.option_saving,
+                slots=problem.slots,
+                lane_parent=parent,
+                is_late=is_late,
             )
+            prices.append(cleared)
         bounds = [bound_at(problem, full, price, pool) for price in prices]
     best = min(range(len(prices)), key=lambda place: bounds[place][1])
     return own_price(prices[best], parent), bounds[best][0]

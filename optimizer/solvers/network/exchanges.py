@@ -8,7 +8,7 @@ prices that prove the plan no arc costs less than 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -128,26 +128,22 @@ def ways_of(problem: Problem, view: View) -> Ways:
 
     ways = _bare_ways(problem, view)
     shorten(ways, NUM_ROUNDS)
-    grounds = ways.lane_ground, ways.merchant_ground
-    shorten_by_orders(*order_arrays(problem, view), *grounds)
+    shorten_by_orders(
+        merchant_start=problem.merchant_start,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_saving=problem.option_saving,
+        pick=view.pick,
+        price=view.price,
+        cut=view.cut,
+        lane_ground=ways.lane_ground,
+        merchant_ground=ways.merchant_ground,
+    )
     limit = np.where(view.used > 0, ways.merchant_ground, 0)
     ways = _with_rivals(problem, view, ways, limit)
     while not shorten(ways, NUM_ROUNDS):
         pass
     return ways
-
-
-def order_arrays(problem: Problem, view: View) -> tuple[NDArray[Any], ...]:
-    """The arrays that kernels over all orders take, in this order."""
-    return (
-        problem.merchant_start,
-        problem.option_start,
-        problem.option_lane,
-        problem.option_saving,
-        view.pick,
-        view.price,
-        view.cut,
-    )
 
 
 def _bare_ways(problem: Problem, view: View) -> Ways:
@@ -254,8 +250,19 @@ def _with_rivals(
     size = NUM_RIVALS
     while True:
         lane, cost = np.empty(size, np.int32), np.empty(size, np.int64)
-        given = (*order_arrays(problem, view), limit, start, lane, cost)
-        count = list_rivals(*given)
+        count = list_rivals(
+            merchant_start=problem.merchant_start,
+            option_start=problem.option_start,
+            option_lane=problem.option_lane,
+            option_saving=problem.option_saving,
+            pick=view.pick,
+            price=view.price,
+            cut=view.cut,
+            limit=limit,
+            rival_start=start,
+            rival_lane=lane,
+            rival_cost=cost,
+        )
         if count <= size:
             break
         size = count

@@ -42,7 +42,7 @@ from optimizer.model.margins import (
     most_near,
 )
 from optimizer.solvers.market import Threads, running
-from optimizer.solvers.network.exchanges import is_least, order_arrays, view_of, ways_of
+from optimizer.solvers.network.exchanges import is_least, view_of, ways_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,7 +148,8 @@ def _search(problem: Problem, ways: Ways, num_threads: int | None) -> Near:
             found = [_only(piece, ~is_again[piece.source]) for piece in found]
             found += _search_all(ways, lanes, most, front, pool)
             lanes = lanes[front[lanes] < ways.lane_ground[lanes]]
-    return Near(front, *(np.concatenate(part) for part in zip(*found, strict=True)))
+    source, target, distance = map(np.concatenate, zip(*found, strict=True))
+    return Near(front, source, target, distance)
 
 
 class Piece(NamedTuple):
@@ -313,6 +314,14 @@ def _cap_more(problem: Problem, view: View, ways: Ways) -> NDArray[np.int64]:
 
     is_full = (view.used == problem.cap) & (problem.cap > 0)
     more = np.where(is_full, view.cut - ways.merchant_ground, 0)
-    orders = order_arrays(problem, view)
-    best_without_cap(*orders[:4], problem.cap, view.price, ways.lane_ground, more)
+    best_without_cap(
+        merchant_start=problem.merchant_start,
+        option_start=problem.option_start,
+        option_lane=problem.option_lane,
+        option_saving=problem.option_saving,
+        cap=problem.cap,
+        price=view.price,
+        lane_ground=ways.lane_ground,
+        more=more,
+    )
     return more

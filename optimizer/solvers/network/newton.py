@@ -121,13 +121,21 @@ def newton_prices(
     num_passes = max(1, WORK_OPTIONS // max(market.num_options, 1))
     while not is_done and not is_late():
         if market.is_serial:
-            whole = (market.orders, given, room_for_pairs(market), num_passes)
-            is_done = advance_alone(*whole, steps, pace)
+            is_done = advance_alone(
+                market.orders,
+                given,
+                room=room_for_pairs(market),
+                num_passes=num_passes,
+                steps=steps,
+                pace=pace,
+            )
         else:
             window = max(int(steps.numbers[0]), 1)
             demand, pairs = survey(market, lanes, steps.price, window, pool)
-            counted = _count_pairs(pairs, len(price))
-            is_done = advance(given, demand, *counted, steps, pace)
+            distinct, count = _count_pairs(pairs, len(price))
+            is_done = advance(
+                given, demand, pairs=distinct, count=count, steps=steps, pace=pace
+            )
     return steps.price
 
 

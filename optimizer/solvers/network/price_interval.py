@@ -20,7 +20,7 @@ option of order :math:`j`:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -105,7 +105,15 @@ def least_effective(
     limit = max(int(problem.option_saving.max(initial=0)), int(start.max(initial=0)))
     has_changed = True
     while has_changed and price.max(initial=0) <= limit and not is_late():
-        has_changed = raise_prices(*_arrays(problem), is_chosen, price)
+        has_changed = raise_prices(
+            merchant_start=problem.merchant_start,
+            cap=problem.cap,
+            option_start=problem.option_start,
+            option_lane=problem.option_lane,
+            option_saving=problem.option_saving,
+            is_chosen=is_chosen,
+            price=price,
+        )
         has_changed |= raise_along_tree(problem.lane_parent, slack, price)
     return np.minimum(price, limit)
 
@@ -117,13 +125,3 @@ def _plan_view(
     is_chosen[chosen] = True
     used = lane_use(problem.option_lane[chosen], problem.lane_parent)
     return is_chosen, problem.slots - used
-
-
-def _arrays(problem: Problem) -> tuple[NDArray[Any], ...]:
-    return (
-        problem.merchant_start,
-        problem.cap,
-        problem.option_start,
-        problem.option_lane,
-        problem.option_saving,
-    )

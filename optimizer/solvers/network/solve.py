@@ -286,10 +286,19 @@ def with_closed(
     if not closed.any():
         return least
     offers = np.zeros((len(full.parts) - 1, len(least)), np.int64)
-    given = (full.orders, least, closed, chosen, starts_of(full, chosen))
+    orders, chosen_start = full.orders, starts_of(full, chosen)
 
     def work(part: int, first: int, last: int) -> None:
-        closed_offers(first, last, *given, offers[part])
+        closed_offers(
+            first,
+            last,
+            orders=orders,
+            price=least,
+            is_closed=closed,
+            chosen=chosen,
+            chosen_start=chosen_start,
+            offers=offers[part],
+        )
 
     search.pool.over_parts(full, work)
     price = np.where(closed, offers.max(axis=0), least)
@@ -340,11 +349,23 @@ def compare(
     needed, wanting = np.full((2, num_parts, num_lanes), -1, np.int64)
     yielding = np.full(len(market.cap), -1, np.int64)
 
-    given = (market.orders, price, chosen, chosen_start, merchant_price)
+    orders = market.orders
 
     def work(part: int, first: int, last: int) -> int:
-        results = (found[part], needed[part], wanting[part], yielding)
-        return int(check(first, last, *given, *results))
+        count = check(
+            first,
+            last,
+            orders=orders,
+            price=price,
+            chosen=chosen,
+            chosen_start=chosen_start,
+            merchant_price=merchant_price,
+            found=found[part],
+            needed=needed[part],
+            wanting=wanting[part],
+            yielding=yielding,
+        )
+        return int(count)
 
     counts = search.pool.over_parts(market, work)
     if max(counts, default=0) <= most:

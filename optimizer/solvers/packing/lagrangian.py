@@ -156,16 +156,36 @@ def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
         np.empty(market.num_options, np.int64),
         np.zeros(market.num_options, np.bool_),
     )
-    paid = (outside, prices.row, prices.merchant, prices.order)
-    profits(*market.arrays, *paid, market.option_order, profit)
+    orders, uses = market.arrays
+    profits(
+        orders=orders,
+        uses=uses,
+        prices=outside,
+        row_price=prices.row,
+        merchant_price=prices.merchant,
+        order_price=prices.order,
+        option_order=market.option_order,
+        profit=profit,
+    )
     cuts = np.linspace(0, problem.num_lanes, 17).astype(np.int64)
     most = np.zeros((16, 1), np.int64)
     shadow = np.where(view.has_inner, 0, prices.own)
-    listed = (view.list_start, view.listed, market.uses.option_load, profit)
+    load = market.uses.option_load
 
     def work(part: int) -> int:
-        given = (cuts[part], cuts[part + 1], problem.slots, shadow)
-        return int(fill_lanes(*given, *listed, taken, most[part]))
+        saved = fill_lanes(
+            cuts[part],
+            cuts[part + 1],
+            slots=problem.slots,
+            price=shadow,
+            list_start=view.list_start,
+            listed=view.listed,
+            load=load,
+            profit=profit,
+            taken=taken,
+            most=most[part],
+        )
+        return int(saved)
 
     total = sum(pool.each(work, 16)) + _sold(view, prices)
     return Filled(total, taken, int(most.max(initial=0)))

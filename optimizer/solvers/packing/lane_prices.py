@@ -78,12 +78,19 @@ def lane_bound(
     is_known = np.zeros(problem.num_orders, np.bool_)
     is_known[view.market.order] = True
     is_near = is_known.copy()
+    orders, uses = whole.arrays
     near_orders(
-        *whole.arrays, effective, prices.row, prices.merchant, np.int64(reach), is_near
+        orders=orders,
+        uses=uses,
+        price=effective,
+        row_price=prices.row,
+        merchant_price=prices.merchant,
+        reach=np.int64(reach),
+        is_near=is_near,
     )
-    orders = np.flatnonzero(is_near)
-    wide = lane_view(problem, sub_market(whole, orders, problem.cap, pool), view.low)
-    filled = fill_all_lanes(wide, replace(prices, order=order_price[orders]), pool)
+    near = np.flatnonzero(is_near)
+    wide = lane_view(problem, sub_market(whole, near, problem.cap, pool), view.low)
+    filled = fill_all_lanes(wide, replace(prices, order=order_price[near]), pool)
     taken = wide.market.order[wide.market.option_order[filled.taken]]
     missed = np.unique(taken[~is_known[taken]])
     return Held(replace(prices, order=order_price), filled.bound, missed)

@@ -182,9 +182,13 @@ def _uses(problem: Problem, market: NearMarket) -> _Uses:
     option.append(np.repeat(every, np.diff(uses.entry_start)))
     limit.append(num_merchants + problem.num_lanes + uses.entry_row.astype(np.int64))
     amount.append(uses.entry_weight)
-    joined = _Uses(*(np.concatenate(part) for part in (option, limit, amount)))
+    joined = _Uses(
+        option=np.concatenate(option),
+        limit=np.concatenate(limit),
+        amount=np.concatenate(amount),
+    )
     turn = np.lexsort((joined.limit, joined.option))
-    return _Uses(*(values[turn] for values in joined))
+    return _Uses._make(values[turn] for values in joined)
 
 
 def _lists(
