@@ -54,7 +54,8 @@ SENTENCES = {
     "least 2.00 CNY, places with carriers paid; this one avoids 1.75 CNY and would "
     "need 0.25 more",
     "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
-    "parcels that together avoid at least as much harm; this one avoids 4.00 CNY and would need 3.00 more",
+    "parcels that together avoid at least as much harm; this one avoids 4.00 CNY "
+    "and would need 3.00 more",
     "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
     "order would avoid 7.12 CNY",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
@@ -228,12 +229,12 @@ def test_equals_are_said_to_be_equal_and_the_least_lack_is_an_amount():
 
 
 def test_without_an_exact_margin_others_are_not_said_to_be_better():
-    """On packing nights loads and floors decide too; a parcel with a slot may be less."""
+    """On packing nights loads and floors decide too; who has a slot may avoid less."""
     order = {"reason": "CAP_FULL", "saving_cny": 3.0, "margin_high_cny": -0.5}
     merchant = {"cap": 2, "one_fewer_cny": None}
     assert sentence(order, merchant) == (
-        "not chosen: the merchant's 2 slots went to other parcels; this one avoids 3.00 "
-        "CNY and would need at least 0.50 more"
+        "not chosen: the merchant's 2 slots went to other parcels; this one avoids "
+        "3.00 CNY and would need at least 0.50 more"
     )
 
 
