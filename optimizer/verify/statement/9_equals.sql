@@ -1,5 +1,6 @@
 -- 9. What decides where limits and savings do not: pins that other pins stop, and orders
--- that are alike.
+-- that are alike. Version 0.1.0 had neither rule.
+SET VARIABLE has_equals = coalesce(claim('$.identity.version'), '') <> '0.1.0';
 
 -- Room that the pins that are kept leave, alone.
 CREATE TEMP TABLE pin_use AS
@@ -41,12 +42,12 @@ WHERE d.is_pinned AND d.kept_out IS NULL AND getvariable('is_packing');
 CREATE TEMP VIEW check_pin_stops AS
 SELECT 'pin ' || s."limit" AS item, s.stopped_by AS published, p.why AS restated
 FROM conflicts_said AS s JOIN pin_stop AS p ON p.order_id = s."limit" AND s.kind = 'pin'
-WHERE s.stopped_by IS DISTINCT FROM p.why;
+WHERE getvariable('has_equals') AND s.stopped_by IS DISTINCT FROM p.why;
 
 -- Orders are alike that are of one merchant, may go to the same places, and save the same
 -- there. Of those that the prices leave open, where some are chosen, the chosen ones have
 -- the smallest keys of their ids. A solve that took all its time may not have come so far.
-SET VARIABLE has_tie_rule = NOT getvariable('is_packing')
+SET VARIABLE has_tie_rule = getvariable('has_equals') AND NOT getvariable('is_packing')
     AND claim('$.termination.reason') = 'OPTIMAL'
     AND claim('$.run_measurements.seconds.solve')::DOUBLE
         < config_text('$.solver.time_limit_seconds')::DOUBLE;
