@@ -36,8 +36,8 @@ def lp_arrays(problem: Problem) -> dict[str, np.ndarray]:
     Rows are merchants, lanes and the orders that have several options left. What
     can never be chosen is left out, as in the network, so the two are alike.
     """
-    from optimizer.solvers.baselines.flow import build_network
-    from optimizer.solvers.baselines.greedy import merchant_of_order, order_of_option
+    from optimizer.solvers.flow.plan import build_network
+    from optimizer.solvers.owners import merchant_of_order, order_of_option
 
     option = build_network(problem).option
     order = order_of_option(problem)[option]
@@ -66,7 +66,7 @@ def lp_arrays(problem: Problem) -> dict[str, np.ndarray]:
 
 def arc_arrays(problem: Problem) -> dict[str, np.ndarray]:
     """Lay the night out as a network, as OR-Tools reads it; ``option`` or -1."""
-    from optimizer.solvers.baselines.flow import build_network
+    from optimizer.solvers.flow.plan import build_network
 
     network = build_network(problem)
     option = np.full(len(network.tail), -1)

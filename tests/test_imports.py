@@ -29,6 +29,21 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(arrows).prepare()  # a CycleError names the circle
 
 
+def test_no_packages_of_solvers_import_each_other_in_a_circle() -> None:
+    """What solves networks knows no method to compare it with, and so on downwards."""
+    graph = grimp.build_graph("optimizer", cache_dir=None)
+    above = "optimizer.solvers."
+    arrows: dict[str, set[str]] = {}
+    for module in graph.modules:
+        if module.startswith(above):
+            package = module.split(".")[2]
+            imported = graph.find_modules_directly_imported_by(module)
+            others = {m.split(".")[2] for m in imported if m.startswith(above)}
+            arrows.setdefault(package, set()).update(others - {package})
+    assert {"network", "packing", "baselines", "flow", "kernels"} <= {*arrows}
+    TopologicalSorter(arrows).prepare()  # a CycleError names the circle
+
+
 #: All that the core may import but itself.
 CORE_MAY = {"numpy", "numba", "ortools", "optimizer"}
 

@@ -15,8 +15,9 @@ from optimizer.errors import DataError
 from optimizer.explain.night import Night
 from optimizer.io.given import may_be_path
 from optimizer.io.order_keys import order_keys
-from optimizer.io.published_tables import read_table
+from optimizer.io.published_tables import as_of_today
 from optimizer.io.read import damaged_is_data_error
+from optimizer.io.write import read_back
 from optimizer.model.lane_tree import effective_price
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def _run_tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     folder = pinned(folder)
     read_record(folder)
     with damaged_is_data_error(str(folder)):
-        chosen, lanes = (read_table(folder, name) for name in PREVIOUS_TABLES)
+        chosen, lanes = (
+            as_of_today(read_back(folder / name), name) for name in PREVIOUS_TABLES
+        )
     return chosen, lanes
 
 

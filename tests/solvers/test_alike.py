@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import SolveParams
-from optimizer.solvers import solve
-from optimizer.solvers.baselines import flow
+from optimizer.solvers import choose_method, solve
 from optimizer.solvers.baselines.flow import solve_flow
-from optimizer.solvers.network import alike_orders, choose_method
+from optimizer.solvers.flow import plan as flow
+from optimizer.solvers.network import alike_orders
 from optimizer.solvers.network.alike_orders import find_classes, is_tied
 from optimizer.testing import random_problem
 from tests.support.oracles import best_by_enumeration, worth

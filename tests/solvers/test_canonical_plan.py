@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.solvers import solve
+from optimizer.solvers import choose_method, solve
 from optimizer.solvers.baselines.flow import solve_flow
 from optimizer.solvers.market import Threads
-from optimizer.solvers.network import choose_method
 from optimizer.solvers.network.canonical_plan import with_canonical_plan
 from optimizer.solvers.network.solve import solve_pricing
 from optimizer.solvers.network.tie_break import keep_most

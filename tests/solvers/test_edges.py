@@ -15,9 +15,10 @@ from optimizer.model.problem import MAX_TOTAL_SAVING, Problem
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import METHODS, solve
 from optimizer.solvers.baselines import greedy
-from optimizer.solvers.baselines.greedy import by_saving, order_of_option
+from optimizer.solvers.baselines.greedy import by_saving
 from optimizer.solvers.kernels import newton
 from optimizer.solvers.network import initial_prices
+from optimizer.solvers.owners import order_of_option
 from optimizer.testing import random_problem
 from tests.support.oracles import (
     best_by_enumeration,

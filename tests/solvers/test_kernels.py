@@ -9,7 +9,6 @@ import pytest
 
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.problem import Problem
-from optimizer.solvers.baselines.greedy import merchant_of_order, order_of_option
 from optimizer.solvers.kernels import accept as plan_kernels
 from optimizer.solvers.kernels import choose as market_kernels
 from optimizer.solvers.kernels import dijkstra as search_kernels
@@ -25,6 +24,7 @@ from optimizer.solvers.market import (
     whole_market,
 )
 from optimizer.solvers.network.augmenting_paths import choose_at
+from optimizer.solvers.owners import merchant_of_order, order_of_option
 from optimizer.solvers.screen import ScreenParams, screen
 from optimizer.testing import random_problem
 from tests.support.oracles import merchant_of, order_of, path_of

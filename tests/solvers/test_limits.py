@@ -14,7 +14,9 @@ from optimizer.errors import SolveError
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import METHODS, deadline, solve
-from optimizer.solvers.baselines import flow, flow_worker
+from optimizer.solvers.baselines import flow as flow_solver
+from optimizer.solvers.flow import plan as flow
+from optimizer.solvers.flow import worker as flow_worker
 from optimizer.solvers.market import Threads, whole_market
 from optimizer.solvers.network import solve as pricing
 from optimizer.solvers.network.dual_bound import bound_at, bounding_prices
@@ -169,7 +171,7 @@ def test_flow_and_keeping_may_be_cut_short_at_any_look_at_the_clock(
     ends = set()
     for looks in range(1, 60):
         clock = late_after(looks)
-        monkeypatch.setattr(flow, "time", clock)
+        monkeypatch.setattr(flow_solver, "time", clock)
         monkeypatch.setattr(deadline, "time", clock)
         found = solve(problem, "flow", SolveParams())
         proof = certify(problem, found)

@@ -12,7 +12,7 @@ from optimizer.errors import ConfigError, SolveError
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import solve
-from optimizer.solvers.baselines.flow import build_network, check_size
+from optimizer.solvers.flow.plan import build_network, check_size
 from optimizer.solvers.network.price_interval import (
     cap_prices,
     least_effective,

@@ -210,7 +210,7 @@ ROWS = {
                           refused=r"double, expected text.*cast\(order_id as var"),
     "ids as whole numbers": Row(typed("order_id", pa.array(range(NUM_ORDERS)))),
     "ids as decimals": Row(typed("order_id", pa.array(
-        [Decimal(10**25 + n) for n in range(NUM_ORDERS)], pa.decimal128(38, 0)))),
+        [Decimal(10**25 + 1 + n) for n in range(NUM_ORDERS)], pa.decimal128(38, 0)))),
     "uuid": Row(typed("order_id", pa.array(
         [uuid.UUID(int=n << 90).bytes for n in range(NUM_ORDERS)], pa.uuid()))),
     "categories": Row(typed("region_id", all_of("north").dictionary_encode())),

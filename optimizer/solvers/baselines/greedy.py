@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.deadline import EXTRA_SECONDS
 from optimizer.solvers.market import Threads, whole_market
+from optimizer.solvers.owners import merchant_at, order_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.solvers.market import Market
 
-#: Time for a plan, and then for prices that bound it, whatever the limit.
-EXTRA_SECONDS = 0.5
 #: Options that are ranked at a time, about; options that say where a piece ends.
 PIECE_OPTIONS, SAMPLE_OPTIONS = 500_000, 100_000
 #: A key above which there is none.
@@ -218,23 +218,3 @@ def by_saving(
 ) -> NDArray[np.int64]:
     """Order in which options are tried: the largest saving first, ties by key."""
     return np.lexsort((problem.key[order], -problem.option_saving[option]))
-
-
-def order_at(problem: Problem, option: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order of each of some options."""
-    return np.searchsorted(problem.option_start, option, side="right") - 1
-
-
-def merchant_at(problem: Problem, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The merchant of each of some orders."""
-    return np.searchsorted(problem.merchant_start, order, side="right") - 1
-
-
-def order_of_option(problem: Problem) -> NDArray[np.int64]:
-    """``(num_options,) int64``: the order of each option."""
-    return np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
-
-
-def merchant_of_order(problem: Problem) -> NDArray[np.int64]:
-    """``(num_orders,) int64``: the merchant of each order."""
-    return np.repeat(np.arange(problem.num_merchants), np.diff(problem.merchant_start))

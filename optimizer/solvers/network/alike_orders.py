@@ -15,9 +15,9 @@ import numpy as np
 
 from optimizer.model.lane_tree import lane_use, own_price
 from optimizer.model.problem import Problem, starts
-from optimizer.solvers.baselines.flow import flow_of
-from optimizer.solvers.baselines.greedy import merchant_of_order
+from optimizer.solvers.flow.plan import flow_of
 from optimizer.solvers.network.price_interval import cap_prices, least_effective
+from optimizer.solvers.owners import merchant_of_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable

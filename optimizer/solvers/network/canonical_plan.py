@@ -25,14 +25,14 @@ import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, lane_use
-from optimizer.solvers.baselines.flow import find_flow
-from optimizer.solvers.baselines.flow_network import Network
-from optimizer.solvers.baselines.greedy import merchant_at, order_at
 from optimizer.solvers.deadline import OutOfTime
+from optimizer.solvers.flow.arcs import Network
+from optimizer.solvers.flow.plan import find_flow
 from optimizer.solvers.kernels.rank import HIGH
 from optimizer.solvers.market import Threads, running, whole_market
 from optimizer.solvers.network.alike_orders import options_of
 from optimizer.solvers.network.screen import is_closed
+from optimizer.solvers.owners import merchant_at, order_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,9 +19,9 @@ from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, lane_use
 from optimizer.model.problem import MAX_TOTAL_SAVING, Problem, starts
 from optimizer.model.reduced_savings import BLOCK_ORDERS
-from optimizer.solvers.baselines.flow import flow_plan
-from optimizer.solvers.baselines.greedy import merchant_at, order_at
 from optimizer.solvers.deadline import OutOfTime, look
+from optimizer.solvers.flow.plan import flow_plan
+from optimizer.solvers.owners import merchant_at, order_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.side_constraints import NO_PIN
-from optimizer.solvers.network.choose_method import solve_network
+from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.packing.market import row_use, side_of
 
 if TYPE_CHECKING:

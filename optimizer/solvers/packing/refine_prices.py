@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.lane_tree import effective_price
-from optimizer.solvers.baselines.greedy import EXTRA_SECONDS
+from optimizer.solvers.deadline import EXTRA_SECONDS
 from optimizer.solvers.market import sub_market, whole_market
 from optimizer.solvers.network.refine_prices import with_added
 from optimizer.solvers.network.screen import given_prices

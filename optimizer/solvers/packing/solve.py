@@ -29,8 +29,8 @@ from optimizer.certify.certificate import saving_unit
 from optimizer.certify.packing import packing_bound
 from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
-from optimizer.solvers.network.choose_method import solve_network
 from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.core_mip import make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices

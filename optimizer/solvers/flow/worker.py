@@ -1,7 +1,7 @@
 """
 OR-Tools' minimum cost flow in a process of its own, where a deadline can end it.
 
-Run as ``python -m optimizer.solvers.baselines.flow_worker FOLDER``: reads ``tail.npy``,
+Run as ``python -m optimizer.solvers.flow.worker FOLDER``: reads ``tail.npy``,
 ``head.npy``, ``capacity.npy``, ``cost.npy`` and ``supply.npy`` there, and writes
 ``flow.npy``, the flow on each arc.
 """
@@ -25,7 +25,7 @@ from optimizer.solvers.deadline import OutOfTime, look
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.solvers.baselines.flow_network import Network
+    from optimizer.solvers.flow.arcs import Network
 
 _ARRAYS = ("tail", "head", "capacity", "cost")
 
@@ -108,7 +108,7 @@ def flow_elsewhere(network: Network, python: str, ends: float) -> NDArray[np.int
         np.save(folder / "supply", np.int64(network.supply))
         try:
             done = subprocess.run(
-                [python, "-P", "-m", "optimizer.solvers.baselines.flow_worker", name],
+                [python, "-P", "-m", "optimizer.solvers.flow.worker", name],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 env=os.environ | {"PYTHONPATH": _search_path()},
