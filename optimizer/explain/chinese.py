@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 #: Sentences by reason; ``NO_ROOM`` where no carrier has a slot at all, ``FORCED`` where
-#: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly.
+#: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
+#: ``NO_GAIN`` where premium costs exactly what it avoids.
 CHINESE = {
-    "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving:.2f} 元损失{margin}"),
-    "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving:.2f} 元",
+    "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
+    "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving} 元",
+    "NO_GAIN": "未入选：升级服务的费用与它能避免的损失相等",
     "CAP_ZERO": (
         "未入选：商家当日 {num_orders:,} 单，上限为 {cap} 单；"
-        "该订单本可避免 {saving:.2f} 元损失"
+        "该订单本可避免 {saving} 元损失"
     ),
     "CAP_FULL": (
         "未入选：商家的 {num_slots} 个名额已给了扣除承运名额成本后每单至少可避免 "
-        "{least:.2f} 元的订单；该订单可避免 {saving:.2f} 元{margin}"
+        "{least} 元的订单；该订单可避免 {saving} 元{margin}"
     ),
     "CAP_TAKEN": (
-        "未入选：商家的 {num_slots} 个名额已给了能避免更多损失的订单；"
-        "该订单可避免 {saving:.2f} 元{margin}"
+        "未入选：商家的 {num_slots} 个名额已给了{each}；"
+        "该订单可避免 {saving} 元{margin}"
     ),
     "CAPACITY_FULL": (
-        "未入选：承运商在该处的名额已给了能避免更多损失的订单；"
-        "该订单可避免 {saving:.2f} 元{margin}"
+        "未入选：承运商在该处的名额已给了{each}；该订单可避免 {saving} 元{margin}"
     ),
     "CAP_AND_CAPACITY": (
-        "未入选：商家的 {num_slots} 个名额和承运商在该处的名额都已给了能避免更多"
-        "损失的订单；该订单可避免 {saving:.2f} 元{margin}"
+        "未入选：商家的 {num_slots} 个名额和承运商在该处的名额都已给了{all}；"
+        "该订单可避免 {saving} 元{margin}"
     ),
-    "NO_ROOM": "未入选：可用的承运商在该处没有名额；该订单本可避免 {saving:.2f} 元",
-    "BUDGET": (
-        "未入选：费用预算已给了能避免更多损失的订单；该订单可避免 {saving:.2f} 元"
-        "{margin}"
-    ),
+    "NO_ROOM": "未入选：可用的承运商在该处没有名额；该订单本可避免 {saving} 元",
+    "BUDGET": ("未入选：费用预算已给了{each}；该订单可避免 {saving} 元{margin}"),
     "FORCED": (
-        "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed:.2f} 元，"
-        "比证明中其名额的价格少 {surplus:.2f} 元"
+        "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed} 元，"
+        "比证明中其名额的价格少 {surplus} 元"
     ),
     "HELD_OUT": "为衡量升级服务的效果而随机保留：维持标准服务",
     "EXPLORED": "为衡量升级服务的效果而随机推荐，承运商 {carrier_id}",

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from optimizer.model.lane_tree import least_slots
+from optimizer.model.lane_tree import lane_use, least_slots
 from optimizer.model.reasons import Reason
 from optimizer.model.reduced_savings import best_of, room_alone
+from optimizer.model.side_constraints import NO_PIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,11 @@ STOPS = {
     "CAPS": "its merchants' caps let fewer through",
     "SLOTS": "the slots where its parcels could go are fewer",
     "OTHER_LIMITS": "other pins, floors and limits leave no room",
+}
+#: The same of pins, where it is other pins.
+PIN_STOPS = STOPS | {
+    "CAPS": "other pins fill its merchant's cap",
+    "SLOTS": "other pins fill the slots where it could go",
 }
 
 
@@ -66,11 +72,14 @@ def count_conflicts(certificate: Certificate, index: Names) -> int:
 
 
 def find_clashes(
-    certificate: Certificate, problem: Problem, index: Names
+    certificate: Certificate,
+    problem: Problem,
+    index: Names,
+    chosen: NDArray[np.int64],
 ) -> Iterator[Clash]:
     """All floors and pins that a plan does not keep, and what stops each."""
     pins = [c.number for c in certificate.conflicts if c.kind == "pin"]
-    stops = iter(_pin_stops(problem, np.array(pins, np.int64)))
+    stops = iter(_pin_stops(problem, np.array(pins, np.int64), chosen))
     for c in certificate.conflicts:
         if c.kind == "pin":
             row = int(problem.row[c.number])
@@ -110,23 +119,39 @@ def find_clashes(
         )
 
 
-def _pin_stops(problem: Problem, order: NDArray[np.int64]) -> list[str]:
-    """What stops pinned orders that went to the solver."""
+def _pin_stops(
+    problem: Problem, order: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> list[str]:
+    """
+    What stops pinned orders that went to the solver.
+
+    Pins that are kept stop another one where they alone fill its merchant's cap, or a
+    row of each of its options.
+    """
     if len(order) == 0:
         return []
+    assert problem.side is not None
+    kept_order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    is_kept = problem.side.pin_rank[kept_order] != NO_PIN
+    kept, kept_order = chosen[is_kept], kept_order[is_kept]
+    merchant = np.searchsorted(problem.merchant_start, kept_order, side="right") - 1
+    num_kept = np.bincount(merchant, minlength=problem.num_merchants)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     has_option = np.diff(problem.option_start)[order] > 0
-    fits = _fits(problem)[order]
+    load = problem.side.option_load[kept]
+    taken = lane_use(problem.option_lane[kept], problem.lane_parent, load)
     stops = np.full(len(order), "OTHER_LIMITS", object)
-    stops[~fits] = "NO_SLOTS"
+    stops[~_fits(problem, problem.slots - taken)[order]] = "SLOTS"
+    stops[num_kept[merchant] >= problem.cap[merchant]] = "CAPS"
+    stops[~_fits(problem, problem.slots)[order]] = "NO_SLOTS"
     stops[problem.cap[merchant] == 0] = "CAP_ZERO"
     stops[~has_option] = "NO_OPTION"
     return [str(stop) for stop in stops]
 
 
-def _fits(problem: Problem) -> NDArray[np.bool_]:
-    """``(num_orders,) bool``: orders with an option that fits were it alone."""
-    slots = least_slots(problem.slots, problem.lane_parent)
+def _fits(problem: Problem, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``(num_orders,) bool``: orders with an option that fits into slots by itself."""
+    slots = least_slots(slots, problem.lane_parent)
     room = room_alone(problem, slots, 0, problem.num_orders)
     return best_of(problem.option_start, room, 0) > 0
 

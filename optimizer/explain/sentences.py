@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+#: Micro-CNY in a CNY, and in a cent.
+MICRO, CENT = 1_000_000, 10_000
+
 
 def explain_order(
     order_id: str,
@@ -69,24 +72,30 @@ def sentence(
         reason = "FORCED" if (order.get("surplus_cny") or 0) < 0 else reason
     if reason == "CAP_FULL" and merchant.get("one_fewer_cny") is None:
         reason = "CAP_TAKEN"
+    if reason == "NO_SAVING" and order.get("saving_cny") == 0:
+        reason = "NO_GAIN"
     words = (CHINESE if language == "zh" else _SENTENCES)[reason]
     money = {
-        name: abs(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
+        name: _amount(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
     }
-    money["least"] = merchant.get("one_fewer_cny") or 0.0
+    money["least"] = _amount(merchant.get("one_fewer_cny") or 0.0, "down")
     counts = {
         "num_slots": f"{merchant.get('cap', 0):,}",
         "orders": counted(merchant.get("num_orders", 0), "order"),
         "slots": counted(merchant.get("cap", 0), "slot"),
     }
-    signed = {"signed": order.get("saving_cny") or 0.0}
-    about = {"margin": margin_words(order, language, is_in=reason == "CHOSEN")}
-    return words.format(**{**merchant, **order, **money, **counts, **signed, **about})
+    sign = "-" if (order.get("saving_cny") or 0.0) < 0 else ""
+    about = {
+        "signed": sign + money["saving"],
+        "margin": margin_words(order, language, is_in=reason == "CHOSEN"),
+        **_others(order, language),
+    }
+    return words.format(**{**merchant, **order, **money, **counts, **about})
 
 
 def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str:
     """
-    Put a margin into words: an amount, a lower bound, or "no change would do".
+    Put a margin into words: an amount, a bound, a tie, or "no change would do".
 
     Parameters
     ----------
@@ -105,11 +114,15 @@ def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str
     ' and would need at least 3.00 more'
     >>> margin_words({"margin_cny": None}, "en", is_in=False)
     '; no saving would be enough'
+    >>> margin_words({"margin_cny": -0.000001}, "en", is_in=False)
+    ' and would need 0.000001 more'
+    >>> margin_words({"margin_cny": 0.0}, "en", is_in=False)
+    ', as much as what was chosen instead; a stable hash of order ids decided the tie'
     """
     exact = order.get("margin_cny")
     low, high = order.get("margin_low_cny"), order.get("margin_high_cny")
     if exact is not None:
-        key, amount = "exact", abs(exact)
+        key, amount = "exact" if round(exact * MICRO) else "tie", exact
     elif is_in:
         key, amount = _least_said(low, high)
     elif high is not None and high < 0:
@@ -117,7 +130,58 @@ def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str
     else:
         key, amount = ("none" if high is None else "open"), 0.0
     words = _MARGINS["in" if is_in else "out", key]
-    return words[language == "zh"].format(amount=amount)
+    rounded = {("in", "at most"): "up"}.get(("in" if is_in else "out", key), "down")
+    text = _amount(amount, "near" if key == "exact" else rounded)
+    return words[language == "zh"].format(amount=text)
+
+
+def _amount(money: float, rounded: str = "near") -> str:
+    """
+    Write an amount without its sign: cents, or below one all that there is.
+
+    Parameters
+    ----------
+    money
+        CNY, of whole micro-CNY.
+    rounded
+        ``"near"``, or ``"down"`` or ``"up"`` for what is at least or at most so much.
+
+    Examples
+    --------
+    >>> _amount(-8.0), _amount(0.000001), _amount(2.499, "down"), _amount(2.491, "up")
+    ('8.00', '0.000001', '2.49', '2.50')
+    """
+    micro = abs(round(money * MICRO))
+    if 0 < micro < CENT:
+        return f"{micro / MICRO:.6f}".rstrip("0")
+    if rounded == "near":
+        return f"{abs(money):.2f}"
+    cents = micro // CENT if rounded == "down" else -(-micro // CENT)
+    return f"{cents / 100:.2f}"
+
+
+def _others(order: Mapping[str, Any], language: str) -> dict[str, str]:
+    """
+    Put into words who has the slots that an order lacks.
+
+    An exact margin comes from prices that nobody who has a slot is below; without
+    one, loads and floors decide too, and only that others have it is known.
+    """
+    is_known, is_zh = order.get("margin_cny") is not None, language == "zh"
+    return {
+        name: _OTHERS[name if is_known else "unknown"][is_zh]
+        for name in ("each", "all")
+    }
+
+
+_OTHERS = {
+    "each": ("parcels that avoid at least as much harm", "避免损失不少于它的订单"),
+    "all": (
+        "parcels that together avoid at least as much harm",
+        "合计避免损失不少于它的订单",
+    ),
+    "unknown": ("other parcels", "其他订单"),
+}
 
 
 def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
@@ -130,22 +194,32 @@ def _least_said(low: float | None, high: float | None) -> tuple[str, float]:
 #: What is said of a margin, by whether the order is in and by how well it is known.
 _MARGINS = {
     ("in", "exact"): (
-        ", {amount:.2f} more than it had to",
-        "，比入选所需高出 {amount:.2f} 元",
+        ", {amount} more than it had to",
+        "，比入选所需高出 {amount} 元",
     ),
     ("in", "at least"): (
-        ", at least {amount:.2f} more than it had to",
-        "，比入选所需至少高出 {amount:.2f} 元",
+        ", at least {amount} more than it had to",
+        "，比入选所需至少高出 {amount} 元",
     ),
     ("in", "at most"): (
-        ", at most {amount:.2f} more than it had to",
-        "，比入选所需最多高出 {amount:.2f} 元",
+        ", at most {amount} more than it had to",
+        "，比入选所需最多高出 {amount} 元",
     ),
     ("in", "open"): ("", ""),
-    ("out", "exact"): (" and would need {amount:.2f} more", "，还差 {amount:.2f} 元"),
+    ("in", "tie"): (
+        ", as much as what was left out for it; a stable hash of order ids decided the "
+        "tie",
+        "，与因它落选的订单相当；由订单编号的稳定哈希决定取舍",
+    ),
+    ("out", "tie"): (
+        ", as much as what was chosen instead; a stable hash of order ids decided the "
+        "tie",
+        "，与代替它入选的订单相当；由订单编号的稳定哈希决定取舍",
+    ),
+    ("out", "exact"): (" and would need {amount} more", "，还差 {amount} 元"),
     ("out", "at least"): (
-        " and would need at least {amount:.2f} more",
-        "，至少还差 {amount:.2f} 元",
+        " and would need at least {amount} more",
+        "，至少还差 {amount} 元",
     ),
     ("out", "open"): (
         "; the proof does not say how much it lacks",
@@ -158,31 +232,32 @@ _MARGINS = {
 _NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
 _SENTENCES = {
     "CHOSEN": (
-        "chosen, with {carrier_id}: it avoids {saving:.2f} CNY of expected harm{margin}"
+        "chosen, with {carrier_id}: it avoids {saving} CNY of expected harm{margin}"
     ),
     "NO_SAVING": (
-        "not chosen: premium would cost {saving:.2f} CNY more than the harm it avoids"
+        "not chosen: premium would cost {saving} CNY more than the harm it avoids"
     ),
+    "NO_GAIN": "not chosen: premium would cost as much as the harm it avoids",
     "CAP_ZERO": (
         "not chosen: with {orders} the merchant's cap is {cap}, and this "
-        "order would avoid {saving:.2f} CNY"
+        "order would avoid {saving} CNY"
     ),
     "CAP_FULL": (
         "not chosen: the merchant's {slots} went to parcels that each avoid at least "
-        "{least:.2f} CNY, places with carriers paid; this one avoids {saving:.2f} CNY"
+        "{least} CNY, places with carriers paid; this one avoids {saving} CNY"
         "{margin}"
     ),
     "CAP_TAKEN": (
-        "not chosen: the merchant's {slots} went to parcels that avoid more harm; this "
-        "one avoids {saving:.2f} CNY{margin}"
+        "not chosen: the merchant's {slots} went to {each}; this "
+        "one avoids {saving} CNY{margin}"
     ),
     "CAPACITY_FULL": (
-        "not chosen: the carrier's slots there went to parcels that avoid more harm; "
-        "this one avoids {saving:.2f} CNY{margin}"
+        "not chosen: the carrier's slots there went to {each}; "
+        "this one avoids {saving} CNY{margin}"
     ),
     "CAP_AND_CAPACITY": (
         "not chosen: the merchant's cap of {cap} and the carrier's slots there went to "
-        "parcels that avoid more harm; this one avoids {saving:.2f} CNY{margin}"
+        "{all}; this one avoids {saving} CNY{margin}"
     ),
     "INELIGIBLE": (
         "not considered: the order or its merchant is not eligible "
@@ -196,16 +271,15 @@ _SENTENCES = {
         "not considered: no platform of the outboxes takes it, for its carriers or id"
     ),
     "BUDGET": (
-        "not chosen: a budget for fees went to parcels that avoid more harm; this one "
-        "avoids {saving:.2f} CNY{margin}"
+        "not chosen: a budget for fees went to {each}; this one "
+        "avoids {saving} CNY{margin}"
     ),
     "NO_ROOM": (
-        "not chosen: none of its carriers has slots there; it would avoid "
-        "{saving:.2f} CNY"
+        "not chosen: none of its carriers has slots there; it would avoid {saving} CNY"
     ),
     "FORCED": (
         "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
-        "{signed:.2f} CNY, {surplus:.2f} less than the proof's prices of its slots"
+        "{signed} CNY, {surplus} less than the proof's prices of its slots"
     ),
     "HELD_OUT": (
         "kept back at random to measure what premium does: it stays on standard service"

@@ -12,7 +12,7 @@ from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
 from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
 from optimizer.errors import counted
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
-from optimizer.explain.conflicts import STOPS, find_clashes
+from optimizer.explain.conflicts import PIN_STOPS, STOPS, find_clashes
 from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
@@ -290,7 +290,8 @@ def conflicts_table(night: CertifiedNight) -> pl.DataFrame | None:
     """
     import polars as pl
 
-    clashes = [*find_clashes(night.certificate, night.problem, night.names)]
+    chosen = night.solution.chosen
+    clashes = [*find_clashes(night.certificate, night.problem, night.names, chosen)]
     if not clashes:
         return None
     rows_of = [clash.row for clash in clashes if clash.row >= 0]
@@ -334,7 +335,7 @@ def clash_words(conflicts: pl.DataFrame) -> str:
             if row["kind"] == "pin"
             else f"{row['kind']} {row['limit']}: {row['reached']:,} of {row['asked']:,}"
         )
-        + f" ({STOPS[row['stopped_by']]})"
+        + f" ({(PIN_STOPS if row['kind'] == 'pin' else STOPS)[row['stopped_by']]})"
         for row in conflicts.head(NUM_NAMED).iter_rows(named=True)
     ]
     more = len(conflicts) - len(words)

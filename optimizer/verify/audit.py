@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 #: Parts by subject, in order.
 _PARTS = (
     *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
-    *("6_published_amounts", "7_plan", "8_bounds", "9_decisions", "10_figures"),
-    *("10_report", "11_prices", "12_margins", "13_evidence", "14_warnings"),
+    *("6_published_amounts", "7_plan", "8_bounds", "9_decisions", "9_equals"),
+    *("10_figures", "10_report", "11_prices", "12_margins", "13_evidence"),
+    "14_warnings",
 )
 #: The same of a night of before margins were amounts; and of one without evidence.
 _BY_PRICES = (

@@ -10,6 +10,7 @@ import pytest
 import optimizer
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
+from optimizer.explain.sentences import explain_order, sentence
 from optimizer.testing import make_config, make_tables, random_tables
 
 
@@ -48,12 +49,13 @@ SENTENCES = {
     "chosen": "chosen, with yunda: it avoids 5.00 CNY of expected harm, "
     "1.75 more than it had to",
     "full-lane": "not chosen: the carrier's slots there went to parcels that avoid "
-    "more harm; this one avoids 3.25 CNY and would need 1.75 more",
+    "at least as much harm; this one avoids 3.25 CNY and would need 1.75 more",
     "full-cap": "not chosen: the merchant's 1 slot went to parcels that each avoid at "
     "least 2.00 CNY, places with carriers paid; this one avoids 1.75 CNY and would "
     "need 0.25 more",
     "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
-    "parcels that avoid more harm; this one avoids 4.00 CNY and would need 3.00 more",
+    "parcels that together avoid at least as much harm; this one avoids 4.00 CNY "
+    "and would need 3.00 more",
     "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
     "order would avoid 7.12 CNY",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
@@ -192,3 +194,55 @@ def test_money_in_the_summary_is_exact_decimals():
     paid = sum(Decimal(fees[who]) for who in ("merchant", "platform", "consumer"))
     assert paid == Decimal(fees["total"])
     assert night.summary["saving_cny"] == 12.9
+
+
+def test_equals_are_said_to_be_equal_and_the_least_lack_is_an_amount():
+    """
+    Two orders save 10 each for one slot: nobody who has it avoids more, and neither
+    sentence says so or lacks 0.00. A third that saves a millionth less lacks that.
+    """
+    tables = make_tables(
+        [("a", "m", "x", 10), ("b", "n", "x", 10), ("c", "o", "x", 9.999999)],
+        {"yunda": 1},
+        rate=1,
+    )
+    night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
+    told = {order: night.explain(order) for order in "abc"}
+    (kept,) = night.orders.filter(pl.col("is_premium"))["order_id"]
+    (out,) = {"a", "b"} - {kept}
+    tie = "; a stable hash of order ids decided the tie"
+    assert told[kept] == (
+        f"{kept}: chosen, with yunda: it avoids 10.00 CNY of expected harm, as much as "
+        f"what was left out for it{tie}"
+    )
+    assert told[out] == (
+        f"{out}: not chosen: the carrier's slots there went to parcels that avoid at "
+        f"least as much harm; this one avoids 10.00 CNY, as much as what was chosen "
+        f"instead{tie}"
+    )
+    assert told["c"].endswith("avoids 10.00 CNY and would need 0.000001 more")
+    chinese = explain_order(out, night.decisions, night.merchants, "zh")
+    assert chinese == (
+        f"{out}: 未入选：承运商在该处的名额已给了避免损失不少于它的订单；该订单可避免 "
+        "10.00 元，与代替它入选的订单相当；由订单编号的稳定哈希决定取舍"
+    )
+
+
+def test_without_an_exact_margin_others_are_not_said_to_be_better():
+    """On packing nights loads and floors decide too; who has a slot may avoid less."""
+    order = {"reason": "CAP_FULL", "saving_cny": 3.0, "margin_high_cny": -0.5}
+    merchant = {"cap": 2, "one_fewer_cny": None}
+    assert sentence(order, merchant) == (
+        "not chosen: the merchant's 2 slots went to other parcels; this one avoids "
+        "3.00 CNY and would need at least 0.50 more"
+    )
+
+
+def test_a_fee_as_high_as_the_harm_is_not_said_to_be_higher():
+    """A saving of exactly 0 is not 0.00 CNY more; one of a millionth below is."""
+    assert sentence({"reason": "NO_SAVING", "saving_cny": 0.0}, {}) == (
+        "not chosen: premium would cost as much as the harm it avoids"
+    )
+    assert "cost 0.000001 CNY more" in sentence(
+        {"reason": "NO_SAVING", "saving_cny": -0.000001}, {}
+    )

@@ -359,6 +359,25 @@ GOLDEN = {
         "b",
         order_columns={"pin": dict.fromkeys("bc", "must")},
         conflicts=[("pin", "c", 1, 0)],
+        stopped_by={"c": "SLOTS"},
+    ),
+    # Three pins of a merchant whose cap is 1: two are stopped by it, by nothing else.
+    "pins that fill a cap": Golden(
+        [("a", "m", "north", 5), ("b", "m", "south", 4), ("c", "m", "north", 3)],
+        [lane("yunda", 9)],
+        "a",
+        merchants=[{"merchant_id": "m", "cap_override": 1}],
+        order_columns={"pin": dict.fromkeys("abc", "must")},
+        conflicts=[("pin", "b", 1, 0), ("pin", "c", 1, 0)],
+        stopped_by={"b": "CAPS", "c": "CAPS"},
+    ),
+    # Lanes have room for both pins; a total of all carriers does not.
+    "a pin that a limit beside lanes stops": Golden(
+        [("b", "n", "north", 4), ("c", "o", "south", 3)],
+        [lane("yunda", 9), lane("-", 1)],
+        "b",
+        order_columns={"pin": dict.fromkeys("bc", "must")},
+        conflicts=[("pin", "c", 1, 0)],
         stopped_by={"c": "OTHER_LIMITS"},
     ),
     # South is to have two of one slot; north three of two parcels, which caps halve.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -19,10 +20,13 @@ from optimizer.contracts.run_folder import record_text
 from optimizer.contracts.tables import PUBLISHED
 from optimizer.contracts.warnings import read_warning
 from optimizer.io.write import read_back, write_parquet
+from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution
 from optimizer.night import resolve
 from optimizer.night import run as night_run
 from optimizer.night.state.ledger import Carryover
+from optimizer.solvers.network import canonical_plan
+from optimizer.testing import make_tables
 from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
 from optimizer.verify.premises import hash_of, sha256_of
@@ -566,3 +570,68 @@ def test_what_was_trusted_is_named(three: Path) -> None:
     last = (three / ".evidence.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["hash"] in trusted
     assert "other nights in the output folder: 2026-11-20, 2026-11-21" in trusted
+
+
+def _tied(folder: Path) -> Path:
+    """Sixty equal orders and five slots."""
+    orders = [(f"order-{at:02}", "m", "north", 4.0) for at in range(60)]
+    made = make_tables(orders, {"yunda": 5}, rate=1)
+    tables = {"orders": made.orders, "capacity": made.capacity}
+    return publish(folder, tables, made.config)
+
+
+@pytest.mark.slow
+def test_of_orders_that_are_alike_another_is_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A night of another plan of the same worth, true in all else, breaks the rule."""
+    assert verify_night(_tied(tmp_path / "true")).findings == ()
+    decided = canonical_plan.with_canonical_plan
+
+    def forged(problem: Problem, *args: Any) -> Solution:
+        plan = decided(problem, *args)
+        chosen = np.sort(np.append(plan.chosen[:-1], problem.num_options - 1))
+        return replace(plan, chosen=chosen)
+
+    monkeypatch.setattr(canonical_plan, "with_canonical_plan", forged)
+    (finding,) = verify_night(_tied(tmp_path / "forged")).findings
+    assert finding.startswith("ties: ")
+    assert "before it" in finding
+
+
+#: Pins, slots of the north and of the south, and what stops the last of the pins.
+STOPPED = {
+    "CAPS": ([("a", "m", "north"), ("b", "m", "north"), ("c", "m", "north")], (9, 9)),
+    "SLOTS": ([("a", "m", "north"), ("b", "n", "north")], (1, 9)),
+    "NO_SLOTS": ([("a", "m", "south"), ("b", "n", "north")], (0, 9)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("why", STOPPED)
+def test_what_stops_a_pin_is_stated_again(why: str, tmp_path: Path) -> None:
+    """Each cause of a pin holds as it is published, and another is seen."""
+    pins, (north, south) = STOPPED[why]
+    made = make_tables(
+        [(*pin, 9.0 - at) for at, pin in enumerate(pins)],
+        {"yunda/north": north, "yunda/south": south},
+    )
+    places = pl.DataFrame({"merchant_id": ["m", "n"], "cap_override": [1, 1]})
+    tables = {
+        "orders": made.orders.with_columns(pin=pl.lit("must")),
+        "capacity": made.capacity,
+        "merchants": places,
+    }
+    free = {"lookups": {"refuse_below": 0}, "on_conflict": "relax"}
+    run = publish(tmp_path, tables, made.config | free)
+    told = pl.read_parquet(run / "conflicts.parquet")["stopped_by"].to_list()
+    assert set(told) == {why}
+    assert verify_night(run).findings == ()
+    (run.parent / ".evidence.jsonl").unlink()
+    edit_table(
+        run,
+        "conflicts.parquet",
+        lambda table: table.with_columns(stopped_by=pl.lit("OTHER_LIMITS")),
+    )
+    findings = "; ".join(verify_night(run).findings)
+    assert f"is {why}, not OTHER_LIMITS as published" in findings
