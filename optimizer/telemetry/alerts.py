@@ -169,7 +169,7 @@ def _input_changes(
     """Inputs whose rows are far from those of a comparable night."""
     week, recent = day - _WEEK, list(before.values())[-MEDIAN_NIGHTS:]
     compared = [before[week]] if week in before else recent
-    records = [read_record(folder)["inputs"] for folder in compared]
+    records = [read_record(folder).get("inputs", {}) for folder in compared]
     allowed = config.operations.alerts.input_change
     for name, used in record["inputs"].items():
         usual = [inputs[name]["num_rows"] for inputs in records if name in inputs]

@@ -80,7 +80,7 @@ def test_a_reader_makes_no_state(on_sqlite: Place) -> None:  # noqa: F811
     (on_sqlite.runs / ".state.sqlite").unlink()
     before = snapshot(on_sqlite.folder)
     said = as_user(on_sqlite.folder, "status", *CONFIG, DAYS[0])
-    assert "the state does not know it yet" in said.out
+    assert "the state database does not have it yet" in said.out
     said = as_user(on_sqlite.folder, "audit", *CONFIG)
     assert "the database lacks the last 1 of the links" in said.out
     assert snapshot(on_sqlite.folder) == before

@@ -445,16 +445,16 @@ def test_a_first_night_has_nothing_to_be_compared_with(night):
 
 
 def test_chance_and_penalties_are_told_where_there_are_any(with_week, night):
-    """What is kept back and explored by lot, at what cost; and floors not reached."""
+    """What is kept back and explored at random, its cost, and floors not reached."""
     shown = visible(with_week.page)
     for words in (
         "3Chosen, and kept backthis costs 7.50 CNY",
-        "2Recommended by lotthis costs at most 1.25 CNY; 4 more drew",
-        "7.50 CNY of the proved plan are kept back by lot",
+        "2Recommended at randomthis costs at most 1.25 CNY; 4 more drew",
+        "7.50 CNY of the proved plan are kept back at random",
         "cost 9.75 CNY in penalties",
     ):
         assert words in shown
-    assert "by lot" not in visible(night.page)
+    assert "What was decided at random" not in visible(night.page)
     assert "penalties" not in visible(night.page)
 
 
@@ -685,7 +685,7 @@ def test_long_lists_say_how_much_they_leave_out(night):
     shown = visible(largest_night(night).page)
 
     for words in (
-        "20 of 1,000 warnings; run.json has all",
+        "20 of 1,001 warnings; run.json has all",
         "12 carriers with most slots, of 30; lanes.parquet has all",
         "40 regions with most slots, of 1,000; lanes.parquet has all",
         "20 most frequent of 50,000; quarantine.parquet has all",
