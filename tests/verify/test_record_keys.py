@@ -17,12 +17,13 @@ from optimizer.verify import engine as statement_engine
 from optimizer.verify.audit import check_names, statement
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
-from optimizer.verify.night import _false_root, _false_sentences
+from optimizer.verify.night import _false_sentences
 from optimizer.verify.premises import (
     false_config,
     false_files,
     false_inputs,
     false_origins,
+    false_root,
     false_shape,
 )
 from optimizer.verify.standing import standing_of
@@ -103,7 +104,7 @@ def _parts(folder: Path, record: dict[str, Any]) -> list[str]:
         lambda: false_files(folder, record),
         lambda: false_shape(folder, record),
         lambda: false_inputs(record, found_inputs(folder, record)),
-        lambda: _false_root(folder, record),
+        lambda: false_root(folder, record),
         lambda: _false_sentences(record, []),
         lambda: check_beside(folder, record, standing_of(folder, record)).findings,
     )
