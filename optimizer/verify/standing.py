@@ -58,10 +58,25 @@ def standing_of(folder: Path, record: Mapping[str, Any]) -> Standing:
         link["date"] == day.isoformat() and link["version"] == real.name
         for link in links
     ):
-        nights = {d: p for d, p in _folders(output).items() if d != day}
+        started = record["run_measurements"]["started_at_utc"]
+        nights = {
+            date: path
+            for date, path in _folders(output).items()
+            if date != day and _is_before(path, started, date < day)
+        }
         head = _hash_of_last(output / _CHAIN)
         return Standing(day, nights, head=head)
     return _as_of(output, links, day, real.name, record)
+
+
+def _is_before(path: Path, started: str, is_earlier_date: bool) -> bool:
+    """Whether a night was made before another one started, as far as it says so."""
+    try:
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        own = str(record["run_measurements"]["started_at_utc"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return is_earlier_date
+    return own < started or (own == started and is_earlier_date)
 
 
 def _as_of(

@@ -496,6 +496,21 @@ def test_one_night_that_is_not_there_is_named(day: dt.date, runs: Path) -> None:
 
 
 @pytest.mark.slow
+def test_later_nights_did_not_stand_beside_an_earlier_one(
+    tmp_path: Path, tables: dict[str, pl.DataFrame | None]
+) -> None:
+    """Without a chain a night's own time tells: no night counts parcels of later ones."""
+    capacity = tables["capacity"]
+    assert capacity is not None
+    roomy = {**tables, "capacity": capacity.with_columns(slots=pl.col("slots") * 9 + 3)}
+    published = [_publish(tmp_path, day, roomy) for day in DAYS]
+    (published[0].parent / ".evidence.jsonl").unlink()
+    assert len(pl.read_parquet(published[0] / "commitments.parquet")) > 0
+    for run in published:
+        assert verify_night(run).findings == ()
+
+
+@pytest.mark.slow
 def test_a_false_room_is_named_as_such(
     tmp_path: Path,
     tables: dict[str, pl.DataFrame | None],
