@@ -201,7 +201,7 @@ def check_night(
         assert all(0 <= p <= 1 for p in (cs, cp, rs, rp))
         assert abs(30 * (cs - cp) + 18 * (rs - rp) - 0.8 - row["saving_cny"]) < 2e-6
     slots = {
-        (row["carrier_id"], row.get("region_id") or None): row["slots"]
+        (row.get("carrier_id"), row.get("region_id") or None): row["slots"]
         for row in rows_of(capacity)
     }
     for row in tables["lanes"].iter_rows(named=True):

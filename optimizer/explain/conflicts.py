@@ -77,7 +77,18 @@ def find_clashes(
     index: Names,
     chosen: NDArray[np.int64],
 ) -> Iterator[Clash]:
-    """All floors and pins that a plan does not keep, and what stops each."""
+    """
+    All floors and pins that a plan does not keep, and what stops each.
+
+    Parameters
+    ----------
+    certificate
+        With the conflicts of the plan.
+    problem, index
+        The night, and the names behind its numbers.
+    chosen
+        ``(num_chosen,) int64``: the plan's options, ascending.
+    """
     pins = [c.number for c in certificate.conflicts if c.kind == "pin"]
     stops = iter(_pin_stops(problem, np.array(pins, np.int64), chosen))
     for c in certificate.conflicts:

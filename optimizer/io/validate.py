@@ -253,9 +253,10 @@ def check_batch(
     cast = frame.with_columns(typed(frame, column, source.rules) for column in given)
     rules = [rule for column in given for rule in _rules(frame, column, source)]
     hit = _expanded(cast, _hit(cast, rules))
+    first = next(c for c in table.column_names if c in source.columns)
     for text, is_wrong, column, _ in hit:
         wrong = cast.filter(is_wrong)
-        ids = wrong[table.column_names[0]].head(_NUM_EXAMPLES).drop_nulls().to_list()
+        ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
     kept = (
         cast.filter(~pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit))

@@ -23,6 +23,7 @@ SERVERS = {
     "postgresql": (
         "tests/io/sources/",
         "tests/night/test_state.py",
+        "tests/night/test_state_rights.py",
         "tests/evidence/test_evidence.py",
     ),
 }

@@ -499,7 +499,7 @@ def test_one_night_that_is_not_there_is_named(day: dt.date, runs: Path) -> None:
 def test_later_nights_did_not_stand_beside_an_earlier_one(
     tmp_path: Path, tables: dict[str, pl.DataFrame | None]
 ) -> None:
-    """Without a chain a night's own time tells: no night counts parcels of later ones."""
+    """Without a chain a night counts no parcels of nights that were made later."""
     capacity = tables["capacity"]
     assert capacity is not None
     roomy = {**tables, "capacity": capacity.with_columns(slots=pl.col("slots") * 9 + 3)}

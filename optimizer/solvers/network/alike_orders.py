@@ -64,7 +64,7 @@ def is_tied(problem: Problem) -> bool:
 
     size = np.diff(problem.merchant_start)
     every = max(1, problem.num_orders // SAMPLE_ORDERS)
-    merchants = np.flatnonzero(size > 0)[every // 2 :: every]
+    merchants = np.flatnonzero(size > 0)[every // 2 :: every].copy()
     num_orders, num_classes = count_classes(
         merchants,
         SAMPLE_ORDERS,
