@@ -139,6 +139,7 @@ def open_source(
     for name, schema in schemas.items():
         check_schema(schema, table, required, name, rules.not_personal)
     first = next(iter(schemas.values()))
+    _refuse_lost_name(notes, table, first.names, label)
     return Source(
         table=table,
         label=label,
@@ -436,6 +437,19 @@ def check_schema(
         for column in table.columns:
             if column.name in schema.names:
                 check_type(schema.field(column.name).type, column, label)
+
+
+def _refuse_lost_name(
+    notes: ReadingNotes, table: Table, names: Sequence[str], label: str
+) -> None:
+    """Refuse a column without a name where one is missing that would mean "all"."""
+    first = table.columns[0]
+    has_unnamed = notes.form is not None and notes.form.num_unnamed > 0
+    if first.is_nullable and first.name not in names and has_unnamed:
+        raise DataError(
+            f"{label}: has no column {first.name}, and one without a name; name it, or "
+            "leave it out where rows hold for all"
+        )
 
 
 def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:

@@ -379,6 +379,16 @@ def test_a_left_out_column_that_means_all_has_no_other_name(name: str) -> None:
         open_source(misnamed, CAPACITY)
 
 
+def test_a_left_out_column_that_means_all_has_not_lost_its_name(tmp_path: Path) -> None:
+    """Carriers under an empty header are no limit for all carriers; padding stays."""
+    path = tmp_path / "capacity.csv"
+    path.write_text(",region_id,slots\nyunda,north,3\n")
+    with pytest.raises(DataError, match="no column carrier_id, and one without a name"):
+        open_source(path, CAPACITY)
+    path.write_text("carrier_id,region_id,slots,\nyunda,north,3,\n")
+    assert "carrier_id" in open_source(path, CAPACITY).columns
+
+
 def test_a_column_may_be_required_for_one_use() -> None:
     """Optional in general, required here: its absence is an error."""
     frame = make_orders().drop("carrier_id")
