@@ -12,7 +12,7 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit airflow sail wheel bench bench-stages bench-tests bench-check lock clean
+.PHONY: run test quick lint unit airflow sail wheel bench bench-stages bench-tests bench-check lock messages manual clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -94,6 +94,10 @@ messages: .venv/dev-$(call HASH,dev)
 	$(BIN)/pybabel update -D optimizer -d $(LOCALE) -i .messages.pot --width 88 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel compile -D optimizer -d $(LOCALE)
 	@rm .messages.pot
+
+# The manual page, out of the commands' own help.
+manual: .venv/dev-$(call HASH,dev)
+	$(BIN)/python -m optimizer.cli.manual > docs/optimizer.1
 
 clean:
 	rm -rf .venv .venv-airflow .sail data runs
