@@ -255,7 +255,7 @@ WRONG_FILES: dict[str, tuple[str, bytes, str]] = {
     "no zstd": ("c.csv.zst", GOOD, "damaged or truncated.*fetch it again"),
     "no Parquet": ("c.parquet", GOOD, "damaged or truncated.*fetch it again"),
     "no Arrow": ("c.arrow", GOOD, "damaged or truncated.*fetch it again"),
-    "unknown kind": ("c.xlsx", GOOD, r"use \.parquet, \.csv"),
+    "unknown kind": ("c.ods", GOOD, r"use \.parquet, \.csv"),
 }
 
 
