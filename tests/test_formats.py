@@ -103,6 +103,7 @@ def test_old_nights_are_compared(project: Path, say) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", PROJECTS, indirect=True)
 def test_an_old_project_goes_on(project: Path, say) -> None:
     """
@@ -143,6 +144,7 @@ def test_a_night_that_cannot_be_read_stops_no_other(
     assert "the night of 2026-11-23 cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("project", "night"),
     [found for found in NIGHTS if found[0] != "before_evidence"],
