@@ -16,7 +16,7 @@ from optimizer.explain.parts import explain_lane
 from optimizer.verify.night import verify_night
 from optimizer.whatif.base import base_of_config
 from optimizer.whatif.price_list import price_list
-from tests.verify.nights import DAY, publish, record_of
+from tests.support.published_nights import DAY, publish, record_of
 
 PLACE = ("carrier_id", "region_id", "outlet_id")
 VALUES = [

@@ -17,7 +17,7 @@ from optimizer.night.run import check_inputs
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
-from tests.verify.nights import publish, record_of
+from tests.support.published_nights import publish, record_of
 
 FIRST = dt.date.fromisoformat(DATE)
 NEXT = FIRST + dt.timedelta(days=1)
