@@ -154,7 +154,7 @@ def plain(words: Markup) -> Markup:
 
 
 def _data(value: str, shown: str) -> Markup:
-    # Markup.format parses in Python, three times as long; a page has a thousand numbers.
+    # Markup.format parses in Python: three times as long, for a thousand numbers.
     return Markup(f'<data value="{escape(value)}">{escape(shown)}</data>')
 
 
