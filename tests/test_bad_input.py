@@ -522,6 +522,7 @@ ODD: dict[str, Odd] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_input_is_published_and_says_what_is_odd(
     night: SmallNight,

@@ -148,7 +148,18 @@ def config_hash(config: Config) -> str:
     Settings for the state, for copies of a night and for monitoring are left out: they
     do not affect the night.
     """
-    told = config_json(config)
+    return recorded_hash(config_json(config))
+
+
+def recorded_hash(told: Mapping[str, Any]) -> str:
+    """
+    SHA-256 of a configuration as it was recorded, with the keys of its time.
+
+    Parameters
+    ----------
+    told
+        As in ``run.json``.
+    """
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

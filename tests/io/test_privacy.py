@@ -352,6 +352,7 @@ def test_free_text_is_refused_at_the_first_such_value() -> None:
     assert "13800138000" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_was_allowed_and_what_was_not_read_is_on_record(tmp_path: Path) -> None:
     """With its reason; the second statement reads the same, and the night holds."""
     orders = orders_of(receiver_name="x", mail_class="y")

@@ -50,7 +50,8 @@ SELECT * FROM (VALUES
             FROM taking AS t WHERE t.number = r.number AND t.day IS NOT DISTINCT FROM r.day))),
     ('FEW_NAMES_FOUND', (SELECT sum(num) FROM few_found)),
     ('RULES_FIND_NOTHING', (SELECT count(*) FROM rule_names AS r WHERE NOT EXISTS (
-        FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name)))),
+        FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name))
+        AND json_exists(getvariable('config'), '$.lookups'))),
     ('LOADS_ABOVE_SLOTS', (SELECT count(*) FROM (
         SELECT number FROM charged GROUP BY number
         HAVING NOT bool_or(has_room) AND bool_or(would_fit)))),
