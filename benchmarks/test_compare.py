@@ -12,7 +12,8 @@ import pytest
 from benchmarks import compare, instances, plot, report, worker
 from benchmarks.instances import CARRIER_SHARE, FAMILIES, make_instance, make_problem
 from benchmarks.peers import OURS, PEERS
-from benchmarks.records import add_record, mark_optimum, read_records, source_of
+from benchmarks.records import add_record, mark_optimum, read_records
+from benchmarks.sources import source_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from optimizer.io.mapping import (
     takes_text,
     with_meanings,
 )
-from optimizer.io.privacy import refuse_personal_columns
+from optimizer.io.privacy import hidden, holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
 
 if TYPE_CHECKING:
@@ -408,7 +409,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
     except PermissionError:
         raise DataError(f"{label}: may not be read; check its permissions") from None
     except (OSError, UnicodeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = hidden(" ".join(str(error).split()))[:160]
         raise DataError(
             f"{label}: is damaged or truncated ({reason}); fetch it again"
         ) from None
@@ -416,7 +417,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
         # A library in Rust that gives up: no Exception, and no fault of ours.
         if type(error).__name__ != "PanicException":
             raise
-        reason = " ".join(str(error).split())[:160]
+        reason = hidden(" ".join(str(error).split()))[:160]
         raise DataError(
             f"{label}: cannot be read ({reason}); write it with plain types, such as "
             "text, numbers and dates"
@@ -511,19 +512,38 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
 
     if isinstance(data, pa.Table):
         return data
-    if hasattr(data, "collect") and hasattr(data, "collect_schema"):
-        data = data.collect()
-    if not hasattr(data, "__arrow_c_stream__"):
-        raise DataError(
-            f"the {name} table is a {type(data).__name__}, and no table; {TAKEN}"
-        )
+    is_lazy = hasattr(data, "collect") and hasattr(data, "collect_schema")
+    is_value = not isinstance(data, type)
+    if not is_value or not (is_lazy or hasattr(data, "__arrow_c_stream__")):
+        kind = type(data).__name__ if is_value else "class"
+        raise DataError(f"the {name} table is a {kind}, and no table; {TAKEN}")
     try:
-        return pa.table(data)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        return pa.table(data.collect() if is_lazy else data)
+    except Exception as error:  # noqa: BLE001 - each library has its own classes
         raise DataError(
-            f"the {name} table cannot be read ({reason}); {TAKEN}"
+            f"the {name} table cannot be read ({_why(error)}); {TAKEN}"
         ) from None
+
+
+def _why(error: Exception) -> str:
+    """
+    Say what is wrong with a table, without a value of it: messages of others have some.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> lines = ("Expected bytes, got 'int'", "failed for column a with type object")
+    >>> _why(pa.ArrowTypeError(*lines))
+    'column a has values of several types: write them in one'
+    >>> _why(pa.ArrowInvalid("Could not convert '13800138000'"))
+    'ArrowInvalid, when its rows were asked for'
+    """
+    column = re.search(r"for column (.+?) with type", str(error))
+    if column is not None and not holds_personal(column[1]):
+        return f"column {column[1]} has values of several types: write them in one"
+    if "non-struct type" in str(error):
+        return "it is one column, and no table"
+    return f"{type(error).__name__}, when its rows were asked for"
 
 
 def _file_schema(path: Path) -> pa.Schema:
