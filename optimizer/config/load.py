@@ -48,6 +48,10 @@ def load_config(path: str | PathLike[str]) -> Config:
     return _validate(data, name, lines)
 
 
+#: No file system has longer paths.
+_MAX_PATH = 4_095
+
+
 def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """
     Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
@@ -61,6 +65,11 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
         return config
     if isinstance(config, Mapping):
         return _validate(dict(config), "config", {})
+    if isinstance(config, str) and ("\n" in config or len(config) > _MAX_PATH):
+        raise ConfigError(
+            "config is a text of YAML, and no path; give its path, or what "
+            "yaml.safe_load makes of it"
+        )
     if isinstance(config, str | Path) or hasattr(config, "__fspath__"):
         return load_config(config)
     kind = type(config).__name__
