@@ -22,6 +22,7 @@ from optimizer.io.arrow_types import check_type, is_plain, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
+from optimizer.io.file_kinds import refuse_other_kind
 from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.privacy import hidden, holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
@@ -177,7 +178,7 @@ def _file_schemas(
     for path in files:
         if path.name.lower().endswith(_CSV):
             with damaged_is_data_error(str(path)):
-                _refuse_no_bytes(path)
+                _refuse_other_bytes(path)
                 forms[str(path)] = csv_form(path, table.column_names)
     notes.form = one_form(forms)
     return {
@@ -510,7 +511,7 @@ def _file_schema(path: Path) -> pa.Schema:
 
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
-        _refuse_no_bytes(path)
+        _refuse_other_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
                 return file.schema_arrow
@@ -518,9 +519,10 @@ def _file_schema(path: Path) -> pa.Schema:
             return reader.schema
 
 
-def _refuse_no_bytes(path: Path) -> None:
+def _refuse_other_bytes(path: Path) -> None:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty, without even a header; export it again")
+    refuse_other_kind(path)
 
 
 def _arrow_batches(
