@@ -8,16 +8,19 @@ validation names them. Dates are days of the configured zone.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from optimizer.contracts.columns import polars_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column
 
 #: Words of a flag, in small letters.
@@ -72,12 +75,15 @@ class CellRules:
         Keys of ``DATE_SPELLINGS`` that are read in addition to ISO 8601.
     not_personal
         Columns whose names and numbers are declared not to be personal.
+    mappings
+        How tables are read that have other names, words or units, by table.
     """
 
     zone: str = "Asia/Shanghai"
     null_words: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ()
     not_personal: tuple[str, ...] = ()
+    mappings: Mapping[str, InputTable] = field(default_factory=dict)
 
 
 def cell_rules(config: Config) -> CellRules:
@@ -88,6 +94,7 @@ def cell_rules(config: Config) -> CellRules:
         null_words=config.null_words,
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
+        mappings=config.mappings,
     )
 
 

@@ -15,7 +15,7 @@ _STARTS = {
     b"ARROW1": "Arrow",
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"PK\x03\x04": "an Excel workbook or ZIP",
+    b"PK\x03\x04": "an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"SQLite format 3": "an SQLite database",
 }
@@ -31,6 +31,8 @@ _NAMES = {
     "Arrow": "name it .arrow",
     "gzip": "name it .csv.gz if CSV is in it",
     "Zstandard": "name it .csv.zst if CSV is in it",
+    "an Excel workbook": "name it .xlsx if it is one, and no other ZIP",
+    "an old Excel workbook": "name it .xls",
 }
 
 

@@ -18,12 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
-from optimizer.io.arrow_types import check_type, is_plain, plain
+from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
+from optimizer.io.excel import EXCEL, excel_table
 from optimizer.io.file_kinds import refuse_other_kind
 from optimizer.io.given import TAKEN, refuse_no_table
+from optimizer.io.mapping import (
+    as_written,
+    named_by_contract,
+    takes_text,
+    with_meanings,
+)
 from optimizer.io.privacy import hidden, holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
 
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column, Table
 
 #: Columns that a table may have; the contracts know fewer than thirty.
@@ -91,6 +99,11 @@ class Source:
     memory: pa.Table | None = None
     notes: ReadingNotes = field(default_factory=ReadingNotes)
 
+    @property
+    def mapping(self) -> InputTable | None:
+        """How it is read, if it has other names, words or units."""
+        return self.rules.mappings.get(self.table.name)
+
 
 def open_source(
     data: Any,
@@ -134,12 +147,18 @@ def open_source(
     else:
         memory = _arrow_table(data, table.name)
         label, files = f"the {table.name} table", ()
-    schemas = (
-        _file_schemas(files, table, notes) if memory is None else {label: memory.schema}
-    )
     rules = rules or CellRules()
+    mapping = rules.mappings.get(table.name)
+    if memory is None and files[0].name.lower().endswith(EXCEL):
+        memory = _excel(files, as_written(table, mapping), mapping)
+    schemas = (
+        _file_schemas(files, as_written(table, mapping), mapping, notes)
+        if memory is None
+        else {label: memory.schema}
+    )
+    schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
-        check_schema(schema, table, required, name, rules.not_personal)
+        check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
     _refuse_lost_name(notes, table, first.names, label)
     return Source(
@@ -153,6 +172,19 @@ def open_source(
         memory=memory,
         notes=notes,
     )
+
+
+def _excel(files: Sequence[Path], table: Table, mapping: InputTable | None) -> pa.Table:
+    """A sheet of each file, one below the other."""
+    import pyarrow as pa
+
+    sheet = None if mapping is None else mapping.sheet
+    ids = [column.name for column in table.columns if column.kind == "id"]
+    parts = [excel_table(path, sheet, ids) for path in files]
+    for path, part in zip(files, parts, strict=True):
+        if part.column_names != parts[0].column_names:
+            raise DataError(f"{path}: has other columns than {files[0]}")
+    return pa.concat_tables(parts)
 
 
 def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
@@ -171,15 +203,19 @@ def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
 
 
 def _file_schemas(
-    files: Sequence[Path], table: Table, notes: ReadingNotes
+    files: Sequence[Path],
+    table: Table,
+    mapping: InputTable | None,
+    notes: ReadingNotes,
 ) -> dict[str, pa.Schema]:
     """Columns of each file; CSV files must all be of one form."""
     forms = {}
+    encoding = "utf-8" if mapping is None else mapping.encoding
     for path in files:
         if path.name.lower().endswith(_CSV):
             with damaged_is_data_error(str(path)):
                 _refuse_other_bytes(path)
-                forms[str(path)] = csv_form(path, table.column_names)
+                forms[str(path)] = csv_form(path, table.column_names, encoding)
     notes.form = one_form(forms)
     return {
         str(path): csv_schema(forms[str(path)])
@@ -234,10 +270,10 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             raise DataError(
                 f"{name}: is a folder; name a file or a glob such as *.parquet"
             )
-        if not name.lower().endswith(_CSV + _PARQUET + _ARROW):
+        if not name.lower().endswith(_CSV + _PARQUET + _ARROW + EXCEL):
             raise DataError(
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
-                "(plain, .gz, .zst) or .arrow"
+                "(plain, .gz, .zst), .arrow or .xlsx"
             )
     return tuple(Path(name) for name in found)
 
@@ -278,6 +314,7 @@ def read_batches(
         with damaged_is_data_error(source.label):
             frame = plain_frame(batch, source.table, source.rules.null_words)
         frame = frame.select(wanted)
+        frame = with_meanings(frame, source.table, source.mapping, source.label)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
 
@@ -393,7 +430,7 @@ def check_schema(
     table: Table,
     required: set[str],
     label: str,
-    not_personal: Sequence[str] = (),
+    rules: CellRules | None = None,
 ) -> None:
     """
     Check columns against the contract.
@@ -408,8 +445,8 @@ def check_schema(
         Columns that must be there.
     label
         The input's name in messages.
-    not_personal
-        Columns that the check for personal data leaves alone.
+    rules
+        Rules for reading cells; left out: the defaults.
 
     Raises
     ------
@@ -421,7 +458,9 @@ def check_schema(
             f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
             f"read; export those of the {table.name} table"
         )
-    told = [name for name in schema.names if name not in not_personal]
+    rules = rules or CellRules()
+    mapping = rules.mappings.get(table.name)
+    told = [name for name in schema.names if name not in rules.not_personal]
     refuse_personal_columns(told, label)
     repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
@@ -435,10 +474,13 @@ def check_schema(
     for column in table.columns:
         if column.is_nullable and column.name not in schema.names:
             _refuse_other_name(schema.names, column, label)
-    if not label.lower().endswith(_CSV):
+    if not label.lower().endswith(_CSV + EXCEL):
         for column in table.columns:
-            if column.name in schema.names:
-                check_type(schema.field(column.name).type, column, label)
+            if column.name not in schema.names:
+                continue
+            kind = schema.field(column.name).type
+            if not takes_text(mapping, column.name, column.kind) or not is_text(kind):
+                check_type(kind, column, label)
 
 
 def _refuse_lost_name(
@@ -528,9 +570,24 @@ def _refuse_other_bytes(path: Path) -> None:
 def _arrow_batches(
     source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
+    """Batches under the contract's names."""
+    mapping = source.mapping
+    if mapping is None or not mapping.columns:
+        yield from _written_batches(source, columns, batch_rows)
+        return
+    written = {mapping.written(name): name for name in columns}
+    for batch in _written_batches(source, list(written), batch_rows):
+        yield batch.rename_columns([written[name] for name in batch.schema.names])
+
+
+def _written_batches(
+    source: Source, columns: list[str], batch_rows: int
+) -> Iterator[pa.Table | pa.RecordBatch]:
+    """Batches under the names that the table has."""
     if source.memory is not None:
         for first in range(0, source.memory.num_rows, batch_rows):
             yield source.memory.select(columns).slice(first, batch_rows)
+        return
     for path in source.files:
         with damaged_is_data_error(str(path)):
             for batch in _file_batches(path, source, columns, batch_rows):
@@ -558,7 +615,9 @@ def _file_batches(
                 if num_rows != file.metadata.row_group(group).num_rows:
                     raise OSError("rows are missing")
     elif name.endswith(_CSV):
-        yield from csv_batches(path, columns, source.table.column_names, source.notes)
+        known = as_written(source.table, source.mapping).column_names
+        encoding = "utf-8" if source.mapping is None else source.mapping.encoding
+        yield from csv_batches(path, columns, known, source.notes, encoding)
     else:
         with pyarrow.ipc.open_file(path) as reader:
             for number in range(reader.num_record_batches):

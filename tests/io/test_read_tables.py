@@ -259,10 +259,14 @@ WRONG_FILES: dict[str, tuple[str, bytes, str]] = {
     "Parquet as CSV": ("c.csv", b"PAR1\x15\x04", r"holds Parquet.*name it \.parquet"),
     "Arrow as Parquet": ("c.parquet", b"ARROW1\0\0", r"holds Arrow.*name it \.arrow"),
     "Zstandard as CSV": ("c.csv", b"\x28\xb5\x2f\xfd$", r"name it \.csv\.zst"),
-    "Excel as CSV": ("c.csv", b"PK\x03\x04\x14", "Excel workbook or ZIP.*as CSV or"),
+    "Excel as CSV": (
+        "c.csv",
+        b"PK\x03\x04\x14",
+        r"holds an Excel workbook.*name it \.xlsx",
+    ),
     "old Excel as CSV": ("c.csv", b"\xd0\xcf\x11\xe0\xa1", "an old Excel workbook"),
     "no Parquet, no text": ("c.parquet", b"\0\1\2", "damaged or truncated.*again"),
-    "unknown kind": ("c.xlsx", GOOD, r"use \.parquet, \.csv"),
+    "unknown kind": ("c.ods", GOOD, r"use \.parquet, \.csv"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.io.cells import CellRules
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ def checked_columns(
 
     Parameters
     ----------
-    schema, table, label, not_personal
+    schema, table, label
         As of :func:`~optimizer.io.read.check_schema`.
+    not_personal
+        Columns that the check for personal data leaves alone.
 
     Raises
     ------
@@ -84,7 +87,8 @@ def checked_columns(
 
     fields = [_plain_field(field, table) for field in schema]
     required = {column.name for column in table.columns if column.is_required}
-    check_schema(pa.schema(fields), table, required, label, not_personal)
+    rules = CellRules(not_personal=tuple(not_personal))
+    check_schema(pa.schema(fields), table, required, label, rules)
     return [name for name in table.column_names if name in schema.names]
 
 
