@@ -207,10 +207,10 @@ _NIGHT: dict[str, WarningKind] = {
         lanes="places",
     ),
     "UNKNOWN_CARRIERS": _counted(
-        "carrier {carriers} is not in the policy's roster on this date: its orders get "
-        "CARRIER_INACTIVE",
-        "carriers {carriers} are not in the policy's roster on this date: their orders "
-        "get CARRIER_INACTIVE",
+        "carrier {carriers} is not in the policy's roster on this date: no parcel is "
+        "recommended with it",
+        "carriers {carriers} are not in the policy's roster on this date: no parcel is "
+        "recommended with them",
         num_carriers="count",
         carriers="names",
     ),
@@ -256,9 +256,9 @@ _NIGHT: dict[str, WarningKind] = {
     ),
     "RULES_FIND_NOTHING": _counted(
         "{num_rules} rule of the configuration names nothing of the night or its "
-        "tables, so it changes nothing: {rules}",
+        "tables; is it spelled as there: {rules}",
         "{num_rules} rules of the configuration name nothing of the night or its "
-        "tables, so they change nothing: {rules}",
+        "tables; are they spelled as there: {rules}",
         num_rules="count",
         rules="names",
     ),

@@ -23,6 +23,7 @@ from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
 from optimizer.io.excel import EXCEL, excel_table
+from optimizer.io.file_kinds import refuse_other_kind
 from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.mapping import (
     as_written,
@@ -213,7 +214,7 @@ def _file_schemas(
     for path in files:
         if path.name.lower().endswith(_CSV):
             with damaged_is_data_error(str(path)):
-                _refuse_no_bytes(path)
+                _refuse_other_bytes(path)
                 forms[str(path)] = csv_form(path, table.column_names, encoding)
     notes.form = one_form(forms)
     return {
@@ -552,7 +553,7 @@ def _file_schema(path: Path) -> pa.Schema:
 
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
-        _refuse_no_bytes(path)
+        _refuse_other_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
                 return file.schema_arrow
@@ -560,9 +561,10 @@ def _file_schema(path: Path) -> pa.Schema:
             return reader.schema
 
 
-def _refuse_no_bytes(path: Path) -> None:
+def _refuse_other_bytes(path: Path) -> None:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty, without even a header; export it again")
+    refuse_other_kind(path)
 
 
 def _arrow_batches(
