@@ -180,7 +180,12 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  rounding   {_roundings(numbers['cap_roundings'])}",
-        f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
+        f"  quarantine {counted(numbers['num_quarantined'], 'order')}",
+    ]
+    lines += [
+        f"  not read   {name}: {', '.join(used['unread'])}, as no rule asks for it"
+        for name, used in found["inputs"].items()
+        if used.get("unread")
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
