@@ -27,6 +27,7 @@ from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 
 if TYPE_CHECKING:
+    from optimizer.night.prune import Leftover
     from optimizer.verify.night import Verified
 
 
@@ -223,34 +224,46 @@ def prune(
     """
     Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
 
-    The chain of evidence records removals, so that `optimizer audit` still holds.
+    Files of equal content are stored once, as hard links, and Delta tables in `outputs`
+    lose files of replaced rows when their own retention is over. The chain of evidence
+    records removals, so that `optimizer audit` still holds.
     """
     settings = load_settings(config)
     from optimizer.night.prune import find_leftovers
     from optimizer.night.prune import prune as remove
 
     found = remove(settings) if is_meant else find_leftovers(settings)
-    told = {
+    twins = [left for left in found if left.why == "stored twice"]
+    others = [left for left in found if left.why != "stored twice"]
+    would = "" if is_meant else "would_"
+    names = f"{would}remove{'d' * is_meant}", f"{would}store{'d' * is_meant}_once"
+    told: dict[str, Any] = {
         "is_removed": is_meant,
         "num_bytes": sum(left.num_bytes for left in found),
-        "removed" if is_meant else "would_remove": [
-            {
-                "date": left.day.isoformat(),
-                "path": str(left.path),
-                "why": left.why,
-                "num_bytes": left.num_bytes,
-            }
-            for left in found
-        ],
     }
+    for name, items in zip(names, (others, twins), strict=True):
+        told[name] = [_left_json(left) for left in items]
     lines = [
-        f"{left.day}  {left.num_bytes:>14,}  {left.why}: {left.path}" for left in found
+        f"{left.day or 'all dates '}  {left.num_bytes:>14,}  {left.why}: {left.path}"
+        for left in found
     ]
-    what = f"{counted(len(found), 'item')}, {told['num_bytes']:,} bytes"
-    end = (
-        f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
-    )
-    print_result(told, "\n".join([*lines, end]), as_json, is_done=is_meant)
+    lines += [
+        f"{name.replace('_', ' ')}: {counted(len(items), 'item')}, "
+        f"{sum(left.num_bytes for left in items):,} bytes"
+        for name, items in zip(names, (others, twins), strict=True)
+    ]
+    if not is_meant:
+        lines.append("nothing was changed; pass --yes to do it")
+    print_result(told, "\n".join(lines), as_json, is_done=is_meant)
+
+
+def _left_json(left: Leftover) -> dict[str, Any]:
+    return {
+        "date": None if left.day is None else left.day.isoformat(),
+        "path": str(left.path),
+        "why": left.why,
+        "num_bytes": left.num_bytes,
+    }
 
 
 def audit(
