@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from optimizer.cli.output import (
     show_progress,
     use_logs,
 )
+from optimizer.cli.run import look_at_links
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 
@@ -100,6 +102,7 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
 
 
 def backfill(
+    context: typer.Context,
     *,
     config: ConfigOption,
     first: Annotated[str, typer.Option("--from", help="First date.")],
@@ -117,6 +120,10 @@ def backfill(
     from optimizer.job import backfill as run_dates
 
     days = parse_date(first, settings), parse_date(last, settings)
+    count = (days[1] - days[0]).days + 1
+    look_at_links(
+        context, settings, (days[0] + dt.timedelta(days=n) for n in range(count))
+    )
     with show_progress() as tell:
         for seen in run_dates(settings, *days, is_forced=force, progress=tell):
             report = seen.report
@@ -134,6 +141,7 @@ def backfill(
 
 
 def rollback(
+    context: typer.Context,
     *,
     config: ConfigOption,
     date: DateArgument,
@@ -147,6 +155,7 @@ def rollback(
     day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
 
+    look_at_links(context, settings, [day])
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
     found = {"date": day.isoformat(), "version": version}
