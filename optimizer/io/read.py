@@ -11,17 +11,19 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError
 from optimizer.io.arrow_types import check_type, is_plain, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.given import TAKEN, refuse_no_table
+from optimizer.io.parquet import parquet_batches
 from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.columns import Column, Table
 
-#: Columns that a table may have; the contracts know fewer than thirty.
-MAX_COLUMNS = 2_000
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
@@ -137,7 +137,7 @@ def open_source(
     )
     rules = rules or CellRules()
     for name, schema in schemas.items():
-        check_schema(schema, table, required, name, rules.not_personal)
+        check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
     _refuse_lost_name(notes, table, first.names, label)
     return Source(
@@ -218,6 +218,10 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             f"the {table_name} table is an address; `optimizer run` reads addresses in "
             "inputs, and allocate takes paths and tables"
         )
+    try:
+        refuse_mistyped("" if Path(pattern).exists() else pattern)
+    except ValueError as error:
+        raise DataError(f"the {table_name} table {error}") from None
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:
@@ -266,7 +270,7 @@ def read_batches(
     Raises
     ------
     DataError
-        When a file is damaged.
+        When a file is damaged, or larger than ``limits`` allows.
     """
     import polars as pl
 
@@ -278,6 +282,11 @@ def read_batches(
         frame = frame.select(wanted)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
+        if first > source.rules.limits.num_rows:
+            raise DataError(
+                f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
+                "which limits.num_rows allows; is it the export of one day?"
+            )
 
 
 def plain_frame(
@@ -349,49 +358,12 @@ def sha256_of_input(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def damaged_is_data_error(label: str) -> Iterator[None]:
-    """
-    Turn the readers' errors about a file into one clear message.
-
-    Parameters
-    ----------
-    label
-        The input's name in messages.
-
-    Raises
-    ------
-    DataError
-        When the file may not be read, or is damaged.
-    """
-    import pyarrow as pa
-
-    try:
-        yield
-    except PermissionError:
-        raise DataError(f"{label}: may not be read; check its permissions") from None
-    except (OSError, UnicodeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{label}: is damaged or truncated ({reason}); fetch it again"
-        ) from None
-    except BaseException as error:
-        # A library in Rust that gives up: no Exception, and no fault of ours.
-        if type(error).__name__ != "PanicException":
-            raise
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{label}: cannot be read ({reason}); write it with plain types, such as "
-            "text, numbers and dates"
-        ) from None
-
-
 def check_schema(
     schema: pa.Schema,
     table: Table,
     required: set[str],
     label: str,
-    not_personal: Sequence[str] = (),
+    rules: CellRules,
 ) -> None:
     """
     Check columns against the contract.
@@ -406,20 +378,21 @@ def check_schema(
         Columns that must be there.
     label
         The input's name in messages.
-    not_personal
-        Columns that the check for personal data leaves alone.
+    rules
+        Columns that the check for personal data leaves alone, and how many there
+        may be.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    if len(schema.names) > MAX_COLUMNS:
+    if len(schema.names) > rules.limits.num_columns:
         raise DataError(
-            f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
-            f"read; export those of the {table.name} table"
+            f"{label}: has {len(schema.names):,} columns; limits.num_columns allows "
+            f"{rules.limits.num_columns:,}; export those of the {table.name} table"
         )
-    told = [name for name in schema.names if name not in not_personal]
+    told = [name for name in schema.names if name not in rules.not_personal]
     refuse_personal_columns(told, label)
     repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
@@ -521,22 +494,13 @@ def _file_batches(
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.ipc
-    import pyarrow.parquet
 
-    name = path.name.lower()
+    name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
-        with pyarrow.parquet.ParquetFile(
-            path, page_checksum_verification=True, pre_buffer=False
-        ) as file:
-            for group in range(file.num_row_groups):
-                num_rows = 0
-                for batch in file.iter_batches(batch_rows, [group], columns):
-                    num_rows += batch.num_rows
-                    yield batch
-                if num_rows != file.metadata.row_group(group).num_rows:
-                    raise OSError("rows are missing")
+        yield from parquet_batches(path, columns, batch_rows, limits)
     elif name.endswith(_CSV):
-        yield from csv_batches(path, columns, source.table.column_names, source.notes)
+        known = source.table.column_names
+        yield from csv_batches(path, columns, known, source.notes, limits)
     else:
         with pyarrow.ipc.open_file(path) as reader:
             for number in range(reader.num_record_batches):

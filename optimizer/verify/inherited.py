@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.verify.cells import is_of_today
 from optimizer.verify.deliveries import known_parcels
 from optimizer.verify.engine import why_no_engine
@@ -74,7 +75,7 @@ def _records(standing: Standing, report: Report) -> dict[dt.date, dict[str, Any]
     for date, path in standing.nights.items():
         try:
             found[date] = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             report.unchecked.append(f"the night of {date} cannot be read")
     return found
 
@@ -98,7 +99,8 @@ def _missing(
 def _read(folder: Path, name: str) -> pl.DataFrame:
     import polars as pl
 
-    return pl.read_parquet(folder / name)
+    with damaged_is_data_error(str(folder / name)):
+        return pl.read_parquet(folder / name)
 
 
 def _check_week(

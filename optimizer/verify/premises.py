@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _ROWS_IN_LEAF = 128
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
+_NOT_DECISIVE = (
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+)
 
 
 def sha256_of(path: Path) -> str:
