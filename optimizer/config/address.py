@@ -209,7 +209,7 @@ def _check_place(found: Address) -> None:
         raise ValueError("must not hold ${NAME} in its query")
     if _SECRETS.search(params.get("query", "")):
         raise ValueError(
-            "must not hold what looks like a password, key or token in its query: every "
+            "must not hold what looks like a password, key or token in its query: each "
             "night would record it; make a view in the database, and name that"
         )
     if not _NAME.fullmatch(_plain(params.get("table", "t"), "d")):

@@ -79,6 +79,15 @@ def refuse_unpacked(path: Path, num_bytes: int, most: int, limits: Limits) -> No
     """
     Refuse a file that unpacks to more than any table does.
 
+    Parameters
+    ----------
+    path
+        The file.
+    num_bytes, most
+        Bytes that it unpacks to, and of :func:`most_unpacked`.
+    limits
+        Names the limit in the message.
+
     Raises
     ------
     DataError
