@@ -73,7 +73,7 @@ SHARES["prune"] = 100 - sum(SHARES.values())
 
 
 def prepare(folder: Path, starts: Path) -> None:
-    """Three days and their configurations; the folder after one, three and more runs."""
+    """Make three days with their settings; keep the folder after one and more runs."""
     from optimizer.config import load_config
     from optimizer.job import run_date
     from tests.support.trial import outcomes
@@ -284,12 +284,17 @@ class Ground:
         return night_of(self.folder, LAST) == self.new["rollback"]["nights"][LAST]  # type: ignore[index]
 
 
-def campaign(folder: Path, count: int, seed: int) -> Tally:
-    """Kill so many commands."""
+def campaign(
+    folder: Path, count: int, seed: int, minutes: float = float("inf")
+) -> Tally:
+    """Kill so many commands, or as many as the minutes last for."""
+    ends = time.monotonic() + 60 * minutes
     ground, tally, rng = Ground(folder), Tally(), random.Random(seed)
     names = [name for name, share in SHARES.items() for _ in range(share)]
     rng.shuffle(names)
     for number in range(count):
+        if time.monotonic() > ends:
+            break
         name = names[number % len(names)]
         operation = OPERATIONS[name]
         in_publish = operation.publishes and rng.random() < 2 / 3
@@ -306,10 +311,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     asked = parser.parse_args()
     load_everything()
     with tempfile.TemporaryDirectory() as name:
-        return campaign(Path(name), asked.count, asked.seed).report()
+        tally = campaign(Path(name), asked.count, asked.seed, asked.minutes)
+        return tally.report()
 
 
 if __name__ == "__main__":

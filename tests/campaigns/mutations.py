@@ -324,16 +324,26 @@ def judge(
     tally.add(name, f"{code}", told[:1])
 
 
-def campaign(folder: Path, count: int, seed: int, only: str = "") -> Tally:
-    """Damage so many files, spread over all kinds."""
+def campaign(
+    folder: Path,
+    count: int,
+    seed: int,
+    only: str = "",
+    minutes: float = float("inf"),
+) -> Tally:
+    """Damage so many files, spread over all kinds; fewer where the minutes are over."""
+    ends = time.monotonic() + 60 * minutes
     tally = Tally()
     apart(lambda: prepare(folder))
     kinds = {name: kind for name, kind in KINDS.items() if only in name}
     share = -(-count // len(kinds))
-    for name, kind in kinds.items():
+    for place, (name, kind) in enumerate(kinds.items()):
+        # What is left of the time is shared by the kinds that are left.
+        now = time.monotonic()
+        until = now + (ends - now) / (len(kinds) - place)
         whole = (folder / kind.path).read_bytes()
         left = list(range(share))
-        while left:
+        while left and time.monotonic() < until:
             numbers, log = left[:BATCH], folder / "notes.jsonl"
             log.unlink(missing_ok=True)
             begun = time.perf_counter()
@@ -361,10 +371,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", default="", help="a word of the kind")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     asked = parser.parse_args()
     load_everything()
     with tempfile.TemporaryDirectory() as name:
-        tally = campaign(Path(name) / "night", asked.count, asked.seed, asked.only)
+        folder, most = Path(name) / "night", asked.minutes
+        tally = campaign(folder, asked.count, asked.seed, asked.only, most)
         return tally.report()
 
 
