@@ -49,6 +49,10 @@ def load_config(path: str | PathLike[str]) -> Config:
     return _validate(data, name, lines)
 
 
+#: No file system has longer paths.
+_MAX_PATH = 4_095
+
+
 def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """
     Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
@@ -62,6 +66,11 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
         return config
     if isinstance(config, Mapping):
         return _validate(dict(config), "config", {})
+    if isinstance(config, str) and ("\n" in config or len(config) > _MAX_PATH):
+        raise ConfigError(
+            "config is a text of YAML, and no path; give its path, or what "
+            "yaml.safe_load makes of it"
+        )
     if isinstance(config, str | Path) or hasattr(config, "__fspath__"):
         return load_config(config)
     kind = type(config).__name__
@@ -142,7 +151,18 @@ def config_hash(config: Config) -> str:
     Settings for the state, for copies of a night and for monitoring are left out: they
     do not affect the night.
     """
-    told = config_json(config)
+    return recorded_hash(config_json(config))
+
+
+def recorded_hash(told: Mapping[str, Any]) -> str:
+    """
+    SHA-256 of a configuration as it was recorded, with the keys of its time.
+
+    Parameters
+    ----------
+    told
+        As in ``run.json``.
+    """
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -15,10 +15,13 @@ from zoneinfo import ZoneInfo
 from optimizer.contracts.columns import polars_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from optimizer.config import Config
     from optimizer.config.limits import Limits
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column
 
 #: Words of a flag, in small letters.
@@ -81,6 +84,8 @@ class CellRules:
         Columns whose names and numbers are declared not to be personal.
     limits
         Sizes beyond which a table is refused.
+    mappings
+        How tables are read that have other names, words or units, by table.
     """
 
     zone: str = "Asia/Shanghai"
@@ -88,6 +93,7 @@ class CellRules:
     date_formats: tuple[str, ...] = ()
     not_personal: tuple[str, ...] = ()
     limits: Limits = field(default_factory=_usual_limits)
+    mappings: Mapping[str, InputTable] = field(default_factory=dict)
 
 
 def cell_rules(config: Config) -> CellRules:
@@ -99,6 +105,7 @@ def cell_rules(config: Config) -> CellRules:
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
         limits=config.limits,
+        mappings=config.mappings,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,16 +28,25 @@ _HEADER_BYTES = 1 << 16
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
 
-def csv_form(path: Path, known: Sequence[str]) -> CsvForm:
+def csv_form(path: Path, known: Sequence[str], encoding: str = "utf-8") -> CsvForm:
     """
     Guess the form of a CSV file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        Columns of the contract, under their names in the file.
+    encoding
+        Of its text.
 
     Raises
     ------
     DataError
-        When the first line is no header in UTF-8.
+        When the first line is no header in its encoding.
     """
-    return guess_form(_first_bytes(path), known, str(path))
+    return guess_form(_first_bytes(path, encoding), known, str(path))
 
 
 def csv_schema(form: CsvForm) -> pa.Schema:
@@ -53,6 +62,7 @@ def csv_batches(
     known: Sequence[str],
     notes: ReadingNotes,
     limits: Limits,
+    encoding: str = "utf-8",
 ) -> Iterator[pa.RecordBatch]:
     """
     Read some columns of a CSV file as text; empty cells are null.
@@ -69,29 +79,36 @@ def csv_batches(
         Takes notes on the form of the file.
     limits
         Beyond which the file is refused.
+    encoding
+        Of its text.
 
     Raises
     ------
     DataError
         When a row is shorter or longer than the header, a quote is not closed, the
-        text is not UTF-8, or a line or the whole is longer than the limits allow.
+        text is not in its encoding, or a line or the whole is longer than the limits
+        allow.
     """
     import pyarrow as pa
 
-    form = csv_form(path, known)
-    if not _has_rows(path, form, limits):
+    form = csv_form(path, known, encoding)
+    if not _has_rows(path, form, limits, encoding):
         return
-    with _opened(path) as stream:
+    with _opened(path, encoding) as stream:
         num_breaks = _count_breaks(_Bounded(stream, path, limits), form, path)
     notes.num_line_breaks[str(path)] = num_breaks
     there = [name for name in known if name in form.names]
     wanted = list(dict.fromkeys([*columns, *there[:1]]))
     num_empty = 0
     try:
-        for number, batch in enumerate(_parsed(path, form, wanted, num_breaks > 0)):
+        for number, batch in enumerate(
+            _parsed(path, form, wanted, has_breaks=num_breaks > 0, encoding=encoding)
+        ):
             kept = batch
             if there and batch.column(there[0]).null_count:
-                is_row = _is_row(path, form, number, num_breaks > 0)
+                is_row = _is_row(
+                    path, form, number, has_breaks=num_breaks > 0, encoding=encoding
+                )
                 kept = batch.filter(is_row)
                 num_empty += batch.num_rows - kept.num_rows
             yield kept.select(list(columns))
@@ -101,14 +118,19 @@ def csv_batches(
 
 
 def _parsed(
-    path: Path, form: CsvForm, columns: Sequence[str] | None, has_breaks: bool
+    path: Path,
+    form: CsvForm,
+    columns: Sequence[str] | None,
+    *,
+    has_breaks: bool,
+    encoding: str,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of some columns, or of all, also those without a name."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     names = [name or f"\0{number}" for number, name in enumerate(form.names)]
-    with _opened(path) as stream:
+    with _opened(path, encoding) as stream:
         yield from arrow_csv.open_csv(
             stream,
             arrow_csv.ReadOptions(
@@ -129,12 +151,15 @@ def _parsed(
         )
 
 
-def _is_row(path: Path, form: CsvForm, number: int, has_breaks: bool) -> pa.Array:
+def _is_row(
+    path: Path, form: CsvForm, number: int, *, has_breaks: bool, encoding: str
+) -> pa.Array:
     """Which rows of a batch have any cell that is not empty."""
     import numpy as np
     import pyarrow as pa
 
-    whole = next(islice(_parsed(path, form, None, has_breaks), number, None))
+    batches = _parsed(path, form, None, has_breaks=has_breaks, encoding=encoding)
+    whole = next(islice(batches, number, None))
     has_cell = np.zeros(whole.num_rows, np.bool_)
     for column in whole.columns:
         has_cell |= column.is_valid().to_numpy(zero_copy_only=False)
@@ -253,7 +278,7 @@ def _breaks_inside(
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "UTF8" in text:
-        return "is not UTF-8 text; export it as UTF-8"
+        return "is not UTF-8 text; export it as UTF-8, or name its encoding"
     if "Expected" in text:
         detail = text.split("CSV parse error: ")[-1].split(" columns, got")
         got = detail[1].split(":")[0].strip() if len(detail) > 1 else "another number"
@@ -299,20 +324,33 @@ def _last_break(block: bytes, start: int, end: int) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, encoding: str) -> Iterator[Any]:
+    """Open a file, unpacked and in UTF-8."""
     import pyarrow as pa
 
     codec = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
-    with pa.OSFile(str(path)) as file:
-        if codec is None:
-            yield file
-        else:
-            with pa.CompressedInputStream(file, codec) as stream:
-                yield stream
+    with pa.OSFile(str(path)) as file, ExitStack() as stack:
+        stream = file
+        if codec is not None:
+            stream = stack.enter_context(pa.CompressedInputStream(file, codec))
+        if encoding != "utf-8":
+            stream = pa.transcoding_input_stream(stream, encoding, "utf-8")
+            stack.enter_context(_wrong_encoding_is_data_error(path, encoding))
+        yield stream
 
 
-def _first_bytes(path: Path) -> bytes:
-    with _opened(path) as stream:
+@contextmanager
+def _wrong_encoding_is_data_error(path: Path, encoding: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path}: is not {encoding.upper()} text; name the encoding that it has"
+        ) from None
+
+
+def _first_bytes(path: Path, encoding: str) -> bytes:
+    with _opened(path, encoding) as stream:
         found = bytes(stream.read(_HEADER_BYTES))
     if len(found) == _HEADER_BYTES and not {*b"\r\n"} & {*found}:
         raise DataError(
@@ -322,11 +360,11 @@ def _first_bytes(path: Path) -> bytes:
     return found
 
 
-def _has_rows(path: Path, form: CsvForm, limits: Limits) -> bool:
+def _has_rows(path: Path, form: CsvForm, limits: Limits, encoding: str) -> bool:
     """Whether anything follows the header."""
-    if len(_first_bytes(path).strip().splitlines()) > form.num_before + 1:
+    if len(_first_bytes(path, encoding).strip().splitlines()) > form.num_before + 1:
         return True
-    with _opened(path) as stream:
+    with _opened(path, encoding) as stream:
         rest = _Bounded(stream, path, limits)
         rest.read(_HEADER_BYTES)
         while block := rest.read(_BLOCK_BYTES):

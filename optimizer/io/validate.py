@@ -15,7 +15,7 @@ from optimizer.contracts.tables import QUARANTINE
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.io.cells import NULL_WORD, midnights, typed
-from optimizer.io.privacy import refuse_personal_values
+from optimizer.io.privacy import hidden, refuse_personal_values
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ MAX_COUNT = 10**12
 #: Longest id that is accepted, in bytes; no platform has one that comes near.
 MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
+#: Full-width letters, digits and signs as the ordinary ones.
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 #: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
 _UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 _NO_FLAG = "is not true or false"
@@ -121,7 +123,7 @@ class QuarantineLog:
             Some ids of the rows, for messages.
         """
         if len(rows):
-            shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
+            shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
 
     def refuse_run(self, source: Source, rows: NDArray[np.int64]) -> None:
@@ -368,7 +370,7 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
 
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
-    Refuse ids that differ only in case or spaces: one merchant must not be two.
+    Refuse ids that differ only in case, width or spaces: one merchant, not two.
 
     Parameters
     ----------
@@ -386,11 +388,12 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     seen: dict[str, str] = {}
     for name in ids:
-        twin = seen.setdefault("".join(name.split()).casefold(), name)
+        plain = name if name.isascii() else name.translate(_NARROW)
+        twin = seen.setdefault("".join(plain.split()).casefold(), name)
         if twin != name:
             raise DataError(
-                f"{label}: {column} {twin!r} and {name!r} differ only in case or "
-                "spaces; write each id in one way"
+                f"{label}: {column} {hidden(repr(twin))} and {hidden(repr(name))} "
+                "differ only in case, width or spaces; write each id in one way"
             )
 
 
@@ -398,7 +401,8 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
     key = source.table.key
     repeated = table.filter(table.select(key).is_duplicated())
     if len(repeated):
-        first = ", ".join(str(v) for v in repeated.select(key).row(0) if v is not None)
+        values = [str(v) for v in repeated.select(key).row(0) if v is not None]
+        first = hidden(", ".join(values))
         rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
         raise DataError(
             f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "

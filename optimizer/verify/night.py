@@ -17,6 +17,7 @@ from optimizer.verify.csv_form import false_forms
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
 from optimizer.verify.inherited import check_beside
+from optimizer.verify.older import in_full, not_proved
 from optimizer.verify.premises import (
     differs_from,
     false_config,
@@ -126,12 +127,11 @@ def _verified(
     if findings:
         return Verified(folder, tuple(findings), (), (), is_stated=False)
     places = found_inputs(folder, record, inputs)
-    findings = [
-        *false_place(named.name, folder, record),
-        *_premises(folder, record, places),
-    ]
+    findings = [*false_place(named.name, folder, record), *false_config(record)]
     if config is not None:
         findings += differs_from(record, config)
+    record = in_full(record)
+    findings += _premises(folder, record, places)
     standing = standing_of(folder, record)
     findings += _false_link(folder, standing)
     unchecked: list[str] = []
@@ -147,6 +147,7 @@ def _verified(
         else:
             unchecked.append(reason)
             is_stated = False
+        unchecked += not_proved(record, folder)
     unchecked += not_stated(record)
     made_by = record["identity"]["version"]
     is_ours = made_by == version("premium-delivery-optimizer")
@@ -170,7 +171,6 @@ def not_stated(record: Mapping[str, Any]) -> Iterator[str]:
 def _premises(
     folder: Path, record: Mapping[str, Any], inputs: Mapping[str, list[str]]
 ) -> Iterator[str]:
-    yield from false_config(record)
     yield from false_origins(record)
     wrong = false_files(folder, record)
     yield from wrong

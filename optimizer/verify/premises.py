@@ -209,6 +209,7 @@ def false_origins(record: Mapping[str, Any]) -> list[str]:
         if place is None:
             found.append(f"inputs.{name}: the configuration names no such table")
             continue
+        place = place["path"] if isinstance(place, dict) else place
         on_day = _on(place, day)
         if name in record["substitutes"]:
             found += _false_substitute(name, record, place, day)

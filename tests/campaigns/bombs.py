@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,15 @@ def nested(path: Path) -> None:
         writer.write_table(table)
 
 
+def of_sheets(path: Path) -> None:
+    """A workbook whose sheet is two gigabytes of spaces."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:
+        with book.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            for _ in range(500):
+                sheet.write(b" " * 4_000_000)
+        book.writestr("[Content_Types].xml", "<Types/>")
+
+
 #: Bombs in the place of the orders, by the name of the file.
 BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "20,000 columns, CSV": ("orders.csv", with_columns),
@@ -165,6 +175,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a footer with fewer rows": ("orders.parquet", lying(50)),
     "a footer with more rows": ("orders.parquet", lying(8_000)),
     "a footer with 2^40 rows": ("orders.parquet", lying(2**40)),
+    "a sheet of 2 GB": ("orders.xlsx", of_sheets),
     "lists 60 deep, Parquet": ("orders.parquet", nested),
     "lists 60 deep, Arrow": ("orders.arrow", nested),
 }

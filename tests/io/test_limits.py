@@ -138,7 +138,7 @@ def test_lines_are_measured_across_blocks(
     path = merchants(tmp_path / "merchants.csv", "a,1", "b" * 2_000 + ",2", "c,3")
     for block in (7, 64, 1_000, 1 << 20):
         monkeypatch.setattr("optimizer.io.csv._BLOCK_BYTES", block)
-        monkeypatch.setattr("optimizer.io.csv._parsed", lambda *_: iter(()))
+        monkeypatch.setattr("optimizer.io.csv._parsed", lambda *_, **__: iter(()))
         list(
             read_batches(open_source(path, MERCHANTS, rules=limited(line_bytes=2_002)))
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.io.read import check_schema
@@ -85,6 +85,7 @@ def checked_columns(
 
     fields = [_plain_field(field, table) for field in schema]
     required = {column.name for column in table.columns if column.is_required}
+    rules = replace(rules, mappings={})  # columns have the names of the source here
     check_schema(pa.schema(fields), table, required, label, rules)
     return [name for name in table.column_names if name in schema.names]
 
