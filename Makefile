@@ -34,7 +34,7 @@ unit: .venv/dev-$(call HASH,dev) airflow sail
 # What needs no program but Python, and is not slow: while one works on a change.
 quick: .venv/dev-$(call HASH,dev)
 	$(BIN)/optimizer --quiet warm > /dev/null
-	$(BIN)/pytest $(WORKERS) -m "not slow and not needs"
+	$(BIN)/pytest $(WORKERS) --hypothesis-profile quick -m "not slow and not needs"
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
 airflow: .venv-airflow/$(call PINS,airflow)

@@ -260,6 +260,7 @@ def test_the_lines_for_other_programs_hold(
     assert shell(f"python {program} --version").strip()
 
 
+@pytest.mark.slow
 def test_commands_in_sentences_are_there() -> None:
     """Each ``optimizer`` command and option, and each target of ``make``."""
     named = [

@@ -108,6 +108,7 @@ def test_old_nights_are_compared(project: Path, say) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", PROJECTS, indirect=True)
 def test_an_old_project_goes_on(project: Path, say) -> None:
     """
@@ -148,6 +149,7 @@ def test_a_night_that_cannot_be_read_stops_no_other(
     assert "the night of 2026-11-23 cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("project", "night"), NIGHTS, indirect=["project"])
 def test_an_old_night_is_proved(project: Path, night: str, say) -> None:
     """In another place, from the inputs beside it, by what its format had."""

@@ -226,5 +226,5 @@ def _noted_head(folder: Path) -> tuple[int, str, str] | None:
         measured = record["run_measurements"]
         head = measured["evidence_head"]
         return head["number"], head["hash"], str(measured["started_at_utc"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None  # no head then, or damaged: the checksum says so

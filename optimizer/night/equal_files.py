@@ -69,7 +69,8 @@ def _files(output: Path) -> Iterator[Path]:
     """Files of whole versions, and kept inputs; what is being written has a dot."""
     for pattern in (f"{VERSIONS}/*/[!.]*/*", f"{INPUTS}/*/[!.]*"):
         for path in output.glob(pattern):
-            above = (path, path.parent, path.parent.parent)
+            inner = len(path.relative_to(output).parts)
+            above = [path, *path.parents][:inner]
             if path.is_file() and not any(found.is_symlink() for found in above):
                 yield path
 
