@@ -67,6 +67,25 @@ def least_slots(
     return least
 
 
+def above_parents(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    Raise effective prices to 0, and to those of the lanes around.
+
+    Examples
+    --------
+    >>> price, parent = np.array([3, -1, 7]), np.array([-1, 0, 1], np.int32)
+    >>> above_parents(price, parent).tolist()
+    [3, 3, 7]
+    """
+    least = np.maximum(price, 0)
+    raised = least.copy()
+    for lanes, above in ancestors(lane_parent):
+        raised[lanes] = np.maximum(raised[lanes], least[above])
+    return raised
+
+
 def own_price(
     effective: NDArray[np.int64], lane_parent: NDArray[np.int32]
 ) -> NDArray[np.int64]:

@@ -131,14 +131,34 @@ def make_plan(
     choice
         What it chose.
     """
-    from optimizer.solvers.kernels.paths import Plan, lay_out
-
-    num_lanes, num_orders = len(night.slots), core.num_orders
     pick = choice.pick[core.order]
     offset = core.option_start[:-1] - near.option_start[core.order]
+    return plan_at(night, near, np.where(pick >= 0, pick + offset, -1), choice)
+
+
+def plan_at(
+    night: PathNetwork, near: Market, pick: NDArray[np.int64], choice: Choice
+) -> Plan:
+    """
+    Make a plan of picks.
+
+    Parameters
+    ----------
+    night
+        A core, laid out.
+    near
+        The market that chose.
+    pick
+        ``(num_orders,) int64``: the option of each order of the core; -1 for none.
+    choice
+        What all orders of ``near`` chose.
+    """
+    from optimizer.solvers.kernels.paths import Plan, lay_out
+
+    num_lanes, num_orders = len(night.slots), len(pick)
     picked = choice.pick[choice.pick >= 0]
     plan = Plan(
-        pick=np.where(pick >= 0, pick + offset, -1),
+        pick=pick,
         used=choice.used.copy(),
         lane_head=np.empty(num_lanes, np.int32),
         order_next=np.empty(num_orders, np.int32),

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.model.lane_tree import own_price
+from optimizer.model.lane_tree import above_parents, ancestors, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
@@ -39,7 +39,6 @@ from optimizer.solvers.network.augmenting_paths import (
     picks_of,
 )
 from optimizer.solvers.network.primal_heuristic import (
-    above_parents,
     chosen_options,
     is_close_enough,
     quick_plan,
@@ -147,7 +146,9 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         if found.least is None:
             break
         chosen = chosen_options(search.full.option_start, near, found.pick)
-        least = with_closed(search, chosen, found.least)
+        least = with_closed(
+            search.problem, search.full, chosen, found.least, search.pool
+        )
         merchant_price, wrong, is_all = compare(search, search.full, chosen, least)
         own = own_price(least, parent)
         if len(wrong) == 0:
@@ -262,26 +263,38 @@ def orders_on(
     """Orders with an option on some lanes or their descendants, ascending."""
     is_there = np.zeros(len(lane_parent), np.bool_)
     is_there[lanes] = True
-    for lane in np.flatnonzero(lane_parent >= 0):
-        is_there[lane] |= is_there[lane_parent[lane]]
+    for below, above in ancestors(lane_parent):
+        is_there[below] |= np.isin(above, lanes)
     is_on = np.zeros(market.num_orders, np.bool_)
     is_on[market.option_order[is_there[market.option_lane]]] = True
     return np.flatnonzero(is_on)
 
 
 def with_closed(
-    search: PriceSearch, chosen: NDArray[np.int64], least: NDArray[np.int64]
+    problem: Problem,
+    full: Market,
+    chosen: NDArray[np.int64],
+    least: NDArray[np.int64],
+    pool: Threads,
 ) -> NDArray[np.int64]:
     """
     The least effective prices of all lanes, from those of the lanes with slots.
 
     No order is on a lane without slots, so its price depends on the others' and none on
     it. The orders that determine it may have been screened out.
+
+    Parameters
+    ----------
+    problem, full, pool
+        The night, all its orders, threads.
+    chosen
+        ``(num_chosen,) int64``: chosen options of an optimal plan, ascending.
+    least
+        ``(num_lanes,) int64`` effective prices of the lanes with slots, micro-CNY.
     """
     from optimizer.solvers.kernels.accept import raise_along_tree
     from optimizer.solvers.kernels.choose import closed_offers
 
-    problem, full = search.problem, search.full
     closed = is_closed(problem)
     if not closed.any():
         return least
@@ -300,7 +313,7 @@ def with_closed(
             offers=offers[part],
         )
 
-    search.pool.over_parts(full, work)
+    pool.over_parts(full, work)
     price = np.where(closed, offers.max(axis=0), least)
     raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
     return price

@@ -1,0 +1,176 @@
+"""
+Solve a small night at once: all orders that a plan could choose, balanced together.
+
+Each lane starts at the price at which it would be sold out if it were alone. On few
+orders balancing from there takes less time than a screen and better prices would save.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.model.lane_tree import own_price
+from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.market import NearMarket, Threads, whole_market
+from optimizer.solvers.network.augmenting_paths import (
+    balance,
+    choose_at,
+    make_network,
+    make_search,
+    plan_at,
+)
+from optimizer.solvers.network.initial_prices import clearing_price
+from optimizer.solvers.network.price_interval import cap_prices
+from optimizer.solvers.network.screen import is_closed
+from optimizer.solvers.network.solve import with_closed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.kernels.paths import Plan
+    from optimizer.solvers.network.augmenting_paths import Patience
+
+#: With more options than this a night is not small.
+SMALL_OPTIONS = 60_000
+#: Balancing takes about so many steps, paths times orders, in the time that prices take
+#: at least, and for each option.
+STEPS, OPTION_STEPS = 1_000_000, 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """
+    The orders and options that a plan could choose.
+
+    Attributes
+    ----------
+    market
+        With no other options than these.
+    option
+        ``(num_options,) int64``: the options' places in the problem, ascending.
+    best_lane, best_saving
+        ``(num_orders,)`` int32 and int64: each order's best option.
+    """
+
+    market: NearMarket
+    option: NDArray[np.int64]
+    best_lane: NDArray[np.int32]
+    best_saving: NDArray[np.int64]
+
+
+def solve_directly(
+    problem: Problem, params: SolveParams, patience: Patience | None = None
+) -> Solution | None:
+    """
+    Find the optimum of a small night, and the lowest prices that prove it.
+
+    Parameters
+    ----------
+    problem, params
+        The night, and how long to try.
+    patience
+        How long balancing may take; ``None``: as long as there is time.
+
+    Returns
+    -------
+    Solution or None
+        ``None`` where the night is not small, its first prices are too far off for
+        balancing to be quick, or the time was up.
+
+    Raises
+    ------
+    Stalled
+        When the patience is at its end.
+    """
+    if problem.num_options > SMALL_OPTIONS:
+        return None
+    ends = time.monotonic() + params.time_limit_seconds
+    live = live_orders(problem)
+    with Threads(1) as pool:
+        choice = choose_at(live.market, _first_price(problem, live), pool)
+        night = make_network(problem, live.market)
+        plan = plan_at(night, live.market, choice.pick, choice)
+        if not is_quick(problem, live, plan):
+            return None
+        search = make_search(night)
+        is_done, _ = balance(
+            night, plan, search, lambda: time.monotonic() > ends, patience
+        )
+        if not is_done:
+            return None
+        from optimizer.solvers.kernels.paths import least_prices
+
+        least = np.zeros(problem.num_lanes, np.int64)
+        least_prices(night, plan, search, least)
+        chosen = live.option[plan.pick[plan.pick >= 0]]
+        price = with_closed(problem, whole_market(problem), chosen, least, pool)
+    return Solution(
+        chosen,
+        own_price(price, problem.lane_parent),
+        cap_prices(problem, price),
+        Termination("OPTIMAL"),
+    )
+
+
+def is_quick(problem: Problem, live: Live, plan: Plan) -> bool:
+    """Whether balancing takes less time than a screen and better prices would."""
+    num_paths = int(np.abs(plan.imbalance).sum())
+    most = STEPS + OPTION_STEPS * problem.num_options
+    return num_paths * live.market.num_orders <= most
+
+
+def _first_price(problem: Problem, live: Live) -> NDArray[np.int64]:
+    """Prices of lanes by themselves; 0 where there are slots for all caps."""
+    slots = problem.slots[problem.lane_parent < 0].sum()
+    if slots >= problem.cap.sum():
+        return np.zeros(problem.num_lanes, np.int64)
+    return clearing_price(
+        live.best_lane, live.best_saving, problem.slots, problem.lane_parent
+    )
+
+
+def live_orders(problem: Problem) -> Live:
+    """List the orders and options that a plan could choose."""
+    from optimizer.solvers.kernels.screen import list_live
+
+    full = whole_market(problem)
+    num_orders, num_options = problem.num_orders, problem.num_options
+    order = np.empty(num_orders, np.int64)
+    order_merchant, best_lane = np.empty((2, num_orders), np.int32)
+    best_saving = np.empty(num_orders, np.int64)
+    start = np.empty(num_orders + 1, np.int64)
+    merchant_start = np.empty(problem.num_merchants + 1, np.int64)
+    option, option_saving = np.empty((2, num_options), np.int64)
+    option_order, option_lane = np.empty((2, num_options), np.int32)
+    num_live, num_ways = list_live(
+        full.orders,
+        is_closed(problem),
+        order=order,
+        order_merchant=order_merchant,
+        merchant_start=merchant_start,
+        option_start=start,
+        option=option,
+        option_order=option_order,
+        option_lane=option_lane,
+        option_saving=option_saving,
+        best_lane=best_lane,
+        best_saving=best_saving,
+    )
+    market = NearMarket(
+        merchant_start=merchant_start,
+        cap=problem.cap,
+        option_start=start[: num_live + 1],
+        option_lane=option_lane[:num_ways],
+        option_saving=option_saving[:num_ways],
+        side=None,
+        parts=np.array([0, problem.num_merchants]),
+        order=order[:num_live],
+        order_merchant=order_merchant[:num_live],
+        option_order=option_order[:num_ways],
+    )
+    return Live(market, option[:num_ways], best_lane[:num_live], best_saving[:num_live])
