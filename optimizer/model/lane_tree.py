@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def is_nested(lane_parent: NDArray[np.int32]) -> bool:
+    """Whether any lane has another around it."""
+    return bool(lane_parent.max(initial=-1) >= 0)
+
+
 def ancestors(
     lane_parent: NDArray[np.int32],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:

@@ -48,13 +48,15 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
 def _solve(problem: Problem, params: SolveParams) -> Solution:
     """Solve by the way that is the fastest."""
     ends = time.monotonic() + params.time_limit_seconds
-    patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
+    found = solve_directly(problem)
+    if found is not None:
+        return found
     try:
-        found = solve_directly(problem, params, patience)
-        if found is None and is_tied(problem):
+        if is_tied(problem):
             found = _by_classes(problem, ends)
-        if found is not None:
-            return found
+            if found is not None:
+                return found
+        patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
         return solve_pricing(problem, _until(params, ends), patience)
     except (Stalled, SolveError):
         pass

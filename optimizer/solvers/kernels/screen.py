@@ -196,6 +196,15 @@ def best_savings(first_order, last_order, option_start, option_saving, best):
 
 
 @bare_kernel
+def close_below(lane_parent, is_closed):
+    """Mark the lanes in closed ones as closed; parents stand before them."""
+    for lane in range(len(lane_parent)):
+        parent = lane_parent[lane]
+        if parent >= 0 and is_closed[parent]:
+            is_closed[lane] = True
+
+
+@bare_kernel
 def list_live(
     orders,
     is_closed,
@@ -305,6 +314,40 @@ def best_without_slot(option_lane, option_saving, slots):
             last = kth_largest(listed[first : end[lane]], count, slots[lane])
             price[lane] = max(last, np.int64(0))
         first = end[lane]
+    return price
+
+
+@kernel
+def sold_out_prices(option_lane, option_saving, slots, lane_parent):
+    """
+    Effective prices at which each lane by itself would be sold out to these options.
+
+    Parameters
+    ----------
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    slots
+        ``(num_lanes,) int64``.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    """
+    around, is_within = option_lane.copy(), True
+    price = np.zeros(len(slots), np.int64)
+    while is_within:
+        is_within = False
+        seen = best_without_slot(around, option_saving, slots)
+        for lane in range(len(slots)):
+            price[lane] = max(price[lane], seen[lane])
+        for option in range(len(around)):
+            if around[option] >= 0:
+                around[option] = lane_parent[around[option]]
+                is_within |= around[option] >= 0
+    for lane in range(len(slots)):
+        parent = lane_parent[lane]
+        if parent >= 0:
+            price[lane] = max(price[lane], price[parent])
     return price
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.lane_tree import is_nested
 from optimizer.solvers.market import running
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
     lane_start = running(np.bincount(near.option_lane, minlength=problem.num_lanes))
     by_lane = np.empty(len(near.option_lane), np.int32)
     list_by_lane(near.option_lane, lane_start, by_lane)
-    parent = problem.lane_parent
-    child_counts = np.bincount(parent[parent >= 0], minlength=problem.num_lanes)
-    by_parent = np.argsort(parent, kind="stable").astype(np.int32)
+    child_start, child = _children(problem.lane_parent)
     return PathNetwork(
         merchant_start=near.merchant_start,
         cap=near.cap,
@@ -59,10 +58,22 @@ def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
         lane_option_start=lane_start,
         lane_option=by_lane,
         slots=problem.slots,
-        lane_parent=parent,
-        child_start=running(child_counts),
-        child=by_parent[int(np.sum(parent < 0)) :],
+        lane_parent=problem.lane_parent,
+        child_start=child_start,
+        child=child,
     )
+
+
+def _children(
+    lane_parent: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Where the lanes in each lane start, and all of them, by the lane around them."""
+    if not is_nested(lane_parent):
+        return np.zeros(len(lane_parent) + 1, np.int64), np.zeros(0, np.int32)
+    inner = np.flatnonzero(lane_parent >= 0)
+    around = lane_parent[inner]
+    start = running(np.bincount(around, minlength=len(lane_parent)))
+    return start, inner[np.argsort(around, kind="stable")].astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,17 +7,15 @@ orders balancing from there takes less time than a screen and better prices woul
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.model.lane_tree import own_price
-from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import NearMarket, Threads, whole_market
 from optimizer.solvers.network.augmenting_paths import (
-    balance,
     choose_at,
     make_network,
     make_search,
@@ -32,14 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
-    from optimizer.solvers.kernels.paths import Plan
-    from optimizer.solvers.network.augmenting_paths import Patience
+    from optimizer.solvers.market import Market
 
 #: With more options than this a night is not small.
-SMALL_OPTIONS = 60_000
-#: Balancing takes about so many steps, paths times orders, in the time that prices take
-#: at least, and for each option.
-STEPS, OPTION_STEPS = 1_000_000, 40
+SMALL_OPTIONS = 40_000
+#: Arcs that balancing may try; where it takes more, other ways are faster.
+MOST_ARCS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,65 +59,39 @@ class Live:
     best_saving: NDArray[np.int64]
 
 
-def solve_directly(
-    problem: Problem, params: SolveParams, patience: Patience | None = None
-) -> Solution | None:
+def solve_directly(problem: Problem) -> Solution | None:
     """
     Find the optimum of a small night, and the lowest prices that prove it.
 
     Parameters
     ----------
-    problem, params
-        The night, and how long to try.
-    patience
-        How long balancing may take; ``None``: as long as there is time.
+    problem
+        The night.
 
     Returns
     -------
     Solution or None
-        ``None`` where the night is not small, its first prices are too far off for
-        balancing to be quick, or the time was up.
-
-    Raises
-    ------
-    Stalled
-        When the patience is at its end.
+        ``None`` where the night is not small, or balancing it is not quick.
     """
+    from optimizer.solvers.kernels.paths import augment, least_prices
+
     if problem.num_options > SMALL_OPTIONS:
         return None
-    ends = time.monotonic() + params.time_limit_seconds
-    live = live_orders(problem)
-    with Threads(1) as pool:
-        choice = choose_at(live.market, _first_price(problem, live), pool)
-        night = make_network(problem, live.market)
-        plan = plan_at(night, live.market, choice.pick, choice)
-        if not is_quick(problem, live, plan):
-            return None
-        search = make_search(night)
-        is_done, _ = balance(
-            night, plan, search, lambda: time.monotonic() > ends, patience
-        )
-        if not is_done:
-            return None
-        from optimizer.solvers.kernels.paths import least_prices
-
-        least = np.zeros(problem.num_lanes, np.int64)
-        least_prices(night, plan, search, least)
-        chosen = live.option[plan.pick[plan.pick >= 0]]
-        price = with_closed(problem, whole_market(problem), chosen, least, pool)
-    return Solution(
-        chosen,
-        own_price(price, problem.lane_parent),
-        cap_prices(problem, price),
-        Termination("OPTIMAL"),
-    )
-
-
-def is_quick(problem: Problem, live: Live, plan: Plan) -> bool:
-    """Whether balancing takes less time than a screen and better prices would."""
-    num_paths = int(np.abs(plan.imbalance).sum())
-    most = STEPS + OPTION_STEPS * problem.num_options
-    return num_paths * live.market.num_orders <= most
+    full = whole_market(problem)
+    live = live_orders(problem, full)
+    pool = Threads(1)
+    choice = choose_at(live.market, _first_price(problem, live), pool)
+    night = make_network(problem, live.market)
+    plan, search = plan_at(night, live.market, choice.pick, choice), make_search(night)
+    lane, _ = augment(night, plan, search, 0, MOST_ARCS)
+    if lane < problem.num_lanes:
+        return None
+    least = np.zeros(problem.num_lanes, np.int64)
+    least_prices(night, plan, search, least)
+    chosen = live.option[plan.pick[plan.pick >= 0]]
+    price = with_closed(problem, full, chosen, least, pool)
+    own = own_price(price, problem.lane_parent)
+    return Solution(chosen, own, cap_prices(problem, price), Termination("OPTIMAL"))
 
 
 def _first_price(problem: Problem, live: Live) -> NDArray[np.int64]:
@@ -134,11 +104,17 @@ def _first_price(problem: Problem, live: Live) -> NDArray[np.int64]:
     )
 
 
-def live_orders(problem: Problem) -> Live:
-    """List the orders and options that a plan could choose."""
+def live_orders(problem: Problem, full: Market) -> Live:
+    """
+    List the orders and options that a plan could choose.
+
+    Parameters
+    ----------
+    problem, full
+        The night, and the market of all its orders.
+    """
     from optimizer.solvers.kernels.screen import list_live
 
-    full = whole_market(problem)
     num_orders, num_options = problem.num_orders, problem.num_options
     order = np.empty(num_orders, np.int64)
     order_merchant, best_lane = np.empty((2, num_orders), np.int32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.lane_tree import above_parents
+from optimizer.solvers.market import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,12 @@ def clearing_price(
     is_late
         Whether the time is up.
     """
+    from optimizer.solvers.kernels.screen import sold_out_prices
+
+    rank = slots if slots.dtype == np.int64 else np.floor(slots).astype(np.int64)
+    if len(option_lane) <= BLOCK_OPTIONS:
+        return sold_out_prices(*read_only(option_lane, option_saving, rank, lane_parent))
     price = np.zeros(len(slots), np.int64)
-    rank = np.floor(slots).astype(np.int64)
     around = np.arange(len(slots), dtype=np.int32)
     while np.any(around >= 0):
         seen = _without_slot(option_lane, option_saving, around, rank, is_late)
@@ -69,8 +74,6 @@ def _without_slot(
     """
     from optimizer.solvers.kernels.screen import best_without_slot
 
-    if len(option_lane) <= BLOCK_OPTIONS:
-        return best_without_slot(around[option_lane], option_saving, slots)
     price = np.zeros(len(slots), np.int64)
     lane, saving = np.zeros(0, np.int32), np.zeros(0, np.int64)
     num_ranked = 0

@@ -10,7 +10,7 @@ from optimizer.errors import SolveError
 from optimizer.model.lane_tree import (
     above_parents,
     effective_price,
-    least_slots,
+    is_nested,
     own_price,
 )
 from optimizer.solvers.market import sub_market
@@ -231,7 +231,12 @@ def sample_caps(
 
 def is_closed(problem: Problem) -> NDArray[np.bool_]:
     """Whether a lane or one of its ancestors has no slot."""
-    return least_slots(problem.slots, problem.lane_parent) == 0
+    from optimizer.solvers.kernels.screen import close_below
+
+    closed = problem.slots == 0
+    if is_nested(problem.lane_parent):
+        close_below(problem.lane_parent, closed)
+    return closed
 
 
 def _first_guess(market: NearMarket, lanes: Lanes) -> NDArray[np.int64]:

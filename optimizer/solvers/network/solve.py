@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.model.lane_tree import above_parents, ancestors, own_price
+from optimizer.model.lane_tree import above_parents, ancestors, is_nested, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
@@ -315,7 +315,8 @@ def with_closed(
 
     pool.over_parts(full, work)
     price = np.where(closed, offers.max(axis=0), least)
-    raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
+    if is_nested(problem.lane_parent):
+        raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
     return price
 
 
