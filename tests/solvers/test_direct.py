@@ -31,7 +31,7 @@ def night(seed: int, **sizes: int) -> Problem:
     return random_problem(draw, **(shape | sizes))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_it_is_the_optimum_with_the_least_prices(seed: int) -> None:
     """Worth as much as a minimum cost flow, with the very prices that prove that."""
@@ -89,6 +89,25 @@ def test_nothing_is_left_out_that_a_plan_could_choose(seed: int) -> None:
     assert live.market.option_order.tolist() == owner.tolist()
 
 
+@pytest.mark.parametrize("close", [0, 1, 5])
+def test_of_single_options_the_closest_come_first(
+    monkeypatch: pytest.MonkeyPatch, close: int
+) -> None:
+    """
+    Where each order has one option, most may be fixed at first: what is fixed wrongly
+    is freed, even where nothing is left free at first.
+    """
+    monkeypatch.setattr(direct, "SMALL_OPTIONS", -1)
+    monkeypatch.setattr(direct, "CLOSE_ORDERS", close)
+    for seed in range(100):
+        problem = night(seed, num_orders=60, most_options=1)
+        found, plain = solve_directly(problem), solve_flow(problem, SolveParams())
+        assert found is not None
+        assert certify(problem, found).is_optimal, seed
+        assert found.lane_price.tolist() == plain.lane_price.tolist(), seed
+        assert found.merchant_price.tolist() == plain.merchant_price.tolist(), seed
+
+
 def test_a_large_night_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above its size nothing is tried; at it, all is."""
     problem = night(1, num_orders=50)
@@ -101,7 +120,7 @@ def test_a_large_night_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_where_balancing_is_slow_another_way_takes_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With no arcs to try it gives up, and ``auto`` finds the same plan all the same."""
+    """With no arcs to try it gives up, and ``auto`` still finds the same plan."""
     problem = night(3, num_orders=60, num_merchants=6, num_lanes=5)
     whole = solve(problem, "auto", SolveParams())
     handed: list[int] = []
@@ -113,6 +132,7 @@ def test_where_balancing_is_slow_another_way_takes_over(
 
     monkeypatch.setattr(choose_method, "solve_pricing", counted)
     monkeypatch.setattr(direct, "MOST_ARCS", -1)
+    monkeypatch.setattr(direct, "OPTION_ARCS", 0)
     assert solve_directly(problem) is None
     found = solve(problem, "auto", SolveParams())
     assert handed

@@ -259,7 +259,9 @@ def list_live(
             orders.merchant_start[merchant], orders.merchant_start[merchant + 1]
         ):
             top = np.int64(0)
-            for at in range(orders.option_start[source], orders.option_start[source + 1]):
+            for at in range(
+                orders.option_start[source], orders.option_start[source + 1]
+            ):
                 saving, lane = orders.option_saving[at], orders.option_lane[at]
                 if saving <= 0 or is_closed[lane]:
                     continue

@@ -225,11 +225,14 @@ class Patience:
     Parameters
     ----------
     num_looks
-        In all; each comes after ``WORK_LIMIT`` arcs.
+        In all.
+    num_arcs
+        Arcs between looks; ``None``: ``WORK_LIMIT``.
     """
 
-    def __init__(self, num_looks: int) -> None:
+    def __init__(self, num_looks: int, num_arcs: int | None = None) -> None:
         self._num_looks = num_looks
+        self.num_arcs = WORK_LIMIT if num_arcs is None else num_arcs
 
     def spend(self) -> None:
         """
@@ -282,11 +285,12 @@ def balance(
     from optimizer.solvers.kernels.paths import augment
 
     lane = 0
+    num_arcs = WORK_LIMIT if patience is None else patience.num_arcs
     stuck: list[int] = []
     while lane < len(night.slots):
         if is_late():
             return False, stuck
-        lane, _ = augment(night, plan, search, lane, WORK_LIMIT)
+        lane, _ = augment(night, plan, search, lane, num_arcs)
         if lane < 0:
             stuck.append(-1 - lane)
             lane = -lane

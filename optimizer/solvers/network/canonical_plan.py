@@ -295,9 +295,7 @@ def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> S
     return replace(solution, chosen=np.sort(np.concatenate((chosen[~is_tied], picked))))
 
 
-def is_among(
-    values: NDArray[np.int64], items: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def is_among(values: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.bool_]:
     """
     Whether each value is one of some items, which ascend.
 

@@ -16,6 +16,9 @@ from optimizer.model.lane_tree import own_price
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import NearMarket, Threads, whole_market
 from optimizer.solvers.network.augmenting_paths import (
+    Patience,
+    Stalled,
+    balance,
     choose_at,
     make_network,
     make_search,
@@ -23,8 +26,9 @@ from optimizer.solvers.network.augmenting_paths import (
 )
 from optimizer.solvers.network.initial_prices import clearing_price
 from optimizer.solvers.network.price_interval import cap_prices
+from optimizer.solvers.network.refine_prices import PriceSearch
 from optimizer.solvers.network.screen import is_closed
-from optimizer.solvers.network.solve import with_closed
+from optimizer.solvers.network.solve import solve_market, with_closed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +36,14 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.solvers.market import Market
 
-#: With more options than this a night is not small.
-SMALL_OPTIONS = 40_000
-#: Arcs that balancing may try; where it takes more, other ways are faster.
-MOST_ARCS = 1_000_000
+#: With more options than this a night is not small; where each order has one, with
+#: more than that: then lanes compete through caps alone, and the first prices are good.
+SMALL_OPTIONS, SINGLE_OPTIONS = 40_000, 120_000
+#: Arcs that balancing may try, and for each option; where it takes more, other ways are
+#: faster.
+MOST_ARCS, OPTION_ARCS = 500_000, 20
+#: Orders that are balanced first where not all are, for each place in a cap.
+CLOSE_ORDERS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,25 +81,55 @@ def solve_directly(problem: Problem) -> Solution | None:
     Solution or None
         ``None`` where the night is not small, or balancing it is not quick.
     """
-    from optimizer.solvers.kernels.paths import augment, least_prices
-
-    if problem.num_options > SMALL_OPTIONS:
+    is_small = problem.num_options <= SMALL_OPTIONS
+    if not is_small and problem.num_options > min(problem.num_orders, SINGLE_OPTIONS):
         return None
+    most_arcs = MOST_ARCS + OPTION_ARCS * problem.num_options
     full = whole_market(problem)
     live = live_orders(problem, full)
-    pool = Threads(1)
-    choice = choose_at(live.market, _first_price(problem, live), pool)
-    night = make_network(problem, live.market)
-    plan, search = plan_at(night, live.market, choice.pick, choice), make_search(night)
-    lane, _ = augment(night, plan, search, 0, MOST_ARCS)
-    if lane < problem.num_lanes:
-        return None
-    least = np.zeros(problem.num_lanes, np.int64)
-    least_prices(night, plan, search, least)
-    chosen = live.option[plan.pick[plan.pick >= 0]]
-    price = with_closed(problem, full, chosen, least, pool)
+    price = _first_price(problem, live)
+    with Threads(1) as pool:
+        search = PriceSearch(problem, full, 0.0, pool, _never, Patience(0, most_arcs))
+        try:
+            if is_small:
+                pick, least = _balanced(search, live, price)
+            else:
+                pick, least = _closest_first(search, live, price)
+        except Stalled:
+            return None
+        chosen = live.option[pick[pick >= 0]]
+        price = with_closed(problem, full, chosen, least, pool)
     own = own_price(price, problem.lane_parent)
     return Solution(chosen, own, cap_prices(problem, price), Termination("OPTIMAL"))
+
+
+def _never() -> bool:
+    """No clock is needed: arcs are counted."""
+    return False
+
+
+def _balanced(
+    search: PriceSearch, live: Live, price: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Balance all live orders; the option of each, and the least effective prices."""
+    from optimizer.solvers.kernels.paths import least_prices
+
+    choice = choose_at(live.market, price, search.pool)
+    night = make_network(search.problem, live.market)
+    plan, scratch = plan_at(night, live.market, choice.pick, choice), make_search(night)
+    balance(night, plan, scratch, search.is_late, search.patience)
+    least = np.zeros(len(price), np.int64)
+    least_prices(night, plan, scratch, least)
+    return plan.pick, least
+
+
+def _closest_first(
+    search: PriceSearch, live: Live, price: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Balance the orders with the least margins, and then what that proves wrong."""
+    num_close = CLOSE_ORDERS * int(search.problem.cap.sum())
+    found = solve_market(search, live.market, price, num_close)
+    return found.pick, found.price if found.least is None else found.least
 
 
 def _first_price(problem: Problem, live: Live) -> NDArray[np.int64]:

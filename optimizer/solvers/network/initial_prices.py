@@ -47,9 +47,11 @@ def clearing_price(
     """
     from optimizer.solvers.kernels.screen import sold_out_prices
 
-    rank = slots if slots.dtype == np.int64 else np.floor(slots).astype(np.int64)
+    rank: NDArray[np.int64] = np.floor(slots).astype(np.int64)
     if len(option_lane) <= BLOCK_OPTIONS:
-        return sold_out_prices(*read_only(option_lane, option_saving, rank, lane_parent))
+        given = read_only(option_lane, option_saving, rank, lane_parent)
+        found: NDArray[np.int64] = sold_out_prices(*given)
+        return found
     price = np.zeros(len(slots), np.int64)
     around = np.arange(len(slots), dtype=np.int32)
     while np.any(around >= 0):

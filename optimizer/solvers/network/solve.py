@@ -164,7 +164,10 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
 
 
 def solve_market(
-    search: PriceSearch, market: NearMarket, price: NDArray[np.int64]
+    search: PriceSearch,
+    market: NearMarket,
+    price: NDArray[np.int64],
+    num_close: int | None = None,
 ) -> Balanced:
     """
     Find the optimum of a market from prices near the best.
@@ -177,16 +180,22 @@ def solve_market(
         Orders that could matter.
     price
         ``(num_lanes,) int64`` effective prices to start from.
+    num_close
+        Orders that are not fixed at first, about; ``None``: those that are close.
     """
     kept = np.zeros(0, np.int64)
-    is_few = is_sparse(market, search.problem)
+    is_few = num_close is None and is_sparse(market, search.problem)
     for num_rounds in count():
         if search.is_late():
             return Balanced(kept, price, None)
         choice = choose_at(market, price, search.pool)
         if is_few or num_rounds == MANY_ROUNDS:
             kept = np.arange(market.num_orders)
-        kept = with_added(kept, np.flatnonzero(choice.margin <= search.close))
+        if num_close is None:
+            close = np.flatnonzero(choice.margin <= search.close)
+        else:
+            close = closest(choice.margin, num_close)
+        kept = with_added(kept, close)
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
@@ -226,7 +235,9 @@ def _lowered(
         if search.is_late():
             break
         num_wanted = LOW_ORDERS * MORE**num_rounds * len(choice.price)
-        kept = with_added(kept, closest(choice.margin, num_wanted))
+        wanted = closest(choice.margin, num_wanted)
+        is_all = len(wanted) == market.num_orders
+        kept = wanted if is_all else with_added(kept, wanted)
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
