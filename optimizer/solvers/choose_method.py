@@ -1,7 +1,7 @@
 """
 Choose the fastest method for a network night; all of them are exact.
 
-- Few orders, and first prices that are nearly right: balanced at once.
+- Few orders: balanced at once, unless that is slow.
 - Orders mostly alike: flow on their classes, which are few.
 - Otherwise prices. If balancing has tried far more arcs than it ever does on orders
 that
@@ -48,7 +48,7 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
 def _solve(problem: Problem, params: SolveParams) -> Solution:
     """Solve by the way that is the fastest."""
     ends = time.monotonic() + params.time_limit_seconds
-    found = solve_directly(problem)
+    found = solve_directly(problem) if time.monotonic() < ends else None
     if found is not None:
         return found
     try:
