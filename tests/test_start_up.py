@@ -109,6 +109,7 @@ def test_the_newest_schema_is_known_without_alembic() -> None:
     assert len(known) > 1
 
 
+@pytest.mark.slow
 def test_verify_ends_in_silence(published: SmallNight) -> None:
     """What is left of DuckDB when a command ends is no leak to report."""
     words = [sys.executable, "-m", "optimizer", "--quiet", "verify", "runs/2026-11-22"]

@@ -24,7 +24,7 @@ from optimizer.cli.output import (
     use_logs,
 )
 from optimizer.contracts.warnings import text_of
-from optimizer.errors import counted
+from optimizer.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from optimizer.verify.night import Verified
@@ -59,6 +59,8 @@ def verify(
     findings = [*verified.findings]
     if not findings and verified.is_of_today:
         findings += _made_again(verified, inputs)
+    elif not findings and not verified.is_stated:
+        raise ConfigError(f"{run_dir}: is not proved: {'; '.join(verified.unchecked)}")
     proof = read_record(verified.folder).get("certificate", {}) if not findings else {}
     found = {
         "run_dir": str(run_dir),
@@ -278,6 +280,7 @@ def audit(
         "num_versions": result.num_versions,
         "num_pruned": result.num_pruned,
         "num_gone": result.num_gone,
+        "unproved": list(result.unproved),
     }
     print_result(found, "\n".join(_audit_lines(found)), as_json)
     if not result.is_valid:
@@ -286,13 +289,15 @@ def audit(
 
 def _audit_lines(found: dict[str, Any]) -> list[str]:
     lines = [f"finding: {text}" for text in found["findings"]]
+    lines += [f"not proved: {text}" for text in found["unproved"]]
     seen = f"{counted(found['num_links'], 'link')}, "
     seen += f"{counted(found['num_versions'], 'version')} of nights"
     if found["num_pruned"]:
         seen += f", {found['num_pruned']:,} removed by prune"
     if found["num_gone"]:
         seen += f", {found['num_gone']:,} replaced ones removed since"
-    lines.append(f"{'does not hold' if found['findings'] else 'holds'}: {seen}")
+    holds = "holds" if found["num_links"] else "there is no chain of evidence yet"
+    lines.append(f"{'does not hold' if found['findings'] else holds}: {seen}")
     if found["head"]:
         lines.append(f"head {found['head']['number']}: {found['head']['hash']}")
     return lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
-from optimizer.contracts.run_folder import LEAVES, RECORD
+from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
 from optimizer.errors import ConfigError
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import root_of
@@ -44,6 +44,8 @@ class Audit:
     num_links, num_versions, num_pruned, num_gone
         Number of links; of versions checked against them; of versions removed by rule;
         and of replaced versions that are missing without a record.
+    unproved
+        Published nights of before there was a chain, which only the next run adds.
     """
 
     findings: tuple[str, ...]
@@ -52,6 +54,7 @@ class Audit:
     num_versions: int
     num_pruned: int
     num_gone: int
+    unproved: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -87,11 +90,12 @@ def audit(config: Config, head: str | None = None) -> Audit:
     versions = _linked_folders(config, links)
     published = published_nights(config.output)
     live = set(published.values())
+    before = _before_the_chain(published) if not links and not told else {}
     gone = [folder for folder in versions if not folder.is_dir() and folder not in live]
     findings = [
         *broken_links(links),
         *_between(links, told),
-        *_unlinked(published, links),
+        *_unlinked({d: f for d, f in published.items() if d not in before}, links),
         *(text for item in versions.items() for text in _changed(*item)),
         *_lost_heads(versions, links),
     ]
@@ -107,7 +111,18 @@ def audit(config: Config, head: str | None = None) -> Audit:
         num_versions=len(versions) - len(gone),
         num_pruned=num_pruned,
         num_gone=len(gone) - num_pruned,
+        unproved=tuple(before.values()),
     )
+
+
+def _before_the_chain(published: dict[dt.date, Path]) -> dict[dt.date, str]:
+    """Nights of a format that had no chain, with what to do, by date."""
+    return {
+        day: f"{day}: {folder.name} is of before the chain of evidence, so that it is "
+        "as it was published is not proved; the next run adds it to the chain"
+        for day, folder in published.items()
+        if "evidence" not in read_record(folder)
+    }
 
 
 def _linked_folders(config: Config, links: Sequence[Link]) -> dict[Path, Link]:
@@ -191,5 +206,5 @@ def _noted_head(folder: Path) -> tuple[int, str] | None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         head = record["run_measurements"]["evidence_head"]
         return head["number"], head["hash"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None  # no head then, or damaged: the checksum says so

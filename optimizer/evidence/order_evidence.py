@@ -9,7 +9,7 @@ from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
 from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import (
     ROWS_IN_LEAF,
@@ -154,8 +154,9 @@ def _chain_from(links: Sequence[Link], day: dt.date, version: str) -> list[Link]
     own = [k for k, link in enumerate(links) if versions_in([link]) == {day: version}]
     if not own or "decisions" not in links[own[-1]].body:
         raise ConfigError(
-            f"the chain of evidence has no link for {day} ({version}); if a run was "
-            "cut off, the next one adds it, else see optimizer audit"
+            f"the chain of evidence has no link for {day} ({version}): a run was cut "
+            "off, or it is of before there was a chain; the next run adds it, and "
+            "optimizer audit says what else is missing"
         )
     return list(links[own[-1] :])
 

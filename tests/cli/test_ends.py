@@ -36,6 +36,7 @@ def night(tmp_path: Path) -> SmallNight:
     return make_night(tmp_path / "night", num_orders=1_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_a_word_that_is_true(
@@ -63,6 +64,7 @@ def test_a_signal_leaves_a_word_that_is_true(
     assert night.run_dir.is_symlink() == (when == "after")
 
 
+@pytest.mark.slow
 def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
     """What `nohup` started goes on when the terminal goes."""
     process = subprocess.Popen(
@@ -93,6 +95,7 @@ def shell(night: SmallNight, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sink", ["| true", "> /dev/full", ">&-"])
 def test_a_night_that_is_out_is_no_failure_because_nobody_reads_it(
     night: SmallNight, sink: str
@@ -117,6 +120,7 @@ def test_what_is_only_said_must_be_said(night: SmallNight) -> None:
     assert (left.returncode, left.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_standard_error_that_is_closed_is_nobodys_file(night: SmallNight) -> None:
     """With all three streams closed a night is whole; nothing was written into it."""
     done = shell(night, f"OPTIMIZER {' '.join(RUN)} <&- >&- 2>&-")

@@ -174,6 +174,7 @@ def run_audit(night: SmallNight, head: str | None = None) -> tuple[str, ...]:
     return audit(load_config(night.config), head).findings
 
 
+@pytest.mark.slow
 def test_every_event_is_a_link_and_all_of_it_holds(chained: SmallNight):
     """Runs, forced rerun, rollback and withdrawal are links in order; audit agrees."""
     links = links_of(chained)

@@ -307,6 +307,7 @@ def test_small_lanes_shrink_to_their_carrier_and_large_ones_do_not():
     assert shares[1] < 0.1
 
 
+@pytest.mark.slow
 def test_a_carrier_below_its_contract_raises_an_alert(history):
     """Whole interval below the contract: named, with its counts."""
     found = evaluate(broken(history, "yunda", 0.5, 5.0), settings(), AFTER)
@@ -534,6 +535,7 @@ def test_evaluate_gives_every_outcome_and_method(history):
     assert all(row["num_nights"] > 0 for row in found["power"])
 
 
+@pytest.mark.slow
 def test_complaints_are_attributed_to_the_benefit_that_failed():
     """Only door complaints fall: the door shows an effect, the desk none."""
     table = outcomes(5_000, seed=14)

@@ -56,6 +56,7 @@ def versions(night: SmallNight) -> list[str]:
     return sorted(p.name for p in (night.runs / ".versions" / str(DAY)).iterdir())
 
 
+@pytest.mark.slow
 def test_the_published_version_and_the_newest_others_stay(night: SmallNight) -> None:
     """Two of four versions go, with the orders that they alone were made from."""
     published = night.run_dir.resolve().name
