@@ -70,10 +70,14 @@ def _children(
     """Where the lanes in each lane start, and all of them, by the lane around them."""
     if not is_nested(lane_parent):
         return np.zeros(len(lane_parent) + 1, np.int64), np.zeros(0, np.int32)
-    inner = np.flatnonzero(lane_parent >= 0)
-    around = lane_parent[inner]
-    start = running(np.bincount(around, minlength=len(lane_parent)))
-    return start, inner[np.argsort(around, kind="stable")].astype(np.int32)
+    from optimizer.solvers.kernels.screen import list_by_lane
+
+    # Roots have the parent -1, and so stand first.
+    around = lane_parent + np.int32(1)
+    start = running(np.bincount(around, minlength=len(lane_parent) + 1))
+    lanes = np.empty(len(lane_parent), np.int32)
+    list_by_lane(around, start, lanes)
+    return start[1:] - start[1], lanes[start[1] :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
