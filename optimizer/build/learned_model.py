@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -117,10 +118,14 @@ def load_model(folder: Path | str) -> LoadedModel:
     ------
     ConfigError
         When there is none, or it is of another format.
+    DataError
+        When it is damaged: no JSON, or nothing that was ever written.
     """
     path = Path(folder) / MODEL_FILE
     try:
         content = path.read_bytes()
+        with damaged_is_data_error(f"model: {path}"):
+            json.loads(content)
         # Text to Python first: strict JSON mode would refuse the pairs in names.
         model = LearnedModel.model_validate_json(content)
         dt.date.fromisoformat(model.last_date)

@@ -77,13 +77,56 @@ _NIGHT: dict[str, WarningKind] = {
         words="names",
     ),
     "IDS_ROUNDED": _counted(
-        "{num_ids} id of {column} of more than 15 digits ends in zeros after the 15th, "
-        "as spreadsheets round numbers; two ids may have become one: {ids}",
-        "{num_ids} ids of {column} of more than 15 digits all end in zeros after the "
-        "15th, as spreadsheets round numbers; two ids may have become one: {ids}",
+        "{num_ids} of {num_looked} {column} values has more than 15 digits and is a "
+        "rounded number, as spreadsheets and floats keep it; two ids may have become "
+        "one: {ids}",
+        "{num_ids} of {num_looked} {column} values have more than 15 digits and are "
+        "rounded numbers, as spreadsheets and floats keep them; two ids may have "
+        "become one: {ids}",
         num_ids="count",
+        num_looked="count",
         column="text",
         ids="names",
+    ),
+    "IDS_LIKE_DATES": _counted(
+        "{num_ids} of {num_looked} {column} values is a date, as spreadsheets make of "
+        "ids such as 1-2; two ids may have become one: {ids}",
+        "{num_ids} of {num_looked} {column} values are dates, as spreadsheets make of "
+        "ids such as 1-2; two ids may have become one: {ids}",
+        num_ids="count",
+        num_looked="count",
+        column="text",
+        ids="names",
+    ),
+    "IDS_AS_SHOWN": _counted(
+        "{num_ids} of {num_looked} {column} values is written as spreadsheets show a "
+        "cell (TRUE, 6,923,456, ####, quotes); if that is not its id, export ids as "
+        "text: {ids}",
+        "{num_ids} of {num_looked} {column} values are written as spreadsheets show "
+        "cells (TRUE, 6,923,456, ####, quotes); if these are not their ids, export ids "
+        "as text: {ids}",
+        num_ids="count",
+        num_looked="count",
+        column="text",
+        ids="names",
+    ),
+    "IDS_ALIKE": _counted(
+        "{num_pairs} pair of {column} values differs only in leading zeros, which "
+        "spreadsheets cut off; one may have become two: {pairs}",
+        "{num_pairs} pairs of {column} values differ only in leading zeros, which "
+        "spreadsheets cut off; one may have become two: {pairs}",
+        num_pairs="count",
+        column="text",
+        pairs="names",
+    ),
+    "ALLOWED_IN_NO_TABLE": _counted(
+        "{num_columns} column of privacy.allow is in none of the night's tables "
+        "({tables}): {columns}",
+        "{num_columns} columns of privacy.allow are in none of the night's tables "
+        "({tables}): {columns}",
+        num_columns="count",
+        tables="names",
+        columns="names",
     ),
     "CSV_SEPARATOR": _about(
         "cells of {table} are separated by {separator}: read so",
@@ -164,10 +207,10 @@ _NIGHT: dict[str, WarningKind] = {
         lanes="places",
     ),
     "UNKNOWN_CARRIERS": _counted(
-        "carrier {carriers} is not in the policy's roster on this date: its orders get "
-        "CARRIER_INACTIVE",
-        "carriers {carriers} are not in the policy's roster on this date: their orders "
-        "get CARRIER_INACTIVE",
+        "carrier {carriers} is not in the policy's roster on this date: no parcel is "
+        "recommended with it",
+        "carriers {carriers} are not in the policy's roster on this date: no parcel is "
+        "recommended with them",
         num_carriers="count",
         carriers="names",
     ),
@@ -213,9 +256,9 @@ _NIGHT: dict[str, WarningKind] = {
     ),
     "RULES_FIND_NOTHING": _counted(
         "{num_rules} rule of the configuration names nothing of the night or its "
-        "tables, so it changes nothing: {rules}",
+        "tables; is it spelled as there: {rules}",
         "{num_rules} rules of the configuration name nothing of the night or its "
-        "tables, so they change nothing: {rules}",
+        "tables; are they spelled as there: {rules}",
         num_rules="count",
         rules="names",
     ),

@@ -206,5 +206,5 @@ def _noted_head(folder: Path) -> tuple[int, str] | None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         head = record["run_measurements"]["evidence_head"]
         return head["number"], head["hash"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None  # no head then, or damaged: the checksum says so

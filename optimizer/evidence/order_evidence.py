@@ -9,7 +9,7 @@ from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
 from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import (
     ROWS_IN_LEAF,

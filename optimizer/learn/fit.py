@@ -232,4 +232,4 @@ def history_of(config: Config, given: str | None, window: Window) -> str:
             "no outcomes are named: give --history, or learning.history in the "
             "configuration"
         )
-    return expand_date(config.learning.history, window.as_of)
+    return expand_date(config.learning.history.path, window.as_of)

@@ -181,7 +181,8 @@ def _of_date(
 ) -> Iterator[Leftover]:
     """Files and folders of a date that the rules do not keep."""
     versions = folder / VERSIONS / day.isoformat()
-    there = sorted(versions.iterdir()) if versions.is_dir() else []
+    is_ours = versions.is_dir() and not _is_linked(folder, versions)
+    there = sorted(versions.iterdir()) if is_ours else []
     cut_off = [path for path in there if path.name.startswith(STAGING)]
     whole = [path for path in there if path not in cut_off]
     yield from (_left(day, path, "cut off") for path in cut_off)
@@ -193,7 +194,15 @@ def _of_date(
         kept = _newest(whole, current, keep.versions)
         gone = [path for path in whole if path not in kept]
         yield from (_left(day, path, "replaced") for path in gone)
-    yield from _unused_inputs(folder / INPUTS / day.isoformat(), day, kept)
+    inputs = folder / INPUTS / day.isoformat()
+    if not _is_linked(folder, inputs):
+        yield from _unused_inputs(inputs, day, kept)
+
+
+def _is_linked(folder: Path, inner: Path) -> bool:
+    """Whether a link leads out of the folder of nights: there nothing is removed."""
+    above = [inner, *inner.parents][: len(inner.relative_to(folder).parts)]
+    return any(path.is_symlink() for path in above)
 
 
 def _newest(

@@ -198,6 +198,7 @@ def publish(
     contents: Contents,
     record: dict[str, Any],
     turn: AbstractContextManager[None] | None = None,
+    mode: int = 0o640,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -218,6 +219,8 @@ def publish(
     turn
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
+    mode
+        Of its files, whatever the umask.
 
     Returns
     -------
@@ -248,6 +251,7 @@ def publish(
         text = record_text(proved)
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
+        _set_mode(staging, mode)
         sync_folder(staging)
         _refuse_false(contents.false_writing(staging))
         with turn or nullcontext():
@@ -267,8 +271,21 @@ def _refuse_false(found: list[str]) -> None:
         )
 
 
+def _set_mode(staging: Path, mode: int) -> None:
+    """Give all files of a night their mode, on the disk before they get their names."""
+    for path in sorted(staging.iterdir()):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def _remove_leftovers(versions: Path) -> None:
     """Remove what a dead run left behind; we hold its lock now."""
+    if versions.is_symlink():  # what is behind it is not ours to remove
+        return
     for leftover in versions.glob(f"{STAGING}*"):
         remove_tree(leftover)
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _ROWS_IN_LEAF = 128
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
+_NOT_DECISIVE = (
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -207,6 +209,7 @@ def false_origins(record: Mapping[str, Any]) -> list[str]:
         if place is None:
             found.append(f"inputs.{name}: the configuration names no such table")
             continue
+        place = place["path"] if isinstance(place, dict) else place
         on_day = _on(place, day)
         if name in record["substitutes"]:
             found += _false_substitute(name, record, place, day)

@@ -74,7 +74,7 @@ def _is_before(path: Path, started: str, is_earlier_date: bool) -> bool:
     try:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
         own = str(record["run_measurements"]["started_at_utc"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return is_earlier_date
     return own < started or (own == started and is_earlier_date)
 
@@ -128,7 +128,7 @@ def _links(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
         bodies = [json.loads(json.loads(line)["text"]) for line in lines]
         return [body for body in bodies if "version" in body]  # of nights
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return []
 
 
@@ -136,7 +136,7 @@ def _hash_of_last(path: Path) -> str | None:
     try:
         last = path.read_text(encoding="utf-8").splitlines()[-1]
         return str(json.loads(last)["hash"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, IndexError):
         return None
 
 

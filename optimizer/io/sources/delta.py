@@ -10,18 +10,17 @@ from optimizer.io.sources.rows import Rows, checked_columns
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 
 @contextmanager
-def open_rows(
-    address: Address, table: Table, not_personal: Sequence[str] = ()
-) -> Iterator[Rows]:
+def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
     """Read one version, the newest if none is configured, batch by batch."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -33,7 +32,7 @@ def open_rows(
         storage_options=_options(),
     )
     schema = pa.schema(found.schema().to_arrow())
-    columns = checked_columns(schema, table, address.label, not_personal)
+    columns = checked_columns(schema, table, address.label, rules)
     batches = pa.RecordBatchReader.from_stream(found.scan(columns))
     yield Rows(batches, f"version {found.version()}")
 

@@ -43,7 +43,7 @@ class Link:
         """Its content; empty where it cannot be read."""
         try:
             found = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

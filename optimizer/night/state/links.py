@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import RECORD, read_record
 from optimizer.errors import OptimizerError
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
 from optimizer.night.state.chain import Link, broken_links, make_link
@@ -246,7 +246,7 @@ def _read_line(line: bytes) -> Link:
     try:
         found = json.loads(line)
         return Link(int(found["number"]), str(found["hash"]), str(found["text"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return Link(0, "", line.decode(errors="replace"))
 
 
