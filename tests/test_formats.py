@@ -307,6 +307,7 @@ _FORGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgery", _FORGED)
 @pytest.mark.parametrize("project", ["before_evidence"], indirect=True)
 def test_a_forged_old_night_does_not_hold(project: Path, say, forgery: str) -> None:
