@@ -140,7 +140,7 @@ BY_THEMSELVES = {
 
 
 def test_what_tests_share_is_in_one_folder() -> None:
-    """Beside tests and campaigns there are no helpers: those are in ``tests/support``."""
+    """Beside tests and campaigns are no helpers: those are in ``tests/support``."""
     beside = {
         name
         for name in project_files("tests/*.py")
@@ -152,9 +152,9 @@ def test_what_tests_share_is_in_one_folder() -> None:
 
 #: Where tests look at the clock of the machine, and why no claim depends on it.
 LOOKS_AT_THE_CLOCK = {
-    "tests/campaigns/forks.py": "stops a command that hangs, and tells how long it took",
+    "tests/campaigns/forks.py": "stops a command that hangs, and says what it took",
     "tests/campaigns/kills.py": "kills commands at random moments: each must do",
-    "tests/campaigns/mutations.py": "ends where the minutes that were asked for are over",
+    "tests/campaigns/mutations.py": "ends where its minutes are over",
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",
