@@ -12,13 +12,13 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual clean
+.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
 	$(BIN)/optimizer run --config configs/nightly.yaml --date $(DATE)
 
-test: lint unit
+test: places lint unit
 
 lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/lint-imports
 
 # Kernels are compiled once, before several processes would all do it.
-unit: .venv/dev-$(call HASH,dev) airflow sail
+unit: places
 	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS)
 
@@ -35,6 +35,10 @@ unit: .venv/dev-$(call HASH,dev) airflow sail
 quick: .venv/dev-$(call HASH,dev)
 	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS) --hypothesis-profile quick -m "not slow and not needs"
+
+# At once, since pip works on one core: Sail's waits for ours, Airflow's for neither.
+places:
+	@$(MAKE) --no-print-directory --jobs 2 airflow sail
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
 airflow: .venv-airflow/$(call PINS,airflow)
