@@ -171,8 +171,13 @@ def _summary(found: Mapping[str, Any]) -> str:
         "unchanged": "already published from the same inputs; nothing to do",
         "dry run": "dry run; nothing was written, it would go here",
     }
+    basis = [
+        w for w in found["warnings"] if _code(w) in ("MODEL_IS_PRIOR", "RISK_IS_STATED")
+    ]
+    others = [warning for warning in found["warnings"] if warning not in basis]
     lines = [
         f"{found['run_dir']}: {words[found['outcome']]}",
+        *(f"  rests on   {text_of(warning)}" for warning in basis),
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
@@ -194,11 +199,16 @@ def _summary(found: Mapping[str, Any]) -> str:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     boxes = found.get("outboxes", [])
     lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
-    lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
+    lines += [f"  warning    {text_of(warning)}" for warning in others]
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _code(warning: Any) -> str:
+    """The code of a warning; records of format 1 have sentences alone."""
+    return str(warning["code"]) if isinstance(warning, dict) else ""
 
 
 def _roundings(found: Mapping[str, Any]) -> str:

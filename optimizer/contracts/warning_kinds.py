@@ -280,6 +280,14 @@ _NIGHT: dict[str, WarningKind] = {
         rules_since="text",
         last_night="text",
     ),
+    "MODEL_IS_PRIOR": _about(
+        "a stated prior: no premium parcel was measured yet, and "
+        "the saving is what learning.prior says; let parcels explore "
+        "(holdout.explore_share), and measure"
+    ),
+    "RISK_IS_STATED": _about(
+        "no history: every order has the stated risk, so who is chosen is chosen by lot"
+    ),
     "TABLE_SUBSTITUTED": _about(
         "the {table} table was late; {path} of the day before stands in for it",
         table="text",

@@ -230,6 +230,7 @@ def history_of(config: Config, given: str | None, window: Window) -> str:
     if config.learning.history is None:
         raise DataError(
             "no outcomes are named: give --history, or learning.history in the "
-            "configuration"
+            "configuration; where there are none, let learning.prior state effect, "
+            "complaint_prob and return_prob"
         )
     return expand_date(config.learning.history.path, window.as_of)
