@@ -187,6 +187,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  rounding   {_roundings(numbers['cap_roundings'])}",
         f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
     ]
+    if lacking := _break_even(found):
+        lines.append(f"  break-even {lacking}")
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     if chance := numbers.get("experiment"):
@@ -204,6 +206,24 @@ def _summary(found: Mapping[str, Any]) -> str:
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _break_even(found: Mapping[str, Any]) -> str:
+    """What premium lacks, where no order is worth its fee; else empty."""
+    numbers, folder = found["summary"], found.get("version_dir")
+    explored = (numbers.get("experiment") or {}).get("num_explored", 0)
+    if folder is None or numbers["num_chosen"] > explored:
+        return ""
+    import polars as pl
+
+    table = pl.scan_parquet(Path(folder) / "decisions.parquet")
+    best = table.select(pl.col("saving_cny").max()).collect().item()
+    if best is None or best > 0:
+        return ""
+    return (
+        f"no order is worth its fee: the best one loses {-best:,.2f} CNY; premium pays "
+        "where the fee is lower by more than that, or harm costs or risks are higher"
+    )
 
 
 def _code(warning: Any) -> str:

@@ -347,6 +347,11 @@ _HISTORY: dict[str, WarningKind] = {
         "no premium parcel in the history: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
     ),
+    "HARM_IS_STATED": _about(
+        "{outcome} is true for no parcel of the history: every order has the stated risk "
+        "of it (learning.prior)",
+        outcome="text",
+    ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
         "until some parcels explore (holdout.explore_share)",

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from optimizer.build.learned_model import HARMS, LearnedModel, Promise, Risk, model_text
+from optimizer.build.learned_model import HARMS, LearnedModel, Promise, model_text
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import prior_effect
-from optimizer.learn.fit import Learned
+from optimizer.learn.fit import Learned, constant_risk
 from optimizer.learn.promise import PRIOR_MEAN
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from optimizer.config import Config
     from optimizer.config.learning import Prior
 
@@ -66,7 +62,7 @@ def stated_model(config: Config) -> Learned:
         last_date=_BEFORE_ANY_NIGHT,
         regime_breaks=[],
         kind="prior",
-        risk={harm: _constant(probability) for harm, probability in risks.items()},
+        risk={harm: constant_risk(float(share)) for harm, share in risks.items()},
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
         promises=[promise],
     )
@@ -74,12 +70,6 @@ def stated_model(config: Config) -> Learned:
     model = unnamed.model_copy(update={"version": f"stated-{digest}"})
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
     return Learned(model, _card(model, prior), told)
-
-
-def _constant(probability: Decimal) -> Risk:
-    """The same risk for every order."""
-    share = float(probability)
-    return Risk(intercept=float(np.log(share / (1 - share))), slopes={}, levels={})
 
 
 def _card(model: LearnedModel, prior: Prior) -> str:
