@@ -12,13 +12,13 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit airflow sail wheel bench bench-stages bench-tests bench-check lock messages manual clean
+.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
 	$(BIN)/optimizer run --config configs/nightly.yaml --date $(DATE)
 
-test: lint unit
+test: places lint unit
 
 lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/lint-imports
 
 # Kernels are compiled once, before several processes would all do it.
-unit: .venv/dev-$(call HASH,dev) airflow sail
+unit: places
 	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS)
 
@@ -35,6 +35,10 @@ unit: .venv/dev-$(call HASH,dev) airflow sail
 quick: .venv/dev-$(call HASH,dev)
 	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS) --hypothesis-profile quick -m "not slow and not needs"
+
+# At once, since pip works on one core: Sail's waits for ours, Airflow's for neither.
+places:
+	@$(MAKE) --no-print-directory --jobs 2 airflow sail
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
 airflow: .venv-airflow/$(call PINS,airflow)
@@ -86,6 +90,14 @@ lock:
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate pyproject.toml $$more -o requirements/$$set.lock; \
 	done
+
+# What an install is made of, with the hashes of the lock, as CycloneDX; the same lock is
+# the same file.
+sbom: .venv/dev-$(call HASH,dev)
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/run.lock --pyproject pyproject.toml \
+	  --output-reproducible --spec-version 1.6 --output-format JSON --validate \
+	  --output-file dist/sbom.cdx.json
 
 # The texts of sources into the catalogues, what is new empty; and the catalogues compiled.
 LOCALE := optimizer/report/locale

@@ -174,7 +174,7 @@ BAD: dict[str, Bad] = {
     "text in a Parquet file": Bad(
         written("orders", lambda _: b"order_id,merchant_id\n1,2\n"),
         3,
-        f"{ORDERS}: is damaged",
+        f"{ORDERS}: holds text, and its name says Parquet",
     ),
     "a CSV in another encoding": Bad(
         written("capacity", lambda data: data.replace(b"CN-11", "北京".encode("gbk"))),
@@ -493,7 +493,7 @@ ODD: dict[str, Odd] = {
     "a carrier outside the roster": Odd(
         edited("orders", first_row("carrier_id", "pigeon")),
         r"warning    carrier pigeon is not in the policy's roster on this date: "
-        "its orders get CARRIER_INACTIVE",
+        "no parcel is recommended with it",
     ),
     "all carriers outside the roster": Odd(
         with_roster("pigeon"), f"{NOTHING}[\\s\\S]*not in the policy's roster", 0

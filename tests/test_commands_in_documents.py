@@ -16,6 +16,7 @@ import pytest
 import typer.main
 
 from optimizer.simulate import simulate
+from tests.support.rights import as_user
 from tests.support.small_night import DAY
 from tests.support.tracked import project_files
 
@@ -152,15 +153,9 @@ def variants(line: str) -> list[str]:
 
 def call(folder: Path, *words: str) -> str:
     """Call the command line in a folder; it must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "optimizer", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout
+    done = as_user(folder, *words)
+    assert done.code == 0, (words, done.out, done.err)
+    return done.out
 
 
 @pytest.fixture(scope="module")

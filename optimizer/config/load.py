@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -138,7 +139,9 @@ def config_json(config: Config) -> dict[str, Any]:
 
 
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
+_NOT_DECISIVE = (
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+)
 
 
 def config_hash(config: Config) -> str:
@@ -283,11 +286,15 @@ def _limit(kind: str, context: dict[str, Any], location: Location) -> str:
     return f"must be {_LIMITS[kind]} {limit}"
 
 
+#: A scheme and a colon, perhaps in quotes: an address that was mistyped.
+_LIKE_ADDRESS = re.compile(r"['\"]?\s*[A-Za-z][A-Za-z0-9+]*\s*(:|//)")
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = str(value) if not isinstance(value, str) else repr(value)
-    if "://" in text:
+    if "://" in text or _LIKE_ADDRESS.match(text):
         return "an address"  # it may hold a password
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -34,7 +34,9 @@ from optimizer.config.fields import (
     limits_schema,
     no_flag,
 )
+from optimizer.config.files import Files
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.limits import Limits
 from optimizer.config.lookups import Lookups
 from optimizer.config.mapping import InputTable, TableOrPath, check_mapping
 from optimizer.config.operations import Operations
@@ -353,6 +355,12 @@ class Config(ConfigModel):
     )
     quarantine: Quarantine = Field(
         default_factory=Quarantine, description="Broken rows."
+    )
+    files: Files = Field(
+        default_factory=Files, description="Rights of published files."
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="Sizes beyond which an input is refused."
     )
     lookups: Lookups = Field(
         default_factory=Lookups, description="Names that find nothing."

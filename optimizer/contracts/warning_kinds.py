@@ -207,10 +207,10 @@ _NIGHT: dict[str, WarningKind] = {
         lanes="places",
     ),
     "UNKNOWN_CARRIERS": _counted(
-        "carrier {carriers} is not in the policy's roster on this date: its orders get "
-        "CARRIER_INACTIVE",
-        "carriers {carriers} are not in the policy's roster on this date: their orders "
-        "get CARRIER_INACTIVE",
+        "carrier {carriers} is not in the policy's roster on this date: no parcel is "
+        "recommended with it",
+        "carriers {carriers} are not in the policy's roster on this date: no parcel is "
+        "recommended with them",
         num_carriers="count",
         carriers="names",
     ),
@@ -256,9 +256,9 @@ _NIGHT: dict[str, WarningKind] = {
     ),
     "RULES_FIND_NOTHING": _counted(
         "{num_rules} rule of the configuration names nothing of the night or its "
-        "tables, so it changes nothing: {rules}",
+        "tables; is it spelled as there: {rules}",
         "{num_rules} rules of the configuration name nothing of the night or its "
-        "tables, so they change nothing: {rules}",
+        "tables; are they spelled as there: {rules}",
         num_rules="count",
         rules="names",
     ),
@@ -348,8 +348,8 @@ _HISTORY: dict[str, WarningKind] = {
         "(learning.prior), nothing of it was measured"
     ),
     "HARM_IS_STATED": _about(
-        "{outcome} is true for no parcel of the history: every order has the stated risk "
-        "of it (learning.prior)",
+        "{outcome} is true for no parcel of the history: every order has the stated "
+        "risk of it (learning.prior)",
         outcome="text",
     ),
     "CARRIERS_NOT_MEASURED": _about(
@@ -396,12 +396,14 @@ _HISTORY: dict[str, WarningKind] = {
 #: Alerts: of a night beside others, by code.
 _ALERTS: dict[str, WarningKind] = {
     "QUARANTINE_SHARE": _counted(
-        "{num_broken} row of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
-        "{num_broken} rows of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} is in quarantine, above {allowed}: "
+        "see rules and rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} are in quarantine, above "
+        "{allowed}: see rules and rows in quarantine.parquet, and tell whoever makes "
+        "the table",
         num_broken="count",
         num_rows="count",
+        table="text",
         allowed="share",
     ),
     "INPUT_UNLIKE_LAST_WEEK": _counted(
@@ -449,11 +451,10 @@ _ALERTS: dict[str, WarningKind] = {
         lanes="names",
     ),
     "LOST_SLOTS": _counted(
-        "{num_merchants} merchant had slots on {day} and has none ({merchants}): it "
-        "has too few orders, or none came; see whether its orders are all there",
-        "{num_merchants} merchants had slots on {day} and have none ({merchants}): "
-        "they have too few orders, or none came; see whether their orders are all "
-        "there",
+        "{num_merchants} merchant had slots on {day} and has none ({merchants}): see "
+        "whether its orders are all there, and its cap and budget are as meant",
+        "{num_merchants} merchants had slots on {day} and have none ({merchants}): see "
+        "whether their orders are all there, and their caps and budgets are as meant",
         num_merchants="count",
         day="text",
         merchants="names",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.config.limits import Limits
     from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column
 
@@ -60,6 +61,12 @@ _TIME = (
 _PLACES = {"Y": "year", "M": "month", "D": "day"}
 
 
+def _usual_limits() -> Limits:
+    from optimizer.config.limits import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class CellRules:
     """
@@ -75,6 +82,8 @@ class CellRules:
         Keys of ``DATE_SPELLINGS`` that are read in addition to ISO 8601.
     not_personal
         Columns whose names and numbers are declared not to be personal.
+    limits
+        Sizes beyond which a table is refused.
     mappings
         How tables are read that have other names, words or units, by table.
     """
@@ -83,6 +92,7 @@ class CellRules:
     null_words: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ()
     not_personal: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=_usual_limits)
     mappings: Mapping[str, InputTable] = field(default_factory=dict)
 
 
@@ -94,6 +104,7 @@ def cell_rules(config: Config) -> CellRules:
         null_words=config.null_words,
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
+        limits=config.limits,
         mappings=config.mappings,
     )
 

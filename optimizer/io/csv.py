@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.errors import DataError
 from optimizer.io.csv_form import guess_form
+from optimizer.io.parquet import most_unpacked, refuse_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from optimizer.config.limits import Limits
     from optimizer.io.csv_form import CsvForm
     from optimizer.io.reading_notes import ReadingNotes
 
 _BLOCK_BYTES = 1 << 24
 #: What is read to find the header.
 _HEADER_BYTES = 1 << 16
-#: What a packed file may unpack to: so many bytes, or so many times its own.
-_UNPACKED_BYTES, _UNPACKED_TIMES = 64 << 20, 200
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 
 
@@ -61,6 +61,7 @@ def csv_batches(
     columns: Sequence[str],
     known: Sequence[str],
     notes: ReadingNotes,
+    limits: Limits,
     encoding: str = "utf-8",
 ) -> Iterator[pa.RecordBatch]:
     """
@@ -76,22 +77,25 @@ def csv_batches(
         Columns of the contract; the first says whether a row may be empty.
     notes
         Takes notes on the form of the file.
+    limits
+        Beyond which the file is refused.
     encoding
         Of its text.
 
     Raises
     ------
     DataError
-        When a row is shorter or longer than the header, a quote is not closed, or
-        the text is not in its encoding.
+        When a row is shorter or longer than the header, a quote is not closed, the
+        text is not in its encoding, or a line or the whole is longer than the limits
+        allow.
     """
     import pyarrow as pa
 
     form = csv_form(path, known, encoding)
-    if not _has_rows(path, form, encoding):
+    if not _has_rows(path, form, limits, encoding):
         return
     with _opened(path, encoding) as stream:
-        num_breaks = _count_breaks(_Bounded(stream, path), form, path)
+        num_breaks = _count_breaks(_Bounded(stream, path, limits), form, path)
     notes.num_line_breaks[str(path)] = num_breaks
     there = [name for name in known if name in form.names]
     wanted = list(dict.fromkeys([*columns, *there[:1]]))
@@ -283,24 +287,40 @@ def _reason(error: Exception) -> str:
 
 
 class _Bounded:
-    """A stream that is refused where it unpacks to more than any table does."""
+    """A stream that is refused where it, or a line of it, is longer than tables are."""
 
-    def __init__(self, stream: Any, path: Path) -> None:
-        self._stream, self._path, self._num_read = stream, path, 0
-        packed = path.stat().st_size
-        self._most = max(_UNPACKED_BYTES, _UNPACKED_TIMES * packed)
+    def __init__(self, stream: Any, path: Path, limits: Limits) -> None:
+        self._stream, self._path, self._limits = stream, path, limits
+        self._most, self._num_read = most_unpacked(path, limits), 0
+        self._is_packed = path.suffix.lower() != ".csv"
+        self._num_open = 0
 
     def read(self, num_bytes: int) -> bytes:
         """Read on."""
         block: bytes = self._stream.read(num_bytes)
         self._num_read += len(block)
-        if self._num_read > self._most:
-            raise DataError(
-                f"{self._path}: unpacks to more than {self._most:,} bytes, "
-                f"{_UNPACKED_TIMES} times its size, as no table does; export it again, "
-                "or unpack it if it is right"
-            )
+        if self._is_packed:
+            refuse_unpacked(self._path, self._num_read, self._most, self._limits)
+        self._refuse_long_line(block)
         return block
+
+    def _refuse_long_line(self, block: bytes) -> None:
+        """Step from break to break, each as far ahead as a line may be long."""
+        most, start = self._limits.line_bytes, -self._num_open
+        while len(block) - start > most:
+            found = _last_break(block, max(0, start), start + most + 1)
+            if found < 0:
+                raise DataError(
+                    f"{self._path}: has a line of more than {most:,} bytes, which "
+                    "limits.line_bytes allows; export each row on a line"
+                )
+            start = found + 1
+        found = _last_break(block, max(0, start), len(block))
+        self._num_open = len(block) - (start if found < 0 else found + 1)
+
+
+def _last_break(block: bytes, start: int, end: int) -> int:
+    return max(block.rfind(b"\n", start, end), block.rfind(b"\r", start, end))
 
 
 @contextmanager
@@ -340,12 +360,12 @@ def _first_bytes(path: Path, encoding: str) -> bytes:
     return found
 
 
-def _has_rows(path: Path, form: CsvForm, encoding: str) -> bool:
+def _has_rows(path: Path, form: CsvForm, limits: Limits, encoding: str) -> bool:
     """Whether anything follows the header."""
     if len(_first_bytes(path, encoding).strip().splitlines()) > form.num_before + 1:
         return True
     with _opened(path, encoding) as stream:
-        rest = _Bounded(stream, path)
+        rest = _Bounded(stream, path, limits)
         rest.read(_HEADER_BYTES)
         while block := rest.read(_BLOCK_BYTES):
             if block.strip():

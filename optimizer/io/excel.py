@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
 from optimizer.extras import import_extra
+from optimizer.io.parquet import most_unpacked, refuse_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,10 +15,31 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from optimizer.config.limits import Limits
+
 #: Ends of the names of Excel files.
 EXCEL = (".xlsx", ".xls")
 #: A number in a cell has fifteen digits; of a longer id the rest is lost.
 _ROUNDED = 10**15
+
+
+def refuse_large_book(path: Path, limits: Limits) -> None:
+    """
+    Refuse a workbook that unpacks to more than any table does.
+
+    Raises
+    ------
+    DataError
+        With the limit, and what to do.
+    """
+    if not zipfile.is_zipfile(path):  # .xls is not packed
+        return
+    try:
+        with zipfile.ZipFile(path) as book:
+            num_bytes = sum(part.file_size for part in book.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError):
+        return  # the reader says what is wrong with it
+    refuse_unpacked(path, num_bytes, most_unpacked(path, limits), limits)
 
 
 def excel_table(path: Path, sheet: str | None, ids: Collection[str]) -> pa.Table:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.write import read_back
 
 if TYPE_CHECKING:

@@ -12,17 +12,19 @@ import glob
 import hashlib
 import re
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError
 from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
-from optimizer.io.excel import EXCEL, excel_table
+from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.excel import EXCEL, excel_table, refuse_large_book
+from optimizer.io.file_kinds import refuse_other_kind
 from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.mapping import (
     as_written,
@@ -30,7 +32,8 @@ from optimizer.io.mapping import (
     takes_text,
     with_meanings,
 )
-from optimizer.io.privacy import hidden, holds_personal, refuse_personal_columns
+from optimizer.io.parquet import parquet_batches
+from optimizer.io.privacy import holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
 
 if TYPE_CHECKING:
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
     from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column, Table
 
-#: Columns that a table may have; the contracts know fewer than thirty.
-MAX_COLUMNS = 2_000
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
@@ -149,7 +150,7 @@ def open_source(
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
     if memory is None and files[0].name.lower().endswith(EXCEL):
-        memory = _excel(files, as_written(table, mapping), mapping)
+        memory = _excel(files, as_written(table, mapping), mapping, rules)
     schemas = (
         _file_schemas(files, as_written(table, mapping), mapping, notes)
         if memory is None
@@ -173,13 +174,22 @@ def open_source(
     )
 
 
-def _excel(files: Sequence[Path], table: Table, mapping: InputTable | None) -> pa.Table:
+def _excel(
+    files: Sequence[Path],
+    table: Table,
+    mapping: InputTable | None,
+    rules: CellRules,
+) -> pa.Table:
     """A sheet of each file, one below the other."""
     import pyarrow as pa
 
     sheet = None if mapping is None else mapping.sheet
     ids = [column.name for column in table.columns if column.kind == "id"]
-    parts = [excel_table(path, sheet, ids) for path in files]
+    parts = []
+    for path in files:
+        with damaged_is_data_error(str(path)):
+            refuse_large_book(path, rules.limits)
+            parts.append(excel_table(path, sheet, ids))
     for path, part in zip(files, parts, strict=True):
         if part.column_names != parts[0].column_names:
             raise DataError(f"{path}: has other columns than {files[0]}")
@@ -213,7 +223,7 @@ def _file_schemas(
     for path in files:
         if path.name.lower().endswith(_CSV):
             with damaged_is_data_error(str(path)):
-                _refuse_no_bytes(path)
+                _refuse_other_bytes(path)
                 forms[str(path)] = csv_form(path, table.column_names, encoding)
     notes.form = one_form(forms)
     return {
@@ -255,6 +265,10 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             f"the {table_name} table is an address; `optimizer run` reads addresses in "
             "inputs, and allocate takes paths and tables"
         )
+    try:
+        refuse_mistyped("" if Path(pattern).exists() else pattern)
+    except ValueError as error:
+        raise DataError(f"the {table_name} table {error}") from None
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:
@@ -303,7 +317,7 @@ def read_batches(
     Raises
     ------
     DataError
-        When a file is damaged.
+        When a file is damaged, or larger than ``limits`` allows.
     """
     import polars as pl
 
@@ -321,6 +335,11 @@ def read_batches(
         frame = frame.select(wanted)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
+        if first > source.rules.limits.num_rows:
+            raise DataError(
+                f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
+                "which limits.num_rows allows; is it the export of one day?"
+            )
 
 
 def plain_frame(
@@ -392,43 +411,6 @@ def sha256_of_input(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def damaged_is_data_error(label: str) -> Iterator[None]:
-    """
-    Turn the readers' errors about a file into one clear message.
-
-    Parameters
-    ----------
-    label
-        The input's name in messages.
-
-    Raises
-    ------
-    DataError
-        When the file may not be read, or is damaged.
-    """
-    import pyarrow as pa
-
-    try:
-        yield
-    except PermissionError:
-        raise DataError(f"{label}: may not be read; check its permissions") from None
-    except (OSError, UnicodeError, pa.ArrowException) as error:
-        reason = hidden(" ".join(str(error).split()))[:160]
-        raise DataError(
-            f"{label}: is damaged or truncated ({reason}); fetch it again"
-        ) from None
-    except BaseException as error:
-        # A library in Rust that gives up: no Exception, and no fault of ours.
-        if type(error).__name__ != "PanicException":
-            raise
-        reason = hidden(" ".join(str(error).split()))[:160]
-        raise DataError(
-            f"{label}: cannot be read ({reason}); write it with plain types, such as "
-            "text, numbers and dates"
-        ) from None
-
-
 def check_schema(
     schema: pa.Schema,
     table: Table,
@@ -450,19 +432,19 @@ def check_schema(
     label
         The input's name in messages.
     rules
-        Rules for reading cells; left out: the defaults.
+        Rules for reading cells, and limits; left out: the defaults.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    if len(schema.names) > MAX_COLUMNS:
-        raise DataError(
-            f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
-            f"read; export those of the {table.name} table"
-        )
     rules = rules or CellRules()
+    if len(schema.names) > rules.limits.num_columns:
+        raise DataError(
+            f"{label}: has {len(schema.names):,} columns; limits.num_columns allows "
+            f"{rules.limits.num_columns:,}; export those of the {table.name} table"
+        )
     mapping = rules.mappings.get(table.name)
     told = [name for name in schema.names if name not in rules.not_personal]
     refuse_personal_columns(told, label)
@@ -557,7 +539,7 @@ def _file_schema(path: Path) -> pa.Schema:
 
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
-        _refuse_no_bytes(path)
+        _refuse_other_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
                 return file.schema_arrow
@@ -565,9 +547,10 @@ def _file_schema(path: Path) -> pa.Schema:
             return reader.schema
 
 
-def _refuse_no_bytes(path: Path) -> None:
+def _refuse_other_bytes(path: Path) -> None:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty, without even a header; export it again")
+    refuse_other_kind(path)
 
 
 def _arrow_batches(
@@ -603,24 +586,14 @@ def _file_batches(
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.ipc
-    import pyarrow.parquet
 
-    name = path.name.lower()
+    name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
-        with pyarrow.parquet.ParquetFile(
-            path, page_checksum_verification=True, pre_buffer=False
-        ) as file:
-            for group in range(file.num_row_groups):
-                num_rows = 0
-                for batch in file.iter_batches(batch_rows, [group], columns):
-                    num_rows += batch.num_rows
-                    yield batch
-                if num_rows != file.metadata.row_group(group).num_rows:
-                    raise OSError("rows are missing")
+        yield from parquet_batches(path, columns, batch_rows, limits)
     elif name.endswith(_CSV):
         known = as_written(source.table, source.mapping).column_names
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding
-        yield from csv_batches(path, columns, known, source.notes, encoding)
+        yield from csv_batches(path, columns, known, source.notes, limits, encoding)
     else:
         with pyarrow.ipc.open_file(path) as reader:
             for number in range(reader.num_record_batches):

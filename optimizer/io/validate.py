@@ -96,6 +96,7 @@ class QuarantineLog:
     def __init__(self) -> None:
         self._findings: list[Finding] = []
         self._midnights: dict[tuple[str, str], list[Midnights]] = {}
+        self._runs: dict[str, tuple[int, int]] = {}
 
     def add(
         self,
@@ -124,6 +125,43 @@ class QuarantineLog:
         if len(rows):
             shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
+
+    def refuse_run(self, source: Source, rows: NDArray[np.int64]) -> None:
+        """
+        Stop where too many broken rows follow each other: the rest is as broken.
+
+        Parameters
+        ----------
+        source
+            The table.
+        rows
+            ``(k,) int64``, ascending: broken rows of its next batch, from 0.
+
+        Raises
+        ------
+        DataError
+            With the first of them, and what is wrong with it.
+        """
+        import numpy as np
+
+        if len(rows) == 0:
+            return
+        name, most = source.table.name, source.rules.limits.broken_rows_in_a_row
+        starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+        first, length = rows[starts], np.diff(starts, append=len(rows))
+        begun, num_before = self._runs.get(name, (-1, 0))
+        if begun + num_before == first[0]:
+            first[0], length[0] = begun, length[0] + num_before
+        self._runs[name] = int(first[-1]), int(length[-1])
+        longest = int(np.argmax(length))
+        if length[longest] > most:
+            raise DataError(
+                f"{source.label}: {int(length[longest]):,} rows in a row, from row "
+                f"{int(first[longest]) + 1:,} on, break a rule; "
+                f"limits.broken_rows_in_a_row allows {most:,}: "
+                f"{_by_rule([f for f in self._findings if f.source == name])}; mend "
+                f"the export{self.hints(name)}"
+            )
 
     def note_midnights(self, source: str, column: str, found: Midnights) -> None:
         """Note times of a date column that look like dates of another zone."""
@@ -242,7 +280,7 @@ def check_batch(
     Raises
     ------
     DataError
-        When values look like personal data.
+        When values look like personal data, or too many rows in a row are broken.
     """
     import polars as pl
 
@@ -260,11 +298,11 @@ def check_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    kept = (
-        cast.filter(~pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit))
-        if hit
-        else cast
-    )
+    kept = cast
+    if hit:
+        is_broken = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
+        log.refuse_run(source, cast.filter(is_broken)["row"].to_numpy())
+        kept = cast.filter(~is_broken)
     return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
 
 

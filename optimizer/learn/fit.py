@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.build.learned_model import (
     CARD_FILE,
+    FORMAT,
     HARMS,
     Effect,
     LearnedModel,
@@ -164,7 +165,7 @@ def _model(
     kept: list[Promise],
 ) -> LearnedModel:
     content = {
-        "format": 1,
+        "format": FORMAT,
         "version": "",
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from optimizer.contracts.run_folder import REPORT
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import CertificateError
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.verify.cells import is_of_today
 from optimizer.verify.deliveries import known_parcels
 from optimizer.verify.engine import why_no_engine
@@ -75,7 +76,7 @@ def _records(standing: Standing, report: Report) -> dict[dt.date, dict[str, Any]
     for date, path in standing.nights.items():
         try:
             found[date] = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             report.unchecked.append(f"the night of {date} cannot be read")
     return found
 
@@ -97,7 +98,8 @@ def _missing(
 
 
 def _read(folder: Path, name: str) -> pl.DataFrame:
-    return read_of_its_time(folder, name)
+    with damaged_is_data_error(str(folder / name)):
+        return read_of_its_time(folder, name)
 
 
 def _check_week(

@@ -73,6 +73,10 @@ class Verified:
         return not self.findings
 
 
+#: What is raised where a record lacks what every record has.
+_OF_SHAPE = (KeyError, TypeError, IndexError, AttributeError, ValueError)
+
+
 def verify_night(
     folder: Path | str, config: Config | None = None, inputs: Path | None = None
 ) -> Verified:
@@ -95,6 +99,30 @@ def verify_night(
     """
     named, folder = Path(folder).absolute(), Path(folder).resolve()
     record = read_record(folder)
+    try:
+        return _verified(named, record, config, inputs)
+    except _OF_SHAPE as error:
+        if _is_in_chain(folder, record):
+            raise
+        kind = type(error).__name__
+        found = f"run.json is not the record of a night: {kind} at {error}"
+        return Verified(folder, (found[:200],), (), (), is_stated=False)
+
+
+def _is_in_chain(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the chain has this very record: it is whole, and the fault is ours."""
+    try:
+        own = standing_of(folder, record).own_record
+    except _OF_SHAPE:
+        return False
+    return own is not None and own == sha256_of(folder / "run.json")
+
+
+def _verified(
+    named: Path, record: Mapping[str, Any], config: Config | None, inputs: Path | None
+) -> Verified:
+    """Verify a night whose record has what records have."""
+    folder = named.resolve()
     findings = [*false_keys(folder), *false_form(record)]
     if findings:
         return Verified(folder, tuple(findings), (), (), is_stated=False)

@@ -22,7 +22,7 @@ from sqlalchemy import delete, inspect, select, text, update
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
-from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
+from optimizer.errors import BusyError, ConfigError, DataError, OptimizerError
 from optimizer.job import backfill, run_date
 from optimizer.night import record as recording
 from optimizer.night import run
@@ -522,7 +522,7 @@ def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
     path = on_sqlite.runs / ".state.sqlite"
     good = path.read_bytes()
     path.write_bytes(b"noise" * 1000)
-    with pytest.raises(PublishError, match=r"sqlite: is damaged .* move it away"):
+    with pytest.raises(DataError, match=r"sqlite: is damaged .* move it away"):
         on_sqlite.run(DAYS[1])
     path.unlink()
     assert on_sqlite.run(DAYS[1]).outcome == "published"

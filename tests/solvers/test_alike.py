@@ -165,12 +165,12 @@ def hard_to_balance(times: int = 25) -> Problem:
 
 
 def test_tied_nights_go_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where most orders are alike neither prices nor a flow of all orders is asked."""
+    """Where most orders are alike, and not few, prices are not asked."""
     problem = hard_to_balance()
     assert is_tied(problem)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     best = worth(problem, solve_flow(problem, SolveParams()).chosen)
     monkeypatch.setattr(choose_method, "solve_pricing", None)
-    monkeypatch.setattr(choose_method, "solve_flow", None)
     found = solve(problem, "auto", SolveParams())
     assert worth(problem, found.chosen) == best
 
@@ -193,7 +193,7 @@ def test_a_solve_that_stalls_is_handed_over(
     problem = hard_to_balance()
     plain = solve_flow(problem, SolveParams())
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     monkeypatch.setattr(choose_method, "PATIENCE", looks)
     monkeypatch.setattr(choose_method, "_by_classes", counted)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
@@ -210,7 +210,7 @@ def test_where_flow_cannot_take_over_prices_go_on(
     """A night too large for the integers of flow is solved by prices to the end."""
     problem = hard_to_balance()
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     monkeypatch.setattr(choose_method, "PATIENCE", 0)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)
