@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
 from optimizer.io.csv_form import SEPARATORS
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.excel import EXCEL, excel_table
 from optimizer.io.given import may_be_path
-from optimizer.io.read import damaged_is_data_error
 
 if TYPE_CHECKING:
     import polars as pl
