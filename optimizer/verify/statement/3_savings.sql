@@ -88,7 +88,7 @@ LEFT JOIN ways AS w USING (number)
 GROUP BY o.number;
 
 -- Orders by number, with what keeps each out: those that are open have a way.
-CREATE TEMP TABLE state AS
+CREATE TEMP VIEW state AS
 SELECT
     o.number,
     o.order_id,

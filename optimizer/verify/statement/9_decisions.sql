@@ -35,7 +35,7 @@ END;
 -- Why an order is not chosen. At the prices: capacity stops what would not make it
 -- with a free cap, the cap what would not make it with free capacity. What the prices
 -- let in, only the room that the plan leaves can stop.
-CREATE TEMP TABLE stop AS
+CREATE TEMP VIEW stop AS
 SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room,
     b.after_all - c.price AS surplus,
     c.cap = 0 AS is_capless,
