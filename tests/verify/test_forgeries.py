@@ -702,6 +702,8 @@ def test_a_decision_that_is_missing_is_named(tmp_path: Path) -> None:
         "decisions.parquet",
         lambda table: table.filter(pl.col("reason") != "NO_SAVING"),
     )
+    num_rows = pl.read_parquet(run / "decisions.parquet").height
+    edit_record(run, lambda record: record["evidence"].update(num_rows=num_rows))
     findings = "; ".join(verify_night(run).findings)
     assert "orders: " in findings
     assert "no decision, or no merchant of its own" in findings
