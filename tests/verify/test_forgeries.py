@@ -264,6 +264,14 @@ def _left_out(name: str, column: str, of: pl.Expr) -> Callable[[Path], None]:
     return lambda run: edit_table(run, name, change)
 
 
+def _without(name: str) -> Callable[[Path], None]:
+    def forge(run: Path) -> None:
+        (run / name).unlink()
+        edit_record(run, lambda record: record["outputs"].pop(name))
+
+    return forge
+
+
 def _tonight_twice(run: Path) -> None:
     edit_table(
         run, "nights.parquet", lambda nights: pl.concat([nights, nights.tail(1)])
@@ -414,6 +422,14 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "tonight twice": (
         _tonight_twice,
         "tonight: nights.parquet is once, not 2026-11-22 2",
+    ),
+    **{
+        f"no {name}": (_without(name), f"{name} is not among the outputs")
+        for name in ("bank.parquet", "report.html", "audit.sql")
+    },
+    "a unit of nothing": (
+        _set("certificate", "unit", to=0),
+        "certificate.unit is '0', and must be a whole number above 0",
     ),
     "a plan said to hold for fewer": (
         _set("certificate", "holds_for", to="some plans"),
