@@ -8,16 +8,20 @@ validation names them. Dates are days of the configured zone.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from optimizer.contracts.columns import polars_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.config.limits import Limits
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column
 
 #: Words of a flag, in small letters.
@@ -57,6 +61,12 @@ _TIME = (
 _PLACES = {"Y": "year", "M": "month", "D": "day"}
 
 
+def _usual_limits() -> Limits:
+    from optimizer.config.limits import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class CellRules:
     """
@@ -72,12 +82,18 @@ class CellRules:
         Keys of ``DATE_SPELLINGS`` that are read in addition to ISO 8601.
     not_personal
         Columns whose names and numbers are declared not to be personal.
+    limits
+        Sizes beyond which a table is refused.
+    mappings
+        How tables are read that have other names, words or units, by table.
     """
 
     zone: str = "Asia/Shanghai"
     null_words: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ()
     not_personal: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=_usual_limits)
+    mappings: Mapping[str, InputTable] = field(default_factory=dict)
 
 
 def cell_rules(config: Config) -> CellRules:
@@ -88,6 +104,8 @@ def cell_rules(config: Config) -> CellRules:
         null_words=config.null_words,
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
+        limits=config.limits,
+        mappings=config.mappings,
     )
 
 
