@@ -280,6 +280,14 @@ _NIGHT: dict[str, WarningKind] = {
         rules_since="text",
         last_night="text",
     ),
+    "MODEL_IS_PRIOR": _about(
+        "a stated prior: no premium parcel was measured yet, and "
+        "the saving is what learning.prior says; let parcels explore "
+        "(holdout.explore_share), and measure"
+    ),
+    "RISK_IS_STATED": _about(
+        "no history: every order has the stated risk, so who is chosen is chosen by lot"
+    ),
     "TABLE_SUBSTITUTED": _about(
         "the {table} table was late; {path} of the day before stands in for it",
         table="text",
@@ -339,6 +347,11 @@ _HISTORY: dict[str, WarningKind] = {
         "no premium parcel in the history: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
     ),
+    "HARM_IS_STATED": _about(
+        "{outcome} is true for no parcel of the history: every order has the stated "
+        "risk of it (learning.prior)",
+        outcome="text",
+    ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
         "until some parcels explore (holdout.explore_share)",
@@ -383,12 +396,14 @@ _HISTORY: dict[str, WarningKind] = {
 #: Alerts: of a night beside others, by code.
 _ALERTS: dict[str, WarningKind] = {
     "QUARANTINE_SHARE": _counted(
-        "{num_broken} row of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
-        "{num_broken} rows of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} is in quarantine, above {allowed}: "
+        "see rules and rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} are in quarantine, above "
+        "{allowed}: see rules and rows in quarantine.parquet, and tell whoever makes "
+        "the table",
         num_broken="count",
         num_rows="count",
+        table="text",
         allowed="share",
     ),
     "INPUT_UNLIKE_LAST_WEEK": _counted(
@@ -436,11 +451,10 @@ _ALERTS: dict[str, WarningKind] = {
         lanes="names",
     ),
     "LOST_SLOTS": _counted(
-        "{num_merchants} merchant had slots on {day} and has none ({merchants}): it "
-        "has too few orders, or none came; see whether its orders are all there",
-        "{num_merchants} merchants had slots on {day} and have none ({merchants}): "
-        "they have too few orders, or none came; see whether their orders are all "
-        "there",
+        "{num_merchants} merchant had slots on {day} and has none ({merchants}): see "
+        "whether its orders are all there, and its cap and budget are as meant",
+        "{num_merchants} merchants had slots on {day} and have none ({merchants}): see "
+        "whether their orders are all there, and their caps and budgets are as meant",
         num_merchants="count",
         day="text",
         merchants="names",
