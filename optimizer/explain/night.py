@@ -32,8 +32,8 @@ class Night:
         ``order_id``, ``merchant_id``, ``is_premium``, ``carrier_id`` (of the chosen
         option, else null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room``
         (whether there is a slot at all where it could go), ``arm`` and ``propensity``
-        (what was randomised). Saving, margin and room are null where the order never went to
-        the solver.
+        (what was randomised). Saving, margin and room are null where the order never
+        went to the solver.
     merchants
         ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
         ``shadow_price_cny`` (one more slot in the cap brings at most this, and one
