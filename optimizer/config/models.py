@@ -253,7 +253,8 @@ class CapacityRules(ConfigModel):
     def _new_columns(self) -> Self:
         known = {*ORDERS.column_names, *CAPACITY.column_names}
         for name in self.attributes:
-            if name in known or self.attributes.count(name) > 1:
+            is_pattern = name == "*" or (name[0], name[-1]) == ("^", "$")
+            if is_pattern or name in known or self.attributes.count(name) > 1:
                 raise ValueError(
                     f"attributes must name further columns, each once; got {name!r}"
                 )
@@ -327,6 +328,11 @@ class Config(ConfigModel):
         (),
         description="Texts in inputs that mean no value, such as NULL; others of "
         "their kind are refused, and never a name.",
+    )
+    not_null_words: tuple[Name, ...] = Field(
+        (),
+        description="Texts that look like no value, or like all, and are names, such as "
+        "NA of Namibia.",
     )
     date_formats: tuple[DateSpelling, ...] = Field(
         (), description="Spellings of dates that are read in addition to 2026-11-22."
@@ -446,6 +452,14 @@ class Config(ConfigModel):
     def _places_fit_the_engine(self) -> Self:
         given = {} if self.inputs is None else self.inputs.places
         check_places(self.engine, given | {"output": self.output})
+        return self
+
+    @model_validator(mode="after")
+    def _words_mean_one_thing(self) -> Self:
+        for word in {*self.null_words} & {*self.not_null_words}:
+            raise ValueError(
+                f"null_words and not_null_words both list {word!r}: drop it from one"
+            )
         return self
 
     @model_validator(mode="after")
