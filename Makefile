@@ -12,13 +12,13 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit airflow sail wheel bench bench-check lock clean
+.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock messages manual clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
 	$(BIN)/optimizer run --config configs/nightly.yaml --date $(DATE)
 
-test: lint unit
+test: places lint unit
 
 lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/ruff check .
@@ -27,14 +27,18 @@ lint: .venv/dev-$(call HASH,dev)
 	$(BIN)/lint-imports
 
 # Kernels are compiled once, before several processes would all do it.
-unit: .venv/dev-$(call HASH,dev) airflow sail
+unit: places
 	$(BIN)/optimizer --quiet warm > /dev/null
 	$(BIN)/pytest $(WORKERS)
 
 # What needs no program but Python, and is not slow: while one works on a change.
 quick: .venv/dev-$(call HASH,dev)
 	$(BIN)/optimizer --quiet warm > /dev/null
-	$(BIN)/pytest $(WORKERS) -m "not slow and not needs"
+	$(BIN)/pytest $(WORKERS) --hypothesis-profile quick -m "not slow and not needs"
+
+# At once, since pip works on one core: Sail's waits for ours, Airflow's for neither.
+places:
+	@$(MAKE) --no-print-directory --jobs 2 airflow sail
 
 # Airflow runs the example DAG; its dependencies are not ours, so it has a place apart.
 airflow: .venv-airflow/$(call PINS,airflow)
@@ -55,8 +59,18 @@ sail: .sail/$(call PINS,sail)
 wheel: .venv/dev-$(call HASH,dev)
 	tests/packaging/wheel.sh $(abspath $(BIN))
 
+# Measures anew what is published and stale, about 17 minutes on two quiet cores; what it
+# has is kept, so it may be stopped and called again. Then bench-check passes.
 bench: .venv/benchmarks-$(call HASH,benchmarks)
+	$(BIN)/python -m benchmarks.suite
+
+# Single stages of a night, for whoever works on one: nothing is published.
+bench-stages: .venv/benchmarks-$(call HASH,benchmarks)
 	$(BIN)/pytest benchmarks --benchmark-only
+
+# What measures is tested too, on small nights; nothing is timed.
+bench-tests: .venv/benchmarks-$(call HASH,benchmarks)
+	$(BIN)/pytest benchmarks --benchmark-disable
 
 # Fails where a published figure was measured with other code than this.
 bench-check: .venv/benchmarks-$(call HASH,benchmarks)
@@ -84,6 +98,10 @@ messages: .venv/dev-$(call HASH,dev)
 	$(BIN)/pybabel update -D optimizer -d $(LOCALE) -i .messages.pot --width 88 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel compile -D optimizer -d $(LOCALE)
 	@rm .messages.pot
+
+# The manual page, out of the commands' own help.
+manual: .venv/dev-$(call HASH,dev)
+	$(BIN)/python -m optimizer.cli.manual > docs/optimizer.1
 
 clean:
 	rm -rf .venv .venv-airflow .sail data runs

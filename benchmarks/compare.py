@@ -38,9 +38,9 @@ from benchmarks.records import (
     is_kept,
     machine_bytes,
     read_records,
-    source_of,
 )
 from benchmarks.report import RESULTS, write_report
+from benchmarks.sources import source_of
 from benchmarks.worker import run_step
 
 if TYPE_CHECKING:
@@ -52,8 +52,11 @@ if TYPE_CHECKING:
 MEMORY_SHARE = 0.8
 #: Seconds for laying a night out, which is not the method's time.
 FORM_SECONDS = 3_600.0
-#: Whole nights are run twice up to this size, above once.
-TWICE_ORDERS = 1_000_000
+#: No further round of a method begins once its rounds took so long together, or twice
+#: as long as one may take.
+ROUNDS_SECONDS = 60.0
+#: Whole nights are run as often as methods up to this size, above once.
+ONCE_ORDERS = 1_000_000
 
 
 def main(words: list[str] | None = None) -> None:
@@ -137,6 +140,7 @@ def _solve(
         given.memory_gb,
         peer=name,
         rounds=given.rounds,
+        rounds_seconds=min(ROUNDS_SECONDS, 2 * given.limit_seconds),
     )
     return found | forms[form]
 
@@ -171,7 +175,7 @@ def run_whole_night(num_orders: int, carriers: int, given: argparse.Namespace) -
         return
     about = {"name": name, "family": "files", "peer": "run"}
     about |= {"num_orders": num_orders, "carriers": carriers}
-    rounds = 2 if num_orders <= TWICE_ORDERS else 1
+    rounds = given.rounds if num_orders <= ONCE_ORDERS else 1
 
     def measure() -> Record:
         return measure_night(num_orders, carriers, rounds, given.scratch)

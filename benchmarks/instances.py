@@ -8,16 +8,14 @@ replacing one field. Everything is drawn with vectorised numpy, some orders at a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import combinations
 
 import numpy as np
 
-from optimizer.config.cap import caps_of
 from optimizer.model.problem import Problem
 
-#: Share of a merchant's parcels that may be chosen.
-CAP_RATE = Decimal("0.03")
+#: Parcels of a hundred of a merchant's that may be chosen.
+CAP_PERCENT = 3
 #: Carriers in the country; an order may take some of them.
 NUM_CARRIERS = 5
 #: Three of the five carriers, in every way.
@@ -157,7 +155,7 @@ def make_problem(instance: Instance) -> Problem:
     rng = np.random.default_rng([instance.seed, instance.num_orders])
     sizes = _merchant_sizes(instance, rng)
     merchant_start = np.append(0, np.cumsum(sizes))
-    cap = caps_of(sizes, CAP_RATE)
+    cap = sizes * CAP_PERCENT // 100
     country = _draw_country(instance, len(sizes), rng)
     parent = _lane_parent(instance)
     num_orders, ways = instance.num_orders, instance.carriers

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers import PEERS
+from benchmarks.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +23,6 @@ ROOT = Path(__file__).parents[1]
 LIBRARIES = ("numpy", "numba", "ortools", "polars", "highspy", "pylmcf")
 #: A result is marked when others kept more than so many cores busy meanwhile.
 BUSY_CORES = 0.2
-#: What decides how a night, or a method that is not ours, is measured.
-_SHARED_SOURCES = ("instances", "forms", "peers", "worker")
-#: Rooms of the core, where solvers and certificate are.
-_CORE = ("model", "solvers", "certify")
 
 
 def read_records(path: Path) -> list[Record]:
@@ -40,6 +35,11 @@ def add_record(path: Path, record: Record) -> None:
     old = [r for r in read_records(path) if key_of(r) != key_of(record)]
     records = sorted([*old, record], key=key_of)
     mark_optimum([r for r in records if r["name"] == record["name"]])
+    write_records(path, records)
+
+
+def write_records(path: Path, records: list[Record]) -> None:
+    """Write all results of a file, in one step."""
     partial = path.with_suffix(".partial")
     lines = ",\n".join(json.dumps(r) for r in records)
     partial.write_text(f"[\n{lines}\n]\n")
@@ -96,28 +96,6 @@ def is_kept(
 def is_stale(record: Record) -> bool:
     """Whether a result was measured with other code than is here now."""
     return bool(record["source"] != source_of(record["peer"]))
-
-
-@cache
-def source_of(peer: str) -> str:
-    """
-    Hash of the code that a result depends on.
-
-    Of our methods the core, which imports nothing else; of whole nights all of it.
-    """
-    files = [ROOT / "benchmarks" / f"{name}.py" for name in _SHARED_SOURCES]
-    files.append(ROOT / "optimizer" / "solvers" / "baselines" / "flow.py")
-    ours = ROOT / "optimizer"
-    if peer not in PEERS:
-        files += sorted(ours.rglob("*.py"))
-        files.append(ROOT / "benchmarks" / "nightly.py")
-    elif PEERS[peer].form == "problem":
-        files += [ours / "errors.py", ours / "kernel_cache.py"]
-        files += sorted(f for room in _CORE for f in (ours / room).rglob("*.py"))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def describe_machine() -> Record:

@@ -1,5 +1,6 @@
 """
-Tables and plot of what was measured, into README.md and results.svg beside this file.
+Tables and plot of what was measured, into README.md and results.svg beside this file,
+and the few figures that the README of the project shows.
 
     python -m benchmarks.report
     python -m benchmarks.report --check    # exits with 1 where a result is stale
@@ -55,9 +56,11 @@ def main(words: list[str] | None = None) -> None:
 
 
 def write_report(records: list[Record]) -> None:
-    """Put the tables between the marks in the README, and draw the plot beside it."""
+    """Put the tables between the marks in both READMEs, and draw the plot beside it."""
+    from benchmarks.headline import write_headline
     from benchmarks.plot import draw
 
+    write_headline(records)
     before, rest = README.read_text().split(BEGIN)
     after = rest.split(END)[1]
     README.write_text(f"{before}{BEGIN}\n\n{tables(records)}\n\n{END}{after}")
@@ -67,9 +70,7 @@ def write_report(records: list[Record]) -> None:
 def tables(records: list[Record]) -> str:
     """Lay out all tables as Markdown."""
     solved = [r for r in records if r["peer"] in PEERS]
-    nights: Nights = {}
-    for record in sorted(solved, key=lambda r: (r["num_orders"], r["name"])):
-        nights.setdefault(record["name"], []).append(record)
+    nights = nights_of(records)
     whole = [r for r in records if r["peer"] == "run"]
     parts = [
         _measured_on(records),
@@ -93,6 +94,15 @@ def tables(records: list[Record]) -> str:
         *[_night(name, night) for name, night in nights.items()],
     ]
     return "\n\n".join(parts)
+
+
+def nights_of(records: Sequence[Record]) -> Nights:
+    """Group results of methods by their night, small nights first."""
+    nights: Nights = {}
+    for record in sorted(records, key=lambda r: (r["num_orders"], r["name"])):
+        if record["peer"] in PEERS:
+            nights.setdefault(record["name"], []).append(record)
+    return nights
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -159,10 +169,10 @@ def _ours(nights: Nights) -> list[str]:
         "leanest exact peer, MB",
         f"ratio (aim ≤ {MOST_MEMORY:g})",
     ]
-    return [_table(head, rows), _where_we_lose(nights)]
+    return [_table(head, rows), where_we_lose(nights)]
 
 
-def _where_we_lose(nights: Nights) -> str:
+def where_we_lose(nights: Nights) -> str:
     """Name the nights on which another project's exact method is faster."""
     lost = []
     for name, night in nights.items():

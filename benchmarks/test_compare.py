@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks import compare, instances, plot, report, worker
+from benchmarks import compare, headline, instances, plot, report, worker
 from benchmarks.instances import CARRIER_SHARE, FAMILIES, make_instance, make_problem
 from benchmarks.peers import OURS, PEERS
-from benchmarks.records import add_record, mark_optimum, read_records, source_of
+from benchmarks.records import add_record, mark_optimum, read_records
+from benchmarks.sources import source_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,6 +253,37 @@ def test_a_stale_result_is_printed_as_stale_and_fails_the_check(
     add_record(report.RESULTS, old)
     with pytest.raises(SystemExit, match="single-2m auto"):
         report.main(["--check"])
+
+
+def test_the_readme_shows_figures_of_the_results(
+    result: Record, lemon: Record, tmp_path: Path
+) -> None:
+    """Stages of a night, the largest solves and who loses; what is stale is marked."""
+    name, orders = "single-10m", 10_000_000
+    large = [r | {"name": name, "num_orders": orders} for r in (result, lemon)]
+    mark_optimum(large)
+    night = result | {
+        "name": "one carrier-1m",
+        "num_orders": 1_000_000,
+        "peer": "run",
+        "seconds": 9.0,
+        "stage_seconds": {"read": 1.25},
+        "verify_seconds": 4.5,
+        "source": source_of("run"),
+    }
+    readme = tmp_path / "README.md"
+    readme.write_text(f"Before\n{headline.BEGIN}\nold\n{headline.END}\nafter\n")
+    headline.write_headline([night, *large], readme)
+    text = readme.read_text()
+    assert text.startswith(f"Before\n{headline.BEGIN}")
+    assert text.endswith(f"{headline.END}\nafter\n")
+    assert "old" not in text
+    assert "| read | 1.25 s |" in text
+    assert "| `optimizer run`, in all | 9.00 s |" in text
+    assert "one carrier each: this project 2.00 s, LEMON 1.00 s." in text
+    assert "`auto` loses on single-10m (to lemon, 2.0 times slower)." in text
+    assert "Stale" not in text
+    assert "Stale" in headline.headline([night | {"source": "of other code"}])
 
 
 def test_set_up_counts_against_a_peer(result: Record, lemon: Record) -> None:

@@ -45,8 +45,8 @@ WARM_UP_ORDERS = {"problem": 250_000, "lp": 5_000, "arcs": 5_000, "network": 5_0
 #: Orders of the night that is laid out first, untimed; and rounds, of which the median
 #: counts, as of solving.
 WARM_UP_FORM, FORM_ROUNDS = 2_000, 3
-#: No further round begins once the rounds took so long together.
-ROUNDS_SECONDS = 60.0
+#: No further round begins once the rounds of laying out took so long together.
+FORM_ROUNDS_SECONDS = 10.0
 #: What libraries say when they are refused memory.
 OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|Unable to allocate|out of memory")
 
@@ -114,7 +114,7 @@ def _form(given: argparse.Namespace) -> dict[str, Any]:
     FORMS[given.form](make_problem(make_instance("choice", WARM_UP_FORM)))
     problem = _read_problem(given.folder)
     seconds: list[float] = []
-    while len(seconds) < FORM_ROUNDS and sum(seconds) < ROUNDS_SECONDS:
+    while len(seconds) < FORM_ROUNDS and sum(seconds) < FORM_ROUNDS_SECONDS:
         began = time.perf_counter()
         arrays = FORMS[given.form](problem)
         seconds.append(time.perf_counter() - began)
@@ -158,7 +158,7 @@ def _rounds(
     """Prepare and solve up to the given number of times."""
     seconds: list[float] = []
     prepared: list[float] = []
-    while len(seconds) < given.rounds and sum(seconds) < ROUNDS_SECONDS:
+    while len(seconds) < given.rounds and sum(seconds) < given.rounds_seconds:
         began = time.perf_counter()
         solve = prepare()
         prepared.append(time.perf_counter() - began)
@@ -231,6 +231,7 @@ def main() -> None:
     parser.add_argument("--form", choices=FORMS)
     parser.add_argument("--peer", choices=PEERS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds-seconds", type=float, default=60.0)
     parser.add_argument("--limit-seconds", type=float, default=300.0)
     parser.add_argument("--memory-gb", type=float, default=16.0)
     given = parser.parse_args()

@@ -14,6 +14,7 @@ EXTRA_OF = {
     "obstore": "s3",
     "deltalake": "delta",
     "duckdb": "duckdb",
+    "fastexcel": "excel",
     "sklearn": "outcomes",
     "scipy": "outcomes",
     "pyspark": "spark",

@@ -41,9 +41,9 @@ _MARK = b"optimizer.kernel_cache"
 _DAMAGED = (EOFError, ValueError, pickle.UnpicklingError)
 _NO_PLACE = (
     "neither the installed code nor the user's cache can be written: kernels are "
-    "compiled for this run alone, 12 s of CPU; run `optimizer warm` once as a user "
-    "who may write to the installed code, or let NUMBA_CACHE_DIR name a folder that "
-    "this one may write to"
+    "compiled for this run alone, about 15 s of CPU; run `optimizer warm` once as a "
+    "user who may write to the installed code, or let NUMBA_CACHE_DIR name a folder "
+    "that this one may write to"
 )
 
 
@@ -203,7 +203,7 @@ def _note(name: str) -> None:
     COMPILED.folder = _writable() or _temporary()
     if COMPILED.folder is not None and COMPILED.folder in kept_folders():
         which = "further kernels" if has_some else "the kernels"
-        seconds = "" if has_some else ": 12 s of CPU for a plain night"
+        seconds = "" if has_some else ": about 15 s of CPU for a plain night"
         logger.info("compiling %s, once%s", which, seconds)
     else:
         logger.warning(_NO_PLACE)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.examples import register_profiles
 from tests.support.large_night import OLIST, LargeNight, make_large_night
 from tests.support.postgres import Server, running_server
 from tests.support.small_night import SmallNight, copy_night, make_night
 
 pytest_plugins = ["tests.support.system_tools", "tests.support.workers"]
+register_profiles()
 
 
 def pytest_report_header() -> str:

@@ -19,6 +19,7 @@ def main() -> None:
 
     with atheris.instrument_imports(include=["optimizer", "yaml"]):
         from optimizer.config.address import check_sink, check_source
+        from optimizer.config.limits import Limits
         from optimizer.config.load import as_config
         from optimizer.config.yaml_reader import read_yaml
         from optimizer.contracts.tables import CAPACITY
@@ -43,7 +44,8 @@ def main() -> None:
             with suppress(OptimizerError):
                 known = CAPACITY.column_names
                 names = csv_schema(csv_form(path, known)).names
-                for batch in csv_batches(path, names, known, ReadingNotes()):
+                notes, limits = ReadingNotes(), Limits()
+                for batch in csv_batches(path, names, known, notes, limits):
                     batch.validate(full=True)
 
     atheris.Setup(sys.argv, one_input)

@@ -16,6 +16,7 @@ import pytest
 import typer.main
 
 from optimizer.simulate import simulate
+from tests.support.rights import as_user
 from tests.support.small_night import DAY
 from tests.support.tracked import project_files
 
@@ -30,10 +31,10 @@ ELSEWHERE = {
     "make test": "the second step of CI; it runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
     "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
-    "python -m benchmarks.": "takes hours; benchmarks/test_compare.py has its parts",
-    "pytest benchmarks --benchmark-only": "takes hours; make bench",
-    "BENCH_SIZES=100k,1m pytest benchmarks": "takes hours; make bench",
-    "pytest benchmarks --benchmark-disable": "asks for the packages of benchmarks",
+    "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",
+    "python -m benchmarks.": "likewise; benchmarks/test_compare.py has its parts",
+    "BENCH_SIZES=100k,1m pytest benchmarks": "likewise",
+    "pytest benchmarks --benchmark-disable": "make bench-tests, a step of CI",
 }
 #: What stands for ``duckdb``, whose command line the package does not bring.
 DUCKDB = """#!{python}
@@ -152,15 +153,9 @@ def variants(line: str) -> list[str]:
 
 def call(folder: Path, *words: str) -> str:
     """Call the command line in a folder; it must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "optimizer", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout
+    done = as_user(folder, *words)
+    assert done.code == 0, (words, done.out, done.err)
+    return done.out
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +255,7 @@ def test_the_lines_for_other_programs_hold(
     assert shell(f"python {program} --version").strip()
 
 
+@pytest.mark.slow
 def test_commands_in_sentences_are_there() -> None:
     """Each ``optimizer`` command and option, and each target of ``make``."""
     named = [

@@ -88,6 +88,7 @@ def undeclared(text: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared() -> None:
     """Each import is of a direct dependency, or, where it comes late, of its extra."""
     found = {str(p.relative_to(ROOT)): undeclared(p.read_text()) for p in SOURCES}

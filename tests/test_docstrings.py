@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import pytest
 import typer
 
 from optimizer.cli import main
@@ -142,6 +143,7 @@ def test_described_parameters_exist():
     assert stale == {}
 
 
+@pytest.mark.slow
 def test_functions_name_the_errors_that_they_raise():
     """Each error that a public function raises by name is in its section Raises."""
     silent = {
@@ -159,6 +161,7 @@ def test_functions_name_the_errors_that_they_raise():
     assert silent == {}
 
 
+@pytest.mark.slow
 def test_kernels_state_the_shape_and_type_of_each_array():
     """What numba cannot check from Python, each kernel says: shape and element type."""
     kernels = [one for one in functions() if is_kernel(one.node)]

@@ -34,9 +34,10 @@ from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import ConfigError, OptimizerError
 from optimizer.job import run_date
 from optimizer.replay.run import verify_run
+from tests.support.examples import examples
 from tests.support.small_night import DAY, snapshot
 
-NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
+NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", examples(200).max_examples))
 
 fuzzed = settings(
     max_examples=NUM_EXAMPLES,

@@ -63,6 +63,7 @@ def test_the_core_imports_three_packages_and_no_other() -> None:
     assert outside - CORE_MAY == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["import_module", "__import__", "resolve_name"])
 def test_no_module_of_ours_is_imported_by_its_name_as_a_string(by: str) -> None:
     """No tool that follows imports would see that arrow."""

@@ -76,6 +76,7 @@ def crontab_lines() -> list[str]:
     return [line for line in text.splitlines() if re.match(r"[\d*]", line)]
 
 
+@pytest.mark.slow
 def test_the_crontab_runs_at_half_past_two_in_shanghai(tmp_path: Path):
     """A cron parser reads it; its commands, percent signs undone as cron does, run."""
     lines = crontab_lines()

@@ -131,6 +131,25 @@ def test_the_tests_mirror_the_tree() -> None:
     assert misplaced(tests, [*sources, "optimizer/market/run.py"]) == {"market"}
 
 
+#: Python of the tests that is neither a test nor shared by tests.
+BY_THEMSELVES = {
+    "tests/fuzz_parsers.py": "coverage-guided, run by hand",
+    "tests/packaging/use_it.py": "run where the wheel alone is installed",
+    "tests/typing/user_code.py": "read by mypy as a user's",
+}
+
+
+def test_what_tests_share_is_in_one_folder() -> None:
+    """Beside tests there are no helpers: those are in ``tests/support``."""
+    beside = {
+        name
+        for name in project_files("tests/*.py")
+        if not name.startswith("tests/support/")
+        and not re.fullmatch(r"test_.*|conftest\.py|__init__\.py", Path(name).name)
+    }
+    assert beside == {*BY_THEMSELVES}
+
+
 #: Where tests look at the clock of the machine, and why no claim depends on it.
 LOOKS_AT_THE_CLOCK = {
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",

@@ -94,7 +94,7 @@ def test_a_command_ends_without_looking_for_cycles() -> None:
     )
     words = [sys.executable, "-c", code, "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[1]) > 10_000
+    assert int(done.stdout.split()[-1]) > 10_000
 
 
 def test_the_newest_schema_is_known_without_alembic() -> None:
@@ -109,6 +109,7 @@ def test_the_newest_schema_is_known_without_alembic() -> None:
     assert len(known) > 1
 
 
+@pytest.mark.slow
 def test_verify_ends_in_silence(published: SmallNight) -> None:
     """What is left of DuckDB when a command ends is no leak to report."""
     words = [sys.executable, "-m", "optimizer", "--quiet", "verify", "runs/2026-11-22"]

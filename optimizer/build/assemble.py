@@ -17,6 +17,7 @@ from optimizer.build.array_records import take
 from optimizer.build.budgets import merchant_budgets
 from optimizer.build.canonical_order import arrange
 from optimizer.build.carryover import EarlierNights, count_open, policy_caps
+from optimizer.build.changed_ids import warn_alike, warn_changed
 from optimizer.build.checks import (
     refuse_to_explore,
     refuse_to_hold,
@@ -28,7 +29,6 @@ from optimizer.build.checks import (
 )
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import ExploreField, draw_pool
-from optimizer.build.rounded_ids import warn_rounded
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
 from optimizer.model.frozen import freeze_arrays
@@ -385,11 +385,12 @@ def find_warnings(
     is_open = config.capacity.uncovered_lanes == "open"
     found = warn_uncovered(index.uncovered, is_open=is_open)
     unknown = warn_unknown(coder.carriers.ids, coder.roster)
-    rounded = warn_rounded(
-        {
-            "order_id": coder.id_sample,
-            "merchant_id": coder.merchants.ids,
-            "outlet_id": coder.outlets.ids,
-        }
-    )
-    return [*found, *index.warnings, *unknown, *rounded]
+    names = {
+        "merchant_id": coder.merchants.ids,
+        "carrier_id": coder.carriers.ids,
+        "region_id": coder.regions.ids,
+        "outlet_id": coder.outlets.ids,
+    }
+    changed = warn_changed({"order_id": coder.looked_at.ids, **names})
+    alike = warn_alike(names)
+    return [*found, *index.warnings, *unknown, *changed, *alike]

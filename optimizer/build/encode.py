@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from optimizer.build.changed_ids import IdSample
 from optimizer.build.codes import GroupCodes, IdCodes, distinct
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
@@ -137,6 +138,8 @@ class NightCodes:
         Varies the order keys; raised when two ids share a key.
     id_sample
         Some order ids, from all over the night.
+    looked_at
+        Order ids that are looked at for what spreadsheets do.
     columns
         Columns that the orders table has; ``options.load`` where the options have it.
     groups
@@ -157,6 +160,7 @@ class NightCodes:
     service_day: ServiceDay | None = None
     days: dict[dt.date, int] = field(default_factory=dict)
     id_sample: list[str] = field(default_factory=list)
+    looked_at: IdSample = field(default_factory=IdSample)
     columns: frozenset[str] = frozenset()
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
 
@@ -224,6 +228,8 @@ def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
     """Encode one batch of checked orders, without their options."""
     key, folded = order_keys(frame["order_id"], coder.salt)
     coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
+    if len(frame):
+        coder.looked_at.note(key, frame["order_id"])
     merchant = coder.merchants.encode(frame["merchant_id"])
     status = np.full(len(frame), OPEN, np.uint8)
     status[(frame["pin"] == "never").fill_null(value=False).to_numpy()] = (

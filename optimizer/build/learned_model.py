@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CARD_FILE = "card.md"
+#: Format of models.
+FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
@@ -84,7 +87,8 @@ class Promise(_Part):
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
-    format: Literal[1]
+    #: Models of before it was written down have the same one.
+    format: Literal[1] = FORMAT
     version: str
     first_date: str
     last_date: str
@@ -117,10 +121,14 @@ def load_model(folder: Path | str) -> LoadedModel:
     ------
     ConfigError
         When there is none, or it is of another format.
+    DataError
+        When it is damaged: no JSON, or nothing that was ever written.
     """
     path = Path(folder) / MODEL_FILE
     try:
         content = path.read_bytes()
+        with damaged_is_data_error(f"model: {path}"):
+            json.loads(content)
         # Text to Python first: strict JSON mode would refuse the pairs in names.
         model = LearnedModel.model_validate_json(content)
         dt.date.fromisoformat(model.last_date)
@@ -129,11 +137,26 @@ def load_model(folder: Path | str) -> LoadedModel:
             f"model: {path}: no such file; make one with optimizer learn"
         ) from None
     except (ValidationError, ValueError):
-        raise ConfigError(
-            f"model: {path}: is not a model of format 1; learn it again with this "
-            "version of optimizer"
-        ) from None
+        raise ConfigError(f"model: {path}: {_not_read(content)}") from None
     return LoadedModel(model, path, hashlib.sha256(content).hexdigest())
+
+
+def _not_read(content: bytes) -> str:
+    """Why a model cannot be read, and what to do."""
+    try:
+        found = json.loads(content)
+        told, made_by = found.get("format", FORMAT), found.get("version")
+    except (ValueError, AttributeError):
+        return "is damaged; restore it, or learn it again"
+    if told != FORMAT:
+        return (
+            f"is of format {told} (optimizer {made_by} learned it), and known is "
+            f"{FORMAT}; use that version, or learn it again with this one"
+        )
+    return (
+        f"is not as a model of format {FORMAT} should be; restore it, or learn it "
+        "again with this version of optimizer"
+    )
 
 
 def model_text(model: LearnedModel) -> str:

@@ -38,6 +38,7 @@ from optimizer.build.night_lookups import (
     ColumnValues,
     count_lookups,
     names_of_codes,
+    warn_allowed,
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
@@ -258,6 +259,7 @@ def take_in(
         ),
         warnings=(
             *unfound,
+            *warn_allowed(config, sources),
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.build.lookups import Lookup, LookupCount, count_lookup, table_lookup
 from optimizer.config import objective_on
+from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError
 from optimizer.io.cells import NULL_WORD
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from optimizer.build.encode import NightCodes
     from optimizer.config import Config, EligibilityRule, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
 
 #: Columns whose names stand in several tables.
 PLACES = ("carrier_id", "region_id", "outlet_id")
@@ -135,6 +138,34 @@ def _refuse_null_words(rules: Iterable[Lookup], kept: Sequence[str]) -> None:
                     "row has as a name; drop it (is_missing asks for empty cells), or "
                     "list it in not_null_words"
                 )
+
+
+def warn_allowed(config: Config, sources: Mapping[str, Source]) -> list[CodedWarning]:
+    """
+    Warn of columns of ``privacy.allow`` that no table of the night has.
+
+    Not where a table is in a database, of which only what is read is known here, nor
+    with deliveries, which are read elsewhere.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    sources
+        The night's tables, by name.
+    """
+    allowed, inputs = config.privacy.allow, config.inputs
+    given = [] if inputs is None else [*inputs.model_dump().values()]
+    is_elsewhere = any("://" in str(path) for path in given)
+    is_elsewhere |= inputs is not None and inputs.deliveries is not None
+    if allowed is None or is_elsewhere:
+        return []
+    there = {name for s in sources.values() for name in (*s.columns, *s.unread)}
+    missing = [name for name in allowed.columns if name not in there]
+    if not missing:
+        return []
+    told = {"tables": some([*sources]), "columns": some(missing)}
+    return [warn("ALLOWED_IN_NO_TABLE", num_columns=len(missing), **told)]
 
 
 def _tables(

@@ -17,7 +17,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from optimizer import __version__
 from optimizer.cli import compare, learn, nights, questions, run, simulate
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
@@ -26,7 +25,7 @@ from optimizer.errors import OptimizerError
 app = typer.Typer(
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -124,7 +123,9 @@ def _say_bug() -> None:
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(__version__)
+        from optimizer.cli.version import version_line
+
+        typer.echo(version_line())
         raise typer.Exit
 
 
@@ -134,8 +135,8 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version",
-            help="Print the version.",
+            *("--version", "-V"),
+            help="Print the version and the commit.",
             is_eager=True,
             callback=_print_version,
         ),

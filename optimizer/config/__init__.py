@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         load_config,
         objective_on,
         policy_on,
+        recorded_hash,
     )
     from optimizer.config.models import (
         Cap,
@@ -46,6 +47,7 @@ __all__ = [
     "load_config",
     "objective_on",
     "policy_on",
+    "recorded_hash",
 ]
 
 _MODELS = ("Cap", "CapacityRules", "Config", "Inputs", "Objective", "PolicyRow")

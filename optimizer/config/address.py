@@ -37,6 +37,35 @@ _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
 _ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz", ".csv.zst", ".arrow", ".feather")
 
 
+#: How each kind of address is written, by the word that people begin it with.
+_WRITTEN = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "s3://BUCKET/KEY"),
+    **dict.fromkeys(
+        ("postgresql", "postgres", "pg", "psql"),
+        "postgresql://HOST/DATABASE?table=NAME",
+    ),
+    "delta": "delta:///PATH",
+    "delta+s3": "delta+s3://BUCKET/PATH",
+    "duckdb": "duckdb:///PATH?table=NAME",
+}
+_MISTYPED = re.compile(
+    rf"\s*({'|'.join(map(re.escape, _WRITTEN))}|[a-z][a-z0-9+]*(?=:/))"
+    r"\s*(?::(?!//)|//)",
+    re.IGNORECASE,
+)
+#: Literals of a query that look like secrets; a UUID is an id.
+_SECRETS = re.compile(
+    r"""(?:passw(?:or)?d|pwd|secret|token|api_?key|access_?key|private_?key)["']?
+        \s*(?:=>?|:|,|\()\s*\\?["']?[^\s"',;)&]
+      | AKIA[0-9A-Z]{12} | -----BEGIN | \beyJ[\w-]{10,}\.
+      | ://[^\s/@'"]*:[^\s/@'"]+@
+      | '(?![0-9a-f]{8}-[0-9a-f]{4}-)(?=[^']*[0-9])(?=[^']*[A-Za-z])
+        [A-Za-z0-9+/=_-]{32,}'
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """
@@ -70,6 +99,32 @@ class Address:
 def is_address(text: str) -> bool:
     """Whether a configured place is an address, not a path."""
     return "://" in text
+
+
+def refuse_mistyped(text: str) -> None:
+    """
+    Refuse a path that was meant as an address and lacks its ``://``.
+
+    Raises
+    ------
+    ValueError
+        Saying how it is written, without repeating any of it.
+
+    Examples
+    --------
+    >>> refuse_mistyped("nights/{date}/orders.parquet")
+    >>> refuse_mistyped("s3:/bucket/orders.parquet")
+    Traceback (most recent call last):
+        ...
+    ValueError: looks like an address without ://; write s3://BUCKET/KEY, or ./ before \
+a path
+    """
+    found = _MISTYPED.match(text)
+    if found is not None:
+        written = _WRITTEN.get(found[1].lower(), "SCHEME://PLACE")
+        raise ValueError(
+            f"looks like an address without ://; write {written}, or ./ before a path"
+        )
 
 
 def parse_address(text: str) -> Address:
@@ -152,6 +207,11 @@ def _check_place(found: Address) -> None:
         raise ValueError("needs either ?table=NAME or ?query=SELECT ...")
     if "query" in params and _VARIABLE.search(params["query"]):
         raise ValueError("must not hold ${NAME} in its query")
+    if _SECRETS.search(params.get("query", "")):
+        raise ValueError(
+            "must not hold what looks like a password, key or token in its query: each "
+            "night would record it; make a view in the database, and name that"
+        )
     if not _NAME.fullmatch(_plain(params.get("table", "t"), "d")):
         raise ValueError("must name a table as NAME or SCHEMA.NAME")
     if not _plain(params.get("version", "0"), "0").isdigit():

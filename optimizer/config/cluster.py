@@ -35,7 +35,8 @@ def _on_cluster(place: str) -> str:
     return place
 
 
-def _dated_input(place: str) -> str:
+def check_input(place: str) -> str:
+    """Refuse what is neither a path nor an address of a table."""
     scheme = _scheme(place)
     is_plain = scheme in _SCHEMES and scheme != "s3"
     return _on_cluster(place) if is_plain else check_dated_source(place)
@@ -47,7 +48,7 @@ def _dated_folder(place: str) -> str:
 
 
 #: A table: a path, or an address that the engine reads.
-DatedInput = Annotated[str, AfterValidator(_dated_input)]
+DatedInput = Annotated[str, AfterValidator(check_input)]
 #: A folder of nights: a path, or on a cluster's file system.
 DatedFolder = Annotated[str, AfterValidator(_dated_folder)]
 

@@ -14,7 +14,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from optimizer.config.address import check_sink, check_source, is_address
+from optimizer.config.address import (
+    check_sink,
+    check_source,
+    is_address,
+    refuse_mistyped,
+)
 
 
 def exact(value: Any) -> Any:
@@ -94,8 +99,9 @@ def check_dated_path(value: str) -> str:
     Raises
     ------
     ValueError
-        When it is an address, empty, or has another placeholder.
+        When it is an address, or meant as one, empty, or has another placeholder.
     """
+    refuse_mistyped(value)
     if is_address(value):
         raise ValueError("must be a path here, not an address")
     if "\0" in value:

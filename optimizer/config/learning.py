@@ -4,9 +4,10 @@ import datetime as dt
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from optimizer.config.fields import ConfigModel, DatedPath, Share
+from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_path
+from optimizer.config.mapping import InputTable, TableOrPath
 
 
 class Holdout(ConfigModel):
@@ -37,7 +38,7 @@ class Prior(ConfigModel):
 class Learning(ConfigModel):
     """How outcomes are learned from."""
 
-    history: DatedPath | None = Field(
+    history: TableOrPath | None = Field(
         None, description="Outcomes of past nights; a glob is fine."
     )
     models: DatedPath = Field("models", description="Folder of learned models.")
@@ -54,3 +55,10 @@ class Learning(ConfigModel):
     max_complaints_per_customer: Annotated[int, Field(strict=True, ge=1)] | None = (
         Field(None, description="Complaints of one customer_key that count.")
     )
+
+    @field_validator("history")
+    @classmethod
+    def _is_a_path(cls, value: InputTable | None) -> InputTable | None:
+        if value is not None:
+            check_dated_path(value.path)
+        return value

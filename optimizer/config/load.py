@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -48,6 +49,10 @@ def load_config(path: str | PathLike[str]) -> Config:
     return _validate(data, name, lines)
 
 
+#: No file system has longer paths.
+_MAX_PATH = 4_095
+
+
 def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """
     Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
@@ -61,6 +66,11 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
         return config
     if isinstance(config, Mapping):
         return _validate(dict(config), "config", {})
+    if isinstance(config, str) and ("\n" in config or len(config) > _MAX_PATH):
+        raise ConfigError(
+            "config is a text of YAML, and no path; give its path, or what "
+            "yaml.safe_load makes of it"
+        )
     if isinstance(config, str | Path) or hasattr(config, "__fspath__"):
         return load_config(config)
     kind = type(config).__name__
@@ -129,7 +139,9 @@ def config_json(config: Config) -> dict[str, Any]:
 
 
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
+_NOT_DECISIVE = (
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+)
 
 
 def config_hash(config: Config) -> str:
@@ -139,7 +151,18 @@ def config_hash(config: Config) -> str:
     Settings for the state, for copies of a night and for monitoring are left out: they
     do not affect the night.
     """
-    told = config_json(config)
+    return recorded_hash(config_json(config))
+
+
+def recorded_hash(told: Mapping[str, Any]) -> str:
+    """
+    SHA-256 of a configuration as it was recorded, with the keys of its time.
+
+    Parameters
+    ----------
+    told
+        As in ``run.json``.
+    """
     decisive = {k: v for k, v in told.items() if k not in _NOT_DECISIVE}
     text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -263,11 +286,15 @@ def _limit(kind: str, context: dict[str, Any], location: Location) -> str:
     return f"must be {_LIMITS[kind]} {limit}"
 
 
+#: A scheme and a colon, perhaps in quotes: an address that was mistyped.
+_LIKE_ADDRESS = re.compile(r"['\"]?\s*[A-Za-z][A-Za-z0-9+]*\s*(:|//)")
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = str(value) if not isinstance(value, str) else repr(value)
-    if "://" in text:
+    if "://" in text or _LIKE_ADDRESS.match(text):
         return "an address"  # it may hold a password
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from optimizer.config.cluster import DatedFolder, DatedInput, Spark, check_places
+from optimizer.config.cluster import DatedFolder, Spark, check_places
 from optimizer.config.fairness import FairnessRule
 from optimizer.config.fields import (
     MAX_WINDOW_DAYS,
@@ -34,8 +34,11 @@ from optimizer.config.fields import (
     limits_schema,
     no_flag,
 )
+from optimizer.config.files import Files
 from optimizer.config.learning import Holdout, Learning
+from optimizer.config.limits import Limits
 from optimizer.config.lookups import Lookups
+from optimizer.config.mapping import InputTable, TableOrPath, check_mapping
 from optimizer.config.operations import Operations
 from optimizer.config.origin import Origin
 from optimizer.config.privacy import Privacy
@@ -48,7 +51,7 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS
+from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS, OUTCOMES
 
 
 class Cap(ConfigModel):
@@ -191,15 +194,15 @@ class Objective(ConfigModel):
 class Inputs(ConfigModel):
     """Where the tables are: paths or addresses; ``{date}`` is the business date."""
 
-    orders: DatedInput = Field(
+    orders: TableOrPath = Field(
         description="Orders: Parquet, CSV or Arrow; a glob is fine."
     )
-    capacity: DatedInput = Field(description="Capacity rows.")
-    options: DatedInput | None = Field(
+    capacity: TableOrPath = Field(description="Capacity rows.")
+    options: TableOrPath | None = Field(
         None, description="Carriers that each order may go with."
     )
-    merchants: DatedInput | None = Field(None, description="Facts about merchants.")
-    deliveries: DatedInput | None = Field(
+    merchants: TableOrPath | None = Field(None, description="Facts about merchants.")
+    deliveries: TableOrPath | None = Field(
         None, description="What became of parcels of earlier nights."
     )
     wait_minutes: Annotated[
@@ -211,10 +214,15 @@ class Inputs(ConfigModel):
     )
 
     @property
-    def places(self) -> dict[str, str | None]:
-        """Where the tables are, by key of the configuration."""
-        names = (table.name for table in NIGHT_INPUTS)
-        return {f"inputs.{name}": getattr(self, name) for name in names}
+    def tables(self) -> dict[str, InputTable]:
+        """The tables that there are, by name."""
+        given = ((table.name, getattr(self, table.name)) for table in NIGHT_INPUTS)
+        return {name: table for name, table in given if table is not None}
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where the tables are, by name."""
+        return {name: table.path for name, table in self.tables.items()}
 
 
 class CapacityRules(ConfigModel):
@@ -331,8 +339,8 @@ class Config(ConfigModel):
     )
     not_null_words: tuple[Name, ...] = Field(
         (),
-        description="Texts that look like no value, or like all, and are names, such as "
-        "NA of Namibia.",
+        description="Texts that look like no value, or like all, and are names, such "
+        "as NA of Namibia.",
     )
     date_formats: tuple[DateSpelling, ...] = Field(
         (), description="Spellings of dates that are read in addition to 2026-11-22."
@@ -353,6 +361,12 @@ class Config(ConfigModel):
     )
     quarantine: Quarantine = Field(
         default_factory=Quarantine, description="Broken rows."
+    )
+    files: Files = Field(
+        default_factory=Files, description="Rights of published files."
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="Sizes beyond which an input is refused."
     )
     lookups: Lookups = Field(
         default_factory=Lookups, description="Names that find nothing."
@@ -450,8 +464,38 @@ class Config(ConfigModel):
 
     @model_validator(mode="after")
     def _places_fit_the_engine(self) -> Self:
-        given = {} if self.inputs is None else self.inputs.places
+        paths = {} if self.inputs is None else self.inputs.paths
+        given = {f"inputs.{name}": path for name, path in paths.items()}
         check_places(self.engine, given | {"output": self.output})
+        return self
+
+    @property
+    def mappings(self) -> dict[str, InputTable]:
+        """Tables that have other names, words or units than the contract's."""
+        tables = {} if self.inputs is None else self.inputs.tables
+        if self.learning.history is not None:
+            tables[OUTCOMES.name] = self.learning.history
+        return {name: table for name, table in tables.items() if table.is_mapped}
+
+    @model_validator(mode="after")
+    def _mappings_fit_the_tables(self) -> Self:
+        tables = {} if self.inputs is None else self.inputs.tables
+        rules = [rule.column for row in self.policy for rule in row.eligibility]
+        groups = [rule.column for rule in self.fairness]
+        further = {
+            "orders": [*rules, *self.capacity.attributes, *groups],
+            "capacity": self.capacity.attributes,
+            "merchants": groups,
+        }
+        for contract in NIGHT_INPUTS:
+            if contract.name in tables:
+                kinds = dict.fromkeys(further.get(contract.name, ()), "id")
+                kinds |= {column.name: column.kind for column in contract.columns}
+                where = f"inputs.{contract.name}"
+                check_mapping(where, tables[contract.name], kinds)
+        if self.learning.history is not None:
+            kinds = {column.name: column.kind for column in OUTCOMES.columns}
+            check_mapping("learning.history", self.learning.history, kinds)
         return self
 
     @model_validator(mode="after")

@@ -77,13 +77,56 @@ _NIGHT: dict[str, WarningKind] = {
         words="names",
     ),
     "IDS_ROUNDED": _counted(
-        "{num_ids} id of {column} of more than 15 digits ends in zeros after the 15th, "
-        "as spreadsheets round numbers; two ids may have become one: {ids}",
-        "{num_ids} ids of {column} of more than 15 digits all end in zeros after the "
-        "15th, as spreadsheets round numbers; two ids may have become one: {ids}",
+        "{num_ids} of {num_looked} {column} values has more than 15 digits and is a "
+        "rounded number, as spreadsheets and floats keep it; two ids may have become "
+        "one: {ids}",
+        "{num_ids} of {num_looked} {column} values have more than 15 digits and are "
+        "rounded numbers, as spreadsheets and floats keep them; two ids may have "
+        "become one: {ids}",
         num_ids="count",
+        num_looked="count",
         column="text",
         ids="names",
+    ),
+    "IDS_LIKE_DATES": _counted(
+        "{num_ids} of {num_looked} {column} values is a date, as spreadsheets make of "
+        "ids such as 1-2; two ids may have become one: {ids}",
+        "{num_ids} of {num_looked} {column} values are dates, as spreadsheets make of "
+        "ids such as 1-2; two ids may have become one: {ids}",
+        num_ids="count",
+        num_looked="count",
+        column="text",
+        ids="names",
+    ),
+    "IDS_AS_SHOWN": _counted(
+        "{num_ids} of {num_looked} {column} values is written as spreadsheets show a "
+        "cell (TRUE, 6,923,456, ####, quotes); if that is not its id, export ids as "
+        "text: {ids}",
+        "{num_ids} of {num_looked} {column} values are written as spreadsheets show "
+        "cells (TRUE, 6,923,456, ####, quotes); if these are not their ids, export ids "
+        "as text: {ids}",
+        num_ids="count",
+        num_looked="count",
+        column="text",
+        ids="names",
+    ),
+    "IDS_ALIKE": _counted(
+        "{num_pairs} pair of {column} values differs only in leading zeros, which "
+        "spreadsheets cut off; one may have become two: {pairs}",
+        "{num_pairs} pairs of {column} values differ only in leading zeros, which "
+        "spreadsheets cut off; one may have become two: {pairs}",
+        num_pairs="count",
+        column="text",
+        pairs="names",
+    ),
+    "ALLOWED_IN_NO_TABLE": _counted(
+        "{num_columns} column of privacy.allow is in none of the night's tables "
+        "({tables}): {columns}",
+        "{num_columns} columns of privacy.allow are in none of the night's tables "
+        "({tables}): {columns}",
+        num_columns="count",
+        tables="names",
+        columns="names",
     ),
     "CSV_SEPARATOR": _about(
         "cells of {table} are separated by {separator}: read so",
@@ -164,10 +207,10 @@ _NIGHT: dict[str, WarningKind] = {
         lanes="places",
     ),
     "UNKNOWN_CARRIERS": _counted(
-        "carrier {carriers} is not in the policy's roster on this date: its orders get "
-        "CARRIER_INACTIVE",
-        "carriers {carriers} are not in the policy's roster on this date: their orders "
-        "get CARRIER_INACTIVE",
+        "carrier {carriers} is not in the policy's roster on this date: no parcel is "
+        "recommended with it",
+        "carriers {carriers} are not in the policy's roster on this date: no parcel is "
+        "recommended with them",
         num_carriers="count",
         carriers="names",
     ),
@@ -213,9 +256,9 @@ _NIGHT: dict[str, WarningKind] = {
     ),
     "RULES_FIND_NOTHING": _counted(
         "{num_rules} rule of the configuration names nothing of the night or its "
-        "tables, so it changes nothing: {rules}",
+        "tables; is it spelled as there: {rules}",
         "{num_rules} rules of the configuration name nothing of the night or its "
-        "tables, so they change nothing: {rules}",
+        "tables; are they spelled as there: {rules}",
         num_rules="count",
         rules="names",
     ),
@@ -340,12 +383,14 @@ _HISTORY: dict[str, WarningKind] = {
 #: Alerts: of a night beside others, by code.
 _ALERTS: dict[str, WarningKind] = {
     "QUARANTINE_SHARE": _counted(
-        "{num_broken} row of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
-        "{num_broken} rows of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} is in quarantine, above {allowed}: "
+        "see rules and rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} are in quarantine, above "
+        "{allowed}: see rules and rows in quarantine.parquet, and tell whoever makes "
+        "the table",
         num_broken="count",
         num_rows="count",
+        table="text",
         allowed="share",
     ),
     "INPUT_UNLIKE_LAST_WEEK": _counted(
@@ -393,11 +438,10 @@ _ALERTS: dict[str, WarningKind] = {
         lanes="names",
     ),
     "LOST_SLOTS": _counted(
-        "{num_merchants} merchant had slots on {day} and has none ({merchants}): it "
-        "has too few orders, or none came; see whether its orders are all there",
-        "{num_merchants} merchants had slots on {day} and have none ({merchants}): "
-        "they have too few orders, or none came; see whether their orders are all "
-        "there",
+        "{num_merchants} merchant had slots on {day} and has none ({merchants}): see "
+        "whether its orders are all there, and its cap and budget are as meant",
+        "{num_merchants} merchants had slots on {day} and have none ({merchants}): see "
+        "whether their orders are all there, and their caps and budgets are as meant",
         num_merchants="count",
         day="text",
         merchants="names",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 #: Sentences by reason; ``NO_ROOM`` where no carrier has a slot at all, ``FORCED`` where
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
-#: ``NO_GAIN`` where premium costs exactly what it avoids.
+#: ``NO_GAIN`` where premium costs exactly what it avoids, ``BUDGET_BELOW_FEE`` where a
+#: merchant's budget pays for no parcel.
 CHINESE = {
     "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
     "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving} 元",
@@ -28,7 +29,10 @@ CHINESE = {
         "未入选：商家的 {num_slots} 个名额和承运商在该处的名额都已给了{all}；"
         "该订单可避免 {saving} 元{margin}"
     ),
-    "NO_ROOM": "未入选：可用的承运商在该处没有名额；该订单本可避免 {saving} 元",
+    "NO_ROOM": "未入选：可用的承运商在该处容不下该订单；该订单本可避免 {saving} 元",
+    "BUDGET_BELOW_FEE": (
+        "未入选：商家的预算低于一件包裹的服务费；该订单本可避免 {saving} 元"
+    ),
     "BUDGET": ("未入选：费用预算已给了{each}；该订单可避免 {saving} 元{margin}"),
     "FORCED": (
         "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed} 元，"

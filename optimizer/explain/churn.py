@@ -13,10 +13,10 @@ from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import LANE_RESULTS, RECOMMENDATIONS
 from optimizer.errors import DataError
 from optimizer.explain.night import Night
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.given import may_be_path
 from optimizer.io.order_keys import order_keys
 from optimizer.io.published_tables import as_of_today
-from optimizer.io.read import damaged_is_data_error
 from optimizer.io.write import read_back
 from optimizer.model.lane_tree import effective_price
 

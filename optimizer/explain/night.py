@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -102,8 +104,12 @@ class Night:
         Raises
         ------
         DataError
-            When there is no such order in the night.
+            When there is no such order in the night, or it is no text.
         """
         from optimizer.explain.sentences import explain_order
+
+        if not isinstance(order_id, str):
+            kind = type(order_id).__name__
+            raise DataError(f"an order_id is a text, got a value of type {kind}")
 
         return explain_order(order_id, self.decisions, self.merchants)

@@ -11,9 +11,9 @@ from optimizer.explain.contributions import (
     merchant_contributions,
     night_contributions,
 )
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.lookup import find_rows
 from optimizer.io.published_tables import read_table, scan_table
-from optimizer.io.read import damaged_is_data_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -72,6 +72,8 @@ def sentence(
         reason = "FORCED" if (order.get("surplus_cny") or 0) < 0 else reason
     if reason == "CAP_FULL" and merchant.get("one_fewer_cny") is None:
         reason = "CAP_TAKEN"
+    if reason == "BUDGET" and merchant.get("cap") == 0:
+        reason = "BUDGET_BELOW_FEE"
     if reason == "NO_SAVING" and order.get("saving_cny") == 0:
         reason = "NO_GAIN"
     words = (CHINESE if language == "zh" else _SENTENCES)[reason]
@@ -274,8 +276,13 @@ _SENTENCES = {
         "not chosen: a budget for fees went to {each}; this one "
         "avoids {saving} CNY{margin}"
     ),
+    "BUDGET_BELOW_FEE": (
+        "not chosen: the merchant's budget is below the fee of one parcel; this one "
+        "would avoid {saving} CNY"
+    ),
     "NO_ROOM": (
-        "not chosen: none of its carriers has slots there; it would avoid {saving} CNY"
+        "not chosen: none of its carriers has room for it there; it would avoid "
+        "{saving} CNY"
     ),
     "FORCED": (
         "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "

@@ -74,24 +74,24 @@ def _is_number(kind: pa.DataType) -> bool:
 def _fits(kind: pa.DataType, column: Column) -> bool:
     import pyarrow.types as t
 
-    is_text = _is_text(kind)
+    has_text = is_text(kind)
     is_whole = t.is_integer(kind)
     is_exact = is_whole or t.is_decimal(kind)
     is_number = is_exact or t.is_floating(kind)
     fits = {
-        "id": is_text
+        "id": has_text
         or is_whole
         or t.is_date(kind)
         or is_uuid(kind)
         or (t.is_decimal128(kind) and kind.scale == 0),
-        "text": is_text,
-        "pin": is_text,
+        "text": has_text,
+        "pin": has_text,
         "probability": is_number,
         "money": is_number,
         "number": is_number,
         "count": is_number,
-        "flag": t.is_boolean(kind) or is_number or is_text,
-        "date": t.is_date(kind) or t.is_timestamp(kind) or is_text,
+        "flag": t.is_boolean(kind) or is_number or has_text,
+        "date": t.is_date(kind) or t.is_timestamp(kind) or has_text,
     }
     return fits[column.kind] or t.is_null(kind)
 
@@ -158,7 +158,8 @@ def _is_elsewhere(kind: pa.DataType) -> bool:
     return bool(t.is_timestamp(kind)) and kind.tz not in (None, "UTC")
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are text."""
     import pyarrow.types as t
 
     return t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind)
@@ -168,7 +169,7 @@ def _is_dictionary(kind: pa.DataType) -> bool:
     """Whether values are in a dictionary other than one of texts, which is read."""
     import pyarrow.types as t
 
-    return t.is_dictionary(kind) and not _is_text(kind.value_type)
+    return t.is_dictionary(kind) and not is_text(kind.value_type)
 
 
 def _is_written_out(kind: pa.DataType, column: Column) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -17,9 +17,13 @@ from optimizer.contracts.columns import polars_type
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.config.limits import Limits
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column
 
 #: Words of a flag, in small letters.
@@ -69,6 +73,12 @@ _TIME = (
 _PLACES = {"Y": "year", "M": "month", "D": "day"}
 
 
+def _usual_limits() -> Limits:
+    from optimizer.config.limits import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class CellRules:
     """
@@ -84,6 +94,10 @@ class CellRules:
         Keys of ``DATE_SPELLINGS`` that are read in addition to ISO 8601.
     not_personal
         Columns whose names and numbers are declared not to be personal.
+    limits
+        Sizes beyond which a table is refused.
+    mappings
+        How tables are read that have other names, words or units, by table.
     not_null_words
         Texts that look like "no value" or "all", and are names.
     """
@@ -92,6 +106,8 @@ class CellRules:
     null_words: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ()
     not_personal: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=_usual_limits)
+    mappings: Mapping[str, InputTable] = field(default_factory=dict)
     not_null_words: tuple[str, ...] = ()
 
 
@@ -117,6 +133,8 @@ def cell_rules(config: Config) -> CellRules:
         not_null_words=config.not_null_words,
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
+        limits=config.limits,
+        mappings=config.mappings,
     )
 
 

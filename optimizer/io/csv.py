@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.errors import DataError
 from optimizer.io.csv_form import guess_form
+from optimizer.io.parquet import most_unpacked, refuse_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,28 +21,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from optimizer.config.limits import Limits
     from optimizer.io.csv_form import CsvForm
     from optimizer.io.reading_notes import ReadingNotes
 
 _BLOCK_BYTES = 1 << 24
 #: What is read to find the header.
 _HEADER_BYTES = 1 << 16
-#: What a packed file may unpack to: so many bytes, or so many times its own.
-_UNPACKED_BYTES, _UNPACKED_TIMES = 64 << 20, 200
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
-_NOT_UTF8 = "is not UTF-8 text; export it as UTF-8"
+_NOT_UTF8 = "is not UTF-8 text; export it as UTF-8, or name its encoding"
 
 
-def csv_form(path: Path, known: Sequence[str]) -> CsvForm:
+def csv_form(path: Path, known: Sequence[str], encoding: str = "utf-8") -> CsvForm:
     """
     Guess the form of a CSV file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        Columns of the contract, under their names in the file.
+    encoding
+        Of its text.
 
     Raises
     ------
     DataError
-        When the first line is no header in UTF-8.
+        When the first line is no header in its encoding.
     """
-    return guess_form(_first_bytes(path), known, str(path))
+    return guess_form(_first_bytes(path, encoding), known, str(path))
 
 
 def csv_schema(form: CsvForm) -> pa.Schema:
@@ -52,7 +61,12 @@ def csv_schema(form: CsvForm) -> pa.Schema:
 
 
 def csv_batches(
-    path: Path, columns: Sequence[str], known: Sequence[str], notes: ReadingNotes
+    path: Path,
+    columns: Sequence[str],
+    known: Sequence[str],
+    notes: ReadingNotes,
+    limits: Limits,
+    encoding: str = "utf-8",
 ) -> Iterator[pa.RecordBatch]:
     """
     Read some columns of a CSV file as text; empty cells are null.
@@ -67,46 +81,60 @@ def csv_batches(
         Columns of the contract; the first says whether a row may be empty.
     notes
         Takes notes on the form of the file.
+    limits
+        Beyond which the file is refused.
+    encoding
+        Of its text.
 
     Raises
     ------
     DataError
-        When a row is shorter or longer than the header, a quote is not closed, or
-        the text is not UTF-8.
+        When a row is shorter or longer than the header, a quote is not closed, the
+        text is not in its encoding, or a line or the whole is longer than the limits
+        allow.
     """
     import pyarrow as pa
 
-    form = csv_form(path, known)
-    if not _has_rows(path, form):
+    form = csv_form(path, known, encoding)
+    if not _has_rows(path, form, limits, encoding):
         return
-    with _opened(path) as stream:
-        num_breaks = _count_breaks(_Bounded(stream, path), form, path)
+    with _opened(path, encoding) as stream:
+        num_breaks = _count_breaks(_Bounded(stream, path, limits), form, path)
     notes.num_line_breaks[str(path)] = num_breaks
     there = [name for name in known if name in form.names]
     wanted = list(dict.fromkeys([*columns, *there[:1]]))
     num_empty = 0
     try:
-        for number, batch in enumerate(_parsed(path, form, wanted, num_breaks > 0)):
+        for number, batch in enumerate(
+            _parsed(path, form, wanted, has_breaks=num_breaks > 0, encoding=encoding)
+        ):
             kept = batch
             if there and batch.column(there[0]).null_count:
-                is_row = _is_row(path, form, number, num_breaks > 0)
+                is_row = _is_row(
+                    path, form, number, has_breaks=num_breaks > 0, encoding=encoding
+                )
                 kept = batch.filter(is_row)
                 num_empty += batch.num_rows - kept.num_rows
             yield kept.select(list(columns))
     except pa.ArrowInvalid as error:
-        raise DataError(_reason(error, path, form)) from None
+        raise DataError(_reason(error, path, form, encoding)) from None
     notes.num_empty_rows[str(path)] = num_empty
 
 
 def _parsed(
-    path: Path, form: CsvForm, columns: Sequence[str] | None, has_breaks: bool
+    path: Path,
+    form: CsvForm,
+    columns: Sequence[str] | None,
+    *,
+    has_breaks: bool,
+    encoding: str,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of some columns, or of all, also those without a name."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     names = [name or f"\0{number}" for number, name in enumerate(form.names)]
-    with _opened(path) as stream:
+    with _opened(path, encoding) as stream:
         yield from arrow_csv.open_csv(
             stream,
             arrow_csv.ReadOptions(
@@ -127,12 +155,15 @@ def _parsed(
         )
 
 
-def _is_row(path: Path, form: CsvForm, number: int, has_breaks: bool) -> pa.Array:
+def _is_row(
+    path: Path, form: CsvForm, number: int, *, has_breaks: bool, encoding: str
+) -> pa.Array:
     """Which rows of a batch have any cell that is not empty."""
     import numpy as np
     import pyarrow as pa
 
-    whole = next(islice(_parsed(path, form, None, has_breaks), number, None))
+    batches = _parsed(path, form, None, has_breaks=has_breaks, encoding=encoding)
+    whole = next(islice(batches, number, None))
     has_cell = np.zeros(whole.num_rows, np.bool_)
     for column in whole.columns:
         has_cell |= column.is_valid().to_numpy(zero_copy_only=False)
@@ -174,8 +205,8 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
                 )
         if not block and has_text_after:
             raise DataError(
-                f"{path}: text follows a quote that closes a cell; write a quote inside "
-                "of a cell twice, not with a backslash"
+                f"{path}: text follows a quote that closes a cell; write a quote "
+                "inside of a cell twice, not with a backslash"
             )
         if not block:
             return num_breaks
@@ -275,11 +306,11 @@ def _breaks_inside(
     return place[num_before % 2 == 1]
 
 
-def _reason(error: Exception, path: Path, form: CsvForm) -> str:
+def _reason(error: Exception, path: Path, form: CsvForm, encoding: str) -> str:
     text = " ".join(str(error).split())
     if "UTF8" in text:
         return f"{path}: {_NOT_UTF8}"
-    if "Expected" in text and (found := _odd_line(path, form)) is not None:
+    if "Expected" in text and (found := _odd_line(path, form, encoding)) is not None:
         line, num_cells = found
         return (
             f"{path}: line {line:,} has not as many cells as the header "
@@ -289,9 +320,9 @@ def _reason(error: Exception, path: Path, form: CsvForm) -> str:
     return f"{path}: is not readable as CSV ({text[:160]}); check its quotes"
 
 
-def _odd_line(path: Path, form: CsvForm) -> tuple[int, int] | None:
+def _odd_line(path: Path, form: CsvForm, encoding: str) -> tuple[int, int] | None:
     """Line, from 1, of the first row of another length than the header; its cells."""
-    with _opened(path) as stream:
+    with _opened(path, encoding) as stream:
         text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
         rows = csv.reader(text, delimiter=form.separator)
         try:
@@ -305,41 +336,70 @@ def _odd_line(path: Path, form: CsvForm) -> tuple[int, int] | None:
 
 
 class _Bounded:
-    """A stream that is refused where it unpacks to more than any table does."""
+    """A stream that is refused where it, or a line of it, is longer than tables are."""
 
-    def __init__(self, stream: Any, path: Path) -> None:
-        self._stream, self._path, self._num_read = stream, path, 0
-        packed = path.stat().st_size
-        self._most = max(_UNPACKED_BYTES, _UNPACKED_TIMES * packed)
+    def __init__(self, stream: Any, path: Path, limits: Limits) -> None:
+        self._stream, self._path, self._limits = stream, path, limits
+        self._most, self._num_read = most_unpacked(path, limits), 0
+        self._is_packed = path.suffix.lower() != ".csv"
+        self._num_open = 0
 
     def read(self, num_bytes: int) -> bytes:
         """Read on."""
         block: bytes = self._stream.read(num_bytes)
         self._num_read += len(block)
-        if self._num_read > self._most:
-            raise DataError(
-                f"{self._path}: unpacks to more than {self._most:,} bytes, "
-                f"{_UNPACKED_TIMES} times its size, as no table does; export it again, "
-                "or unpack it if it is right"
-            )
+        if self._is_packed:
+            refuse_unpacked(self._path, self._num_read, self._most, self._limits)
+        self._refuse_long_line(block)
         return block
+
+    def _refuse_long_line(self, block: bytes) -> None:
+        """Step from break to break, each as far ahead as a line may be long."""
+        most, start = self._limits.line_bytes, -self._num_open
+        while len(block) - start > most:
+            found = _last_break(block, max(0, start), start + most + 1)
+            if found < 0:
+                raise DataError(
+                    f"{self._path}: has a line of more than {most:,} bytes, which "
+                    "limits.line_bytes allows; export each row on a line"
+                )
+            start = found + 1
+        found = _last_break(block, max(0, start), len(block))
+        self._num_open = len(block) - (start if found < 0 else found + 1)
+
+
+def _last_break(block: bytes, start: int, end: int) -> int:
+    return max(block.rfind(b"\n", start, end), block.rfind(b"\r", start, end))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, encoding: str) -> Iterator[Any]:
+    """Open a file, unpacked and in UTF-8."""
     import pyarrow as pa
 
     codec = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
-    with pa.OSFile(str(path)) as file:
-        if codec is None:
-            yield file
-        else:
-            with pa.CompressedInputStream(file, codec) as stream:
-                yield stream
+    with pa.OSFile(str(path)) as file, ExitStack() as stack:
+        stream = file
+        if codec is not None:
+            stream = stack.enter_context(pa.CompressedInputStream(file, codec))
+        if encoding != "utf-8":
+            stream = pa.transcoding_input_stream(stream, encoding, "utf-8")
+            stack.enter_context(_wrong_encoding_is_data_error(path, encoding))
+        yield stream
 
 
-def _first_bytes(path: Path) -> bytes:
-    with _opened(path) as stream:
+@contextmanager
+def _wrong_encoding_is_data_error(path: Path, encoding: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path}: is not {encoding.upper()} text; name the encoding that it has"
+        ) from None
+
+
+def _first_bytes(path: Path, encoding: str) -> bytes:
+    with _opened(path, encoding) as stream:
         found = bytes(stream.read(_HEADER_BYTES))
     if len(found) == _HEADER_BYTES and not {*b"\r\n"} & {*found}:
         raise DataError(
@@ -349,12 +409,12 @@ def _first_bytes(path: Path) -> bytes:
     return found
 
 
-def _has_rows(path: Path, form: CsvForm) -> bool:
+def _has_rows(path: Path, form: CsvForm, limits: Limits, encoding: str) -> bool:
     """Whether anything follows the header."""
-    if len(_first_bytes(path).strip().splitlines()) > form.num_before + 1:
+    if len(_first_bytes(path, encoding).strip().splitlines()) > form.num_before + 1:
         return True
-    with _opened(path) as stream:
-        rest = _Bounded(stream, path)
+    with _opened(path, encoding) as stream:
+        rest = _Bounded(stream, path, limits)
         rest.read(_HEADER_BYTES)
         while block := rest.read(_BLOCK_BYTES):
             if block.strip():

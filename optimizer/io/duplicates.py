@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from optimizer.errors import DataError, counted
+from optimizer.io.privacy import hidden
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _refuse_same(source: Source, names: dict[str, dict[str, list[int]]]) -> None
     }
     if same:
         shown = "; ".join(
-            f"{name} in rows {', '.join(map(str, rows[:_NUM_EXAMPLES]))}"
+            f"{hidden(name)} in rows {', '.join(map(str, rows[:_NUM_EXAMPLES]))}"
             for name, rows in sorted(same.items())[:_NUM_EXAMPLES]
         )
         repeated = counted(len(same), "order_id")
@@ -134,7 +135,9 @@ def _refuse_same(source: Source, names: dict[str, dict[str, list[int]]]) -> None
 def _refuse_alike(source: Source, names: dict[str, dict[str, list[int]]]) -> None:
     alike = [sorted(spellings) for spellings in names.values() if len(spellings) > 1]
     if alike:
-        shown = "; ".join(" and ".join(map(repr, pair)) for pair in sorted(alike)[:3])
+        shown = "; ".join(
+            hidden(" and ".join(map(repr, pair))) for pair in sorted(alike)[:3]
+        )
         raise DataError(
             f"{source.label}: {counted(len(alike), 'order_id')} in spellings that "
             f"differ only in case or spaces: {shown}; write each id in one way"

@@ -23,6 +23,7 @@ from optimizer.contracts.tables import TABLES_IN
 from optimizer.errors import DataError, PublishError
 from optimizer.io.external_sort import sorted_batches
 from optimizer.io.kept_inputs import kept_name
+from optimizer.io.mapping import as_written
 from optimizer.io.read import open_source, plain_frame
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
@@ -146,8 +147,10 @@ def _fetch(
                 files, version = [path for _, path in copies], ""
                 _check_files(files, table, address.label, rules)
             else:
-                with adapter.open_rows(filled, table, rules.not_personal) as rows:
-                    files = [_write_sorted(rows.batches, table, staging, address.label)]
+                there = as_written(table, rules.mappings.get(table.name))
+                with adapter.open_rows(filled, there, rules) as rows:
+                    batches = _limited(rows.batches, address.label, rules)
+                    files = [_write_sorted(batches, there, staging, address.label)]
                     version = rows.version
         kept = [_keep(path, table.name, folder) for path in files]
     finally:
@@ -173,6 +176,21 @@ def _keep(path: Path, name: str, folder: Path) -> str:
     kept = folder / kept_name(name, digest, path)
     path.replace(kept)
     return str(kept)
+
+
+def _limited(
+    batches: Iterable[pa.RecordBatch], label: str, rules: CellRules
+) -> Iterator[pa.RecordBatch]:
+    """Stop where a server gives more rows than a table has."""
+    num_rows, most = 0, rules.limits.num_rows
+    for batch in batches:
+        num_rows += batch.num_rows
+        if num_rows > most:
+            raise DataError(
+                f"{label}: has more than {most:,} rows, which limits.num_rows allows; "
+                "is it the rows of one day?"
+            )
+        yield batch
 
 
 def _write_sorted(

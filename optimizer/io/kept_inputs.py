@@ -31,7 +31,18 @@ INPUTS = ".inputs"
 COPIED_BYTES = 256 * 2**20
 #: The file of a learned model in its folder.
 MODEL_FILE = "model.json"
-_SUFFIXES = (".parquet", ".pq", ".csv", ".gz", ".zst", ".arrow", ".feather", ".ipc")
+_SUFFIXES = (
+    ".xlsx",
+    ".xls",
+    ".parquet",
+    ".pq",
+    ".csv",
+    ".gz",
+    ".zst",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
 #: linux/fs.h: make a file share the blocks of another one.
 _FICLONE = 0x40049409
 _NO_SHARING = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM)

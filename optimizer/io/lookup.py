@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.published_tables import as_of_today
-from optimizer.io.read import damaged_is_data_error
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -55,7 +55,12 @@ def refused_path(path: Path) -> Path:
 
 
 def write_outbox(
-    chosen: Iterable[Row], platform: str, kind: str, path: Path, day: dt.date
+    chosen: Iterable[Row],
+    platform: str,
+    kind: str,
+    path: Path,
+    day: dt.date,
+    mode: int = 0o640,
 ) -> OutboxCounts:
     """
     Write the orders that a platform accepts, and to another file those it does not.
@@ -72,11 +77,14 @@ def write_outbox(
         The file; it is replaced whole, in one step.
     day
         The business date.
+    mode
+        Of the files, whatever the umask.
     """
     target, is_csv = PLATFORMS[platform], kind == "csv"
     refused: dict[str, int] = {}
     num_written = 0
-    with _replaced(path) as good, _replaced(refused_path(path)) as bad:
+    aside = refused_path(path)
+    with _replaced(path, mode) as good, _replaced(aside, mode) as bad:
         write = _writer(good, is_csv, (*_KEYS, *target.fields))
         set_aside = _writer(bad, is_csv, ("order_id", "carrier_id", "reason"))
         for row in chosen:
@@ -150,7 +158,7 @@ def _writer(file: IO[str], is_csv: bool, names: Iterable[str]) -> Callable[[Row]
 
 
 @contextmanager
-def _replaced(path: Path) -> Iterator[IO[str]]:
+def _replaced(path: Path, mode: int) -> Iterator[IO[str]]:
     """Write a temporary file, flush it, and replace the target in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
@@ -158,6 +166,7 @@ def _replaced(path: Path) -> Iterator[IO[str]]:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

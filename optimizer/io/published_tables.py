@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.write import read_back
 
 if TYPE_CHECKING:
@@ -70,11 +70,9 @@ def scan_table(folder: Path, name: str) -> pl.LazyFrame:
         there = pl.read_parquet_schema(path)
     renamed = _renamed(name, [*there])
     columns = {renamed.get(column, column) for column in there}
-    scanned = (
-        pl.scan_parquet(path).rename(renamed).with_columns(_lacking(name, columns))
-    )
-    is_old = _has_old_margins(name, columns)
-    return scanned.with_columns(_old_margins()) if is_old else scanned
+    scanned = pl.scan_parquet(path).rename(renamed)
+    scanned = scanned.with_columns(_lacking(name, columns))
+    return scanned.with_columns(_derived(name, columns))
 
 
 def as_of_today(frame: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -89,26 +87,34 @@ def as_of_today(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     [(3, None)]
     """
     frame = frame.rename(_renamed(name, frame.columns))
-    lacking = _lacking(name, {*frame.columns})
-    has_old_margins = _has_old_margins(name, {*frame.columns})
-    frame = frame.with_columns(lacking)
-    return frame.with_columns(_old_margins()) if has_old_margins else frame
+    columns = {*frame.columns}
+    frame = frame.with_columns(_lacking(name, columns))
+    return frame.with_columns(_derived(name, columns))
 
 
-def _has_old_margins(name: str, columns: set[str]) -> bool:
-    return name == DECISIONS.file and "margin_low_cny" not in columns
-
-
-def _old_margins() -> list[pl.Expr]:
-    """Margins of format 1 were taken from the lowest prices: no more than at least."""
+def _derived(name: str, columns: set[str]) -> list[pl.Expr]:
+    """What decisions of older formats say under other names, or by what they lack."""
     import polars as pl
 
-    said, is_in = pl.col("margin_cny"), pl.col("is_premium")
-    return [
-        pl.when(is_in).then(said).alias("margin_low_cny"),
-        pl.when(~is_in).then(said).alias("margin_high_cny"),
-        pl.lit(None, pl.Float64).alias("margin_cny"),
-    ]
+    if name != DECISIONS.file:
+        return []
+    found, is_in = list[pl.Expr](), pl.col("is_premium")
+    if "margin_low_cny" not in columns:
+        # Margins of format 1 were surpluses at the lowest prices: no more than bounds.
+        said = pl.col("margin_cny")
+        found += [
+            said.alias("surplus_cny"),
+            pl.when(is_in).then(said).alias("margin_low_cny"),
+            pl.when(~is_in).then(said).alias("margin_high_cny"),
+            pl.lit(None, pl.Float64).alias("margin_cny"),
+        ]
+    if "arm" not in columns:
+        # Before anything was left to chance, all chosen orders were the optimum's.
+        found += [
+            pl.when(is_in).then(pl.lit("policy")).alias("arm"),
+            is_in.cast(pl.Float64).alias("propensity"),
+        ]
+    return found
 
 
 def _renamed(name: str, columns: list[str]) -> dict[str, str]:

@@ -12,18 +12,28 @@ import glob
 import hashlib
 import re
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError
-from optimizer.io.arrow_types import check_type, is_plain, plain
+from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
+from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.excel import EXCEL, excel_table, refuse_large_book
+from optimizer.io.file_kinds import refuse_other_kind
 from optimizer.io.given import TAKEN, refuse_no_table
-from optimizer.io.privacy import refuse_personal_columns
+from optimizer.io.mapping import (
+    as_written,
+    named_by_contract,
+    takes_text,
+    with_meanings,
+)
+from optimizer.io.parquet import parquet_batches
+from optimizer.io.privacy import holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes
 
 if TYPE_CHECKING:
@@ -32,10 +42,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column, Table
 
-#: Columns that a table may have; the contracts know fewer than thirty.
-MAX_COLUMNS = 2_000
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
@@ -90,6 +99,11 @@ class Source:
     memory: pa.Table | None = None
     notes: ReadingNotes = field(default_factory=ReadingNotes)
 
+    @property
+    def mapping(self) -> InputTable | None:
+        """How it is read, if it has other names, words or units."""
+        return self.rules.mappings.get(self.table.name)
+
 
 def open_source(
     data: Any,
@@ -133,12 +147,18 @@ def open_source(
     else:
         memory = _arrow_table(data, table.name)
         label, files = f"the {table.name} table", ()
-    schemas = (
-        _file_schemas(files, table, notes) if memory is None else {label: memory.schema}
-    )
     rules = rules or CellRules()
+    mapping = rules.mappings.get(table.name)
+    if memory is None and files[0].name.lower().endswith(EXCEL):
+        memory = _excel(files, as_written(table, mapping), mapping, rules)
+    schemas = (
+        _file_schemas(files, as_written(table, mapping), mapping, notes)
+        if memory is None
+        else {label: memory.schema}
+    )
+    schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
-        check_schema(schema, table, required, name, rules.not_personal)
+        check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
     _refuse_lost_name(notes, table, first.names, label)
     return Source(
@@ -152,6 +172,28 @@ def open_source(
         memory=memory,
         notes=notes,
     )
+
+
+def _excel(
+    files: Sequence[Path],
+    table: Table,
+    mapping: InputTable | None,
+    rules: CellRules,
+) -> pa.Table:
+    """A sheet of each file, one below the other."""
+    import pyarrow as pa
+
+    sheet = None if mapping is None else mapping.sheet
+    ids = [column.name for column in table.columns if column.kind == "id"]
+    parts = []
+    for path in files:
+        with damaged_is_data_error(str(path)):
+            refuse_large_book(path, rules.limits)
+            parts.append(excel_table(path, sheet, ids))
+    for path, part in zip(files, parts, strict=True):
+        if part.column_names != parts[0].column_names:
+            raise DataError(f"{path}: has other columns than {files[0]}")
+    return pa.concat_tables(parts)
 
 
 def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
@@ -170,15 +212,19 @@ def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
 
 
 def _file_schemas(
-    files: Sequence[Path], table: Table, notes: ReadingNotes
+    files: Sequence[Path],
+    table: Table,
+    mapping: InputTable | None,
+    notes: ReadingNotes,
 ) -> dict[str, pa.Schema]:
     """Columns of each file; CSV files must all be of one form."""
     forms = {}
+    encoding = "utf-8" if mapping is None else mapping.encoding
     for path in files:
         if path.name.lower().endswith(_CSV):
             with damaged_is_data_error(str(path)):
-                _refuse_no_bytes(path)
-                forms[str(path)] = csv_form(path, table.column_names)
+                _refuse_other_bytes(path)
+                forms[str(path)] = csv_form(path, table.column_names, encoding)
     notes.form = one_form(forms)
     return {
         str(path): csv_schema(forms[str(path)])
@@ -219,6 +265,10 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             f"the {table_name} table is an address; `optimizer run` reads addresses in "
             "inputs, and allocate takes paths and tables"
         )
+    try:
+        refuse_mistyped("" if Path(pattern).exists() else pattern)
+    except ValueError as error:
+        raise DataError(f"the {table_name} table {error}") from None
     is_glob = glob.has_magic(pattern) and not Path(pattern).exists()
     found = sorted(glob.glob(pattern)) if is_glob else [pattern]
     if not found:
@@ -233,10 +283,10 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             raise DataError(
                 f"{name}: is a folder; name a file or a glob such as *.parquet"
             )
-        if not name.lower().endswith(_CSV + _PARQUET + _ARROW):
+        if not name.lower().endswith(_CSV + _PARQUET + _ARROW + EXCEL):
             raise DataError(
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
-                "(plain, .gz, .zst) or .arrow"
+                "(plain, .gz, .zst), .arrow or .xlsx"
             )
     return tuple(Path(name) for name in found)
 
@@ -267,7 +317,7 @@ def read_batches(
     Raises
     ------
     DataError
-        When a file is damaged.
+        When a file is damaged, or larger than ``limits`` allows.
     """
     import polars as pl
 
@@ -277,8 +327,14 @@ def read_batches(
         with damaged_is_data_error(source.label):
             frame = plain_frame(batch, source.table, source.rules.null_words)
         frame = frame.select(wanted)
+        frame = with_meanings(frame, source.table, source.mapping, source.label)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
+        if first > source.rules.limits.num_rows:
+            raise DataError(
+                f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
+                "which limits.num_rows allows; is it the export of one day?"
+            )
 
 
 def plain_frame(
@@ -350,49 +406,12 @@ def sha256_of_input(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def damaged_is_data_error(label: str) -> Iterator[None]:
-    """
-    Turn the readers' errors about a file into one clear message.
-
-    Parameters
-    ----------
-    label
-        The input's name in messages.
-
-    Raises
-    ------
-    DataError
-        When the file may not be read, or is damaged.
-    """
-    import pyarrow as pa
-
-    try:
-        yield
-    except PermissionError:
-        raise DataError(f"{label}: may not be read; check its permissions") from None
-    except (OSError, UnicodeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{label}: is damaged or truncated ({reason}); fetch it again"
-        ) from None
-    except BaseException as error:
-        # A library in Rust that gives up: no Exception, and no fault of ours.
-        if type(error).__name__ != "PanicException":
-            raise
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{label}: cannot be read ({reason}); write it with plain types, such as "
-            "text, numbers and dates"
-        ) from None
-
-
 def check_schema(
     schema: pa.Schema,
     table: Table,
     required: set[str],
     label: str,
-    not_personal: Sequence[str] = (),
+    rules: CellRules | None = None,
 ) -> None:
     """
     Check columns against the contract.
@@ -407,20 +426,22 @@ def check_schema(
         Columns that must be there.
     label
         The input's name in messages.
-    not_personal
-        Columns that the check for personal data leaves alone.
+    rules
+        Rules for reading cells, and limits; left out: the defaults.
 
     Raises
     ------
     DataError
         Naming all missing columns, or the first of a wrong type.
     """
-    if len(schema.names) > MAX_COLUMNS:
+    rules = rules or CellRules()
+    if len(schema.names) > rules.limits.num_columns:
         raise DataError(
-            f"{label}: has {len(schema.names):,} columns; at most {MAX_COLUMNS:,} are "
-            f"read; export those of the {table.name} table"
+            f"{label}: has {len(schema.names):,} columns; limits.num_columns allows "
+            f"{rules.limits.num_columns:,}; export those of the {table.name} table"
         )
-    told = [name for name in schema.names if name not in not_personal]
+    mapping = rules.mappings.get(table.name)
+    told = [name for name in schema.names if name not in rules.not_personal]
     refuse_personal_columns(told, label)
     repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
@@ -437,10 +458,13 @@ def check_schema(
     for column in table.columns:
         if column.is_nullable and column.name not in schema.names:
             _refuse_other_name(schema.names, column, label)
-    if not label.lower().endswith(_CSV):
+    if not label.lower().endswith(_CSV + EXCEL):
         for column in table.columns:
-            if column.name in schema.names:
-                check_type(schema.field(column.name).type, column, label)
+            if column.name not in schema.names:
+                continue
+            kind = schema.field(column.name).type
+            if not takes_text(mapping, column.name, column.kind) or not is_text(kind):
+                check_type(kind, column, label)
 
 
 def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
@@ -486,19 +510,38 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
 
     if isinstance(data, pa.Table):
         return data
-    if hasattr(data, "collect") and hasattr(data, "collect_schema"):
-        data = data.collect()
-    if not hasattr(data, "__arrow_c_stream__"):
-        raise DataError(
-            f"the {name} table is a {type(data).__name__}, and no table; {TAKEN}"
-        )
+    is_lazy = hasattr(data, "collect") and hasattr(data, "collect_schema")
+    is_value = not isinstance(data, type)
+    if not is_value or not (is_lazy or hasattr(data, "__arrow_c_stream__")):
+        kind = type(data).__name__ if is_value else "class"
+        raise DataError(f"the {name} table is a {kind}, and no table; {TAKEN}")
     try:
-        return pa.table(data)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        return pa.table(data.collect() if is_lazy else data)
+    except Exception as error:  # noqa: BLE001 - each library has its own classes
         raise DataError(
-            f"the {name} table cannot be read ({reason}); {TAKEN}"
+            f"the {name} table cannot be read ({_why(error)}); {TAKEN}"
         ) from None
+
+
+def _why(error: Exception) -> str:
+    """
+    Say what is wrong with a table, without a value of it: messages of others have some.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> lines = ("Expected bytes, got 'int'", "failed for column a with type object")
+    >>> _why(pa.ArrowTypeError(*lines))
+    'column a has values of several types: write them in one'
+    >>> _why(pa.ArrowInvalid("Could not convert '13800138000'"))
+    'ArrowInvalid, when its rows were asked for'
+    """
+    column = re.search(r"for column (.+?) with type", str(error))
+    if column is not None and not holds_personal(column[1]):
+        return f"column {column[1]} has values of several types: write them in one"
+    if "non-struct type" in str(error):
+        return "it is one column, and no table"
+    return f"{type(error).__name__}, when its rows were asked for"
 
 
 def _file_schema(path: Path, table: Table) -> pa.Schema:
@@ -507,7 +550,7 @@ def _file_schema(path: Path, table: Table) -> pa.Schema:
 
     name = path.name.lower()
     with damaged_is_data_error(str(path)):
-        _refuse_no_bytes(path)
+        _refuse_other_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
                 _refuse_int96(file.schema, table, str(path))
@@ -528,17 +571,33 @@ def _refuse_int96(schema: Any, table: Table, label: str) -> None:
             )
 
 
-def _refuse_no_bytes(path: Path) -> None:
+def _refuse_other_bytes(path: Path) -> None:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty, without even a header; export it again")
+    refuse_other_kind(path)
 
 
 def _arrow_batches(
     source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
+    """Batches under the contract's names."""
+    mapping = source.mapping
+    if mapping is None or not mapping.columns:
+        yield from _written_batches(source, columns, batch_rows)
+        return
+    written = {mapping.written(name): name for name in columns}
+    for batch in _written_batches(source, list(written), batch_rows):
+        yield batch.rename_columns([written[name] for name in batch.schema.names])
+
+
+def _written_batches(
+    source: Source, columns: list[str], batch_rows: int
+) -> Iterator[pa.Table | pa.RecordBatch]:
+    """Batches under the names that the table has."""
     if source.memory is not None:
         for first in range(0, source.memory.num_rows, batch_rows):
             yield source.memory.select(columns).slice(first, batch_rows)
+        return
     for path in source.files:
         with damaged_is_data_error(str(path)):
             for batch in _file_batches(path, source, columns, batch_rows):
@@ -551,22 +610,14 @@ def _file_batches(
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.ipc
-    import pyarrow.parquet
 
-    name = path.name.lower()
+    name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
-        with pyarrow.parquet.ParquetFile(
-            path, page_checksum_verification=True, pre_buffer=False
-        ) as file:
-            for group in range(file.num_row_groups):
-                num_rows = 0
-                for batch in file.iter_batches(batch_rows, [group], columns):
-                    num_rows += batch.num_rows
-                    yield batch
-                if num_rows != file.metadata.row_group(group).num_rows:
-                    raise OSError("rows are missing")
+        yield from parquet_batches(path, columns, batch_rows, limits)
     elif name.endswith(_CSV):
-        yield from csv_batches(path, columns, source.table.column_names, source.notes)
+        known = as_written(source.table, source.mapping).column_names
+        encoding = "utf-8" if source.mapping is None else source.mapping.encoding
+        yield from csv_batches(path, columns, known, source.notes, limits, encoding)
     else:
         with pyarrow.ipc.open_file(path) as reader:
             for number in range(reader.num_record_batches):

@@ -22,7 +22,7 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
-from optimizer.io.privacy import refuse_personal_values
+from optimizer.io.privacy import hidden, refuse_personal_values
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ MAX_COUNT = 10**12
 #: Longest id that is accepted, in bytes; no platform has one that comes near.
 MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
+#: Full-width letters, digits and signs as the ordinary ones.
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 #: Outer spaces, and what nobody sees: controls, zero widths, marks of direction.
 _UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 _NO_FLAG = "is not true or false"
@@ -119,6 +121,7 @@ class QuarantineLog:
     def __init__(self) -> None:
         self._findings: list[Finding] = []
         self._midnights: dict[tuple[str, str], list[Midnights]] = {}
+        self._runs: dict[str, tuple[int, int]] = {}
 
     def add(
         self,
@@ -145,8 +148,45 @@ class QuarantineLog:
             Some ids of the rows, for messages.
         """
         if len(rows):
-            shown = tuple(name[:MAX_ID_BYTES] for name in ids[:_NUM_EXAMPLES])
+            shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in ids[:_NUM_EXAMPLES])
             self._findings.append(Finding(source, rows, column, rule, shown))
+
+    def refuse_run(self, source: Source, rows: NDArray[np.int64]) -> None:
+        """
+        Stop where too many broken rows follow each other: the rest is as broken.
+
+        Parameters
+        ----------
+        source
+            The table.
+        rows
+            ``(k,) int64``, ascending: broken rows of its next batch, from 0.
+
+        Raises
+        ------
+        DataError
+            With the first of them, and what is wrong with it.
+        """
+        import numpy as np
+
+        if len(rows) == 0:
+            return
+        name, most = source.table.name, source.rules.limits.broken_rows_in_a_row
+        starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+        first, length = rows[starts], np.diff(starts, append=len(rows))
+        begun, num_before = self._runs.get(name, (-1, 0))
+        if begun + num_before == first[0]:
+            first[0], length[0] = begun, length[0] + num_before
+        self._runs[name] = int(first[-1]), int(length[-1])
+        longest = int(np.argmax(length))
+        if length[longest] > most:
+            raise DataError(
+                f"{source.label}: {int(length[longest]):,} rows in a row, from row "
+                f"{int(first[longest]) + 1:,} on, break a rule; "
+                f"limits.broken_rows_in_a_row allows {most:,}: "
+                f"{_by_rule([f for f in self._findings if f.source == name])}; mend "
+                f"the export{self.hints(name)}"
+            )
 
     def note_midnights(self, source: str, column: str, found: Midnights) -> None:
         """Note times of a date column that look like dates of another zone."""
@@ -188,8 +228,8 @@ class QuarantineLog:
             num_broken = _num_distinct(found)
             if 0 < num_broken == num_rows:
                 raise DataError(
-                    f"{source}: all {counted(num_rows, 'row')} break a rule, so nothing "
-                    f"is left to decide: {_by_rule(found)}; mend the export"
+                    f"{source}: all {counted(num_rows, 'row')} break a rule, so "
+                    f"nothing is left to decide: {_by_rule(found)}; mend the export"
                     f"{_hints(found)}"
                 )
             if num_broken > Fraction(max_share) * num_rows:
@@ -271,7 +311,7 @@ def check_batch(
     Raises
     ------
     DataError
-        When values look like personal data.
+        When values look like personal data, or too many rows in a row are broken.
     """
     import polars as pl
 
@@ -289,11 +329,11 @@ def check_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    kept = (
-        cast.filter(~pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit))
-        if hit
-        else cast
-    )
+    kept = cast
+    if hit:
+        is_broken = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
+        log.refuse_run(source, cast.filter(is_broken)["row"].to_numpy())
+        kept = cast.filter(~is_broken)
     return kept.select("row", *(_filled(c, source.columns) for c in table.columns))
 
 
@@ -361,7 +401,7 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
 
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
-    Refuse ids that differ only in case or spaces: one merchant must not be two.
+    Refuse ids that differ only in case, width or spaces: one merchant, not two.
 
     Parameters
     ----------
@@ -379,11 +419,12 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     seen: dict[str, str] = {}
     for name in ids:
-        twin = seen.setdefault("".join(name.split()).casefold(), name)
+        plain = name if name.isascii() else name.translate(_NARROW)
+        twin = seen.setdefault("".join(plain.split()).casefold(), name)
         if twin != name:
             raise DataError(
-                f"{label}: {column} {twin!r} and {name!r} differ only in case or "
-                "spaces; write each id in one way"
+                f"{label}: {column} {hidden(repr(twin))} and {hidden(repr(name))} "
+                "differ only in case, width or spaces; write each id in one way"
             )
 
 
@@ -391,7 +432,8 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
     key = source.table.key
     repeated = table.filter(table.select(key).is_duplicated())
     if len(repeated):
-        first = ", ".join(str(v) for v in repeated.select(key).row(0) if v is not None)
+        values = [str(v) for v in repeated.select(key).row(0) if v is not None]
+        first = hidden(", ".join(values))
         rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
         raise DataError(
             f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
@@ -429,9 +471,7 @@ def _cast_rules(raw: pl.Series, value: pl.Expr, column: Column) -> list[Rule]:
 
     words = {"flag": _NO_FLAG, "count": _NO_WHOLE, "date": _NO_DATE}
     was_given = pl.lit(raw.is_not_null())
-    lost = [
-        Rule(words.get(column.kind, _NO_NUMBER), value.is_null() & was_given)
-    ]
+    lost = [Rule(words.get(column.kind, _NO_NUMBER), value.is_null() & was_given)]
     if column.kind == "count" and raw.dtype.is_float():
         lost.append(Rule(words["count"], pl.lit(raw) != value.cast(pl.Float64)))
     return lost

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.columns import polars_type
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def is_nested(lane_parent: NDArray[np.int32]) -> bool:
+    """Whether any lane has another around it."""
+    return bool(lane_parent.max(initial=-1) >= 0)
+
+
 def ancestors(
     lane_parent: NDArray[np.int32],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
@@ -65,6 +70,25 @@ def least_slots(
     for lanes, above in ancestors(lane_parent):
         least[lanes] = np.minimum(least[lanes], slots[above])
     return least
+
+
+def above_parents(
+    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """
+    Raise effective prices to 0, and to those of the lanes around.
+
+    Examples
+    --------
+    >>> price, parent = np.array([3, -1, 7]), np.array([-1, 0, 1], np.int32)
+    >>> above_parents(price, parent).tolist()
+    [3, 3, 7]
+    """
+    least = np.maximum(price, 0)
+    raised = least.copy()
+    for lanes, above in ancestors(lane_parent):
+        raised[lanes] = np.maximum(raised[lanes], least[above])
+    return raised
 
 
 def own_price(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from optimizer.contracts.run_folder import REPORT
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import CertificateError
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ class RunClaims(_Claims):
     certificate: dict[str, Any]
     summary: dict[str, Any]
     warnings: list[WarningClaim | str]
-    origins: dict[str, str]
+    origins: dict[str, str] = Field(default_factory=dict)
     substitutes: dict[str, str]
     is_late: bool
 
@@ -145,6 +145,10 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
         raise CertificateError(
             f"run.json: missing, or not what it should be: {', '.join(wrong)}"
         ) from None
+    if "evidence" not in record:
+        return claims  # of before origins and later tables, or its evidence is missed
+    if "origins" not in record:
+        raise CertificateError("run.json: missing, or not what it should be: origins")
     missing = [name for name in (*EVERY_NIGHT, REPORT) if name not in claims.outputs]
     if missing:
         raise CertificateError(f"run.json: no claim about {', '.join(missing)}")

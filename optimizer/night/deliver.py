@@ -121,7 +121,9 @@ def send_copies(
         f"{o.table} {o.to}": partial(_send_table, o, night) for o in config.outputs
     }
     copies |= {
-        f"{o.platform} {o.format} {o.to}": partial(_fill_outbox, o, night)
+        f"{o.platform} {o.format} {o.to}": partial(
+            _fill_outbox, o, night, config.files.mode_bits
+        )
         for o in config.outbox
     }
     before = [] if is_again else _receipts(output, night)
@@ -187,13 +189,13 @@ def _send_table(target: Output, night: _Published) -> str:
     return f"{target.table} to {address.label}"
 
 
-def _fill_outbox(target: Outbox, night: _Published) -> str:
+def _fill_outbox(target: Outbox, night: _Published, mode: int) -> str:
     """Write one outbox; return a line that says what went in and what did not."""
     table = _unchanged(night, "recommendations.parquet")
     path = Path(expand_date(target.to, night.day))
     try:
         counts = write_outbox(
-            _chosen(table), target.platform, target.format, path, night.day
+            _chosen(table), target.platform, target.format, path, night.day, mode
         )
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -269,7 +271,7 @@ def _receipts(output: Path, night: _Published) -> list[str]:
         text = (output / RECEIPTS / f"{night.day}.json").read_text("utf-8")
         found = json.loads(text)
         return list(found["arrived"]) if found["run_id"] == night.run_id else []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return []
 
 

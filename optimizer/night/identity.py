@@ -78,8 +78,13 @@ def is_same_night(
         return True
     if {**old, "config_sha256": None} != {**identity, "config_sha256": None}:
         return False
+    return _has_config(before, config_hash(config))
+
+
+def _has_config(before: Mapping[str, Any], config_sha256: str) -> bool:
+    """Whether a night's configuration, with the keys of today, has this hash."""
     try:
-        return config_hash(as_config(before["config"])) == config_hash(config)
+        return config_hash(as_config(before["config"])) == config_sha256
     except ConfigError:
         return False
 
@@ -110,6 +115,9 @@ def already_words(
             ("the model", "model_sha256"),
         )
         if old.get(key) != identity.get(key)
+        and (
+            key != "config_sha256" or not _has_config(before, identity["config_sha256"])
+        )
     ]
     names = {*old["inputs"], *identity["inputs"]}
     if old.get("history") != identity.get("history"):

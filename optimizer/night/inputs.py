@@ -65,7 +65,7 @@ class InputPaths:
 def configured_paths(config: Config, day: dt.date) -> dict[str, str]:
     """Path or glob of each configured table on a date."""
     assert config.inputs is not None
-    given = config.inputs.model_dump(exclude_none=True)
+    given = config.inputs.paths
     names = [table.name for table in TABLES_IN if table.name in given]
     return {name: expand_date(given[name], day) for name in names}
 
@@ -187,5 +187,5 @@ def _yesterdays_capacity(config: Config, day: dt.date) -> str | None:
     assert config.inputs is not None
     if config.inputs.when_capacity_is_late != "yesterdays_capacity":
         return None
-    path = expand_date(config.inputs.capacity, day - dt.timedelta(days=1))
+    path = expand_date(config.inputs.capacity.path, day - dt.timedelta(days=1))
     return path if _is_there(path) else None

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 VERSIONS, LOCKS = ".versions", ".locks"
 #: What a run writes before its night is whole.
 STAGING = ".staging-"
+#: In the folder of a date's versions: which one a command withdrew.
+WITHDRAWN = ".withdrawn"
 _SCRATCH = "scratch"
 
 
@@ -198,6 +200,7 @@ def publish(
     contents: Contents,
     record: dict[str, Any],
     turn: AbstractContextManager[None] | None = None,
+    mode: int = 0o640,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -218,6 +221,8 @@ def publish(
     turn
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
+    mode
+        Of its files, whatever the umask.
 
     Returns
     -------
@@ -248,6 +253,7 @@ def publish(
         text = record_text(proved)
         _write_text(staging / RECORD, text)
         _write_text(staging / SUCCESS, "")
+        _set_mode(staging, mode)
         sync_folder(staging)
         _refuse_false(contents.false_writing(staging))
         with turn or nullcontext():
@@ -267,8 +273,21 @@ def _refuse_false(found: list[str]) -> None:
         )
 
 
+def _set_mode(staging: Path, mode: int) -> None:
+    """Give all files of a night their mode, on the disk before they get their names."""
+    for path in sorted(staging.iterdir()):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def _remove_leftovers(versions: Path) -> None:
     """Remove what a dead run left behind; we hold its lock now."""
+    if versions.is_symlink():  # what is behind it is not ours to remove
+        return
     for leftover in versions.glob(f"{STAGING}*"):
         remove_tree(leftover)
 
@@ -353,8 +372,30 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         When it is replaced, and might be lost in a power cut.
     """
     link = output / day.isoformat()
+    _note_withdrawal(output / VERSIONS / day.isoformat(), link, target)
     _point(link, target)
     _confirm(link)
+
+
+def _note_withdrawal(versions: Path, link: Path, target: Path | None) -> None:
+    """Say beside the versions which one is withdrawn, so that no lost link reads so."""
+    note = versions / WITHDRAWN
+    if target is not None:
+        note.unlink(missing_ok=True)
+    elif link.is_symlink():
+        note.write_text(link.readlink().name, encoding="utf-8")
+        with note.open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder(versions)
+
+
+def withdrawn_version(output: Path, day: dt.date) -> str | None:
+    """The version of a date that a command withdrew; ``None`` where none was."""
+    try:
+        note = output / VERSIONS / day.isoformat() / WITHDRAWN
+        return note.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _point(link: Path, target: Path | None) -> None:

@@ -211,7 +211,8 @@ def run_night(
         earlier = earlier_records(config, day)
         contents = contents_of(solved, record, earlier, around.audit_text, told)
         contents = replace(contents, false_writing=around.false_writing)
-        run_dir = publish(output, day, run_id(found.identity), contents, record, turn)
+        name, mode = run_id(found.identity), config.files.mode_bits
+        run_dir = publish(output, day, name, contents, record, turn, mode)
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)

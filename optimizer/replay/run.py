@@ -9,6 +9,7 @@ every published number in integers. No solver takes part.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,12 @@ from optimizer.build.night import take_in
 from optimizer.certify.certificate import Certificate, certify
 from optimizer.certify.margins import margins_again
 from optimizer.clock import StageClock
-from optimizer.config import as_config, config_hash, config_json, policy_on
+from optimizer.config import as_config, config_json, policy_on, recorded_hash
 from optimizer.contracts.run_folder import (
     AUDIT,
     LEAVES,
     REPORT,
+    SCHEMA_VERSION,
     pinned,
     read_record,
 )
@@ -34,7 +36,7 @@ from optimizer.contracts.tables import (
     IN_FLIGHT,
     SOME_NIGHTS,
 )
-from optimizer.errors import OptimizerError
+from optimizer.errors import DataError, OptimizerError
 from optimizer.explain.certified_night import certified_night
 from optimizer.explain.explored import explored_orders
 from optimizer.explain.makers import night_tables, sorted_decisions
@@ -119,10 +121,15 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     Raises
     ------
     DataError
-        When the folder is not a run at all.
+        When the folder is not a run at all, or is of an older format.
     """
     folder = pinned(run_dir)
     record = read_record(folder)
+    if record["schema_version"] != SCHEMA_VERSION and not _has_amounts(record):
+        raise DataError(
+            f"{folder}: is of format {record['schema_version']}, and only nights of "
+            f"format {SCHEMA_VERSION} are made again; `optimizer verify` proves it"
+        )
     try:
         read_claims(record)
         places = found_inputs(folder, record, inputs)
@@ -141,6 +148,11 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
+
+
+def _has_amounts(record: Mapping[str, Any]) -> bool:
+    """Whether margins are amounts, as they are made here."""
+    return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
 def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdict:
@@ -243,21 +255,34 @@ def _false_facts(
         *night_warnings(claims.substitutes, is_late=claims.is_late),
     ]
     claimed = claims.identity.model_dump()
+    said, rules = config_json(config), policy.model_dump(mode="json")
+    if claims.identity.version != version("premium-delivery-optimizer"):
+        said, rules = _keys_of(claims.config, said), _keys_of(claims.policy, rules)
     identity = claimed | model_identity(with_model(config, model), claims.day)
     identity |= {
         "date": claims.date,
-        "config_sha256": config_hash(config),
+        "config_sha256": recorded_hash(said),
         "inputs": {n: [f.sha256 for f in claim.files] for n, claim in used.items()},
     }
     return [
         *false_claims("identity", claimed, identity),
-        *false_claims("config", claims.config, config_json(config)),
-        *false_claims("policy", claims.policy, policy.model_dump(mode="json")),
+        *false_claims("config", claims.config, said),
+        *false_claims("policy", claims.policy, rules),
         *false_claims(
             "problem_class", claims.problem_class, intake.problem.problem_class
         ),
         *_false_warnings(claims, [*intake.warnings, *warnings]),
     ]
+
+
+def _keys_of(recorded: Any, read: Any) -> Any:
+    """A configuration as it is read, without keys that came after the record."""
+    if isinstance(recorded, dict) and isinstance(read, dict):
+        return {k: _keys_of(recorded[k], v) for k, v in read.items() if k in recorded}
+    if isinstance(recorded, list) and isinstance(read, list):
+        pairs = zip(recorded, read, strict=False)
+        return [_keys_of(*pair) for pair in pairs] + read[len(recorded) :]
+    return read
 
 
 def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str]:

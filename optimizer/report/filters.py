@@ -45,7 +45,7 @@ def name(value: object) -> Markup:
     >>> str(name("shop-1"))
     '<bdi>shop-1</bdi>'
     """
-    return Markup("<bdi>{}</bdi>").format(text(value))
+    return Markup(f"<bdi>{text(value)}</bdi>")
 
 
 def file_name(path: str | None) -> Markup:
@@ -154,7 +154,8 @@ def plain(words: Markup) -> Markup:
 
 
 def _data(value: str, shown: str) -> Markup:
-    return Markup('<data value="{}">{}</data>').format(value, shown)
+    # Markup.format parses in Python: three times as long, for a thousand numbers.
+    return Markup(f'<data value="{escape(value)}">{escape(shown)}</data>')
 
 
 def _visible(char: str) -> str:

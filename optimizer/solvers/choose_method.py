@@ -1,9 +1,8 @@
 """
 Choose the fastest method for a network night; all of them are exact.
 
+- Few orders: balanced at once, unless that is slow.
 - Orders mostly alike: flow on their classes, which are few.
-- Few options, and fewer slots than caps: minimum cost flow on all of them, as there is
-  little to screen.
 - Otherwise prices. If balancing has tried far more arcs than it ever does on orders
 that
   differ, the night is solved by flow on its classes. Arcs are counted and not seconds,
@@ -18,18 +17,16 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.baselines.flow import solve_flow
 from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
 from optimizer.solvers.network.canonical_plan import solve_canonically
+from optimizer.solvers.network.direct import solve_directly
 from optimizer.solvers.network.solve import solve_pricing
 
 if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.model.solution import SolveParams
 
-#: With no more options than this a night may be one flow.
-FLOW_OPTIONS = 15_000
 #: Looks at the clock that balancing may take, each after ten million arcs: so many,
 #: and one more for so many options.
 PATIENCE, PATIENT_OPTIONS = 40, 1_000_000
@@ -51,13 +48,14 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
 def _solve(problem: Problem, params: SolveParams) -> Solution:
     """Solve by the way that is the fastest."""
     ends = time.monotonic() + params.time_limit_seconds
+    found = solve_directly(problem) if time.monotonic() < ends else None
+    if found is not None:
+        return found
     try:
         if is_tied(problem):
             found = _by_classes(problem, ends)
             if found is not None:
                 return found
-        elif is_one_flow(problem):
-            return solve_flow(problem, params)
         patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
         return solve_pricing(problem, _until(params, ends), patience)
     except (Stalled, SolveError):
@@ -67,16 +65,6 @@ def _solve(problem: Problem, params: SolveParams) -> Solution:
     except SolveError:
         found = None
     return found or solve_pricing(problem, _until(params, ends))
-
-
-def is_one_flow(problem: Problem) -> bool:
-    """
-    Whether flow on every order is faster than prices.
-
-    It is slow where slots are left over, as it tries every way to leave slots empty.
-    """
-    slots = problem.slots[problem.lane_parent < 0].sum()
-    return problem.num_options <= FLOW_OPTIONS and bool(slots < problem.cap.sum())
 
 
 def _until(params: SolveParams, ends: float) -> SolveParams:

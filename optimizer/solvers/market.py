@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Parts of a market; more than threads, so that uneven merchants even out.
 NUM_PARTS = 16
+#: Threads, unless another number is asked for.
+NUM_CORES = os.cpu_count() or 1
 #: With fewer options than this, handing parts to threads takes longer than they do.
 SERIAL_OPTIONS = 1_000_000
 
@@ -381,8 +383,8 @@ class Threads:
     """
 
     def __init__(self, num_threads: int | None = None) -> None:
-        self._num_threads = num_threads or os.cpu_count() or 1
-        self._executor = ThreadPoolExecutor(self._num_threads)
+        self._num_threads = num_threads or NUM_CORES
+        self._started: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Threads:
         """Use as a context, so that the threads end."""
@@ -390,7 +392,15 @@ class Threads:
 
     def __exit__(self, *_: object) -> None:
         """End the threads."""
-        self._executor.shutdown()
+        if self._started is not None:
+            self._started.shutdown()
+
+    @property
+    def _executor(self) -> ThreadPoolExecutor:
+        """The threads, started once there is work for them."""
+        if self._started is None:
+            self._started = ThreadPoolExecutor(self._num_threads)
+        return self._started
 
     def over_parts(
         self, market: Market, work: Callable[[int, int, int], Any]

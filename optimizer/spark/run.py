@@ -122,6 +122,10 @@ def _refuse_more(config: Config) -> None:
     inputs = config.inputs
     asked = {
         "inputs.deliveries": inputs.deliveries is not None,
+        **{
+            f"inputs.{name} with more than a path": table.is_mapped
+            for name, table in inputs.tables.items()
+        },
         "inputs.wait_minutes": inputs.wait_minutes > 0,
         "inputs.when_capacity_is_late": inputs.when_capacity_is_late != "refuse",
         "outputs": bool(config.outputs),
@@ -160,7 +164,7 @@ def start_session() -> SparkSession:
 def _open(session: SparkSession, config: Config, day: dt.date) -> dict[str, Any]:
     """Large tables for executors, small ones for the driver."""
     assert config.inputs is not None
-    given = config.inputs.model_dump(exclude_none=True)
+    given = config.inputs.paths
     names = [name for name in contracts(config) if name in given]
     paths = {name: expand_date(given[name], day) for name in names}
     large = {"orders", "options"} & paths.keys()

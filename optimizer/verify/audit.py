@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 #: Parts by subject, in order.
 _PARTS = (
-    *("1_rules", "2_inputs", "3_savings", "4_caps", "5_lanes", "6_limits"),
-    *("6_published_amounts", "7_plan", "8_bounds", "9_decisions", "9_equals"),
-    *("10_figures", "10_report", "11_prices", "12_margins", "13_evidence"),
+    *("1_rules", "1_published_amounts", "2_inputs", "3_savings", "4_caps", "5_lanes"),
+    *("6_limits", "7_plan", "8_bounds", "9_decisions", "9_equals", "10_figures"),
+    *("10_tonight", "10_report", "11_prices", "12_margins", "13_evidence"),
     "14_warnings",
 )
-#: The same of a night of before margins were amounts; and of one without evidence.
+#: The same of a night of before margins were amounts.
 _BY_PRICES = (
-    *_PARTS[:6],
-    *("6_published_prices", "7_plan", "8_bounds", "9_decisions", "10_figures"),
-    *("10_report_by_prices", "11_prices", "13_evidence", "14_warnings"),
+    *("1_rules", "1_published_prices", *_PARTS[2:7], "7_plan", "8_bounds"),
+    *("9_decisions", "10_figures", "10_tonight", "10_report_by_prices", "11_prices"),
+    *("13_evidence", "14_warnings"),
 )
-_WITHOUT_EVIDENCE = tuple(name for name in _BY_PRICES if name != "13_evidence")
+#: Tables that the oldest format lacks, by the part that is about each.
+_ABOUT = {"10_tonight": "nights.parquet", "10_report_by_prices": "figures.parquet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,12 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
 
 def _parts_of(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Parts of the statement, chosen by the columns of the night's decisions."""
-    if "evidence" not in record:
-        return _WITHOUT_EVIDENCE
-    return _PARTS if is_of_today(record) else _BY_PRICES
+    if is_of_today(record):
+        return _PARTS
+    there = {*record.get("outputs", ())}
+    left_out = {part for part, table in _ABOUT.items() if table not in there}
+    left_out |= set() if "evidence" in record else {"13_evidence"}
+    return tuple(part for part in _BY_PRICES if part not in left_out)
 
 
 def is_of_today(record: Mapping[str, Any]) -> bool:
@@ -160,6 +164,7 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         "SET VARIABLE run = '.';",
         f"SET VARIABLE night = DATE {_text(record['date'])};",
         f"SET VARIABLE config = json({_text(config)});",
+        f"SET VARIABLE recorded = {_recorded(record)};",
         "-- The input files, where run.json says that they were; elsewhere: write the",
         "-- list of paths here.",
     ]
@@ -185,6 +190,14 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         *_optional("order_prices", "order_prices_said", outputs),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _recorded(record: Mapping[str, Any]) -> str:
+    """The configuration as it stands in the record, which may lack later keys."""
+    if "recorded" not in record:
+        return "getvariable('config')"
+    recorded = json.dumps(record["recorded"], sort_keys=True, ensure_ascii=False)
+    return f"json({_text(recorded)})"
 
 
 def _decision_text(record: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ def rules_of(config: Mapping[str, Any]) -> int:
     Returns
     -------
     int
-        0: before words for no value; 1: before more of them, words for all and days that
-        stand for none; 2: those of today.
+        0: before words for no value; 1: before more of them, words for all and days
+        that stand for none; 2: those of today.
     """
     return is_of_today(config) + ("not_null_words" in config)
 

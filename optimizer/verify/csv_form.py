@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.cells import is_of_today
 from optimizer.verify.contract import columns_of
+from optimizer.verify.mapping import mappings_of, written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,11 +40,14 @@ def false_forms(
         return
     tables = columns_of(record["config"], record["policy"])
     for name, used in record["inputs"].items():
-        known = [column.name for column in tables.get(name, ())] or _DELIVERIES
+        mapping = mappings_of(record["config"]).get(name)
+        names = [column.name for column in tables.get(name, ())] or _DELIVERIES
+        known = [written_name(column, mapping) for column in names]
+        encoding = (mapping or {}).get("encoding", "utf-8")
         said = {k: v for k, v in used.get("read_as", {}).items() if k in _GUESSED}
         for path in inputs[name]:
             if path.lower().endswith((".csv", ".csv.gz", ".csv.zst")):
-                found = form_of(_first_lines(path), known)
+                found = form_of(_first_lines(path, encoding), known)
                 if found != said:
                     yield f"input {path} is a CSV file of the form {found}, not {said}"
 
@@ -51,7 +55,7 @@ def false_forms(
 _GUESSED = ("separator", "num_before", "header")
 
 
-def _first_lines(path: str) -> list[str]:
+def _first_lines(path: str, encoding: str) -> list[str]:
     import pyarrow as pa
 
     try:
@@ -59,7 +63,8 @@ def _first_lines(path: str) -> list[str]:
             start = stream.read(1 << 16)
     except (OSError, pa.ArrowException):
         return []
-    return start.decode("utf-8-sig", "replace").splitlines()[:2]
+    name = "utf-8-sig" if encoding == "utf-8" else encoding
+    return start.decode(name, "replace").splitlines()[:2]
 
 
 def form_of(lines: list[str], known: Iterable[str]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import CertificateError
 from optimizer.verify.cells import cells_text
 from optimizer.verify.contract import Column
+from optimizer.verify.given import given_table
+from optimizer.verify.mapping import mappings_of
 from optimizer.verify.reading import Reading, kind_of, raw_text
 
 if TYPE_CHECKING:
@@ -47,9 +49,11 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
     used, config = record["inputs"].get("deliveries"), record["config"]
     if used is None:
         return None
+    mappings = mappings_of(config)
+    mapping = mappings.get("deliveries", {})
     reading = Reading(
         tables={"deliveries": _COLUMNS},
-        kinds={"deliveries": kind_of(used)},
+        kinds={"deliveries": kind_of(used, mapping)},
         num_files={"deliveries": len(used["files"])},
         forms={"deliveries": used.get("read_as", {})},
         further=(),
@@ -57,6 +61,7 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
         rules=(),
         has_model=False,
         has_null_words=bool(config.get("null_words")),
+        mappings=mappings,
     )
     paths = [file["path"] for file in used["files"]]
     macros = files(__package__).joinpath("statement", "2_inputs.sql").read_text("utf-8")
@@ -68,7 +73,8 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
             f"json_extract_string(getvariable('config'), way);\n{macros}"
         )
         if reading.kinds["deliveries"] == "arrow":
-            tables = [pl.read_ipc(path) for path in paths]
+            form = used.get("read_as", {})
+            tables = [pl.DataFrame(given_table(p, mapping, form)) for p in paths]
             whole = pl.concat(tables, how="vertical_relaxed")
             engine.register("deliveries_arrow", whole.to_arrow())
         try:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_model
 from optimizer.verify.audit import check_names, statement
+from optimizer.verify.given import given_table
+from optimizer.verify.mapping import mappings_of
+from optimizer.verify.reading import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import duckdb
+    import pyarrow as pa
 
     from optimizer.verify.audit import Part
 
@@ -159,20 +163,23 @@ def _give_arrow(
     record: Mapping[str, Any],
     inputs: Mapping[str, list[str]] | None,
 ) -> None:
-    """Give Arrow files to the statement: DuckDB cannot read them by itself."""
+    """Give files to the statement that DuckDB cannot read by itself."""
     import pyarrow as pa
-    import pyarrow.ipc
 
+    mappings = mappings_of(record["config"])
     for name, used in record["inputs"].items():
+        mapping = mappings.get(name, {})
+        if kind_of(used, mapping) != "arrow":
+            continue
         paths = [file["path"] for file in used["files"]]
         paths = (inputs or {}).get(name, paths)
-        if not paths[0].lower().endswith((".arrow", ".feather", ".ipc")):
-            continue
         try:
-            tables = [pyarrow.ipc.open_file(path).read_all() for path in paths]
-        except (OSError, pa.ArrowException):
+            tables = [
+                given_table(path, mapping, used.get("read_as", {})) for path in paths
+            ]
+        except (OSError, UnicodeError, pa.ArrowException):
             raise CertificateError(
-                f"input {paths[0]} cannot be read as Arrow"
+                f"input {paths[0]} cannot be read as the record says"
             ) from None
         known = [_known_types(table) for table in tables]
         whole = pa.concat_tables(known, promote_options="permissive")
@@ -180,7 +187,7 @@ def _give_arrow(
 
 
 def _known_types(table: pa.Table) -> pa.Table:
-    """Columns in types that DuckDB knows: half floats, decimals of any width or scale."""
+    """Half floats, wide decimals and other zones in types that DuckDB knows."""
     import pyarrow as pa
     import pyarrow.types as t
 

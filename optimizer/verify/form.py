@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.tables import NIGHT_INPUTS, PUBLISHED
+from optimizer.verify.older import is_before_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,8 @@ def false_form(record: Mapping[str, Any]) -> list[str]:
     >>> false_form({"schema_version": 1})[:2]
     ['run.json: certificate is missing', 'run.json: config is missing']
     """
-    return list(_RECORD("run.json", record))
+    form = _OLDEST if is_before_evidence(record) else _RECORD
+    return list(form("run.json", record))
 
 
 def _only(is_right: Callable[[Any], bool], kind: str) -> Rule:
@@ -191,64 +193,64 @@ _READ_AS = _object(
         "has_empty_rows": _one_of(True),
     },
 )
-_RECORD = _object(
-    {
-        "schema_version": _one_of(*FORMATS),
-        "date": _TEXT,
-        "identity": _object(
-            _IDENTITY,
+_KEYS: dict[str, Rule] = {
+    "schema_version": _one_of(*FORMATS),
+    "date": _TEXT,
+    "identity": _object(
+        _IDENTITY,
+        {
+            "model_sha256": _SHA256,
+            "history": _SHA256,
+            "previous": _ANY,
+            "read_as": _each(_READ_AS, _TABLES),
+        },
+    ),
+    "versions": _each(_TEXT),
+    "config": _ANY,
+    "policy": _ANY,
+    "inputs": _each(
+        _object(
             {
-                "model_sha256": _SHA256,
-                "history": _SHA256,
-                "previous": _ANY,
-                "read_as": _each(_READ_AS, _TABLES),
-            },
-        ),
-        "versions": _each(_TEXT),
-        "config": _ANY,
-        "policy": _ANY,
-        "inputs": _each(
-            _object(
-                {
-                    "num_rows": _COUNT,
-                    "files": _list(
-                        _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
-                    ),
-                },
-                {"read_as": _READ_AS, "unread": _list(_TEXT)},
-            ),
-            _TABLES,
-        ),
-        "origins": _each(_TEXT, _TABLES),
-        "substitutes": _each(_TEXT, _TABLES),
-        "is_late": _FLAG,
-        "problem_class": _one_of("network", "packing"),
-        "termination": _object(
-            {
-                "reason": _one_of("OPTIMAL", "FEASIBLE"),
-                "limit": _one_of(None, "TIME", "GAP", "METHOD"),
-            }
-        ),
-        "certificate": _object(_CERTIFICATE, _PACKING),
-        "summary": _ANY,
-        "warnings": _list(_warning),
-        "run_measurements": _MEASUREMENTS,
-        "outputs": _each(
-            _object({"sha256": _SHA256}, {"num_rows": _COUNT}),
-            (*PUBLISHED, "report.html", "audit.sql"),
-        ),
-    },
-    {
-        "alerts": _list(_ALERT),
-        "outboxes": _list(_OUTBOX),
-        "evidence": _object(
-            {
-                "columns": _list(_TEXT),
-                "leaves_sha256": _SHA256,
                 "num_rows": _COUNT,
-                "root": _SHA256,
-                "rows_in_leaf": _COUNT,
-            }
+                "files": _list(
+                    _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256})
+                ),
+            },
+            {"read_as": _READ_AS, "unread": _list(_TEXT)},
         ),
-    },
-)
+        _TABLES,
+    ),
+    "substitutes": _each(_TEXT, _TABLES),
+    "is_late": _FLAG,
+    "problem_class": _one_of("network", "packing"),
+    "termination": _object(
+        {
+            "reason": _one_of("OPTIMAL", "FEASIBLE"),
+            "limit": _one_of(None, "TIME", "GAP", "METHOD"),
+        }
+    ),
+    "certificate": _object(_CERTIFICATE, _PACKING),
+    "summary": _ANY,
+    "warnings": _list(_warning),
+    "run_measurements": _MEASUREMENTS,
+    "outputs": _each(
+        _object({"sha256": _SHA256}, {"num_rows": _COUNT}),
+        (*PUBLISHED, "report.html", "audit.sql"),
+    ),
+}
+_OPTIONAL: dict[str, Rule] = {
+    "alerts": _list(_ALERT),
+    "outboxes": _list(_OUTBOX),
+    "evidence": _object(
+        {
+            "columns": _list(_TEXT),
+            "leaves_sha256": _SHA256,
+            "num_rows": _COUNT,
+            "root": _SHA256,
+            "rows_in_leaf": _COUNT,
+        }
+    ),
+}
+_RECORD = _object({**_KEYS, "origins": _each(_TEXT, _TABLES)}, _OPTIONAL)
+#: Records of before inputs could be addresses, and before the chain of evidence.
+_OLDEST = _object(_KEYS)

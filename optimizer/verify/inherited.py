@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.verify.cells import is_of_today
 from optimizer.verify.deliveries import known_parcels
 from optimizer.verify.engine import why_no_engine
+from optimizer.verify.older import read_of_its_time
 from optimizer.verify.standing import run_name
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def _records(standing: Standing, report: Report) -> dict[dt.date, dict[str, Any]
     for date, path in standing.nights.items():
         try:
             found[date] = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             report.unchecked.append(f"the night of {date} cannot be read")
     return found
 
@@ -96,9 +98,8 @@ def _missing(
 
 
 def _read(folder: Path, name: str) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.read_parquet(folder / name)
+    with damaged_is_data_error(str(folder / name)):
+        return read_of_its_time(folder, name)
 
 
 def _check_week(
@@ -109,6 +110,8 @@ def _check_week(
     report: Report,
 ) -> None:
     """Check that rows of the week before match the nights that they name."""
+    if "nights.parquet" not in record["outputs"]:
+        return
     rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
     first = standing.day - dt.timedelta(days=_WEEK)
     for date, row in rows.items():

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _ROWS_IN_LEAF = 128
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
-_NOT_DECISIVE = ("state", "outputs", "outbox", "operations", "keep")
+_NOT_DECISIVE = (
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -185,7 +187,10 @@ def false_inputs(
             path = Path(place)
             hashes.append(file["sha256"])
             if not path.is_file():
-                found.append(f"input {path} is gone, so nothing can be proved from it")
+                found.append(
+                    f"input {path} is gone, so nothing can be proved from it; name a "
+                    "folder that has it with --inputs"
+                )
             elif sha256_of(path) != file["sha256"]:
                 found.append(f"input {path} was changed after the run")
             elif path.stat().st_size != file["num_bytes"]:
@@ -207,6 +212,7 @@ def false_origins(record: Mapping[str, Any]) -> list[str]:
         if place is None:
             found.append(f"inputs.{name}: the configuration names no such table")
             continue
+        place = place["path"] if isinstance(place, dict) else place
         on_day = _on(place, day)
         if name in record["substitutes"]:
             found += _false_substitute(name, record, place, day)
@@ -320,12 +326,17 @@ def differs_from(record: Mapping[str, Any], config: Config) -> list[str]:
     config
         The reader's.
     """
-    from optimizer.config import config_json
+    from optimizer.config import as_config, config_json
 
     theirs: dict[str, Any] = config_json(config)
+    try:
+        # Keys that came after the night had their defaults then.
+        recorded = config_json(as_config(record["config"]))
+    except OptimizerError:
+        recorded = record["config"]
     found: list[str] = []
-    for key in sorted({*theirs, *record["config"]} - {*_NOT_DECISIVE}):
-        found += _differences(key, record["config"].get(key), theirs.get(key))
+    for key in sorted({*theirs, *recorded} - {*_NOT_DECISIVE}):
+        found += _differences(key, recorded.get(key), theirs.get(key))
     return [f"the configuration that you gave differs: {words}" for words in found]
 
 

@@ -15,6 +15,7 @@ from optimizer.verify.contract import (
     columns_of,
     require,
 )
+from optimizer.verify.mapping import mapped_source, mappings_of, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 _FILE, _ROW = "file_read", "file_row_number"
-#: How rows are read, by the end of a file's name. Strict, lines may not end in two ways.
+#: How rows are read, by the end of a file's name; where it is strict, lines may not end
+#: in two ways.
 _CSV = (
     "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = '{1}', "
     "quote = '\"', escape = '\"', nullstr = '', strict_mode = false{2})"
@@ -54,6 +56,8 @@ class Reading:
         Whether a learned model fills probability columns.
     has_null_words
         Whether the configuration has words that mean "no value".
+    mappings
+        How tables are read that have other names, words or units, by table.
     """
 
     tables: Mapping[str, tuple[Column, ...]]
@@ -65,6 +69,7 @@ class Reading:
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
     has_null_words: bool
+    mappings: Mapping[str, Mapping[str, Any]]
 
 
 def reading_of(record: Mapping[str, Any]) -> Reading:
@@ -84,10 +89,11 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
     else:
         tables["orders"] = require(tables["orders"], ["carrier_id"], "always")
     groups = tuple(dict.fromkeys(rule["column"] for rule in config["fairness"]))
+    mappings = mappings_of(config)
     asked = [name for name in groups if name not in _PLACE]
     return Reading(
         tables=tables,
-        kinds={name: kind_of(used[name]) for name in tables},
+        kinds={name: kind_of(used[name], mappings.get(name)) for name in tables},
         num_files={name: len(used[name]["files"]) for name in tables},
         forms={name: used[name].get("read_as", {}) for name in tables},
         further=tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
@@ -95,17 +101,23 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         rules=policy["eligibility"],
         has_model=has_model,
         has_null_words=bool(config.get("null_words")),
+        mappings=mappings,
     )
 
 
 _PLACE = ("carrier_id", "region_id", "outlet_id", "merchant_id")
 
 
-def kind_of(used: Mapping[str, Any]) -> str:
-    """How the files of a table are read: ``parquet``, ``csv`` or ``arrow``."""
+def kind_of(used: Mapping[str, Any], mapping: Mapping[str, Any] | None = None) -> str:
+    """
+    How the files of a table are read: ``parquet``, ``csv`` or ``arrow``.
+
+    What DuckDB cannot read by itself, such as CSV in another encoding than UTF-8, is
+    given to it as Arrow.
+    """
     name = used["files"][0]["path"].lower()
     if name.endswith((".csv", ".csv.gz", ".csv.zst")):
-        return "csv"
+        return "csv" if (mapping or {}).get("encoding", "utf-8") == "utf-8" else "arrow"
     return "parquet" if name.endswith((".parquet", ".pq")) else "arrow"
 
 
@@ -129,6 +141,7 @@ def raw_text(name: str, reading: Reading) -> str:
         has_several = reading.num_files[name] > 1
         also = f", filename = '{_FILE}', union_by_name = true" if has_several else ""
         source = f"read_parquet(getvariable('{name}'){also}, {_ROW} = true)"
+        source = mapped_source(source, reading.mappings.get(name))
         typed += f",\n        NULL::BIGINT AS {_ROW}"
         typed += f", NULL::VARCHAR AS {_FILE}" if has_several else ""
         names += f"|{_FILE}|{_ROW}"
@@ -137,6 +150,7 @@ def raw_text(name: str, reading: Reading) -> str:
     else:
         form = reading.forms[name]
         source = _csv(name, reading) if kind == "csv" else f"{name}_arrow"
+        source = mapped_source(source, reading.mappings.get(name))
         typed += ",\n        NULL::BIGINT AS number"
         pick = (
             f"SELECT COLUMNS('^({names}|number)$')\n"
@@ -146,11 +160,12 @@ def raw_text(name: str, reading: Reading) -> str:
             pick = _without_empty_rows(names, source)
         number = "SELECT * FROM read_rows"
     arrow = (
-        f"-- {name}_arrow is the Arrow file, given by optimizer verify; elsewhere\n"
-        "-- make a table of this name from it.\n"
+        f"-- {name}_arrow is the file as a table, given by optimizer verify, since\n"
+        "-- DuckDB cannot read it; elsewhere make a table of this name from it.\n"
         if kind == "arrow"
         else ""
     )
+    given = _as_given(name, columns, reading)
     return (
         f"-- {name}: as read.\n{arrow}"
         f"CREATE TEMP TABLE {name}_columns AS\n"
@@ -159,17 +174,18 @@ def raw_text(name: str, reading: Reading) -> str:
         f"CREATE TEMP VIEW {name}_raw AS\nWITH read_rows AS (\n"
         f"    SELECT * FROM (SELECT\n        {typed}\n    LIMIT 0)\n"
         f"    UNION ALL BY NAME\n    {pick}\n), numbered AS (\n    {number}\n)\n"
-        f"SELECT\n    number,\n    {_as_given(columns, reading)}\nFROM numbered;\n"
+        f"SELECT\n    number,\n    {given}\nFROM numbered;\n"
     )
 
 
-def _as_given(columns: Sequence[Column], reading: Reading) -> str:
+def _as_given(name: str, columns: Sequence[Column], reading: Reading) -> str:
     """Columns, ids and texts as text, without the configured words for no value."""
-    found = []
+    found, mapping = [], reading.mappings.get(name)
     for column in columns:
         is_text = TYPES[column.kind] == "VARCHAR"
         value = f"{column.quoted}::VARCHAR" if is_text else column.quoted
         value = f"given({value})" if reading.has_null_words else value
+        value = meaning(value, column, mapping)
         found.append(f"{value} AS {column.quoted}")
     return ",\n    ".join(found)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.build.night import Intake, take_in
 from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
 from optimizer.errors import ConfigError, DataError
+from tests.support.examples import examples
 from tests.support.golden_night import Golden, lane
 from tests.support.golden_nights import ABC, GOLDEN
 
@@ -86,7 +87,7 @@ def fits_rows(golden: Golden, chosen: list[tuple[str, str]]) -> tuple[bool, int]
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(seed=st.integers(0, 2**32))
 def test_the_built_night_allows_what_the_capacity_table_allows(seed: int) -> None:
     """

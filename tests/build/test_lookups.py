@@ -249,6 +249,7 @@ def test_a_table_of_which_no_name_is_known_is_refused() -> None:
     assert told(capacity_of(), 9) == ["FEW_NAMES_FOUND"]
 
 
+@pytest.mark.slow
 def test_the_second_statement_knows_names_that_stand_in_one_place(
     tmp_path: Path,
 ) -> None:
@@ -283,6 +284,7 @@ def test_the_second_statement_knows_names_that_stand_in_one_place(
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output
 
 
+@pytest.mark.slow
 def test_validate_shows_the_census_and_the_second_statement_agrees(
     tmp_path: Path,
 ) -> None:

@@ -9,11 +9,12 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.build.take_up import make_counting, mean_parts, recommendations, tail
 from optimizer.config.models import CapacityRules
+from tests.support.examples import examples
 
 CHANCES = st.fractions(0, 1, max_denominator=20)
 LIMITS = st.sampled_from([Decimal("0.05"), Decimal("0.2"), Decimal("0.5")])
@@ -62,7 +63,7 @@ def test_expected_purchases_fit_exactly(slots: int, chance: Fraction, num_option
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(CHANCES, min_size=1, max_size=7), st.integers(1, 5), LIMITS)
 def test_no_plan_within_the_safe_mean_has_too_many_purchases(
     chances: list[Fraction], slots: int, limit: Decimal

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify import certificate
@@ -19,6 +19,7 @@ from optimizer.model.problem import Problem
 from optimizer.model.solution import Limit, Solution, SolveParams, Termination
 from optimizer.solvers import solve
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import best_by_enumeration, bound_by_hand, is_feasible, worth
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -35,7 +36,7 @@ def any_solution(problem: Problem, draw: np.random.Generator) -> Solution:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(seed=st.integers(0, 2**32))
 def test_bounds_and_feasibility_are_those_counted_by_hand(seed: int) -> None:
     """For any plan and prices, every number of the certificate is the plain sum."""
@@ -52,7 +53,7 @@ def test_bounds_and_feasibility_are_those_counted_by_hand(seed: int) -> None:
     assert proof.gap == bound - proof.primal_bound
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     seed=st.integers(0, 2**32), stop=st.sampled_from([None, "TIME", "GAP", "METHOD"])
 )
@@ -71,7 +72,7 @@ def test_optimal_is_what_is_proved_and_nothing_else(
         assert found.reason == "OPTIMAL" or found.limit == (stop or "METHOD")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(seed=st.integers(0, 2**32))
 def test_no_plan_is_above_the_bound_of_any_prices(seed: int) -> None:
     """Weak duality: the optimum by enumeration is never above the dual bound."""

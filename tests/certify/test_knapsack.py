@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify import knapsack
@@ -17,6 +17,7 @@ from optimizer.model.side_constraints import SideRows
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import solve
 from optimizer.verify.whole_lanes import most_worth
+from tests.support.examples import examples
 
 Items = tuple[np.ndarray, np.ndarray, int]
 
@@ -40,7 +41,7 @@ def draw_items(draw: np.random.Generator, most: int = 60) -> Items:
     return load, value, int(load.sum() * draw.uniform(0, 1.1))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(seed=st.integers(0, 2**32))
 def test_large_lanes_are_solved_by_their_states(seed: int) -> None:
     """Several lanes at once hold exactly what a table of all slots says."""
@@ -55,7 +56,7 @@ def test_large_lanes_are_solved_by_their_states(seed: int) -> None:
     assert found.tolist() == [best_by_slots(*lane) for lane in lanes]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seed=st.integers(0, 2**32), most=st.integers(1, 400))
 def test_few_states_still_bound(seed: int, most: int) -> None:
     """A lane that may have few states only is never bounded below its best."""
@@ -68,7 +69,7 @@ def test_few_states_still_bound(seed: int, most: int) -> None:
     assert found <= value[value > 0].sum()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(seed=st.integers(0, 2**32))
 def test_verification_finds_the_same_by_other_means(seed: int) -> None:
     """Its own tables give the best too, and its price of a slot bounds that."""
@@ -106,7 +107,7 @@ def lane_night(load: np.ndarray, value: np.ndarray, room: int) -> Problem:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32))
 def test_small_nights_of_one_lane_are_solved_and_proved(seed: int) -> None:
     """The plan is the optimum of the table of slots, with gap 0, whatever the kind."""
@@ -119,7 +120,7 @@ def test_small_nights_of_one_lane_are_solved_and_proved(seed: int) -> None:
     assert proved_termination(solution.termination, proof).reason == "OPTIMAL"
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(seed=st.integers(0, 2**32))
 def test_a_bound_of_prices_is_rounded_down_to_the_unit(seed: int) -> None:
     """

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify import knapsack, packing
@@ -16,6 +16,7 @@ from optimizer.errors import CertificateError
 from optimizer.model.problem import Problem
 from optimizer.model.side_constraints import HARD, NO_CEILING, NO_FLOOR, NO_PIN
 from optimizer.model.solution import Solution, Termination
+from tests.support.examples import examples
 from tests.support.packing_oracle import (
     all_plans,
     best_no_worse_than,
@@ -58,7 +59,7 @@ def random_prices(
 
 
 @pytest.mark.parametrize("is_by_lane", [False, True])
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(seed=SEEDS)
 def test_no_plan_is_above_either_bound(is_by_lane: bool, seed: int) -> None:
     """
@@ -78,7 +79,7 @@ def test_no_plan_is_above_either_bound(is_by_lane: bool, seed: int) -> None:
     assert best_no_worse_than(problem, chosen) <= proof.dual_bound
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(seed=SEEDS)
 def test_limits_and_conflicts_are_those_counted_by_hand(seed: int) -> None:
     """Any set of options is feasible, and has conflicts, as plain counting says."""
@@ -105,7 +106,7 @@ def test_limits_and_conflicts_are_those_counted_by_hand(seed: int) -> None:
     assert (words in proof.violations) == (above > 0)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seed=SEEDS)
 def test_whole_lanes_never_bound_worse_than_their_prices(seed: int) -> None:
     """
@@ -195,7 +196,7 @@ LANES = st.lists(
 
 
 @pytest.mark.parametrize("cells", [1, 2**22])
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(lanes=LANES)
 def test_each_lane_holds_what_the_best_subset_is_worth(
     cells: int, lanes: list[tuple[list[tuple[int, int]], int]]
@@ -210,7 +211,7 @@ def test_each_lane_holds_what_the_best_subset_is_worth(
     assert found.tolist() == [best_items(*given) for given in lanes]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(lanes=LANES)
 def test_large_lanes_are_bounded_within_one_item(
     lanes: list[tuple[list[tuple[int, int]], int]],

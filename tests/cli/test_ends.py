@@ -36,6 +36,7 @@ def night(tmp_path: Path) -> SmallNight:
     return make_night(tmp_path / "night", num_orders=1_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_a_word_that_is_true(
@@ -63,6 +64,41 @@ def test_a_signal_leaves_a_word_that_is_true(
     assert night.run_dir.is_symlink() == (when == "after")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ["backfill", "withdraw"])
+def test_other_commands_that_change_what_is_published_say_so_too(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Stopped after a link was changed: which night is out, and which is withdrawn."""
+    words = {
+        "backfill": ("backfill", *RUN[1:3], "--from", DAY, "--to", DAY),
+        "withdraw": ("rollback", *RUN[1:3], DAY, "--withdraw"),
+    }[act]
+    if act == "withdraw":
+        monkeypatch.chdir(night.folder)
+        night.run()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAUSED, "after", *map(str, words)],
+        cwd=night.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 100
+    while not (night.folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (
+        said
+        == {
+            "backfill": f"stopped; a new night was published already: runs/{DAY}",
+            "withdraw": f"stopped; withdrawn already: runs/{DAY}",
+        }[act]
+    )
+
+
+@pytest.mark.slow
 def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
     """What `nohup` started goes on when the terminal goes."""
     process = subprocess.Popen(
@@ -93,6 +129,7 @@ def shell(night: SmallNight, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sink", ["| true", "> /dev/full", ">&-"])
 def test_a_night_that_is_out_is_no_failure_because_nobody_reads_it(
     night: SmallNight, sink: str
@@ -117,6 +154,7 @@ def test_what_is_only_said_must_be_said(night: SmallNight) -> None:
     assert (left.returncode, left.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_standard_error_that_is_closed_is_nobodys_file(night: SmallNight) -> None:
     """With all three streams closed a night is whole; nothing was written into it."""
     done = shell(night, f"OPTIMIZER {' '.join(RUN)} <&- >&- 2>&-")

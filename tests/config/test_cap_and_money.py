@@ -8,7 +8,7 @@ from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.config.cap import cap_of, caps_of
@@ -39,7 +39,6 @@ def test_floating_point_would_lose_a_parcel() -> None:
     assert floor(0.29 * 100) == 28
 
 
-@settings(deadline=None)
 @given(
     num_orders=st.integers(0, 10**9),
     rate=st.decimals(0, 1, places=9, allow_nan=False),

@@ -29,7 +29,7 @@ def configured(engine, orders, output="runs"):
 def test_a_cluster_reads_any_file_system_of_its_own(place):
     """Paths and Hadoop's addresses are taken as they are, for tables and nights."""
     config = configured("spark", place, place)
-    assert config.inputs.orders == config.output == place
+    assert config.inputs.orders.path == config.output == place
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -217,7 +217,6 @@ def test_what_is_no_configuration_is_refused_by_its_type(given: Any) -> None:
         as_config(given)
 
 
-@settings(deadline=None)
 @given(
     key=st.sampled_from(["version", "policy", "objective", "solver", "x", "output"]),
     value=st.one_of(
@@ -238,7 +237,6 @@ def test_any_value_is_accepted_or_refused_clearly(key: str, value: Any) -> None:
     assert re.match(rf"config: {key}[:.\[]", message)
 
 
-@settings(deadline=None)
 @given(units=st.integers(0, 10**6))
 def test_floats_become_the_decimals_that_they_print_as(units: int) -> None:
     """A mapping's 0.1 is one tenth exactly, and equals the same text in a file."""

@@ -94,7 +94,7 @@ def test_where_there_was_no_room_at_all_nobody_else_got_it():
     assert "went to parcels" not in sentence
     assert "would need" not in sentence
     assert sentence.endswith(
-        "none of its carriers has slots there; it would avoid 3.00 CNY"
+        "none of its carriers has room for it there; it would avoid 3.00 CNY"
     )
 
 
@@ -104,7 +104,7 @@ def test_a_row_without_slots_around_a_lane_leaves_no_room():
     sentence says so; with one slot for the carrier the other order did.
     """
     orders = [("a", "m", "north", 3), ("b", "m", "north", 5)]
-    for slots, words in ((0, "none of its carriers has slots"), (1, "went to parcels")):
+    for slots, words in ((0, "none of its carriers has room"), (1, "went to parcels")):
         tables = make_tables(orders, {"yunda": slots, "yunda/north": 5}, rate=1)
         night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
         assert words in night.explain("a")

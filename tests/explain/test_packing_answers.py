@@ -67,6 +67,7 @@ def from_scratch(golden: Golden, name: str) -> optimizer.Night:
     return optimizer.allocate(**tables, config=config, date=DAY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_scenarios_of_packing_nights_are_what_runs_from_scratch_give(name: str) -> None:
     """

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import pytest
 
 import optimizer
 from optimizer.config import as_config
@@ -15,7 +16,7 @@ from optimizer.explain.parts import explain_lane
 from optimizer.verify.night import verify_night
 from optimizer.whatif.base import base_of_config
 from optimizer.whatif.price_list import price_list
-from tests.verify.nights import DAY, publish, record_of
+from tests.support.published_nights import DAY, publish, record_of
 
 PLACE = ("carrier_id", "region_id", "outlet_id")
 VALUES = [
@@ -131,6 +132,7 @@ def draw(seed: int) -> tuple[list[Order], dict[Row, int]]:
     return orders, slots or {("c0", None, None): 1}
 
 
+@pytest.mark.slow
 def test_every_row_of_lanes_has_its_true_values() -> None:
     """
     In 60 small nights the four slot values of each row of ``lanes`` are what solving
@@ -160,6 +162,7 @@ def test_every_row_of_lanes_has_its_true_values() -> None:
     assert num_worth > 10
 
 
+@pytest.mark.slow
 def test_tables_explain_and_prices_agree_on_a_row_without_orders(
     tmp_path: Path,
 ) -> None:

@@ -75,7 +75,7 @@ def test_every_chosen_order_can_be_explained() -> None:
     assert "a budget for fees went to other parcels" in budget.explain("c")
     assert "as a pin or a floor asks for it: it saves -1.00 CNY" in pin.explain("d")
     never = GOLDEN["a load that never fits"].solve()
-    assert "none of its carriers has slots there" in never.explain("a")
+    assert "none of its carriers has room for it there" in never.explain("a")
     assert any(warning.code == "LOADS_ABOVE_SLOTS" for warning in never.warnings)
     assert isinstance(never.rows, pl.DataFrame) is False
 

@@ -384,7 +384,9 @@ def test_a_word_for_all_is_no_name_of_a_limit(word: str) -> None:
 
 def test_a_name_that_looks_like_no_value_is_kept_where_it_is_listed() -> None:
     """Namibia is NA; spaces around it, and other words, break their rules as before."""
-    table = orders(merchant_id=["NA", " NA", "nan"], ineligible_reason=["NA", "x", None])
+    table = orders(
+        merchant_id=["NA", " NA", "nan"], ineligible_reason=["NA", "x", None]
+    )
     _, log = check(table, rules=CellRules(not_null_words=("NA",)))
     assert log.frame().select("row", "rule").rows() == [
         (2, "has outer spaces or control characters"),
@@ -406,7 +408,9 @@ def test_words_that_are_names_must_look_like_none() -> None:
 
 def test_a_header_in_the_middle_is_no_row() -> None:
     """Files that were put together have it again; nothing else of it may be broken."""
-    given = pa.table({"merchant_id": ["m1", "Merchant_ID"], "owner_id": ["w", "owner_id"]})
+    given = pa.table(
+        {"merchant_id": ["m1", "Merchant_ID"], "owner_id": ["w", "owner_id"]}
+    )
     with pytest.raises(DataError, match="row 2: merchant_id is the name of its column"):
         checked_table(open_source(given, MERCHANTS), QuarantineLog())
 

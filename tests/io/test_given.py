@@ -6,17 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 import optimizer
-from optimizer.errors import DataError
+from optimizer.errors import ConfigError, DataError
 from optimizer.io.given import may_be_path
 from tests.support.nights import CONFIG, capacity_of, orders_of
 
 PHONE = "13800138000"
 ROWS = [{"order_id": PHONE, "merchant_id": "m1"}]
+
+
+class Broken:
+    """A table of another library that fails when its rows are asked for."""
+
+    def __arrow_c_stream__(self, *_: Any) -> Any:
+        """Fail as such libraries do: with a value in the message."""
+        raise RuntimeError(f"cannot convert '{PHONE}x' to int")
+
+
 NO_TABLES: dict[str, Any] = {
+    "a frame that cannot be cast": pl.LazyFrame(ROWS).select(
+        pl.col("order_id").str.to_date()
+    ),
+    "a frame without its column": pl.LazyFrame(ROWS).select("gone"),
+    "a frame of no file": pl.scan_parquet(f"{PHONE}.parquet"),
+    "a table that breaks": Broken(),
+    "a class": pl.DataFrame,
+    "values of several types": pd.DataFrame({"order_id": [PHONE, 5]}),
     "rows": ROWS,
     "a list of lists": [[PHONE, "m1"]],
     "a list of frames": [pl.DataFrame(ROWS)],
@@ -77,3 +96,18 @@ def test_a_previous_night_that_is_a_text_is_refused(given: str) -> None:
     with pytest.raises(DataError, match="give a Night or the folder of a run") as found:
         optimizer.allocate(orders_of(), capacity_of(), config=CONFIG, previous=given)
     assert PHONE not in str(found.value)
+
+
+def test_a_configuration_as_text_is_refused_in_a_line() -> None:
+    """It is no path; the message does not repeat it."""
+    with pytest.raises(ConfigError, match="is a text of YAML, and no path") as refused:
+        optimizer.allocate(orders_of(), capacity_of(), config=f"version: 1\n# {PHONE}")
+    assert PHONE not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [None, 5, ["o"], orders_of()])
+def test_explain_takes_the_id_of_an_order(given: Any) -> None:
+    """Anything else is refused by its type, not printed."""
+    night = optimizer.allocate(orders_of(), capacity_of(), config=CONFIG)
+    with pytest.raises(DataError, match="an order_id is a text, got a value of type"):
+        night.explain(given)

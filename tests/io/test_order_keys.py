@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.contracts.tables import OPTIONS, ORDERS
@@ -72,7 +72,6 @@ def python_key(text: bytes, salt: int = 0) -> int:
     return state ^ state >> 33
 
 
-@settings(deadline=None)
 @given(ids=texts, salt=st.integers(0, 2**64 - 1), skip=st.integers(0, 3))
 def test_the_compiled_keys_equal_their_definition(
     ids: list[str], salt: int, skip: int
@@ -102,7 +101,6 @@ def test_keys_never_change() -> None:
     assert other[1] == 5_656_076_326_713_248_563
 
 
-@settings(deadline=None)
 @given(name=st.text(st.sampled_from("aZé中 0"), max_size=8), pad=st.text(SPACES))
 def test_folding_forgets_outer_spaces_and_ascii_case_only(name: str, pad: str) -> None:
     """Spellings of one id share a folded key; their own keys differ."""
@@ -125,7 +123,6 @@ def test_every_outer_space_is_folded_away(space: str) -> None:
     assert folded[4] != folded[0]
 
 
-@settings(deadline=None)
 @given(keys=st.lists(st.integers(0, 5) | st.integers(2**64 - 3, 2**64 - 1)))
 def test_repeated_keys_are_all_found(keys: list[int]) -> None:
     """Every place of a key that stands twice or more, and no other."""
@@ -202,7 +199,6 @@ def test_quarantined_rows_do_not_shift_the_rows_named(tmp_path: Path) -> None:
         refuse_repeats(orders_of(ids, tmp_path), keys)
 
 
-@settings(deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=12),
 )

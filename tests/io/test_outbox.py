@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.contracts.platforms import PLATFORMS
@@ -106,7 +106,6 @@ ids = st.text(
 ).filter(lambda text: text.isprintable() and text == text.strip())
 
 
-@settings(deadline=None)  # it waits for the disk
 @given(names=st.lists(ids, max_size=6, unique=True))
 def test_no_cell_is_a_formula_and_no_id_is_changed(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]

@@ -306,6 +306,7 @@ def test_the_commands_close_the_loop(folder, monkeypatch, capsys):
     assert "holds" in told("verify", f"runs/{days[3]}").out  # from beside latest
 
 
+@pytest.mark.slow
 def test_commands_refuse_in_words(folder, monkeypatch, capsys):
     """No run, no truth, no history, dates the wrong way round: codes 2 and 3."""
     by = ("--config", "config.yaml")

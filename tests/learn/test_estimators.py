@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.learn.estimators import (
@@ -17,6 +17,7 @@ from optimizer.learn.estimators import (
     nights_to_see,
 )
 from optimizer.learn.uplift import areas, judge, uplift_curve, weights_of
+from tests.support.examples import examples
 
 REPEATS = 1_000
 
@@ -121,7 +122,7 @@ def test_doubly_robust_survives_either_mistake():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), min_size=1))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_uplift_curve_is_the_sum_of_its_scores(rows):
     """At each end of a tie the curve is the plain sum over the better parcels."""
     rank = np.array([row[0] for row in rows], float)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer
@@ -18,6 +18,7 @@ from optimizer.io.write import read_back
 from optimizer.replay.run import verify_run
 from optimizer.simulate import simulate_night
 from optimizer.testing import assert_certified
+from tests.support.examples import examples
 from tests.support.small_night import DAY, SmallNight
 
 CONFIG = {
@@ -139,7 +140,7 @@ fields = st.tuples(
 
 
 @given(fields)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_pool_fits_whatever_the_limits(given_field):
     """Every cap and every lane with its parent takes what the coin gives it."""
     merchants, caps, slots, seed = given_field

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -22,6 +22,7 @@ from optimizer.errors import ConfigError
 from optimizer.night.state.database import StateDatabase, memory_state
 from optimizer.night.state.ledger import load_before, refuse_if_relied_on
 from optimizer.night.state.schema import BANK
+from tests.support.examples import examples
 
 START = dt.date(2026, 1, 1)
 ROUNDINGS = ("floor", "carryover", "pooled")
@@ -140,7 +141,7 @@ nights = st.tuples(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(nights, min_size=1, max_size=30), st.integers(1, 6))
 def test_no_history_grants_more_than_it_earns(history, window_days):
     """

@@ -126,6 +126,7 @@ def test_a_part_that_comes_meanwhile_publishes_nothing(night: SmallNight) -> Non
         run_with(night, "solve", lambda: shutil.copyfile(path, more))
 
 
+@pytest.mark.slow
 def test_an_earlier_run_that_is_replaced_does_not_mix(night: SmallNight) -> None:
     """The link of ``previous`` is followed once, so another version changes nothing."""
     night.run()
@@ -186,6 +187,7 @@ def test_a_night_holds_when_its_inputs_are_replaced(
     assert json.loads(said.out)["is_stated"]
 
 
+@pytest.mark.slow
 def test_a_kept_file_that_was_changed_is_not_believed(night: SmallNight) -> None:
     """Kept or not, only the checksum says that a file is the one that was read."""
     night.run()
@@ -198,6 +200,7 @@ def test_a_kept_file_that_was_changed_is_not_believed(night: SmallNight) -> None
     assert "orders.parquet is gone" in said
 
 
+@pytest.mark.slow
 def test_large_inputs_are_copied_only_where_blocks_are_shared(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +231,7 @@ def test_a_moved_project_is_proved(
     assert verified.findings == ()
 
 
+@pytest.mark.slow
 def test_inputs_are_found_by_content_in_a_folder_that_is_named(
     night: SmallNight, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from optimizer.night.run import check_inputs
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
-from tests.verify.nights import publish, record_of
+from tests.support.published_nights import publish, record_of
 
 FIRST = dt.date.fromisoformat(DATE)
 NEXT = FIRST + dt.timedelta(days=1)
@@ -57,6 +57,7 @@ def told_of(run: Path) -> list[dict[str, Any]]:
     return [w["values"] for w in record_of(run)["warnings"] if w["code"] == code]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_known", "is_told"), [(6, False), (3, False), (2, True)])
 def test_deliveries_that_name_few_parcels_in_flight_are_told(
     num_known: int, is_told: bool, tmp_path: Path
@@ -93,6 +94,7 @@ FORGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 def test_a_warning_of_deliveries_that_is_not_true_is_found(
     forged: tuple[CodedWarning, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

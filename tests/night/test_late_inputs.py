@@ -157,6 +157,7 @@ def test_an_input_that_never_comes_is_waited_for_as_long_as_configured(
     assert clock.now == pytest.approx(63, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_commands_tell_how_things_stand(folder: Path, cli):
     """Backfill, status, runs, rollback and state upgrade, as words and as JSON."""
     assert cli("status", DAYS[0]).out.startswith(f"{DAYS[0]}: not published\n")

@@ -36,6 +36,7 @@ def tampered(run_dir: Path, name: str, change: pl.Expr) -> None:
     record.write_text(json.dumps(claims))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_each_golden_night_is_proved_again_from_its_files(
     name: str, tmp_path: Path

@@ -37,6 +37,7 @@ def keeping(night: Tables) -> dict[str, Any]:
     return night.config | {"solver": {"keep_previous": True}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_choice", [False, True])
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_an_earlier_night_never_changes_the_optimum(

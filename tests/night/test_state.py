@@ -22,7 +22,7 @@ from sqlalchemy import delete, inspect, select, text, update
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
-from optimizer.errors import BusyError, ConfigError, OptimizerError, PublishError
+from optimizer.errors import BusyError, ConfigError, DataError, OptimizerError
 from optimizer.job import backfill, run_date
 from optimizer.night import record as recording
 from optimizer.night import run
@@ -216,6 +216,7 @@ def test_a_night_that_others_counted_on_is_not_replaced(on_sqlite: Place):
     assert on_sqlite.rows() == before
 
 
+@pytest.mark.slow
 def test_a_missed_night_can_be_run_later(on_sqlite: Place):
     """It takes no fraction and leaves none; it sees the later night's parcels."""
     on_sqlite.run(DAYS[0])
@@ -306,6 +307,7 @@ def test_a_dry_run_sees_what_a_run_sees_and_writes_nothing(place: Place):
     assert place.run(DAYS[2]).record["identity"] == dry.record["identity"]
 
 
+@pytest.mark.slow
 def test_rollback_goes_back_one_version_at_a_time(place: Place):
     """
     Back to what was replaced, with bank and ledger as they were; then there is nothing
@@ -334,6 +336,7 @@ def test_rollback_goes_back_one_version_at_a_time(place: Place):
         rollback(place.config, DAYS[1])
 
 
+@pytest.mark.slow
 def test_a_night_published_meanwhile_is_not_counted_on_twice(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ):
@@ -519,7 +522,7 @@ def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
     path = on_sqlite.runs / ".state.sqlite"
     good = path.read_bytes()
     path.write_bytes(b"noise" * 1000)
-    with pytest.raises(PublishError, match=r"sqlite: is damaged .* move it away"):
+    with pytest.raises(DataError, match=r"sqlite: is damaged .* move it away"):
         on_sqlite.run(DAYS[1])
     path.unlink()
     assert on_sqlite.run(DAYS[1]).outcome == "published"
@@ -532,6 +535,7 @@ def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
     assert not (on_sqlite.runs / str(DAYS[2])).exists()
 
 
+@pytest.mark.slow
 def test_an_output_folder_may_be_a_link(on_sqlite: Place):
     """Through a link all is as ever: published, verified, known to the state."""
     (on_sqlite.folder / "disk").mkdir()
@@ -574,6 +578,7 @@ def test_a_clock_that_goes_back_decides_nothing(
     assert (on_sqlite.runs / str(DAYS[0])).resolve() == first
 
 
+@pytest.mark.slow
 def test_old_rows_are_forgotten_and_found_again(
     on_sqlite: Place, monkeypatch: pytest.MonkeyPatch
 ):
@@ -597,6 +602,7 @@ def test_old_rows_are_forgotten_and_found_again(
         assert on_sqlite.run(day).outcome == "unchanged"
 
 
+@pytest.mark.slow
 def test_nights_that_count_on_nothing_do_not_depend_on_others(on_sqlite: Place):
     """By floor, and counted on the order's day, nights are the same in any order."""
 

@@ -52,6 +52,7 @@ def test_a_state_that_may_not_be_written_stops_a_run_before_it_publishes(
     assert on_sqlite.run(DAYS[1]).outcome == "published"
 
 
+@pytest.mark.slow
 def test_what_writes_nothing_works_where_nothing_can_be_written(
     on_sqlite: Place,  # noqa: F811
 ) -> None:

@@ -106,6 +106,7 @@ def test_orders_with_options_say_which_is_missing() -> None:
     assert "no platform" in night.explain(names[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_options", [False, True])
 def test_the_second_statement_says_the_same(has_options: bool, tmp_path: Path) -> None:
     """A published night with all of these reasons holds."""
@@ -139,6 +140,7 @@ def test_the_second_statement_says_the_same(has_options: bool, tmp_path: Path) -
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_forged", [False, True])
 def test_a_loss_stands_wherever_somebody_looks(
     is_forged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -35,6 +35,7 @@ def nights(night: SmallNight, number: int = DAY.day) -> list[dt.date]:
     return [day.day for day in pl.read_parquet(path)["date"]]
 
 
+@pytest.mark.slow
 def test_a_night_stands_beside_those_of_the_seven_days_before(
     inputs_only: SmallNight,
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_night_stands_beside_those_of_the_seven_days_before(
     assert verify_run(inputs_only.run_dir).findings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{}", '{"schema_version": 1}', "[]", "nonsense"])
 def test_a_damaged_earlier_night_stops_nobody(
     inputs_only: SmallNight, text: str

@@ -14,6 +14,8 @@ export HOME=$place/home # pip's cache too: both Pythons share what is downloaded
 
 say() { printf 'wheel: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
+# What is missing here: said, and a failure where nothing may be missing.
+lack() { if [ "${OPTIMIZER_TESTS:-}" = all ] || [ -n "${CI:-}" ]; then fail "$*"; else say "$*"; fi; }
 
 # The newest patch of a version, on the path or where pyenv keeps it.
 find_python() {
@@ -26,6 +28,31 @@ find_python() {
     return
   done
 }
+
+# The oldest Python and the newest; 3.12 only stands in for 3.13.
+versions=()
+for version in 3.11 3.13 3.12; do
+  [[ $version = 3.12 && " ${versions[*]:-} " = *" 3.13 "* ]] && continue
+  if [ -n "$(find_python "$version")" ]; then
+    versions+=("$version")
+  else
+    say "there is no Python $version with venv on the path or in $pyenv: the wheel is not run on it"
+  fi
+done
+[ "${#versions[@]}" -gt 0 ] || fail "no Python was found to run it on"
+[ "${#versions[@]}" -gt 1 ] ||
+  lack "only one Python was found: put python3.13 or python3.12 on the path, or in a pyenv (PYENV_ROOT)"
+
+# How to take the network away.
+alone=()
+for way in "unshare -n" "unshare -rn"; do
+  if $way true 2>/dev/null; then
+    alone=($way)
+    break
+  fi
+done
+[ "${#alone[@]}" -gt 0 ] ||
+  lack "the network cannot be taken away here: unshare -n is refused, or not there (apt-get install util-linux)"
 
 cd "$root"
 "$tools/python" -m hatchling build -d "$place/dist" >/dev/null
@@ -55,15 +82,6 @@ grep -q "3.10.*not in '>=3.11'" <<<"$refused" || fail "pip does not say why 3.10
 say "Python 3.10 is refused: needs >=3.11"
 
 # From here on no network: what was installed is enough.
-alone=()
-for way in "unshare -n" "unshare -rn"; do
-  if $way true 2>/dev/null; then
-    alone=($way)
-    break
-  fi
-done
-[ "${#alone[@]}" -gt 0 ] || say "the network cannot be taken away here (unshare): it stays"
-
 use_wheel() {
   local python=$1 version=$2 here=$place/$2
   mkdir "$here" "$here/home" "$here/empty"
@@ -103,17 +121,7 @@ YAML
   say "Python $version: version, simulate, run, verify, explain, allocate, without ${alone[*]:+network, }repository, HOME"
 }
 
-ran=()
-for version in 3.11 3.13 3.12; do
-  # 3.12 only stands in for 3.13.
-  [[ $version = 3.12 && " ${ran[*]:-} " = *" 3.13 "* ]] && continue
-  python=$(find_python "$version")
-  if [ -z "$python" ]; then
-    say "there is no Python $version with venv here: the wheel is not run on it"
-    continue
-  fi
-  use_wheel "$python" "$version"
-  ran+=("$version")
+for version in "${versions[@]}"; do
+  use_wheel "$(find_python "$version")" "$version"
 done
-[ "${#ran[@]}" -gt 0 ] || fail "no Python was found to run it on"
-say "ran on Python ${ran[*]}"
+say "ran on Python ${versions[*]}"

@@ -500,6 +500,7 @@ def as_format_1(night: SmallNight) -> None:
     path.write_text(record_text(record))
 
 
+@pytest.mark.slow
 def test_a_record_with_sentences_alone_still_verifies(warned_night: SmallNight):
     """A night of format 1 holds by its sentences, and a false one is still found."""
     as_format_1(warned_night)

@@ -41,6 +41,7 @@ def rewrite(night: SmallNight, frame: pl.DataFrame) -> None:
     (night.run_dir / "run.json").write_text(record_text(record))
 
 
+@pytest.mark.slow
 def test_a_night_in_many_parts_holds_however_it_is_cut(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -680,6 +680,7 @@ def test_merchants_without_a_slot_are_those_with_cap_0(night):
     assert lengths(having.parent.parent) == [100, 70]
 
 
+@pytest.mark.slow
 def test_long_lists_say_how_much_they_leave_out(night):
     """Where a list is cut, the page says how many rows there are and where."""
     shown = visible(largest_night(night).page)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.simulate.world import NUM_CARRIERS, NUM_REGIONS, make_world
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.sampled_from([1, 1_000, 100_000, 10_000_000]),

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify
@@ -18,6 +18,7 @@ from optimizer.solvers.flow import plan as flow
 from optimizer.solvers.network import alike_orders
 from optimizer.solvers.network.alike_orders import find_classes, is_tied
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import best_by_enumeration, worth
 
 
@@ -62,7 +63,7 @@ def options_by_hand(problem: Problem, order: int) -> tuple[object, ...]:
     return merchant, *lanes.tolist(), None, *savings.tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(seed=st.integers(0, 2**32))
 def test_classes_are_the_orders_that_are_alike(seed: int) -> None:
     """Each class is all orders of one merchant with the same options, and no other."""
@@ -76,7 +77,7 @@ def test_classes_are_the_orders_that_are_alike(seed: int) -> None:
     assert found.first.tolist() == [orders[0] for orders in expected.values()]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seed=st.integers(0, 2**32))
 def test_a_hash_that_meets_joins_nothing(seed: int) -> None:
     """Orders whose hash is one and whose options differ stay apart."""
@@ -92,7 +93,7 @@ def test_a_hash_that_meets_joins_nothing(seed: int) -> None:
     assert sorted(found.member.tolist()) == [*range(problem.num_orders)]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.integers(1, 20),
@@ -120,7 +121,7 @@ def test_a_merged_night_is_the_night(
     assert np.array_equal(found.merchant_price, plain.merchant_price)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seed=st.integers(0, 2**32))
 def test_alike_orders_are_served_in_canonical_order(seed: int) -> None:
     """Of each class the first orders are chosen, the first on the first lane."""
@@ -135,7 +136,7 @@ def test_alike_orders_are_served_in_canonical_order(seed: int) -> None:
         assert np.all(np.diff(way[members]) >= 0)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(seed=st.integers(0, 2**32))
 def test_enumeration_agrees_on_tiny_tied_nights(seed: int) -> None:
     """No plan of a tiny tied night is better than the one that ``auto`` finds."""
@@ -164,12 +165,12 @@ def hard_to_balance(times: int = 25) -> Problem:
 
 
 def test_tied_nights_go_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where most orders are alike neither prices nor a flow of all orders is asked."""
+    """Where most orders are alike, and not few, prices are not asked."""
     problem = hard_to_balance()
     assert is_tied(problem)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     best = worth(problem, solve_flow(problem, SolveParams()).chosen)
     monkeypatch.setattr(choose_method, "solve_pricing", None)
-    monkeypatch.setattr(choose_method, "solve_flow", None)
     found = solve(problem, "auto", SolveParams())
     assert worth(problem, found.chosen) == best
 
@@ -192,7 +193,7 @@ def test_a_solve_that_stalls_is_handed_over(
     problem = hard_to_balance()
     plain = solve_flow(problem, SolveParams())
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     monkeypatch.setattr(choose_method, "PATIENCE", looks)
     monkeypatch.setattr(choose_method, "_by_classes", counted)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
@@ -209,7 +210,7 @@ def test_where_flow_cannot_take_over_prices_go_on(
     """A night too large for the integers of flow is solved by prices to the end."""
     problem = hard_to_balance()
     monkeypatch.setattr(choose_method, "is_tied", lambda _: False)
-    monkeypatch.setattr(choose_method, "is_one_flow", lambda _: False)
+    monkeypatch.setattr(choose_method, "solve_directly", lambda _: None)
     monkeypatch.setattr(choose_method, "PATIENCE", 0)
     monkeypatch.setattr("optimizer.solvers.network.augmenting_paths.WORK_LIMIT", 1_000)
     monkeypatch.setattr(flow, "MAX_ARCS", 1)

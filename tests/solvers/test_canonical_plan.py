@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify
@@ -19,6 +19,7 @@ from optimizer.solvers.network.canonical_plan import with_canonical_plan
 from optimizer.solvers.network.solve import solve_pricing
 from optimizer.solvers.network.tie_break import keep_most
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import worth
 
 NIGHTS = {
@@ -43,7 +44,7 @@ def by_classes(problem: Problem) -> np.ndarray:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(**NIGHTS)
 def test_every_method_chooses_the_same_parcels(seed: int, **sizes: int) -> None:
     """
@@ -64,7 +65,7 @@ def test_every_method_chooses_the_same_parcels(seed: int, **sizes: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(**NIGHTS)
 def test_the_plan_that_was_found_does_not_matter(seed: int, **sizes: int) -> None:
     """

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify
@@ -20,6 +20,7 @@ from optimizer.solvers.kernels import newton
 from optimizer.solvers.network import initial_prices
 from optimizer.solvers.owners import order_of_option
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import (
     best_by_enumeration,
     bound_by_hand,
@@ -41,7 +42,7 @@ def most_factor(problem: Problem) -> int:
     return MAX_TOTAL_SAVING // (max(largest, 1) * max(problem.num_orders, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.integers(1, 9),
@@ -236,6 +237,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [*METHODS])
 @pytest.mark.parametrize("name", [*CASES])
 def test_nights_at_the_edge_have_the_plan_that_is_plain_to_see(

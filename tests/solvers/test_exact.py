@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify
@@ -15,12 +15,13 @@ from optimizer.solvers import screen as all_screens
 from optimizer.solvers.network import refine_prices, screen
 from optimizer.solvers.network import solve as pricing
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import best_by_enumeration, best_by_highs, is_feasible, worth
 
 EXACT = ("auto", "flow", "pricing")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.integers(0, 8),
@@ -47,7 +48,7 @@ def test_every_exact_method_finds_what_enumeration_finds(
         assert certify(problem, found).is_optimal
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32), most_options=st.integers(1, 3))
 def test_greedy_is_feasible_and_its_bound_holds(seed: int, most_options: int) -> None:
     """The greedy plan keeps every limit, and the optimum lies between its bounds."""

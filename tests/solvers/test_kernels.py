@@ -459,6 +459,7 @@ def test_the_heap_gives_nodes_by_distance() -> None:
         assert np.all(search.place == -1)
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_the_written_out_matrix() -> None:
     """Matrix-free products and diagonal equal the Laplacian written out on paths."""
     draw = np.random.default_rng(6)

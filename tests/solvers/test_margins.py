@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.margins import margins_again
@@ -20,6 +20,7 @@ from optimizer.solvers import solve
 from optimizer.solvers.network.margins import find_margins
 from optimizer.testing import random_problem
 from optimizer.whatif.perturb import path_to_root
+from tests.support.examples import examples
 from tests.support.oracles import best_by_enumeration
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def find(problem: Problem, method: str = "auto") -> tuple[Margins, Solution]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 2**32 - 1))
 def test_a_margin_is_the_best_with_the_order_less_the_best_without(seed: int) -> None:
     """

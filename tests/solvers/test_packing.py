@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify, saving_unit
@@ -21,6 +21,7 @@ from optimizer.solvers import METHODS, PACKING_METHODS, solve
 from optimizer.solvers.packing import programs, refine_prices
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
+from tests.support.examples import examples
 from tests.support.packing_twin import (
     best_key,
     best_money_by_highs,
@@ -36,7 +37,7 @@ NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.integers(0, 7),

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.certify.certificate import certify
@@ -15,6 +15,7 @@ from optimizer.model.solution import SolveParams, Termination
 from optimizer.solvers import solve
 from optimizer.solvers.network.tie_break import keep_most
 from optimizer.testing import random_problem
+from tests.support.examples import examples
 from tests.support.oracles import is_feasible, merchant_of, order_of, path_of, worth
 
 
@@ -49,7 +50,7 @@ def best_kept(problem: Problem, earlier: set[int]) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**32),
     num_orders=st.integers(1, 8),

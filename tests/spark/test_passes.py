@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer
@@ -34,6 +34,7 @@ from optimizer.spark.passes import (
     run_pass,
 )
 from optimizer.testing import make_tables, random_problem, random_tables
+from tests.support.examples import examples
 from tests.support.local_blocks import make_blocks, make_rules
 
 
@@ -170,7 +171,7 @@ def test_a_block_of_one_merchant_gives_the_integers_of_one_machine():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("has_choice", [False, True])
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 10_000),
     num_blocks=st.integers(1, 5),
@@ -186,6 +187,7 @@ def test_blocks_give_the_integers_of_one_machine(
     assert solve(tables, 1)[3].equals(found[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_choice", [False, True])
 @pytest.mark.parametrize("levels", [1, 2])
 def test_orders_that_are_alike_are_chosen_as_on_one_machine(levels, has_choice):
@@ -213,6 +215,7 @@ def test_orders_that_are_alike_are_chosen_as_on_one_machine(levels, has_choice):
             assert_as_alone(tables, solve(tables, *shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reach", [-0.2, -1.0])
 def test_what_a_screen_holds_back_is_found(monkeypatch, reach):
     """Though the first screens let only the best through, the answer is the same."""
@@ -268,7 +271,6 @@ def watched(gather, seen):
     return noting
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 10_000))
 def test_the_kernel_of_the_check_is_its_twin(seed):
     """Worth above prices, and the most above lane prices, in plain Python."""

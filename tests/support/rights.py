@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from tests.support.small_night import Call
@@ -14,21 +17,33 @@ from tests.support.small_night import Call
 _WITHOUT = "-dac_override,-dac_read_search"
 
 
-def as_user(folder: Path, *words: object) -> Call:
-    """Call the command line; root lays down what lets it write everywhere."""
+@cache
+def _server() -> subprocess.Popen[str]:
+    """The program, without root's right to write everywhere, for all tests."""
     dropped = ["setpriv", f"--bounding-set={_WITHOUT}", f"--inh-caps={_WITHOUT}"]
-    done = subprocess.run(
+    process = subprocess.Popen(
         [
             *(dropped if os.geteuid() == 0 else []),
-            *(sys.executable, "-m", "optimizer", *map(str, words)),
+            *(sys.executable, "-m", "tests.support.command_server"),
         ],
-        cwd=folder,
-        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
-    return Call(done.returncode, done.stdout, done.stderr)
+    atexit.register(process.communicate, timeout=60)
+    return process
+
+
+def as_user(folder: Path, *words: object) -> Call:
+    """Call the command line; root lays down what lets it write everywhere."""
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    asked = {"folder": str(folder), "words": list(map(str, words))}
+    server.stdin.write(json.dumps(asked) + "\n")
+    server.stdin.flush()
+    return Call(**json.loads(server.stdout.readline()))
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import pytest
 from tests.support.processes import free_port, start, stop, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
+#: Nights of the tests are over before what the second compiler makes would pay.
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Cluster:
             "spark.sql.shuffle.partitions": "2",
             "spark.executorEnv.PYTHONPATH": str(REPOSITORY),
             # So that the executors of this cluster are known by their command line.
-            "spark.executor.extraJavaOptions": f"-Dcluster={self.folder}",
+            "spark.executor.extraJavaOptions": f"-Dcluster={self.folder} {JVM}",
+            "spark.driver.extraJavaOptions": JVM,
             "spark.locality.wait": "0",
             "spark.task.maxFailures": "8",
             "spark.network.timeout": "60s",
@@ -97,6 +100,7 @@ def running_cluster(folder):
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": JVM,
         "SPARK_LOCAL_DIRS": str(folder / "local"),
         "PYTHONPATH": os.pathsep.join(
             filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))

@@ -95,9 +95,43 @@ WORDS = (
     "--",
     "a-b",
     "",
-    *("N.A.", "#NA", "#N/A N/A", "-1.#IND", "1.#QNAN", "-nan", "nul", "nullptr", "#####"),
-    *("__HIVE_DEFAULT_PARTITION__", "(blank)", "（空白）", "空值", "缺失", "未填写", "－", "———"),
-    *("?", "？？", ".", "……", "\\", '""', "''", "{}", "[]", "NA", "N A", "#1", "a?", "(x)"),
+    *(
+        "N.A.",
+        "#NA",
+        "#N/A N/A",
+        "-1.#IND",
+        "1.#QNAN",
+        "-nan",
+        "nul",
+        "nullptr",
+        "#####",
+    ),
+    *(
+        "__HIVE_DEFAULT_PARTITION__",
+        "(blank)",
+        "（空白）",
+        "空值",
+        "缺失",
+        "未填写",
+        "－",
+        "———",
+    ),
+    *(
+        "?",
+        "？？",
+        ".",
+        "……",
+        "\\",
+        '""',
+        "''",
+        "{}",
+        "[]",
+        "NA",
+        "N A",
+        "#1",
+        "a?",
+        "(x)",
+    ),
 )
 
 
@@ -113,7 +147,12 @@ def test_words_are_stated() -> None:
     but = [found and word != "NA" for found, word in zip(is_word, given, strict=True)]
     assert stated("is_null_word(x)", given, kept) == but
     plain = ["null", "NUL", "NaN", "na", "NA", "nullptr", "null1", "ALL"]
-    assert stated("is_plain_null(x)", plain, kept) == [*[True] * 4, False, True, *[False] * 2]
+    assert stated("is_plain_null(x)", plain, kept) == [
+        *[True] * 4,
+        False,
+        True,
+        *[False] * 2,
+    ]
 
     limits = ["*", "ALL", "Total", "合计", "全国", "allo", "a*", "", "NA"]
     is_all = pl.Series(limits).str.contains(ALL_WORD).to_list()

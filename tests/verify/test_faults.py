@@ -12,8 +12,8 @@ import pytest
 
 from optimizer.build import assemble, carryover, encode, lanes, night, side_constraints
 from optimizer.verify.engine import state_again
-from tests.verify.nights import publish, record_of
-from tests.verify.variants import DAY, Tables, Variant, settings
+from tests.support.night_variants import DAY, Tables, Variant, settings
+from tests.support.published_nights import publish, record_of
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

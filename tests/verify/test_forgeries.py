@@ -31,8 +31,8 @@ from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
 from optimizer.verify.premises import hash_of, sha256_of
 from optimizer.verify.standing import run_name
-from tests.verify.nights import publish, record_of
-from tests.verify.variants import Variant, settings, simulated
+from tests.support.night_variants import Variant, settings, simulated
+from tests.support.published_nights import publish, record_of
 
 DAYS = [dt.date(2026, 11, 20) + dt.timedelta(days=at) for at in range(3)]
 LAST = DAYS[-1]

@@ -22,7 +22,7 @@ from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
 from optimizer.verify.written import false_writing
-from tests.verify.nights import record_of
+from tests.support.published_nights import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

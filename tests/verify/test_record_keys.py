@@ -28,8 +28,8 @@ from optimizer.verify.premises import (
 )
 from optimizer.verify.standing import standing_of
 from tests.support.golden_nights import GOLDEN
-from tests.verify.nights import publish, record_of
-from tests.verify.variants import VARIANTS, settings, simulated
+from tests.support.night_variants import VARIANTS, settings, simulated
+from tests.support.published_nights import publish, record_of
 
 #: What the README says is taken on trust; ``*`` is any one key, ``**`` all inside.
 TRUSTED = (

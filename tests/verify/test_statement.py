@@ -16,8 +16,8 @@ from optimizer.verify.audit import audit_text
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import not_stated, verify_night
 from tests.support.golden_nights import GOLDEN
-from tests.verify.nights import publish, record_of
-from tests.verify.variants import VARIANTS, Tables, Variant, settings, simulated
+from tests.support.night_variants import VARIANTS, Tables, Variant, settings, simulated
+from tests.support.published_nights import publish, record_of
 
 
 @pytest.fixture(scope="module")

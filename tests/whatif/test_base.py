@@ -46,6 +46,7 @@ def test_the_night_is_the_one_that_was_published(
     assert base.problem.cap.sum() == record["summary"]["sum_of_caps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["prices", "robustness", "explain"])
 def test_a_published_night_answers_on_the_command_line(
     second: tuple[Path, Path], command: str

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.io.sources.rows import Rows, checked_columns
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 
 @contextmanager
-def open_rows(
-    address: Address, table: Table, not_personal: Sequence[str] = ()
-) -> Iterator[Rows]:
+def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
     """Read one version, the newest if none is configured, batch by batch."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -33,7 +33,7 @@ def open_rows(
         storage_options=_options(),
     )
     schema = pa.schema(found.schema().to_arrow())
-    columns = checked_columns(schema, table, address.label, not_personal)
+    columns = checked_columns(schema, table, address.label, rules)
     batches = pa.RecordBatchReader.from_stream(found.scan(columns))
     yield Rows(batches, f"version {found.version()}")
 
@@ -56,6 +56,37 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
         predicate=f"run_date = '{day}'",
         storage_options=_options(),
     )
+
+
+def unread_files(place: str) -> list[Path]:
+    """
+    Files of a table on the disk that no version within its retention reads.
+
+    Parameters
+    ----------
+    place
+        Its folder; one that is no table yet has none.
+    """
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(place):
+        return []
+    return [Path(place) / name for name in DeltaTable(place).vacuum(dry_run=True)]
+
+
+def remove_unread(place: str) -> None:
+    """
+    Remove these files; the table's own log says so.
+
+    Parameters
+    ----------
+    place
+        As for :func:`unread_files`.
+    """
+    from deltalake import DeltaTable
+
+    if DeltaTable.is_deltatable(place):
+        DeltaTable(place).vacuum(dry_run=False)
 
 
 def is_passing(error: Exception) -> bool:

@@ -17,12 +17,13 @@ from optimizer.io.sources.rows import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 #: A database on disk is all that is opened: no other file, no extension, no network.
 _CLOSED: dict[str, Any] = {
@@ -33,9 +34,7 @@ _CLOSED: dict[str, Any] = {
 
 
 @contextmanager
-def open_rows(
-    address: Address, table: Table, not_personal: Sequence[str] = ()
-) -> Iterator[Rows]:
+def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
     """
     Read a table or a query, batch by batch; the database is opened to read alone.
 
@@ -54,7 +53,7 @@ def open_rows(
         relation = relation_of(address)
         none = connection.sql(f"select * from {relation} limit 0")
         schema = pa.RecordBatchReader.from_stream(none).schema
-        columns = checked_columns(schema, table, address.label, not_personal)
+        columns = checked_columns(schema, table, address.label, rules)
         found = connection.sql(select_text(schema, columns, table, relation))
         yield Rows(pa.RecordBatchReader.from_stream(found))
 

@@ -18,12 +18,13 @@ from optimizer.io.sources.rows import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 _SETTINGS = ("sslmode", "sslrootcert", "connect_timeout")
 #: Classes of SQLSTATE that pass: connection, resources, operator, deadlock.
@@ -32,15 +33,13 @@ _NOT_YET = re.compile(r"starting up|shutting down|recovery|too many|not acceptin
 
 
 @contextmanager
-def open_rows(
-    address: Address, table: Table, not_personal: Sequence[str] = ()
-) -> Iterator[Rows]:
+def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
     """Read a table or a query in one read-only transaction, batch by batch."""
     with _connected(address) as connection, connection.cursor() as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
         relation = relation_of(address)
         schema = cursor.adbc_execute_schema(f"select * from {relation}")
-        columns = checked_columns(schema, table, address.label, not_personal)
+        columns = checked_columns(schema, table, address.label, rules)
         query = select_text(schema, columns, table, relation, pads_text=True)
         cursor.execute(query)
         yield Rows(cursor.fetch_record_batch())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
 
 _TEXT_KINDS = ("id", "text", "pin")
 #: Published columns in a database, by the type's name in Arrow.
@@ -65,14 +66,14 @@ def relation_of(address: Address) -> str:
 
 
 def checked_columns(
-    schema: pa.Schema, table: Table, label: str, not_personal: Sequence[str] = ()
+    schema: pa.Schema, table: Table, label: str, rules: CellRules
 ) -> list[str]:
     """
     The contract's columns that a table has, after a check against the contract.
 
     Parameters
     ----------
-    schema, table, label, not_personal
+    schema, table, label, rules
         As of :func:`~optimizer.io.read.check_schema`.
 
     Raises
@@ -84,7 +85,8 @@ def checked_columns(
 
     fields = [_plain_field(field, table) for field in schema]
     required = {column.name for column in table.columns if column.is_required}
-    check_schema(pa.schema(fields), table, required, label, not_personal)
+    rules = replace(rules, mappings={})  # columns have the names of the source here
+    check_schema(pa.schema(fields), table, required, label, rules)
     return [name for name in table.column_names if name in schema.names]
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import BusyError, ConfigError, PublishError
+from optimizer.errors import BusyError, ConfigError, DataError, PublishError
 from optimizer.extras import import_extra
 from optimizer.night.folders import root_of
 from optimizer.night.publish import disk_errors
@@ -441,7 +441,7 @@ def plain_errors(label: str) -> Iterator[None]:
 def _sqlite_error(label: str, reason: str) -> Exception:
     """An error of a file by what people can do about it."""
     if "not a database" in reason or "malformed" in reason:
-        return PublishError(
+        return DataError(
             f"{label}: is damaged ({reason}); move it away, and the next run makes it "
             "again from the published nights"
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import RECORD, read_record
 from optimizer.errors import OptimizerError
-from optimizer.io.read import damaged_is_data_error
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
 from optimizer.night.state.chain import Link, broken_links, make_link
@@ -207,13 +207,6 @@ def versions_in(links: Sequence[Link]) -> dict[dt.date, str | None]:
     return found
 
 
-def linked_versions(state: StateDatabase) -> dict[dt.date, str]:
-    """Version of each published night that the chain knows."""
-    with state.transaction() as connection:
-        found = versions_in(read_links(connection))
-    return {day: version for day, version in found.items() if version is not None}
-
-
 def read_links(connection: Connection) -> list[Link]:
     """The chain as the database has it; none in a schema of before there was one."""
     from sqlalchemy import inspect, select
@@ -246,7 +239,7 @@ def _read_line(line: bytes) -> Link:
     try:
         found = json.loads(line)
         return Link(int(found["number"]), str(found["hash"]), str(found["text"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return Link(0, "", line.decode(errors="replace"))
 
 

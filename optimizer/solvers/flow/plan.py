@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optimizer.errors import SolveError
+from optimizer.model.lane_tree import least_slots
 from optimizer.solvers.deadline import OutOfTime, look
 from optimizer.solvers.flow.arcs import Network
 from optimizer.solvers.flow.worker import cheapest_flow, find_python, flow_elsewhere
@@ -138,7 +139,8 @@ def _worth_sending(
     """Options that save something and have slots and a cap, and their orders."""
     look(ends)
     is_worth = problem.option_saving > 0
-    is_worth &= _has_slots(problem)[problem.option_lane]
+    has_slots = least_slots(problem.slots, problem.lane_parent) > 0
+    is_worth &= has_slots[problem.option_lane]
     look(ends)
     order = order_of_option(problem)
     look(ends)
@@ -146,14 +148,6 @@ def _worth_sending(
     is_worth &= has_cap[order]
     look(ends)
     return order[is_worth], np.flatnonzero(is_worth)
-
-
-def _has_slots(problem: Problem) -> NDArray[np.bool_]:
-    """Whether a lane and all its ancestors have any slots."""
-    has_slots = problem.slots > 0
-    for lane in np.flatnonzero(problem.lane_parent >= 0):
-        has_slots[lane] &= has_slots[problem.lane_parent[lane]]
-    return has_slots
 
 
 class Arcs(NamedTuple):
@@ -238,8 +232,9 @@ def check_size(network: Network) -> None:
 def find_flow(network: Network, ends: float) -> NDArray[np.int64]:
     """Find the flow on each arc; for large networks in a process that can be ended."""
     look(ends)
-    python = find_python()
-    if len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends) or python is None:
+    is_small = len(network.tail) <= MAX_ARCS_HERE or np.isinf(ends)
+    python = None if is_small else find_python()
+    if python is None:
         return cheapest_flow(
             tail=network.tail,
             head=network.head,

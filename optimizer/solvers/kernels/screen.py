@@ -195,6 +195,164 @@ def best_savings(first_order, last_order, option_start, option_saving, best):
                 best[order] = option
 
 
+@bare_kernel
+def close_below(lane_parent, is_closed):
+    """Mark the lanes in closed ones as closed; parents stand before them."""
+    for lane in range(len(lane_parent)):
+        parent = lane_parent[lane]
+        if parent >= 0 and is_closed[parent]:
+            is_closed[lane] = True
+
+
+@bare_kernel
+def list_live(
+    orders,
+    is_closed,
+    order,
+    order_merchant,
+    merchant_start,
+    option_start,
+    option,
+    option_order,
+    option_lane,
+    option_saving,
+    best_lane,
+    best_saving,
+):
+    """
+    Copy together the orders and options that a plan could choose.
+
+    These save something, on a lane that takes something, for a merchant with a cap.
+
+    Parameters
+    ----------
+    orders
+        The :class:`~optimizer.solvers.market.Orders` that they are copied from.
+    is_closed
+        ``(num_lanes,) bool``: whether a lane, or one around it, has no slot.
+    order, order_merchant
+        ``(num_orders,)`` integers: filled with the orders, ascending, and their
+        merchants.
+    merchant_start
+        ``(num_merchants + 1,) int64``: filled with where each merchant's begin.
+    option_start
+        ``(num_orders + 1,) int64``: filled with where each order's options begin.
+    option, option_order, option_lane, option_saving
+        ``(num_options,)`` integers: filled with the options, their orders' places among
+        those copied, lanes and savings.
+    best_lane, best_saving
+        ``(num_orders,)`` integers: filled with each order's best option; the first of
+        equal ones.
+
+    Returns
+    -------
+    num_orders, num_options
+        How many there are.
+    """
+    num_orders, num_options = np.int64(0), np.int64(0)
+    option_start[0] = 0
+    for merchant in range(len(orders.cap)):
+        merchant_start[merchant] = num_orders
+        if orders.cap[merchant] == 0:
+            continue
+        for source in range(
+            orders.merchant_start[merchant], orders.merchant_start[merchant + 1]
+        ):
+            top = np.int64(0)
+            for at in range(
+                orders.option_start[source], orders.option_start[source + 1]
+            ):
+                saving, lane = orders.option_saving[at], orders.option_lane[at]
+                if saving <= 0 or is_closed[lane]:
+                    continue
+                option[num_options] = at
+                option_order[num_options] = num_orders
+                option_lane[num_options] = lane
+                option_saving[num_options] = saving
+                num_options += 1
+                if saving > top:
+                    top = saving
+                    best_lane[num_orders], best_saving[num_orders] = lane, saving
+            if top > 0:
+                order[num_orders], order_merchant[num_orders] = source, merchant
+                num_orders += 1
+                option_start[num_orders] = num_options
+    merchant_start[len(orders.cap)] = num_orders
+    return num_orders, num_options
+
+
+@kernel
+def best_without_slot(option_lane, option_saving, slots):
+    """
+    The ``slots + 1``-th largest saving on each lane; 0 where there are no more.
+
+    Parameters
+    ----------
+    option_lane
+        ``(num_options,) int32``: the lane of each option; negative ones are left out.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    slots
+        ``(num_lanes,) int64``.
+    """
+    num_lanes = len(slots)
+    end = np.zeros(num_lanes + 1, np.int64)
+    for lane in option_lane:
+        if lane >= 0:
+            end[lane] += 1
+    total = np.int64(0)
+    for lane in range(num_lanes + 1):
+        total, end[lane] = total + end[lane], total
+    listed = np.empty(total, np.int64)
+    for option in range(len(option_lane)):
+        lane = option_lane[option]
+        if lane >= 0:
+            listed[end[lane]] = option_saving[option]
+            end[lane] += 1
+    price, first = np.zeros(num_lanes, np.int64), np.int64(0)
+    for lane in range(num_lanes):
+        count = end[lane] - first
+        if count > slots[lane]:
+            last = kth_largest(listed[first : end[lane]], count, slots[lane])
+            price[lane] = max(last, np.int64(0))
+        first = end[lane]
+    return price
+
+
+@kernel
+def sold_out_prices(option_lane, option_saving, slots, lane_parent):
+    """
+    Effective prices at which each lane by itself would be sold out to these options.
+
+    Parameters
+    ----------
+    option_lane
+        ``(num_options,) int32``: lane of each option.
+    option_saving
+        ``(num_options,) int64`` micro-CNY.
+    slots
+        ``(num_lanes,) int64``.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    """
+    around, is_within = option_lane.copy(), True
+    price = np.zeros(len(slots), np.int64)
+    while is_within:
+        is_within = False
+        seen = best_without_slot(around, option_saving, slots)
+        for lane in range(len(slots)):
+            price[lane] = max(price[lane], seen[lane])
+        for option in range(len(around)):
+            if around[option] >= 0:
+                around[option] = lane_parent[around[option]]
+                is_within |= around[option] >= 0
+    for lane in range(len(slots)):
+        parent = lane_parent[lane]
+        if parent >= 0:
+            price[lane] = max(price[lane], price[parent])
+    return price
+
+
 @kernel
 def list_by_lane(option_lane, lane_start, listed):
     """List the options of each lane, ascending: a counting sort."""

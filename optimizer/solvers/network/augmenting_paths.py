@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.lane_tree import is_nested
 from optimizer.solvers.market import running
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
     lane_start = running(np.bincount(near.option_lane, minlength=problem.num_lanes))
     by_lane = np.empty(len(near.option_lane), np.int32)
     list_by_lane(near.option_lane, lane_start, by_lane)
-    parent = problem.lane_parent
-    child_counts = np.bincount(parent[parent >= 0], minlength=problem.num_lanes)
-    by_parent = np.argsort(parent, kind="stable").astype(np.int32)
+    child_start, child = _children(problem.lane_parent)
     return PathNetwork(
         merchant_start=near.merchant_start,
         cap=near.cap,
@@ -59,10 +58,26 @@ def make_network(problem: Problem, near: NearMarket) -> PathNetwork:
         lane_option_start=lane_start,
         lane_option=by_lane,
         slots=problem.slots,
-        lane_parent=parent,
-        child_start=running(child_counts),
-        child=by_parent[int(np.sum(parent < 0)) :],
+        lane_parent=problem.lane_parent,
+        child_start=child_start,
+        child=child,
     )
+
+
+def _children(
+    lane_parent: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Where the lanes in each lane start, and all of them, by the lane around them."""
+    if not is_nested(lane_parent):
+        return np.zeros(len(lane_parent) + 1, np.int64), np.zeros(0, np.int32)
+    from optimizer.solvers.kernels.screen import list_by_lane
+
+    # Roots have the parent -1, and so stand first.
+    around = lane_parent + np.int32(1)
+    start = running(np.bincount(around, minlength=len(lane_parent) + 1))
+    lanes = np.empty(len(lane_parent), np.int32)
+    list_by_lane(around, start, lanes)
+    return start[1:] - start[1], lanes[start[1] :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,14 +146,34 @@ def make_plan(
     choice
         What it chose.
     """
-    from optimizer.solvers.kernels.paths import Plan, lay_out
-
-    num_lanes, num_orders = len(night.slots), core.num_orders
     pick = choice.pick[core.order]
     offset = core.option_start[:-1] - near.option_start[core.order]
+    return plan_at(night, near, np.where(pick >= 0, pick + offset, -1), choice)
+
+
+def plan_at(
+    night: PathNetwork, near: Market, pick: NDArray[np.int64], choice: Choice
+) -> Plan:
+    """
+    Make a plan of picks.
+
+    Parameters
+    ----------
+    night
+        A core, laid out.
+    near
+        The market that chose.
+    pick
+        ``(num_orders,) int64``: the option of each order of the core; -1 for none.
+    choice
+        What all orders of ``near`` chose.
+    """
+    from optimizer.solvers.kernels.paths import Plan, lay_out
+
+    num_lanes, num_orders = len(night.slots), len(pick)
     picked = choice.pick[choice.pick >= 0]
     plan = Plan(
-        pick=np.where(pick >= 0, pick + offset, -1),
+        pick=pick,
         used=choice.used.copy(),
         lane_head=np.empty(num_lanes, np.int32),
         order_next=np.empty(num_orders, np.int32),
@@ -194,11 +229,14 @@ class Patience:
     Parameters
     ----------
     num_looks
-        In all; each comes after ``WORK_LIMIT`` arcs.
+        In all.
+    num_arcs
+        Arcs between looks; ``None``: ``WORK_LIMIT``.
     """
 
-    def __init__(self, num_looks: int) -> None:
+    def __init__(self, num_looks: int, num_arcs: int | None = None) -> None:
         self._num_looks = num_looks
+        self.num_arcs = WORK_LIMIT if num_arcs is None else num_arcs
 
     def spend(self) -> None:
         """
@@ -251,11 +289,12 @@ def balance(
     from optimizer.solvers.kernels.paths import augment
 
     lane = 0
+    num_arcs = WORK_LIMIT if patience is None else patience.num_arcs
     stuck: list[int] = []
     while lane < len(night.slots):
         if is_late():
             return False, stuck
-        lane, _ = augment(night, plan, search, lane, WORK_LIMIT)
+        lane, _ = augment(night, plan, search, lane, num_arcs)
         if lane < 0:
             stuck.append(-1 - lane)
             lane = -lane

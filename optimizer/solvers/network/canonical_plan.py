@@ -249,15 +249,14 @@ def _by_kind(
     start = running(np.bincount(place, minlength=len(orders)))
     merchant, ways = merchant_at(problem, orders), np.diff(start)
     is_sure = top > merchant_price[merchant]
-    kind = 2 * merchant + is_sure
-    lane = problem.option_lane[option].astype(np.int64)
-    for way in range(int(ways.max(initial=0))):
-        has_way = ways > way
-        mine = np.full(len(orders), problem.num_lanes)
-        mine[has_way] = lane[start[:-1][has_way] + way]
-        _, kind = np.unique(kind * (problem.num_lanes + 1) + mine, return_inverse=True)
-    by_kind = np.argsort(kind, kind="stable")
-    kind, ways = kind[by_kind], ways[by_kind]
+    lane = np.full((int(ways.max(initial=0)), len(orders)), problem.num_lanes)
+    way = np.arange(len(option)) - start[place]
+    lane[way, place] = problem.option_lane[option]
+    marks = np.concatenate((lane[::-1], [2 * merchant + is_sure]))
+    by_kind = np.lexsort(marks)
+    is_new = np.any(np.diff(marks[:, by_kind], axis=1) != 0, axis=0)
+    kind = np.concatenate(([0], np.cumsum(is_new)))
+    ways = ways[by_kind]
     first = running(np.bincount(kind))
     at = np.repeat(start[by_kind] - running(ways)[:-1], ways) + np.arange(ways.sum())
     sure = is_sure[by_kind][first[:-1]]
@@ -272,18 +271,17 @@ def _best_options(
     place = np.repeat(np.arange(len(orders)), ways)
     saving, lane = problem.option_saving[option], problem.option_lane[option]
     reduced = np.where(saving > 0, saving - price[lane], -HIGH)
-    top = np.full(len(orders), -HIGH)
-    np.maximum.at(top, place, reduced)
+    top = np.maximum.reduceat(reduced, running(ways)[:-1])
     is_best = reduced == top[place]
     option, place, lane = option[is_best], place[is_best], lane[is_best]
-    by_lane = np.lexsort((lane, place))
+    by_lane = np.argsort(place * problem.num_lanes + lane, kind="stable")
     return option[by_lane], place, top
 
 
 def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> Solution:
     """Decide tied orders by the cheapest flow of what may change."""
     chosen = solution.chosen
-    is_tied = np.isin(order_at(problem, chosen), tied.order)
+    is_tied = is_among(order_at(problem, chosen), np.sort(tied.order))
     ways = _ways(problem, tied, chosen[is_tied])
     key = problem.key[tied.order[tied.first[:-1]]][ways.kind]
     arcs = _arcs(problem, solution, tied, ways)
@@ -297,6 +295,21 @@ def _decided(problem: Problem, solution: Solution, tied: Tied, ends: float) -> S
     return replace(solution, chosen=np.sort(np.concatenate((chosen[~is_tied], picked))))
 
 
+def is_among(values: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """
+    Whether each value is one of some items, which ascend.
+
+    Examples
+    --------
+    >>> is_among(np.array([7, 2, 3]), np.array([2, 5])).tolist()
+    [False, True, False]
+    """
+    place = np.searchsorted(items, values)
+    found = place < len(items)
+    found[found] = items[place[found]] == values[found]
+    return found
+
+
 def _ways(problem: Problem, tied: Tied, chosen: NDArray[np.int64]) -> Ways:
     """Best lanes of each kind, and how many orders have which of them in a plan."""
     example = tied.first[:-1]
@@ -308,7 +321,7 @@ def _ways(problem: Problem, tied: Tied, chosen: NDArray[np.int64]) -> Ways:
     count = np.diff(tied.option_start)
     place = np.repeat(np.arange(len(count)), count)
     way = np.arange(len(place)) - tied.option_start[place] + start[tied.kind[place]]
-    held = np.bincount(way[np.isin(tied.option, chosen)], minlength=start[-1])
+    held = np.bincount(way[is_among(tied.option, chosen)], minlength=start[-1])
     return Ways(start, kind, lane.astype(np.int64), held)
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.model.lane_tree import above_parents
+from optimizer.solvers.market import read_only
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,16 +45,20 @@ def clearing_price(
     is_late
         Whether the time is up.
     """
+    from optimizer.solvers.kernels.screen import sold_out_prices
+
+    rank: NDArray[np.int64] = np.floor(slots).astype(np.int64)
+    if len(option_lane) <= BLOCK_OPTIONS:
+        given = read_only(option_lane, option_saving, rank, lane_parent)
+        found: NDArray[np.int64] = sold_out_prices(*given)
+        return found
     price = np.zeros(len(slots), np.int64)
-    rank = np.floor(slots).astype(np.int64)
     around = np.arange(len(slots), dtype=np.int32)
     while np.any(around >= 0):
         seen = _without_slot(option_lane, option_saving, around, rank, is_late)
         np.maximum(price, seen, out=price)
         around = np.where(around >= 0, lane_parent[around], np.int32(-1))
-    for child in np.flatnonzero(lane_parent >= 0):
-        price[child] = max(price[child], price[lane_parent[child]])
-    return price
+    return above_parents(price, lane_parent)
 
 
 def _without_slot(
@@ -67,6 +74,8 @@ def _without_slot(
     Options are read in blocks. Of each lane only as many are kept as it has slots, and
     they are ranked again only when as many new ones have come.
     """
+    from optimizer.solvers.kernels.screen import best_without_slot
+
     price = np.zeros(len(slots), np.int64)
     lane, saving = np.zeros(0, np.int32), np.zeros(0, np.int64)
     num_ranked = 0
@@ -78,31 +87,10 @@ def _without_slot(
         saving = np.concatenate((saving, savings[is_better]))
         is_last = first + BLOCK_OPTIONS >= len(option_lane) or is_late()
         if is_last or len(lane) >= 2 * num_ranked:
-            price = np.maximum(price, _best_without_slot(lane, saving, slots))
+            price = np.maximum(price, best_without_slot(lane, saving, slots))
             is_better = saving > price[lane]
             lane, saving = lane[is_better], saving[is_better]
             num_ranked = len(lane)
         if is_last:
             break
-    return price
-
-
-#: Savings are ranked up to 2**40 micro-CNY, a million CNY; above, all are the same.
-_SAVING_BITS = 40
-_SAVING_MASK = (1 << _SAVING_BITS) - 1
-
-
-def _best_without_slot(
-    lane: NDArray[np.int32], saving: NDArray[np.int64], slots: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """``(num_lanes,) int64``: the (slots + 1)-th largest saving on each lane."""
-    packed = lane.astype(np.int64) << _SAVING_BITS
-    packed |= _SAVING_MASK - np.minimum(saving, _SAVING_MASK)
-    packed.sort()
-    count = np.bincount(lane, minlength=len(slots))
-    start = np.cumsum(count) - count
-    is_short = count > slots
-    price = np.zeros(len(slots), np.int64)
-    last = packed[(start + slots)[is_short]]
-    price[is_short] = _SAVING_MASK - (last & _SAVING_MASK)
     return price

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.certify.exact import exact_sum
-from optimizer.model.lane_tree import own_price
+from optimizer.model.lane_tree import above_parents, own_price
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.network.dual_bound import bound_at
 
@@ -104,13 +104,3 @@ def chosen_options(
     order = np.flatnonzero(pick >= 0)
     offset = pick[order] - near.option_start[order]
     return option_start[near.order[order]] + offset
-
-
-def above_parents(
-    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """Raise prices of unused lanes to those of their parents."""
-    raised = np.maximum(price, 0)
-    for lane in np.flatnonzero(lane_parent >= 0):
-        raised[lane] = max(raised[lane], raised[lane_parent[lane]])
-    return raised

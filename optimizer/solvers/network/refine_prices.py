@@ -166,6 +166,8 @@ def with_added(orders: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np
     >>> with_added(np.array([2, 5]), np.array([1, 5, 9])).tolist()
     [1, 2, 5, 9]
     """
+    if len(orders) == 0:
+        return more
     place = np.searchsorted(orders, more)
     is_new = np.ones(len(more), np.bool_)
     inside = place < len(orders)

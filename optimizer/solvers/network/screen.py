@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.errors import SolveError
-from optimizer.model.lane_tree import effective_price, own_price
+from optimizer.model.lane_tree import (
+    above_parents,
+    effective_price,
+    is_nested,
+    own_price,
+)
 from optimizer.solvers.market import sub_market
 from optimizer.solvers.network.initial_prices import clearing_price
 from optimizer.solvers.network.newton import Lanes, is_nearly_balanced, newton_prices
@@ -144,7 +149,7 @@ def given_prices(
     effective = np.where(price >= highest, highest, np.maximum(price, 0))
     effective = effective.astype(np.int64)
     effective[is_closed(problem)] = highest
-    effective = _raised(effective, problem.lane_parent)
+    effective = above_parents(effective, problem.lane_parent)
     priced = effective[(effective > 0) & (effective < highest)]
     scale = float(priced.mean()) if len(priced) else 1e6
     return own_price(effective, problem.lane_parent), scale
@@ -224,20 +229,13 @@ def sample_caps(
     return share
 
 
-def _raised(
-    price: NDArray[np.int64], lane_parent: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """Effective prices, none of them below that of the parent."""
-    for lane in np.flatnonzero(lane_parent >= 0):
-        price[lane] = max(price[lane], price[lane_parent[lane]])
-    return price
-
-
 def is_closed(problem: Problem) -> NDArray[np.bool_]:
     """Whether a lane or one of its ancestors has no slot."""
+    from optimizer.solvers.kernels.screen import close_below
+
     closed = problem.slots == 0
-    for lane in np.flatnonzero(problem.lane_parent >= 0):
-        closed[lane] |= closed[problem.lane_parent[lane]]
+    if is_nested(problem.lane_parent):
+        close_below(problem.lane_parent, closed)
     return closed
 
 

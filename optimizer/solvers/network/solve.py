@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.model.lane_tree import own_price
+from optimizer.model.lane_tree import above_parents, ancestors, is_nested, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
@@ -39,7 +39,6 @@ from optimizer.solvers.network.augmenting_paths import (
     picks_of,
 )
 from optimizer.solvers.network.primal_heuristic import (
-    above_parents,
     chosen_options,
     is_close_enough,
     quick_plan,
@@ -147,7 +146,9 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
         if found.least is None:
             break
         chosen = chosen_options(search.full.option_start, near, found.pick)
-        least = with_closed(search, chosen, found.least)
+        least = with_closed(
+            search.problem, search.full, chosen, found.least, search.pool
+        )
         merchant_price, wrong, is_all = compare(search, search.full, chosen, least)
         own = own_price(least, parent)
         if len(wrong) == 0:
@@ -163,7 +164,10 @@ def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> S
 
 
 def solve_market(
-    search: PriceSearch, market: NearMarket, price: NDArray[np.int64]
+    search: PriceSearch,
+    market: NearMarket,
+    price: NDArray[np.int64],
+    num_close: int | None = None,
 ) -> Balanced:
     """
     Find the optimum of a market from prices near the best.
@@ -176,16 +180,22 @@ def solve_market(
         Orders that could matter.
     price
         ``(num_lanes,) int64`` effective prices to start from.
+    num_close
+        Orders that are not fixed at first, about; ``None``: those that are close.
     """
     kept = np.zeros(0, np.int64)
-    is_few = is_sparse(market, search.problem)
+    is_few = num_close is None and is_sparse(market, search.problem)
     for num_rounds in count():
         if search.is_late():
             return Balanced(kept, price, None)
         choice = choose_at(market, price, search.pool)
         if is_few or num_rounds == MANY_ROUNDS:
             kept = np.arange(market.num_orders)
-        kept = with_added(kept, np.flatnonzero(choice.margin <= search.close))
+        if num_close is None:
+            close = np.flatnonzero(choice.margin <= search.close)
+        else:
+            close = closest(choice.margin, num_close)
+        kept = with_added(kept, close)
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
@@ -225,7 +235,9 @@ def _lowered(
         if search.is_late():
             break
         num_wanted = LOW_ORDERS * MORE**num_rounds * len(choice.price)
-        kept = with_added(kept, closest(choice.margin, num_wanted))
+        wanted = closest(choice.margin, num_wanted)
+        is_all = len(wanted) == market.num_orders
+        kept = wanted if is_all else with_added(kept, wanted)
         core = sub_market(market, kept, market.cap, search.pool)
         night = make_network(search.problem, core)
         plan = make_plan(night, market, core, choice)
@@ -262,26 +274,38 @@ def orders_on(
     """Orders with an option on some lanes or their descendants, ascending."""
     is_there = np.zeros(len(lane_parent), np.bool_)
     is_there[lanes] = True
-    for lane in np.flatnonzero(lane_parent >= 0):
-        is_there[lane] |= is_there[lane_parent[lane]]
+    for below, above in ancestors(lane_parent):
+        is_there[below] |= np.isin(above, lanes)
     is_on = np.zeros(market.num_orders, np.bool_)
     is_on[market.option_order[is_there[market.option_lane]]] = True
     return np.flatnonzero(is_on)
 
 
 def with_closed(
-    search: PriceSearch, chosen: NDArray[np.int64], least: NDArray[np.int64]
+    problem: Problem,
+    full: Market,
+    chosen: NDArray[np.int64],
+    least: NDArray[np.int64],
+    pool: Threads,
 ) -> NDArray[np.int64]:
     """
     The least effective prices of all lanes, from those of the lanes with slots.
 
     No order is on a lane without slots, so its price depends on the others' and none on
     it. The orders that determine it may have been screened out.
+
+    Parameters
+    ----------
+    problem, full, pool
+        The night, all its orders, threads.
+    chosen
+        ``(num_chosen,) int64``: chosen options of an optimal plan, ascending.
+    least
+        ``(num_lanes,) int64`` effective prices of the lanes with slots, micro-CNY.
     """
     from optimizer.solvers.kernels.accept import raise_along_tree
     from optimizer.solvers.kernels.choose import closed_offers
 
-    problem, full = search.problem, search.full
     closed = is_closed(problem)
     if not closed.any():
         return least
@@ -300,9 +324,10 @@ def with_closed(
             offers=offers[part],
         )
 
-    search.pool.over_parts(full, work)
+    pool.over_parts(full, work)
     price = np.where(closed, offers.max(axis=0), least)
-    raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
+    if is_nested(problem.lane_parent):
+        raise_along_tree(problem.lane_parent, np.where(closed, problem.slots, 0), price)
     return price
 
 

@@ -50,7 +50,8 @@ SELECT * FROM (VALUES
             FROM taking AS t WHERE t.number = r.number AND t.day IS NOT DISTINCT FROM r.day))),
     ('FEW_NAMES_FOUND', (SELECT sum(num) FROM few_found)),
     ('RULES_FIND_NOTHING', (SELECT count(*) FROM rule_names AS r WHERE NOT EXISTS (
-        FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name)))),
+        FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name))
+        AND json_exists(getvariable('config'), '$.lookups'))),
     ('LOADS_ABOVE_SLOTS', (SELECT count(*) FROM (
         SELECT number FROM charged GROUP BY number
         HAVING NOT bool_or(has_room) AND bool_or(would_fit)))),
@@ -99,7 +100,8 @@ WITH given AS (
             json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
-    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
+    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'IDS_LIKE_DATES', 'IDS_AS_SHOWN', 'IDS_ALIKE',
+        'ALLOWED_IN_NO_TABLE', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
         'CSV_UNNAMED_COLUMNS', 'CSV_EMPTY_ROWS', 'CSV_LINE_BREAKS', 'EMPTY_PARTS',
         'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
     GROUP BY code

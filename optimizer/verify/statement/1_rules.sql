@@ -4,13 +4,14 @@
 -- rows the one in force on the night's date applies; what it says of the objective
 -- stands before the objective's own word.
 
-SET VARIABLE policy = (
+CREATE MACRO in_force(rules) AS (
     SELECT dated
-    FROM (SELECT unnest(from_json(getvariable('config') -> 'policy', '["JSON"]')) AS dated)
+    FROM (SELECT unnest(from_json(json_extract(rules, '$.policy'), '["JSON"]')) AS dated)
     WHERE (dated ->> 'valid_from')::DATE <= getvariable('night')
     ORDER BY (dated ->> 'valid_from')::DATE DESC
     LIMIT 1
 );
+SET VARIABLE policy = in_force(getvariable('config'));
 SET VARIABLE objective = getvariable('config') -> 'objective';
 
 CREATE MACRO config_text(way) AS json_extract_string(getvariable('config'), way);
@@ -92,6 +93,6 @@ CREATE MACRO table_of(name) AS TABLE
 CREATE TEMP VIEW check_rules AS
 SELECT 'run.json' AS item, 'another configuration, date or policy' AS published, NULL AS restated
 FROM record
-WHERE json(json_extract(record.said, 'config')) IS DISTINCT FROM getvariable('config')
+WHERE json(json_extract(record.said, 'config')) IS DISTINCT FROM getvariable('recorded')
     OR (record.said ->> 'date')::DATE IS DISTINCT FROM getvariable('night')
-    OR json(json_extract(record.said, 'policy')) IS DISTINCT FROM json(getvariable('policy'));
+    OR json(json_extract(record.said, 'policy')) IS DISTINCT FROM json(in_force(getvariable('recorded')));

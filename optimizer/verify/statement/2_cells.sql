@@ -34,6 +34,19 @@ CREATE MACRO as_count(x) AS CASE
         TRY_CAST(regexp_extract(bare(x), '^([+-]?[0-9]+)(\.0+)?$', 1) AS BIGINT)
     WHEN TRY_CAST(x AS DOUBLE) = trunc(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS BIGINT)
 END;
+-- An amount as tables of people write it, such as ¥1,234.00; any other text is not a number.
+CREATE MACRO number_of(digits) AS
+    coalesce(TRY_CAST(digits AS DOUBLE), 'nan'::DOUBLE);
+CREATE MACRO amount(x) AS CASE
+    WHEN typeof(x) <> 'VARCHAR' THEN TRY_CAST(x AS DOUBLE)
+    WHEN x IS NOT NULL THEN number_of(replace(regexp_extract(bare(x),
+        '^(?:CNY|RMB|¥|￥)? ?([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?) ?(?:元|分|%|％|CNY|RMB)?$', 1), ',', ''))
+END;
+CREATE MACRO amount_with_comma(x) AS CASE
+    WHEN typeof(x) <> 'VARCHAR' THEN TRY_CAST(x AS DOUBLE)
+    WHEN x IS NOT NULL THEN number_of(replace(replace(regexp_extract(bare(x),
+        '^(?:CNY|RMB|¥|￥)? ?([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)(?:,[0-9]+)?) ?(?:元|分|%|％|CNY|RMB)?$', 1), '.', ''), ',', '.'))
+END;
 -- Days are those of the configured zone: a time with a zone, or an offset from UTC, is an
 -- instant; one without stays where it is. Of text {dates} are read.
 CREATE MACRO moment(p) AS try_strptime(

@@ -35,7 +35,7 @@ CREATE MACRO scaled(slots, factors) AS coalesce(list_reduce(
     lambda a, b: [a[1] * b[1], a[2] * b[2]]
 ), [slots::HUGEINT, 1::HUGEINT]);
 
-CREATE TEMP TABLE in_flight AS FROM table_of('in_flight.parquet');
+CREATE TEMP TABLE in_flight AS FROM in_flight_published;
 
 CREATE TEMP TABLE row_tonight AS
 SELECT

@@ -206,13 +206,13 @@ WITH taking_slots AS (
     UNION ALL SELECT number, place, 1 FROM explored
 ), own AS (
     SELECT d.order_id, l.carrier_id, l.region_id, l.outlet_id, l.day AS service_date,
-        t.load::BIGINT AS load
+        CASE WHEN getvariable('has_loads') THEN t.load::BIGINT END AS load
     FROM decision AS d JOIN taking_slots AS t USING (number)
     JOIN place_price AS p USING (place) JOIN lane AS l ON l.lane = p.deepest
     WHERE d.is_premium
 ), theirs AS (
     SELECT order_id, carrier_id, region_id, outlet_id, service_date, load
-    FROM table_of('commitments.parquet')
+    FROM commitments_published
 )
 SELECT order_id AS item, 'published' AS published, NULL AS restated
 FROM (FROM theirs EXCEPT ALL FROM own)

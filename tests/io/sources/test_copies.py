@@ -64,6 +64,7 @@ def test_a_second_delivery_changes_nothing(night: SmallNight, place: Place) -> N
     assert place.get("idem").sort("order_id").equals(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [POSTGRESQL, "duckdb", "delta"], indirect=True)
 def test_the_rows_of_another_date_stay(night: SmallNight, place: Place) -> None:
     """A night replaces its own date alone, also when it is solved again."""

@@ -66,6 +66,7 @@ def test_rows_in_another_order_are_the_same_inputs(
     assert again.record["inputs"] == first
 
 
+@pytest.mark.slow
 def test_what_changed_in_the_place_is_another_night(
     night: SmallNight, place: Place
 ) -> None:

@@ -1,0 +1,220 @@
+"""
+Parquet files in batches of bounded size, every page against its checksum.
+
+A footer is a claim: of rows, and of bytes. What it claims beyond all measure is refused
+before a page is read, and what the pages give is counted against it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import DataError
+from optimizer.io.parquet_pages import chunk_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from optimizer.config.limits import Limits
+
+#: What a file may unpack to, whatever its size.
+UNPACKED_BYTES = 64 << 20
+#: Rows that a file may have whatever its size, and rows for each of its bytes: ids
+#: alone take more than a tenth of that.
+_FREE_ROWS, _ROWS_A_BYTE = 4_000_000, 20
+#: Bytes of text in a batch; longer cells make shorter batches.
+_BATCH_BYTES = 64 << 20
+#: Rows that are counted at a time.
+_PROBE_ROWS = 1 << 16
+
+
+def parquet_batches(
+    path: Path, columns: Sequence[str], batch_rows: int, limits: Limits
+) -> Iterator[pa.RecordBatch]:
+    """
+    Read some columns, a row group after the other.
+
+    Parameters
+    ----------
+    path, columns
+        The file, and what to read of it.
+    batch_rows
+        Rows in a batch at most.
+    limits
+        Beyond which the file is refused.
+
+    Raises
+    ------
+    DataError
+        When footer or pages go beyond the limits.
+    OSError
+        When a group has not the rows that the footer claims.
+    """
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(
+        path, page_checksum_verification=True, pre_buffer=False
+    ) as file:
+        _refuse_footer(path, file.metadata, columns, limits)
+        for group in range(file.num_row_groups):
+            num_rows = 0
+            longest = _checked_entries(path, file, group, columns, limits)
+            rows = min(batch_rows, max(1, _BATCH_BYTES // max(1, longest)))
+            for batch in file.iter_batches(rows, [group], [*columns]):
+                num_rows += batch.num_rows
+                yield batch
+            if num_rows != file.metadata.row_group(group).num_rows:
+                raise OSError("rows are missing")
+
+
+def most_unpacked(path: Path, limits: Limits) -> int:
+    """Bytes of text that a file may unpack to."""
+    return max(UNPACKED_BYTES, limits.unpacked_times * path.stat().st_size)
+
+
+def refuse_unpacked(path: Path, num_bytes: int, most: int, limits: Limits) -> None:
+    """
+    Refuse a file that unpacks to more than any table does.
+
+    Parameters
+    ----------
+    path
+        The file.
+    num_bytes, most
+        Bytes that it unpacks to, and of :func:`most_unpacked`.
+    limits
+        Names the limit in the message.
+
+    Raises
+    ------
+    DataError
+        With the limit, and what to do.
+    """
+    if num_bytes > most:
+        raise DataError(
+            f"{path}: unpacks to more than {most:,} bytes, {limits.unpacked_times} "
+            "times its size, as no table does; export it again, or raise "
+            "limits.unpacked_times if it is right"
+        )
+
+
+def refuse_cell(path: Path, num_bytes: int, limits: Limits) -> None:
+    """
+    Refuse a file with a cell that is longer than any line.
+
+    Raises
+    ------
+    DataError
+        With its length.
+    """
+    if num_bytes > limits.line_bytes:
+        raise DataError(
+            f"{path}: has a cell of {num_bytes:,} bytes; limits.line_bytes allows "
+            f"{limits.line_bytes:,}; export the columns of the table alone"
+        )
+
+
+def _refuse_footer(
+    path: Path, footer: Any, columns: Sequence[str], limits: Limits
+) -> None:
+    """Refuse what a footer claims, before anything is made room for."""
+    if footer.num_rows > limits.num_rows:
+        raise DataError(
+            f"{path}: has {footer.num_rows:,} rows; limits.num_rows allows "
+            f"{limits.num_rows:,}; is it the export of one day?"
+        )
+    num_bytes = path.stat().st_size
+    if footer.num_rows > max(_FREE_ROWS, _ROWS_A_BYTE * num_bytes):
+        raise DataError(
+            f"{path}: claims {footer.num_rows:,} rows in {num_bytes:,} bytes, as no "
+            "table has; export it again"
+        )
+    _refuse_pages(path, footer, columns, limits)
+
+
+def _refuse_pages(
+    path: Path, footer: Any, columns: Sequence[str], limits: Limits
+) -> None:
+    """Hold the footer against the headers of the pages, which it only repeats."""
+    most, num_bytes, num_rows = most_unpacked(path, limits), 0, 0
+    with path.open("rb") as file:
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            num_rows += group.num_rows
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                if chunk.path_in_schema not in columns:
+                    continue
+                pages = chunk_pages(file, chunk)
+                if not pages.num_values == chunk.num_values == group.num_rows:
+                    raise OSError(
+                        f"{chunk.path_in_schema} has {pages.num_values:,} values in "
+                        f"its pages, and the footer claims {group.num_rows:,} rows"
+                    )
+                num_bytes += pages.num_bytes
+                refuse_unpacked(path, num_bytes, most, limits)
+    if num_rows != footer.num_rows:
+        raise OSError("its row groups have not the rows that its footer claims")
+
+
+def _checked_entries(
+    path: Path, file: Any, group: int, columns: Sequence[str], limits: Limits
+) -> int:
+    """
+    Bytes of the longest text of the dictionaries of a row group.
+
+    A dictionary of one long text and a million references to it are a small page: where
+    they could be beyond the limit, they are counted before they are written out.
+    """
+    import pyarrow.parquet
+
+    chunks = file.metadata.row_group(group)
+    texts = [
+        chunks.column(place).path_in_schema
+        for place in range(chunks.num_columns)
+        if chunks.column(place).physical_type == "BYTE_ARRAY"
+        and chunks.column(place).has_dictionary_page
+        and chunks.column(place).path_in_schema in columns
+    ]
+    if not texts or not chunks.num_rows:
+        return 0
+    with pyarrow.parquet.ParquetFile(
+        path,
+        metadata=file.metadata,
+        read_dictionary=texts,
+        page_checksum_verification=True,
+        pre_buffer=False,
+    ) as probe:
+        first = next(probe.iter_batches(1, [group], texts))
+        longest = max(map(_longest, first.columns), default=0)
+        refuse_cell(path, longest, limits)
+        most, num_bytes = most_unpacked(path, limits), 0
+        if longest * chunks.num_rows * len(texts) > most:
+            for batch in probe.iter_batches(_PROBE_ROWS, [group], texts):
+                num_bytes += sum(map(_written_out, batch.columns))
+                refuse_unpacked(path, num_bytes, most, limits)
+    return longest
+
+
+def _longest(column: pa.Array) -> int:
+    """Bytes of the longest entry of a dictionary of texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type) or not len(column.dictionary):
+        return 0
+    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+
+
+def _written_out(column: pa.Array) -> int:
+    """Bytes of a dictionary's texts where they are written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return pc.sum(lengths).as_py() or 0

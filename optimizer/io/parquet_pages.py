@@ -1,0 +1,155 @@
+"""
+What the headers of Parquet's pages say: values, and bytes when unpacked.
+
+The footer repeats both, and nothing holds it to the pages: readers give as many rows as
+the footer claims, and no library tells the difference. The headers are read alone, in
+Thrift's compact protocol; pages are skipped.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Kinds of pages that hold rows, and the field with their header.
+_DATA = {0: 5, 3: 8}
+#: Headers are a few hundred bytes; those with long statistics are longer.
+_FIRST_READ, _LONGEST_HEADER = 512, 1 << 20
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = (
+    *(1, 2, 3, 7, 8, 9, 10, 11, 12),
+)
+_WHOLE = (4, 5, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPages:
+    """
+    The pages of a column in a row group.
+
+    Attributes
+    ----------
+    num_values
+        Values of its data pages, nulls counted.
+    num_bytes
+        Bytes of all its pages when they are unpacked.
+    """
+
+    num_values: int
+    num_bytes: int
+
+
+def chunk_pages(file: BinaryIO, chunk: Any) -> ChunkPages:
+    """
+    Walk over the page headers of a column chunk.
+
+    Parameters
+    ----------
+    file
+        The Parquet file.
+    chunk
+        ``pyarrow.parquet.ColumnChunkMetaData``: where its pages are.
+
+    Raises
+    ------
+    ValueError
+        When something else is where a header should be.
+    """
+    start = chunk.data_page_offset
+    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+        start = chunk.dictionary_page_offset
+    num_values = num_bytes = 0
+    for header in _headers(file, start, start + chunk.total_compressed_size):
+        num_bytes += header[2]
+        if header[1] in _DATA:
+            num_values += _number(header.get(_DATA[header[1]]) or {}, 1)
+    return ChunkPages(num_values, num_bytes)
+
+
+def _headers(file: BinaryIO, place: int, end: int) -> Iterator[dict[int, Any]]:
+    while place < end:
+        header, length = _header_at(file, place)
+        _, _, packed = (_number(header, field) for field in (1, 2, 3))
+        yield header
+        place += length + packed
+
+
+def _number(fields: Any, number: int) -> int:
+    """A field that a header must have; kinds and sizes are not negative."""
+    found = fields.get(number) if isinstance(fields, dict) else None
+    if not isinstance(found, int) or found < 0:
+        raise ValueError("the header of a page is broken")
+    return found
+
+
+def _header_at(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
+    size = _FIRST_READ
+    while True:
+        file.seek(place)
+        data = file.read(size)
+        try:
+            return _struct(data, 0)
+        except (IndexError, struct.error, KeyError, TypeError):
+            if len(data) < size or size >= _LONGEST_HEADER:
+                raise ValueError("the header of a page is broken") from None
+            size *= 8
+
+
+def _struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+    """The fields of a struct by number, and where it ends."""
+    found: dict[int, Any] = {}
+    number = 0
+    while head := data[place]:
+        place, kind = place + 1, head & 15
+        if head >> 4:
+            number += head >> 4
+        else:
+            number, place = _whole(data, place)
+        if kind in (_TRUE, _FALSE):
+            found[number] = kind == _TRUE
+        else:
+            found[number], place = _value(data, place, kind)
+    return found, place + 1
+
+
+def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
+    if kind in _WHOLE:
+        return _whole(data, place)
+    if kind in (_TRUE, _FALSE, _BYTE):
+        return data[place], place + 1
+    if kind == _DOUBLE:
+        return struct.unpack_from("<d", data, place)[0], place + 8
+    if kind == _BINARY:
+        length, place = _varint(data, place)
+        if place + length > len(data):
+            raise IndexError
+        return None, place + length
+    if kind == _STRUCT:
+        return _struct(data, place)
+    if kind in (_LIST, _SET):
+        head, place = data[place], place + 1
+        length = head >> 4
+        if length == 15:
+            length, place = _varint(data, place)
+        for _ in range(min(length, len(data))):
+            _, place = _value(data, place, head & 15)
+        return None, place
+    raise KeyError(kind)
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    found = shift = 0
+    while True:
+        byte = data[place]
+        found |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return found, place
+
+
+def _whole(data: bytes, place: int) -> tuple[int, int]:
+    found, place = _varint(data, place)
+    return (found >> 1) ^ -(found & 1), place

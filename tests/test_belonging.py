@@ -1,0 +1,176 @@
+"""What a project shows to those around it: version, help, manual, image, release."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+import optimizer
+from optimizer.cli import version
+from optimizer.cli.main import app
+from optimizer.cli.manual import EXIT_CODES, manual
+
+ROOT = Path(__file__).parents[1]
+HEXADECIMAL = r"[0-9a-f]{12}\+?"
+
+
+def run(
+    *command: str, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(cwd)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "optimizer", *arguments, **environment)
+
+
+def test_the_version_names_the_commit_of_a_checkout() -> None:
+    """``-V`` and ``--version`` print the version and the commit, where there is one."""
+    assert cli("-V").stdout == cli("--version").stdout
+    commit = rf" \({HEXADECIMAL}\)" if (ROOT / ".git").exists() else r"( \(.*\))?"
+    pattern = re.escape(optimizer.__version__) + commit
+    assert re.fullmatch(pattern, version.version_line())
+
+
+def test_the_version_names_the_commit_that_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the build wrote is used; with neither, the version stands alone."""
+    monkeypatch.setattr(version, "PACKAGE", tmp_path / "optimizer")
+    monkeypatch.setattr(version, "COMMIT", tmp_path / "commit.txt")
+    assert version.version_line() == optimizer.__version__
+    (tmp_path / "commit.txt").write_text("0123456789ab\n")
+    assert version.version_line() == f"{optimizer.__version__} (0123456789ab)"
+
+
+def test_help_has_a_short_name_in_every_command() -> None:
+    """``-h`` is ``--help``, of the program and of its commands."""
+    assert cli("-h").stdout == cli("--help").stdout
+    assert (
+        cli("state", "repair", "-h").stdout == cli("state", "repair", "--help").stdout
+    )
+    assert "Usage:" in cli("run", "-h").stdout
+
+
+def test_shells_complete_commands_and_options() -> None:
+    """Bash's protocol of completion answers with our commands and their options."""
+    as_installed = (
+        "import sys; sys.argv[0] = 'optimizer';"
+        "from optimizer.cli.main import main; main()"
+    )
+    for words, count, wanted in [
+        ("optimizer ver", "1", "verify"),
+        ("optimizer run --for", "2", "--force"),
+    ]:
+        asked = {"COMP_WORDS": words, "COMP_CWORD": count}
+        asked["_OPTIMIZER_COMPLETE"] = "complete_bash"
+        assert run(sys.executable, "-c", as_installed, **asked).stdout.split() == [
+            wanted
+        ]
+
+
+def test_no_color_is_obeyed() -> None:
+    """With NO_COLOR, even a terminal that wants colours gets none."""
+    assert "\x1b[1;" in cli("-h", FORCE_COLOR="1").stdout
+    coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]")
+    assert coloured.search(cli("-h", FORCE_COLOR="1").stdout)
+    assert not coloured.search(cli("-h", FORCE_COLOR="1", NO_COLOR="1").stdout)
+
+
+def test_the_manual_page_is_of_this_program() -> None:
+    """docs/optimizer.1 is what ``make manual`` writes, and has each code of exits."""
+    page = (ROOT / "docs/optimizer.1").read_text("utf-8")
+    assert page == manual(app, optimizer.__version__), "run make manual"
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for code in "0", "1", "2", "3", "4", "75":
+        assert code in EXIT_CODES
+        assert re.search(rf"^\| {code} \|", readme, re.M), code
+
+
+def test_the_citation_is_of_this_version() -> None:
+    """CITATION.cff has the fields of its format, and our version."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    wanted = {"cff-version", "message", "title", "authors", "version", "date-released"}
+    assert wanted <= cited.keys()
+    assert cited["version"] == optimizer.__version__
+    assert date.fromisoformat(cited["date-released"])
+
+
+@pytest.mark.parametrize("name", ["wrong-answer", "idea"])
+def test_forms_of_issues_are_of_their_schema(name: str) -> None:
+    """Each form has a name, a description and fields that can be told apart."""
+    path = ROOT / f".github/ISSUE_TEMPLATE/{name}.yml"
+    form = yaml.safe_load(path.read_text("utf-8"))
+    assert {"name", "description", "body"} <= form.keys()
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in fields}) == len(fields) > 0
+    assert all(field["attributes"]["label"] for field in fields)
+
+
+def test_the_containerfile_is_well_made() -> None:
+    """Hadolint finds nothing in it, and would find a package without a version."""
+    tool = Path(sys.executable).with_name("hadolint")
+    done = run(str(tool), "Containerfile")
+    assert (done.returncode, done.stdout) == (0, "")
+    planted = subprocess.run(
+        [tool, "-"],
+        input="FROM python\nRUN pip install numpy\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert planted.returncode == 1
+    assert "DL3013" in planted.stdout
+
+
+@pytest.mark.slow
+def test_a_release_is_one_command(tmp_path: Path) -> None:
+    """The script writes the version everywhere, commits, tags and builds; once."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.fail("needs a checkout and git")
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(ROOT), str(clone), cwd=tmp_path)
+    for key, value in {"user.name": "A", "user.email": "a@example.org"}.items():
+        run("git", "config", key, value, cwd=clone)
+    tools = {"TOOLS": str(Path(sys.executable).parent)}
+
+    refused = run(".ci/release", "0.1.0", cwd=clone, **tools)
+    assert refused.returncode == 1
+    assert "does not come after" in refused.stderr
+    log = clone / "CHANGELOG.md"
+    new = "## [Unreleased]\n\n- Something.\n"
+    log.write_text(log.read_text("utf-8").replace("## [Unreleased]\n", new), "utf-8")
+    assert "commit first" in run(".ci/release", "9.9.9", cwd=clone, **tools).stderr
+    run("git", "commit", "-qam", "Something", cwd=clone)
+
+    done = run(".ci/release", "9.9.9", cwd=clone, **tools)
+    assert done.returncode == 0, done.stderr
+    assert run("git", "describe", cwd=clone).stdout == "v9.9.9\n"
+    names = {path.name for path in (clone / "dist").iterdir()}
+    assert names == {
+        "premium_delivery_optimizer-9.9.9-py3-none-any.whl",
+        "premium_delivery_optimizer-9.9.9.tar.gz",
+    }
+    old = run("git", "grep", "-l", "-F", f'"{optimizer.__version__}"', cwd=clone)
+    assert "optimizer/__init__.py" not in old.stdout
+    assert "pyproject.toml" not in old.stdout
+    shown = run(sys.executable, "-m", "optimizer", "-V", cwd=clone).stdout
+    assert re.fullmatch(rf"9\.9\.9 \({HEXADECIMAL}\)\n", shown)
+    again = run(".ci/release", "9.9.10", cwd=clone, **tools)
+    assert "nothing under Unreleased" in again.stderr

@@ -1,0 +1,125 @@
+"""A published figure goes stale when what it measures changes, and only then."""
+
+from __future__ import annotations
+
+import doctest
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import sources, suite
+from benchmarks.compare import _arguments
+from benchmarks.instances import FAMILIES
+from benchmarks.peers import OURS, PEERS
+from benchmarks.records import is_stale
+
+ROOT = Path(__file__).parents[1]
+#: What is measured, a change to a file, and whether that makes the figure stale.
+CHANGES = [
+    (OURS, "optimizer/solvers/network/screen.py", "\nA_CHANGE = 1\n", True),
+    (OURS, "optimizer/certify/certificate.py", "\nA_CHANGE = 1\n", True),
+    (OURS, "benchmarks/worker.py", "\nA_CHANGE = 1\n", True),
+    (OURS, "optimizer/solvers/network/screen.py", "\n# said better\n\n", False),
+    (OURS, "optimizer/explain/summary.py", "\nA_CHANGE = 1\n", False),
+    (OURS, "optimizer/verify/statement/3_savings.sql", "\nselect 1;\n", False),
+    (OURS, "benchmarks/README.md", "\nWords.\n", False),
+    ("lemon", "optimizer/solvers/flow/plan.py", "\nA_CHANGE = 1\n", True),
+    ("lemon", "benchmarks/instances.py", "\nA_CHANGE = 1\n", True),
+    ("lemon", "optimizer/solvers/network/screen.py", "\nA_CHANGE = 1\n", False),
+    ("run", "optimizer/build/costs.py", "\nA_CHANGE = 1\n", True),
+    ("run", "optimizer/verify/statement/3_savings.sql", "\nselect 1;\n", True),
+    ("run", "optimizer/report/templates/report.html.j2", "\n<p>\n", True),
+    ("run", "optimizer/learn/uplift.py", "\nA_CHANGE = 1\n", False),
+    ("run", "optimizer/cli/questions.py", "\nA_CHANGE = 1\n", False),
+    ("run", "docs/night.md", "\nWords.\n", False),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what may be measured, to change."""
+    root = tmp_path_factory.mktemp("copy")
+    for name in ("optimizer", "benchmarks", "docs"):
+        nothing_made = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, root / name, ignore=nothing_made)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_anew(monkeypatch: pytest.MonkeyPatch, copy: Path):
+    monkeypatch.setattr(sources, "ROOT", copy)
+    forget()
+    yield
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    sources.source_of.cache_clear()  # what a file imports is known by its text
+
+
+@pytest.mark.parametrize(("peer", "name", "added", "is_old"), CHANGES)
+def test_a_change_makes_stale_what_depends_on_it(
+    peer: str, name: str, added: str, is_old: bool, copy: Path
+) -> None:
+    """The measured code, and how it is measured; no word about it, no other room."""
+    record = {"peer": peer, "source": sources.source_of(peer)}
+    file = copy / name
+    before = file.read_bytes()
+    file.write_bytes(before + added.encode())
+    forget()
+    try:
+        assert is_stale(record) is is_old
+    finally:
+        file.write_bytes(before)
+    forget()
+    assert not is_stale(record)
+
+
+def test_a_new_import_is_followed(copy: Path) -> None:
+    """What a solver imports from today on is part of what its seconds depend on."""
+    solver, other = (copy / "optimizer" / n for n in ("solvers/auto2.py", "extras.py"))
+    before = sources.sources_of(OURS)
+    assert other not in before
+    registry = copy / "optimizer/solvers/__init__.py"
+    text = registry.read_text()
+    try:
+        solver.write_text("def f():\n    from optimizer.extras import need\n")
+        registry.write_text(f"{text}\nfrom optimizer.solvers import auto2\n")
+        forget()
+        assert {solver, other} <= {*sources.sources_of(OURS)}
+    finally:
+        registry.write_text(text)
+        solver.unlink()
+
+
+def test_nothing_that_a_method_imports_is_left_out(copy: Path) -> None:
+    """What harness and methods import of ours, within functions too, is looked at."""
+    looked_at = {*sources.sources_of(OURS)}
+    for module in ("worker", "peers"):
+        text = (copy / "benchmarks" / f"{module}.py").read_text()
+        for name in sources.imports_of(text):
+            is_of_a_night = name == "benchmarks.nightly"  # the scan of files
+            assert is_of_a_night or sources._file_of(name) in looked_at, name
+
+
+def test_words_about_code_are_not_code() -> None:
+    """The example of ``code_of`` holds; an ``#`` within a text is no comment."""
+    assert doctest.testmod(sources).failed == 0
+    assert sources.code_of('a = "#1"  # one\n') == 'a = "#1"'
+    assert sources.code_of('def f(): "one"\n') == 'def f(): "one"'
+
+
+def test_the_suite_measures_ours_against_others_on_every_family() -> None:
+    """Each part is a command that compare knows; every method is in one of them."""
+    given = [
+        _arguments(words)
+        for part in suite.SUITE
+        for words in suite.arguments(part, 1.0, Path("out.json"))
+    ]
+    assert {peer for one in given for peer in one.peers} == {*PEERS}
+    million = [one for one in given if one.sizes == "1m"]
+    assert {family for one in million for family in one.families} == {*FAMILIES}
+    assert {one.nights for one in given if one.nights} == {"100k", "1m"}
+    assert all(one.rounds >= 3 for one in given)
