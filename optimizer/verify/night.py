@@ -100,7 +100,7 @@ def verify_night(
     named, folder = Path(folder).absolute(), Path(folder).resolve()
     record = read_record(folder)
     try:
-        return _verified(named, record, config, inputs)
+        return _verified(folder, named.name, record, config, inputs)
     except _OF_SHAPE as error:
         if _is_in_chain(folder, record):
             raise
@@ -119,15 +119,18 @@ def _is_in_chain(folder: Path, record: Mapping[str, Any]) -> bool:
 
 
 def _verified(
-    named: Path, record: Mapping[str, Any], config: Config | None, inputs: Path | None
+    folder: Path,
+    named: str,
+    record: Mapping[str, Any],
+    config: Config | None,
+    inputs: Path | None,
 ) -> Verified:
-    """Verify a night whose record has what records have."""
-    folder = named.resolve()
+    """Verify a night whose record has what records have, in the place it was read."""
     findings = [*false_keys(folder), *false_form(record)]
     if findings:
         return Verified(folder, tuple(findings), (), (), is_stated=False)
     places = found_inputs(folder, record, inputs)
-    findings = [*false_place(named.name, folder, record), *false_config(record)]
+    findings = [*false_place(named, folder, record), *false_config(record)]
     if config is not None:
         findings += differs_from(record, config)
     record = in_full(record)

@@ -9,9 +9,9 @@ CREATE MACRO is_null_word(x) AS regexp_matches(x,
 -- that on words for no value alone.
 CREATE MACRO is_plain(x) AS
     regexp_full_match(x, '[0-9A-Za-z][0-9A-Za-z_-]*') AND strlen(x) <= 200;
-CREATE MACRO is_plain_null(x) AS
-    lower(x) IN ('null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined'{more_plain_nulls})
-    {unless_kept};
+CREATE MACRO is_plain_null(x) AS CASE WHEN strlen(x) > 9 THEN false
+    ELSE list_contains(['null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined'{more_plain_nulls}],
+        lower(x)){unless_kept} END;
 -- In a limit: a word for all, or for a total.
 CREATE MACRO is_all_word(x) AS regexp_matches(x,
     '(?i)^(\*|all|any|every|total|subtotal|grand total|全部|全国|全网|所有|不限|任意|合计|总计|小计|汇总|共计)$')
