@@ -73,7 +73,8 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
             "it, other commands are for nights of engine: local"
         )
     if not (folder / SUCCESS).is_file():
-        raise DataError(f"{folder}: is not a published run (it has no {SUCCESS})")
+        lacks = f"it has no {SUCCESS}" if folder.is_dir() else "there is no such folder"
+        raise DataError(f"{folder}: is not a published run ({lacks})")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -364,7 +364,9 @@ def _not_held(name: str) -> PublishError:
     )
 
 
-def point(output: Path, day: dt.date, target: Path | None) -> None:
+def point(
+    output: Path, day: dt.date, target: Path | None, lost: str | None = None
+) -> None:
     """
     Replace a date's link in one atomic step, or take it away.
 
@@ -374,6 +376,8 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         Where the link is; the caller holds the date's lock.
     target
         A complete version on the disk; ``None``: the date is no longer published.
+    lost
+        The version that is withdrawn, where its link does not name it any more.
 
     Raises
     ------
@@ -383,18 +387,20 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         When it is replaced, and might be lost in a power cut.
     """
     link = output / day.isoformat()
-    _note_withdrawal(output / VERSIONS / day.isoformat(), link, target)
+    name = link.readlink().name if link.is_symlink() else lost
+    _note_withdrawal(output / VERSIONS / day.isoformat(), name, target)
     _point(link, target)
     _confirm(link)
 
 
-def _note_withdrawal(versions: Path, link: Path, target: Path | None) -> None:
+def _note_withdrawal(versions: Path, name: str | None, target: Path | None) -> None:
     """Say beside the versions which one is withdrawn, so that no lost link reads so."""
     note = versions / WITHDRAWN
     if target is not None:
         note.unlink(missing_ok=True)
-    elif link.is_symlink():
-        note.write_text(link.readlink().name, encoding="utf-8")
+    elif name is not None:
+        versions.mkdir(parents=True, exist_ok=True)
+        note.write_text(name, encoding="utf-8")
         with note.open("rb") as file:
             os.fsync(file.fileno())
         sync_folder(versions)
