@@ -12,7 +12,7 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock messages manual clean
+.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -60,9 +60,10 @@ wheel: .venv/dev-$(call HASH,dev)
 	tests/packaging/wheel.sh $(abspath $(BIN))
 
 # Measures anew what is published and stale, about 17 minutes on two quiet cores; what it
-# has is kept, so it may be stopped and called again. Then bench-check passes.
+# has is kept, so it may be stopped and called again. Then bench-check passes. With MINUTES=15
+# it begins nothing new after those, and drops what is stale then.
 bench: .venv/benchmarks-$(call HASH,benchmarks)
-	$(BIN)/python -m benchmarks.suite
+	$(BIN)/python -m benchmarks.suite $(if $(MINUTES),--minutes $(MINUTES))
 
 # Single stages of a night, for whoever works on one: nothing is published.
 bench-stages: .venv/benchmarks-$(call HASH,benchmarks)
@@ -90,6 +91,14 @@ lock:
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate pyproject.toml $$more -o requirements/$$set.lock; \
 	done
+
+# What an install is made of, with the hashes of the lock, as CycloneDX; the same lock is
+# the same file.
+sbom: .venv/dev-$(call HASH,dev)
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/run.lock --pyproject pyproject.toml \
+	  --output-reproducible --spec-version 1.6 --output-format JSON --validate \
+	  --output-file dist/sbom.cdx.json
 
 # The texts of sources into the catalogues, what is new empty; and the catalogues compiled.
 LOCALE := optimizer/report/locale

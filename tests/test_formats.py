@@ -198,6 +198,26 @@ def project_format(project: Path) -> int:
     return int(record["schema_version"])
 
 
+@pytest.mark.parametrize("project", PROJECTS, indirect=True)
+def test_keys_of_a_later_version_are_no_difference(project: Path, say) -> None:
+    """The reader's configuration is the recorded one; another rule is a difference."""
+    say("verify", "runs/2026-11-22", "--config", "premium.yaml")
+    text = Path("premium.yaml").read_text()
+    Path("other.yaml").write_text(text.replace("0.13", "0.12"))
+    said = say("verify", "runs/2026-11-22", "--config", "other.yaml", code=4)
+    assert "cap.rate is" in said.out
+
+
+@pytest.mark.parametrize("project", ["format_1"], indirect=True)
+def test_evidence_says_of_a_margin_what_explain_says(project: Path, say) -> None:
+    """A margin that is a bound alone is called so in the order's evidence too."""
+    order, night = first_of("runs/2026-11-22", "CHOSEN"), "runs/2026-11-22"
+    words = say("explain", night, order).out.partition(": ")[2].strip()
+    config = ("--config", "premium.yaml", "--date", "2026-11-22")
+    assert "at least" in words
+    assert words in say("evidence", order, *config).out
+
+
 def _change(name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Forgery:
     """Change a table, and the record with it, as somebody with an editor would."""
 

@@ -140,11 +140,11 @@ BY_THEMSELVES = {
 
 
 def test_what_tests_share_is_in_one_folder() -> None:
-    """Beside tests there are no helpers: those are in ``tests/support``."""
+    """Beside tests and campaigns are no helpers: those are in ``tests/support``."""
     beside = {
         name
         for name in project_files("tests/*.py")
-        if not name.startswith("tests/support/")
+        if not name.startswith(("tests/support/", "tests/campaigns/"))
         and not re.fullmatch(r"test_.*|conftest\.py|__init__\.py", Path(name).name)
     }
     assert beside == {*BY_THEMSELVES}
@@ -152,6 +152,9 @@ def test_what_tests_share_is_in_one_folder() -> None:
 
 #: Where tests look at the clock of the machine, and why no claim depends on it.
 LOOKS_AT_THE_CLOCK = {
+    "tests/campaigns/forks.py": "stops a command that hangs, and says what it took",
+    "tests/campaigns/kills.py": "kills commands at random moments: each must do",
+    "tests/campaigns/mutations.py": "ends where its minutes are over",
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",

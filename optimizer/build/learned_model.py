@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CARD_FILE = "card.md"
+#: Format of models.
+FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
@@ -85,7 +87,8 @@ class Promise(_Part):
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
-    format: Literal[1]
+    #: Models of before it was written down have the same one.
+    format: Literal[1] = FORMAT
     version: str
     first_date: str
     last_date: str
@@ -134,11 +137,26 @@ def load_model(folder: Path | str) -> LoadedModel:
             f"model: {path}: no such file; make one with optimizer learn"
         ) from None
     except (ValidationError, ValueError):
-        raise ConfigError(
-            f"model: {path}: is not a model of format 1; learn it again with this "
-            "version of optimizer"
-        ) from None
+        raise ConfigError(f"model: {path}: {_not_read(content)}") from None
     return LoadedModel(model, path, hashlib.sha256(content).hexdigest())
+
+
+def _not_read(content: bytes) -> str:
+    """Why a model cannot be read, and what to do."""
+    try:
+        found = json.loads(content)
+        told, made_by = found.get("format", FORMAT), found.get("version")
+    except (ValueError, AttributeError):
+        return "is damaged; restore it, or learn it again"
+    if told != FORMAT:
+        return (
+            f"is of format {told} (optimizer {made_by} learned it), and known is "
+            f"{FORMAT}; use that version, or learn it again with this one"
+        )
+    return (
+        f"is not as a model of format {FORMAT} should be; restore it, or learn it "
+        "again with this version of optimizer"
+    )
 
 
 def model_text(model: LearnedModel) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,10 +24,12 @@ from optimizer.cli.output import (
     show_progress,
     use_logs,
 )
+from optimizer.cli.run import look_at_links
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 
 if TYPE_CHECKING:
+    from optimizer.night.prune import Leftover
     from optimizer.verify.night import Verified
 
 
@@ -99,6 +102,7 @@ def _made_again(verified: Verified, inputs: Path | None) -> list[str]:
 
 
 def backfill(
+    context: typer.Context,
     *,
     config: ConfigOption,
     first: Annotated[str, typer.Option("--from", help="First date.")],
@@ -116,6 +120,10 @@ def backfill(
     from optimizer.job import backfill as run_dates
 
     days = parse_date(first, settings), parse_date(last, settings)
+    count = (days[1] - days[0]).days + 1
+    look_at_links(
+        context, settings, (days[0] + dt.timedelta(days=n) for n in range(count))
+    )
     with show_progress() as tell:
         for seen in run_dates(settings, *days, is_forced=force, progress=tell):
             report = seen.report
@@ -133,6 +141,7 @@ def backfill(
 
 
 def rollback(
+    context: typer.Context,
     *,
     config: ConfigOption,
     date: DateArgument,
@@ -146,6 +155,7 @@ def rollback(
     day = parse_date(date, settings)
     from optimizer.night.past_nights import rollback as go_back
 
+    look_at_links(context, settings, [day])
     version = go_back(settings, day, is_withdrawn=withdraw)
     now = "not published any more" if version is None else f"back to {version}"
     found = {"date": day.isoformat(), "version": version}
@@ -223,34 +233,46 @@ def prune(
     """
     Remove what `keep` does not keep: replaced versions, old nights, unused inputs.
 
-    The chain of evidence records removals, so that `optimizer audit` still holds.
+    Files of equal content are stored once, as hard links, and Delta tables in `outputs`
+    lose files of replaced rows when their own retention is over. The chain of evidence
+    records removals, so that `optimizer audit` still holds.
     """
     settings = load_settings(config)
     from optimizer.night.prune import find_leftovers
     from optimizer.night.prune import prune as remove
 
     found = remove(settings) if is_meant else find_leftovers(settings)
-    told = {
+    twins = [left for left in found if left.why == "stored twice"]
+    others = [left for left in found if left.why != "stored twice"]
+    would = "" if is_meant else "would_"
+    names = f"{would}remove{'d' * is_meant}", f"{would}store{'d' * is_meant}_once"
+    told: dict[str, Any] = {
         "is_removed": is_meant,
         "num_bytes": sum(left.num_bytes for left in found),
-        "removed" if is_meant else "would_remove": [
-            {
-                "date": left.day.isoformat(),
-                "path": str(left.path),
-                "why": left.why,
-                "num_bytes": left.num_bytes,
-            }
-            for left in found
-        ],
     }
+    for name, items in zip(names, (others, twins), strict=True):
+        told[name] = [_left_json(left) for left in items]
     lines = [
-        f"{left.day}  {left.num_bytes:>14,}  {left.why}: {left.path}" for left in found
+        f"{left.day or 'all dates '}  {left.num_bytes:>14,}  {left.why}: {left.path}"
+        for left in found
     ]
-    what = f"{counted(len(found), 'item')}, {told['num_bytes']:,} bytes"
-    end = (
-        f"removed: {what}" if is_meant else f"would remove: {what}; pass --yes to do it"
-    )
-    print_result(told, "\n".join([*lines, end]), as_json, is_done=is_meant)
+    lines += [
+        f"{name.replace('_', ' ')}: {counted(len(items), 'item')}, "
+        f"{sum(left.num_bytes for left in items):,} bytes"
+        for name, items in zip(names, (others, twins), strict=True)
+    ]
+    if not is_meant:
+        lines.append("nothing was changed; pass --yes to do it")
+    print_result(told, "\n".join(lines), as_json, is_done=is_meant)
+
+
+def _left_json(left: Leftover) -> dict[str, Any]:
+    return {
+        "date": None if left.day is None else left.day.isoformat(),
+        "path": str(left.path),
+        "why": left.why,
+        "num_bytes": left.num_bytes,
+    }
 
 
 def audit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,9 @@ from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from optimizer.config import Config
     from optimizer.night.run import RunReport
 
 
@@ -98,12 +101,9 @@ def run(
     if shadow is not None and settings.engine == "spark":
         raise ConfigError("--shadow is for engine: local; leave it out")
     from optimizer.job import run_date
-    from optimizer.night.state.reconcile import output_of
     from optimizer.telemetry.watch import watched
 
-    if settings.output is not None:
-        link = output_of(settings.output, day) / day.isoformat()
-        context.obj[link] = target_of(link)
+    look_at_links(context, settings, [day])
 
     def work(tell: Callable[[str], None]) -> RunReport:
         return run_date(
@@ -149,17 +149,32 @@ def schema() -> None:
     print_text(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
+def look_at_links(
+    context: typer.Context, settings: Config, days: Iterable[dt.date]
+) -> None:
+    """Note where the links of dates lead, for a last word if the command is stopped."""
+    from optimizer.night.state.reconcile import output_of
+
+    if settings.output is not None:
+        for day in days:
+            link = output_of(settings.output, day) / day.isoformat()
+            context.obj[link] = target_of(link)
+
+
 def target_of(link: Path) -> Path | None:
     """Where a date's link points; ``None`` where there is none."""
     return link.readlink() if link.is_symlink() else None
 
 
 def published_since(seen: Mapping[Path, Path | None]) -> str:
-    """Say, from the disk, whether a date's link has changed since it was seen."""
-    new = [str(link) for link, target in seen.items() if target_of(link) != target]
-    if not new:
-        return "nothing was published"
-    return f"a new night was published already: {', '.join(new)}"
+    """Say, from the disk, whether links of dates have changed since they were seen."""
+    now = {link: target_of(link) for link, target in seen.items()}
+    changed = [link for link, target in seen.items() if now[link] != target]
+    new = [str(link) for link in changed if now[link] is not None]
+    gone = [str(link) for link in changed if now[link] is None]
+    said = [f"a new night was published already: {', '.join(new)}"] if new else []
+    said += [f"withdrawn already: {', '.join(gone)}"] if gone else []
+    return "; ".join(said) or "nothing was published"
 
 
 def _summary(found: Mapping[str, Any]) -> str:
@@ -180,7 +195,12 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  rounding   {_roundings(numbers['cap_roundings'])}",
-        f"  quarantine {counted(numbers['num_quarantined'], 'row')}",
+        f"  quarantine {counted(numbers['num_quarantined'], 'order')}",
+    ]
+    lines += [
+        f"  not read   {name}: {', '.join(used['unread'])}, as no rule asks for it"
+        for name, used in found["inputs"].items()
+        if used.get("unread")
     ]
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")

@@ -383,12 +383,14 @@ _HISTORY: dict[str, WarningKind] = {
 #: Alerts: of a night beside others, by code.
 _ALERTS: dict[str, WarningKind] = {
     "QUARANTINE_SHARE": _counted(
-        "{num_broken} row of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
-        "{num_broken} rows of {num_rows} in quarantine, above {allowed}: see rules and "
-        "rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} is in quarantine, above {allowed}: "
+        "see rules and rows in quarantine.parquet, and tell whoever makes the table",
+        "{num_broken} of {num_rows} rows of {table} are in quarantine, above "
+        "{allowed}: see rules and rows in quarantine.parquet, and tell whoever makes "
+        "the table",
         num_broken="count",
         num_rows="count",
+        table="text",
         allowed="share",
     ),
     "INPUT_UNLIKE_LAST_WEEK": _counted(
@@ -436,11 +438,10 @@ _ALERTS: dict[str, WarningKind] = {
         lanes="names",
     ),
     "LOST_SLOTS": _counted(
-        "{num_merchants} merchant had slots on {day} and has none ({merchants}): it "
-        "has too few orders, or none came; see whether its orders are all there",
-        "{num_merchants} merchants had slots on {day} and have none ({merchants}): "
-        "they have too few orders, or none came; see whether their orders are all "
-        "there",
+        "{num_merchants} merchant had slots on {day} and has none ({merchants}): see "
+        "whether its orders are all there, and its cap and budget are as meant",
+        "{num_merchants} merchants had slots on {day} and have none ({merchants}): see "
+        "whether their orders are all there, and their caps and budgets are as meant",
         num_merchants="count",
         day="text",
         merchants="names",

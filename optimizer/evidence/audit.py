@@ -15,6 +15,7 @@ from optimizer.night.publish import sha256_of
 from optimizer.night.state.chain import Link, broken_links, text_hash
 from optimizer.night.state.database import read_state
 from optimizer.night.state.links import (
+    BEGUN_ANEW,
     pruned_in,
     read_links,
     read_mirror,
@@ -45,7 +46,8 @@ class Audit:
         Number of links; of versions checked against them; of versions removed by rule;
         and of replaced versions that are missing without a record.
     unproved
-        Published nights of before there was a chain, which only the next run adds.
+        Published nights of before there was a chain, which only the next run adds, and
+        nights of before a chain that was lost was begun anew.
     """
 
     findings: tuple[str, ...]
@@ -91,13 +93,14 @@ def audit(config: Config, head: str | None = None) -> Audit:
     published = published_nights(config.output)
     live = set(published.values())
     before = _before_the_chain(published) if not links and not told else {}
+    lost, of_lost_chain = _lost_heads(versions, links)
     gone = [folder for folder in versions if not folder.is_dir() and folder not in live]
     findings = [
         *broken_links(links),
         *_between(links, told),
         *_unlinked({d: f for d, f in published.items() if d not in before}, links),
         *(text for item in versions.items() for text in _changed(*item)),
-        *_lost_heads(versions, links),
+        *lost,
     ]
     if head is not None and head not in {link.hash for link in links}:
         findings.append(f"head {head} is not in the chain: links were removed")
@@ -111,7 +114,7 @@ def audit(config: Config, head: str | None = None) -> Audit:
         num_versions=len(versions) - len(gone),
         num_pruned=num_pruned,
         num_gone=len(gone) - num_pruned,
-        unproved=tuple(before.values()),
+        unproved=(*before.values(), *of_lost_chain),
     )
 
 
@@ -189,22 +192,39 @@ def _are_leaves(text: str, decisions: dict[str, Any]) -> bool:
     return root_of(leaves).hex() == decisions.get("root")
 
 
-def _lost_heads(versions: dict[Path, Link], links: Sequence[Link]) -> Iterator[str]:
-    """Heads that a night recorded when it was made and that the chain lacks."""
+def _lost_heads(
+    versions: dict[Path, Link], links: Sequence[Link]
+) -> tuple[list[str], list[str]]:
+    """
+    Heads that nights recorded when they were made and that the chain lacks.
+
+    Those of nights of before a chain was begun anew, on record, stand apart: they were
+    in the chain that is lost.
+    """
     known = {(link.number, link.hash) for link in links}
+    begun = links[0].body if links else {}
+    is_anew = begun.get("event") == BEGUN_ANEW
+    lost, of_lost_chain = [], []
     for folder in versions:
-        head = _noted_head(folder)
-        if head is not None and head not in known:
-            yield (
-                f"{folder}/{RECORD} names link {head[0]} ({head[1][:16]}…), which is "
-                "not in the chain"
-            )
+        noted = _noted_head(folder)
+        if noted is None or noted[:2] in known:
+            continue
+        number, head, started = noted
+        words = f"{folder}/{RECORD} names link {number} ({head[:16]}…), which is "
+        if is_anew and started < str(begun.get("recorded_at_utc")):
+            reason = begun.get("reason")
+            of_lost_chain.append(f"{words}of the chain that was lost: {reason}")
+        else:
+            lost.append(f"{words}not in the chain")
+    return lost, of_lost_chain
 
 
-def _noted_head(folder: Path) -> tuple[int, str] | None:
+def _noted_head(folder: Path) -> tuple[int, str, str] | None:
+    """Number and hash of the head that a night recorded, and when it was made."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        head = record["run_measurements"]["evidence_head"]
-        return head["number"], head["hash"]
+        measured = record["run_measurements"]
+        head = measured["evidence_head"]
+        return head["number"], head["hash"], str(measured["started_at_utc"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None  # no head then, or damaged: the checksum says so

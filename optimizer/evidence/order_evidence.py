@@ -10,6 +10,7 @@ from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.published_tables import as_of_today
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import (
     ROWS_IN_LEAF,
@@ -122,6 +123,7 @@ def _evidence(
     chain = _chain_from(links, day, folder.name)
     record, at = read_record(folder), rows["order_id"].to_list().index(order_id)
     order = rows.row(at, named=True)
+    said = as_of_today(rows[at : at + 1], "decisions.parquet").row(0, named=True)
     owners = pl.scan_parquet(folder / "merchants.parquet")
     owner = owners.filter(pl.col("merchant_id") == order["merchant_id"]).collect()
     merchant = owner.row(0, named=True)
@@ -130,7 +132,7 @@ def _evidence(
         "date": day.isoformat(),
         "version": folder.name,
         "decision": order,
-        "sentence": sentence(order, merchant),
+        "sentence": sentence(said, merchant),
         "rule": {"policy": record["policy"], "merchant": merchant},
         "inputs": {
             name: [{"path": f["path"], "sha256": f["sha256"]} for f in used["files"]]

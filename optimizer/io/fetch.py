@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.contracts.tables import TABLES_IN
-from optimizer.errors import DataError, PublishError
+from optimizer.errors import DataError, PublishError, counted
 from optimizer.io.external_sort import sorted_batches
 from optimizer.io.kept_inputs import kept_name
 from optimizer.io.mapping import as_written
@@ -143,8 +143,10 @@ def _fetch(
     try:
         with read_faults(address, secrets_of(filled)):
             if address.scheme == "s3":
-                copies = adapter.fetch_files(filled, staging)
-                files, version = [path for _, path in copies], ""
+                copies, num_left_out = adapter.fetch_files(filled, staging)
+                files = [path for _, path in copies]
+                spare = counted(num_left_out, "empty part")
+                version = f"({spare} left out)" if num_left_out else ""
                 _check_files(files, table, address.label, rules)
             else:
                 there = as_written(table, rules.mappings.get(table.name))

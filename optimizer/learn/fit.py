@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.build.learned_model import (
     CARD_FILE,
+    FORMAT,
     HARMS,
     Effect,
     LearnedModel,
@@ -135,7 +136,7 @@ def _model(
     kept: list[Promise],
 ) -> LearnedModel:
     content = {
-        "format": 1,
+        "format": FORMAT,
         "version": "",
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),

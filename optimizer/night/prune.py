@@ -2,9 +2,11 @@
 Retention: old files of published nights, removed by rule and on record.
 
 Only files that nothing points to are removed: replaced versions, kept inputs that no
-kept version was made from, and the remains of runs that died. A published night stays
-until it is older than ``keep.days``. A removal is recorded in the chain of evidence
-before it happens, so that an audit can tell files removed by rule from lost ones.
+kept version was made from, the remains of runs that died, and files of Delta tables
+that no version within their retention reads. What is stored twice is stored once. A
+published night stays until it is older than ``keep.days``. A removal is recorded in the
+chain of evidence before it happens, so that an audit can tell files removed by rule
+from lost ones.
 """
 
 from __future__ import annotations
@@ -15,11 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.config import expand_date
+from optimizer.config.address import parse_address
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.io.kept_inputs import INPUTS, kept_model, kept_name
-from optimizer.night.folders import published_nights, published_version, remove_tree
-from optimizer.night.publish import STAGING, VERSIONS, disk_errors, point
+from optimizer.io.sources import adapter_of, read_faults
+from optimizer.night.equal_files import Twin, find_twins, store_once
+from optimizer.night.folders import (
+    published_nights,
+    published_version,
+    remove_tree,
+    root_of,
+)
+from optimizer.night.publish import (
+    STAGING,
+    VERSIONS,
+    WITHDRAWN,
+    disk_errors,
+    point,
+)
 from optimizer.night.state.database import open_state
 from optimizer.night.state.ledger import settle
 from optimizer.night.state.links import record_pruned
@@ -41,16 +58,18 @@ class Leftover:
     Attributes
     ----------
     day
-        Its date.
+        Its date; ``None``: it is of a table of all dates.
     path
         The file or folder.
     why
-        ``replaced``, ``too old``, ``input of no version`` or ``cut off``.
+        ``replaced``, ``too old``, ``input of no version``, ``cut off``, ``stored
+        twice`` (it stays, as a link to the other) or ``of replaced rows`` (a file of a
+        Delta table that no version within its retention reads).
     num_bytes
         Its size.
     """
 
-    day: dt.date
+    day: dt.date | None
     path: Path
     why: str
     num_bytes: int
@@ -73,11 +92,20 @@ def find_leftovers(config: Config) -> list[Leftover]:
     output = _output(config)
     published = published_nights(output)
     oldest = _oldest_kept(config.keep, published)
-    return [
-        found
-        for day in _dates(output)
-        for found in _of_date(output_of(output, day), day, config.keep, oldest)
+    dates = _dates(output)
+    found = [
+        left
+        for day in dates
+        for left in _of_date(output_of(output, day), day, config.keep, oldest)
     ]
+    gone = {left.path for left in found}
+    twins = [
+        _twice(twin)
+        for twin in _twins(output, dates)
+        if not gone & {twin.path, *twin.path.parents}
+        and not gone & {twin.other, *twin.other.parents}
+    ]
+    return [*found, *twins, *_of_replaced_rows(config, dates)]
 
 
 def prune(config: Config) -> list[Leftover]:
@@ -106,13 +134,57 @@ def prune(config: Config) -> list[Leftover]:
     with disk_errors(Path(output), "what is kept no more"), open_state(config) as state:
         reconcile(state, output)
         oldest = _oldest_kept(config.keep, published_nights(output))
+        done = []
         for day in _dates(output):
             try:
                 with night_lock(state, output_of(output, day), day):
                     removed += _prune_date(state, output, day, config.keep, oldest)
+                    done.append(day)
             except BusyError:
                 continue
+        for twin in _twins(output, done):
+            if store_once(twin, root_of(output)):
+                removed.append(_twice(twin))
+        removed += _of_replaced_rows(config, done, is_meant=True)
     return removed
+
+
+def _twins(output: str, dates: Iterable[dt.date]) -> list[Twin]:
+    return find_twins(output_of(output, day) for day in dates)
+
+
+def _twice(twin: Twin) -> Leftover:
+    """A file whose content is stored once more; its date is the folder's."""
+    parent = twin.path.parent
+    day = parent.name if parent.parent.name == INPUTS else parent.parent.name
+    return Leftover(
+        dt.date.fromisoformat(day), twin.path, "stored twice", twin.num_bytes
+    )
+
+
+def _of_replaced_rows(
+    config: Config, dates: Iterable[dt.date], *, is_meant: bool = False
+) -> Iterator[Leftover]:
+    """
+    Files of Delta tables on the disk that nobody reads any more.
+
+    The table's own retention counts (``delta.deletedFileRetentionDuration``, a week
+    where it says nothing), since others may read an older version of it.
+    """
+    places = [
+        parse_address(expand_date(target.to, day))
+        for target in config.outputs
+        if target.to.startswith("delta:")
+        for day in dates
+    ]
+    for address in {found.path: found for found in places}.values():
+        adapter = adapter_of(address)
+        with read_faults(address, ()):
+            for path in adapter.unread_files(address.path):
+                if path.is_file():
+                    yield Leftover(None, path, "of replaced rows", path.stat().st_size)
+            if is_meant:
+                adapter.remove_unread(address.path)
 
 
 def _prune_date(
@@ -183,6 +255,7 @@ def _of_date(
     versions = folder / VERSIONS / day.isoformat()
     is_ours = versions.is_dir() and not _is_linked(folder, versions)
     there = sorted(versions.iterdir()) if is_ours else []
+    there = [path for path in there if path.name != WITHDRAWN]
     cut_off = [path for path in there if path.name.startswith(STAGING)]
     whole = [path for path in there if path not in cut_off]
     yield from (_left(day, path, "cut off") for path in cut_off)

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 VERSIONS, LOCKS = ".versions", ".locks"
 #: What a run writes before its night is whole.
 STAGING = ".staging-"
+#: In the folder of a date's versions: which one a command withdrew.
+WITHDRAWN = ".withdrawn"
 _SCRATCH = "scratch"
 
 
@@ -370,8 +372,30 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         When it is replaced, and might be lost in a power cut.
     """
     link = output / day.isoformat()
+    _note_withdrawal(output / VERSIONS / day.isoformat(), link, target)
     _point(link, target)
     _confirm(link)
+
+
+def _note_withdrawal(versions: Path, link: Path, target: Path | None) -> None:
+    """Say beside the versions which one is withdrawn, so that no lost link reads so."""
+    note = versions / WITHDRAWN
+    if target is not None:
+        note.unlink(missing_ok=True)
+    elif link.is_symlink():
+        note.write_text(link.readlink().name, encoding="utf-8")
+        with note.open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder(versions)
+
+
+def withdrawn_version(output: Path, day: dt.date) -> str | None:
+    """The version of a date that a command withdrew; ``None`` where none was."""
+    try:
+        note = output / VERSIONS / day.isoformat() / WITHDRAWN
+        return note.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _point(link: Path, target: Path | None) -> None:

@@ -25,7 +25,8 @@ from optimizer.contracts.tables import (
     QUARANTINE,
     RECOMMENDATIONS,
 )
-from optimizer.errors import ConfigError, PublishError
+from optimizer.errors import CertificateError, ConfigError, PublishError
+from optimizer.spark.written import false_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -65,14 +66,33 @@ def publish(
     ------
     PublishError
         When the cluster cannot write.
+    CertificateError
+        When what it wrote does not hold by itself.
     """
     session = night.decisions.sparkSession
     with cluster_errors(folder):
         for table, make in OF_CLUSTER.items():
             path = f"{folder}/{run_id}/{table.name}.{table_format}"
             make(night).write.format(table_format).mode("overwrite").save(path)
+        _refuse_false(session, f"{folder}/{run_id}", table_format, record["summary"])
         text = record_text(record | {"run_id": run_id})
         write_text(session, f"{folder}/{RECORD}", text)
+
+
+def _refuse_false(
+    session: SparkSession, place: str, table_format: str, summary: Mapping[str, Any]
+) -> None:
+    """Name no night in the record that does not hold as it was written."""
+
+    def read(table: Table) -> DataFrame:
+        path = f"{place}/{table.name}.{table_format}"
+        return read_table(session, path, table_format)
+
+    if found := false_writing(read, summary):
+        raise CertificateError(
+            f"the night that was written does not hold ({'; '.join(found[:3])}); it is "
+            "not published, and the last published night is untouched"
+        )
 
 
 def _recommendations(night: SparkNight) -> DataFrame:

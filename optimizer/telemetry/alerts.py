@@ -120,28 +120,51 @@ def find_alerts(
     assert config.output is not None
     nights = published_nights(config.output)
     before = {date: folder for date, folder in nights.items() if date < day}
-    found = [*_quarantine(config, record), *_input_changes(config, day, record, before)]
-    found += _undelivered(record)
     folder = folder or nights.get(day)
+    found = [*_quarantine(config, record, folder)]
+    found += _input_changes(config, day, record, before)
+    found += _undelivered(record)
     if folder is not None:
         found += [*_dead_lanes(config, folder, before), *_lost_slots(folder, before)]
     return found + list(_splitting(config, day, record))
 
 
-def _quarantine(config: Config, record: Mapping[str, Any]) -> Iterator[Alert]:
+def _quarantine(
+    config: Config, record: Mapping[str, Any], folder: Path | None
+) -> Iterator[Alert]:
+    """Tables of which too many rows are broken; without a folder, orders alone."""
     numbers = record["summary"]
     broken, whole = numbers["num_quarantined"], numbers["num_orders"]
+    counts = {"orders": (broken, broken + whole)} | _broken_elsewhere(record, folder)
     allowed = config.operations.alerts.quarantine_share
-    if broken > allowed * (broken + whole):
-        yield Alert(
-            "quarantine",
-            warn(
-                "QUARANTINE_SHARE",
-                num_broken=broken,
-                num_rows=broken + whole,
-                allowed=f"{allowed:f}",
-            ),
-        )
+    for table, (num_broken, num_rows) in counts.items():
+        if num_broken > allowed * num_rows:
+            yield Alert(
+                "quarantine",
+                warn(
+                    "QUARANTINE_SHARE",
+                    num_broken=num_broken,
+                    num_rows=num_rows,
+                    table=table,
+                    allowed=f"{allowed:f}",
+                ),
+            )
+
+
+def _broken_elsewhere(
+    record: Mapping[str, Any], folder: Path | None
+) -> dict[str, tuple[int, int]]:
+    """Broken rows and all rows of the tables beside the orders."""
+    if folder is None:
+        return {}
+    import polars as pl
+
+    rows = read_table(folder, "quarantine.parquet").select("source", "row").unique()
+    beside = rows.filter(pl.col("source") != "orders")["source"].value_counts()
+    return {
+        name: (num_broken, record["inputs"][name]["num_rows"])
+        for name, num_broken in sorted(beside.iter_rows())
+    }
 
 
 def _undelivered(record: Mapping[str, Any]) -> Iterator[Alert]:

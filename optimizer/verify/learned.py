@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EDGE = 1e-5
+_FORMAT = 1
 _HARMS = ("complaint", "return")
 _Columns = dict[str, Any]
 
@@ -95,7 +96,10 @@ def _read(record: Mapping[str, Any]) -> Any:
         raise CertificateError(
             f"the model {path} was changed after the run (model_sha256)"
         )
-    return json.loads(content)
+    model = json.loads(content)
+    if model.get("format", _FORMAT) != _FORMAT:
+        raise CertificateError(f"the model {path} is of a format that is not known")
+    return model
 
 
 def _columns(statement: duckdb.DuckDBPyConnection, query: str) -> _Columns:

@@ -187,7 +187,10 @@ def false_inputs(
             path = Path(place)
             hashes.append(file["sha256"])
             if not path.is_file():
-                found.append(f"input {path} is gone, so nothing can be proved from it")
+                found.append(
+                    f"input {path} is gone, so nothing can be proved from it; name a "
+                    "folder that has it with --inputs"
+                )
             elif sha256_of(path) != file["sha256"]:
                 found.append(f"input {path} was changed after the run")
             elif path.stat().st_size != file["num_bytes"]:
@@ -323,12 +326,17 @@ def differs_from(record: Mapping[str, Any], config: Config) -> list[str]:
     config
         The reader's.
     """
-    from optimizer.config import config_json
+    from optimizer.config import as_config, config_json
 
     theirs: dict[str, Any] = config_json(config)
+    try:
+        # Keys that came after the night had their defaults then.
+        recorded = config_json(as_config(record["config"]))
+    except OptimizerError:
+        recorded = record["config"]
     found: list[str] = []
-    for key in sorted({*theirs, *record["config"]} - {*_NOT_DECISIVE}):
-        found += _differences(key, record["config"].get(key), theirs.get(key))
+    for key in sorted({*theirs, *recorded} - {*_NOT_DECISIVE}):
+        found += _differences(key, recorded.get(key), theirs.get(key))
     return [f"the configuration that you gave differs: {words}" for words in found]
 
 

@@ -53,20 +53,37 @@ def standing_of(folder: Path, record: Mapping[str, Any]) -> Standing:
     real, day = folder.resolve(), dt.date.fromisoformat(record["date"])
     is_version = real.parent.parent.name == _VERSIONS
     output = real.parents[2] if is_version else folder.absolute().parent
-    links = _links(output / _CHAIN)
-    if not is_version or not any(
-        link["date"] == day.isoformat() and link["version"] == real.name
-        for link in links
-    ):
-        started = record["run_measurements"]["started_at_utc"]
-        nights = {
-            date: path
-            for date, path in _folders(output).items()
-            if date != day and _is_before(path, started, date < day)
-        }
-        head = _hash_of_last(output / _CHAIN)
-        return Standing(day, nights, head=head)
-    return _as_of(output, links, day, real.name, record)
+    links = _links(output / _CHAIN) if is_version else []
+    started = record["run_measurements"]["started_at_utc"]
+    own = [
+        number
+        for number, link in enumerate(links)
+        if link.get("date") == day.isoformat() and link.get("version") == real.name
+    ]
+    if own and not _is_anew_after(links, started):
+        return _as_of(output, _of_nights(links), day, real.name, record)
+    nights = {
+        date: path
+        for date, path in _folders(output).items()
+        if date != day and _is_before(path, started, date < day)
+    }
+    return Standing(
+        day,
+        nights,
+        head=_hash_of_last(output / _CHAIN),
+        own_record=links[own[0]].get("outputs", {}).get("run.json") if own else None,
+    )
+
+
+def _is_anew_after(links: list[dict[str, Any]], started: str) -> bool:
+    """Whether a chain was begun anew after a night: it does not tell the order then."""
+    is_anew = links[0].get("event") == "BEGUN_ANEW"
+    return is_anew and started < str(links[0].get("recorded_at_utc"))
+
+
+def _of_nights(links: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Links that tell of a night: which version, or that it is withdrawn."""
+    return [link for link in links if "version" in link]
 
 
 def _is_before(path: Path, started: str, is_earlier_date: bool) -> bool:
@@ -126,8 +143,7 @@ def _links(path: Path) -> list[dict[str, Any]]:
     """Bodies of a chain's links; none where it is not there or cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        bodies = [json.loads(json.loads(line)["text"]) for line in lines]
-        return [body for body in bodies if "version" in body]  # of nights
+        return [json.loads(json.loads(line)["text"]) for line in lines]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return []
 

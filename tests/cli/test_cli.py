@@ -17,7 +17,9 @@ import jsonschema
 import pytest
 
 import optimizer
+from optimizer.config import load_config
 from optimizer.night import run as running
+from optimizer.night.past_nights import rollback
 from tests.support.small_night import (
     DAY,
     Call,
@@ -85,7 +87,7 @@ def hold(night: SmallNight):
 
 def unpublish(night: SmallNight) -> None:
     """Take the night down, so that the next run is the first."""
-    night.run_dir.unlink()
+    rollback(load_config(night.config), DAY, is_withdrawn=True)
 
 
 def prove_less(night: SmallNight) -> None:

@@ -65,6 +65,40 @@ def test_a_signal_leaves_a_word_that_is_true(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("act", ["backfill", "withdraw"])
+def test_other_commands_that_change_what_is_published_say_so_too(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Stopped after a link was changed: which night is out, and which is withdrawn."""
+    words = {
+        "backfill": ("backfill", *RUN[1:3], "--from", DAY, "--to", DAY),
+        "withdraw": ("rollback", *RUN[1:3], DAY, "--withdraw"),
+    }[act]
+    if act == "withdraw":
+        monkeypatch.chdir(night.folder)
+        night.run()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAUSED, "after", *map(str, words)],
+        cwd=night.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 100
+    while not (night.folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (
+        said
+        == {
+            "backfill": f"stopped; a new night was published already: runs/{DAY}",
+            "withdraw": f"stopped; withdrawn already: runs/{DAY}",
+        }[act]
+    )
+
+
+@pytest.mark.slow
 def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
     """What `nohup` started goes on when the terminal goes."""
     process = subprocess.Popen(

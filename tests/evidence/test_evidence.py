@@ -23,7 +23,7 @@ from optimizer.job import run_date
 from optimizer.night import merkle
 from optimizer.night.past_nights import rollback
 from optimizer.night.sha256_kernel import sha256_rows
-from optimizer.night.state.chain import Link, make_link, text_hash
+from optimizer.night.state.chain import Link, broken_links, make_link, text_hash
 from optimizer.night.state.database import EVIDENCE_NAME, open_state
 from optimizer.night.state.links import read_links, read_mirror
 from optimizer.replay.run import verify_run
@@ -345,6 +345,17 @@ def test_an_audit_finds_every_edit(
     edit(chained)
     findings = run_audit(chained)
     assert any(words in found for found in findings), findings
+
+
+def test_a_link_of_a_later_format_is_told_as_such() -> None:
+    """Links name their format; those of before have none, and are of the first."""
+    first = make_link({}, None)
+    assert first.body["format"] == 1
+    later = make_link({"format": 2}, first)
+    assert broken_links([first, later]) == [
+        "link 2 is of format 2, and known is 1; use the version of optimizer that "
+        "wrote it"
+    ]
 
 
 def test_a_chain_made_anew_is_found_by_what_a_night_noted(chained: SmallNight):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 import optimizer
-from tests.support.nights import capacity_of, config_of, orders_of
+from optimizer.cli.main import app
+from tests.support.nights import DATE, capacity_of, config_of, orders_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def said(night: optimizer.Night) -> dict[str, str]:
@@ -89,3 +96,63 @@ def test_a_load_above_the_slots_is_not_said_to_find_none() -> None:
     loads = [60 if n == 99 else 1 for n in range(100)] * 2
     night = optimizer.allocate(orders_of(load=loads), capacity_of(), config=config_of())
     assert "none of its carriers has room for it there" in night.explain("m1-0099")
+
+
+def run(folder: Path, **tables: pl.DataFrame) -> tuple[str, dict[str, Any]]:
+    """Run a night of these tables: what it says, and its record."""
+    paths = {name: str(folder / f"{name}.parquet") for name in tables}
+    for name, table in tables.items():
+        table.write_parquet(paths[name])
+    output, max_share = str(folder / "runs"), {"max_share": 0.5}
+    config = config_of(inputs=paths, output=output, quarantine=max_share)
+    (folder / "c.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    call = ["run", "--config", str(folder / "c.yaml"), "--date", DATE]
+    done = CliRunner().invoke(app, call, obj={})
+    assert done.exit_code == 0, done.output
+    record = json.loads((folder / "runs" / DATE / "run.json").read_text("utf-8"))
+    return done.output, record
+
+
+def test_broken_options_are_told_and_not_counted_as_orders(tmp_path: Path) -> None:
+    """Five of 200 options break a rule: no order is left out, and an alert says it."""
+    orders = orders_of()
+    share = pl.when(pl.int_range(200) < 5).then(2.0).otherwise(0.05)
+    options = orders.select(
+        "order_id",
+        "carrier_id",
+        "return_prob_premium",
+        complaint_prob_premium=share,
+    )
+    said, record = run(
+        tmp_path,
+        orders=orders.drop("carrier_id"),
+        capacity=capacity_of(),
+        options=options,
+    )
+    assert "quarantine 0 orders" in said
+    (alert,) = record["alerts"]
+    assert "5 of 200 rows of options are in quarantine" in alert["text"]
+    assert f"alert      {alert['text']}" in said
+
+
+def test_a_run_says_what_it_did_not_read(tmp_path: Path) -> None:
+    """By table and column, as the record does; nothing where all is read."""
+    orders = orders_of(mail_class="x", note="y")
+    said, _ = run(tmp_path, orders=orders, capacity=capacity_of())
+    assert "not read   orders: mail_class, note, as no rule asks for it" in said
+
+
+def test_a_merchant_without_budget_did_not_lose_its_orders(tmp_path: Path) -> None:
+    """It had slots the night before: the alert asks, and gives no untrue cause."""
+    run(tmp_path, orders=orders_of(), capacity=capacity_of())
+    config = tmp_path / "c.yaml"
+    pl.DataFrame({"merchant_id": ["m2"], "daily_budget_cny": [0.5]}).write_parquet(
+        tmp_path / "merchants.parquet"
+    )
+    settings = yaml.safe_load(config.read_text("utf-8"))
+    settings["inputs"]["merchants"] = str(tmp_path / "merchants.parquet")
+    config.write_text(yaml.safe_dump(settings), "utf-8")
+    call = ["run", "--config", str(config), "--date", "2026-11-23"]
+    said = CliRunner().invoke(app, call, obj={}).output
+    assert "1 merchant had slots on 2026-11-22 and has none (m2)" in said
+    assert "too few orders" not in said

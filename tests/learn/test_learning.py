@@ -481,9 +481,26 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
     with pytest.raises(DataError, match="has no column complaint_prob_premium"):
         run({k: v for k, v in config.items() if k != "model"})
     path = tmp_path / "latest" / "model.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(ConfigError, match="is not a model of format 1"):
+    text = path.read_text()
+    path.write_text(text.replace('"format": 1', '"format": 2'))
+    with pytest.raises(ConfigError, match=r"is of format 2 \(optimizer .* learned it"):
         run(config)
+    path.write_text(text.replace('"risk"', '"risks"'))
+    with pytest.raises(ConfigError, match="is not as a model of format 1 should be"):
+        run(config)
+    path.write_text(text[:-9])
+    with pytest.raises(ConfigError, match="is damaged"):
+        run(config)
+
+
+def test_a_model_of_before_formats_were_written_down_is_read(learned, tmp_path):
+    """Without the key it is of format 1, and says the same."""
+    path, old = save_model(learned, tmp_path) / "model.json", tmp_path / "old"
+    old.mkdir()
+    found = json.loads(path.read_text())
+    del found["format"]
+    (old / "model.json").write_text(json.dumps(found))
+    assert load_model(old).model == load_model(path.parent).model
 
 
 def test_new_rules_after_the_model_are_warned_of(learned, tmp_path):

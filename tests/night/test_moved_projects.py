@@ -10,11 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.errors import ConfigError
+from optimizer.evidence.audit import audit
+from optimizer.night.past_nights import status
+from optimizer.night.publish import point
 from optimizer.night.state.database import EVIDENCE_NAME
+from optimizer.night.state.repair import repair
+from optimizer.verify.night import verify_night
 from tests.night.test_state import (  # noqa: F401 - fixtures
     DAYS,
     Place,
     inputs_once,
+    on_postgres,
     on_sqlite,
 )
 from tests.support.rights import as_user
@@ -127,6 +134,109 @@ def test_a_chain_that_is_lost_is_begun_anew_with_its_reason(project: Path) -> No
     assert (first["event"], first["reason"]) == ("BEGUN_ANEW", "the disk failed")
     assert [link["date"] for link in others] == [str(day) for day in DAYS[:2]]
     said = as_user(project, "audit", *CONFIG, "--json")
-    findings = json.loads(said.out)["findings"]
-    assert all("names link" in text for text in findings)
+    found = json.loads(said.out)
+    assert (said.code, found["findings"]) == (0, [])
+    assert "of the chain that was lost: the disk failed" in found["unproved"][0]
     assert as_user(project, "verify", f"runs/{DAYS[1]}").code == 0
+
+
+def test_no_run_begins_a_lost_chain_by_itself(project: Path) -> None:
+    """It publishes nothing, writes no link, and says what to do."""
+    lose_chain(project)
+    for words in (
+        ("run", *CONFIG, "--date", DAYS[2]),
+        ("rollback", *CONFIG, DAYS[1], "--withdraw"),
+        ("state", "repair", *CONFIG),
+    ):
+        said = as_user(project, *words)
+        assert said.code == 2
+        assert "--new-chain" in said.err
+    assert not (project / "runs" / EVIDENCE_NAME).exists()
+    assert not (project / "runs" / str(DAYS[2])).exists()
+    said = as_user(project, "state", "repair", *CONFIG, "--new-chain", " ")
+    assert "say why" in said.err
+
+
+def test_a_new_chain_does_not_cover_for_later_losses(project: Path) -> None:
+    """Of nights after it was begun, a head that the chain lacks is a finding."""
+    lose_chain(project)
+    as_user(project, "state", "repair", *CONFIG, "--new-chain", "the disk failed")
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[2]).code == 0
+    file = project / "runs" / EVIDENCE_NAME
+    lines = file.read_text().splitlines(keepends=True)
+    (project / "runs" / ".state.sqlite").unlink()
+    file.write_text(lines[0])
+    as_user(project, "run", *CONFIG, "--date", DAYS[2])  # brings the state in line
+    said = as_user(project, "audit", *CONFIG)
+    assert said.code == 4
+    assert "is not in the chain" in said.out
+
+
+def test_a_single_lost_link_is_no_withdrawal(project: Path) -> None:
+    """A run refuses it, the repair puts it back; a withdrawal stays one."""
+    (project / "runs" / str(DAYS[0])).unlink()
+    chain = (project / "runs" / EVIDENCE_NAME).read_bytes()
+    said = as_user(project, "run", *CONFIG, "--date", DAYS[2])
+    assert said.code == 2
+    assert f"the links of {DAYS[0]} are lost" in said.err
+    assert (project / "runs" / EVIDENCE_NAME).read_bytes() == chain
+    assert as_user(project, "state", "repair", *CONFIG).code == 0
+    hold(project)
+    for _ in range(2):
+        assert as_user(project, "rollback", *CONFIG, DAYS[1], "--withdraw").code == 0
+        assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
+        assert not (project / "runs" / str(DAYS[1])).exists()
+        assert as_user(project, "run", *CONFIG, "--date", DAYS[1]).code == 0
+
+
+def test_a_withdrawal_that_died_is_finished(project: Path) -> None:
+    """The link is gone and noted, the state knows nothing yet: the next run follows."""
+    point(project / "runs", DAYS[1], None)
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
+    lines = (project / "runs" / EVIDENCE_NAME).read_text().splitlines()
+    last = json.loads(json.loads(lines[-1])["text"])
+    assert (last["event"], last["date"]) == ("WITHDRAWN", str(DAYS[1]))
+    assert as_user(project, "audit", *CONFIG).code == 0
+
+
+def test_a_project_with_its_state_on_a_server_moves(
+    on_postgres: Place,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copied without links and with its server left where it is, it is mended alike."""
+    text = on_postgres.config_path.read_text()
+    on_postgres.config_path.write_text(text.replace(f"{on_postgres.folder}/", ""))
+    monkeypatch.chdir(on_postgres.folder)
+    for day in DAYS[:2]:
+        on_postgres.run(day)
+    there = Place(tmp_path / "elsewhere")
+    without_links(on_postgres.folder, there.folder)
+    on_postgres.folder.rename(tmp_path / "away")
+    monkeypatch.chdir(there.folder)
+    with pytest.raises(ConfigError, match="`optimizer state repair`"):
+        there.run(DAYS[2])
+    said = repair(there.config)
+    assert sum("is there again, from the chain of evidence" in s for s in said) == 2
+    assert audit(there.config).findings == ()
+    assert verify_night(f"runs/{DAYS[1]}").findings == ()
+    assert status(there.config, DAYS[0])["is_in_state"]
+    assert there.run(DAYS[2]).outcome == "published"
+
+
+def test_a_night_alone_is_proved_from_inputs_that_are_named(
+    project: Path, tmp_path: Path
+) -> None:
+    """Only the date's folder was copied: what is missing, and the way, are said."""
+    alone = tmp_path / "alone"
+    shutil.copytree(project / "runs" / str(DAYS[0]), alone)
+    project.rename(tmp_path / "away")
+    said = as_user(tmp_path, "verify", "alone")
+    assert said.code == 4
+    assert "name a folder that has it with --inputs" in said.out
+    assert as_user(tmp_path, "verify", "alone", "--inputs", "away").code == 0
+
+
+def lose_chain(project: Path) -> None:
+    for name in (EVIDENCE_NAME, ".state.sqlite"):
+        (project / "runs" / name).unlink()

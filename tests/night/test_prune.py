@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
-from optimizer.config import load_config
+from optimizer.config import Config, load_config
 from optimizer.errors import ConfigError
 from optimizer.evidence.audit import audit
 from optimizer.job import run_date
 from optimizer.night import prune as module
+from optimizer.night.deliver import deliver_night
 from optimizer.night.identity import is_same_night
 from optimizer.night.past_nights import rollback
-from optimizer.night.prune import find_leftovers, prune
+from optimizer.night.prune import Leftover, find_leftovers, prune
 from optimizer.night.publish import date_lock
 from optimizer.verify.night import verify_night
+from tests.support.reruns import rerun
 from tests.support.small_night import (
     DAY,
     SmallNight,
@@ -52,6 +58,11 @@ def night(
     return night
 
 
+def gone(config: Config) -> list[Leftover]:
+    """What a prune removes; what it stores once stays."""
+    return [left for left in prune(config) if left.why != "stored twice"]
+
+
 def versions(night: SmallNight) -> list[str]:
     return sorted(p.name for p in (night.runs / ".versions" / str(DAY)).iterdir())
 
@@ -60,7 +71,7 @@ def versions(night: SmallNight) -> list[str]:
 def test_the_published_version_and_the_newest_others_stay(night: SmallNight) -> None:
     """Two of four versions go, with the orders that they alone were made from."""
     published = night.run_dir.resolve().name
-    removed = prune(load_config(night.config))
+    removed = gone(load_config(night.config))
     assert [left.why for left in removed] == ["replaced"] * 2 + [
         "input of no version"
     ] * 2
@@ -97,6 +108,7 @@ def test_without_yes_nothing_is_written(
     said = call(monkeypatch, capsys, "prune", "--config", "config.yaml", "--json")
     told = json.loads(said.out)
     assert (said.code, told["is_removed"], len(told["would_remove"])) == (0, False, 4)
+    assert len(told["would_store_once"]) > 5
     assert told["num_bytes"] > 0
     assert snapshot(night.folder) == before
     said = call(monkeypatch, capsys, "prune", "--config", "config.yaml", "--yes")
@@ -122,7 +134,7 @@ def test_a_removal_that_was_cut_off_is_finished(
     assert audit(config).findings == ()
     monkeypatch.undo()
     monkeypatch.chdir(night.folder)
-    assert len(prune(config)) == 4
+    assert len(gone(config)) == 4
     assert (audit(config).num_links, audit(config).num_pruned) == (num_links, 2)
 
 
@@ -136,7 +148,7 @@ def test_nights_that_are_too_old_go_whole(
     config = load_config(night.config)
     run_date(config, dt.date.fromisoformat(old))
     assert (night.runs / old).exists()
-    assert {left.why for left in prune(config)} == {"too old", "input of no version"}
+    assert {left.why for left in gone(config)} == {"too old", "input of no version"}
     assert not (night.runs / old).is_symlink()
     assert len(versions(night)) == 4
     assert audit(config).findings == ()
@@ -195,3 +207,97 @@ def test_a_key_of_a_later_version_changes_no_night(night: SmallNight) -> None:
     assert is_same_night(record, identity, config)
     record["config"]["objective"]["fee_share"] = "0.5"
     assert not is_same_night(record, identity, config)
+
+
+def test_equal_content_is_stored_once(night: SmallNight) -> None:
+    """
+    Tables that versions have in common, and inputs of several dates, take their space
+    once; all of it reads as before, and a second time there is nothing to do.
+    """
+    config = load_config(night.config)
+    shutil.copytree(
+        night.input("capacity").parent,
+        night.input("capacity").parents[1] / "2026-11-23",
+    )
+    run_date(config, dt.date(2026, 11, 23))
+    prune(config)
+    assert find_leftovers(config) == []
+    by_content: dict[bytes, set[int]] = {}
+    for path in stored(night):
+        by_content.setdefault(path.read_bytes(), set()).add(path.stat().st_ino)
+    assert all(len(inodes) == 1 for text, inodes in by_content.items() if text)
+    assert len([*stored(night)]) > len(by_content) + 5
+    assert audit(config).findings == ()
+    for day in (DAY, "2026-11-23"):
+        assert verify_night(night.runs / str(day)).is_valid
+    assert prune(config) == []
+
+
+def test_twins_are_told_first_and_outlive_each_other(night: SmallNight) -> None:
+    """The dry run names them and links nothing; one that goes later takes no other."""
+    night.configure(keep={"versions": 4})
+    config = load_config(night.config)
+    before = snapshot(night.folder)
+    told = find_leftovers(config)
+    assert {left.why for left in told} == {"stored twice"}
+    assert snapshot(night.folder) == before
+    assert {left.path for left in prune(config)} == {left.path for left in told}
+    night.configure(keep={"versions": 1})
+    prune(load_config(night.config))
+    assert verify_night(night.run_dir).is_valid
+    assert audit(config).findings == ()
+
+
+def test_a_disk_without_hard_links_keeps_both(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is called stored once that is not; the rest is removed all the same."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    config = load_config(night.config)
+    removed = prune(config)
+    assert {left.why for left in removed} == {"replaced", "input of no version"}
+    assert {left.why for left in find_leftovers(config)} == {"stored twice"}
+    assert not (night.runs / ".same").exists()
+
+
+def test_files_of_a_delta_table_go_when_its_retention_is_over(
+    night: SmallNight,
+) -> None:
+    """Those of rows that a later delivery replaced; the table reads as before."""
+    place = night.folder / "copies"
+    night.configure(outputs=[{"table": "merchants", "to": f"delta://{place}"}])
+    config = load_config(night.config)
+    deliver_night(config, DAY)
+    deliver_night(config, DAY, is_again=True)
+    table = DeltaTable(place)
+    assert [left for left in find_leftovers(config) if left.day is None] == []
+    now = {"delta.deletedFileRetentionDuration": "interval 0 seconds"}
+    table.alter.set_table_properties(now)
+    (left,) = [left for left in find_leftovers(config) if left.day is None]
+    assert left.path.is_file()
+    rows = DeltaTable(place).to_pyarrow_table().num_rows
+    assert left in prune(config)
+    assert not left.path.exists()
+    assert DeltaTable(place).to_pyarrow_table().num_rows == rows > 0
+
+
+@pytest.mark.slow
+def test_reruns_cost_no_more_than_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of eleven versions three are left, in less than half of the space."""
+    night = make_night(tmp_path / "night", num_orders=400)
+    monkeypatch.chdir(night.folder)
+    found = rerun(night, 10)
+    assert len(versions(night)) == 3
+    assert found["after"] < found["before"] / 2
+
+
+def stored(night: SmallNight) -> Iterator[Path]:
+    """Files of versions, and kept inputs."""
+    for folder in (".versions", ".inputs"):
+        yield from (p for p in (night.runs / folder).rglob("*") if p.is_file())

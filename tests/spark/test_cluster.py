@@ -13,11 +13,11 @@ from pyspark.sql import functions as F
 
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import read_record
-from optimizer.contracts.tables import DECISIONS
-from optimizer.errors import ConfigError, DataError, PublishError
+from optimizer.contracts.tables import DECISIONS, MERCHANT_RESULTS, RECOMMENDATIONS
+from optimizer.errors import CertificateError, ConfigError, DataError, PublishError
 from optimizer.explain.sentences import explain_order
 from optimizer.job import run_date
-from optimizer.spark import explain_published
+from optimizer.spark import explain_published, write
 from optimizer.testing import random_tables
 from tests.support.spark_nights import (
     FAMILIES,
@@ -158,6 +158,30 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     forced = run_date(config, DAY, is_forced=True)
     assert forced.record["summary"]["num_orders"] == 250
     assert (run / "decisions.parquet" / "_SUCCESS").is_file()
+
+
+def test_a_night_that_a_cluster_wrote_false_is_not_published(
+    spark, tmp_path, monkeypatch
+):
+    """
+    A table that lacks a row, or counts another use, is read back and found: no record
+    names the night.
+    """
+    config, _ = configured(tmp_path)
+    whole = dict(write.OF_CLUSTER)
+    more = F.col("used") + 1
+    for table, harm, words in (
+        (RECOMMENDATIONS, lambda rows: rows.offset(1), "not the chosen orders"),
+        (MERCHANT_RESULTS, lambda rows: rows.withColumn("used", more), "merchants: "),
+        (DECISIONS, lambda rows: rows.offset(1), "summary.num_orders is"),
+    ):
+        false = {**whole, table: lambda night, t=table, h=harm: h(whole[t](night))}
+        monkeypatch.setattr(write, "OF_CLUSTER", false)
+        with pytest.raises(CertificateError, match=words):
+            run_date(config, DAY)
+        assert not [*tmp_path.glob("runs/**/run.json")]
+    monkeypatch.setattr(write, "OF_CLUSTER", whole)
+    assert run_date(config, DAY).outcome == "published"
 
 
 def test_what_a_cluster_lacks_is_said_in_a_sentence(spark, tmp_path):

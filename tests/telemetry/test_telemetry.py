@@ -419,6 +419,6 @@ def test_alerts_stand_in_the_summary_for_people(inputs_only: SmallNight, cli):
     )
     inputs_only.write("orders", orders.with_columns(return_prob_premium=risk))
     said = cli(*RUN).out
-    assert "  alert      2 rows of 2,000 in quarantine" in said
+    assert "  alert      2 of 2,000 rows of orders are in quarantine" in said
     assert "tell whoever makes the table" in said
     assert "  evidence   link 1, " in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.io.sources.rows import Rows, checked_columns
@@ -55,6 +56,37 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
         predicate=f"run_date = '{day}'",
         storage_options=_options(),
     )
+
+
+def unread_files(place: str) -> list[Path]:
+    """
+    Files of a table on the disk that no version within its retention reads.
+
+    Parameters
+    ----------
+    place
+        Its folder; one that is no table yet has none.
+    """
+    from deltalake import DeltaTable
+
+    if not DeltaTable.is_deltatable(place):
+        return []
+    return [Path(place) / name for name in DeltaTable(place).vacuum(dry_run=True)]
+
+
+def remove_unread(place: str) -> None:
+    """
+    Remove these files; the table's own log says so.
+
+    Parameters
+    ----------
+    place
+        As for :func:`unread_files`.
+    """
+    from deltalake import DeltaTable
+
+    if DeltaTable.is_deltatable(place):
+        DeltaTable(place).vacuum(dry_run=False)
 
 
 def is_passing(error: Exception) -> bool:

@@ -13,21 +13,22 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container
 
     from optimizer.config.address import Address
 
 _CHUNK_BYTES = 1 << 23
 
 
-def fetch_files(address: Address, folder: Path) -> list[tuple[str, Path]]:
+def fetch_files(address: Address, folder: Path) -> tuple[list[tuple[str, Path]], int]:
     """
     Copy the objects of a key, or of a glob, to files.
 
     Returns
     -------
-    list of (str, Path)
-        Keys, sorted, and their copies.
+    copies, num_left_out
+        Keys, sorted, and their copies; and how many CSV objects without a byte, beside
+        ``_SUCCESS``, are not among them: Spark writes them for partitions without rows.
 
     Raises
     ------
@@ -36,13 +37,14 @@ def fetch_files(address: Address, folder: Path) -> list[tuple[str, Path]]:
     """
     store = _store(address)
     copies = []
-    for number, key in enumerate(_keys(store, address.path.lstrip("/"))):
+    keys, num_left_out = _keys(store, address.path.lstrip("/"))
+    for number, key in enumerate(keys):
         path = folder / f"{number:06}-{PurePosixPath(key).name}"
         _copy(store, key, path)
         copies.append((key, path))
     if not copies:
         raise FileNotFoundError("no object matches")
-    return copies
+    return copies, num_left_out
 
 
 def put_file(address: Address, path: Path) -> None:
@@ -70,17 +72,28 @@ def _store(address: Address) -> Any:
     )
 
 
-def _keys(store: Any, pattern: str) -> Iterator[str]:
+def _keys(store: Any, pattern: str) -> tuple[list[str], int]:
+    """The keys to copy, sorted, and how many empty ones are left out."""
     import obstore
 
     if not glob.has_magic(pattern):
-        yield pattern
-        return
+        return [pattern], 0
     folder = "/".join(pattern.split("[")[0].split("*")[0].split("?")[0].split("/")[:-1])
-    listed = (item["path"] for page in obstore.list(store, folder) for item in page)
-    yield from sorted(
-        key for key in listed if PurePosixPath(f"/{key}").match(f"/{pattern}")
-    )
+    listed = {
+        item["path"]: item["size"]
+        for page in obstore.list(store, folder)
+        for item in page
+    }
+    matching = [key for key in listed if PurePosixPath(f"/{key}").match(f"/{pattern}")]
+    filled = [key for key in matching if listed[key] or not _is_spare(key, listed)]
+    kept = filled or matching
+    return sorted(kept), len(matching) - len(kept)
+
+
+def _is_spare(key: str, listed: Container[str]) -> bool:
+    """Whether an empty object may be a part without rows."""
+    is_csv = key.lower().endswith((".csv", ".csv.gz", ".csv.zst"))
+    return is_csv and str(PurePosixPath(key).with_name("_SUCCESS")) in listed
 
 
 def _copy(store: Any, key: str, path: Path) -> None:

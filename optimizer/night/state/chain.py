@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 NO_LINK = "0" * 64
 
 
+#: Format of new links; those of before it was written down have the same one.
+FORMAT = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """
@@ -63,7 +67,7 @@ def make_link(body: Mapping[str, Any], last: Link | None) -> Link:
     """
     number = 1 if last is None else last.number + 1
     before = NO_LINK if last is None else last.hash
-    whole = {**body, "number": number, "previous": before}
+    whole = {"format": FORMAT, **body, "number": number, "previous": before}
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Link(number, text_hash(text), text)
 
@@ -83,6 +87,11 @@ def broken_links(links: Sequence[Link]) -> list[str]:
             found.append(f"link {link.number} does not follow from the one before it")
         if text_hash(link.text) != link.hash or link.body.get("number") != link.number:
             found.append(f"link {link.number} was changed after it was written")
+        if (told := link.body.get("format", FORMAT)) != FORMAT:
+            found.append(
+                f"link {link.number} is of format {told}, and known is {FORMAT}; use "
+                "the version of optimizer that wrote it"
+            )
         number, before = link.number, link.hash
     if links and links[0].number != 1 and links[0].body.get("previous") != NO_LINK:
         found.append(f"the chain starts with link {links[0].number}")

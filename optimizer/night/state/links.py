@@ -207,13 +207,6 @@ def versions_in(links: Sequence[Link]) -> dict[dt.date, str | None]:
     return found
 
 
-def linked_versions(state: StateDatabase) -> dict[dt.date, str]:
-    """Version of each published night that the chain knows."""
-    with state.transaction() as connection:
-        found = versions_in(read_links(connection))
-    return {day: version for day, version in found.items() if version is not None}
-
-
 def read_links(connection: Connection) -> list[Link]:
     """The chain as the database has it; none in a schema of before there was one."""
     from sqlalchemy import inspect, select

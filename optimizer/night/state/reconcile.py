@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
-from optimizer.contracts.run_folder import SUCCESS
+from optimizer.contracts.run_folder import SUCCESS, read_record
 from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
-from optimizer.night.publish import VERSIONS, date_lock
+from optimizer.night.publish import VERSIONS, date_lock, withdrawn_version
 from optimizer.night.state.database import shared_lock
 from optimizer.night.state.ledger import settle
-from optimizer.night.state.links import linked_versions
+from optimizer.night.state.links import mended_links, versions_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -92,8 +92,8 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
     Raises
     ------
     ConfigError
-        When the database knows nights and the folder has none of them: it is another
-        output's.
+        When the database knows nights and the folder has none of them (it is another
+        output's), or when links of dates or the whole chain of evidence are lost.
     """
     published, known = published_nights(output), known_versions(state)
     if known and not any(_has_versions(output, day) for day in known):
@@ -101,7 +101,11 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
             f"{output}: never had the {len(known):,} nights that {state.label} knows; "
             "is it the right folder? If so, give it a new, empty state database"
         )
-    healed, linked = [], linked_versions(state)
+    links = [] if state.mirror is None else mended_links(state)
+    if not links:
+        refuse_lost_chain(output, published, known)
+    healed = []
+    linked = {day: name for day, name in versions_in(links).items() if name is not None}
     _refuse_lost_links(output, published, linked)
     unreadable: dict[dt.date, str] = {}
     for day in sorted(published.keys() | known.keys() | linked.keys()):
@@ -128,25 +132,63 @@ def _refuse_lost_links(
     output: str, published: Mapping[dt.date, Path], linked: Mapping[dt.date, str]
 ) -> None:
     """
-    Refuse to take nights for withdrawn whose links were lost on the way.
+    Refuse to take nights for withdrawn whose links were lost.
 
-    A command that died leaves one date without its link; a copy that knows no links
-    leaves all of them so, or folders in their place.
+    A withdrawal is noted before the link goes, so that one which died is finished; a
+    link that went without a note was removed by somebody, or by a copy without links.
     """
     lost = [
         day
         for day, version in linked.items()
         if day not in published
-        and (
-            output_of(output, day) / VERSIONS / day.isoformat() / version / SUCCESS
-        ).is_file()
+        and _is_kept(output, day, version)
+        and withdrawn_version(output_of(output, day), day) != version
     ]
-    is_folder = any((output_of(output, day) / day.isoformat()).is_dir() for day in lost)
-    if len(lost) > 1 or is_folder:
+    if lost:
         raise ConfigError(
             f"{output}: the links of {_list(lost)} are lost, as after a copy without "
-            "links; `optimizer state repair` puts them back"
+            "links, and no command withdrew these nights; `optimizer state repair` "
+            "puts them back (`optimizer rollback --withdraw` then withdraws one)"
         )
+
+
+def _is_kept(output: str, day: dt.date, version: str) -> bool:
+    folder = output_of(output, day) / VERSIONS / day.isoformat() / version
+    return (folder / SUCCESS).is_file()
+
+
+def refuse_lost_chain(
+    output: str, published: Mapping[dt.date, Path], known: Mapping[dt.date, str]
+) -> None:
+    """
+    Refuse to begin a chain where there was one, unless somebody says why.
+
+    A first night that a run did not come to record names no link, and no state knows
+    it: that one is only late.
+
+    Parameters
+    ----------
+    output, published, known
+        The folder as configured, its published nights, and versions in the state.
+
+    Raises
+    ------
+    ConfigError
+        When a published night was in a chain.
+    """
+    for day, folder in published.items():
+        try:
+            record = read_record(folder)
+        except DataError:
+            continue
+        head = record["run_measurements"].get("evidence_head")
+        if head is not None or ("evidence" in record and day in known):
+            raise ConfigError(
+                f"{output}: the chain of evidence is lost, in the state database and "
+                "in .evidence.jsonl, and nights that it had are published; restore one "
+                "of the two from a backup, or begin it anew on record: `optimizer "
+                'state repair --new-chain "REASON"`. Nothing was published'
+            )
 
 
 def known_versions(state: StateDatabase) -> dict[dt.date, str]:

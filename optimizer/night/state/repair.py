@@ -14,12 +14,28 @@ from typing import TYPE_CHECKING
 from optimizer.contracts.run_folder import RECORD, SUCCESS, read_record
 from optimizer.errors import ConfigError, DataError
 from optimizer.explain.week import run_id
-from optimizer.night.folders import published_version, version_dates
-from optimizer.night.publish import VERSIONS, disk_errors, point, sha256_of
+from optimizer.night.folders import (
+    published_nights,
+    published_version,
+    version_dates,
+)
+from optimizer.night.publish import (
+    VERSIONS,
+    disk_errors,
+    point,
+    sha256_of,
+    withdrawn_version,
+)
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import begin_anew, mended_links, versions_in
-from optimizer.night.state.reconcile import night_lock, output_of, reconcile
+from optimizer.night.state.reconcile import (
+    known_versions,
+    night_lock,
+    output_of,
+    reconcile,
+    refuse_lost_chain,
+)
 
 if TYPE_CHECKING:
     from optimizer.config import Config
@@ -58,7 +74,13 @@ def repair(config: Config, new_chain: str | None = None) -> list[str]:
                 f"the chain of evidence does not hold ({wrong[0]}), so nothing is "
                 "mended from it; restore database and .evidence.jsonl from a backup"
             )
+        if new_chain is None and not links:
+            refuse_lost_chain(
+                config.output, published_nights(config.output), known_versions(state)
+            )
         if new_chain is not None:
+            if not new_chain.strip():
+                raise ConfigError("--new-chain: say why the chain is begun anew")
             if links:
                 raise ConfigError(
                     f"the chain of evidence has {len(links):,} links and is not begun "
@@ -85,8 +107,8 @@ def _mend_date(
         return said
     if link.is_dir() and not link.is_symlink():
         said.append(_move_aside(output, day, link))
-    if day in known and known[day] is None:
-        return said  # withdrawn, says the chain
+    if day in known and known[day] in (None, withdrawn_version(output, day)):
+        return said  # withdrawn, says the chain, or a command that did not come to it
     version, source = known.get(day), "the chain of evidence"
     if version is None:
         whole = _whole_versions(output, day)

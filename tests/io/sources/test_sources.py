@@ -216,6 +216,32 @@ def test_a_glob_takes_its_objects_and_no_others(
     assert night.run().record["inputs"]["orders"]["num_rows"] == 2_000
 
 
+def test_empty_parts_beside_success_are_left_out_of_a_glob_and_told(
+    environment: None, night: SmallNight
+) -> None:
+    """As on a disk; without the mark, or alone, such a part is refused."""
+    import obstore
+    from obstore.store import S3Store
+
+    from tests.support.places import BUCKET
+
+    store = S3Store(BUCKET, client_options={"allow_http": True})
+    text = night.read("orders").write_csv().encode()
+    for key, data in (("0.csv", text), ("1.csv", b""), ("2.csv", b"")):
+        obstore.put(store, f"spark/{key}", data)
+    inputs = night.settings()["inputs"]
+    night.configure(inputs=inputs | {"orders": f"s3://{BUCKET}/spark/*.csv"})
+    with pytest.raises(DataError, match="without even a header"):
+        night.run()
+    obstore.put(store, "spark/_SUCCESS", b"")
+    record = night.run().record
+    assert record["inputs"]["orders"]["num_rows"] == 2_000
+    assert record["origins"]["orders"].endswith("/*.csv (2 empty parts left out)")
+    night.configure(inputs=inputs | {"orders": f"s3://{BUCKET}/spark/[12].csv"})
+    with pytest.raises(DataError, match="without even a header"):
+        night.run()
+
+
 def test_a_pinned_version_stays_what_it_was(
     environment: None, night: SmallNight, tmp_path: Path
 ) -> None:
