@@ -61,7 +61,14 @@ ONCE_ORDERS = 1_000_000
 
 def main(words: list[str] | None = None) -> None:
     """Measure what is missing, and write the report."""
-    given = _arguments(words)
+    given = arguments(words)
+    measure(given)
+    if given.out == RESULTS:
+        write_report(read_records(RESULTS))
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Measure what is missing of what the words of the command line ask for."""
     for size in filter(None, given.sizes.split(",")):
         for family in given.families:
             instance = replace(make_instance(family, parse_size(size)), seed=given.seed)
@@ -69,11 +76,10 @@ def main(words: list[str] | None = None) -> None:
     for size in filter(None, given.nights.split(",")):
         for carriers in map(int, given.carriers.split(",")):
             run_whole_night(parse_size(size), carriers, given)
-    if given.out == RESULTS:
-        write_report(read_records(RESULTS))
 
 
-def _arguments(words: list[str] | None) -> argparse.Namespace:
+def arguments(words: list[str] | None) -> argparse.Namespace:
+    """Read the words of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -117,11 +123,11 @@ def compare(instance: Instance, names: list[str], given: argparse.Namespace) -> 
         about = {"name": instance.name, **asdict(instance), **night}
         for name in names:
 
-            def measure(name: str = name) -> Record:
+            def solved(name: str = name) -> Record:
                 found = foreseen(read_records(given.out), instance, name, given)
                 return found or _solve(name, folder, forms, given)
 
-            _measured(about | {"peer": name}, measure, given)
+            _measured(about | {"peer": name}, solved, given)
 
 
 def _solve(
@@ -177,10 +183,10 @@ def run_whole_night(num_orders: int, carriers: int, given: argparse.Namespace) -
     about |= {"num_orders": num_orders, "carriers": carriers}
     rounds = given.rounds if num_orders <= ONCE_ORDERS else 1
 
-    def measure() -> Record:
+    def run() -> Record:
         return measure_night(num_orders, carriers, rounds, given.scratch)
 
-    _measured(about, measure, given)
+    _measured(about, run, given)
 
 
 def _is_there(night: str, peer: str, given: argparse.Namespace) -> bool:

@@ -1,8 +1,9 @@
 """
 Measure all that is published here, anew where code has changed since: ``make bench``.
 
-    python -m benchmarks.suite                # about 15 minutes on two quiet cores
-    python -m benchmarks.suite --scale 0.01   # the same on tiny nights: does it run?
+    python -m benchmarks.suite                # about 17 minutes on two quiet cores
+    python -m benchmarks.suite --minutes 15   # begins nothing new after that
+    python -m benchmarks.suite --scale 0.01 --out tiny.json    # does it run?
 
 What was measured with this code is kept, so an interrupted run goes on where it was.
 At the end results of other code that the suite does not measure are dropped, with a
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,7 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of every night")
+    parser.add_argument("--minutes", type=float, default=inf, help="at most, about")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(words)
     if given.scale != 1 and given.out == RESULTS:
@@ -82,7 +85,8 @@ def main(words: list[str] | None = None) -> None:
     began = time.monotonic()
     for part in SUITE:
         for words_of_part in arguments(part, given.scale, given.out):
-            compare.main(words_of_part)
+            if time.monotonic() - began < 60 * given.minutes:
+                compare.measure(compare.arguments(words_of_part))
         print(f"== {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
     drop_stale(given.out)
     if given.out == RESULTS:
@@ -90,15 +94,15 @@ def main(words: list[str] | None = None) -> None:
 
 
 def arguments(part: Part, scale: float, out: Path) -> Iterable[list[str]]:
-    """Say a part in the words of :mod:`benchmarks.compare`, a size at a time."""
+    """Say a part in the words of :mod:`benchmarks.compare`, a night at a time."""
     sizes = [max(LEAST_ORDERS, int(scale * parse_size(s))) for s in part.sizes]
+    limits = ["--rounds", str(part.rounds)]
+    limits += ["--limit-seconds", f"{part.limit_seconds:g}", "--out", str(out)]
     for size in dict.fromkeys(map(size_name, sizes)):
-        what = ["--sizes", size, "--families", ",".join(part.families)]
-        what += ["--peers", ",".join(part.peers)]
-        whole = ["--sizes", "", "--nights", size]
-        limits = ["--rounds", str(part.rounds)]
-        limits += ["--limit-seconds", f"{part.limit_seconds:g}"]
-        yield [*(what if part.families else whole), *limits, "--out", str(out)]
+        nights = [["--sizes", size, "--families", name] for name in part.families]
+        peers = ["--peers", ",".join(part.peers)]
+        for night in nights or [["--sizes", "", "--nights", size]]:
+            yield [*night, *peers * bool(part.families), *limits]
 
 
 def drop_stale(path: Path) -> None:

@@ -171,7 +171,7 @@ def test_what_is_measured_is_kept(
 
 def test_a_method_that_was_too_small_is_not_tried_larger(result: Record) -> None:
     """The smallest night that was too large is named, unless limits are higher now."""
-    given = compare._arguments([])
+    given = compare.arguments([])
     instance = make_instance("single", 5_000_000)
     late = result | {"peer": "highs", "failure": "over 300 s", "is_too_large": True}
     limits = {"limit_seconds": 300.0, "memory_gb": given.memory_gb}

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sources, suite
-from benchmarks.compare import _arguments
+from benchmarks import compare, sources, suite
 from benchmarks.instances import FAMILIES
 from benchmarks.peers import OURS, PEERS
-from benchmarks.records import is_stale
+from benchmarks.records import is_stale, read_records, write_records
 
 ROOT = Path(__file__).parents[1]
 #: What is measured, a change to a file, and whether that makes the figure stale.
@@ -114,12 +113,27 @@ def test_words_about_code_are_not_code() -> None:
 def test_the_suite_measures_ours_against_others_on_every_family() -> None:
     """Each part is a command that compare knows; every method is in one of them."""
     given = [
-        _arguments(words)
+        compare.arguments(words)
         for part in suite.SUITE
         for words in suite.arguments(part, 1.0, Path("out.json"))
     ]
     assert {peer for one in given for peer in one.peers} == {*PEERS}
-    million = [one for one in given if one.sizes == "1m"]
+    million = [one for one in given if one.sizes == "1m" and "lemon" in one.peers]
     assert {family for one in million for family in one.families} == {*FAMILIES}
     assert {one.nights for one in given if one.nights} == {"100k", "1m"}
     assert all(one.rounds >= 3 for one in given)
+
+
+def test_after_the_suite_no_stale_result_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is no more time, what is of other code is dropped, and named."""
+    path = tmp_path / "results.json"
+    fresh = {"name": "single-2k", "peer": OURS, "source": sources.source_of(OURS)}
+    stale = fresh | {"peer": "lemon"}
+    write_records(path, [fresh, stale])
+    suite.main(["--minutes", "0", "--scale", "0.5", "--out", str(path)])
+    assert read_records(path) == [fresh]
+    assert (
+        "dropped 1 results of other code: single-2k lemon\n" in capsys.readouterr().out
+    )

@@ -322,12 +322,17 @@ def read_batches(
     import polars as pl
 
     wanted = [c for c in source.columns if columns is None or c in columns]
+    constant = () if source.mapping is None else source.mapping.constants
+    there = [c for c in wanted if c not in constant]
+    if not there:  # their rows have to be counted
+        there = [c for c in source.columns if c not in constant][:1]
     first = 0
-    for batch in _arrow_batches(source, wanted, batch_rows):
+    for batch in _arrow_batches(source, there, batch_rows):
         with damaged_is_data_error(source.label):
             frame = plain_frame(batch, source.table, source.rules.null_words)
-        frame = frame.select(wanted)
+        frame = frame.select(there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
+        frame = frame.select(wanted)
         yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
         first += len(frame)
         if first > source.rules.limits.num_rows:

@@ -123,7 +123,9 @@ class Column:
         return found
 
 
-def broken(columns: Iterable[Column], table: str) -> str:
+def broken(
+    columns: Iterable[Column], table: str, repeated: Iterable[Column] = ()
+) -> str:
     """
     The SQL condition for a row of a table that breaks any rule.
 
@@ -133,19 +135,34 @@ def broken(columns: Iterable[Column], table: str) -> str:
         The columns to check.
     table
         The table's name.
+    repeated
+        Those of them whose names were looked at before, each once.
     """
-    wrong: list[str] = []
+    wrong = []
     for column in columns:
-        rules = [sql for _, sql in column.rules(table)]
-        if column.kind == "id" and column.is_of_today:
-            any_rule = "\n        OR ".join(rules)
-            rules = [
-                f"CASE WHEN is_plain({column.quoted})\n"
-                f"        THEN is_plain_null({column.quoted})\n"
-                f"        ELSE {any_rule} END"
-            ]
+        rules = _rules(column, table)
+        if column in repeated:
+            is_odd = f"getvariable('{odd_names(column, table)}')"
+            rules = [f"({is_odd} AND ({' OR '.join(rules)}))"]
         wrong += rules
     return "(\n    " + "\n    OR ".join(wrong) + "\n)"
+
+
+def odd_names(column: Column, table: str) -> str:
+    """Name the variable that says whether any name of a column breaks a rule."""
+    return f"odd_{table}_{column.name}"
+
+
+def _rules(column: Column, table: str) -> list[str]:
+    rules = [sql for _, sql in column.rules(table)]
+    if column.kind != "id" or not column.is_of_today:
+        return rules
+    any_rule = "\n        OR ".join(rules)
+    return [
+        f"CASE WHEN is_plain({column.quoted})\n"
+        f"        THEN is_plain_null({column.quoted})\n"
+        f"        ELSE {any_rule} END"
+    ]
 
 
 def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:

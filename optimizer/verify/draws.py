@@ -112,7 +112,8 @@ def _drawn(
     )
     rows = statement.execute(
         "SELECT d.order_id, d.true_merchant_id, w.place, w.carrier_id "
-        "FROM decision AS d JOIN way AS w USING (number) ORDER BY d.number"
+        "FROM decision AS d JOIN way AS w USING (number) "
+        "WHERE d.order_id IS NOT NULL ORDER BY d.number"
     ).fetchall()
     ways: dict[str, list[tuple[int, str]]] = {}
     merchant_of = {}

@@ -199,6 +199,20 @@ def _beside(
     engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
 ) -> list[Finding]:
     """Run the code that belongs after a part of the SQL."""
+    import duckdb
+
+    try:
+        return _code_of(engine, part, record)
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CertificateError(
+            f"the night cannot be stated from its files ({reason})"
+        ) from None
+
+
+def _code_of(
+    engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
+) -> list[Finding]:
     config = record["config"]
     if part == "inputs" and config["model"] is not None:
         from optimizer.verify.learned import fill_scores

@@ -9,8 +9,8 @@ CREATE MACRO is_null_word(x) AS regexp_matches(x,
 -- that on words for no value alone.
 CREATE MACRO is_plain(x) AS
     regexp_full_match(x, '[0-9A-Za-z][0-9A-Za-z_-]*') AND strlen(x) <= 200;
-CREATE MACRO is_plain_null(x) AS
-    lower(x) IN ('null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined');
+CREATE MACRO is_plain_null(x) AS CASE WHEN strlen(x) > 9 THEN false
+    ELSE list_contains(['null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined'], lower(x)) END;
 CREATE MACRO flag_of(word) AS CASE
     WHEN word IN ('true', 't', 'yes', 'y', '1', '是') THEN true
     WHEN word IN ('false', 'f', 'no', 'n', '0', '否') THEN false
