@@ -252,6 +252,7 @@ _OPTIONAL: dict[str, Rule] = {
         }
     ),
 }
-_RECORD = _object({**_KEYS, "origins": _each(_TEXT, _TABLES)}, _OPTIONAL)
-#: Records of before inputs could be addresses, and before the chain of evidence.
-_OLDEST = _object(_KEYS)
+_ORIGINS: dict[str, Rule] = {"origins": _each(_TEXT, _TABLES)}
+_RECORD = _object({**_KEYS, **_ORIGINS}, _OPTIONAL)
+#: Records of before the chain of evidence, and some of before inputs were addresses.
+_OLDEST = _object(_KEYS, _ORIGINS)
