@@ -218,10 +218,10 @@ def test_what_is_mended_of_the_chain_is_said(project: Path) -> None:
     whole = file.read_bytes()
     file.unlink()
     said = as_user(project, "state", "repair", *CONFIG)
-    assert f"2 links are in runs/{EVIDENCE_NAME} again, from the database" in said.out
+    assert f"in runs/{EVIDENCE_NAME}, from the database: 2 links" in said.out
     state.unlink()
     said = as_user(project, "state", "repair", *CONFIG)
-    assert "2 links are in the database again, from runs/" in said.out
+    assert f"database, from runs/{EVIDENCE_NAME}: 2 links" in said.out
     file.write_bytes(b"\0junk\n" + whole)
     said = as_user(project, "state", "repair", *CONFIG)
     assert f"it is {EVIDENCE_NAME}.aside-1 now, and is written again" in said.out
