@@ -241,6 +241,21 @@ def test_two_chains_that_both_hold_are_left_to_a_person(project: Path) -> None:
     assert len(file.read_text().splitlines()) == 1
 
 
+def test_the_note_of_a_withdrawal_that_died_early_does_not_stay(
+    project: Path,
+) -> None:
+    """The link is still there: the night is published, and a later loss is a loss."""
+    link = project / "runs" / str(DAYS[1])
+    leads_to = link.readlink()
+    note = project / "runs" / ".versions" / str(DAYS[1]) / ".withdrawn"
+    note.write_text(leads_to.name)
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
+    assert not note.exists()
+    link.unlink()
+    said = as_user(project, "run", *CONFIG, "--date", DAYS[0])
+    assert f"the links of {DAYS[1]} are lost" in said.err
+
+
 def test_a_withdrawal_that_died_is_finished(project: Path) -> None:
     """The link is gone and noted, the state knows nothing yet: the next run follows."""
     point(project / "runs", DAYS[1], None)
