@@ -195,6 +195,7 @@ def test_every_event_is_a_link_and_all_of_it_holds(chained: SmallNight):
     )
 
 
+@pytest.mark.slow
 def test_the_database_refuses_to_change_a_link(chained: SmallNight):
     """UPDATE and DELETE fail in the database itself."""
     with open_state(load_config(chained.config)) as state:

@@ -108,6 +108,7 @@ WAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_an_export_gives_the_night_of_the_contracts_table(
     way: str,
@@ -162,6 +163,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_verify_sees_a_table_that_is_read_wrongly(
     fault: str,
@@ -455,6 +457,7 @@ def test_a_damaged_excel_file_is_refused(content: bytes, tmp_path: Path) -> None
         open_source(path, ORDERS)
 
 
+@pytest.mark.slow
 def test_rows_of_a_database_are_read_by_the_mapping(
     shop: tuple[SmallNight, pl.DataFrame],
     tmp_path: Path,

@@ -236,6 +236,7 @@ def test_a_missed_night_can_be_run_later(on_sqlite: Place):
     assert on_sqlite.run(DAYS[0]).outcome == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_night_after_a_changed_one_is_not_the_same_run(on_sqlite: Place):
     """
     Where parcels in flight count, a rerun of yesterday makes today another night: its
