@@ -59,6 +59,7 @@ def test_the_version_names_the_commit_that_was_built(
     assert version.version_line() == f"{optimizer.__version__} (0123456789ab)"
 
 
+@pytest.mark.slow
 def test_help_has_a_short_name_in_every_command() -> None:
     """``-h`` is ``--help``, of the program and of its commands."""
     assert cli("-h").stdout == cli("--help").stdout

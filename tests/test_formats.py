@@ -67,7 +67,7 @@ def test_every_format_is_here() -> None:
         for path in HERE.glob("*/runs/.versions/*/*/run.json")
     }
     assert formats == {1, 2}
-    assert len(NIGHTS) == 8
+    assert len(NIGHTS) == 10
 
 
 @pytest.mark.parametrize(("project", "night"), NIGHTS, indirect=["project"])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import LearnedModel
+    from optimizer.build.learned_model import LearnedModel, Risk
     from optimizer.config import Config, Fulfilment, Objective, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import Source
@@ -74,14 +74,21 @@ def model_identity(config: Config, day: dt.date) -> dict[str, str]:
 def model_warnings(
     model: LearnedModel | None, day: dt.date | None
 ) -> list[CodedWarning]:
-    """Warn when rules changed between the model's history and the night."""
+    """Warn when a model is stated, or older than rules that are in force."""
     if model is None or day is None:
         return []
-    return [
+    stated = ["MODEL_IS_PRIOR"] if model.kind == "prior" else []
+    stated += ["RISK_IS_STATED"] if not any(map(_has_risk, model.risk.values())) else []
+    return [warn(code) for code in stated] + [
         warn("MODEL_BEFORE_RULES", rules_since=text, last_night=model.last_date)
         for text in model.regime_breaks
         if model.last_date < text <= day.isoformat()
     ]
+
+
+def _has_risk(risk: Risk) -> bool:
+    """Whether the risk differs between any two orders."""
+    return bool(risk.slopes or any(risk.levels.values()))
 
 
 def fulfilment_of(

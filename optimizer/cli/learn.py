@@ -45,10 +45,14 @@ def learn(
     from optimizer.config import load_config
     from optimizer.learn.fit import history_of, models_folder, save_model
     from optimizer.learn.fit import learn as learn_model
+    from optimizer.learn.stated import is_stated, stated_model
 
     settings = load_config(config)
     window = _window(settings, first, last, as_of)
-    learned = learn_model(history_of(settings, history, window), settings, window)
+    if history is None and settings.learning.history is None and is_stated(settings):
+        learned = stated_model(settings)
+    else:
+        learned = learn_model(history_of(settings, history, window), settings, window)
     folder = save_model(learned, out or models_folder(settings, window))
     found = {
         "model_dir": str(folder),

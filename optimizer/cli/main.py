@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from optimizer.cli import compare, learn, nights, questions, run, simulate
+from optimizer.cli import compare, init, learn, nights, questions, run, simulate
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
 from optimizer.errors import OptimizerError
@@ -150,6 +150,7 @@ def _root(
 
 #: All commands, in the order of ``--help``.
 COMMANDS = (
+    init.init,
     *(learn.learn, learn.evaluate),
     *(run.validate, run.run, run.schema),
     *(questions.explain, questions.prices, questions.scenarios),

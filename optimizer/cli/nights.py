@@ -317,7 +317,7 @@ def _audit_lines(found: dict[str, Any]) -> list[str]:
     if found["num_pruned"]:
         seen += f", {found['num_pruned']:,} removed by prune"
     if found["num_gone"]:
-        seen += f", {found['num_gone']:,} replaced ones removed since"
+        seen += f", {counted(found['num_gone'], 'replaced one')} removed since"
     holds = "holds" if found["num_links"] else "there is no chain of evidence yet"
     lines.append(f"{'does not hold' if found['findings'] else holds}: {seen}")
     if found["head"]:

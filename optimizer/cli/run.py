@@ -186,8 +186,13 @@ def _summary(found: Mapping[str, Any]) -> str:
         "unchanged": "already published from the same inputs; nothing to do",
         "dry run": "dry run; nothing was written, it would go here",
     }
+    basis = [
+        w for w in found["warnings"] if _code(w) in ("MODEL_IS_PRIOR", "RISK_IS_STATED")
+    ]
+    others = [warning for warning in found["warnings"] if warning not in basis]
     lines = [
         f"{found['run_dir']}: {words[found['outcome']]}",
+        *(f"  rests on   {text_of(warning)}" for warning in basis),
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
@@ -202,6 +207,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         for name, used in found["inputs"].items()
         if used.get("unread")
     ]
+    if lacking := _break_even(found):
+        lines.append(f"  break-even {lacking}")
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     if chance := numbers.get("experiment"):
@@ -214,11 +221,34 @@ def _summary(found: Mapping[str, Any]) -> str:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     boxes = found.get("outboxes", [])
     lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
-    lines += [f"  warning    {text_of(warning)}" for warning in found["warnings"]]
+    lines += [f"  warning    {text_of(warning)}" for warning in others]
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _break_even(found: Mapping[str, Any]) -> str:
+    """What premium lacks, where no order is worth its fee; else empty."""
+    numbers, folder = found["summary"], found.get("version_dir")
+    explored = (numbers.get("experiment") or {}).get("num_explored", 0)
+    if folder is None or numbers["num_chosen"] > explored:
+        return ""
+    import polars as pl
+
+    table = pl.scan_parquet(Path(folder) / "decisions.parquet")
+    best = table.select(pl.col("saving_cny").max()).collect().item()
+    if best is None or best > 0:
+        return ""
+    return (
+        f"no order is worth its fee: the best one loses {-best:,.2f} CNY; premium pays "
+        "where the fee is lower by more than that, or harm costs or risks are higher"
+    )
+
+
+def _code(warning: Any) -> str:
+    """The code of a warning; records of format 1 have sentences alone."""
+    return str(warning["code"]) if isinstance(warning, dict) else ""
 
 
 def _roundings(found: Mapping[str, Any]) -> str:

@@ -2,12 +2,21 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_path
 from optimizer.config.mapping import InputTable, TableOrPath
+
+#: A risk of which neither none nor all is sure.
+StatedRisk = Annotated[Share, Field(gt=0, lt=1)]
 
 
 class Holdout(ConfigModel):
@@ -33,6 +42,28 @@ class Prior(ConfigModel):
     spread: Share = Field(
         Decimal("0.5"), description="How unsure that is: one standard deviation."
     )
+    complaint_prob: StatedRisk | None = Field(
+        None,
+        description="Without any history: share of parcels that are complained about.",
+    )
+    return_prob: StatedRisk | None = Field(
+        None, description="Likewise: share that comes back for a logistics reason."
+    )
+
+    @model_validator(mode="after")
+    def _both_risks(self) -> Self:
+        if (self.complaint_prob is None) != (self.return_prob is None):
+            raise ValueError(
+                "must state both complaint_prob and return_prob, or neither"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what nights of before did not have."""
+        return {
+            name: value for name, value in handler(self).items() if value is not None
+        }
 
 
 class Learning(ConfigModel):

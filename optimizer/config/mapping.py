@@ -55,6 +55,9 @@ class InputTable(ConfigModel):
         description="Column: word in the table: what it means. '*' is every other "
         "word, '' an empty cell. carrier_id: known takes the carriers' usual names.",
     )
+    constants: dict[Name, Word] = Field(
+        {}, description="Column that the table lacks: its value in every row."
+    )
     units: dict[Name, Literal["cny", "fen", "percent"]] = Field(
         {},
         description="Column: cny for amounts with a sign or thousands separators, fen "
@@ -85,6 +88,9 @@ class InputTable(ConfigModel):
         for name in written:
             if written.count(name) > 1:
                 raise ValueError(f"columns must not read {name!r} twice")
+        for name in self.constants:
+            if name in self.columns or name in self.values:
+                raise ValueError(f"constants must not give {name}, which is read too")
         return self
 
     @model_serializer(mode="wrap")
@@ -135,7 +141,7 @@ def check_mapping(name: str, mapping: InputTable, kinds: Mapping[str, str]) -> N
     ValueError
         With the key, and the nearest columns that there are.
     """
-    for key in ("columns", "values", "units"):
+    for key in ("columns", "values", "constants", "units"):
         for column in getattr(mapping, key):
             where = f"{name}.{key}"
             if column not in kinds:

@@ -280,6 +280,14 @@ _NIGHT: dict[str, WarningKind] = {
         rules_since="text",
         last_night="text",
     ),
+    "MODEL_IS_PRIOR": _about(
+        "a stated prior: no premium parcel was measured yet, and "
+        "the saving is what learning.prior says; let parcels explore "
+        "(holdout.explore_share), and measure"
+    ),
+    "RISK_IS_STATED": _about(
+        "no history: every order has the stated risk, so who is chosen is chosen by lot"
+    ),
     "TABLE_SUBSTITUTED": _about(
         "the {table} table was late; {path} of the day before stands in for it",
         table="text",
@@ -338,6 +346,11 @@ _HISTORY: dict[str, WarningKind] = {
     "EFFECT_IS_PRIOR": _about(
         "no premium parcel in the history: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
+    ),
+    "HARM_IS_STATED": _about(
+        "{outcome} is true for no parcel of the history: every order has the stated "
+        "risk of it (learning.prior)",
+        outcome="text",
     ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "

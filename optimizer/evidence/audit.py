@@ -94,7 +94,10 @@ def audit(config: Config, head: str | None = None) -> Audit:
     live = set(published.values())
     before = _before_the_chain(published) if not links and not told else {}
     lost, of_lost_chain = _lost_heads(versions, links)
+    now = versions_in(links).items()
+    due = {_folder(config, day, name) for day, name in now if name is not None}
     gone = [folder for folder in versions if not folder.is_dir() and folder not in live]
+    lost_nights = due.intersection(gone)
     findings = [
         *broken_links(links),
         *_between(links, told),
@@ -113,7 +116,7 @@ def audit(config: Config, head: str | None = None) -> Audit:
         num_links=len(links),
         num_versions=len(versions) - len(gone),
         num_pruned=num_pruned,
-        num_gone=len(gone) - num_pruned,
+        num_gone=len({*gone} - by_rule - lost_nights),
         unproved=(*before.values(), *of_lost_chain),
     )
 
@@ -163,8 +166,8 @@ def _unlinked(published: dict[dt.date, Path], links: Sequence[Link]) -> Iterator
         if is_now != known.get(day):
             yield (
                 f"{day}: {is_now or 'nothing'} is published, and the chain says "
-                f"{known.get(day) or 'nothing'}; if a run was cut off, the next one "
-                "adds the link"
+                f"{known.get(day) or 'nothing'}; the next run follows one that was cut "
+                "off, and `optimizer state repair` mends or names what was lost"
             )
 
 

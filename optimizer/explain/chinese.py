@@ -4,8 +4,10 @@ from __future__ import annotations
 
 #: Sentences by reason; ``NO_ROOM`` where no carrier has a slot at all, ``FORCED`` where
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
-#: ``NO_GAIN`` where premium costs exactly what it avoids, ``BUDGET_BELOW_FEE`` where a
-#: merchant's budget pays for no parcel.
+#: ``NO_GAIN`` where premium costs exactly what it avoids, ``DRAWN_OUT`` where the
+#: explore arm drew it and kept it on standard service, ``BUDGET_BELOW_FEE`` where a
+#: merchant's budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's
+#: pays for none.
 CHINESE = {
     "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
     "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving} 元",
@@ -30,6 +32,9 @@ CHINESE = {
         "该订单可避免 {saving} 元{margin}"
     ),
     "NO_ROOM": "未入选：可用的承运商在该处容不下该订单；该订单本可避免 {saving} 元",
+    "SUBSIDY_BELOW_FEE": (
+        "未入选：平台的预算低于一件包裹中平台所付的服务费；该订单本可避免 {saving} 元"
+    ),
     "BUDGET_BELOW_FEE": (
         "未入选：商家的预算低于一件包裹的服务费；该订单本可避免 {saving} 元"
     ),
@@ -38,8 +43,18 @@ CHINESE = {
         "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed} 元，"
         "比证明中其名额的价格少 {surplus} 元"
     ),
-    "HELD_OUT": "为衡量升级服务的效果而随机保留：维持标准服务",
-    "EXPLORED": "为衡量升级服务的效果而随机推荐，承运商 {carrier_id}",
+    "HELD_OUT": (
+        "方案已选中，为衡量升级服务的效果而随机保留：维持标准服务；"
+        "若由 {carrier_id} 升级，本可避免 {saving} 元损失"
+    ),
+    "DRAWN_OUT": (
+        "随机抽取（非方案选中），以一半的概率维持标准服务，以衡量升级服务的效果；"
+        "升级本可节省 {signed} 元{beside}"
+    ),
+    "EXPLORED": (
+        "随机抽取（非方案选中），以一半的概率获得推荐，以衡量升级服务的效果，"
+        "承运商 {carrier_id}：可节省 {signed} 元{beside}"
+    ),
     "INELIGIBLE": "未参与：该订单或其商家不符合条件",
     "CARRIER_INACTIVE": "未参与：当日没有任何可用承运商提供该服务",
     "NO_OPTION": "未参与：可选承运商表中没有该订单",

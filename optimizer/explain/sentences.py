@@ -74,8 +74,12 @@ def sentence(
         reason = "CAP_TAKEN"
     if reason == "BUDGET" and merchant.get("cap") == 0:
         reason = "BUDGET_BELOW_FEE"
+    elif reason == "BUDGET" and order.get("has_room") is False:
+        reason = "SUBSIDY_BELOW_FEE"
     if reason == "NO_SAVING" and order.get("saving_cny") == 0:
         reason = "NO_GAIN"
+    if reason == "HELD_OUT" and order.get("arm") == "explore":
+        reason = "DRAWN_OUT"
     words = (CHINESE if language == "zh" else _SENTENCES)[reason]
     money = {
         name: _amount(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
@@ -90,6 +94,7 @@ def sentence(
     about = {
         "signed": sign + money["saving"],
         "margin": margin_words(order, language, is_in=reason == "CHOSEN"),
+        "beside": _beside_the_plan(order, language),
         **_others(order, language),
     }
     return words.format(**{**merchant, **order, **money, **counts, **about})
@@ -119,7 +124,7 @@ def margin_words(order: Mapping[str, Any], language: str, *, is_in: bool) -> str
     >>> margin_words({"margin_cny": -0.000001}, "en", is_in=False)
     ' and would need 0.000001 more'
     >>> margin_words({"margin_cny": 0.0}, "en", is_in=False)
-    ', as much as what was chosen instead; a stable hash of order ids decided the tie'
+    ', as much as what was chosen instead: either choice is worth the same'
     """
     exact = order.get("margin_cny")
     low, high = order.get("margin_low_cny"), order.get("margin_high_cny")
@@ -160,6 +165,28 @@ def _amount(money: float, rounded: str = "near") -> str:
         return f"{abs(money):.2f}"
     cents = micro // CENT if rounded == "down" else -(-micro // CENT)
     return f"{cents / 100:.2f}"
+
+
+def _beside_the_plan(order: Mapping[str, Any], language: str) -> str:
+    """Put into words what the plan would do with an order that was drawn beside it."""
+    exact = order.get("margin_cny")
+    if exact is None or not round(exact * MICRO):
+        return ""
+    words = _BESIDE["in" if exact > 0 else "out"]
+    return words[language == "zh"].format(amount=_amount(exact))
+
+
+#: The margin of an order of the explore arm is what it would have as one of the plan.
+_BESIDE = {
+    "in": (
+        "; the plan beside it would choose it, with {amount} to spare",
+        "；若参与优化，在现有方案下会入选，余量 {amount} 元",
+    ),
+    "out": (
+        "; the plan beside it would not choose it, and it would need {amount} more",
+        "；若参与优化，在现有方案下不会入选，还差 {amount} 元",
+    ),
+}
 
 
 def _others(order: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -209,14 +236,12 @@ _MARGINS = {
     ),
     ("in", "open"): ("", ""),
     ("in", "tie"): (
-        ", as much as what was left out for it; a stable hash of order ids decided the "
-        "tie",
-        "，与因它落选的订单相当；由订单编号的稳定哈希决定取舍",
+        ", as much as what was left out for it: either choice is worth the same",
+        "，与因它落选的订单相当：两种选择的价值相同",
     ),
     ("out", "tie"): (
-        ", as much as what was chosen instead; a stable hash of order ids decided the "
-        "tie",
-        "，与代替它入选的订单相当；由订单编号的稳定哈希决定取舍",
+        ", as much as what was chosen instead: either choice is worth the same",
+        "，与代替它入选的订单相当：两种选择的价值相同",
     ),
     ("out", "exact"): (" and would need {amount} more", "，还差 {amount} 元"),
     ("out", "at least"): (
@@ -276,6 +301,10 @@ _SENTENCES = {
         "not chosen: a budget for fees went to {each}; this one "
         "avoids {saving} CNY{margin}"
     ),
+    "SUBSIDY_BELOW_FEE": (
+        "not chosen: the platform's budget is below its part of one fee; this one "
+        "would avoid {saving} CNY"
+    ),
     "BUDGET_BELOW_FEE": (
         "not chosen: the merchant's budget is below the fee of one parcel; this one "
         "would avoid {saving} CNY"
@@ -289,10 +318,16 @@ _SENTENCES = {
         "{signed} CNY, {surplus} less than the proof's prices of its slots"
     ),
     "HELD_OUT": (
-        "kept back at random to measure what premium does: it stays on standard service"
+        "chosen by the plan and kept back at random, to measure what premium does: it "
+        "stays on standard service, where {carrier_id} would have avoided {saving} CNY"
+    ),
+    "DRAWN_OUT": (
+        "drawn at random, not chosen by the plan, and kept on standard service by even "
+        "chance, to measure what premium does; it would save {signed} CNY{beside}"
     ),
     "EXPLORED": (
-        "recommended at random to measure what premium does, with {carrier_id}"
+        "drawn at random, not chosen by the plan, and recommended by even chance, to "
+        "measure what premium does, with {carrier_id}: it saves {signed} CNY{beside}"
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }

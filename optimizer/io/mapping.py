@@ -61,8 +61,16 @@ def named_by_contract(
     DataError
         When the table has no column that the mapping names.
     """
-    if mapping is None or not mapping.columns:
+    import pyarrow as pa
+
+    if mapping is None:
         return schema
+    for name in mapping.constants:
+        if name in schema.names:
+            raise DataError(
+                f"{label}: has a column {name}, and the configuration gives it a "
+                "constant; leave one of them out"
+            )
     for name, written in mapping.columns.items():
         if written not in schema.names:
             near = difflib.get_close_matches(written, schema.names, 3)
@@ -85,8 +93,7 @@ def named_by_contract(
         for name in schema.names
     ]
     fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
-    import pyarrow as pa
-
+    fields += [pa.field(name, pa.string()) for name in mapping.constants]
     return pa.schema(fields)
 
 
@@ -94,7 +101,7 @@ def takes_text(mapping: InputTable | None, column: str, kind: str) -> bool:
     """Whether a column may be text although its kind is another."""
     if mapping is None:
         return False
-    return column in mapping.values or (
+    return column in (*mapping.values, *mapping.constants) or (
         kind in AMOUNTS and (column in mapping.units or mapping.decimal != ".")
     )
 
@@ -125,7 +132,7 @@ def with_meanings(
 
     if mapping is None:
         return frame
-    read: list[pl.Expr] = []
+    read = [pl.lit(v).alias(name) for name, v in mapping.constants.items()]
     for name, dtype in frame.schema.items():
         if name in mapping.values:
             if not (dtype in (pl.String, pl.Boolean, pl.Null) or dtype.is_integer()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from optimizer.build.learned_model import (
     HARMS,
     Effect,
     LearnedModel,
+    Risk,
     model_text,
 )
 from optimizer.config import expand_date
@@ -32,7 +34,7 @@ from optimizer.learn.effect import (
 from optimizer.learn.history import History, Window, read_history
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises
-from optimizer.learn.risk import LEARNING, at_rows, cross_fit, fit_risk
+from optimizer.learn.risk import LEARNING, OUTCOME_OF, at_rows, cross_fit, fit_risk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,7 +95,13 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         comparable(frame)
     kept = promises(frame)
     standard = frame.filter(~frame["is_premium"])
-    risk = {harm: fit_risk(standard, harm) for harm in HARMS}
+    stated = _stated_harms(standard, config)
+    risk = {
+        harm: constant_risk(stated[harm])
+        if harm in stated
+        else fit_risk(standard, harm)
+        for harm in HARMS
+    }
     fits: dict[str, CrossFit] = {}
     if not frame["is_premium"].any() and config.learning.prior is not None:
         data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
@@ -102,9 +110,30 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         fits = {harm: cross_fit(frame, harm) for harm in HARMS}
         effect = _effects(frame, data, fits, kept, config)
     model = _model(past, config, data, risk=risk, effect=effect, kept=kept)
-    told = _warnings(past, data, kept, config)
+    told = (
+        *_warnings(past, data, kept, config),
+        *(warn("HARM_IS_STATED", outcome=OUTCOME_OF[harm]) for harm in stated),
+    )
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, told), told)
+
+
+def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, float]:
+    """Stated risks of harms that the history does not have: it may not record them."""
+    prior = config.learning.prior
+    if prior is None or prior.complaint_prob is None or prior.return_prob is None:
+        return {}
+    stated = dict(zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True))
+    return {
+        harm: float(share)
+        for harm, share in stated.items()
+        if not standard[OUTCOME_OF[harm]].any()
+    }
+
+
+def constant_risk(share: float) -> Risk:
+    """The same risk for every order."""
+    return Risk(intercept=math.log(share / (1 - share)), slopes={}, levels={})
 
 
 def _effects(
@@ -231,6 +260,7 @@ def history_of(config: Config, given: str | None, window: Window) -> str:
     if config.learning.history is None:
         raise DataError(
             "no outcomes are named: give --history, or learning.history in the "
-            "configuration"
+            "configuration; where there are none, let learning.prior state effect, "
+            "complaint_prob and return_prob"
         )
     return expand_date(config.learning.history.path, window.as_of)

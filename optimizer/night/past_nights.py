@@ -26,12 +26,14 @@ from optimizer.night.state.database import (
     shared_lock,
 )
 from optimizer.night.state.ledger import refuse_if_relied_on, settle
+from optimizer.night.state.links import mend_chain, versions_in
 from optimizer.night.state.reconcile import known_versions, output_of, reconcile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from optimizer.config import Config
+    from optimizer.night.state.database import StateDatabase
 
 
 def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str | None:
@@ -68,13 +70,14 @@ def rollback(config: Config, day: dt.date, *, is_withdrawn: bool = False) -> str
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
         reconcile(state, template, held=day)
-        target = _target(output, day, is_withdrawn=is_withdrawn)
+        lost = _lost_version(state, output, day) if is_withdrawn else None
+        target = None if lost else _target(output, day, is_withdrawn=is_withdrawn)
         held.enter_context(last_step(output, BUSY_SECONDS))
         held.enter_context(shared_lock(state, "last-step", BUSY_SECONDS))
         ledger = held.enter_context(open_ledger(config, day, state))
         refuse_if_relied_on(ledger, day, "withdrawn" if is_withdrawn else "rolled back")
         confirm()
-        point(output, day, target)
+        point(output, day, target, lost)
         settle(state, day, published_version(output, day))
     return None if target is None else target.name
 
@@ -135,6 +138,13 @@ def list_runs(config: Config) -> list[dict[str, Any]]:
         | _numbers(read_record(folder))
         for day, folder in nights.items()
     ]
+
+
+def _lost_version(state: StateDatabase, output: Path, day: dt.date) -> str | None:
+    """The version that the chain says is published, where nothing is any more."""
+    if published_version(output, day) is not None:
+        return None
+    return versions_in(mend_chain(state)[0]).get(day)
 
 
 def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:

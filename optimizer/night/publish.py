@@ -10,6 +10,7 @@ one is kept.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -55,6 +56,8 @@ STAGING = ".staging-"
 #: In the folder of a date's versions: which one a command withdrew.
 WITHDRAWN = ".withdrawn"
 _SCRATCH = "scratch"
+#: What the system says where a folder is in the place of a file, or the reverse.
+_OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,11 +132,19 @@ def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
     ------
     PublishError
         When the disk refuses.
+    DataError
+        When a file, a folder or a link is in the place of another of them.
     """
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        if error.errno in _OTHER_KIND:
+            raise DataError(
+                f"{error.filename2 or error.filename or output}: {what} could not be "
+                f"written: something else is in its place ({reason}); move it away. "
+                "The last published night is untouched"
+            ) from None
         raise PublishError(
             f"{output}: {what} could not be written ({reason}); the last published "
             "night is untouched"
@@ -353,7 +364,9 @@ def _not_held(name: str) -> PublishError:
     )
 
 
-def point(output: Path, day: dt.date, target: Path | None) -> None:
+def point(
+    output: Path, day: dt.date, target: Path | None, lost: str | None = None
+) -> None:
     """
     Replace a date's link in one atomic step, or take it away.
 
@@ -363,6 +376,8 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         Where the link is; the caller holds the date's lock.
     target
         A complete version on the disk; ``None``: the date is no longer published.
+    lost
+        The version that is withdrawn, where its link does not name it any more.
 
     Raises
     ------
@@ -372,18 +387,20 @@ def point(output: Path, day: dt.date, target: Path | None) -> None:
         When it is replaced, and might be lost in a power cut.
     """
     link = output / day.isoformat()
-    _note_withdrawal(output / VERSIONS / day.isoformat(), link, target)
+    name = link.readlink().name if link.is_symlink() else lost
+    _note_withdrawal(output / VERSIONS / day.isoformat(), name, target)
     _point(link, target)
     _confirm(link)
 
 
-def _note_withdrawal(versions: Path, link: Path, target: Path | None) -> None:
+def _note_withdrawal(versions: Path, name: str | None, target: Path | None) -> None:
     """Say beside the versions which one is withdrawn, so that no lost link reads so."""
     note = versions / WITHDRAWN
     if target is not None:
         note.unlink(missing_ok=True)
-    elif link.is_symlink():
-        note.write_text(link.readlink().name, encoding="utf-8")
+    elif name is not None:
+        versions.mkdir(parents=True, exist_ok=True)
+        note.write_text(name, encoding="utf-8")
         with note.open("rb") as file:
             os.fsync(file.fileno())
         sync_folder(versions)

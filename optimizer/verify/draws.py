@@ -112,7 +112,8 @@ def _drawn(
     )
     rows = statement.execute(
         "SELECT d.order_id, d.true_merchant_id, w.place, w.carrier_id "
-        "FROM decision AS d JOIN way AS w USING (number) ORDER BY d.number"
+        "FROM decision AS d JOIN way AS w USING (number) "
+        "WHERE d.order_id IS NOT NULL ORDER BY d.number"
     ).fetchall()
     ways: dict[str, list[tuple[int, str]]] = {}
     merchant_of = {}
@@ -200,5 +201,15 @@ class _Lanes:
             "SELECT lane, carrier_id, coalesce(region_id, ''), "
             "coalesce(outlet_id, ''), coalesce(day::VARCHAR, '') FROM lane"
         ).fetchall()
-        order = sorted((depth.get(row, 0), name, row) for row, *name in names)
+        above = dict(
+            statement.execute("SELECT lane, above FROM lane_off_path").fetchall()
+        )
+
+        def depth_of(row: int) -> int:
+            if row not in depth:
+                wider = above[row]
+                depth[row] = 0 if wider is None else depth_of(wider) + 1
+            return depth[row]
+
+        order = sorted((depth_of(row), name, row) for row, *name in names)
         return cls(path, rows, {row: at for at, (_, _, row) in enumerate(order)})

@@ -104,6 +104,7 @@ def _is_number(value: Any) -> bool:
 _TEXT = _only(lambda v: isinstance(v, str), "text")
 _FLAG = _only(lambda v: isinstance(v, bool), "true or false")
 _COUNT = _only(lambda v: _is_whole(v) and v >= 0, "a whole number, at least 0")
+_ABOVE_0 = _only(lambda v: _is_whole(v) and v > 0, "a whole number above 0")
 _WHOLE = _only(_is_whole, "a whole number")
 _MEASURE = _only(lambda v: _is_number(v) and 0 <= v < 1e15, "a number, at least 0")
 _SHA256 = _only(lambda v: isinstance(v, str) and bool(_HASH.fullmatch(v)), "a SHA-256")
@@ -170,7 +171,7 @@ _PACKING: dict[str, Rule] = {
     "bound": _one_of("whole lanes", "prices"),
     "num_conflicts": _COUNT,
     "holds_for": _TEXT,
-    "unit": _COUNT,
+    "unit": _ABOVE_0,
 }
 #: What is measured by itself.
 _STAGES = ("read", "validate", "value", "build", "solve", "certify", "explain")
@@ -251,6 +252,7 @@ _OPTIONAL: dict[str, Rule] = {
         }
     ),
 }
-_RECORD = _object({**_KEYS, "origins": _each(_TEXT, _TABLES)}, _OPTIONAL)
-#: Records of before inputs could be addresses, and before the chain of evidence.
-_OLDEST = _object(_KEYS)
+_ORIGINS: dict[str, Rule] = {"origins": _each(_TEXT, _TABLES)}
+_RECORD = _object({**_KEYS, **_ORIGINS}, _OPTIONAL)
+#: Records of before the chain of evidence, and some of before inputs were addresses.
+_OLDEST = _object(_KEYS, _ORIGINS)

@@ -4,9 +4,10 @@ Tables under another system's names, words and units, as the documentation reads
 A column is read under the name that ``columns`` gives it; a column of the table that
 has one of our names by chance, while another is read in its place, is not looked at. A
 word of ``values`` means what stands beside it, ``*`` every other word, an empty text no
-value. With ``units``, or another ``decimal`` sign, a text is an amount: perhaps a sign
-of a currency or of percent, digits, perhaps in groups of three, a fraction; any other
-text is not a number. ``fen`` and ``percent`` are hundredths.
+value. ``constants`` are the values of columns that the table lacks. With ``units``, or
+another ``decimal`` sign, a text is an amount: perhaps a sign of a currency or of
+percent, digits, perhaps in groups of three, a fraction; any other text is not a number.
+``fen`` and ``percent`` are hundredths.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def mapped_source(source: str, mapping: Mapping[str, Any] | None) -> str:
 
 def meaning(value: str, column: Column, mapping: Mapping[str, Any] | None) -> str:
     """What a cell of a column means, as SQL."""
+    constant = (mapping or {}).get("constants", {}).get(column.name)
+    if constant is not None:
+        return _text(constant)
     words = (mapping or {}).get("values", {}).get(column.name)
     if words is not None:
         return _word(value, words)

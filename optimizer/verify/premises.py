@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import is_address, parse_address
-from optimizer.contracts.run_folder import RECORD, SCHEMA_VERSION
-from optimizer.contracts.tables import DECISIONS, PUBLISHED
+from optimizer.contracts.run_folder import AUDIT, RECORD, REPORT, SCHEMA_VERSION
+from optimizer.contracts.tables import DECISIONS, EVERY_NIGHT, PUBLISHED
 from optimizer.errors import OptimizerError
 from optimizer.verify.audit import is_of_today
 
@@ -73,10 +73,21 @@ def _is_date(name: str) -> bool:
 
 
 def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    """Find files that are not listed, missing, or different from what was listed."""
+    """
+    Find files that are not listed, missing, or different from what was listed.
+
+    Each night with evidence has a table of every kind that is not optional, and a
+    report; since margins are amounts, its statement in SQL too.
+    """
     listed = {**record["outputs"]}
     there = {path.name for path in folder.iterdir()}
+    every = [*EVERY_NIGHT, REPORT, *([AUDIT] if is_of_today(record) else [])]
     found = [
+        f"{name} is not among the outputs, and every night has one"
+        for name in every
+        if name not in listed and "evidence" in record
+    ]
+    found += [
         f"{name} is in the folder, and the record does not list it"
         for name in sorted(there - {*listed, *_ALWAYS})
     ]
@@ -292,6 +303,8 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
         found.append(f"the recorded configuration is not valid: {error}")
     if record["identity"]["config_sha256"] != hash_of(config):
         found.append("identity.config_sha256 is not of the recorded configuration")
+    if "model_sha256" in record["identity"] and config["model"] is None:
+        found.append("identity.model_sha256: the configuration names no model")
     if record["identity"]["date"] != record["date"]:
         found.append("identity.date is not the night's")
     return found

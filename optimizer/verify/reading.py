@@ -13,6 +13,7 @@ from optimizer.verify.contract import (
     Column,
     broken,
     columns_of,
+    odd_names,
     require,
 )
 from optimizer.verify.mapping import mapped_source, mappings_of, meaning
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 _FILE, _ROW = "file_read", "file_row_number"
-#: How rows are read, by the end of a file's name.
+#: How rows are read, by the end of a file's name; where it is strict, lines may not end
+#: in two ways.
 _CSV = (
     "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = '{1}', "
-    "quote = '\"', escape = '\"', nullstr = ''{2})"
+    "quote = '\"', escape = '\"', nullstr = '', strict_mode = false{2})"
 )
 
 
@@ -242,6 +244,8 @@ def _orders(reading: Reading) -> str:
     """Orders that count, with why any may not be recommended, and their day."""
     columns = reading.tables["orders"]
     own = [c for c in columns if _is_used(c, reading)]
+    further = _list(reading.further) if reading.further else "NULL::VARCHAR[]"
+    repeated = _repeated("orders", reading)
     whens = "".join(
         f"\n        WHEN {_matches(rule, columns)} THEN {_text(rule['reason'])}"
         for rule in reading.rules
@@ -252,6 +256,7 @@ def _orders(reading: Reading) -> str:
         "    + (config_text('$.capacity.lead_days'))::INT;\n"
         "SET VARIABLE has_dates = (\n"
         "    SELECT EXISTS (FROM capacity WHERE service_date IS NOT NULL));\n"
+        f"{_odd_names(repeated, 'orders')}"
         "-- orders: the rows that count. Who is not eligible has a reason: that of\n"
         "-- the table, or of the first rule of the policy that matches, or that the\n"
         "-- merchant is not enrolled.\n"
@@ -273,10 +278,35 @@ def _orders(reading: Reading) -> str:
         "            as_date(delivery_date), default_day())\n"
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
-        f"    {_list(reading.further)} AS further\n"
-        f"FROM orders_raw\nWHERE {broken(columns, 'orders')} IS NOT TRUE\n"
+        f"    {further} AS further\n"
+        f"FROM orders_raw\nWHERE {broken(columns, 'orders', repeated)} IS NOT TRUE\n"
         ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
     )
+
+
+def _repeated(table: str, reading: Reading) -> list[Column]:
+    """
+    The columns of names that stand in many rows.
+
+    In Parquet each column is read by itself; other files are read whole each time.
+    """
+    if reading.kinds[table] != "parquet":
+        return []
+    names = [c for c in reading.tables[table] if c.kind == "id"]
+    return [c for c in names if c.name != "order_id" and c.name.isidentifier()]
+
+
+def _odd_names(columns: Sequence[Column], table: str) -> str:
+    """Look once at each name that stands in many rows."""
+    asked = "".join(
+        f"CREATE TEMP TABLE name AS SELECT DISTINCT {c.quoted} FROM {table}_raw;\n"
+        f"SET VARIABLE {odd_names(c, table)} = (\n"
+        f"    SELECT count(*) > 0 FROM name WHERE {broken([c], table)});\n"
+        "DROP TABLE name;\n"
+        for c in columns
+    )
+    why = "-- Names stand in many rows: rows are looked at only where one is odd.\n"
+    return why + asked if asked else ""
 
 
 def _is_used(column: Column, reading: Reading) -> bool:
@@ -326,7 +356,9 @@ def _options(reading: Reading) -> str:
     columns = reading.tables["options"]
     named = [c for c in columns if c.name != "order_id"]
     own = [c for c in columns if c.name == "order_id"]
+    repeated = _repeated("options", reading)
     return (
+        f"{_odd_names(repeated, 'options')}"
         "-- options: the rows that count; one whose order was refused goes with it.\n"
         "-- An id that is an order's breaks no rule.\n"
         "CREATE TEMP TABLE options AS\nSELECT\n    order_number,\n    number,\n"
@@ -334,7 +366,7 @@ def _options(reading: Reading) -> str:
         f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
         "    SELECT order_id, number AS order_number FROM orders\n"
         ") USING (order_id)\n"
-        f"WHERE {broken(named, 'options')} IS NOT TRUE AND CASE\n"
+        f"WHERE {broken(named, 'options', repeated)} IS NOT TRUE AND CASE\n"
         f"    WHEN order_number IS NULL THEN {broken(own, 'options')} IS NOT TRUE\n"
         "    ELSE true\nEND;\n"
     )

@@ -195,6 +195,7 @@ def test_every_event_is_a_link_and_all_of_it_holds(chained: SmallNight):
     )
 
 
+@pytest.mark.slow
 def test_the_database_refuses_to_change_a_link(chained: SmallNight):
     """UPDATE and DELETE fail in the database itself."""
     with open_state(load_config(chained.config)) as state:
@@ -558,7 +559,7 @@ def test_exit_codes_tell_what_an_audit_found(on_sqlite: SmallNight, cli):
     assert cli("evidence", "nobody").code == 3
     assert cli("evidence", "nobody", "--date", NEXT).code == 2
     shutil.rmtree(old_version(on_sqlite))
-    assert "1 replaced ones removed since" in cli("audit").out
+    assert "1 replaced one removed since" in cli("audit").out
     order = pl.read_parquet(on_sqlite.run_dir / "decisions.parquet")["order_id"][0]
     edit_decision(on_sqlite)
     bad = cli("evidence", order)

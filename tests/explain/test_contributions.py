@@ -205,6 +205,7 @@ def test_a_chinese_sentence_by_hand() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_published_night_explains_itself(published: Path) -> None:
     """From the folder alone: an order, every merchant, every lane, and the night."""
     night = explain_night(published)

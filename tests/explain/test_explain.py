@@ -210,7 +210,7 @@ def test_equals_are_said_to_be_equal_and_the_least_lack_is_an_amount():
     told = {order: night.explain(order) for order in "abc"}
     (kept,) = night.orders.filter(pl.col("is_premium"))["order_id"]
     (out,) = {"a", "b"} - {kept}
-    tie = "; a stable hash of order ids decided the tie"
+    tie = ": either choice is worth the same"
     assert told[kept] == (
         f"{kept}: chosen, with yunda: it avoids 10.00 CNY of expected harm, as much as "
         f"what was left out for it{tie}"
@@ -224,7 +224,32 @@ def test_equals_are_said_to_be_equal_and_the_least_lack_is_an_amount():
     chinese = explain_order(out, night.decisions, night.merchants, "zh")
     assert chinese == (
         f"{out}: 未入选：承运商在该处的名额已给了避免损失不少于它的订单；该订单可避免 "
-        "10.00 元，与代替它入选的订单相当；由订单编号的稳定哈希决定取舍"
+        "10.00 元，与代替它入选的订单相当：两种选择的价值相同"
+    )
+
+
+def test_a_drawn_order_says_what_the_plan_would_do_with_it():
+    """
+    Of the explore arm: who is recommended, who is not, and whether the plan beside it
+    would choose it; an order of the plan that is kept back is told from these.
+    """
+    drawn = {"arm": "explore", "carrier_id": "yunda", "saving_cny": -0.25}
+    out = drawn | {"reason": "HELD_OUT", "margin_cny": -3.5}
+    assert sentence(out, {}) == (
+        "drawn at random, not chosen by the plan, and kept on standard service by even "
+        "chance, to measure what premium does; it would save -0.25 CNY; the plan "
+        "beside it would not choose it, and it would need 3.50 more"
+    )
+    assert sentence(drawn | {"reason": "EXPLORED", "margin_cny": 2.0}, {}).endswith(
+        "with yunda: it saves -0.25 CNY; the plan beside it would choose it, with 2.00 "
+        "to spare"
+    )
+    unknown = drawn | {"reason": "EXPLORED", "margin_low_cny": -1.0}
+    assert sentence(unknown, {}).endswith("it saves -0.25 CNY")
+    assert "若参与优化，在现有方案下不会入选，还差 3.50 元" in sentence(out, {}, "zh")
+    kept = {"reason": "HELD_OUT", "arm": "policy", "carrier_id": "yunda"}
+    assert sentence(kept | {"saving_cny": 2.0}, {}).endswith(
+        "standard service, where yunda would have avoided 2.00 CNY"
     )
 
 

@@ -108,6 +108,7 @@ WAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_an_export_gives_the_night_of_the_contracts_table(
     way: str,
@@ -162,6 +163,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_verify_sees_a_table_that_is_read_wrongly(
     fault: str,
@@ -405,6 +407,32 @@ def test_capacity_has_its_own_mapping(tmp_path: Path) -> None:
     assert "carrier_id" not in open_source(path, CAPACITY).columns
 
 
+def test_columns_that_the_table_lacks_may_be_constants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shop's own export names no shop: every row is its; verify agrees."""
+    monkeypatch.chdir(tmp_path)
+    header = "order_id,region_id,carrier_id,complaint_prob_standard,"
+    header += "complaint_prob_premium,return_prob_standard,return_prob_premium"
+    rows = [f"o-{n},r,yuantong,0.{n + 10},0.01,0,0" for n in range(80)]
+    Path("o.csv").write_text("\n".join([header, *rows]) + "\n")
+    Path("c.csv").write_text("carrier_id,slots\nyuantong,50\n")
+    mapping = {"path": "o.csv", "constants": {"merchant_id": "me", "is_eligible": True}}
+    Path("c.yaml").write_text(json.dumps(config_with(mapping, output="runs")))
+    words = ("run", "--config", "c.yaml", "--date", DAY)
+    assert call(monkeypatch, capsys, *words).code == 0
+    assert call(monkeypatch, capsys, "verify", f"runs/{DAY}").code == 0
+    merchants = pl.read_parquet(f"runs/{DAY}/merchants.parquet")
+    assert merchants.select("merchant_id", "used").row(0) == ("me", 2)
+
+    source = open_source("o.csv", ORDERS, rules=rules_of(mapping))
+    (frame,) = read_batches(source, ["merchant_id"])
+    assert frame["merchant_id"].to_list() == ["me"] * 80
+    both = rules_of({"path": "o.csv", "constants": {"region_id": "all"}})
+    with pytest.raises(DataError, match=r"has a column region_id.*a constant"):
+        open_source("o.csv", ORDERS, rules=both)
+
+
 def test_excel_ids_that_a_cell_cannot_hold_are_refused(tmp_path: Path) -> None:
     """Numbers of more than 15 digits in a column of ids are rounded; text is not."""
     path = tmp_path / "o.xlsx"
@@ -429,6 +457,7 @@ def test_a_damaged_excel_file_is_refused(content: bytes, tmp_path: Path) -> None
         open_source(path, ORDERS)
 
 
+@pytest.mark.slow
 def test_rows_of_a_database_are_read_by_the_mapping(
     shop: tuple[SmallNight, pl.DataFrame],
     tmp_path: Path,

@@ -226,7 +226,9 @@ def test_a_published_night_with_both_arms_is_proved_again(inputs_only: SmallNigh
     }
     taken = read_back(inputs_only.run_dir / "recommendations.parquet")
     assert set(taken["order_id"]) == set(decided.filter("is_premium")["order_id"])
-    told = decided.filter(pl.col("reason") == "HELD_OUT")["order_id"][0]
     from optimizer.explain.sentences import explain_run
 
-    assert "kept back at random" in explain_run(inputs_only.run_dir, told)["sentence"]
+    held = decided.filter(pl.col("reason") == "HELD_OUT")
+    for arm, words in (("policy", "kept back at random"), ("explore", "by even")):
+        told = held.filter(pl.col("arm") == arm)["order_id"][0]
+        assert words in explain_run(inputs_only.run_dir, told)["sentence"]

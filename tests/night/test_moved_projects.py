@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from optimizer.errors import ConfigError
 from optimizer.evidence.audit import audit
 from optimizer.night.past_nights import status
 from optimizer.night.publish import point
+from optimizer.night.state.chain import make_link
 from optimizer.night.state.database import EVIDENCE_NAME
 from optimizer.night.state.repair import repair
 from optimizer.verify.night import verify_night
@@ -187,6 +189,71 @@ def test_a_single_lost_link_is_no_withdrawal(project: Path) -> None:
         assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
         assert not (project / "runs" / str(DAYS[1])).exists()
         assert as_user(project, "run", *CONFIG, "--date", DAYS[1]).code == 0
+
+
+def test_a_night_that_is_gone_is_no_withdrawal(project: Path) -> None:
+    """
+    Its version was removed by hand: dates that count on it are refused, the chain says
+    nothing new, and a command withdraws it on record.
+    """
+    chain = (project / "runs" / EVIDENCE_NAME).read_bytes()
+    shutil.rmtree(project / "runs" / ".versions" / str(DAYS[1]))
+    said = as_user(project, "run", *CONFIG, "--date", DAYS[2])
+    assert said.code == 3
+    assert f"optimizer rollback {DAYS[1]} --withdraw" in said.err
+    said = as_user(project, "state", "repair", *CONFIG)
+    assert said.out.count("is gone, or not whole") == 1
+    assert (project / "runs" / EVIDENCE_NAME).read_bytes() == chain
+    said = as_user(project, "audit", *CONFIG)
+    assert "`optimizer state repair` mends or names what was lost" in said.out
+    assert "replaced" not in said.out
+    assert as_user(project, "rollback", *CONFIG, DAYS[1], "--withdraw").code == 0
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[2]).code == 0
+    assert as_user(project, "audit", *CONFIG).code == 0
+
+
+def test_what_is_mended_of_the_chain_is_said(project: Path) -> None:
+    """From the database or the file; a file that is no chain stands aside then."""
+    file, state = (project / "runs" / n for n in (EVIDENCE_NAME, ".state.sqlite"))
+    whole = file.read_bytes()
+    file.unlink()
+    said = as_user(project, "state", "repair", *CONFIG)
+    assert f"in runs/{EVIDENCE_NAME}, from the database: 2 links" in said.out
+    state.unlink()
+    said = as_user(project, "state", "repair", *CONFIG)
+    assert f"database, from runs/{EVIDENCE_NAME}: 2 links" in said.out
+    file.write_bytes(b"\0junk\n" + whole)
+    said = as_user(project, "state", "repair", *CONFIG)
+    assert f"it is {EVIDENCE_NAME}.aside-1 now, and is written again" in said.out
+    assert file.read_bytes() == whole
+    hold(project)
+    assert "nothing to mend" in as_user(project, "state", "repair", *CONFIG).out
+
+
+def test_two_chains_that_both_hold_are_left_to_a_person(project: Path) -> None:
+    """Nothing says which is true, so neither is written over."""
+    file = project / "runs" / EVIDENCE_NAME
+    other = make_link({"date": str(DAYS[0]), "version": None}, None)
+    file.write_text(json.dumps(asdict(other)) + "\n")
+    said = as_user(project, "state", "repair", *CONFIG)
+    assert said.code == 2
+    assert "have different chains from link 1 on" in said.err
+    assert len(file.read_text().splitlines()) == 1
+
+
+def test_the_note_of_a_withdrawal_that_died_early_does_not_stay(
+    project: Path,
+) -> None:
+    """The link is still there: the night is published, and a later loss is a loss."""
+    link = project / "runs" / str(DAYS[1])
+    leads_to = link.readlink()
+    note = project / "runs" / ".versions" / str(DAYS[1]) / ".withdrawn"
+    note.write_text(leads_to.name)
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
+    assert not note.exists()
+    link.unlink()
+    said = as_user(project, "run", *CONFIG, "--date", DAYS[0])
+    assert f"the links of {DAYS[1]} are lost" in said.err
 
 
 def test_a_withdrawal_that_died_is_finished(project: Path) -> None:

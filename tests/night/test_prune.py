@@ -81,6 +81,7 @@ def test_the_published_version_and_the_newest_others_stay(night: SmallNight) -> 
     assert verify_night(night.run_dir).is_valid
 
 
+@pytest.mark.slow
 def test_an_audit_knows_what_went_by_rule(night: SmallNight) -> None:
     """The chain holds, counts what was pruned apart from what was lost, and goes on."""
     config = load_config(night.config)

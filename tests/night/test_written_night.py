@@ -131,6 +131,7 @@ def test_a_fault_between_solve_and_disk_is_not_published(
     assert night.run_dir.readlink() != link
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_true_nights_hold(name: str, tmp_path: Path) -> None:
     """No night that a person can check is held back."""

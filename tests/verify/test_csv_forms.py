@@ -39,6 +39,7 @@ def test_both_find_the_same_form(start: str, mark: str) -> None:
     assert form_of(start.splitlines()[:2], known) == ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie",
     [

@@ -253,6 +253,34 @@ def _alert(run: Path) -> None:
     edit_record(run, change)
 
 
+def _left_out(name: str, column: str, of: pl.Expr) -> Callable[[Path], None]:
+    """Leave a value out of the first row that fits."""
+
+    def change(table: pl.DataFrame) -> pl.DataFrame:
+        first = table.with_row_index("at").filter(of)["at"][0]
+        is_first = pl.int_range(pl.len()) == first
+        return table.with_columns(pl.when(~is_first).then(pl.col(column)))
+
+    return lambda run: edit_table(run, name, change)
+
+
+def _without(name: str) -> Callable[[Path], None]:
+    def forge(run: Path) -> None:
+        (run / name).unlink()
+        edit_record(run, lambda record: record["outputs"].pop(name))
+
+    return forge
+
+
+def _tonight_twice(run: Path) -> None:
+    edit_table(
+        run, "nights.parquet", lambda nights: pl.concat([nights, nights.tail(1)])
+    )
+
+
+_NOT_CHOSEN = pl.col("reason") == "CAP_FULL"
+_TONIGHT = pl.col("date") == LAST
+
 #: What is forged, and what is said of it.
 EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a date's night under another's name": (
@@ -376,6 +404,36 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "prices of orders where there are none": (
         _order_prices,
         "order prices: order_prices.parquet is None, not 1 as published",
+    ),
+    **{
+        f"{column} of a decision left out": (
+            _left_out("decisions.parquet", column, _NOT_CHOSEN),
+            "reason: ",
+        )
+        for column in ("propensity", "is_premium")
+    },
+    **{
+        f"tonight's {column} left out": (
+            _left_out("nights.parquet", column, _TONIGHT),
+            "tonight: nights.parquet is ",
+        )
+        for column in ("saving_cny", "num_chosen", "num_warnings")
+    },
+    "tonight twice": (
+        _tonight_twice,
+        "tonight: nights.parquet is once, not 2026-11-22 2",
+    ),
+    **{
+        f"no {name}": (_without(name), f"{name} is not among the outputs")
+        for name in ("bank.parquet", "report.html", "audit.sql")
+    },
+    "a model where there is none": (
+        _set("identity", "model_sha256", to="0" * 64),
+        "identity.model_sha256: the configuration names no model",
+    ),
+    "a unit of nothing": (
+        _set("certificate", "unit", to=0),
+        "certificate.unit is '0', and must be a whole number above 0",
     ),
     "a plan said to hold for fewer": (
         _set("certificate", "holds_for", to="some plans"),
@@ -650,3 +708,46 @@ def test_what_stops_a_pin_is_stated_again(why: str, tmp_path: Path) -> None:
     )
     findings = "; ".join(verify_night(run).findings)
     assert f"is {why}, not OTHER_LIMITS as published" in findings
+
+
+@pytest.mark.slow
+def test_a_decision_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Also where the explore arm is drawn again, which asks for every open order."""
+    drawn = Variant(config={"holdout": {"share": 0, "explore_share": 0.3, "seed": 1}})
+    night = simulated(tmp_path / "inputs", num_orders=300)
+    run = publish(tmp_path, night, settings(drawn))
+    (run.parent / ".evidence.jsonl").unlink()
+    edit_table(
+        run,
+        "decisions.parquet",
+        lambda table: table.filter(pl.col("reason") != "NO_SAVING"),
+    )
+    num_rows = pl.read_parquet(run / "decisions.parquet").height
+    edit_record(run, lambda record: record["evidence"].update(num_rows=num_rows))
+    findings = "; ".join(verify_night(run).findings)
+    assert "orders: " in findings
+    assert "no decision, or no merchant of its own" in findings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_there", "why"), [(1, "TOO_FEW_PARCELS"), (3, "CAPS")])
+def test_what_stops_a_floor_is_stated_again(
+    num_there: int, why: str, tmp_path: Path
+) -> None:
+    """A floor of two with one parcel, or with a cap of one, says so, and is held."""
+    orders = [(f"o{at}", "m", "north", 5.0 + at) for at in range(num_there)]
+    made = make_tables([*orders, ("z", "n", "south", 1.0)], {"yunda": 9}, rate="0.34")
+    floor = {"column": "region_id", "value": "north", "min_parcels": 2}
+    relaxed = {"fairness": [floor], "on_conflict": "relax"}
+    tables = {"orders": made.orders, "capacity": made.capacity}
+    run = publish(tmp_path, tables, made.config | relaxed)
+    assert pl.read_parquet(run / "conflicts.parquet")["stopped_by"].to_list() == [why]
+    assert verify_night(run).findings == ()
+    (run.parent / ".evidence.jsonl").unlink()
+    edit_table(
+        run,
+        "conflicts.parquet",
+        lambda table: table.with_columns(stopped_by=pl.lit("SLOTS")),
+    )
+    findings = "; ".join(verify_night(run).findings)
+    assert f"is {why}, not SLOTS as published" in findings

@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import RECORD, read_record
-from optimizer.errors import OptimizerError
+from optimizer.errors import OptimizerError, counted
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
@@ -54,7 +54,7 @@ def extend(
     day, path
         The date, and its published folder; ``None``: it is not published any more.
     """
-    links = _made_good(connection, mirror)
+    links, _ = _made_good(connection, mirror)
     before, version = versions_in(links).get(day), path.name if path else None
     if before == version:
         return
@@ -89,7 +89,7 @@ def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -
     with state.transaction() as connection:
         if state.is_shared:
             lock_transaction(connection, "evidence")
-        links = _made_good(connection, state.mirror)
+        links, _ = _made_good(connection, state.mirror)
         told = pruned_in(links)
         removed = sorted(name for name in versions if (day, name) not in told)
         if not removed:
@@ -105,8 +105,15 @@ def record_pruned(state: StateDatabase, day: dt.date, versions: Sequence[str]) -
         _append(state.mirror, [link])
 
 
-def mended_links(state: StateDatabase) -> list[Link]:
-    """The chain, with database and file each made good from the other."""
+def mend_chain(state: StateDatabase) -> tuple[list[Link], str | None]:
+    """
+    Make database and file good from each other, where one has less than the other.
+
+    Returns
+    -------
+    tuple
+        The chain, and what was mended; ``None``: nothing.
+    """
     assert state.mirror is not None
     with state.transaction() as connection:
         if state.is_shared:
@@ -243,20 +250,25 @@ def _read_line(line: bytes) -> Link:
         return Link(0, "", line.decode(errors="replace"))
 
 
-def _made_good(connection: Connection, mirror: Path) -> list[Link]:
+def _made_good(connection: Connection, mirror: Path) -> tuple[list[Link], str | None]:
     """The chain, after database and file were completed from each other."""
     links, told = read_links(connection), read_mirror(mirror)
     if links == told:
-        return links
+        return links, None
+    words = None
     if told[: len(links)] == links and not broken_links(told):
         _insert(connection, told[len(links) :])
-        logger.warning("evidence: the database lacked links; added from %s", mirror)
-        return told
-    if links[: len(told)] == told:
+        num, links = len(told) - len(links), told
+        words = f"put back in the database, from {mirror}: {counted(num, 'link')}"
+    elif links[: len(told)] == told:
+        num = len(links) - len(told)
         _append(mirror, links[len(told) :])
-        return links
-    logger.warning("evidence: database and %s differ; run optimizer audit", mirror)
-    return links
+        words = f"put back in {mirror}, from the database: {counted(num, 'link')}"
+    if words is None:
+        logger.warning("evidence: database and %s differ; run optimizer audit", mirror)
+    else:
+        logger.info("evidence: %s", words)
+    return links, words
 
 
 def _insert(connection: Connection, links: list[Link]) -> None:

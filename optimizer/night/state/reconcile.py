@@ -17,10 +17,15 @@ from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS, read_record
 from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
-from optimizer.night.publish import VERSIONS, date_lock, withdrawn_version
+from optimizer.night.publish import (
+    VERSIONS,
+    WITHDRAWN,
+    date_lock,
+    withdrawn_version,
+)
 from optimizer.night.state.database import shared_lock
 from optimizer.night.state.ledger import settle
-from optimizer.night.state.links import mended_links, versions_in
+from optimizer.night.state.links import mend_chain, versions_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -68,7 +73,7 @@ class Healed:
                 raise DataError(
                     f"{day} counts on the night of {other}, which cannot be read "
                     f"({reason}); restore its folder, or withdraw it with optimizer "
-                    "rollback"
+                    f"rollback {other} --withdraw"
                 )
 
 
@@ -101,17 +106,24 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
             f"{output}: never had the {len(known):,} nights that {state.label} knows; "
             "is it the right folder? If so, give it a new, empty state database"
         )
-    links = [] if state.mirror is None else mended_links(state)
+    links = [] if state.mirror is None else mend_chain(state)[0]
     if not links:
         refuse_lost_chain(output, published, known)
     healed = []
     linked = {day: name for day, name in versions_in(links).items() if name is not None}
-    _refuse_lost_links(output, published, linked)
-    unreadable: dict[dt.date, str] = {}
+    for day, version_folder in published.items():
+        _forget_note(state, output_of(output, day), day, version_folder.name, held)
+    lost = _lost_nights(output, published, linked)
+    unreadable = {
+        day: f"its version {version} is gone, or not whole"
+        for day, version in lost.items()
+    }
+    for day, why in unreadable.items():
+        logger.warning("the night of %s is lost: %s", day, why)
     for day in sorted(published.keys() | known.keys() | linked.keys()):
         folder = published.get(day)
         version = folder.name if folder else None
-        if known.get(day) == version == linked.get(day):
+        if day in lost or known.get(day) == version == linked.get(day):
             continue
         try:
             if _settle_locked(state, output, day, is_held=day == held):
@@ -128,28 +140,46 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
     return Healed(tuple(healed), unreadable)
 
 
-def _refuse_lost_links(
+def _lost_nights(
     output: str, published: Mapping[dt.date, Path], linked: Mapping[dt.date, str]
-) -> None:
+) -> dict[dt.date, str]:
     """
-    Refuse to take nights for withdrawn whose links were lost.
+    Find nights that no command withdrew and whose versions are gone.
 
     A withdrawal is noted before the link goes, so that one which died is finished; a
-    link that went without a note was removed by somebody, or by a copy without links.
+    night that went without a note was removed by somebody, or by a copy. Where only its
+    link did, that is refused, as it can be put back.
     """
-    lost = [
-        day
+    lost = {
+        day: version
         for day, version in linked.items()
         if day not in published
-        and _is_kept(output, day, version)
         and withdrawn_version(output_of(output, day), day) != version
-    ]
-    if lost:
+    }
+    links = [day for day, version in lost.items() if _is_kept(output, day, version)]
+    if links:
         raise ConfigError(
-            f"{output}: the links of {_list(lost)} are lost, as after a copy without "
+            f"{output}: the links of {_list(links)} are lost, as after a copy without "
             "links, and no command withdrew these nights; `optimizer state repair` "
             "puts them back (`optimizer rollback --withdraw` then withdraws one)"
         )
+    return lost
+
+
+def _forget_note(
+    state: StateDatabase, folder: Path, day: dt.date, version: str, held: dt.date | None
+) -> None:
+    """Take away the note of a withdrawal that died before the link went."""
+    if withdrawn_version(folder, day) != version:
+        return
+    with ExitStack() as stack:
+        if day != held:
+            try:
+                stack.enter_context(night_lock(state, folder, day))
+            except BusyError:
+                return
+        if published_version(folder, day) is not None:
+            (folder / VERSIONS / day.isoformat() / WITHDRAWN).unlink(missing_ok=True)
 
 
 def _is_kept(output: str, day: dt.date, version: str) -> bool:

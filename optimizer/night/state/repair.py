@@ -28,7 +28,12 @@ from optimizer.night.publish import (
 )
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
-from optimizer.night.state.links import begin_anew, mended_links, versions_in
+from optimizer.night.state.links import (
+    begin_anew,
+    mend_chain,
+    read_mirror,
+    versions_in,
+)
 from optimizer.night.state.reconcile import (
     known_versions,
     night_lock,
@@ -39,6 +44,8 @@ from optimizer.night.state.reconcile import (
 
 if TYPE_CHECKING:
     from optimizer.config import Config
+    from optimizer.night.state.chain import Link
+    from optimizer.night.state.database import StateDatabase
 
 
 def repair(config: Config, new_chain: str | None = None) -> list[str]:
@@ -68,12 +75,15 @@ def repair(config: Config, new_chain: str | None = None) -> list[str]:
         raise ConfigError("published nights need output in the configuration")
     said: list[str] = []
     with disk_errors(Path(config.output), "what was lost"), open_state(config) as state:
-        links = mended_links(state)
+        links, words = mend_chain(state)
+        said += [] if words is None else [words]
         if wrong := broken_links(links):
             raise ConfigError(
                 f"the chain of evidence does not hold ({wrong[0]}), so nothing is "
                 "mended from it; restore database and .evidence.jsonl from a backup"
             )
+        if links or new_chain is not None:
+            said += _mend_file(state, links)
         if new_chain is None and not links:
             refuse_lost_chain(
                 config.output, published_nights(config.output), known_versions(state)
@@ -95,7 +105,42 @@ def repair(config: Config, new_chain: str | None = None) -> list[str]:
                 said += _mend_date(output, day, known)
         healed = reconcile(state, config.output)
     said += [f"{day}: the state and the chain know it again" for day in healed.dates]
-    return [*said, *(f"{day}: {why}" for day, why in healed.unreadable.items())]
+    named = {text.partition(":")[0] for text in said}
+    return [
+        *said,
+        *(f"{d}: {w}" for d, w in healed.unreadable.items() if str(d) not in named),
+    ]
+
+
+def _mend_file(state: StateDatabase, links: list[Link]) -> list[str]:
+    """
+    Write the chain's file again from the database, where the file is no chain.
+
+    Raises
+    ------
+    ConfigError
+        When it is another chain that holds as well: then nothing says which is true.
+    """
+    mirror = state.mirror
+    assert mirror is not None
+    told = read_mirror(mirror)
+    if told == links:
+        return []
+    wrong = broken_links(told)
+    if not wrong:
+        first = next(
+            k for k, (a, b) in enumerate(zip(links, told, strict=False), 1) if a != b
+        )
+        raise ConfigError(
+            f"the database and {mirror} have different chains from link {first} on, "
+            "and each holds by itself; restore one of the two from a backup"
+        )
+    names = (mirror.with_name(f"{mirror.name}.aside-{n}") for n in range(1, 1_000))
+    aside = next(path for path in names if not path.exists())
+    mirror.rename(aside)
+    mend_chain(state)
+    again = ", and is written again from the database" if links else ""
+    return [f"{mirror} was no chain ({wrong[0]}); it is {aside.name} now{again}"]
 
 
 def _mend_date(
@@ -121,7 +166,11 @@ def _mend_date(
         version, source = whole[0].name, "its only version"
     target = output / VERSIONS / day.isoformat() / version
     if not (target / SUCCESS).is_file():
-        return [*said, f"{day}: version {version} is gone, and its link with it"]
+        return [
+            *said,
+            f"{day}: version {version} is gone, or not whole; restore its folder, or "
+            f"withdraw it with optimizer rollback {day} --withdraw",
+        ]
     point(output, day, target)
     return [*said, f"{day}: the link to {version} is there again, from {source}"]
 

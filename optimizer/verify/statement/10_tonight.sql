@@ -12,8 +12,12 @@ WITH own AS (
 )
 SELECT 'nights.parquet' AS item, t::VARCHAR AS published, own::VARCHAR AS restated
 FROM own LEFT JOIN table_of('nights.parquet') AS t ON t.date = own.date
-WHERE t.date IS NULL OR t.num_orders <> own.num_orders OR t.num_chosen <> own.num_chosen
-    OR t.sum_of_caps <> own.sum_of_caps OR t.saving_cny <> own.saving_cny
-    OR t.fees_cny <> own.fees_cny OR t.relative_gap <> own.relative_gap
-    OR t.num_quarantined <> own.num_quarantined OR t.num_warnings <> own.num_warnings
-    OR t.run_id IS NOT NULL;
+WHERE t.date IS NULL OR t.run_id IS NOT NULL
+    OR (t.num_orders, t.num_chosen, t.sum_of_caps, t.num_quarantined, t.num_warnings)
+        IS DISTINCT FROM (own.num_orders, own.num_chosen, own.sum_of_caps,
+            own.num_quarantined, own.num_warnings)
+    OR (t.saving_cny, t.fees_cny, t.relative_gap)
+        IS DISTINCT FROM (own.saving_cny, own.fees_cny, own.relative_gap)
+UNION ALL
+SELECT 'nights.parquet', date || ' ' || count(*) || ' times', 'once'
+FROM table_of('nights.parquet') GROUP BY date HAVING count(*) > 1;

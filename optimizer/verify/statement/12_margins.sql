@@ -114,7 +114,7 @@ FROM cap_range AS r
 JOIN cap_said AS c USING (merchant_id)
 JOIN cap_used AS u USING (merchant_id)
 LEFT JOIN to_ground AS g ON g.node = r.node;
-CREATE TEMP TABLE exact_margin AS
+CREATE TEMP VIEW exact_margin AS
 SELECT w.number, -min(c.highest - w.after_lanes + coalesce(n.distance, g.distance)) AS margin
 FROM priced AS w
 JOIN place_price AS p USING (place)

@@ -5,15 +5,26 @@
 -- each of its rows; evidence.txt has the leaves, one a line.
 
 CREATE MACRO millionths(number) AS round(number * 1000000, 0)::BIGINT;
-CREATE TEMP TABLE leaf AS
-SELECT number // 128 AS leaf, sha256(unhex('00' || string_agg(hash, '' ORDER BY number))) AS hash
-FROM (
-    SELECT file_row_number AS number, sha256(concat(
+CREATE TEMP VIEW hashed AS
+SELECT file_row_number AS number, file_row_number // 128 AS leaf, sha256(concat(
         {decision_text}
     )) AS hash
-    FROM read_parquet(getvariable('run') || '/decisions.parquet', file_row_number = true)
-)
-GROUP BY number // 128;
+FROM read_parquet(getvariable('run') || '/decisions.parquet', file_row_number = true);
+-- Rows are read in the order of the file, so that few leaves, or none, need sorting.
+CREATE TEMP TABLE as_read AS
+SELECT leaf, numbers = list_sort(numbers) AS is_sorted,
+    CASE WHEN is_sorted THEN sha256(unhex('00' || hashes)) END AS hash
+FROM (
+    SELECT leaf, list(number) AS numbers, string_agg(hash, '') AS hashes
+    FROM hashed GROUP BY leaf
+);
+CREATE TEMP TABLE leaf AS
+SELECT leaf, hash FROM as_read WHERE is_sorted
+UNION ALL
+SELECT leaf, sha256(unhex('00' || string_agg(hash, '' ORDER BY number)))
+FROM hashed
+WHERE leaf IN (SELECT leaf FROM as_read WHERE NOT is_sorted)
+GROUP BY leaf;
 CREATE TEMP TABLE leaf_said AS
 SELECT step - 1 AS leaf, lines[step] AS hash
 FROM (

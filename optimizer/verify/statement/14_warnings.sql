@@ -84,7 +84,7 @@ WHERE published IS DISTINCT FROM restated
     AND claim('$.schema_version')::INT > 1;
 
 -- check: the warnings are those of this night, with their numbers. (Sentences alone, in
--- records of format 1, are counted. New rules since a model was learned, and times that look
+-- records of format 1, are counted. What a model rests on, new rules since it was learned, and times that look
 -- like dates of another zone, are not stated.)
 CREATE TEMP VIEW check_warnings AS
 WITH given AS (
@@ -100,7 +100,7 @@ WITH given AS (
             json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
-    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'IDS_LIKE_DATES', 'IDS_AS_SHOWN', 'IDS_ALIKE',
+    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'MODEL_IS_PRIOR', 'RISK_IS_STATED', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'IDS_LIKE_DATES', 'IDS_AS_SHOWN', 'IDS_ALIKE',
         'ALLOWED_IN_NO_TABLE', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
         'CSV_UNNAMED_COLUMNS', 'CSV_EMPTY_ROWS', 'CSV_LINE_BREAKS', 'EMPTY_PARTS',
         'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')

@@ -34,14 +34,15 @@ LEFT JOIN fulfilment AS here
 LEFT JOIN fulfilment AS anywhere
     ON anywhere.carrier_id = r.carrier_id AND anywhere.region_id IS NULL;
 
+SET VARIABLE has_outbox = EXISTS (FROM outbox);
 CREATE TEMP TABLE unsafe AS SELECT number FROM orders
-WHERE EXISTS (FROM outbox) AND (regexp_matches(order_id, '^[=+\-@\t\r\n＝＋－＠]')
+WHERE getvariable('has_outbox') AND (regexp_matches(order_id, '^[=+\-@\t\r\n＝＋－＠]')
     OR regexp_matches(merchant_id, '^[=+\-@\t\r\n＝＋－＠]'));
-CREATE TEMP TABLE sendable AS
-SELECT carrier_id, is_safe
-FROM (SELECT DISTINCT carrier_id FROM promise), (VALUES (true), (false)) AS v(is_safe)
-WHERE NOT EXISTS (FROM outbox) OR EXISTS (FROM outbox
+CREATE MACRO is_taken(carrier_id, is_safe) AS NOT getvariable('has_outbox') OR EXISTS (FROM outbox
     WHERE list_contains(names, lower(carrier_id)) AND (is_safe OR NOT is_csv));
+CREATE TEMP TABLE sendable AS
+SELECT carrier_id, region_id, kept, is_taken(carrier_id, false) AS takes_unsafe
+FROM promise WHERE is_taken(carrier_id, true);
 
 CREATE TEMP TABLE offer AS
 SELECT
@@ -60,19 +61,18 @@ SELECT
         w.return_prob_standard - w.return_prob_premium
     ) AS saving
 FROM ways AS w
-JOIN promise AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id
-JOIN sendable AS s ON s.carrier_id = w.carrier_id
-    AND s.is_safe = (w.number NOT IN (SELECT number FROM unsafe));
+JOIN sendable AS k ON k.carrier_id = w.carrier_id AND k.region_id = w.region_id
+WHERE k.takes_unsafe OR w.number NOT IN (SELECT number FROM unsafe);
 
 CREATE TEMP TABLE seen_carrier AS SELECT DISTINCT carrier_id FROM carriers_read();
 
 -- Names of the orders, their options and the roster.
 CREATE TEMP TABLE night_name AS
 SELECT DISTINCT * FROM (
-    SELECT 'merchant_id' AS kind, merchant_id AS name FROM orders
-    UNION ALL SELECT 'region_id', region_id FROM orders
-    UNION ALL SELECT 'outlet_id', outlet_id FROM outlets_read()
-    UNION ALL SELECT 'carrier_id', carrier_id FROM carriers_read()
+    SELECT DISTINCT 'merchant_id' AS kind, merchant_id AS name FROM orders
+    UNION ALL SELECT DISTINCT 'region_id', region_id FROM orders
+    UNION ALL SELECT DISTINCT 'outlet_id', outlet_id FROM outlets_read()
+    UNION ALL SELECT 'carrier_id', carrier_id FROM seen_carrier
     UNION ALL SELECT 'carrier_id', unnest(getvariable('roster'))
 ) WHERE name IS NOT NULL;
 
@@ -82,13 +82,13 @@ CREATE TEMP TABLE wayless AS
 SELECT o.number, CASE
     WHEN bool_or(list_contains(getvariable('roster'), w.carrier_id)) THEN 'NOT_DELIVERABLE'
     WHEN count(w.carrier_id) > 0 THEN 'CARRIER_INACTIVE' ELSE 'NO_OPTION' END AS why
-FROM (SELECT number FROM orders WHERE kept_out IS NULL
-    AND number NOT IN (SELECT number FROM offer)) AS o
+FROM (SELECT number FROM orders ANTI JOIN offer USING (number)
+    WHERE kept_out IS NULL) AS o
 LEFT JOIN ways AS w USING (number)
 GROUP BY o.number;
 
 -- Orders by number, with what keeps each out: those that are open have a way.
-CREATE TEMP TABLE state AS
+CREATE TEMP VIEW state AS
 SELECT
     o.number,
     o.order_id,

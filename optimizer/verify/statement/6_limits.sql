@@ -26,7 +26,6 @@ JOIN (
 -- What has been read is not needed any more.
 DROP TABLE offer;
 DROP VIEW ways;
-DROP TABLE orders;
 DROP TABLE IF EXISTS options;
 
 CREATE TEMP TABLE beside_row AS

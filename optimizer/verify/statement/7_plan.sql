@@ -47,7 +47,8 @@ SELECT s.number, s.merchant_id AS true_merchant_id, s.region_id, s.kept_out, s.i
     d.arm IS NOT DISTINCT FROM 'explore' AS is_in_pool
 FROM state AS s
 LEFT JOIN decisions_published AS d USING (order_id);
-DROP TABLE state;
+DROP VIEW state;
+DROP TABLE orders;
 CREATE TEMP TABLE chosen AS
 SELECT d.number, w.place, w.cell, w.load * c.part AS load, w.load AS slots, c.part,
     w.saving, w.merchant_id, d.is_in_pool

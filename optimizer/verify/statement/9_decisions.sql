@@ -35,8 +35,8 @@ END;
 -- Why an order is not chosen. At the prices: capacity stops what would not make it
 -- with a free cap, the cap what would not make it with free capacity. What the prices
 -- let in, only the room that the plan leaves can stop.
-CREATE TEMP TABLE stop AS
-SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room,
+CREATE TEMP VIEW stop AS
+SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room, b.is_beyond_budget,
     b.after_all - c.price AS surplus,
     c.cap = 0 AS is_capless,
     c.has_budget,
@@ -61,6 +61,7 @@ CREATE TEMP TABLE verdict AS
 SELECT number, saving, has_room, surplus, CASE
     WHEN saving <= 0 THEN 'NO_SAVING'
     WHEN is_capless THEN CASE WHEN has_budget THEN 'BUDGET' ELSE 'CAP_ZERO' END
+    WHEN is_beyond_budget THEN 'BUDGET'
     WHEN getvariable('is_packing') AND NOT has_room THEN 'CAPACITY_FULL'
     WHEN by_budget AND NOT by_capacity AND NOT by_cap THEN 'BUDGET'
     WHEN by_capacity = by_cap THEN 'CAP_AND_CAPACITY'
@@ -86,11 +87,12 @@ SELECT order_id AS item, concat_ws(': ', reason, ineligible_reason) AS published
         AS restated
 FROM decision
 WHERE kept_out IS NOT NULL AND (
-        reason IS DISTINCT FROM kept_out OR is_premium OR carrier_id IS NOT NULL
+        reason IS DISTINCT FROM kept_out OR is_premium IS DISTINCT FROM false
+        OR carrier_id IS NOT NULL
         OR saving_cny IS NOT NULL OR surplus_cny IS NOT NULL OR has_room IS NOT NULL
         OR margin_cny IS NOT NULL OR margin_low_cny IS NOT NULL
         OR margin_high_cny IS NOT NULL
-        OR arm IS NOT NULL OR propensity <> 0
+        OR arm IS NOT NULL OR propensity IS DISTINCT FROM 0
         OR ineligible_reason IS DISTINCT FROM
             CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
     OR kept_out IS NULL AND (ineligible_reason IS NOT NULL
@@ -109,39 +111,47 @@ SELECT order_id, carrier_id, NULL FROM decision
 WHERE carrier_id IS NOT NULL
     AND reason NOT IN ('CHOSEN', 'HELD_OUT', 'EXPLORED');
 
+-- Decisions beside what is restated of them, if anything differs.
+CREATE TEMP TABLE apart AS
+SELECT * FROM (
+    SELECT d.order_id, d.saving_cny, d.surplus_cny, d.reason, d.has_room,
+        coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6 AS true_saving_cny,
+        v.surplus::DOUBLE / 1e6 AS true_surplus_cny,
+        v.reason AS true_reason, v.has_room AS true_room,
+        v.number IS NOT NULL AND NOT d.is_in_pool AND (
+            d.has_room IS DISTINCT FROM v.has_room
+            OR c.number IS NULL AND (
+                d.reason IS DISTINCT FROM v.reason OR d.is_premium IS DISTINCT FROM false
+                OR d.arm IS NOT NULL OR d.propensity IS DISTINCT FROM 0)
+            OR c.number IS NOT NULL AND (
+                d.reason NOT IN ('CHOSEN', 'HELD_OUT')
+                OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
+                OR d.arm IS DISTINCT FROM 'policy'
+                OR d.propensity IS DISTINCT FROM 1.0 - getvariable('hold_share')::DOUBLE)
+        ) AS has_other_reason
+    FROM decision AS d
+    LEFT JOIN verdict AS v USING (number)
+    LEFT JOIN chosen AS c USING (number)
+    LEFT JOIN pool AS e USING (number)
+)
+WHERE has_other_reason OR saving_cny IS DISTINCT FROM true_saving_cny
+    OR surplus_cny IS DISTINCT FROM true_surplus_cny;
+
 -- check: savings, to the micro-CNY
 CREATE TEMP VIEW check_saving AS
-SELECT d.order_id AS item, d.saving_cny AS published, coalesce(c.saving, e.saving, v.saving) / 1e6 AS restated
-FROM decision AS d
-LEFT JOIN verdict AS v USING (number)
-LEFT JOIN chosen AS c USING (number)
-LEFT JOIN pool AS e USING (number)
-WHERE d.saving_cny IS DISTINCT FROM coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6;
+SELECT order_id AS item, saving_cny AS published, true_saving_cny AS restated
+FROM apart WHERE published IS DISTINCT FROM restated;
 
 -- check: what orders are worth above their prices
 CREATE TEMP VIEW check_surplus AS
-SELECT d.order_id AS item, d.surplus_cny AS published, v.surplus::DOUBLE / 1e6 AS restated
-FROM decision AS d LEFT JOIN verdict AS v USING (number)
-WHERE d.surplus_cny IS DISTINCT FROM v.surplus::DOUBLE / 1e6;
+SELECT order_id AS item, surplus_cny AS published, true_surplus_cny AS restated
+FROM apart WHERE published IS DISTINCT FROM restated;
 
 -- check: reasons, and whether there is a slot at all
 CREATE TEMP VIEW check_reason AS
-SELECT d.order_id AS item, concat_ws(', ', d.reason, d.has_room) AS published,
-    concat_ws(', ', v.reason, v.has_room) AS restated
-FROM decision AS d
-JOIN verdict AS v USING (number)
-LEFT JOIN chosen AS c USING (number)
-WHERE NOT d.is_in_pool AND (
-    d.has_room IS DISTINCT FROM v.has_room
-    OR c.number IS NULL AND (
-        d.reason IS DISTINCT FROM v.reason OR d.is_premium OR d.arm IS NOT NULL
-        OR d.propensity <> 0)
-    OR c.number IS NOT NULL AND (
-        d.reason NOT IN ('CHOSEN', 'HELD_OUT')
-        OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
-        OR d.arm IS DISTINCT FROM 'policy'
-        OR d.propensity IS DISTINCT FROM 1.0 - getvariable('hold_share')::DOUBLE)
-);
+SELECT order_id AS item, concat_ws(', ', reason, has_room) AS published,
+    concat_ws(', ', true_reason, true_room) AS restated
+FROM apart WHERE has_other_reason;
 
 -- check: of the chosen those are kept back that the draw names
 CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
@@ -178,7 +188,8 @@ SELECT order_id AS item, reason AS published, 'a draw of the explore arm' AS res
 FROM decision
 WHERE is_in_pool AND (
     getvariable('explore_share') = 0 OR kept_out IS NOT NULL
-    OR reason NOT IN ('EXPLORED', 'HELD_OUT') OR propensity <> 0.5 OR NOT has_room
+    OR reason NOT IN ('EXPLORED', 'HELD_OUT') OR propensity IS DISTINCT FROM 0.5
+    OR has_room IS DISTINCT FROM true
     OR is_premium IS DISTINCT FROM (reason = 'EXPLORED'))
     OR NOT is_in_pool AND reason = 'EXPLORED';
 

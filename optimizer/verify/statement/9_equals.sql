@@ -44,6 +44,45 @@ SELECT 'pin ' || s."limit" AS item, s.stopped_by AS published, p.why AS restated
 FROM conflicts_said AS s JOIN pin_stop AS p ON p.order_id = s."limit" AND s.kind = 'pin'
 WHERE getvariable('has_equals') AND s.stopped_by IS DISTINCT FROM p.why;
 
+-- Floors without a penalty that are not kept: too few parcels may go there, or their
+-- merchants' caps allow too few. Which of slots and other limits stops the rest is not
+-- stated again.
+CREATE TEMP TABLE floor_way AS
+SELECT l.id, w.number, w.merchant_id
+FROM limit_said AS l
+JOIN (
+    SELECT i.id, w.number, w.merchant_id FROM in_cell AS i JOIN way AS w USING (cell)
+    UNION ALL
+    SELECT i.id, w.number, w.merchant_id FROM of_merchant AS i JOIN way AS w USING (merchant_id)
+) AS w USING (id)
+ANTI JOIN pool AS p ON p.number = w.number
+WHERE l.can_bind AND l.penalty IS NULL AND l.used < l.low;
+CREATE TEMP TABLE floor_stop AS
+SELECT l.kind, l.name, l.low, l.used, CASE
+    WHEN coalesce(f.num_orders, 0) < l.low THEN 'TOO_FEW_PARCELS'
+    WHEN f.num_allowed < l.low THEN 'CAPS' END AS why
+FROM limit_said AS l
+LEFT JOIN (
+    SELECT m.id, sum(m.num) AS num_orders, sum(least(m.num, c.cap - u.explored)) AS num_allowed
+    FROM (
+        SELECT id, merchant_id, count(DISTINCT number) AS num FROM floor_way GROUP BY ALL
+    ) AS m
+    JOIN cap AS c USING (merchant_id)
+    JOIN cap_used AS u USING (merchant_id)
+    GROUP BY m.id
+) AS f USING (id)
+WHERE l.can_bind AND l.penalty IS NULL AND l.used < l.low;
+
+-- check: what stops floors
+CREATE TEMP VIEW check_floor_stops AS
+SELECT s.kind || ' ' || s."limit" AS item, s.stopped_by AS published,
+    coalesce(f.why, 'SLOTS or OTHER_LIMITS') AS restated
+FROM conflicts_said AS s
+JOIN floor_stop AS f ON f.kind = s.kind AND f.name = s."limit" AND f.low = s.asked
+    AND f.used = s.reached
+WHERE getvariable('has_equals')
+    AND NOT coalesce(list_contains(CASE WHEN f.why IS NULL THEN ['SLOTS', 'OTHER_LIMITS'] ELSE [f.why] END, s.stopped_by), false);
+
 -- Orders are alike that are of one merchant, may go to the same places, and save the same
 -- there. Of those that the prices leave open, where some are chosen, the chosen ones have
 -- the smallest keys of their ids. A solve that took all its time may not have come so far.

@@ -1,0 +1,94 @@
+"""A model out of a stated belief alone, for a first night without any history."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from optimizer.build.learned_model import HARMS, LearnedModel, Promise, model_text
+from optimizer.contracts.warnings import warn
+from optimizer.errors import ConfigError
+from optimizer.learn.effect import prior_effect
+from optimizer.learn.fit import Learned, constant_risk
+from optimizer.learn.promise import PRIOR_MEAN
+
+if TYPE_CHECKING:
+    from optimizer.config import Config
+    from optimizer.config.learning import Prior
+
+#: A model that saw no night may be used on any.
+_BEFORE_ANY_NIGHT = "1970-01-01"
+
+
+def is_stated(config: Config) -> bool:
+    """Whether the configuration states risks to begin with."""
+    prior = config.learning.prior
+    return prior is not None and prior.complaint_prob is not None
+
+
+def stated_model(config: Config) -> Learned:
+    """
+    Make a model in which all orders bear the stated risks.
+
+    Every order has the same risk and effect, so a night that rests on it chooses by the
+    stable hash among orders alike: by lot. It is a start for measuring, and its card
+    and each night say so.
+
+    Raises
+    ------
+    ConfigError
+        When ``learning.prior`` does not state the risks.
+    """
+    prior = config.learning.prior
+    if prior is None or prior.complaint_prob is None or prior.return_prob is None:
+        raise ConfigError(
+            "learning.prior must state effect, complaint_prob and return_prob where "
+            "there is no history to learn from"
+        )
+    risks = dict(zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True))
+    promise = Promise(
+        carrier_id=None,
+        region_id=None,
+        num_premium=0,
+        num_kept=0,
+        mean=PRIOR_MEAN,
+        low=0.0,
+        high=1.0,
+    )
+    unnamed = LearnedModel(
+        format=1,
+        version="",
+        first_date=_BEFORE_ANY_NIGHT,
+        last_date=_BEFORE_ANY_NIGHT,
+        regime_breaks=[],
+        kind="prior",
+        risk={harm: constant_risk(float(share)) for harm, share in risks.items()},
+        effect=dict.fromkeys(HARMS, prior_effect(prior)),
+        promises=[promise],
+    )
+    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
+    model = unnamed.model_copy(update={"version": f"stated-{digest}"})
+    told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
+    return Learned(model, _card(model, prior), told)
+
+
+def _card(model: LearnedModel, prior: Prior) -> str:
+    return "\n".join(
+        [
+            f"# Model {model.version}",
+            "",
+            "Stated, not learned: no outcome of any parcel is in it.",
+            "",
+            "| | stated |",
+            "|---|---:|",
+            f"| complaints on standard service | {prior.complaint_prob:.3%} |",
+            f"| logistics returns on standard service | {prior.return_prob:.3%} |",
+            f"| share of both that a kept promise removes | {prior.effect:.0%} |",
+            f"| standard deviation of that share | {prior.spread:.0%} |",
+            f"| promises kept | {PRIOR_MEAN:.0%} |",
+            "",
+            "All orders are alike to it, so who is chosen is chosen by lot. Let some",
+            "explore (`holdout.explore_share`), collect outcomes, and learn from them.",
+            "",
+        ]
+    )

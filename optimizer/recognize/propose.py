@@ -1,0 +1,300 @@
+"""Which of our tables a sample is, and which of its columns are ours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from optimizer.config.mapping import AMOUNTS
+from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
+from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS, OUTCOMES
+from optimizer.errors import DataError
+from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, CellRules, days_of
+from optimizer.io.mapping import amount_pattern
+from optimizer.io.privacy import hidden, refuse_personal_columns
+from optimizer.recognize.names import (
+    CAPACITY_NAMES,
+    MERCHANT_NAMES,
+    ORDER_NAMES,
+    OUTCOME_NAMES,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from optimizer.contracts.columns import Table
+    from optimizer.recognize.sample import Sample
+
+_NAMES = {
+    "orders": ORDER_NAMES,
+    "outcomes": OUTCOME_NAMES,
+    "capacity": CAPACITY_NAMES,
+    "merchants": MERCHANT_NAMES,
+}
+CONTRACTS = {table.name: table for table in (ORDERS, OUTCOMES, CAPACITY, MERCHANTS)}
+#: Words that say "premium" in a column of services.
+_PREMIUM = re.compile("音尊达|送货上门|上门|尊享|premium|home ?deliver", re.IGNORECASE)
+#: Words that say "yes, there was a complaint or a return" where a cell holds its kind.
+_NONE_WORDS = {
+    *("", "无", "没有", "none", "no", "n", "false", "0", "否", "-", "未投诉", "未退货")
+}
+NUM_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """
+    A column of ours, and what it is read from.
+
+    Attributes
+    ----------
+    column, written
+        Our name, and that in the table.
+    shown
+        Three of its values.
+    others
+        Columns of the table that it might be as well.
+    """
+
+    column: str
+    written: str
+    shown: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """
+    How a table is to be read.
+
+    Attributes
+    ----------
+    table
+        Which of our tables it is.
+    sample
+        The table's beginning.
+    choices
+        Columns of ours that it has.
+    missing
+        Columns that it must have and has not.
+    values, units, decimal, date_formats
+        As in the configuration.
+    notes
+        What a person should know, in sentences.
+    """
+
+    table: str
+    sample: Sample
+    choices: tuple[Choice, ...]
+    missing: tuple[str, ...]
+    values: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    decimal: str = "."
+    date_formats: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unsure(self) -> tuple[Choice, ...]:
+        """Columns that more than one column of the table might be."""
+        return tuple(choice for choice in self.choices if choice.others)
+
+    def series(self, column: str) -> pl.Series | None:
+        """Cells of a column of ours, as they are written."""
+        for choice in self.choices:
+            if choice.column == column:
+                return self.sample.rows[choice.written]
+        return None
+
+
+def propose(sample: Sample, chosen: Mapping[str, str], table: str | None) -> Proposal:
+    """
+    Recognise a table by the names and values of its columns.
+
+    Parameters
+    ----------
+    sample
+        Its first rows.
+    chosen
+        Columns that a person has decided on: ours, and the table's.
+    table
+        Which of our tables it is; ``None``: to be recognised.
+
+    Raises
+    ------
+    DataError
+        When it is none of our tables, has a column of personal data, or lacks a column
+        that was chosen.
+    """
+    header = sample.rows.columns
+    refuse_personal_columns(header, sample.path)
+    kind = table or _kind_of(header, sample.path)
+    known = {c.name for c in CONTRACTS[kind].columns}
+    for column, written in chosen.items():
+        if column in known and written not in header:
+            raise DataError(
+                f"{sample.path}: has no column {written!r}, chosen for {column}; it "
+                f"has {', '.join(header)}"
+            )
+    choices, taken = [], {chosen[c] for c in chosen if c in known}
+    for column, names in _NAMES[kind].items():
+        found = _candidates(column, names, sample.rows, taken)
+        if column in chosen:
+            found = [chosen[column]]
+        if found:
+            taken.add(found[0])
+            shown = tuple(_shown(sample.rows[found[0]]))
+            choices.append(Choice(column, found[0], shown, tuple(found[1:])))
+    there = {choice.column for choice in choices}
+    missing = [c.name for c in CONTRACTS[kind].columns if c.is_required]
+    if kind == "orders":
+        missing.insert(2, "carrier_id")
+    lacking = tuple(name for name in missing if name not in there)
+    proposal = Proposal(kind, sample, tuple(choices), lacking)
+    return _with_words(_with_amounts(_with_dates(proposal)))
+
+
+def _kind_of(header: Sequence[str], path: str) -> str:
+    """Which table has most of its required columns here; outcomes before orders."""
+    names = {plain(name) for name in header}
+
+    def has(kind: str, column: str) -> bool:
+        return any(plain(known) in names for known in _NAMES[kind][column])
+
+    if has("outcomes", "complaint") or has("outcomes", "logistics_return"):
+        return "outcomes"
+    if has("capacity", "slots") and not has("orders", "order_id"):
+        return "capacity"
+    if has("orders", "order_id"):
+        return "orders"
+    if has("merchants", "merchant_id"):
+        return "merchants"
+    raise DataError(
+        f"{path}: is no table that is recognised: none of its columns is an order, a "
+        f"carrier's slots or a merchant ({', '.join(header[:12])}); if its first line "
+        "is a title or a merged cell, begin it with the names of its columns"
+    )
+
+
+def _candidates(
+    column: str, names: Sequence[str], rows: pl.DataFrame, taken: set[str]
+) -> list[str]:
+    """Columns that a column may be read from, the best first; more than one: unsure."""
+    rank = {plain(name): number for number, name in reversed([*enumerate(names)])}
+    found = [name for name in rows.columns if plain(name) in rank and name not in taken]
+    if column == "order_id" and len(found) > 1:
+        unique = [name for name in found if rows[name].is_unique().all()]
+        found = unique or found
+    if column == "carrier_id" and len(found) > 1:
+        known = known_carriers()
+        found.sort(key=lambda n: -rows[n].is_in([*known, *SPELLINGS]).sum())
+        return found[:1]
+    found.sort(key=lambda name: rank[plain(name)])
+    return found if column in ("order_id", "merchant_id", "is_premium") else found[:1]
+
+
+def _shown(values: pl.Series) -> list[str]:
+    """Three different values, none of them personal."""
+    return [
+        hidden(v) for v in values.drop_nulls().unique(maintain_order=True)[:NUM_SHOWN]
+    ]
+
+
+def _with_dates(proposal: Proposal) -> Proposal:
+    """Spellings of dates that are needed."""
+    formats: list[str] = []
+    for column in CONTRACTS[proposal.table].columns:
+        values = proposal.series(column.name)
+        if column.kind != "date" or values is None:
+            continue
+        text = values.drop_nulls().head(2_000)
+        if len(text) == 0 or days_of(text, CellRules()).null_count() == 0:
+            continue
+        for spelling in DATE_SPELLINGS:
+            rules = CellRules(date_formats=(spelling,))
+            if days_of(text, rules).null_count() == 0:
+                formats.append(spelling)
+                break
+        else:
+            note = f"{column.name} is in no spelling of dates that is known"
+            proposal = replace(proposal, notes=(*proposal.notes, note))
+    return replace(proposal, date_formats=tuple(formats))
+
+
+def _with_amounts(proposal: Proposal) -> Proposal:
+    """Units of amounts, and the decimal sign."""
+    units: dict[str, str] = {}
+    decimal = "."
+    for column in CONTRACTS[proposal.table].columns:
+        values = proposal.series(column.name)
+        if column.kind not in AMOUNTS or values is None:
+            continue
+        text = values.drop_nulls().head(2_000).str.strip_chars()
+        if len(text) == 0:
+            continue
+        is_plain = text.cast(float, strict=False).null_count() == 0
+        written = next(c.written for c in proposal.choices if c.column == column.name)
+        if re.search(r"分\)|（分）|\(fen\)|_fen$|cents?$", written, re.IGNORECASE):
+            units[column.name] = "fen"
+        elif text.str.contains("[%％]").any():
+            units[column.name] = "percent"
+        elif not is_plain:
+            units[column.name] = "cny"
+        if not is_plain and not text.str.contains(amount_pattern(".")).all():
+            if text.str.contains(amount_pattern(",")).all():
+                decimal = ","
+            else:
+                wrong = text.filter(~text.str.contains(amount_pattern(decimal)))
+                shown = hidden(wrong[0])
+                note = f"{column.name} has values that are no amounts, such as {shown}"
+                proposal = replace(proposal, notes=(*proposal.notes, note))
+    return replace(proposal, units=units, decimal=decimal)
+
+
+def _with_words(proposal: Proposal) -> Proposal:
+    """What words mean: carriers, flags and services."""
+    values: dict[str, str | dict[str, str]] = {}
+    notes = list(proposal.notes)
+    for column in CONTRACTS[proposal.table].columns:
+        cells = proposal.series(column.name)
+        if cells is None:
+            continue
+        words = cells.drop_nulls().str.strip_chars().unique().sort().to_list()
+        if column.name == "carrier_id":
+            spelled = known_carriers()
+            if any(word in spelled for word in words):
+                values["carrier_id"] = "known"
+            unknown = [w for w in words if w not in spelled and w not in SPELLINGS]
+            if unknown:
+                listed = ", ".join(hidden(word) for word in unknown[:5])
+                notes.append(
+                    f"no carrier is known under {listed}: their parcels are not "
+                    "recommended until inputs say which carrier that is"
+                )
+        elif column.kind == "flag":
+            if (
+                all(word.lower() in FLAG_WORDS for word in words)
+                and not cells.null_count()
+            ):
+                continue
+            meaning = _flag_words(column.name, words)
+            values[column.name] = meaning | {"": "false"}
+    return replace(proposal, values=values, notes=tuple(notes))
+
+
+def _flag_words(column: str, words: Sequence[str]) -> dict[str, str]:
+    """Words that mean yes; every other word means no."""
+    if column == "is_premium":
+        yes = [word for word in words if _PREMIUM.search(word)]
+        yes += [w for w in words if FLAG_WORDS.get(w.lower()) is True]
+        return {word: "true" for word in yes} | {"*": "false"}
+    no = [word for word in words if word.lower() in _NONE_WORDS]
+    return {word: "false" for word in no} | {"*": "true"}
+
+
+def required(table: Table) -> tuple[str, ...]:
+    """Columns that a table must have."""
+    return tuple(column.name for column in table.columns if column.is_required)

@@ -1,0 +1,255 @@
+"""Proposals as a configuration and a capacity table to fill in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optimizer.contracts.carrier_names import known_carriers
+from optimizer.contracts.platforms import PLATFORMS
+from optimizer.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from optimizer.recognize.propose import Proposal
+
+CONFIG, SLOTS = "premium.yaml", "capacity.csv"
+#: Columns of outcomes without which a history still teaches, and what they then are.
+_ASSUMED = {"is_premium": "false", "complaint": "false", "logistics_return": "false"}
+_DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    What no table says: costs, the fee, the shop and slots.
+
+    Attributes
+    ----------
+    complaint_cost_cny, return_cost_cny, fee_cny
+        As in the configuration.
+    shop
+        Merchant of a table that names none.
+    slots
+        Of each carrier and region; ``None``: to be filled in.
+    effect, complaint_prob, return_prob
+        The stated prior.
+    """
+
+    complaint_cost_cny: str
+    return_cost_cny: str
+    fee_cny: str
+    shop: str
+    slots: int | None
+    effect: str
+    complaint_prob: str
+    return_prob: str
+
+
+def written(
+    proposals: Mapping[str, Proposal], terms: Terms, folder: Path
+) -> dict[str, str]:
+    """
+    Write the files of a first configuration, by name.
+
+    Parameters
+    ----------
+    proposals
+        The tables, by our names.
+    terms
+        What they do not say.
+    folder
+        Where the files will be; paths are relative to the working folder.
+
+    Raises
+    ------
+    DataError
+        When there is no table of orders, or it lacks what nothing can stand for.
+    """
+    if "orders" not in proposals:
+        raise DataError(
+            "none of the tables is one of orders, a row for each parcel of the day; "
+            "name it first"
+        )
+    files = {CONFIG: _config(proposals, terms, folder)}
+    if "capacity" not in proposals:
+        files[SLOTS] = _capacity(proposals["orders"], terms.slots)
+    return files
+
+
+def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> str:
+    orders, history = proposals["orders"], proposals.get("outcomes")
+    inputs: dict[str, Any] = {"orders": _input(orders, terms)}
+    if "capacity" in proposals:
+        inputs["capacity"] = _input(proposals["capacity"], terms)
+    else:
+        inputs["capacity"] = str(folder / SLOTS)
+    if "merchants" in proposals:
+        inputs["merchants"] = _input(proposals["merchants"], terms)
+    has_risk = _has_probabilities(orders)
+    learning: dict[str, Any] = {}
+    if not has_risk:
+        learning["models"] = str(folder / "models")
+        learning["prior"] = {"effect": float(terms.effect), "spread": 0.5}
+        if history is None or {"complaint", "logistics_return"} & {*history.missing}:
+            learning["prior"]["complaint_prob"] = float(terms.complaint_prob)
+            learning["prior"]["return_prob"] = float(terms.return_prob)
+    if history is not None:
+        learning["history"] = _input(history, terms)
+    formats = sorted({f for p in proposals.values() for f in p.date_formats})
+
+    roster = ", ".join(_carriers(orders))
+    parts = [
+        _HEAD.format(roster=roster, terms=terms),
+        _block({"inputs": inputs}),
+        f"output: {folder / 'runs'}\n",
+        _block({"date_formats": formats}) if formats else "",
+        "" if has_risk else _MODEL + f"model: {folder / 'models' / 'latest'}\n",
+        _PRIOR if "prior" in learning else "",
+        _block({"learning": learning}) if learning else "",
+        "" if has_risk else _EXPLORE,
+    ]
+    return "".join(parts)
+
+
+_HEAD = """\
+# Made by optimizer init out of your tables. configs/nightly.yaml of the project has
+# every key with its meaning.
+version: 1
+policy:
+  - valid_from: 2022-01-12
+    cap: {{rate: 0.03}}             # at most 3 % of a merchant's parcels
+    fee: {{amount_cny: {terms.fee_cny}}}       # for each premium parcel
+    carriers: [{roster}]  # who offers it, of those in the table
+objective:                        # yours to set: what each of them costs you
+  complaint_cost_cny: {terms.complaint_cost_cny}
+  return_cost_cny: {terms.return_cost_cny}
+"""
+_MODEL = "# The orders have no probabilities: optimizer learn makes a model of them.\n"
+_PRIOR = """\
+# A belief to begin with, until premium has been measured: a kept promise removes this
+# share of the harm.
+"""
+_EXPLORE = "holdout: {explore_share: 0.1}     # a tenth at random, to measure\n"
+
+
+def _block(value: Mapping[str, Any]) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(
+        value, allow_unicode=True, sort_keys=False, default_flow_style=False
+    )
+    return text
+
+
+def _input(proposal: Proposal, terms: Terms) -> Any:
+    """An input as the configuration has it; the path alone where that is enough."""
+    path = proposal.sample.path
+    found: dict[str, Any] = {"path": _DAY.sub("{date}", path)}
+    if proposal.table == "outcomes":
+        found["path"] = path
+    if proposal.sample.encoding != "utf-8":
+        found["encoding"] = proposal.sample.encoding
+    columns = {c.column: c.written for c in proposal.choices if c.column != c.written}
+    for key, value in (
+        ("columns", columns),
+        (
+            "values",
+            {
+                n: v if isinstance(v, str) else dict(v)
+                for n, v in proposal.values.items()
+            },
+        ),
+        ("constants", _constants(proposal, terms)),
+        ("units", dict(proposal.units)),
+    ):
+        if value:
+            found[key] = value
+    if proposal.decimal != ".":
+        found["decimal"] = proposal.decimal
+    return found if len(found) > 1 else found["path"]
+
+
+def words_of(proposal: Proposal) -> dict[str, Any]:
+    """What words mean, as the configuration has it."""
+    return {n: v if isinstance(v, str) else dict(v) for n, v in proposal.values.items()}
+
+
+def _constants(proposal: Proposal, terms: Terms) -> dict[str, str]:
+    """What stands for columns that a table lacks."""
+    able = {"merchant_id": terms.shop, "region_id": "all"}
+    if proposal.table == "outcomes":
+        able |= _ASSUMED
+    lost = [name for name in proposal.missing if name not in able]
+    if lost:
+        raise DataError(
+            f"{proposal.sample.path}: has no column that is recognised as "
+            f"{', '.join(lost)}; say which it is: --column {lost[0]}=NAME (it has "
+            f"{', '.join(proposal.sample.rows.columns)})"
+        )
+    return {name: able[name] for name in proposal.missing}
+
+
+def _has_probabilities(orders: Proposal) -> bool:
+    there = {choice.column for choice in orders.choices}
+    return {"complaint_prob_standard", "return_prob_standard"} <= there
+
+
+def _carriers(orders: Proposal) -> list[str]:
+    """Carriers of the table that offer the service, by code."""
+    cells = orders.series("carrier_id")
+    known = known_carriers()
+    words: list[str] = []
+    if cells is not None:
+        words = cells.drop_nulls().str.strip_chars().unique().to_list()
+    seen = {known.get(word, word) for word in words}
+    offered = [code for code in PLATFORMS["douyin"].carriers if code in seen]
+    return offered or sorted(seen & set(known.values())) or sorted(seen)
+
+
+def _capacity(orders: Proposal, slots: int | None) -> str:
+    """Carriers and regions with their demand; slots as given, or to be filled in."""
+    import polars as pl
+
+    carriers, regions = orders.series("carrier_id"), orders.series("region_id")
+    known = known_carriers()
+    frame = pl.DataFrame(
+        {
+            "carrier_id": [] if carriers is None else carriers.str.strip_chars(),
+            "region_id": ["all"] * len(orders.sample.rows)
+            if regions is None
+            else regions,
+        }
+    ).with_columns(pl.col("carrier_id").replace(known))
+    offered = _carriers(orders)
+    counts = (
+        frame.filter(pl.col("carrier_id").is_in(offered))
+        .group_by("carrier_id", "region_id")
+        .agg(demand=pl.len())
+        .sort("carrier_id", "region_id")
+        .with_columns(slots=pl.lit(slots, pl.Int64))
+        .select("carrier_id", "region_id", "slots", "demand")
+    )
+    return counts.write_csv()
+
+
+def next_commands(
+    proposals: Mapping[str, Proposal], folder: Path, slots: int | None
+) -> Sequence[str]:
+    """What to do next, a command in each line."""
+    config = folder / CONFIG
+    day = _DAY.search(proposals["orders"].sample.path)
+    date = day[0] if day else "yesterday"
+    found = []
+    if "capacity" not in proposals and slots is None:
+        found.append(f"# fill in the column slots of {folder / SLOTS}, then:")
+    if not _has_probabilities(proposals["orders"]):
+        found.append(f"optimizer learn --config {config}")
+    found += [
+        f"optimizer validate --config {config} --date {date}",
+        f"optimizer run --config {config} --date {date}",
+    ]
+    return found

@@ -1,0 +1,268 @@
+"""From one's own exports to a first night, without editing a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import polars as pl
+import pytest
+
+from optimizer.cli import init as command
+from optimizer.config import load_config
+from optimizer.errors import DataError
+from optimizer.recognize import propose, sample
+from tests.support.exports import EXPORTS
+from tests.support.small_night import DAY, call
+
+#: What each export's orders are read from.
+WANTED = {
+    "douyin": {
+        "order_id": "主订单编号",
+        "merchant_id": "商家ID",
+        "carrier_id": "快递公司",
+        "region_id": "收货省份",
+        "category_id": "商品类目",
+        "order_value_cny": "订单应付金额",
+    },
+    "taobao": {
+        "order_id": "订单编号",
+        "merchant_id": "店铺名称",
+        "carrier_id": "物流公司",
+        "region_id": "收货省份",
+        "order_value_cny": "买家实付金额",
+    },
+    "workbook": {
+        "order_id": "订单号",
+        "carrier_id": "快递",
+        "region_id": "省份",
+        "order_value_cny": "实付金额",
+        "load": "件数",
+    },
+    "shopify": {
+        "order_id": "Order Number",
+        "merchant_id": "Vendor",
+        "carrier_id": "Shipping Carrier",
+        "region_id": "Shipping Province",
+        "order_value_cny": "Total",
+    },
+    "odoo": {
+        "order_id": "Order Reference",
+        "merchant_id": "Company",
+        "carrier_id": "Carrier",
+        "region_id": "State Name",
+        "order_value_cny": "Amount Total",
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_becomes_a_night_that_verifies(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Init, learn, validate, run and verify, and no table or configuration edited."""
+    monkeypatch.chdir(tmp_path)
+    tables = EXPORTS[name](Path())
+    asked = ("--slots", 5, "--yes", "--json")
+    begun = call(monkeypatch, capsys, "init", *tables, *asked)
+    assert begun.code == 0, begun.err
+    told = json.loads(begun.out)
+    assert told["tables"]["orders"]["columns"] == WANTED[name]
+    assert any("optimizer run" in line for line in told["next"])
+
+    words = ("learn", "--config", "premium.yaml", "--as-of", DAY)
+    learned = call(monkeypatch, capsys, *words)
+    assert learned.code == 0, learned.err
+    dated = ("--config", "premium.yaml", "--date", DAY)
+    assert call(monkeypatch, capsys, "validate", *dated).code == 0
+    ran = call(monkeypatch, capsys, "run", *dated)
+    assert ran.code == 0, ran.err
+    has_premium = name == "shopify"
+    first = ran.out.splitlines()[1]
+    assert first.startswith("  rests on   a stated prior") is not has_premium
+    if not has_premium:
+        assert "  break-even no order is worth its fee" in ran.out
+    assert call(monkeypatch, capsys, "verify", f"runs/{DAY}").code == 0
+    decisions = pl.read_parquet(f"runs/{DAY}/decisions.parquet")
+    assert len(decisions) == len(sample.take_sample(str(tables[0])).rows)
+    assert decisions["is_premium"].sum() > 0
+
+
+def text(path: Path, *lines: str, encoding: str = "utf-8") -> str:
+    path.write_bytes("\n".join(lines).encode(encoding))
+    return str(path)
+
+
+TWO = ("订单编号,子订单编号,店铺,快递,省份", "1,11,a,中通,浙江", "2,12,a,中通,浙江")
+
+
+def test_what_is_unsure_is_asked_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two order numbers a person is asked; a pipe is told how to choose."""
+    monkeypatch.chdir(tmp_path)
+    path = text(Path("o.csv"), *TWO)
+    refused = call(monkeypatch, capsys, "init", path)
+    assert refused.code == 2
+    assert "--column order_id=订单编号" in refused.err
+    assert not Path("premium.yaml").exists()
+
+    chosen = call(
+        monkeypatch,
+        capsys,
+        "init",
+        path,
+        "--column",
+        "order_id=子订单编号",
+        "--out",
+        "a",
+    )
+    assert chosen.code == 0
+    assert "order_id: 子订单编号" in Path("a/premium.yaml").read_text("utf-8")
+
+    monkeypatch.setattr(command.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(command.typer, "prompt", lambda *_, **__: 2)
+    asked = call(monkeypatch, capsys, "init", path, "--out", "b")
+    assert asked.code == 0
+    assert "which column is order_id" in asked.err
+    assert "order_id: 子订单编号" in Path("b/premium.yaml").read_text("utf-8")
+
+
+def test_a_number_that_repeats_is_not_the_orders(tmp_path: Path) -> None:
+    """Of two numbers, one of them repeated, the other is the order: nothing to ask."""
+    path = text(tmp_path / "o.csv", TWO[0], "1,11,a,中通,浙江", "1,12,a,中通,浙江")
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert found.unsure == ()
+    assert found.choices[0].written == "子订单编号"
+
+
+WRONG: dict[str, tuple[tuple[str, ...], str]] = {
+    "personal data": (
+        ("订单号,收件人,手机号,快递,省份", "1,x,y,中通,浙江"),
+        "personal data in column 收件人, 手机号; export the table without it",
+    ),
+    "no table of ours": (("甲,乙", "1,2"), "is no table that is recognised"),
+    "no carrier": (("订单号,省份", "1,浙江"), "recognised as carrier_id; say which"),
+    "a column twice": (("订单号,快递,快递,省份", "1,a,b,c"), "'快递' twice"),
+    "empty": (("",), "is empty"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_tables_that_cannot_be_begun_with_are_refused(
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The refusal names the file and what to do, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    lines, message = WRONG[what]
+    found = call(monkeypatch, capsys, "init", text(Path("o.csv"), *lines), "--yes")
+    assert (found.code, "o.csv" in found.err) == (3, True)
+    assert message in found.err
+    assert list(Path().iterdir()) == [Path("o.csv")]
+
+
+def test_other_refusals_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file, an address, a title above an Excel header, no orders, a file there."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words: object) -> tuple[int, str]:
+        found = call(monkeypatch, capsys, "init", *words, "--yes")
+        return found.code, found.err
+
+    assert said("none.csv") == (
+        3,
+        "error: none.csv: no such file; name the tables that you have\n",
+    )
+    assert "is an address" in said("postgresql://db/shop?table=orders")[1]
+    slots = text(Path("c.csv"), "快递,上限", "中通,5")
+    assert "none of the tables is one of orders" in said(slots)[1]
+    book = openpyxl.Workbook()
+    book.active.append(["十一月订单"])
+    book.active.append(["订单号", "快递", "省份"])
+    book.active.merge_cells("A1:C1")
+    book.save("o.xlsx")
+    assert "a title or a merged cell" in said("o.xlsx")[1]
+    orders = text(Path("o.csv"), "订单号,快递,省份", "1,中通,浙江")
+    assert said(orders)[0] == 0
+    again = said(orders)
+    assert again[0] == 2
+    assert "is there already" in again[1]
+
+
+def test_carriers_that_nobody_knows_are_told(tmp_path: Path) -> None:
+    """An unknown spelling is a note, and is no carrier of the roster."""
+    path = text(tmp_path / "o.csv", "订单号,快递,省份", "1,中通,浙江", "2,飞天邮,浙江")
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert "no carrier is known under 飞天邮" in found.notes[0]
+    assert found.values == {"carrier_id": "known"}
+
+
+ENCODINGS: dict[str, Any] = {
+    "utf-8": "订单",
+    "gb18030": "订单",
+    "utf-16": "订单",
+    "windows-1252": "Café, naïve",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings_are_recognised(encoding: str, tmp_path: Path) -> None:
+    """Each encoding by its own bytes, also where the sample ends inside of a sign."""
+    word = ENCODINGS[encoding]
+    lines = ["order_id;name_of_goods", *(f"{n};{word}" for n in range(50))]
+    path = text(tmp_path / "o.csv", *lines, encoding=encoding)
+    found = sample.take_sample(path)
+    assert found.encoding == encoding
+    assert found.rows["name_of_goods"].to_list() == [word] * 50
+
+
+def test_large_tables_are_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound nothing is read, and the sample says that it is one."""
+    monkeypatch.setattr(sample, "SAMPLE_BYTES", 1_000)
+    monkeypatch.setattr(sample, "SAMPLE_ROWS", 20)
+    lines = ["order_id,carrier,region", *(f"{n},中通,浙江" for n in range(500))]
+    found = sample.take_sample(text(tmp_path / "o.csv", *lines))
+    assert (found.is_whole, len(found.rows)) == (False, 20)
+    pl.DataFrame({"order_id": range(500)}).write_parquet(tmp_path / "o.parquet")
+    found = sample.take_sample(str(tmp_path / "o.parquet"))
+    assert (found.is_whole, len(found.rows)) == (False, 20)
+
+
+def test_a_damaged_file_is_a_refusal(tmp_path: Path) -> None:
+    """A reader's error names the file."""
+    (tmp_path / "o.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(DataError, match=r"o\.parquet"):
+        sample.take_sample(str(tmp_path / "o.parquet"))
+
+
+def test_capacity_is_laid_out_to_be_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without slots, each carrier and region stands there with its demand."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n},{'ZTO' if n % 3 else '圆通'},浙江" for n in range(30)]
+    orders = text(Path("orders-2026-11-22.csv"), "订单号,快递,省份", *rows)
+    begun = call(monkeypatch, capsys, "init", orders)
+    assert "fill in the column slots of capacity.csv" in begun.out
+    assert "--date 2026-11-22" in begun.out
+    assert Path("capacity.csv").read_text("utf-8").splitlines() == [
+        "carrier_id,region_id,slots,demand",
+        "yuantong,浙江,,10",
+        "zhongtong,浙江,,20",
+    ]
+    config = load_config("premium.yaml")
+    assert config.inputs is not None
+    assert config.inputs.orders.path == "orders-{date}.csv"
