@@ -74,6 +74,8 @@ def sentence(
         reason = "CAP_TAKEN"
     if reason == "BUDGET" and merchant.get("cap") == 0:
         reason = "BUDGET_BELOW_FEE"
+    elif reason == "BUDGET" and order.get("has_room") is False:
+        reason = "SUBSIDY_BELOW_FEE"
     if reason == "NO_SAVING" and order.get("saving_cny") == 0:
         reason = "NO_GAIN"
     if reason == "HELD_OUT" and order.get("arm") == "explore":
@@ -298,6 +300,10 @@ _SENTENCES = {
     "BUDGET": (
         "not chosen: a budget for fees went to {each}; this one "
         "avoids {saving} CNY{margin}"
+    ),
+    "SUBSIDY_BELOW_FEE": (
+        "not chosen: the platform's budget is below its part of one fee; this one "
+        "would avoid {saving} CNY"
     ),
     "BUDGET_BELOW_FEE": (
         "not chosen: the merchant's budget is below the fee of one parcel; this one "

@@ -78,7 +78,7 @@ def _strays(tables: Tables) -> Tables:
 
 
 def _idle_rows(tables: Tables) -> Tables:
-    """Rows that no order falls in, between and below those of the carriers."""
+    """Rows that no order falls in, below those of carriers with room for a draw."""
     capacity = tables["capacity"]
     assert capacity is not None
     carriers = capacity["carrier_id"].unique().sort()
@@ -88,7 +88,8 @@ def _idle_rows(tables: Tables) -> Tables:
         for outlet in (None, "nobody")
     ]
     rows = pl.DataFrame(idle, schema_overrides={"slots": capacity["slots"].dtype})
-    return tables | {"capacity": pl.concat([capacity, rows], how="diagonal")}
+    roomy = capacity.with_columns(slots=pl.col("slots") * 20)
+    return tables | {"capacity": pl.concat([roomy, rows], how="diagonal")}
 
 
 CHOICES = {
