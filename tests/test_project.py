@@ -159,9 +159,13 @@ def test_what_tests_share_is_in_one_folder() -> None:
 
 #: Where tests look at the clock of the machine, and why no claim depends on it.
 LOOKS_AT_THE_CLOCK = {
+    "tests/campaigns/faults.py": "ends where its minutes are over",
     "tests/campaigns/forks.py": "stops a command that hangs, and says what it took",
     "tests/campaigns/kills.py": "kills commands at random moments: each must do",
     "tests/campaigns/mutations.py": "ends where its minutes are over",
+    "tests/campaigns/races.py": "starts commands at random moments: each must do",
+    "tests/campaigns/servers.py": "stops a server at random moments: each must do",
+    "tests/campaigns/swaps.py": "tells how long a command took",
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",
