@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import optimizer
 from optimizer.cli import version
 from optimizer.cli.main import app
 from optimizer.cli.manual import EXIT_CODES, manual
+from optimizer.cli.nights import NO_NIGHT
 
 ROOT = Path(__file__).parents[1]
 HEXADECIMAL = r"[0-9a-f]{12}\+?"
@@ -92,6 +94,41 @@ def test_no_color_is_obeyed() -> None:
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]")
     assert coloured.search(cli("-h", FORCE_COLOR="1").stdout)
     assert not coloured.search(cli("-h", FORCE_COLOR="1", NO_COLOR="1").stdout)
+
+
+def test_home_is_meant_by_its_sign(tmp_path: Path) -> None:
+    """``~/`` is the home folder, as a word, behind ``=`` and in the configuration."""
+    home = {"HOME": str(tmp_path)}
+    for words in (["--config=~/none.yaml"], ["--config", "~/none.yaml"]):
+        refused = cli("status", *words, "2026-11-22", **home)
+        assert f"{tmp_path}/none.yaml: no such file" in refused.stderr
+    keys = {
+        "version": 1,
+        "policy": [
+            {
+                "valid_from": "2022-01-12",
+                "cap": {"rate": 0.03},
+                "fee": {"amount_cny": 0.8},
+                "carriers": ["yunda"],
+            }
+        ],
+        "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+        "output": "~/runs",
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(keys))
+    asked = cli("status", "--config", "~/c.yaml", "--json", "2026-11-22", **home)
+    assert asked.returncode == NO_NIGHT
+    assert json.loads(asked.stdout)["is_published"] is False
+
+
+def test_errors_under_json_are_json() -> None:
+    """A machine reads the reason and the code where it reads results."""
+    refused = cli("validate", "--config", "none.yaml", "--json")
+    told = json.loads(refused.stdout)
+    assert told == {
+        "error": "none.yaml: no such file or directory; check the path of --config",
+        "exit_code": refused.returncode,
+    }
 
 
 def test_the_manual_page_is_of_this_program() -> None:

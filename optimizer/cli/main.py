@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -50,6 +51,7 @@ def main() -> None:
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
     atexit.register(_leave_cycles)
+    sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]]
     seen: dict[Path, Path | None] = {}
     try:
         with _stopped_by_signals():
@@ -100,10 +102,30 @@ def _hold_standard_streams() -> None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as we run
 
 
+def _with_home(word: str) -> str:
+    """
+    Put the home folder for ``~/``, also behind an option's ``=``: not all shells do.
+
+    Examples
+    --------
+    >>> _with_home("--date=~"), _with_home("a~/b")
+    ('--date=~', 'a~/b')
+    """
+    option, sign, value = word.partition("=")
+    if sign and option.startswith("--") and value.startswith("~/"):
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - keeps what it is
+    return os.path.expanduser(word) if word.startswith("~/") else word  # noqa: PTH111
+
+
 def _fail(text: str, code: int) -> NoReturn:
-    """Report the reason in the form of the log, and exit."""
+    """Report the reason in the form of the log, with --json as JSON too, and exit."""
     from optimizer.telemetry import logs
 
+    if "--json" in sys.argv:
+        reason = text.removeprefix("error: ")
+        told = json.dumps({"error": reason, "exit_code": code}, ensure_ascii=False)
+        with suppress(OSError):
+            typer.echo(told)
     if logs.are_json():
         logging.getLogger("optimizer").error(
             "%s", text, exc_info=code == 1, extra={"exit_code": code}

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "2": "usage or configuration",
     "3": "an input was refused",
     "4": "no plan good enough to publish, or a night that does not hold",
+    "5": "the date has no night (status)",
     "75": "try again later: the date is locked, an input is late or changed",
     "130, 143, 129": "stopped by Control-C, SIGTERM or SIGHUP",
 }
