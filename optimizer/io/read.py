@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError
+from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
@@ -613,9 +614,6 @@ def _written_batches(
 def _file_batches(
     path: Path, source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
-    import pyarrow as pa
-    import pyarrow.ipc
-
     name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
         yield from parquet_batches(path, columns, batch_rows, limits)
@@ -624,8 +622,4 @@ def _file_batches(
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding
         yield from csv_batches(path, columns, known, source.notes, limits, encoding)
     else:
-        with pyarrow.ipc.open_file(path) as reader:
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                batch.validate(full=True)
-                yield pa.Table.from_batches([batch]).select(columns)
+        yield from arrow_batches(path, columns)

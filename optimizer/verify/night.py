@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import AUDIT, read_record
+from optimizer.contracts.run_folder import AUDIT, read_record, resolved
 from optimizer.contracts.warnings import read_warning
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_inputs, placed_record
@@ -97,7 +97,7 @@ def verify_night(
     DataError
         When the folder is not a run at all.
     """
-    named, folder = Path(folder).absolute(), Path(folder).resolve()
+    named, folder = Path(folder).absolute(), resolved(folder)
     record = read_record(folder)
     try:
         return _verified(folder, named.name, record, config, inputs)
