@@ -323,15 +323,19 @@ def lookup_warnings(
     """
     given = [*counts]
     found = []
-    for count in (count for count in given if count.is_table and count.is_told):
+    for count in (count for count in given if count.is_table):
         if refuse_below is None and count.must_find and not count.share:
             raise DataError(
-                f"{count.text}; so no row would change anything: write the names as "
-                "the orders do, or set lookups.refuse_below: 0 to go on with a warning"
+                f"{count.text}; so no row would change anything: write the names "
+                "alike, or set lookups.refuse_below: 0 to go on with a warning"
             )
-        if refuse_below is not None and count.share < refuse_below:
+        if (
+            refuse_below is not None
+            and count.share < refuse_below
+            and (count.is_told or count.must_find)
+        ):
             raise DataError(f"{count.text}; lookups.refuse_below is {refuse_below}")
-        if count.share < warn_below:
+        if count.is_told and count.share < warn_below:
             found.append(
                 warn(
                     "FEW_NAMES_FOUND",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from optimizer.build.lookups import Lookup, LookupCount, count_lookup, table_lookup
 from optimizer.config import objective_on
 from optimizer.contracts.warnings import some, warn
+from optimizer.errors import ConfigError
+from optimizer.io.cells import NULL_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -85,8 +88,22 @@ def count_lookups(
     ------
     DataError
         When a name differs from a known one only in how it is written.
+    ConfigError
+        When a rule names a word for no value.
     """
     found = [*_tables(known, capacity, merchants, config, policy)]
+    found.append(
+        Lookup(
+            place="orders and options",
+            column="carrier_id",
+            names=dict.fromkeys(sorted(known["carrier_id"]), ""),
+            known={*policy.carriers},
+            is_table=True,
+            is_told=False,  # UNKNOWN_CARRIERS tells them
+            must_find=True,
+            known_as="of the policy's carriers",
+        )
+    )
     wider = {column: {*names} for column, names in known.items()}
     for column in PLACES:
         wider[column] |= {*capacity[column].drop_nulls()}
@@ -104,8 +121,23 @@ def count_lookups(
     )
     for row in config.policy:
         wider["carrier_id"] |= {*row.carriers}
-    found += _rules(wider, config, policy)
+    rules = [*_rules(wider, config, policy)]
+    _refuse_null_words([found[-1], *rules], config.not_null_words)
+    found += rules
     return tuple(count_lookup(lookup) for lookup in found)
+
+
+def _refuse_null_words(rules: Iterable[Lookup], kept: Sequence[str]) -> None:
+    """Refuse rules on words for no value: no row that counts has such a name."""
+    for rule in rules:
+        for name, place in rule.names.items():
+            if re.match(NULL_WORD, name) and name not in kept:
+                where = f" ({place})" if place else ""
+                raise ConfigError(
+                    f"{rule.place}{where}: {name!r} is a word for no value, which no "
+                    "row has as a name; drop it (is_missing asks for empty cells), or "
+                    "list it in not_null_words"
+                )
 
 
 def warn_allowed(config: Config, sources: Mapping[str, Source]) -> list[CodedWarning]:

@@ -261,7 +261,8 @@ class CapacityRules(ConfigModel):
     def _new_columns(self) -> Self:
         known = {*ORDERS.column_names, *CAPACITY.column_names}
         for name in self.attributes:
-            if name in known or self.attributes.count(name) > 1:
+            is_pattern = name == "*" or (name[0], name[-1]) == ("^", "$")
+            if is_pattern or name in known or self.attributes.count(name) > 1:
                 raise ValueError(
                     f"attributes must name further columns, each once; got {name!r}"
                 )
@@ -335,6 +336,11 @@ class Config(ConfigModel):
         (),
         description="Texts in inputs that mean no value, such as NULL; others of "
         "their kind are refused, and never a name.",
+    )
+    not_null_words: tuple[Name, ...] = Field(
+        (),
+        description="Texts that look like no value, or like all, and are names, such "
+        "as NA of Namibia.",
     )
     date_formats: tuple[DateSpelling, ...] = Field(
         (), description="Spellings of dates that are read in addition to 2026-11-22."
@@ -490,6 +496,14 @@ class Config(ConfigModel):
         if self.learning.history is not None:
             kinds = {column.name: column.kind for column in OUTCOMES.columns}
             check_mapping("learning.history", self.learning.history, kinds)
+        return self
+
+    @model_validator(mode="after")
+    def _words_mean_one_thing(self) -> Self:
+        for word in {*self.null_words} & {*self.not_null_words}:
+            raise ValueError(
+                f"null_words and not_null_words both list {word!r}: drop it from one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -42,6 +42,21 @@ def pinned(run_dir: Path | str) -> Path:
     return folder.parent / folder.readlink() if folder.is_symlink() else folder
 
 
+def resolved(run_dir: Path | str) -> Path:
+    """
+    Follow all links to a folder.
+
+    Raises
+    ------
+    DataError
+        When they lead in a circle.
+    """
+    try:
+        return Path(run_dir).resolve()
+    except (OSError, RuntimeError):  # the latter until Python 3.12
+        raise DataError(f"{run_dir}: is a link that leads to itself") from None
+
+
 def read_record(run_dir: Path | str) -> dict[str, Any]:
     """
     Read the record of a published night.

@@ -6,7 +6,8 @@ from __future__ import annotations
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
 #: ``NO_GAIN`` where premium costs exactly what it avoids, ``DRAWN_OUT`` where the
 #: explore arm drew it and kept it on standard service, ``BUDGET_BELOW_FEE`` where a
-#: merchant's budget pays for no parcel.
+#: merchant's budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's
+#: pays for none.
 CHINESE = {
     "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
     "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving} 元",
@@ -31,6 +32,9 @@ CHINESE = {
         "该订单可避免 {saving} 元{margin}"
     ),
     "NO_ROOM": "未入选：可用的承运商在该处容不下该订单；该订单本可避免 {saving} 元",
+    "SUBSIDY_BELOW_FEE": (
+        "未入选：平台的预算低于一件包裹中平台所付的服务费；该订单本可避免 {saving} 元"
+    ),
     "BUDGET_BELOW_FEE": (
         "未入选：商家的预算低于一件包裹的服务费；该订单本可避免 {saving} 元"
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
-from optimizer.io.lookup import find_rows
+from optimizer.io.lookup import find_rows, merchant_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,8 @@ def sentence(
         reason = "CAP_TAKEN"
     if reason == "BUDGET" and merchant.get("cap") == 0:
         reason = "BUDGET_BELOW_FEE"
+    elif reason == "BUDGET" and order.get("has_room") is False:
+        reason = "SUBSIDY_BELOW_FEE"
     if reason == "NO_SAVING" and order.get("saving_cny") == 0:
         reason = "NO_GAIN"
     if reason == "HELD_OUT" and order.get("arm") == "explore":
@@ -299,6 +301,10 @@ _SENTENCES = {
         "not chosen: a budget for fees went to {each}; this one "
         "avoids {saving} CNY{margin}"
     ),
+    "SUBSIDY_BELOW_FEE": (
+        "not chosen: the platform's budget is below its part of one fee; this one "
+        "would avoid {saving} CNY"
+    ),
     "BUDGET_BELOW_FEE": (
         "not chosen: the merchant's budget is below the fee of one parcel; this one "
         "would avoid {saving} CNY"
@@ -345,8 +351,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
         raise unknown_order(order_id)
     order = found.row(0, named=True)
     merchant_id = order["merchant_id"]
-    owner = find_rows(run_dir / "merchants.parquet", "merchant_id", merchant_id)
-    merchant = owner.row(0, named=True)
+    merchant = merchant_row(run_dir, merchant_id)
     words = sentence(order, merchant, language)
     return order | {"sentence": words, "merchant": merchant}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -96,12 +96,15 @@ class Stops:
         ``(n,) int64``: saving above all prices, micro-CNY.
     by_capacity, by_cap, by_budget
         ``(n,) bool``: whether it would be out by this alone.
+    is_beyond_budget
+        ``(n,) bool``: whether a budget could not pay for it even alone.
     """
 
     surplus: NDArray[np.int64]
     by_capacity: NDArray[np.bool_]
     by_cap: NDArray[np.bool_]
     by_budget: NDArray[np.bool_]
+    is_beyond_budget: NDArray[np.bool_]
 
 
 def find_stops(
@@ -143,7 +146,11 @@ def find_stops(
         by_capacity[let_in] = lacks.room[let_in]
         by_cap[let_in] = lacks.cap[let_in]
         by_budget[let_in] = lacks.budget[let_in] & ~(lacks.room | lacks.cap)[let_in]
-    return Stops(surplus, by_capacity, by_cap, by_budget)
+    first, last = problem.option_start[[*block]].tolist()
+    alone = replace(prices, row_room=side.high)
+    pays = _fits_rows(side, alone, prices.is_budget, first, last)
+    is_beyond = best_of(start, pays.astype(np.int64), 0) == 0
+    return Stops(surplus, by_capacity, by_cap, by_budget, is_beyond)
 
 
 class _Lacks(NamedTuple):

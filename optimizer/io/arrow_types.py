@@ -47,6 +47,8 @@ def check_type(kind: pa.DataType, column: Column, label: str) -> None:
     if _fits(inner_type(kind), column):
         return
     cast = _CAST.get(column.kind, "double")
+    if column.kind == "id" and _is_number(inner_type(kind)):
+        cast = "bigint"  # as text it would keep its decimal point
     raise DataError(
         f"{label}: column {column.name} is {kind}, expected "
         f"{_EXPECTED.get(column.kind, 'a number')}; export it with that type, such as "
@@ -63,6 +65,12 @@ def inner_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_floating(kind) or t.is_decimal(kind))
+
+
 def _fits(kind: pa.DataType, column: Column) -> bool:
     import pyarrow.types as t
 
@@ -75,7 +83,7 @@ def _fits(kind: pa.DataType, column: Column) -> bool:
         or is_whole
         or t.is_date(kind)
         or is_uuid(kind)
-        or (t.is_decimal(kind) and kind.scale == 0),
+        or (t.is_decimal128(kind) and kind.scale == 0),
         "text": has_text,
         "pin": has_text,
         "probability": is_number,
@@ -98,7 +106,8 @@ def plain(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     Convert a column to a type that is read everywhere; values do not change.
 
     Dictionaries and runs are written out, UUIDs become text with hyphens, decimals of
-    whole numbers and flags become text, from which they are read exactly.
+    whole numbers and flags become text, from which they are read exactly; instants are
+    shown in UTC.
 
     Parameters
     ----------
@@ -123,6 +132,8 @@ def plain(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
         if kind.scale < 0:  # written with an exponent, it would be no whole number
             values = values.cast(pa.decimal256(_MAX_DIGITS, 0))
         return values.cast(pa.string())
+    if _is_elsewhere(kind):
+        return values.cast(pa.timestamp(kind.unit, "UTC"))
     return values.cast(pa.float32()) if t.is_float16(kind) else values
 
 
@@ -136,7 +147,15 @@ def is_plain(kind: pa.DataType, column: Column) -> bool:
         or is_uuid(kind)
         or t.is_float16(kind)
         or _is_written_out(kind, column)
+        or _is_elsewhere(kind)
     )
+
+
+def _is_elsewhere(kind: pa.DataType) -> bool:
+    """Whether values are instants shown in a zone, which not every library knows."""
+    import pyarrow.types as t
+
+    return bool(t.is_timestamp(kind)) and kind.tz not in (None, "UTC")
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -8,11 +8,13 @@ validation names them. Dates are days of the configured zone.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from optimizer.contracts.columns import polars_type
+from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +33,19 @@ FLAG_WORDS = {
 }
 #: What tools write for no value, as a regular expression; never a name.
 NULL_WORD = (
-    r"(?i)^[ \t]*(?:null|\(null\)|<null>|\[null\]|\\n|nil|none|nan|nat|na|<na>|n/a|#n/a"
-    r"|#null!|#value!|#ref!|#name\?|#div/0!|#num!|undefined|-|--|—|/|无|空|暂无)[ \t]*$"
+    r"(?i)^[ \t]*(?:nul|null|\(null\)|<null>|\[null\]|nullptr|\\n|nil|none|[+-]?nan|nat"
+    r"|na|<na>|n/a|n\.a\.|#na|#n/a|#n/a n/a|#null!|#value!|#ref!|#name\?|#div/0!|#num!"
+    r"|#+|-?1\.#(?:ind|qnan)|undefined|__hive_default_partition__"
+    r"|\(blank\)|\(empty\)|[(（](?:空|空白|无)[)）]|无|空|空值|空白|暂无|缺失|缺失值"
+    r"|未填写|[-–—－―─]+|[?？]+|[.…]+|[/\\]|\"\"|''|\{\}|\[\])[ \t]*$"
 )
+#: What people write in a limit for "all", or in a line of totals; never a name there.
+ALL_WORD = (
+    r"(?i)^(?:\*|all|any|every|total|subtotal|grand total|全部|全国|全网|所有|不限|任意"
+    r"|合计|总计|小计|汇总|共计)$"
+)
+#: Days before and after these stand for none: 1970-01-01, 1900-01-00, 2099-12-31.
+FIRST_DAY, LAST_DAY = dt.date(2000, 1, 1), dt.date(2099, 12, 30)
 #: What ``strip`` takes off a cell: blanks that files have, not those of languages.
 BLANKS = " \t\r\n\v\f"
 
@@ -56,7 +68,7 @@ _PLAIN = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}$"
 #: A time of day, and perhaps how far it is from UTC.
 _TIME = (
     rf"(?:[T ]{_ONE}:{_TWO}(?::([0-5][0-9])(?:\.[0-9]{{1,9}})?)?"
-    rf" ?(?:(Z)|([+-]){_TWO}:?{_TWO}?)?)?"
+    rf" ?(?:(Z)|([+-])(0[0-9]|1[0-5]):?([0-5][0-9])?)?)?"
 )
 _PLACES = {"Y": "year", "M": "month", "D": "day"}
 
@@ -86,6 +98,8 @@ class CellRules:
         Sizes beyond which a table is refused.
     mappings
         How tables are read that have other names, words or units, by table.
+    not_null_words
+        Texts that look like "no value" or "all", and are names.
     """
 
     zone: str = "Asia/Shanghai"
@@ -94,14 +108,29 @@ class CellRules:
     not_personal: tuple[str, ...] = ()
     limits: Limits = field(default_factory=_usual_limits)
     mappings: Mapping[str, InputTable] = field(default_factory=dict)
+    not_null_words: tuple[str, ...] = ()
 
 
 def cell_rules(config: Config) -> CellRules:
-    """Take the rules for reading cells from the configuration."""
+    """
+    Take the rules for reading cells from the configuration.
+
+    Raises
+    ------
+    ConfigError
+        When ``not_null_words`` lists a text that is a name anyway.
+    """
+    for word in config.not_null_words:
+        if not (re.match(NULL_WORD, word) or re.match(ALL_WORD, word)):
+            raise ConfigError(
+                f"not_null_words: {word!r} is no word for no value, and read as a name "
+                "anyway; drop it"
+            )
     allowed = config.privacy.allow
     return CellRules(
         zone=config.timezone,
         null_words=config.null_words,
+        not_null_words=config.not_null_words,
         date_formats=config.date_formats,
         not_personal=() if allowed is None else allowed.columns,
         limits=config.limits,

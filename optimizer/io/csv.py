@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +29,7 @@ _BLOCK_BYTES = 1 << 24
 #: What is read to find the header.
 _HEADER_BYTES = 1 << 16
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
+_NOT_UTF8 = "is not UTF-8 text; export it as UTF-8, or name its encoding"
 
 
 def csv_form(path: Path, known: Sequence[str], encoding: str = "utf-8") -> CsvForm:
@@ -113,7 +117,7 @@ def csv_batches(
                 num_empty += batch.num_rows - kept.num_rows
             yield kept.select(list(columns))
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {_reason(error)}") from None
+        raise DataError(_reason(error, path, form, encoding)) from None
     notes.num_empty_rows[str(path)] = num_empty
 
 
@@ -175,9 +179,12 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
     file is refused. It is also refused if the text inside of quotes looks like a row.
     """
     num_quotes, num_breaks, is_proper, since = 0, 0, True, -1
+    has_text_after = False
     before, pending = b"\n", b""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
         block = stream.read(_BLOCK_BYTES)
+        _refuse_other_text(block, decoder, path)
         text = before + pending + (block or b"\n")
         # What stands at the end is looked at again, with what follows it.
         pending = text[-1:] if block and text[-1] in (_QUOTE, _RETURN) else b""
@@ -189,23 +196,43 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
             if not block and num_quotes % 2:
                 break
             num_breaks += found.num_breaks
+            has_text_after = has_text_after or found.has_text_after
             is_proper = is_proper and found.are_proper
             if num_breaks and (found.holds_row or not is_proper):
                 raise DataError(
                     f"{path}: a line break follows a quote that is not closed, or that "
                     "stands inside of a cell: rows may be missing; check its quotes"
                 )
+        if not block and has_text_after:
+            raise DataError(
+                f"{path}: text follows a quote that closes a cell; write a quote "
+                "inside of a cell twice, not with a backslash"
+            )
         if not block:
             return num_breaks
         before = text[end - 1 : end]
     raise DataError(f"{path}: the last quote is not closed; fetch it again")
 
 
+def _refuse_other_text(
+    block: bytes, decoder: codecs.IncrementalDecoder, path: Path
+) -> None:
+    """Refuse what is not UTF-8, also in columns that nobody reads."""
+    if block.isascii() and not decoder.getstate()[0]:
+        return
+    try:
+        decoder.decode(block, final=not block)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: {_NOT_UTF8}") from None
+
+
 class _Quotes(NamedTuple):
     """
     Properties of the quotes of a block.
 
-    ``are_proper``: all of them open or close a cell, or are doubled; ``holds_row``:
+    ``are_proper``: all of them open or close a cell, or are doubled;
+    ``has_text_after``: one that opens a cell is followed by one that does not close it,
+    so that readers differ; ``holds_row``:
     what some of them hold has a line with as many separators as a row; ``since``:
     separators since the last line break in the cell that is open at the end, -1 where
     there is none.
@@ -214,6 +241,7 @@ class _Quotes(NamedTuple):
     num_quotes: int
     num_breaks: int
     are_proper: bool
+    has_text_after: bool
     holds_row: bool
     since: int
 
@@ -228,13 +256,16 @@ def _look_at_quotes(
     place = np.flatnonzero(signs[1:end] == _QUOTE) + 1
     edges = [_QUOTE, _LINE_FEED, _RETURN, *form.separator.encode()]
     opening, closing = place[int(is_open) :: 2], place[1 - int(is_open) :: 2]
-    are_proper = bool(
-        np.isin(signs[opening - 1], edges).all()
-        and np.isin(signs[closing + 1], edges).all()
-    )
+    does_open = np.isin(signs[opening - 1], edges)
+    does_close = np.isin(signs[closing + 1], edges)
+    are_proper = bool(does_open.all() and does_close.all())
+    ends = does_close[int(is_open) :]  # of the cells that begin in this block
+    has_text_after = bool((does_open[: len(ends)] & ~ends).any())
     inside = _breaks_inside(signs, end, place, is_open=is_open)
     holds_row, since = _rows_held(signs[:end], place, inside, form, since)
-    return _Quotes(len(place), len(inside), are_proper, holds_row, since)
+    return _Quotes(
+        len(place), len(inside), are_proper, has_text_after, holds_row, since
+    )
 
 
 def _rows_held(
@@ -275,15 +306,33 @@ def _breaks_inside(
     return place[num_before % 2 == 1]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path, form: CsvForm, encoding: str) -> str:
     text = " ".join(str(error).split())
     if "UTF8" in text:
-        return "is not UTF-8 text; export it as UTF-8, or name its encoding"
-    if "Expected" in text:
-        detail = text.split("CSV parse error: ")[-1].split(" columns, got")
-        got = detail[1].split(":")[0].strip() if len(detail) > 1 else "another number"
-        return f"a row has not as many cells as the header: {detail[0]}, got {got}"
-    return f"is not readable as CSV ({text[:160]}); check its quotes"
+        return f"{path}: {_NOT_UTF8}"
+    if "Expected" in text and (found := _odd_line(path, form, encoding)) is not None:
+        line, num_cells = found
+        return (
+            f"{path}: line {line:,} has not as many cells as the header "
+            f"({num_cells}, not {len(form.header)}); give each row a cell for each "
+            "column, empty ones too, and leave out lines that are no rows"
+        )
+    return f"{path}: is not readable as CSV ({text[:160]}); check its quotes"
+
+
+def _odd_line(path: Path, form: CsvForm, encoding: str) -> tuple[int, int] | None:
+    """Line, from 1, of the first row of another length than the header; its cells."""
+    with _opened(path, encoding) as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        rows = csv.reader(text, delimiter=form.separator)
+        try:
+            for number, cells in enumerate(rows):
+                is_row = number > form.num_before and cells
+                if is_row and len(cells) != len(form.header):
+                    return rows.line_num, len(cells)
+        except csv.Error:
+            pass
+    return None
 
 
 class _Bounded:

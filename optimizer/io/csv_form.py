@@ -98,12 +98,30 @@ def guess_form(start: bytes, known: Sequence[str], label: str) -> CsvForm:
     CsvForm(separator=';', num_before=1, header=('Slots', ' carrier_id'),
             names=('slots', 'carrier_id'))
     """
-    if start[:2] in _UTF16 or b"\x00" in start:
-        raise DataError(f"{label}: is not UTF-8 text; export it as UTF-8")
+    if start[:2] in _UTF16:
+        raise DataError(
+            f"{label}: is not UTF-8 text but UTF-16; export it as CSV in UTF-8, or "
+            "name its encoding"
+        )
+    if b"\x00" in start:
+        raise DataError(
+            f"{label}: holds bytes of value 0, as no text in UTF-8 does: a "
+            "spreadsheet, an archive, UTF-16 or damaged; export it as CSV in UTF-8"
+        )
     lines = start.removeprefix(_BYTE_ORDER_MARK).splitlines()[:2]
     given = _named_separator(lines[0] if lines else b"", label)
+    if given is not None and start.startswith(_BYTE_ORDER_MARK + b'"'):
+        raise DataError(
+            f"{label}: begins with a sep= line in quotes after a byte-order mark, "
+            "which tools read in different ways; leave that line out"
+        )
     num_before = int(given is not None)
     line = _decoded(lines[num_before] if len(lines) > num_before else b"", label)
+    if line.count('"') % 2:
+        raise DataError(
+            f"{label}: a quote in the header is not closed in its line; name the "
+            "columns in one line, without line breaks"
+        )
     separator = given or _separator_of(line, known)
     header = tuple(_cells(line, separator))
     if not any(_bare(cell) for cell in header):
@@ -173,7 +191,9 @@ def _refuse_repeated(
         if name in seen:
             also = {seen[name], written} - {name}
             spelled = f" (as {', '.join(map(repr, sorted(also)))})" if also else ""
-            raise DataError(f"{label}: has the column {name!r} twice{spelled}")
+            raise DataError(
+                f"{label}: has the column {name!r} twice{spelled}; export it once"
+            )
         seen[name] = written
 
 

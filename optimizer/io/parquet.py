@@ -7,6 +7,7 @@ before a page is read, and what the pages give is counted against it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
@@ -132,32 +133,58 @@ def _refuse_footer(
             f"{path}: claims {footer.num_rows:,} rows in {num_bytes:,} bytes, as no "
             "table has; export it again"
         )
-    _refuse_pages(path, footer, columns, limits)
+    most, claimed = most_unpacked(path, limits), 0
+    for name in columns:
+        claimed += _bytes_of_pages(path, _identity(path), name)
+        refuse_unpacked(path, claimed, most, limits)
 
 
-def _refuse_pages(
-    path: Path, footer: Any, columns: Sequence[str], limits: Limits
-) -> None:
-    """Hold the footer against the headers of the pages, which it only repeats."""
-    most, num_bytes, num_rows = most_unpacked(path, limits), 0, 0
-    with path.open("rb") as file:
+def _identity(path: Path) -> tuple[int, ...]:
+    """Which file it is, and in which state: what was found of it holds so long."""
+    found = path.stat()
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _bytes_of_pages(path: Path, identity: tuple[int, ...], name: str) -> int:
+    """
+    Bytes of a column's pages when they are unpacked, by their headers.
+
+    A night reads a file several times; its headers are read once.
+
+    Raises
+    ------
+    OSError
+        When the pages have not as many values as the footer, which only repeats it,
+        claims rows.
+    """
+    import pyarrow.parquet
+
+    footer, num_rows, num_bytes = pyarrow.parquet.read_metadata(path), 0, 0
+    with path.open("rb", buffering=0) as file:
         for number in range(footer.num_row_groups):
             group = footer.row_group(number)
             num_rows += group.num_rows
             for place in range(group.num_columns):
                 chunk = group.column(place)
-                if chunk.path_in_schema not in columns:
+                if chunk.path_in_schema != name:
                     continue
                 pages = chunk_pages(file, chunk)
                 if not pages.num_values == chunk.num_values == group.num_rows:
                     raise OSError(
-                        f"{chunk.path_in_schema} has {pages.num_values:,} values in "
-                        f"its pages, and the footer claims {group.num_rows:,} rows"
+                        f"{name} has {pages.num_values:,} values in its pages, and the "
+                        f"footer claims {group.num_rows:,} rows"
                     )
                 num_bytes += pages.num_bytes
-                refuse_unpacked(path, num_bytes, most, limits)
     if num_rows != footer.num_rows:
         raise OSError("its row groups have not the rows that its footer claims")
+    return num_bytes
 
 
 def _checked_entries(
@@ -169,34 +196,46 @@ def _checked_entries(
     A dictionary of one long text and a million references to it are a small page: where
     they could be beyond the limit, they are counted before they are written out.
     """
-    import pyarrow.parquet
-
     chunks = file.metadata.row_group(group)
-    texts = [
+    texts = tuple(
         chunks.column(place).path_in_schema
         for place in range(chunks.num_columns)
         if chunks.column(place).physical_type == "BYTE_ARRAY"
         and chunks.column(place).has_dictionary_page
         and chunks.column(place).path_in_schema in columns
-    ]
+    )
     if not texts or not chunks.num_rows:
         return 0
-    with pyarrow.parquet.ParquetFile(
-        path,
-        metadata=file.metadata,
-        read_dictionary=texts,
-        page_checksum_verification=True,
-        pre_buffer=False,
-    ) as probe:
-        first = next(probe.iter_batches(1, [group], texts))
-        longest = max(map(_longest, first.columns), default=0)
-        refuse_cell(path, longest, limits)
-        most, num_bytes = most_unpacked(path, limits), 0
-        if longest * chunks.num_rows * len(texts) > most:
-            for batch in probe.iter_batches(_PROBE_ROWS, [group], texts):
+    longest = _longest_entry(path, _identity(path), group, texts)
+    refuse_cell(path, longest, limits)
+    most, num_bytes = most_unpacked(path, limits), 0
+    if longest * chunks.num_rows * len(texts) > most:
+        with _as_dictionaries(path, texts) as probe:
+            for batch in probe.iter_batches(_PROBE_ROWS, [group], [*texts]):
                 num_bytes += sum(map(_written_out, batch.columns))
                 refuse_unpacked(path, num_bytes, most, limits)
     return longest
+
+
+def _as_dictionaries(path: Path, texts: Sequence[str]) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(
+        path,
+        read_dictionary=[*texts],
+        page_checksum_verification=True,
+        pre_buffer=False,
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _longest_entry(
+    path: Path, identity: tuple[int, ...], group: int, texts: tuple[str, ...]
+) -> int:
+    """Bytes of the longest entry; the first row brings the whole dictionaries."""
+    with _as_dictionaries(path, texts) as probe:
+        first = next(probe.iter_batches(1, [group], [*texts]))
+    return max(map(_longest, first.columns), default=0)
 
 
 def _longest(column: pa.Array) -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError
+from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
@@ -229,7 +230,7 @@ def _file_schemas(
     return {
         str(path): csv_schema(forms[str(path)])
         if str(path) in forms
-        else _file_schema(path)
+        else _file_schema(path, table)
         for path in files
     }
 
@@ -450,12 +451,15 @@ def check_schema(
     refuse_personal_columns(told, label)
     repeated = {name for name, number in Counter(schema.names).items() if number > 1}
     if repeated:
-        raise DataError(f"{label}: has the column {sorted(repeated)[0]!r} twice")
+        raise DataError(
+            f"{label}: has the column {sorted(repeated)[0]!r} twice; export it once"
+        )
     missing = [c for c in table.column_names if c in required - set(schema.names)]
     if missing:
         raise DataError(
             f"{label}: has no column {', '.join(missing)}; the {table.name} table "
             f"needs {', '.join(c for c in table.column_names if c in required)}"
+            f"{_instead(schema.names, missing, table)}"
         )
     for column in table.columns:
         if column.is_nullable and column.name not in schema.names:
@@ -467,6 +471,19 @@ def check_schema(
             kind = schema.field(column.name).type
             if not takes_text(mapping, column.name, column.kind) or not is_text(kind):
                 check_type(kind, column, label)
+
+
+def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
+    """What there is instead of missing columns, and what to do; to follow a message."""
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
+    for column in missing:
+        wanted = column.replace("_", "")
+        for written, name in plain.items():
+            if written.endswith(wanted):
+                return f"; rename {name!r} to {column}"
+    if {*names} & {*table.column_names}:
+        return "; add it to the export"
+    return "; none of its columns is one of the table's: is its first line the header?"
 
 
 def _refuse_lost_name(
@@ -533,7 +550,7 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}, when its rows were asked for"
 
 
-def _file_schema(path: Path) -> pa.Schema:
+def _file_schema(path: Path, table: Table) -> pa.Schema:
     import pyarrow.ipc
     import pyarrow.parquet
 
@@ -542,9 +559,22 @@ def _file_schema(path: Path) -> pa.Schema:
         _refuse_other_bytes(path)
         if name.endswith(_PARQUET):
             with pyarrow.parquet.ParquetFile(path) as file:
+                _refuse_int96(file.schema, table, str(path))
                 return file.schema_arrow
         with pyarrow.ipc.open_file(path) as reader:
             return reader.schema
+
+
+def _refuse_int96(schema: Any, table: Table, label: str) -> None:
+    """Refuse times of a type that some tools write in UTC, and others as they are."""
+    dates = {column.name for column in table.columns if column.kind == "date"}
+    for number in range(len(schema)):
+        leaf = schema.column(number)
+        if leaf.path in dates and leaf.physical_type == "INT96":
+            raise DataError(
+                f"{label}: column {leaf.path} is INT96, a time whose zone depends on "
+                f"who wrote it; export a day, such as cast({leaf.path} as date)"
+            )
 
 
 def _refuse_other_bytes(path: Path) -> None:
@@ -584,9 +614,6 @@ def _written_batches(
 def _file_batches(
     path: Path, source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
-    import pyarrow as pa
-    import pyarrow.ipc
-
     name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
         yield from parquet_batches(path, columns, batch_rows, limits)
@@ -595,8 +622,4 @@ def _file_batches(
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding
         yield from csv_batches(path, columns, known, source.notes, limits, encoding)
     else:
-        with pyarrow.ipc.open_file(path) as reader:
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                batch.validate(full=True)
-                yield pa.Table.from_batches([batch]).select(columns)
+        yield from arrow_batches(path, columns)

@@ -11,10 +11,17 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.contracts.columns import Column, polars_type
-from optimizer.contracts.tables import QUARANTINE
+from optimizer.contracts.tables import CAPACITY, QUARANTINE
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
-from optimizer.io.cells import NULL_WORD, midnights, typed
+from optimizer.io.cells import (
+    ALL_WORD,
+    FIRST_DAY,
+    LAST_DAY,
+    NULL_WORD,
+    midnights,
+    typed,
+)
 from optimizer.io.privacy import hidden, refuse_personal_values
 from optimizer.io.read import read_batches
 
@@ -42,10 +49,16 @@ _UNTRIMMED = r"^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 _NO_FLAG = "is not true or false"
 _NO_DATE = "is not a date such as 2026-11-22"
 _NO_VALUE = "is a word for no value, such as NULL"
+_NO_NAME = "is a word for all, or for a total"
+_HEADER = "is the name of its column"
+_NO_DAY = "is a day that stands for none, such as 1970-01-01"
+_SPACED = "has outer spaces or control characters"
+_NO_NUMBER = "is not a number"
+_NO_WHOLE = "is not a whole number"
 #: What an id is not: each rule, and the texts that break it.
 _NO_IDS = {
     "is empty": "^$",
-    "has outer spaces or control characters": _UNTRIMMED,
+    _SPACED: _UNTRIMMED,
     _NO_VALUE: NULL_WORD,
     "is a rounded number, as spreadsheets write it": (
         r"^[+-]?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
@@ -55,13 +68,24 @@ _NO_IDS = {
     "is a formula, as spreadsheets write it": "^=",
     "begins with an apostrophe": "^['\u2019]",
 }
-#: All of them at once: most ids are looked at with this alone.
-_NO_ID = "|".join(f"(?:{pattern})" for pattern in _NO_IDS.values())
+_PLAINLY = "numbers are written as 0.05 or 1200, without units or separators"
 #: What to do, beside mending the export, by rule.
 _HINTS = {
     _NO_FLAG: "flags are true, false, 1 or 0, t/f, yes/no, y/n, 是/否",
     _NO_DATE: "date_formats lists other spellings that are to be read",
-    _NO_VALUE: "null_words lists words that are to be read as no value",
+    _NO_VALUE: (
+        "null_words lists words that are to be read as no value, not_null_words those "
+        "that are names"
+    ),
+    _NO_NAME: (
+        "leave the cell empty where a limit holds for all, and totals out; a name that "
+        "is such a word goes to not_null_words"
+    ),
+    _HEADER: "the header stands in the file more than once",
+    _NO_DAY: "leave the cell empty where there is no date",
+    _SPACED: "cut spaces off, such as trim(carrier_id)",
+    _NO_NUMBER: _PLAINLY,
+    _NO_WHOLE: _PLAINLY,
     **dict.fromkeys(list(_NO_IDS)[3:], "export ids as text, past no spreadsheet"),
 }
 
@@ -71,13 +95,14 @@ class Rule(NamedTuple):
     A rule of a column, and where a batch breaks it.
 
     ``parts`` are the rules that it stands for, as patterns of text: they are looked for
-    only where it is broken.
+    only where it is broken, and not in the texts ``kept``.
     """
 
     text: str
     wrong: pl.Expr
     column: str = ""
     parts: Mapping[str, str] = {}
+    kept: Sequence[str] = ()
 
 
 class Finding(NamedTuple):
@@ -184,7 +209,7 @@ class QuarantineLog:
 
     def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
         """
-        Refuse the night if too many of a table's rows are broken.
+        Refuse the night if too many of a table's rows are broken, or all of them.
 
         Parameters
         ----------
@@ -201,6 +226,12 @@ class QuarantineLog:
         for source, num_rows in counts.items():
             found = [f for f in self._findings if f.source == source]
             num_broken = _num_distinct(found)
+            if 0 < num_broken == num_rows:
+                raise DataError(
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} break a "
+                    f"rule, so nothing is left: {_by_rule(found)}; mend the export"
+                    f"{_hints(found)}"
+                )
             if num_broken > Fraction(max_share) * num_rows:
                 raise DataError(
                     f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
@@ -294,7 +325,7 @@ def check_batch(
     rules = [rule for column in given for rule in _rules(frame, column, source)]
     hit = _expanded(cast, _hit(cast, rules))
     first = next(c for c in table.column_names if c in source.columns)
-    for text, is_wrong, column, _ in hit:
+    for text, is_wrong, column, *_ in hit:
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
@@ -322,7 +353,7 @@ def _expanded(cast: pl.DataFrame, hit: Sequence[Rule]) -> list[Rule]:
 
     whole = [rule for rule in hit if not rule.parts]
     parts = [
-        Rule(text, pl.col(rule.column).str.contains(pattern), rule.column)
+        Rule(text, _matches(pl.col(rule.column), pattern, rule.kept), rule.column)
         for rule in hit
         for text, pattern in rule.parts.items()
     ]
@@ -429,6 +460,7 @@ def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
     if frame.schema[column.name] not in (polars_type(column.kind), pl.Null):
         raw = frame[column.name]
         found[:0] = _cast_rules(raw, value, column)
+    found += _text_rules(value, column, source)
     found += _value_rules(value, column)
     return [rule._replace(column=column.name) for rule in found]
 
@@ -437,30 +469,49 @@ def _cast_rules(raw: pl.Series, value: pl.Expr, column: Column) -> list[Rule]:
     """Values that the cast to the column's kind lost."""
     import polars as pl
 
-    words = {"flag": _NO_FLAG, "count": "is not a whole number", "date": _NO_DATE}
+    words = {"flag": _NO_FLAG, "count": _NO_WHOLE, "date": _NO_DATE}
     was_given = pl.lit(raw.is_not_null())
-    lost = [
-        Rule(words.get(column.kind, "is not a number"), value.is_null() & was_given)
-    ]
+    lost = [Rule(words.get(column.kind, _NO_NUMBER), value.is_null() & was_given)]
     if column.kind == "count" and raw.dtype.is_float():
         lost.append(Rule(words["count"], pl.lit(raw) != value.cast(pl.Float64)))
     return lost
 
 
-def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
-    if column.kind == "id":
-        return [
-            Rule(
-                f"is longer than {MAX_ID_BYTES} bytes",
-                value.str.len_bytes() > MAX_ID_BYTES,
-            ),
-            Rule("", value.str.contains(_NO_ID), parts=_NO_IDS),
-        ]
+def _text_rules(value: pl.Expr, column: Column, source: Source) -> list[Rule]:
+    """Rules of ids and texts: most are looked at with one pattern alone."""
+    kept = source.rules.not_null_words
     if column.kind == "text":
-        return [Rule(_NO_VALUE, value.str.contains(NULL_WORD))]
+        return [Rule(_NO_VALUE, _matches(value, NULL_WORD, kept))]
+    if column.kind != "id":
+        return []
+    parts = dict(_NO_IDS)
+    if column.name.endswith("_id"):
+        parts[_HEADER] = f"(?i)^{column.name}$"
+    if source.table.name == CAPACITY.name:
+        parts[_NO_NAME] = ALL_WORD
+    whole = "|".join(f"(?:{pattern})" for pattern in parts.values())
+    too_long = value.str.len_bytes() > MAX_ID_BYTES
+    return [
+        Rule(f"is longer than {MAX_ID_BYTES} bytes", too_long),
+        Rule("", _matches(value, whole, kept), parts=parts, kept=kept),
+    ]
+
+
+def _matches(value: pl.Expr, pattern: str, kept: Sequence[str]) -> pl.Expr:
+    """Where a text matches a pattern and is none of those that are kept."""
+    found = value.str.contains(pattern)
+    return found & ~value.is_in(list(kept)) if kept else found
+
+
+def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
+    import polars as pl
+
+    if column.kind == "date":
+        days = pl.lit(FIRST_DAY), pl.lit(LAST_DAY)
+        return [Rule(_NO_DAY, ~value.is_between(*days))]
     if column.kind == "probability":
         return [
-            Rule("is not a number", value.is_nan()),
+            Rule(_NO_NUMBER, value.is_nan()),
             Rule("is outside [0, 1]", ~value.is_between(0, 1) & ~value.is_nan()),
         ]
     if column.kind in ("money", "number"):

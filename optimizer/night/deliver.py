@@ -29,7 +29,7 @@ from optimizer.io.copies import write_copy
 from optimizer.io.outbox import count_outbox, write_outbox
 from optimizer.io.sources import adapter_of
 from optimizer.io.sources.faults import reason_of, secrets_of
-from optimizer.night.publish import date_lock, disk_errors, sha256_of, sync_folder
+from optimizer.night.publish import date_lock, sha256_of, sync_folder
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -137,8 +137,14 @@ def send_copies(
             arrived.append(name)
         except OptimizerError as error:
             failed.append(str(error))
-    with disk_errors(output):
+    try:
         _note(output, night, arrived)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        failed.append(
+            f"{output / RECEIPTS} cannot be written ({reason}): what arrived is "
+            "sent again the next time"
+        )
     if failed:
         raise DeliveryError(
             f"{night.run_dir}: is published, but not all copies arrived: "

@@ -10,6 +10,7 @@ one is kept.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -55,6 +56,8 @@ STAGING = ".staging-"
 #: In the folder of a date's versions: which one a command withdrew.
 WITHDRAWN = ".withdrawn"
 _SCRATCH = "scratch"
+#: What the system says where a folder is in the place of a file, or the reverse.
+_OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,11 +132,19 @@ def disk_errors(output: Path, what: str = "the night") -> Iterator[None]:
     ------
     PublishError
         When the disk refuses.
+    DataError
+        When a file, a folder or a link is in the place of another of them.
     """
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        if error.errno in _OTHER_KIND:
+            raise DataError(
+                f"{error.filename2 or error.filename or output}: {what} could not be "
+                f"written: something else is in its place ({reason}); move it away. "
+                "The last published night is untouched"
+            ) from None
         raise PublishError(
             f"{output}: {what} could not be written ({reason}); the last published "
             "night is untouched"

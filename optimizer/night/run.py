@@ -13,6 +13,7 @@ from optimizer.build.carryover import EarlierNights
 from optimizer.build.night import take_in
 from optimizer.clock import StageClock
 from optimizer.config import policy_on
+from optimizer.contracts.run_folder import resolved
 from optimizer.errors import (
     BusyError,
     ConfigError,
@@ -168,7 +169,7 @@ def run_night(
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
     output = output_of(config.output, day)
-    previous = None if previous is None else previous.resolve()
+    previous = None if previous is None else resolved(previous)
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from optimizer.verify.cells import is_of_today
+from optimizer.verify.cells import RULES_OF_TODAY, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ _BROKEN = {
 
 #: What also breaks a rule since words for no value, and what spreadsheets make of ids.
 _NO_VALUE = ("is a word for no value, such as NULL", "is_null_word({0})")
-_BROKEN_TODAY = {
+_BROKEN_SINCE_WORDS = {
     "text": (_NO_VALUE,),
     "id": (
         _NO_VALUE,
@@ -70,6 +70,11 @@ _BROKEN_TODAY = {
         ("begins with an apostrophe", "begins_with_apostrophe({0})"),
     ),
 }
+#: What also breaks a rule since words for all.
+_NO_DAY = (
+    "is a day that stands for none, such as 1970-01-01",
+    "NOT {0} BETWEEN DATE '2000-01-01' AND DATE '2099-12-30'",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +91,15 @@ class Column:
         (``given``), or never.
     minimum
         Least value of a count.
-    is_of_today
-        Whether it is checked by the present rules, not those of older nights.
+    rules_of
+        Which rules it is checked by, as of :func:`~optimizer.verify.cells.rules_of`.
     """
 
     name: str
     kind: str
     must: str = "never"
     minimum: int = 0
-    is_of_today: bool = True
+    rules_of: int = RULES_OF_TODAY
 
     @property
     def quoted(self) -> str:
@@ -114,13 +119,26 @@ class Column:
             lost = f"({typed} IS NULL AND {self.quoted} IS NOT NULL)"
             found.append((_LOST[self.kind], lost))
         rules = _BROKEN.get(self.kind, ())
-        if self.is_of_today:
-            rules += _BROKEN_TODAY.get(self.kind, ())
+        if self.rules_of > 0:
+            rules += _BROKEN_SINCE_WORDS.get(self.kind, ())
+        if self.rules_of == RULES_OF_TODAY:
+            rules += self._rules_of_today(table)
         for words, wrong in rules:
             if self.minimum and words == "is negative":
                 words, wrong = f"is below {self.minimum}", f"{{0}} < {self.minimum}"
             found.append((words, f"({wrong.format(typed)})"))
         return found
+
+    def _rules_of_today(self, table: str) -> tuple[tuple[str, str], ...]:
+        """Rules since words for all and days that stand for none."""
+        if self.kind == "date":
+            return (_NO_DAY,)
+        found = []
+        if self.kind == "id" and self.name.endswith("_id"):
+            found.append(("is the name of its column", f"lower({{0}}) = '{self.name}'"))
+        if self.kind == "id" and table == "capacity":
+            found.append(("is a word for all, or for a total", "is_all_word({0})"))
+        return tuple(found)
 
 
 def broken(
@@ -155,12 +173,14 @@ def odd_names(column: Column, table: str) -> str:
 
 def _rules(column: Column, table: str) -> list[str]:
     rules = [sql for _, sql in column.rules(table)]
-    if column.kind != "id" or not column.is_of_today:
+    if column.kind != "id" or column.rules_of == 0 or table == "capacity":
         return rules
     any_rule = "\n        OR ".join(rules)
+    has_header = column.rules_of == RULES_OF_TODAY and column.name.endswith("_id")
+    again = f" OR lower({column.quoted}) = '{column.name}'" if has_header else ""
     return [
         f"CASE WHEN is_plain({column.quoted})\n"
-        f"        THEN is_plain_null({column.quoted})\n"
+        f"        THEN is_plain_null({column.quoted}){again}\n"
         f"        ELSE {any_rule} END"
     ]
 
@@ -186,10 +206,9 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
         "capacity": _with(_CAPACITY, attributes),
         "merchants": _with(_MERCHANTS, groups),
     }
-    if is_of_today(config):
-        return tables
+    level = rules_of(config)
     return {
-        name: tuple(replace(column, is_of_today=False) for column in columns)
+        name: tuple(replace(column, rules_of=level) for column in columns)
         for name, columns in tables.items()
     }
 

@@ -201,5 +201,15 @@ class _Lanes:
             "SELECT lane, carrier_id, coalesce(region_id, ''), "
             "coalesce(outlet_id, ''), coalesce(day::VARCHAR, '') FROM lane"
         ).fetchall()
-        order = sorted((depth.get(row, 0), name, row) for row, *name in names)
+        above = dict(
+            statement.execute("SELECT lane, above FROM lane_off_path").fetchall()
+        )
+
+        def depth_of(row: int) -> int:
+            if row not in depth:
+                wider = above[row]
+                depth[row] = 0 if wider is None else depth_of(wider) + 1
+            return depth[row]
+
+        order = sorted((depth_of(row), name, row) for row, *name in names)
         return cls(path, rows, {row: at for at, (_, _, row) in enumerate(order)})

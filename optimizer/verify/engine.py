@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import duckdb
+    import pyarrow as pa
 
     from optimizer.verify.audit import Part
 
@@ -180,7 +181,31 @@ def _give_arrow(
             raise CertificateError(
                 f"input {paths[0]} cannot be read as the record says"
             ) from None
-        engine.register(f"{name}_arrow", pa.concat_tables(tables))
+        known = [_known_types(table) for table in tables]
+        whole = pa.concat_tables(known, promote_options="permissive")
+        engine.register(f"{name}_arrow", whole)
+
+
+def _known_types(table: pa.Table) -> pa.Table:
+    """Half floats, wide decimals and other zones in types that DuckDB knows."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    for at, column in enumerate(table.schema):
+        kind, to = column.type, None
+        if t.is_float16(kind):
+            to = pa.float32()
+        elif t.is_decimal(kind) and kind.scale < 0:
+            to = pa.decimal256(76, 0)
+        elif t.is_timestamp(kind) and kind.tz not in (None, "UTC"):
+            to = pa.timestamp(kind.unit, "UTC")
+        values = table.column(at) if to is None else table.column(at).cast(to)
+        if t.is_decimal256(values.type):
+            is_whole = values.type.scale == 0
+            values = values.cast(pa.string() if is_whole else pa.float64())
+        if values.type != kind:
+            table = table.set_column(at, column.name, values)
+    return table
 
 
 def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:

@@ -7,12 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import AUDIT, read_record
+from optimizer.contracts.run_folder import AUDIT, read_record, resolved
 from optimizer.contracts.warnings import read_warning
 from optimizer.errors import CertificateError
 from optimizer.io.kept_inputs import found_inputs, placed_record
 from optimizer.verify.audit import audit_text, is_of_today
-from optimizer.verify.cells import is_of_today as is_read_as_today
+from optimizer.verify.cells import RULES_OF_TODAY, rules_of
 from optimizer.verify.csv_form import false_forms
 from optimizer.verify.engine import Finding, state_again, why_no_engine
 from optimizer.verify.form import false_form
@@ -97,7 +97,7 @@ def verify_night(
     DataError
         When the folder is not a run at all.
     """
-    named, folder = Path(folder).absolute(), Path(folder).resolve()
+    named, folder = Path(folder).absolute(), resolved(folder)
     record = read_record(folder)
     try:
         return _verified(folder, named.name, record, config, inputs)
@@ -209,9 +209,9 @@ def _check_script(
         return
     if made_by != version("premium-delivery-optimizer"):
         unchecked.append(f"{AUDIT}: is of version {made_by}, and was not compared")
-    elif not is_read_as_today(record["config"]):
+    elif rules_of(record["config"]) < RULES_OF_TODAY:
         unchecked.append(
-            f"{AUDIT}: is of before null_words and date_formats, and was not compared"
+            f"{AUDIT}: is of before the present rules of cells, and was not compared"
         )
     elif script.read_text("utf-8") != audit_text(record):
         yield f"{AUDIT} is not the statement of this night"

@@ -303,6 +303,8 @@ def false_config(record: Mapping[str, Any]) -> list[str]:
         found.append(f"the recorded configuration is not valid: {error}")
     if record["identity"]["config_sha256"] != hash_of(config):
         found.append("identity.config_sha256 is not of the recorded configuration")
+    if "model_sha256" in record["identity"] and config["model"] is None:
+        found.append("identity.model_sha256: the configuration names no model")
     if record["identity"]["date"] != record["date"]:
         found.append("identity.date is not the night's")
     return found

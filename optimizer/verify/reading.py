@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _PREMIUM = ("complaint_prob_premium", "return_prob_premium")
 _FILE, _ROW = "file_read", "file_row_number"
-#: How rows are read, by the end of a file's name.
+#: How rows are read, by the end of a file's name; where it is strict, lines may not end
+#: in two ways.
 _CSV = (
     "read_csv(getvariable('{0}'), all_varchar = true, header = true, delim = '{1}', "
-    "quote = '\"', escape = '\"', nullstr = ''{2})"
+    "quote = '\"', escape = '\"', nullstr = '', strict_mode = false{2})"
 )
 
 

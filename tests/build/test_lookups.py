@@ -338,3 +338,35 @@ def test_validate_shows_the_census_and_the_second_statement_agrees(
     assert str(path) not in json.dumps(warnings["RULES_FIND_NOTHING"])
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "runs" / DATE)])
     assert (done.exit_code, "holds" in done.output) == (0, True), done.output
+
+
+def test_carriers_of_which_none_takes_part_are_refused() -> None:
+    """Of an options table, or of orders: a night in which nobody could be chosen."""
+    orders, options = orders_of(), None
+    renamed = orders.with_columns(carrier_id=pl.lit("YD"))
+    options = renamed.select(
+        "order_id", "carrier_id", "complaint_prob_premium", "return_prob_premium"
+    )
+    for tables in ((orders, options), (renamed, None)):
+        with pytest.raises(DataError, match="0 of 1 carrier names are of the policy's"):
+            optimizer.allocate(
+                tables[0], capacity_of(), config=config_of(), options=tables[1]
+            )
+    config = config_of(lookups={"refuse_below": 0})
+    night = optimizer.allocate(orders, capacity_of(), config=config, options=options)
+    assert {"UNKNOWN_CARRIERS"} <= {warning.code for warning in night.warnings}
+
+
+@pytest.mark.parametrize("word", ["NULL", "nan", "-", "(blank)"])
+def test_a_rule_on_a_word_for_no_value_is_refused(word: str) -> None:
+    """No row has it as a name, so the rule would never do anything."""
+    for more, place in (
+        (rule("region_id", **{"in": ["north", word]}), r"policy\[0\].eligibility\[0\]"),
+        ({"carriers": ["yunda", word]}, r"policy\[0\].carriers"),
+    ):
+        config = config_of(policy=more)
+        with pytest.raises(ConfigError, match=f"{place}.*is a word for no value"):
+            optimizer.allocate(orders_of(), capacity_of(), config=config)
+    if word == "NULL":
+        config = config_of(policy=more, not_null_words=[word])
+        assert optimizer.allocate(orders_of(), capacity_of(), config=config)

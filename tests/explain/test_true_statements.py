@@ -65,7 +65,9 @@ def test_an_unknown_carrier_takes_no_parcel_whatever_becomes_of_its_orders(
         tables["options"] = pl.concat(both)
         orders = orders.drop("carrier_id")
     else:
-        orders = orders.with_columns(carrier_id=pl.lit("sf"), is_eligible=False)
+        of_sf = pl.int_range(100) < 40
+        carrier = pl.when(of_sf).then(pl.lit("sf")).otherwise("carrier_id")
+        orders = orders.with_columns(carrier_id=carrier, is_eligible=~of_sf)
     night = optimizer.allocate(orders, capacity_of(), config=config_of(), **tables)
     assert "CARRIER_INACTIVE" not in reasons(night)
     assert said(night)["UNKNOWN_CARRIERS"] == (
@@ -156,3 +158,29 @@ def test_a_merchant_without_budget_did_not_lose_its_orders(tmp_path: Path) -> No
     said = CliRunner().invoke(app, call, obj={}).output
     assert "1 merchant had slots on 2026-11-22 and has none (m2)" in said
     assert "too few orders" not in said
+
+
+@pytest.mark.parametrize(("budget_cny", "num_chosen"), [(0, 0), (0.7, 0), (0.8, 1)])
+def test_a_budget_of_the_platform_below_a_fee_is_no_lack_of_slots(
+    budget_cny: float, num_chosen: int, tmp_path: Path
+) -> None:
+    """The carrier has slots for all; the second statement says the same."""
+    fee = {"amount_cny": 0.8, "payer": {"platform": 1, "merchant": 0}}
+    policy = {"subsidy_budget_cny": budget_cny, "fee": fee}
+    orders_of().write_parquet(tmp_path / "orders.parquet")
+    capacity_of().write_parquet(tmp_path / "capacity.parquet")
+    paths = {n: str(tmp_path / f"{n}.parquet") for n in ("orders", "capacity")}
+    config = config_of(policy, inputs=paths, output=str(tmp_path / "runs"))
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    call = ["run", "--config", str(tmp_path / "c.yaml"), "--date", DATE]
+    assert CliRunner().invoke(app, call, obj={}).exit_code == 0
+    folder = tmp_path / "runs" / DATE
+    found = pl.read_parquet(folder / "decisions.parquet")["reason"].value_counts()
+    wanted = {"BUDGET": 200 - num_chosen} | ({"CHOSEN": 1} if num_chosen else {})
+    assert dict(found.iter_rows()) == wanted
+    done = CliRunner().invoke(app, ["verify", str(folder)])
+    assert (done.exit_code, "holds" in done.output) == (0, True), done.output
+    said = CliRunner().invoke(app, ["explain", str(folder), "m1-0000"]).output
+    is_below = "platform's budget is below its part of one fee" in said
+    assert is_below == (num_chosen == 0)
+    assert "none of its carriers" not in said

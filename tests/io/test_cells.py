@@ -14,9 +14,10 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS
-from optimizer.errors import DataError
-from optimizer.io.cells import CellRules
+from optimizer.errors import ConfigError, DataError
+from optimizer.io.cells import CellRules, cell_rules
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, checked_table
 
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
 SHANGHAI = "Asia/Shanghai"
 DAY = dt.date(2026, 11, 23)
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "policy": [
+        {
+            "valid_from": "2022-01-12",
+            "cap": {"rate": 0.03},
+            "fee": {"amount_cny": 0.8},
+            "carriers": ["yunda"],
+        }
+    ],
+    "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+}
 
 
 def orders(**columns: Any) -> pa.Table:
@@ -351,3 +364,96 @@ def test_a_library_that_gives_up_is_the_fault_of_the_file(
     monkeypatch.setattr("optimizer.io.read.plain_frame", stop)
     with pytest.raises(KeyboardInterrupt):
         check(orders())
+
+
+@pytest.mark.parametrize("word", ["*", "ALL", "total", "合计", "全国"])
+def test_a_word_for_all_is_no_name_of_a_limit(word: str) -> None:
+    """It would take the limit off; elsewhere, and where it is listed, it is a name."""
+    given = pa.table({"carrier_id": ["a"], "region_id": [word], "slots": [1]})
+    with pytest.raises(DataError, match=r"row 1: region_id is a word for all.*leave"):
+        checked_table(open_source(given, CAPACITY), QuarantineLog())
+    for rules, read in (
+        (CellRules(not_null_words=(word,)), word),
+        (CellRules(null_words=(word,)), None),
+    ):
+        source = open_source(given, CAPACITY, rules=rules)
+        assert checked_table(source, QuarantineLog())["region_id"].to_list() == [read]
+    merchants = open_source(pa.table({"merchant_id": [word]}), MERCHANTS)
+    assert len(checked_table(merchants, QuarantineLog())) == 1
+
+
+def test_a_name_that_looks_like_no_value_is_kept_where_it_is_listed() -> None:
+    """Namibia is NA; spaces around it, and other words, break their rules as before."""
+    table = orders(
+        merchant_id=["NA", " NA", "nan"], ineligible_reason=["NA", "x", None]
+    )
+    _, log = check(table, rules=CellRules(not_null_words=("NA",)))
+    assert log.frame().select("row", "rule").rows() == [
+        (2, "has outer spaces or control characters"),
+        (2, "is a word for no value, such as NULL"),
+        (3, "is a word for no value, such as NULL"),
+    ]
+
+
+def test_words_that_are_names_must_look_like_none() -> None:
+    """An option that does nothing is refused, and a word in both lists."""
+    for more, words in (
+        ({"not_null_words": ["north"]}, "drop it"),
+        ({"not_null_words": ["NA"], "null_words": ["NA"]}, "both list 'NA'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            cell_rules(as_config(CONFIG | more))
+    assert cell_rules(as_config(CONFIG | {"not_null_words": ["NA", "ALL"]}))
+
+
+def test_a_header_in_the_middle_is_no_row() -> None:
+    """Files that were put together have it again; nothing else of it may be broken."""
+    given = pa.table(
+        {"merchant_id": ["m1", "Merchant_ID"], "owner_id": ["w", "owner_id"]}
+    )
+    with pytest.raises(DataError, match="row 2: merchant_id is the name of its column"):
+        checked_table(open_source(given, MERCHANTS), QuarantineLog())
+
+
+@pytest.mark.parametrize(
+    "day", ["1970-01-01", "1900-01-01", "1899-12-30", "2099-12-31", "1999-12-31"]
+)
+def test_a_day_that_stands_for_none_is_no_day(day: str) -> None:
+    """In text and in dates, of any table; those of this century are days."""
+    for kind in (pa.string(), pa.date32()):
+        values = pa.array([day, "2000-01-01", "2099-12-30"]).cast(kind)
+        _, log = check(orders(ship_date=values))
+        assert log.frame().select("row", "column").rows() == [(1, "ship_date")]
+        assert "stands for none" in log.frame()["rule"][0]
+
+
+@pytest.mark.parametrize("zone", ["GMT+8", "UTC+8", "Beijing", "Z", "+08:00", "PRC"])
+def test_an_instant_is_one_whatever_its_zone_is_called(zone: str) -> None:
+    """Also in zones that a library below does not know, and in nanoseconds."""
+    moment = dt.datetime(2026, 11, 21, 19, tzinfo=dt.UTC)
+    for unit in ("s", "us", "ns"):
+        values = pa.array([moment] * 3, pa.timestamp(unit, "UTC"))
+        kept, _ = check(orders(ship_date=values.cast(pa.timestamp(unit, zone))))
+        assert kept["ship_date"].to_list() == [dt.date(2026, 11, 22)] * 3
+
+
+def test_a_time_of_an_unclear_zone_is_refused(tmp_path: Path) -> None:
+    """INT96 is an instant to Spark, and a time on the wall to others."""
+    path = tmp_path / "o.parquet"
+    values = pa.array([dt.datetime(2026, 11, 21, 19)] * 3, pa.timestamp("ns"))
+    table = orders(ship_date=values).append_column("unread", values)
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+    with pytest.raises(DataError, match=r"ship_date is INT96.*cast\(ship_date as date"):
+        open_source(path, ORDERS)
+    pq.write_table(
+        table.drop_columns("ship_date"), path, use_deprecated_int96_timestamps=True
+    )
+    assert open_source(path, ORDERS).unread == ("unread",)
+
+
+def test_a_table_of_which_nothing_is_left_is_refused() -> None:
+    """However many broken rows are allowed."""
+    _, log = check(orders(merchant_id=[None, "NULL", " x"]))
+    with pytest.raises(DataError, match=r"3 of 3 rows break a rule.*trim"):
+        log.refuse_beyond(Decimal(1), {"orders": 3})
+    log.refuse_beyond(Decimal(1), {"orders": 4})

@@ -142,7 +142,17 @@ def test_a_quote_that_may_have_swallowed_rows_is_refused(
         ("sep=#\ncarrier_id,slots\na,1\n", "names no separator .* use commas"),
         ("\ncarrier_id,slots\na,1\n", "has no header"),
         (",,\na,b,1\n", "has no header"),
-        ("carrier_id,slots\na,1,\n", "not as many cells as the header"),
+        ("carrier_id,slots\na,1,\n", r"line 2 has not .* \(3, not 2\); give each row"),
+        ("carrier_id,slots\na,1\n(1 row)\n", "line 3 has .* lines that are no rows"),
+        ('\ufeff"sep=;"\r\ncarrier_id;slots\r\na;1\r\n', "leave that line out"),
+        ('carrier_id,slots,"n\no"\na,1,x\n', "header is not closed in its line"),
+        ('carrier_id,slots,n\na,1,"a \\"box\\" b"\n', "inside of a cell twice"),
+        ('carrier_id,slots,n\na,1,"x"y\n', "text follows a quote"),
+        ("c.carrier_id,c.slots\na,1\n", "rename 'c.slots' to slots"),
+        ("`slots`,x\n1,2\n", "rename '`slots`' to slots"),
+        ("limits of the day\ncarrier_id,slots\na,1\n", "is its first line the header"),
+        ("a,1\nb,2\n", "is its first line the header"),
+        ("carrier_id,n\na,1\n", "needs slots; add it to the export"),
     ],
 )
 def test_what_is_ambiguous_is_refused(text: str, words: str, tmp_path: Path) -> None:
@@ -178,3 +188,39 @@ def test_a_part_that_lacks_a_column_is_named_with_it(tmp_path: Path) -> None:
     write(tmp_path, "carrier_id,slots\na,1\n", "2.csv")
     with pytest.raises(DataError, match=r"region_id stands in .*1\.csv and not in"):
         read(f"{tmp_path}/*.csv")
+
+
+def test_quotes_inside_of_a_cell_without_quotes_are_text(tmp_path: Path) -> None:
+    """An inch is no quote; only what follows a quoted cell may be read in two ways."""
+    text = 'carrier_id,region_id,slots,remark\na,r,1,5" x 7"\nb,r,2,"a ""b"" c"\n'
+    assert read(write(tmp_path, text))[0] == [("a", "r", "1"), ("b", "r", "2")]
+
+
+@pytest.mark.parametrize("block", [1 << 24, 1, 2, 3])
+def test_all_of_a_file_is_utf_8(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also columns that nobody reads, wherever blocks end: verify reads them all."""
+    monkeypatch.setattr(csv_module, "_BLOCK_BYTES", block)
+    text, path = "slots,remark\n1,备注\n2,é\n", tmp_path / "c.csv"
+    path.write_bytes(text.encode())
+    form = csv_module.csv_form(path, CAPACITY.column_names)
+    with path.open("rb") as stream:
+        assert csv_module._count_breaks(stream, form, path) == 0
+    for other in (text.encode("gb18030"), text.encode()[:-2]):
+        path.write_bytes(other)
+        with path.open("rb") as stream, pytest.raises(DataError, match="not UTF-8"):
+            csv_module._count_breaks(stream, form, path)
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        csv_module.csv_form(path, CAPACITY.column_names)
+
+
+@pytest.mark.parametrize(
+    "ends", [("\r\n", "\n"), ("\n", "\r\n"), ("\r", "\n"), ("\r", "\r")]
+)
+def test_lines_may_end_in_several_ways(ends: tuple[str, str], tmp_path: Path) -> None:
+    """As in files that were put together from two systems."""
+    head, *rows = lines()
+    text = ends[0].join([head, rows[0]]) + ends[0] + ends[1].join(rows[1:]) + ends[1]
+    assert read(write(tmp_path, text)) == (ROWS, [])

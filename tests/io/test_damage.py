@@ -6,6 +6,8 @@ import random
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +15,7 @@ from optimizer.contracts.columns import Column, Table, polars_type
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import DataError
 from optimizer.io import write
+from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.write import read_back, write_parquet
 
@@ -172,3 +175,26 @@ def test_reading_back_a_cut_file_is_an_error(size: int, tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=f"^{path}: is damaged or truncated"):
         read_back(path)
+
+
+def test_bits_beside_the_text_of_a_view_change_nothing(tmp_path: Path) -> None:
+    """
+    The unused bytes of the view of a null: polars ended the process over one of them.
+    Texts are copied out of their views, so that every such byte is as good as another.
+    """
+    table = Table("small", "a text", (Column("note", "text", "a note"),))
+    texts = [None if row % 2 else f"a text that is longer {row}" for row in range(300)]
+    path = tmp_path / "small.arrow"
+    pl.DataFrame({"note": texts}).write_ipc(path, compression="uncompressed")
+    data = path.read_bytes()
+    (expected,) = read_batches(open_source(path, table))
+    first = data.index(texts[0].encode()[:4] + bytes(4)) - 4 + 16
+    assert data[first : first + 16] == bytes(16)  # the view of the second row
+    path.write_bytes(data[: first + 9] + b"\x10" + data[first + 10 :])
+    (frame,) = read_batches(open_source(path, table))
+    assert frame.equals(expected)
+    with pyarrow.ipc.open_file(path) as reader:
+        kinds = {field.type for field in reader.schema}
+    assert kinds == {pa.string_view()}
+    (batch,) = arrow_batches(path, ["note"])
+    assert batch.schema.field("note").type == pa.large_string()

@@ -235,7 +235,7 @@ def test_the_quarantine_table_never_holds_a_value() -> None:
         ("0.07", 100, 7),
         ("0.000000001", 10**9, 1),
         ("0", 10, 0),
-        ("1", 10, 10),
+        ("0.9", 20, 18),
     ],
 )
 def test_the_share_of_broken_rows_is_compared_exactly(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from optimizer.config import as_config
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import ConfigError, DataError, DeliveryError
+from optimizer.explain.sentences import explain_run
 from optimizer.io.read import find_files
 from optimizer.night.prune import find_leftovers, prune
+from optimizer.verify.night import verify_night
 from tests.support.small_night import DAY, SmallNight, snapshot
 from tests.test_hostile import SETTINGS
 
@@ -159,3 +163,61 @@ def test_a_run_removes_no_leftovers_behind_a_link(published: SmallNight) -> None
     published.configure(solver={"time_limit_seconds": 60})
     published.run(is_forced=True)
     assert (elsewhere / ".staging-0123" / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", [f".locks/{DAY}", ".locks/last-step", ".inputs"])
+def test_something_else_in_a_place_of_ours_is_named(
+    published: SmallNight, place: str
+) -> None:
+    """A folder for a file, a file for a folder: refused, with its path, and no bug."""
+    path = published.runs / place
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_text("mine")
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    before = published.run_dir.resolve()
+    published.configure(solver={"time_limit_seconds": 60})
+    with pytest.raises(DataError, match=re.escape(place)) as caught:
+        published.run(is_forced=True)
+    assert "something else is in its place" in str(caught.value)
+    assert published.run_dir.resolve() == before
+
+
+def test_receipts_that_cannot_be_written_do_not_deny_the_night(
+    published: SmallNight,
+) -> None:
+    """The copies went out, and the message says what will be sent again."""
+    (published.runs / ".delivered").write_text("mine")
+    box = {"platform": "douyin", "format": "csv", "to": "out/douyin.csv"}
+    published.configure(outbox=[box], solver={"time_limit_seconds": 60})
+    with pytest.raises(DeliveryError, match="what arrived is sent again"):
+        published.run(is_forced=True)
+    assert (published.folder / "out" / "douyin.csv").is_file()
+
+
+def test_a_link_that_leads_to_itself_is_told(published: SmallNight) -> None:
+    """A date whose folder of versions is a circle: a refusal, not a bug."""
+    versions = published.runs / ".versions" / str(DAY)
+    shutil.rmtree(versions)
+    versions.symlink_to(versions.name)
+    with pytest.raises(DataError, match="is a link that leads to itself"):
+        verify_night(published.run_dir)
+
+
+@pytest.mark.parametrize("other", [b"merchant_xx", b"merchantOid"])
+def test_explaining_from_a_table_that_was_changed_is_refused(
+    published: SmallNight, other: bytes
+) -> None:
+    """A column under another name, or without the order's merchant: not a bug."""
+    path = published.run_dir / "merchants.parquet"
+    order_id = published.read("orders")["order_id"][0]
+    frame = pl.read_parquet(path)
+    path.unlink()
+    frame.clear().write_parquet(path)
+    with pytest.raises(DataError, match=r"merchants\.parquet: has no row of"):
+        explain_run(published.run_dir, order_id)
+    frame.rename({"merchant_id": other.decode()}).write_parquet(path)
+    with pytest.raises(DataError, match=r"merchants\.parquet: is damaged"):
+        explain_run(published.run_dir, order_id)

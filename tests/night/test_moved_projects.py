@@ -218,10 +218,10 @@ def test_what_is_mended_of_the_chain_is_said(project: Path) -> None:
     whole = file.read_bytes()
     file.unlink()
     said = as_user(project, "state", "repair", *CONFIG)
-    assert f"2 links are in runs/{EVIDENCE_NAME} again, from the database" in said.out
+    assert f"in runs/{EVIDENCE_NAME}, from the database: 2 links" in said.out
     state.unlink()
     said = as_user(project, "state", "repair", *CONFIG)
-    assert "2 links are in the database again, from runs/" in said.out
+    assert f"database, from runs/{EVIDENCE_NAME}: 2 links" in said.out
     file.write_bytes(b"\0junk\n" + whole)
     said = as_user(project, "state", "repair", *CONFIG)
     assert f"it is {EVIDENCE_NAME}.aside-1 now, and is written again" in said.out
@@ -239,6 +239,21 @@ def test_two_chains_that_both_hold_are_left_to_a_person(project: Path) -> None:
     assert said.code == 2
     assert "have different chains from link 1 on" in said.err
     assert len(file.read_text().splitlines()) == 1
+
+
+def test_the_note_of_a_withdrawal_that_died_early_does_not_stay(
+    project: Path,
+) -> None:
+    """The link is still there: the night is published, and a later loss is a loss."""
+    link = project / "runs" / str(DAYS[1])
+    leads_to = link.readlink()
+    note = project / "runs" / ".versions" / str(DAYS[1]) / ".withdrawn"
+    note.write_text(leads_to.name)
+    assert as_user(project, "run", *CONFIG, "--date", DAYS[0]).code == 0
+    assert not note.exists()
+    link.unlink()
+    said = as_user(project, "run", *CONFIG, "--date", DAYS[0])
+    assert f"the links of {DAYS[1]} are lost" in said.err
 
 
 def test_a_withdrawal_that_died_is_finished(project: Path) -> None:

@@ -1,7 +1,7 @@
 """
 Kill a run, or make its disk fail, anywhere; the night and the state stay whole.
 
-``python tests/nightly/crash.py --kills 1000`` kills runs at random moments;
+``python tests/support/crash.py --kills 1000`` kills runs at random moments;
 ``--faults 0`` injects KILL, EIO and ENOSPC at every write system call, one after the
 other (``--faults 40``: at so many of them). Needs strace. Every run is
 a fork of this process, which has imported everything and computed nothing.
@@ -90,13 +90,13 @@ def run_second(folder: Path) -> int:
     return 0
 
 
-def prepare(folder: Path) -> int:
+def prepare(folder: Path, num_orders: int) -> int:
     """Publish both dates, then change the rules: the second can be run again."""
     from optimizer.config import load_config
     from optimizer.job import run_date
     from tests.support.days import make_days
 
-    config = make_days(folder, 2, num_orders=300)
+    config = make_days(folder, 2, num_orders=num_orders)
     for day in (FIRST, SECOND):
         run_date(load_config(config), day)
     text = config.read_text()
@@ -172,10 +172,10 @@ def state_of(folder: Path) -> str:
 class Ground:
     """A folder in which the second date is run again and again from one start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_orders: int = 300) -> None:
         self.folder, self.start = folder / "work", folder / "start"
         self.known = folder / "known.json"
-        assert let_go(in_child(lambda: prepare(self.folder))) == 0
+        assert let_go(in_child(lambda: prepare(self.folder, num_orders))) == 0
         shutil.copytree(self.folder, self.start, symlinks=True)
         old = digests(self.folder)
         assert let_go(in_child(lambda: run_second(self.folder))) == 0

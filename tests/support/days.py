@@ -1,7 +1,7 @@
 """
 Many simulated days with delivery dates, and bank and ledger computed again from them.
 
-``python tests/nightly/days.py 365`` backfills a year in one command and compares.
+``python tests/support/days.py 365`` backfills a year in one command and compares.
 """
 
 from __future__ import annotations

@@ -10,7 +10,14 @@ import duckdb
 import polars as pl
 import pytest
 
-from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, NULL_WORD, CellRules, days_of
+from optimizer.io.cells import (
+    ALL_WORD,
+    DATE_SPELLINGS,
+    FLAG_WORDS,
+    NULL_WORD,
+    CellRules,
+    days_of,
+)
 from optimizer.verify.cells import cells_text
 
 YEARS, MONTHS, DAYS = (
@@ -20,6 +27,9 @@ YEARS, MONTHS, DAYS = (
 )
 CLOCKS = ("", " 0:00", "T00:00:00", " 23:59:59", " 24:00", " 15:59:60", "T16:00:00.123")
 OFFSETS = ("", "Z", " Z", "z", "+08", "+0800", "+08:00", " -05:30", "+8", "+99:99")
+
+
+TODAY: dict[str, object] = {"null_words": [], "not_null_words": [], "timezone": "UTC"}
 
 
 def texts(num: int) -> list[str]:
@@ -59,7 +69,7 @@ def test_days_of_text_are_stated(zone: str, without: str) -> None:
     formats = [name for name in DATE_SPELLINGS if name != without]
     given = texts(4_000)
     ours = days_of(pl.Series("x", given), CellRules(zone, (), tuple(formats)))
-    config = {"null_words": [], "date_formats": formats, "timezone": zone}
+    config = TODAY | {"date_formats": formats, "timezone": zone}
     theirs = stated("as_date(x)", given, config)
 
     assert ours.to_list() == theirs
@@ -85,17 +95,69 @@ WORDS = (
     "--",
     "a-b",
     "",
+    *(
+        "N.A.",
+        "#NA",
+        "#N/A N/A",
+        "-1.#IND",
+        "1.#QNAN",
+        "-nan",
+        "nul",
+        "nullptr",
+        "#####",
+    ),
+    *(
+        "__HIVE_DEFAULT_PARTITION__",
+        "(blank)",
+        "（空白）",
+        "空值",
+        "缺失",
+        "未填写",
+        "－",
+        "———",
+    ),
+    *(
+        "?",
+        "？？",
+        ".",
+        "……",
+        "\\",
+        '""',
+        "''",
+        "{}",
+        "[]",
+        "NA",
+        "N A",
+        "#1",
+        "a?",
+        "(x)",
+    ),
 )
 
 
 def test_words_are_stated() -> None:
     """Words for no value and words of flags are the same, in any case."""
-    config: dict[str, object] = {"null_words": [], "timezone": "UTC"}
+    config = TODAY
     given = [
         w for word in (*WORDS, *FLAG_WORDS) for w in (word, word.upper(), f" {word}")
     ]
     is_word = pl.Series(given).str.contains(NULL_WORD).to_list()
     assert stated("is_null_word(x)", given, config) == is_word
+    kept = config | {"not_null_words": ["NA", "'"]}
+    but = [found and word != "NA" for found, word in zip(is_word, given, strict=True)]
+    assert stated("is_null_word(x)", given, kept) == but
+    plain = ["null", "NUL", "NaN", "na", "NA", "nullptr", "null1", "ALL"]
+    assert stated("is_plain_null(x)", plain, kept) == [
+        *[True] * 4,
+        False,
+        True,
+        *[False] * 2,
+    ]
+
+    limits = ["*", "ALL", "Total", "合计", "全国", "allo", "a*", "", "NA"]
+    is_all = pl.Series(limits).str.contains(ALL_WORD).to_list()
+    assert stated("is_all_word(x)", limits, config) == is_all
+    assert is_all == [True] * 5 + [False] * 4
 
     known = [word for word in given if word.strip().lower() in FLAG_WORDS]
     flags = [FLAG_WORDS[word.strip().lower()] for word in known]
@@ -106,6 +168,27 @@ def test_words_are_stated() -> None:
 def test_configured_words_are_stated() -> None:
     """Quotes and backslashes stand for themselves."""
     words = ["\\N", "o'clock", 'a"b']
-    config: dict[str, object] = {"null_words": words, "timezone": "UTC"}
+    config = TODAY | {"null_words": words}
     given = list(itertools.chain(words, ["N", " \\N "]))
     assert stated("given(x)", given, config) == [None, None, None, "N", None]
+
+
+def test_words_and_offsets_of_older_nights_stay_names() -> None:
+    """A night of before a word was listed is stated as it was read."""
+    before = {"null_words": [], "timezone": "Asia/Shanghai"}
+    given = ["(blank)", "nul", "NULL", "—", "?"]
+    is_word = [False, False, True, True, False]
+    assert stated("is_null_word(x)", given, before) == is_word
+    assert stated("is_plain_null(x)", ["nul", "null"], before) == [False, True]
+    far = ["2026-11-22 00:00:00+99:99"]
+    assert stated("as_date(x)", far, before) == [dt.date(2026, 11, 18)]
+    assert stated("as_date(x)", far, TODAY) == [None]
+
+
+def test_numbers_and_instants_are_stated() -> None:
+    """Underscores are in no number; instants are so in nanoseconds too."""
+    given = ["0.1_0", "1_0", "0.1", " 1e-1 "]
+    assert stated("as_number(x)", given, TODAY) == [None, None, 0.1, 0.1]
+    moment = "CAST(TIMESTAMP '2026-11-21 19:00:00+00' AS TIMESTAMPTZ_NS)"
+    zone = TODAY | {"timezone": "Asia/Shanghai"}
+    assert stated(f"as_date({moment})", ["x"], zone) == [dt.date(2026, 11, 22)]

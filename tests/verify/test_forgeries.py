@@ -427,6 +427,10 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         f"no {name}": (_without(name), f"{name} is not among the outputs")
         for name in ("bank.parquet", "report.html", "audit.sql")
     },
+    "a model where there is none": (
+        _set("identity", "model_sha256", to="0" * 64),
+        "identity.model_sha256: the configuration names no model",
+    ),
     "a unit of nothing": (
         _set("certificate", "unit", to=0),
         "certificate.unit is '0', and must be a whole number above 0",

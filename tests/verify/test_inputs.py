@@ -140,6 +140,36 @@ def remarked(lines: list[str], remark: str) -> str:
     return "\n".join([f"{lines[0]},remark", *(f"{x},{remark}" for x in lines[1:])])
 
 
+def encoded(code: str) -> Any:
+    """Orders as CSV with a remark in Chinese, in some encoding."""
+
+    def write(folder: Path) -> tuple[Path, str]:
+        lines = remarked(orders().write_csv().splitlines(), "备注")
+        (folder / "orders.csv").write_bytes(lines.encode(code))
+        return folder / "orders.csv", CAPACITY
+
+    return write
+
+
+def limits(*rows: str) -> Any:
+    """Sound orders, and more rows of capacity."""
+
+    def write(folder: Path) -> tuple[Path, str]:
+        orders().write_parquet(folder / "orders.parquet")
+        return folder / "orders.parquet", CAPACITY + "".join(f"{x}\n" for x in rows)
+
+    return write
+
+
+def int96(folder: Path) -> tuple[Path, str]:
+    """Days as Spark writes timestamps."""
+    times = pa.array([dt.datetime(2026, 11, 21, 16)] * NUM_ORDERS, pa.timestamp("ns"))
+    table = orders().drop("ship_date").to_arrow().append_column("ship_date", times)
+    path = folder / "orders.parquet"
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+    return path, CAPACITY
+
+
 def quoted(lines: list[str]) -> str:
     """All cells in quotes."""
     return "\n".join(f'"{line}"'.replace(",", '","') for line in lines)
@@ -184,6 +214,40 @@ ROWS = {
         refused="quote",
     ),
     "all cells quoted": Row(text(quoted)),
+    "carriage returns alone": Row(text("\r".join)),
+    "lines that end in two ways": Row(
+        text(lambda t: "\r\n".join(t[:9]) + "\r\n" + "\n".join(t[9:]))
+    ),
+    "a remark in GBK": Row(encoded("gb18030"), refused="is not UTF-8"),
+    "Unicode text": Row(encoded("utf-16"), refused="UTF-16"),
+    "backslashes before quotes": Row(
+        text(lambda t: remarked(t, '"a \\"box\\" b"')), refused="inside of a cell twice"
+    ),
+    "a title above the header": Row(
+        text(lambda t: "\n".join(["orders of the day", *t])),
+        refused="is its first line the header",
+    ),
+    "a count below the rows": Row(
+        text(lambda t: "\n".join([*t, "(80 rows)"])),
+        refused="line 82 has not .* lines that are no rows",
+    ),
+    "names with the table": Row(
+        text(lambda t: "\n".join([t[0].replace("order_id", "o.order_id"), *t[1:]])),
+        refused="rename 'o.order_id' to order_id",
+    ),
+    "(blank)": Row(cells("outlet_id", "(blank)", FEW), aside=NO_VALUE,
+                   listed={"null_words": ["(blank)"]}),
+    "a default partition": Row(
+        cells("outlet_id", "__HIVE_DEFAULT_PARTITION__", FEW), aside=NO_VALUE,
+        listed={"null_words": ["__HIVE_DEFAULT_PARTITION__"]}),
+    "a place called NA": Row(cells("outlet_id", "NA", FEW), aside=NO_VALUE,
+                             listed={"not_null_words": ["NA"]}),
+    "a limit for *": Row(limits("yunda,*,5,"), refused="is a word for all.*leave"),
+    "a line of totals": Row(limits("合计,,50,"), refused="or for a total.*totals out"),
+    "carriers of no roster": Row(cells("carrier_id", "YD"),
+                                 refused="0 of 1 carrier names are of the policy's"),
+    "names of a fixed length": Row(cells("carrier_id", "yunda     ", FEW),
+                                   aside="has outer spaces or control characters"),
     "NULL": Row(cells("outlet_id", "NULL", FEW), aside=NO_VALUE,
                 listed={"null_words": ["NULL"]}),
     "backslash N": Row(cells("outlet_id", "\\N", FEW), aside=NO_VALUE,
@@ -207,16 +271,31 @@ ROWS = {
     "ids with a tab": Row(cells("order_id", "6923\t", 1),
                           aside="has outer spaces or control characters"),
     "ids as doubles": Row(typed("order_id", pa.array([float(n) for n in range(80)])),
-                          refused=r"double, expected text.*cast\(order_id as var"),
+                          refused=r"double, expected text.*cast\(order_id as bigint"),
     "ids as whole numbers": Row(typed("order_id", pa.array(range(NUM_ORDERS)))),
     "ids as decimals": Row(typed("order_id", pa.array(
         [Decimal(10**25 + 1 + n) for n in range(NUM_ORDERS)], pa.decimal128(38, 0)))),
+    "ids as decimals with digits": Row(
+        typed("order_id", pa.array([Decimal(n) for n in range(80)],
+                                   pa.decimal128(20, 2))),
+        refused=r"decimal128\(20, 2\), expected text.*cast\(order_id as bigint"),
+    "ids as bytes": Row(typed("order_id", pa.array([b"%d" % n for n in range(80)])),
+                        refused=r"binary, expected text.*cast\(order_id as varchar"),
     "uuid": Row(typed("order_id", pa.array(
         [uuid.UUID(int=n << 90).bytes for n in range(NUM_ORDERS)], pa.uuid()))),
     "categories": Row(typed("region_id", all_of("north").dictionary_encode())),
     "dates as timestamps with a zone": Row(
         typed("ship_date", all_of(INSTANT, pa.timestamp("us", "UTC")))),
     "dates as timestamps": Row(typed("ship_date", all_of(dt.datetime(2026, 11, 22)))),
+    "times in INT96": Row(int96, refused=r"is INT96.*cast\(ship_date as date"),
+    "times in nanoseconds": Row(
+        typed("ship_date", all_of(INSTANT, pa.timestamp("ns", "UTC")))),
+    "a zone that nobody lists": Row(
+        typed("ship_date", all_of(INSTANT, pa.timestamp("us", "GMT+8")))),
+    "1970-01-01": Row(cells("ship_date", "1970-01-01", FEW),
+                      aside="is a day that stands for none, such as 1970-01-01"),
+    "an offset of no zone": Row(cells("ship_date", "2026-11-22 00:00:00+99:99", FEW),
+                                aside=NO_DATE),
     "times in text": Row(cells("ship_date", "2026-11-22 00:00:00")),
     "times with an offset": Row(cells("ship_date", "2026-11-21T16:00:00.000Z")),
     "dates with slashes": Row(cells("ship_date", "2026/11/22 0:00", FEW), aside=NO_DATE,
@@ -247,6 +326,8 @@ ROWS = {
         Decimal("0.05"), pa.decimal128(38, 18)))),
     "a decimal comma": Row(cells("return_prob_premium", "0,5", FEW),
                            aside="is not a number"),
+    "an underscore in a number": Row(cells("return_prob_premium", "0.0_5", FEW),
+                                     aside="is not a number"),
     "percent": Row(cells("return_prob_premium", "5%", FEW), aside="is not a number"),
     "nan in numbers": Row(typed("return_prob_premium", pa.array(
         [float("nan")] * FEW + [0.05] * (NUM_ORDERS - FEW))), aside="is not a number"),

@@ -77,12 +77,32 @@ def _strays(tables: Tables) -> Tables:
     }
 
 
+def _idle_rows(tables: Tables) -> Tables:
+    """Rows that no order falls in, below those of carriers with room for a draw."""
+    capacity = tables["capacity"]
+    assert capacity is not None
+    carriers = capacity["carrier_id"].unique().sort()
+    idle = [
+        {"carrier_id": carrier, "region_id": "CN-00", "outlet_id": outlet, "slots": 3}
+        for carrier in carriers
+        for outlet in (None, "nobody")
+    ]
+    rows = pl.DataFrame(idle, schema_overrides={"slots": capacity["slots"].dtype})
+    roomy = capacity.with_columns(slots=pl.col("slots") * 20)
+    return tables | {"capacity": pl.concat([roomy, rows], how="diagonal")}
+
+
 CHOICES = {
     "three carriers": Variant(),
     "three carriers as text": Variant(suffix="csv"),
     "broken options, and options of no order": Variant(_strays),
     "whole lanes prove the bound": Variant(
         _loads, config={"publish": {"max_relative_gap": 0.5}}
+    ),
+    "drawn beside rows without orders": Variant(
+        _idle_rows,
+        policy={"cap": {"rate": 0.3}},
+        config={"holdout": {"share": 0.1, "explore_share": 0.3, "seed": 1}},
     ),
     "drawn among three carriers": Variant(
         policy={"cap": {"rate": 0.3}},

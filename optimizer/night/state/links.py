@@ -259,11 +259,11 @@ def _made_good(connection: Connection, mirror: Path) -> tuple[list[Link], str | 
     if told[: len(links)] == links and not broken_links(told):
         _insert(connection, told[len(links) :])
         num, links = len(told) - len(links), told
-        words = f"{counted(num, 'link')} are in the database again, from {mirror}"
+        words = f"put back in the database, from {mirror}: {counted(num, 'link')}"
     elif links[: len(told)] == told:
         num = len(links) - len(told)
         _append(mirror, links[len(told) :])
-        words = f"{counted(num, 'link')} are in {mirror} again, from the database"
+        words = f"put back in {mirror}, from the database: {counted(num, 'link')}"
     if words is None:
         logger.warning("evidence: database and %s differ; run optimizer audit", mirror)
     else:

@@ -17,7 +17,12 @@ from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS, read_record
 from optimizer.errors import BusyError, ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
-from optimizer.night.publish import VERSIONS, date_lock, withdrawn_version
+from optimizer.night.publish import (
+    VERSIONS,
+    WITHDRAWN,
+    date_lock,
+    withdrawn_version,
+)
 from optimizer.night.state.database import shared_lock
 from optimizer.night.state.ledger import settle
 from optimizer.night.state.links import mend_chain, versions_in
@@ -106,6 +111,8 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
         refuse_lost_chain(output, published, known)
     healed = []
     linked = {day: name for day, name in versions_in(links).items() if name is not None}
+    for day, version_folder in published.items():
+        _forget_note(state, output_of(output, day), day, version_folder.name, held)
     lost = _lost_nights(output, published, linked)
     unreadable = {
         day: f"its version {version} is gone, or not whole"
@@ -157,6 +164,22 @@ def _lost_nights(
             "puts them back (`optimizer rollback --withdraw` then withdraws one)"
         )
     return lost
+
+
+def _forget_note(
+    state: StateDatabase, folder: Path, day: dt.date, version: str, held: dt.date | None
+) -> None:
+    """Take away the note of a withdrawal that died before the link went."""
+    if withdrawn_version(folder, day) != version:
+        return
+    with ExitStack() as stack:
+        if day != held:
+            try:
+                stack.enter_context(night_lock(state, folder, day))
+            except BusyError:
+                return
+        if published_version(folder, day) is not None:
+            (folder / VERSIONS / day.isoformat() / WITHDRAWN).unlink(missing_ok=True)
 
 
 def _is_kept(output: str, day: dt.date, version: str) -> bool:

@@ -4,13 +4,18 @@ CREATE MACRO given(x) AS CASE
     ELSE x
 END;
 CREATE MACRO is_null_word(x) AS regexp_matches(x,
-    '(?i)^[ \t]*(?:null|\(null\)|<null>|\[null\]|\\n|nil|none|nan|nat|na|<na>|n/a|#n/a|#null!|#value!|#ref!|#name\?|#div/0!|#num!|undefined|-|--|—|/|无|空|暂无)[ \t]*$');
+    '(?i)^[ \t]*(?:null|\(null\)|<null>|\[null\]|\\n|nil|none|nan|nat|na|<na>|n/a|#n/a|#null!|#value!|#ref!|#name\?|#div/0!|#num!|undefined|-|--|—|/|无|空|暂无{more_nulls})[ \t]*$'){unless_kept};
 -- Most ids are of letters, digits and lines: of the rules of ids such a one can break
 -- that on words for no value alone.
 CREATE MACRO is_plain(x) AS
     regexp_full_match(x, '[0-9A-Za-z][0-9A-Za-z_-]*') AND strlen(x) <= 200;
 CREATE MACRO is_plain_null(x) AS CASE WHEN strlen(x) > 9 THEN false
-    ELSE list_contains(['null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined'], lower(x)) END;
+    ELSE list_contains(['null', 'nil', 'none', 'nan', 'nat', 'na', 'undefined'{more_plain_nulls}],
+        lower(x)){unless_kept} END;
+-- In a limit: a word for all, or for a total.
+CREATE MACRO is_all_word(x) AS regexp_matches(x,
+    '(?i)^(\*|all|any|every|total|subtotal|grand total|全部|全国|全网|所有|不限|任意|合计|总计|小计|汇总|共计)$')
+    {unless_kept};
 CREATE MACRO flag_of(word) AS CASE
     WHEN word IN ('true', 't', 'yes', 'y', '1', '是') THEN true
     WHEN word IN ('false', 'f', 'no', 'n', '0', '否') THEN false
@@ -20,6 +25,7 @@ CREATE MACRO as_flag(x) AS CASE
     ELSE flag_of(regexp_replace(lower(bare(x)), '^([+-]?[0-9]+)\.0+$', '\1'))
 END;
 CREATE MACRO as_number(x) AS CASE
+    WHEN typeof(x) = 'VARCHAR' AND contains(x::VARCHAR, '_') THEN NULL
     WHEN typeof(x) = 'VARCHAR' THEN TRY_CAST(bare(x) AS DOUBLE)
     ELSE TRY_CAST(x AS DOUBLE)
 END;
@@ -57,7 +63,7 @@ CREATE MACRO day_in(p) AS CASE
 END;
 CREATE MACRO text_day(t) AS {text_day};
 CREATE MACRO as_date(x) AS CASE
-    WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE'
+    WHEN typeof(x) IN ('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ_NS')
         THEN timezone(config_text('$.timezone'), TRY_CAST(x AS TIMESTAMPTZ))::DATE
     WHEN typeof(x) = 'VARCHAR' THEN text_day(bare(x))
     ELSE TRY_CAST(x AS DATE)

@@ -83,6 +83,7 @@ SELECT w.number, w.merchant_id, w.saving, w.place,
         AND w.load * c.part <= coalesce(l.load_room, w.load * c.part)
         AND 1 <= coalesce(l.one_room, 1) AND 1 <= coalesce(m.one_room, 1)
         AND c.part <= coalesce(getvariable('budget_room'), c.part) AS has_room,
+    c.part > coalesce(getvariable('budget_room'), c.part) AS is_beyond_budget,
     p.room >= 1 AND coalesce(l.load_room, 1) >= 1
         AND 2 - w.load * c.part <= coalesce(least(l.one_room, m.one_room), 1)
         AND c.part <= coalesce(getvariable('budget_room'), c.part)
@@ -103,13 +104,15 @@ CREATE TEMP TABLE best AS
 SELECT number, max(saving) AS saving, max(after_lanes) AS after_all,
     bool_or(has_room) AS has_room,
     NULL::HUGEINT AS without_caps, NULL::HUGEINT AS after_caps, NULL::HUGEINT AS without_budget,
-    NULL::BOOLEAN AS lacks_rows, NULL::BOOLEAN AS lacks_caps, NULL::BOOLEAN AS lacks_budget
+    NULL::BOOLEAN AS lacks_rows, NULL::BOOLEAN AS lacks_caps, NULL::BOOLEAN AS lacks_budget,
+    false AS is_beyond_budget
 FROM priced GROUP BY number
 UNION ALL
 SELECT number, max(saving), max(saving - lanes - rows - caps - budget), bool_or(has_room),
     max(saving - lanes - rows - caps + cap_ceilings), max(saving - cap_ceilings),
     max(saving - lanes - rows - caps),
-    NOT bool_or(fits_rows), NOT bool_or(fits_caps), NOT bool_or(fits_budget)
+    NOT bool_or(fits_rows), NOT bool_or(fits_caps), NOT bool_or(fits_budget),
+    bool_and(is_beyond_budget)
 FROM charged GROUP BY number;
 
 CREATE TEMP TABLE kept_pin AS

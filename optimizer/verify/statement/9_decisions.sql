@@ -36,7 +36,7 @@ END;
 -- with a free cap, the cap what would not make it with free capacity. What the prices
 -- let in, only the room that the plan leaves can stop.
 CREATE TEMP VIEW stop AS
-SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room,
+SELECT b.number, d.true_merchant_id AS merchant_id, b.saving, b.has_room, b.is_beyond_budget,
     b.after_all - c.price AS surplus,
     c.cap = 0 AS is_capless,
     c.has_budget,
@@ -61,6 +61,7 @@ CREATE TEMP TABLE verdict AS
 SELECT number, saving, has_room, surplus, CASE
     WHEN saving <= 0 THEN 'NO_SAVING'
     WHEN is_capless THEN CASE WHEN has_budget THEN 'BUDGET' ELSE 'CAP_ZERO' END
+    WHEN is_beyond_budget THEN 'BUDGET'
     WHEN getvariable('is_packing') AND NOT has_room THEN 'CAPACITY_FULL'
     WHEN by_budget AND NOT by_capacity AND NOT by_cap THEN 'BUDGET'
     WHEN by_capacity = by_cap THEN 'CAP_AND_CAPACITY'
