@@ -8,16 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
 import optimizer
 from optimizer.cli import version
+from optimizer.cli.examples import EXAMPLES, EXIT_CODES
 from optimizer.cli.main import app
-from optimizer.cli.manual import EXIT_CODES, manual
+from optimizer.cli.manual import manual
 from optimizer.cli.nights import NO_NIGHT
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +73,32 @@ def test_help_has_a_short_name_in_every_command() -> None:
         cli("state", "repair", "-h").stdout == cli("state", "repair", "--help").stdout
     )
     assert "Usage:" in cli("run", "-h").stdout
+
+
+def commands_of(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Each command with the words that call it."""
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None or command.epilog:
+            yield " ".join((*before, name)), command
+        if inner is not None:
+            yield from commands_of(command, (*before, name))
+
+
+def test_each_help_ends_with_an_example_and_the_exit_codes() -> None:
+    """The example calls that command, with options that it has."""
+    found = dict(commands_of(get_command(app)))
+    assert len(found) == len(EXAMPLES)
+    for words, command in found.items():
+        example, codes = command.epilog.split("\n\n")
+        assert example.startswith(f"Example: optimizer {words}")
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = {word for word in example.split() if word.startswith("--")}
+        assert used <= known, words
+        assert all(f"{code}: " in codes for code in EXIT_CODES)
+    shown = " ".join(cli("verify", "-h").stdout.split())
+    assert "Example: optimizer verify runs/2026-11-22" in shown
+    assert "75: try again later" in shown
 
 
 def test_shells_complete_commands_and_options() -> None:

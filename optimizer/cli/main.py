@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from optimizer.cli import compare, init, learn, nights, questions, run, simulate
+from optimizer.cli.examples import end_of_help
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
 from optimizer.errors import OptimizerError
@@ -181,11 +182,15 @@ COMMANDS = (
     *(nights.evidence, nights.audit, nights.prune, nights.warm, nights.deliver),
 )
 for command in COMMANDS:
-    app.command()(command)
-simulate_app = typer.Typer(invoke_without_command=True, callback=simulate.simulate)
-simulate_app.command("outcomes")(simulate.reveal)
+    app.command(epilog=end_of_help(command.__name__))(command)
+simulate_app = typer.Typer(
+    invoke_without_command=True,
+    callback=simulate.simulate,
+    epilog=end_of_help("simulate"),
+)
+simulate_app.command("outcomes", epilog=end_of_help("outcomes"))(simulate.reveal)
 app.add_typer(simulate_app, name="simulate")
 state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-state_app.command()(nights.upgrade)
-state_app.command()(nights.repair)
+state_app.command(epilog=end_of_help("upgrade"))(nights.upgrade)
+state_app.command(epilog=end_of_help("repair"))(nights.repair)
 app.add_typer(state_app, name="state")
