@@ -78,7 +78,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Install:
     source = Path(optimizer.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(source, folder / "optimizer", ignore=ignored)
-    make_night(folder, num_orders=40_000)  # too many for one flow
+    make_night(folder, num_orders=40_000)  # too many to be balanced at once
     return Install(folder)
 
 

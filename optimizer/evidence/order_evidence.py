@@ -10,6 +10,7 @@ from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.lookup import merchant_row
 from optimizer.io.published_tables import as_of_today
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import (
@@ -117,16 +118,12 @@ def _evidence(
     place: tuple[int, str],
 ) -> dict[str, Any]:
     """Put record, decision and proof together, and check the proof by itself."""
-    import polars as pl
-
     start, order_id = place
     chain = _chain_from(links, day, folder.name)
     record, at = read_record(folder), rows["order_id"].to_list().index(order_id)
     order = rows.row(at, named=True)
     said = as_of_today(rows[at : at + 1], "decisions.parquet").row(0, named=True)
-    owners = pl.scan_parquet(folder / "merchants.parquet")
-    owner = owners.filter(pl.col("merchant_id") == order["merchant_id"]).collect()
-    merchant = owner.row(0, named=True)
+    merchant = merchant_row(folder, order["merchant_id"])
     found = {
         "order_id": order_id,
         "date": day.isoformat(),

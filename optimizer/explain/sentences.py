@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
-from optimizer.io.lookup import find_rows
+from optimizer.io.lookup import find_rows, merchant_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -351,8 +351,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
         raise unknown_order(order_id)
     order = found.row(0, named=True)
     merchant_id = order["merchant_id"]
-    owner = find_rows(run_dir / "merchants.parquet", "merchant_id", merchant_id)
-    merchant = owner.row(0, named=True)
+    merchant = merchant_row(run_dir, merchant_id)
     words = sentence(order, merchant, language)
     return order | {"sentence": words, "merchant": merchant}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.tables import MERCHANT_RESULTS
+from optimizer.errors import DataError
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.published_tables import as_of_today
 
@@ -47,8 +49,27 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     ):
         groups = row_groups_with(file.metadata, value)
         table = file.read_row_groups(groups)
-    found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
-    return as_of_today(found, path.name)
+        found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
+        return as_of_today(found, path.name)
+
+
+def merchant_row(run_dir: Path, merchant_id: str) -> dict[str, Any]:
+    """
+    The row of a merchant who has decisions.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged, or has no such row.
+    """
+    path = run_dir / MERCHANT_RESULTS.file
+    found = find_rows(path, "merchant_id", merchant_id)
+    if found.height == 0:
+        raise DataError(
+            f"{path}: has no row of a merchant who has decisions; it was changed after "
+            "it was published: optimizer verify says more"
+        )
+    return found.row(0, named=True)
 
 
 def row_groups_with(metadata: pyarrow.parquet.FileMetaData, value: str) -> list[int]:

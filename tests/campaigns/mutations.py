@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,8 @@ class Kind:
         One of these must be in a refusal.
     is_sealed
         Whether a change must never end with 0.
+    is_packed, is_sheet
+        Whether what is inside of the pack, or the sheet in the workbook, is changed.
     """
 
     path: str
@@ -112,7 +115,7 @@ class Kind:
     names: tuple[str, ...] = ()
     is_sealed: bool = False
     is_packed: bool = False
-    also: tuple[str, ...] = ()
+    is_sheet: bool = False
 
 
 def _run_with(config: str) -> tuple[str, ...]:
@@ -129,6 +132,10 @@ KINDS: dict[str, Kind] = {
     ),
     "orders, Parquet": Kind("orders.parquet", RUN, names=("orders",)),
     "orders, Arrow": Kind("orders.arrow", _run_with("arrow.yaml"), names=("orders",)),
+    "orders, Excel": Kind("orders.xlsx", _run_with("xlsx.yaml"), names=("orders",)),
+    "orders, Excel inside of the sheet": Kind(
+        "orders.xlsx", _run_with("xlsx.yaml"), names=("orders",), is_sheet=True
+    ),
     "orders, DuckDB": Kind(
         "orders.duckdb", _run_with("duckdb.yaml"), (0, 3), names=("duckdb",)
     ),
@@ -199,6 +206,7 @@ MODEL = {
 
 def prepare(folder: Path) -> None:
     """One small night, published, and its inputs in every format."""
+    import openpyxl
     import polars as pl
 
     night = make_night(folder, num_orders=300)
@@ -213,10 +221,14 @@ def prepare(folder: Path) -> None:
     )
     night.input("orders").rename(folder / "orders.parquet")
     orders.write_ipc(folder / "orders.arrow")
+    book = openpyxl.Workbook()
+    for row in (orders.columns, *orders.rows()):
+        book.active.append(row)
+    book.save(folder / "orders.xlsx")
     _databases(folder, orders)
     inputs = night.settings()["inputs"]
     _configure(night, inputs, "config", "orders.parquet")
-    for name in ("csv", "csv.gz", "arrow"):
+    for name in ("csv", "csv.gz", "arrow", "xlsx"):
         _configure(night, inputs, name.rpartition(".")[2], f"orders.{name}")
     _configure(night, inputs, "duckdb", f"duckdb://{folder}/orders.duckdb?table=orders")
     _configure(night, inputs, "delta", f"delta://{folder}/delta")
@@ -294,12 +306,30 @@ def tries(
 def damage(kind: Kind, original: bytes, seed: int, number: int) -> bytes:
     """Damage a file, always in the same way for the same numbers."""
     rng = random.Random(f"{seed} {kind.path} {number}")
-    content = gzip.decompress(original) if kind.is_packed else original
+    content, packed = _opened(kind, original)
     way = rng.choice(WAYS)
     changed = way(content, rng) if content else content
-    if kind.is_packed and changed != content:
-        return gzip.compress(changed)
-    return original if kind.is_packed else changed
+    return original if changed == content else packed(changed)
+
+
+def _opened(kind: Kind, data: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """What of a file is damaged, and how the file is made of it again."""
+    if kind.is_packed:
+        return gzip.decompress(data), gzip.compress
+    if not kind.is_sheet:
+        return data, lambda changed: changed
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+
+    def packed(changed: bytes) -> bytes:
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as book:
+            for name, part in (parts | {sheet: changed}).items():
+                book.writestr(name, part)
+        return whole.getvalue()
+
+    return parts[sheet], packed
 
 
 def _an_order() -> str:

@@ -65,7 +65,9 @@ def test_an_unknown_carrier_takes_no_parcel_whatever_becomes_of_its_orders(
         tables["options"] = pl.concat(both)
         orders = orders.drop("carrier_id")
     else:
-        orders = orders.with_columns(carrier_id=pl.lit("sf"), is_eligible=False)
+        of_sf = pl.int_range(100) < 40
+        carrier = pl.when(of_sf).then(pl.lit("sf")).otherwise("carrier_id")
+        orders = orders.with_columns(carrier_id=carrier, is_eligible=~of_sf)
     night = optimizer.allocate(orders, capacity_of(), config=config_of(), **tables)
     assert "CARRIER_INACTIVE" not in reasons(night)
     assert said(night)["UNKNOWN_CARRIERS"] == (

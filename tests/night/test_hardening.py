@@ -7,10 +7,12 @@ import re
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError, DeliveryError
+from optimizer.explain.sentences import explain_run
 from optimizer.io.read import find_files
 from optimizer.night.prune import find_leftovers, prune
 from optimizer.verify.night import verify_night
@@ -202,3 +204,20 @@ def test_a_link_that_leads_to_itself_is_told(published: SmallNight) -> None:
     versions.symlink_to(versions.name)
     with pytest.raises(DataError, match="is a link that leads to itself"):
         verify_night(published.run_dir)
+
+
+@pytest.mark.parametrize("other", [b"merchant_xx", b"merchantOid"])
+def test_explaining_from_a_table_that_was_changed_is_refused(
+    published: SmallNight, other: bytes
+) -> None:
+    """A column under another name, or without the order's merchant: not a bug."""
+    path = published.run_dir / "merchants.parquet"
+    order_id = published.read("orders")["order_id"][0]
+    frame = pl.read_parquet(path)
+    path.unlink()
+    frame.clear().write_parquet(path)
+    with pytest.raises(DataError, match=r"merchants\.parquet: has no row of"):
+        explain_run(published.run_dir, order_id)
+    frame.rename({"merchant_id": other.decode()}).write_parquet(path)
+    with pytest.raises(DataError, match=r"merchants\.parquet: is damaged"):
+        explain_run(published.run_dir, order_id)

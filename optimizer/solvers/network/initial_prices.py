@@ -49,8 +49,12 @@ def clearing_price(
 
     rank: NDArray[np.int64] = np.floor(slots).astype(np.int64)
     if len(option_lane) <= BLOCK_OPTIONS:
-        given = read_only(option_lane, option_saving, rank, lane_parent)
-        found: NDArray[np.int64] = sold_out_prices(*given)
+        lane, saving, limit, parent = read_only(
+            option_lane, option_saving, rank, lane_parent
+        )
+        found: NDArray[np.int64] = sold_out_prices(
+            option_lane=lane, option_saving=saving, slots=limit, lane_parent=parent
+        )
         return found
     price = np.zeros(len(slots), np.int64)
     around = np.arange(len(slots), dtype=np.int32)

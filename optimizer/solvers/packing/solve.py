@@ -3,6 +3,7 @@ The packing class: a feasible integer plan with a proved gap.
 
 1. **Network.** Where every parcel takes one slot, the night without its side rows is
    solved exactly; a plan that keeps these rows all the same is the optimum.
+   Likewise, on small nights, if lanes filled one by one keep all else.
 2. **Price.** Newton prices of lanes and side rows, on the orders that could matter.
 3. **Plan.** Pins first, then options by their saving beyond prices, while they fit;
 then
@@ -35,6 +36,7 @@ from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.core_mip import make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
+from optimizer.solvers.packing.lane_relaxation import lanes_plan
 from optimizer.solvers.packing.local_search import (
     DEEP,
     built,
@@ -106,6 +108,10 @@ def _solve(search: PackingSearch) -> Solution:
     problem = search.problem
     hoped = first_targets(problem)
     priced = priced_market(search, hoped, None)
+    if problem.num_options <= FEW_OPTIONS and not search.is_late():
+        found = lanes_plan(problem, priced.prices.lane)
+        if found is not None:
+            return found
     chosen = np.zeros(0, np.int64)
     for _ in range(MOST_ROUNDS):
         night, state = _planned(search, priced, chosen)
