@@ -203,7 +203,9 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     from optimizer.night.past_nights import list_runs
 
     found = list_runs(settings)
-    lines = [f"{night['date']}  {_line(night)}" for night in found]
+    lines = [
+        f"{night['date']}  {night.get('unreadable') or _line(night)}" for night in found
+    ]
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 
