@@ -77,7 +77,7 @@ def test_no_module_of_ours_is_imported_by_its_name_as_a_string(by: str) -> None:
 
 
 def test_public_names_are_imported_for_types_from_the_module_that_gives_them() -> None:
-    """What the package finds by a string, tools see: one list says what the other does."""
+    """What the package finds by a string, tools see as imports."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
     told = {
         alias.name: node.module
