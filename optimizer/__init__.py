@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from optimizer.config import Config, load_config
     from optimizer.explain.night import Night
     from optimizer.night.api import allocate
+    from optimizer.questions import (
+        diff,
+        evaluate,
+        explain_run,
+        learn_model,
+        prices,
+        robustness,
+        scenarios,
+    )
     from optimizer.replay.run import verify_run
 
 from optimizer.errors import (
@@ -27,6 +36,30 @@ from optimizer.errors import (
 
 __version__ = "0.2.0"
 
+#: Deciding a night, and proving it.
+_NIGHT = {
+    "Certificate": "optimizer.certify.certificate",
+    "Config": "optimizer.config",
+    "Night": "optimizer.explain.night",
+    "allocate": "optimizer.night.api",
+    "load_config": "optimizer.config",
+    "verify_run": "optimizer.replay.run",
+}
+#: Asking about nights: what the commands of these names answer.
+_QUESTIONS = dict.fromkeys(
+    (
+        "diff",
+        "evaluate",
+        "explain_run",
+        "learn_model",
+        "prices",
+        "robustness",
+        "scenarios",
+    ),
+    "optimizer.questions",
+)
+_MODULE_OF = _NIGHT | _QUESTIONS
+
 __all__ = [
     "BusyError",
     "Certificate",
@@ -39,38 +72,25 @@ __all__ = [
     "PublishError",
     "SolveError",
     "allocate",
+    "diff",
+    "evaluate",
+    "explain_run",
+    "learn_model",
     "load_config",
+    "prices",
+    "robustness",
+    "scenarios",
     "verify_run",
 ]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that importing us is instant."""
-    if name == "Certificate":
-        from optimizer.certify.certificate import Certificate
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return Certificate
-    if name == "Config":
-        from optimizer.config import Config
-
-        return Config
-    if name == "Night":
-        from optimizer.explain.night import Night
-
-        return Night
-    if name == "allocate":
-        from optimizer.night.api import allocate
-
-        return allocate
-    if name == "load_config":
-        from optimizer.config import load_config
-
-        return load_config
-    if name == "verify_run":
-        from optimizer.replay.run import verify_run
-
-        return verify_run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     import numpy as np
     import polars as pl
@@ -107,6 +109,54 @@ def make_tables(
         options, schema=["order_id", "carrier_id", "worth"], orient="row"
     ).with_columns(pl.col("worth").cast(pl.Float64))
     return _as_tables(standard, ways, _capacity(slots), make_config(rate))
+
+
+@cache
+def example_run() -> Path:
+    """
+    Publish a small simulated night in a folder that is removed at the end.
+
+    The same one for the whole process: for examples, and to try questions on.
+
+    Returns
+    -------
+    Path
+        The folder of the run.
+    """
+    import atexit
+    import datetime as dt
+    import shutil
+    from pathlib import Path
+    from tempfile import mkdtemp
+
+    from optimizer.config import as_config
+    from optimizer.job import run_date
+    from optimizer.simulate import simulate
+
+    folder = Path(mkdtemp(prefix="optimizer-example-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    day = dt.date(2026, 11, 22)
+    simulate(folder, num_orders=1_000, num_merchants=10, num_days=1, seed=7, start=day)
+    policy = {
+        "valid_from": "2022-01-12",
+        "cap": {"rate": 0.03},
+        "fee": {"amount_cny": 0.8},
+        "carriers": ["zhongtong", "yuantong", "yunda", "shunfeng"],
+    }
+    night = folder / "nights" / "{date}"
+    config = {
+        "version": 1,
+        "policy": [policy],
+        "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+        "inputs": {
+            "orders": str(night / "orders.parquet"),
+            "capacity": str(night / "capacity.csv"),
+            "merchants": str(night / "merchants.parquet"),
+        },
+        "output": str(folder / "runs"),
+    }
+    run_date(as_config(config), day)
+    return folder / "runs" / day.isoformat()
 
 
 def _as_tables(

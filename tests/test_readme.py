@@ -56,13 +56,30 @@ def test_the_console_blocks_do_what_they_show(workplace: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_blocks_run(workplace: Path) -> None:
-    """All Python of the README, one block after the other, on the simulated day."""
-    if not (workplace / "data").exists():
-        made = [str(BIN / "optimizer"), "simulate", "--out", "data"]
-        run([*made, "--orders", "20000", "--seed", "7"], workplace).check_returncode()
+    """
+    All Python of the README, one block after the other, on the simulated day.
+
+    Its night is published and its outcomes are revealed; the day before is that night
+    under another name.
+    """
+    config = ("--config", "configs/nightly.yaml", "--date", "2026-11-22")
+    steps = {
+        "data": ("simulate", "--out", "data", "--orders", "20000", "--seed", "7"),
+        "runs": ("run", *config),
+        "outcomes": (
+            *("simulate", "outcomes", "--runs", "runs"),
+            *("--nights", "data/nights", "--out", "outcomes"),
+        ),
+    }
+    for made, words in steps.items():
+        if not (workplace / made).exists():
+            run([str(BIN / "optimizer"), *words], workplace).check_returncode()
+    before = workplace / "runs" / "2026-11-21"
+    before.symlink_to("2026-11-22")
     code = "\n".join(blocks("python"))
     assert "allocate" in code
     done = run([sys.executable, "-c", code], workplace)
+    before.unlink()
     assert done.returncode == 0, done.stderr
 
 

@@ -12,7 +12,6 @@ from optimizer.cli.options import (
     OptionalConfig,
     OptionalDate,
     OptionalRun,
-    base_of,
     load_settings,
     parse_date,
 )
@@ -37,9 +36,9 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
-    from optimizer.compare.runs import compare_runs
+    from optimizer import questions
 
-    found = compare_runs(before, after)
+    found = questions.diff(before, after)
     tables = {name: getattr(found, name) for name in _TABLES}
     write_tables(out, tables)
     if as_json:
@@ -167,20 +166,20 @@ def robustness(
     as_json: JsonOption = False,
 ) -> None:
     """Report how well the plan and simpler ones do if probabilities are wrong."""
-    from optimizer.whatif.robustness import Doubt
-    from optimizer.whatif.robustness import robustness as try_draws
+    from optimizer import questions
 
     with show_progress() as tell:
-        base = base_of(run_dir, config, date, tell)
-        stated = float(base.config.objective.relative_error)
-        error = stated if relative_error is None else relative_error
-        if error == 0:
-            raise ConfigError(
-                "say how wrong the estimates may be: --relative-error 0.3, or "
-                "objective.relative_error"
-            )
-        doubt = Doubt(error, shared, draws, hindsight, seed)
-        found = try_draws(base, doubt, tell)
+        found = questions.robustness(
+            run_dir,
+            config=config,
+            date=date,
+            relative_error=relative_error,
+            shared=shared,
+            num_draws=draws,
+            num_hindsight=hindsight,
+            seed=seed,
+            progress=tell,
+        )
     tables = {"plans": found.plans, "draws": found.draws}
     write_tables(out, tables)
     if as_json:

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.options import ConfigOption, JsonOption, parse_date
-from optimizer.errors import ConfigError
+from optimizer.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from optimizer.config import Config
     from optimizer.learn.evaluate import Evaluation
-    from optimizer.learn.history import Window
 
 HistoryOption = Annotated[
     str | None,
@@ -43,17 +40,14 @@ def learn(
 ) -> None:
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
     from optimizer.config import load_config
-    from optimizer.learn.fit import history_of, models_folder, save_model
-    from optimizer.learn.fit import learn as learn_model
-    from optimizer.learn.stated import is_stated, stated_model
+    from optimizer.learn.fit import models_folder
+    from optimizer.learn.history import learning_window
+    from optimizer.questions import learn_model
 
     settings = load_config(config)
-    window = _window(settings, first, last, as_of)
-    if history is None and settings.learning.history is None and is_stated(settings):
-        learned = stated_model(settings)
-    else:
-        learned = learn_model(history_of(settings, history, window), settings, window)
-    folder = save_model(learned, out or models_folder(settings, window))
+    learned = learn_model(history, config=settings, first=first, last=last, as_of=as_of)
+    window = learning_window(settings, first, last, as_of)
+    folder = learned.save(out or models_folder(settings, window))
     found = {
         "model_dir": str(folder),
         "kind": learned.model.kind,
@@ -75,13 +69,11 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the effect of premium on past nights, with 95 % intervals."""
-    from optimizer.config import load_config
-    from optimizer.learn.evaluate import evaluate as measure
-    from optimizer.learn.fit import history_of
+    from optimizer import questions
 
-    settings = load_config(config)
-    window = _window(settings, first, last, as_of)
-    found = measure(history_of(settings, history, window), settings, window)
+    found = questions.evaluate(
+        history, config=config, first=first, last=last, as_of=as_of
+    )
     if as_json:
         told = {
             name: [warning.to_json() for warning in getattr(found, name)]
@@ -90,22 +82,6 @@ def evaluate(
         typer.echo(json.dumps(asdict(found) | told, ensure_ascii=False))
         return
     typer.echo("\n".join(_lines(found)))
-
-
-def _window(
-    config: Config, first: str | None, last: str | None, as_of: str | None
-) -> Window:
-    import datetime as dt
-    from zoneinfo import ZoneInfo
-
-    from optimizer.learn.history import Window
-
-    today = dt.datetime.now(ZoneInfo(config.timezone)).date()
-    days = [None if text is None else parse_date(text) for text in (first, last)]
-    found = Window(today if as_of is None else parse_date(as_of), *days)
-    if found.first and found.last and found.first > found.last:
-        raise ConfigError(f"--from {found.first} is after --to {found.last}")
-    return found
 
 
 def _lines(found: Evaluation) -> list[str]:

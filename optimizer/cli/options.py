@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optimizer.errors import ConfigError
-
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
 
     from optimizer.config import Config
-    from optimizer.whatif.base import Base
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="YAML configuration of the nightly job.")
@@ -60,36 +56,3 @@ def parse_date(text: str, settings: Config | None = None) -> dt.date:
     from optimizer.config.business_date import read_date
 
     return read_date(text, None if settings is None else settings.timezone)
-
-
-def base_of(
-    run_dir: Path | None,
-    config: Path | None,
-    date: str | None,
-    tell: Callable[[str], None],
-) -> Base:
-    """
-    The night that a study starts from: a published one, or a date to be solved.
-
-    Parameters
-    ----------
-    run_dir
-        Folder of a published night.
-    config, date
-        Configuration and business date of a night to be solved.
-    tell
-        Called with the name of each stage.
-
-    Raises
-    ------
-    ConfigError
-        When neither a folder alone, nor configuration and date, are given.
-    """
-    from optimizer.whatif.base import base_of_config, base_of_run
-
-    if run_dir is not None and config is None and date is None:
-        return base_of_run(run_dir, tell)
-    if run_dir is None and config is not None and date is not None:
-        settings = load_settings(config)
-        return base_of_config(settings, parse_date(date, settings), tell)
-    raise ConfigError("give the folder of a run, or --config and --date")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,15 +14,8 @@ from optimizer.cli.options import (
     OptionalConfig,
     OptionalDate,
     OptionalRun,
-    base_of,
 )
 from optimizer.cli.output import print_result, show_progress, write_tables
-from optimizer.config.address import is_address
-from optimizer.contracts.run_folder import RECORD
-from optimizer.errors import ConfigError
-
-if TYPE_CHECKING:
-    from optimizer.whatif.base import Base
 
 
 class Tongue(StrEnum):
@@ -61,37 +54,17 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain the decision for an order, merchant, lane or the night."""
-    from optimizer.explain.parts import explain_lane, explain_merchant, explain_night
-    from optimizer.explain.sentences import explain_run
+    from optimizer.questions import explain_run
 
-    asked = [name for name in (order_id, merchant, lane) if name is not None]
-    if len(asked) > 1:
-        raise ConfigError("explain one thing: an order, --merchant or --lane")
-    tongue, run_dir = language.value, Path(place)
-    if is_address(place) or (run_dir / RECORD).is_dir():
-        found = _explain_on_cluster(place, order_id, tongue)
-    elif order_id is not None:
-        found = explain_run(run_dir, order_id, tongue)
-    elif merchant is not None:
-        found = explain_merchant(run_dir, merchant, tongue)
-    elif lane is not None:
-        found = explain_lane(run_dir, lane, tongue)
-    else:
-        found = explain_night(run_dir, tongue)
-    name = asked[0] if asked else place
-    print_result(found, f"{name}: {found['sentence']}", as_json)
-
-
-def _explain_on_cluster(
-    place: str, order_id: str | None, language: str
-) -> dict[str, Any]:
-    """Explain an order of a night that a cluster published."""
-    if order_id is None:
-        raise ConfigError("nights of a cluster explain their orders alone: name one")
-    from optimizer.spark.explain import explain_published
-    from optimizer.spark.run import start_session
-
-    return explain_published(start_session(), place, order_id, language)
+    found = explain_run(
+        place,
+        order_id=order_id,
+        merchant_id=merchant,
+        lane=lane,
+        language=language.value,
+    )
+    name = order_id or merchant or lane or place
+    print_result(found.values, f"{name}: {found.sentence}", as_json)
 
 
 def prices(
@@ -108,11 +81,12 @@ def prices(
     as_json: JsonOption = False,
 ) -> None:
     """Report the value of more slots, more cap or a lower fee tonight."""
-    from optimizer.whatif.price_list import price_list
+    from optimizer import questions
 
     with show_progress() as tell:
-        base = base_of(run_dir, config, date, tell)
-        found = price_list(base, top=top, progress=tell)
+        found = questions.prices(
+            run_dir, config=config, date=date, top=top, progress=tell
+        )
     tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
     write_tables(out, tables)
     if as_json:
@@ -120,7 +94,7 @@ def prices(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
         )
         return
-    typer.echo(f"{_night_name(base)}: what more is worth, CNY")
+    typer.echo(f"{found.day}: what more is worth, CNY")
     for row in found.steps.iter_rows(named=True):
         what = " ".join(part for part in (row["kind"], row["name"]) if part)
         typer.echo(f"  {what:<40} {row['step']:<32} {row['brings_cny']:>14,.2f}")
@@ -148,10 +122,6 @@ def _price_line(row: Mapping[str, Any], key: str, end: str) -> str:
     return f"    {name:<40} +1: {more:>8,.2f}   -1: {less:>8}"
 
 
-def _night_name(base: Base) -> str:
-    return base.day.isoformat()
-
-
 def scenarios(
     *,
     file: Annotated[
@@ -167,25 +137,17 @@ def scenarios(
     as_json: JsonOption = False,
 ) -> None:
     """Solve a night under other rules, and list the answers side by side."""
-    from optimizer.config.scenarios import load_scenarios
-    from optimizer.whatif.scenario_page import scenario_page
-    from optimizer.whatif.scenario_tables import front_table, scenario_table, view_table
-    from optimizer.whatif.scenarios import pareto_front, run_scenarios
+    from optimizer import questions
 
-    asked = load_scenarios(file)
     with show_progress() as tell:
-        base = base_of(run_dir, config, date, tell)
-        outcomes = run_scenarios(base, asked.all_scenarios(), tell)
-        front = pareto_front(base, asked.pareto_points, tell)
-    tables = {
-        "scenarios": scenario_table(outcomes),
-        "front": front_table(front, base.night.policy),
-        "views": view_table(outcomes, asked.harm_borne),
-    }
+        found = questions.scenarios(
+            file, run=run_dir, config=config, date=date, progress=tell
+        )
+    names = ("scenarios", "front", "views")
+    tables = {name: getattr(found, name) for name in names}
     write_tables(out, tables)
     if out is not None:
-        page = scenario_page(_night_name(base), *tables.values())
-        (out / "scenarios.html").write_text(page, encoding="utf-8")
+        (out / "scenarios.html").write_text(found.page(), encoding="utf-8")
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

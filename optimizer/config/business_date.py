@@ -44,6 +44,27 @@ def day_before(moment: dt.datetime, zone: str) -> dt.date:
     return moment.astimezone(ZoneInfo(zone)).date() - dt.timedelta(days=1)
 
 
+def as_business_date(date: dt.date | str, zone: str | None = None) -> dt.date:
+    """
+    Make a business date from a date or its text, such as ``yesterday`` in a zone.
+
+    Raises
+    ------
+    ConfigError
+        When it is neither; a time is refused too.
+
+    Examples
+    --------
+    >>> as_business_date("2026-11-22")
+    datetime.date(2026, 11, 22)
+    """
+    if isinstance(date, str):
+        return read_date(date, zone)
+    if isinstance(date, dt.datetime) or not isinstance(date, dt.date):
+        raise ConfigError(f"date must be a date without a time, got {date!r}")
+    return date
+
+
 def read_date(text: str, zone: str | None = None) -> dt.date:
     """
     Read a date of the command line: ``2026-11-22``, or ``yesterday`` in a zone.

@@ -1,7 +1,9 @@
 """The file of scenarios: variations of a night's rules, as frozen models."""
 
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -9,7 +11,7 @@ from optimizer.config.fields import ConfigModel, Money, Name, Positive, Share
 from optimizer.config.load import _dotted
 from optimizer.config.models import Payer
 from optimizer.config.origin import line_of
-from optimizer.config.yaml_reader import read_yaml
+from optimizer.config.yaml_reader import Lines, read_yaml
 from optimizer.errors import ConfigError
 
 MAX_SCENARIOS = 1_000
@@ -96,6 +98,37 @@ def load_scenarios(path: Path) -> ScenarioFile:
         reason = (error.strerror or "cannot be read").lower()
         raise ConfigError(f"{path}: {reason}; check the path") from None
     data, lines = read_yaml(text, str(path))
+    return _validate(data, str(path), lines)
+
+
+def as_scenarios(
+    asked: ScenarioFile | Mapping[str, Any] | str | PathLike[str],
+) -> ScenarioFile:
+    """
+    Make scenarios from a mapping, or from the path of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        When it is neither, or a key is wrong.
+
+    Examples
+    --------
+    >>> as_scenarios({"sweep": {"cap_rate": [0.01, 0.02]}}).all_scenarios()[0].name
+    'cap_rate 0.01'
+    """
+    if isinstance(asked, ScenarioFile):
+        return asked
+    if isinstance(asked, Mapping):
+        return _validate(dict(asked), "scenarios", {})
+    if isinstance(asked, str | PathLike):
+        return load_scenarios(Path(asked))
+    kind = type(asked).__name__
+    raise ConfigError(f"scenarios must be a mapping or a path, got {kind}")
+
+
+def _validate(data: Any, name: str, lines: Lines) -> ScenarioFile:
+    """Check keys and values; with the line of each that is wrong, where there are."""
     try:
         return ScenarioFile.model_validate(data)
     except ValidationError as error:
@@ -105,7 +138,8 @@ def load_scenarios(path: Path) -> ScenarioFile:
         ]
     raise ConfigError(
         "\n".join(
-            f"{path}:{line}: {key}: {words[:1].lower()}{words[1:]}"
+            f"{name}{f':{line}' if lines else ''}: {key}: "
+            f"{words[:1].lower()}{words[1:]}"
             for line, key, words in sorted(set(found))
         )
     )

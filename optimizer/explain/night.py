@@ -29,11 +29,11 @@ class Night:
     ----------
     orders
         One row for each order that was not quarantined, ascending by ``order_id``:
-        ``order_id``, ``is_premium``, ``carrier_id`` (of the chosen option, else
-        null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room`` (whether there
-        is a slot at all where it could go), ``arm`` and ``propensity`` (what was
-        randomised). Saving, margin and room are null where the order never went to
-        the solver.
+        ``order_id``, ``merchant_id``, ``is_premium``, ``carrier_id`` (of the chosen
+        option, else null), ``saving_cny``, ``reason``, ``margin_cny``, ``has_room``
+        (whether there is a slot at all where it could go), ``arm`` and ``propensity``
+        (what was randomised). Saving, margin and room are null where the order never
+        went to the solver.
     merchants
         ``merchant_id``, ``num_orders``, ``cap``, ``used``, ``slack``,
         ``shadow_price_cny`` (one more slot in the cap brings at most this, and one
@@ -65,8 +65,6 @@ class Night:
         What a person should look at: a code and values; ``str`` says it in English.
     summary
         The night in numbers, ready for JSON.
-    decisions
-        ``orders`` with their ``merchant_id``.
     churn
         With ``previous``: the parcels whose recommendation changed, as ``order_id``,
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
@@ -92,10 +90,14 @@ class Night:
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
-    decisions: pl.DataFrame
     churn: pl.DataFrame | None = None
     rows: pl.DataFrame | None = None
     conflicts: pl.DataFrame | None = None
+
+    @property
+    def decisions(self) -> pl.DataFrame:
+        """The orders, by the name of the published table."""
+        return self.orders
 
     def explain(self, order_id: str) -> str:
         """

@@ -67,6 +67,17 @@ class Learned:
     card: str
     warnings: tuple[CodedWarning, ...]
 
+    def save(self, models: Path | str) -> Path:
+        """
+        Write the model into a folder of models; see :func:`save_model`.
+
+        Returns
+        -------
+        Path
+            The model's own folder.
+        """
+        return save_model(self, Path(models))
+
 
 def learn(history: Any, config: Config, window: Window) -> Learned:
     """
@@ -246,7 +257,7 @@ def models_folder(config: Config, window: Window) -> Path:
     return Path(expand_date(config.learning.models, window.as_of))
 
 
-def history_of(config: Config, given: str | None, window: Window) -> str:
+def history_of(config: Config, given: Any, window: Window) -> Any:
     """
     The outcomes to read: those that are named, else the configured ones.
 

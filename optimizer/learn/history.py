@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.config.business_date import as_business_date
 from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import some, warn
-from optimizer.errors import DataError, counted
+from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
@@ -39,6 +40,40 @@ class Window:
     as_of: dt.date
     first: dt.date | None = None
     last: dt.date | None = None
+
+
+def learning_window(
+    config: Config,
+    first: dt.date | str | None,
+    last: dt.date | str | None,
+    as_of: dt.date | str | None,
+) -> Window:
+    """
+    Say which nights to use.
+
+    Parameters
+    ----------
+    config
+        Its time zone says which day today is.
+    first, last
+        Dates to take, both included; ``None``: all.
+    as_of
+        Day of learning; ``None``: today.
+
+    Raises
+    ------
+    ConfigError
+        When one is no date, or the last is before the first.
+    """
+    import datetime as dt
+    from zoneinfo import ZoneInfo
+
+    today = dt.datetime.now(ZoneInfo(config.timezone)).date()
+    days = [None if day is None else as_business_date(day) for day in (first, last)]
+    found = Window(today if as_of is None else as_business_date(as_of), *days)
+    if found.first and found.last and found.first > found.last:
+        raise ConfigError(f"--from {found.first} is after --to {found.last}")
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -342,7 +342,7 @@ def _night(solved: Solved) -> Night:
     chosen = recommendations_table(decisions)
     tables = night_tables(night)
     return Night(
-        orders=decisions.drop("merchant_id", "region_id", "lane"),
+        orders=decisions.drop("region_id", "lane"),
         merchants=tables[MERCHANT_RESULTS.file],
         lanes=tables[LANE_RESULTS.file],
         recommendations=chosen,
@@ -356,7 +356,6 @@ def _night(solved: Solved) -> Night:
         inputs=night.inputs,
         warnings=night.warnings,
         summary=solved.summary,
-        decisions=decisions.drop("region_id", "lane"),
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),

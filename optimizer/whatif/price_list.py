@@ -21,6 +21,7 @@ from optimizer.whatif.changed import has_lanes_and_caps_alone
 from optimizer.whatif.perturb import with_caps, with_fee_change, with_more_slots
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator
 
     import polars as pl
@@ -43,6 +44,8 @@ class PriceList:
 
     Attributes
     ----------
+    day
+        Date of the night.
     lanes
         ``carrier_id``, ``region_id``, ``outlet_id``, ``slots``, ``one_more_cny`` and
         ``one_fewer_cny`` (a slot more, or fewer, in this row alone),
@@ -60,6 +63,7 @@ class PriceList:
         truth (0: exact).
     """
 
+    day: dt.date
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     steps: pl.DataFrame
@@ -105,9 +109,8 @@ def price_list(
             "a price list needs the least prices that prove the optimum; the solver "
             "was stopped before it had them: give it more time"
         )
-    return PriceList(
-        _lanes(base, found), _merchants(base, found), _steps(base, found, top, progress)
-    )
+    steps = _steps(base, found, top, progress)
+    return PriceList(base.day, _lanes(base, found), _merchants(base, found), steps)
 
 
 def _lanes(base: Base, found: Margins) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,39 @@ import numpy as np
 from optimizer.explain.money import PARTIES, views_of
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import polars as pl
 
     from optimizer.config import PolicyRow
     from optimizer.config.scenarios import HarmBorne
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenarios:
+    """
+    A night under other rules.
+
+    Attributes
+    ----------
+    day
+        Date of the night.
+    scenarios, front, views
+        As :func:`scenario_table`, :func:`front_table` and :func:`view_table` make them.
+    """
+
+    day: dt.date
+    scenarios: pl.DataFrame
+    front: pl.DataFrame
+    views: pl.DataFrame
+
+    def page(self) -> str:
+        """One page of HTML: a bar for each scenario, and the front as a line."""
+        from optimizer.whatif.scenario_page import scenario_page
+
+        title = self.day.isoformat()
+        return scenario_page(title, self.scenarios, self.front, self.views)
 
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:

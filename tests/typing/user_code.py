@@ -43,3 +43,19 @@ def from_files() -> None:
         print(error.exit_code, night.warnings)
     else:
         assert_type(verdict.is_valid, bool)
+
+
+def questions(run: Path, history: pl.DataFrame) -> None:
+    assert_type(optimizer.prices(run, top=3).lanes, pl.DataFrame)
+    tried = optimizer.scenarios({"sweep": {"cap_rate": [0.02]}}, run=run)
+    assert_type(tried.front, pl.DataFrame)
+    assert_type(tried.page(), str)
+    doubt = optimizer.robustness(config="night.yaml", date="yesterday", num_draws=10)
+    assert_type(doubt.plans, pl.DataFrame)
+    assert_type(optimizer.diff(run, "runs/2026-11-23").orders, pl.DataFrame)
+    why = optimizer.explain_run(run, merchant_id="m-1", language="zh")
+    assert_type(why.sentence, str)
+    learned = optimizer.learn_model(history, config="night.yaml", as_of="2026-11-22")
+    assert_type(learned.save("models"), Path)
+    measured = optimizer.evaluate(history, config="night.yaml", first="2026-11-01")
+    print(measured.window["num_parcels"], tried.day.year)
