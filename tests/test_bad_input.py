@@ -270,6 +270,11 @@ BAD: dict[str, Bad] = {
         3,
         f"{CAPACITY}: row 1: slots is negative",
     ),
+    "all carriers outside the roster": Bad(
+        lambda night: with_roster("pigeon")(night),
+        3,
+        "0 of .* carrier names are of the policy's carriers.*lookups.refuse_below: 0",
+    ),
     "slots that are no number": Bad(
         edited("capacity", first_row("slots", "many", pl.String)),
         3,
@@ -494,9 +499,6 @@ ODD: dict[str, Odd] = {
         edited("orders", first_row("carrier_id", "pigeon")),
         r"warning    carrier pigeon is not in the policy's roster on this date: "
         "no parcel is recommended with it",
-    ),
-    "all carriers outside the roster": Odd(
-        with_roster("pigeon"), f"{NOTHING}[\\s\\S]*not in the policy's roster", 0
     ),
     "lanes without a capacity row": Odd(
         without_a_carrier,
