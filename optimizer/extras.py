@@ -15,6 +15,7 @@ EXTRA_OF = {
     "deltalake": "delta",
     "duckdb": "duckdb",
     "fastexcel": "excel",
+    "xlsxwriter": "excel",
     "sklearn": "outcomes",
     "scipy": "outcomes",
     "pyspark": "spark",

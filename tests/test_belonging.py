@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
 import optimizer
 from optimizer.cli import version
+from optimizer.cli.examples import EXAMPLES, EXIT_CODES
 from optimizer.cli.main import app
-from optimizer.cli.manual import EXIT_CODES, manual
+from optimizer.cli.manual import manual
+from optimizer.cli.nights import NO_NIGHT
 
 ROOT = Path(__file__).parents[1]
 HEXADECIMAL = r"[0-9a-f]{12}\+?"
@@ -69,6 +75,32 @@ def test_help_has_a_short_name_in_every_command() -> None:
     assert "Usage:" in cli("run", "-h").stdout
 
 
+def commands_of(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Each command with the words that call it."""
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None or command.epilog:
+            yield " ".join((*before, name)), command
+        if inner is not None:
+            yield from commands_of(command, (*before, name))
+
+
+def test_each_help_ends_with_an_example_and_the_exit_codes() -> None:
+    """The example calls that command, with options that it has."""
+    found = dict(commands_of(get_command(app)))
+    assert len(found) == len(EXAMPLES)
+    for words, command in found.items():
+        example, codes = command.epilog.split("\n\n")
+        assert example.startswith(f"Example: optimizer {words}")
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = {word for word in example.split() if word.startswith("--")}
+        assert used <= known, words
+        assert all(f"{code}: " in codes for code in EXIT_CODES)
+    shown = " ".join(cli("verify", "-h").stdout.split())
+    assert "Example: optimizer verify runs/2026-11-22" in shown
+    assert "75: try again later" in shown
+
+
 def test_shells_complete_commands_and_options() -> None:
     """Bash's protocol of completion answers with our commands and their options."""
     as_installed = (
@@ -92,6 +124,41 @@ def test_no_color_is_obeyed() -> None:
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]")
     assert coloured.search(cli("-h", FORCE_COLOR="1").stdout)
     assert not coloured.search(cli("-h", FORCE_COLOR="1", NO_COLOR="1").stdout)
+
+
+def test_home_is_meant_by_its_sign(tmp_path: Path) -> None:
+    """``~/`` is the home folder, as a word, behind ``=`` and in the configuration."""
+    home = {"HOME": str(tmp_path)}
+    for words in (["--config=~/none.yaml"], ["--config", "~/none.yaml"]):
+        refused = cli("status", *words, "2026-11-22", **home)
+        assert f"{tmp_path}/none.yaml: no such file" in refused.stderr
+    keys = {
+        "version": 1,
+        "policy": [
+            {
+                "valid_from": "2022-01-12",
+                "cap": {"rate": 0.03},
+                "fee": {"amount_cny": 0.8},
+                "carriers": ["yunda"],
+            }
+        ],
+        "objective": {"complaint_cost_cny": 30, "return_cost_cny": 18},
+        "output": "~/runs",
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(keys))
+    asked = cli("status", "--config", "~/c.yaml", "--json", "2026-11-22", **home)
+    assert asked.returncode == NO_NIGHT
+    assert json.loads(asked.stdout)["is_published"] is False
+
+
+def test_errors_under_json_are_json() -> None:
+    """A machine reads the reason and the code where it reads results."""
+    refused = cli("validate", "--config", "none.yaml", "--json")
+    told = json.loads(refused.stdout)
+    assert told == {
+        "error": "none.yaml: no such file or directory; check the path of --config",
+        "exit_code": refused.returncode,
+    }
 
 
 def test_the_manual_page_is_of_this_program() -> None:

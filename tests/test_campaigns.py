@@ -44,10 +44,10 @@ def short(name: str, words: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("name", "words", "least"),
     [
-        ("kills", "count=12, seed=3", 12),
-        ("mutations", "count=38, seed=3", 38),
+        ("kills", "count=6, seed=3", 6),
+        ("mutations", "count=21, seed=3", 21),
         ("swaps", "only='deliveries written over'", 8),
-        ("races", "count=2, seed=3", 2),
+        ("races", "count=1, seed=3", 1),
     ],
 )
 def test_a_small_campaign_loses_nothing(name: str, words: str, least: int) -> None:
@@ -60,10 +60,10 @@ def test_a_small_campaign_loses_nothing(name: str, words: str, least: int) -> No
 @pytest.mark.slow
 @needs("strace")
 def test_calls_that_fail_lose_nothing() -> None:
-    """Three calls of a run of 400 orders."""
-    tried, faults = short("faults", "num_orders=400, count=3, seed=3")
+    """Two calls of a run of 400 orders."""
+    tried, faults = short("faults", "num_orders=400, count=2, seed=3")
     assert faults == []
-    assert tried == 3
+    assert tried == 2
 
 
 def test_a_campaign_ends_with_one_where_something_was_lost(

@@ -16,6 +16,7 @@ import pytest
 import typer.main
 
 from optimizer.simulate import simulate
+from tests.support import exports
 from tests.support.rights import as_user
 from tests.support.small_night import DAY
 from tests.support.tracked import project_files
@@ -164,6 +165,9 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("shop")
     shutil.copytree(ROOT / "configs", folder / "configs")
     simulate(folder / "data", num_orders=20_000, num_merchants=100, num_days=1, seed=7)
+    (orders,) = exports.workbook(folder)
+    orders.rename(folder / "orders.xlsx")
+    exports.taobao(folder)  # history.csv, among others
     config = folder / "configs" / "nightly.yaml"
     text = config.read_text("utf-8").replace("rate: 0.03 ", "rate: 0.05 ")
     config.write_text(re.sub(r"\n  share: 0  ", "\n  share: 0.05  ", text))

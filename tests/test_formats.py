@@ -150,6 +150,28 @@ def test_a_night_that_cannot_be_read_stops_no_other(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("project", ["before_evidence", "format_2"], indirect=True)
+@pytest.mark.parametrize("key", ["summary", "certificate", "run_measurements", "all"])
+def test_a_damaged_record_is_no_bug(project: Path, say, key: str) -> None:
+    """`runs` lists the others; `status` and `audit` say what is wrong, no trace."""
+    folder = Path("runs/2026-11-22").resolve()
+    record = json.loads((folder / "run.json").read_text())
+    for value in ({}, "x", None, 3):
+        _write(folder, record | {key: value} if key != "all" else {"x": value})
+        listed = say("runs", "--config", "premium.yaml").out.splitlines()
+        assert "run.json: " in listed[0]
+        assert listed[1].startswith("2026-11-23  27 of 300 orders")
+        said = say("status", "--config", "premium.yaml", "2026-11-22", code=3)
+        assert "run.json: is not" in said.err
+        is_known = project_has_chain(project)
+        is_missed = not is_known and key == "all"
+        say("audit", "--config", "premium.yaml", code=4 if is_known or is_missed else 0)
+
+
+def project_has_chain(project: Path) -> bool:
+    return (project / "runs/.evidence.jsonl").exists()
+
+
 @pytest.mark.parametrize(("project", "night"), NIGHTS, indirect=["project"])
 def test_an_old_night_is_proved(project: Path, night: str, say) -> None:
     """In another place, from the inputs beside it, by what its format had."""

@@ -76,11 +76,7 @@ def init(
     ] = RETURN_PROB,
     as_json: JsonOption = False,
 ) -> None:
-    """
-    Begin: recognise your exports, and write a configuration that reads them.
-
-    For example: optimizer init orders.xlsx history.csv --slots 20
-    """
+    """Begin: recognise your exports, and write a configuration that reads them."""
     from optimizer.recognize.write import Terms, next_commands, written
 
     chosen = _chosen(column or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import logging
 import os
 import signal
@@ -11,13 +12,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from optimizer.cli import compare, init, learn, nights, questions, run, simulate
+from optimizer.cli.examples import end_of_help
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
 from optimizer.errors import OptimizerError
@@ -50,6 +52,7 @@ def main() -> None:
     logging.getLogger("optimizer.kernel_cache").setLevel(logging.INFO)
     gc.set_threshold(50_000, 20, 50)  # modules and tables have few cycles to look for
     atexit.register(_leave_cycles)
+    sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]]
     seen: dict[Path, Path | None] = {}
     try:
         with _stopped_by_signals():
@@ -100,10 +103,30 @@ def _hold_standard_streams() -> None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as we run
 
 
+def _with_home(word: str) -> str:
+    """
+    Put the home folder for ``~/``, also behind an option's ``=``: not all shells do.
+
+    Examples
+    --------
+    >>> _with_home("--date=~"), _with_home("a~/b")
+    ('--date=~', 'a~/b')
+    """
+    option, sign, value = word.partition("=")
+    if sign and option.startswith("--") and value.startswith("~/"):
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - keeps what it is
+    return os.path.expanduser(word) if word.startswith("~/") else word  # noqa: PTH111
+
+
 def _fail(text: str, code: int) -> NoReturn:
-    """Report the reason in the form of the log, and exit."""
+    """Report the reason in the form of the log, with --json as JSON too, and exit."""
     from optimizer.telemetry import logs
 
+    if "--json" in sys.argv:
+        reason = text.removeprefix("error: ")
+        told = json.dumps({"error": reason, "exit_code": code}, ensure_ascii=False)
+        with suppress(OSError):
+            typer.echo(told)
     if logs.are_json():
         logging.getLogger("optimizer").error(
             "%s", text, exc_info=code == 1, extra={"exit_code": code}
@@ -159,11 +182,15 @@ COMMANDS = (
     *(nights.evidence, nights.audit, nights.prune, nights.warm, nights.deliver),
 )
 for command in COMMANDS:
-    app.command()(command)
-simulate_app = typer.Typer(invoke_without_command=True, callback=simulate.simulate)
-simulate_app.command("outcomes")(simulate.reveal)
+    app.command(epilog=end_of_help(command.__name__))(command)
+simulate_app = typer.Typer(
+    invoke_without_command=True,
+    callback=simulate.simulate,
+    epilog=end_of_help("simulate"),
+)
+simulate_app.command("outcomes", epilog=end_of_help("outcomes"))(simulate.reveal)
 app.add_typer(simulate_app, name="simulate")
 state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-state_app.command()(nights.upgrade)
-state_app.command()(nights.repair)
+state_app.command(epilog=end_of_help("upgrade"))(nights.upgrade)
+state_app.command(epilog=end_of_help("repair"))(nights.repair)
 app.add_typer(state_app, name="state")

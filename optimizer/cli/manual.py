@@ -9,16 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-#: Meaning of each exit code, as in the README.
-EXIT_CODES = {
-    "0": "published, or answered",
-    "1": "a bug, with a traceback in the log",
-    "2": "usage or configuration",
-    "3": "an input was refused",
-    "4": "no plan good enough to publish, or a night that does not hold",
-    "75": "try again later: the date is locked, an input is late or changed",
-    "130, 143, 129": "stopped by Control-C, SIGTERM or SIGHUP",
-}
+from optimizer.cli.examples import EXIT_CODES
 
 #: Variables that are read, as in the README.
 ENVIRONMENT = {
@@ -66,6 +57,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
                 else [parameter.metavar or parameter.name.upper()]
             )
             yield from (".TP", rf"\fB{_plain(names)}\fR", _plain(text))
+    if command.epilog:
+        yield from (".PP", _plain(command.epilog.split("\n\n")[0]))
     for word, inner in getattr(command, "commands", {}).items():
         yield from _command(f"{name} {word}", inner)
 

@@ -162,6 +162,10 @@ def rollback(
     print_result(found, f"{day}: {now}", as_json, is_done=True)
 
 
+#: Exit code of ``status`` for a date that has no night.
+NO_NIGHT = 5
+
+
 def status(
     *,
     config: ConfigOption,
@@ -170,7 +174,7 @@ def status(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report the state of a date."""
+    """Report the state of a date; exits with 5 if it has no night."""
     settings = load_settings(config)
     day = None if date is None else parse_date(date, settings)
     from optimizer.night.past_nights import status as find_status
@@ -189,6 +193,8 @@ def status(
         lines.append("  a run holds the date now")
     lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")
     print_result(found, "\n".join(lines), as_json)
+    if not found["is_published"]:
+        raise typer.Exit(NO_NIGHT)
 
 
 def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
@@ -197,7 +203,9 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
     from optimizer.night.past_nights import list_runs
 
     found = list_runs(settings)
-    lines = [f"{night['date']}  {_line(night)}" for night in found]
+    lines = [
+        f"{night['date']}  {night.get('unreadable') or _line(night)}" for night in found
+    ]
     print_result({"runs": found}, "\n".join(lines) or "no night is published", as_json)
 
 

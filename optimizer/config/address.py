@@ -243,18 +243,27 @@ def check_source(text: str) -> str:
     return text
 
 
+#: Files that copies of published tables may be.
+COPY_FILES = (".csv", ".xlsx", ".parquet")
+
+
 def check_sink(text: str) -> str:
     """
-    Accept the address of a table to write.
+    Accept the address, or the file, of a table to write.
 
     Raises
     ------
     ValueError
-        When it is none, or a night could not be written there twice.
+        When it is neither, or a night could not be written there twice.
     """
     found = parse_address(text) if is_address(text) else None
     if found is None:
-        raise ValueError(f"must be an address of {', '.join(_KNOWN)}")
+        if text.endswith(COPY_FILES) and "{date}" in text:
+            return text
+        raise ValueError(
+            f"must be an address of {', '.join(_KNOWN)}, or a path with {{date}} that "
+            f"ends with {', '.join(COPY_FILES)}"
+        )
     if "query" in found.params or "version" in found.params:
         raise ValueError("is written to: it takes no query and no version")
     if found.scheme == "s3" and not (

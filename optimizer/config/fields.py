@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -108,7 +109,7 @@ def check_dated_path(value: str) -> str:
         raise ValueError("must not hold NUL")
     if re.search(r"[{}]", value.replace("{date}", "")) or not value.strip():
         raise ValueError("must be a path; {date} is the only placeholder")
-    return value
+    return str(Path(value).expanduser()) if value.startswith("~/") else value
 
 
 def check_dated_source(value: str) -> str:

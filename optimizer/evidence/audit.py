@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
 from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, DataError
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import root_of
 from optimizer.night.publish import sha256_of
@@ -127,8 +127,15 @@ def _before_the_chain(published: dict[dt.date, Path]) -> dict[dt.date, str]:
         day: f"{day}: {folder.name} is of before the chain of evidence, so that it is "
         "as it was published is not proved; the next run adds it to the chain"
         for day, folder in published.items()
-        if "evidence" not in read_record(folder)
+        if _has_no_evidence(folder)
     }
+
+
+def _has_no_evidence(folder: Path) -> bool:
+    try:
+        return "evidence" not in read_record(folder)
+    except DataError:
+        return False  # damaged: then nothing is known of it
 
 
 def _linked_folders(config: Config, links: Sequence[Link]) -> dict[Path, Link]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
-from optimizer.io.parquet_pages import chunk_pages
+from optimizer.io.parquet_pages import Group, chunk_pages, read_footer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def parquet_batches(
         _refuse_footer(path, file.metadata, columns, limits)
         for group in range(file.num_row_groups):
             num_rows = 0
-            longest = _checked_entries(path, file, group, columns, limits)
+            longest = _checked_entries(path, group, columns, limits)
             rows = min(batch_rows, max(1, _BATCH_BYTES // max(1, longest)))
             for batch in file.iter_batches(rows, [group], [*columns]):
                 num_rows += batch.num_rows
@@ -164,16 +164,12 @@ def _bytes_of_pages(path: Path, identity: tuple[int, ...], name: str) -> int:
         When the pages have not as many values as the footer, which only repeats it,
         claims rows.
     """
-    import pyarrow.parquet
-
-    footer, num_rows, num_bytes = pyarrow.parquet.read_metadata(path), 0, 0
+    claimed, groups = _footer(path, identity)
+    num_bytes = 0
     with path.open("rb", buffering=0) as file:
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            num_rows += group.num_rows
-            for place in range(group.num_columns):
-                chunk = group.column(place)
-                if chunk.path_in_schema != name:
+        for group in groups:
+            for chunk in group.chunks:
+                if chunk.name != name:
                     continue
                 pages = chunk_pages(file, chunk)
                 if not pages.num_values == chunk.num_values == group.num_rows:
@@ -182,13 +178,18 @@ def _bytes_of_pages(path: Path, identity: tuple[int, ...], name: str) -> int:
                         f"footer claims {group.num_rows:,} rows"
                     )
                 num_bytes += pages.num_bytes
-    if num_rows != footer.num_rows:
+    if sum(group.num_rows for group in groups) != claimed:
         raise OSError("its row groups have not the rows that its footer claims")
     return num_bytes
 
 
+@lru_cache(maxsize=64)
+def _footer(path: Path, identity: tuple[int, ...]) -> tuple[int, tuple[Group, ...]]:
+    return read_footer(path)
+
+
 def _checked_entries(
-    path: Path, file: Any, group: int, columns: Sequence[str], limits: Limits
+    path: Path, group: int, columns: Sequence[str], limits: Limits
 ) -> int:
     """
     Bytes of the longest text of the dictionaries of a row group.
@@ -196,20 +197,18 @@ def _checked_entries(
     A dictionary of one long text and a million references to it are a small page: where
     they could be beyond the limit, they are counted before they are written out.
     """
-    chunks = file.metadata.row_group(group)
+    _, groups = _footer(path, _identity(path))
     texts = tuple(
-        chunks.column(place).path_in_schema
-        for place in range(chunks.num_columns)
-        if chunks.column(place).physical_type == "BYTE_ARRAY"
-        and chunks.column(place).has_dictionary_page
-        and chunks.column(place).path_in_schema in columns
+        chunk.name
+        for chunk in groups[group].chunks
+        if chunk.is_text and chunk.has_dictionary and chunk.name in columns
     )
-    if not texts or not chunks.num_rows:
+    if not texts or not groups[group].num_rows:
         return 0
     longest = _longest_entry(path, _identity(path), group, texts)
     refuse_cell(path, longest, limits)
     most, num_bytes = most_unpacked(path, limits), 0
-    if longest * chunks.num_rows * len(texts) > most:
+    if longest * groups[group].num_rows * len(texts) > most:
         with _as_dictionaries(path, texts) as probe:
             for batch in probe.iter_batches(_PROBE_ROWS, [group], [*texts]):
                 num_bytes += sum(map(_written_out, batch.columns))

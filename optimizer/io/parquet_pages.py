@@ -1,19 +1,22 @@
 """
-What the headers of Parquet's pages say: values, and bytes when unpacked.
+What a Parquet file's footer claims, and what the headers of its pages say.
 
-The footer repeats both, and nothing holds it to the pages: readers give as many rows as
-the footer claims, and no library tells the difference. The headers are read alone, in
-Thrift's compact protocol; pages are skipped.
+The footer repeats values and bytes, and nothing holds it to the pages: readers give as
+many rows as the footer claims, and no library tells the difference. Footer and headers
+are read here in Thrift's compact protocol, pages are skipped; pyarrow's own view of a
+damaged footer ends the process where it throws.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: Kinds of pages that hold rows, and the field with their header.
 _DATA = {0: 5, 3: 8}
@@ -23,6 +26,8 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = (
     *(1, 2, 3, 7, 8, 9, 10, 11, 12),
 )
 _WHOLE = (4, 5, 6)
+#: The physical type of texts.
+_BYTE_ARRAY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,86 @@ class ChunkPages:
     num_bytes: int
 
 
-def chunk_pages(file: BinaryIO, chunk: Any) -> ChunkPages:
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """
+    A column in a row group, as the footer has it.
+
+    Attributes
+    ----------
+    name
+        Its path in the schema, joined by dots.
+    is_text
+        Whether it holds byte arrays.
+    has_dictionary
+        Whether it begins with a page of its distinct values.
+    num_values
+        Values that the footer claims.
+    start, num_bytes
+        Where its pages are in the file.
+    """
+
+    name: str
+    is_text: bool
+    has_dictionary: bool
+    num_values: int
+    start: int
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row group: the rows that the footer claims, and its columns."""
+
+    num_rows: int
+    chunks: tuple[Chunk, ...]
+
+
+def read_footer(path: Path) -> tuple[int, tuple[Group, ...]]:
+    """
+    Rows that a file claims, and its row groups.
+
+    Raises
+    ------
+    ValueError
+        When the footer cannot be read.
+    """
+    data = _end_of(path)
+    try:
+        found, _ = _struct(data, 0)
+        groups = tuple(
+            Group(_number(group, 3), tuple(_chunk(part[3]) for part in group[1]))
+            for group in found.get(4) or ()
+        )
+        return _number(found, 3), groups
+    except (IndexError, struct.error, KeyError, TypeError, AttributeError):
+        raise ValueError("its footer is broken") from None
+
+
+def _end_of(path: Path) -> bytes:
+    """The footer's bytes: their number stands before the last four."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        if length + 8 > path.stat().st_size:
+            raise ValueError("its footer is broken")
+        file.seek(-8 - length, os.SEEK_END)
+        return file.read(length)
+
+
+def _chunk(fields: dict[int, Any]) -> Chunk:
+    start, dictionary = _number(fields, 9), fields.get(11) or 0
+    return Chunk(
+        name=b".".join(fields[3]).decode(),
+        is_text=fields[1] == _BYTE_ARRAY,
+        has_dictionary=dictionary > 0,
+        num_values=_number(fields, 5),
+        start=dictionary if 0 < dictionary < start else start,
+        num_bytes=_number(fields, 7),
+    )
+
+
+def chunk_pages(file: BinaryIO, chunk: Chunk) -> ChunkPages:
     """
     Walk over the page headers of a column chunk.
 
@@ -51,18 +135,15 @@ def chunk_pages(file: BinaryIO, chunk: Any) -> ChunkPages:
     file
         The Parquet file.
     chunk
-        ``pyarrow.parquet.ColumnChunkMetaData``: where its pages are.
+        Where its pages are.
 
     Raises
     ------
     ValueError
         When something else is where a header should be.
     """
-    start = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-        start = chunk.dictionary_page_offset
     num_values = num_bytes = 0
-    for header in _headers(file, start, start + chunk.total_compressed_size):
+    for header in _headers(file, chunk.start, chunk.start + chunk.num_bytes):
         num_bytes += header[2]
         if header[1] in _DATA:
             num_values += _number(header.get(_DATA[header[1]]) or {}, 1)
@@ -126,7 +207,7 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
         length, place = _varint(data, place)
         if place + length > len(data):
             raise IndexError
-        return None, place + length
+        return data[place : place + length], place + length
     if kind == _STRUCT:
         return _struct(data, place)
     if kind in (_LIST, _SET):
@@ -134,9 +215,11 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
         length = head >> 4
         if length == 15:
             length, place = _varint(data, place)
-        for _ in range(min(length, len(data))):
-            _, place = _value(data, place, head & 15)
-        return None, place
+        found = []
+        for _ in range(length):
+            value, place = _value(data, place, head & 15)
+            found.append(value)
+        return found, place
     raise KeyError(kind)
 
 

@@ -228,8 +228,8 @@ class QuarantineLog:
             num_broken = _num_distinct(found)
             if 0 < num_broken == num_rows:
                 raise DataError(
-                    f"{source}: all {counted(num_rows, 'row')} break a rule, so "
-                    f"nothing is left to decide: {_by_rule(found)}; mend the export"
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} break a "
+                    f"rule, so nothing is left: {_by_rule(found)}; mend the export"
                     f"{_hints(found)}"
                 )
             if num_broken > Fraction(max_share) * num_rows:

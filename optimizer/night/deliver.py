@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
-from optimizer.config.address import fill_address, parse_address
+from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import (
     ConfigError,
@@ -25,6 +25,7 @@ from optimizer.errors import (
     OptimizerError,
     counted,
 )
+from optimizer.io.copies import write_copy
 from optimizer.io.outbox import count_outbox, write_outbox
 from optimizer.io.sources import adapter_of
 from optimizer.io.sources.faults import reason_of, secrets_of
@@ -118,7 +119,8 @@ def send_copies(
         return Delivered((), 0)
     night = _published(output, day)
     copies = {
-        f"{o.table} {o.to}": partial(_send_table, o, night) for o in config.outputs
+        f"{o.table} {o.to}": partial(_send_table, o, night, config.files.mode_bits)
+        for o in config.outputs
     }
     copies |= {
         f"{o.platform} {o.format} {o.to}": partial(
@@ -179,9 +181,11 @@ def _unchanged(night: _Published, name: str) -> Path:
     return path.resolve()
 
 
-def _send_table(target: Output, night: _Published) -> str:
+def _send_table(target: Output, night: _Published, mode: int) -> str:
     """Copy one table; return a line that says what was sent."""
     path = _unchanged(night, f"{target.table}.parquet")
+    if not is_address(target.to):
+        return _copy_file(target, path, night, mode)
     address = parse_address(expand_date(target.to, night.day))
     filled, adapter = fill_address(address), adapter_of(address)
     try:
@@ -193,6 +197,17 @@ def _send_table(target: Output, night: _Published) -> str:
         reason = reason_of(error, secrets_of(filled))
         raise DeliveryError(f"{target.table} to {address.label} ({reason})") from None
     return f"{target.table} to {address.label}"
+
+
+def _copy_file(target: Output, table: Path, night: _Published, mode: int) -> str:
+    """Write one table to a file; return a line that says where it is."""
+    path = Path(expand_date(target.to, night.day))
+    try:
+        write_copy(table, path, mode)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DeliveryError(f"{path} cannot be written ({reason})") from None
+    return f"{target.table} to {path}"
 
 
 def _fill_outbox(target: Outbox, night: _Published, mode: int) -> str:

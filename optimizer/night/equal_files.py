@@ -19,7 +19,7 @@ from optimizer.io.kept_inputs import INPUTS
 from optimizer.night.publish import VERSIONS, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 #: The link's name before it takes the file's place.
 _SCRATCH = ".same"
@@ -47,7 +47,9 @@ class Twin:
     num_bytes: int
 
 
-def find_twins(outputs: Iterable[Path]) -> list[Twin]:
+def find_twins(
+    outputs: Iterable[Path], gone: Container[Path] = frozenset()
+) -> list[Twin]:
     """
     Find files that are stored more than once; writes nothing.
 
@@ -55,11 +57,13 @@ def find_twins(outputs: Iterable[Path]) -> list[Twin]:
     ----------
     outputs
         Folders of published nights.
+    gone
+        Files and folders that do not count, being about to go.
     """
     alike: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in sorted(path for output in {*outputs} for path in _files(output)):
         found = path.stat()
-        if found.st_size:
+        if found.st_size and not any(p in gone for p in (path, path.parent)):
             owner = found.st_dev, found.st_uid, found.st_gid, found.st_mode
             alike[(path.suffix, found.st_size, *owner)].append(path)
     return [twin for paths in alike.values() for twin in _twins_among(paths)]

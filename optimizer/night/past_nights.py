@@ -7,8 +7,8 @@ import fcntl
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import read_record
-from optimizer.errors import ConfigError
+from optimizer.contracts.run_folder import RECORD, read_record
+from optimizer.errors import ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import (
     LOCKS,
@@ -127,17 +127,27 @@ def status(config: Config, day: dt.date | None = None) -> dict[str, Any]:
         "is_in_state": folder is not None and known == folder.name,
         "version": None if folder is None else folder.name,
         "versions_kept": sorted(n for n in names if not n.startswith(".")),
-    } | (_numbers(record) if record else {})
+    } | ({} if folder is None or record is None else _numbers(folder, record))
 
 
 def list_runs(config: Config) -> list[dict[str, Any]]:
-    """List the numbers of all published nights, by date; JSON-ready."""
+    """
+    List the numbers of all published nights, by date; JSON-ready.
+
+    A night that cannot be read has ``unreadable``, why, instead.
+    """
     nights = published_nights(_output(config))
     return [
-        {"date": day.isoformat(), "version": folder.name}
-        | _numbers(read_record(folder))
+        {"date": day.isoformat(), "version": folder.name} | _numbers_or_why(folder)
         for day, folder in nights.items()
     ]
+
+
+def _numbers_or_why(folder: Path) -> dict[str, Any]:
+    try:
+        return _numbers(folder, read_record(folder))
+    except DataError as error:
+        return {"unreadable": str(error)}
 
 
 def _lost_version(state: StateDatabase, output: Path, day: dt.date) -> str | None:
@@ -165,7 +175,25 @@ def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:
     return target
 
 
-def _numbers(record: dict[str, Any]) -> dict[str, Any]:
+def _numbers(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """
+    Numbers of a night from its record.
+
+    Raises
+    ------
+    DataError
+        When the record lacks one.
+    """
+    try:
+        return _numbers_of(record)
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{folder / RECORD}: is not as a record should be; `optimizer verify` "
+            "says where, and a backup has it"
+        ) from None
+
+
+def _numbers_of(record: dict[str, Any]) -> dict[str, Any]:
     numbers, proof = record["summary"], record["certificate"]
     return {
         "published_at_utc": record["run_measurements"]["started_at_utc"],
@@ -174,9 +202,9 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
         "sum_of_caps": numbers["sum_of_caps"],
         "saving_cny": numbers["saving_cny"],
         "relative_gap": proof["relative_gap"],
-        "outboxes": record.get("outboxes", []),
-        "warnings": record["warnings"],
-        "alerts": record.get("alerts", []),
+        "outboxes": list(record.get("outboxes", [])),
+        "warnings": list(record["warnings"]),
+        "alerts": list(record.get("alerts", [])),
     }
 
 

@@ -99,12 +99,7 @@ def find_leftovers(config: Config) -> list[Leftover]:
         for left in _of_date(output_of(output, day), day, config.keep, oldest)
     ]
     gone = {left.path for left in found}
-    twins = [
-        _twice(twin)
-        for twin in _twins(output, dates)
-        if not gone & {twin.path, *twin.path.parents}
-        and not gone & {twin.other, *twin.other.parents}
-    ]
+    twins = map(_twice, find_twins((output_of(output, day) for day in dates), gone))
     return [*found, *twins, *_of_replaced_rows(config, dates)]
 
 
@@ -142,15 +137,11 @@ def prune(config: Config) -> list[Leftover]:
                     done.append(day)
             except BusyError:
                 continue
-        for twin in _twins(output, done):
+        for twin in find_twins(output_of(output, day) for day in done):
             if store_once(twin, root_of(output)):
                 removed.append(_twice(twin))
         removed += _of_replaced_rows(config, done, is_meant=True)
     return removed
-
-
-def _twins(output: str, dates: Iterable[dt.date]) -> list[Twin]:
-    return find_twins(output_of(output, day) for day in dates)
 
 
 def _twice(twin: Twin) -> Leftover:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Keys of the configuration that decide by being there: how cells are read, and which
 #: names are looked up.
-_SPEAKS_BY_ABSENCE = ("null_words", "date_formats", "lookups")
+_SPEAKS_BY_ABSENCE = ("null_words", "not_null_words", "date_formats", "lookups")
 #: Tables of a night that the oldest format lacks, and what then is not proved.
 _LATER_TABLES = {
     "nights.parquet": "which nights it was compared with is",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from optimizer.contracts.tables import MERCHANTS, ORDERS
 from optimizer.errors import DataError
 from optimizer.io.cells import CellRules
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.parquet_pages import chunk_pages
+from optimizer.io.parquet_pages import chunk_pages, read_footer
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
 from tests.campaigns import bombs, forks
@@ -234,11 +235,32 @@ def test_page_headers_of_every_writer_are_understood(
         how = how | {"use_dictionary": ["text"]}
     pq.write_table(pa.table({"number": number, "text": text}), path, **how)
     footer = pq.ParquetFile(path).metadata
+    claimed, groups = read_footer(path)
+    assert (claimed, len(groups)) == (5_000, footer.num_row_groups)
     with path.open("rb") as file:
-        for group in range(footer.num_row_groups):
-            for column in range(2):
-                chunk = footer.row_group(group).column(column)
-                assert chunk_pages(file, chunk).num_values == chunk.num_values
+        for number, group in enumerate(groups):
+            assert group.num_rows == footer.row_group(number).num_rows
+            for place, chunk in enumerate(group.chunks):
+                theirs = footer.row_group(number).column(place)
+                assert chunk.name == theirs.path_in_schema
+                assert chunk.is_text == (theirs.physical_type == "BYTE_ARRAY")
+                assert chunk.has_dictionary == theirs.has_dictionary_page
+                assert chunk_pages(file, chunk).num_values == theirs.num_values
+
+
+def test_a_footer_over_which_a_library_ends_the_process_is_refused(
+    tmp_path: Path,
+) -> None:
+    """Whatever bit of a column in the footer turns: refused or read, and no abort."""
+    path = tmp_path / "merchants.parquet"
+    frame = pl.DataFrame({"merchant_id": ["a", "b"], "num_orders": [1, None]})
+    pq.write_table(frame.to_arrow(), path)
+    data = path.read_bytes()
+    at = data.rindex(b"num_orders", 0, data.rindex(b"num_orders"))
+    for place in range(at, len(data) - 8):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 2]) + data[place + 1 :])
+        with suppress(DataError):
+            list(read_batches(open_source(path, MERCHANTS)))
 
 
 class Odd(Exception):

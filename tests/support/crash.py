@@ -101,7 +101,10 @@ def prepare(folder: Path, num_orders: int) -> int:
         run_date(load_config(config), day)
     text = config.read_text()
     assert text.count("0.03,") == 1
-    config.write_text(text.replace("0.03,", "0.06,"))
+    # The fee too: where lanes are full, another cap alone decides nothing else.
+    config.write_text(
+        text.replace("0.03,", "0.06,").replace('"amount_cny": 0.8', '"amount_cny": 0.9')
+    )
     return 0
 
 

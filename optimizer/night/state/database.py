@@ -449,8 +449,8 @@ def _sqlite_error(label: str, reason: str) -> Exception:
         return BusyError(f"{label}: is held by another command; try again later")
     if "readonly" in reason or "unable to open" in reason:
         return ConfigError(
-            f"{label}: cannot be read or written ({reason}); nothing was published. "
-            "Give this user the right to write the file and its folder, or name "
+            f"{label}: cannot be read or written ({reason}); "
+            "give this user the right to write the file and its folder, or name "
             "another file in state.url"
         )
     return PublishError(f"{label}: cannot be read or written ({reason})")

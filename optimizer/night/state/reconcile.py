@@ -209,9 +209,9 @@ def refuse_lost_chain(
     for day, folder in published.items():
         try:
             record = read_record(folder)
-        except DataError:
-            continue
-        head = record["run_measurements"].get("evidence_head")
+            head = record["run_measurements"].get("evidence_head")
+        except (DataError, AttributeError, KeyError, TypeError):
+            continue  # damaged: it is told below
         if head is not None or ("evidence" in record and day in known):
             raise ConfigError(
                 f"{output}: the chain of evidence is lost, in the state database and "
