@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         explain_run,
         learn_model,
         prices,
+        report_run,
         robustness,
         scenarios,
     )
@@ -36,29 +37,17 @@ from optimizer.errors import (
 
 __version__ = "0.2.0"
 
-#: Deciding a night, and proving it.
-_NIGHT = {
-    "Certificate": "optimizer.certify.certificate",
-    "Config": "optimizer.config",
-    "Night": "optimizer.explain.night",
-    "allocate": "optimizer.night.api",
-    "load_config": "optimizer.config",
-    "verify_run": "optimizer.replay.run",
-}
-#: Asking about nights: what the commands of these names answer.
-_QUESTIONS = dict.fromkeys(
-    (
-        "diff",
-        "evaluate",
-        "explain_run",
-        "learn_model",
-        "prices",
-        "robustness",
-        "scenarios",
-    ),
-    "optimizer.questions",
+#: What commands of these names answer.
+_QUESTIONS = (
+    "diff",
+    "evaluate",
+    "explain_run",
+    "learn_model",
+    "prices",
+    "report_run",
+    "robustness",
+    "scenarios",
 )
-_MODULE_OF = _NIGHT | _QUESTIONS
 
 __all__ = [
     "BusyError",
@@ -78,6 +67,7 @@ __all__ = [
     "learn_model",
     "load_config",
     "prices",
+    "report_run",
     "robustness",
     "scenarios",
     "verify_run",
@@ -86,11 +76,35 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that importing us is instant."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    if name in _QUESTIONS:
+        from optimizer import questions
 
-    return getattr(import_module(_MODULE_OF[name]), name)
+        return getattr(questions, name)
+    if name == "Certificate":
+        from optimizer.certify.certificate import Certificate
+
+        return Certificate
+    if name == "Config":
+        from optimizer.config import Config
+
+        return Config
+    if name == "Night":
+        from optimizer.explain.night import Night
+
+        return Night
+    if name == "allocate":
+        from optimizer.night.api import allocate
+
+        return allocate
+    if name == "load_config":
+        from optimizer.config import load_config
+
+        return load_config
+    if name == "verify_run":
+        from optimizer.replay.run import verify_run
+
+        return verify_run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

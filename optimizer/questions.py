@@ -3,8 +3,8 @@ Questions about nights: what if, at what value, why, and what premium really did
 
 The commands of these names call these functions. A night is named in one way: by the
 folder of a published run, or by a configuration and a date, which is then read and
-solved and not published. ``explain_run`` and ``learn_model`` have a second word in
-their name because ``optimizer.explain`` and ``optimizer.learn`` are packages.
+solved and not published. ``explain_run``, ``report_run`` and ``learn_model`` have a
+second word in their name because the first one alone is that of a package.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from optimizer.config.scenarios import ScenarioFile
     from optimizer.learn.evaluate import Evaluation
     from optimizer.learn.fit import Learned
+    from optimizer.report.page import Page
     from optimizer.whatif.base import Base
     from optimizer.whatif.price_list import PriceList
     from optimizer.whatif.robustness import Robustness
@@ -318,6 +319,39 @@ def explain_run(
     else:
         found = explain_night(folder, language)
     return Explanation(found["sentence"], found)
+
+
+def report_run(run: Path | str) -> Page:
+    """
+    Show the report of a published night in a notebook, or save it elsewhere.
+
+    Parameters
+    ----------
+    run
+        The folder of a published night.
+
+    Raises
+    ------
+    DataError
+        When the folder is not a run, or its report is not there or no text.
+
+    Examples
+    --------
+    >>> import optimizer
+    >>> from optimizer.testing import example_run
+    >>> "22 November 2026" in optimizer.report_run(example_run()).html
+    True
+    """
+    from optimizer.contracts.run_folder import REPORT, pinned, read_record
+    from optimizer.errors import DataError
+    from optimizer.report.page import Page
+
+    file = pinned(run) / REPORT
+    read_record(file.parent)
+    try:
+        return Page(file.read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: is not there, or no text ({error})") from None
 
 
 def learn_model(

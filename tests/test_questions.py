@@ -11,7 +11,14 @@ import polars as pl
 import pytest
 
 import optimizer
+from optimizer.config.scenarios import as_scenarios
 from optimizer.errors import ConfigError, DataError
+from optimizer.whatif.base import base_of_run
+from optimizer.whatif.price_list import price_list
+from optimizer.whatif.robustness import Doubt
+from optimizer.whatif.robustness import robustness as try_draws
+from optimizer.whatif.scenario_tables import scenario_table, view_table
+from optimizer.whatif.scenarios import pareto_front, run_scenarios
 from tests.support.answers import make_config, night_folder, published
 from tests.support.small_night import call
 from tests.support.trial import outcomes, settings
@@ -89,6 +96,30 @@ def test_a_date_is_solved_as_a_published_night_is(
     given = {"config": make_config(night_folder), "date": "2026-11-22"}
     found = optimizer.prices(**given, top=0)
     assert found.lanes.equals(optimizer.prices(published, top=0).lanes)
+
+
+@pytest.mark.slow
+def test_each_keyword_reaches_the_study(published: Path) -> None:
+    """The function and the command share a way in; the studies are called beside it."""
+    base = base_of_run(published)
+    doubt = Doubt(0.2, shared=0.9, num_draws=4, num_hindsight=2, seed=3)
+    found = optimizer.robustness(
+        published,
+        relative_error=0.2,
+        shared=0.9,
+        num_draws=4,
+        num_hindsight=2,
+        seed=3,
+    )
+    assert found.draws.equals(try_draws(base, doubt).draws)
+    steps = price_list(base, top=2).steps
+    assert optimizer.prices(published, top=2).steps.equals(steps)
+    wanted = as_scenarios(ASKED)
+    tried = run_scenarios(base, wanted.all_scenarios())
+    found_scenarios = optimizer.scenarios(ASKED, run=published)
+    assert found_scenarios.scenarios.equals(scenario_table(tried))
+    assert found_scenarios.views.equals(view_table(tried, wanted.harm_borne))
+    assert found_scenarios.front.height == len(pareto_front(base, 2))
 
 
 def test_explanations_are_those_of_the_command(

@@ -18,7 +18,6 @@ from optimizer.cli.options import (
     parse_date,
 )
 from optimizer.cli.output import (
-    gap_words,
     outbox_words,
     print_result,
     show_progress,
@@ -27,6 +26,7 @@ from optimizer.cli.output import (
 from optimizer.cli.run import look_at_links
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
+from optimizer.views import gap_words
 
 if TYPE_CHECKING:
     from optimizer.night.prune import Leftover

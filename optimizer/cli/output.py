@@ -114,13 +114,6 @@ def write_tables(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> Non
             table.write_parquet(folder / f"{name}.parquet")
 
 
-def gap_words(gap: int, relative_gap: float) -> str:
-    """Say how good a plan is proved to be."""
-    if gap == 0:
-        return "the optimum, proved (gap 0)"
-    return f"within {relative_gap:.4%} of the best, proved (gap {gap / 1e6:,.2f} CNY)"
-
-
 def outbox_words(box: Mapping[str, Any]) -> str:
     """Say how many orders of a night an outbox accepts."""
     taken = f"{box['num_taken']:,} of {box['num_recommended']:,}"

@@ -18,7 +18,6 @@ from optimizer.cli.options import (
     parse_date,
 )
 from optimizer.cli.output import (
-    gap_words,
     outbox_words,
     print_result,
     print_text,
@@ -28,6 +27,7 @@ from optimizer.cli.output import (
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
+from optimizer.views import gap_words
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.published_tables import read_table, scan_table
+from optimizer.views import View, counts, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +60,32 @@ class Comparison:
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     limits: pl.DataFrame
+
+    def _view(self) -> View:
+        changes = dict(self.orders["change"].value_counts().iter_rows())
+        causes = dict(self.orders["why"].value_counts().iter_rows())
+        words = counts({name.lower(): number for name, number in changes.items()})
+        differ = self.inputs.filter(~self.inputs["is_same"])["table"].to_list()
+        sizes = {
+            "lanes": self.lanes.height,
+            "merchants": self.merchants.height,
+            "other limits": self.limits.height,
+        }
+        rows = (
+            ("because of", counts(causes) or "nothing"),
+            ("inputs", listed(differ) or "the same"),
+            ("rules", listed(self.rules["key"].to_list()) or "the same"),
+            ("limits", counts(sizes) or "the same"),
+        )
+        numbers = self.numbers.filter(~self.numbers["metric"].str.contains("[.]"))
+        more = ((name, f"{old} → {new}") for name, old, new in numbers.iter_rows())
+        return View(f"Diff: orders {words or 'the same'}", rows, tuple(more))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def compare_runs(before: Path, after: Path) -> Comparison:

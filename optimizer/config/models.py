@@ -52,6 +52,7 @@ from optimizer.config.rules import (
 )
 from optimizer.config.sinks import Outbox, Output
 from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS, OUTCOMES
+from optimizer.views import View, listed
 
 
 class Cap(ConfigModel):
@@ -418,6 +419,51 @@ class Config(ConfigModel):
     def origin(self) -> Origin:
         """Where it was read from."""
         return self._origin
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def __str__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
+
+    def _view(self) -> View:
+        row = max(self.policy, key=lambda row: row.valid_from)
+        earlier = [old for old in self.policy if old.valid_from != row.valid_from]
+        costs = self.objective
+        rows = [
+            (
+                "policy",
+                f"from {row.valid_from}: cap {row.cap.rate} ({row.cap.rounding}), fee "
+                f"{row.fee.amount_cny} CNY, {listed(row.carriers)}",
+            ),
+            (
+                "harm",
+                f"a complaint {costs.complaint_cost_cny} CNY, "
+                f"a return {costs.return_cost_cny} CNY",
+            ),
+        ]
+        if self.inputs is not None:
+            rows.append(("inputs", listed(self.inputs.tables, 6)))
+        if self.output is not None:
+            rows.append(("output", str(self.output)))
+        known = {"version", "policy", "objective", "inputs", "output"}
+        fields = type(self).model_fields.items()
+        others = sorted(
+            name
+            for name, field in fields
+            if name not in known
+            and getattr(self, name) != field.get_default(call_default_factory=True)
+        )
+        if others:
+            rows.append(("set too", listed(others, 6)))
+        more = (
+            ("before", f"from {old.valid_from}: cap {old.cap.rate}") for old in earlier
+        )
+        name = self.origin.name if self.origin.lines else "a mapping"
+        return View(f"Config of {name}", tuple(rows), tuple(more))
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

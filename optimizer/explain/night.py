@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     import polars as pl
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.model.problem import ProblemClass
     from optimizer.model.solution import Termination
+    from optimizer.report.page import Page
+    from optimizer.views import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +57,10 @@ class Night:
         Wall seconds of each stage.
     peak_memory_bytes
         Peak resident memory of the process by the end of each stage.
+    date
+        The business date; ``None`` where none was given.
+    record
+        What the report is made of, as in ``run.json``.
     problem_class
         ``"network"``: the optimum is exact. ``"packing"``: with loads, rows that do
         not nest, floors or pins; the certificate says how good the plan is.
@@ -85,6 +92,8 @@ class Night:
     termination: Termination
     seconds: Mapping[str, float]
     peak_memory_bytes: Mapping[str, int]
+    date: dt.date | None
+    record: Mapping[str, Any]
     problem_class: ProblemClass
     policy: PolicyRow
     inputs: tuple[InputRecord, ...]
@@ -98,6 +107,45 @@ class Night:
     def decisions(self) -> pl.DataFrame:
         """The orders, by the name of the published table."""
         return self.orders
+
+    def report(self) -> Page:
+        """
+        Make the report: a page that a notebook shows and ``.save(path)`` writes.
+
+        Raises
+        ------
+        ConfigError
+            When the night has no date.
+        """
+        from optimizer.contracts import tables
+        from optimizer.explain.night_page import night_page
+
+        given = {
+            tables.LANE_RESULTS: self.lanes,
+            tables.MERCHANT_RESULTS: self.merchants,
+            tables.QUARANTINE: self.quarantine,
+            tables.ROW_RESULTS: self.rows,
+            tables.CONFLICTS: self.conflicts,
+        }
+        return night_page(self.record, given)
+
+    def _view(self) -> View:
+        from optimizer.explain.night_view import night_view
+
+        return night_view(
+            self.date,
+            numbers=self.summary,
+            proof=self.certificate,
+            warnings=self.warnings,
+            lanes=self.lanes,
+            merchants=self.merchants,
+        )
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
     def explain(self, order_id: str) -> str:
         """

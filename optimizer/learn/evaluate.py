@@ -11,7 +11,7 @@ from optimizer.build.learned_model import HARMS, kept_effect
 from optimizer.config import policy_on
 from optimizer.contracts.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.contracts.warnings import warn
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import configured_belief, fit_effect, kept_share, scores
 from optimizer.learn.estimators import Sample, estimate_all, nights_to_see
@@ -27,6 +27,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.uplift import judge
+from optimizer.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +79,40 @@ class Evaluation:
     promises: list[dict[str, Any]]
     alerts: list[CodedWarning]
     warnings: list[CodedWarning]
+
+    def _view(self) -> View:
+        window = self.window
+        title = (
+            f"Evaluation of {window['first_date']} to {window['last_date']}: "
+            f"{window['num_compared']:,} of {window['num_parcels']:,} parcels compared "
+            f"({window['kind']})"
+        )
+        pooled = [row for row in self.effects if row["by"] is None]
+        best = {(row["population"], row["outcome"]): row for row in pooled}
+        rows = [_effect_row(row) for (_, what), row in best.items() if ":" not in what]
+        found = f"{counted(len(self.warnings), 'warning')}, "
+        found += f"{counted(len(self.alerts), 'alert')}"
+        rules = (
+            (f"rule {row['rule']}", f"{row['top']['value']:+.2f} CNY a parcel on top")
+            for row in self.rules
+        )
+        return View(title, (*rows[:4], ("look at", found)), tuple(rules))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
+
+
+def _effect_row(row: Mapping[str, Any]) -> tuple[str, str]:
+    """An effect as harm avoided, in percentage points."""
+    estimate, low, high = (100 * row[name] for name in ("estimate", "low", "high"))
+    return (
+        f"{row['population']} {row['outcome']}",
+        f"{estimate:+.2f} [{low:+.2f}, {high:+.2f}] points of harm avoided, "
+        f"{row['method']}",
+    )
 
 
 def evaluate(history: Any, config: Config, window: Window) -> Evaluation:

@@ -154,6 +154,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     >>> night.certificate.gap
     0
     """
+    from optimizer.config import as_config, as_day
+
+    config = as_config(config)
     solved = solve_night(
         {
             "orders": orders,
@@ -167,7 +170,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         progress=progress,
     )
     with solved.clock.stage("explain"):
-        return _night(solved)
+        return _night(solved, config, as_day(date))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,7 +322,7 @@ def _clash(night: CertifiedNight) -> SolveError:
     return SolveError(clash_words(table))
 
 
-def _night(solved: Solved) -> Night:
+def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
     """Put a solved night into tables, in memory."""
     from dataclasses import replace
 
@@ -335,6 +338,7 @@ def _night(solved: Solved) -> Night:
     from optimizer.explain.makers import night_tables
     from optimizer.explain.night import Night
     from optimizer.explain.tables import decisions_table, recommendations_table
+    from optimizer.night.decided import record_in_memory
 
     named = pl.concat(list(solved.night.named())).sort("order_id")
     night, before = replace(solved.night, named=lambda: [named]), solved.previous
@@ -351,6 +355,8 @@ def _night(solved: Solved) -> Night:
         termination=night.solution.termination,
         seconds=solved.clock.seconds,
         peak_memory_bytes=solved.clock.peak_memory_bytes,
+        date=day,
+        record=record_in_memory(config, day, solved.night, solved.summary),
         problem_class=night.problem.problem_class,
         policy=night.policy,
         inputs=night.inputs,

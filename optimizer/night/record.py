@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import night_warnings
-from optimizer.config import config_json, policy_on
 from optimizer.contracts.run_folder import SCHEMA_VERSION
 from optimizer.contracts.tables import FIGURES, NIGHTS
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.week import nights_table
+from optimizer.night.decided import decided
 from optimizer.night.publish import Contents
 from optimizer.report import report_figures
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.columns import Table
-    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.night.api import Solved
     from optimizer.night.resolve import ResolvedNight
 
@@ -39,7 +36,6 @@ OF_RECORD: Mapping[
     NIGHTS: lambda record, earlier, _: nights_table(earlier, record),
     FIGURES: lambda record, _, tables: report_figures(record, tables),
 }
-_LIBRARIES = ("numba", "numpy", "ortools", "polars", "pyarrow", "pydantic")
 
 
 def contents_of(
@@ -92,14 +88,10 @@ def record_of(
     num_rows |= found.num_delivery_rows
     read_as = {**found.read_as, **{used.name: used.read_as for used in night.inputs}}
     unread = {used.name: used.unread for used in night.inputs if used.unread}
-    return {
+    return decided(config, day, night, solved.summary) | {
         "schema_version": SCHEMA_VERSION,
         "date": day.isoformat(),
         "identity": found.identity,
-        "versions": {name: version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
-        "config": config_json(config),
-        "policy": policy_on(config, day).model_dump(mode="json"),
         "inputs": {
             name: {
                 "num_rows": count,
@@ -112,10 +104,6 @@ def record_of(
         "origins": dict(found.fetched.origins),
         "substitutes": dict(found.inputs.substitutes),
         "is_late": found.before.is_late,
-        "problem_class": night.problem.problem_class,
-        "termination": asdict(night.solution.termination),
-        "certificate": certificate_record(night),
-        "summary": dict(solved.summary),
         "warnings": [
             warning.to_json()
             for warning in (
@@ -131,38 +119,3 @@ def record_of(
             "peak_memory_bytes": solved.clock.peak_memory_bytes,
         },
     }
-
-
-def certificate_record(night: CertifiedNight) -> dict[str, Any]:
-    """
-    A certificate for ``run.json``; nights with side constraints add how it was proved.
-
-    ``bound`` is which of the bounds it is, ``counting`` how slots are counted, and
-    ``holds_for`` the plans that the bound is about.
-    """
-    certificate, counting = night.certificate, night.names.counting
-    record = asdict(certificate) | {"relative_gap": certificate.relative_gap}
-    del record["conflicts"]
-    if certificate.unit == 1:
-        del record["unit"]
-    if counting is not None:
-        rule, is_equal = counting.rule, counting.is_equal
-        record["counting"] = {
-            "rule": rule,
-            "unit": "recommendations" if is_equal else "purchases",
-            "parts_of_a_parcel": counting.scale,
-        }
-        if rule == "quantile":
-            record["counting"]["quantile"] = f"{counting.quantile:f}"
-    if night.problem.side is not None:
-        by_lane = night.solution.order_price is not None
-        record["bound"] = "whole lanes" if by_lane else "prices"
-        record["num_conflicts"] = len(certificate.conflicts) + len(
-            night.names.stopped_pins
-        )
-        record["holds_for"] = (
-            "plans that break no floor and no pin more than this one"
-            if record["num_conflicts"]
-            else "all plans"
-        )
-    return record

@@ -49,9 +49,9 @@ from optimizer.night.claims import (
     file_sha256,
     read_claims,
 )
+from optimizer.night.decided import certificate_record
 from optimizer.night.inputs import closed_parcels
 from optimizer.night.merkle import commitment, leaves_of, leaves_text
-from optimizer.night.record import certificate_record
 from optimizer.night.release import is_beyond
 from optimizer.replay.claims import false_claims
 from optimizer.replay.published import read_solution

@@ -25,6 +25,7 @@ def nightly(orders: pl.DataFrame, capacity: pl.DataFrame) -> list[str]:
     seconds: float = night.seconds["solve"]
     reason: str = night.termination.reason
     ids: list[str] = night.recommendations["order_id"].to_list()
+    assert_type(night.report().save("night.html"), Path)
     print(seconds, reason)
     return ids
 
@@ -55,6 +56,7 @@ def questions(run: Path, history: pl.DataFrame) -> None:
     assert_type(optimizer.diff(run, "runs/2026-11-23").orders, pl.DataFrame)
     why = optimizer.explain_run(run, merchant_id="m-1", language="zh")
     assert_type(why.sentence, str)
+    assert_type(optimizer.report_run(run).html, str)
     learned = optimizer.learn_model(history, config="night.yaml", as_of="2026-11-22")
     assert_type(learned.save("models"), Path)
     measured = optimizer.evaluate(history, config="night.yaml", first="2026-11-01")

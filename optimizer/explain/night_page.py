@@ -1,0 +1,43 @@
+"""The report of a night in memory: the same page as that of a published night."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.contracts.tables import NIGHTS
+from optimizer.errors import ConfigError
+from optimizer.explain.week import nights_table
+from optimizer.report import report_html
+from optimizer.report.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import polars as pl
+
+    from optimizer.contracts.columns import Table
+
+
+def night_page(
+    record: Mapping[str, Any], tables: Mapping[Table, pl.DataFrame | None]
+) -> Page:
+    """
+    Make the page of a night that is not published.
+
+    Parameters
+    ----------
+    record
+        Of the night; its date may be unknown.
+    tables
+        Lanes, merchants and quarantine; further limits and conflicts, or ``None``.
+
+    Raises
+    ------
+    ConfigError
+        When the night has no date.
+    """
+    if record["date"] is None:
+        raise ConfigError("a report is of a date: give allocate the date=")
+    given = {table.file: rows for table, rows in tables.items() if rows is not None}
+    return Page(report_html(record, given | {NIGHTS.file: nights_table([], record)}))

@@ -1,0 +1,82 @@
+"""A night in six lines, and what one more slot is worth beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import counted
+from optimizer.report.figures import with_values
+from optimizer.views import View, counts, gap_words
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+    from optimizer.certify.certificate import Certificate
+    from optimizer.contracts.warnings import CodedWarning
+
+#: Warnings that say what all of a night rests on.
+_BASIS = ("MODEL_IS_PRIOR", "RISK_IS_STATED")
+_NUM_PRICES = 3
+
+
+def night_view(
+    date: dt.date | None,
+    numbers: Mapping[str, Any],
+    proof: Certificate,
+    warnings: tuple[CodedWarning, ...],
+    lanes: pl.DataFrame,
+    merchants: pl.DataFrame,
+) -> View:
+    """
+    Say what was chosen, what it avoids, how it is proved, and why not more.
+
+    Parameters
+    ----------
+    date
+        Of the night; ``None`` where it is unknown.
+    numbers
+        Its summary.
+    proof, warnings
+        Its certificate, and what a person should look at.
+    lanes, merchants
+        Its tables, with the value of one more slot.
+    """
+    orders = f"{numbers['num_chosen']:,} of {counted(numbers['num_orders'], 'order')}"
+    day = "" if date is None else f" of {date}"
+    title = f"Night{day}: {orders} chosen (caps allow {numbers['sum_of_caps']:,})"
+    others = {
+        name: count for name, count in numbers["reasons"].items() if name != "CHOSEN"
+    }
+    rows = [
+        ("avoids", f"{numbers['saving_cny']:,.2f} CNY of expected harm, fees counted"),
+        ("proof", gap_words(proof.gap, proof.relative_gap)),
+    ]
+    if reasons := counts(others):
+        rows.append(("others", reasons))
+    if basis := [str(said) for said in warnings if said.code in _BASIS]:
+        rows.append(("rests on", basis[0]))
+    if found := len(warnings):
+        rows.append(("look at", f"{counted(found, 'warning')}, in .warnings"))
+    return View(title, tuple(rows), tuple(_prices(lanes, merchants)))
+
+
+def _prices(lanes: pl.DataFrame, merchants: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """The lanes and merchants where one more slot brings most."""
+    valued = with_values(lanes, "one_more_around_cny")
+    for row in _dearest(valued, "carrier_id", "region_id", "outlet_id"):
+        parts = (row["carrier_id"], row["region_id"], row["outlet_id"])
+        place = "/".join(part or "" for part in parts).rstrip("/")
+        yield "one more slot", f"{place}: {row['around']:,.2f} CNY, with all around it"
+    for row in _dearest(with_values(merchants, "one_more_cny"), "merchant_id"):
+        yield "one more in cap", f"{row['merchant_id']}: {row['around']:,.2f} CNY"
+
+
+def _dearest(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
+    import polars as pl
+
+    price = pl.col("around")
+    priced = table.filter(price > 0).sort(price.neg(), *names, nulls_last=False)
+    return priced.head(_NUM_PRICES).to_dicts()
