@@ -149,6 +149,19 @@ def test_a_comparison_counts_changes_and_causes(
     assert "policy.cap.rate" in lines[3]
 
 
+def test_a_model_says_what_it_rests_on() -> None:
+    """Its version, kind and nights, and carriers that keep their promise."""
+    found = optimizer.learn_model(
+        outcomes(2_000, seed=1), config=settings(), as_of="2026-12-01"
+    )
+    lines = lines_of(found)
+    assert lines[0] == f"Model {found.model.version}"
+    assert lines[1].endswith("randomised")
+    assert lines[2].endswith("2026-11-01 to 2026-11-10")
+    kept = {p.carrier_id: p.mean for p in found.model.promises if p.region_id is None}
+    assert f"yunda {kept['yunda']:.0%}" in lines[3]
+
+
 def test_an_evaluation_gives_the_pooled_effects() -> None:
     """With their intervals; rules beside them in the table."""
     found = optimizer.evaluate(

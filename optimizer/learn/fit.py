@@ -20,7 +20,7 @@ from optimizer.build.learned_model import (
 )
 from optimizer.config import expand_date
 from optimizer.contracts.warnings import warn
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import ConfigError, DataError, counted
 from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
@@ -35,6 +35,7 @@ from optimizer.learn.history import History, Window, read_history
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import LEARNING, OUTCOME_OF, at_rows, cross_fit, fit_risk
+from optimizer.views import View, listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +67,23 @@ class Learned:
     model: LearnedModel
     card: str
     warnings: tuple[CodedWarning, ...]
+
+    def _view(self) -> View:
+        model = self.model
+        kept = [p for p in model.promises if p.region_id is None and p.carrier_id]
+        rows = [
+            ("effect", model.kind),
+            ("nights", f"{model.first_date} to {model.last_date}"),
+            ("kept", listed(f"{p.carrier_id} {p.mean:.0%}" for p in kept) or "unknown"),
+            ("look at", f"{counted(len(self.warnings), 'warning')}; .card has it all"),
+        ]
+        return View(f"Model {model.version}", tuple(rows))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
     def save(self, models: Path | str) -> Path:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def record_in_memory(
         "is_published": False,
         "date": None if day is None else day.isoformat(),
         "identity": {
-            "version": version("premium-delivery-optimizer"),
+            "version": _version("premium-delivery-optimizer"),
             "config_sha256": config_hash(config),
         },
         "inputs": {
@@ -47,6 +48,12 @@ def record_in_memory(
         },
         "warnings": [warning.to_json() for warning in night.warnings],
     }
+
+
+@cache
+def _version(package: str) -> str:
+    """A package's version; looked up once, which takes as long as a small solve."""
+    return version(package)
 
 
 def decided(
@@ -64,7 +71,7 @@ def decided(
         As for :func:`record_in_memory`.
     """
     return {
-        "versions": {name: version(name) for name in _LIBRARIES}
+        "versions": {name: _version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},
         "config": config_json(config),
         "policy": policy_on(config, day).model_dump(mode="json"),
