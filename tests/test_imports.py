@@ -13,9 +13,8 @@ import pytest
 import optimizer
 
 PACKAGE = Path(optimizer.__file__).parent
-#: Packages of others, by name: an extra may not be installed. And public names at their
-#: first use, which stand as imports for types too.
-BY_NAME = {"extras.py", "__init__.py"}
+#: Packages of others, by name: an extra may not be installed.
+BY_NAME = {"extras.py"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -74,21 +73,6 @@ def test_no_module_of_ours_is_imported_by_its_name_as_a_string(by: str) -> None:
         if by in names_in(path)
     }
     assert callers == (BY_NAME if by == "import_module" else set())
-
-
-def test_public_names_are_imported_for_types_from_the_module_that_gives_them() -> None:
-    """What the package finds by a string, tools see as imports."""
-    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
-    told = {
-        alias.name: node.module
-        for block in tree.body
-        if isinstance(block, ast.If)
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert len(told) > 10
-    assert told == optimizer._MODULE_OF
 
 
 def names_in(path: Path) -> set[str]:
