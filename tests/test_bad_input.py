@@ -493,7 +493,7 @@ NOTHING = "0 of 1,000 orders"
 ODD: dict[str, Odd] = {
     "one broken row of a thousand": Odd(
         edited("orders", first_row("complaint_prob_standard", 7.0)),
-        r"of 999 orders[\s\S]*quarantine 1 row\n",
+        r"of 999 orders[\s\S]*quarantine 1 order\n",
     ),
     "a carrier outside the roster": Odd(
         edited("orders", first_row("carrier_id", "pigeon")),

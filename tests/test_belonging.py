@@ -234,6 +234,7 @@ def test_a_release_is_one_command(tmp_path: Path) -> None:
     assert names == {
         "premium_delivery_optimizer-9.9.9-py3-none-any.whl",
         "premium_delivery_optimizer-9.9.9.tar.gz",
+        "sbom.cdx.json",
     }
     old = run("git", "grep", "-l", "-F", f'"{optimizer.__version__}"', cwd=clone)
     assert "optimizer/__init__.py" not in old.stdout

@@ -213,7 +213,15 @@ def run_night(
         contents = contents_of(solved, record, earlier, around.audit_text, told)
         contents = replace(contents, false_writing=around.false_writing)
         name, mode = run_id(found.identity), config.files.mode_bits
-        run_dir = publish(output, day, name, contents, record, turn=turn, mode=mode)
+        run_dir = publish(
+            output,
+            day,
+            run_id=name,
+            contents=contents,
+            record=record,
+            turn=turn,
+            mode=mode,
+        )
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
