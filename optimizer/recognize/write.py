@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.carrier_names import known_carriers
+from optimizer.config.address import is_address
+from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
 from optimizer.errors import DataError
+from optimizer.recognize.propose import days_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,14 +72,35 @@ def written(
         When there is no table of orders, or it lacks what nothing can stand for.
     """
     if "orders" not in proposals:
+        raise DataError(_no_orders(proposals))
+    history = proposals.get("outcomes")
+    if history is not None and is_address(history.sample.path):
         raise DataError(
-            "none of the tables is one of orders, a row for each parcel of the day; "
-            "name it first"
+            f"{history.sample.label}: is a history, and learning.history is read from "
+            "files; export it as CSV or Parquet, and name that"
         )
     files = {CONFIG: _config(proposals, terms, folder)}
     if "capacity" not in proposals:
         files[SLOTS] = _capacity(proposals["orders"], terms.slots)
     return files
+
+
+def _no_orders(proposals: Mapping[str, Proposal]) -> str:
+    """Say which tables are there instead of the orders, and what is wanted."""
+    wanted = "name the orders too, a row for each parcel of the day"
+    if "outcomes" in proposals:
+        history = proposals["outcomes"]
+        told = [
+            c.written
+            for c in history.choices
+            if c.column in ("complaint", "logistics_return")
+        ]
+        return (
+            f"{history.sample.label}: is a history of past parcels, for it has "
+            f"{' and '.join(told)}, which nobody knows of tonight's; {wanted}"
+        )
+    named = ", ".join(f"{p.sample.label} ({kind})" for kind, p in proposals.items())
+    return f"none of the tables is one of orders: {named}; {wanted}"
 
 
 def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> str:
@@ -163,7 +186,7 @@ def _input(proposal: Proposal, terms: Terms) -> Any:
                 for n, v in proposal.values.items()
             },
         ),
-        ("constants", _constants(proposal, terms)),
+        ("constants", stand_ins(proposal, terms)),
         ("units", dict(proposal.units)),
     ):
         if value:
@@ -178,15 +201,22 @@ def words_of(proposal: Proposal) -> dict[str, Any]:
     return {n: v if isinstance(v, str) else dict(v) for n, v in proposal.values.items()}
 
 
-def _constants(proposal: Proposal, terms: Terms) -> dict[str, str]:
-    """What stands for columns that a table lacks."""
+def stand_ins(proposal: Proposal, terms: Terms) -> dict[str, str]:
+    """
+    Say what stands for columns that a table lacks.
+
+    Raises
+    ------
+    DataError
+        Naming columns that nothing can stand for.
+    """
     able = {"merchant_id": terms.shop, "region_id": "all"}
     if proposal.table == "outcomes":
         able |= _ASSUMED
     lost = [name for name in proposal.missing if name not in able]
     if lost:
         raise DataError(
-            f"{proposal.sample.path}: has no column that is recognised as "
+            f"{proposal.sample.label}: has no column that is recognised as "
             f"{', '.join(lost)}; say which it is: --column {lost[0]}=NAME (it has "
             f"{', '.join(proposal.sample.rows.columns)})"
         )
@@ -198,10 +228,30 @@ def _has_probabilities(orders: Proposal) -> bool:
     return {"complaint_prob_standard", "return_prob_standard"} <= there
 
 
+def carriers_told(orders: Proposal) -> list[str]:
+    """Say which carriers of the table offer premium, and which are taken not to."""
+    offered = _carriers(orders)
+    cells = orders.series("carrier_id")
+    if cells is None:
+        return []
+    known = spelled(orders)
+    seen = cells.drop_nulls().str.strip_chars().replace(known)
+    others = sorted({*seen} & {*SPELLINGS} - {*offered})
+    also = f"; not with {', '.join(others)}, as on Douyin" if others else ""
+    return [f"premium is offered with {', '.join(offered)}{also} (policy.carriers)"]
+
+
+def spelled(orders: Proposal) -> dict[str, str]:
+    """Words of a table that are carriers, and their codes."""
+    own = orders.values.get("carrier_id")
+    said = {} if own is None or isinstance(own, str) else own
+    return known_carriers() | {w: c for w, c in said.items() if isinstance(c, str)}
+
+
 def _carriers(orders: Proposal) -> list[str]:
     """Carriers of the table that offer the service, by code."""
     cells = orders.series("carrier_id")
-    known = known_carriers()
+    known = spelled(orders)
     words: list[str] = []
     if cells is not None:
         words = cells.drop_nulls().str.strip_chars().unique().to_list()
@@ -215,7 +265,7 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
     import polars as pl
 
     carriers, regions = orders.series("carrier_id"), orders.series("region_id")
-    known = known_carriers()
+    known = spelled(orders)
     frame = pl.DataFrame(
         {
             "carrier_id": [] if carriers is None else carriers.str.strip_chars(),
@@ -240,16 +290,25 @@ def next_commands(
     proposals: Mapping[str, Proposal], folder: Path, slots: int | None
 ) -> Sequence[str]:
     """What to do next, a command in each line."""
-    config = folder / CONFIG
-    day = _DAY.search(proposals["orders"].sample.path)
-    date = day[0] if day else "yesterday"
+    config, date = folder / CONFIG, _date(proposals["orders"])
     found = []
     if "capacity" not in proposals and slots is None:
-        found.append(f"# fill in the column slots of {folder / SLOTS}, then:")
+        found.append(
+            f"# fill in the column slots of {folder / SLOTS}, or begin again with "
+            "--slots 20 --replace; then:"
+        )
     if not _has_probabilities(proposals["orders"]):
         found.append(f"optimizer learn --config {config}")
-    found += [
-        f"optimizer validate --config {config} --date {date}",
-        f"optimizer run --config {config} --date {date}",
-    ]
+    found.append(f"optimizer run --config {config} --date {date}")
+    if date != "yesterday":
+        found.append(f"optimizer verify {folder / 'runs' / date}")
     return found
+
+
+def _date(orders: Proposal) -> str:
+    """The night: as the path has it, or the times of its orders, or yesterday."""
+    day = _DAY.search(orders.sample.path)
+    if day is not None:
+        return day[0]
+    _, days = days_in(orders)
+    return days[-1].isoformat() if days else "yesterday"
