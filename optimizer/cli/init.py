@@ -133,6 +133,17 @@ def init(
             f"the fee is {FEE}: yours go into {out / 'premium.yaml'}, or here as "
             "--complaint-cost, --return-cost and --fee"
         )
+    if "prior" in files["premium.yaml"]:
+        risks = (
+            ""
+            if "complaint_prob:" not in files["premium.yaml"]
+            else f" {complaint_prob} complaints and {return_prob} returns a parcel "
+            "(--complaint-prob, --return-prob),"
+        )
+        lines.append(
+            f"assumed, until it is measured:{risks} premium removes {effect} "
+            "of the harm (--effect)"
+        )
     lines += [f"wrote {name}" for name in found["files"]]
     lines += ["next:", *(f"  {command}" for command in commands)]
     print_result(found, "\n".join(lines), as_json)

@@ -25,6 +25,7 @@ from optimizer.recognize.names import (
     OUTCOME_NAMES,
     plain,
 )
+from optimizer.recognize.sample import copy_command
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -396,10 +397,17 @@ def _ids_looked_at(proposal: Proposal) -> Iterator[str]:
         )
     num_repeated = len(ids) - ids.n_unique()
     if num_repeated:
+        found = proposal.sample
+        written = next(c.written for c in proposal.choices if c.column == "order_id")
+        steps = f".unique({written!r}, keep='first', maintain_order=True)"
+        command = copy_command(
+            found.label, steps, encoding=found.encoding, separator=found.separator
+        )
         yield (
             f"order_id stands in more than one row ({num_repeated:,} of {len(ids):,} "
             "repeat one): a night takes a row for each parcel, and refuses repeats; "
-            "export orders, not their goods, or choose another column with --column"
+            "export orders, not their goods, choose another column with --column, or "
+            f"write a copy with the first row of each: {command}"
         )
 
 

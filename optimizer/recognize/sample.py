@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Sample:
         Its first rows, all cells as text, under its own names of columns.
     is_whole
         Whether these are all rows.
-    encoding
+    encoding, separator
         Of a CSV file.
     """
 
@@ -63,6 +63,7 @@ class Sample:
     rows: pl.DataFrame
     is_whole: bool
     encoding: str = "utf-8"
+    separator: str = ","
 
 
 def take_sample(place: str) -> Sample:
@@ -105,7 +106,7 @@ def _of_files(place: str) -> Sample:
         is_last = file == files[-1]
         if len(found.rows) or is_last:
             whole = found.is_whole and len(files) == 1
-            return Sample(path, path, found.rows, whole, found.encoding)
+            return replace(found, path=path, label=path, is_whole=whole)
     raise DataError(f"{place}: is empty, without even a header; export it again")
 
 
@@ -181,7 +182,9 @@ def _of_text(head: Head, place: str, label: str | None = None) -> Sample:
         except DataError as error:
             raise DataError(str(error).replace(str(copy), label)) from None
     whole = found.is_whole and head.is_whole
-    return Sample(place, label, found.rows, whole, head.encoding)
+    return replace(
+        found, is_whole=whole, encoding=head.encoding, separator=head.separator
+    )
 
 
 def _of_address(place: str) -> Sample:
@@ -295,25 +298,54 @@ def _without(columns: Sequence[str], label: str, head: Head | None) -> str:
     """Say how a table is exported without some columns."""
     if is_address(label):
         return "Make a view that leaves them out, and name that"
-    name = label.lower()
-    listed = ", ".join(map(repr, columns))
-    path = Path(label)
-    bare = path.with_name(re.sub(r"\..*$", "", path.name) + "-bare.csv")
-    if name.endswith(EXCEL):
-        read = f"pl.read_excel({label!r}, infer_schema_length=0)"
-    elif name.endswith(_PARQUET):
-        bare = bare.with_suffix(".parquet")
-        read = f"pl.read_parquet({label!r})"
-    else:
-        form = f"{label!r}, infer_schema=False"
-        if head is not None and head.encoding != "utf-8":
-            form += f", encoding={head.encoding!r}"
-        if head is not None and head.separator != ",":
-            form += f", separator={head.separator!r}"
-        read = f"pl.read_csv({form})"
-    write = "write_parquet" if name.endswith(_PARQUET) else "write_csv"
+    encoding, separator = (
+        ("utf-8", ",")
+        if head is None
+        else (
+            head.encoding,
+            head.separator,
+        )
+    )
+    steps = f".drop({', '.join(map(repr, columns))})"
+    command = copy_command(label, steps, encoding=encoding, separator=separator)
     return (
         "Leave them out where you export it, or write a copy without them:\n"
-        f'  python -c "import polars as pl; {read}.drop({listed}).{write}'
-        f'({str(bare)!r})"'
+        f"  {command}"
     )
+
+
+def copy_command(
+    path: str, steps: str, *, encoding: str = "utf-8", separator: str = ","
+) -> str:
+    """
+    Write the command that makes a copy of a table, changed.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    steps
+        What is done with it, by polars.
+    encoding, separator
+        Of a CSV file.
+
+    Examples
+    --------
+    >>> print(copy_command("o.csv", ".drop('phone')")[31:])
+    pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')"
+    """
+    name, file = path.lower(), Path(path)
+    bare = file.with_name(re.sub(r"\..*$", "", file.name) + "-bare.csv")
+    write = "write_csv"
+    if name.endswith(EXCEL):
+        read = f"read_excel({path!r}, infer_schema_length=0)"
+    elif name.endswith(_PARQUET):
+        bare, write = bare.with_suffix(".parquet"), "write_parquet"
+        read = f"read_parquet({path!r})"
+    else:
+        form = f"{path!r}, infer_schema=False"
+        form += f", encoding={encoding!r}" if encoding != "utf-8" else ""
+        form += f", separator={separator!r}" if separator != "," else ""
+        read = f"read_csv({form})"
+    done = f"pl.{read}{steps}.{write}({str(bare)!r})"
+    return f'python -c "import polars as pl; {done}"'

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from optimizer.config.address import is_address
 from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from optimizer.recognize.propose import Proposal
 
+_CAP_RATE, _ZONE = 0.03, "Asia/Shanghai"
 CONFIG, SLOTS = "premium.yaml", "capacity.csv"
 #: Columns of outcomes without which a history still teaches, and what they then are.
 _ASSUMED = {"is_premium": "false", "complaint": "false", "logistics_return": "false"}
@@ -133,7 +136,7 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         "" if has_risk else _MODEL + f"model: {folder / 'models' / 'latest'}\n",
         _PRIOR if "prior" in learning else "",
         _block({"learning": learning}) if learning else "",
-        "" if has_risk else _EXPLORE,
+        "" if has_risk else _EXPLORE.format(share=_explore_share(orders)),
     ]
     return "".join(parts)
 
@@ -156,7 +159,20 @@ _PRIOR = """\
 # A belief to begin with, until premium has been measured: a kept promise removes this
 # share of the harm.
 """
-_EXPLORE = "holdout: {explore_share: 0.1}     # a tenth at random, to measure\n"
+_EXPLORE = "holdout: {{explore_share: {share}}}     # of slots, at random, to measure\n"
+#: Parcels that should explore in a night, so that it measures something.
+_EXPLORERS, _LEAST_SHARE, _MOST_SHARE = 5, 0.1, 0.5
+
+
+def _explore_share(orders: Proposal) -> float:
+    """A tenth, or as much as makes some parcels explore where there are few."""
+    merchants = orders.series("merchant_id")
+    sizes = [len(orders.sample.rows)]
+    if merchants is not None:
+        sizes = merchants.value_counts()["count"].to_list()
+    caps = sum(int(_CAP_RATE * size) for size in sizes)
+    needed = _EXPLORERS / caps if caps else 1.0
+    return round(min(_MOST_SHARE, max(_LEAST_SHARE, needed)), 2)
 
 
 def _block(value: Mapping[str, Any]) -> str:
@@ -300,9 +316,7 @@ def next_commands(
     if not _has_probabilities(proposals["orders"]):
         found.append(f"optimizer learn --config {config}")
     found.append(f"optimizer run --config {config} --date {date}")
-    if date != "yesterday":
-        found.append(f"optimizer verify {folder / 'runs' / date}")
-    return found
+    return [*found, f"optimizer verify {folder / 'runs' / date}"]
 
 
 def _date(orders: Proposal) -> str:
@@ -311,4 +325,5 @@ def _date(orders: Proposal) -> str:
     if day is not None:
         return day[0]
     _, days = days_in(orders)
-    return days[-1].isoformat() if days else "yesterday"
+    yesterday = dt.datetime.now(ZoneInfo(_ZONE)).date() - dt.timedelta(1)
+    return (days[-1] if days else yesterday).isoformat()
