@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optimizer.recognize.propose import Choice, Proposal
+    from optimizer.recognize.write import Terms
 
 #: What is assumed where nobody says: amounts in CNY, shares.
 COMPLAINT_COST, RETURN_COST, FEE = "30.00", "18.00", "0.80"
@@ -133,17 +134,7 @@ def init(
             f"the fee is {FEE}: yours go into {out / 'premium.yaml'}, or here as "
             "--complaint-cost, --return-cost and --fee"
         )
-    if "prior" in files["premium.yaml"]:
-        risks = (
-            ""
-            if "complaint_prob:" not in files["premium.yaml"]
-            else f" {complaint_prob} complaints and {return_prob} returns a parcel "
-            "(--complaint-prob, --return-prob),"
-        )
-        lines.append(
-            f"assumed, until it is measured:{risks} premium removes {effect} "
-            "of the harm (--effect)"
-        )
+    lines += _assumed(proposals, terms)
     lines += [f"wrote {name}" for name in found["files"]]
     lines += ["next:", *(f"  {command}" for command in commands)]
     print_result(found, "\n".join(lines), as_json)
@@ -273,10 +264,40 @@ def _told(proposal: Proposal, constants: Mapping[str, str]) -> list[str]:
         for c in proposal.choices
     ]
     lines += [
-        f"  {name:<{width}}  (no column): {value} in every row"
+        f"  {name:<{width}}  (no column): {_instead(name, value)}"
         for name, value in constants.items()
     ]
     return lines + [f"  note: {note}" for note in proposal.notes]
+
+
+def _assumed(proposals: Mapping[str, Proposal], terms: Terms) -> list[str]:
+    """What is stated until it is measured, and with which options."""
+    from optimizer.recognize.write import lacks_risks
+
+    if not lacks_risks(proposals["orders"]):
+        return []
+    history = proposals.get("outcomes")
+    stated = {
+        "complaint": f"{terms.complaint_prob} complaints a parcel (--complaint-prob)",
+        "logistics_return": f"{terms.return_prob} returns a parcel (--return-prob)",
+    }
+    told = [
+        text
+        for column, text in stated.items()
+        if history is None or column in history.missing
+    ]
+    if history is None or "is_premium" in history.missing:
+        told.append(f"premium removes {terms.effect} of the harm (--effect)")
+    return [f"assumed, until it is measured: {', '.join(told)}"] if told else []
+
+
+def _instead(column: str, value: str) -> str:
+    """Say what stands for a column."""
+    if column in ("complaint", "logistics_return"):
+        return "its risk is stated, not learned"
+    if column == "is_premium":
+        return "none of them was premium"
+    return f"{value} in every row"
 
 
 def _as_json(proposal: Proposal) -> dict[str, Any]:

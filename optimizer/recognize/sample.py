@@ -331,7 +331,7 @@ def copy_command(
 
     Examples
     --------
-    >>> print(copy_command("o.csv", ".drop('phone')")[31:])
+    >>> print(copy_command("o.csv", ".drop('phone')")[32:])
     pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')"
     """
     name, file = path.lower(), Path(path)

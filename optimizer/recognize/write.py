@@ -24,6 +24,11 @@ _CAP_RATE, _ZONE = 0.03, "Asia/Shanghai"
 CONFIG, SLOTS = "premium.yaml", "capacity.csv"
 #: Columns of outcomes without which a history still teaches, and what they then are.
 _ASSUMED = {"is_premium": "false", "complaint": "false", "logistics_return": "false"}
+_PROBABILITIES = {
+    f"{harm}_prob_{service}"
+    for harm in ("complaint", "return")
+    for service in ("standard", "premium")
+}
 _DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
@@ -115,7 +120,7 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         inputs["capacity"] = str(folder / SLOTS)
     if "merchants" in proposals:
         inputs["merchants"] = _input(proposals["merchants"], terms)
-    has_risk = _has_probabilities(orders)
+    has_risk = not lacks_risks(orders)
     learning: dict[str, Any] = {}
     if not has_risk:
         learning["models"] = str(folder / "models")
@@ -239,9 +244,10 @@ def stand_ins(proposal: Proposal, terms: Terms) -> dict[str, str]:
     return {name: able[name] for name in proposal.missing}
 
 
-def _has_probabilities(orders: Proposal) -> bool:
+def lacks_risks(orders: Proposal) -> bool:
+    """Whether orders come without some probability of harm, so that a model is made."""
     there = {choice.column for choice in orders.choices}
-    return {"complaint_prob_standard", "return_prob_standard"} <= there
+    return not _PROBABILITIES <= there
 
 
 def carriers_told(orders: Proposal) -> list[str]:
@@ -313,7 +319,7 @@ def next_commands(
             f"# fill in the column slots of {folder / SLOTS}, or begin again with "
             "--slots 20 --replace; then:"
         )
-    if not _has_probabilities(proposals["orders"]):
+    if lacks_risks(proposals["orders"]):
         found.append(f"optimizer learn --config {config}")
     found.append(f"optimizer run --config {config} --date {date}")
     return [*found, f"optimizer verify {folder / 'runs' / date}"]
