@@ -327,10 +327,10 @@ def _with_words(proposal: Proposal, carriers: Mapping[str, str]) -> Proposal:
             continue
         words = cells.drop_nulls().str.strip_chars().unique().sort().to_list()
         if column.name == "carrier_id":
-            spelled = known_carriers() | carriers
+            spelled = {**known_carriers(), **carriers}
             own = {word: code for word, code in carriers.items() if word in words}
             if own:
-                values["carrier_id"] = {"known": True} | own
+                values["carrier_id"] = {"known": True, **own}
             elif any(word in spelled for word in words):
                 values["carrier_id"] = "known"
             unknown = [w for w in words if w not in spelled and w not in SPELLINGS]

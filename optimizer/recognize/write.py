@@ -245,9 +245,9 @@ def stand_ins(proposal: Proposal, terms: Terms) -> dict[str, str]:
 
 
 def lacks_risks(orders: Proposal) -> bool:
-    """Whether orders come without some probability of harm, so that a model is made."""
+    """Whether orders lack a probability of harm, so that a model is made."""
     there = {choice.column for choice in orders.choices}
-    return not _PROBABILITIES <= there
+    return len(_PROBABILITIES & there) < len(_PROBABILITIES)
 
 
 def carriers_told(orders: Proposal) -> list[str]:
