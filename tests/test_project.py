@@ -166,7 +166,6 @@ LOOKS_AT_THE_CLOCK = {
     "tests/campaigns/races.py": "starts commands at random moments: each must do",
     "tests/campaigns/servers.py": "stops a server at random moments: each must do",
     "tests/campaigns/swaps.py": "tells how long a command took",
-    "tests/night/test_moved_projects.py": "nights and links are told apart by seconds",
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",
     "tests/night/test_moved_projects.py": "lets a second pass between two nights",
     "tests/test_operations_examples.py": "allows for a midnight in between",
