@@ -56,7 +56,7 @@ OF_NO_NIGHT = {
 #: What values are called, for people.
 WORDS = {
     *("DATE", "FILE", "FOLDER", "HASH", "LANE", "MERCHANT", "NAME", "NUMBER"),
-    *("ORDER", "OURS=YOURS", "REASON"),
+    *("ORDER", "OURS=YOURS", "REASON", "TABLE", "YOURS=CARRIER"),
 }
 
 
