@@ -216,20 +216,18 @@ def _verdict(found: Found, language: Language) -> str:
 
 
 def _rows(found: Found, say: Callable[[str], str], _language: Language) -> Section:
-    unread = {name: columns for name, columns in found["unread"].items() if columns}
-    not_read = say(N_("{table}: not read, as no rule asks for it: {columns}"))
+    one, many = say(N_("{table}: 1 row")), say(N_("{table}: {num} rows"))
     notes = [
-        not_read.format(table=name, columns=say(N_(", ")).join(columns))
-        for name, columns in unread.items()
+        (one if num == 1 else many).format(table=name, num=_count(num))
+        for name, num in found["num_rows"].items()
     ]
-    return Section(
-        title=say(N_("Rows")),
-        lede="",
-        head=(say(N_("Table")), say(N_("Rows"))),
-        rows=tuple((name, _count(num)) for name, num in found["num_rows"].items()),
-        notes=tuple(notes),
-        is_list=True,
-    )
+    not_read = say(N_("{table}: not read, as no rule asks for it: {columns}"))
+    notes += [
+        not_read.format(table=name, columns=say(N_(", ")).join(columns))
+        for name, columns in found["unread"].items()
+        if columns
+    ]
+    return Section(say(N_("Rows")), "", notes=tuple(notes), is_list=True)
 
 
 def _merchants(found: Found, say: Callable[[str], str], _: Language) -> Section:
