@@ -216,17 +216,20 @@ def _verdict(found: Found, language: Language) -> str:
 
 
 def _rows(found: Found, say: Callable[[str], str], _language: Language) -> Section:
-    one, many = say(N_("{table}: 1 row")), say(N_("{table}: {num} rows"))
-    notes = [
-        (one if num == 1 else many).format(table=name, num=_count(num))
-        for name, num in found["num_rows"].items()
-    ]
+    one, many = say(N_("1 row")), say(N_("{num} rows"))
+
+    def counted(num: int) -> str:
+        return one if num == 1 else many.format(num=_count(num))
+
+    notes = [f"{name}: {counted(num)}" for name, num in found["num_rows"].items()]
     not_read = say(N_("{table}: not read, as no rule asks for it: {columns}"))
     notes += [
         not_read.format(table=name, columns=say(N_(", ")).join(columns))
         for name, columns in found["unread"].items()
         if columns
     ]
+    broken = say(N_("quarantine: {rows} with a broken rule"))
+    notes.append(broken.format(rows=counted(found["num_quarantined"])))
     return Section(say(N_("Rows")), "", notes=tuple(notes), is_list=True)
 
 
