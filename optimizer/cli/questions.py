@@ -147,7 +147,7 @@ def scenarios(
     tables = {name: getattr(found, name) for name in names}
     write_tables(out, tables)
     if out is not None:
-        (out / "scenarios.html").write_text(found.page(), encoding="utf-8")
+        found.page().save(out / "scenarios.html")
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

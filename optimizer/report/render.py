@@ -13,6 +13,8 @@ from markupsafe import Markup
 from optimizer.report.filters import FILTERS, finalize
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2.runtime import Context
 
     from optimizer.report.language import Language
@@ -33,6 +35,19 @@ def render(template: str, **values: Any) -> str:
         whether or not the template asks for it.
     """
     return _environment().get_template(template).render(**values)
+
+
+def english(name: str) -> Mapping[str, Any]:
+    """
+    Read words that the pages use, in English, as they stand in ``words.html.j2``.
+
+    Examples
+    --------
+    >>> english("reasons")["CAPACITY_FULL"][0]
+    Markup("Carrier's slots are taken")
+    """
+    words = _environment().get_template("words.html.j2")
+    return getattr(words.make_module({"language": None}), name)
 
 
 @cache

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.errors import counted
 from optimizer.explain.money import PARTIES, views_of
+from optimizer.report.page import Page
+from optimizer.views import View, counts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from optimizer.config import PolicyRow
     from optimizer.config.scenarios import HarmBorne
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
+
+#: Scenarios at a prompt, and in a notebook; the table has them all.
+_SHOWN, _LISTED = 5, 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +43,29 @@ class Scenarios:
     front: pl.DataFrame
     views: pl.DataFrame
 
-    def page(self) -> str:
-        """One page of HTML: a bar for each scenario, and the front as a line."""
+    def page(self) -> Page:
+        """Make a page: a bar for each scenario, and the front as a line."""
         from optimizer.whatif.scenario_page import scenario_page
 
         title = self.day.isoformat()
-        return scenario_page(title, self.scenarios, self.front, self.views)
+        return Page(scenario_page(title, self.scenarios, self.front, self.views))
+
+    def _view(self) -> View:
+        names = ("name", "num_chosen", "saving_cny", "saving_change_cny")
+        rows = [
+            (name, f"{num:,} parcels, {saving:,.2f} CNY, {change:+,.2f} CNY")
+            for name, num, saving, change in self.scenarios.select(names).iter_rows()
+        ]
+        parts = counts({"points of the front": self.front.height})
+        title = f"Scenarios of {self.day}: {counted(len(rows) - 1, 'other night')}"
+        title += f"; {parts}" if parts else ""
+        return View(title, tuple(rows[:_SHOWN]), tuple(rows[_SHOWN:_LISTED]))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:

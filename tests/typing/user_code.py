@@ -26,6 +26,7 @@ def nightly(orders: pl.DataFrame, capacity: pl.DataFrame) -> list[str]:
     reason: str = night.termination.reason
     ids: list[str] = night.recommendations["order_id"].to_list()
     assert_type(night.report().save("night.html"), Path)
+    night.plot.reasons().write_html("reasons.html")
     print(seconds, reason)
     return ids
 
@@ -50,7 +51,7 @@ def questions(run: Path, history: pl.DataFrame) -> None:
     assert_type(optimizer.prices(run, top=3).lanes, pl.DataFrame)
     tried = optimizer.scenarios({"sweep": {"cap_rate": [0.02]}}, run=run)
     assert_type(tried.front, pl.DataFrame)
-    assert_type(tried.page(), str)
+    assert_type(tried.page().save("scenarios.html"), Path)
     doubt = optimizer.robustness(config="night.yaml", date="yesterday", num_draws=10)
     assert_type(doubt.plans, pl.DataFrame)
     assert_type(optimizer.diff(run, "runs/2026-11-23").orders, pl.DataFrame)
