@@ -10,9 +10,11 @@ from urllib.parse import quote, urlencode
 from optimizer.io.sources.rows import (
     SQL_TYPES,
     Rows,
+    check_head,
     checked_columns,
+    head_text,
     quoted,
-    quoted_name,
+    quoted_column,
     relation_of,
     select_text,
     unread_of,
@@ -57,15 +59,18 @@ def _amounts(cursor: Any, schema: pa.Schema, relation: str) -> dict[str, str]:
     """
     import pyarrow.types as t
 
-    whole = [field.name for field in schema if t.is_int64(field.type)]
+    whole = [f.name for f in schema if t.is_int64(f.type)]
+    whole = [name for name in whole if schema.names.count(name) == 1]
     if not whole:
         return {}
-    kinds = ", ".join(f"pg_typeof(source.{quoted_name(name)})::text" for name in whole)
+    kinds = ", ".join(
+        f"pg_typeof(source.{quoted_column(name)})::text" for name in whole
+    )
     told = relation if relation.endswith(" as source") else f"{relation} as source"
     cursor.execute(f"select {kinds} from (select 1) as one left join {told} on false")
     found = dict(zip(whole, cursor.fetchone(), strict=True))
     return {
-        name: f"cast(cast({quoted_name(name)} as numeric) as double precision)"
+        name: f"cast(cast({quoted_column(name)} as numeric) as double precision)"
         for name, kind in found.items()
         if kind == "money"
     }
@@ -77,6 +82,20 @@ def _as_doubles(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
     return pa.schema(
         [f.with_type(pa.float64()) if f.name in names else f for f in schema]
     )
+
+
+@contextmanager
+def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]:
+    """Read the first rows of a table or a query, all columns, in one transaction."""
+    with _connected(address) as connection, connection.cursor() as cursor:
+        cursor.execute("set transaction read only")
+        relation = relation_of(address)
+        schema = cursor.adbc_execute_schema(f"select * from {relation}")
+        check_head(schema, address.label)
+        amounts = _amounts(cursor, schema, relation)
+        query = head_text(schema, relation, num_rows, pads_text=True, written=amounts)
+        cursor.execute(query)
+        yield cursor.fetch_record_batch()
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:

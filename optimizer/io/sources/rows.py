@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.io.mapping import as_written, named_by_contract
+from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
@@ -59,19 +60,7 @@ def quoted(name: str) -> str:
     >>> quoted("sales.orders")
     '"sales"."orders"'
     """
-    return ".".join(quoted_name(part) for part in name.split("."))
-
-
-def quoted_name(name: str) -> str:
-    """
-    Quote one name for SQL; a point in it is part of it.
-
-    Examples
-    --------
-    >>> quoted_name('weight.kg')
-    '"weight.kg"'
-    """
-    return '"' + name.replace('"', '""') + '"'
+    return ".".join(quoted_column(part) for part in name.split("."))
 
 
 def relation_of(address: Address) -> str:
@@ -89,8 +78,10 @@ def checked_columns(
 
     Parameters
     ----------
-    schema, table, label, rules
+    schema, label, rules
         As of :func:`~optimizer.io.read.check_schema`.
+    table
+        The contract.
 
     Raises
     ------
@@ -143,7 +134,7 @@ def select_text(
 
     chosen, given = [], written or {}
     for column in columns:
-        kind, name = schema.field(column.name).type, quoted_name(column.name)
+        kind, name = schema.field(column.name).type, quoted_column(column.name)
         if column.name in given:
             chosen.append(f"{given[column.name]} as {name}")
             continue
@@ -155,6 +146,65 @@ def select_text(
 
 def _cast_type(column: Column) -> str:
     return "varchar" if column.kind in _TEXT_KINDS else "double precision"
+
+
+def head_text(
+    schema: pa.Schema,
+    relation: str,
+    num_rows: int,
+    *,
+    pads_text: bool = False,
+    written: Mapping[str, str] | None = None,
+) -> str:
+    """
+    Write the query of a table's first rows: all columns, opaque ones as text.
+
+    Parameters
+    ----------
+    schema
+        Columns and types of the source.
+    relation
+        Table or subquery to read from, quoted.
+    num_rows
+        Rows at most.
+    pads_text, written
+        As of :func:`select_text`.
+    """
+    import pyarrow.types as t
+
+    chosen, given = [], written or {}
+    for field in schema:
+        is_cast = _is_opaque(field.type) or (pads_text and t.is_string(field.type))
+        column = quoted_column(field.name)
+        if field.name in given:
+            chosen.append(f"{given[field.name]} as {column}")
+            continue
+        chosen.append(f"cast({column} as varchar) as {column}" if is_cast else column)
+    return f"select {', '.join(chosen)} from {relation} limit {num_rows}"
+
+
+def check_head(schema: pa.Schema, label: str) -> None:
+    """
+    Refuse columns of personal data before a row is read.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
+    """
+    refuse_personal_columns(schema.names, label)
+
+
+def quoted_column(name: str) -> str:
+    """
+    Quote the name of a column, which may hold any sign.
+
+    Examples
+    --------
+    >>> quoted_column("Order No.")
+    '"Order No."'
+    """
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _plain_field(field: pa.Field, table: Table) -> pa.Field:
