@@ -23,7 +23,7 @@ from optimizer.io.row_places import find_rows
 from optimizer.io.snapshot import refuse_change
 from optimizer.night.api import build_night
 from optimizer.night.identity import already_words, is_same_night
-from optimizer.night.inputs import TABLES
+from optimizer.night.inputs import tables_of
 from optimizer.night.publish import published_record
 from optimizer.night.resolve import find_night, open_ledger, require_places
 from optimizer.night.state.database import read_state
@@ -195,9 +195,10 @@ def _quarantine(
     shown = table.sort("row").group_by(rule, maintain_order=True).head(NUM_OF_RULE)
     shown = shown.sort("source", "row", "column").head(NUM_SHOWN)
     cells, first = cell_rules(config), []
+    tables = tables_of(config, found.policy)
     for name in shown["source"].unique().sort().to_list():
         part = shown.filter(pl.col("source") == name)
-        source = open_source(found.fetched.paths[name], TABLES[name], rules=cells)
+        source = open_source(found.fetched.paths[name], tables[name], rules=cells)
         places = find_rows(source, part["row"].to_list())
         origin = found.fetched.origins.get(name)
         first += [
