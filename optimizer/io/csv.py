@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.errors import DataError
-from optimizer.io.csv_form import guess_form
+from optimizer.io.csv_form import HAS_ZEROS, guess_form
 from optimizer.io.parquet import most_unpacked, refuse_unpacked
 
 if TYPE_CHECKING:
@@ -217,7 +217,9 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
 def _refuse_other_text(
     block: bytes, decoder: codecs.IncrementalDecoder, path: Path
 ) -> None:
-    """Refuse what is not UTF-8, also in columns that nobody reads."""
+    """Refuse what is not UTF-8, or no text, also in columns that nobody reads."""
+    if b"\x00" in block:
+        raise DataError(f"{path}: {HAS_ZEROS}")
     if block.isascii() and not decoder.getstate()[0]:
         return
     try:
@@ -333,6 +335,42 @@ def _odd_line(path: Path, form: CsvForm, encoding: str) -> tuple[int, int] | Non
         except csv.Error:
             pass
     return None
+
+
+def csv_lines(
+    path: Path, known: Sequence[str], rows: Sequence[int], encoding: str = "utf-8"
+) -> tuple[dict[int, int], int]:
+    """
+    Find the lines of some rows of a CSV file that was read before.
+
+    Parameters
+    ----------
+    path, known, encoding
+        As for :func:`csv_batches`.
+    rows
+        Rows that are looked for, from 1, ascending; the file is read up to the last.
+
+    Returns
+    -------
+    lines, num_rows
+        Line by row, both from 1; and the rows that were counted, all of the file where
+        the last that is looked for is not in it.
+    """
+    form, wanted, last = csv_form(path, known, encoding), {*rows}, rows[-1]
+    found: dict[int, int] = {}
+    num_rows = num_lines = 0
+    with _opened(path, encoding) as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        cells = csv.reader(text, delimiter=form.separator)
+        for number, row in enumerate(cells):
+            begun, num_lines = num_lines + 1, cells.line_num
+            if number > form.num_before and any(row):
+                num_rows += 1
+                if num_rows in wanted:
+                    found[num_rows] = begun
+                if num_rows == last:
+                    break
+    return found, num_rows
 
 
 class _Bounded:

@@ -6,14 +6,15 @@ import datetime as dt
 import glob
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.build.eligibility import orders_table
 from optimizer.config import expand_date
 from optimizer.config.address import is_address
-from optimizer.contracts.columns import polars_type
+from optimizer.contracts.columns import Column, polars_type
 from optimizer.contracts.delivery_words import CLOSING, TRAVELLING
 from optimizer.contracts.tables import (
     CAPACITY,
@@ -25,6 +26,7 @@ from optimizer.contracts.tables import (
 )
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import BusyError
+from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import BLANKS
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.config import Config
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
 
 logger = logging.getLogger(__name__)
 
 TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
+_SPLITTING = "named by alerts.splitting"
 #: Seconds between two looks for an input that is late.
 _LOOK_SECONDS = 5.0
 
@@ -62,6 +66,34 @@ class InputPaths:
     substitutes: Mapping[str, str] = field(default_factory=dict)
 
 
+def tables_of(config: Config, policy: PolicyRow) -> dict[str, Table]:
+    """
+    Contracts of a night's tables, with the columns that its rules ask for.
+
+    Raises
+    ------
+    ConfigError
+        When a rule compares a column with a value of another kind.
+    """
+    return TABLES | contracts(config, orders_table(policy.eligibility))
+
+
+def copied_tables(config: Config, policy: PolicyRow) -> dict[str, Table]:
+    """
+    Contracts of tables that are copied: all that a night, or an alert, asks for.
+
+    Raises
+    ------
+    ConfigError
+        As of :func:`tables_of`.
+    """
+    tables = tables_of(config, policy)
+    orders = tables["orders"]
+    named = config.operations.alerts.splitting.columns
+    more = [Column(n, "id", _SPLITTING) for n in named if n not in orders.column_names]
+    return tables | {"orders": replace(orders, columns=(*orders.columns, *more))}
+
+
 def configured_paths(config: Config, day: dt.date) -> dict[str, str]:
     """Path or glob of each configured table on a date."""
     assert config.inputs is not None
@@ -71,12 +103,25 @@ def configured_paths(config: Config, day: dt.date) -> dict[str, str]:
 
 
 def await_inputs(
-    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
+    config: Config,
+    day: dt.date,
+    progress: Callable[[str], None] | None = None,
+    *,
+    is_waiting: bool = True,
 ) -> InputPaths:
     """
     Find a date's inputs; wait for late ones, for as long as configured.
 
     Without a configured wait nothing is checked here: reading reports what is missing.
+
+    Parameters
+    ----------
+    config, day
+        The night.
+    progress
+        Called with what is waited for.
+    is_waiting
+        Whether late inputs are waited for; if not, they are late at once.
 
     Raises
     ------
@@ -87,7 +132,8 @@ def await_inputs(
     paths, minutes = configured_paths(config, day), float(config.inputs.wait_minutes)
     if minutes == 0 and config.inputs.when_capacity_is_late == "refuse":
         return InputPaths(paths)
-    missing = _wait(paths, minutes, progress)
+    waited = minutes if is_waiting else 0.0
+    missing = _wait(paths, waited, progress)
     if not missing:
         return InputPaths(paths)
     substitute = _yesterdays_capacity(config, day)
@@ -95,7 +141,7 @@ def await_inputs(
         return InputPaths(paths | {"capacity": substitute}, {"capacity": substitute})
     late = "; ".join(f"{name} ({paths[name]})" for name in missing)
     raise BusyError(
-        f"inputs of {day} are late: {late}; waited {minutes:g} minutes, try again when "
+        f"inputs of {day} are late: {late}; waited {waited:g} minutes, try again when "
         "they are there"
     )
 
