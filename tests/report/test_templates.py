@@ -207,7 +207,7 @@ def test_every_template_belongs_to_a_page() -> None:
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.j2")}
     texts = "".join(path.read_text("utf-8") for path in folder.rglob("*.j2"))
     named = set(re.findall(r'(?:include|from) "([^"]+)"', texts))
-    assert named | {"report.html.j2", "scenarios.html.j2"} == names
+    assert named | {"inputs.html.j2", "report.html.j2", "scenarios.html.j2"} == names
 
 
 def test_the_wheel_has_what_pages_are_made_of() -> None:
