@@ -70,6 +70,7 @@ def test_every_format_is_here() -> None:
     assert len(NIGHTS) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("project", "night"), NIGHTS, indirect=["project"])
 def test_an_old_night_is_explained(project: Path, night: str, say) -> None:
     """Orders in and out, a merchant, a lane, the night, in both languages."""
@@ -172,6 +173,7 @@ def project_has_chain(project: Path) -> bool:
     return (project / "runs/.evidence.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("project", "night"), NIGHTS, indirect=["project"])
 def test_an_old_night_is_proved(project: Path, night: str, say) -> None:
     """In another place, from the inputs beside it, by what its format had."""
@@ -220,6 +222,7 @@ def project_format(project: Path) -> int:
     return int(record["schema_version"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", PROJECTS, indirect=True)
 def test_keys_of_a_later_version_are_no_difference(project: Path, say) -> None:
     """The reader's configuration is the recorded one; another rule is a difference."""

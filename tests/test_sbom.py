@@ -12,6 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "run.lock"
 

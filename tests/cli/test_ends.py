@@ -37,8 +37,15 @@ def night(tmp_path: Path) -> SmallNight:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [
+        (signal.SIGTERM, "before"),
+        (signal.SIGTERM, "after"),
+        (signal.SIGHUP, "before"),
+        (signal.SIGINT, "after"),
+    ],
+)
 def test_a_signal_leaves_a_word_that_is_true(
     night: SmallNight, number: signal.Signals, when: str
 ) -> None:

@@ -11,6 +11,7 @@ import optimizer
 from optimizer.explain.night import Night
 from optimizer.model.reasons import Reason
 from optimizer.testing import Tables, assert_certified, make_tables, random_tables
+from tests.support.examples import num_of
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ Nights = list[tuple[int, Tables, Night]]
 @pytest.fixture(scope="module")
 def random_nights() -> Nights:
     """Many small nights: nested lanes, ties, and in every other one a choice."""
-    return [(seed, *solve_random(seed)) for seed in range(200)]
+    return [(seed, *solve_random(seed)) for seed in range(num_of(200))]
 
 
 def solve_random(seed: int) -> tuple[Tables, Night]:
@@ -234,7 +235,7 @@ WORDS = {"CAP_FULL", "CAPACITY_FULL", "CAP_AND_CAPACITY", "CAP_ZERO"}
 @pytest.mark.slow
 def test_margins_tell_chosen_from_unchosen(random_nights: Nights):
     """
-    On 200 nights: a chosen order's margin is at least 0; one that saves something and
+    On many nights: a chosen order's margin is at least 0; one that saves something and
     is not chosen has a margin of at most 0 and a limit as its reason; one that saves
     nothing says so; and chosen savings add up to the certificate.
     """
@@ -255,13 +256,13 @@ def test_margins_tell_chosen_from_unchosen(random_nights: Nights):
         chosen = night.orders.filter("is_premium")["saving_cny"].to_list()
         total = sum(round(saving * 1_000_000) for saving in chosen)
         assert total == night.certificate.primal_bound, seed
-    assert num_refused > 500
+    assert num_refused > 2.5 * len(random_nights)
 
 
 @pytest.mark.slow
 def test_a_limit_that_is_named_is_one_that_binds(random_nights: Nights):
     """
-    On 200 nights: who is stopped by the cap belongs to a merchant without slack; who
+    On many nights: who is stopped by the cap belongs to a merchant without slack; who
     is stopped by capacity has no lane left with slack all the way up.
     """
     for seed, tables, night in random_nights:

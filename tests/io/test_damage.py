@@ -96,12 +96,12 @@ def wrong_readings(
 def test_a_flipped_bit_never_makes_another_table(
     reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five hundred places in the pages: each is refused or changes nothing."""
+    """Two hundred places in the pages: each is refused or changes nothing."""
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 100)
     path = tmp_path / "decisions.parquet"
     write_parquet(make_decisions(), path, DECISIONS)
     size = data_size(path.read_bytes())
-    bits = random.Random(2).sample(range(32, 8 * size), 500)
+    bits = random.Random(2).sample(range(32, 8 * size), 200)
     read = read_back if reader == "back" else read_as_input(DECISIONS)
 
     assert wrong_readings(path, bits, read) == []

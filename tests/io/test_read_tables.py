@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.columns import Table
 
-NUM_ROWS = 500
+NUM_ROWS = 200
 
 
 def make_orders() -> pl.DataFrame:

@@ -127,7 +127,9 @@ def test_ties_go_by_a_hash_of_the_order_id() -> None:
 
 
 @pytest.mark.parametrize("has_choice", [False, True])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 8))]
+)
 def test_row_order_and_batches_do_not_matter(
     seed: int, has_choice: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from tests.night.test_state import (  # noqa: F401 - fixtures
 )
 from tests.support.rights import as_user
 
+pytestmark = pytest.mark.slow
 CONFIG = ("--config", "config.yaml")
 
 
@@ -80,7 +81,6 @@ def hold(project: Path) -> None:
         assert said.code == 0, (words, said.out, said.err)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("copy", KEPT.values(), ids=[*KEPT])
 def test_a_copy_with_links_is_read_on(
     project: Path, tmp_path: Path, copy: Callable[[Path, Path], None]
@@ -94,7 +94,6 @@ def test_a_copy_with_links_is_read_on(
     assert "nothing to mend" in as_user(there, "state", "repair", *CONFIG).out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("copy", LOST.values(), ids=[*LOST])
 def test_a_copy_without_links_is_refused_and_mended(
     project: Path, tmp_path: Path, copy: Callable[[Path, Path], None]
@@ -114,7 +113,6 @@ def test_a_copy_without_links_is_refused_and_mended(
     assert as_user(there, "run", *CONFIG, "--date", DAYS[2]).code == 0
 
 
-@pytest.mark.slow
 def test_dates_alone_become_versions_again(project: Path, tmp_path: Path) -> None:
     """Where only the folders of the dates were copied, they are versions again."""
     there = tmp_path / "elsewhere"
@@ -124,7 +122,6 @@ def test_dates_alone_become_versions_again(project: Path, tmp_path: Path) -> Non
     hold(there)
 
 
-@pytest.mark.slow
 def test_a_chain_that_is_lost_is_begun_anew_with_its_reason(project: Path) -> None:
     """Only where it is lost; the reason is its first link, the nights come after it."""
     words = ("state", "repair", *CONFIG, "--new-chain", "the disk failed")

@@ -20,7 +20,7 @@ from optimizer.solvers import solve
 from optimizer.solvers.network.margins import find_margins
 from optimizer.testing import random_problem
 from optimizer.whatif.perturb import path_to_root
-from tests.support.examples import examples
+from tests.support.examples import examples, num_of
 from tests.support.oracles import best_by_enumeration
 
 if TYPE_CHECKING:
@@ -121,13 +121,15 @@ def test_a_margin_is_the_best_with_the_order_less_the_best_without(seed: int) ->
 
 
 @pytest.mark.slow
-def test_thousands_of_nights_solved_again_give_every_margin() -> None:
+def test_many_nights_solved_again_give_every_margin() -> None:
     """
-    On 2,000 nights of up to 15 orders, every margin and every slot value comes out of
-    solving again by minimum cost flow; a third of the margins is neither 0 nor endless.
+    On hundreds of nights of up to 15 orders, every margin and every slot value comes
+    out of solving again by minimum cost flow; a third of the margins is neither 0 nor
+    endless.
     """
     num_margins = num_amounts = 0
-    for seed in range(2_000):
+    num_nights = num_of(2_000)
+    for seed in range(num_nights):
         problem = night(seed)
         found, _ = find(problem)
         for order in range(problem.num_orders):
@@ -137,7 +139,7 @@ def test_thousands_of_nights_solved_again_give_every_margin() -> None:
         num_margins += problem.num_orders
         if seed % 4 == 0:
             hold_slots(problem, found, by_flow)
-    assert num_margins > 15_000
+    assert num_margins > 7.5 * num_nights
     assert num_amounts > num_margins / 4
 
 

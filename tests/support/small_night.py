@@ -8,11 +8,14 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import typer
+from typer.main import get_command
 
 from optimizer.cli import main as cli
 from optimizer.config import load_config
@@ -124,12 +127,19 @@ class Call:
     err: str
 
 
+@cache
+def _command(app: typer.Typer) -> Any:
+    """Build the tree of commands once: that takes longer than many commands."""
+    return get_command(app)
+
+
 def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
 ) -> Call:
     """Call the command line in this process."""
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["optimizer", *map(str, words)])
+    monkeypatch.setattr(typer.main, "get_command", _command)
     with pytest.raises(SystemExit) as left:
         cli.main()
     captured = capsys.readouterr()
