@@ -206,7 +206,7 @@ def test_every_template_belongs_to_a_page() -> None:
     folder = REPORT / "templates"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.j2")}
     texts = "".join(path.read_text("utf-8") for path in folder.rglob("*.j2"))
-    named = set(re.findall(r'(?:include|from) "([^"]+)"', texts))
+    named = set(re.findall(r'(?:include|from|extends) "([^"]+)"', texts))
     assert named | {"report.html.j2", "scenarios.html.j2"} == names
 
 
@@ -218,7 +218,7 @@ def test_the_wheel_has_what_pages_are_made_of() -> None:
     }
     wanted = {
         str(path.relative_to(ROOT))
-        for kind in ("*.j2", "*.css", "*.mo")
+        for kind in ("*.j2", "*.css", "*.js", "*.mo")
         for path in REPORT.rglob(kind)
     }
     assert len(wanted) > 15
