@@ -12,10 +12,13 @@ from optimizer.cli.options import (
     OptionalConfig,
     OptionalDate,
     OptionalRun,
+    PageLanguage,
+    ReportOption,
+    Tongue,
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import print_result, show_progress, write_tables
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ def diff(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write tables to this folder.")
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
@@ -41,6 +46,7 @@ def diff(
     found = questions.diff(before, after)
     tables = {name: getattr(found, name) for name in _TABLES}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -163,6 +169,8 @@ def robustness(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write tables to this folder.")
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report how well the plan and simpler ones do if probabilities are wrong."""
@@ -182,6 +190,7 @@ def robustness(
         )
     tables = {"plans": found.plans, "draws": found.draws}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

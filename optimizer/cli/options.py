@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,26 @@ OptionalConfig = Annotated[
 ]
 OptionalDate = Annotated[
     str | None, typer.Option("--date", help="Business date, with --config.")
+]
+
+
+class Tongue(StrEnum):
+    """Languages of sentences."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+
+LanguageOption = Annotated[
+    Tongue, typer.Option("--language", help="Language of the words.")
+]
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", help="Also write a page for people: FILE.html."),
+]
+PageLanguage = Annotated[
+    Tongue, typer.Option("--language", help="Language that the page opens in.")
 ]
 
 

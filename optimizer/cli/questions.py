@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,23 +10,15 @@ import typer
 
 from optimizer.cli.options import (
     JsonOption,
+    LanguageOption,
     OptionalConfig,
     OptionalDate,
     OptionalRun,
+    PageLanguage,
+    ReportOption,
+    Tongue,
 )
-from optimizer.cli.output import print_result, show_progress, write_tables
-
-
-class Tongue(StrEnum):
-    """Languages of sentences."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
-
-
-LanguageOption = Annotated[
-    Tongue, typer.Option("--language", help="Language of the sentence.")
-]
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 
 
 def explain(
@@ -78,6 +69,8 @@ def prices(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write tables to this folder.")
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report the value of more slots, more cap or a lower fee tonight."""
@@ -89,6 +82,7 @@ def prices(
         )
     tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -134,6 +128,8 @@ def scenarios(
         Path | None,
         typer.Option("--out", help="Also write tables and a page to this folder."),
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Solve a night under other rules, and list the answers side by side."""
@@ -146,8 +142,9 @@ def scenarios(
     names = ("scenarios", "front", "views")
     tables = {name: getattr(found, name) for name in names}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if out is not None:
-        (out / "scenarios.html").write_text(found.page(), encoding="utf-8")
+        write_page(out / "scenarios.html", found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

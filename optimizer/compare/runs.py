@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.report.page import Page
+
 _PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: What savings are made of: if none of it changed, no saving did.
 _WORTH_TABLES = ("orders", "options", "merchants")
@@ -24,6 +26,26 @@ _NEVER_WENT = (
     *("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT", "NO_OPTION", "NOT_DELIVERABLE"),
 )
 _BY_LOT = ("HELD_OUT", "EXPLORED")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """
+    A compared night in a few figures.
+
+    Attributes
+    ----------
+    day, version
+        Its date, and the folder of its version.
+    num_orders, num_chosen, saving_cny
+        Its parcels, those that are recommended, and the expected harm avoided.
+    """
+
+    day: str
+    version: str
+    num_orders: int
+    num_chosen: int
+    saving_cny: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +73,8 @@ class Comparison:
         Rows whose limit or price differs: ``slots`` or ``cap``, or ``low`` and ``high``
         of other limits, and ``shadow_price_cny``, each ``_before`` and
         ``_after``; null on the side of a night that does not have the row.
+    before, after
+        The nights themselves.
     """
 
     rules: pl.DataFrame
@@ -60,6 +84,28 @@ class Comparison:
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     limits: pl.DataFrame
+    before: Side
+    after: Side
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.compare.page import diff_page
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+
+        return Page(diff_page(self, language_code(language)))
 
     def _view(self) -> View:
         changes = dict(self.orders["change"].value_counts().iter_rows())
@@ -116,6 +162,17 @@ def compare_runs(before: Path, after: Path) -> Comparison:
         lanes=lanes,
         merchants=merchants,
         limits=limits,
+        before=_side(before, old),
+        after=_side(after, new),
+    )
+
+
+def _side(folder: Path, record: Mapping[str, Any]) -> Side:
+    numbers = record["summary"]
+    return Side(
+        record["date"],
+        folder.name,
+        *(numbers[name] for name in ("num_orders", "num_chosen", "saving_cny")),
     )
 
 

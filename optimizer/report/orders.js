@@ -26,24 +26,16 @@
     const marks = [...text].map((mark) => /[\u0000-\u001f\u007f-\u009f]/.test(mark) ? "\ufffd" : mark);
     return marks.length > 80 ? marks.slice(0, 79).join("") + "…" : marks.join("");
   };
+  const turns = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
   const fill = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   const asked = { order_id: "", merchant_id: "", carrier_id: "", region_id: "", reason: "", least: "" };
   let sorted = { name: "saving_cny", turned: true };
   let page = 0, found = [];
 
-  const rankOf = (name) => {
-    if (!(name in words)) return null;
-    const order = words[name].map((_, code) => code);
-    order.sort((a, b) => words[name][a] < words[name][b] ? -1 : words[name][a] > words[name][b] ? 1 : 0);
-    const rank = [];
-    order.forEach((code, place) => { rank[code] = place; });
-    return rank;
-  };
   const sort = (rows) => {
     const { name, turned } = sorted, sign = turned ? -1 : 1;
-    const rank = rankOf(name);
-    const value = rank ? (row) => rank[codes[name][row]]
+    const value = name in words ? (row) => codes[name][row]
       : name in amounts ? (row) => amounts[name][row] : (row) => texts[name][row];
     rows.sort((a, b) => {
       const one = value(a), other = value(b);
@@ -69,7 +61,7 @@
     }
     for (const name of ["carrier_id", "region_id", "reason"]) {
       if (asked[name] === "") continue;
-      const code = name === "reason" ? words.reason.indexOf(asked.reason) : Number(asked[name]);
+      const code = Number(asked[name]);
       tests.push((row) => codes[name][row] === code);
     }
     const least = parseFloat(asked.least);
@@ -93,8 +85,7 @@
       fields: [...section.querySelectorAll("[data-filter]")],
       steps: [...section.querySelectorAll("[data-step]")],
       save: section.querySelector("[data-save]"),
-      reasons: Object.fromEntries(
-        [...section.querySelectorAll('[data-filter="reason"] option')].map((option) => [option.value, option.text])),
+      reasons: [...section.querySelectorAll('[data-filter="reason"] option')].slice(1).map((option) => option.text),
     };
   });
 
@@ -106,8 +97,7 @@
     if (name in amounts) {
       made.textContent = money(amounts[name][row]);
     } else if (name === "reason") {
-      const reason = textOf(name, row);
-      made.textContent = view.reasons[reason] || shown(reason);
+      made.textContent = view.reasons[codes.reason[row]];
     } else {
       const alone = document.createElement("bdi");
       alone.textContent = shown(textOf(name, row));
@@ -182,14 +172,12 @@
     for (const field of view.fields) {
       const name = field.dataset.filter;
       if (field.tagName === "SELECT" && name !== "reason") {
-        const order = rankOf(name).map((place, code) => [place, code]).sort((a, b) => a[0] - b[0]);
-        for (const [, code] of order) {
-          const word = words[name][code];
+        words[name].forEach((word, code) => {
           const option = document.createElement("option");
           option.value = String(code);
-          option.textContent = shown(word) || "–";
+          option.textContent = shown(word).replace(turns, "") || "–";
           field.append(option);
-        }
+        });
       }
       field.addEventListener(field.tagName === "SELECT" ? "change" : "input", () => {
         asked[name] = field.value;

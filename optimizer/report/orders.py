@@ -136,13 +136,13 @@ def _num_in_bytes(orders: pl.DataFrame) -> int:
 
 
 def _as_json(orders: pl.DataFrame) -> str:
-    """Columns as JSON: words once and numbers for them, amounts in micro-CNY."""
+    """Columns as JSON: sorted words and their numbers, amounts in micro-CNY."""
     import polars as pl
 
     micro = [(pl.col(name) * 1e6).round().cast(pl.Int64) for name in _AMOUNTS]
     columns: dict[str, Any] = {_ORDER: orders[_ORDER].to_list()}
     for name in _WORDS:
-        words = orders[name].unique(maintain_order=True)
+        words = orders[name].unique().sort()
         codes = pl.DataFrame({name: words}).with_row_index("code")
         numbers = orders.select(name).join(
             codes, on=name, how="left", nulls_equal=True, maintain_order="left"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import PolicyRow
     from optimizer.config.scenarios import HarmBorne
+    from optimizer.report.page import Page
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
 
 
@@ -37,12 +38,25 @@ class Scenarios:
     front: pl.DataFrame
     views: pl.DataFrame
 
-    def page(self) -> str:
-        """One page of HTML: a bar for each scenario, and the front as a line."""
-        from optimizer.whatif.scenario_page import scenario_page
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
 
-        title = self.day.isoformat()
-        return scenario_page(title, self.scenarios, self.front, self.views)
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+        from optimizer.whatif.pages import scenario_page
+
+        return Page(scenario_page(self, language_code(language)))
 
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:

@@ -61,7 +61,7 @@ const look = (frame) => {
   return {
     width, language: article.lang, least, palest, outside,
     overflow: doc.documentElement.scrollWidth - width,
-    glance: tiles.getBoundingClientRect().bottom,
+    glance: tiles ? tiles.getBoundingClientRect().bottom : 0,
     ground: view.getComputedStyle(doc.body).backgroundColor,
     strange: doc.querySelectorAll(
       "script:not(main ~ script), img, iframe, a:not(.orders a), form").length,
