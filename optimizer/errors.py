@@ -27,6 +27,22 @@ class OptimizerError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Say it in IPython and notebooks: the sentence, and where one asked for it."""
+        import traceback
+        from pathlib import Path
+
+        ours = str(Path(__file__).parent)
+        calls = traceback.extract_tb(self.__traceback__)
+        is_ours = [call.filename.startswith(ours) for call in calls]
+        asked = is_ours.index(True) if True in is_ours else len(calls)
+        lines = [f"{type(self).__name__}: {self}"]
+        if asked and calls[asked - 1].line:
+            call = calls[asked - 1]
+            lines.append(f"  line {call.lineno}: {call.line}")
+        lines.append("  (import traceback; traceback.print_last() shows every call)")
+        return lines
+
 
 class ConfigError(OptimizerError):
     """The configuration or the call is wrong; every wrong key is in the message."""

@@ -20,6 +20,7 @@ EXTRA_OF = {
     "scipy": "outcomes",
     "pyspark": "spark",
     "py4j": "spark",
+    "plotly": "plots",
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import ConfigError
+from optimizer.views import shown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from optimizer.compare.runs import Comparison
     from optimizer.config import Config
     from optimizer.config.scenarios import ScenarioFile
+    from optimizer.explain.plots import Plots
     from optimizer.learn.evaluate import Evaluation
     from optimizer.learn.fit import Learned
     from optimizer.report.page import Page
@@ -55,6 +57,9 @@ class Explanation:
 
     def __str__(self) -> str:
         return self.sentence
+
+    def __repr__(self) -> str:
+        return shown(self.sentence, 1_000)
 
 
 def prices(
@@ -321,6 +326,43 @@ def explain_run(
     return Explanation(found["sentence"], found)
 
 
+def plot_run(run: Path | str) -> Plots:
+    """
+    Draw a published night: the charts that ``Night.plot`` has.
+
+    Parameters
+    ----------
+    run
+        The folder of a published night.
+
+    Raises
+    ------
+    ConfigError
+        When a chart is drawn and plotly is not installed: extra ``plots``.
+    DataError
+        When the folder is not a run, or damaged.
+
+    Examples
+    --------
+    >>> import optimizer
+    >>> from optimizer.testing import example_run
+    >>> figure = optimizer.plot_run(example_run()).lanes()
+    >>> figure.layout.title.text
+    'Slots of carriers by region: the night of 2026-11-22'
+    """
+    import datetime as dt
+
+    from optimizer.contracts.run_folder import pinned, read_record
+    from optimizer.contracts.tables import DECISIONS, LANE_RESULTS
+    from optimizer.explain.plots import Plots
+    from optimizer.io.published_tables import read_table, scan_table
+
+    folder = pinned(run)
+    date = dt.date.fromisoformat(read_record(folder)["date"])
+    lanes = read_table(folder, LANE_RESULTS.file)
+    return Plots(scan_table(folder, DECISIONS.file), lanes, date)
+
+
 def report_run(run: Path | str) -> Page:
     """
     Show the report of a published night in a notebook, or save it elsewhere.
@@ -462,7 +504,9 @@ def _base(
         settings = as_config(config)
         day = as_business_date(date, settings.timezone)
         return base_of_config(settings, day, progress)
-    raise ConfigError("give the folder of a run, or --config and --date")
+    raise ConfigError(
+        "give the folder of a run, or --config and --date (config= and date=)"
+    )
 
 
 def _require_range(name: str, value: float, low: float, high: float | None) -> None:

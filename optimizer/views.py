@@ -56,7 +56,7 @@ class View:
             self.title,
             *(f"  {name:<{width}}  {text}" for name, text in self.rows),
         ]
-        return "\n".join(_shown(line, _LINE) for line in lines)
+        return "\n".join(shown(line, _LINE) for line in lines)
 
     def html(self) -> str:
         """A table that needs nothing else; every text in it is escaped."""
@@ -64,14 +64,21 @@ class View:
 
         page = Environment(autoescape=True, trim_blocks=True).from_string(_HTML)
         rows = [
-            (_shown(name, _LINE), _shown(text, _CELL))
+            (shown(name, _LINE), shown(text, _CELL))
             for name, text in (*self.rows, *self.more)
         ]
-        return page.render(title=_shown(self.title, _LINE), rows=rows)
+        return page.render(title=shown(self.title, _LINE), rows=rows)
 
 
-def _shown(text: str, longest: int) -> str:
-    """Cut a long text, and show what could move the cursor as a mark."""
+def shown(text: str, longest: int) -> str:
+    r"""
+    Cut a long text, and show what could move the cursor as a mark.
+
+    Examples
+    --------
+    >>> shown("north\n", 9), shown("north", 4)
+    ('north�', 'nor…')
+    """
     plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 

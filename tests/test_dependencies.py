@@ -15,8 +15,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
 import pytest
 
+from optimizer.errors import ConfigError
+from optimizer.explain.plots import Plots
 from optimizer.extras import EXTRA_OF
 from tests.support.small_night import DAY, SmallNight, call
 
@@ -209,6 +212,15 @@ def test_learning_without_its_extra_says_which(
     assert left.code == 2, left.err
     assert f"learning and measuring: needs {package}" in left.err
     assert left.err.endswith("pip install 'premium-delivery-optimizer[outcomes]'\n")
+
+
+@pytest.mark.parametrize("chart", ["reasons", "lanes", "margins"])
+def test_a_chart_without_its_extra_says_which(chart: str, without: Any) -> None:
+    """``night.plot`` itself needs nothing; each chart names the command."""
+    plots = Plots(pl.LazyFrame(), pl.DataFrame(), None)
+    without("plotly")
+    with pytest.raises(ConfigError, match=r"a chart: needs plotly.*\[plots\]'$"):
+        getattr(plots, chart)()
 
 
 @pytest.mark.slow

@@ -177,3 +177,43 @@ def test_an_evaluation_gives_the_pooled_effects() -> None:
     )
     assert f"{100 * row['estimate']:+.2f} [{100 * row['low']:+.2f}" in lines[1]
     assert any(name.startswith("rule ") for name, _ in cells(found))
+
+
+@pytest.mark.slow
+def test_answers_to_what_if_are_short(published: Path) -> None:
+    """Prices, scenarios and robustness: the night's own steps, rows and plans."""
+    prices = optimizer.prices(published, top=1)
+    lines = lines_of(prices)
+    worth = prices.lanes.filter(prices.lanes["one_more_cny"] > 0).height
+    assert f"in {worth:,} of {prices.lanes.height:,} lanes and " in lines[0]
+    steps = prices.steps.filter(prices.steps["kind"] == "night")
+    point = dict(steps.select("step", "brings_cny").iter_rows())["1 point of cap"]
+    assert " ".join(lines[1].split()) == f"1 point of cap brings {point:,.2f} CNY"
+    assert any(name.endswith(": 100 slots") for name, _ in cells(prices))
+
+    half = {"scenarios": [{"name": f"half {n}", "cap_rate": 0.015} for n in range(6)]}
+    tried = optimizer.scenarios(half, run=published)
+    lines = lines_of(tried)
+    assert lines[0] == f"Scenarios of {DATE}: 6 other nights"
+    saving = tried.scenarios["saving_cny"][1]
+    assert f"{saving:,.2f} CNY" in lines[2]
+    assert len(cells(tried)) == 7
+    assert isinstance(tried.report(), Page)
+
+    doubt = optimizer.robustness(
+        published, relative_error=0.3, num_draws=4, num_hindsight=0
+    )
+    lines = lines_of(doubt)
+    assert lines[0] == "Robustness: plans in 4 draws"
+    assert [line.split("  ")[1] for line in lines[1:]] == doubt.plans["plan"].to_list()
+
+
+def test_no_answer_fills_a_screen(published: Path) -> None:
+    """What a prompt prints of explanations, pages and charts of a night is a line."""
+    for found in (
+        optimizer.explain_run(published),
+        optimizer.report_run(published),
+        optimizer.plot_run(published),
+    ):
+        assert len(repr(found)) <= 1_000
+        assert len(repr(found).splitlines()) == 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optimizer.certify.certificate import Certificate
     from optimizer.config import PolicyRow
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.explain.plots import Plots
     from optimizer.model.problem import ProblemClass
     from optimizer.model.solution import Termination
     from optimizer.report.page import Page
@@ -107,6 +108,13 @@ class Night:
     def decisions(self) -> pl.DataFrame:
         """The orders, by the name of the published table."""
         return self.orders
+
+    @property
+    def plot(self) -> Plots:
+        """Charts: ``reasons()``, ``lanes()`` and ``margins()``; extra ``plots``."""
+        from optimizer.explain.plots import Plots
+
+        return Plots(self.orders.lazy(), self.lanes, self.date)
 
     def report(self) -> Page:
         """

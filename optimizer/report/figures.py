@@ -182,9 +182,7 @@ class Figures:
     @property
     def reasons(self) -> list[tuple[str, int]]:
         """Reasons that parcels got, the chosen first, then by number."""
-        found = self.record["summary"]["reasons"].items()
-        given = sorted(found, key=lambda r: (r[0] != "CHOSEN", -r[1], r[0]))
-        return [(reason, number) for reason, number in given if number][:NUM_REASONS]
+        return ranked_reasons(self.record["summary"]["reasons"])
 
     @property
     def empty_reasons(self) -> list[str]:
@@ -202,6 +200,19 @@ class Figures:
         """Length of a night's bar, relative to the night that avoided most."""
         most = max(0.0, *(night.saving for night in self.nights)) or 1.0
         return max(0.0, row.saving) / most
+
+
+def ranked_reasons(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
+    """
+    List the reasons that parcels got, the chosen first, then by number.
+
+    Examples
+    --------
+    >>> ranked_reasons({"BUDGET": 0, "CAP_FULL": 9, "CAP_ZERO": 40, "CHOSEN": 1})
+    [('CHOSEN', 1), ('CAP_ZERO', 40), ('CAP_FULL', 9)]
+    """
+    given = sorted(numbers.items(), key=lambda r: (r[0] != "CHOSEN", -r[1], r[0]))
+    return [(reason, number) for reason, number in given if number][:NUM_REASONS]
 
 
 def draw_figures(
@@ -232,7 +243,7 @@ def draw_figures(
     limits, conflicts = tables.get(ROW_RESULTS.file), tables.get(CONFLICTS.file)
     return Figures(
         record=record,
-        capacity=_capacity(lanes),
+        capacity=capacity_of(lanes),
         top_lanes=_top(lanes, "carrier_id", "region_id", "outlet_id", "service_date"),
         top_merchants=_top(merchants, "merchant_id"),
         num_priced_lanes=lanes.filter(has_price).height,
@@ -290,7 +301,15 @@ def _top(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
     return priced.sort(price.neg(), *names, nulls_last=False).head(NUM_TOP).to_dicts()
 
 
-def _capacity(lanes: pl.DataFrame) -> Capacity:
+def capacity_of(lanes: pl.DataFrame) -> Capacity:
+    """
+    Summarise the lanes by carrier, and by region and carrier.
+
+    Parameters
+    ----------
+    lanes
+        The published table, with :func:`with_values`.
+    """
     import polars as pl
 
     by_day = _use(lanes.filter(pl.col("region_id").is_not_null()))

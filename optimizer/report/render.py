@@ -16,6 +16,8 @@ from optimizer.report.filters import FILTERS, finalize
 from optimizer.report.language import LANGUAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2.runtime import Context
 
     from optimizer.report.language import Language
@@ -39,6 +41,19 @@ def render(template: str, shown_first: str = "en", **values: Any) -> str:
     """
     found = _environment().get_template(template)
     return found.render(shown_first=shown_first, languages=LANGUAGES, **values)
+
+
+def english(name: str) -> Mapping[str, Any]:
+    """
+    Read words that the pages use, in English, as they stand in ``words.html.j2``.
+
+    Examples
+    --------
+    >>> english("reasons")["CAPACITY_FULL"][0]
+    Markup("Carrier's slots are taken")
+    """
+    words = _environment().get_template("words.html.j2")
+    return getattr(words.make_module({"language": None}), name)
 
 
 @cache

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.errors import SolveError
+from optimizer.errors import SolveError, counted
 from optimizer.explain.amounts import cap_values, lane_values
+from optimizer.views import View
 from optimizer.whatif.base import caps_under, explored, solve_again
 from optimizer.whatif.changed import has_lanes_and_caps_alone
 from optimizer.whatif.perturb import with_caps, with_fee_change, with_more_slots
@@ -88,6 +89,27 @@ class PriceList:
         from optimizer.whatif.pages import price_page
 
         return Page(price_page(self, language_code(language)))
+
+    def _view(self) -> View:
+        parts = []
+        for table, thing in ((self.lanes, "lane"), (self.merchants, "cap")):
+            worth = table.filter(table["one_more_cny"] > 0).height
+            parts.append(f"{worth:,} of {counted(table.height, thing)}")
+        names = ("kind", "name", "step", "brings_cny")
+        night: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
+        for kind, name, step, brings in self.steps.select(names).iter_rows():
+            place = step if kind == "night" else f"{name}: {step}"
+            rows = night if kind == "night" else others
+            rows.append((place, f"brings {brings:,.2f} CNY"))
+        title = f"Prices of {self.day}: one more slot brings something in "
+        return View(title + " and ".join(parts), tuple(night), tuple(others))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def price_list(

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.costs import costs_of
-from optimizer.errors import SolveError
+from optimizer.errors import SolveError, counted
 from optimizer.io.read import read_batches
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import solve
+from optimizer.views import View
 from optimizer.whatif.base import solve_again
 
 if TYPE_CHECKING:
@@ -113,6 +114,23 @@ class Robustness:
         from optimizer.whatif.pages import robustness_page
 
         return Page(robustness_page(self, language_code(language)))
+
+    def _view(self) -> View:
+        names = ("plan", "mean_cny", "low_cny", "high_cny", "beaten_share")
+        rows = []
+        for plan, mean, low, high, beaten in self.plans.select(names).iter_rows():
+            text = f"{mean:,.2f} CNY on average [{low:,.2f}, {high:,.2f}]"
+            if beaten is not None:
+                text += f"; the optimum saves more in {beaten:.0%}"
+            rows.append((plan, text))
+        title = f"Robustness: plans in {counted(self.draws.height, 'draw')}"
+        return View(title, tuple(rows))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def robustness(

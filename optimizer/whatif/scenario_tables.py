@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.errors import counted
 from optimizer.explain.money import PARTIES, views_of
+from optimizer.report.page import Page
+from optimizer.views import View, counts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from optimizer.config.scenarios import HarmBorne
     from optimizer.report.page import Page
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
+
+#: Scenarios at a prompt, and in a notebook; the table has them all.
+_SHOWN, _LISTED = 5, 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +63,23 @@ class Scenarios:
         from optimizer.whatif.pages import scenario_page
 
         return Page(scenario_page(self, language_code(language)))
+
+    def _view(self) -> View:
+        names = ("name", "num_chosen", "saving_cny", "saving_change_cny")
+        rows = [
+            (name, f"{num:,} parcels, {saving:,.2f} CNY, {change:+,.2f} CNY")
+            for name, num, saving, change in self.scenarios.select(names).iter_rows()
+        ]
+        parts = counts({"points of the front": self.front.height})
+        title = f"Scenarios of {self.day}: {counted(len(rows) - 1, 'other night')}"
+        title += f"; {parts}" if parts else ""
+        return View(title, tuple(rows[:_SHOWN]), tuple(rows[_SHOWN:_LISTED]))
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
 from optimizer.job import run_date
 from optimizer.report import recommended, report_figures, report_html
-from optimizer.report.figures import Use, _capacity
+from optimizer.report.figures import Use, capacity_of
 from optimizer.report.language import CHINESE, LANGUAGES
 from optimizer.report.orders import NUM_ROWS
 from optimizer.report.render import stylesheet
@@ -650,7 +650,7 @@ def test_days_of_a_carrier_are_added_up():
     columns = ("carrier_id", "region_id", "outlet_id", "service_date")
     lanes = pl.DataFrame(rows, [*columns, "slots", "used", "around"], orient="row")
     alone = pl.col("around") / 2
-    found = _capacity(lanes.with_columns(pl.lit(0.1).alias("x"), alone=alone))
+    found = capacity_of(lanes.with_columns(pl.lit(0.1).alias("x"), alone=alone))
 
     assert found.carriers == {
         "own": Use(14, 11, None, 2.0),

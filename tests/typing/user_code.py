@@ -26,6 +26,7 @@ def nightly(orders: pl.DataFrame, capacity: pl.DataFrame) -> list[str]:
     reason: str = night.termination.reason
     ids: list[str] = night.recommendations["order_id"].to_list()
     assert_type(night.report().save("night.html"), Path)
+    night.plot.reasons().write_html("reasons.html")
     print(seconds, reason)
     return ids
 
