@@ -116,6 +116,7 @@ zhongtong,south,1
 """
 SETTINGS: dict[str, Any] = {
     "version": 1,
+    "not_null_words": [".."],
     "policy": [
         {
             "valid_from": "2022-01-12",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optimizer.recognize.propose import Choice, Proposal
+    from optimizer.recognize.write import Terms
 
 #: What is assumed where nobody says: amounts in CNY, shares.
 COMPLAINT_COST, RETURN_COST, FEE = "30.00", "18.00", "0.80"
@@ -28,7 +29,8 @@ def init(
         list[str],
         typer.Argument(
             metavar="TABLE...",
-            help="Your exports: orders, and perhaps history, capacity, merchants.",
+            help="Your tables: orders, and perhaps history, capacity, merchants: "
+            "files, folders, globs, or addresses as inputs take them.",
         ),
     ],
     out: Annotated[
@@ -40,6 +42,12 @@ def init(
     column: Annotated[
         list[str] | None,
         typer.Option("--column", help="A column of ours and yours: order_id=订单号."),
+    ] = None,
+    carrier: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--carrier", help="Your word, and whose it is: 中通大件=zhongtong."
+        ),
     ] = None,
     complaint_cost: Annotated[
         str, typer.Option("--complaint-cost", help="Cost of a complaint, CNY.")
@@ -74,13 +82,25 @@ def init(
     return_prob: Annotated[
         str, typer.Option("--return-prob", help="Logistics returns, likewise.")
     ] = RETURN_PROB,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace files of an earlier init.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Begin: recognise your exports, and write a configuration that reads them."""
-    from optimizer.recognize.write import Terms, next_commands, written
+    from optimizer.recognize.write import (
+        Terms,
+        carriers_told,
+        next_commands,
+        stand_ins,
+        written,
+    )
 
-    chosen = _chosen(column or ())
-    proposals = _proposals(tables, chosen, may_ask=not yes and sys.stdin.isatty())
+    told = Told(
+        _pairs("--column", column or (), "order_id=订单号"),
+        _carriers(_pairs("--carrier", carrier or (), "中通大件=zhongtong")),
+    )
+    proposals = _proposals(tables, told, may_ask=not yes and sys.stdin.isatty())
     unsure = [c for p in proposals.values() for c in p.unsure]
     if unsure and not yes:
         raise ConfigError(_unsure_words(unsure))
@@ -96,54 +116,86 @@ def init(
     )
     files = written(proposals, terms, out)
     _check(files)
-    _write(files, out)
+    _write(files, out, replace=replace)
     commands = list(next_commands(proposals, out, slots))
     found = {
         "files": [str(out / name) for name in files],
         "tables": {name: _as_json(p) for name, p in proposals.items()},
         "next": commands,
     }
-    lines = [line for p in proposals.values() for line in _told(p)]
+    sorts = ("orders", "outcomes", "capacity", "merchants")
+    shown = sorted(proposals.values(), key=lambda p: sorts.index(p.table))
+    lines = [line for p in shown for line in _told(p, stand_ins(p, terms))]
+    lines += carriers_told(proposals["orders"])
     assumed = (complaint_cost, return_cost, fee) == (COMPLAINT_COST, RETURN_COST, FEE)
     if assumed:
         lines.append(
             f"assumed: a complaint costs {COMPLAINT_COST} CNY, a return {RETURN_COST}, "
-            f"the fee is {FEE}: set your own in {out / 'premium.yaml'}"
+            f"the fee is {FEE}: yours go into {out / 'premium.yaml'}, or here as "
+            "--complaint-cost, --return-cost and --fee"
         )
+    lines += _assumed(proposals, terms)
     lines += [f"wrote {name}" for name in found["files"]]
     lines += ["next:", *(f"  {command}" for command in commands)]
     print_result(found, "\n".join(lines), as_json)
 
 
-def _chosen(given: Sequence[str]) -> dict[str, str]:
-    """Columns that a person decided on."""
+class Told(NamedTuple):
+    """What a person decided: columns by our names, carriers by their words."""
+
+    columns: dict[str, str]
+    carriers: dict[str, str]
+
+
+def _pairs(option: str, given: Sequence[str], example: str) -> dict[str, str]:
+    """Pairs that an option was given."""
     found = {}
     for text in given:
         name, sign, written = text.partition("=")
         if not (sign and name and written):
-            raise ConfigError(f"--column must be like order_id=订单号, got {text!r}")
+            raise ConfigError(f"{option} must be like {example}, got {text!r}")
         found[name.strip()] = written.strip()
     return found
 
 
+def _carriers(given: dict[str, str]) -> dict[str, str]:
+    """Check that words are said to be carriers that there are."""
+    from optimizer.contracts.carrier_names import SPELLINGS
+
+    for word, code in given.items():
+        if code not in SPELLINGS:
+            raise ConfigError(
+                f"--carrier {word}={code}: no carrier has the code {code!r}; there are "
+                f"{', '.join(SPELLINGS)}"
+            )
+    return given
+
+
 def _proposals(
-    tables: Sequence[str], chosen: dict[str, str], *, may_ask: bool
+    tables: Sequence[str], told: Told, *, may_ask: bool
 ) -> dict[str, Proposal]:
     """A proposal for each table; what is unsure is asked, if it may be."""
     from optimizer.recognize.propose import propose
     from optimizer.recognize.sample import take_sample
 
     found: dict[str, Proposal] = {}
-    for path in tables:
-        sample = take_sample(path)
-        proposal = propose(sample, chosen, None)
+    for place in tables:
+        sample = take_sample(place)
+        proposal = propose(sample, told.columns, None, told.carriers)
         if may_ask and proposal.unsure:
-            answers = {c.column: _asked(c, path) for c in proposal.unsure}
-            proposal = propose(sample, chosen | answers, proposal.table)
+            answers = {c.column: _asked(c, sample.label) for c in proposal.unsure}
+            columns = told.columns | answers
+            proposal = propose(sample, columns, proposal.table, told.carriers)
         if proposal.table in found:
+            other = found[proposal.table].sample.label
+            also = (
+                "; a history has a column of complaints or returns"
+                if proposal.table == "orders"
+                else ""
+            )
             raise ConfigError(
-                f"{found[proposal.table].sample.path} and {path} are both "
-                f"{proposal.table}; name one of them"
+                f"{other} and {sample.label} are both {proposal.table}; name one of "
+                f"them{also}"
             )
         found[proposal.table] = proposal
     return found
@@ -178,13 +230,13 @@ def _check(files: Mapping[str, str]) -> None:
     as_config(read_yaml(files["premium.yaml"], "premium.yaml")[0])
 
 
-def _write(files: Mapping[str, str], folder: Path) -> None:
-    """Write files that are not there yet."""
+def _write(files: Mapping[str, str], folder: Path, *, replace: bool) -> None:
+    """Write files; those that are there are kept, unless they may be replaced."""
     for name in files:
-        if (folder / name).exists():
+        if (folder / name).exists() and not replace:
             raise ConfigError(
-                f"{folder / name}: is there already; move it, or name another folder "
-                "with --out"
+                f"{folder / name}: is there already; name another folder with --out, "
+                "or write it anew with --replace"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +247,7 @@ def _write(files: Mapping[str, str], folder: Path) -> None:
         raise PublishError(f"{folder}: cannot be written ({reason})") from None
 
 
-def _told(proposal: Proposal) -> list[str]:
+def _told(proposal: Proposal, constants: Mapping[str, str]) -> list[str]:
     """A proposal for people: each column with three of its values."""
     sample = proposal.sample
     rows = (
@@ -204,22 +256,55 @@ def _told(proposal: Proposal) -> list[str]:
         else (f"the first {len(sample.rows):,} rows")
     )
     form = "" if sample.encoding == "utf-8" else f", {sample.encoding}"
-    lines = [f"{sample.path}: {proposal.table} ({rows}{form})"]
-    width = max((len(c.column) for c in proposal.choices), default=0)
+    lines = [f"{sample.label}: {proposal.table} ({rows}{form})"]
+    named = [*(c.column for c in proposal.choices), *constants]
+    width = max(map(len, named), default=0)
     lines += [
         f"  {c.column:<{width}}  {c.written}: {', '.join(c.shown) or 'empty'}"
         for c in proposal.choices
     ]
-    if proposal.missing:
-        lines.append(f"  not there: {', '.join(proposal.missing)}")
+    lines += [
+        f"  {name:<{width}}  (no column): {_instead(name, value)}"
+        for name, value in constants.items()
+    ]
     return lines + [f"  note: {note}" for note in proposal.notes]
+
+
+def _assumed(proposals: Mapping[str, Proposal], terms: Terms) -> list[str]:
+    """What is stated until it is measured, and with which options."""
+    from optimizer.recognize.write import lacks_risks
+
+    if not lacks_risks(proposals["orders"]):
+        return []
+    history = proposals.get("outcomes")
+    stated = {
+        "complaint": f"{terms.complaint_prob} complaints a parcel (--complaint-prob)",
+        "logistics_return": f"{terms.return_prob} returns a parcel (--return-prob)",
+    }
+    told = [
+        text
+        for column, text in stated.items()
+        if history is None or column in history.missing
+    ]
+    if history is None or "is_premium" in history.missing:
+        told.append(f"premium removes {terms.effect} of the harm (--effect)")
+    return [f"assumed, until it is measured: {', '.join(told)}"] if told else []
+
+
+def _instead(column: str, value: str) -> str:
+    """Say what stands for a column."""
+    if column in ("complaint", "logistics_return"):
+        return "its risk is stated, not learned"
+    if column == "is_premium":
+        return "none of them was premium"
+    return f"{value} in every row"
 
 
 def _as_json(proposal: Proposal) -> dict[str, Any]:
     from optimizer.recognize.write import words_of
 
     return {
-        "path": proposal.sample.path,
+        "path": proposal.sample.label,
         "columns": {c.column: c.written for c in proposal.choices},
         "missing": list(proposal.missing),
         "values": words_of(proposal),

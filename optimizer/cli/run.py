@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.carriers import way_on
 from optimizer.cli.options import (
     ConfigOption,
     DateOption,
@@ -66,6 +67,8 @@ def validate(
     lines += [f"quarantine: {broken} with a broken rule"]
     lines += [count["text"] for count in found["lookups"]]
     lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
+    if told := way_on(found["warnings"]):
+        lines.append(f"carriers: {told}")
     print_result(found, "\n".join(lines), as_json)
 
 
@@ -195,6 +198,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         *(f"  rests on   {text_of(warning)}" for warning in basis),
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
+        *(f"  break-even {lacking}" for lacking in _break_even(found)),
         f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
         f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
@@ -207,8 +211,6 @@ def _summary(found: Mapping[str, Any]) -> str:
         for name, used in found["inputs"].items()
         if used.get("unread")
     ]
-    if lacking := _break_even(found):
-        lines.append(f"  break-even {lacking}")
     if num_conflicts := numbers.get("num_conflicts"):
         lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
     if chance := numbers.get("experiment"):
@@ -222,27 +224,50 @@ def _summary(found: Mapping[str, Any]) -> str:
     boxes = found.get("outboxes", [])
     lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in others]
+    if told := way_on(others, numbers["reasons"]["CARRIER_INACTIVE"]):
+        lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
 
 
-def _break_even(found: Mapping[str, Any]) -> str:
-    """What premium lacks, where no order is worth its fee; else empty."""
+def _break_even(found: Mapping[str, Any]) -> list[str]:
+    """What premium lacks, where no order is worth its fee; else nothing."""
     numbers, folder = found["summary"], found.get("version_dir")
     explored = (numbers.get("experiment") or {}).get("num_explored", 0)
     if folder is None or numbers["num_chosen"] > explored:
-        return ""
+        return []
     import polars as pl
 
     table = pl.scan_parquet(Path(folder) / "decisions.parquet")
     best = table.select(pl.col("saving_cny").max()).collect().item()
     if best is None or best > 0:
-        return ""
+        return []
+    fee, lost = float(found["policy"]["fee"]["amount_cny"]), f"{-best:,.2f} CNY"
+    avoided = fee + best
+    said = f"no order is worth its fee: the best one loses {lost}"
+    if 0 < avoided < fee and _is_fee_and_harm(found):
+        said = (
+            f"no order is worth its fee of {fee:,.2f} CNY: the best one avoids "
+            f"{avoided:,.2f} CNY of harm; premium pays from that fee down, or where "
+            f"costs or risks of harm are {fee / avoided:,.1f} times as high"
+        )
+    else:
+        said += (
+            "; premium pays where the fee is lower by more than that, or costs or "
+            "risks of harm are higher"
+        )
+    return [said]
+
+
+def _is_fee_and_harm(found: Mapping[str, Any]) -> bool:
+    """Whether a saving is the harm avoided less the fee, and nothing else."""
+    plain, dated = found["config"]["objective"], found["policy"]["objective"]
     return (
-        f"no order is worth its fee: the best one loses {-best:,.2f} CNY; premium pays "
-        "where the fee is lower by more than that, or harm costs or risks are higher"
+        "merchants" not in found["inputs"]
+        and (dated["fee_share"] or plain["fee_share"]) == "1"
+        and plain["confidence"] is None
     )
 
 

@@ -32,7 +32,12 @@ def _as_word(value: Any) -> Any:
 
 def _meanings(value: Any) -> Any:
     """Take ``known`` for the spellings of carriers that come with us."""
-    return known_carriers() if value == "known" else value
+    if value == "known":
+        return known_carriers()
+    if isinstance(value, dict) and value.get("known") is True:
+        own = {word: code for word, code in value.items() if word != "known"}
+        return known_carriers() | own
+    return value
 
 
 Word = Annotated[str, BeforeValidator(_as_word)]
@@ -53,7 +58,8 @@ class InputTable(ConfigModel):
     values: dict[Name, Meanings] = Field(
         {},
         description="Column: word in the table: what it means. '*' is every other "
-        "word, '' an empty cell. carrier_id: known takes the carriers' usual names.",
+        "word, '' an empty cell. carrier_id: known takes the carriers' usual names, "
+        "and {known: true, WORD: CODE} others beside them.",
     )
     constants: dict[Name, Word] = Field(
         {}, description="Column that the table lacks: its value in every row."

@@ -87,6 +87,50 @@ def excel_table(path: Path, sheet: str | None, ids: Collection[str]) -> pa.Table
     return table.select(named)
 
 
+def excel_head(path: Path, num_rows: int) -> pa.Table:
+    """
+    Read the first rows of the first sheet as text.
+
+    Raises
+    ------
+    ConfigError
+        When fastexcel is not installed.
+    DataError
+        When the file is damaged, has no header, or one of merged cells.
+    """
+    fastexcel = import_extra("fastexcel", needed_by=str(path))
+    try:
+        book = fastexcel.read_excel(str(path))
+        sheet = book.load_sheet(0, n_rows=num_rows, dtypes="string")
+    except fastexcel.FastExcelError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"{path}: cannot be read as an Excel file ({reason}); save it again"
+        ) from None
+    table: pa.Table = sheet.to_polars().to_arrow()
+    named = [name for name in table.column_names if not name.startswith(_UNNAMED)]
+    if not named:
+        raise DataError(f"{path}: its first sheet has no header; name the columns")
+    _refuse_merged(table, named, path)
+    return table.select(named)
+
+
+def _refuse_merged(table: pa.Table, named: Collection[str], path: Path) -> None:
+    """Refuse columns that are filled and have no name: a title, or a merged cell."""
+    lost = [
+        name
+        for name in table.column_names
+        if name not in named and 2 * table[name].null_count < table.num_rows
+    ]
+    if lost:
+        has = "column has" if len(lost) == 1 else "columns have"
+        raise DataError(
+            f"{path}: {len(lost)} of {table.num_columns} {has} values and no name in "
+            f"the first line ({', '.join(named)}): it is a title or a merged cell; "
+            "unmerge it, delete the lines above the names of the columns, and name each"
+        )
+
+
 _UNNAMED = "__UNNAMED__"
 
 

@@ -10,7 +10,7 @@ from optimizer.io.given import refuse_no_table
 from optimizer.io.read import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from optimizer.contracts.columns import Table
     from optimizer.io.cells import CellRules
@@ -53,14 +53,27 @@ def open_night(
         name: table for name, table in contracts.items() if tables.get(name) is not None
     }
     needed = _needed("options" in given)
-    probabilities = {*_STANDARD, *_PREMIUM} if has_model else set()
     sources = {}
     for name, table in given.items():
-        must = [c for c in needed.get(name, ()) if c not in probabilities]
+        wanted = needed.get(name, ())
+        must = [c for c in wanted if c not in (*_STANDARD, *_PREMIUM)]
         source = open_source(tables[name], table, require=must, rules=rules)
-        there = {*needed.get(name, ())} & {*source.columns}
+        there = {*wanted} & {*source.columns}
+        if not has_model and len(there) < len(wanted):
+            raise DataError(_ways(source, [c for c in wanted if c not in there]))
         sources[name] = replace(source, required=source.required | there)
     return sources
+
+
+def _ways(source: Source, lacking: Sequence[str]) -> str:
+    """Say which probabilities are lacking, and the three ways to have them."""
+    return (
+        f"{source.label}: has no column {', '.join(lacking)}, and no model gives it; "
+        "add it to the export, or let the configuration name a model (model: "
+        "models/latest), which `optimizer learn` makes: of past parcels "
+        "(learning.history), or, where there are none, of what you state (learning: "
+        "{prior: {effect: 0.3, complaint_prob: 0.01, return_prob: 0.02}})"
+    )
 
 
 def _needed(has_options: bool) -> dict[str, tuple[str, ...]]:

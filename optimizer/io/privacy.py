@@ -126,7 +126,7 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
         Naming the columns.
     """
     given = [*columns]
-    found = [column for column in given if _is_personal(column)]
+    found = [column for column in given if is_personal_column(column)]
     if found:
         raise DataError(
             f"{label}: looks like it holds personal data in column {', '.join(found)}; "
@@ -140,17 +140,17 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
         )
 
 
-def _is_personal(column: str) -> bool:
+def is_personal_column(column: str) -> bool:
     """
     Judge a column by its name.
 
     Examples
     --------
-    >>> [_is_personal(c) for c in ("receiver_tel", "merchant_id", "收件人手机")]
+    >>> [is_personal_column(c) for c in ("receiver_tel", "merchant_id", "收件人手机")]
     [True, False, True]
-    >>> [_is_personal(c) for c in ("customer_name", "carrier_name", "mobileno2")]
+    >>> [is_personal_column(c) for c in ("customer_name", "carrier_name", "mobileno2")]
     [True, False, True]
-    >>> [_is_personal(c) for c in ("is_mobile", "address_type", "email_opt_in")]
+    >>> [is_personal_column(c) for c in ("is_mobile", "address_type", "email_opt_in")]
     [False, False, False]
     """
     column = unicodedata.normalize("NFKC", column)

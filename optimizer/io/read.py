@@ -481,9 +481,21 @@ def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
         for written, name in plain.items():
             if written.endswith(wanted):
                 return f"; rename {name!r} to {column}"
+    if {*missing} <= {*_OF_HISTORY}:
+        given = ", ".join(f"{name}: 'false'" for name in missing)
+        return (
+            "; add it to the export, or, where no parcel was or had that, say so under "
+            f"learning.history: constants: {{{given}}}, and state what then cannot be "
+            "learned: learning: {prior: {effect: 0.3, complaint_prob: 0.01, "
+            "return_prob: 0.02}}"
+        )
     if {*names} & {*table.column_names}:
         return "; add it to the export"
     return "; none of its columns is one of the table's: is its first line the header?"
+
+
+#: Columns of a history that may be one word throughout.
+_OF_HISTORY = ("is_premium", "complaint", "logistics_return")
 
 
 def _refuse_lost_name(

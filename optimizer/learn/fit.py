@@ -122,6 +122,14 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     frame = past.frame
     if frame["is_premium"].all():
         comparable(frame)
+    if not frame["is_premium"].any() and config.learning.prior is None:
+        raise DataError(
+            f"outcomes: all {counted(len(frame), 'parcel')} got standard service, so "
+            "what premium does cannot be learned of them; state what you believe "
+            "(learning: {prior: {effect: 0.3}}, the share of the harm that a kept "
+            "promise removes), and let some parcels explore (holdout.explore_share), "
+            "so that it will be measured"
+        )
     kept = promises(frame)
     standard = frame.filter(~frame["is_premium"])
     stated = _stated_harms(standard, config)

@@ -73,7 +73,8 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
         raise DataError(
             f"outcomes: {OUTCOME_OF[harm]} is true for {word} of "
             f"{counted(len(happened), 'parcel')} on standard service; nothing can be "
-            "learned from that: check the feed, or take a longer window"
+            "learned from that: check the feed, take a longer window, or state the "
+            "risks (learning.prior with effect, complaint_prob and return_prob)"
         )
     names = number_names(frame, harm)
     value = numbers(frame, names)

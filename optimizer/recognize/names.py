@@ -68,7 +68,7 @@ ORDER_NAMES = {
             "shipping method",
             "delivery carrier",
         ),
-        *("shipping provider", "tracking company"),
+        *("shipping provider", "tracking company", "shipping method title"),
     ),
     "region_id": (
         *(
@@ -83,7 +83,8 @@ ORDER_NAMES = {
         ),
         *("province", "shipping province", "region", "shipping state", "state"),
         *("ship to state", "shipping region", "delivery region", "destination"),
-        *("state name", "收货城市", "城市", "shipping city", "city"),
+        *("state name", "state name shipping", "state code shipping"),
+        *("收货城市", "城市", "shipping city", "city", "city shipping"),
     ),
     "outlet_id": ("outlet_id", "网点", "网点编号", "末端网点", "派件网点", "outlet"),
     "category_id": (
@@ -111,6 +112,7 @@ ORDER_NAMES = {
             "total",
         ),
         *("order total", "amount", "amount total", "grand total", "total price"),
+        *("order total amount",),
         *("net sales", "untaxed amount"),
     ),
     "complaint_prob_standard": ("complaint_prob_standard", "投诉率", "投诉概率"),
@@ -128,7 +130,14 @@ ORDER_NAMES = {
 OUTCOME_NAMES = ORDER_NAMES | {
     "date": (
         *("date", "日期", "业务日期", "发货时间", "发货日期", "支付时间", "付款时间"),
-        *("下单时间", "订单创建时间", "订单提交时间", "创建时间", "order date"),
+        *(
+            "付款确认时间",
+            "下单时间",
+            "订单创建时间",
+            "订单提交时间",
+            "创建时间",
+            "order date",
+        ),
         *(
             "date order",
             "shipped at",
@@ -193,9 +202,10 @@ def plain(name: str) -> str:
 
     Examples
     --------
-    >>> plain(" Order_ID "), plain("订单编号（必填）"), plain("Shipping Province")
-    ('orderid', '订单编号', 'shippingprovince')
+    >>> plain(" Order_ID "), plain("订单编号（必填）"), plain("State Code (Shipping)")
+    ('orderid', '订单编号', 'statecodeshipping')
     """
     text = unicodedata.normalize("NFKC", name).casefold()
+    text = re.sub(r"\((shipping|billing)\)", r"\1", text)
     text = re.sub(r"[(\[【].*?[)\]】]", "", text)
     return re.sub(r"[\s_\-./:*#'\"]", "", text)

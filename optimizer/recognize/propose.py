@@ -7,9 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from optimizer.config.mapping import AMOUNTS
-from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
+from optimizer.contracts.carrier_names import (
+    SPELLINGS,
+    carrier_line,
+    known_carriers,
+    nearest_carriers,
+)
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS, OUTCOMES
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
 from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, CellRules, days_of
 from optimizer.io.mapping import amount_pattern
 from optimizer.io.privacy import hidden, refuse_personal_columns
@@ -20,13 +25,14 @@ from optimizer.recognize.names import (
     OUTCOME_NAMES,
     plain,
 )
+from optimizer.recognize.sample import copy_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
-    from optimizer.contracts.columns import Table
     from optimizer.recognize.sample import Sample
 
 _NAMES = {
@@ -43,6 +49,15 @@ _NONE_WORDS = {
     *("", "无", "没有", "none", "no", "n", "false", "0", "否", "-", "未投诉", "未退货")
 }
 NUM_SHOWN = 3
+#: Unknown carriers that are named.
+_NUM_NAMED = 5
+#: Amounts that are whole numbers, and at the median as large, may be fen.
+_MAY_BE_FEN = 2_000
+_CURRENCY, _CNY = {plain("currency"), "币种"}, ("CNY", "RMB", "人民币")
+#: Days of orders beyond which a table is more than a night.
+_DAYS_OF_A_NIGHT = 3
+#: What exports put around a number so that spreadsheets take it for text.
+_WRAPPED = r"^=|\t$|^'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ class Proposal:
     sample: Sample
     choices: tuple[Choice, ...]
     missing: tuple[str, ...]
-    values: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    values: Mapping[str, str | Mapping[str, str | bool]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
     date_formats: tuple[str, ...] = ()
@@ -110,7 +125,12 @@ class Proposal:
         return None
 
 
-def propose(sample: Sample, chosen: Mapping[str, str], table: str | None) -> Proposal:
+def propose(
+    sample: Sample,
+    chosen: Mapping[str, str],
+    table: str | None,
+    carriers: Mapping[str, str] | None = None,
+) -> Proposal:
     """
     Recognise a table by the names and values of its columns.
 
@@ -122,6 +142,8 @@ def propose(sample: Sample, chosen: Mapping[str, str], table: str | None) -> Pro
         Columns that a person has decided on: ours, and the table's.
     table
         Which of our tables it is; ``None``: to be recognised.
+    carriers
+        Words of the table that a person has decided on, and the carriers' codes.
 
     Raises
     ------
@@ -130,13 +152,13 @@ def propose(sample: Sample, chosen: Mapping[str, str], table: str | None) -> Pro
         that was chosen.
     """
     header = sample.rows.columns
-    refuse_personal_columns(header, sample.path)
-    kind = table or _kind_of(header, sample.path)
+    refuse_personal_columns(header, sample.label)
+    kind = table or _kind_of(header, sample.label)
     known = {c.name for c in CONTRACTS[kind].columns}
     for column, written in chosen.items():
         if column in known and written not in header:
             raise DataError(
-                f"{sample.path}: has no column {written!r}, chosen for {column}; it "
+                f"{sample.label}: has no column {written!r}, chosen for {column}; it "
                 f"has {', '.join(header)}"
             )
     choices, taken = [], {chosen[c] for c in chosen if c in known}
@@ -154,7 +176,8 @@ def propose(sample: Sample, chosen: Mapping[str, str], table: str | None) -> Pro
         missing.insert(2, "carrier_id")
     lacking = tuple(name for name in missing if name not in there)
     proposal = Proposal(kind, sample, tuple(choices), lacking)
-    return _with_words(_with_amounts(_with_dates(proposal)))
+    proposal = _with_amounts(_with_dates(proposal))
+    return _with_looks(_with_words(proposal, carriers or {}))
 
 
 def _kind_of(header: Sequence[str], path: str) -> str:
@@ -193,7 +216,10 @@ def _candidates(
         found.sort(key=lambda n: -rows[n].is_in([*known, *SPELLINGS]).sum())
         return found[:1]
     found.sort(key=lambda name: rank[plain(name)])
-    return found if column in ("order_id", "merchant_id", "is_premium") else found[:1]
+    if column not in ("order_id", "merchant_id", "is_premium"):
+        return found[:1]
+    first = found[:1]
+    return first + [n for n in found[1:] if not rows[n].equals(rows[first[0]])]
 
 
 def _shown(values: pl.Series) -> list[str]:
@@ -225,7 +251,7 @@ def _with_dates(proposal: Proposal) -> Proposal:
 
 
 def _with_amounts(proposal: Proposal) -> Proposal:
-    """Units of amounts, and the decimal sign."""
+    """Units of amounts, and the decimal sign; amounts of other money are left out."""
     units: dict[str, str] = {}
     decimal = "."
     for column in CONTRACTS[proposal.table].columns:
@@ -235,14 +261,26 @@ def _with_amounts(proposal: Proposal) -> Proposal:
         text = values.drop_nulls().head(2_000).str.strip_chars()
         if len(text) == 0:
             continue
-        is_plain = text.cast(float, strict=False).null_count() == 0
         written = next(c.written for c in proposal.choices if c.column == column.name)
+        other = _other_money(proposal, text) if column.kind == "money" else ""
+        if other and not column.is_required:
+            note = f"{column.name} is left out: {written} is in {other}, not in CNY"
+            proposal = _without(proposal, column.name, note)
+            continue
+        is_plain = text.cast(float, strict=False).null_count() == 0
         if re.search(r"分\)|（分）|\(fen\)|_fen$|cents?$", written, re.IGNORECASE):
             units[column.name] = "fen"
         elif text.str.contains("[%％]").any():
             units[column.name] = "percent"
         elif not is_plain:
             units[column.name] = "cny"
+        elif column.kind == "money" and _may_be_fen(text):
+            note = (
+                f"{written} has whole numbers such as {text[0]}, taken as CNY; if they "
+                f"are fen, write under inputs.{proposal.table}: "
+                f"units: {{{column.name}: fen}}"
+            )
+            proposal = replace(proposal, notes=(*proposal.notes, note))
         if not is_plain and not text.str.contains(amount_pattern(".")).all():
             if text.str.contains(amount_pattern(",")).all():
                 decimal = ","
@@ -254,9 +292,34 @@ def _with_amounts(proposal: Proposal) -> Proposal:
     return replace(proposal, units=units, decimal=decimal)
 
 
-def _with_words(proposal: Proposal) -> Proposal:
+def _may_be_fen(text: pl.Series) -> bool:
+    numbers = text.cast(float)
+    return (
+        bool((numbers % 1 == 0).all()) and float(str(numbers.median())) >= _MAY_BE_FEN
+    )
+
+
+def _other_money(proposal: Proposal, text: pl.Series) -> str:
+    """The money that amounts are in, where it is another than CNY; else empty."""
+    rows = proposal.sample.rows
+    for name in rows.columns:
+        if plain(name) in _CURRENCY:
+            named = [*rows[name].drop_nulls().str.strip_chars().unique().sort()]
+            if named and not {*named} & {*_CNY}:
+                return ", ".join(hidden(word) for word in named[:3])
+    signs = text.str.extract(r"([$€£₩฿]|US\$|HK\$|USD|EUR|HKD)").drop_nulls()
+    return str(signs[0]) if 2 * len(signs) > len(text) else ""
+
+
+def _without(proposal: Proposal, column: str, note: str) -> Proposal:
+    """A proposal without a column that cannot be read, and why."""
+    choices = tuple(c for c in proposal.choices if c.column != column)
+    return replace(proposal, choices=choices, notes=(*proposal.notes, note))
+
+
+def _with_words(proposal: Proposal, carriers: Mapping[str, str]) -> Proposal:
     """What words mean: carriers, flags and services."""
-    values: dict[str, str | dict[str, str]] = {}
+    values: dict[str, str | Mapping[str, str | bool]] = {}
     notes = list(proposal.notes)
     for column in CONTRACTS[proposal.table].columns:
         cells = proposal.series(column.name)
@@ -264,16 +327,15 @@ def _with_words(proposal: Proposal) -> Proposal:
             continue
         words = cells.drop_nulls().str.strip_chars().unique().sort().to_list()
         if column.name == "carrier_id":
-            spelled = known_carriers()
-            if any(word in spelled for word in words):
+            spelled = {**known_carriers(), **carriers}
+            own = {word: code for word, code in carriers.items() if word in words}
+            if own:
+                values["carrier_id"] = {"known": True, **own}
+            elif any(word in spelled for word in words):
                 values["carrier_id"] = "known"
             unknown = [w for w in words if w not in spelled and w not in SPELLINGS]
             if unknown:
-                listed = ", ".join(hidden(word) for word in unknown[:5])
-                notes.append(
-                    f"no carrier is known under {listed}: their parcels are not "
-                    "recommended until inputs say which carrier that is"
-                )
+                notes.append(_unknown_carriers(proposal, cells, unknown))
         elif column.kind == "flag":
             if (
                 all(word.lower() in FLAG_WORDS for word in words)
@@ -285,6 +347,93 @@ def _with_words(proposal: Proposal) -> Proposal:
     return replace(proposal, values=values, notes=tuple(notes))
 
 
+def _unknown_carriers(
+    proposal: Proposal, cells: pl.Series, unknown: Sequence[str]
+) -> str:
+    """Say which words are no carrier, of how many rows, and how that is mended."""
+    of_them = cells.drop_nulls().str.strip_chars()
+    counts = dict(of_them.filter(of_them.is_in([*unknown])).value_counts().iter_rows())
+    most = sorted(unknown, key=lambda word: (-counts[word], word))[:_NUM_NAMED]
+    listed = []
+    for word in most:
+        near = ", ".join(nearest_carriers(word))
+        also = f"; nearest: {near}" if near else ""
+        listed.append(f"{hidden(word)} ({counted(counts[word], 'row')}{also})")
+    more = len(unknown) - len(most)
+    others = f" and {more:,} more" if more else ""
+    where = (
+        "learning.history"
+        if proposal.table == "outcomes"
+        else (f"inputs.{proposal.table}")
+    )
+    shown = [hidden(word) for word in most]
+    return (
+        f"no carrier is known under {', '.join(listed)}{others}: "
+        f"{counted(sum(counts.values()), 'row')} that no premium is offered to until "
+        f"somebody says which carrier it is: --carrier {shown[0]}=CODE here, or later "
+        f"under {where}.values: {carrier_line(shown)}"
+    )
+
+
+def _with_looks(proposal: Proposal) -> Proposal:
+    """Notes on what a person should look at before a night."""
+    notes = [*proposal.notes]
+    if proposal.table == "orders":
+        notes += [*_ids_looked_at(proposal), *_days_looked_at(proposal)]
+    return replace(proposal, notes=tuple(notes))
+
+
+def _ids_looked_at(proposal: Proposal) -> Iterator[str]:
+    """Notes on order ids that a night refuses."""
+    ids = proposal.series("order_id")
+    if ids is None:
+        return
+    num_wrapped = int(ids.str.contains(_WRAPPED).sum())
+    if num_wrapped:
+        yield (
+            f"{counted(num_wrapped, 'order_id')} such as {hidden(repr(ids[0]))} "
+            "with the signs by which spreadsheets keep numbers as text: such rows are "
+            "refused; export ids as they are"
+        )
+    num_repeated = len(ids) - ids.n_unique()
+    if num_repeated:
+        found = proposal.sample
+        written = next(c.written for c in proposal.choices if c.column == "order_id")
+        steps = f".unique({written!r}, keep='first', maintain_order=True)"
+        command = copy_command(
+            found.label, steps, encoding=found.encoding, separator=found.separator
+        )
+        yield (
+            f"order_id stands in more than one row ({num_repeated:,} of {len(ids):,} "
+            "repeat one): a night takes a row for each parcel, and refuses repeats; "
+            "export orders, not their goods, choose another column with --column, or "
+            f"write a copy with the first row of each: {command}"
+        )
+
+
+def _days_looked_at(proposal: Proposal) -> Iterator[str]:
+    """A note where orders are of many days: they would be one night."""
+    name, days = days_in(proposal)
+    if len(days) > _DAYS_OF_A_NIGHT:
+        yield (
+            f"{name} has {len(days)} days, {days[0]} to {days[-1]}: all of them would "
+            "be one night; export the orders of one day, and give past parcels as a "
+            "history, with a column of complaints or returns"
+        )
+
+
+def days_in(proposal: Proposal) -> tuple[str, list[dt.date]]:
+    """The first column of times that a table has, and its days, ascending."""
+    rows = proposal.sample.rows
+    rules = CellRules(date_formats=tuple(DATE_SPELLINGS))
+    there = {plain(name): name for name in reversed(rows.columns)}
+    for known in OUTCOME_NAMES["date"]:
+        if (name := there.get(plain(known))) is not None:
+            days = days_of(rows[name], rules).drop_nulls().unique().sort()
+            return name, days.to_list()
+    return "", []
+
+
 def _flag_words(column: str, words: Sequence[str]) -> dict[str, str]:
     """Words that mean yes; every other word means no."""
     if column == "is_premium":
@@ -293,8 +442,3 @@ def _flag_words(column: str, words: Sequence[str]) -> dict[str, str]:
         return {word: "true" for word in yes} | {"*": "false"}
     no = [word for word in words if word.lower() in _NONE_WORDS]
     return {word: "false" for word in no} | {"*": "true"}
-
-
-def required(table: Table) -> tuple[str, ...]:
-    """Columns that a table must have."""
-    return tuple(column.name for column in table.columns if column.is_required)

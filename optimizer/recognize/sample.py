@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import dataclass
-from itertools import islice
+import glob
+import re
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import DataError
-from optimizer.io.csv_form import SEPARATORS
+from optimizer.config.address import fill_address, is_address, parse_address
+from optimizer.config.limits import Limits
+from optimizer.errors import ConfigError, DataError, counted
+from optimizer.io.arrow_files import arrow_batches
+from optimizer.io.csv import csv_batches, csv_form
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.excel import EXCEL, excel_table
+from optimizer.io.excel import EXCEL, excel_head, refuse_large_book
 from optimizer.io.given import may_be_path
+from optimizer.io.parquet import parquet_batches
+from optimizer.io.privacy import is_personal_column, refuse_personal_columns
+from optimizer.io.read import find_files
+from optimizer.io.reading_notes import ReadingNotes
+from optimizer.io.sources import adapter_of, read_faults
+from optimizer.io.sources.faults import secrets_of
+from optimizer.recognize.text import Head, decoded_head
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import polars as pl
+    import pyarrow as pa
+
+    from optimizer.config.address import Address
 
 #: What is looked at, whatever the size of a table.
 SAMPLE_ROWS, SAMPLE_BYTES = 100_000, 16 << 20
-#: Encodings, in the order in which they are tried.
-ENCODINGS = ("utf-8", "gb18030", "windows-1252")
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_PARQUET, _ARROW = (".parquet", ".pq"), (".arrow", ".feather", ".ipc")
+_TABLES = (*_PARQUET, ".csv", ".csv.gz", ".csv.zst", *_ARROW, *EXCEL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,124 +47,305 @@ class Sample:
     Attributes
     ----------
     path
-        As it was named.
+        Path, glob or address, as the configuration will have it.
+    label
+        Its name in messages: no user and no password.
     rows
         Its first rows, all cells as text, under its own names of columns.
     is_whole
         Whether these are all rows.
-    encoding
+    encoding, separator
         Of a CSV file.
-    sheet
-        Of an Excel file.
     """
 
     path: str
+    label: str
     rows: pl.DataFrame
     is_whole: bool
     encoding: str = "utf-8"
-    sheet: str | None = None
+    separator: str = ","
 
 
-def take_sample(path: str) -> Sample:
+def take_sample(place: str) -> Sample:
     """
-    Read the first rows of a file.
+    Read the first rows of a table, wherever inputs may be; never the whole of it.
+
+    Parameters
+    ----------
+    place
+        A file, a glob, a folder of files, or an address.
+
+    Raises
+    ------
+    ConfigError
+        When an address is none that inputs take, or holds a password.
+    DataError
+        When there is no such table, it is of a kind that is not read, or is empty.
+    """
+    if "{date}" in place:
+        raise DataError(
+            "init looks at a day's table: write a date in the place of {date}; in the "
+            "configuration it becomes {date} again"
+        )
+    found = _of_address(place) if is_address(place) else _of_files(place)
+    if len(found.rows) == 0:
+        raise DataError(
+            f"{found.label}: has a header and no rows; export a day that has some"
+        )
+    return found
+
+
+def _of_files(place: str) -> Sample:
+    path = _with_files(place)
+    files = find_files(path, "table")
+    for file in files:
+        if file.stat().st_size == 0:
+            continue
+        with damaged_is_data_error(str(file)):
+            found = _of_file(file, path)
+        is_last = file == files[-1]
+        if len(found.rows) or is_last:
+            whole = found.is_whole and len(files) == 1
+            return replace(found, path=path, label=path, is_whole=whole)
+    raise DataError(f"{place}: is empty, without even a header; export it again")
+
+
+def _with_files(place: str) -> str:
+    """The path or glob that inputs take: for a folder, that of its files."""
+    if not may_be_path(place):
+        raise DataError("a table is named by text that is no path; name a file")
+    folder = Path(place)
+    if not (folder.exists() or glob.has_magic(place)):
+        raise DataError(f"{place}: no such file; name the tables that you have")
+    if not folder.is_dir():
+        return place
+    kinds = sorted(
+        {
+            kind
+            for file in folder.iterdir()
+            for kind in _TABLES
+            if file.is_file() and file.name.lower().endswith(kind)
+        }
+    )
+    if len(kinds) == 1:
+        return str(folder / f"*{kinds[0]}")
+    if kinds:
+        raise DataError(
+            f"{place}: is a folder of {', '.join(kinds)} files; name those of one "
+            f"table, such as '{folder / ('*' + kinds[0])}'"
+        )
+    inner = sorted(part.name for part in folder.iterdir() if part.is_dir())
+    also = f"; it has the folders {', '.join(inner[:5])}: name one" if inner else ""
+    raise DataError(f"{place}: is a folder without tables{also}")
+
+
+def _of_file(file: Path, place: str) -> Sample:
+    name, limits = file.name.lower(), Limits()
+    if name.endswith(EXCEL):
+        refuse_large_book(file, limits)
+        table = excel_head(file, SAMPLE_ROWS + 1)
+        return _sample(place, place, table.schema, table.to_batches())
+    if name.endswith(_PARQUET):
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetFile(file) as opened:
+            schema = opened.schema_arrow
+        _refuse_personal(schema.names, place)
+        rows = parquet_batches(file, schema.names, SAMPLE_ROWS + 1, limits)
+        return _sample(place, place, schema, rows)
+    if name.endswith(_ARROW):
+        import pyarrow.ipc
+
+        with pyarrow.ipc.open_file(file) as reader:
+            schema = reader.schema
+        _refuse_personal(schema.names, place)
+        parts = arrow_batches(file, schema.names)
+        return _sample(place, place, schema, (b for t in parts for b in t.to_batches()))
+    with file.open("rb") as stream:
+        start = stream.read(SAMPLE_BYTES)
+    is_whole = len(start) == file.stat().st_size
+    return _of_text(decoded_head(file.name, start, place, is_whole=is_whole), place)
+
+
+def _of_text(head: Head, place: str, label: str | None = None) -> Sample:
+    """Read the beginning of a CSV file as inputs are, from a copy of it."""
+    label = label or place
+    _refuse_personal(head.header, label, head)
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        copy = Path(folder) / "head.csv"
+        copy.write_bytes(head.text.encode())
+        try:
+            form = csv_form(copy, head.header)
+            names = [name for name in form.names if name is not None]
+            rows = csv_batches(copy, names, names, ReadingNotes(), Limits())
+            found = _sample(place, label, None, rows, names=names)
+        except DataError as error:
+            raise DataError(str(error).replace(str(copy), label)) from None
+    whole = found.is_whole and head.is_whole
+    return replace(
+        found, is_whole=whole, encoding=head.encoding, separator=head.separator
+    )
+
+
+def _of_address(place: str) -> Sample:
+    """The first rows behind an address."""
+    try:
+        address = parse_address(place)
+    except ValueError as error:
+        raise ConfigError(f"an address among the tables {error}") from None
+    filled = fill_address(address)
+    adapter = adapter_of(address)
+    with read_faults(address, secrets_of(filled)):
+        if address.scheme == "s3":
+            return _of_object(filled, place, adapter)
+        with adapter.open_head(filled, SAMPLE_ROWS + 1) as rows:
+            return _sample(place, address.label, rows.schema, rows)
+
+
+def _of_object(address: Address, place: str, adapter: Any) -> Sample:
+    """The first rows of the first object of a key or glob; parts of it are read."""
+    name = address.path.lower()
+    if name.endswith(_PARQUET + _ARROW):
+        import pyarrow as pa
+        import pyarrow.ipc
+        import pyarrow.parquet
+
+        source = pa.PythonFile(adapter.open_object(address), mode="r")
+        if name.endswith(_ARROW):
+            reader = pyarrow.ipc.open_file(source)
+            schema = reader.schema
+            rows = map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            file = pyarrow.parquet.ParquetFile(source, pre_buffer=False)
+            schema, rows = file.schema_arrow, file.iter_batches(SAMPLE_ROWS + 1)
+        _refuse_personal(schema.names, address.label)
+        return _sample(place, address.label, schema, rows)
+    key, start = adapter.fetch_head(address, SAMPLE_BYTES)
+    head = decoded_head(key, start, address.label, is_whole=len(start) < SAMPLE_BYTES)
+    return _of_text(head, place, address.label)
+
+
+def _sample(
+    place: str,
+    label: str,
+    schema: pa.Schema | None,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    names: Sequence[str] = (),
+) -> Sample:
+    """As many rows as are looked at, all cells as text."""
+    import polars as pl
+    import pyarrow as pa
+
+    parts, num_rows = [], 0
+    for batch in batches:
+        part = batch.slice(0, SAMPLE_ROWS + 1 - num_rows)
+        parts.append(pl.DataFrame(pl.from_arrow(pa.Table.from_batches([part]))))
+        num_rows += part.num_rows
+        if num_rows > SAMPLE_ROWS:
+            break
+    if parts:
+        rows = pl.concat(parts)
+    elif schema is None:
+        rows = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    else:
+        rows = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    text = rows.select(_as_text(rows[name]) for name in rows.columns)
+    return Sample(place, label, text.head(SAMPLE_ROWS), num_rows <= SAMPLE_ROWS)
+
+
+def _as_text(cells: pl.Series) -> pl.Series:
+    """Cells as a person reads them; lists and structures are empty."""
+    import polars as pl
+
+    if isinstance(cells.dtype, pl.Datetime):
+        return cells.dt.to_string("iso:strict")
+    if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
+        return pl.Series(cells.name, [None] * len(cells), pl.String)
+    return cells.cast(pl.String, strict=False)
+
+
+def _refuse_personal(
+    columns: Sequence[str], label: str, head: Head | None = None
+) -> None:
+    """
+    Refuse columns of people's data, with the way to leave them out.
+
+    Parameters
+    ----------
+    columns, label
+        Names of the columns, and the table's.
+    head
+        The form of a CSV file.
 
     Raises
     ------
     DataError
-        When there is no such file, it is of a kind that is not read, or has no header.
+        Naming the columns and a command that writes the table without them.
     """
-    if "://" in path:
-        raise DataError(
-            f"{path}: is an address, of which init looks at nothing; give an export of "
-            "it, and put the address into the configuration afterwards"
-        )
-    file = Path(path)
-    if not may_be_path(path) or not file.is_file():
-        raise DataError(f"{path}: no such file; name the tables that you have")
-    name = file.name.lower()
-    with damaged_is_data_error(path):
-        if name.endswith((".csv", ".csv.gz", ".csv.zst", ".txt", ".tsv")):
-            return _text(path)
-        if name.endswith(EXCEL):
-            return _sheet(path)
-        return _arrow(path)
-
-
-def _sheet(path: str) -> Sample:
-    import polars as pl
-
-    rows = pl.DataFrame(excel_table(Path(path), None, ()))
-    return Sample(path, rows.head(SAMPLE_ROWS), len(rows) <= SAMPLE_ROWS)
-
-
-def _arrow(path: str) -> Sample:
-    import polars as pl
-    import pyarrow as pa
-    import pyarrow.ipc
-    import pyarrow.parquet
-
-    name = path.lower()
-    if name.endswith((".parquet", ".pq")):
-        with pyarrow.parquet.ParquetFile(path) as file:
-            schema, num_rows = file.schema_arrow, file.metadata.num_rows
-            batches = [*islice(file.iter_batches(SAMPLE_ROWS), 1)]
-    elif name.endswith((".arrow", ".feather", ".ipc")):
-        with pyarrow.ipc.open_file(path) as reader:
-            whole = reader.read_all()
-        schema, num_rows, batches = whole.schema, len(whole), whole.to_batches()
-    else:
-        raise DataError(
-            f"{path}: is not a kind of file that is read here; use .csv, .xlsx, "
-            ".parquet or .arrow"
-        )
-    rows = pl.DataFrame(pa.Table.from_batches(batches, schema)).head(SAMPLE_ROWS)
-    text = rows.cast(pl.String, strict=False)
-    return Sample(path, text, num_rows <= SAMPLE_ROWS)
-
-
-def _text(path: str) -> Sample:
-    import polars as pl
-    import pyarrow as pa
-
-    with pa.input_stream(path) as stream:
-        start = stream.read(SAMPLE_BYTES + 1)
-    is_whole = len(start) <= SAMPLE_BYTES
-    encoding, text = _decoded(start[:SAMPLE_BYTES], path, is_whole=is_whole)
-    lines = text.splitlines()
-    if lines and lines[0].lower().startswith("sep="):
-        lines = lines[1:]
-    if not lines:
-        raise DataError(f"{path}: is empty, without even a header; export it again")
-    separator = max(SEPARATORS, key=lines[0].count)
-    cells = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
-    if not is_whole:
-        cells = cells[:-1]
-    header = [cell.strip() or f"column {n + 1}" for n, cell in enumerate(cells[0])]
-    if len(set(header)) < len(header):
-        twice = sorted({name for name in header if header.count(name) > 1})
-        raise DataError(f"{path}: has the column {twice[0]!r} twice; rename one")
-    body = [row for row in cells[1 : SAMPLE_ROWS + 1] if len(row) == len(header)]
-    columns = zip(*body, strict=True) if body else ([] for _ in header)
-    rows = pl.DataFrame(
-        {
-            name: pl.Series([cell or None for cell in column], dtype=pl.String)
-            for name, column in zip(header, columns, strict=True)
-        }
+    found = [name for name in columns if is_personal_column(name)]
+    if not found:
+        refuse_personal_columns(columns, label)
+        return
+    raise DataError(
+        f"{label}: looks like it holds personal data in "
+        f"{counted(len(found), 'column')}: {', '.join(found)}. No row was read. "
+        f"{_without(found, label, head)}"
     )
-    return Sample(path, rows, is_whole and len(cells) <= SAMPLE_ROWS + 1, encoding)
 
 
-def _decoded(start: bytes, path: str, *, is_whole: bool) -> tuple[str, str]:
-    """The encoding of a text, and the text; a character cut off at the end is left."""
-    for mark, encoding in _MARKS.items():
-        if start.startswith(mark):
-            return encoding, start.decode(encoding, "ignore")
-    for encoding in ENCODINGS:
-        for cut in range(1 if is_whole else 4):
-            try:
-                text = start[: len(start) - cut].decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            return encoding, text.removeprefix("\ufeff")
-    raise DataError(f"{path}: is text of no encoding that is known; export it as UTF-8")
+def _without(columns: Sequence[str], label: str, head: Head | None) -> str:
+    """Say how a table is exported without some columns."""
+    if is_address(label):
+        return "Make a view that leaves them out, and name that"
+    encoding, separator = (
+        ("utf-8", ",")
+        if head is None
+        else (
+            head.encoding,
+            head.separator,
+        )
+    )
+    steps = f".drop({', '.join(map(repr, columns))})"
+    command = copy_command(label, steps, encoding=encoding, separator=separator)
+    return (
+        "Leave them out where you export it, or write a copy without them:\n"
+        f"  {command}"
+    )
+
+
+def copy_command(
+    path: str, steps: str, *, encoding: str = "utf-8", separator: str = ","
+) -> str:
+    """
+    Write the command that makes a copy of a table, changed.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    steps
+        What is done with it, by polars.
+    encoding, separator
+        Of a CSV file.
+
+    Examples
+    --------
+    >>> print(copy_command("o.csv", ".drop('phone')")[32:])
+    pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')"
+    """
+    name, file = path.lower(), Path(path)
+    bare = file.with_name(re.sub(r"\..*$", "", file.name) + "-bare.csv")
+    write = "write_csv"
+    if name.endswith(EXCEL):
+        read = f"read_excel({path!r}, infer_schema_length=0)"
+    elif name.endswith(_PARQUET):
+        bare, write = bare.with_suffix(".parquet"), "write_parquet"
+        read = f"read_parquet({path!r})"
+    else:
+        form = f"{path!r}, infer_schema=False"
+        form += f", encoding={encoding!r}" if encoding != "utf-8" else ""
+        form += f", separator={separator!r}" if separator != "," else ""
+        read = f"read_csv({form})"
+    done = f"pl.{read}{steps}.{write}({str(bare)!r})"
+    return f'python -c "import polars as pl; {done}"'

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from optimizer.contracts.carrier_names import known_carriers
+from optimizer.config.address import is_address
+from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
 from optimizer.errors import DataError
+from optimizer.recognize.propose import days_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optimizer.recognize.propose import Proposal
 
+_CAP_RATE, _ZONE = 0.03, "Asia/Shanghai"
 CONFIG, SLOTS = "premium.yaml", "capacity.csv"
 #: Columns of outcomes without which a history still teaches, and what they then are.
 _ASSUMED = {"is_premium": "false", "complaint": "false", "logistics_return": "false"}
+_PROBABILITIES = {
+    f"{harm}_prob_{service}"
+    for harm in ("complaint", "return")
+    for service in ("standard", "premium")
+}
 _DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
@@ -70,14 +80,35 @@ def written(
         When there is no table of orders, or it lacks what nothing can stand for.
     """
     if "orders" not in proposals:
+        raise DataError(_no_orders(proposals))
+    history = proposals.get("outcomes")
+    if history is not None and is_address(history.sample.path):
         raise DataError(
-            "none of the tables is one of orders, a row for each parcel of the day; "
-            "name it first"
+            f"{history.sample.label}: is a history, and learning.history is read from "
+            "files; export it as CSV or Parquet, and name that"
         )
     files = {CONFIG: _config(proposals, terms, folder)}
     if "capacity" not in proposals:
         files[SLOTS] = _capacity(proposals["orders"], terms.slots)
     return files
+
+
+def _no_orders(proposals: Mapping[str, Proposal]) -> str:
+    """Say which tables are there instead of the orders, and what is wanted."""
+    wanted = "name the orders too, a row for each parcel of the day"
+    if "outcomes" in proposals:
+        history = proposals["outcomes"]
+        told = [
+            c.written
+            for c in history.choices
+            if c.column in ("complaint", "logistics_return")
+        ]
+        return (
+            f"{history.sample.label}: is a history of past parcels, for it has "
+            f"{' and '.join(told)}, which nobody knows of tonight's; {wanted}"
+        )
+    named = ", ".join(f"{p.sample.label} ({kind})" for kind, p in proposals.items())
+    return f"none of the tables is one of orders: {named}; {wanted}"
 
 
 def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> str:
@@ -89,7 +120,7 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         inputs["capacity"] = str(folder / SLOTS)
     if "merchants" in proposals:
         inputs["merchants"] = _input(proposals["merchants"], terms)
-    has_risk = _has_probabilities(orders)
+    has_risk = not lacks_risks(orders)
     learning: dict[str, Any] = {}
     if not has_risk:
         learning["models"] = str(folder / "models")
@@ -110,7 +141,7 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         "" if has_risk else _MODEL + f"model: {folder / 'models' / 'latest'}\n",
         _PRIOR if "prior" in learning else "",
         _block({"learning": learning}) if learning else "",
-        "" if has_risk else _EXPLORE,
+        "" if has_risk else _EXPLORE.format(share=_explore_share(orders)),
     ]
     return "".join(parts)
 
@@ -133,7 +164,20 @@ _PRIOR = """\
 # A belief to begin with, until premium has been measured: a kept promise removes this
 # share of the harm.
 """
-_EXPLORE = "holdout: {explore_share: 0.1}     # a tenth at random, to measure\n"
+_EXPLORE = "holdout: {{explore_share: {share}}}     # of slots, at random, to measure\n"
+#: Parcels that should explore in a night, so that it measures something.
+_EXPLORERS, _LEAST_SHARE, _MOST_SHARE = 5, 0.1, 0.5
+
+
+def _explore_share(orders: Proposal) -> float:
+    """A tenth, or as much as makes some parcels explore where there are few."""
+    merchants = orders.series("merchant_id")
+    sizes = [len(orders.sample.rows)]
+    if merchants is not None:
+        sizes = merchants.value_counts()["count"].to_list()
+    caps = sum(int(_CAP_RATE * size) for size in sizes)
+    needed = _EXPLORERS / caps if caps else 1.0
+    return round(min(_MOST_SHARE, max(_LEAST_SHARE, needed)), 2)
 
 
 def _block(value: Mapping[str, Any]) -> str:
@@ -163,7 +207,7 @@ def _input(proposal: Proposal, terms: Terms) -> Any:
                 for n, v in proposal.values.items()
             },
         ),
-        ("constants", _constants(proposal, terms)),
+        ("constants", stand_ins(proposal, terms)),
         ("units", dict(proposal.units)),
     ):
         if value:
@@ -178,30 +222,58 @@ def words_of(proposal: Proposal) -> dict[str, Any]:
     return {n: v if isinstance(v, str) else dict(v) for n, v in proposal.values.items()}
 
 
-def _constants(proposal: Proposal, terms: Terms) -> dict[str, str]:
-    """What stands for columns that a table lacks."""
+def stand_ins(proposal: Proposal, terms: Terms) -> dict[str, str]:
+    """
+    Say what stands for columns that a table lacks.
+
+    Raises
+    ------
+    DataError
+        Naming columns that nothing can stand for.
+    """
     able = {"merchant_id": terms.shop, "region_id": "all"}
     if proposal.table == "outcomes":
         able |= _ASSUMED
     lost = [name for name in proposal.missing if name not in able]
     if lost:
         raise DataError(
-            f"{proposal.sample.path}: has no column that is recognised as "
+            f"{proposal.sample.label}: has no column that is recognised as "
             f"{', '.join(lost)}; say which it is: --column {lost[0]}=NAME (it has "
             f"{', '.join(proposal.sample.rows.columns)})"
         )
     return {name: able[name] for name in proposal.missing}
 
 
-def _has_probabilities(orders: Proposal) -> bool:
+def lacks_risks(orders: Proposal) -> bool:
+    """Whether orders lack a probability of harm, so that a model is made."""
     there = {choice.column for choice in orders.choices}
-    return {"complaint_prob_standard", "return_prob_standard"} <= there
+    return len(_PROBABILITIES & there) < len(_PROBABILITIES)
+
+
+def carriers_told(orders: Proposal) -> list[str]:
+    """Say which carriers of the table offer premium, and which are taken not to."""
+    offered = _carriers(orders)
+    cells = orders.series("carrier_id")
+    if cells is None:
+        return []
+    known = spelled(orders)
+    seen = cells.drop_nulls().str.strip_chars().replace(known)
+    others = sorted({*seen} & {*SPELLINGS} - {*offered})
+    also = f"; not with {', '.join(others)}, as on Douyin" if others else ""
+    return [f"premium is offered with {', '.join(offered)}{also} (policy.carriers)"]
+
+
+def spelled(orders: Proposal) -> dict[str, str]:
+    """Words of a table that are carriers, and their codes."""
+    own = orders.values.get("carrier_id")
+    said = {} if own is None or isinstance(own, str) else own
+    return known_carriers() | {w: c for w, c in said.items() if isinstance(c, str)}
 
 
 def _carriers(orders: Proposal) -> list[str]:
     """Carriers of the table that offer the service, by code."""
     cells = orders.series("carrier_id")
-    known = known_carriers()
+    known = spelled(orders)
     words: list[str] = []
     if cells is not None:
         words = cells.drop_nulls().str.strip_chars().unique().to_list()
@@ -215,7 +287,7 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
     import polars as pl
 
     carriers, regions = orders.series("carrier_id"), orders.series("region_id")
-    known = known_carriers()
+    known = spelled(orders)
     frame = pl.DataFrame(
         {
             "carrier_id": [] if carriers is None else carriers.str.strip_chars(),
@@ -240,16 +312,24 @@ def next_commands(
     proposals: Mapping[str, Proposal], folder: Path, slots: int | None
 ) -> Sequence[str]:
     """What to do next, a command in each line."""
-    config = folder / CONFIG
-    day = _DAY.search(proposals["orders"].sample.path)
-    date = day[0] if day else "yesterday"
+    config, date = folder / CONFIG, _date(proposals["orders"])
     found = []
     if "capacity" not in proposals and slots is None:
-        found.append(f"# fill in the column slots of {folder / SLOTS}, then:")
-    if not _has_probabilities(proposals["orders"]):
+        found.append(
+            f"# fill in the column slots of {folder / SLOTS}, or begin again with "
+            "--slots 20 --replace; then:"
+        )
+    if lacks_risks(proposals["orders"]):
         found.append(f"optimizer learn --config {config}")
-    found += [
-        f"optimizer validate --config {config} --date {date}",
-        f"optimizer run --config {config} --date {date}",
-    ]
-    return found
+    found.append(f"optimizer run --config {config} --date {date}")
+    return [*found, f"optimizer verify {folder / 'runs' / date}"]
+
+
+def _date(orders: Proposal) -> str:
+    """The night: as the path has it, or the times of its orders, or yesterday."""
+    day = _DAY.search(orders.sample.path)
+    if day is not None:
+        return day[0]
+    _, days = days_in(orders)
+    yesterday = dt.datetime.now(ZoneInfo(_ZONE)).date() - dt.timedelta(1)
+    return (days[-1] if days else yesterday).isoformat()

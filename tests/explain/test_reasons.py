@@ -112,14 +112,14 @@ NIGHTS = {
         },
     ),
     "ineligible before anything else": ByHand(
-        [("a", "m", "north", 3)],
+        [("a", "m", "north", 3), ("b", "n", "north", 2)],
         {"yunda": 9},
-        {"m": 0},
-        {"a": ("INELIGIBLE", None)},
+        {"m": 0, "n": 9},
+        {"a": ("INELIGIBLE", None), "b": ("CHOSEN", 2)},
         {
-            "is_eligible": pl.lit(value=False),
-            "pin": pl.lit("never"),
-            "carrier_id": pl.lit("pigeon"),
+            "is_eligible": only("a", value := False).otherwise(pl.lit(not value)),
+            "pin": only("a", "never"),
+            "carrier_id": only("a", "pigeon").otherwise(pl.lit("yunda")),
         },
     ),
     "no active carrier": ByHand(

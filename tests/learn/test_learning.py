@@ -489,7 +489,7 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
     with pytest.raises(ConfigError, match="is not as a model of format 1 should be"):
         run(config)
     path.write_text(text[:-9])
-    with pytest.raises(ConfigError, match="is damaged"):
+    with pytest.raises(DataError, match="is damaged or truncated"):
         run(config)
 
 

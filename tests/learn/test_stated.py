@@ -80,3 +80,54 @@ def test_a_night_on_stated_risks_says_so_first_and_verifies(
         for w in json.loads((night.run_dir / "run.json").read_text())["warnings"]
     ]
     assert {"MODEL_IS_PRIOR", "RISK_IS_STATED"} <= set(codes)
+
+
+def test_a_night_without_probabilities_names_the_three_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Validate and run alike: a model, one of past parcels, one of what is stated."""
+    monkeypatch.chdir(tmp_path)
+    night = make_night(tmp_path, 400)
+    orders = night.read("orders")
+    night.write("orders", orders.drop([c for c in orders.columns if "prob" in c]))
+    for command in ("validate", "run"):
+        words = (command, "--config", night.config, "--date", DAY)
+        said = call(monkeypatch, capsys, *words)
+        assert said.code == 3
+        assert "has no column complaint_prob_standard, return_prob_standard" in said.err
+        for way in ("model: models/latest", "learning.history", "{prior: {effect"):
+            assert way in said.err
+
+
+def test_a_history_of_standard_parcels_alone_names_the_ways_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No premium, no returns: each refusal says what to write, and that is enough."""
+    monkeypatch.chdir(tmp_path)
+    night = make_night(tmp_path, 400)
+    lines = ["order_id,date,merchant_id,carrier_id,region_id,complaint"]
+    lines += [
+        f"h{n},2026-10-{1 + n % 28:02d},m,yunda,r,{n % 9 == 0}".lower()
+        for n in range(600)
+    ]
+    Path("history.csv").write_text("\n".join(lines), "utf-8")
+
+    def learned(**learning: object) -> tuple[int, str]:
+        history = {"path": "history.csv"} | learning.pop("reading", {})  # type: ignore[operator]
+        night.configure(learning={"history": history} | learning)
+        asked = ("learn", "--config", night.config, "--as-of", DAY)
+        found = call(monkeypatch, capsys, *asked)
+        return found.code, found.err
+
+    code, said = learned()
+    assert code == 3
+    assert "has no column is_premium, logistics_return" in said
+    shown = "constants: {is_premium: 'false', logistics_return: 'false'}"
+    assert shown in said
+    constants = {"is_premium": "false", "logistics_return": "false"}
+    code, said = learned(reading={"constants": constants})
+    assert (code, "{prior: {effect: 0.3}}" in said) == (3, True)
+    code, said = learned(reading={"constants": constants}, prior={"effect": 0.3})
+    assert (code, "complaint_prob and return_prob" in said) == (3, True)
+    code, said = learned(reading={"constants": constants}, prior=PRIOR)
+    assert code == 0, said

@@ -34,6 +34,18 @@ WANTED = {
         "region_id": "收货省份",
         "order_value_cny": "买家实付金额",
     },
+    "jd": {
+        "order_id": "订单号",
+        "carrier_id": "承运商",
+        "region_id": "收货省份",
+        "order_value_cny": "应付金额",
+    },
+    "woocommerce": {
+        "order_id": "Order ID",
+        "carrier_id": "Shipping Method Title",
+        "region_id": "State Code (Shipping)",
+        "order_value_cny": "Order Total Amount",
+    },
     "workbook": {
         "order_id": "订单号",
         "carrier_id": "快递",
@@ -145,12 +157,21 @@ def test_a_number_that_repeats_is_not_the_orders(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "personal data": (
         ("订单号,收件人,手机号,快递,省份", "1,x,y,中通,浙江"),
-        "personal data in column 收件人, 手机号; export the table without it",
+        "personal data in 2 columns: 收件人, 手机号. No row was read. Leave them out",
     ),
     "no table of ours": (("甲,乙", "1,2"), "is no table that is recognised"),
     "no carrier": (("订单号,省份", "1,浙江"), "recognised as carrier_id; say which"),
     "a column twice": (("订单号,快递,快递,省份", "1,a,b,c"), "'快递' twice"),
     "empty": (("",), "is empty"),
+    "no rows": (("订单号,快递,省份",), "has a header and no rows"),
+    "a history alone": (
+        ("订单号,快递,省份,发货日期,是否投诉", "1,中通,浙江,2026-11-01,否"),
+        "is a history of past parcels, for it has 是否投诉",
+    ),
+    "a row that is too long": (
+        ("订单号,快递,省份", "1,中通,浙江", "2,中通,浙江,杭州"),
+        "line 3 has not as many cells as the header",
+    ),
 }
 
 
@@ -173,7 +194,7 @@ def test_tables_that_cannot_be_begun_with_are_refused(
 def test_other_refusals_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No file, an address, a title above an Excel header, no orders, a file there."""
+    """No file, a title above an Excel header, no orders, a file there."""
     monkeypatch.chdir(tmp_path)
 
     def said(*words: object) -> tuple[int, str]:
@@ -184,7 +205,6 @@ def test_other_refusals_say_what_to_do(
         3,
         "error: none.csv: no such file; name the tables that you have\n",
     )
-    assert "is an address" in said("postgresql://db/shop?table=orders")[1]
     slots = text(Path("c.csv"), "快递,上限", "中通,5")
     assert "none of the tables is one of orders" in said(slots)[1]
     book = openpyxl.Workbook()
@@ -197,15 +217,144 @@ def test_other_refusals_say_what_to_do(
     assert said(orders)[0] == 0
     again = said(orders)
     assert again[0] == 2
-    assert "is there already" in again[1]
+    assert "premium.yaml: is there already" in again[1]
+    assert said(orders, "--replace")[0] == 0
+    assert "both orders" in said(orders, orders, "--replace")[1]
 
 
-def test_carriers_that_nobody_knows_are_told(tmp_path: Path) -> None:
-    """An unknown spelling is a note, and is no carrier of the roster."""
-    path = text(tmp_path / "o.csv", "订单号,快递,省份", "1,中通,浙江", "2,飞天邮,浙江")
+def test_carriers_that_nobody_knows_are_told_and_never_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each unknown word with its rows and the nearest; the line shown is read."""
+    monkeypatch.chdir(tmp_path)
+    rows = ("1,中通,浙江", "2,飞天邮,浙江", "3,韵达大件,浙江", "4,飞天邮,浙江")
+    path = text(Path("o.csv"), "订单号,快递,省份", *rows)
     found = propose.propose(sample.take_sample(path), {}, None)
-    assert "no carrier is known under 飞天邮" in found.notes[0]
     assert found.values == {"carrier_id": "known"}
+    (note,) = found.notes
+    assert "飞天邮 (2 rows), 韵达大件 (1 row; nearest: yunda): 3 rows" in note
+    line = "carrier_id: {known: true, 飞天邮: CODE, 韵达大件: CODE}"
+    assert f"under inputs.orders.values: {line}" in note
+    assert call(monkeypatch, capsys, "init", path, "--slots", 1).code == 0
+    as_told = line.replace("韵达大件: CODE", "韵达大件: yunda")
+    written = Path("premium.yaml").read_text("utf-8")
+    assert "carrier_id: known" in written
+    Path("premium.yaml").write_text(written.replace("carrier_id: known", as_told))
+    inputs = load_config("premium.yaml").inputs
+    assert inputs is not None
+    meant = inputs.orders.values["carrier_id"]
+    assert (meant["韵达大件"], meant["中通"], meant["飞天邮"]) == (
+        *("yunda", "zhongtong", "CODE"),
+    )
+
+
+def test_a_carrier_is_said_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--carrier makes a word a carrier of ours; a code that is none is refused."""
+    monkeypatch.chdir(tmp_path)
+    path = text(Path("o.csv"), "订单号,快递,省份", "1,中通,浙江", "2,韵达大件,浙江")
+    wrong = call(monkeypatch, capsys, "init", path, "--carrier", "韵达大件=yundda")
+    assert (wrong.code, "no carrier has the code 'yundda'" in wrong.err) == (2, True)
+    right = call(
+        monkeypatch, capsys, "init", path, "--slots", 1, "--carrier", "韵达大件=yunda"
+    )
+    assert right.code == 0
+    assert "no carrier is known" not in right.out
+    assert "premium is offered with zhongtong, yunda (policy" in right.out
+    assert "yunda,浙江,1,1" in Path("capacity.csv").read_text("utf-8")
+
+
+def test_two_equal_numbers_of_an_order_are_no_question(tmp_path: Path) -> None:
+    """Order ID and Order Number of a shop that does not number anew are one."""
+    header = "Order ID,Order Number,Shipping Method Title,State Code (Shipping)"
+    path = text(tmp_path / "o.csv", header, "1,1,ZTO,CN1", "2,2,ZTO,CN2")
+    assert propose.propose(sample.take_sample(path), {}, None).unsure == ()
+    path = text(tmp_path / "o.csv", header, "1,11,ZTO,CN1", "2,12,ZTO,CN2")
+    (choice,) = propose.propose(sample.take_sample(path), {}, None).unsure
+    assert (choice.written, choice.others) == ("Order ID", ("Order Number",))
+
+
+AMOUNTS: dict[str, tuple[str, tuple[str, ...], str | None, str]] = {
+    "a sign": ("实付金额", ("¥1,234.00", "￥20"), "cny", ""),
+    "fen by name": ("实付金额（分）", ("123400", "2000"), "fen", ""),
+    "fen perhaps": (
+        "实付金额",
+        ("123400", "2000"),
+        None,
+        "units: {order_value_cny: fen}",
+    ),
+    "dollars": ("Total", ("$12.50", "$1.00"), None, "is left out: Total is in $"),
+}
+
+
+@pytest.mark.parametrize("what", AMOUNTS)
+def test_amounts_are_read_in_their_unit_or_said(what: str, tmp_path: Path) -> None:
+    """A sign, fen by the column's name, fen perhaps, and other money."""
+    name, values, unit, note = AMOUNTS[what]
+    rows = [f'{n},中通,浙江,"{value}"' for n, value in enumerate(values)]
+    path = text(tmp_path / "o.csv", f"订单号,快递,省份,{name}", *rows)
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert found.units.get("order_value_cny") == unit
+    assert note in "".join(found.notes)
+    assert ("order_value_cny" in {c.column for c in found.choices}) is (
+        what != "dollars"
+    )
+
+
+def test_flags_in_chinese_are_told_apart(tmp_path: Path) -> None:
+    """A flag's own words, and kinds of complaints of which one word means none."""
+    header = "订单号,快递,省份,发货日期,是否投诉,物流退货"
+    rows = ("1,中通,浙江,2026-11-01,是,拒收", "2,中通,浙江,2026-11-01,否,无")
+    found = propose.propose(
+        sample.take_sample(text(tmp_path / "h.csv", header, *rows)), {}, None
+    )
+    assert found.values["logistics_return"] == {"无": "false", "*": "true", "": "false"}
+    assert "complaint" not in found.values
+
+
+def test_orders_of_a_month_and_repeated_numbers_are_told(tmp_path: Path) -> None:
+    """What would be one night of many days, and ids that a night refuses, are notes."""
+    header = "订单号,快递,省份,付款时间"
+    rows = [f"{n % 9},中通,浙江,2026-10-{1 + n:02d} 10:00" for n in range(10)]
+    found = propose.propose(
+        sample.take_sample(text(tmp_path / "o.csv", header, *rows)), {}, None
+    )
+    assert any("1 of 10 repeat one" in note for note in found.notes)
+    assert any("has 10 days, 2026-10-01 to 2026-10-10" in note for note in found.notes)
+    rows = [f'="{n}",中通,浙江,2026-10-01' for n in range(3)]
+    found = propose.propose(
+        sample.take_sample(text(tmp_path / "o.csv", header, *rows)), {}, None
+    )
+    assert any("by which spreadsheets keep numbers" in note for note in found.notes)
+
+
+def test_a_copy_without_personal_columns_is_a_command_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that the refusal shows writes a table that is accepted."""
+    monkeypatch.chdir(tmp_path)
+    header = "订单号;收货人;快递;省份"
+    path = text(Path("o.csv"), header, "1;张;中通;浙江", encoding="gb18030")
+    with pytest.raises(DataError) as refused:
+        sample.take_sample(path)
+    line = str(refused.value).splitlines()[-1].strip()
+    program = line.removeprefix('python -c "').removesuffix('"')
+    exec(program, {})
+    assert sample.take_sample("o-bare.csv").rows.columns == ["订单号", "快递", "省份"]
+
+
+def test_columns_under_a_merged_cell_are_refused(tmp_path: Path) -> None:
+    """A name over two columns leaves one of them without: it is not passed over."""
+    book = openpyxl.Workbook()
+    book.active.append(["订单号", "收货", None, "快递"])
+    book.active.append([None, "省份", "城市", None])
+    for number in range(5):
+        book.active.append([number, "浙江", "杭州", "中通"])
+    book.active.merge_cells("B1:C1")
+    book.save(tmp_path / "o.xlsx")
+    with pytest.raises(DataError, match="1 of 4 column has values and no name"):
+        sample.take_sample(str(tmp_path / "o.xlsx"))
 
 
 ENCODINGS: dict[str, Any] = {
@@ -225,6 +374,21 @@ def test_encodings_are_recognised(encoding: str, tmp_path: Path) -> None:
     found = sample.take_sample(path)
     assert found.encoding == encoding
     assert found.rows["name_of_goods"].to_list() == [word] * 50
+
+
+def test_an_encoding_that_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+    """UTF-8 with cut signs is not taken for Chinese in another encoding, nor Köln."""
+    good = "\n".join(["order_id,省份", *(f"{n},浙江省" for n in range(20))]).encode()
+    path = tmp_path / "o.csv"
+    path.write_bytes(good + "\n20,浙江".encode()[:-1] + b",\n")
+    with pytest.raises(DataError, match="is mostly UTF-8 text, and line 22 holds"):
+        sample.take_sample(str(path))
+    path.write_bytes(b"\xef\xbb\xbf" + "order_id,省份\n1,浙江".encode("gb18030"))
+    with pytest.raises(DataError, match="begins as UTF-8 text, and line 1 holds"):
+        sample.take_sample(str(path))
+    path.write_bytes("order_id,state\n1,Köln\n2,Zürich".encode("windows-1252"))
+    found = sample.take_sample(str(path))
+    assert (found.encoding, found.rows["state"][0]) == ("windows-1252", "Köln")
 
 
 def test_large_tables_are_sampled(

@@ -836,7 +836,7 @@ def test_what_the_program_writes_in_english_is_said_in_chinese(night):
         assert "orders" not in said
     for rule in rules:
         assert re.search(r"[\u4e00-\u9fff]", CHINESE.rule(rule))
-    assert "order" not in chinese.of_class("warnings")[0].text
+    assert "quarantine, above" not in chinese.of_class("warnings")[0].text
     assert [language.rule("is odd") for language in LANGUAGES] == ["is odd"] * 2
 
 

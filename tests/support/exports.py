@@ -1,4 +1,4 @@
-"""Exports like those that shops have: Douyin, Taobao, WPS, Shopify, Odoo."""
+"""Exports like those that shops have: Douyin, Taobao, JD, WPS and others abroad."""
 
 from __future__ import annotations
 
@@ -136,4 +136,62 @@ def odoo(folder: Path, num_orders: int = 1_000) -> list[Path]:
     return [orders, capacity]
 
 
-EXPORTS = {f.__name__: f for f in (douyin, taobao, workbook, shopify, odoo)}
+def jd(folder: Path, num_orders: int = 1_000) -> list[Path]:
+    """
+    JD's own columns in GB18030, those of customers left out where it was exported.
+
+    Three amounts of which one was paid, and two times of an order.
+    """
+    rng = random.Random(6)
+    lines = [
+        "订单号,商品ID,商品名称,订购数量,支付方式,下单时间,京东价,订单金额,结算金额,余额支付,"
+        "应付金额,订单状态,订单类型,运费金额,付款确认时间,货号,订单来源,承运商,收货省份"
+    ]
+    for number in range(num_orders):
+        price, courier = rng.randint(20, 400), rng.choice((*COURIERS, "京东快递"))
+        lines.append(
+            f"{264_000_000_000 + number},{10_070_000_000_000 + number % 50},"
+            f"商品{number % 50},1,4-在线支付,2026-11-22 09:{number % 60:02d}:11,"
+            f"{price}.00,{price}.00,{price}.00,0.00,{price - 5}.00,等待出库,SOP,0.00,"
+            f"2026-11-22 09:{number % 60:02d}:40,K{number % 50},移动端订单,{courier},"
+            f"{rng.choice(PROVINCES)}"
+        )
+    orders = folder / "京东订单_2026-11-22.csv"
+    orders.write_bytes("\r\n".join(lines).encode("gb18030"))
+    lines = ["订单号,付款确认时间,承运商,收货省份,是否投诉,是否物流退货"]
+    lines += [
+        f"{263_000_000_000 + r['number']},{r['day'].replace('/', '-')} 09:30:00,"
+        f"{r['courier']},{r['province']},{'是' if r['is_complaint'] else '否'},"
+        f"{'是' if r['is_return'] else '否'}"
+        for r in _history(rng, 4_000)
+    ]
+    history = folder / "京东历史.csv"
+    history.write_bytes("\r\n".join(lines).encode("gb18030"))
+    return [orders, history]
+
+
+def woocommerce(folder: Path, num_orders: int = 1_000) -> list[Path]:
+    """Advanced Order Export of one shop: two equal numbers, two states, no history."""
+    rng = random.Random(7)
+    lines = [
+        '"Order ID","Order Number","Order Status","Order Date","Customer Note",'
+        '"State Code (Billing)","Country Code (Billing)","State Code (Shipping)",'
+        '"Country Code (Shipping)","Shipping Method Title","Payment Method Title",'
+        '"Cart Discount Amount","Order Subtotal Amount","Order Shipping Amount",'
+        '"Order Refund Amount","Order Total Amount","Order Total Tax Amount"'
+    ]
+    methods = ("ZTO Express", "YTO Express", "Yunda Express", "SF Express")
+    for number in range(num_orders):
+        total, state = rng.randint(2_000, 40_000) / 100, rng.choice(("CN32", "CN33"))
+        lines.append(
+            f"{5000 + number},{5000 + number},processing,"
+            f"2026-11-22 10:{number % 60:02d},,CN2,CN,{state},CN,"
+            f"{rng.choice(methods)},Alipay,0,{total:.2f},0,0,{total:.2f},0"
+        )
+    orders = folder / "orders-2026-11-22.csv"
+    orders.write_text("\n".join(lines), "utf-8")
+    return [orders]
+
+
+SHOPS = (douyin, taobao, jd, workbook, shopify, woocommerce, odoo)
+EXPORTS = {f.__name__: f for f in SHOPS}

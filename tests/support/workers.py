@@ -24,6 +24,7 @@ SERVERS = {
         "tests/io/sources/",
         "tests/night/test_state.py",
         "tests/night/test_state_rights.py",
+        "tests/night/test_moved_projects.py",
         "tests/evidence/test_evidence.py",
     ),
 }

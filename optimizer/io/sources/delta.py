@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.io.sources.rows import Rows, checked_columns
+from optimizer.io.sources.rows import Rows, check_head, checked_columns
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
     import pyarrow as pa
+    from deltalake import DeltaTable
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
@@ -24,18 +25,43 @@ if TYPE_CHECKING:
 def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
     """Read one version, the newest if none is configured, batch by batch."""
     import pyarrow as pa
-    from deltalake import DeltaTable
 
-    wanted = address.params.get("version")
-    found = DeltaTable(
-        _location(address),
-        version=None if wanted is None else int(wanted),
-        storage_options=_options(),
-    )
+    found = _table(address)
     schema = pa.schema(found.schema().to_arrow())
     columns = checked_columns(schema, table, address.label, rules)
     batches = pa.RecordBatchReader.from_stream(found.scan(columns))
     yield Rows(batches, f"version {found.version()}")
+
+
+@contextmanager
+def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]:
+    """
+    Read the first files of one version, all columns.
+
+    Parameters
+    ----------
+    address
+        The table.
+    num_rows
+        Rows that are enough; the reader stops by itself.
+    """
+    import pyarrow as pa
+
+    del num_rows
+    found = _table(address)
+    check_head(pa.schema(found.schema().to_arrow()), address.label)
+    yield pa.RecordBatchReader.from_stream(found.scan())
+
+
+def _table(address: Address) -> DeltaTable:
+    from deltalake import DeltaTable
+
+    wanted = address.params.get("version")
+    return DeltaTable(
+        _location(address),
+        version=None if wanted is None else int(wanted),
+        storage_options=_options(),
+    )
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from optimizer.io.sources.rows import (
     SQL_TYPES,
     Rows,
+    check_head,
     checked_columns,
+    head_text,
     quoted,
     relation_of,
     select_text,
@@ -56,6 +58,31 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
         columns = checked_columns(schema, table, address.label, rules)
         found = connection.sql(select_text(schema, columns, table, relation))
         yield Rows(pa.RecordBatchReader.from_stream(found))
+
+
+@contextmanager
+def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]:
+    """
+    Read the first rows of a table or a query, all columns.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    if not Path(address.path).is_file():
+        raise FileNotFoundError("no such file")
+    connection: Any
+    with duckdb.connect(address.path, read_only=True, config=_CLOSED) as connection:
+        relation = relation_of(address)
+        none = connection.sql(f"select * from {relation} limit 0")
+        schema = pa.RecordBatchReader.from_stream(none).schema
+        check_head(schema, address.label)
+        found = connection.sql(head_text(schema, relation, num_rows))
+        yield pa.RecordBatchReader.from_stream(found)
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:

@@ -10,7 +10,9 @@ from urllib.parse import quote, urlencode
 from optimizer.io.sources.rows import (
     SQL_TYPES,
     Rows,
+    check_head,
     checked_columns,
+    head_text,
     quoted,
     relation_of,
     select_text,
@@ -43,6 +45,18 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
         query = select_text(schema, columns, table, relation, pads_text=True)
         cursor.execute(query)
         yield Rows(cursor.fetch_record_batch())
+
+
+@contextmanager
+def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]:
+    """Read the first rows of a table or a query, all columns, in one transaction."""
+    with _connected(address) as connection, connection.cursor() as cursor:
+        cursor.execute("set transaction read only")
+        relation = relation_of(address)
+        schema = cursor.adbc_execute_schema(f"select * from {relation}")
+        check_head(schema, address.label)
+        cursor.execute(head_text(schema, relation, num_rows, pads_text=True))
+        yield cursor.fetch_record_batch()
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.contracts.tables import TABLES_IN
+from optimizer.io.mapping import named_by_contract
+from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
@@ -73,8 +76,10 @@ def checked_columns(
 
     Parameters
     ----------
-    schema, table, label, rules
+    schema, label, rules
         As of :func:`~optimizer.io.read.check_schema`.
+    table
+        The contract, under the names that its columns have in the source.
 
     Raises
     ------
@@ -83,10 +88,12 @@ def checked_columns(
     """
     import pyarrow as pa
 
+    contract = next(t for t in TABLES_IN if t.name == table.name)
     fields = [_plain_field(field, table) for field in schema]
-    required = {column.name for column in table.columns if column.is_required}
-    rules = replace(rules, mappings={})  # columns have the names of the source here
-    check_schema(pa.schema(fields), table, required, label, rules)
+    mapping = rules.mappings.get(table.name)
+    named = named_by_contract(pa.schema(fields), mapping, label)
+    required = {column.name for column in contract.columns if column.is_required}
+    check_schema(named, contract, required, label, rules)
     return [name for name in table.column_names if name in schema.names]
 
 
@@ -119,11 +126,62 @@ def select_text(
 
     chosen = []
     for name in columns:
-        kind, column = schema.field(name).type, quoted(name)
+        kind, column = schema.field(name).type, quoted_column(name)
         is_cast = _is_opaque(kind) or (pads_text and t.is_string(kind))
         cast = "varchar" if t.is_string(kind) else _cast_type(table, name)
         chosen.append(f"cast({column} as {cast}) as {column}" if is_cast else column)
     return f"select {', '.join(chosen)} from {relation}"
+
+
+def head_text(
+    schema: pa.Schema, relation: str, num_rows: int, *, pads_text: bool = False
+) -> str:
+    """
+    Write the query of a table's first rows: all columns, opaque ones as text.
+
+    Parameters
+    ----------
+    schema
+        Columns and types of the source.
+    relation
+        Table or subquery to read from, quoted.
+    num_rows
+        Rows at most.
+    pads_text
+        As of :func:`select_text`.
+    """
+    import pyarrow.types as t
+
+    chosen = []
+    for field in schema:
+        is_cast = _is_opaque(field.type) or (pads_text and t.is_string(field.type))
+        column = quoted_column(field.name)
+        chosen.append(f"cast({column} as varchar) as {column}" if is_cast else column)
+    return f"select {', '.join(chosen)} from {relation} limit {num_rows}"
+
+
+def check_head(schema: pa.Schema, label: str) -> None:
+    """
+    Refuse columns of personal data before a row is read.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
+    """
+    refuse_personal_columns(schema.names, label)
+
+
+def quoted_column(name: str) -> str:
+    """
+    Quote the name of a column, which may hold any sign.
+
+    Examples
+    --------
+    >>> quoted_column("Order No.")
+    '"Order No."'
+    """
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _cast_type(table: Table, name: str) -> str:

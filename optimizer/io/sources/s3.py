@@ -8,6 +8,7 @@ Credentials, region and endpoint come from the environment: ``AWS_ACCESS_KEY_ID`
 from __future__ import annotations
 
 import glob
+import io
 import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,91 @@ def fetch_files(address: Address, folder: Path) -> tuple[list[tuple[str, Path]],
     if not copies:
         raise FileNotFoundError("no object matches")
     return copies, num_left_out
+
+
+def fetch_head(address: Address, num_bytes: int) -> tuple[str, bytes]:
+    """
+    Read the beginning of the first object of a key, or of a glob.
+
+    Returns
+    -------
+    key, head
+        The object's key, and its first bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    """
+    import obstore
+
+    store = _store(address)
+    key = _first_key(store, address)
+    size = obstore.head(store, key)["size"]
+    most = min(size, num_bytes)
+    if most == 0:
+        return key, b""
+    return key, bytes(obstore.get_range(store, key, start=0, length=most))
+
+
+class _Object(io.RawIOBase):
+    """An object as a file: each read is a request for that part alone."""
+
+    def __init__(self, store: Any, key: str) -> None:
+        import obstore
+
+        self._store, self._key, self._at = store, key, 0
+        self._size: int = obstore.head(store, key)["size"]
+
+    def readable(self) -> bool:
+        """Say so."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say so."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next part begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        base = (0, self._at, self._size)[whence]
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read a part."""
+        import obstore
+
+        length = min(len(buffer), self._size - self._at)
+        if length <= 0:
+            return 0
+        part = obstore.get_range(self._store, self._key, start=self._at, length=length)
+        buffer[:length] = bytes(part)
+        self._at += length
+        return length
+
+
+def open_object(address: Address) -> io.RawIOBase:
+    """
+    Open the first object of a key, or of a glob, as a file that is read in parts.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    """
+    store = _store(address)
+    return _Object(store, _first_key(store, address))
+
+
+def _first_key(store: Any, address: Address) -> str:
+    keys, _ = _keys(store, address.path.lstrip("/"))
+    if not keys:
+        raise FileNotFoundError("no object matches")
+    return keys[0]
 
 
 def put_file(address: Address, path: Path) -> None:
