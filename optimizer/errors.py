@@ -17,6 +17,20 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
+def is_failure(error: BaseException) -> bool:
+    """
+    Whether something failed; what is no failure only ends the program.
+
+    A library in Rust that gives up raises its own class, which is no ``Exception``.
+
+    Examples
+    --------
+    >>> is_failure(ValueError("no")), is_failure(KeyboardInterrupt())
+    (True, False)
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class OptimizerError(Exception):
     """
     Base of every error that this package raises on purpose.

@@ -322,7 +322,7 @@ BAD: dict[str, Bad] = {
         respelled("merchant_id", str.upper),
         3,
         rf"{ORDERS} and .*{MERCHANTS}: merchant_id .* differ only in case, width or "
-        "spaces; write each id in one way",
+        "spaces, .*; write each id in one way",
     ),
     "carriers in two cases": Bad(
         respelled("carrier_id", str.title),

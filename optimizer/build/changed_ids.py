@@ -36,7 +36,8 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _SHOWN = re.compile(
-    r"true|false|#+|[¥￥$€]?-?\d{1,3}(?:[,，\u00a0\u202f]\d{3})+(?:\.\d+)?"
+    r"true|false|#+|[¥￥$€]?-?\d{1,3}(?:[,， \u00a0\u2009\u202f]\d{3})+(?:\.\d+)?"
+    r"|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:['’]\d{3})+"
     r"|[\"“”‘`＇].*|.*[\"“”]",
     re.IGNORECASE,
 )

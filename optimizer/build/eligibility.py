@@ -71,7 +71,8 @@ def require_columns(source: Source, rules: Sequence[EligibilityRule]) -> None:
         Naming the columns.
     """
     missing = sorted({rule.column for rule in rules} - set(source.columns))
-    missing = [name for name in missing if name not in ORDERS.column_names]
+    filled = [column.name for column in ORDERS.columns if column.default is not None]
+    missing = [name for name in missing if name not in filled]
     if missing:
         raise DataError(
             f"{source.label}: has no column {', '.join(missing)}, which policy "

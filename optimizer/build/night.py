@@ -259,7 +259,7 @@ def take_in(
         ),
         warnings=(
             *unfound,
-            *warn_allowed(config, sources),
+            *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.build.lookups import Lookup, LookupCount, count_lookup, table_lookup
 from optimizer.config import objective_on
+from optimizer.contracts.tables import DELIVERIES
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError
-from optimizer.io.cells import NULL_WORD
+from optimizer.io.cells import NULL_WORD, cell_rules
+from optimizer.io.read import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,12 +142,11 @@ def _refuse_null_words(rules: Iterable[Lookup], kept: Sequence[str]) -> None:
                 )
 
 
-def warn_allowed(config: Config, sources: Mapping[str, Source]) -> list[CodedWarning]:
+def warn_allowed(
+    config: Config, sources: Mapping[str, Source], deliveries: Any = None
+) -> list[CodedWarning]:
     """
     Warn of columns of ``privacy.allow`` that no table of the night has.
-
-    Not where a table is in a database, of which only what is read is known here, nor
-    with deliveries, which are read elsewhere.
 
     Parameters
     ----------
@@ -153,18 +154,21 @@ def warn_allowed(config: Config, sources: Mapping[str, Source]) -> list[CodedWar
         The configuration.
     sources
         The night's tables, by name.
+    deliveries
+        Path or table of deliveries, which are read elsewhere; ``None``: there is none.
     """
-    allowed, inputs = config.privacy.allow, config.inputs
-    given = [] if inputs is None else [*inputs.model_dump().values()]
-    is_elsewhere = any("://" in str(path) for path in given)
-    is_elsewhere |= inputs is not None and inputs.deliveries is not None
-    if allowed is None or is_elsewhere:
+    allowed = config.privacy.allow
+    if allowed is None:
         return []
-    there = {name for s in sources.values() for name in (*s.columns, *s.unread)}
+    tables = {**sources}
+    if deliveries is not None:
+        name, rules = DELIVERIES.name, cell_rules(config)
+        tables[name] = open_source(deliveries, DELIVERIES, rules=rules)
+    there = {name for s in tables.values() for name in (*s.columns, *s.unread)}
     missing = [name for name in allowed.columns if name not in there]
     if not missing:
         return []
-    told = {"tables": some([*sources]), "columns": some(missing)}
+    told = {"tables": some([*tables]), "columns": some(missing)}
     return [warn("ALLOWED_IN_NO_TABLE", num_columns=len(missing), **told)]
 
 

@@ -22,7 +22,7 @@ from optimizer.cli import compare, init, learn, nights, questions, run, simulate
 from optimizer.cli.examples import end_of_help
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
-from optimizer.errors import OptimizerError
+from optimizer.errors import OptimizerError, is_failure
 
 app = typer.Typer(
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
@@ -63,7 +63,9 @@ def main() -> None:
         if left.code in STOPPED:
             say(f"stopped; {published_since(seen)}")
         raise
-    except Exception:  # noqa: BLE001 - the last resort: everything else is a bug
+    except BaseException as error:  # the last resort: everything else is a bug
+        if not is_failure(error):
+            raise
         _say_bug()
         _fail(f"error: this is a bug in optimizer; {published_since(seen)}", 1)
 

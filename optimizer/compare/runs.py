@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.published_tables import read_table, scan_table
 from optimizer.views import View, counts, listed
 
@@ -320,7 +321,8 @@ def _decided(folder: Path, order_ids: pl.Series, side: str) -> pl.DataFrame:
         pl.col("reason").alias(f"reason_{side}"),
         pl.col("saving_cny").alias(f"saving_{side}_cny"),
     )
-    return decisions.join(wanted, on="order_id", how="semi").collect()
+    with damaged_is_data_error(str(folder)):
+        return decisions.join(wanted, on="order_id", how="semi").collect()
 
 
 def _explained(

@@ -162,6 +162,17 @@ _NIGHT: dict[str, WarningKind] = {
         num_breaks="count",
         table="text",
     ),
+    "DELETED_ROWS_COUNT": _counted(
+        "{num_columns} column of {table} marks deleted rows, and no rule reads it, so "
+        "that they count: leave them out of the export, or name it in "
+        "policy.eligibility where they are orders: {columns}",
+        "{num_columns} columns of {table} mark deleted rows, and no rule reads them, "
+        "so that they count: leave them out of the export, or name them in "
+        "policy.eligibility where they are orders: {columns}",
+        num_columns="count",
+        table="text",
+        columns="names",
+    ),
     "EMPTY_PARTS": _counted(
         "{num_files} file of {table} without a byte, beside _SUCCESS, is left out",
         "{num_files} files of {table} without a byte, beside _SUCCESS, are left out",

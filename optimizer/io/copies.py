@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Rows that a sheet of Excel holds below its header.
 SHEET_ROWS = 1_048_575
+_NOT_IN_SHEET_NAMES = r"[\[\]:*?/\\']"
+_AS_TEXT = {"strings_to_formulas": False, "strings_to_urls": False}
 #: Spreadsheets tell UTF-8 by this.
 _MARK = b"\xef\xbb\xbf"
 
@@ -80,5 +83,6 @@ def _write_excel(frame: pl.DataFrame, path: Path, target: Path) -> None:
             f"({SHEET_ROWS:,}); copy the table to .csv or .parquet"
         )
     writer: Any = import_extra("xlsxwriter", needed_by=str(target))
-    with writer.Workbook(str(path), {"strings_to_formulas": False}) as book:
-        frame.write_excel(book, worksheet=target.stem[:31], autofit=len(frame) < 10_000)
+    sheet = re.sub(_NOT_IN_SHEET_NAMES, "-", target.stem)[:31]
+    with writer.Workbook(str(path), _AS_TEXT) as book:
+        frame.write_excel(book, worksheet=sheet, autofit=len(frame) < 10_000)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.errors import DataError
-from optimizer.io.csv_form import guess_form
+from optimizer.io.csv_form import HAS_ZEROS, guess_form
 from optimizer.io.parquet import most_unpacked, refuse_unpacked
 
 if TYPE_CHECKING:
@@ -217,7 +217,9 @@ def _count_breaks(stream: Any, form: CsvForm, path: Path) -> int:
 def _refuse_other_text(
     block: bytes, decoder: codecs.IncrementalDecoder, path: Path
 ) -> None:
-    """Refuse what is not UTF-8, also in columns that nobody reads."""
+    """Refuse what is not UTF-8, or no text, also in columns that nobody reads."""
+    if b"\x00" in block:
+        raise DataError(f"{path}: {HAS_ZEROS}")
     if block.isascii() and not decoder.getstate()[0]:
         return
     try:

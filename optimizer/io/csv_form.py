@@ -9,6 +9,7 @@ and are reported.
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Separators that are known, the usual one first, and what messages call them.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+HAS_ZEROS = (
+    "holds bytes of value 0, as no text in UTF-8 does: a spreadsheet, an archive, "
+    "UTF-16 or damaged; export it as CSV in UTF-8"
+)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: What stands around a name in a header and is no part of it.
@@ -104,10 +109,7 @@ def guess_form(start: bytes, known: Sequence[str], label: str) -> CsvForm:
             "name its encoding"
         )
     if b"\x00" in start:
-        raise DataError(
-            f"{label}: holds bytes of value 0, as no text in UTF-8 does: a "
-            "spreadsheet, an archive, UTF-16 or damaged; export it as CSV in UTF-8"
-        )
+        raise DataError(f"{label}: {HAS_ZEROS}")
     lines = start.removeprefix(_BYTE_ORDER_MARK).splitlines()[:2]
     given = _named_separator(lines[0] if lines else b"", label)
     if given is not None and start.startswith(_BYTE_ORDER_MARK + b'"'):
@@ -127,8 +129,22 @@ def guess_form(start: bytes, known: Sequence[str], label: str) -> CsvForm:
     if not any(_bare(cell) for cell in header):
         raise DataError(f"{label}: has no header; its first line must name the columns")
     names = tuple(_name(cell, known) for cell in header)
-    _refuse_repeated(header, names, label)
+    _refuse_other_separator(header, known, label)
+    _refuse_repeated(header, names, known, label)
     return CsvForm(separator, num_before, header, names)
+
+
+def _refuse_other_separator(
+    header: Sequence[str], known: Sequence[str], label: str
+) -> None:
+    """Refuse a header of one cell that names several columns."""
+    parts = {part.casefold() for part in re.split(r"\W+", header[0])}
+    if len(header) == 1 and len(parts & {name.casefold() for name in known}) > 1:
+        raise DataError(
+            f"{label}: its header is one cell that names several columns, so that its "
+            f"cells are separated by another sign than {', '.join(SEPARATORS.values())}"
+            "; export it with commas"
+        )
 
 
 def _named_separator(line: bytes, label: str) -> str | None:
@@ -182,12 +198,20 @@ def _bare(cell: str) -> str:
 
 
 def _refuse_repeated(
-    header: Sequence[str], names: Sequence[str | None], label: str
+    header: Sequence[str],
+    names: Sequence[str | None],
+    known: Sequence[str],
+    label: str,
 ) -> None:
     seen: dict[str, str] = {}
     for written, name in zip(header, names, strict=True):
         if name is None:
             continue
+        if name in seen and not {*names} & {*known}:
+            raise DataError(
+                f"{label}: none of its columns is one of the table's, and two have the "
+                "same name: is its first line the header?"
+            )
         if name in seen:
             also = {seen[name], written} - {name}
             spelled = f" (as {', '.join(map(repr, sorted(also)))})" if also else ""

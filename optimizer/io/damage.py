@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.errors import DataError, OptimizerError
+from optimizer.errors import DataError, OptimizerError, is_failure
 from optimizer.io.privacy import hidden
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
             f"{label}: is damaged or truncated ({_reason(error)}); fetch it again"
         ) from None
     except BaseException as error:
-        # A library in Rust that gives up: no Exception, and no fault of ours.
-        if type(error).__name__ != "PanicException":
+        if not is_failure(error):
             raise
         raise DataError(
             f"{label}: cannot be read ({_reason(error)}); write it with plain types, "

@@ -14,7 +14,7 @@ import hashlib
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,13 @@ from optimizer.io.write import write_frames
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import polars as pl
     import pyarrow as pa
 
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
     from optimizer.io.cells import CellRules
+    from optimizer.io.sources.rows import Rows
 
 _CONTRACTS = {table.name: table for table in TABLES_IN}
 _STAGING = ".staging-"
@@ -62,7 +64,10 @@ class Fetched:
 
 @contextmanager
 def fetched_inputs(
-    places: Mapping[str, str], kept: Path | None, rules: CellRules
+    places: Mapping[str, str],
+    kept: Path | None,
+    rules: CellRules,
+    tables: Mapping[str, Table] | None = None,
 ) -> Iterator[Fetched]:
     """
     Copy the tables that are not local files.
@@ -76,6 +81,9 @@ def fetched_inputs(
         they are removed at the end.
     rules
         How the configuration has cells read.
+    tables
+        Contracts by name, with the columns that the configuration asks for: of a
+        database nothing else is copied. Left out: those without such columns.
 
     Raises
     ------
@@ -93,13 +101,11 @@ def fetched_inputs(
     if not remote:
         yield Fetched(paths, {})
         return
-    folder = _made(kept)
+    folder, agreed = _made(kept), _CONTRACTS | {**(tables or {})}
     origins: dict[str, str] = {}
     try:
         for name, address in remote.items():
-            paths[name], origins[name] = _fetch(
-                address, _CONTRACTS[name], folder, rules
-            )
+            paths[name], origins[name] = _fetch(address, agreed[name], folder, rules)
         yield Fetched(paths, origins)
     except DataError as error:
         raise DataError(_with_origins(str(error), paths, origins)) from None
@@ -149,10 +155,11 @@ def _fetch(
                 version = f"({spare} left out)" if num_left_out else ""
                 _check_files(files, table, address.label, rules)
             else:
-                there = as_written(table, rules.mappings.get(table.name))
-                with adapter.open_rows(filled, there, rules) as rows:
+                there = _as_kept(as_written(table, rules.mappings.get(table.name)))
+                with adapter.open_rows(filled, table, rules) as rows:
                     batches = _limited(rows.batches, address.label, rules)
-                    files = [_write_sorted(batches, there, staging, address.label)]
+                    rows = replace(rows, batches=batches)
+                    files = [_write_sorted(rows, there, staging, address.label)]
                     version = rows.version
         kept = [_keep(path, table.name, folder) for path in files]
     finally:
@@ -195,16 +202,15 @@ def _limited(
         yield batch
 
 
-def _write_sorted(
-    batches: Iterable[pa.RecordBatch], table: Table, staging: Path, label: str
-) -> Path:
+def _write_sorted(rows: Rows, table: Table, staging: Path, label: str) -> Path:
     """Spool rows as they come, then write them in one order."""
     import pyarrow.ipc
 
-    spool, key, sample, num_rows = staging / "spool.arrows", table.key[0], [], 0
+    spool, key, sample, num_rows = staging / "spool.arrows", "", list[str](), 0
     writer: Any = None
-    for batch in batches:
+    for batch in rows.batches:
         frame = plain_frame(batch, table)
+        key = key or _sort_key(frame, table)
         ids = frame[key].drop_nulls()
         sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
         num_rows += len(frame)
@@ -225,5 +231,25 @@ def _write_sorted(
             ties=[name for name in kinds if name != key],
         )
         path = staging / "rows.parquet"
-        write_frames(ordered, path, kinds)
+        write_frames(ordered, path, kinds, left_out=rows.unread)
     return path
+
+
+def _as_kept(table: Table) -> Table:
+    """
+    The contract of a copy: decimals of counts and flags stay what they are.
+
+    They are read exactly as text, which a file may not have for them.
+    """
+    columns = tuple(
+        replace(column, kind="number") if column.kind in ("count", "flag") else column
+        for column in table.columns
+    )
+    return replace(table, columns=columns)
+
+
+def _sort_key(frame: pl.DataFrame, table: Table) -> str:
+    """The column by which rows are put in order: the first of ids, if there is any."""
+    there = (*table.key, *table.column_names)
+    ids = [name for name in there if name in frame.columns]
+    return next((name for name in ids if table.column(name).kind == "id"), ids[0])

@@ -11,13 +11,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import refuse_mistyped
-from optimizer.errors import DataError
+from optimizer.errors import DataError, is_failure
 from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
 from optimizer.io.cells import BLANKS, CellRules
@@ -35,7 +36,8 @@ from optimizer.io.mapping import (
 )
 from optimizer.io.parquet import parquet_batches
 from optimizer.io.privacy import holds_personal, refuse_personal_columns
-from optimizer.io.reading_notes import ReadingNotes
+from optimizer.io.reading_notes import ReadingNotes, marks_of_deleted
+from optimizer.io.write import LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,22 +159,32 @@ def open_source(
         if memory is None
         else {label: memory.schema}
     )
+    left_out = _left_out(next(iter(schemas.values())))
     schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
         check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
     _refuse_lost_name(notes, table, first.names, label)
+    unread = [name for name in first.names if name not in table.column_names]
+    unread += left_out
+    notes.deleted_marks = marks_of_deleted(unread)
     return Source(
         table=table,
         label=label,
         files=tuple(files),
         columns=_columns_of_all(schemas, table),
         required=frozenset(required),
-        unread=tuple(c for c in first.names if c not in table.column_names),
+        unread=tuple(unread),
         rules=rules,
         memory=memory,
         notes=notes,
     )
+
+
+def _left_out(schema: pa.Schema) -> list[str]:
+    """Columns that a copy of a database's table does not have, by its own word."""
+    said = (schema.metadata or {}).get(LEFT_OUT.encode(), b"")
+    return said.decode("utf-8", "replace").splitlines()
 
 
 def _excel(
@@ -368,7 +380,7 @@ def plain_frame(
         if not is_plain(arrow.schema.field(place).type, column):
             values = plain(arrow.column(place), column)
             arrow = arrow.set_column(place, column.name, values)
-    frame = pl.DataFrame(pl.from_arrow(arrow))
+    frame = _with_days(pl.DataFrame(pl.from_arrow(arrow)), known)
     texts = [
         column.name
         for column in known
@@ -377,6 +389,32 @@ def plain_frame(
     ]
     frame = frame.with_columns(pl.col(texts).cast(pl.String)) if texts else frame
     return _without_words(frame, null_words) if null_words else frame
+
+
+def _with_days(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """
+    Take times beyond the years 1 and 9999 as their first and last day.
+
+    Databases have some for "always" and "never"; a library ends over them.
+    """
+    import polars as pl
+
+    for column in columns:
+        kind = frame.schema[column.name]
+        if column.kind != "date" or not isinstance(kind, pl.Datetime):
+            continue
+        unit = _UNITS[kind.time_unit]
+        least, most = (days * 86_400 * unit for days in _DAYS)
+        number = frame[column.name].to_physical()
+        if unit <= _UNITS["us"] and not number.is_between(least, most).all():
+            kept = number.clip(least, most).cast(kind)
+            frame = frame.with_columns(kept.alias(column.name))
+    return frame
+
+
+#: Days from 1970-01-01 to 0001-01-02 and to 9999-12-30; units of time in a second.
+_DAYS = (-719_161, 2_932_895)
+_UNITS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def _without_words(frame: pl.DataFrame, words: Sequence[str]) -> pl.DataFrame:
@@ -461,6 +499,7 @@ def check_schema(
             f"needs {', '.join(c for c in table.column_names if c in required)}"
             f"{_instead(schema.names, missing, table)}"
         )
+    _refuse_other_spelling(schema.names, table, label)
     for column in table.columns:
         if column.is_nullable and column.name not in schema.names:
             _refuse_other_name(schema.names, column, label)
@@ -511,6 +550,24 @@ def _refuse_lost_name(
         )
 
 
+def _refuse_other_spelling(names: Sequence[str], table: Table, label: str) -> None:
+    """Refuse a column whose name differs in case, width or signs: it would be off."""
+    written = {_letters_of(name): name for name in names}
+    for column in table.column_names:
+        name = written.get(_letters_of(column), column)
+        if column not in names and name != column:
+            raise DataError(
+                f"{label}: has no column {column}, and one named {name!r}, which would "
+                f"not be read; rename it to {column}, or to something else if it means "
+                "something else"
+            )
+
+
+def _letters_of(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(sign for sign in plain if sign.isalnum())
+
+
 def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
     """Refuse a column under another name: if it were ignored, it would mean "all"."""
     stem = column.name.removesuffix("_id")
@@ -535,13 +592,15 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
         raise DataError(f"the {name} table is a {kind}, and no table; {TAKEN}")
     try:
         return pa.table(data.collect() if is_lazy else data)
-    except Exception as error:  # noqa: BLE001 - each library has its own classes
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise DataError(
             f"the {name} table cannot be read ({_why(error)}); {TAKEN}"
         ) from None
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """
     Say what is wrong with a table, without a value of it: messages of others have some.
 

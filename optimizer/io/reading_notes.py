@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.warnings import some, warn
 from optimizer.io.csv_form import SEPARATORS
 
+#: Fivetran, Debezium, Airbyte, Stitch; frameworks of Java and of Python.
+_DELETED = re.compile(
+    r"_*(?:fivetran_|sdc_|ab_cdc_|row_)?(?:is_?)?(?:soft_?)?"
+    r"(?:deleted?|removed|voided)(?:_?(?:at|flag|mark|on|time|date|ind))?"
+    r"|_*del_?flag|(?:是否)?(?:已)?(?:删除|作废)(?:标志|标记|标识)?",
+    re.IGNORECASE,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.csv_form import CsvForm
@@ -24,6 +33,8 @@ class ReadingNotes:
     ----------
     form
         Form of its CSV files; ``None`` where they are of another kind.
+    deleted_marks
+        Columns that mark rows as deleted, which no rule reads.
     num_empty_files
         Parts without a byte that were left out.
     num_empty_rows, num_line_breaks
@@ -32,6 +43,7 @@ class ReadingNotes:
     """
 
     form: CsvForm | None = None
+    deleted_marks: tuple[str, ...] = ()
     num_empty_files: int = 0
     num_empty_rows: dict[str, int] = field(default_factory=dict)
     num_line_breaks: dict[str, int] = field(default_factory=dict)
@@ -67,4 +79,25 @@ class ReadingNotes:
         ):
             if number:
                 found.append(warn(code, **{name: number}, table=table))
+        if self.deleted_marks:
+            found.append(
+                warn(
+                    "DELETED_ROWS_COUNT",
+                    num_columns=len(self.deleted_marks),
+                    table=table,
+                    columns=some(self.deleted_marks),
+                )
+            )
         return found
+
+
+def marks_of_deleted(columns: Iterable[str]) -> tuple[str, ...]:
+    """
+    Columns in which tools that copy databases mark rows that are deleted there.
+
+    Examples
+    --------
+    >>> marks_of_deleted(["_fivetran_deleted", "_fivetran_synced", "del_flag"])
+    ('_fivetran_deleted', 'del_flag')
+    """
+    return tuple(name for name in columns if _DELETED.fullmatch(name.strip()))

@@ -7,6 +7,7 @@ tables on which everything rests, a single broken row refuses the night.
 
 from __future__ import annotations
 
+import unicodedata
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -401,7 +402,7 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
 
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
-    Refuse ids that differ only in case, width or spaces: one merchant, not two.
+    Refuse ids that differ only in case, width, spaces or encoding: one, not two.
 
     Parameters
     ----------
@@ -419,13 +420,19 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     seen: dict[str, str] = {}
     for name in ids:
-        plain = name if name.isascii() else name.translate(_NARROW)
+        plain = name if name.isascii() else _composed(name).translate(_NARROW)
         twin = seen.setdefault("".join(plain.split()).casefold(), name)
         if twin != name:
             raise DataError(
                 f"{label}: {column} {hidden(repr(twin))} and {hidden(repr(name))} "
-                "differ only in case, width or spaces; write each id in one way"
+                "differ only in case, width or spaces, or in how accents are encoded; "
+                "write each id in one way"
             )
+
+
+def _composed(name: str) -> str:
+    """Letters with their accents as one sign, as most systems write them."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:

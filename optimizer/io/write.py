@@ -10,7 +10,7 @@ from optimizer.contracts.columns import polars_type
 from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Rows in a row group: small enough that one order is found without reading all.
 ROW_GROUP_ROWS = 131_072
+#: Under which a copy of a table names the columns that were not copied.
+LEFT_OUT = "columns left out"
 
 
 def write_parquet(frame: pl.DataFrame, path: Path, table: Table) -> None:
@@ -53,9 +55,21 @@ def write_batches(
 
 
 def write_frames(
-    frames: Iterable[pl.DataFrame], path: Path, kinds: Mapping[str, Any]
+    frames: Iterable[pl.DataFrame],
+    path: Path,
+    kinds: Mapping[str, Any],
+    left_out: Sequence[str] = (),
 ) -> tuple[int, list[str]]:
-    """Write columns of these names and polars types; see :func:`write_batches`."""
+    """
+    Write columns of these names and polars types; see :func:`write_batches`.
+
+    Parameters
+    ----------
+    frames, path, kinds
+        The rows, the file, and each column with its type.
+    left_out
+        Names of columns that the rows had besides, for the file to say.
+    """
     import pyarrow.parquet
 
     digests, num_rows = [], 0
@@ -74,6 +88,8 @@ def write_frames(
             writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
             digests.append(_digest(group))
             num_rows += len(group)
+        if left_out:
+            writer.add_key_value_metadata({LEFT_OUT: "\n".join(left_out)})
         writer.close()
         file.flush()
         os.fsync(file.fileno())

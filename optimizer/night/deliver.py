@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from optimizer.errors import (
     DeliveryError,
     OptimizerError,
     counted,
+    is_failure,
 )
 from optimizer.io.copies import write_copy
 from optimizer.io.outbox import count_outbox, write_outbox
@@ -181,6 +183,21 @@ def _unchanged(night: _Published, name: str) -> Path:
     return path.resolve()
 
 
+@contextmanager
+def _arriving(place: str, secrets: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn whatever a copy fails with into one line; the night is published."""
+    try:
+        yield
+    except OptimizerError:
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        said = getattr(error, "strerror", None)
+        reason = said.lower() if said else reason_of(error, secrets)
+        raise DeliveryError(f"{place} ({reason})") from None
+
+
 def _send_table(target: Output, night: _Published, mode: int) -> str:
     """Copy one table; return a line that says what was sent."""
     path = _unchanged(night, f"{target.table}.parquet")
@@ -188,25 +205,19 @@ def _send_table(target: Output, night: _Published, mode: int) -> str:
         return _copy_file(target, path, night, mode)
     address = parse_address(expand_date(target.to, night.day))
     filled, adapter = fill_address(address), adapter_of(address)
-    try:
+    with _arriving(f"{target.table} to {address.label}", secrets_of(filled)):
         if address.scheme == "s3":
             adapter.put_file(filled, path)
         else:
             adapter.write_rows(filled, _dated_rows(path, night), night.day)
-    except Exception as error:  # noqa: BLE001 - each driver has its own classes
-        reason = reason_of(error, secrets_of(filled))
-        raise DeliveryError(f"{target.table} to {address.label} ({reason})") from None
     return f"{target.table} to {address.label}"
 
 
 def _copy_file(target: Output, table: Path, night: _Published, mode: int) -> str:
     """Write one table to a file; return a line that says where it is."""
     path = Path(expand_date(target.to, night.day))
-    try:
+    with _arriving(f"{path} cannot be written"):
         write_copy(table, path, mode)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DeliveryError(f"{path} cannot be written ({reason})") from None
     return f"{target.table} to {path}"
 
 
@@ -214,13 +225,10 @@ def _fill_outbox(target: Outbox, night: _Published, mode: int) -> str:
     """Write one outbox; return a line that says what went in and what did not."""
     table = _unchanged(night, "recommendations.parquet")
     path = Path(expand_date(target.to, night.day))
-    try:
+    with _arriving(f"{path} cannot be written"):
         counts = write_outbox(
             _chosen(table), target.platform, target.format, path, night.day, mode
         )
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DeliveryError(f"{path} cannot be written ({reason})") from None
     refused = ", ".join(f"{n:,} {reason}" for reason, n in counts.num_refused.items())
     orders = counted(counts.num_written, "order")
     return f"{orders} to {path} for {target.platform}" + (

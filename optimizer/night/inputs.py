@@ -6,14 +6,15 @@ import datetime as dt
 import glob
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.build.eligibility import orders_table
 from optimizer.config import expand_date
 from optimizer.config.address import is_address
-from optimizer.contracts.columns import polars_type
+from optimizer.contracts.columns import Column, polars_type
 from optimizer.contracts.delivery_words import CLOSING, TRAVELLING
 from optimizer.contracts.tables import (
     CAPACITY,
@@ -25,6 +26,7 @@ from optimizer.contracts.tables import (
 )
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import BusyError
+from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import BLANKS
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.config import Config
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
 
 logger = logging.getLogger(__name__)
 
 TABLES = {t.name: t for t in (ORDERS, CAPACITY, OPTIONS, MERCHANTS, DELIVERIES)}
+_SPLITTING = "named by alerts.splitting"
 #: Seconds between two looks for an input that is late.
 _LOOK_SECONDS = 5.0
 
@@ -60,6 +64,34 @@ class InputPaths:
 
     paths: Mapping[str, str]
     substitutes: Mapping[str, str] = field(default_factory=dict)
+
+
+def tables_of(config: Config, policy: PolicyRow) -> dict[str, Table]:
+    """
+    Contracts of a night's tables, with the columns that its rules ask for.
+
+    Raises
+    ------
+    ConfigError
+        When a rule compares a column with a value of another kind.
+    """
+    return TABLES | contracts(config, orders_table(policy.eligibility))
+
+
+def copied_tables(config: Config, policy: PolicyRow) -> dict[str, Table]:
+    """
+    Contracts of tables that are copied: all that a night, or an alert, asks for.
+
+    Raises
+    ------
+    ConfigError
+        As of :func:`tables_of`.
+    """
+    tables = tables_of(config, policy)
+    orders = tables["orders"]
+    named = config.operations.alerts.splitting.columns
+    more = [Column(n, "id", _SPLITTING) for n in named if n not in orders.column_names]
+    return tables | {"orders": replace(orders, columns=(*orders.columns, *more))}
 
 
 def configured_paths(config: Config, day: dt.date) -> dict[str, str]:

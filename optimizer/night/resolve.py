@@ -19,7 +19,13 @@ from optimizer.io.snapshot import Snapshot, one_state, take_snapshot
 from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.folders import published_nights
 from optimizer.night.identity import identity_of
-from optimizer.night.inputs import TABLES, InputPaths, await_inputs, closed_parcels
+from optimizer.night.inputs import (
+    InputPaths,
+    await_inputs,
+    closed_parcels,
+    copied_tables,
+    tables_of,
+)
 from optimizer.night.state.database import memory_state
 from optimizer.night.state.ledger import (
     KEPT_DAYS,
@@ -106,12 +112,13 @@ def find_night(
         removed at the end.
     """
     policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
-    cells = cell_rules(config)
-    with fetched_inputs(inputs.paths, copies, cells) as fetched:
+    cells, tables = cell_rules(config), tables_of(config, policy)
+    copied = copied_tables(config, policy)
+    with fetched_inputs(inputs.paths, copies, cells, copied) as fetched:
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
             sources = {
-                name: open_source(path, TABLES[name], rules=cells)
+                name: open_source(path, tables[name], rules=cells)
                 for name, path in fetched.paths.items()
             }
             read_as = {name: source.notes.to_json() for name, source in sources.items()}

@@ -30,7 +30,7 @@ from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
-from optimizer.night.inputs import closed_parcels, configured_paths
+from optimizer.night.inputs import closed_parcels, configured_paths, copied_tables
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -347,7 +347,8 @@ def check_inputs(
         )
     policy, cells = policy_on(config, day), cell_rules(config)
     paths, clock = configured_paths(config, day), StageClock(progress)
-    with fetched_inputs(paths, None, cells) as fetched:
+    copied = copied_tables(config, policy)
+    with fetched_inputs(paths, None, cells, copied) as fetched:
         snapshot = take_snapshot(fetched.paths)
         with one_state(snapshot):
             intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))

@@ -17,7 +17,7 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON, BROKEN_PROMISE
 from optimizer.contracts.run_folder import SUCCESS, read_record
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.errors import ConfigError, DataError
-from optimizer.io.write import write_parquet
+from optimizer.io.write import read_back, write_parquet
 from optimizer.simulate.ids import Stream, stream
 
 if TYPE_CHECKING:
@@ -82,8 +82,6 @@ def reveal_night(run_dir: Path, night: Path) -> pl.DataFrame:
     DataError
         When the night has no truth, or that of another night.
     """
-    import polars as pl
-
     day = dt.date.fromisoformat(run_dir.name)
     policy = read_record(run_dir)["policy"]
     if not (night / "truth.parquet").is_file():
@@ -91,11 +89,11 @@ def reveal_night(run_dir: Path, night: Path) -> pl.DataFrame:
             f"{night}: has no truth.parquet; outcomes can be revealed of simulated "
             "nights alone"
         )
-    merchants = pl.read_parquet(night / "merchants.parquet")
+    merchants = read_back(night / "merchants.parquet")
     frame = outcomes_of(
-        pl.read_parquet(run_dir / "decisions.parquet"),
-        pl.read_parquet(night / "orders.parquet"),
-        pl.read_parquet(night / "truth.parquet"),
+        read_back(run_dir / "decisions.parquet"),
+        read_back(night / "orders.parquet"),
+        read_back(night / "truth.parquet"),
         merchants,
         day,
         float(policy["compensation"]["amount_cny"]),

@@ -123,6 +123,11 @@ def test_the_first_reason_counts_and_an_orders_own_goes_before(tmp_path: Path):
             "has no column state, which policy",
         ),
         (
+            {"column": "outlet_id", "is": "x"},
+            DataError,
+            "has no column outlet_id, which policy",
+        ),
+        (
             {"column": "is_eligible", "is": "no"},
             ConfigError,
             "use is: true or is: false",

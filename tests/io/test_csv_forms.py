@@ -153,6 +153,11 @@ def test_a_quote_that_may_have_swallowed_rows_is_refused(
         ("limits of the day\ncarrier_id,slots\na,1\n", "is its first line the header"),
         ("a,1\nb,2\n", "is its first line the header"),
         ("carrier_id,n\na,1\n", "needs slots; add it to the export"),
+        ("carrier_id\x01slots\na\x011\n", "by another sign than commas"),
+        ("carrier_id^slots\na^1\n", "by another sign than commas"),
+        ("a,1,1\nb,2,2\n", "two have the same name: is its first line the header"),
+        ("carrier_id,slots,Min-Parcels\na,1,2\n", "rename it to min_parcels"),
+        ("carrier_id,slots\n" + "a,1\n" * 30_000 + "a\0,1\n", "bytes of value 0"),
     ],
 )
 def test_what_is_ambiguous_is_refused(text: str, words: str, tmp_path: Path) -> None:

@@ -11,17 +11,21 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from optimizer.config.address import parse_address
 from optimizer.contracts.columns import Column, Table, polars_type
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
 from optimizer.errors import DataError
 from optimizer.io import write
 from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.read import open_source, read_batches
+from optimizer.io.sources import read_faults
 from optimizer.io.write import read_back, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from optimizer.config.address import Address
 
 SMALL = Table(
     "small",
@@ -198,3 +202,34 @@ def test_bits_beside_the_text_of_a_view_change_nothing(tmp_path: Path) -> None:
     assert kinds == {pa.string_view()}
     (batch,) = arrow_batches(path, ["note"])
     assert batch.schema.field("note").type == pa.large_string()
+
+
+class PanicException(BaseException):
+    """What a library in Rust raises when it gives up."""
+
+
+def _give_up(address: Address) -> None:
+    with read_faults(address, ()):
+        raise PanicException("gave up")
+
+
+def test_a_library_that_gives_up_over_an_address_is_named_by_it() -> None:
+    """No panic passes where a database is read; the end of a program does."""
+    address = parse_address("delta:///lake/orders")
+    with pytest.raises(DataError, match=r"^delta:///lake/orders: .*gave up"):
+        _give_up(address)
+    with pytest.raises(KeyboardInterrupt), read_faults(address, ()):
+        raise KeyboardInterrupt
+
+
+def test_a_table_that_gives_up_is_named() -> None:
+    """A table in memory whose library panics is refused by its name."""
+
+    class Lazy:
+        def collect_schema(self) -> None: ...
+
+        def collect(self) -> None:
+            raise PanicException("gave up")
+
+    with pytest.raises(DataError, match="the decisions table cannot be read"):
+        open_source(Lazy(), DECISIONS)

@@ -100,3 +100,43 @@ def test_files_that_would_replace_each_other_are_refused(place: str) -> None:
     }
     with pytest.raises(ConfigError, match=r"a path with \{date\} that ends with \.csv"):
         as_config(keys)
+
+
+class PanicException(BaseException):
+    """What a library in Rust raises when it gives up."""
+
+
+@pytest.mark.parametrize("raised", [PanicException("gave up"), ValueError("gave up")])
+def test_whatever_a_copy_fails_with_leaves_the_night_published(
+    raised: BaseException,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A library that gives up is a line about the copy, exit code 75, no traceback."""
+    night = make_night(tmp_path / "night", num_orders=300)
+    monkeypatch.chdir(night.folder)
+    places = ["lanes-{date}.csv", f"delta://{tmp_path}/lake"]
+    night.configure(outputs=[{"table": "lanes", "to": to} for to in places])
+
+    def give_up(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("optimizer.night.deliver.write_copy", give_up)
+    monkeypatch.setattr("optimizer.io.sources.delta.write_rows", give_up)
+    left = call(monkeypatch, capsys, "run", "--config", night.config, "--date", DAY)
+    assert (left.code, left.err.count("(gave up)")) == (75, 2)
+    assert "Traceback" not in left.err
+    assert (night.run_dir / "run.json").exists()
+
+    monkeypatch.undo()
+    monkeypatch.chdir(night.folder)
+    left = call(monkeypatch, capsys, "deliver", DAY, "--config", night.config)
+    assert left.code == 0, left.err
+
+
+def test_a_sheet_takes_any_name_of_a_file(table: Path, tmp_path: Path) -> None:
+    """Signs that no sheet may have in its name are not in it."""
+    target = tmp_path / "it's [1]:*?.xlsx"
+    write_copy(table, target, 0o640)
+    assert fastexcel.read_excel(str(target)).sheet_names == ["it-s -1----"]

@@ -235,6 +235,14 @@ ROWS = {
         text(lambda t: "\n".join([t[0].replace("order_id", "o.order_id"), *t[1:]])),
         refused="rename 'o.order_id' to order_id",
     ),
+    "bytes of 1 between cells": Row(text(between("\x01")), refused="by another sign"),
+    "no header": Row(text(lambda t: "\n".join(t[1:])), refused="is its first line"),
+    "a byte of 0": Row(
+        text(lambda t: remarked(t, "\0")), refused="bytes of value 0"),
+    "names in camel case": Row(cells("isEligible", "false"),
+                               refused="named 'isEligible', .* rename it to is_elig"),
+    "a mark of deleted rows": Row(cells("_fivetran_deleted", "false"),
+                                  told="DELETED_ROWS_COUNT"),
     "(blank)": Row(cells("outlet_id", "(blank)", FEW), aside=NO_VALUE,
                    listed={"null_words": ["(blank)"]}),
     "a default partition": Row(
@@ -294,6 +302,10 @@ ROWS = {
         typed("ship_date", all_of(INSTANT, pa.timestamp("us", "GMT+8")))),
     "1970-01-01": Row(cells("ship_date", "1970-01-01", FEW),
                       aside="is a day that stands for none, such as 1970-01-01"),
+    "times of never": Row(
+        typed("ship_date", pa.array(
+            [2**63 - 1] * FEW + [None] * (NUM_ORDERS - FEW)).view(pa.timestamp("us"))),
+        aside="is a day that stands for none, such as 1970-01-01"),
     "an offset of no zone": Row(cells("ship_date", "2026-11-22 00:00:00+99:99", FEW),
                                 aside=NO_DATE),
     "times in text": Row(cells("ship_date", "2026-11-22 00:00:00")),
@@ -317,6 +329,10 @@ ROWS = {
     "tinyint": Row(typed("is_eligible", all_of(1, pa.int8()))),
     "other words of a flag": Row(cells("is_eligible", "maybe", FEW),
                                  aside="is not true or false"),
+    "thousands with commas": Row(cells("load", "1,000", FEW),
+                                 aside="is not a whole number"),
+    "digits of full width": Row(cells("load", "１", FEW),
+                                aside="is not a whole number"),
     "HUGEINT": Row(slots(Decimal(50), pa.decimal128(38, 0))),
     "decimals of whole numbers": Row(slots(Decimal("50.00"), pa.decimal128(12, 2))),
     "decimals with a fraction": Row(slots(Decimal("3.5"), pa.decimal128(10, 1)),

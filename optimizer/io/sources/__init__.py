@@ -17,6 +17,7 @@ from optimizer.errors import (
     DataError,
     OptimizerError,
     PublishError,
+    is_failure,
 )
 from optimizer.extras import import_extra
 from optimizer.io.sources.faults import reason_of
@@ -84,7 +85,9 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
         yield
     except OptimizerError:
         raise
-    except Exception as error:  # noqa: BLE001 - each driver has its own classes
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         reason = reason_of(error, secrets)
         if getattr(error, "errno", None) in _DISK:
             raise PublishError(

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.io.sources.rows import Rows, check_head, checked_columns
+from optimizer.io.sources.rows import (
+    Rows,
+    check_head,
+    checked_columns,
+    unread_of,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,8 +34,10 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
     found = _table(address)
     schema = pa.schema(found.schema().to_arrow())
     columns = checked_columns(schema, table, address.label, rules)
-    batches = pa.RecordBatchReader.from_stream(found.scan(columns))
-    yield Rows(batches, f"version {found.version()}")
+    batches = pa.RecordBatchReader.from_stream(
+        found.scan([column.name for column in columns])
+    )
+    yield Rows(batches, unread_of(schema, columns), f"version {found.version()}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from optimizer.io.sources.rows import (
     quoted,
     relation_of,
     select_text,
+    unread_of,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
         none = connection.sql(f"select * from {relation} limit 0")
         schema = pa.RecordBatchReader.from_stream(none).schema
         columns = checked_columns(schema, table, address.label, rules)
-        found = connection.sql(select_text(schema, columns, table, relation))
-        yield Rows(pa.RecordBatchReader.from_stream(found))
+        found = connection.sql(select_text(schema, columns, relation))
+        batches = pa.RecordBatchReader.from_stream(found)
+        yield Rows(batches, unread_of(schema, columns))
 
 
 @contextmanager

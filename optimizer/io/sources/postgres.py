@@ -14,13 +14,15 @@ from optimizer.io.sources.rows import (
     checked_columns,
     head_text,
     quoted,
+    quoted_column,
     relation_of,
     select_text,
+    unread_of,
 )
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import pyarrow as pa
 
@@ -41,10 +43,45 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
         cursor.execute("set transaction isolation level repeatable read, read only")
         relation = relation_of(address)
         schema = cursor.adbc_execute_schema(f"select * from {relation}")
+        amounts = _amounts(cursor, schema, relation)
+        schema = _as_doubles(schema, amounts)
         columns = checked_columns(schema, table, address.label, rules)
-        query = select_text(schema, columns, table, relation, pads_text=True)
+        query = select_text(schema, columns, relation, pads_text=True, written=amounts)
         cursor.execute(query)
-        yield Rows(cursor.fetch_record_batch())
+        yield Rows(cursor.fetch_record_batch(), unread_of(schema, columns))
+
+
+def _amounts(cursor: Any, schema: pa.Schema, relation: str) -> dict[str, str]:
+    """
+    Columns of the server's type money, and how their values are asked for.
+
+    The driver gives them as whole hundredths, and calls them whole numbers.
+    """
+    import pyarrow.types as t
+
+    whole = [f.name for f in schema if t.is_int64(f.type)]
+    whole = [name for name in whole if schema.names.count(name) == 1]
+    if not whole:
+        return {}
+    kinds = ", ".join(
+        f"pg_typeof(source.{quoted_column(name)})::text" for name in whole
+    )
+    told = relation if relation.endswith(" as source") else f"{relation} as source"
+    cursor.execute(f"select {kinds} from (select 1) as one left join {told} on false")
+    found = dict(zip(whole, cursor.fetchone(), strict=True))
+    return {
+        name: f"cast(cast({quoted_column(name)} as numeric) as double precision)"
+        for name, kind in found.items()
+        if kind == "money"
+    }
+
+
+def _as_doubles(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [f.with_type(pa.float64()) if f.name in names else f for f in schema]
+    )
 
 
 @contextmanager
@@ -55,7 +92,9 @@ def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]
         relation = relation_of(address)
         schema = cursor.adbc_execute_schema(f"select * from {relation}")
         check_head(schema, address.label)
-        cursor.execute(head_text(schema, relation, num_rows, pads_text=True))
+        amounts = _amounts(cursor, schema, relation)
+        query = head_text(schema, relation, num_rows, pads_text=True, written=amounts)
+        cursor.execute(query)
         yield cursor.fetch_record_batch()
 
 

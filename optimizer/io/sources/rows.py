@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.contracts.tables import TABLES_IN
-from optimizer.io.mapping import named_by_contract
+from optimizer.io.mapping import as_written, named_by_contract
 from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.read import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
     from optimizer.config.address import Address
-    from optimizer.contracts.columns import Table
+    from optimizer.contracts.columns import Column, Table
     from optimizer.io.cells import CellRules
 
 _TEXT_KINDS = ("id", "text", "pin")
@@ -41,11 +40,14 @@ class Rows:
     ----------
     batches
         Its rows, in no order; the contract's columns alone.
+    unread
+        Its other columns: no rule asks for them.
     version
         Which state of the table it is, where it has versions.
     """
 
     batches: Iterable[pa.RecordBatch]
+    unread: tuple[str, ...] = ()
     version: str = ""
 
 
@@ -58,7 +60,7 @@ def quoted(name: str) -> str:
     >>> quoted("sales.orders")
     '"sales"."orders"'
     """
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return ".".join(quoted_column(part) for part in name.split("."))
 
 
 def relation_of(address: Address) -> str:
@@ -70,16 +72,16 @@ def relation_of(address: Address) -> str:
 
 def checked_columns(
     schema: pa.Schema, table: Table, label: str, rules: CellRules
-) -> list[str]:
+) -> list[Column]:
     """
-    The contract's columns that a table has, after a check against the contract.
+    The contract's columns that a table has, under their names there.
 
     Parameters
     ----------
     schema, label, rules
         As of :func:`~optimizer.io.read.check_schema`.
     table
-        The contract, under the names that its columns have in the source.
+        The contract.
 
     Raises
     ------
@@ -88,22 +90,28 @@ def checked_columns(
     """
     import pyarrow as pa
 
-    contract = next(t for t in TABLES_IN if t.name == table.name)
-    fields = [_plain_field(field, table) for field in schema]
     mapping = rules.mappings.get(table.name)
-    named = named_by_contract(pa.schema(fields), mapping, label)
-    required = {column.name for column in contract.columns if column.is_required}
-    check_schema(named, contract, required, label, rules)
-    return [name for name in table.column_names if name in schema.names]
+    written = as_written(table, mapping)
+    found = pa.schema([_plain_field(field, written) for field in schema])
+    required = {column.name for column in table.columns if column.is_required}
+    named = named_by_contract(found, mapping, label)
+    check_schema(named, table, required, label, rules)
+    return [column for column in written.columns if column.name in schema.names]
+
+
+def unread_of(schema: pa.Schema, columns: Iterable[Column]) -> tuple[str, ...]:
+    """Columns of a source besides those that are read."""
+    read = {column.name for column in columns}
+    return tuple(name for name in schema.names if name not in read)
 
 
 def select_text(
     schema: pa.Schema,
-    columns: Iterable[str],
-    table: Table,
+    columns: Iterable[Column],
     relation: str,
     *,
     pads_text: bool = False,
+    written: Mapping[str, str] | None = None,
 ) -> str:
     """
     Write the query; values without an Arrow type become text or a number.
@@ -113,28 +121,40 @@ def select_text(
     schema
         Columns and types of the source.
     columns
-        Columns to read.
-    table
-        The contract, which decides what opaque types are cast to.
+        Columns to read; their kinds decide what opaque types are cast to.
     relation
         Table or subquery to read from, quoted.
     pads_text
         Whether the server gives text of a fixed length with spaces at its end; a cast
         takes them off.
+    written
+        Columns whose values the query has to write otherwise: an expression for each.
     """
     import pyarrow.types as t
 
-    chosen = []
-    for name in columns:
-        kind, column = schema.field(name).type, quoted_column(name)
+    chosen, given = [], written or {}
+    for column in columns:
+        kind, name = schema.field(column.name).type, quoted_column(column.name)
+        if column.name in given:
+            chosen.append(f"{given[column.name]} as {name}")
+            continue
         is_cast = _is_opaque(kind) or (pads_text and t.is_string(kind))
-        cast = "varchar" if t.is_string(kind) else _cast_type(table, name)
-        chosen.append(f"cast({column} as {cast}) as {column}" if is_cast else column)
+        cast = "varchar" if t.is_string(kind) else _cast_type(column)
+        chosen.append(f"cast({name} as {cast}) as {name}" if is_cast else name)
     return f"select {', '.join(chosen)} from {relation}"
 
 
+def _cast_type(column: Column) -> str:
+    return "varchar" if column.kind in _TEXT_KINDS else "double precision"
+
+
 def head_text(
-    schema: pa.Schema, relation: str, num_rows: int, *, pads_text: bool = False
+    schema: pa.Schema,
+    relation: str,
+    num_rows: int,
+    *,
+    pads_text: bool = False,
+    written: Mapping[str, str] | None = None,
 ) -> str:
     """
     Write the query of a table's first rows: all columns, opaque ones as text.
@@ -147,15 +167,18 @@ def head_text(
         Table or subquery to read from, quoted.
     num_rows
         Rows at most.
-    pads_text
+    pads_text, written
         As of :func:`select_text`.
     """
     import pyarrow.types as t
 
-    chosen = []
+    chosen, given = [], written or {}
     for field in schema:
         is_cast = _is_opaque(field.type) or (pads_text and t.is_string(field.type))
         column = quoted_column(field.name)
+        if field.name in given:
+            chosen.append(f"{given[field.name]} as {column}")
+            continue
         chosen.append(f"cast({column} as varchar) as {column}" if is_cast else column)
     return f"select {', '.join(chosen)} from {relation} limit {num_rows}"
 
@@ -182,11 +205,6 @@ def quoted_column(name: str) -> str:
     '"Order No."'
     """
     return '"' + name.replace('"', '""') + '"'
-
-
-def _cast_type(table: Table, name: str) -> str:
-    is_text = table.column(name).kind in _TEXT_KINDS
-    return "varchar" if is_text else "double precision"
 
 
 def _plain_field(field: pa.Field, table: Table) -> pa.Field:
