@@ -226,16 +226,17 @@ def attacked(answers: dict[str, Any]) -> dict[str, Any]:
     ids = ("order_id", "merchant_id", "carrier_id_before", "reason_after")
     places = ("carrier_id", "region_id", "outlet_id")
     pairs = pl.DataFrame({"key": HOSTILE, "before": HOSTILE, "after": HOSTILE})
+    before = Side("2026-11-22", HOSTILE[1], 1, 1, saving_cny=1.0)
     compared = Comparison(
-        pairs,
-        diff.inputs.head(1).with_columns(table=pl.lit(HOSTILE[0])),
-        pairs.rename({"key": "metric"}),
-        hostile(diff.orders, *ids),
-        hostile(diff.lanes, *places),
-        hostile(diff.merchants, "merchant_id"),
-        diff.limits,
-        Side("2026-11-22", HOSTILE[1], 1, 1, 1.0),
-        diff.after,
+        rules=pairs,
+        inputs=diff.inputs.head(1).with_columns(table=pl.lit(HOSTILE[0])),
+        numbers=pairs.rename({"key": "metric"}),
+        orders=hostile(diff.orders, *ids),
+        lanes=hostile(diff.lanes, *places),
+        merchants=hostile(diff.merchants, "merchant_id"),
+        limits=diff.limits,
+        before=before,
+        after=diff.after,
     )
     prices: PriceList = answers["prices"]
     tried: Scenarios = answers["scenarios"]
