@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from optimizer.report.render import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
-    from optimizer.compare.runs import Comparison
+    from optimizer.compare.side import Side
 
 #: Rows of each list; the tables have all.
 NUM_ORDERS, NUM_ROWS = 50, 20
@@ -22,14 +24,18 @@ _FIRST_NUMBERS = (
 )
 
 
-def diff_page(found: Comparison, shown_first: str) -> str:
+def diff_page(
+    tables: Mapping[str, pl.DataFrame], before: Side, after: Side, shown_first: str
+) -> str:
     """
     Write the page.
 
     Parameters
     ----------
-    found
-        The comparison.
+    tables
+        Of the comparison, by name.
+    before, after
+        The nights.
     shown_first
         Code of the language in view when it is opened.
 
@@ -40,30 +46,32 @@ def diff_page(found: Comparison, shown_first: str) -> str:
     """
     import polars as pl
 
-    orders = found.orders
+    orders = tables["orders"]
     causes = orders.group_by("change", "why").len().sort("len", "change", "why")
     largest = pl.max_horizontal("saving_before_cny", "saving_after_cny").neg()
     return render(
         "diff.html.j2",
         shown_first,
-        before=found.before,
-        after=found.after,
-        change_cny=round(found.after.saving_cny - found.before.saving_cny, 6),
+        before=before,
+        after=after,
+        change_cny=round(after.saving_cny - before.saving_cny, 6),
         causes_found=causes.reverse().rows(),
         orders=orders.sort(largest, "order_id", nulls_last=True)
         .head(NUM_ORDERS)
         .to_dicts(),
         num_orders=orders.height,
-        rules=_in_order(found.rules, "key", _FIRST_RULES).head(NUM_RULES).to_dicts(),
-        num_rules=found.rules.height,
-        inputs=found.inputs.to_dicts(),
-        numbers=_in_order(found.numbers, "metric", _FIRST_NUMBERS).to_dicts(),
-        lanes=_most_changed(found.lanes, "slots"),
-        num_lanes=found.lanes.height,
-        merchants=_most_changed(found.merchants, "cap"),
-        num_merchants=found.merchants.height,
-        limits=_most_changed(found.limits, "high"),
-        num_limits=found.limits.height,
+        rules=_in_order(tables["rules"], "key", _FIRST_RULES)
+        .head(NUM_RULES)
+        .to_dicts(),
+        num_rules=tables["rules"].height,
+        inputs=tables["inputs"].to_dicts(),
+        numbers=_in_order(tables["numbers"], "metric", _FIRST_NUMBERS).to_dicts(),
+        lanes=_most_changed(tables["lanes"], "slots"),
+        num_lanes=tables["lanes"].height,
+        merchants=_most_changed(tables["merchants"], "cap"),
+        num_merchants=tables["merchants"].height,
+        limits=_most_changed(tables["limits"], "high"),
+        num_limits=tables["limits"].height,
     )
 
 

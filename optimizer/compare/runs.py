@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.compare.side import Side
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.damage import damaged_is_data_error
@@ -27,26 +28,6 @@ _NEVER_WENT = (
     *("INELIGIBLE", "CARRIER_INACTIVE", "PINNED_OUT", "NO_OPTION", "NOT_DELIVERABLE"),
 )
 _BY_LOT = ("HELD_OUT", "EXPLORED")
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """
-    A compared night in a few figures.
-
-    Attributes
-    ----------
-    day, version
-        Its date, and the folder of its version.
-    num_orders, num_chosen, saving_cny
-        Its parcels, those that are recommended, and the expected harm avoided.
-    """
-
-    day: str
-    version: str
-    num_orders: int
-    num_chosen: int
-    saving_cny: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +87,17 @@ class Comparison:
         from optimizer.report.language import language_code
         from optimizer.report.page import Page
 
-        return Page(diff_page(self, language_code(language)))
+        tables = {
+            "rules": self.rules,
+            "inputs": self.inputs,
+            "numbers": self.numbers,
+            "orders": self.orders,
+            "lanes": self.lanes,
+            "merchants": self.merchants,
+            "limits": self.limits,
+        }
+        code = language_code(language)
+        return Page(diff_page(tables, self.before, self.after, code))
 
     def _view(self) -> View:
         changes = dict(self.orders["change"].value_counts().iter_rows())

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from optimizer.report.render import render
 
 if TYPE_CHECKING:
-    import polars as pl
+    import datetime as dt
+    from collections.abc import Mapping
 
-    from optimizer.whatif.price_list import PriceList
-    from optimizer.whatif.robustness import Robustness
-    from optimizer.whatif.scenario_tables import Scenarios
+    import polars as pl
 
 _WIDTH, _HEIGHT, _LEFT, _BASE = 720, 290, 10, 280
 #: Lanes and merchants that are listed; the tables have all.
@@ -49,14 +48,19 @@ class Front:
     base: int = _BASE
 
 
-def scenario_page(found: Scenarios, shown_first: str) -> str:
+def scenario_page(
+    day: dt.date, tables: Mapping[str, pl.DataFrame], shown_first: str
+) -> str:
     """
     Write the page of scenarios.
 
     Parameters
     ----------
-    found
-        The scenarios, the front and the views.
+    day
+        Date of the night.
+    tables
+        ``scenarios``, ``front`` and ``views``; see
+        :mod:`optimizer.whatif.scenario_tables`.
     shown_first
         Code of the language in view when it is opened.
 
@@ -65,15 +69,15 @@ def scenario_page(found: Scenarios, shown_first: str) -> str:
     str
         HTML, the same for the same tables; names in it are escaped.
     """
-    scenarios = found.scenarios
+    scenarios, front = tables["scenarios"], tables["front"]
     return render(
         "scenarios.html.j2",
         shown_first,
-        day=found.day.isoformat(),
+        day=day.isoformat(),
         scenarios=scenarios.to_dicts(),
         most=max(1e-6, *scenarios["saving_cny"].to_list()),
-        front=draw_front(found.front) if found.front.height else None,
-        views=found.views.to_dicts(),
+        front=draw_front(front) if front.height else None,
+        views=tables["views"].to_dicts(),
     )
 
 
@@ -91,25 +95,29 @@ def draw_front(front: pl.DataFrame) -> Front:
     return Front(front.to_dicts(), has_fee, widest, highest, points)
 
 
-def price_page(found: PriceList, shown_first: str) -> str:
+def price_page(
+    day: dt.date, tables: Mapping[str, pl.DataFrame], shown_first: str
+) -> str:
     """
     Write the page of the price list.
 
     Parameters
     ----------
-    found
-        The price list.
+    day
+        Date of the night.
+    tables
+        ``lanes``, ``merchants`` and ``steps`` of the price list.
     shown_first
         Code of the language in view when it is opened.
     """
-    lanes = _dearest(found.lanes, "one_more_around_cny")
-    merchants = _dearest(found.merchants, "one_more_cny")
+    lanes = _dearest(tables["lanes"], "one_more_around_cny")
+    merchants = _dearest(tables["merchants"], "one_more_cny")
     return render(
         "prices.html.j2",
         shown_first,
-        day=found.day.isoformat(),
-        steps=found.steps.to_dicts(),
-        most=max((1e-6, *found.steps["brings_cny"].to_list())),
+        day=day.isoformat(),
+        steps=tables["steps"].to_dicts(),
+        most=max((1e-6, *tables["steps"]["brings_cny"].to_list())),
         lanes=lanes.head(_NUM_ROWS).to_dicts(),
         num_lanes=lanes.height,
         merchants=merchants.head(_NUM_ROWS).to_dicts(),
@@ -125,30 +133,39 @@ def _dearest(table: pl.DataFrame, more: str) -> pl.DataFrame:
     return there.sort(more, descending=True, maintain_order=True)
 
 
-def robustness_page(found: Robustness, shown_first: str) -> str:
+def robustness_page(
+    day: dt.date,
+    doubt: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+    shown_first: str,
+) -> str:
     """
     Write the page of plans under errors of the estimates.
 
     Parameters
     ----------
-    found
-        Plans and draws.
+    day
+        Date of the night.
+    doubt
+        What was assumed, by name.
+    tables
+        ``plans`` and ``draws``.
     shown_first
         Code of the language in view when it is opened.
     """
-    plans = found.plans.to_dicts()
+    plans = tables["plans"].to_dicts()
     low = min(0.0, *(row["low_cny"] for row in plans))
     wide = max(1e-6, max(row["high_cny"] for row in plans) - low)
     for row in plans:
         row["start"] = (row["low_cny"] - low) / wide
         row["middle"] = (row["mean_cny"] - low) / wide
         row["end"] = (row["high_cny"] - low) / wide
-    regrets = found.draws["regret_cny"].drop_nulls()
+    regrets = tables["draws"]["regret_cny"].drop_nulls()
     return render(
         "robustness.html.j2",
         shown_first,
-        day=found.day.isoformat(),
-        doubt=found.doubt,
+        day=day.isoformat(),
+        doubt=doubt,
         plans=plans,
         regret=round(sum(regrets) / len(regrets), 6) if len(regrets) else None,
         num_regrets=len(regrets),

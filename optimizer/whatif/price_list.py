@@ -88,7 +88,12 @@ class PriceList:
         from optimizer.report.page import Page
         from optimizer.whatif.pages import price_page
 
-        return Page(price_page(self, language_code(language)))
+        tables = {
+            "lanes": self.lanes,
+            "merchants": self.merchants,
+            "steps": self.steps,
+        }
+        return Page(price_page(self.day, tables, language_code(language)))
 
     def _view(self) -> View:
         parts = []

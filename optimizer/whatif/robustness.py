@@ -18,7 +18,7 @@ best plan for the draw would save.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +113,11 @@ class Robustness:
         from optimizer.report.page import Page
         from optimizer.whatif.pages import robustness_page
 
-        return Page(robustness_page(self, language_code(language)))
+        tables, code = (
+            {"plans": self.plans, "draws": self.draws},
+            language_code(language),
+        )
+        return Page(robustness_page(self.day, asdict(self.doubt), tables, code))
 
     def _view(self) -> View:
         names = ("plan", "mean_cny", "low_cny", "high_cny", "beaten_share")

@@ -62,7 +62,12 @@ class Scenarios:
         from optimizer.report.page import Page
         from optimizer.whatif.pages import scenario_page
 
-        return Page(scenario_page(self, language_code(language)))
+        tables = {
+            "scenarios": self.scenarios,
+            "front": self.front,
+            "views": self.views,
+        }
+        return Page(scenario_page(self.day, tables, language_code(language)))
 
     def _view(self) -> View:
         names = ("name", "num_chosen", "saving_cny", "saving_change_cny")

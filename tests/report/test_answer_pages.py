@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import optimizer
 from optimizer.cli.main import app
 from optimizer.compare import page as diff_pages
-from optimizer.compare.runs import Comparison, Side
+from optimizer.compare.runs import Comparison
+from optimizer.compare.side import Side
 from optimizer.config import as_config
 from optimizer.errors import ConfigError
 from optimizer.job import run_date
