@@ -116,8 +116,10 @@ def init(
 ) -> None:
     """Begin: recognise your exports, and write a configuration that reads them."""
     from optimizer.recognize.write import (
+        SLOTS,
         Terms,
         carriers_told,
+        demand_told,
         next_commands,
         stand_ins,
         written,
@@ -163,6 +165,7 @@ def init(
         )
     lines += _assumed(proposals, terms)
     lines += [f"wrote {name}" for name in found["files"]]
+    lines += demand_told(proposals["orders"]) if SLOTS in files else []
     lines += ["next:", *(f"  {command}" for command in commands)]
     print_result(found, "\n".join(lines), as_json)
 

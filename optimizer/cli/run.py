@@ -228,7 +228,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         *(f"  break-even {lacking}" for lacking in _break_even(found)),
-        f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
+        f"  {_avoided(numbers)}",
         f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
@@ -253,12 +253,20 @@ def _summary(found: Mapping[str, Any]) -> str:
     boxes = found.get("outboxes", [])
     lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in others]
-    if told := way_on(others, numbers["reasons"]["CARRIER_INACTIVE"]):
+    if told := way_on(others, numbers["reasons"].get("CARRIER_INACTIVE")):
         lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _avoided(numbers: Mapping[str, Any]) -> str:
+    """What the night avoids, or what it costs to measure."""
+    saving = numbers["saving_cny"]
+    if saving < 0:
+        return f"costs      {-saving:,.2f} CNY more in fees than it avoids, to measure"
+    return f"avoids     {saving:,.2f} CNY of expected harm, fees counted"
 
 
 def _break_even(found: Mapping[str, Any]) -> list[str]:
