@@ -15,8 +15,16 @@ from optimizer.cli.named_nights import (
     as_date,
     published_folder,
 )
-from optimizer.cli.options import JsonOption, OutOption, load_settings, parse_date
-from optimizer.cli.output import print_result, show_progress, write_tables
+from optimizer.cli.options import (
+    JsonOption,
+    OutOption,
+    PageLanguage,
+    ReportOption,
+    Tongue,
+    load_settings,
+    parse_date,
+)
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,6 +51,8 @@ def diff(
         ),
     ] = None,
     out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
@@ -52,6 +62,7 @@ def diff(
     found = questions.diff(first, second)
     tables = {name: getattr(found, name) for name in _TABLES}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -207,6 +218,8 @@ def robustness(
         typer.Option("--seed", metavar="NUMBER", min=0, help="Same seed, same draws."),
     ] = 7,
     out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report how well the plan and simpler ones do if probabilities are wrong."""
@@ -227,6 +240,7 @@ def robustness(
         )
     tables = {"plans": found.plans, "draws": found.draws}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

@@ -47,6 +47,15 @@ LanguageOption = Annotated[
 ]
 
 
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Also write a page for people."),
+]
+PageLanguage = Annotated[
+    Tongue, typer.Option("--language", help="Language that the page opens in.")
+]
+
+
 def load_settings(path: Path) -> Config:
     """Read the configuration."""
     from optimizer.config import load_config

@@ -19,9 +19,11 @@ from optimizer.cli.options import (
     JsonOption,
     LanguageOption,
     OutOption,
+    PageLanguage,
+    ReportOption,
     Tongue,
 )
-from optimizer.cli.output import print_result, show_progress, write_tables
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 
 
 def explain(
@@ -91,6 +93,8 @@ def prices(
         ),
     ] = 5,
     out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report the value of more slots, more cap or a lower fee tonight."""
@@ -103,6 +107,7 @@ def prices(
         )
     tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -151,6 +156,8 @@ def scenarios(
             "--out", metavar="FOLDER", help="Also write tables and a page here."
         ),
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Solve a night under other rules, and list the answers side by side."""
@@ -164,8 +171,9 @@ def scenarios(
     names = ("scenarios", "front", "views")
     tables = {name: getattr(found, name) for name in names}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if out is not None:
-        found.page().save(out / "scenarios.html")
+        write_page(out / "scenarios.html", found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

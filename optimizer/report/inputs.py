@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from optimizer.report.language import CHINESE, ENGLISH, N_
+from optimizer.report.language import CHINESE, ENGLISH, LANGUAGES, N_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -188,20 +188,18 @@ def inputs_html(found: Found, first: Language = ENGLISH) -> str:
     """
     from optimizer.report.render import render  # Jinja2 takes a while
 
-    languages = (first, *(each for each in (ENGLISH, CHINESE) if each != first))
     pages = {
         each.code: {
             "verdict": _verdict(found, each),
             "sections": input_sections(found, each),
         }
-        for each in languages
+        for each in LANGUAGES
     }
     return render(
         "inputs.html.j2",
+        first.code,
         found=found,
         pages=pages,
-        languages=languages,
-        first=first.code,
     )
 
 
