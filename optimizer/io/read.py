@@ -152,7 +152,6 @@ def open_source(
         label, files = f"the {table.name} table", ()
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
-    _refuse_several_kinds(files)
     if memory is None and files[0].name.lower().endswith(EXCEL):
         memory = _excel(files, as_written(table, mapping), mapping, rules)
     schemas = (
@@ -350,7 +349,9 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
                 "(plain, .gz, .zst), .arrow or .xlsx"
             )
-    return tuple(Path(name) for name in found)
+    files = tuple(Path(name) for name in found)
+    _refuse_several_kinds(files)
+    return files
 
 
 def read_batches(

@@ -435,3 +435,13 @@ def test_parts_that_do_not_become_one_column_are_refused(
         pq.write_table(slots.append_column(column, second), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"/b\.\w+: .*export all parts alike"):
         open_source(f"{tmp_path}/*", CAPACITY)
+
+
+def test_parquet_without_rows_is_a_table_without_rows(tmp_path: Path) -> None:
+    """What pandas and pyarrow write of no rows: alone, and as one of several parts."""
+    rows = pa.table({"region_id": ["north", "south"], "slots": [3, 4]})
+    pq.write_table(rows, tmp_path / "a.parquet")
+    pq.write_table(rows.slice(0, 0), tmp_path / "b.parquet")
+    for name, num_rows in (("b.parquet", 0), ("*.parquet", 2)):
+        source = open_source(f"{tmp_path}/{name}", CAPACITY)
+        assert sum(map(len, read_batches(source))) == num_rows
