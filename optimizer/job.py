@@ -7,9 +7,9 @@ The room of nights knows none of these; here they are passed to it.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, OptimizerError
 from optimizer.night.run import Around, run_night
 from optimizer.telemetry.alerts import recorded_alerts
 from optimizer.telemetry.watch import watched
@@ -17,9 +17,10 @@ from optimizer.verify.audit import audit_text
 from optimizer.verify.written import false_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from optimizer.build.survey import BaseRate
     from optimizer.config import Config
     from optimizer.night.run import RunReport
     from optimizer.telemetry.watch import WatchedRun
@@ -75,6 +76,50 @@ def run_date(
     return run_on_spark(
         config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
     )
+
+
+def check_date(
+    config: Config,
+    day: dt.date,
+    *,
+    is_forced: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """
+    Check a date as a run would, up to the solve; nothing is written.
+
+    Parameters
+    ----------
+    config, day, is_forced, progress
+        As for :func:`run_date`.
+
+    Returns
+    -------
+    dict
+        As :func:`~optimizer.night.check.check_inputs`; ``rates_unknown`` says why the
+        configured outcomes gave no rate, ``None`` where they did or there are none.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError, BusyError
+        As a run before it solves.
+    """
+    from optimizer.learn.base_rates import base_rates
+    from optimizer.night.check import check_inputs
+
+    unknown: list[str] = []
+
+    def find_rates() -> Sequence[BaseRate]:
+        try:
+            return base_rates(config, day)
+        except OptimizerError as error:  # a night does not need them
+            unknown.append(str(error))
+            return ()
+
+    found = check_inputs(
+        config, day, progress, is_forced=is_forced, find_rates=find_rates
+    )
+    return found | {"rates_unknown": unknown[0] if unknown else None}
 
 
 def backfill(

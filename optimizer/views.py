@@ -15,7 +15,8 @@ _HTML = """\
 <caption style="text-align:left;font-weight:bold;padding:4px 0">{{ title }}</caption>
 {% for name, text in rows %}
 <tr><th scope="row" style="text-align:left;vertical-align:top;padding:2px 12px 2px 0">\
-{{ name }}</th><td style="text-align:left">{{ text }}</td></tr>
+{{ name }}</th><td style="text-align:left;vertical-align:top;padding:2px 0">\
+{{ text }}</td></tr>
 {% endfor %}
 </table>
 """

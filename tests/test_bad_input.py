@@ -435,6 +435,16 @@ def run(
     return call(monkeypatch, capsys, *given)
 
 
+def checked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    night: SmallNight,
+) -> Call:
+    """Check the date as for a run by force."""
+    given = ("validate", "--config", night.config, "--date", DAY, "--force")
+    return call(monkeypatch, capsys, *given)
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_input_is_refused_in_one_clear_line(
     night: SmallNight,
@@ -444,7 +454,8 @@ def test_a_bad_input_is_refused_in_one_clear_line(
 ):
     """
     The exit code says whose turn it is, one line on stderr says what is wrong and
-    where, stdout stays empty, and the night that is published keeps every byte.
+    where, stdout stays empty, and the night that is published keeps every byte. A
+    check without a run says the same.
     """
     bad = BAD[name]
     before = files_of(night.runs)
@@ -458,6 +469,7 @@ def test_a_bad_input_is_refused_in_one_clear_line(
     assert "Traceback" not in found.err
     assert found.out == ""
     assert files_of(night.runs) == before
+    assert checked(monkeypatch, capsys, night) == found
 
 
 @dataclass(frozen=True)
@@ -673,7 +685,7 @@ def test_bad_options_are_refused_in_one_clear_line(
     capsys: pytest.CaptureFixture[str],
     name: str,
 ):
-    """The table of options is held to the same rules as the orders."""
+    """The table of options is held to the same rules as the orders, as is a check."""
     before = files_of(night.runs)
     OPTIONS[name].spoil(night)
     found = run(monkeypatch, capsys, night)
@@ -681,6 +693,7 @@ def test_bad_options_are_refused_in_one_clear_line(
     assert re.search(OPTIONS[name].says, found.err), found.err
     assert len(found.err.splitlines()) == 1
     assert files_of(night.runs) == before
+    assert checked(monkeypatch, capsys, night) == found
 
 
 def test_a_refused_order_takes_its_options_with_it(night: SmallNight):

@@ -84,10 +84,11 @@ def test_names_cannot_be_markup_nor_move_the_cursor() -> None:
 def test_a_night_in_memory_has_the_page_of_the_published_one(
     night: Night, published: Path
 ) -> None:
-    """All but the files of inputs and where the folder is; the frame holds it all."""
+    """All but the files of inputs and of the folder; the frame holds it all."""
 
     def shown(page: Page) -> str:
         text = re.sub(r"<footer>.*?</footer>\n", "", page.html, flags=re.S)
+        text = re.sub(r'<p class="quiet">[^<]*<a href=.*</p>\n', "", text)
         files = "</th><td>.*?</td><td>.*?</td>"
         names = "(orders|capacity|merchants)"
         return re.sub(rf"(<bdi>{names}</bdi>){files}", r"\1", text)
@@ -198,7 +199,7 @@ def test_answers_to_what_if_are_short(published: Path) -> None:
     saving = tried.scenarios["saving_cny"][1]
     assert f"{saving:,.2f} CNY" in lines[2]
     assert len(cells(tried)) == 7
-    assert isinstance(tried.page(), Page)
+    assert isinstance(tried.report(), Page)
 
     doubt = optimizer.robustness(
         published, relative_error=0.3, num_draws=4, num_hindsight=0

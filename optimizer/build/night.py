@@ -7,7 +7,7 @@ A run and its replay both use it; it does not know any solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -86,6 +86,16 @@ if TYPE_CHECKING:
 MAX_SALTS = 8
 
 
+class Look(Protocol):
+    """Sees a night while it is taken in, and changes nothing of it."""
+
+    def batch(self, source: Source, frame: pl.DataFrame) -> None:
+        """See checked rows of orders or options, with the model's probabilities."""
+
+    def night(self, given: NightInputs) -> None:
+        """See the whole night, before its problem is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputRecord:
     """
@@ -160,6 +170,7 @@ def take_in(
     policy: PolicyRow,
     clock: StageClock,
     history: EarlierNights | None = None,
+    look: Look | None = None,
 ) -> Intake:
     """
     Read, check and value a night's tables, and build its problem.
@@ -175,6 +186,8 @@ def take_in(
         Measures the stages.
     history
         The business date, and the carry-over from other nights.
+    look
+        Sees it on the way.
 
     Raises
     ------
@@ -219,6 +232,7 @@ def take_in(
         model=model,
         values=ColumnValues(policy.eligibility),
         outboxes=config.outbox,
+        look=look,
     )
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
@@ -240,6 +254,8 @@ def take_in(
             config=config,
             policy=policy,
         )
+        if look is not None:
+            look.night(given)
         problem, index = build_problem(
             given,
             num_rows=encoded.counts["orders"],
@@ -290,13 +306,19 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _By:
-    """How orders are encoded: first codes, eligibility, a model, values to note."""
+    """How orders are encoded: first codes, eligibility, a model, what notes them."""
 
     params: encode.CodeParams
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
     values: ColumnValues
     outboxes: tuple[Outbox, ...]
+    look: Look | None = None
+
+    def see(self, source: Source, frame: pl.DataFrame) -> None:
+        """Show a batch to whoever looks."""
+        if self.look is not None:
+            self.look.batch(source, frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,6 +367,7 @@ def _encode_single(
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
+            by.see(source, frame)
             batch = encode.encode_orders(frame, coder)
             batch = _left_out(frame, batch, by)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first)
@@ -376,6 +399,7 @@ def _encode_choice(
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             frame = fill_orders(frame, by.model)
+            by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
@@ -434,6 +458,7 @@ def _options(
             order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
             frame = fill_options(frame, order, standard, given.shares, by.model)
+            by.see(source, frame)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             has_row[order] = True
             has_active[order[is_active]] = True

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.named_nights import (
+    NOT_NAMED,
+    NightConfig,
+    NightDate,
+    NightWord,
+    as_date,
+    published_folder,
+)
 from optimizer.cli.options import (
     JsonOption,
-    OptionalConfig,
-    OptionalDate,
-    OptionalRun,
+    OutOption,
+    PageLanguage,
+    ReportOption,
+    Tongue,
     load_settings,
     parse_date,
 )
-from optimizer.cli.output import print_result, show_progress, write_tables
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optimizer.compare.runs import Comparison
     from optimizer.config import Config
 
@@ -28,25 +39,50 @@ _SHOWN = 20
 
 def diff(
     *,
-    before: Annotated[Path, typer.Argument(help="A published night.")],
-    after: Annotated[Path, typer.Argument(help="Another one.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Also write tables to this folder.")
+    before: NightWord = None,
+    after: Annotated[
+        str | None, typer.Argument(metavar="FOLDER", help="Another one.")
     ] = None,
+    config: NightConfig = None,
+    date: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--date", metavar="DATE", help="Date of a night; once for each of the two."
+        ),
+    ] = None,
+    out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
     from optimizer import questions
 
-    found = questions.diff(before, after)
+    first, second = _two_nights((before, after), config, date or ())
+    found = questions.diff(first, second)
     tables = {name: getattr(found, name) for name in _TABLES}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
         )
         return
-    typer.echo("\n".join([f"{before} → {after}", *_lines(found)]))
+    typer.echo("\n".join([f"{first} → {second}", *_lines(found)]))
+
+
+def _two_nights(
+    words: Sequence[str | None], config: Path | None, dates: Sequence[str]
+) -> tuple[str, str]:
+    """Folders of two nights: each a folder, or a date of a configuration."""
+    given = [word for word in words if word is not None]
+    found = [published_folder(word, config, None) for word in given]
+    found += [published_folder(None, config, date) for date in dates]
+    if len(found) != 2:
+        raise ConfigError(
+            "give two nights: the folders of two runs, or --config and --date twice"
+        )
+    return found[0], found[1]
 
 
 def _lines(found: Comparison) -> list[str]:
@@ -75,12 +111,16 @@ def _lines(found: Comparison) -> list[str]:
 
 def accept(
     *,
-    run_dir: OptionalRun = None,
-    config: OptionalConfig = None,
-    date: OptionalDate = None,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="Another night, for rules on against.*."),
+        typer.Option(
+            "--against",
+            metavar="FOLDER",
+            help="Another night, for rules on against.*.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -95,6 +135,8 @@ def accept(
     from optimizer.compare.acceptance import check_rules, metrics_of
     from optimizer.contracts.run_folder import read_record
 
+    word, date = as_date(night, config, date)
+    run_dir = None if word is None else Path(word)
     settings = None if config is None else load_settings(config)
     record, settings = _night(run_dir, settings, date)
     other = None if against is None else read_record(against)
@@ -127,18 +169,19 @@ def _night(
             day = parse_date(date, settings)
             report = run_date(settings, day, is_dry=True, progress=tell)
         return report.record, settings
-    raise ConfigError("give the folder of a run, or --config and --date")
+    raise ConfigError(NOT_NAMED)
 
 
 def robustness(
     *,
-    run_dir: OptionalRun = None,
-    config: OptionalConfig = None,
-    date: OptionalDate = None,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     relative_error: Annotated[
         float | None,
         typer.Option(
             "--relative-error",
+            metavar="NUMBER",
             min=0,
             max=10,
             help="Standard error of harm avoided, a share of it; else the configured.",
@@ -146,28 +189,43 @@ def robustness(
     ] = None,
     shared: Annotated[
         float,
-        typer.Option("--shared", min=0, max=1, help="Share of it common to a carrier."),
+        typer.Option(
+            "--shared",
+            metavar="NUMBER",
+            min=0,
+            max=1,
+            help="Share of it common to a carrier.",
+        ),
     ] = 0.5,
     draws: Annotated[
         int,
         typer.Option(
-            "--draws", min=1, max=100_000, help="Draws that plans are valued on."
+            "--draws",
+            metavar="NUMBER",
+            min=1,
+            max=100_000,
+            help="Draws that plans are valued on.",
         ),
     ] = 100,
     hindsight: Annotated[
-        int, typer.Option("--hindsight", min=0, help="Draws solved for the regret.")
+        int,
+        typer.Option(
+            "--hindsight", metavar="NUMBER", min=0, help="Draws solved for the regret."
+        ),
     ] = 5,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Same seed, same draws.")
+        int,
+        typer.Option("--seed", metavar="NUMBER", min=0, help="Same seed, same draws."),
     ] = 7,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Also write tables to this folder.")
-    ] = None,
+    out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report how well the plan and simpler ones do if probabilities are wrong."""
     from optimizer import questions
 
+    run_dir, date = as_date(night, config, date)
     with show_progress() as tell:
         found = questions.robustness(
             run_dir,
@@ -182,6 +240,7 @@ def robustness(
         )
     tables = {"plans": found.plans, "draws": found.draws}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

@@ -28,59 +28,86 @@ def init(
     tables: Annotated[
         list[str],
         typer.Argument(
-            metavar="TABLE...",
+            metavar="TABLE",
             help="Your tables: orders, and perhaps history, capacity, merchants: "
             "files, folders, globs, or addresses as inputs take them.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of the configuration.")
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="Folder of the configuration."),
     ] = Path(),
     yes: Annotated[
         bool, typer.Option("--yes", help="Ask nothing; take the likeliest.")
     ] = False,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help="A column of ours and yours: order_id=订单号."),
+        typer.Option(
+            "--column",
+            metavar="OURS=YOURS",
+            help="A column of ours and yours: order_id=订单号.",
+        ),
     ] = None,
     carrier: Annotated[
         list[str] | None,
         typer.Option(
-            "--carrier", help="Your word, and whose it is: 中通大件=zhongtong."
+            "--carrier",
+            metavar="YOURS=CARRIER",
+            help="Your word, and whose it is: 中通大件=zhongtong.",
         ),
     ] = None,
     complaint_cost: Annotated[
-        str, typer.Option("--complaint-cost", help="Cost of a complaint, CNY.")
+        str,
+        typer.Option(
+            "--complaint-cost", metavar="NUMBER", help="Cost of a complaint, CNY."
+        ),
     ] = COMPLAINT_COST,
     return_cost: Annotated[
-        str, typer.Option("--return-cost", help="Cost of a logistics return, CNY.")
+        str,
+        typer.Option(
+            "--return-cost", metavar="NUMBER", help="Cost of a logistics return, CNY."
+        ),
     ] = RETURN_COST,
     fee: Annotated[
-        str, typer.Option("--fee", help="Fee of a premium parcel, CNY.")
+        str,
+        typer.Option("--fee", metavar="NUMBER", help="Fee of a premium parcel, CNY."),
     ] = FEE,
     shop: Annotated[
-        str, typer.Option("--shop", help="The merchant, where no column names one.")
+        str,
+        typer.Option(
+            "--shop", metavar="NAME", help="The merchant, where no column names one."
+        ),
     ] = "my-shop",
     slots: Annotated[
         int | None,
         typer.Option(
-            "--slots", min=0, help="Slots of each carrier and region; or fill them in."
+            "--slots",
+            metavar="NUMBER",
+            min=0,
+            help="Slots of each carrier and region; or fill them in.",
         ),
     ] = None,
     effect: Annotated[
         str,
         typer.Option(
-            "--effect", help="Share of the harm that premium removes, stated."
+            "--effect",
+            metavar="NUMBER",
+            help="Share of the harm that premium removes, stated.",
         ),
     ] = EFFECT,
     complaint_prob: Annotated[
         str,
         typer.Option(
-            "--complaint-prob", help="Complaints a parcel, where there is no history."
+            "--complaint-prob",
+            metavar="NUMBER",
+            help="Complaints a parcel, where there is no history.",
         ),
     ] = COMPLAINT_PROB,
     return_prob: Annotated[
-        str, typer.Option("--return-prob", help="Logistics returns, likewise.")
+        str,
+        typer.Option(
+            "--return-prob", metavar="NUMBER", help="Logistics returns, likewise."
+        ),
     ] = RETURN_PROB,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files of an earlier init.")
@@ -89,8 +116,10 @@ def init(
 ) -> None:
     """Begin: recognise your exports, and write a configuration that reads them."""
     from optimizer.recognize.write import (
+        SLOTS,
         Terms,
         carriers_told,
+        demand_told,
         next_commands,
         stand_ins,
         written,
@@ -136,6 +165,7 @@ def init(
         )
     lines += _assumed(proposals, terms)
     lines += [f"wrote {name}" for name in found["files"]]
+    lines += demand_told(proposals["orders"]) if SLOTS in files else []
     lines += ["next:", *(f"  {command}" for command in commands)]
     print_result(found, "\n".join(lines), as_json)
 

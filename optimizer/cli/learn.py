@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 HistoryOption = Annotated[
     str | None,
-    typer.Option("--history", help="Outcomes; left out: learning.history."),
+    typer.Option(
+        "--history", metavar="FILE", help="Outcomes; left out: learning.history."
+    ),
 ]
-FirstOption = Annotated[str | None, typer.Option("--from", help="First date to take.")]
-LastOption = Annotated[str | None, typer.Option("--to", help="Last date to take.")]
+FirstOption = Annotated[
+    str | None, typer.Option("--from", metavar="DATE", help="First date to take.")
+]
+LastOption = Annotated[
+    str | None, typer.Option("--to", metavar="DATE", help="Last date to take.")
+]
 AsOfOption = Annotated[
     str | None,
-    typer.Option("--as-of", help="Day of learning; today. Nothing later is known."),
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="Day of learning; today. Nothing later is known.",
+    ),
 ]
 
 
@@ -34,7 +44,10 @@ def learn(
     last: LastOption = None,
     as_of: AsOfOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Models; left out: learning.models.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Models; left out: learning.models."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

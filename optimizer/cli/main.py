@@ -20,11 +20,13 @@ import typer
 
 from optimizer.cli import compare, init, learn, nights, questions, run, simulate
 from optimizer.cli.examples import end_of_help
+from optimizer.cli.help_pages import PlainCommand, PlainGroup
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
 from optimizer.errors import OptimizerError, is_failure
 
 app = typer.Typer(
+    cls=PlainGroup,
     help="Which of the day's parcels get premium door-to-door delivery, and the proof.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -184,15 +186,20 @@ COMMANDS = (
     *(nights.evidence, nights.audit, nights.prune, nights.warm, nights.deliver),
 )
 for command in COMMANDS:
-    app.command(epilog=end_of_help(command.__name__))(command)
+    app.command(cls=PlainCommand, epilog=end_of_help(command.__name__))(command)
 simulate_app = typer.Typer(
+    cls=PlainGroup,
     invoke_without_command=True,
     callback=simulate.simulate,
     epilog=end_of_help("simulate"),
 )
-simulate_app.command("outcomes", epilog=end_of_help("outcomes"))(simulate.reveal)
+simulate_app.command("outcomes", cls=PlainCommand, epilog=end_of_help("outcomes"))(
+    simulate.reveal
+)
 app.add_typer(simulate_app, name="simulate")
-state_app = typer.Typer(help="The state database.", no_args_is_help=True)
-state_app.command(epilog=end_of_help("upgrade"))(nights.upgrade)
-state_app.command(epilog=end_of_help("repair"))(nights.repair)
+state_app = typer.Typer(
+    cls=PlainGroup, help="The state database.", no_args_is_help=True
+)
+for command in (nights.upgrade, nights.repair):
+    state_app.command(cls=PlainCommand, epilog=end_of_help(command.__name__))(command)
 app.add_typer(state_app, name="state")

@@ -31,17 +31,23 @@ def _listed(items: dict[str, str]) -> Iterator[str]:
 
 
 def _synopsis(name: str, parameters: list[Any]) -> str:
-    """A line such as ``optimizer verify [OPTIONS] RUN_DIR``."""
-    places = [
-        p.metavar or p.name.upper() for p in parameters if p.param_type_name != "option"
-    ]
-    optional = {
-        p.metavar or p.name.upper()
-        for p in parameters
-        if p.param_type_name != "option" and not p.required
-    }
-    words = ["[OPTIONS]", *(f"[{w}]" if w in optional else w for w in places)]
+    """A line such as ``optimizer explain [OPTIONS] [FOLDER] [ORDER]``."""
+    words = ["[OPTIONS]"]
+    for parameter in parameters:
+        if parameter.param_type_name != "option":
+            place = _value(parameter) + "..." * (parameter.nargs != 1)
+            words.append(place if parameter.required else f"[{place}]")
     return rf"\fB{_plain(name)}\fR {_plain(' '.join(words))}"
+
+
+def _value(parameter: Any) -> str:
+    """What an option or argument takes: a word in capitals, or the choices."""
+    if parameter.metavar is not None:
+        return str(parameter.metavar)
+    choices = getattr(parameter.type_descriptor, "choices", None)
+    if choices:
+        return "|".join(str(getattr(choice, "value", choice)) for choice in choices)
+    return "" if getattr(parameter, "is_flag", False) else parameter.name.upper()
 
 
 def _command(name: str, command: Any) -> Iterator[str]:
@@ -51,12 +57,11 @@ def _command(name: str, command: Any) -> Iterator[str]:
     for parameter in command.params:
         text = getattr(parameter, "help", None)
         if text:
-            names = ", ".join(
-                parameter.opts
-                if parameter.param_type_name == "option"
-                else [parameter.metavar or parameter.name.upper()]
-            )
-            yield from (".TP", rf"\fB{_plain(names)}\fR", _plain(text))
+            names, value = ", ".join(parameter.opts), _value(parameter)
+            if parameter.param_type_name != "option":
+                names, value = value, ""
+            shown = rf"\fB{_plain(names)}\fR" + (f" {_plain(value)}" if value else "")
+            yield from (".TP", shown, _plain(text))
     if command.epilog:
         yield from (".PP", _plain(command.epilog.split("\n\n")[0]))
     for word, inner in getattr(command, "commands", {}).items():

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from optimizer.cli.named_nights import (
+    NOT_NAMED,
+    NightConfig,
+    NightDate,
+    NightWord,
+    night_settings,
+    published_folder,
+)
 from optimizer.cli.options import (
     ConfigOption,
-    DateArgument,
     JsonOption,
     LogJsonOption,
-    RunDir,
     load_settings,
     parse_date,
 )
@@ -35,15 +41,23 @@ if TYPE_CHECKING:
 
 def verify(
     *,
-    run_dir: RunDir,
+    night: NightWord = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Compare the recorded configuration with this one."),
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Compare the recorded configuration with this one; with --date it "
+            "names the night too.",
+        ),
     ] = None,
+    date: NightDate = None,
     inputs: Annotated[
         Path | None,
         typer.Option(
-            help="A folder with the night's inputs, where they are not where they were."
+            "--inputs",
+            metavar="FOLDER",
+            help="The night's inputs, where they are not where they were.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -57,6 +71,7 @@ def verify(
     from optimizer.contracts.run_folder import read_record
     from optimizer.verify.night import verify_night
 
+    run_dir = Path(published_folder(night, config, date))
     settings = None if config is None else load_settings(config)
     verified = verify_night(run_dir, settings, inputs)
     findings = [*verified.findings]
@@ -105,8 +120,10 @@ def backfill(
     context: typer.Context,
     *,
     config: ConfigOption,
-    first: Annotated[str, typer.Option("--from", help="First date.")],
-    last: Annotated[str, typer.Option("--to", help="Last date, included.")],
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="First date.")],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="Last date, included.")
+    ],
     force: Annotated[
         bool,
         typer.Option("--force", help="Replace nights published from other inputs."),
@@ -143,16 +160,18 @@ def backfill(
 def rollback(
     context: typer.Context,
     *,
-    config: ConfigOption,
-    date: DateArgument,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Publish nothing for the date instead.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Publish the version again that a date's night replaced."""
-    settings = load_settings(config)
-    day = parse_date(date, settings)
+    settings, day = night_settings(night, config, date)
+    if day is None:
+        raise ConfigError(NOT_NAMED)
     from optimizer.night.past_nights import rollback as go_back
 
     look_at_links(context, settings, [day])
@@ -168,15 +187,17 @@ NO_NIGHT = 5
 
 def status(
     *,
-    config: ConfigOption,
-    date: Annotated[
-        str | None, typer.Argument(help="Business date; left out: the newest night.")
-    ] = None,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report the state of a date; exits with 5 if it has no night."""
-    settings = load_settings(config)
-    day = None if date is None else parse_date(date, settings)
+    """
+    Report the state of a date; exits with 5 if it has no night.
+
+    With --config alone it is the newest night.
+    """
+    settings, day = night_settings(night, config, date)
     from optimizer.night.past_nights import status as find_status
 
     found = find_status(settings, day)
@@ -211,20 +232,30 @@ def runs(*, config: ConfigOption, as_json: JsonOption = False) -> None:
 
 def evidence(
     *,
-    config: ConfigOption,
-    order_id: Annotated[str, typer.Argument(help="The order.")],
-    date: Annotated[
+    night: NightWord = None,
+    order: Annotated[
         str | None,
-        typer.Option("--date", help="Its night; left out: the newest that has it."),
+        typer.Argument(
+            metavar="ORDER", help="The order; with --config it may stand alone."
+        ),
     ] = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the decision for an order, its rule, its inputs and the proof."""
-    settings = load_settings(config)
-    day = None if date is None else parse_date(date, settings)
+    """
+    Show the decision for an order, its rule, its inputs and the proof.
+
+    With --config alone it is that of the newest night that has the order.
+    """
+    if order is None and config is not None:
+        night, order = None, night
+    if order is None:
+        raise ConfigError(f"name an order; and {NOT_NAMED}")
+    settings, day = night_settings(night, config, date)
     from optimizer.evidence.order_evidence import evidence_text, find_evidence
 
-    found = find_evidence(settings, order_id, day)
+    found = find_evidence(settings, order, day)
     print_result(found, evidence_text(found), as_json)
     if found["findings"]:
         raise typer.Exit(4)
@@ -288,7 +319,11 @@ def audit(
     config: ConfigOption,
     head: Annotated[
         str | None,
-        typer.Option("--head", help="A head noted before: it must be in the chain."),
+        typer.Option(
+            "--head",
+            metavar="HASH",
+            help="A head noted before: it must be in the chain.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -366,7 +401,11 @@ def repair(
     config: ConfigOption,
     new_chain: Annotated[
         str | None,
-        typer.Option("--new-chain", help="Why a chain that is lost is begun anew."),
+        typer.Option(
+            "--new-chain",
+            metavar="REASON",
+            help="Why a chain that is lost is begun anew.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -388,18 +427,20 @@ def _line(night: dict[str, Any]) -> str:
 
 def deliver(
     *,
-    date: Annotated[str, typer.Argument(help="Business date, such as 2026-11-22.")],
-    config: ConfigOption,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     again: Annotated[
         bool, typer.Option("--again", help="Send also what has arrived before.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send the copies of a published night that have not arrived."""
-    settings = load_settings(config)
+    settings, day = night_settings(night, config, date)
+    if day is None:
+        raise ConfigError(NOT_NAMED)
     from optimizer.night.deliver import deliver_night
 
-    day = parse_date(date, settings)
     done = deliver_night(settings, day, is_again=again)
     found = {"date": str(day), "sent": list(done.sent), "num_before": done.num_before}
     lines = [*done.sent, f"arrived before: {done.num_before:,}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,27 +14,45 @@ if TYPE_CHECKING:
     from optimizer.config import Config
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", help="YAML configuration of the nightly job.")
+    Path,
+    typer.Option(
+        "--config", metavar="FILE", help="YAML configuration of the nightly job."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LogJsonOption = Annotated[
     bool, typer.Option("--log-json", help="Log one JSON object a line, all steps.")
 ]
 DateOption = Annotated[
-    str, typer.Option("--date", help="Business date: 2026-11-22, or yesterday.")
+    str,
+    typer.Option(
+        "--date", metavar="DATE", help="Business date: 2026-11-22, or yesterday."
+    ),
 ]
-RunDir = Annotated[
-    Path, typer.Argument(help="A published night, such as runs/2026-11-22.")
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Also write tables to this folder."),
 ]
-DateArgument = Annotated[str, typer.Argument(help="Business date.")]
-OptionalRun = Annotated[
-    Path | None, typer.Argument(help="A published night, such as runs/2026-11-22.")
+
+
+class Tongue(StrEnum):
+    """Languages of sentences."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+
+LanguageOption = Annotated[
+    Tongue, typer.Option("--language", help="Language of the words.")
 ]
-OptionalConfig = Annotated[
-    Path | None, typer.Option("--config", help="YAML configuration, with --date.")
+
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Also write a page for people."),
 ]
-OptionalDate = Annotated[
-    str | None, typer.Option("--date", help="Business date, with --config.")
+PageLanguage = Annotated[
+    Tongue, typer.Option("--language", help="Language that the page opens in.")
 ]
 
 

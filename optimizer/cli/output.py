@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.report.page import Page
+
 #: Whether ``--quiet`` was given.
 IS_QUIET = ContextVar("is_quiet", default=False)
 
@@ -112,6 +114,23 @@ def write_tables(folder: Path | None, tables: Mapping[str, pl.DataFrame]) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(folder / f"{name}.parquet")
+
+
+def write_page(file: Path | None, report: Callable[[str], Page], language: str) -> None:
+    """
+    Write a result's page, where one is asked for.
+
+    Parameters
+    ----------
+    file
+        Where; ``None``: nowhere.
+    report
+        Makes the page in a language.
+    language
+        The one that it opens in.
+    """
+    if file is not None:
+        report(language).save(file)
 
 
 def outbox_words(box: Mapping[str, Any]) -> str:

@@ -3,52 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from optimizer.cli.named_nights import (
+    NightConfig,
+    NightDate,
+    NightWord,
+    as_date,
+    published_folder,
+)
 from optimizer.cli.options import (
     JsonOption,
-    OptionalConfig,
-    OptionalDate,
-    OptionalRun,
+    LanguageOption,
+    OutOption,
+    PageLanguage,
+    ReportOption,
+    Tongue,
 )
-from optimizer.cli.output import print_result, show_progress, write_tables
-
-
-class Tongue(StrEnum):
-    """Languages of sentences."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
-
-
-LanguageOption = Annotated[
-    Tongue, typer.Option("--language", help="Language of the sentence.")
-]
+from optimizer.cli.output import print_result, show_progress, write_page, write_tables
 
 
 def explain(
     *,
-    place: Annotated[
-        str,
+    night: Annotated[
+        str | None,
         typer.Argument(
-            metavar="RUN_DIR",
+            metavar="FOLDER",
             help="A published night, such as runs/2026-11-22, or its address on a "
             "cluster.",
         ),
-    ],
-    order_id: Annotated[
-        str | None, typer.Argument(help="The order; none: the whole night.")
     ] = None,
+    order: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ORDER",
+            help="The order; none: the whole night. With --config and --date it "
+            "stands alone.",
+        ),
+    ] = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     merchant: Annotated[
-        str | None, typer.Option("--merchant", help="Explain a merchant instead.")
+        str | None,
+        typer.Option(
+            "--merchant", metavar="MERCHANT", help="Explain a merchant instead."
+        ),
     ] = None,
     lane: Annotated[
         str | None,
-        typer.Option("--lane", help="Explain a lane: carrier/region/outlet."),
+        typer.Option(
+            "--lane", metavar="LANE", help="Explain a lane: carrier/region/outlet."
+        ),
     ] = None,
     language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
@@ -56,39 +64,50 @@ def explain(
     """Explain the decision for an order, merchant, lane or the night."""
     from optimizer.questions import explain_run
 
+    if order is None and config is not None and date is not None:
+        night, order = None, night
+    place = published_folder(night, config, date)
     found = explain_run(
         place,
-        order_id=order_id,
+        order_id=order,
         merchant_id=merchant,
         lane=lane,
         language=language.value,
     )
-    name = order_id or merchant or lane or place
+    name = order or merchant or lane or place
     print_result(found.values, f"{name}: {found.sentence}", as_json)
 
 
 def prices(
     *,
-    run_dir: OptionalRun = None,
-    config: OptionalConfig = None,
-    date: OptionalDate = None,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     top: Annotated[
-        int, typer.Option("--top", min=0, help="Larger steps for so many of each kind.")
+        int,
+        typer.Option(
+            "--top",
+            metavar="NUMBER",
+            min=0,
+            help="Larger steps for so many of each kind.",
+        ),
     ] = 5,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Also write tables to this folder.")
-    ] = None,
+    out: OutOption = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Report the value of more slots, more cap or a lower fee tonight."""
     from optimizer import questions
 
+    run_dir, date = as_date(night, config, date)
     with show_progress() as tell:
         found = questions.prices(
             run_dir, config=config, date=date, top=top, progress=tell
         )
     tables = {"lanes": found.lanes, "merchants": found.merchants, "steps": found.steps}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
@@ -125,20 +144,26 @@ def _price_line(row: Mapping[str, Any], key: str, end: str) -> str:
 def scenarios(
     *,
     file: Annotated[
-        Path, typer.Option("--scenarios", help="YAML file of what to try.")
+        Path,
+        typer.Option("--scenarios", metavar="FILE", help="YAML of what to try."),
     ],
-    run_dir: OptionalRun = None,
-    config: OptionalConfig = None,
-    date: OptionalDate = None,
+    night: NightWord = None,
+    config: NightConfig = None,
+    date: NightDate = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Also write tables and a page to this folder."),
+        typer.Option(
+            "--out", metavar="FOLDER", help="Also write tables and a page here."
+        ),
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Solve a night under other rules, and list the answers side by side."""
     from optimizer import questions
 
+    run_dir, date = as_date(night, config, date)
     with show_progress() as tell:
         found = questions.scenarios(
             file, run=run_dir, config=config, date=date, progress=tell
@@ -146,8 +171,9 @@ def scenarios(
     names = ("scenarios", "front", "views")
     tables = {name: getattr(found, name) for name in names}
     write_tables(out, tables)
+    write_page(report, found.report, language)
     if out is not None:
-        found.page().save(out / "scenarios.html")
+        write_page(out / "scenarios.html", found.report, language)
     if as_json:
         print_result(
             {name: table.to_dicts() for name, table in tables.items()}, "", True

@@ -14,7 +14,9 @@ from optimizer.cli.options import (
     ConfigOption,
     DateOption,
     JsonOption,
+    LanguageOption,
     LogJsonOption,
+    Tongue,
     load_settings,
     parse_date,
 )
@@ -41,35 +43,56 @@ def validate(
     *,
     config: ConfigOption,
     date: Annotated[
-        str | None, typer.Option("--date", help="Also check the inputs of this date.")
+        str | None,
+        typer.Option(
+            "--date", metavar="DATE", help="Also check the inputs of this date."
+        ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Check as for a run with --force."),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Also write what is found as a page of HTML.",
+        ),
+    ] = None,
+    language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the configuration and, with --date, the inputs; solves nothing."""
+    """
+    Check the configuration and, with --date, the inputs; solves nothing.
+
+    Refuses what a run refuses before it solves, and shows what to look at first:
+    merchants with slots, demand and capacity, probabilities, refused rows, and
+    what is missing.
+    """
     settings = load_settings(config)
     if date is None:
+        if report is not None:
+            raise ConfigError("--report shows the inputs of a date: give --date too")
         print_result(
             {"config": str(config), "is_valid": True}, f"{config}: valid", as_json
         )
         return
-    from optimizer.night.run import check_inputs
+    from optimizer.job import check_date
+    from optimizer.report.inputs import by_code, inputs_html, inputs_text
+    from optimizer.report.page import Page
 
+    day = parse_date(date, settings)
     with show_progress() as tell:
-        found = check_inputs(settings, parse_date(date, settings), tell)
-    num_rows = found["num_rows"].items()
-    lines = [f"{name}: {counted(count, 'row')}" for name, count in num_rows]
-    unread = {name: columns for name, columns in found["unread"].items() if columns}
-    lines += [
-        f"{name}: not read, as no rule asks for it: {', '.join(columns)}"
-        for name, columns in unread.items()
-    ]
-    broken = counted(found["num_quarantined"], "row")
-    lines += [f"quarantine: {broken} with a broken rule"]
-    lines += [count["text"] for count in found["lookups"]]
-    lines += [f"warning: {text_of(warning)}" for warning in found["warnings"]]
+        found = check_date(settings, day, is_forced=force, progress=tell)
+    shown = by_code(language.value)
+    text = inputs_text(found, shown)
     if told := way_on(found["warnings"]):
-        lines.append(f"carriers: {told}")
-    print_result(found, "\n".join(lines), as_json)
+        text += f"\n  {told}"
+    if report is not None:
+        Page(inputs_html(found, shown)).save(report)
+        text += f"\n\n{report}: written"
+    print_result(found, text, as_json)
 
 
 def run(
@@ -86,11 +109,17 @@ def run(
     ] = False,
     previous: Annotated[
         Path | None,
-        typer.Option("--previous", help="A published night to start from."),
+        typer.Option(
+            "--previous", metavar="FOLDER", help="A published night to start from."
+        ),
     ] = None,
     shadow: Annotated[
         Path | None,
-        typer.Option("--shadow", help="A candidate's YAML, to be solved as well."),
+        typer.Option(
+            "--shadow",
+            metavar="FILE",
+            help="A candidate's YAML, to be solved as well.",
+        ),
     ] = None,
     log_json: LogJsonOption = False,
     as_json: JsonOption = False,
@@ -199,7 +228,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         *(f"  break-even {lacking}" for lacking in _break_even(found)),
-        f"  avoids     {numbers['saving_cny']:,.2f} CNY of expected harm, fees counted",
+        f"  {_avoided(numbers)}",
         f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
@@ -224,12 +253,20 @@ def _summary(found: Mapping[str, Any]) -> str:
     boxes = found.get("outboxes", [])
     lines += [f"  outbox     {outbox_words(box)}" for box in boxes]
     lines += [f"  warning    {text_of(warning)}" for warning in others]
-    if told := way_on(others, numbers["reasons"]["CARRIER_INACTIVE"]):
+    if told := way_on(others, numbers["reasons"].get("CARRIER_INACTIVE")):
         lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _avoided(numbers: Mapping[str, Any]) -> str:
+    """What the night avoids, or what it costs to measure."""
+    saving = numbers["saving_cny"]
+    if saving < 0:
+        return f"costs      {-saving:,.2f} CNY more in fees than it avoids, to measure"
+    return f"avoids     {saving:,.2f} CNY of expected harm, fees counted"
 
 
 def _break_even(found: Mapping[str, Any]) -> list[str]:

@@ -15,15 +15,29 @@ def simulate(
     context: typer.Context,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write to; required.")
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Folder to write to; required."),
     ] = None,
-    orders: Annotated[int, typer.Option("--orders", help="Orders a day.")] = 100_000,
-    merchants: Annotated[int, typer.Option("--merchants", help="Merchants.")] = 500,
-    days: Annotated[int, typer.Option("--days", help="Days.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same days.")] = 7,
-    start: Annotated[str, typer.Option("--start", help="First date.")] = "2026-11-22",
+    orders: Annotated[
+        int, typer.Option("--orders", metavar="NUMBER", help="Orders a day.")
+    ] = 100_000,
+    merchants: Annotated[
+        int, typer.Option("--merchants", metavar="NUMBER", help="Merchants.")
+    ] = 500,
+    days: Annotated[int, typer.Option("--days", metavar="NUMBER", help="Days.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="NUMBER", help="Same seed, same days.")
+    ] = 7,
+    start: Annotated[
+        str, typer.Option("--start", metavar="DATE", help="First date.")
+    ] = "2026-11-22",
     carriers_per_order: Annotated[
-        int, typer.Option("--carriers-per-order", help="Above 1: writes options too.")
+        int,
+        typer.Option(
+            "--carriers-per-order",
+            metavar="NUMBER",
+            help="Above 1: writes options too.",
+        ),
     ] = 1,
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
@@ -50,12 +64,20 @@ def simulate(
 
 def reveal(
     *,
-    runs: Annotated[Path, typer.Option("--runs", help="Published nights.")],
+    runs: Annotated[
+        Path, typer.Option("--runs", metavar="FOLDER", help="Published nights.")
+    ],
     nights: Annotated[
-        Path, typer.Option("--nights", help="Simulated nights, such as data/nights.")
+        Path,
+        typer.Option(
+            "--nights", metavar="FOLDER", help="Simulated nights, such as data/nights."
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the outcomes, a file a date.")
+        Path,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Folder for the outcomes, a file a date."
+        ),
     ] = Path("outcomes"),
 ) -> None:
     """Reveal what happened to published nights, from the truth of the simulation."""

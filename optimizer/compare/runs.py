@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.compare.side import Side
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.damage import damaged_is_data_error
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
+
+    from optimizer.report.page import Page
 
 _PLACE = ["carrier_id", "region_id", "outlet_id", "service_date"]
 #: What savings are made of: if none of it changed, no saving did.
@@ -52,6 +55,8 @@ class Comparison:
         Rows whose limit or price differs: ``slots`` or ``cap``, or ``low`` and ``high``
         of other limits, and ``shadow_price_cny``, each ``_before`` and
         ``_after``; null on the side of a night that does not have the row.
+    before, after
+        The nights themselves.
     """
 
     rules: pl.DataFrame
@@ -61,6 +66,38 @@ class Comparison:
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     limits: pl.DataFrame
+    before: Side
+    after: Side
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.compare.page import diff_page
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+
+        tables = {
+            "rules": self.rules,
+            "inputs": self.inputs,
+            "numbers": self.numbers,
+            "orders": self.orders,
+            "lanes": self.lanes,
+            "merchants": self.merchants,
+            "limits": self.limits,
+        }
+        code = language_code(language)
+        return Page(diff_page(tables, self.before, self.after, code))
 
     def _view(self) -> View:
         changes = dict(self.orders["change"].value_counts().iter_rows())
@@ -117,6 +154,17 @@ def compare_runs(before: Path, after: Path) -> Comparison:
         lanes=lanes,
         merchants=merchants,
         limits=limits,
+        before=_side(before, old),
+        after=_side(after, new),
+    )
+
+
+def _side(folder: Path, record: Mapping[str, Any]) -> Side:
+    numbers = record["summary"]
+    return Side(
+        record["date"],
+        folder.name,
+        *(numbers[name] for name in ("num_orders", "num_chosen", "saving_cny")),
     )
 
 

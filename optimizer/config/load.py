@@ -140,7 +140,7 @@ def config_json(config: Config) -> dict[str, Any]:
 
 #: Parts of the configuration that decide nothing of a night.
 _NOT_DECISIVE = (
-    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files", "report"),
 )
 
 

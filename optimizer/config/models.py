@@ -42,6 +42,7 @@ from optimizer.config.mapping import InputTable, TableOrPath, check_mapping
 from optimizer.config.operations import Operations
 from optimizer.config.origin import Origin
 from optimizer.config.privacy import Privacy
+from optimizer.config.report import Report
 from optimizer.config.rules import (
     AcceptanceRule,
     EligibilityRule,
@@ -365,6 +366,9 @@ class Config(ConfigModel):
     )
     files: Files = Field(
         default_factory=Files, description="Rights of published files."
+    )
+    report: Report = Field(
+        default_factory=Report, description="How much the report shows."
     )
     limits: Limits = Field(
         default_factory=Limits, description="Sizes beyond which an input is refused."

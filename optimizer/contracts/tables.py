@@ -409,7 +409,7 @@ NIGHTS = Table(
 )
 FIGURES = Table(
     "figures",
-    "every number of report.html",
+    "every number of report.html but those of its orders",
     (
         Column("section", "text", "part of the report"),
         Column("item", "text", "what the number is of; null: the night"),

@@ -135,7 +135,9 @@ class Night:
             tables.ROW_RESULTS: self.rows,
             tables.CONFLICTS: self.conflicts,
         }
-        return night_page(self.record, given)
+        places = self.recommendations.select("order_id", "region_id")
+        orders = self.orders.join(places, on="order_id", how="left")
+        return night_page(self.record, given, orders)
 
     def _view(self) -> View:
         from optimizer.explain.night_view import night_view

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from optimizer.contracts.tables import NIGHTS
 from optimizer.errors import ConfigError
 from optimizer.explain.week import nights_table
-from optimizer.report import report_html
+from optimizer.report import recommended, report_html
 from optimizer.report.page import Page
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def night_page(
-    record: Mapping[str, Any], tables: Mapping[Table, pl.DataFrame | None]
+    record: Mapping[str, Any],
+    tables: Mapping[Table, pl.DataFrame | None],
+    orders: pl.DataFrame,
 ) -> Page:
     """
     Make the page of a night that is not published.
@@ -31,6 +33,8 @@ def night_page(
         Of the night; its date may be unknown.
     tables
         Lanes, merchants and quarantine; further limits and conflicts, or ``None``.
+    orders
+        The decisions, with ``region_id``.
 
     Raises
     ------
@@ -40,4 +44,5 @@ def night_page(
     if record["date"] is None:
         raise ConfigError("a report is of a date: give allocate the date=")
     given = {table.file: rows for table, rows in tables.items() if rows is not None}
-    return Page(report_html(record, given | {NIGHTS.file: nights_table([], record)}))
+    given[NIGHTS.file] = nights_table([], record)
+    return Page(report_html(record, given, recommended(orders)))

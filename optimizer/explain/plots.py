@@ -109,8 +109,8 @@ class Plots:
             )
         )
         title = f"Why {counted(total, 'order')} were chosen, or not: {self._night}"
-        figure.update_layout(**_layout(title, height=140 + 32 * max(1, len(ranked))))
-        figure.update_layout(margin_r=110)
+        figure.update_layout(**_layout(title, height=160 + 30 * max(1, len(ranked))))
+        figure.update_layout(margin={"t": 60, "r": 110})
         figure.update_xaxes(title_text="orders", tickformat=",", rangemode="tozero")
         figure.update_yaxes(type="category", autorange="reversed", automargin=True)
         return figure
@@ -321,6 +321,7 @@ def _layout(title: str, *, height: int) -> dict[str, Any]:
     return {
         "title": {"text": title, "x": 0.01, "xanchor": "left"},
         "height": height,
+        "margin_t": 90,
         "template": "plotly_white",
         "showlegend": False,
     }

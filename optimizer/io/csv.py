@@ -337,6 +337,42 @@ def _odd_line(path: Path, form: CsvForm, encoding: str) -> tuple[int, int] | Non
     return None
 
 
+def csv_lines(
+    path: Path, known: Sequence[str], rows: Sequence[int], encoding: str = "utf-8"
+) -> tuple[dict[int, int], int]:
+    """
+    Find the lines of some rows of a CSV file that was read before.
+
+    Parameters
+    ----------
+    path, known, encoding
+        As for :func:`csv_batches`.
+    rows
+        Rows that are looked for, from 1, ascending; the file is read up to the last.
+
+    Returns
+    -------
+    lines, num_rows
+        Line by row, both from 1; and the rows that were counted, all of the file where
+        the last that is looked for is not in it.
+    """
+    form, wanted, last = csv_form(path, known, encoding), {*rows}, rows[-1]
+    found: dict[int, int] = {}
+    num_rows = num_lines = 0
+    with _opened(path, encoding) as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        cells = csv.reader(text, delimiter=form.separator)
+        for number, row in enumerate(cells):
+            begun, num_lines = num_lines + 1, cells.line_num
+            if number > form.num_before and any(row):
+                num_rows += 1
+                if num_rows in wanted:
+                    found[num_rows] = begun
+                if num_rows == last:
+                    break
+    return found, num_rows
+
+
 class _Bounded:
     """A stream that is refused where it, or a line of it, is longer than tables are."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from optimizer.build.carryover import EarlierNights
-    from optimizer.build.night import Intake
+    from optimizer.build.night import Intake, Look
     from optimizer.certify.certificate import Certificate
     from optimizer.clock import StageClock
     from optimizer.config import Config
@@ -196,6 +196,71 @@ class Solved:
     summary: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """
+    A night that is ready to be solved.
+
+    Attributes
+    ----------
+    intake
+        The problem, and what it was built from.
+    settings
+        The configuration.
+    previous
+        The night before, where one was given.
+    clock
+        Seconds and memory of each stage.
+    """
+
+    intake: Intake
+    settings: Config
+    previous: Previous | None
+    clock: StageClock
+
+
+def build_night(
+    tables: Mapping[str, Any],
+    config: Config | Mapping[str, Any] | str | PathLike[str],
+    *,
+    date: dt.date | str | None,
+    previous: Any = None,
+    progress: Callable[[str], None] | None = None,
+    history: EarlierNights | None = None,
+    look: Look | None = None,
+) -> Built:
+    """
+    Read, check, value and build a night, and refuse what its method cannot take.
+
+    Parameters
+    ----------
+    tables, config, date, previous, progress, history
+        As for :func:`solve_night`.
+    look
+        Sees the checked rows and the night before its problem is made.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError
+        Whatever a night is refused for before it is solved.
+    """
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.night import take_in
+    from optimizer.clock import StageClock
+    from optimizer.config import as_config, as_day, policy_on
+    from optimizer.explain.churn import read_previous
+    from optimizer.solvers import refuse_kind
+
+    settings, day = as_config(config), as_day(date)
+    policy = policy_on(settings, day)
+    clock = StageClock(progress)
+    before = None if previous is None else read_previous(previous)
+    history = history or EarlierNights(day)
+    intake = take_in(tables, settings, policy, clock, history, look)
+    refuse_kind(intake.problem, settings.solver.method)
+    return Built(intake, settings, before, clock)
+
+
 def solve_night(
     tables: Mapping[str, Any],
     config: Config | Mapping[str, Any] | str | PathLike[str],
@@ -228,23 +293,22 @@ def solve_night(
     ConfigError, DataError, SolveError
         As :func:`allocate`.
     """
-    from optimizer.build.carryover import EarlierNights
-    from optimizer.build.night import take_in
     from optimizer.certify.certificate import proved_termination
-    from optimizer.clock import StageClock
-    from optimizer.config import as_config, as_day, policy_on
     from optimizer.explain.certified_night import certified_night
-    from optimizer.explain.churn import read_previous
     from optimizer.explain.conflicts import count_conflicts
     from optimizer.explain.summary import summarize
 
-    settings, day = as_config(config), as_day(date)
-    policy = policy_on(settings, day)
-    clock = StageClock(progress)
-    before = None if previous is None else read_previous(previous)
-    intake = take_in(tables, settings, policy, clock, history or EarlierNights(day))
+    built = build_night(
+        tables,
+        config,
+        date=date,
+        previous=previous,
+        progress=progress,
+        history=history,
+    )
+    intake, settings, clock = built.intake, built.settings, built.clock
     with clock.stage("solve"):
-        solution = _solve(intake, settings, before, clock.tell)
+        solution = _solve(intake, settings, built.previous, clock.tell)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
         stop = proved_termination(solution.termination, certificate)
@@ -255,7 +319,7 @@ def solve_night(
         has_conflicts = count_conflicts(certificate, intake.index) > 0
         if has_conflicts and settings.on_conflict == "refuse":
             raise _clash(night)
-        return Solved(night, before, clock, summarize(night))
+        return Solved(night, built.previous, clock, summarize(night))
 
 
 def _solve(

@@ -103,12 +103,25 @@ def configured_paths(config: Config, day: dt.date) -> dict[str, str]:
 
 
 def await_inputs(
-    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
+    config: Config,
+    day: dt.date,
+    progress: Callable[[str], None] | None = None,
+    *,
+    is_waiting: bool = True,
 ) -> InputPaths:
     """
     Find a date's inputs; wait for late ones, for as long as configured.
 
     Without a configured wait nothing is checked here: reading reports what is missing.
+
+    Parameters
+    ----------
+    config, day
+        The night.
+    progress
+        Called with what is waited for.
+    is_waiting
+        Whether late inputs are waited for; if not, they are late at once.
 
     Raises
     ------
@@ -119,7 +132,8 @@ def await_inputs(
     paths, minutes = configured_paths(config, day), float(config.inputs.wait_minutes)
     if minutes == 0 and config.inputs.when_capacity_is_late == "refuse":
         return InputPaths(paths)
-    missing = _wait(paths, minutes, progress)
+    waited = minutes if is_waiting else 0.0
+    missing = _wait(paths, waited, progress)
     if not missing:
         return InputPaths(paths)
     substitute = _yesterdays_capacity(config, day)
@@ -127,7 +141,7 @@ def await_inputs(
         return InputPaths(paths | {"capacity": substitute}, {"capacity": substitute})
     late = "; ".join(f"{name} ({paths[name]})" for name in missing)
     raise BusyError(
-        f"inputs of {day} are late: {late}; waited {minutes:g} minutes, try again when "
+        f"inputs of {day} are late: {late}; waited {waited:g} minutes, try again when "
         "they are there"
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import RECORD, read_record
+from optimizer.config import as_config
+from optimizer.contracts.run_folder import RECORD, pinned, read_record, resolved
 from optimizer.errors import ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
 from optimizer.night.publish import (
@@ -30,7 +32,7 @@ from optimizer.night.state.links import mend_chain, versions_in
 from optimizer.night.state.reconcile import known_versions, output_of, reconcile
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from optimizer.config import Config
     from optimizer.night.state.database import StateDatabase
@@ -141,6 +143,79 @@ def list_runs(config: Config) -> list[dict[str, Any]]:
         {"date": day.isoformat(), "version": folder.name} | _numbers_or_why(folder)
         for day, folder in nights.items()
     ]
+
+
+def recorded_settings(run_dir: Path | str) -> tuple[Config, dt.date]:
+    """
+    Read the configuration that a night records, with its output where the night is.
+
+    Parameters
+    ----------
+    run_dir
+        The folder of a published night.
+
+    Returns
+    -------
+    config, day
+        The second is its date.
+
+    Raises
+    ------
+    ConfigError
+        When its output has a folder for each date, and it was moved.
+    DataError
+        When the folder is not a run.
+    """
+    folder = pinned(run_dir)
+    record = read_record(folder)
+    day, config = _date_of(folder, record), as_config(record["config"])
+    place = _output_around(folder)
+    known = config.output
+    if known is not None and resolved(output_of(known, day)) == resolved(place):
+        return config, day
+    if known is not None and output_of(known, day) != Path(known):
+        raise ConfigError(
+            f"{run_dir}: is not in {known}, where it was published; give --config and "
+            "--date"
+        )
+    return config.model_copy(update={"output": str(place)}), day
+
+
+def date_in_output(config: Config, run_dir: Path | str) -> dt.date:
+    """
+    The date of a published night, which must be of a configuration's output.
+
+    Raises
+    ------
+    ConfigError
+        When it is of another folder.
+    DataError
+        When the folder is not a run.
+    """
+    folder = pinned(run_dir)
+    day = _date_of(folder, read_record(folder))
+    output = output_of(_output(config), day)
+    if resolved(_output_around(folder)) != resolved(output):
+        raise ConfigError(
+            f"{run_dir}: is not in {output}, the output of the configuration; leave "
+            "one of the two out"
+        )
+    return day
+
+
+def _output_around(folder: Path) -> Path:
+    """The output folder that a night, or a version of one, is in."""
+    is_version = folder.parent.parent.name == VERSIONS
+    return folder.parent.parent.parent if is_version else folder.parent
+
+
+def _date_of(folder: Path, record: Mapping[str, Any]) -> dt.date:
+    try:
+        return dt.date.fromisoformat(record["date"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{folder / RECORD}: has no date; `optimizer verify` says what is wrong"
+        ) from None
 
 
 def _numbers_or_why(folder: Path) -> dict[str, Any]:

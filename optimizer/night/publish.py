@@ -40,7 +40,7 @@ from optimizer.errors import (
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
-from optimizer.report import report_html
+from optimizer.report import recommended, report_html
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -252,9 +252,9 @@ def publish(
         _remove_leftovers(versions)
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
-        outputs, leaves = _write_tables(staging, contents)
+        outputs, leaves, orders = _write_tables(staging, contents)
         record.update(contents.told(staging))
-        page = report_html(record, contents.tables)
+        page = report_html(record, contents.tables, orders)
         outputs[REPORT] = _write_text(staging / REPORT, page)
         done = leaves.close()
         _write_text(staging / LEAVES, leaves_text(done))
@@ -310,14 +310,18 @@ def _free_name(versions: Path, run_id: str) -> Path:
 
 def _write_tables(
     staging: Path, contents: Contents
-) -> tuple[dict[str, dict[str, Any]], Leaves]:
+) -> tuple[dict[str, dict[str, Any]], Leaves, pl.DataFrame]:
     """Write all tables; chosen orders and hashes are taken while decisions go by."""
-    leaves = Leaves()
+    import polars as pl
+
+    none = pl.DataFrame(schema=DECISIONS.schema | {"region_id": pl.String})
+    leaves, chosen = Leaves(), [recommended(none)]
     made: dict[str, list[pl.DataFrame]] = {}
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH, made):
             leaves.add(batch)
+            chosen.append(recommended(batch))
             yield batch
 
     outputs = {DECISIONS.file: _write(decisions(), staging, DECISIONS.file)}
@@ -325,7 +329,7 @@ def _write_tables(
         outputs[name] = _write(parts, staging, name)
     for name, frame in contents.tables.items():
         outputs[name] = _write([frame], staging, name)
-    return outputs, leaves
+    return outputs, leaves, pl.concat(chosen)
 
 
 def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import RECORD
+from optimizer.errors import ConfigError
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import fetched_inputs
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.build.lookups import LookupCount
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.fetch import Fetched
@@ -67,6 +69,8 @@ class ResolvedNight:
         Carry-over from other nights, and parcels that no longer take a slot.
     num_delivery_rows
         Rows of the deliveries table by its name; empty where there is none.
+    lookup
+        How many deliveries name a parcel in flight; ``None``: nobody asks.
     read_as
         What was guessed of the form of each table, by its name.
     warnings
@@ -84,9 +88,23 @@ class ResolvedNight:
     before: Carryover
     closed: pl.DataFrame | None
     num_delivery_rows: Mapping[str, int]
+    lookup: LookupCount | None
     read_as: Mapping[str, Mapping[str, Any]]
     warnings: tuple[CodedWarning, ...]
     identity: dict[str, Any]
+
+
+def require_places(config: Config) -> None:
+    """
+    Refuse a configuration that does not say what is read and where it is published.
+
+    Raises
+    ------
+    ConfigError
+        When there are no inputs or no output.
+    """
+    if config.inputs is None or config.output is None:
+        raise ConfigError("a nightly run needs inputs and output in the configuration")
 
 
 @contextmanager
@@ -97,6 +115,8 @@ def find_night(
     previous: Path | None,
     progress: Callable[[str], None] | None,
     copies: Path | None,
+    *,
+    is_waiting: bool = True,
 ) -> Iterator[ResolvedNight]:
     """
     Find everything that decides a night.
@@ -110,8 +130,11 @@ def find_night(
     copies
         Folder that keeps fetched inputs as files, for verification; ``None``: they are
         removed at the end.
+    is_waiting
+        Whether late inputs are waited for, as configured.
     """
-    policy, inputs = policy_on(config, day), await_inputs(config, day, progress)
+    policy = policy_on(config, day)
+    inputs = await_inputs(config, day, progress, is_waiting=is_waiting)
     cells, tables = cell_rules(config), tables_of(config, policy)
     copied = copied_tables(config, policy)
     with fetched_inputs(inputs.paths, copies, cells, copied) as fetched:
@@ -123,7 +146,7 @@ def find_night(
             }
             read_as = {name: source.notes.to_json() for name, source in sources.items()}
             files = {name: fingerprint(source) for name, source in sources.items()}
-            closed, num_rows = None, {}
+            closed, looked, num_rows = None, None, {}
             warnings: tuple[CodedWarning, ...] = ()
             if "deliveries" in fetched.paths:
                 path = fetched.paths["deliveries"]
@@ -146,6 +169,7 @@ def find_night(
                 before=before,
                 closed=closed,
                 num_delivery_rows=num_rows,
+                lookup=looked,
                 read_as=read_as,
                 warnings=warnings,
                 identity=identity,

@@ -9,9 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.carryover import EarlierNights
-from optimizer.build.night import take_in
-from optimizer.clock import StageClock
 from optimizer.config import policy_on
 from optimizer.contracts.run_folder import resolved
 from optimizer.errors import (
@@ -20,17 +17,13 @@ from optimizer.errors import (
     OptimizerError,
 )
 from optimizer.explain.week import run_id
-from optimizer.io.cells import cell_rules
-from optimizer.io.fetch import fetched_inputs
 from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
-from optimizer.io.snapshot import one_state, refuse_change, take_snapshot
+from optimizer.io.snapshot import refuse_change
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import count_outboxes, send_copies
-from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
-from optimizer.night.inputs import closed_parcels, configured_paths, copied_tables
 from optimizer.night.publish import (
     date_lock,
     disk_errors,
@@ -40,7 +33,7 @@ from optimizer.night.publish import (
 )
 from optimizer.night.record import contents_of, record_of
 from optimizer.night.release import check_release
-from optimizer.night.resolve import find_night, open_ledger
+from optimizer.night.resolve import find_night, open_ledger, require_places
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
 from optimizer.night.state.ledger import (
     history_days,
@@ -55,10 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from optimizer.build.lookups import LookupCount
     from optimizer.config import Config
     from optimizer.night.api import Solved
-    from optimizer.night.inputs import ClosedParcels
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
 
@@ -166,8 +157,8 @@ def run_night(
     DeliveryError
         When the night is published, and a copy of it did not arrive.
     """
-    if config.inputs is None or config.output is None:
-        raise ConfigError("a nightly run needs inputs and output in the configuration")
+    require_places(config)
+    assert config.output is not None
     output = output_of(config.output, day)
     previous = None if previous is None else resolved(previous)
     if is_dry:
@@ -319,63 +310,3 @@ def _tell(state: StateDatabase, output: Path, day: dt.date) -> None:
             day,
             error,
         )
-
-
-def check_inputs(
-    config: Config, day: dt.date, progress: Callable[[str], None] | None = None
-) -> dict[str, Any]:
-    """
-    Read and check the inputs of a date, and build the night, without solving it.
-
-    Returns
-    -------
-    dict
-        JSON-ready: rows of each input, quarantined rows, results of look-ups, warnings.
-
-    Raises
-    ------
-    ConfigError, DataError
-        As a run would.
-    """
-    if config.inputs is None:
-        raise ConfigError("checking a date needs inputs in the configuration")
-    if config.engine == "spark":
-        raise ConfigError(
-            "checking a date reads it on this machine; with engine: spark use "
-            "`optimizer run --dry-run`, which checks it on the cluster, and publishes "
-            "nothing"
-        )
-    policy, cells = policy_on(config, day), cell_rules(config)
-    paths, clock = configured_paths(config, day), StageClock(progress)
-    copied = copied_tables(config, policy)
-    with fetched_inputs(paths, None, cells, copied) as fetched:
-        snapshot = take_snapshot(fetched.paths)
-        with one_state(snapshot):
-            intake = take_in(fetched.paths, config, policy, clock, EarlierNights(day))
-            told = None
-            if "deliveries" in fetched.paths:
-                told = closed_parcels(fetched.paths["deliveries"], day, cells)
-        refuse_change(snapshot)
-    rows = {used.name: used.num_rows for used in intake.inputs}
-    lookups, warnings = [*intake.lookups], [*intake.warnings]
-    if told is not None:
-        rows["deliveries"] = told.num_rows
-        looked = _look_up(config, day, told)
-        lookups += [] if looked is None else [looked]
-        warnings += [*told.warnings, *delivery_warnings(looked, config)]
-    return {
-        "date": day.isoformat(),
-        "num_rows": rows,
-        "unread": {used.name: list(used.unread) for used in intake.inputs},
-        "num_quarantined": intake.quarantine.select("source", "row").n_unique(),
-        "lookups": [count.to_json() for count in lookups],
-        "warnings": [warning.to_json() for warning in warnings],
-    }
-
-
-def _look_up(config: Config, day: dt.date, told: ClosedParcels) -> LookupCount | None:
-    """Hold deliveries against the published nights, writing nothing."""
-    if config.output is None:
-        return None
-    with open_ledger(config, day, None) as ledger:
-        return count_deliveries(ledger, config, day, told.rows)

@@ -308,6 +308,16 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
     return counts.write_csv()
 
 
+def demand_told(orders: Proposal) -> list[str]:
+    """Say that demand was not counted to the end, where it was not."""
+    if orders.sample.is_whole:
+        return []
+    return [
+        f"demand in {SLOTS} is that of the first {len(orders.sample.rows):,} rows; add "
+        "regions that come later"
+    ]
+
+
 def next_commands(
     proposals: Mapping[str, Proposal], folder: Path, slots: int | None
 ) -> Sequence[str]:

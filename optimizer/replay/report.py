@@ -7,12 +7,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION, read_record
-from optimizer.contracts.tables import DECISIONS, FIGURES, NIGHTS, PUBLISHED
+from optimizer.contracts.tables import (
+    DECISIONS,
+    FIGURES,
+    NIGHTS,
+    PUBLISHED,
+    RECOMMENDATIONS,
+)
 from optimizer.errors import DataError
 from optimizer.explain.week import NUM_DAYS, night_row, row_and_run
+from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.published_tables import scan_table
 from optimizer.night.publish import VERSIONS
 from optimizer.replay.run_tables import differences, read_published
-from optimizer.report import report_figures, report_html
+from optimizer.report import recommended, report_figures, report_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +53,7 @@ def false_report(
     figures = [report_figures(record, tables)]
     found += differences(_FIGURES, [tables[_FIGURES]], figures)
     if _is_made_by_this(record):
-        page = report_html(record, tables).encode()
-        if (folder / REPORT).read_bytes() != page:
-            found.append(f"{REPORT} is not of this night")
+        found += _false_page(folder, record, tables)
     return found
 
 
@@ -70,9 +76,20 @@ def false_page(folder: Path) -> list[str]:
     record = read_record(folder)
     names = record["outputs"].keys() & PUBLISHED.keys() - {DECISIONS.file}
     tables = read_published(folder, names).tables
-    if (folder / REPORT).read_bytes() != report_html(record, tables).encode():
-        return [f"{REPORT} is not of this night"]
-    return []
+    return _false_page(folder, record, tables)
+
+
+def _false_page(
+    folder: Path, record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
+) -> list[str]:
+    """A finding if the page does not follow from a night's record and tables."""
+    chosen = scan_table(folder, DECISIONS.file).filter("is_premium")
+    places = tables[RECOMMENDATIONS.file].lazy().select("order_id", "region_id")
+    with damaged_is_data_error(str(folder / DECISIONS.file)):
+        placed = chosen.join(places, on="order_id", how="left").collect()
+    page = report_html(record, tables, recommended(placed)).encode()
+    is_same = (folder / REPORT).read_bytes() == page
+    return [] if is_same else [f"{REPORT} is not of this night"]
 
 
 def _false_nights(

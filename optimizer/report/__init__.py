@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.report.figures import draw_figures
-from optimizer.report.language import LANGUAGES
 from optimizer.report.numbers import report_figures
+from optimizer.report.orders import NUM_ROWS, list_orders, recommended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
 
-__all__ = ["report_figures", "report_html"]
+__all__ = ["recommended", "report_figures", "report_html"]
 
 
-def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> str:
+def report_html(
+    record: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+    orders: pl.DataFrame | None = None,
+) -> str:
     """
     Write a night's report: one page of HTML that needs nothing else.
 
     The same night gives the same text, whenever and wherever it is written:
-    ``run_measurements`` are not looked at. Whatever the night, it stays below 2 MB.
+    ``run_measurements`` are not looked at. Whatever the night, it stays below 5 MB.
 
     Parameters
     ----------
@@ -31,6 +35,9 @@ def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -
         The published tables by file name: ``lanes.parquet``, ``merchants.parquet``,
         ``quarantine.parquet`` and ``nights.parquet``; ``rows.parquet`` and
         ``conflicts.parquet`` where the night has them.
+    orders
+        The recommended orders, as :func:`recommended` takes them from the decisions;
+        ``None``: the page lists no orders.
 
     Returns
     -------
@@ -39,5 +46,10 @@ def report_html(record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -
     """
     from optimizer.report.render import render  # Jinja2 takes a while
 
-    night = draw_figures(record, tables)
-    return render("report.html.j2", night=night, record=record, languages=LANGUAGES)
+    return render(
+        "report.html.j2",
+        night=draw_figures(record, tables),
+        orders=None if orders is None else list_orders(orders, record),
+        num_rows=NUM_ROWS,
+        record=record,
+    )

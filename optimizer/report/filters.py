@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 MAX_NAME, MAX_WARNING = 80, 600
 #: Least visible length of a bar that is not nothing, in per cent.
 _LEAST = 0.4
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[Ee]-?\d+)?")
+_PLACE = re.compile(r"\[(\d+)\]")
+#: Ends of keys whose values are shares of something.
+_SHARES = ("rate", "share", "quantile", "relative_gap", "relative_error", "confidence")
+#: What a sweep of scenarios sets.
+_SWEPT = ("cap_rate", "fee_cny", "slots_factor")
 _DIRECTIONS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -90,6 +96,20 @@ def money(amount: Decimal | float | str) -> Markup:
     return _data(f"{exact:f}", "< 0.01" if is_tiny else f"{exact:,.2f}")
 
 
+def signed_money(amount: Decimal | float | str) -> Markup:
+    """
+    Write a change of an amount, with its sign.
+
+    Examples
+    --------
+    >>> str(signed_money(-3.5)), str(signed_money(0))
+    ('<data value="-3.5">−3.50</data>', '<data value="0">0.00</data>')
+    """
+    exact = Decimal(str(amount))
+    shown = f"{exact:+,.2f}" if round(exact, 2) else "0.00"
+    return _data(f"{exact:f}", shown.replace("-", "−"))
+
+
 def micro(amount: int) -> Decimal:
     """
     Turn micro-CNY into CNY, exactly.
@@ -143,6 +163,18 @@ def bar_width(length: float) -> str:
     return f"{width:.2f}%"
 
 
+def bar_place(share: float) -> str:
+    """
+    Give the place where a part of a bar begins.
+
+    Examples
+    --------
+    >>> bar_place(0.25)
+    '25.00%'
+    """
+    return f"{100 * min(1.0, max(0.0, share)):.2f}%"
+
+
 def plain(words: Markup) -> Markup:
     """
     Keep only the text, without markup, for a title in a picture.
@@ -165,6 +197,55 @@ def _visible(char: str) -> str:
     code = ord(char)
     is_bad = code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
     return "\ufffd" if is_bad else char
+
+
+def place_of(key: str) -> tuple[str, int | None]:
+    """
+    Take the place in a list off a setting's key.
+
+    Examples
+    --------
+    >>> place_of("policy.carriers[1]"), place_of("policy.cap.rate")
+    (('policy.carriers', 2), ('policy.cap.rate', None))
+    """
+    found = _PLACE.search(key)
+    if found is None:
+        return key, None
+    return key.replace(found[0], "", 1), int(found[1]) + 1
+
+
+def sweep_of(scenario: str) -> tuple[str | None, str]:
+    """
+    Find what a scenario of a sweep sets, by the name that it was given.
+
+    Examples
+    --------
+    >>> sweep_of("cap_rate 0.02"), sweep_of("no yunda")
+    (('cap_rate', '0.02'), (None, 'no yunda'))
+    """
+    key, _, value = scenario.partition(" ")
+    is_swept = key in _SWEPT and _NUMBER.fullmatch(value) is not None
+    return (key, value) if is_swept else (None, scenario)
+
+
+def value_kind(key: str, value: str | None) -> str:
+    """
+    Say how a recorded value is written: as money, a share, a count or a text.
+
+    Examples
+    --------
+    >>> value_kind("policy.cap.rate", "0.03"), value_kind("policy.fee.amount_cny", "1")
+    ('share', 'money')
+    >>> value_kind("config.solver.num_threads", "2"), value_kind("versions.numpy", "2")
+    ('count', 'text')
+    """
+    if value is None or not _NUMBER.fullmatch(value) or key.startswith("versions."):
+        return "text"
+    if "_cny" in key:
+        return "money"
+    if key.endswith(_SHARES) or key.startswith("policy.fee.payer."):
+        return "share"
+    return "count" if value.lstrip("-").isdecimal() else "text"
 
 
 @pass_context
@@ -194,7 +275,19 @@ def finalize(value: Any) -> Any:
 FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
-        *(bar_width, change, count, day, file_name, micro, money, name, plain),
-        *(rule, share, text, warning),
+        *(
+            bar_place,
+            bar_width,
+            change,
+            count,
+            day,
+            file_name,
+            micro,
+            money,
+            name,
+            plain,
+        ),
+        *(place_of, rule, share, signed_money, sweep_of, text, value_kind),
+        warning,
     )
 }

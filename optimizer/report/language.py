@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.warnings import read_warning, sentence, text_of
+from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,3 +115,23 @@ _LOCALE = Path(__file__).with_name("locale")
 ENGLISH = Language("en", "English", NullTranslations())
 CHINESE = Language("zh-CN", "中文", translation("optimizer", _LOCALE, ["zh"]))
 LANGUAGES = (ENGLISH, CHINESE)
+
+
+def language_code(name: str) -> str:
+    """
+    Find the code that pages have for a language.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such language.
+
+    Examples
+    --------
+    >>> language_code("en"), language_code("zh")
+    ('en', 'zh-CN')
+    """
+    codes = {"en": ENGLISH.code, "zh": CHINESE.code}
+    if name not in codes:
+        raise ConfigError(f"language must be en or zh, got {name!r}")
+    return codes[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
@@ -11,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 
 from optimizer.report.filters import FILTERS, finalize
+from optimizer.report.language import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,19 +25,22 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, shown_first: str = "en", **values: Any) -> str:
     """
-    Render a page of ``templates``.
+    Render a page of ``templates``, in every language.
 
     Parameters
     ----------
     template
         Its file name.
+    shown_first
+        Code of the language that is in view when it is opened.
     **values
         What it shows. Text in it is escaped, cut, and freed of control characters,
         whether or not the template asks for it.
     """
-    return _environment().get_template(template).render(**values)
+    found = _environment().get_template(template)
+    return found.render(shown_first=shown_first, languages=LANGUAGES, **values)
 
 
 def english(name: str) -> Mapping[str, Any]:
@@ -66,7 +72,12 @@ def _environment() -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.newstyle_gettext = True  # type: ignore[attr-defined]
-    made.globals |= {"gettext": gettext, "stylesheet": stylesheet}
+    made.globals |= {
+        "gettext": gettext,
+        "script": script,
+        "script_hash": script_hash,
+        "stylesheet": stylesheet,
+    }
     made.filters |= FILTERS
     return made
 
@@ -74,6 +85,17 @@ def _environment() -> Environment:
 def stylesheet(name: str) -> Markup:
     """Read a style sheet of the report, for inclusion in a page."""
     return Markup((_HERE / name).read_text("utf-8"))
+
+
+def script(name: str) -> Markup:
+    """Read a script of the report, for inclusion in a page."""
+    return Markup((_HERE / name).read_text("utf-8"))
+
+
+def script_hash(name: str) -> str:
+    """Name a script as a policy of content does: a page runs it, and no other."""
+    digest = hashlib.sha256(script(name).encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 @pass_context

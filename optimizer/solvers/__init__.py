@@ -43,12 +43,24 @@ def solve(problem: Problem, method: str, params: SolveParams) -> Solution:
         When the method cannot take the problem's size or numbers.
     """
     solver = get_solver(method)
+    refuse_kind(problem, method)
+    return solver(problem, params)
+
+
+def refuse_kind(problem: Problem, method: str) -> None:
+    """
+    Refuse a night of a kind that a method cannot take; imports no solver.
+
+    Raises
+    ------
+    SolveError
+        When it has loads, pins or further rows, and the method takes none.
+    """
     if problem.side is not None and method not in PACKING_METHODS:
         raise SolveError(
             f"method {method!r} takes one slot for each parcel on nested lanes only; "
             "use method auto or packing for loads, pins and further rows"
         )
-    return solver(problem, params)
 
 
 def get_solver(method: str) -> Solver:

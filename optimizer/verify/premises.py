@@ -26,7 +26,7 @@ _ROWS_IN_LEAF = 128
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
 _NOT_DECISIVE = (
-    *("state", "outputs", "outbox", "operations", "keep", "limits", "files"),
+    *("state", "outputs", "outbox", "operations", "keep", "limits", "files", "report"),
 )
 
 

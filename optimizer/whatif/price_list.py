@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
+    from optimizer.report.page import Page
     from optimizer.whatif.base import Base
 
 #: Steps that the night is solved again for.
@@ -68,6 +69,31 @@ class PriceList:
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     steps: pl.DataFrame
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+        from optimizer.whatif.pages import price_page
+
+        tables = {
+            "lanes": self.lanes,
+            "merchants": self.merchants,
+            "steps": self.steps,
+        }
+        return Page(price_page(self.day, tables, language_code(language)))
 
     def _view(self) -> View:
         parts = []

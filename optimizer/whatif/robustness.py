@@ -18,7 +18,7 @@ best plan for the draw would save.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +32,14 @@ from optimizer.views import View
 from optimizer.whatif.base import solve_again
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
+    from optimizer.report.page import Page
     from optimizer.whatif.base import Base
 
 PLANS = ("optimum", "greedy", "random", "highest risk")
@@ -84,10 +86,38 @@ class Robustness:
     draws
         ``draw`` and a column of each plan's saving, CNY; ``regret_cny`` (at most, by
         the proved bound) where the draw was solved anew, else null.
+    day, doubt
+        Date of the night, and what was assumed.
     """
 
     plans: pl.DataFrame
     draws: pl.DataFrame
+    day: dt.date
+    doubt: Doubt
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+        from optimizer.whatif.pages import robustness_page
+
+        tables, code = (
+            {"plans": self.plans, "draws": self.draws},
+            language_code(language),
+        )
+        return Page(robustness_page(self.day, asdict(self.doubt), tables, code))
 
     def _view(self) -> View:
         names = ("plan", "mean_cny", "low_cny", "high_cny", "beaten_share")
@@ -158,7 +188,7 @@ def robustness(
         | {f"{plan}_cny": values[:, at] / 1e6 for at, plan in enumerate(PLANS)}
         | {"regret_cny": pl.Series(regret, dtype=pl.Float64)}
     )
-    return Robustness(_summary(problem, plans, values), draws)
+    return Robustness(_summary(problem, plans, values), draws, base.day, doubt)
 
 
 def _summary(

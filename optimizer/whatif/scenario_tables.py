@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import PolicyRow
     from optimizer.config.scenarios import HarmBorne
+    from optimizer.report.page import Page
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
 
 #: Scenarios at a prompt, and in a notebook; the table has them all.
@@ -43,12 +44,30 @@ class Scenarios:
     front: pl.DataFrame
     views: pl.DataFrame
 
-    def page(self) -> Page:
-        """Make a page: a bar for each scenario, and the front as a line."""
-        from optimizer.whatif.scenario_page import scenario_page
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
 
-        title = self.day.isoformat()
-        return Page(scenario_page(title, self.scenarios, self.front, self.views))
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import language_code
+        from optimizer.report.page import Page
+        from optimizer.whatif.pages import scenario_page
+
+        tables = {
+            "scenarios": self.scenarios,
+            "front": self.front,
+            "views": self.views,
+        }
+        return Page(scenario_page(self.day, tables, language_code(language)))
 
     def _view(self) -> View:
         names = ("name", "num_chosen", "saving_cny", "saving_change_cny")

@@ -16,7 +16,7 @@ from optimizer.io import kept_inputs
 from optimizer.io.kept_inputs import found_inputs
 from optimizer.io.snapshot import changed_file, take_snapshot
 from optimizer.job import run_date
-from optimizer.night.run import check_inputs
+from optimizer.night.check import check_inputs
 from optimizer.verify.night import verify_night
 from tests.support.small_night import DAY, SmallNight, call, copy_night, make_night
 

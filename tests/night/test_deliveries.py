@@ -13,7 +13,7 @@ from optimizer.config import as_config
 from optimizer.contracts.warnings import CodedWarning, warn
 from optimizer.errors import DataError
 from optimizer.night import resolve
-from optimizer.night.run import check_inputs
+from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from tests.support.nights import DATE, capacity_of, config_of, orders_of

@@ -265,6 +265,26 @@ def test_a_carrier_is_said_on_the_command_line(
     assert "yunda,浙江,1,1" in Path("capacity.csv").read_text("utf-8")
 
 
+def test_a_night_says_who_unknown_carriers_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Validate and run name the words and their rows, and the line that says who."""
+    monkeypatch.chdir(tmp_path)
+    words = ("中通", "飞天邮", "韵达大件", "中通")
+    rows = [f"{n},{words[n % 4]},浙江" for n in range(40)]
+    orders = text(Path("o.csv"), "订单号,快递,省份", *rows)
+    assert call(monkeypatch, capsys, "init", orders, "--slots", 2).code == 0
+    assert call(monkeypatch, capsys, "learn", "--config", "premium.yaml").code == 0
+    line = "carrier_id: {known: true, 韵达大件: CODE, 飞天邮: CODE}"
+    dated = ("--config", "premium.yaml", "--date", DAY)
+    for name in ("validate", "run"):
+        said = call(monkeypatch, capsys, name, *dated)
+        assert said.code == 0, said.err
+        assert "under 韵达大件 (nearest: yunda), 飞天邮" in said.out
+        assert f"under inputs.orders.values: {line}" in said.out
+    assert "20 orders with carriers outside the roster" in said.out
+
+
 def test_two_equal_numbers_of_an_order_are_no_question(tmp_path: Path) -> None:
     """Order ID and Order Number of a shop that does not number anew are one."""
     header = "Order ID,Order Number,Shipping Method Title,State Code (Shipping)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -18,13 +20,15 @@ import pytest
 
 from optimizer import allocate
 from optimizer.config import as_config
+from optimizer.config.report import MAX_ORDERS
 from optimizer.contracts.columns import Kind, polars_type
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
 from optimizer.job import run_date
-from optimizer.report import report_figures, report_html
-from optimizer.report.figures import Use, _capacity
+from optimizer.report import recommended, report_figures, report_html
+from optimizer.report.figures import Use, capacity_of
 from optimizer.report.language import CHINESE, LANGUAGES
+from optimizer.report.orders import NUM_ROWS
 from optimizer.report.render import stylesheet
 from optimizer.testing import make_tables
 from tests.support.golden_night import publish
@@ -63,7 +67,14 @@ class Made:
     @property
     def page(self) -> str:
         """The report."""
-        return report_html(self.record, self.tables)
+        return report_html(self.record, self.tables, orders_of(self.tables))
+
+
+def orders_of(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """The recommended orders, out of published tables."""
+    places = tables["recommendations.parquet"].select("order_id", "region_id")
+    decisions = tables["decisions.parquet"]
+    return recommended(decisions.join(places, on="order_id", how="left"))
 
 
 def with_tables(night: Made, **rows: list[tuple[Any, ...]]) -> Made:
@@ -134,6 +145,8 @@ def hostile(night: Made) -> Made:
     record["termination"]["limit"] = HOSTILE[1]
     return with_tables(
         Made(record, night.tables),
+        decisions=[(n, n, True, n, 9.0, n, 0.5) for n in HOSTILE],
+        recommendations=[(n, n, n, n, 9.0) for n in HOSTILE],
         lanes=[(n, n, n, 9, 3, 6, 0.5) for n in HOSTILE]
         + [(HOSTILE[0], n, None, 9, 3, 6, 0.5) for n in HOSTILE]
         + [(n, None, None, 9, 3, 6, 0.5) for n in HOSTILE[5:]],
@@ -234,21 +247,40 @@ def any_night(request: pytest.FixtureRequest, night: Made) -> Made:
 
 
 def test_page_stands_alone_and_is_small(any_night):
-    """Whatever the night, the page has no script, asks no network, is below 2 MB."""
+    """
+    Whatever the night, the page is below 2 MB, asks no network, has no script but the
+    one that its policy names by hash, and links to tables beside it alone.
+    """
     page = any_night.page
     root = parse(page)
     policy = root.all("meta")[1].attributes
+    scripts = root.all("script")
+    code = [node for node in scripts if not node.attributes]
+    allowed = "".join(f"script-src '{hash_of(node.text)}'; " for node in code)
 
     assert len(page.encode()) < 2_000_000
-    assert not root.all("script", "img", "iframe", "object", "form", "a", "base")
-    assert not re.search(r"https?:|//\w|@import|url\(", page, re.IGNORECASE)
+    assert not root.all("img", "iframe", "object", "form", "base")
+    assert len(scripts) == (2 if root.of_class("filters") else 0)
+    assert all(n.attributes["type"] == "application/json" for n in scripts[:-1])
+    assert not re.search(r"https?:|//\w|@import|[^t]url\(", page, re.IGNORECASE)
     assert policy["http-equiv"] == "Content-Security-Policy"
-    assert str(policy["content"]).startswith("default-src 'none'; style-src")
+    rules = f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data:; "
+    assert str(policy["content"]).startswith(rules)
     for node in root.all():
         assert not any(key.startswith("on") for key in node.attributes)
         assert "style" not in node.attributes
-        assert node.attributes.get("href", "data:,") == "data:,"
+        assert node.attributes.get("href", "data:,") in ("data:,", *BESIDE)
         assert "src" not in node.attributes
+
+
+#: Files beside the page that it links to.
+BESIDE = ("recommendations.parquet", "decisions.parquet")
+
+
+def hash_of(script: str) -> str:
+    """A script's name in a policy of content."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def test_page_can_be_heard_and_used_by_keyboard(any_night):
@@ -256,10 +288,11 @@ def test_page_can_be_heard_and_used_by_keyboard(any_night):
     root = parse(any_night.page)
     ids = [n.attributes["id"] for n in root.all() if "id" in n.attributes]
     labels = {n.attributes["for"] for n in root.all("label")}
-    switches = [n.attributes["id"] for n in root.all("input")]
+    fields = [n.attributes["id"] for n in root.all("input", "select")]
+    switches = [field for field in fields if str(field).startswith("show-")]
 
     assert len(ids) == len(set(ids))
-    assert set(switches) == labels
+    assert set(fields) == labels
     assert all(f"#{switch}:focus-visible" in STYLE for switch in switches)
     assert root.all("html")[0].attributes["lang"] == "en"
     for article in root.all("article"):
@@ -334,7 +367,7 @@ def test_hostile_names_are_only_text(night, hostile):
         key: table.with_columns(pl.col(pl.String).replace(names))
         for key, table in hostile.tables.items()
     }
-    quiet = report_html(_renamed(tame, names), renamed)
+    quiet = Made(_renamed(tame, names), renamed).page
     page = hostile.page
     shown = {bdi.text for bdi in parse(page).all("bdi")}
 
@@ -386,6 +419,7 @@ def test_every_number_stands_in_the_record_or_in_a_table(night):
     rules = night.tables["quarantine.parquet"].group_by("column", "rule").len()
     known |= {float(len(table)) for table in (*priced, without)}
     known |= {1.0, float(lanes["region_id"].n_unique() - 1), *rules["len"]}
+    known |= {float(NUM_ROWS)}
 
     (shown,) = {tuple(article.values) for article in articles(night.page)[:1]}
     assert set(shown) <= known
@@ -395,7 +429,8 @@ def test_every_number_stands_in_the_record_or_in_a_table(night):
 def test_every_number_stands_in_the_table_of_figures(any_night, with_week):
     """
     What the page shows is in figures.parquet too, as the night, the week and chance
-    have it; list lengths and positions, which are no facts of the night, aside.
+    have it; orders, which are in the decisions, and list lengths and positions, which
+    are no facts of the night, aside.
     """
     for made in (any_night, with_week):
         figures = report_figures(made.record, made.tables)
@@ -404,7 +439,8 @@ def test_every_number_stands_in_the_table_of_figures(any_night, with_week):
         beside = [english.all("caption"), english.of_class("quiet")]
         notes = [value for nodes in beside for n in nodes for value in n.values]
         names = [value for dd in english.all("dd")[-4:] for value in dd.values]
-        aside = Counter(notes) + Counter(names)
+        listed = [value for n in english.of_class("orders") for value in n.values]
+        aside = Counter(notes) + Counter(names) + Counter(listed)
         shown = Counter(english.values) - aside
         assert set(shown) <= known | {12.0, 20.0, 4_970.0, 4_988.0}
         assert figures.select("section", "item", "figure").is_unique().all()
@@ -487,7 +523,8 @@ def test_lists_are_the_rows_of_the_tables(night, language):
     use, and what it brings: in a lane and around it, and in the lane alone.
     """
     article = articles(night.page)[language]
-    tables = article.of_class("list")[:2]
+    lists = [t for t in article.of_class("list") if "role" not in t.attributes]
+    tables = lists[:2]
     for shown, name, columns in zip(
         tables,
         ("lanes", "merchants"),
@@ -529,7 +566,8 @@ def test_without_exact_values_the_prices_of_the_proof_are_called_that(night, lan
     assert words[language][1] not in shown.text
     rows = tables["lanes.parquet"].filter(pl.col("shadow_price_cny") > 0)
     prices = rows.sort("shadow_price_cny", descending=True)["shadow_price_cny"].head(20)
-    listed = [row.values[-1] for row in shown.of_class("list")[0].all("tr")[1:]]
+    lanes = shown.of_class("pair")[-2].of_class("list")[0]
+    listed = [row.values[-1] for row in lanes.all("tr")[1:]]
     assert listed == prices.to_list()
 
 
@@ -612,7 +650,7 @@ def test_days_of_a_carrier_are_added_up():
     columns = ("carrier_id", "region_id", "outlet_id", "service_date")
     lanes = pl.DataFrame(rows, [*columns, "slots", "used", "around"], orient="row")
     alone = pl.col("around") / 2
-    found = _capacity(lanes.with_columns(pl.lit(0.1).alias("x"), alone=alone))
+    found = capacity_of(lanes.with_columns(pl.lit(0.1).alias("x"), alone=alone))
 
     assert found.carriers == {
         "own": Use(14, 11, None, 2.0),
@@ -657,7 +695,95 @@ def test_same_night_same_bytes(which, request):
             name: table.sample(fraction=1, shuffle=True, seed=seed)
             for name, table in made.tables.items()
         }
-        assert report_html(turned, shuffled) == made.page
+        assert Made(turned, shuffled).page == made.page
+
+
+def listed(page: str) -> dict[str, list[Any]]:
+    """The orders that a page holds, by column; amounts in micro-CNY."""
+    data = [n for n in parse(page).all("script") if n.attributes.get("id")]
+    columns = json.loads(data[0].text)
+    return {
+        name: [found["words"][code] for code in found["codes"]]
+        if isinstance(found, dict)
+        else found
+        for name, found in columns.items()
+    }
+
+
+@pytest.mark.parametrize("language", range(2), ids=["english", "chinese"])
+def test_the_orders_are_the_recommended_ones_of_the_decisions(night, language):
+    """
+    The page holds each recommended order as the tables have it, the largest saving
+    first, and shows the first of them without a script.
+    """
+    orders = orders_of(night.tables).sort(pl.col("saving_cny").neg(), "order_id")
+    found = listed(night.page)
+    section = articles(night.page)[language].of_class("orders")[0]
+    rows = section.all("tr")[1:]
+
+    assert len(orders) > NUM_ROWS
+    for name in ("order_id", "merchant_id", "carrier_id", "region_id", "reason"):
+        assert found[name] == orders[name].to_list()
+    for name in ("saving_cny", "margin_cny"):
+        assert found[name] == [round(value * 1e6) for value in orders[name]]
+    assert len(rows) == NUM_ROWS
+    for row, order in zip(rows, orders.to_dicts(), strict=False):
+        assert [bdi.text for bdi in row.all("bdi")] == [*order.values()][:4]
+        assert row.values == [order["saving_cny"], order["margin_cny"]]
+    hidden = section.of_class("filters") + section.of_class("pages")
+    assert all("hidden" in node.attributes for node in hidden)
+    assert [a.attributes["href"] for a in section.all("a")] == [*BESIDE]
+
+
+def many_orders(num_orders: int, name: str) -> pl.DataFrame:
+    """Recommended orders with long names and one saving for each two of them."""
+    number = pl.int_range(num_orders)
+    text = {"order_id": 10_000_000 + number, "merchant_id": number // 9}
+    words = {"carrier_id": "c", "region_id": "r", "reason": "CHOSEN"}
+    return pl.select(
+        **{key: pl.format("{}" + name, value) for key, value in text.items()},
+        **{key: pl.lit(value) for key, value in words.items()},
+        saving_cny=(number // 2).cast(pl.Float64),
+        margin_cny=pl.lit(None, pl.Float64),
+    )
+
+
+def test_the_list_of_orders_is_bounded(night):
+    """Of 300,000 orders those with the largest saving are there, and the page says."""
+    orders = many_orders(300_000, "")
+    page = report_html(night.record, night.tables, orders)
+    found = listed(page)
+    english, chinese = (a.of_class("orders")[0] for a in articles(page))
+
+    assert len(page.encode()) < 2_000_000
+    assert len(found["order_id"]) == MAX_ORDERS
+    assert found["saving_cny"] == sorted(found["saving_cny"], reverse=True)
+    assert found["order_id"][:2] == ["10299998", "10299999"]
+    assert "10,000 orders with the largest saving, of 300,000 that" in english.text
+    assert "净避免损失最大的 10,000 个订单，共推荐 300,000 个" in chinese.text
+    assert "Margin" not in english.text
+
+
+def test_long_names_leave_room_for_fewer_orders(night):
+    """However long and odd the names are, the page stays small, and says how many."""
+    record = copy.deepcopy(night.record)
+    record["config"]["report"] = {"max_orders": 50_000}
+    page = report_html(record, night.tables, many_orders(60_000, "<\u82e6" * 40))
+    number = len(listed(page)["order_id"])
+
+    assert len(page.encode()) < 4_500_000
+    assert 1_000 < number < 50_000
+    assert f"{number:,} orders with the largest saving, of 60,000" in visible(page)
+
+
+def test_a_night_may_have_no_list(night):
+    """With max_orders: 0 there is neither a list nor a script; orders are not asked."""
+    record = copy.deepcopy(night.record)
+    record["config"]["report"] = {"max_orders": 0}
+    page = report_html(record, night.tables, orders_of(night.tables))
+
+    assert "Recommended orders" not in page
+    assert "script" not in page
 
 
 def test_merchants_without_a_slot_are_those_with_cap_0(night):

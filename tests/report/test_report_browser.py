@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import NIGHTS
-from optimizer.report import report_html
+from optimizer.report import recommended, report_html
 from tests.support.browser import Browser, find_browser
 from tests.support.hostile_names import HOSTILE
 
@@ -28,7 +30,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
 
 def read_night(run_dir: Path) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
     """A published night, with two more nights of its week and an experiment."""
-    names = ("lanes", "merchants", "quarantine", "nights")
+    names = ("lanes", "merchants", "quarantine", "nights", "decisions")
+    names += ("recommendations",)
     tables = {
         f"{name}.parquet": pl.read_parquet(run_dir / f"{name}.parquet")
         for name in names
@@ -56,7 +59,15 @@ def read_night(run_dir: Path) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
 
 def usual(run_dir: Path) -> str:
     """The report of a usual night."""
-    return report_html(*read_night(run_dir))
+    record, tables = read_night(run_dir)
+    return report_html(record, tables, orders_of(tables))
+
+
+def orders_of(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """The recommended orders."""
+    places = tables["recommendations.parquet"].select("order_id", "region_id")
+    decisions = tables["decisions.parquet"]
+    return recommended(decisions.join(places, on="order_id", how="left"))
 
 
 def attacked(run_dir: Path) -> str:
@@ -76,7 +87,11 @@ def attacked(run_dir: Path) -> str:
     tables["lanes.parquet"] = tables["lanes.parquet"].with_columns(
         pl.col("region_id").replace(renamed)
     )
-    return report_html(record, tables)
+    orders = orders_of(tables).sort(pl.col("saving_cny").neg(), "order_id")
+    for column in ("order_id", "merchant_id", "region_id", "reason"):
+        named = [*HOSTILE, *orders[column][len(HOSTILE) :]]
+        orders = orders.with_columns(pl.Series(column, named))
+    return report_html(record, tables, orders)
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -133,12 +148,135 @@ def test_a_switch_by_keyboard_changes_the_language(seen) -> None:
 def test_hostile_names_are_harmless_in_a_browser(seen) -> None:
     """No script, picture, link or form appears, nothing is asked for, all is text."""
     for (night, width, _), view in seen.items():
-        assert view["scripts"] == 0
+        assert view["strange"] == 0
         assert view["requests"] == []
         assert view["title"] == "2026-11-22 · Premium delivery"
         if night == "attacked":
             for name in HOSTILE[:5]:
                 assert name in view["text"], f"{name} at {width}"
+
+
+#: Uses the list of orders of the article in view, and what it then says.
+USE = """
+const section = doc.querySelector(`article[lang="en"] .orders`);
+const field = (name) => section.querySelector(`[data-filter="${name}"]`);
+const rows = () => [...section.querySelectorAll("tbody tr")].map(
+  (row) => [...row.cells].map((cell) => cell.textContent));
+const press = (selector) => section.querySelector(selector).click();
+const head = (name) => section.querySelector(`th[data-column="${name}"]`);
+const status = () => section.querySelector(".shown").textContent;
+"""
+
+
+def test_the_list_of_orders_can_be_found_sorted_paged_and_saved(
+    browser: Browser, published: Path
+) -> None:
+    """
+    What the list shows after a search, a sort and a step is what the tables say, in
+    both languages at once; the file has the orders that were found, and only those.
+    """
+    record, tables = read_night(published)
+    orders = orders_of(tables).sort(pl.col("saving_cny").neg(), "order_id")
+    merchant, carrier = orders["merchant_id"][0], orders["carrier_id"][1]
+    found = browser.ask(
+        report_html(record, tables, orders),
+        USE
+        + f"""
+        const all = rows(), first = status();
+        press('[data-step="1"]');
+        const second = rows(), place = status();
+        press('th[data-column="order_id"] button');
+        const byName = rows(), order = head("order_id").ariaSort;
+        field("merchant_id").value = "{merchant.upper()}";
+        field("merchant_id").dispatchEvent(new view.Event("input"));
+        const ofMerchant = rows();
+        field("merchant_id").value = "";
+        field("merchant_id").dispatchEvent(new view.Event("input"));
+        const carrier = field("carrier_id");
+        carrier.value = [...carrier.options].find((o) => o.text === "{carrier}").value;
+        carrier.dispatchEvent(new view.Event("change"));
+        field("least").value = "2.5";
+        field("least").dispatchEvent(new view.Event("input"));
+        let blob = null;
+        view.URL.createObjectURL = (made) => {{ blob = made; return "#"; }};
+        press("[data-save]");
+        const other = doc.querySelector('article[lang="zh-CN"] .orders');
+        return {{all, first, second, place, byName, order, ofMerchant,
+          saved: await blob.text(), kind: blob.type,
+          isHidden: section.querySelector("[data-without]").hidden,
+          chinese: [...other.querySelectorAll("tbody tr")].length, here: rows().length,
+          chosen: other.querySelector(`#${{carrier.id.replace("en", "zh-CN")}}`).value
+            === carrier.value,
+          number: section.querySelector("[data-save]").textContent}};
+        """,
+    )
+    ids = orders["order_id"].to_list()
+    number = len(ids)
+
+    assert [row[0] for row in found["all"]] == ids[:25]
+    assert found["first"] == f"1–25 of {number} orders"
+    assert [row[0] for row in found["second"]] == ids[25:50]
+    assert found["place"] == f"26–50 of {number} orders"
+    assert [row[0] for row in found["byName"]] == sorted(ids)[:25]
+    assert found["order"] == "ascending"
+    own = orders.filter(pl.col("merchant_id") == merchant)["order_id"]
+    assert [row[0] for row in found["ofMerchant"]] == sorted(own)
+    kept = orders.filter(
+        (pl.col("carrier_id") == carrier) & (pl.col("saving_cny") >= 2.5)
+    ).sort("order_id")
+    columns = ["order_id", "merchant_id", "carrier_id", "region_id"]
+    saved = pl.read_csv(io.BytesIO(found["saved"].encode()))
+    amounts = ["saving_cny", "margin_cny"]
+    assert saved.rows() == kept.select(*columns, *amounts).rows()
+    assert len(kept) > 2
+    assert found["kind"].startswith("text/csv")
+    assert found["number"] == f"Download {len(kept)} as CSV"
+    assert found["chinese"] == found["here"] == min(25, len(kept))
+    assert found["chosen"]
+    assert found["isHidden"]
+
+
+def test_a_saved_list_is_no_formula_and_keeps_odd_names(
+    browser: Browser, published: Path
+) -> None:
+    """Names that attack a spreadsheet are texts in the file; the others are exact."""
+    found = browser.ask(
+        attacked(published),
+        USE
+        + """
+        let blob = null;
+        view.URL.createObjectURL = (made) => { blob = made; return "#"; };
+        press("[data-save]");
+        return {saved: await blob.text(), why: head("reason") !== null,
+          strange: doc.querySelectorAll("img, iframe, form, b").length};
+        """,
+    )
+    rows = list(csv.reader(io.StringIO(found["saved"].removeprefix("\ufeff"))))
+
+    names = [f"'{name}" if name.startswith("=") else name for name in HOSTILE]
+    assert [row[0] for row in rows[1 : len(names) + 1]] == names
+    assert found["why"]
+    assert found["strange"] == 0
+
+
+def test_without_scripts_the_first_orders_are_told(
+    browser: Browser, published: Path
+) -> None:
+    """Where the script may not run, no dead control is shown, and a sentence says."""
+    page = re.sub(r"script-src '[^']*'; ", "", usual(published))
+    found = browser.ask(
+        page,
+        USE
+        + """
+        return {rows: rows().length, buttons: section.querySelectorAll("button").length,
+          seen: section.innerText};
+        """,
+    )
+    assert found["rows"] == 25
+    assert found["buttons"] == 3
+    assert "Download" not in found["seen"]
+    assert "These are the first 25 of" in found["seen"]
+    assert "decisions.parquet" in found["seen"]
 
 
 def test_the_report_prints_on_a_few_pages(browser: Browser, published: Path) -> None:

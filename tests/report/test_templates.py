@@ -30,7 +30,15 @@ from tests.support.hostile_names import HOSTILE
 ROOT = Path(__file__).parents[2]
 REPORT = Path(rendering.__file__).parent
 #: Messages that are the same in Chinese, or marks alone.
-SAME = {"%(who)s %(share)s", "{what} {name}", ", ", "; ", "({place})"}
+SAME = {
+    "%(who)s %(share)s",
+    ": ",
+    "%(change)s: %(cause)s",
+    "{what} {name}",
+    ", ",
+    "; ",
+    "({place})",
+}
 
 
 def extracted(folder: Path, output: Path) -> Catalog:
@@ -206,8 +214,9 @@ def test_every_template_belongs_to_a_page() -> None:
     folder = REPORT / "templates"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.j2")}
     texts = "".join(path.read_text("utf-8") for path in folder.rglob("*.j2"))
-    named = set(re.findall(r'(?:include|from) "([^"]+)"', texts))
-    assert named | {"report.html.j2", "scenarios.html.j2"} == names
+    named = set(re.findall(r'(?:include|from|extends) "([^"]+)"', texts))
+    pages = ("report", "inputs", "scenarios", "prices", "robustness", "diff")
+    assert named | {f"{page}.html.j2" for page in pages} == names
 
 
 def test_the_wheel_has_what_pages_are_made_of() -> None:
@@ -218,7 +227,7 @@ def test_the_wheel_has_what_pages_are_made_of() -> None:
     }
     wanted = {
         str(path.relative_to(ROOT))
-        for kind in ("*.j2", "*.css", "*.mo")
+        for kind in ("*.j2", "*.css", "*.js", "*.mo")
         for path in REPORT.rglob(kind)
     }
     assert len(wanted) > 15

@@ -61,9 +61,10 @@ const look = (frame) => {
   return {
     width, language: article.lang, least, palest, outside,
     overflow: doc.documentElement.scrollWidth - width,
-    glance: tiles.getBoundingClientRect().bottom,
+    glance: tiles ? tiles.getBoundingClientRect().bottom : 0,
     ground: view.getComputedStyle(doc.body).backgroundColor,
-    scripts: doc.querySelectorAll("script, img, iframe, a, form").length,
+    strange: doc.querySelectorAll(
+      "script:not(main ~ script), img, iframe, a:not(.orders a), form").length,
     requests: view.performance.getEntriesByType("resource").map((e) => e.name),
     title: doc.title,
     text: article.innerText,
@@ -117,7 +118,7 @@ class Browser:
         """
         Look at each page in windows of these widths: in English, then in Chinese.
 
-        The report itself may run no script; the page around it may.
+        The report runs no script but its own; the page around it may.
         """
         frames = []
         for number, page in enumerate(pages):
@@ -131,15 +132,49 @@ class Browser:
         probe = self.folder / "probe.html"
         meta = '<!DOCTYPE html><meta charset="utf-8">'
         probe.write_text(f"{meta}{PROBE}{''.join(frames)}", encoding="utf-8")
+        scheme = f"--blink-settings=preferredColorScheme={0 if is_dark else 1}"
+        return list(self._said(probe, scheme))
+
+    def ask(self, page: str, question: str, width: int = 1280) -> Any:
+        """
+        Do something with a page, and give back what that finds.
+
+        Parameters
+        ----------
+        page
+            The page.
+        question
+            The body of an ``async`` function of JavaScript; takes the frame's ``doc``
+            and ``view``, and returns what JSON holds.
+        width
+            Of the window.
+        """
+        (self.folder / "asked.html").write_text(page, encoding="utf-8")
+        probe = self.folder / "asking.html"
+        probe.write_text(
+            '<!DOCTYPE html><meta charset="utf-8"><script>'
+            f"const ask = async (doc, view) => {{{question}}};"
+            "addEventListener('load', async () => {"
+            "const frame = document.querySelector('iframe');"
+            "const said = await ask(frame.contentDocument, frame.contentWindow);"
+            "document.body.textContent = JSON.stringify(said); });</script>"
+            f'<iframe src="asked.html" width="{width}" height="800"></iframe>',
+            encoding="utf-8",
+        )
+        return self._said(probe)
+
+    def _said(self, probe: Path, *flags: str) -> Any:
+        """Open a page of ours that writes JSON as its only text."""
         printed = self.call(
             "--allow-file-access-from-files",
-            f"--blink-settings=preferredColorScheme={0 if is_dark else 1}",
+            "--virtual-time-budget=5000",
+            *flags,
             "--dump-dom",
             probe.as_uri(),
         )
         body = re.search(r"<body>(.*)</body>", printed, re.DOTALL)
         assert body is not None, printed[:2_000]
-        return list(json.loads(html.unescape(body[1])))
+        return json.loads(html.unescape(body[1]))
 
     def printed(self, page: str) -> bytes:
         """Print a page to PDF."""

@@ -18,8 +18,12 @@ from optimizer.errors import ConfigError, DataError
 from optimizer.night.api import solve_night
 from optimizer.testing import random_tables
 from optimizer.whatif.base import Base
-from optimizer.whatif.scenario_page import scenario_page
-from optimizer.whatif.scenario_tables import front_table, scenario_table, view_table
+from optimizer.whatif.scenario_tables import (
+    Scenarios,
+    front_table,
+    scenario_table,
+    view_table,
+)
 from optimizer.whatif.scenarios import pareto_front, run_scenarios
 
 DAY = dt.date(2026, 11, 22)
@@ -179,11 +183,12 @@ def test_the_page_holds_every_scenario_and_no_markup_of_its_name() -> None:
     table = scenario_table(outcomes)
     front = front_table(pareto_front(base, 6), base.night.policy)
     views = view_table(outcomes, HarmBorne())
-    page = scenario_page("2026-11-22", table, front, views)
+    found = Scenarios(dt.date(2026, 11, 22), table, front, views)
+    page = found.report().html
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 1 + 3
-    assert page.count("<circle") == front.height
-    assert page.count('class="bar"') == table.height
+    assert page.count("&lt;script&gt;") == 2 * (3 + 3)
+    assert page.count("<circle") == 2 * front.height
+    assert page.count('class="bar"') == 2 * table.height
     assert "http" not in page.replace("http-equiv", "")
 
 

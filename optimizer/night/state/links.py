@@ -121,6 +121,16 @@ def mend_chain(state: StateDatabase) -> tuple[list[Link], str | None]:
         return _made_good(connection, state.mirror)
 
 
+def read_chain(state: StateDatabase) -> list[Link]:
+    """The chain that :func:`mend_chain` would give; nothing is written."""
+    assert state.mirror is not None
+    with state.transaction() as connection:
+        links = read_links(connection)
+    told = read_mirror(state.mirror)
+    is_longer = told[: len(links)] == links and not broken_links(told)
+    return told if is_longer else links
+
+
 def begin_anew(state: StateDatabase, reason: str) -> None:
     """Begin a chain that is lost with a link that says why."""
     assert state.mirror is not None

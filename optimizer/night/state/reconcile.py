@@ -23,14 +23,15 @@ from optimizer.night.publish import (
     date_lock,
     withdrawn_version,
 )
-from optimizer.night.state.database import shared_lock
+from optimizer.night.state.database import memory_state, shared_lock
 from optimizer.night.state.ledger import settle
-from optimizer.night.state.links import mend_chain, versions_in
+from optimizer.night.state.links import mend_chain, read_chain, versions_in
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from optimizer.night.state.chain import Link
     from optimizer.night.state.database import StateDatabase
 
 logger = logging.getLogger(__name__)
@@ -101,23 +102,16 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
         output's), or when links of dates or the whole chain of evidence are lost.
     """
     published, known = published_nights(output), known_versions(state)
-    if known and not any(_has_versions(output, day) for day in known):
-        raise ConfigError(
-            f"{output}: never had the {len(known):,} nights that {state.label} knows; "
-            "is it the right folder? If so, give it a new, empty state database"
-        )
+    _refuse_foreign(state, output, known)
     links = [] if state.mirror is None else mend_chain(state)[0]
     if not links:
         refuse_lost_chain(output, published, known)
     healed = []
-    linked = {day: name for day, name in versions_in(links).items() if name is not None}
+    linked = _linked(links)
     for day, version_folder in published.items():
         _forget_note(state, output_of(output, day), day, version_folder.name, held)
     lost = _lost_nights(output, published, linked)
-    unreadable = {
-        day: f"its version {version} is gone, or not whole"
-        for day, version in lost.items()
-    }
+    unreadable = {day: _gone(version) for day, version in lost.items()}
     for day, why in unreadable.items():
         logger.warning("the night of %s is lost: %s", day, why)
     for day in sorted(published.keys() | known.keys() | linked.keys()):
@@ -138,6 +132,63 @@ def reconcile(state: StateDatabase, output: str, held: dt.date | None = None) ->
     if healed:
         logger.info("brought in line with the published nights: %s", _list(healed))
     return Healed(tuple(healed), unreadable)
+
+
+def look_at(state: StateDatabase, output: str) -> Healed:
+    """
+    Refuse what :func:`reconcile` refuses, and find nights that cannot be read.
+
+    Nothing is written, neither here nor in the database.
+
+    Parameters
+    ----------
+    state
+        The database, open for reading.
+    output
+        As configured.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`reconcile`.
+    """
+    published, known = published_nights(output), known_versions(state)
+    _refuse_foreign(state, output, known)
+    links = read_chain(state)
+    if not links:
+        refuse_lost_chain(output, published, known)
+    linked = _linked(links)
+    lost = _lost_nights(output, published, linked)
+    unreadable = {day: _gone(version) for day, version in lost.items()}
+    with memory_state() as memory:
+        for day, folder in published.items():
+            if known.get(day) == folder.name == linked.get(day):
+                continue
+            try:
+                settle(memory, day, folder, is_pruned=False)
+            except (DataError, KeyError, TypeError) as error:
+                unreadable[day] = str(error) or type(error).__name__
+    return Healed((), unreadable)
+
+
+def _refuse_foreign(
+    state: StateDatabase, output: str, known: Mapping[dt.date, str]
+) -> None:
+    """Refuse a database that knows nights, where the folder never had any of them."""
+    if known and not any(_has_versions(output, day) for day in known):
+        raise ConfigError(
+            f"{output}: never had the {len(known):,} nights that {state.label} knows; "
+            "is it the right folder? If so, give it a new, empty state database"
+        )
+
+
+def _linked(links: Sequence[Link]) -> dict[dt.date, str]:
+    """Version of each date that the chain says is published."""
+    return {day: name for day, name in versions_in(links).items() if name is not None}
+
+
+def _gone(version: str) -> str:
+    return f"its version {version} is gone, or not whole"
 
 
 def _lost_nights(

@@ -16,7 +16,7 @@ from optimizer.io.cells import CellRules
 from optimizer.io.fetch import fetched_inputs
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
-from optimizer.night.run import check_inputs
+from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
 from tests.support.places import Place, in_delta, in_duckdb, sql
 from tests.support.small_night import DAY, SmallNight

@@ -11,7 +11,7 @@ import pytest
 
 from optimizer.config import load_config
 from optimizer.errors import BusyError, DataError
-from optimizer.night.run import check_inputs
+from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
 from tests.support.places import Place, sql
 from tests.support.small_night import DAY, SmallNight, call, snapshot

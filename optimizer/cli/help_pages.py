@@ -1,0 +1,42 @@
+"""Help pages whose types are for people: FILE, DATE, NUMBER; nothing for a flag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _without_types(parameters: Iterable[Any]) -> list[Any]:
+    """Let arguments and flags show no type: a name says it, and a flag takes none."""
+    found = [*parameters]
+    for parameter in found:
+        if isinstance(parameter, TyperArgument):
+            # Typer prints the Python type beside an argument's name, whatever it is.
+            vars(parameter)["display_type_rich"] = _no_type
+        elif getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return found
+
+
+def _no_type(ctx: object) -> str:
+    return ""
+
+
+class PlainCommand(TyperCommand):
+    """A command with such a page."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments, as the page shows them."""
+        return _without_types(super().get_params(ctx))
+
+
+class PlainGroup(TyperGroup):
+    """A command with commands of its own, likewise."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments, as the page shows them."""
+        return _without_types(super().get_params(ctx))

@@ -1,0 +1,117 @@
+"""Shares of standard parcels with a harm, as far as anything here knows them."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.build.learned_model import CARD_FILE, HARMS, load_model
+from optimizer.build.survey import BaseRate
+from optimizer.config import expand_date
+from optimizer.contracts.tables import OUTCOMES
+from optimizer.io.cells import cell_rules
+from optimizer.io.read import open_source, read_batches
+from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.learn.risk import OUTCOME_OF
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from optimizer.config import Config
+
+_ROW = re.compile(r"\| ([\d,]+) \| [\d.]+ \| ([\d.]+) \|")
+
+
+def base_rates(config: Config, day: dt.date) -> tuple[BaseRate, ...]:
+    """
+    Find the rates that a night's probabilities can be held against.
+
+    Parameters
+    ----------
+    config
+        With ``learning.history``, a model, or ``learning.prior``: each of them that is
+        there gives its own.
+    day
+        The night: outcomes from it on do not count.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When the outcomes, or the model, cannot be read.
+    """
+    found = []
+    if config.learning.history is not None:
+        found += _observed(expand_date(config.learning.history.path, day), config, day)
+    if config.model is not None:
+        found += _of_model(expand_date(config.model, day))
+    prior = config.learning.prior
+    if prior is not None and prior.complaint_prob is not None:
+        assert prior.return_prob is not None
+        stated = zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True)
+        found += [BaseRate(harm, "prior", float(rate)) for harm, rate in stated]
+    return tuple(found)
+
+
+def _observed(path: str, config: Config, day: dt.date) -> list[BaseRate]:
+    """Shares in the configured outcomes, of standard parcels before the night."""
+    import polars as pl
+
+    columns = ("date", "is_premium", *OUTCOME_OF.values())
+    source = open_source(path, OUTCOMES, rules=cell_rules(config))
+    source = replace(source, columns=columns, required=frozenset(columns))
+    log, num, happened = QuarantineLog(), 0, dict.fromkeys(HARMS, 0)
+    for raw in read_batches(source):
+        frame = check_batch(raw, source, log)
+        frame = frame.filter(~pl.col("is_premium") & (pl.col("date") < day))
+        num += len(frame)
+        for harm in HARMS:
+            happened[harm] += int(frame[OUTCOME_OF[harm]].sum())
+    return [
+        BaseRate(harm, "history", count / num, num)
+        for harm, count in happened.items()
+        if num
+    ]
+
+
+def _of_model(folder: str) -> list[BaseRate]:
+    """What the model's card says was observed; of a constant risk, what it states."""
+    model, path = load_model(folder).model, Path(folder) / CARD_FILE
+    card = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    found = []
+    for harm in HARMS:
+        risk, rate = model.risk[harm], card_rate(card, harm)
+        if rate is None and not risk.slopes and not any(risk.levels.values()):
+            stated = 1 / (1 + math.exp(-risk.intercept))
+            rate = BaseRate(harm, "model", round(stated, 9))
+        found += [] if rate is None else [rate]
+    return found
+
+
+def card_rate(card: str, harm: str) -> BaseRate | None:
+    r"""
+    Read a card's calibration: the share of standard parcels that had a harm.
+
+    Parameters
+    ----------
+    card
+        The model card, as :func:`~optimizer.learn.card.card_text` writes it.
+    harm
+        ``complaint`` or ``return``.
+
+    Examples
+    --------
+    >>> card = "## Calibration of return on standard\n\n| 300 | 0.01 | 0.02 |\n"
+    >>> card_rate(card + "| 100 | 0.03 | 0.04 |\n", "return")
+    BaseRate(harm='return', against='model', rate=0.025, num_parcels=400)
+    """
+    _, _, rest = card.partition(f"## Calibration of {harm} ")
+    rows = _ROW.findall(rest.partition("\n## ")[0])
+    counts = [(int(num.replace(",", "")), float(share)) for num, share in rows]
+    total = sum(num for num, _ in counts)
+    if not total:
+        return None
+    rate = sum(num * share for num, share in counts) / total
+    return BaseRate(harm, "model", round(rate, 9), total)
