@@ -15,8 +15,9 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.contracts.tables import TABLES_IN
@@ -158,8 +159,7 @@ def _fetch(
                 there = _as_kept(as_written(table, rules.mappings.get(table.name)))
                 with adapter.open_rows(filled, table, rules) as rows:
                     batches = _limited(rows.batches, address.label, rules)
-                    rows = replace(rows, batches=batches)
-                    files = [_write_sorted(rows, there, staging, address.label)]
+                    files = [_write_sorted(rows, batches, there, staging)]
                     version = rows.version
         kept = [_keep(path, table.name, folder) for path in files]
     finally:
@@ -202,28 +202,26 @@ def _limited(
         yield batch
 
 
-def _write_sorted(rows: Rows, table: Table, staging: Path, label: str) -> Path:
-    """Spool rows as they come, then write them in one order."""
+def _write_sorted(
+    rows: Rows, batches: Iterable[pa.RecordBatch], table: Table, staging: Path
+) -> Path:
+    """Spool rows as they come, then write them in one order; none are none."""
     import pyarrow.ipc
 
-    spool, key, sample, num_rows = staging / "spool.arrows", "", list[str](), 0
-    writer: Any = None
-    for batch in rows.batches:
-        frame = plain_frame(batch, table)
-        key = key or _sort_key(frame, table)
-        ids = frame[key].drop_nulls()
-        sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
-        num_rows += len(frame)
-        arrow = frame.to_arrow()
-        writer = writer or pyarrow.ipc.new_stream(str(spool), arrow.schema)
-        writer.write_table(arrow)
-    if writer is None:
-        raise DataError(f"{label}: has no rows; check the {table.name} export")
-    writer.close()
+    spool, sample, num_rows = staging / "spool.arrows", list[str](), 0
+    none = plain_frame(rows.batches.schema.empty_table(), table)
+    key = _sort_key(none, table)
+    with pyarrow.ipc.new_stream(str(spool), none.to_arrow().schema) as writer:
+        for batch in batches:
+            frame = plain_frame(batch, table)
+            ids = frame[key].drop_nulls()
+            sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
+            num_rows += len(frame)
+            writer.write_table(frame.to_arrow())
     with pyarrow.ipc.open_stream(str(spool)) as reader:
-        kinds = dict(plain_frame(reader.schema.empty_table(), table).schema)
+        kinds = dict(none.schema)
         ordered = sorted_batches(
-            (plain_frame(batch, table) for batch in reader),
+            chain([none], (plain_frame(batch, table) for batch in reader)),
             key,
             sample=sample,
             num_rows=num_rows,

@@ -116,6 +116,8 @@ def _end_of(path: Path) -> bytes:
 
 def _chunk(fields: dict[int, Any]) -> Chunk:
     start, dictionary = _number(fields, 9), fields.get(11) or 0
+    if start == 0:  # without rows there is a dictionary alone
+        start = dictionary
     return Chunk(
         name=b".".join(fields[3]).decode(),
         is_text=fields[1] == _BYTE_ARRAY,

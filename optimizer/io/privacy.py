@@ -327,7 +327,9 @@ def hidden(text: str) -> str:
         is_card = _CITIZEN.fullmatch(found)
         return found if is_card and not _has_citizen_checksum(found) else "…"
 
-    return _WITHIN.sub(shown, unicodedata.normalize("NFKC", text).translate(_SIGNS))
+    plain = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    found = _WITHIN.sub(shown, plain)
+    return text if found == plain else found
 
 
 def _is_told(text: str) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError, is_failure
 from optimizer.io.arrow_files import arrow_batches
-from optimizer.io.arrow_types import check_type, is_plain, is_text, plain
+from optimizer.io.arrow_types import check_type, is_plain, is_text, is_uuid, plain
 from optimizer.io.cells import BLANKS, CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
@@ -164,6 +164,7 @@ def open_source(
     for name, schema in schemas.items():
         check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
+    _refuse_mixed_types(schemas, table)
     _refuse_lost_name(notes, table, first.names, label)
     unread = [name for name in first.names if name not in table.column_names]
     unread += left_out
@@ -264,6 +265,53 @@ def _columns_of_all(schemas: Mapping[str, pa.Schema], table: Table) -> tuple[str
     return tuple(columns)
 
 
+def _refuse_several_kinds(files: Sequence[Path]) -> None:
+    """Refuse parts of which some are CSV and some Parquet."""
+    kinds = (_CSV, _PARQUET, _ARROW, EXCEL)
+    for path in files[1:]:
+        same = next(k for k in kinds if files[0].name.lower().endswith(k))
+        if not path.name.lower().endswith(same):
+            raise DataError(
+                f"{path}: is of another kind of file than {files[0]}; export all parts "
+                "alike"
+            )
+
+
+def _refuse_mixed_types(schemas: Mapping[str, pa.Schema], table: Table) -> None:
+    """Refuse parts whose types do not become one column without a change of meaning."""
+    for column in table.columns:
+        seen: dict[str, str] = {}
+        for label, schema in schemas.items():
+            if column.name not in schema.names:
+                continue
+            kind = _class_of(schema.field(column.name).type)
+            other = next((k for k in seen if {k, kind} in _APART), None)
+            if other is not None:
+                raise DataError(
+                    f"{label}: column {column.name} has {kind}, and {other} in "
+                    f"{seen[other]}; export all parts alike"
+                )
+            seen.setdefault(kind, label)
+
+
+def _class_of(kind: pa.DataType) -> str:
+    import pyarrow.types as t
+
+    if t.is_timestamp(kind):
+        return "times" if kind.tz is None else "times with a zone"
+    if is_uuid(kind) or t.is_null(kind):
+        return "UUIDs" if is_uuid(kind) else "nothing"
+    return "dates" if t.is_date(kind) else "other values"
+
+
+#: Values that an engine reads otherwise once they are put together.
+_APART = (
+    {"times", "times with a zone"},
+    {"dates", "times with a zone"},
+    {"UUIDs", "other values"},
+)
+
+
 def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
     """
     Files of a path or a glob, sorted.
@@ -301,7 +349,9 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
                 "(plain, .gz, .zst), .arrow or .xlsx"
             )
-    return tuple(Path(name) for name in found)
+    files = tuple(Path(name) for name in found)
+    _refuse_several_kinds(files)
+    return files
 
 
 def read_batches(

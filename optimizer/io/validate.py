@@ -423,8 +423,10 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
         plain = name if name.isascii() else _composed(name).translate(_NARROW)
         twin = seen.setdefault("".join(plain.split()).casefold(), name)
         if twin != name:
+            # accents in one sign and in two look alike
+            shown = ascii if _composed(name) == _composed(twin) else repr
             raise DataError(
-                f"{label}: {column} {hidden(repr(twin))} and {hidden(repr(name))} "
+                f"{label}: {column} {hidden(shown(twin))} and {hidden(shown(name))} "
                 "differ only in case, width or spaces, or in how accents are encoded; "
                 "write each id in one way"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import random
 from pathlib import Path
@@ -407,3 +408,40 @@ def test_a_column_may_be_required_for_one_use() -> None:
 
     with pytest.raises(DataError, match="has no column carrier_id"):
         open_source(frame, ORDERS, require=["carrier_id"])
+
+
+NOON = dt.datetime(2026, 11, 22, 12)
+IN_UTC = pa.timestamp("us", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [
+        ("service_date", pa.array([NOON]), pa.array([NOON], IN_UTC)),
+        ("service_date", pa.array([NOON], IN_UTC), pa.array([NOON.date()])),
+        ("region_id", pa.array([b"0" * 16], pa.uuid()), pa.array(["north"])),
+        ("region_id", pa.array(["north"]), None),
+    ],
+)
+def test_parts_that_do_not_become_one_column_are_refused(
+    column: str, first: pa.Array, second: pa.Array | None, tmp_path: Path
+) -> None:
+    """Days would depend on who puts them together; nobody reads two kinds of file."""
+    slots = pa.table({"slots": [3]})
+    pq.write_table(slots.append_column(column, first), tmp_path / "a.parquet")
+    if second is None:
+        (tmp_path / "b.csv").write_text(f"slots,{column}\n3,north\n")
+    else:
+        pq.write_table(slots.append_column(column, second), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"/b\.\w+: .*export all parts alike"):
+        open_source(f"{tmp_path}/*", CAPACITY)
+
+
+def test_parquet_without_rows_is_a_table_without_rows(tmp_path: Path) -> None:
+    """What pandas and pyarrow write of no rows: alone, and as one of several parts."""
+    rows = pa.table({"region_id": ["north", "south"], "slots": [3, 4]})
+    pq.write_table(rows, tmp_path / "a.parquet")
+    pq.write_table(rows.slice(0, 0), tmp_path / "b.parquet")
+    for name, num_rows in (("b.parquet", 0), ("*.parquet", 2)):
+        source = open_source(f"{tmp_path}/{name}", CAPACITY)
+        assert sum(map(len, read_batches(source))) == num_rows

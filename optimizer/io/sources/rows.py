@@ -46,7 +46,7 @@ class Rows:
         Which state of the table it is, where it has versions.
     """
 
-    batches: Iterable[pa.RecordBatch]
+    batches: pa.RecordBatchReader
     unread: tuple[str, ...] = ()
     version: str = ""
 

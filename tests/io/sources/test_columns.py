@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.config import load_config
 from optimizer.contracts.columns import Table
-from optimizer.contracts.tables import CAPACITY, MERCHANTS
+from optimizer.contracts.tables import CAPACITY, DELIVERIES, MERCHANTS
 from optimizer.errors import DataError
 from optimizer.io.cells import CellRules
 from optimizer.io.fetch import fetched_inputs
@@ -18,7 +18,7 @@ from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
 from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
-from tests.support.places import Place, in_duckdb, sql
+from tests.support.places import Place, in_delta, in_duckdb, sql
 from tests.support.small_night import DAY, SmallNight
 
 HEAVY = {"column": "weight.kg", "above": 20, "reason": "too heavy"}
@@ -164,7 +164,7 @@ def read(address: str, table: Table) -> tuple[pl.DataFrame, set[str]]:
     with fetched_inputs({table.name: address}, None, rules) as found:
         source = open_source(found.paths[table.name], table, rules=rules)
         rows = [check_batch(raw, source, log) for raw in read_batches(source)]
-    return pl.concat(rows), {*log.frame()["rule"]}
+    return pl.concat(rows) if rows else pl.DataFrame(), {*log.frame()["rule"]}
 
 
 @pytest.mark.parametrize("written", ["numeric", "numeric(20,4)", "money", "float8"])
@@ -211,3 +211,17 @@ def test_a_time_that_never_comes_breaks_a_rule(never: str, tmp_path: Path) -> No
     rows, broken = read(address, CAPACITY)
     assert rows["region_id"].to_list() == ["r2"]
     assert broken == {"is a day that stands for none, such as 1970-01-01"}
+
+
+@pytest.mark.parametrize("name", ["duckdb", "delta"])
+def test_no_deliveries_are_none_from_any_place(name: str, tmp_path: Path) -> None:
+    """A table without rows is what it is in a file."""
+    rows = pl.DataFrame({"order_id": ["o"], "status": ["signed"], "date": [DAY]})
+    place = (
+        in_duckdb(tmp_path)
+        if name == "duckdb"
+        else in_delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
+    )
+    place.put("none", rows.head(0))
+    found, broken = read(place.address("none"), DELIVERIES)
+    assert (len(found), broken) == (0, set())
