@@ -46,9 +46,6 @@ class Cluster:
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.sql.shuffle.partitions": "2",
-            # Tables are so small that compiling a query costs more than it saves.
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.executorEnv.PYTHONPATH": str(REPOSITORY),
             # So that the executors of this cluster are known by their command line.
             "spark.executor.extraJavaOptions": f"-Dcluster={self.folder} {JVM}",
