@@ -258,7 +258,7 @@ def test_the_second_statement_knows_names_that_stand_in_one_place(
         "order_id", "carrier_id", "complaint_prob_premium", "return_prob_premium"
     )
     tables = {
-        "orders": orders_of(),
+        "orders": orders_of().with_columns(outlet_id=pl.lit(None, pl.String)),
         "options": options.with_columns(outlet_id=pl.lit("o1")),
         "capacity": pl.concat(
             [capacity_of(carrier_id=name) for name in ("sto", "zhongtong")]
@@ -296,7 +296,8 @@ def test_validate_shows_the_census_and_the_second_statement_agrees(
         "order_id", "carrier_id", "complaint_prob_premium", "return_prob_premium"
     )
     merchants = pl.DataFrame({"merchant_id": ["m9", "m8"], "is_enrolled": [True, True]})
-    orders_of().write_parquet(tmp_path / "orders.parquet")
+    orders = orders_of().with_columns(outlet_id=pl.lit(None, pl.String))
+    orders.write_parquet(tmp_path / "orders.parquet")
     options.with_columns(outlet_id=pl.lit("o1")).write_csv(tmp_path / "options.csv")
     capacity.with_columns(outlet_id=pl.lit(None, pl.String)).write_csv(
         tmp_path / "capacity.csv"
