@@ -398,6 +398,8 @@ def _typed(values: list[Any], kind: Any) -> pl.Series:
             made = pl.Series([value], dtype=kind, strict=False)
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
             made = none
+        except RuntimeError:  # how polars refuses a decimal that is too large
+            made = none
         fitting.append(made if made.dtype == none.dtype else none)
     return pl.concat(fitting)
 
