@@ -163,8 +163,10 @@ def test_a_new_chain_does_not_cover_for_later_losses(project: Path) -> None:
     lose_chain(project)
     as_user(project, "state", "repair", *CONFIG, "--new-chain", "the disk failed")
     # A link that no repair writes again, so that those after it have other numbers.
-    as_user(project, "rollback", *CONFIG, DAYS[0], "--withdraw")
-    assert as_user(project, "run", *CONFIG, "--date", DAYS[2]).code == 0
+    withdrawn = as_user(project, "rollback", *CONFIG, DAYS[1], "--withdraw")
+    assert withdrawn.code == 0, withdrawn.err
+    for day in DAYS[1:3]:
+        assert as_user(project, "run", *CONFIG, "--date", day).code == 0
     file = project / "runs" / EVIDENCE_NAME
     lines = file.read_text().splitlines(keepends=True)
     (project / "runs" / ".state.sqlite").unlink()
@@ -172,6 +174,8 @@ def test_a_new_chain_does_not_cover_for_later_losses(project: Path) -> None:
     as_user(project, "run", *CONFIG, "--date", DAYS[2])  # brings the state in line
     said = as_user(project, "audit", *CONFIG)
     assert said.code == 4
+    assert f"{DAYS[2]}/" in said.out
+    assert "names link 5" in said.out
     assert "is not in the chain" in said.out
 
 
