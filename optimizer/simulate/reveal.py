@@ -134,7 +134,8 @@ def outcomes_of(
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
     carried = decisions.select(
-        "order_id", "is_premium", "arm", "propensity", carrier="carrier_id"
+        *("order_id", "is_premium", "arm", "propensity", "saving_cny", "has_room"),
+        carrier="carrier_id",
     )
     frame = (
         carried.join(orders.drop("carrier_id", strict=False), on="order_id")
