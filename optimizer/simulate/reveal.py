@@ -133,8 +133,9 @@ def outcomes_of(
     import polars as pl
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
+    known = [name for name in ("saving_cny", "has_room") if name in decisions.columns]
     carried = decisions.select(
-        *("order_id", "is_premium", "arm", "propensity", "saving_cny", "has_room"),
+        *("order_id", "is_premium", "arm", "propensity", *known),
         carrier="carrier_id",
     )
     frame = (
