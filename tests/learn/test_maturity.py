@@ -57,7 +57,9 @@ def reports(table: pl.DataFrame) -> bool:
     sample = Sample(
         frame["complaint"].to_numpy().astype(float),
         frame["is_premium"].to_numpy(),
-        *(half, half, half),
+        half,
+        half,
+        half,
     )
     found = difference(sample)
     return not found.low <= 0 <= found.high
