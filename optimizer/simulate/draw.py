@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optimizer.simulate.ids import Stream, permute_below, round_keys, stream
+from optimizer.simulate.laws import apply_law
 from optimizer.simulate.world import (
     CARRIER_RISK,
     IS_REMOTE,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optimizer.simulate.laws import Beyond
     from optimizer.simulate.world import World
 
 BATCH_ROWS = 131_072
@@ -99,6 +101,8 @@ class Harm:
     effect
         ``(n,) float64``: share of the harm that a kept promise removes, at most 1;
         negative where it adds.
+    believed_effect
+        ``(n,) float64``: that share, as the platform has it.
     risk_noise, effect_noise
         ``(n,) float64``: truth over belief, mean 1.
     draw
@@ -108,6 +112,7 @@ class Harm:
 
     believed: NDArray[np.float64]
     effect: NDArray[np.float64]
+    believed_effect: NDArray[np.float64]
     risk_noise: NDArray[np.float64]
     effect_noise: NDArray[np.float64]
     draw: NDArray[np.float64]
@@ -139,6 +144,8 @@ class OrderDraws:
         ``(n,) int64``: place in ``REASONS``; -1 where eligible.
     complaint, logistics_return
         The harms.
+    beyond
+        What other worlds than ``plain`` have besides.
     """
 
     number: NDArray[np.uint64]
@@ -150,6 +157,7 @@ class OrderDraws:
     reason: NDArray[np.int64]
     complaint: Harm
     logistics_return: Harm
+    beyond: Beyond | None = None
 
 
 def make_night_draw(world: World, day: date) -> NightDraw:
@@ -208,7 +216,8 @@ def draw_batches(world: World, night: NightDraw) -> Iterator[OrderDraws]:
         place = permute_below(number, world.num_orders, night.place_keys)
         merchant = np.searchsorted(merchant_end, place.astype(np.int64), side="right")
         rng = stream(world.seed, Stream.ORDERS, night.day.toordinal(), batch)
-        yield _draw_orders(rng, world, number, merchant)
+        orders = _draw_orders(rng, world, number, merchant)
+        yield apply_law(world, night.day, orders)
 
 
 def _draw_orders(
@@ -287,9 +296,11 @@ def _draw_harm(
     """Draw one kind of harm, long-tailed; ``level`` is a logarithm."""
     size = len(level)
     believed = risk.median * np.exp(level + rng.normal(0, risk.spread, size))
+    removed = risk.effect_factor * effect
     return Harm(
         believed=np.minimum(believed, MAX_RISK).round(6),
-        effect=risk.effect_factor * effect,
+        effect=removed,
+        believed_effect=removed,
         risk_noise=_mean_one(rng, risk.truth_spread, size),
         effect_noise=_mean_one(rng, 0.4, size),
         draw=rng.random(size),

@@ -13,6 +13,8 @@ from optimizer.simulate.ids import Stream, stream
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from optimizer.simulate.laws import Law
+
 
 class Carrier(NamedTuple):
     """A carrier: its share of parcels, of promises kept, and its relative risk."""
@@ -134,15 +136,20 @@ class World:
         Parcels of a night.
     merchants, outlets
         Who ships and who brings.
+    law
+        What is true of premium; ``None``: that of ``plain``.
     """
 
     seed: int
     num_orders: int
     merchants: Merchants
     outlets: Outlets
+    law: Law | None = None
 
 
-def make_world(seed: int, *, num_orders: int, num_merchants: int) -> World:
+def make_world(
+    seed: int, *, num_orders: int, num_merchants: int, law: Law | None = None
+) -> World:
     """
     Draw the merchants and outlets of a platform.
 
@@ -154,10 +161,12 @@ def make_world(seed: int, *, num_orders: int, num_merchants: int) -> World:
         Parcels of a night; more of them, more outlets.
     num_merchants
         At least 1.
+    law
+        What is true of premium; ``None``: that of ``plain``.
     """
     merchants = _make_merchants(stream(seed, Stream.MERCHANTS), num_merchants)
     outlets = _make_outlets(stream(seed, Stream.OUTLETS), num_orders)
-    return World(seed, num_orders, merchants, outlets)
+    return World(seed, num_orders, merchants, outlets, law)
 
 
 def zipf_mandelbrot(size: int) -> NDArray[np.float64]:
