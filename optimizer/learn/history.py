@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
 
+#: Columns with the day of each outcome.
+DAY_OF = {"complaint": "complaint_date", "logistics_return": "return_date"}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -120,11 +123,12 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     ------
     DataError
         When decisions are repeated, lie in the future or on both sides of a regime
-        break, contradict their propensity, or break the contract.
+        break, contradict their propensity or their days, or break the contract.
     """
     frame = _read(data, config)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
+    _refuse_impossible_days(frame, window)
     frame = _within(frame, window)
     _refuse_breaks(frame, config.learning.regime_breaks)
     _refuse_contradictions(frame)
@@ -168,6 +172,55 @@ def _refuse_future(frame: pl.DataFrame, window: Window) -> None:
             f"and nothing of {window.as_of} or after can have been observed on that "
             "day: learning from it would leak the answer; take them out, or give the "
             "day of learning (--as-of)"
+        )
+
+
+def _refuse_impossible_days(frame: pl.DataFrame, window: Window) -> None:
+    """Refuse days before the decision, after the observation, or of no event."""
+    import polars as pl
+
+    until = pl.col("observed_until")
+    _refuse_where(
+        frame,
+        until > window.as_of,
+        "have an observed_until after {as_of}, the day of "
+        "learning: give the day on which the feed was made (--as-of)",
+        window,
+    )
+    _refuse_where(
+        frame,
+        until < pl.col("date"),
+        "have an observed_until before their date: it "
+        "is the last day whose complaints and returns the row can hold",
+        window,
+    )
+    for harm, day in DAY_OF.items():
+        event = pl.col(day)
+        what = f"the {day} of a row with {harm}"
+        _refuse_where(
+            frame,
+            event.is_not_null() & ~pl.col(harm),
+            f"have a {day} and no {harm}: "
+            f"say true where it happened, and leave {day} empty where not",
+            window,
+        )
+        _refuse_where(
+            frame,
+            (event < pl.col("date")) | (event > until),
+            f"have a {day} before "
+            f"their date or after observed_until: {what} lies between",
+            window,
+        )
+
+
+def _refuse_where(
+    frame: pl.DataFrame, is_wrong: pl.Expr, words: str, window: Window
+) -> None:
+    wrong = frame.filter(is_wrong)
+    if len(wrong):
+        raise DataError(
+            f"outcomes: {counted(len(wrong), 'row')} {words.format(as_of=window.as_of)}"
+            f"; first order {wrong['order_id'][0]} of {wrong['date'][0]}"
         )
 
 

@@ -167,6 +167,22 @@ OUTCOME_NAMES = ORDER_NAMES | {
         *("logistics return", "returned", "is returned", "return"),
     ),
     "propensity": ("propensity",),
+    "observed_until": (
+        "observed_until",
+        "统计截止日期",
+        "数据截止日期",
+        "observed until",
+    ),
+    "complaint_date": (
+        *("complaint_date", "投诉日期", "投诉时间", "complaint date", "complained at"),
+    ),
+    "return_date": (
+        "return_date",
+        "退货日期",
+        "退货时间",
+        "return date",
+        "returned at",
+    ),
     "delivered_to_door": ("delivered_to_door", "送达方式", "是否送货上门"),
 }
 CAPACITY_NAMES = {

@@ -166,7 +166,8 @@ def outcomes_of(
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
     carried = decisions.select(
-        "order_id", "is_premium", "arm", "propensity", carrier="carrier_id"
+        *("order_id", "is_premium", "arm", "propensity", "saving_cny", "has_room"),
+        carrier="carrier_id",
     )
     stated = merchants.select("merchant_id", "take_up")
     frame = (

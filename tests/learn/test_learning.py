@@ -83,6 +83,25 @@ BAD = {
         {"propensity": [2.0] * 60},
         r"propensity is outside \[0, 1\]",
     ),
+    "seen before it was sent": (
+        {"observed_until": [DAY - dt.timedelta(1)] * 60},
+        "60 rows have an observed_until before their date",
+    ),
+    "seen after the day of learning": (
+        {"observed_until": [DAY + dt.timedelta(31)] * 60},
+        "60 rows have an observed_until after 2026-12-01",
+    ),
+    "a day without a complaint": (
+        {"complaint": [False] * 60, "complaint_date": [DAY + dt.timedelta(15)] * 60},
+        "60 rows have a complaint_date and no complaint",
+    ),
+    "a return before the decision": (
+        {
+            "logistics_return": [True] * 60,
+            "return_date": [DAY - dt.timedelta(1)] * 60,
+        },
+        "60 rows have a return_date before their date or after observed_until",
+    ),
     "a phone number": ({"carrier_id": ["13800138000"] * 60}, "personal data"),
 }
 
