@@ -166,7 +166,8 @@ def outcomes_of(
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
     carried = decisions.select(
-        *("order_id", "is_premium", "arm", "propensity", "saving_cny", "has_room"),
+        *("order_id", "is_premium", "arm", "propensity"),
+        *(c for c in ("saving_cny", "has_room") if c in decisions.columns),
         carrier="carrier_id",
     )
     stated = merchants.select("merchant_id", "take_up")
@@ -188,7 +189,13 @@ def outcomes_of(
     columns: dict[str, Any] = {"date": pl.lit(day)}
     for name, harm in (("complaint", "complaint"), ("logistics_return", "return")):
         columns[name] = _happened(frame, harm, bought, crowded)
-        columns[name] &= _is_known(frame, harm, bought, day, observed_until)
+        delay = _delay_days(frame, harm, bought)
+        if delay is None:
+            continue
+        if observed_until is not None:
+            columns[name] = columns[name] & (delay <= (observed_until - day).days)
+        dates = np.datetime64(day) + delay.astype("timedelta64[D]")
+        columns[f"{harm}_date"] = pl.Series(dates).set(pl.Series(~columns[name]), None)
     reason = _reasons(bought & kept, lots[1])
     complaint = columns["complaint"]
     is_scanned = bought & ~(kept & (lots[2] < _UNSCANNED))
@@ -251,21 +258,17 @@ def _happened(
     return np.where(crowded, under("_crowded"), calm) if crowded.any() else calm
 
 
-def _is_known(
-    frame: pl.DataFrame,
-    harm: str,
-    bought: NDArray[np.bool_],
-    day: dt.date,
-    observed_until: dt.date | None,
-) -> NDArray[np.bool_]:
-    """Whether a harm would be known by then; without a delay it is at once."""
-    if observed_until is None or f"{harm}_standard_delay_days" not in frame.columns:
-        return np.ones(len(frame), np.bool_)
+def _delay_days(
+    frame: pl.DataFrame, harm: str, bought: NDArray[np.bool_]
+) -> NDArray[np.int64] | None:
+    """Days until a harm is known on the service that was given; ``None``: at once."""
+    if f"{harm}_standard_delay_days" not in frame.columns:
+        return None
     premium, standard = (
         frame[f"{harm}_{service}_delay_days"].to_numpy()
         for service in ("premium", "standard")
     )
-    return np.where(bought, premium, standard) <= (observed_until - day).days
+    return np.where(bought, premium, standard)
 
 
 def _reasons(is_kept: np.ndarray[Any, Any], lot: np.ndarray[Any, Any]) -> list[str]:

@@ -232,11 +232,16 @@ def test_delayed_harm_is_known_sooner_on_premium(world):
     shares = []
     for service in (premium, standard):
         early, whole = told(world, service, until=2), told(world, service)
-        assert (
-            early["observed_until"].unique().to_list() == [START + timedelta(2)]
-            if "observed_until" in early.columns
-            else True
-        )
+        assert early["observed_until"].unique().to_list() == [START + timedelta(2)]
+        assert whole["observed_until"].is_null().all()
+        for harm, dated in (
+            ("complaint", "complaint_date"),
+            ("logistics_return", "return_date"),
+        ):
+            assert (early[harm] == early[dated].is_not_null()).all()
+            assert (
+                early[dated].drop_nulls().is_between(START, START + timedelta(2)).all()
+            )
         assert not (early["complaint"] & ~whole["complaint"]).any()
         assert (early["complaint"] == early["complaint_reason"].is_not_null()).all()
         shares.append(early["complaint"].sum() / whole["complaint"].sum())
