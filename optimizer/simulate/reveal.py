@@ -119,13 +119,13 @@ def reveal_night(
         )
     merchants = read_back(night / "merchants.parquet")
     frame = outcomes_of(
-        read_back(run_dir / "decisions.parquet"),
-        read_back(night / "orders.parquet"),
-        read_back(night / "truth.parquet"),
-        merchants,
-        day,
-        float(policy["compensation"]["amount_cny"]),
-        observed_until,
+        decisions=read_back(run_dir / "decisions.parquet"),
+        orders=read_back(night / "orders.parquet"),
+        truth=read_back(night / "truth.parquet"),
+        merchants=merchants,
+        day=day,
+        compensation_cny=float(policy["compensation"]["amount_cny"]),
+        observed_until=observed_until,
     )
     if frame.height == 0:
         raise DataError(f"{run_dir}: none of its orders is in {night}")
