@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optimizer.simulate.ids import Stream, permute_below, round_keys, stream
-from optimizer.simulate.laws import apply_law
 from optimizer.simulate.world import (
     CARRIER_RISK,
     IS_REMOTE,
@@ -34,12 +33,11 @@ from optimizer.simulate.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from numpy.typing import NDArray
 
-    from optimizer.simulate.laws import Beyond
     from optimizer.simulate.world import World
 
 BATCH_ROWS = 131_072
@@ -121,6 +119,30 @@ class Harm:
     def true(self) -> NDArray[np.float64]:
         """``(n,) float64``: true probability on standard service."""
         return np.minimum(self.believed * self.risk_noise, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beyond:
+    """
+    What parcels have in worlds other than ``plain``.
+
+    Attributes
+    ----------
+    category
+        ``(n,) int64``: place in :data:`optimizer.simulate.laws.CATEGORIES`.
+    station_distance_m
+        ``(n,) int64``: from the buyer to the pickup station.
+    take_up
+        ``(n,) float64``: true probability that a recommendation is bought; ``None``:
+        that of the merchant.
+    delay_days
+        By harm and service, ``(n,) int64``: days until it is known; ``None``: at once.
+    """
+
+    category: NDArray[np.int64]
+    station_distance_m: NDArray[np.int64]
+    take_up: NDArray[np.float64] | None = None
+    delay_days: Mapping[str, NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +230,7 @@ def apportion(total: int, weight: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def draw_batches(world: World, night: NightDraw) -> Iterator[OrderDraws]:
-    """Draw a night's parcels, ``BATCH_ROWS`` at a time."""
+    """Draw a night's parcels, ``BATCH_ROWS`` at a time, as ``plain`` has them."""
     merchant_end = np.cumsum(night.num_orders)
     for batch, first in enumerate(range(0, world.num_orders, BATCH_ROWS)):
         last = min(first + BATCH_ROWS, world.num_orders)
@@ -216,8 +238,7 @@ def draw_batches(world: World, night: NightDraw) -> Iterator[OrderDraws]:
         place = permute_below(number, world.num_orders, night.place_keys)
         merchant = np.searchsorted(merchant_end, place.astype(np.int64), side="right")
         rng = stream(world.seed, Stream.ORDERS, night.day.toordinal(), batch)
-        orders = _draw_orders(rng, world, number, merchant)
-        yield apply_law(world, night.day, orders)
+        yield _draw_orders(rng, world, number, merchant)
 
 
 def _draw_orders(

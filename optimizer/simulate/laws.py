@@ -25,6 +25,7 @@ import numpy as np
 
 from optimizer.errors import ConfigError
 from optimizer.simulate.dates import START
+from optimizer.simulate.draw import Beyond
 from optimizer.simulate.ids import Stream, stream
 from optimizer.simulate.world import CARRIER_IDS, IS_REMOTE, NUM_CARRIERS
 
@@ -59,30 +60,6 @@ class Batch(NamedTuple):
     orders: OrderDraws
     category: NDArray[np.int64]
     distance: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Beyond:
-    """
-    What parcels have in worlds other than ``plain``.
-
-    Attributes
-    ----------
-    category
-        ``(n,) int64``: place in ``CATEGORIES``.
-    station_distance_m
-        ``(n,) int64``: from the buyer to the pickup station.
-    take_up
-        ``(n,) float64``: true probability that a recommendation is bought; ``None``:
-        that of the merchant.
-    delay_days
-        By harm and service, ``(n,) int64``: days until it is known; ``None``: at once.
-    """
-
-    category: NDArray[np.int64]
-    station_distance_m: NDArray[np.int64]
-    take_up: NDArray[np.float64] | None = None
-    delay_days: Mapping[str, NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +125,8 @@ def apply_law(world: World, day: date, orders: OrderDraws) -> OrderDraws:
     orders
         As ``plain`` has them.
     """
-    law = world.law
-    if law is None or law.change is None:
+    law = find_law(world.law)
+    if law.change is None:
         return orders
     size = len(orders.number)
     rng = stream(world.seed, Stream.LAW, day.toordinal(), int(orders.number[0]))

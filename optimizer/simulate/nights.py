@@ -136,7 +136,7 @@ def simulate(  # noqa: PLR0913 - as the command: an option each, by name
     from optimizer.simulate.laws import find_law
     from optimizer.simulate.world import make_world
 
-    law = find_law(world)
+    law = find_law(world).name
     folders = free_folders(out, days)
     platform = make_world(
         seed, num_orders=num_orders, num_merchants=num_merchants, law=law
@@ -199,7 +199,7 @@ def simulate_night(
         seed,
         num_orders=num_orders,
         num_merchants=num_merchants,
-        law=find_law(world),
+        law=find_law(world).name,
     )
     night = make_night_draw(platform, day)
     batches = list(night_batches(platform, night, carriers_per_order))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.simulate.ids import Stream, stream
+from optimizer.simulate.laws import find_law
 from optimizer.simulate.world import CARRIER_RISK, NUM_REGIONS
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def draw_options(
     # A row of draws per rank of carrier: asking for more ranks moves no earlier one.
     draw = rng.random((carriers_per_order, size)).T.ravel()
     kept_prob = world.outlets.kept_prob[outlet]
-    if world.law is not None and world.law.kept_factor is not None:
-        kept_prob = kept_prob * world.law.kept_factor(night.day)[carrier]
+    kept_factor = find_law(world.law).kept_factor
+    if kept_factor is not None:
+        kept_prob = kept_prob * kept_factor(night.day)[carrier]
     is_kept = draw < kept_prob
     risk = CARRIER_RISK[carrier] / CARRIER_RISK[orders.carriers[order, 0]]
     lane_kept_prob = world.outlets.lane_kept_prob[lane]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from optimizer.simulate.capacity import outlet_slots
 from optimizer.simulate.draw import REASONS, draw_batches
 from optimizer.simulate.ids import order_ids
-from optimizer.simulate.laws import CATEGORIES
+from optimizer.simulate.laws import CATEGORIES, apply_law, find_law
 from optimizer.simulate.options import draw_options
 from optimizer.simulate.world import CARRIER_IDS, REGION_IDS
 
@@ -60,7 +60,8 @@ def night_batches(
         1 to 4.
     """
     prefix = f"{night.day:%Y%m%d}-"
-    for orders in draw_batches(world, night):
+    for drawn in draw_batches(world, night):
+        orders = apply_law(world, night.day, drawn)
         ids = order_ids(prefix, orders.number, night.id_keys)
         options = draw_options(world, night, orders, carriers_per_order)
         offered = _option_columns(world, options)
@@ -159,8 +160,8 @@ def _truth_beyond(
     world: World, night: NightDraw, orders: OrderDraws, options: OptionDraws
 ) -> dict[str, Any]:
     """What the truth of this world needs besides; nothing in ``plain``."""
-    beyond, law = orders.beyond, world.law
-    if beyond is None or law is None:
+    beyond, law = orders.beyond, find_law(world.law)
+    if beyond is None:
         return {}
     order = options.order
     columns: dict[str, Any] = {

@@ -13,8 +13,6 @@ from optimizer.simulate.ids import Stream, stream
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from optimizer.simulate.laws import Law
-
 
 class Carrier(NamedTuple):
     """A carrier: its share of parcels, of promises kept, and its relative risk."""
@@ -137,18 +135,18 @@ class World:
     merchants, outlets
         Who ships and who brings.
     law
-        What is true of premium; ``None``: that of ``plain``.
+        Name of what is true of premium.
     """
 
     seed: int
     num_orders: int
     merchants: Merchants
     outlets: Outlets
-    law: Law | None = None
+    law: str = "plain"
 
 
 def make_world(
-    seed: int, *, num_orders: int, num_merchants: int, law: Law | None = None
+    seed: int, *, num_orders: int, num_merchants: int, law: str = "plain"
 ) -> World:
     """
     Draw the merchants and outlets of a platform.
@@ -162,7 +160,7 @@ def make_world(
     num_merchants
         At least 1.
     law
-        What is true of premium; ``None``: that of ``plain``.
+        Name of what is true of premium, in :data:`optimizer.simulate.laws.WORLDS`.
     """
     merchants = _make_merchants(stream(seed, Stream.MERCHANTS), num_merchants)
     outlets = _make_outlets(stream(seed, Stream.OUTLETS), num_orders)
