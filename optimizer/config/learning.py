@@ -66,6 +66,27 @@ class Prior(ConfigModel):
         }
 
 
+#: Days of waiting for an outcome.
+WaitingDays = Annotated[int, Field(strict=True, ge=0, le=3650)]
+
+
+class MaturityDays(ConfigModel):
+    """Days after a decision by which nearly all complaints or returns have come."""
+
+    complaint: WaitingDays | None = Field(None, description="For complaints.")
+    logistics_return: WaitingDays | None = Field(
+        None, alias="return", description="For returns."
+    )
+
+    def by_outcome(self) -> dict[str, int]:
+        """Days of the outcomes for which some are stated."""
+        stated = {
+            "complaint": self.complaint,
+            "logistics_return": self.logistics_return,
+        }
+        return {name: days for name, days in stated.items() if days is not None}
+
+
 class Learning(ConfigModel):
     """How outcomes are learned from."""
 
@@ -84,8 +105,25 @@ class Learning(ConfigModel):
         Decimal("0.8"), description="Share of promises that carriers must keep."
     )
     max_complaints_per_customer: Annotated[int, Field(strict=True, ge=1)] | None = (
-        Field(None, description="Complaints of one customer_key that count.")
+        Field(
+            None,
+            description="Parcels of one customer_key that count, drawn whatever "
+            "happened to them, so that no more of its complaints can.",
+        )
     )
+    maturity_days: MaturityDays | None = Field(
+        None,
+        description="Days until rows count; left out: learned from complaint_date and "
+        "return_date, else 14 and 30 where observed_until says how old they are.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what nights of before did not have."""
+        found = handler(self)
+        if self.maturity_days is None:
+            del found["maturity_days"]
+        return found
 
     @field_validator("history")
     @classmethod

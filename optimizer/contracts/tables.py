@@ -173,7 +173,8 @@ OUTCOMES = Table(
         Column(
             "observed_until",
             "date",
-            "last day whose complaints and returns are in this row; null: all are",
+            "last day whose complaints and returns are in this row; null: all are, or "
+            "those up to the day before learning where learning.maturity_days is given",
         ),
         Column("complaint_date", "date", "day of the complaint"),
         Column("return_date", "date", "day on which it came back"),

@@ -311,11 +311,54 @@ _NIGHT: dict[str, WarningKind] = {
 }
 #: Of histories that are learned from or measured, by code.
 _HISTORY: dict[str, WarningKind] = {
-    "SERIAL_COMPLAINTS": _counted(
-        "{num_complaints} complaint beyond {limit} of one customer teaches nothing",
-        "{num_complaints} complaints beyond {limit} of one customer teach nothing",
-        num_complaints="count",
+    "CUSTOMERS_LIMITED": _counted(
+        "{num_parcels} parcel beyond {limit} of one customer does not count, drawn "
+        "whatever happened to it (learning.max_complaints_per_customer)",
+        "{num_parcels} parcels beyond {limit} of one customer do not count, drawn "
+        "whatever happened to them (learning.max_complaints_per_customer)",
+        num_parcels="count",
         limit="count",
+    ),
+    "ROWS_WAIT": _counted(
+        "{num_rows} of {num_parcels} parcels waits: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(learning.maturity_days); the next is ripe on {first_ripe}",
+        "{num_rows} of {num_parcels} parcels wait: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(learning.maturity_days); the next are ripe on {first_ripe}",
+        num_rows="count",
+        num_parcels="count",
+        outcome="text",
+        num_days="count",
+        first_ripe="text",
+    ),
+    "ROWS_WAIT_AS_LEARNED": _counted(
+        "{num_rows} of {num_parcels} parcels waits: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(learned from the delays in the table); the next is ripe on {first_ripe}",
+        "{num_rows} of {num_parcels} parcels wait: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(learned from the delays in the table); the next are ripe on {first_ripe}",
+        num_rows="count",
+        num_parcels="count",
+        outcome="text",
+        num_days="count",
+        first_ripe="text",
+    ),
+    "ROWS_WAIT_AS_ASSUMED": _counted(
+        "{num_rows} of {num_parcels} parcels waits: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(assumed: the table does not show the delays well "
+        "enough; state learning.maturity_days); the next is ripe on {first_ripe}",
+        "{num_rows} of {num_parcels} parcels wait: whether {outcome} is true is known "
+        "only {num_days} days after the decision "
+        "(assumed: the table does not show the delays well "
+        "enough; state learning.maturity_days); the next are ripe on {first_ripe}",
+        num_rows="count",
+        num_parcels="count",
+        outcome="text",
+        num_days="count",
+        first_ripe="text",
     ),
     "UNKNOWN_COMPLAINT_REASONS": _about(
         "complaint reasons {reasons} are not known here and count for no benefit; "

@@ -46,9 +46,9 @@ class CodedWarning:
 
     Examples
     --------
-    >>> found = CodedWarning("SERIAL_COMPLAINTS", {"num_complaints": 1200, "limit": 2})
+    >>> found = CodedWarning("CARRIERS_NOT_MEASURED", {"carriers": ("yunda",)})
     >>> print(found)
-    1,200 complaints beyond 2 of one customer teach nothing
+    no premium history of yunda: effect and promise-keeping are the pool's until...
     """
 
     code: str

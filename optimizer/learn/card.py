@@ -75,7 +75,8 @@ def card_text(
         f"# Model {model.version}",
         "",
         f"- nights {model.first_date} to {model.last_date}; rules changed on {breaks}",
-        f"- {len(frame):,} parcels, {len(premium):,} of them premium",
+        f"- {len(frame):,} parcels, {len(premium):,} of them premium"
+        f"; {len(past.rows) - len(frame):,} more wait until their outcomes are known",
         f"- effect: {model.kind}",
         *(f"- WARNING: {text}" for text in warnings),
         "",

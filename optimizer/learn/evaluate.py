@@ -15,7 +15,7 @@ from optimizer.errors import DataError, counted
 from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import configured_belief, fit_effect, kept_share, scores
 from optimizer.learn.estimators import Sample, estimate_all, nights_to_see
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import Window, read_history, require_ripe
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import (
@@ -55,7 +55,8 @@ class Evaluation:
     Attributes
     ----------
     window
-        First and last date, parcels, and on what basis they are compared.
+        First and last date, parcels, on what basis they are compared, and how many
+        wait for each outcome.
     effects
         By population, group, outcome and method: estimate, low, high, num_treated,
         num_control. Positive: harm avoided, as a probability.
@@ -136,6 +137,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         When scikit-learn is not installed.
     """
     past = read_history(history, config, window)
+    require_ripe(past, config)
     frame = past.frame
     data = comparable(frame)
     fits, found = _fits(frame)
@@ -148,7 +150,8 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
             "first_date": str(past.first),
             "last_date": str(past.last),
             "num_nights": nights,
-            "num_parcels": len(frame),
+            "num_parcels": len(past.rows),
+            "maturity": [one.to_json() for one in past.maturity.values()],
             "num_compared": len(data.frame),
             "kind": data.kind,
         },

@@ -31,7 +31,7 @@ from optimizer.learn.effect import (
     regression_belief,
     scores,
 )
-from optimizer.learn.history import History, Window, read_history
+from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import LEARNING, OUTCOME_OF, at_rows, cross_fit, fit_risk
@@ -119,6 +119,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window)
+    require_ripe(past, config)
     frame = past.frame
     if frame["is_premium"].all():
         comparable(frame)

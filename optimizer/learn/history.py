@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from optimizer.config.business_date import as_business_date
 from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.cells import cell_rules
+from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     import polars as pl
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
-
-#: Columns with the day of each outcome.
-DAY_OF = {"complaint": "complaint_date", "logistics_return": "return_date"}
+    from optimizer.learn.maturity import Maturity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,24 +89,36 @@ class History:
 
     Attributes
     ----------
-    frame
+    rows
         The outcomes table, ascending by date and ``order_id``.
+    maturity
+        By outcome, which of the rows are ripe.
+    frame
+        Those that are ripe for every outcome that costs something.
     warnings
         What a person should look at.
     """
 
+    rows: pl.DataFrame
+    maturity: Mapping[str, Maturity]
     frame: pl.DataFrame
     warnings: tuple[CodedWarning, ...]
+
+    def ripe(self, outcome: str) -> pl.DataFrame:
+        """Rows that are ripe for an outcome."""
+        import polars as pl
+
+        return self.rows.filter(pl.Series(self.maturity[outcome].is_ripe))
 
     @property
     def first(self) -> dt.date:
         """The earliest date."""
-        return self.frame["date"][0]
+        return self.rows["date"][0]
 
     @property
     def last(self) -> dt.date:
         """The latest date."""
-        return self.frame["date"][-1]
+        return self.rows["date"][-1]
 
 
 def read_history(data: Any, config: Config, window: Window) -> History:
@@ -125,6 +140,8 @@ def read_history(data: Any, config: Config, window: Window) -> History:
         When decisions are repeated, lie in the future or on both sides of a regime
         break, contradict their propensity or their days, or break the contract.
     """
+    import polars as pl
+
     frame = _read(data, config)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
@@ -135,7 +152,38 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     frame, found = _limit_complainers(
         frame, config.learning.max_complaints_per_customer
     )
-    return History(frame, (*found, *_unknown_reasons(frame)))
+    rows, maturity = ripen(frame, config.learning.maturity_days, window.as_of)
+    is_ripe = np.ones(len(rows), np.bool_)
+    for outcome, cost in _costs(config).items():
+        is_ripe &= maturity[outcome].is_ripe | (cost == 0)
+    warnings = (*found, *_unknown_reasons(rows), *told(maturity))
+    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
+
+
+def _costs(config: Config) -> dict[str, Decimal]:
+    objective = config.objective
+    return {
+        "complaint": objective.complaint_cost_cny,
+        "logistics_return": objective.return_cost_cny,
+    }
+
+
+def require_ripe(past: History, config: Config) -> None:
+    """
+    Refuse a history of which nothing is ripe that something has to be learned from.
+
+    Raises
+    ------
+    DataError
+        It says from which day on there will be.
+    """
+    costs = _costs(config)
+    slowest = sorted(
+        (past.maturity[outcome] for outcome, cost in costs.items() if cost),
+        key=lambda one: one.num_days or 0,
+    )
+    if len(past.frame) == 0:
+        refuse_unripe(slowest[-1])
 
 
 def _read(data: Any, config: Config) -> pl.DataFrame:
@@ -262,18 +310,24 @@ def _refuse_contradictions(frame: pl.DataFrame) -> None:
 def _limit_complainers(
     frame: pl.DataFrame, limit: int | None
 ) -> tuple[pl.DataFrame, list[CodedWarning]]:
-    """Ignore complaints of one customer beyond the limit."""
+    """
+    Let a customer count as so many parcels at most, whatever happened to them.
+
+    Which ones is drawn by a hash: leaving out complaints themselves, or customers for
+    the number of them, would make the service look better on which more are made.
+    """
     import polars as pl
 
     if limit is None:
         return frame, []
-    rank = pl.col("complaint").cast(pl.Int64).cum_sum().over("customer_key")
-    is_serial = pl.col("complaint") & pl.col("customer_key").is_not_null()
-    kept = frame.filter(~(is_serial & (rank > limit)))
+    lot = pl.Series("lot", order_keys(frame["order_id"], salt=5)[0])
+    key = pl.col("customer_key")
+    place = pl.col("lot").rank("ordinal").over("customer_key")
+    kept = frame.with_columns(lot).filter(key.is_null() | (place <= limit)).drop("lot")
     num_left = len(frame) - len(kept)
     if num_left == 0:
         return kept, []
-    return kept, [warn("SERIAL_COMPLAINTS", num_complaints=num_left, limit=limit)]
+    return kept, [warn("CUSTOMERS_LIMITED", num_parcels=num_left, limit=limit)]
 
 
 def _unknown_reasons(frame: pl.DataFrame) -> list[CodedWarning]:

@@ -165,9 +165,9 @@ def outcomes_of(
     import polars as pl
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
+    known = [name for name in ("saving_cny", "has_room") if name in decisions.columns]
     carried = decisions.select(
-        *("order_id", "is_premium", "arm", "propensity"),
-        *(c for c in ("saving_cny", "has_room") if c in decisions.columns),
+        *("order_id", "is_premium", "arm", "propensity", *known),
         carrier="carrier_id",
     )
     stated = merchants.select("merchant_id", "take_up")

@@ -106,7 +106,7 @@ def test_a_fault_in_the_registry_is_named(fault: str, chinese: Catalog) -> None:
     [
         (lambda text: text.replace("{limit}", "{n}"), "uses other values"),
         (lambda text: text.replace("{limit}", "2"), "uses other values"),
-        (lambda _: "{num_complaints} beyond {limit}", "is not Chinese"),
+        (lambda _: "{num_parcels} beyond {limit}", "is not Chinese"),
         (lambda _: "", "has no translation"),
     ],
     ids=["renamed", "written out", "English", "empty"],
@@ -115,7 +115,7 @@ def test_a_fault_in_a_catalogue_is_named(
     change: Any, words: str, chinese: Catalog
 ) -> None:
     """A translation without the values, in English, or empty is found."""
-    code = "SERIAL_COMPLAINTS"
+    code = "CUSTOMERS_LIMITED"
     planted = deepcopy(chinese)
     message = planted.get(WARNINGS[code].one)
     assert message is not None
@@ -193,9 +193,9 @@ def test_long_lists_say_how_many_more_there_are() -> None:
     [
         ("NO_SUCH_CODE", {}, "is no code"),
         ("EFFECT_IS_PRIOR", {"n": 1}, r"has the values \[\]"),
-        ("SERIAL_COMPLAINTS", {"num_complaints": 1}, "'limit', 'num_complaints'"),
-        ("SERIAL_COMPLAINTS", {"num_complaints": 1.0, "limit": 2}, "is no count"),
-        ("SERIAL_COMPLAINTS", {"num_complaints": True, "limit": 2}, "is no count"),
+        ("CUSTOMERS_LIMITED", {"num_parcels": 1}, "'limit', 'num_parcels'"),
+        ("CUSTOMERS_LIMITED", {"num_parcels": 1.0, "limit": 2}, "is no count"),
+        ("CUSTOMERS_LIMITED", {"num_parcels": True, "limit": 2}, "is no count"),
         ("TABLE_SUBSTITUTED", {"table": "orders", "path": Path("x")}, "path is no"),
         ("CARRIERS_NOT_MEASURED", {"carriers": ["a"]}, "carriers is no names"),
         ("CARRIERS_NOT_MEASURED", {"carriers": (1,)}, "carriers is no names"),

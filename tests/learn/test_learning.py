@@ -22,7 +22,7 @@ from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn, save_model
-from optimizer.learn.history import Window
+from optimizer.learn.history import Window, read_history
 from optimizer.learn.promise import promise_alerts, promises
 from tests.support.trial import CARRIERS, DAY, outcomes, settings
 
@@ -235,7 +235,7 @@ def test_a_carrier_without_scans_is_not_called_one_without_history(history):
 
 
 def test_serial_complainers_earn_nothing(history):
-    """Beyond the limit a customer's complaints teach nothing: the risk stays."""
+    """Beyond the limit a customer's parcels teach nothing: the risk stays."""
     extra = outcomes(300, seed=9, complaint=[True] * 300).with_columns(
         order_id=pl.format("s{}", "order_id"),
         customer_key=pl.lit("c1"),
@@ -252,7 +252,27 @@ def test_serial_complainers_earn_nothing(history):
 
     assert mean(limited) == pytest.approx(mean(plain), rel=0.02)
     assert mean(free) > 1.1 * mean(plain)
-    assert any("298 complaints beyond 2" in str(told) for told in limited.warnings)
+    assert any("298 parcels beyond 2" in str(told) for told in limited.warnings)
+
+
+def test_limiting_customers_moves_no_effect():
+    """
+    Half of the parcels are of 400 customers with ten each: limited to two, the effect
+    stays what it is, because a parcel counts or not whatever happened to it.
+    """
+    table = outcomes(8_000, seed=31).with_columns(
+        customer_key=pl.Series(
+            [f"c{n % 400}" if n < 4_000 else None for n in range(8_000)]
+        )
+    )
+    limit = {"learning": {"max_complaints_per_customer": 2}}
+    rows = read_history(table, settings(**limit), AFTER).rows
+    kept = rows.drop_nulls("customer_key")
+
+    assert kept["customer_key"].value_counts()["count"].to_list() == [2] * 400
+    for column in ("is_premium", "complaint"):
+        whole = table.drop_nulls("customer_key")[column].mean()
+        assert kept[column].mean() == pytest.approx(whole, abs=0.05)
 
 
 # Promise-keeping and compensation
