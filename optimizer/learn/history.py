@@ -12,6 +12,7 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError, DataError, counted
+from optimizer.io.asked_columns import require_features, with_features
 from optimizer.io.cells import cell_rules
 from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
@@ -190,7 +191,8 @@ def _read(data: Any, config: Config) -> pl.DataFrame:
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
-    source = open_source(data, OUTCOMES, rules=rules)
+    source = open_source(data, with_features(OUTCOMES, config), rules=rules)
+    require_features(source, config)
     parts, num_rows = [], 0
     for raw in read_batches(source):
         num_rows += len(raw)
