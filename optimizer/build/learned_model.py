@@ -29,7 +29,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,10 +49,12 @@ CARD_FILE = "card.md"
 #: Format of models that are written; those of format 1 are read and mean the same.
 FORMAT: Literal[2] = 2
 #: Format of models of before it was written down.
-_FIRST_FORMAT = 1
+_FIRST_FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
+#: Name of the coefficient that the trees of an effect have.
+FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
 #: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
@@ -455,7 +457,7 @@ def walk(forest: Forest, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
 def premium_risk(
     standard: NDArray[np.float64], removed: NDArray[np.float64], link: str = "share"
 ) -> NDArray[np.float64]:
-    """Risk with a kept promise, in [0, 1]; a share of it, or of its odds, is removed."""
+    """Risk with a kept promise, in [0, 1]; part of it, or of its odds, is removed."""
     if link == "logit":
         left = standard * np.exp(-np.clip(removed, -30.0, 30.0))
         return np.asarray(left / (1 - standard + left))
@@ -503,8 +505,30 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
         }
         for column, offsets in effect.levels.items()
     }
-    intercept = round(effect.intercept + moves["", ""], _DRAWN_DIGITS)
-    return effect.model_copy(update={"intercept": intercept, "levels": levels})
+    slopes = {
+        name: round(slope + moves["", name], _DRAWN_DIGITS)
+        for name, slope in effect.slopes.items()
+    }
+    drawn = {
+        "intercept": round(effect.intercept + moves["", ""], _DRAWN_DIGITS),
+        "levels": levels,
+        "slopes": slopes,
+    }
+    if effect.forest is not None:
+        drawn |= _drawn_forest(effect, moves["", FOREST], key)
+    return effect.model_copy(update=drawn)
+
+
+def _drawn_forest(effect: Effect, move: float, key: str) -> dict[str, Any]:
+    """One of the resampled members, and a drawn slope."""
+    forest = effect.forest
+    assert forest is not None
+    digest = hashlib.sha256(f"{key}|{FOREST}".encode()).digest()
+    member = forest.members[int.from_bytes(digest[:8]) % len(forest.members)]
+    return {
+        "forest": forest.model_copy(update={"members": [member]}),
+        "forest_slope": round(effect.forest_slope + move, _DRAWN_DIGITS),
+    }
 
 
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -406,6 +406,34 @@ _HISTORY: dict[str, WarningKind] = {
         "risk of it (learning.prior)",
         outcome="text",
     ),
+    "HARM_NEVER_HAPPENED": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service: every "
+        "order has the risk {rate} of it, and with 95 % confidence it is below {high}; "
+        "if there were some, mend the feed",
+        "{outcome} is true for none of {num_parcels} parcels on standard service: "
+        "every order has the risk {rate} of it, and with 95 % confidence it is below "
+        "{high}; if there were some, mend the feed",
+        num_parcels="count",
+        outcome="text",
+        rate="text",
+        high="text",
+    ),
+    "HIDDEN_SELECTION": _about(
+        "{outcome}: parcels that were not randomised make it look as if a kept promise "
+        "removed a share of {believed} of the harm, and those that were say {measured} "
+        "(standard error {error}); the likely cause is hidden selection: parcels were "
+        "chosen for something that the outcomes do not hold, such as a score; give it "
+        "as a column (learning.features); only randomised parcels decided",
+        outcome="text",
+        believed="text",
+        measured="text",
+        error="text",
+    ),
+    "LEARNER_NOT_KNOWN": _about(
+        "the newest model of learning.models cannot be read, so the learner in force "
+        "is not known, and {learner} is until another is better",
+        learner="text",
+    ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
         "until some parcels explore (holdout.explore_share)",

@@ -38,7 +38,7 @@ from optimizer.learn.learners import FIRST, LEARNERS, coefficients
 from optimizer.learn.risk import NUM_FOLDS, folds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -92,7 +92,7 @@ class Contest:
 class _Held:
     """Effects by harm that were fitted without each fold, and the fold of each row."""
 
-    effects: list[Mapping[str, Effect]]
+    effects: Sequence[Mapping[str, Effect]]
     fold: NDArray[np.int64]
 
 
@@ -116,9 +116,7 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
     """
     held = {name: _held_out(contest, name) for name in LEARNERS}
     savings = {name: saving_cny(contest, one) for name, one in held.items()}
-    plans = {
-        name: plan(contest, saving) for name, saving in savings.items()
-    }
+    plans = {name: plan(contest, saving) for name, saving in savings.items()}
     worth = _Worth(contest, held[_NEUTRAL], savings[_NEUTRAL])
     rows = []
     for name, chosen in plans.items():

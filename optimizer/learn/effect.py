@@ -28,7 +28,7 @@ they seem to say beside it: many stay on standard service because they were not 
 and a risk model fitted on these predicts the outcomes of the chosen ones without
 premium. The share that premium then seems to have removed is right only if the choice
 depended on known columns alone. So it is a diagnostic: where it contradicts the
-randomised parcels beyond chance, parcels were chosen for something that the table lacks.
+randomised parcels beyond chance, the choice was by something that the table lacks.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ on, from nothing to anything:
 
   with :math:`s` the logistic function: :math:`c` is what the risk model missed on these
   parcels and :math:`g` the effect, both penalised; :math:`g` is what is kept.
-- ``boosted``: ``share``, and beside it the sum of a few small trees that were boosted on
-  what it leaves of the doubly robust scores (a DR-learner), times a slope. The slope is
-  fitted to what trees from other rows predict, so it is 0 where they predict nothing.
+- ``boosted``: ``share``, and beside it the sum of a few small trees, boosted on what one
+  share for all leaves of the doubly robust scores (a DR-learner), times a slope. It is
+  fitted to what trees from other rows predict, and is 0 where they predict nothing.
 """
 
 from __future__ import annotations

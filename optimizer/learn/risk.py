@@ -5,9 +5,9 @@ Levels (carrier, region, category, merchant) have the prior :math:`N(0, \sigma^2
 on the logit scale, so a level with little history is shrunk to the pooled risk:
 that is the cold start of a new carrier or merchant.
 
-Parcels on standard service that could have got premium with propensity :math:`e` stand
-for all that were like them, and weigh :math:`1/(1 - e)`, at most ``MOST``: where parcels
-were chosen for something that the table lacks, those held out say what their risk is.
+Parcels on standard service that could have got premium with propensity :math:`e`
+stand for all that were like them, and weigh :math:`1/(1 - e)`, at most ``MOST``: where
+parcels were chosen for what the table lacks, those held out say what their risk is.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import HARMS, LearnedModel, Promise, model_text
+from optimizer.build.learned_model import FORMAT, HARMS, LearnedModel, Promise, named
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import prior_effect
 from optimizer.learn.fit import Learned, constant_risk
+from optimizer.learn.learners import FIRST
 from optimizer.learn.promise import PRIOR_MEAN
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def stated_model(config: Config) -> Learned:
         high=1.0,
     )
     unnamed = LearnedModel(
-        format=1,
+        format=FORMAT,
         version="",
         first_date=_BEFORE_ANY_NIGHT,
         last_date=_BEFORE_ANY_NIGHT,
@@ -65,9 +65,9 @@ def stated_model(config: Config) -> Learned:
         risk={harm: constant_risk(float(share)) for harm, share in risks.items()},
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
         promises=[promise],
+        learner=FIRST,
     )
-    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
-    model = unnamed.model_copy(update={"version": f"stated-{digest}"})
+    model = named(unnamed, "stated")
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
     return Learned(model, _card(model, prior), told)
 

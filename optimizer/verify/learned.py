@@ -8,9 +8,9 @@ intercept and offsets of levels again: :math:`q = p (1 - h)`, within [0, 1]. Lev
 the history did not have count as 0. The share of promises that a carrier keeps is the
 model's if the probabilities are, and if the configuration does not name the carrier.
 
-In models of format 2 :math:`h` has slopes of numbers too, each within its range, and a
-multiple of the leaves that the order reaches in regression trees: their sum, or the mean
-over resampled members; and with the link ``logit`` the odds fall to
+In models of format 2 :math:`h` has slopes of numbers too, each within its range, and
+a multiple of the leaves that the order reaches in regression trees: their sum, or its
+mean over resampled members; and with the link ``logit`` the odds fall to
 :math:`e^{-h}` of what they were. A column without a value counts as its ``fills``.
 """
 

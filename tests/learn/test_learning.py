@@ -66,10 +66,6 @@ BAD = {
         {"date": [dt.date(2024, 2, 29), dt.date(2024, 3, 1)] * 30},
         "both sides of 2024-03-01",
     ),
-    "no complaint at all": (
-        {"complaint": [False] * 60},
-        r"complaint is true for none of \d+ parcels",
-    ),
     "only complaints": (
         {"complaint": [True] * 60},
         r"complaint is true for all of \d+ parcels",
@@ -521,11 +517,14 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
         run({k: v for k, v in config.items() if k != "model"})
     path = tmp_path / "latest" / "model.json"
     text = path.read_text()
-    path.write_text(text.replace('"format": 1', '"format": 2'))
-    with pytest.raises(ConfigError, match=r"is of format 2 \(optimizer .* learned it"):
+    path.write_text(text.replace('"format": 2', '"format": 3'))
+    with pytest.raises(ConfigError, match=r"of format 3, and this .* knows 1 to 2"):
+        run(config)
+    path.write_text(text.replace('"num_kept": ', '"num_kept": 1'))
+    with pytest.raises(ConfigError, match="was changed after it was learned"):
         run(config)
     path.write_text(text.replace('"risk"', '"risks"'))
-    with pytest.raises(ConfigError, match="is not as a model of format 1 should be"):
+    with pytest.raises(ConfigError, match="is not as a model of format 2 should be"):
         run(config)
     path.write_text(text[:-9])
     with pytest.raises(DataError, match="is damaged or truncated"):
