@@ -418,6 +418,14 @@ _HISTORY: dict[str, WarningKind] = {
         rate="text",
         high="text",
     ),
+    "OUTCOMES_DRAWN": _counted(
+        "{num_parcels} standard parcel that could not have got premium was drawn by "
+        "hash, one in {times}, and stands for the others; all randomised parcels count",
+        "{num_parcels} standard parcels that could not have got premium were drawn by "
+        "hash, one in {times}, and stand for the others; all randomised parcels count",
+        num_parcels="count",
+        times="count",
+    ),
     "HIDDEN_SELECTION": _about(
         "{outcome}: parcels that were not randomised make it look as if a kept promise "
         "removed a share of {believed} of the harm, and those that were say {measured} "

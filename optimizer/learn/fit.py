@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from optimizer.build.learned_model import Promise
     from optimizer.config import Config
@@ -66,6 +67,11 @@ if TYPE_CHECKING:
 
 
 LATEST = "latest"
+#: Standard parcels beside the randomised ones that a risk is learned from, at most.
+MOST_BESIDE = 60_000
+#: Harms of randomised parcels of either service without which no plan can be told from
+#: another.
+MIN_HARMS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +143,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         When scikit-learn is not installed.
     """
     import_extra("sklearn.linear_model", needed_by=LEARNING)
-    past = read_history(history, config, window)
+    past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame
     if frame["is_premium"].all():
@@ -173,9 +179,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     else:
         data = comparable(frame)
         fits = {harm: _cross_fit(frame, harm, features) for harm in HARMS}
-        contest = _contest(frame, data, fits, kept, features, config)
+        contest = _contest(past, data, fits, kept, features, config)
         told += _hidden_selection(frame, data, contest, kept)
-        if data.kind == "randomised":
+        if data.kind == "randomised" and _num_harms(contest) >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
         effect = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
@@ -246,8 +252,16 @@ def _cross_fit(frame: pl.DataFrame, harm: str, features: Features) -> CrossFit:
         return plain_fit(frame, harm)
 
 
+def _num_harms(contest: Contest) -> int:
+    """Harms of randomised parcels, of the service that had fewer."""
+    happened = sum(trial.happened for trial in contest.trials.values())
+    is_premium = next(iter(contest.trials.values())).is_premium
+    sides = (is_premium, ~is_premium)
+    return min(int(np.asarray(happened)[side].sum()) for side in sides)
+
+
 def _contest(
-    frame: pl.DataFrame,
+    past: History,
     data: Comparable,
     fits: Mapping[str, CrossFit],
     kept: list[Promise],
@@ -255,6 +269,7 @@ def _contest(
     config: Config,
 ) -> Contest:
     """The parcels that could have got either service, in the history they are of."""
+    frame = past.frame
     policy = policy_on(config, frame["date"][-1])
     costs = costs_of(config, policy)
     reach = frame["take_up"].to_numpy() * kept_share(frame, kept)
@@ -281,11 +296,18 @@ def _contest(
         trials=trials,
         risk=risks,
         reach=reach,
-        weight=np.ones(len(frame)),
+        weight=_weights(frame, past.times),
         cost_cny=harm_costs(costs.complaint / 1e6, costs.logistics_return / 1e6),
         fee_cny=costs.fee / 1e6,
         rate=float(policy.cap.rate),
     )
+
+
+def _weights(frame: pl.DataFrame, times: int) -> NDArray[np.float64]:
+    """For how many parcels each stands, ``(n,) float64``."""
+    chance = frame["propensity"].fill_null(0.0)
+    beside = ~frame["is_premium"] & ((chance <= 0) | (chance >= 1))
+    return np.where(beside.to_numpy(), float(times), 1.0)
 
 
 def _hidden_selection(

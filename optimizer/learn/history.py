@@ -98,12 +98,16 @@ class History:
         Those that are ripe for every outcome that costs something.
     warnings
         What a person should look at.
+    times
+        For how many parcels each one on standard service stands that could not have
+        got premium; above 1 where there were more than were asked for.
     """
 
     rows: pl.DataFrame
     maturity: Mapping[str, Maturity]
     frame: pl.DataFrame
     warnings: tuple[CodedWarning, ...]
+    times: int = 1
 
     def ripe(self, outcome: str) -> pl.DataFrame:
         """Rows that are ripe for an outcome."""
@@ -122,7 +126,9 @@ class History:
         return self.rows["date"][-1]
 
 
-def read_history(data: Any, config: Config, window: Window) -> History:
+def read_history(
+    data: Any, config: Config, window: Window, most_beside: int | None = None
+) -> History:
     """
     Read past outcomes, whatever their order.
 
@@ -134,6 +140,10 @@ def read_history(data: Any, config: Config, window: Window) -> History:
         Quarantine, regime breaks and the limit for serial complainers.
     window
         Which nights.
+    most_beside
+        Standard parcels that could not have got premium, at most; ``None``: all. Of
+        more, those are taken whose hash is lowest, batch by batch, so that a table
+        need not fit into memory.
 
     Raises
     ------
@@ -143,7 +153,7 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     """
     import polars as pl
 
-    frame = _read(data, config)
+    frame, times = _read(data, config, most_beside)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -158,7 +168,10 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
     warnings = (*found, *_unknown_reasons(rows), *told(maturity))
-    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
+    if times > 1:
+        beside = _num_beside(rows)
+        warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
+    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings, times)
 
 
 def _costs(config: Config) -> dict[str, Decimal]:
@@ -187,19 +200,47 @@ def require_ripe(past: History, config: Config) -> None:
         refuse_unripe(slowest[-1])
 
 
-def _read(data: Any, config: Config) -> pl.DataFrame:
+def _read(
+    data: Any, config: Config, most_beside: int | None
+) -> tuple[pl.DataFrame, int]:
+    """Rows that count, and for how many others each stands that was not randomised."""
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
     source = open_source(data, with_features(OUTCOMES, config), rules=rules)
     require_features(source, config)
-    parts, num_rows = [], 0
+    parts: list[pl.DataFrame] = []
+    num_rows, times = 0, 1
     for raw in read_batches(source):
         num_rows += len(raw)
-        parts.append(check_batch(raw, source, log))
+        parts.append(_drawn(check_batch(raw, source, log), times))
+        while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
+            # Which are left depends on how many there are, not on their order.
+            times *= 2
+            parts = [_drawn(part, times) for part in parts]
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
-    return pl.concat(parts).drop("row").sort("date", "order_id")
+    return pl.concat(parts).drop("row").sort("date", "order_id"), times
+
+
+def _is_beside(frame: pl.DataFrame) -> pl.Series:
+    """Standard parcels that could not have got premium."""
+    chance = frame["propensity"].fill_null(0.0)
+    return ~frame["is_premium"] & ((chance <= 0) | (chance >= 1))
+
+
+def _num_beside(frame: pl.DataFrame) -> int:
+    return int(_is_beside(frame).sum())
+
+
+def _drawn(frame: pl.DataFrame, times: int) -> pl.DataFrame:
+    """One in so many of the parcels that were not randomised, by hash; all others."""
+    if times == 1:
+        return frame
+    import polars as pl
+
+    lot = order_keys(frame["order_id"], salt=7)[0]
+    return frame.filter(~_is_beside(frame) | pl.Series(lot % np.uint64(times) == 0))
 
 
 def _refuse_repeats(frame: pl.DataFrame) -> None:

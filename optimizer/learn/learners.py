@@ -16,9 +16,9 @@ on, from nothing to anything:
 
   with :math:`s` the logistic function: :math:`c` is what the risk model missed on these
   parcels and :math:`g` the effect, both penalised; :math:`g` is what is kept.
-- ``boosted``: ``share``, and beside it the sum of a few small trees, boosted on what one
-  share for all leaves of the doubly robust scores (a DR-learner), times a slope. It is
-  fitted to what trees from other rows predict, and is 0 where they predict nothing.
+- ``boosted``: ``share``, and beside it the sum of a few small trees, boosted on what
+  one share for all leaves of the doubly robust scores (a DR-learner), times a slope. It
+  is fitted to what trees from other rows predict, and is 0 where they predict nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import numpy as np
 from optimizer.build.learned_model import Effect, Forest, Tree, forest_inputs, walk
 from optimizer.build.learned_model import columns_of as _columns_of
 from optimizer.extras import import_extra
+from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import (
     Belief,
     Design,
@@ -41,7 +42,7 @@ from optimizer.learn.effect import (
     start_of,
 )
 from optimizer.learn.posterior import Group, posterior
-from optimizer.learn.risk import LEARNING, NUM_FOLDS, folds
+from optimizer.learn.risk import LEARNING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -197,9 +198,9 @@ def _sigmoid(score: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 #: Boosting: trees of a member, their depth, their shrinkage, rows of a leaf.
-_NUM_TREES, _DEPTH, _RATE, _LEAF_SHARE = 30, 2, 0.1, 0.05
-#: Members, each on its own resample of the orders.
-_NUM_MEMBERS = 3
+_NUM_TREES, _DEPTH, _RATE, _LEAF_SHARE = 20, 2, 0.15, 0.05
+#: Members, each on its own resample of the orders; parts that predict one another.
+_NUM_MEMBERS, _NUM_PARTS = 3, 2
 #: Share of orders that a level needs to be an input.
 _COMMON = 0.02
 #: Trees are believed in half before other rows are asked.
@@ -209,9 +210,9 @@ _FOREST = Belief(0.5, 0.5)
 def _fit_trees(trial: Trial, design: Design) -> Effect:
     inputs = _inputs(trial)
     plain = fit_shares(design, trial.scores, trial.risk * trial.reach, trial.belief)
-    fold, other = folds(trial.frame), np.zeros(len(trial.happened))
-    for k in range(NUM_FOLDS):
-        inside = fold == k
+    part, other = _parts(trial.frame), np.zeros(len(trial.happened))
+    for k in range(_NUM_PARTS):
+        inside = part == k
         if inside.any() and not inside.all():
             forest = _grow(trial.where(~inside), inputs, seed=k, members=1)
             drawn = forest_inputs(trial.frame.filter(inside), forest, plain.fills)
@@ -232,10 +233,16 @@ def _fit_trees(trial: Trial, design: Design) -> Effect:
     effect = effect_of(with_trees, learned.mean, learned.covariance)
     slopes = dict(effect.slopes)
     slope = slopes.pop("forest")
-    forest = _grow(trial, inputs, seed=NUM_FOLDS, members=_NUM_MEMBERS)
+    forest = _grow(trial, inputs, seed=_NUM_PARTS, members=_NUM_MEMBERS)
     return effect.model_copy(
         update={"slopes": slopes, "forest": forest, "forest_slope": slope}
     )
+
+
+def _parts(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """Part of each order by a hash of its own, whatever its fold."""
+    key, _ = order_keys(frame["order_id"], salt=9)
+    return (key % np.uint64(_NUM_PARTS)).astype(np.int64)
 
 
 def _inputs(trial: Trial) -> list[tuple[str, str]]:
