@@ -87,6 +87,14 @@ class Contest:
     fee_cny: float
     rate: float
 
+    @property
+    def num_harms(self) -> int:
+        """Harms of randomised parcels, of the service that had fewer."""
+        trials = list(self.trials.values())
+        happened = np.sum([trial.happened for trial in trials], axis=0)
+        sides = (trials[0].is_premium, ~trials[0].is_premium)
+        return min(int(happened[side].sum()) for side in sides)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
@@ -114,7 +122,12 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
     list of Candidate
         In the order of :data:`~optimizer.learn.learners.LEARNERS`.
     """
-    held = {name: _held_out(contest, name) for name in LEARNERS}
+    num_harms = contest.num_harms
+    held = {
+        name: _held_out(contest, name)
+        for name, learner in LEARNERS.items()
+        if name in (in_force, _NEUTRAL) or learner.min_harms <= num_harms
+    }
     savings = {name: saving_cny(contest, one) for name, one in held.items()}
     plans = {name: plan(contest, saving) for name, saving in savings.items()}
     worth = _Worth(contest, held[_NEUTRAL], savings[_NEUTRAL])

@@ -181,7 +181,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         fits = {harm: _cross_fit(frame, harm, features) for harm in HARMS}
         contest = _contest(past, data, fits, kept, features, config)
         told += _hidden_selection(frame, data, contest, kept)
-        if data.kind == "randomised" and _num_harms(contest) >= MIN_HARMS:
+        if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
         effect = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
@@ -250,14 +250,6 @@ def _cross_fit(frame: pl.DataFrame, harm: str, features: Features) -> CrossFit:
         return cross_fit(frame, harm, features)
     except DataError:
         return plain_fit(frame, harm)
-
-
-def _num_harms(contest: Contest) -> int:
-    """Harms of randomised parcels, of the service that had fewer."""
-    happened = sum(trial.happened for trial in contest.trials.values())
-    is_premium = next(iter(contest.trials.values())).is_premium
-    sides = (is_premium, ~is_premium)
-    return min(int(np.asarray(happened)[side].sum()) for side in sides)
 
 
 def _contest(

@@ -99,9 +99,19 @@ class Trial:
 
 
 class Learner(Protocol):
-    """What competes: its name, and how it fits the effect on one harm."""
+    """
+    What competes: its name, and how it fits the effect on one harm.
+
+    Attributes
+    ----------
+    name
+        As in models and on cards.
+    min_harms
+        Harms of randomised parcels of either service without which it does not compete.
+    """
 
     name: str
+    min_harms: int
 
     def fit(self, trial: Trial) -> Effect:
         """Fit the effect, with its uncertainty."""
@@ -110,6 +120,7 @@ class Learner(Protocol):
 
 class _StatedRisk:
     name = "stated-risk"
+    min_harms = 0
 
     def fit(self, trial: Trial) -> Effect:
         """One share for all: what was stated, and what randomised parcels say."""
@@ -119,6 +130,7 @@ class _StatedRisk:
 
 class _Share:
     name = "share"
+    min_harms = 0
 
     def fit(self, trial: Trial) -> Effect:
         """A share by level and number."""
@@ -128,6 +140,7 @@ class _Share:
 
 class _Logistic:
     name = "logistic"
+    min_harms = 0
 
     def fit(self, trial: Trial) -> Effect:
         """Penalised logistic regression with treatment interactions."""
@@ -137,6 +150,8 @@ class _Logistic:
 
 class _Boosted:
     name = "boosted"
+    #: Trees ask for interactions, of which fewer events say nothing.
+    min_harms = 150
 
     def fit(self, trial: Trial) -> Effect:
         """Trees beside shares, as far as they predict other rows."""
@@ -151,7 +166,7 @@ LEARNERS: dict[str, Learner] = {
 FIRST = "stated-risk"
 
 #: Steps of the logistic fit; it moves less than a thousandth after so many.
-_STEPS = 12
+_STEPS, _LEARNING_STEPS = 12, 3
 #: Furthest that one step goes, on the scale of odds.
 _STRIDE = 1.5
 
@@ -173,7 +188,7 @@ def _fit_odds(trial: Trial, design: Design) -> Effect:
         *(Group(tuple(p + size for p in g.places), g.scale) for g in design.groups),
     ]
     found = start.copy()
-    for _ in range(_STEPS):
+    for number in range(_STEPS):
         without = _sigmoid(offset + x @ found[:size])
         with_it = _sigmoid(offset + x @ (found[:size] - found[size:]))
         chance = (1 - reach) * without + reach * with_it
@@ -183,7 +198,9 @@ def _fit_odds(trial: Trial, design: Design) -> Effect:
         weighted = jacobian / (chance * (1 - chance))[:, None]
         information = weighted.T @ jacobian
         moment = weighted.T @ (trial.happened - chance) + information @ found
-        learned = posterior(information, moment, start, spread, groups)
+        # Spreads are learned at the first steps; later ones move little.
+        learn = groups if number < _LEARNING_STEPS else []
+        learned = posterior(information, moment, start, spread, learn)
         step = np.clip(learned.mean - found, -_STRIDE, _STRIDE)
         found, spread = found + step, learned.spread
         if np.abs(step).max() < 1e-3:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Standard deviations that a group may have.
-GRID = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.22, 0.33, 0.5, 0.75])
-_PASSES = 3
+GRID = np.array([0.01, 0.05, 0.1, 0.2, 0.35, 0.6])
+_PASSES = 2
 
 
 @dataclass(frozen=True, slots=True)

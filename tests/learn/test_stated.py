@@ -128,6 +128,6 @@ def test_a_history_of_standard_parcels_alone_names_the_ways_on(
     code, said = learned(reading={"constants": constants})
     assert (code, "{prior: {effect: 0.3}}" in said) == (3, True)
     code, said = learned(reading={"constants": constants}, prior={"effect": 0.3})
-    assert (code, "complaint_prob and return_prob" in said) == (3, True)
+    assert code == 0, said
     code, said = learned(reading={"constants": constants}, prior=PRIOR)
     assert code == 0, said
