@@ -91,6 +91,8 @@ class Contest:
     def num_harms(self) -> int:
         """Harms of randomised parcels, of the service that had fewer."""
         trials = list(self.trials.values())
+        if not trials:
+            return 0
         happened = np.sum([trial.happened for trial in trials], axis=0)
         sides = (trials[0].is_premium, ~trials[0].is_premium)
         return min(int(happened[side].sum()) for side in sides)

@@ -394,14 +394,14 @@ def contradicts(belief: Belief, measured: Belief) -> bool:
     return abs(belief.mean - measured.mean) > CONTRADICTION * error
 
 
-def prior_effect(prior: Prior) -> Effect:
-    """The effect where nothing was measured: the configured prior."""
-    spread = float(prior.spread)
+def prior_effect(prior: Prior | None) -> Effect:
+    """The effect where nothing was measured: the configured prior, or none at all."""
+    mean, spread = (0.0, 0.0) if prior is None else (prior.effect, prior.spread)
     return Effect(
-        intercept=float(prior.effect),
+        intercept=float(mean),
         levels={column: {} for column in LEVELS},
         names=[("", "")],
-        covariance=[[spread**2]],
+        covariance=[[float(spread) ** 2]],
     )
 
 

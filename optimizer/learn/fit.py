@@ -42,7 +42,7 @@ from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
 from optimizer.learn.overlap import Comparable, comparable
-from optimizer.learn.promise import promise_alerts, promises
+from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
     LEARNING,
     OUTCOME_OF,
@@ -152,24 +152,28 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got standard service, so "
             "what premium does cannot be learned of them; state what you believe "
-            "(learning: {prior: {effect: 0.3}}, the share of the harm that a kept "
-            "promise removes), and let some parcels explore (holdout.explore_share), "
-            "so that it will be measured"
+            "(learning: {prior: {effect: 0.3}}, the share of the harm that a "
+            "premium parcel removes), and let some explore (holdout.explore_share), so "
+            "that it will be measured"
         )
-    kept = promises(frame)
+    kept = promises(frame, stated_kept_share(config))
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
     stated = _stated_harms(standard, config)
     risk = {
-        harm: constant_risk(stated[harm])
-        if harm in stated
-        else _risk(standard, harm, features)
+        harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
     }
     champion, found = in_force(config, window)
     told = [
         *found,
-        *(warn("HARM_IS_STATED", outcome=OUTCOME_OF[harm]) for harm in stated),
+        *(
+            warn(
+                "HARM_IS_FREE" if risk == NO_RISK else "HARM_IS_STATED",
+                outcome=OUTCOME_OF[harm],
+            )
+            for harm, risk in stated.items()
+        ),
         *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
     ]
     fits: dict[str, CrossFit] = {}
@@ -178,13 +182,15 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
     else:
         data = comparable(frame)
-        fits = {harm: _cross_fit(frame, harm, features) for harm in HARMS}
+        learned = [harm for harm in HARMS if harm not in stated]
+        fits = {harm: _cross_fit(frame, harm, features) for harm in learned}
         contest = _contest(past, data, fits, kept, features, config)
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
-        effect = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
+        effect |= {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
@@ -228,7 +234,7 @@ def _risk(standard: pl.DataFrame, harm: str, features: Features) -> Risk:
     return fit_risk(standard, harm, features)
 
 
-def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, float]) -> bool:
+def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, Risk]) -> bool:
     return harm not in stated and not standard[OUTCOME_OF[harm]].any()
 
 
@@ -327,17 +333,29 @@ def _hidden_selection(
     return found
 
 
-def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, float]:
-    """Stated risks of harms that the history does not have: it may not record them."""
-    prior = config.learning.prior
-    if prior is None or prior.complaint_prob is None or prior.return_prob is None:
-        return {}
-    stated = dict(zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True))
+def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, Risk]:
+    """Risks of harms that the history does not have: it may not record them."""
     return {
-        harm: float(share)
-        for harm, share in stated.items()
+        harm: risk
+        for harm, risk in stated_risks(config).items()
         if not standard[OUTCOME_OF[harm]].any()
     }
+
+
+def stated_risks(config: Config) -> dict[str, Risk]:
+    """Risks that need no history: stated ones, and of returns that cost nothing."""
+    prior = config.learning.prior
+    probs = (None, None) if prior is None else prior.harm_probs()
+    found = {
+        harm: constant_risk(float(share))
+        for harm, share in zip(HARMS, probs, strict=True)
+        if share is not None
+    }
+    return found if config.counts_returns else {"return": NO_RISK, **found}
+
+
+#: Of a harm that is not known and costs nothing.
+NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
 
 
 def constant_risk(share: float) -> Risk:
@@ -438,6 +456,8 @@ def history_of(config: Config, given: Any, window: Window) -> Any:
         raise DataError(
             "no outcomes are named: give --history, or learning.history in the "
             "configuration; where there are none, let learning.prior state effect, "
-            "complaint_prob and return_prob"
+            "complaint_prob and return_prob (learning: {prior: {effect: 0.3, "
+            "complaint_prob: 0.01, return_prob: 0.02}}; no return_prob where "
+            "objective.return_cost_cny is 0)"
         )
     return expand_date(config.learning.history.path, window.as_of)

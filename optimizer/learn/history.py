@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,8 +207,11 @@ def _read(
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
-    source = open_source(data, with_features(OUTCOMES, config), rules=rules)
+    table = with_features(OUTCOMES, config)
+    source = open_source(data, table, require=_needed(config), rules=rules)
     require_features(source, config)
+    whole = {"is_premium", "logistics_return"} & {*source.columns}
+    source = replace(source, required=source.required | whole)
     parts: list[pl.DataFrame] = []
     num_rows, times = 0, 1
     for raw in read_batches(source):
@@ -226,7 +229,8 @@ def _read(
 def _is_beside(frame: pl.DataFrame) -> pl.Series:
     """Standard parcels that could not have got premium."""
     chance = frame["propensity"].fill_null(0.0)
-    return ~frame["is_premium"] & ((chance <= 0) | (chance >= 1))
+    is_premium = frame["is_premium"].fill_null(value=False)
+    return ~is_premium & ((chance <= 0) | (chance >= 1))
 
 
 def _num_beside(frame: pl.DataFrame) -> int:
@@ -241,6 +245,16 @@ def _drawn(frame: pl.DataFrame, times: int) -> pl.DataFrame:
 
     lot = order_keys(frame["order_id"], salt=7)[0]
     return frame.filter(~_is_beside(frame) | pl.Series(lot % np.uint64(times) == 0))
+
+
+def _needed(config: Config) -> list[str]:
+    """What a history must say, beside what it always must."""
+    prior = config.learning.prior
+    states_returns = prior is not None and prior.return_prob is not None
+    needed = [] if prior is not None else ["is_premium"]
+    if config.counts_returns and not states_returns:
+        needed.append("logistics_return")
+    return needed
 
 
 def _refuse_repeats(frame: pl.DataFrame) -> None:
