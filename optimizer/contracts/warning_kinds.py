@@ -408,11 +408,11 @@ _HISTORY: dict[str, WarningKind] = {
     ),
     "HARM_NEVER_HAPPENED": _counted(
         "{outcome} is true for none of {num_parcels} parcel on standard service: every "
-        "order has the risk {rate} of it, and with 95 % confidence it is below {high}; "
-        "if there were some, mend the feed",
+        "order has the risk {rate} of it (at 95 %: below {high}); if there were some, "
+        "mend the feed",
         "{outcome} is true for none of {num_parcels} parcels on standard service: "
-        "every order has the risk {rate} of it, and with 95 % confidence it is below "
-        "{high}; if there were some, mend the feed",
+        "every order has the risk {rate} of it (at 95 %: below {high}); if there were "
+        "some, mend the feed",
         num_parcels="count",
         outcome="text",
         rate="text",
