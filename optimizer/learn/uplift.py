@@ -96,19 +96,57 @@ def uplift_curve(
     >>> uplift_curve(np.array([4.0, 3.0, 2.0, 1.0]), harm, weight).tolist()
     [0.0, 0.25, 0.5, 0.375, 0.5]
     """
+    ranked = _ranked(rank, harm, weight, gain)
+    knots, curve = _at_knots(ranked, np.ones(len(rank)))
+    return np.interp(np.arange(len(rank) + 1), knots, curve)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """
+    Parcels from the best to the worst.
+
+    Attributes
+    ----------
+    order
+        ``(n,) int64``.
+    ends
+        ``(t,) int64``: last parcel of each tie.
+    parts
+        ``(5, n) float64``: weight and weighted harm on standard and on premium service,
+        and predicted gain.
+    """
+
+    order: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    parts: NDArray[np.float64]
+
+
+def _ranked(
+    rank: NDArray[np.float64],
+    harm: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    gain: NDArray[np.float64] | float,
+) -> _Ranked:
     order = np.argsort(-rank, kind="stable")
-    own, w = harm[order], weight[order]
     ranked = rank[order]
     ends = np.flatnonzero(np.concatenate((ranked[1:] != ranked[:-1], [True])))
-    sums = np.array(
-        [np.cumsum(part)[ends] for s in (w > 0, w < 0) for part in (w * s, w * s * own)]
-    )
-    both = (sums[0] > 0) & (sums[2] < 0)
-    ends, sums = ends[both], sums[:, both]
-    predicted = np.cumsum(np.broadcast_to(gain, rank.shape)[order])[ends]
-    found = predicted + (ends + 1) * (sums[1] / sums[0] - sums[3] / sums[2])
-    knots, curve = np.append(0, ends + 1), np.append(0.0, found / len(rank))
-    return np.interp(np.arange(len(rank) + 1), knots, curve)
+    standard, premium = np.maximum(weight, 0), np.maximum(-weight, 0)
+    gains = np.broadcast_to(gain, rank.shape)
+    parts = (standard, standard * harm, premium, premium * harm, gains)
+    return _Ranked(order, ends, np.stack(parts)[:, order])
+
+
+def _at_knots(
+    ranked: _Ranked, times: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The curve at the ends of ties, where each parcel is there so many times."""
+    sums = np.cumsum(ranked.parts * times, axis=1)[:, ranked.ends]
+    place = np.cumsum(times)[ranked.ends]
+    both = (sums[0] > 0) & (sums[2] > 0)
+    control, harm, treated, left, gain = sums[:, both]
+    found = gain + place[both] * (harm / control - left / treated)
+    return np.append(0.0, place[both]), np.append(0.0, found / place[-1])
 
 
 def areas(curve: NDArray[np.float64]) -> tuple[float, float]:
@@ -144,11 +182,12 @@ def judge(
     if predicted is not None:
         harm = harm - np.where(is_premium, predicted[1], predicted[0])
         gain = predicted[0] - predicted[1]
-    values = [_one(rank, harm, weight, gain, top_share)]
+    ranked, size = _ranked(rank, harm, weight, gain), len(rank)
+    values = [_one(ranked, np.ones(size), top_share)]
     rng = np.random.default_rng(_SEED)
     for _ in range(NUM_RESAMPLES):
-        pick = rng.integers(0, len(rank), len(rank))
-        values.append(_one(rank[pick], harm[pick], weight[pick], gain[pick], top_share))
+        times = np.bincount(rng.integers(0, size, size), minlength=size)
+        values.append(_one(ranked, times[ranked.order].astype(float), top_share))
     table = np.array(values)
     low, high = np.quantile(table[1:], (0.025, 0.975), axis=0)
     found = [
@@ -158,13 +197,13 @@ def judge(
 
 
 def _one(
-    rank: NDArray[np.float64],
-    harm: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    gain: NDArray[np.float64],
-    top_share: float,
+    ranked: _Ranked, times: NDArray[np.float64], top_share: float
 ) -> tuple[float, float, float]:
-    curve = uplift_curve(rank, harm, weight, gain)
-    auuc, qini = areas(curve)
-    at = max(1, round(top_share * len(rank)))
-    return auuc, qini, float(curve[at]) * len(rank) / at
+    knots, curve = _at_knots(ranked, times)
+    size = len(times)
+    # Beyond the last knot nothing more is known.
+    share, value = np.append(knots / size, 1.0), np.append(curve, curve[-1])
+    auuc = float(np.trapezoid(value, share))
+    at = max(1, round(top_share * size))
+    top = float(np.interp(at / size, share, value))
+    return auuc, auuc - float(curve[-1]) / 2, top * size / at
