@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.history import History
     from optimizer.learn.risk import CrossFit
+    from optimizer.report.page import Page
 
 
 #: Effects whose waiting time is reported, as a drop in probability.
@@ -108,6 +109,35 @@ class Evaluation:
             for row in self.rules
         )
         return View(title, (*rows[:4], ("look at", found)), tuple(rules))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it, ready for JSON."""
+        told = {
+            name: [warning.to_json() for warning in getattr(self, name)]
+            for name in ("alerts", "warnings")
+        }
+        return asdict(self) | told
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page of it: what is shown as text, for people.
+
+        Parameters
+        ----------
+        language
+            The one that it opens in, ``en`` or ``zh``.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such language.
+        """
+        from optimizer.report.evaluation import evaluation_html
+        from optimizer.report.language import by_code, language_code
+        from optimizer.report.page import Page
+
+        language_code(language)
+        return Page(evaluation_html(self.to_json(), by_code(language)))
 
     def __repr__(self) -> str:
         return self._view().text()
@@ -385,7 +415,8 @@ def _rules(
                 is_premium[inside],
                 data.propensity[inside],
                 rate,
-                predicted=(risk_cny[inside], left_cny[inside]),
+                standard=risk_cny[inside],
+                premium=left_cny[inside],
             )
         )
         for name, rank in ranks.items()

@@ -58,8 +58,8 @@ def ledger(
     Parameters
     ----------
     data
-        Rows that could have got either service; those with a ``saving_cny`` and a known
-        propensity count.
+        Rows that could have got either service; those count that a plan chose, with a
+        ``saving_cny`` and a known propensity.
     fits
         Predictions of each harm for these rows.
     config
@@ -74,7 +74,9 @@ def ledger(
         nothing bounds it).
     """
     frame = data.frame
-    is_known = frame["saving_cny"].is_not_null().to_numpy()
+    # Parcels explored blindly were chosen for no saving.
+    is_planned = frame["arm"].fill_null("policy") != "explore"
+    is_known = (is_planned & frame["saving_cny"].is_not_null()).to_numpy()
     if data.kind != "randomised" or not is_known.any():
         return []
     promised = frame["saving_cny"].fill_null(0.0).to_numpy() + _fees(data, config)

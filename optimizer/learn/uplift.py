@@ -163,7 +163,8 @@ def judge(
     propensity: NDArray[np.float64],
     top_share: float,
     *,
-    predicted: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    standard: NDArray[np.float64] | None = None,
+    premium: NDArray[np.float64] | None = None,
 ) -> Ranking:
     """
     Judge a ranking, with bootstrap intervals over parcels.
@@ -174,14 +175,14 @@ def judge(
         ``(n,)`` each, in an order that does not depend on the order of input rows.
     top_share
         Share of parcels that would get premium.
-    predicted
-        Harm on standard and on premium service, from other rows: with it the values
-        are doubly robust.
+    standard, premium
+        Predicted harm on either service, from other rows: with both the values are
+        doubly robust.
     """
     weight, gain = weights_of(is_premium, propensity), np.zeros(len(rank))
-    if predicted is not None:
-        harm = harm - np.where(is_premium, predicted[1], predicted[0])
-        gain = predicted[0] - predicted[1]
+    if standard is not None and premium is not None:
+        harm = harm - np.where(is_premium, premium, standard)
+        gain = standard - premium
     ranked, size = _ranked(rank, harm, weight, gain), len(rank)
     values = [_one(ranked, np.ones(size), top_share)]
     rng = np.random.default_rng(_SEED)

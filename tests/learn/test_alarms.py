@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from optimizer.learn.history import Window, read_history
 from optimizer.learn.ledger import ledger
 from optimizer.learn.overlap import comparable
 from optimizer.learn.risk import CrossFit
+from optimizer.report.evaluation import evaluation_text
+from optimizer.report.language import CHINESE
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
@@ -72,7 +73,8 @@ def promising(seed: int, times: float, num_rows: int = 4_000) -> pl.DataFrame:
     """A fair trial whose plans promise so many times the harm that they avoid."""
     table = outcomes(num_rows, seed)
     avoided = 0.5 * table["complaint_prob_standard"] * (30 + 18)
-    return table.with_columns(saving_cny=times * avoided - 0.8)
+    chosen = {"arm": pl.lit("policy"), "saving_cny": times * avoided - 0.8}
+    return table.with_columns(**chosen)
 
 
 def test_the_ledger_tells_what_was_realised_of_what_was_promised():
@@ -94,7 +96,11 @@ def test_the_ledger_tells_what_was_realised_of_what_was_promised():
         for name in ("promised_cny", "realised_cny"):
             assert sum(row[name] for row in rows) == pytest.approx(whole[name])
     assert [told.code for told in found.alerts] == ["PROMISED_IS_NOT_REALISED"]
-    assert asdict(found)["ledger"] == found.ledger
+    said = evaluation_text(found.to_json(), CHINESE)
+    assert f"{whole['realised_cny']:,.2f}" in said
+    assert "Promised" not in said
+    blind = table.with_columns(arm=pl.lit("explore"))
+    assert accounts(blind) == []
 
 
 def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:
@@ -131,7 +137,8 @@ def test_a_chosen_tenth_of_noisy_predictions_promises_too_much():
         avoided = 24 * table["complaint_prob_standard"].to_numpy()
         guess = avoided + rng.normal(0, 3, 8_000)
         best = guess >= np.quantile(guess, 0.9)
-        chosen = table.with_columns(saving_cny=guess - 0.8).filter(pl.Series(best))
+        promised = {"arm": pl.lit("policy"), "saving_cny": pl.Series(guess - 0.8)}
+        chosen = table.with_columns(**promised).filter(pl.Series(best))
         whole = accounts(chosen)[0]
         truth = float(avoided[best].sum()) / 2
         over.append(whole["promised_cny"] / truth)
