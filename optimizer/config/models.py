@@ -548,6 +548,28 @@ class Config(ConfigModel):
             check_mapping("learning.history", self.learning.history, kinds)
         return self
 
+    @property
+    def counts_returns(self) -> bool:
+        """Whether a return costs something, on any date."""
+        dated = [row.objective.return_cost_cny for row in self.policy]
+        return any((self.objective.return_cost_cny, *dated))
+
+    @model_validator(mode="after")
+    def _stated_risks_cover_costs(self) -> Self:
+        prior = self.learning.prior
+        if (
+            prior is not None
+            and prior.complaint_prob is not None
+            and prior.return_prob is None
+            and self.counts_returns
+        ):
+            raise ValueError(
+                "learning.prior must state both complaint_prob and return_prob, or "
+                "neither: a return costs something (objective.return_cost_cny; with 0 "
+                "no return_prob is needed)"
+            )
+        return self
+
     @model_validator(mode="after")
     def _words_mean_one_thing(self) -> Self:
         for word in {*self.null_words} & {*self.not_null_words}:

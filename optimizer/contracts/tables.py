@@ -153,7 +153,13 @@ OUTCOMES = Table(
         Column("complaint_prob_standard", "probability", "as the platform had it"),
         Column("return_prob_standard", "probability", "as the platform had it"),
         Column("take_up", "probability", "chance that it is bought", default=1.0),
-        Column("is_premium", "flag", "whether it was recommended", is_required=True),
+        Column(
+            "is_premium",
+            "flag",
+            "whether it was recommended; may be left out with learning.prior where "
+            "no parcel was",
+            default=False,
+        ),
         Column("is_bought", "flag", "whether the merchant then bought it; null: yes"),
         Column("propensity", "probability", "probability of that, from the decisions"),
         Column("arm", "text", "policy or explore, from the decisions"),
@@ -166,8 +172,10 @@ OUTCOMES = Table(
         Column(
             "logistics_return",
             "flag",
-            "whether it came back for a logistics reason; other returns do not count",
-            is_required=True,
+            "whether it came back for a logistics reason; other returns do not count; "
+            "may be left out where return_cost_cny is 0 or learning.prior states "
+            "return_prob",
+            default=False,
         ),
         Column("claim_cny", "money", "compensation paid; never in the objective"),
         Column(

@@ -447,6 +447,10 @@ _HISTORY: dict[str, WarningKind] = {
         "risk of it (learning.prior)",
         outcome="text",
     ),
+    "HARM_IS_FREE": _about(
+        "{outcome} is not known and costs nothing: nothing is learned of it",
+        outcome="text",
+    ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
         "until some parcels explore (holdout.explore_share)",

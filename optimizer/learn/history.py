@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,7 +189,9 @@ def _read(data: Any, config: Config) -> pl.DataFrame:
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
-    source = open_source(data, OUTCOMES, rules=rules)
+    source = open_source(data, OUTCOMES, require=_needed(config), rules=rules)
+    whole = {"is_premium", "logistics_return"} & {*source.columns}
+    source = replace(source, required=source.required | whole)
     parts, num_rows = [], 0
     for raw in read_batches(source):
         num_rows += len(raw)
@@ -197,6 +199,16 @@ def _read(data: Any, config: Config) -> pl.DataFrame:
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
     return pl.concat(parts).drop("row").sort("date", "order_id")
+
+
+def _needed(config: Config) -> list[str]:
+    """What a history must say, beside what it always must."""
+    prior = config.learning.prior
+    states_returns = prior is not None and prior.return_prob is not None
+    needed = [] if prior is not None else ["is_premium"]
+    if config.counts_returns and not states_returns:
+        needed.append("logistics_return")
+    return needed
 
 
 def _refuse_repeats(frame: pl.DataFrame) -> None:
