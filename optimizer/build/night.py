@@ -196,7 +196,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    experiment = make_experiment(config.holdout, history.day)
+    experiment = make_experiment(config.holdout, history.day, config.objective.explore)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))

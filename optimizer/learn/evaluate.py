@@ -356,14 +356,15 @@ def _groups(
     The arms, and each by carrier and by region.
 
     ``policy``: the effect on parcels that the optimum chooses. ``explore``: the effect
-    on any parcel that could have premium.
+    on any parcel that could have premium. ``margin``: on parcels around the cut-off.
     """
     frame = data.frame
     if data.kind == "observational":
         arms = {"observed": np.ones(len(frame), np.bool_)}
     else:
         named = frame["arm"].fill_null("policy")
-        arms = {name: (named == name).to_numpy() for name in ("policy", "explore")}
+        names = ("policy", "explore", "margin")
+        arms = {name: (named == name).to_numpy() for name in names}
     for arm, inside in arms.items():
         if not inside.any():
             continue
