@@ -26,6 +26,7 @@ _KINDS = {"randomised": N_("randomised"), "observational": N_("not randomised")}
 _POPULATIONS = {
     "policy": N_("chosen"),
     "explore": N_("any"),
+    "margin": N_("at the cut-off"),
     "observed": N_("as observed"),
 }
 _OUTCOMES = {
