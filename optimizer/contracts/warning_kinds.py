@@ -296,6 +296,16 @@ _NIGHT: dict[str, WarningKind] = {
         "the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share), and measure"
     ),
+    "TOO_LITTLE_KNOWN": _counted(
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more is if it removes as much harm as it may "
+        "(95 %); let some parcels explore (holdout.explore_share), which teaches",
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more are if it removes as much harm as it "
+        "may (95 %); let some parcels explore (holdout.explore_share), which teaches",
+        num_parcels="count",
+        num_worth="count",
+    ),
     "RISK_IS_STATED": _about(
         "no history: every order has the stated risk, so who is chosen is chosen by lot"
     ),

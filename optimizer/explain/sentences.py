@@ -332,14 +332,13 @@ _SENTENCES = {
         "measure what premium does, with {carrier_id}: it saves {signed} CNY{beside}"
     ),
     "COIN_OUT": (
-        "chosen by the plan, near its cut-off, and left on standard service by a fair "
-        "coin, to measure what premium does: a parcel that is worth nearly as much has "
-        "its slot; {carrier_id} would have avoided {saving} CNY"
+        "chosen by the plan, and left on standard service by a fair coin, to measure "
+        "what premium does: the next parcel beside the plan has its slot; {carrier_id} "
+        "would have avoided {saving} CNY"
     ),
     "COIN_IN": (
-        "not chosen by the plan, near its cut-off, and recommended by a fair coin in "
-        "place of a chosen parcel, to measure what premium does, with {carrier_id}: it "
-        "saves {signed} CNY"
+        "next beside the plan, and recommended by a fair coin in place of a chosen "
+        "parcel, to measure what premium does, with {carrier_id}: it saves {signed} CNY"
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }
