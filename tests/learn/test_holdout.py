@@ -12,12 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer
-from optimizer.build.experiment import Experiment, ExploreField, draw_pool, is_held
+from optimizer.build.experiment import (
+    Experiment,
+    ExploreField,
+    draw_pool,
+    is_held,
+    station_keys,
+)
 from optimizer.errors import ConfigError
 from optimizer.io.write import read_back
 from optimizer.replay.run import verify_run
 from optimizer.simulate import simulate_night
 from optimizer.testing import assert_certified
+from optimizer.verify.night import verify_night
 from tests.support.examples import examples
 from tests.support.small_night import DAY, SmallNight
 
@@ -238,13 +245,28 @@ def test_a_holdout_without_a_date_is_refused():
 
 
 def test_stations_that_are_kept_back_are_proved_again(inputs_only: SmallNight):
-    """Verification draws the stations; by single parcels it finds another draw."""
+    """Both ways of verification draw the stations, and find the same."""
     by_station = chance(0.5, 0, seed=3) | {"unit": "station-day"}
     inputs_only.configure(holdout=by_station)
     inputs_only.run()
     assert verify_run(inputs_only.run_dir).findings == ()
+    assert verify_night(inputs_only.run_dir).findings == ()
     decided = read_back(inputs_only.run_dir / "decisions.parquet")
     assert set(decided.drop_nulls("arm")["reason"]) == {"CHOSEN", "HELD_OUT"}
+
+
+def test_stations_of_another_draw_do_not_pass(
+    inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """A night whose stations were drawn by other keys is found false."""
+    inputs_only.configure(holdout=chance(0.5, 0, seed=3) | {"unit": "station-day"})
+    monkeypatch.setattr(
+        "optimizer.explain.outcomes.station_keys",
+        lambda places: station_keys(places) ^ np.uint64(1),
+    )
+    inputs_only.run()
+    found = verify_night(inputs_only.run_dir).findings
+    assert any("kept back" in str(finding) for finding in found), found
 
 
 def test_a_published_night_with_both_arms_is_proved_again(inputs_only: SmallNight):
