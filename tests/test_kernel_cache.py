@@ -29,10 +29,6 @@ HASH_ONE = (
 )
 #: What a source that declares kernels has in it.
 MARK = re.compile(r"^@\w*kernel$", re.M)
-DRY_RUN = (
-    *("-m", "optimizer", "run", "--config", "config.yaml", "--dry-run"),
-    *("--date", "2026-11-22"),
-)
 #: Kernels for whole numbers and for floating-point ones.
 TWO_TYPES = {"optimizer.solvers.kernels.newton.add_parents"}
 KEY_OF_A = str(0x82A2A958A9BECE5B)  # as the documentation of order keys says
@@ -95,26 +91,6 @@ def install(copy: Install, monkeypatch: pytest.MonkeyPatch) -> Install:
     return copy
 
 
-@dataclass(frozen=True)
-class PlainNight:
-    """What a night said that found no compiled kernel, and a copy of its cache."""
-
-    said: str
-    kernels: Path
-
-
-@pytest.fixture(scope="module")
-def plain_night(copy: Install, tmp_path_factory: pytest.TempPathFactory) -> PlainNight:
-    """One night of the copy, whose kernels are compiled once for all who ask."""
-    shutil.rmtree(copy.kernels, ignore_errors=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("NUMBA_CACHE_DIR", raising=False)
-        said = copy.call(*DRY_RUN).stderr
-    kernels = tmp_path_factory.mktemp("plain") / "kernels"
-    shutil.copytree(copy.kernels, kernels)
-    return PlainNight(said, kernels)
-
-
 def kept_in(cache: Path) -> Counter[str]:
     """Kernels in a cache, each as often as it is there for other types."""
     files = cache.rglob("*.nbc")
@@ -137,32 +113,28 @@ def all_kernels() -> set[str]:
 
 @pytest.mark.slow
 def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
-    plain_night: PlainNight, install: Install
+    install: Install,
 ) -> None:
     """One line before the first; none for two types of arguments; then silence."""
-    said = "compiling the kernels, once: about 15 s of CPU"
-    assert plain_night.said.count(said) == 1
-    kept = kept_in(plain_night.kernels)
+    words = ("-m", "optimizer", "run", "--config", "config.yaml", "--dry-run")
+    first = install.call(*words, "--date", "2026-11-22")
+    assert first.stderr.count("compiling the kernels, once: about 15 s of CPU") == 1
+    kept = kept_in(install.kernels)
     assert {name for name, count in kept.items() if count > 1} <= TWO_TYPES
     assert not {name for name in kept if "packing" in name or "knapsack" in name}
-    shutil.copytree(plain_night.kernels, install.kernels)
-    assert install.call(*DRY_RUN).stderr == ""
+    assert install.call(*words, "--date", "2026-11-22").stderr == ""
 
 
 @pytest.mark.slow
-def test_warm_compiles_every_kernel_and_then_none(
-    plain_night: PlainNight, install: Install
-) -> None:
+def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
     """
-    After a night it compiles the rest: all kernels of the package are there, each for
-    one set of types; again is a no-op; a night compiles none.
+    All kernels of the package are there, each for one set of types; again is a no-op;
+    a night compiles none.
     """
-    shutil.copytree(plain_night.kernels, install.kernels)
     found = json.loads(install.call("-m", "optimizer", "warm", "--json").stdout)
     compiled = Counter(found["compiled"])
-    before = kept_in(plain_night.kernels)
-    assert set(before) | set(compiled) == all_kernels()
-    assert {n for n, count in (before + compiled).items() if count > 1} <= TWO_TYPES
+    assert set(compiled) == all_kernels()
+    assert {name for name, count in compiled.items() if count > 1} <= TWO_TYPES
     assert Path(found["folder"]).parent == install.kernels
     assert len(all_kernels()) == found["num_kept"] > 60
     again = install.call("-m", "optimizer", "warm", "--json")
