@@ -79,7 +79,8 @@ def validate(
         )
         return
     from optimizer.job import check_date
-    from optimizer.report.inputs import by_code, inputs_html, inputs_text
+    from optimizer.report.inputs import inputs_html, inputs_text
+    from optimizer.report.language import by_code
     from optimizer.report.page import Page
 
     day = parse_date(date, settings)

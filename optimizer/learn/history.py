@@ -16,6 +16,7 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.learn.alarms import history_alarms
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.learn.maturity import Maturity
+    from optimizer.learn.alarms import history_alarms
+from optimizer.learn.maturity import Maturity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +158,8 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     is_ripe = np.ones(len(rows), np.bool_)
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
-    warnings = (*found, *_unknown_reasons(rows), *told(maturity))
+    alarms = history_alarms(rows, maturity, window.as_of)
+    warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
     return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
 
 
@@ -177,13 +180,9 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    costs = _costs(config)
-    slowest = sorted(
-        (past.maturity[outcome] for outcome, cost in costs.items() if cost),
-        key=lambda one: one.num_days or 0,
-    )
-    if len(past.frame) == 0:
-        refuse_unripe(slowest[-1])
+    for outcome, cost in _costs(config).items():
+        if cost:
+            refuse_unripe(past.maturity[outcome])
 
 
 def _read(data: Any, config: Config) -> pl.DataFrame:
