@@ -1,8 +1,8 @@
 r"""
 Randomisation of a night, so that the effect of premium can be measured.
 
-Two arms, both drawn from a keyed hash of the order's key, the date and the seed:
-the same night gives the same draw whatever the order of rows.
+Two arms are drawn here, both from a keyed hash of the order's key, the date and the
+seed: the same night gives the same draw whatever the order of rows.
 
 **Policy arm.** The night is solved in full. Of the chosen parcels a share :math:`h`
 is then held out: ``HELD_OUT``, on standard service. A chosen parcel therefore gets
@@ -32,6 +32,9 @@ therefore fair given everything before it: every propensity in the pool is exact
 The slots of the pool's premium parcels are taken off caps and lanes *before* the solve,
 and the pool takes no part in it; the certificate is of the remaining night. The value
 of the reserved slots is bounded at the certificate's prices.
+
+``objective.explore`` says how the explore share is used: ``blind`` as here, ``margin``
+as in :mod:`optimizer.build.margin_coins`, which takes the place of the explore arm.
 """
 
 from __future__ import annotations
@@ -72,30 +75,56 @@ class Experiment:
         Exact shares of the two arms.
     seed, day
         Keys of the hash.
+    coin_share
+        Exact share of the chosen parcels that get a coin of the margin arm.
     """
 
     hold_share: Fraction
     explore_share: Fraction
     seed: int
     day: dt.date | None
+    coin_share: Fraction = Fraction(0)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether anything is left to chance."""
+        return bool(self.hold_share or self.explore_share or self.coin_share)
 
 
-def make_experiment(holdout: Holdout, day: dt.date | None) -> Experiment:
+def make_experiment(
+    holdout: Holdout, day: dt.date | None, explore: str = "blind"
+) -> Experiment:
     """
     Read the rules of a night's draws.
+
+    Parameters
+    ----------
+    holdout
+        Shares and seed.
+    day
+        The night's date.
+    explore
+        As ``objective.explore``: what the explore share is used for.
 
     Raises
     ------
     ConfigError
         When there are random draws and the night has no date to key them by.
     """
-    hold, explore = Fraction(holdout.share), Fraction(holdout.explore_share)
-    if day is None and (hold or explore):
+    none, share = Fraction(0), Fraction(holdout.explore_share)
+    made = Experiment(
+        hold_share=Fraction(holdout.share),
+        explore_share=share if explore == "blind" else none,
+        seed=holdout.seed,
+        day=day,
+        coin_share=share if explore == "margin" else none,
+    )
+    if day is None and made.is_random:
         raise ConfigError(
             "holdout: a share above 0 needs the date of the night (date=): it keys "
             "the draw, so that a parcel that comes again is drawn again"
         )
-    return Experiment(hold, explore, holdout.seed, day)
+    return made
 
 
 def draw(

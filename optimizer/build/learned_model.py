@@ -20,6 +20,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -44,6 +45,8 @@ HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
+#: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
+_DRAWN_DIGITS = 9
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -236,6 +239,74 @@ def premium_risk(
 ) -> NDArray[np.float64]:
     """Risk with a kept promise that removes a share of it; in [0, 1]."""
     return np.clip(standard * (1 - share), 0.0, 1.0)
+
+
+def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
+    """
+    Draw the effects of a model from their posterior; the same seed draws the same.
+
+    Each harm's coefficients are one draw of a normal law with their means and their
+    covariance; risks and promises stay. The result is a model like any other whose
+    means are the drawn numbers.
+
+    Every machine draws the same bytes: the noise of a coefficient is a hash of the
+    seed and of its own name, the factor of the covariance is made of elementwise
+    sums that no library reorders, and coefficients are rounded to nine digits.
+
+    Parameters
+    ----------
+    model
+        Left as it is.
+    seed
+        Any whole number.
+    """
+    drawn = {
+        harm: _drawn_effect(effect, f"{seed}|{harm}")
+        for harm, effect in model.effect.items()
+    }
+    return model.model_copy(update={"effect": drawn})
+
+
+def _drawn_effect(effect: Effect, key: str) -> Effect:
+    """One draw of an effect's coefficients."""
+    noise = [_normal(f"{key}|{column}|{level}") for column, level in effect.names]
+    moved = np.zeros(len(noise))
+    factor = _lower_factor(np.array(effect.covariance, np.float64))
+    for column, value in zip(factor.T, noise, strict=True):
+        moved += column * value
+    moves = dict(zip(effect.names, moved.tolist(), strict=True))
+    levels = {
+        column: {
+            level: round(share + moves[column, level], _DRAWN_DIGITS)
+            for level, share in offsets.items()
+        }
+        for column, offsets in effect.levels.items()
+    }
+    intercept = round(effect.intercept + moves["", ""], _DRAWN_DIGITS)
+    return effect.model_copy(update={"intercept": intercept, "levels": levels})
+
+
+def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    The lower Cholesky factor; columns without variance left to explain are 0.
+
+    Elementwise: LAPACK sums in an order that differs from machine to machine.
+    """
+    left = (covariance + covariance.T) / 2
+    factor = np.zeros_like(left)
+    least = 1e-12 * np.diag(left).max(initial=0.0)
+    for at in range(len(left)):
+        if left[at, at] > least:
+            column = left[at:, at] / np.sqrt(left[at, at])
+            factor[at:, at] = column
+            left[at:, at:] -= column[:, None] * column[None, :]
+    return factor
+
+
+def _normal(key: str) -> float:
+    """A standard normal number from the hash of a text."""
+    whole = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])
+    return NormalDist().inv_cdf(((whole >> 12) + 0.5) / 2**52)
 
 
 def fulfilment_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -39,9 +40,20 @@ def simulate(
             help="Above 1: writes options too.",
         ),
     ] = 1,
+    world: Annotated[
+        str,
+        typer.Option(
+            "--world",
+            metavar="NAME",
+            help="What is true of premium; list shows the names.",
+        ),
+    ] = "plain",
 ) -> None:
     """Make days of orders that look like a platform's, with their hidden truth."""
     if context.invoked_subcommand is not None:
+        return
+    if world == "list":
+        _list_worlds()
         return
     if out is None:
         raise typer.BadParameter("Missing option '--out'.", context)
@@ -56,10 +68,20 @@ def simulate(
             seed=seed,
             start=parse_date(start),
             carriers_per_order=carriers_per_order,
+            world=world,
             progress=lambda done, total: tell(f"simulate {done:,} of {total:,} orders"),
         )
     for folder in nights.folders:
         typer.echo(folder)
+
+
+def _list_worlds() -> None:
+    """Names and sentences, a paragraph each."""
+    from optimizer.simulate.laws import WORLDS
+
+    for law in WORLDS.values():
+        told = fill(law.sentence, 76, initial_indent="  ", subsequent_indent="  ")
+        typer.echo(f"{law.name}\n{told}")
 
 
 def reveal(
@@ -79,9 +101,18 @@ def reveal(
             "--out", metavar="FOLDER", help="Folder for the outcomes, a file a date."
         ),
     ] = Path("outcomes"),
+    observed_until: Annotated[
+        str | None,
+        typer.Option(
+            "--observed-until",
+            metavar="DATE",
+            help="What is known by that day, where harm comes late.",
+        ),
+    ] = None,
 ) -> None:
     """Reveal what happened to published nights, from the truth of the simulation."""
     from optimizer.simulate.reveal import reveal_outcomes
 
-    for path in reveal_outcomes(runs, nights, out):
+    until = None if observed_until is None else parse_date(observed_until)
+    for path in reveal_outcomes(runs, nights, out, until):
         typer.echo(path)

@@ -37,7 +37,13 @@ class Prior(ConfigModel):
     """The effect of a kept promise that is assumed before any night was measured."""
 
     effect: Share = Field(
-        description="Share of the harm that a kept promise removes, 0 to 1."
+        description="Share of the harm that a premium parcel removes, 0 to 1; with "
+        "kept_share, that one removes whose promise is kept."
+    )
+    kept_share: Share | None = Field(
+        None,
+        description="Share of promises kept, where no scan and no objective.fulfilment "
+        "says; left out: effect is that of premium parcels as they are delivered.",
     )
     spread: Share = Field(
         Decimal("0.5"), description="How unsure that is: one standard deviation."
@@ -47,16 +53,22 @@ class Prior(ConfigModel):
         description="Without any history: share of parcels that are complained about.",
     )
     return_prob: StatedRisk | None = Field(
-        None, description="Likewise: share that comes back for a logistics reason."
+        None,
+        description="Likewise: share that comes back for a logistics reason; not "
+        "needed where return_cost_cny is 0.",
     )
 
     @model_validator(mode="after")
-    def _both_risks(self) -> Self:
-        if (self.complaint_prob is None) != (self.return_prob is None):
+    def _no_return_alone(self) -> Self:
+        if self.complaint_prob is None and self.return_prob is not None:
             raise ValueError(
                 "must state both complaint_prob and return_prob, or neither"
             )
         return self
+
+    def harm_probs(self) -> tuple[Decimal | None, Decimal | None]:
+        """The stated risks of a complaint and of a return."""
+        return self.complaint_prob, self.return_prob
 
     @model_serializer(mode="wrap")
     def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> Any:

@@ -296,6 +296,16 @@ _NIGHT: dict[str, WarningKind] = {
         "the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share), and measure"
     ),
+    "TOO_LITTLE_KNOWN": _counted(
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more is if it removes as much harm as it may "
+        "(95 %); let some parcels explore (holdout.explore_share), which teaches",
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more are if it removes as much harm as it "
+        "may (95 %); let some parcels explore (holdout.explore_share), which teaches",
+        num_parcels="count",
+        num_worth="count",
+    ),
     "RISK_IS_STATED": _about(
         "no history: every order has the stated risk, so who is chosen is chosen by lot"
     ),
@@ -360,6 +370,47 @@ _HISTORY: dict[str, WarningKind] = {
         num_days="count",
         first_ripe="text",
     ),
+    "SAMPLE_RATIO": _about(
+        "SAMPLE RATIO: {num_premium} of {num_parcels} parcels of the arm {arm} got "
+        "premium, and by their propensities it were {expected}, which is no chance: "
+        "rows are missing, or propensities are of other decisions; no interval holds "
+        "until that is found",
+        num_premium="count",
+        num_parcels="count",
+        arm="text",
+        expected="text",
+    ),
+    "SCORE_LEAKS": _about(
+        "LEAK: {score} tells {outcome} for nearly every parcel ({share} of all pairs "
+        "in the right order), so it was written after the outcome; give it as it was "
+        "on the night of the decision",
+        score="text",
+        outcome="text",
+        share="share",
+    ),
+    "HISTORY_IS_STALE": _counted(
+        "the history ends on {last_date}, {num_days} day before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        "the history ends on {last_date}, {num_days} days before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        num_days="count",
+        last_date="text",
+    ),
+    "STATIONS_WERE_FULL": _about(
+        "{share} of the compared parcels were where no slot was left: a premium parcel "
+        "may take time from standard ones there, and then the effect looks larger than "
+        "it is",
+        share="share",
+    ),
+    "PROMISED_IS_NOT_REALISED": _about(
+        "the plans promised {promised_cny} CNY of harm avoided and realised "
+        "{realised_cny} (95 %: {low} to {high}): the largest predictions are the most "
+        "overestimated ones, or the model no longer holds; learn again",
+        promised_cny="text",
+        realised_cny="text",
+        low="text",
+        high="text",
+    ),
     "UNKNOWN_COMPLAINT_REASONS": _about(
         "complaint reasons {reasons} are not known here and count for no benefit; "
         "known are {known}",
@@ -404,6 +455,10 @@ _HISTORY: dict[str, WarningKind] = {
     "HARM_IS_STATED": _about(
         "{outcome} is true for no parcel of the history: every order has the stated "
         "risk of it (learning.prior)",
+        outcome="text",
+    ),
+    "HARM_IS_FREE": _about(
+        "{outcome} is not known and costs nothing: nothing is learned of it",
         outcome="text",
     ),
     "CARRIERS_NOT_MEASURED": _about(

@@ -224,10 +224,12 @@ def regression_belief(
     return Belief(joined, precision**-0.5)
 
 
-def prior_effect(prior: Prior) -> Effect:
-    """The effect where nothing was measured: the configured prior."""
-    spread = float(prior.spread)
-    return _effect([("", "")], np.array([float(prior.effect)]), np.array([[spread**2]]))
+def prior_effect(prior: Prior | None) -> Effect:
+    """The effect where nothing was measured: the configured prior, or none at all."""
+    mean, spread = (0.0, 0.0) if prior is None else (prior.effect, prior.spread)
+    return _effect(
+        [("", "")], np.array([float(mean)]), np.array([[float(spread) ** 2]])
+    )
 
 
 def kept_share(frame: pl.DataFrame, promises: list[Promise]) -> NDArray[np.float64]:

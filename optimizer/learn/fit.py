@@ -33,7 +33,7 @@ from optimizer.learn.effect import (
 )
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.overlap import Comparable, comparable
-from optimizer.learn.promise import promise_alerts, promises
+from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import LEARNING, OUTCOME_OF, at_rows, cross_fit, fit_risk
 from optimizer.views import View, listed
 
@@ -127,17 +127,15 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got standard service, so "
             "what premium does cannot be learned of them; state what you believe "
-            "(learning: {prior: {effect: 0.3}}, the share of the harm that a kept "
-            "promise removes), and let some parcels explore (holdout.explore_share), "
-            "so that it will be measured"
+            "(learning: {prior: {effect: 0.3}}, the share of the harm that a "
+            "premium parcel removes), and let some explore (holdout.explore_share), so "
+            "that it will be measured"
         )
-    kept = promises(frame)
+    kept = promises(frame, stated_kept_share(config))
     standard = frame.filter(~frame["is_premium"])
     stated = _stated_harms(standard, config)
     risk = {
-        harm: constant_risk(stated[harm])
-        if harm in stated
-        else fit_risk(standard, harm)
+        harm: stated[harm] if harm in stated else fit_risk(standard, harm)
         for harm in HARMS
     }
     fits: dict[str, CrossFit] = {}
@@ -145,28 +143,47 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
     else:
         data = comparable(frame)
-        fits = {harm: cross_fit(frame, harm) for harm in HARMS}
-        effect = _effects(frame, data, fits, kept, config)
+        fits = {harm: cross_fit(frame, harm) for harm in HARMS if harm not in stated}
+        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
+        effect |= _effects(frame, data, fits, kept, config)
     model = _model(past, config, data, risk=risk, effect=effect, kept=kept)
     told = (
         *_warnings(past, data, kept, config),
-        *(warn("HARM_IS_STATED", outcome=OUTCOME_OF[harm]) for harm in stated),
+        *(
+            warn(
+                "HARM_IS_FREE" if risk == NO_RISK else "HARM_IS_STATED",
+                outcome=OUTCOME_OF[harm],
+            )
+            for harm, risk in stated.items()
+        ),
     )
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, told), told)
 
 
-def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, float]:
-    """Stated risks of harms that the history does not have: it may not record them."""
-    prior = config.learning.prior
-    if prior is None or prior.complaint_prob is None or prior.return_prob is None:
-        return {}
-    stated = dict(zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True))
+def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, Risk]:
+    """Risks of harms that the history does not have: it may not record them."""
     return {
-        harm: float(share)
-        for harm, share in stated.items()
+        harm: risk
+        for harm, risk in stated_risks(config).items()
         if not standard[OUTCOME_OF[harm]].any()
     }
+
+
+def stated_risks(config: Config) -> dict[str, Risk]:
+    """Risks that need no history: stated ones, and of returns that cost nothing."""
+    prior = config.learning.prior
+    probs = (None, None) if prior is None else prior.harm_probs()
+    found = {
+        harm: constant_risk(float(share))
+        for harm, share in zip(HARMS, probs, strict=True)
+        if share is not None
+    }
+    return found if config.counts_returns else {"return": NO_RISK, **found}
+
+
+#: Of a harm that is not known and costs nothing.
+NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
 
 
 def constant_risk(share: float) -> Risk:
@@ -299,6 +316,8 @@ def history_of(config: Config, given: Any, window: Window) -> Any:
         raise DataError(
             "no outcomes are named: give --history, or learning.history in the "
             "configuration; where there are none, let learning.prior state effect, "
-            "complaint_prob and return_prob"
+            "complaint_prob and return_prob (learning: {prior: {effect: 0.3, "
+            "complaint_prob: 0.01, return_prob: 0.02}}; no return_prob where "
+            "objective.return_cost_cny is 0)"
         )
     return expand_date(config.learning.history.path, window.as_of)

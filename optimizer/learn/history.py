@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.learn.alarms import history_alarms
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.learn.maturity import Maturity
+    from optimizer.learn.alarms import history_alarms
+from optimizer.learn.maturity import Maturity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +158,8 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     is_ripe = np.ones(len(rows), np.bool_)
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
-    warnings = (*found, *_unknown_reasons(rows), *told(maturity))
+    alarms = history_alarms(rows, maturity, window.as_of)
+    warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
     return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
 
 
@@ -177,20 +180,18 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    costs = _costs(config)
-    slowest = sorted(
-        (past.maturity[outcome] for outcome, cost in costs.items() if cost),
-        key=lambda one: one.num_days or 0,
-    )
-    if len(past.frame) == 0:
-        refuse_unripe(slowest[-1])
+    for outcome, cost in _costs(config).items():
+        if cost:
+            refuse_unripe(past.maturity[outcome])
 
 
 def _read(data: Any, config: Config) -> pl.DataFrame:
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
-    source = open_source(data, OUTCOMES, rules=rules)
+    source = open_source(data, OUTCOMES, require=_needed(config), rules=rules)
+    whole = {"is_premium", "logistics_return"} & {*source.columns}
+    source = replace(source, required=source.required | whole)
     parts, num_rows = [], 0
     for raw in read_batches(source):
         num_rows += len(raw)
@@ -198,6 +199,16 @@ def _read(data: Any, config: Config) -> pl.DataFrame:
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
     return pl.concat(parts).drop("row").sort("date", "order_id")
+
+
+def _needed(config: Config) -> list[str]:
+    """What a history must say, beside what it always must."""
+    prior = config.learning.prior
+    states_returns = prior is not None and prior.return_prob is not None
+    needed = [] if prior is not None else ["is_premium"]
+    if config.counts_returns and not states_returns:
+        needed.append("logistics_return")
+    return needed
 
 
 def _refuse_repeats(frame: pl.DataFrame) -> None:

@@ -72,6 +72,17 @@ def capped_demand(world: World, night: NightDraw) -> NDArray[np.float64]:
     return np.array([(caps * shares[:, c]).sum() for c in range(NUM_CARRIERS)])
 
 
+def outlet_slots(world: World, night: NightDraw) -> NDArray[np.int64]:
+    """
+    Slots of each outlet on a night, without those of the rows that hold it.
+
+    Returns
+    -------
+    ``(K,) int64``, as outlets are numbered.
+    """
+    return _draw_slots(world, night)[-len(world.outlets.lane) :]
+
+
 def _draw_slots(world: World, night: NightDraw) -> NDArray[np.int64]:
     """Draw the slots of carriers, then of their regions, then of their outlets."""
     rng = stream(world.seed, Stream.CAPACITY, night.day.toordinal())

@@ -33,7 +33,7 @@ from optimizer.simulate.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from numpy.typing import NDArray
@@ -99,6 +99,8 @@ class Harm:
     effect
         ``(n,) float64``: share of the harm that a kept promise removes, at most 1;
         negative where it adds.
+    believed_effect
+        ``(n,) float64``: that share, as the platform has it.
     risk_noise, effect_noise
         ``(n,) float64``: truth over belief, mean 1.
     draw
@@ -108,6 +110,7 @@ class Harm:
 
     believed: NDArray[np.float64]
     effect: NDArray[np.float64]
+    believed_effect: NDArray[np.float64]
     risk_noise: NDArray[np.float64]
     effect_noise: NDArray[np.float64]
     draw: NDArray[np.float64]
@@ -116,6 +119,30 @@ class Harm:
     def true(self) -> NDArray[np.float64]:
         """``(n,) float64``: true probability on standard service."""
         return np.minimum(self.believed * self.risk_noise, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beyond:
+    """
+    What parcels have in worlds other than ``plain``.
+
+    Attributes
+    ----------
+    category
+        ``(n,) int64``: place in :data:`optimizer.simulate.laws.CATEGORIES`.
+    station_distance_m
+        ``(n,) int64``: from the buyer to the pickup station.
+    take_up
+        ``(n,) float64``: true probability that a recommendation is bought; ``None``:
+        that of the merchant.
+    delay_days
+        By harm and service, ``(n,) int64``: days until it is known; ``None``: at once.
+    """
+
+    category: NDArray[np.int64]
+    station_distance_m: NDArray[np.int64]
+    take_up: NDArray[np.float64] | None = None
+    delay_days: Mapping[str, NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +166,8 @@ class OrderDraws:
         ``(n,) int64``: place in ``REASONS``; -1 where eligible.
     complaint, logistics_return
         The harms.
+    beyond
+        What other worlds than ``plain`` have besides.
     """
 
     number: NDArray[np.uint64]
@@ -150,6 +179,7 @@ class OrderDraws:
     reason: NDArray[np.int64]
     complaint: Harm
     logistics_return: Harm
+    beyond: Beyond | None = None
 
 
 def make_night_draw(world: World, day: date) -> NightDraw:
@@ -200,7 +230,7 @@ def apportion(total: int, weight: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def draw_batches(world: World, night: NightDraw) -> Iterator[OrderDraws]:
-    """Draw a night's parcels, ``BATCH_ROWS`` at a time."""
+    """Draw a night's parcels, ``BATCH_ROWS`` at a time, as ``plain`` has them."""
     merchant_end = np.cumsum(night.num_orders)
     for batch, first in enumerate(range(0, world.num_orders, BATCH_ROWS)):
         last = min(first + BATCH_ROWS, world.num_orders)
@@ -287,9 +317,11 @@ def _draw_harm(
     """Draw one kind of harm, long-tailed; ``level`` is a logarithm."""
     size = len(level)
     believed = risk.median * np.exp(level + rng.normal(0, risk.spread, size))
+    removed = risk.effect_factor * effect
     return Harm(
         believed=np.minimum(believed, MAX_RISK).round(6),
-        effect=risk.effect_factor * effect,
+        effect=removed,
+        believed_effect=removed,
         risk_noise=_mean_one(rng, risk.truth_spread, size),
         effect_noise=_mean_one(rng, 0.4, size),
         draw=rng.random(size),

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     ORDERS = 4
     OPTIONS = 5
     OUTCOMES = 6
+    LAW = 7
 
 
 def stream(seed: int, name: Stream, *place: int) -> np.random.Generator:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from optimizer.errors import ConfigError
+from optimizer.simulate.dates import START, dates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
     from pathlib import Path
 
     import polars as pl
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 MAX_CARRIERS = 4
 MAX_ORDERS = 2**40
 """Orders of one day: as many as there are ids."""
-
-START = date(2026, 11, 22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ def simulate(  # noqa: PLR0913 - as the command: an option each, by name
     seed: int,
     start: date = START,
     carriers_per_order: int = 1,
+    world: str = "plain",
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedNights:
     """
@@ -109,6 +109,8 @@ def simulate(  # noqa: PLR0913 - as the command: an option each, by name
         1 to 4. With 1 the carrier is in ``orders``. With more, ``options``
         has the carriers, outlets and premium probabilities, and ``orders`` leaves
         those four columns out.
+    world
+        Law by which premium helps, a name in :data:`optimizer.simulate.laws.WORLDS`.
     progress
         Called after each batch with the orders written so far and in all.
 
@@ -120,25 +122,29 @@ def simulate(  # noqa: PLR0913 - as the command: an option each, by name
     Raises
     ------
     ConfigError
-        When an argument is out of range, a night's folder is already there, or
-        ``out`` cannot be written.
+        When an argument is out of range, there is no such world, a night's folder is
+        already there, or ``out`` cannot be written.
 
     See Also
     --------
     simulate_night : The same night in memory.
     """
     _check_sizes(num_orders, num_merchants, seed, carriers_per_order)
-    days = _dates(start, num_days)
+    days = dates(start, num_days)
 
     from optimizer.simulate.files import free_folders, write_night
+    from optimizer.simulate.laws import find_law
     from optimizer.simulate.world import make_world
 
+    law = find_law(world).name
     folders = free_folders(out, days)
-    world = make_world(seed, num_orders=num_orders, num_merchants=num_merchants)
+    platform = make_world(
+        seed, num_orders=num_orders, num_merchants=num_merchants, law=law
+    )
     total = num_orders * num_days
     for done, (day, folder) in enumerate(zip(days, folders, strict=True)):
         # Closed at once when stopped, so that no half-written folder is left.
-        with closing(write_night(world, day, folder, carriers_per_order)) as batches:
+        with closing(write_night(platform, day, folder, carriers_per_order)) as batches:
             for written in batches:
                 if progress is not None:
                     progress(done * num_orders + written, total)
@@ -153,13 +159,14 @@ def simulate_night(
     seed: int,
     day: date = START,
     carriers_per_order: int = 1,
+    world: str = "plain",
 ) -> SimulatedNight:
     """
     Make one night in memory: row for row what :func:`simulate` writes.
 
     Parameters
     ----------
-    num_orders, num_merchants, seed, carriers_per_order
+    num_orders, num_merchants, seed, carriers_per_order, world
         As for :func:`simulate`.
     day
         The night's date.
@@ -167,7 +174,7 @@ def simulate_night(
     Raises
     ------
     ConfigError
-        When an argument is out of range.
+        When an argument is out of range, or there is no such world.
 
     Examples
     --------
@@ -184,12 +191,18 @@ def simulate_night(
 
     from optimizer.simulate.capacity import capacity_frame
     from optimizer.simulate.draw import make_night_draw
+    from optimizer.simulate.laws import find_law
     from optimizer.simulate.tables import merchants_table, night_batches
     from optimizer.simulate.world import make_world
 
-    world = make_world(seed, num_orders=num_orders, num_merchants=num_merchants)
-    night = make_night_draw(world, day)
-    batches = list(night_batches(world, night, carriers_per_order))
+    platform = make_world(
+        seed,
+        num_orders=num_orders,
+        num_merchants=num_merchants,
+        law=find_law(world).name,
+    )
+    night = make_night_draw(platform, day)
+    batches = list(night_batches(platform, night, carriers_per_order))
 
     def frame(tables: list[pa.Table]) -> pl.DataFrame:
         return pl.DataFrame(pa.concat_tables(tables))
@@ -197,8 +210,8 @@ def simulate_night(
     has_options = carriers_per_order > 1
     return SimulatedNight(
         orders=frame([batch.orders for batch in batches]),
-        capacity=capacity_frame(world, night),
-        merchants=frame([merchants_table(world)]),
+        capacity=capacity_frame(platform, night),
+        merchants=frame([merchants_table(platform)]),
         options=frame([batch.options for batch in batches]) if has_options else None,
         truth=frame([batch.truth for batch in batches]),
     )
@@ -221,11 +234,3 @@ def _check_sizes(
         raise ConfigError(
             f"carriers per order: must be 1 to {MAX_CARRIERS}, got {carriers_per_order}"
         )
-
-
-def _dates(start: date, num_days: int) -> tuple[date, ...]:
-    """Consecutive dates from ``start``."""
-    most = (date.max - start).days + 1
-    if not 1 <= num_days <= most:
-        raise ConfigError(f"days: must be 1 to {most}, got {num_days}")
-    return tuple(start + timedelta(days=day) for day in range(num_days))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.simulate.ids import Stream, stream
+from optimizer.simulate.laws import find_law
 from optimizer.simulate.world import CARRIER_RISK, NUM_REGIONS
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ class OptionOutcome:
     ----------
     believed, true
         ``(k,) float64``: its probability, as the platform has it and as it is.
+    given
+        ``(k,) float64``: once it is known whether the promise is kept.
     happens
         ``(k,) bool``.
     """
 
     believed: NDArray[np.float64]
     true: NDArray[np.float64]
+    given: NDArray[np.float64]
     happens: NDArray[np.bool_]
 
 
@@ -90,6 +94,9 @@ def draw_options(
     # A row of draws per rank of carrier: asking for more ranks moves no earlier one.
     draw = rng.random((carriers_per_order, size)).T.ravel()
     kept_prob = world.outlets.kept_prob[outlet]
+    kept_factor = find_law(world.law).kept_factor
+    if kept_factor is not None:
+        kept_prob = kept_prob * kept_factor(night.day)[carrier]
     is_kept = draw < kept_prob
     risk = CARRIER_RISK[carrier] / CARRIER_RISK[orders.carriers[order, 0]]
     lane_kept_prob = world.outlets.lane_kept_prob[lane]
@@ -118,11 +125,14 @@ def _outcome(
 ) -> OptionOutcome:
     """Work out one harm by the formulas at the top of the draws."""
     effect = harm.effect[order]
-    believed = harm.believed[order] * risk * (1 - lane_kept_prob * effect)
+    expected = 1 - lane_kept_prob * harm.believed_effect[order]
+    believed = harm.believed[order] * risk * expected
     broken = np.minimum(harm.true[order] * risk, 1.0)
     kept = np.minimum(broken * (1 - effect) * harm.effect_noise[order], 1.0)
+    given = np.where(is_kept, kept, broken)
     return OptionOutcome(
         believed=np.minimum(believed, 1.0).round(6),
         true=kept_prob * kept + (1 - kept_prob) * broken,
-        happens=harm.draw[order] < np.where(is_kept, kept, broken),
+        given=given,
+        happens=harm.draw[order] < given,
     )

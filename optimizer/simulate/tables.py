@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
+from optimizer.simulate.capacity import outlet_slots
 from optimizer.simulate.draw import REASONS, draw_batches
 from optimizer.simulate.ids import order_ids
+from optimizer.simulate.laws import CATEGORIES, apply_law, find_law
 from optimizer.simulate.options import draw_options
 from optimizer.simulate.world import CARRIER_IDS, REGION_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from optimizer.simulate.draw import NightDraw, OrderDraws
@@ -58,7 +60,8 @@ def night_batches(
         1 to 4.
     """
     prefix = f"{night.day:%Y%m%d}-"
-    for orders in draw_batches(world, night):
+    for drawn in draw_batches(world, night):
+        orders = apply_law(world, night.day, drawn)
         ids = order_ids(prefix, orders.number, night.id_keys)
         options = draw_options(world, night, orders, carriers_per_order)
         offered = _option_columns(world, options)
@@ -67,7 +70,7 @@ def night_batches(
             num_orders=len(ids),
             orders=_orders_table(world, ids, orders, {} if has_options else offered),
             options=_options_table(ids, options, offered) if has_options else None,
-            truth=_truth_table(ids, orders, options),
+            truth=_truth_table(world, night, ids, orders, options),
         )
 
 
@@ -113,6 +116,9 @@ def _orders_table(
         "is_eligible": pa.array(is_eligible),
         "ineligible_reason": _name(REASONS, orders.reason, is_eligible),
     }
+    if orders.beyond is not None:
+        columns["category_id"] = _name(CATEGORIES, orders.beyond.category)
+        columns["station_distance_m"] = pa.array(orders.beyond.station_distance_m)
     return pa.table({name: c for name, c in columns.items() if c is not None})
 
 
@@ -123,7 +129,13 @@ def _options_table(
     return pa.table({"order_id": ids.take(pa.array(options.order)), **offered})
 
 
-def _truth_table(ids: pa.Array, orders: OrderDraws, options: OptionDraws) -> pa.Table:
+def _truth_table(
+    world: World,
+    night: NightDraw,
+    ids: pa.Array,
+    orders: OrderDraws,
+    options: OptionDraws,
+) -> pa.Table:
     """Both potential outcomes of each option, and their true probabilities."""
     order = options.order
     complaint, logistics_return = orders.complaint, orders.logistics_return
@@ -141,7 +153,50 @@ def _truth_table(ids: pa.Array, orders: OrderDraws, options: OptionDraws) -> pa.
         "true_return_prob_standard": logistics_return.true[order],
         "true_return_prob_premium": options.logistics_return.true,
     }
-    return pa.table(columns)
+    return pa.table(columns | _truth_beyond(world, night, orders, options))
+
+
+def _truth_beyond(
+    world: World, night: NightDraw, orders: OrderDraws, options: OptionDraws
+) -> dict[str, Any]:
+    """What the truth of this world needs besides; nothing in ``plain``."""
+    beyond, law = orders.beyond, find_law(world.law)
+    if beyond is None:
+        return {}
+    order = options.order
+    columns: dict[str, Any] = {
+        f"{harm}_delay_days": days[order]
+        for harm, days in (beyond.delay_days or {}).items()
+    }
+    if beyond.take_up is not None:
+        columns["true_take_up_prob"] = beyond.take_up[order]
+    if not law.keeps_score:
+        columns["is_score_kept"] = np.zeros(len(order), np.bool_)
+    if law.crowded != 1:
+        columns |= _crowded(law.crowded, orders, options)
+        columns["station_id"] = world.outlets.outlet_id.take(pa.array(options.outlet))
+        columns["station_slots"] = outlet_slots(world, night)[options.outlet]
+    return columns
+
+
+def _crowded(
+    factor: float, orders: OrderDraws, options: OptionDraws
+) -> dict[str, NDArray[Any]]:
+    """Both potential outcomes where the station's premium slots are all taken."""
+    order, columns = options.order, {}
+    for name, harm, option in (
+        ("complaint", orders.complaint, options.complaint),
+        ("return", orders.logistics_return, options.logistics_return),
+    ):
+        draw = harm.draw[order]
+        standard = np.minimum(factor * harm.true[order], 1.0)
+        columns[f"{name}_standard_crowded"] = draw < standard
+        columns[f"{name}_premium_crowded"] = draw < factor * option.given
+        columns[f"true_{name}_prob_standard_crowded"] = standard
+        columns[f"true_{name}_prob_premium_crowded"] = np.minimum(
+            factor * option.true, 1.0
+        )
+    return columns
 
 
 def _name(

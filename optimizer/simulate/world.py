@@ -134,15 +134,20 @@ class World:
         Parcels of a night.
     merchants, outlets
         Who ships and who brings.
+    law
+        Name of what is true of premium.
     """
 
     seed: int
     num_orders: int
     merchants: Merchants
     outlets: Outlets
+    law: str = "plain"
 
 
-def make_world(seed: int, *, num_orders: int, num_merchants: int) -> World:
+def make_world(
+    seed: int, *, num_orders: int, num_merchants: int, law: str = "plain"
+) -> World:
     """
     Draw the merchants and outlets of a platform.
 
@@ -154,10 +159,12 @@ def make_world(seed: int, *, num_orders: int, num_merchants: int) -> World:
         Parcels of a night; more of them, more outlets.
     num_merchants
         At least 1.
+    law
+        Name of what is true of premium, in :data:`optimizer.simulate.laws.WORLDS`.
     """
     merchants = _make_merchants(stream(seed, Stream.MERCHANTS), num_merchants)
     outlets = _make_outlets(stream(seed, Stream.OUTLETS), num_orders)
-    return World(seed, num_orders, merchants, outlets)
+    return World(seed, num_orders, merchants, outlets, law)
 
 
 def zipf_mandelbrot(size: int) -> NDArray[np.float64]:

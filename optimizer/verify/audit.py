@@ -131,7 +131,11 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
     if "order_prices.parquet" in record.get("outputs", {}):
         found.append("the knapsacks of single lanes in the bound")
     if float(config["holdout"]["explore_share"]):
-        found.append("which orders the explore arm draws")
+        explore = config["objective"].get("explore", "blind")
+        if explore == "blind":
+            found.append("which orders the explore arm draws")
+        if explore == "margin":
+            found.append("which orders the margin arm pairs, and their coins")
     return found
 
 

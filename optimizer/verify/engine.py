@@ -248,14 +248,31 @@ def _code_of(
 
         fill_rooms(engine, Decimal(config["capacity"]["quantile"]))
     if part == "plan" and float(config["holdout"]["explore_share"]):
-        from optimizer.verify.draws import false_draws
-
-        wrong = false_draws(engine, config["holdout"], record["date"])
+        explore = config["objective"].get("explore", "blind")
+        wrong = _false_arm(engine, explore, config["holdout"], record["date"])
         return [_finding("explore", wrong)] if wrong else []
     if part == "bounds" and "order_prices.parquet" in record["outputs"]:
         from optimizer.verify.whole_lanes import fill_worths
 
         fill_worths(engine)
+    return []
+
+
+def _false_arm(
+    engine: duckdb.DuckDBPyConnection,
+    explore: str,
+    holdout: Mapping[str, Any],
+    date: str,
+) -> list[str]:
+    """Orders that are only in the published arm, or only in the one drawn again."""
+    if explore == "margin":
+        from optimizer.verify.coins import false_coins
+
+        return false_coins(engine, holdout, date)
+    if explore == "blind":
+        from optimizer.verify.draws import false_draws
+
+        return false_draws(engine, holdout, date)
     return []
 
 

@@ -288,7 +288,7 @@ def test_the_commands_close_the_loop(folder, monkeypatch, capsys):
     }
     assert all(fields <= set(row) for row in measured["effects"])
     window = ("--from", days[0], "--to", days[1], "--as-of", days[3])
-    assert "policy   complaint" in told("evaluate", *by, *window).out
+    assert "chosen   complaints" in told("evaluate", *by, *window).out
 
     model = Path("models/latest/model.json")
     model.write_text(model.read_text().replace('"num_kept": ', '"num_kept":  '))

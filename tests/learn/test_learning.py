@@ -20,6 +20,7 @@ from optimizer.build.learned_model import (
 )
 from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import ConfigError, DataError
+from optimizer.learn.estimators import METHODS
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn, save_model
 from optimizer.learn.history import Window, read_history
@@ -573,7 +574,7 @@ def test_evaluate_gives_every_outcome_and_method(history):
     truth = history["complaint_prob_standard"].mean() / 2
     for outcome in ("complaint", "logistics_return"):
         rows = {r["method"]: r for r in pooled if r["outcome"] == outcome}
-        assert set(rows) == {"difference", "ipw", "doubly_robust"}
+        assert set(rows) == {"difference", "adjusted", "ipw", "doubly_robust"}
         for row in rows.values():
             assert row["low"] < truth < row["high"]
             assert row["num_treated"] + row["num_control"] == len(history)
@@ -581,13 +582,19 @@ def test_evaluate_gives_every_outcome_and_method(history):
             rows["doubly_robust"]["high"] - rows["doubly_robust"]["low"]
             < rows["difference"]["high"] - rows["difference"]["low"]
         )
+    for row in found["effects"]:
+        assert row["low_together"] <= row["low"] <= row["estimate"]
+        assert row["estimate"] <= row["high"] <= row["high_together"]
+        assert row["low_always"] < row["low"] < row["high"] < row["high_always"]
+    regions = {r["num_together"] for r in found["effects"] if r["by"] == "region_id"}
+    assert regions == {4}  # two regions and two harms
     groups = {(r["by"], r["group"]) for r in found["effects"]}
     assert {("carrier_id", "yunda"), ("region_id", "north")} <= groups
     rules = {row["rule"]: row for row in found["rules"]}
     assert set(rules) == {"random", "risk", "value", "measured"}
     assert rules["risk"]["qini"]["low"] > 0
     assert rules["measured"]["qini"]["low"] > 0
-    assert rules["random"]["qini"]["low"] < 0 < rules["random"]["qini"]["high"]
+    assert rules["random"]["qini"]["high"] < rules["risk"]["qini"]["low"]
     assert all(row["num_nights"] > 0 for row in found["power"])
 
 
@@ -622,6 +629,7 @@ def test_all_outcomes_zero_is_measured_and_said(history):
     quiet = history.with_columns(complaint=pl.lit(value=False))
     found = evaluate(quiet, settings(), AFTER)
     rows = [r for r in found.effects if r["outcome"] == "complaint" and r["by"] is None]
-    assert [row["method"] for row in rows] == ["difference"]
-    assert rows[0]["low"] < 0 == rows[0]["estimate"] < rows[0]["high"]
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert all(row["low"] < 0 < row["high"] for row in rows)
+    assert rows[0]["estimate"] == 0
     assert any("estimated without predictions" in str(told) for told in found.warnings)

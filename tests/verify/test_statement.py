@@ -94,6 +94,17 @@ CHOICES = {
         policy={"cap": {"rate": 0.3}},
         config={"holdout": {"share": 0.1, "explore_share": 0.3, "seed": 1}},
     ),
+    "coins among three carriers": Variant(
+        policy={"cap": {"rate": 0.3}},
+        config={
+            "objective": {
+                "complaint_cost_cny": 30,
+                "return_cost_cny": 18,
+                "explore": "margin",
+            },
+            "holdout": {"share": 0.1, "explore_share": 0.5, "seed": 1},
+        },
+    ),
     "drawn among three carriers": Variant(
         policy={"cap": {"rate": 0.3}},
         config={"holdout": {"share": 0.1, "explore_share": 0.3, "seed": 1}},

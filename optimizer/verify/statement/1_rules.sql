@@ -49,7 +49,12 @@ SET VARIABLE counted_on = config_text('$.capacity.counted_on');
 SET VARIABLE count_rule = config_text('$.capacity.count');
 SET VARIABLE is_open = config_text('$.capacity.uncovered_lanes') = 'open';
 SET VARIABLE hold_share = exact(config_text('$.holdout.share'));
-SET VARIABLE explore_share = exact(config_text('$.holdout.explore_share'));
+-- How the explore share is used: for parcels drawn blind, or for coins around the plan.
+SET VARIABLE explore = coalesce(objective_text('explore'), 'blind');
+SET VARIABLE explore_share = CASE WHEN getvariable('explore') = 'blind'
+    THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
+SET VARIABLE coin_share = CASE WHEN getvariable('explore') = 'margin'
+    THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
 
 -- How often carriers keep the promise; a learned model may add rows.
 CREATE TEMP TABLE promised AS

@@ -107,23 +107,33 @@ UNION ALL
 SELECT d.order_id, d.carrier_id, 'a carrier of the order'
 FROM decision AS d JOIN pool AS c USING (number) WHERE c.saving IS NULL
 UNION ALL
+SELECT d.order_id, d.carrier_id, 'a carrier of the order'
+FROM decision AS d JOIN beside_plan AS c USING (number) WHERE c.saving IS NULL
+UNION ALL
 SELECT order_id, carrier_id, NULL FROM decision
-WHERE carrier_id IS NOT NULL
+WHERE carrier_id IS NOT NULL AND arm IS DISTINCT FROM 'margin'
     AND reason NOT IN ('CHOSEN', 'HELD_OUT', 'EXPLORED');
 
 -- Decisions beside what is restated of them, if anything differs.
 CREATE TEMP TABLE apart AS
 SELECT * FROM (
     SELECT d.order_id, d.saving_cny, d.surplus_cny, d.reason, d.has_room,
-        coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6 AS true_saving_cny,
+        coalesce(c.saving, e.saving, b.saving, v.saving)::DOUBLE / 1e6 AS true_saving_cny,
         v.surplus::DOUBLE / 1e6 AS true_surplus_cny,
         v.reason AS true_reason, v.has_room AS true_room,
         v.number IS NOT NULL AND NOT d.is_in_pool AND (
             d.has_room IS DISTINCT FROM v.has_room
-            OR c.number IS NULL AND (
+            OR d.arm IS NOT DISTINCT FROM 'margin' AND (
+                getvariable('coin_share') = 0 OR d.propensity IS DISTINCT FROM 0.5
+                OR c.number IS NULL AND d.reason IS DISTINCT FROM
+                    CASE WHEN d.is_premium THEN 'EXPLORED' ELSE v.reason END
+                OR c.number IS NOT NULL AND (
+                    d.reason NOT IN ('CHOSEN', 'HELD_OUT')
+                    OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')))
+            OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NULL AND (
                 d.reason IS DISTINCT FROM v.reason OR d.is_premium IS DISTINCT FROM false
                 OR d.arm IS NOT NULL OR d.propensity IS DISTINCT FROM 0)
-            OR c.number IS NOT NULL AND (
+            OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NOT NULL AND (
                 d.reason NOT IN ('CHOSEN', 'HELD_OUT')
                 OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
                 OR d.arm IS DISTINCT FROM 'policy'
@@ -133,6 +143,7 @@ SELECT * FROM (
     LEFT JOIN verdict AS v USING (number)
     LEFT JOIN chosen AS c USING (number)
     LEFT JOIN pool AS e USING (number)
+    LEFT JOIN beside_plan AS b USING (number)
 )
 WHERE has_other_reason OR saving_cny IS DISTINCT FROM true_saving_cny
     OR surplus_cny IS DISTINCT FROM true_surplus_cny;
@@ -162,6 +173,7 @@ SET VARIABLE hold_second = half('hold', 2);
 CREATE TEMP TABLE check_kept_back AS
 WITH planned AS (
     SELECT d.order_id, d.reason FROM decision AS d SEMI JOIN chosen AS c USING (number)
+    WHERE d.arm IS DISTINCT FROM 'margin'
 ), keyed AS (
     SELECT order_id, reason, key_of(order_id, 0) AS key
     FROM planned WHERE getvariable('hold_share') NOT IN (0, 1)
@@ -191,7 +203,22 @@ WHERE is_in_pool AND (
     OR reason NOT IN ('EXPLORED', 'HELD_OUT') OR propensity IS DISTINCT FROM 0.5
     OR has_room IS DISTINCT FROM true
     OR is_premium IS DISTINCT FROM (reason = 'EXPLORED'))
-    OR NOT is_in_pool AND reason = 'EXPLORED';
+    OR NOT is_in_pool AND reason = 'EXPLORED' AND arm IS DISTINCT FROM 'margin';
+
+-- check: what coins take out of the plan and put into it is as much, for each merchant
+-- on each lane, so that every limit is kept as the plan keeps it
+CREATE TEMP VIEW check_swaps AS
+SELECT concat_ws(' ', merchant_id, place) AS item, sum(step) FILTER (step > 0) AS published,
+    -sum(step) FILTER (step < 0) AS restated
+FROM (
+    SELECT b.merchant_id, p.deepest AS place, 1 AS step
+    FROM beside_plan AS b JOIN place_price AS p USING (place) WHERE b.is_premium
+    UNION ALL
+    SELECT c.merchant_id, p.deepest, -1
+    FROM chosen AS c JOIN place_price AS p USING (place) JOIN decision AS d USING (number)
+    WHERE d.arm = 'margin' AND d.reason = 'HELD_OUT'
+)
+GROUP BY merchant_id, place HAVING sum(step) <> 0;
 
 -- check: the recommendations are the decisions to recommend
 CREATE TEMP TABLE check_recommendations AS
@@ -215,6 +242,7 @@ WITH taking_slots AS (
         (load + getvariable('scale') - 1) // getvariable('scale') AS load
     FROM chosen
     UNION ALL SELECT number, place, 1 FROM explored
+    UNION ALL SELECT number, place, 1 FROM beside_plan
 ), own AS (
     SELECT d.order_id, l.carrier_id, l.region_id, l.outlet_id, l.day AS service_date,
         CASE WHEN getvariable('has_loads') THEN t.load::BIGINT END AS load
