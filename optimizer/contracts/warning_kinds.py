@@ -299,10 +299,12 @@ _NIGHT: dict[str, WarningKind] = {
     "TOO_LITTLE_KNOWN": _counted(
         "few are chosen for want of knowledge: by what was learned {num_worth} are "
         "worth premium, and {num_parcels} more is if it removes as much harm as it may "
-        "(95 %); let some parcels explore (holdout.explore_share), which teaches",
+        "(95 %); what teaches is parcels that explore blind (holdout.explore_share, "
+        "objective.explore: blind)",
         "few are chosen for want of knowledge: by what was learned {num_worth} are "
         "worth premium, and {num_parcels} more are if it removes as much harm as it "
-        "may (95 %); let some parcels explore (holdout.explore_share), which teaches",
+        "may (95 %); what teaches is parcels that explore blind "
+        "(holdout.explore_share, objective.explore: blind)",
         num_parcels="count",
         num_worth="count",
     ),
@@ -399,7 +401,7 @@ _HISTORY: dict[str, WarningKind] = {
     "STATIONS_WERE_FULL": _about(
         "{share} of the compared parcels were where no slot was left: a premium parcel "
         "may take time from standard ones there, and then the effect looks larger than "
-        "it is",
+        "it is; keep back whole stations (holdout.unit: station-day)",
         share="share",
     ),
     "PROMISED_IS_NOT_REALISED": _about(

@@ -169,7 +169,12 @@ def read_history(
     is_ripe = np.ones(len(rows), np.bool_)
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
-    alarms = history_alarms(rows, maturity, window.as_of)
+    alarms = history_alarms(
+        rows,
+        maturity,
+        window.as_of,
+        is_by_station=config.holdout.unit == "station-day",
+    )
     warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
     if times > 1:
         beside = _num_beside(rows)

@@ -59,7 +59,7 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     Returns
     -------
     list of Part
-        To be run one after the other; each check is a view named ``check_...`` with
+        To be run one after the other; each check is a table named ``check_...`` with
         the columns ``item``, ``published`` and ``restated``, and has no rows if the
         night holds.
     """
@@ -144,7 +144,7 @@ def check_names(parts: Sequence[Part]) -> list[str]:
     return [
         name
         for part in parts
-        for name in re.findall(r"CREATE TEMP VIEW (check_\w+)", part.text)
+        for name in re.findall(r"CREATE TEMP TABLE (check_\w+)", part.text)
     ]
 
 

@@ -86,15 +86,17 @@ def _tossed(
     statement.executemany("INSERT INTO coin_quota VALUES (?, ?)", [*quota.items()])
     statement.execute(_LANE_OF)
     inside, outside = _groups(statement, _INSIDE), _groups(statement, _OUTSIDE)
+    lanes_of: dict[str, list[int]] = {}
+    for merchant, lane in inside:
+        lanes_of.setdefault(merchant, []).append(lane)
     found: dict[str, tuple[str, bool]] = {}
-    for merchant, number in quota.items():
-        lanes = [lane for who, lane in inside if who == merchant]
+    for merchant, lanes in lanes_of.items():
         pairs = _paired(
             [
                 (inside[merchant, lane], outside.get((merchant, lane), []))
                 for lane in lanes
             ],
-            number,
+            quota[merchant],
         )
         coins = keyed.draw(keys_of([one.order for one, _ in pairs]), "margin")
         for (one, other), coin in zip(pairs, coins.tolist(), strict=True):

@@ -283,27 +283,21 @@ def _finding(check: str, rows: list[str]) -> Finding:
 
 
 def _answers(engine: duckdb.DuckDBPyConnection, names: list[str]) -> list[Finding]:
-    """Run every check."""
-    import duckdb
-
+    """Read what every check found."""
+    asked = "\nUNION ALL ".join(
+        f"SELECT '{name}', count(*) FROM {name} HAVING count(*) > 0" for name in names
+    )
     found = []
-    for name in names:
-        query = (
-            "SELECT item::VARCHAR, published::VARCHAR, restated::VARCHAR, "
-            f"count(*) OVER () FROM {name} ORDER BY ALL LIMIT {NUM_NAMED}"
-        )
-        try:
-            rows = engine.execute(query).fetchall()
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split())[:300]
-            raise CertificateError(f"{name}: cannot be worked out ({reason})") from None
-        if rows:
-            words = [
-                f"{item} is {true}, not {said} as published"
-                for item, said, true, _ in rows
-            ]
-            more = rows[0][3] - len(rows)
-            also = f" (and {more:,} more)" if more else ""
-            check = name.removeprefix("check_").replace("_", " ")
-            found.append(Finding(check, "; ".join(words) + also, rows[0][3]))
+    for name, num_rows in engine.execute(asked).fetchall():
+        rows = engine.execute(
+            "SELECT item::VARCHAR, published::VARCHAR, restated::VARCHAR "
+            f"FROM {name} ORDER BY ALL LIMIT {NUM_NAMED}"
+        ).fetchall()
+        words = [
+            f"{item} is {true}, not {said} as published" for item, said, true in rows
+        ]
+        more = num_rows - len(rows)
+        also = f" (and {more:,} more)" if more else ""
+        check = name.removeprefix("check_").replace("_", " ")
+        found.append(Finding(check, "; ".join(words) + also, num_rows))
     return found

@@ -121,7 +121,7 @@ SELECT 'reasons.' || name, nullif(num_of(name), 0)::VARCHAR
 FROM (SELECT unnest(['BUDGET', 'NO_OPTION', 'NOT_DELIVERABLE']) AS name);
 
 -- check: the figures of the summary
-CREATE TEMP VIEW check_summary AS
+CREATE TEMP TABLE check_summary AS
 SELECT 'summary.' || item AS item, claim('$.summary.' || item) AS published, restated
 FROM summary_true WHERE published IS DISTINCT FROM restated
     AND NOT (published IS NULL AND list_contains(getvariable('unsaid_figures'), summary_true.item));
@@ -141,14 +141,14 @@ SELECT * FROM (VALUES
     ('experiment.explore_cost_at_most_cny', CASE WHEN on_chance(0) IS NOT NULL
         THEN (getvariable('reserved') - getvariable('explored_saving'))::DOUBLE / 1e6 END)
 ) AS amounts(item, restated);
-CREATE TEMP VIEW check_amounts AS
+CREATE TEMP TABLE check_amounts AS
 SELECT 'summary.' || item AS item, claim('$.summary.' || item)::DOUBLE AS published, restated
 FROM amount_true
 WHERE (published IS NULL) <> (restated IS NULL) OR abs(published - restated)
     > CASE WHEN item LIKE '%num_slots' THEN 0.0500001 ELSE 0 END;
 
 -- check: no other figure stands in the summary
-CREATE TEMP VIEW check_no_other AS
+CREATE TEMP TABLE check_no_other AS
 SELECT way AS item, 'published' AS published, NULL AS restated
 FROM (
     SELECT replace(fullkey, '$.', '') AS way, type
@@ -159,7 +159,7 @@ WHERE type NOT IN ('OBJECT', 'ARRAY')
     AND replace(way, 'summary.', '') NOT IN (SELECT item FROM amount_true);
 
 -- check: what the certificate says beside its bounds
-CREATE TEMP VIEW check_certificate AS
+CREATE TEMP TABLE check_certificate AS
 SELECT 'certificate.' || item AS item, claim('$.certificate.' || item) AS published, restated
 FROM (VALUES
     ('is_feasible', 'true'),
@@ -192,7 +192,7 @@ WHERE abs(claim('$.certificate.relative_gap')::DOUBLE
         / greatest(1, abs(getvariable('primal_bound')))::DOUBLE) > 1e-15;
 
 -- check: why the solver stopped agrees with what is proved
-CREATE TEMP VIEW check_termination AS
+CREATE TEMP TABLE check_termination AS
 SELECT 'termination' AS item,
     concat_ws(' ', claim('$.termination.reason'), claim('$.termination.limit')) AS published,
     'a gap of ' || (getvariable('dual_bound') - getvariable('primal_bound')) AS restated

@@ -170,7 +170,7 @@ SELECT 'rules', who, 'fee_payer_share', policy_text(('$.fee.payer.' || who))::DO
 FROM (SELECT unnest(['consumer', 'merchant', 'platform']) AS who);
 
 -- check: every figure of the report
-CREATE TEMP VIEW check_figures AS
+CREATE TEMP TABLE check_figures AS
 WITH own AS (
     SELECT section, item, figure, value FROM figure_true WHERE value IS NOT NULL
 ), theirs AS (

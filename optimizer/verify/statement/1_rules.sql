@@ -90,12 +90,13 @@ JOIN (VALUES
 -- The record of the night, and its tables.
 CREATE TEMP TABLE record AS
 SELECT content::JSON AS said FROM read_text(getvariable('run') || '/run.json');
-CREATE MACRO claim(way) AS (SELECT json_extract_string(record.said, way) FROM record);
+SET VARIABLE said = (SELECT said FROM record);
+CREATE MACRO claim(way) AS json_extract_string(getvariable('said'), way);
 CREATE MACRO table_of(name) AS TABLE
     SELECT * FROM read_parquet(getvariable('run') || '/' || name);
 
 -- check: the rules above are those that the record names
-CREATE TEMP VIEW check_rules AS
+CREATE TEMP TABLE check_rules AS
 SELECT 'run.json' AS item, 'another configuration, date or policy' AS published, NULL AS restated
 FROM record
 WHERE json(json_extract(record.said, 'config')) IS DISTINCT FROM getvariable('recorded')
