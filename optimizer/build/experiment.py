@@ -15,6 +15,11 @@ of one slot, every parcel would. So the certificate is of the whole plan, held-o
 parcels included. It is the optimum; the delivered plan is a subset of it, hence
 feasible, and the cost of measuring is exactly the savings of the held-out parcels.
 
+With ``holdout.unit: station-day`` the draw is of the lane of a chosen parcel instead
+of the parcel: all chosen parcels of a carrier's station are held out that night, or
+none (a switchback over days). Every propensity is the same, and parcels that take a
+courier's time from each other are in the same arm.
+
 **Explore arm.** The optimum never shows the effect of premium on parcels that it
 does not choose. Before the night is solved, each open order enters a pool with a
 small probability, blind to its saving, and a fair coin gives premium to half of the
@@ -47,12 +52,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optimizer.errors import ConfigError
+from optimizer.io.order_keys import order_keys
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from optimizer.build.lanes import Place
     from optimizer.config import Holdout
 
 #: Chance of premium in the pool of the explore arm.
@@ -83,6 +91,7 @@ class Experiment:
     explore_share: Fraction
     seed: int
     day: dt.date | None
+    is_by_station: bool = False
     coin_share: Fraction = Fraction(0)
 
     @property
@@ -117,6 +126,7 @@ def make_experiment(
         explore_share=share if explore == "blind" else none,
         seed=holdout.seed,
         day=day,
+        is_by_station=holdout.unit == "station-day",
         coin_share=share if explore == "margin" else none,
     )
     if day is None and made.is_random:
@@ -170,13 +180,30 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def is_held(key: NDArray[np.uint64], experiment: Experiment) -> NDArray[np.bool_]:
-    """Which chosen orders the policy arm holds out, ``(n,) bool``."""
+    """
+    Which chosen orders the policy arm holds out, ``(n,) bool``.
+
+    Parameters
+    ----------
+    key
+        ``(n,) uint64``: of the orders, or of their stations (:func:`station_keys`).
+    experiment
+        The rules.
+    """
     if experiment.hold_share == 0:
         return np.zeros(len(key), np.bool_)
     if experiment.hold_share == 1:
         return np.ones(len(key), np.bool_)
     limit = np.uint64(int(experiment.hold_share * _FULL))
     return draw(key, experiment, "hold") < limit
+
+
+def station_keys(places: Sequence[Place]) -> NDArray[np.uint64]:
+    """Key of each lane by its carrier, region and outlet, ``(num_lanes,) uint64``."""
+    import polars as pl
+
+    names = ["|".join(part or "" for part in place[:3]) for place in places]
+    return order_keys(pl.Series(names, dtype=pl.String))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

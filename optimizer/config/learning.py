@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -31,6 +31,19 @@ class Holdout(ConfigModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = Field(
         0, description="Another seed, another draw; the same seed, the same draw."
     )
+    unit: Literal["order", "station-day"] = Field(
+        "order",
+        description="What share keeps back: parcels one by one, or all chosen parcels "
+        "of a carrier's station on a day, where they take time from each other.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_usual_unit(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what nights of before did not have."""
+        found = handler(self)
+        if self.unit == "order":
+            del found["unit"]
+        return found
 
 
 class Prior(ConfigModel):

@@ -401,7 +401,7 @@ _HISTORY: dict[str, WarningKind] = {
     "STATIONS_WERE_FULL": _about(
         "{share} of the compared parcels were where no slot was left: a premium parcel "
         "may take time from standard ones there, and then the effect looks larger than "
-        "it is",
+        "it is; keep back whole stations (holdout.unit: station-day)",
         share="share",
     ),
     "PROMISED_IS_NOT_REALISED": _about(

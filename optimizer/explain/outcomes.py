@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.encode import OPEN
-from optimizer.build.experiment import COIN, is_held
+from optimizer.build.experiment import COIN, is_held, station_keys
 from optimizer.build.margin_coins import toss_coins
 from optimizer.explain.explored import by_merchant
 from optimizer.explain.stops import find_stops, make_prices
@@ -367,7 +367,10 @@ def _mark_chosen(
     outcomes.arm[row] = ARMS.index("policy")
     outcomes.propensity[row] = 1.0
     if index.experiment is not None:
-        held = is_held(problem.key[order], index.experiment)
+        key = problem.key[order]
+        if index.experiment.is_by_station:
+            key = station_keys(index.places)[problem.option_lane[chosen]]
+        held = is_held(key, index.experiment)
         outcomes.reason[row[held]] = Reason.HELD_OUT
         outcomes.propensity[row] = 1.0 - float(index.experiment.hold_share)
     outcomes.lane[row] = problem.option_lane[chosen]

@@ -53,7 +53,11 @@ SCORE_OF = {
 
 
 def history_alarms(
-    rows: pl.DataFrame, maturity: Mapping[str, Maturity], as_of: dt.date
+    rows: pl.DataFrame,
+    maturity: Mapping[str, Maturity],
+    as_of: dt.date,
+    *,
+    is_by_station: bool = False,
 ) -> list[CodedWarning]:
     """
     Look for mismatched sample ratios, scores that leak, and old age.
@@ -66,8 +70,13 @@ def history_alarms(
         Which of them are ripe.
     as_of
         Day of learning.
+    is_by_station
+        Whether whole stations were kept back: their parcels are no draws of their own.
     """
-    found = [*_sample_ratios(rows), *_leaks(rows, maturity)]
+    found = [
+        *_sample_ratios(rows, is_by_station=is_by_station),
+        *_leaks(rows, maturity),
+    ]
     num_days = (as_of - rows["date"][-1]).days
     if num_days > STALE_DAYS:
         found.append(
@@ -76,19 +85,28 @@ def history_alarms(
     return found
 
 
-def _sample_ratios(rows: pl.DataFrame) -> Iterator[CodedWarning]:
+def _sample_ratios(
+    rows: pl.DataFrame, *, is_by_station: bool
+) -> Iterator[CodedWarning]:
     import polars as pl
 
     chance = pl.col("propensity")
     drawn = rows.filter((chance > 0) & (chance < 1)).with_columns(
         pl.col("arm").fill_null("policy")
     )
-    arms = drawn.group_by("arm").agg(
+    each = chance * (1 - chance)
+    whole = is_by_station & (pl.col("arm") == "policy")
+    # At most as if a carrier's parcels of a day were one draw.
+    together = drawn.group_by("arm", "carrier_id", "date").agg(
         num_parcels=pl.len(),
         num_premium=pl.col("is_premium").sum(),
         expected=chance.sum(),
-        variance=(chance * (1 - chance)).sum(),
+        variance=pl.when(whole.first())
+        .then(each.mean() * pl.len() ** 2)
+        .otherwise(each.sum()),
     )
+    names = ("num_parcels", "num_premium", "expected", "variance")
+    arms = together.group_by("arm").agg(pl.col(*names).sum())
     for arm in arms.sort("arm").iter_rows(named=True):
         distance = abs(arm["num_premium"] - arm["expected"]) / arm["variance"] ** 0.5
         if 2 * NormalDist().cdf(-distance) * len(arms) < RARE:

@@ -42,11 +42,13 @@ central limit theory and asymptotic confidence sequences. Annals of Statistics 5
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from optimizer.extras import import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +105,8 @@ class Sample:
         ``float64`` strictly between 0 and 1.
     standard, premium
         ``float64``: predictions from other rows.
+    cluster
+        ``int64``: parcels that were drawn together; ``None``: each on its own.
     """
 
     happened: NDArray[np.float64]
@@ -110,6 +114,7 @@ class Sample:
     propensity: NDArray[np.float64]
     standard: NDArray[np.float64]
     premium: NDArray[np.float64]
+    cluster: NDArray[np.int64] | None = None
 
     def where(self, keep: NDArray[np.bool_] | slice) -> Sample:
         """Some of the parcels."""
@@ -119,6 +124,7 @@ class Sample:
             self.propensity[keep],
             self.standard[keep],
             self.premium[keep],
+            None if self.cluster is None else self.cluster[keep],
         )
 
     @property
@@ -184,14 +190,18 @@ def difference(sample: Sample, level: float = LEVEL) -> Estimate | None:
     counts = np.array([group.sizes for group in groups], float)
     center = float(size @ (means[:, 1] - means[:, 0]) / size.sum())
 
+    nothing = np.zeros(len(sample.happened))
+    wider = _error(sample, nothing, nothing).wider
+
     def interval(z: float) -> tuple[float, float]:
-        below, above = _wilson(means, counts, z)
+        below, above = (wider * reach for reach in _wilson(means, counts, z))
         low = size**2 @ (below[:, 1] ** 2 + above[:, 0] ** 2)
         high = size**2 @ (above[:, 1] ** 2 + below[:, 0] ** 2)
         return float(low**0.5 / size.sum()), float(high**0.5 / size.sum())
 
     treated, control = (int(num) for num in counts.sum(axis=0))
-    return _estimate(center, interval, (treated, control), level)
+    found = _estimate(center, interval, (treated, control), level)
+    return found if sample.cluster is None else _few_clusters(found, sample, level)
 
 
 def _propensity_groups(propensity: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -264,28 +274,90 @@ def _weighted(
     level: float,
 ) -> Estimate:
     """Predictions and weighted residuals of them, and the interval of the sum."""
+    error = _error(sample, standard, premium)
+
+    def interval(z: float) -> tuple[float, float]:
+        below, above = (error.scale * reach for reach in _wilson(*error.share, z))
+        return float(np.hypot(below[1], above[0])), float(np.hypot(above[1], below[0]))
+
+    found = _estimate(error.center, interval, sample.sizes, level)
+    return found if sample.cluster is None else _few_clusters(found, sample, level)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Error:
+    """
+    A weighted sum, and how sure it is; arrays are of premium and standard service.
+
+    Attributes
+    ----------
+    center
+        The sum.
+    share
+        Weighted mean of what happened and effective number of parcels, ``(2,)`` each.
+    scale
+        ``(2,)``: its standard error against that of such a share.
+    wider
+        ``(2,)``: by how much clusters widen it.
+    """
+
+    center: float
+    share: tuple[NDArray[np.float64], NDArray[np.float64]]
+    scale: NDArray[np.float64]
+    wider: NDArray[np.float64]
+
+
+def _error(
+    sample: Sample, standard: NDArray[np.float64], premium: NDArray[np.float64]
+) -> _Error:
     weights = _weights(sample)
     residual = sample.happened - premium, sample.happened - standard
     correction = [float(w @ r) for w, r in zip(weights, residual, strict=True)]
     gain = standard - premium
-    center = float(gain.mean()) + correction[1] - correction[0]
     # Each parcel's part in the error of the sum.
     share = (gain - gain.mean()) / len(gain)
     share = share + weights[1] * (residual[1] - correction[1])
     share = share - weights[0] * (residual[0] - correction[0])
     mean = np.array([float(w @ sample.happened) for w in weights])
     size = np.array([1 / float(w @ w) for w in weights])
-    own = [share[side] for side in _sides(sample)]
-    found = np.array([float(s @ s) * len(s) / (len(s) - 1) for s in own])
+    alone = np.array([_square(share[side]) for side in _sides(sample)])
+    found = alone
+    if sample.cluster is not None:
+        together = [(share[side], sample.cluster[side]) for side in _sides(sample)]
+        sums = [_cluster_sums(own, cluster) for own, cluster in together]
+        found = np.array([_square(one) for one in sums])
     # The variance of one event more keeps a group without any from looking certain.
     event = 1 / size**2
     scale = np.sqrt((found + event) / (mean * (1 - mean) / size + event))
+    wider = np.sqrt((found + event) / (alone + event))
+    center = float(gain.mean()) + correction[1] - correction[0]
+    return _Error(center, (mean, size), scale, wider)
 
-    def interval(z: float) -> tuple[float, float]:
-        below, above = (scale * reach for reach in _wilson(mean, size, z))
-        return float(np.hypot(below[1], above[0])), float(np.hypot(above[1], below[0]))
 
-    return _estimate(center, interval, sample.sizes, level)
+def _square(parts: NDArray[np.float64]) -> float:
+    return float(parts @ parts) * len(parts) / max(len(parts) - 1, 1)
+
+
+def _cluster_sums(
+    parts: NDArray[np.float64], cluster: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    _, place = np.unique(cluster, return_inverse=True)
+    return np.bincount(place, weights=parts).astype(np.float64)
+
+
+def _few_clusters(found: Estimate, sample: Sample, level: float) -> Estimate:
+    """Widen an interval as Student's t does, by the clusters of the smaller group."""
+    cluster = sample.cluster
+    if cluster is None:
+        return found
+    number = min(len(np.unique(cluster[side])) for side in _sides(sample))
+    stats = import_extra("scipy.stats", needed_by="learning and measuring")
+    tail = 0.5 + level / 2
+    ratio = float(stats.t.ppf(tail, max(number - 1, 1)) / stats.norm.ppf(tail))
+    center = found.estimate
+    ends = ("low", "high", "low_always", "high_always")
+    moved = {n: center + ratio * (getattr(found, n) - center) for n in ends}
+    return replace(found, **moved)
 
 
 def _estimate(

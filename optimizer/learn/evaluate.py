@@ -19,7 +19,7 @@ from optimizer.learn.effect import configured_belief, fit_effect, kept_share, sc
 from optimizer.learn.estimators import LEVEL, Sample, estimate_all, nights_to_see
 from optimizer.learn.history import Window, read_history, require_ripe
 from optimizer.learn.ledger import broken_promises, ledger
-from optimizer.learn.overlap import Comparable, comparable
+from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import (
     NUM_FOLDS,
@@ -177,7 +177,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         When scikit-learn is not installed.
     """
     past = read_history(history, config, window)
-    parts, found = _parts(past)
+    parts, found = _parts(past, config)
     if not parts:
         require_ripe(past, config)
     first = next(iter(parts.values()))
@@ -228,10 +228,13 @@ class _Part:
         Ripe rows that could have got either service.
     fit
         Predictions for all rows that are ripe for the harm.
+    cluster
+        Parcels that were drawn together, of the compared rows.
     """
 
     data: Comparable
     fit: CrossFit
+    cluster: NDArray[np.int64] | None
 
     @property
     def own(self) -> CrossFit:
@@ -239,7 +242,9 @@ class _Part:
         return at_rows(self.fit, self.data.row)
 
 
-def _parts(past: History) -> tuple[dict[str, _Part], list[CodedWarning]]:
+def _parts(
+    past: History, config: Config
+) -> tuple[dict[str, _Part], list[CodedWarning]]:
     """Each harm of which rows are ripe; plain means where nothing predicts it."""
     parts, found = {}, []
     for harm in HARMS:
@@ -252,7 +257,7 @@ def _parts(past: History) -> tuple[dict[str, _Part], list[CodedWarning]]:
         except DataError:
             fit = plain_fit(frame, harm)
             found.append(_no_predictions(frame, OUTCOME_OF[harm]))
-        parts[harm] = _Part(data, fit)
+        parts[harm] = _Part(data, fit, drawn_together(data.frame, config))
     return parts, found
 
 
@@ -294,7 +299,8 @@ def _samples(parts: Mapping[str, _Part]) -> Iterator[tuple[str, Comparable, Samp
         happened = frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
         is_premium = frame["is_premium"].to_numpy()
         chance = part.data.propensity
-        whole = Sample(happened, is_premium, chance, fit.standard, fit.premium)
+        predicted = fit.standard, fit.premium
+        whole = Sample(happened, is_premium, chance, *predicted, part.cluster)
         yield OUTCOME_OF[harm], part.data, whole
     if "complaint" in parts:
         for name in BENEFITS:
@@ -311,7 +317,7 @@ def _by_benefit(part: _Part, name: str) -> tuple[Comparable, Sample]:
     is_premium = frame["is_premium"].to_numpy()
     chance = part.data.propensity
     predicted = share * fit.standard, share * fit.premium
-    return part.data, Sample(happened, is_premium, chance, *predicted)
+    return part.data, Sample(happened, is_premium, chance, *predicted, part.cluster)
 
 
 def _effects(parts: Mapping[str, _Part]) -> Iterator[dict[str, Any]]:

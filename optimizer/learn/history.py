@@ -158,7 +158,12 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     is_ripe = np.ones(len(rows), np.bool_)
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
-    alarms = history_alarms(rows, maturity, window.as_of)
+    alarms = history_alarms(
+        rows,
+        maturity,
+        window.as_of,
+        is_by_station=config.holdout.unit == "station-day",
+    )
     warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
     return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
 

@@ -32,6 +32,7 @@ from optimizer.build.learned_model import HARMS
 from optimizer.config import policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.learn.effect import scores
+from optimizer.learn.overlap import drawn_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,7 +130,14 @@ def _realised(
         variance += cost[harm] ** 2 * drawn.variance
         guess += cost[harm] * (fits[harm].standard - fits[harm].premium)
     # A parcel that complains also comes back more often: as much as the rows show.
-    observed = float(((gain - guess) ** 2).sum() / variance.sum())
+    left = gain - guess
+    observed = float((left**2).sum() / variance.sum())
+    cluster = drawn_together(data.frame, config)
+    if cluster is not None:
+        _, place = np.unique(cluster, return_inverse=True)
+        parts = data.propensity * left
+        sums = np.bincount(place, weights=parts)
+        observed *= max(1.0, float((sums**2).sum() / (parts**2).sum()))
     return gain, variance * observed
 
 

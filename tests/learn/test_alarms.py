@@ -40,6 +40,28 @@ def test_rows_that_are_missing_change_the_sample_ratio():
     assert codes(wrong) == ["SAMPLE_RATIO"]
 
 
+def test_stations_that_were_drawn_whole_are_no_wrong_ratio():
+    """
+    Three carriers on ten days, each kept back or not: told by unit, no history of 40 is
+    alarming; taken for single draws, most are.
+    """
+    config = {
+        unit: settings(holdout={"share": 0.5, "unit": unit})
+        for unit in ("order", "station-day")
+    }
+    alarms = dict.fromkeys(config, 0)
+    for seed in range(40):
+        rng, table = np.random.default_rng(seed), outcomes(2_000, seed)
+        station = np.array([3 * (n % 10) + n % 3 for n in range(2_000)])
+        is_premium = (rng.random(30) < 0.5)[station]
+        drawn = {"arm": pl.lit("policy"), "is_premium": pl.Series(is_premium)}
+        for unit, given in config.items():
+            past = read_history(table.with_columns(**drawn), given, AFTER)
+            alarms[unit] += bool(past.warnings)
+    assert alarms["station-day"] == 0
+    assert alarms["order"] > 20
+
+
 def test_a_score_that_equals_the_outcome_is_a_leak():
     """Also with noise; a good score of before is none."""
     table, rng = outcomes(4_000, seed=2), np.random.default_rng(1)

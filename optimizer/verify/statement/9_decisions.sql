@@ -172,10 +172,17 @@ SET VARIABLE hold_first = half('hold', 1);
 SET VARIABLE hold_second = half('hold', 2);
 CREATE TEMP TABLE check_kept_back AS
 WITH planned AS (
-    SELECT d.order_id, d.reason FROM decision AS d SEMI JOIN chosen AS c USING (number)
+    SELECT d.order_id, d.reason,
+        CASE WHEN config_text('$.holdout.unit') = 'station-day'
+            THEN concat(l.carrier_id, '|', l.region_id, '|', l.outlet_id)
+            ELSE d.order_id END AS unit
+    FROM decision AS d
+    JOIN chosen AS c USING (number)
+    LEFT JOIN path AS p ON p.place = c.place AND p.depth = p.num_lanes
+    LEFT JOIN lane AS l USING (lane)
     WHERE d.arm IS DISTINCT FROM 'margin'
 ), keyed AS (
-    SELECT order_id, reason, key_of(order_id, 0) AS key
+    SELECT order_id, reason, key_of(unit, 0) AS key
     FROM planned WHERE getvariable('hold_share') NOT IN (0, 1)
 ), tossed AS (
     SELECT order_id, reason, mixed(xor(key, getvariable('hold_first'))) AS toss FROM keyed
