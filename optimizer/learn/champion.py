@@ -3,8 +3,8 @@ Champion and challengers: whose plan is worth more on parcels that it has not se
 
 Each learner is fitted without a third of the orders and values these; so each parcel of
 the history gets a saving from every learner, of a model that has not seen it. A plan is
-what a night would choose by them: of each merchant's parcels of a day those of the
-highest saving above 0, as many as the cap allows.
+what nights would choose by them: of each merchant's parcels those of the highest saving
+above 0, as many as the cap allows of all its nights.
 
 The value of a plan is the sum over its parcels of the harm avoided less the fee. For
 parcel :math:`i` the harm avoided is taken to be :math:`\hat g_i`, what ``share``
@@ -197,7 +197,7 @@ def saving_cny(contest: Contest, held: _Held) -> NDArray[np.float64]:
 
 
 def plan(contest: Contest, saving: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """What a night would choose: each merchant's best, as many as the cap allows."""
+    """What nights would choose: each merchant's best, as many as its caps allow."""
     import polars as pl
 
     frame = contest.frame
@@ -206,19 +206,17 @@ def plan(contest: Contest, saving: NDArray[np.float64]) -> NDArray[np.bool_]:
         {
             "row": np.arange(len(frame)),
             "merchant_id": frame["merchant_id"],
-            "date": frame["date"],
             "saving": saving,
             "weight": contest.weight,
             "can": can,
         }
     )
-    night = ["merchant_id", "date"]
-    cap = (pl.col("weight").sum().over(night) * contest.rate + 1e-9).floor()
+    cap = (pl.col("weight").sum().over("merchant_id") * contest.rate + 1e-9).floor()
     ranked = (
         table.with_columns(cap=cap)
         .filter("can")
         .sort("saving", "row", descending=[True, False])
-        .with_columns(taken=pl.col("weight").cum_sum().over(night))
+        .with_columns(taken=pl.col("weight").cum_sum().over("merchant_id"))
         .filter(pl.col("taken") <= pl.col("cap"))
     )
     chosen = np.zeros(len(frame), np.bool_)

@@ -347,7 +347,7 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
 
 def features_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Kinds of the columns that a learned model asks for beside the contract's."""
-    if config["model"] is None:
+    if config.get("model") is None:
         return {}
     learning = config["learning"]
     numbers = dict.fromkeys(learning.get("features", ()), "number")
