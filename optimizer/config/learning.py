@@ -42,7 +42,7 @@ class Holdout(ConfigModel):
         """Leave out what nights of before did not have."""
         found = handler(self)
         if self.unit == "order":
-            del found["unit"]
+            found.pop("unit", None)
         return found
 
 
@@ -147,7 +147,7 @@ class Learning(ConfigModel):
         """Leave out what nights of before did not have."""
         found = handler(self)
         if self.maturity_days is None:
-            del found["maturity_days"]
+            found.pop("maturity_days", None)
         return found
 
     @field_validator("history")
