@@ -144,7 +144,7 @@ def check_names(parts: Sequence[Part]) -> list[str]:
     return [
         name
         for part in parts
-        for name in re.findall(r"CREATE TEMP TABLE (check_\w+)", part.text)
+        for name in re.findall(r"CREATE TEMP (?:TABLE|VIEW) (check_\w+)", part.text)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from optimizer.errors import CertificateError
-from optimizer.verify.audit import audit_text
+from optimizer.verify.audit import audit_text, check_names, statement
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import not_stated, verify_night
 from tests.support.night_variants import VARIANTS, Tables, Variant, settings, simulated
@@ -338,6 +339,18 @@ def _complains(run: Path, record: dict[str, Any]) -> bool:
         return state_again(run, record) != []
     except CertificateError as error:
         return "cannot be" in str(error)
+
+
+def test_every_check_is_asked(plain: Path) -> None:
+    """Whatever a check is made as, it is among those that are asked."""
+    parts = statement(record_of(plain))
+    made = {
+        name
+        for part in parts
+        for name in re.findall(r"\b(check_\w+)(?= AS\b| \()", part.text)
+    }
+    assert made == set(check_names(parts))
+    assert len(made) > 40
 
 
 @pytest.mark.slow

@@ -214,7 +214,7 @@ WHERE is_in_pool AND (
 
 -- check: what coins take out of the plan and put into it is as much, for each merchant
 -- on each lane, so that every limit is kept as the plan keeps it
-CREATE TEMP VIEW check_swaps AS
+CREATE TEMP TABLE check_swaps AS
 SELECT concat_ws(' ', merchant_id, place) AS item, sum(step) FILTER (step > 0) AS published,
     -sum(step) FILTER (step < 0) AS restated
 FROM (
