@@ -67,12 +67,15 @@ def learn(
     found = {
         "model_dir": str(folder),
         "kind": learned.model.kind,
+        "learner": learned.model.learner,
+        "candidates": [one.model_dump() for one in learned.model.candidates],
         "warnings": [warning.to_json() for warning in learned.warnings],
     }
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    typer.echo(f"{folder}: learned ({learned.model.kind})\n\n{learned.card}", nl=False)
+    told = f"{learned.model.kind}, {learned.model.learner} is in force"
+    typer.echo(f"{folder}: learned ({told})\n\n{learned.card}", nl=False)
 
 
 def evaluate(

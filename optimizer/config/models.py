@@ -557,8 +557,14 @@ class Config(ConfigModel):
         tables = {} if self.inputs is None else self.inputs.tables
         rules = [rule.column for row in self.policy for rule in row.eligibility]
         groups = [rule.column for rule in self.fairness]
+        features = [*self.learning.features, *self.learning.categories]
+        for name in {*self.learning.features} & {*self.capacity.attributes, *groups}:
+            raise ValueError(
+                f"learning.features names {name}, which is read as a name for "
+                "capacity.attributes or fairness; list it under learning.categories"
+            )
         further = {
-            "orders": [*rules, *self.capacity.attributes, *groups],
+            "orders": [*rules, *self.capacity.attributes, *groups, *features],
             "capacity": self.capacity.attributes,
             "merchants": groups,
         }
@@ -569,7 +575,8 @@ class Config(ConfigModel):
                 where = f"inputs.{contract.name}"
                 check_mapping(where, tables[contract.name], kinds)
         if self.learning.history is not None:
-            kinds = {column.name: column.kind for column in OUTCOMES.columns}
+            kinds = dict.fromkeys(features, "id")
+            kinds |= {column.name: column.kind for column in OUTCOMES.columns}
             check_mapping("learning.history", self.learning.history, kinds)
         return self
 

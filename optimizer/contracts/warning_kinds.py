@@ -459,6 +459,42 @@ _HISTORY: dict[str, WarningKind] = {
         "risk of it (learning.prior)",
         outcome="text",
     ),
+    "HARM_NEVER_HAPPENED": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service: every "
+        "order has the risk {rate} of it (at 95 %: below {high}); if there were some, "
+        "mend the feed",
+        "{outcome} is true for none of {num_parcels} parcels on standard service: "
+        "every order has the risk {rate} of it (at 95 %: below {high}); if there were "
+        "some, mend the feed",
+        num_parcels="count",
+        outcome="text",
+        rate="text",
+        high="text",
+    ),
+    "OUTCOMES_DRAWN": _counted(
+        "{num_parcels} standard parcel that could not have got premium was drawn by "
+        "hash, one in {times}, and stands for the others; all randomised parcels count",
+        "{num_parcels} standard parcels that could not have got premium were drawn by "
+        "hash, one in {times}, and stand for the others; all randomised parcels count",
+        num_parcels="count",
+        times="count",
+    ),
+    "HIDDEN_SELECTION": _about(
+        "{outcome}: parcels that were not randomised make it look as if a kept promise "
+        "removed a share of {believed} of the harm, and those that were say {measured} "
+        "(standard error {error}); the likely cause is hidden selection: parcels were "
+        "chosen for something that the outcomes do not hold, such as a score; give it "
+        "as a column (learning.features); only randomised parcels decided",
+        outcome="text",
+        believed="text",
+        measured="text",
+        error="text",
+    ),
+    "LEARNER_NOT_KNOWN": _about(
+        "the newest model of learning.models cannot be read, so the learner in force "
+        "is not known, and {learner} is until another is better",
+        learner="text",
+    ),
     "HARM_IS_FREE": _about(
         "{outcome} is not known and costs nothing: nothing is learned of it",
         outcome="text",

@@ -329,7 +329,8 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
     groups = [rule["column"] for rule in config["fairness"]]
     rules = {rule["column"]: _kind(rule) for rule in policy["eligibility"]}
     orders = {column.name: column for column in _ORDERS}
-    for name, kind in (*rules.items(), *((name, "id") for name in attributes + groups)):
+    named = [(name, "id") for name in attributes + groups]
+    for name, kind in (*rules.items(), *named, *features_of(config).items()):
         orders.setdefault(name, Column(name, kind))
     tables = {
         "orders": tuple(orders.values()),
@@ -342,6 +343,15 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
         name: tuple(replace(column, rules_of=level) for column in columns)
         for name, columns in tables.items()
     }
+
+
+def features_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Kinds of the columns that a learned model asks for beside the contract's."""
+    if config["model"] is None:
+        return {}
+    learning = config["learning"]
+    numbers = dict.fromkeys(learning.get("features", ()), "number")
+    return numbers | dict.fromkeys(learning.get("categories", ()), "id")
 
 
 def require(columns: Iterable[Column], names: Iterable[str], must: str) -> _Columns:

@@ -12,6 +12,7 @@ from optimizer.verify.contract import (
     Column,
     broken,
     columns_of,
+    features_of,
     literal,
     odd_names,
     refusals,
@@ -57,6 +58,8 @@ class Reading:
         Eligibility rules of the policy.
     has_model
         Whether a learned model fills probability columns.
+    features
+        Columns of orders that it asks for beside the contract's.
     has_null_words
         Whether the configuration has words that mean "no value".
     mappings
@@ -71,6 +74,7 @@ class Reading:
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
+    features: tuple[str, ...]
     has_null_words: bool
     mappings: Mapping[str, Mapping[str, Any]]
 
@@ -103,6 +107,7 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         facts=groups,
         rules=policy["eligibility"],
         has_model=has_model,
+        features=tuple(features_of(config)),
         has_null_words=bool(config.get("null_words")),
         mappings=mappings,
     )
@@ -303,7 +308,8 @@ def _is_used(column: Column, reading: Reading) -> bool:
     """Whether a column of the orders is asked for again."""
     always = ("order_id", "merchant_id", "carrier_id", "region_id", "outlet_id")
     return column.name in (*always, *_STANDARD, *_PREMIUM, "load", "pin") or (
-        reading.has_model and column.name in ("category_id", "order_value_cny")
+        reading.has_model
+        and column.name in ("category_id", "order_value_cny", *reading.features)
     )
 
 
