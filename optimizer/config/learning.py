@@ -43,7 +43,7 @@ class Holdout(ConfigModel):
         """Leave out what nights of before did not have."""
         found = handler(self)
         if self.unit == "order":
-            del found["unit"]
+            found.pop("unit", None)
         return found
 
 
@@ -177,7 +177,7 @@ class Learning(ConfigModel):
         }
         for name, unstated in since.items():
             if getattr(self, name) == unstated:
-                del found[name]
+                found.pop(name, None)
         return found
 
     @model_validator(mode="after")

@@ -182,7 +182,7 @@ class Objective(ConfigModel):
         """Leave out what nights of before did not have."""
         found = handler(self)
         if self.explore == "blind":
-            del found["explore"]
+            found.pop("explore", None)
         return found
 
     @model_validator(mode="after")
