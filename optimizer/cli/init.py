@@ -309,8 +309,11 @@ def _assumed(proposals: Mapping[str, Proposal], terms: Terms) -> list[str]:
     history = proposals.get("outcomes")
     stated = {
         "complaint": f"{terms.complaint_prob} complaints a parcel (--complaint-prob)",
-        "logistics_return": f"{terms.return_prob} returns a parcel (--return-prob)",
     }
+    if terms.counts_returns:
+        stated["logistics_return"] = (
+            f"{terms.return_prob} returns a parcel (--return-prob)"
+        )
     told = [
         text
         for column, text in stated.items()

@@ -153,10 +153,16 @@ OUTCOMES = Table(
         Column("complaint_prob_standard", "probability", "as the platform had it"),
         Column("return_prob_standard", "probability", "as the platform had it"),
         Column("take_up", "probability", "chance that it is bought", default=1.0),
-        Column("is_premium", "flag", "whether it was recommended", is_required=True),
+        Column(
+            "is_premium",
+            "flag",
+            "whether it was recommended; may be left out with learning.prior where "
+            "no parcel was",
+            default=False,
+        ),
         Column("is_bought", "flag", "whether the merchant then bought it; null: yes"),
         Column("propensity", "probability", "probability of that, from the decisions"),
-        Column("arm", "text", "policy or explore, from the decisions"),
+        Column("arm", "text", "policy, explore or margin, from the decisions"),
         Column("saving_cny", "number", "what it was to save, from the decisions"),
         Column("has_room", "flag", "whether a lane had a slot, from the decisions"),
         Column("delivered_to_door", "flag", "by the scans; null: no scan says"),
@@ -166,8 +172,10 @@ OUTCOMES = Table(
         Column(
             "logistics_return",
             "flag",
-            "whether it came back for a logistics reason; other returns do not count",
-            is_required=True,
+            "whether it came back for a logistics reason; other returns do not count; "
+            "may be left out where return_cost_cny is 0 or learning.prior states "
+            "return_prob",
+            default=False,
         ),
         Column("claim_cny", "money", "compensation paid; never in the objective"),
         Column(
@@ -216,7 +224,11 @@ DECISIONS = Table(
         ),
         Column("has_room", "flag", "whether any lane that it could take has a slot"),
         Column("ineligible_reason", "text", "why it was not considered"),
-        Column("arm", "text", "policy: chosen by the optimum; explore: at random"),
+        Column(
+            "arm",
+            "text",
+            "policy: chosen by the optimum; explore: at random; margin: by a coin",
+        ),
         Column("propensity", "probability", "probability of premium, given all else"),
     ),
     maker="decisions",

@@ -296,6 +296,18 @@ _NIGHT: dict[str, WarningKind] = {
         "the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share), and measure"
     ),
+    "TOO_LITTLE_KNOWN": _counted(
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more is if it removes as much harm as it may "
+        "(95 %); what teaches is parcels that explore blind (holdout.explore_share, "
+        "objective.explore: blind)",
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more are if it removes as much harm as it "
+        "may (95 %); what teaches is parcels that explore blind "
+        "(holdout.explore_share, objective.explore: blind)",
+        num_parcels="count",
+        num_worth="count",
+    ),
     "RISK_IS_STATED": _about(
         "no history: every order has the stated risk, so who is chosen is chosen by lot"
     ),
@@ -360,6 +372,47 @@ _HISTORY: dict[str, WarningKind] = {
         num_days="count",
         first_ripe="text",
     ),
+    "SAMPLE_RATIO": _about(
+        "SAMPLE RATIO: {num_premium} of {num_parcels} parcels of the arm {arm} got "
+        "premium, and by their propensities it were {expected}, which is no chance: "
+        "rows are missing, or propensities are of other decisions; no interval holds "
+        "until that is found",
+        num_premium="count",
+        num_parcels="count",
+        arm="text",
+        expected="text",
+    ),
+    "SCORE_LEAKS": _about(
+        "LEAK: {score} tells {outcome} for nearly every parcel ({share} of all pairs "
+        "in the right order), so it was written after the outcome; give it as it was "
+        "on the night of the decision",
+        score="text",
+        outcome="text",
+        share="share",
+    ),
+    "HISTORY_IS_STALE": _counted(
+        "the history ends on {last_date}, {num_days} day before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        "the history ends on {last_date}, {num_days} days before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        num_days="count",
+        last_date="text",
+    ),
+    "STATIONS_WERE_FULL": _about(
+        "{share} of the compared parcels were where no slot was left: a premium parcel "
+        "may take time from standard ones there, and then the effect looks larger than "
+        "it is; keep back whole stations (holdout.unit: station-day)",
+        share="share",
+    ),
+    "PROMISED_IS_NOT_REALISED": _about(
+        "the plans promised {promised_cny} CNY of harm avoided and realised "
+        "{realised_cny} (95 %: {low} to {high}): the largest predictions are the most "
+        "overestimated ones, or the model no longer holds; learn again",
+        promised_cny="text",
+        realised_cny="text",
+        low="text",
+        high="text",
+    ),
     "UNKNOWN_COMPLAINT_REASONS": _about(
         "complaint reasons {reasons} are not known here and count for no benefit; "
         "known are {known}",
@@ -404,6 +457,46 @@ _HISTORY: dict[str, WarningKind] = {
     "HARM_IS_STATED": _about(
         "{outcome} is true for no parcel of the history: every order has the stated "
         "risk of it (learning.prior)",
+        outcome="text",
+    ),
+    "HARM_NEVER_HAPPENED": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service: every "
+        "order has the risk {rate} of it (at 95 %: below {high}); if there were some, "
+        "mend the feed",
+        "{outcome} is true for none of {num_parcels} parcels on standard service: "
+        "every order has the risk {rate} of it (at 95 %: below {high}); if there were "
+        "some, mend the feed",
+        num_parcels="count",
+        outcome="text",
+        rate="text",
+        high="text",
+    ),
+    "OUTCOMES_DRAWN": _counted(
+        "{num_parcels} standard parcel that could not have got premium was drawn by "
+        "hash, one in {times}, and stands for the others; all randomised parcels count",
+        "{num_parcels} standard parcels that could not have got premium were drawn by "
+        "hash, one in {times}, and stand for the others; all randomised parcels count",
+        num_parcels="count",
+        times="count",
+    ),
+    "HIDDEN_SELECTION": _about(
+        "{outcome}: parcels that were not randomised make it look as if a kept promise "
+        "removed a share of {believed} of the harm, and those that were say {measured} "
+        "(standard error {error}); the likely cause is hidden selection: parcels were "
+        "chosen for something that the outcomes do not hold, such as a score; give it "
+        "as a column (learning.features); only randomised parcels decided",
+        outcome="text",
+        believed="text",
+        measured="text",
+        error="text",
+    ),
+    "LEARNER_NOT_KNOWN": _about(
+        "the newest model of learning.models cannot be read, so the learner in force "
+        "is not known, and {learner} is until another is better",
+        learner="text",
+    ),
+    "HARM_IS_FREE": _about(
+        "{outcome} is not known and costs nothing: nothing is learned of it",
         outcome="text",
     ),
     "CARRIERS_NOT_MEASURED": _about(

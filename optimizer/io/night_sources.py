@@ -70,9 +70,12 @@ def _ways(source: Source, lacking: Sequence[str]) -> str:
     return (
         f"{source.label}: has no column {', '.join(lacking)}, and no model gives it; "
         "add it to the export, or let the configuration name a model (model: "
-        "models/latest), which `optimizer learn` makes: of past parcels "
-        "(learning.history), or, where there are none, of what you state (learning: "
-        "{prior: {effect: 0.3, complaint_prob: 0.01, return_prob: 0.02}})"
+        "models/latest), which `optimizer learn` makes: of past parcels with premium "
+        "ones among them (learning.history); of past complaints alone, with what you "
+        "believe that premium does (learning: {prior: {effect: 0.3}} as well); or, "
+        "where there are none, of what you state (learning: {prior: {effect: 0.3, "
+        "complaint_prob: 0.01, return_prob: 0.02}}, with no return_prob where "
+        "objective.return_cost_cny is 0)"
     )
 
 

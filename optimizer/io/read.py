@@ -571,20 +571,25 @@ def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
             if written.endswith(wanted):
                 return f"; rename {name!r} to {column}"
     if {*missing} <= {*_OF_HISTORY}:
-        given = ", ".join(f"{name}: 'false'" for name in missing)
-        return (
-            "; add it to the export, or, where no parcel was or had that, say so under "
-            f"learning.history: constants: {{{given}}}, and state what then cannot be "
-            "learned: learning: {prior: {effect: 0.3, complaint_prob: 0.01, "
-            "return_prob: 0.02}}"
+        return "; add it to the export, or " + ", and ".join(
+            _OF_HISTORY[name] for name in missing
         )
     if {*names} & {*table.column_names}:
         return "; add it to the export"
     return "; none of its columns is one of the table's: is its first line the header?"
 
 
-#: Columns of a history that may be one word throughout.
-_OF_HISTORY = ("is_premium", "complaint", "logistics_return")
+#: What may stand for columns of a history.
+_OF_HISTORY = {
+    "is_premium": "where no parcel was premium, state what premium is believed to do "
+    "(learning: {prior: {effect: 0.3}}, the share of the harm that it removes)",
+    "complaint": "where no complaints are known, say learning.history: constants: "
+    "{complaint: 'false'}, and state their share (learning: {prior: {effect: 0.3, "
+    "complaint_prob: 0.01, return_prob: 0.02}})",
+    "logistics_return": "where no returns are known, state their share (learning: "
+    "{prior: {effect: 0.3, complaint_prob: 0.01, return_prob: 0.02}}) or that they "
+    "cost nothing (objective: {return_cost_cny: 0})",
+}
 
 
 def _refuse_lost_name(

@@ -49,9 +49,11 @@ def base_rates(config: Config, day: dt.date) -> tuple[BaseRate, ...]:
         found += _of_model(expand_date(config.model, day))
     prior = config.learning.prior
     if prior is not None and prior.complaint_prob is not None:
-        assert prior.return_prob is not None
-        stated = zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True)
-        found += [BaseRate(harm, "prior", float(rate)) for harm, rate in stated]
+        found += [
+            BaseRate(harm, "prior", float(rate))
+            for harm, rate in zip(HARMS, prior.harm_probs(), strict=True)
+            if rate is not None
+        ]
     return tuple(found)
 
 
@@ -59,15 +61,17 @@ def _observed(path: str, config: Config, day: dt.date) -> list[BaseRate]:
     """Shares in the configured outcomes, of standard parcels before the night."""
     import polars as pl
 
-    columns = ("date", "is_premium", *OUTCOME_OF.values())
     source = open_source(path, OUTCOMES, rules=cell_rules(config))
+    wanted = ("date", "is_premium", *OUTCOME_OF.values())
+    columns = tuple(name for name in wanted if name in source.columns)
     source = replace(source, columns=columns, required=frozenset(columns))
-    log, num, happened = QuarantineLog(), 0, dict.fromkeys(HARMS, 0)
+    known = [harm for harm in HARMS if OUTCOME_OF[harm] in columns]
+    log, num, happened = QuarantineLog(), 0, dict.fromkeys(known, 0)
     for raw in read_batches(source):
         frame = check_batch(raw, source, log)
         frame = frame.filter(~pl.col("is_premium") & (pl.col("date") < day))
         num += len(frame)
-        for harm in HARMS:
+        for harm in known:
             happened[harm] += int(frame[OUTCOME_OF[harm]].sum())
     return [
         BaseRate(harm, "history", count / num, num)
@@ -84,8 +88,9 @@ def _of_model(folder: str) -> list[BaseRate]:
     for harm in HARMS:
         risk, rate = model.risk[harm], card_rate(card, harm)
         if rate is None and not risk.slopes and not any(risk.levels.values()):
-            stated = 1 / (1 + math.exp(-risk.intercept))
-            rate = BaseRate(harm, "model", round(stated, 9))
+            stated = round(1 / (1 + math.exp(-risk.intercept)), 9)
+            # Of a harm that costs nothing the risk may be unknown, and then is 0.
+            rate = BaseRate(harm, "model", stated) if stated else None
         found += [] if rate is None else [rate]
     return found
 

@@ -32,11 +32,15 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
 
 
-#: Before anything is known: a promise is kept as often as not, worth two parcels.
+#: Beside scanned parcels: any share is as likely as another: two parcels.
 PRIOR_MEAN, PRIOR_STRENGTH = 0.5, 2.0
+#: Where nothing says how many promises are kept: the effect is that of premium parcels
+#: as they are delivered, so nothing is taken off it.
+AS_DELIVERED = 1.0
 _STRENGTHS = np.geomspace(2, 2_000, 40)
 
 
@@ -71,7 +75,19 @@ def kept_table(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def promises(frame: pl.DataFrame) -> list[Promise]:
+def stated_kept_share(config: Config) -> float:
+    """The share of promises kept, where no scan says."""
+    prior = config.learning.prior
+    stated = None if prior is None else prior.kept_share
+    return AS_DELIVERED if stated is None else float(stated)
+
+
+def unproved(kept_share: float) -> Promise:
+    """The pool of promises, before any scan."""
+    return _promise(None, None, 0, 0, _Posterior(kept_share, 0.0, 1.0))
+
+
+def promises(frame: pl.DataFrame, kept_share: float = AS_DELIVERED) -> list[Promise]:
     """
     Posterior of each carrier's promise-keeping: the pool, carriers, and their regions.
 
@@ -79,10 +95,14 @@ def promises(frame: pl.DataFrame) -> list[Promise]:
     ----------
     frame
         Outcomes. A recommendation that was not bought is nobody's promise.
+    kept_share
+        What counts where there is no scan at all.
     """
     import polars as pl
 
     counts = kept_table(frame)
+    if counts.is_empty():
+        return [unproved(kept_share)]
     by_carrier = (
         counts.group_by("carrier_id")
         .agg(pl.col("num_premium", "num_kept").sum())

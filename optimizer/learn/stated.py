@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import HARMS, LearnedModel, Promise, model_text
+from optimizer.build.learned_model import FORMAT, HARMS, LearnedModel, named
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import prior_effect
-from optimizer.learn.fit import Learned, constant_risk
-from optimizer.learn.promise import PRIOR_MEAN
+from optimizer.learn.fit import Learned, stated_risks
+from optimizer.learn.learners import FIRST
+from optimizer.learn.promise import stated_kept_share, unproved
 
 if TYPE_CHECKING:
     from optimizer.config import Config
@@ -40,39 +40,37 @@ def stated_model(config: Config) -> Learned:
         When ``learning.prior`` does not state the risks.
     """
     prior = config.learning.prior
-    if prior is None or prior.complaint_prob is None or prior.return_prob is None:
+    if prior is None or prior.complaint_prob is None:
         raise ConfigError(
             "learning.prior must state effect, complaint_prob and return_prob where "
-            "there is no history to learn from"
+            "there is no history to learn from (no return_prob where "
+            "objective.return_cost_cny is 0)"
         )
-    risks = dict(zip(HARMS, (prior.complaint_prob, prior.return_prob), strict=True))
-    promise = Promise(
-        carrier_id=None,
-        region_id=None,
-        num_premium=0,
-        num_kept=0,
-        mean=PRIOR_MEAN,
-        low=0.0,
-        high=1.0,
-    )
+    risks = stated_risks(config)
     unnamed = LearnedModel(
-        format=1,
+        format=FORMAT,
         version="",
         first_date=_BEFORE_ANY_NIGHT,
         last_date=_BEFORE_ANY_NIGHT,
         regime_breaks=[],
         kind="prior",
-        risk={harm: constant_risk(float(share)) for harm, share in risks.items()},
+        risk=risks,
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
-        promises=[promise],
+        promises=[unproved(stated_kept_share(config))],
+        learner=FIRST,
     )
-    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
-    model = unnamed.model_copy(update={"version": f"stated-{digest}"})
+    model = named(unnamed, "stated")
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
     return Learned(model, _card(model, prior), told)
 
 
 def _card(model: LearnedModel, prior: Prior) -> str:
+    returns = "cost nothing"
+    if prior.return_prob is not None:
+        returns = f"{prior.return_prob:.3%}"
+    kept = "as premium parcels are delivered"
+    if prior.kept_share is not None:
+        kept = f"{prior.kept_share:.0%}"
     return "\n".join(
         [
             f"# Model {model.version}",
@@ -82,10 +80,10 @@ def _card(model: LearnedModel, prior: Prior) -> str:
             "| | stated |",
             "|---|---:|",
             f"| complaints on standard service | {prior.complaint_prob:.3%} |",
-            f"| logistics returns on standard service | {prior.return_prob:.3%} |",
-            f"| share of both that a kept promise removes | {prior.effect:.0%} |",
+            f"| logistics returns on standard service | {returns} |",
+            f"| share of both that premium removes | {prior.effect:.0%} |",
             f"| standard deviation of that share | {prior.spread:.0%} |",
-            f"| promises kept | {PRIOR_MEAN:.0%} |",
+            f"| promises kept | {kept} |",
             "",
             "All orders are alike to it, so who is chosen is chosen by lot. Let some",
             "explore (`holdout.explore_share`), collect outcomes, and learn from them.",

@@ -179,6 +179,8 @@ def propose(
     missing = [c.name for c in CONTRACTS[kind].columns if c.is_required]
     if kind == "orders":
         missing.insert(2, "carrier_id")
+    if kind == "outcomes":
+        missing += ["is_premium", "logistics_return"]
     lacking = tuple(name for name in missing if name not in there)
     kinds = {c.name: c.kind for c in CONTRACTS[kind].columns}
     kept = tuple(

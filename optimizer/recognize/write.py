@@ -58,6 +58,14 @@ class Terms:
     complaint_prob: str
     return_prob: str
 
+    @property
+    def counts_returns(self) -> bool:
+        """Whether a return costs something."""
+        try:
+            return float(self.return_cost_cny) != 0
+        except ValueError:  # the configuration's own rules will say so
+            return True
+
 
 def written(
     proposals: Mapping[str, Proposal], terms: Terms, folder: Path
@@ -125,9 +133,10 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
     if not has_risk:
         learning["models"] = str(folder / "models")
         learning["prior"] = {"effect": float(terms.effect), "spread": 0.5}
-        if history is None or {"complaint", "logistics_return"} & {*history.missing}:
+        if history is None or lacking_harms(history, terms):
             learning["prior"]["complaint_prob"] = float(terms.complaint_prob)
-            learning["prior"]["return_prob"] = float(terms.return_prob)
+            if terms.counts_returns:
+                learning["prior"]["return_prob"] = float(terms.return_prob)
     if history is not None:
         learning["history"] = _input(history, terms)
     formats = sorted({f for p in proposals.values() for f in p.date_formats})
@@ -161,8 +170,8 @@ objective:                        # yours to set: what each of them costs you
 """
 _MODEL = "# The orders have no probabilities: optimizer learn makes a model of them.\n"
 _PRIOR = """\
-# A belief to begin with, until premium has been measured: a kept promise removes this
-# share of the harm.
+# A belief to begin with, until premium has been measured: a premium parcel removes this
+# share of the harm. Each night says that it rests on it.
 """
 _EXPLORE = "holdout: {{explore_share: {share}}}     # of slots, at random, to measure\n"
 #: Parcels that should explore in a night, so that it measures something.
@@ -217,6 +226,12 @@ def _input(proposal: Proposal, terms: Terms) -> Any:
     if proposal.decimal != ".":
         found["decimal"] = proposal.decimal
     return found if len(found) > 1 else found["path"]
+
+
+def lacking_harms(history: Proposal, terms: Terms) -> set[str]:
+    """Harms that cost something, and of which the history has no column."""
+    harms = {"complaint", *(["logistics_return"] if terms.counts_returns else [])}
+    return harms & {*history.missing}
 
 
 def words_of(proposal: Proposal) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_an_export_becomes_a_night_that_verifies(
     """Init, learn, validate, run and verify, and no table or configuration edited."""
     monkeypatch.chdir(tmp_path)
     tables = EXPORTS[name](Path())
-    asked = ("--slots", 5, "--yes", "--json")
+    asked = ("--slots", 5, "--effect", "0.15", "--yes", "--json")
     begun = call(monkeypatch, capsys, "init", *tables, *asked)
     assert begun.code == 0, begun.err
     told = json.loads(begun.out)
