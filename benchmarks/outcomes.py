@@ -7,6 +7,8 @@ how many of the 95 % intervals hold it, predictions fitted anew each time.
 customers; AUUC and Qini with intervals, beside scikit-uplift where it is installed.
 ``python -m benchmarks.outcomes loop``: thirty simulated nights of learning, then what
 the plan realises beside rules and oracles.
+``python -m benchmarks.outcomes worlds --world NAME --repetitions 3 --seed 1``: the same
+on worlds whose law no learner knows; see :mod:`benchmarks.worlds`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from benchmarks import worlds
 
 REPEATS = 1_000
 TRIAL_ROWS = 1_500
@@ -335,6 +339,9 @@ def _gain(night: Any, decided: Any) -> float:
 
 def main() -> None:
     """Run what the command line names, and print it with its seconds."""
+    if sys.argv[1] == "worlds":
+        worlds.main(sys.argv[2:])
+        return
     start = time.perf_counter()
     commands = {"coverage": coverage, "hillstrom": hillstrom, "loop": loop}
     found = commands[sys.argv[1]](*sys.argv[2:])
