@@ -358,7 +358,7 @@ class Columns:
         self.levels = {
             c: sorted(frame[c].drop_nulls().unique().to_list())
             for c in WORDS
-            if c in frame.columns
+            if c in frame.columns and frame[c].null_count() == 0
         }
         raw = self._numbers(frame)
         self.center, self.spread = raw.mean(axis=0), raw.std(axis=0) + 1e-9
