@@ -98,7 +98,7 @@ def test_the_table_says_what_the_records_hold():
 
 def test_hillstrom_judges_a_ranking_by_what_it_finds():
     """A ranking by the effect itself has a high Qini, one by lot nearly none."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(11)  # not that of the split
     size = 6_000
     helped = rng.random(size) < 0.3
     mailed = rng.random(size) < 0.5

@@ -128,7 +128,10 @@ def repetition(
             day = START + dt.timedelta(number)
             if number in LEARN_AFTER or number == num_nights:
                 history = reveal(platform, past, day)
-                model = {"model": learned(history, settings, day, Path(folder))}
+                # The learner in force is that of the newest model in its own folder.
+                own = settings["learning"] | {"models": folder}
+                again = settings | {"learning": own}
+                model = {"model": learned(history, again, day, Path(folder))}
             if number in JUDGED_AFTER or number == num_nights:
                 judged[str(number)] = judge(platform, history, day, model)
             if number < num_nights:
