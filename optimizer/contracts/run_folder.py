@@ -77,7 +77,10 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
         raise DataError(f"{folder}: is not a published run ({lacks})")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{folder / RECORD}: cannot be read ({reason})") from error
+    except (ValueError, RecursionError):
         raise DataError(f"{folder / RECORD}: cannot be read as JSON") from None
     if not isinstance(record, dict) or record.get("schema_version") not in _READ:
         raise DataError(
