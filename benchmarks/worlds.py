@@ -657,6 +657,8 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> str:
     whole = above.sum() / below.sum()
     if n < 2:
         return f"{whole:.2f}"
+    if (below.sum() - below <= 0).any():
+        return f"{whole:.2f}"
     left = (above.sum() - above) / (below.sum() - below)
     spread = np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
     half = float(t.ppf(0.975, n - 1)) * spread
