@@ -149,7 +149,10 @@ def shipped(
         "version": 1,
         "policy": [policy],
         "objective": {"complaint_cost_cny": 1, "return_cost_cny": 0},
-        "learning": {"prior": {"effect": 0.05, "spread": 0.3}},
+        "learning": {
+            "prior": {"effect": 0.05, "spread": 0.3},
+            "features": ["recency"],
+        },
     }
     found = learn(
         _outcomes(train, campaign), as_config(settings), Window(DAY + dt.timedelta(1))

@@ -54,6 +54,9 @@ SCORES = ["complaint_prob_standard", "return_prob_standard"]
 WORDS = ("carrier_id", "category_id")
 #: Standard parcels that were not randomised, for peers: so many teach the risk.
 MAX_UNDRAWN = 12_000
+#: Days before the first night, in worlds of delays, of the quiet night that is known by
+#: then, and days after the last one until all is known.
+QUIET_DAYS, WAIT_DAYS = 60, 45
 #: Worlds whose law depends on the date.
 CHANGING = ("drift", "worsening-carrier")
 NULL = ("null", "delayed-null")
@@ -129,16 +132,22 @@ def repetition(
             if number in LEARN_AFTER or number == num_nights:
                 history = reveal(platform, past, day)
                 # The learner in force is that of the newest model in its own folder.
-                own = settings["learning"] | {"models": folder}
+                own = settings["learning"] | {"models": folder} | _features(world)
                 again = settings | {"learning": own}
-                model = {"model": learned(history, again, day, Path(folder))}
+                model = {
+                    "model": learned(history, again, day, Path(folder)),
+                    "learning": own,
+                }
             if number in JUDGED_AFTER or number == num_nights:
                 judged[str(number)] = judge(platform, history, day, model)
             if number < num_nights:
                 night = platform.night(day)
                 plan = decide(night, night.orders.drop(PREMIUM), day, settings | model)
                 past.append((night, plan.decisions, day))
-        intervals = measured(platform, history, past, settings, day)
+        # Harm that comes late is waited for: nothing could be said of it sooner.
+        ripe = day + dt.timedelta(WAIT_DAYS if is_delayed(world) else 0)
+        history = reveal(platform, past, ripe)
+        intervals = measured(platform, history, past, settings, ripe)
         told = json.loads(Path(model["model"], "model.json").read_text())
     return {
         "world": world,
@@ -198,9 +207,10 @@ def reveal(
     from optimizer.simulate.reveal import outcomes_of
 
     until = None
-    if platform.world.startswith("delayed"):
-        until = day - dt.timedelta(1)
-    first = (past[0][2] if past else day) - dt.timedelta(1)
+    before = 1
+    if is_delayed(platform.world):
+        until, before = day - dt.timedelta(1), QUIET_DAYS
+    first = (past[0][2] if past else day) - dt.timedelta(before)
     quiet = platform.night(first)
     nothing = quiet.orders.select(
         "order_id",
@@ -224,6 +234,16 @@ def reveal(
         ],
         how="diagonal_relaxed",
     )
+
+
+def is_delayed(world: str) -> bool:
+    """Whether harm is known later than the next day."""
+    return world.startswith("delayed")
+
+
+def _features(world: str) -> dict[str, Any]:
+    """Columns beside the contract's that a world's tables have: peers see them too."""
+    return {} if world == "plain" else {"features": ["station_distance_m"]}
 
 
 def learned(
@@ -636,6 +656,8 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> str:
         return "loss"
     whole = above.sum() / below.sum()
     if n < 2:
+        return f"{whole:.2f}"
+    if (below.sum() - below <= 0).any():
         return f"{whole:.2f}"
     left = (above.sum() - above) / (below.sum() - below)
     spread = np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
