@@ -17,6 +17,7 @@ from optimizer.cli.named_nights import (
 )
 from optimizer.cli.options import (
     JsonOption,
+    LanguageOption,
     OutOption,
     PageLanguage,
     ReportOption,
@@ -30,12 +31,10 @@ from optimizer.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optimizer.compare.runs import Comparison
     from optimizer.config import Config
     from optimizer.night.basis import Basis
 
 _TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits")
-_SHOWN = 20
 
 
 def diff(
@@ -53,7 +52,7 @@ def diff(
     ] = None,
     out: OutOption = None,
     report: ReportOption = None,
-    language: PageLanguage = Tongue.ENGLISH,
+    language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
@@ -69,7 +68,7 @@ def diff(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
         )
         return
-    typer.echo("\n".join([f"{first} → {second}", *_lines(found)]))
+    typer.echo(f"{first} → {second}\n{found.text(language.value)}")
 
 
 def _two_nights(
@@ -84,30 +83,6 @@ def _two_nights(
             "give two nights: the folders of two runs, or --config and --date twice"
         )
     return found[0], found[1]
-
-
-def _lines(found: Comparison) -> list[str]:
-    lines = []
-    for row in found.inputs.to_dicts():
-        same = "the same" if row["is_same"] else "changed"
-        counts = f"{row['num_rows_before']} → {row['num_rows_after']} rows"
-        lines.append(f"  input {row['table']}: {same}, {counts}")
-    for kind, key in (("rule", "key"), ("number", "metric")):
-        table = found.rules if kind == "rule" else found.numbers
-        for row in table.head(_SHOWN).to_dicts():
-            lines.append(f"  {kind} {row[key]}: {row['before']} → {row['after']}")
-        if table.height > _SHOWN:
-            lines.append(f"  and {table.height - _SHOWN} more of these")
-    causes = found.orders.group_by("change", "why").len().sort("change", "why")
-    for change, why, number in causes.iter_rows():
-        lines.append(f"  orders {change}: {number:,} because of {why}")
-    if found.orders.is_empty():
-        lines.append("  orders: the same recommendations")
-    lines.append(f"  lanes with other slots or another price: {found.lanes.height:,}")
-    lines.append(f"  merchants with another cap or price: {found.merchants.height:,}")
-    if number := found.limits.height:
-        lines.append(f"  further limits that differ: {number:,}")
-    return lines
 
 
 def accept(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.errors import counted
 from optimizer.report.carriers import way_on
 from optimizer.report.inputs import inputs_html, inputs_text
-from optimizer.report.language import by_code, language_code
+from optimizer.report.language import by_name
 from optimizer.report.page import Page
 from optimizer.views import View, listed
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
-
-    from optimizer.report.language import Language
-
-
-def _language(name: str) -> Language:
-    language_code(name)  # refuses what is none
-    return by_code(name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +82,7 @@ class Checked:
         ConfigError
             When it is another language.
         """
-        text = inputs_text(self.values, _language(language))
+        text = inputs_text(self.values, by_name(language))
         told = way_on(self.values["warnings"])
         return f"{text}\n  {told}" if told else text
 
@@ -107,7 +100,7 @@ class Checked:
         ConfigError
             When it is another language.
         """
-        return Page(inputs_html(self.values, _language(language)))
+        return Page(inputs_html(self.values, by_name(language)))
 
     def __str__(self) -> str:
         return self.text()
