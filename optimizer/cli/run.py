@@ -29,7 +29,6 @@ from optimizer.cli.output import (
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
-from optimizer.report.carriers import way_on
 from optimizer.views import gap_words
 
 if TYPE_CHECKING:
@@ -205,6 +204,8 @@ def published_since(seen: Mapping[Path, Path | None]) -> str:
 
 def _summary(found: Mapping[str, Any]) -> str:
     """A run in a few lines."""
+    from optimizer.report.carriers import way_on
+
     numbers, proof = found["summary"], found["certificate"]
     orders = counted(numbers["num_orders"], "order")
     words = {
