@@ -23,7 +23,7 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
-from optimizer.io.privacy import hidden, refuse_personal_values
+from optimizer.io.privacy import hidden, refuse_names, refuse_personal_values
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -472,7 +472,12 @@ def _refuse_personal(frame: pl.DataFrame, source: Source) -> None:
     kinds = {name: source.table.column(name).kind for name in source.columns}
     ids = [name for name, kind in kinds.items() if kind == "id"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
-    refuse_personal_values(frame, ids, texts, source.label, source.rules.not_personal)
+    allowed = source.rules.not_personal
+    refuse_personal_values(frame, ids, texts, source.label, allowed)
+    read = {} if source.mapping is None else source.mapping.columns
+    for name, written in read.items():
+        if name in ids and written not in allowed:
+            refuse_names(frame[name], written, source.label)
 
 
 def _rules(frame: pl.DataFrame, column: Column, source: Source) -> list[Rule]:
