@@ -123,7 +123,7 @@ def _slot_more(patch: pytest.MonkeyPatch) -> None:
 
     def rows_tonight(*args: Any) -> Any:
         rows, taken = true(*args)
-        return tuple(replace(row, slots=row.slots + 1) for row in rows), taken
+        return tuple(row._replace(slots=row.slots + 1) for row in rows), taken
 
     patch.setattr(night, "rows_tonight", rows_tonight)
 
