@@ -548,7 +548,16 @@ def test_carriers_and_regions_after_the_sample_are_found(
 
 def written_capacity(orders: propose.Proposal) -> list[str]:
     """Lines of the capacity table that is laid out for a table of orders."""
-    terms = write.Terms("1", "1", "1", "shop", 7, "0.3", "0.01", "0.02")
+    terms = write.Terms(
+        complaint_cost_cny="1",
+        return_cost_cny="1",
+        fee_cny="1",
+        shop="shop",
+        slots=7,
+        effect="0.3",
+        complaint_prob="0.01",
+        return_prob="0.02",
+    )
     made = write.written({"orders": orders}, terms, Path())
     return made["capacity.csv"].splitlines()
 
