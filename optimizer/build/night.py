@@ -397,7 +397,15 @@ def _encode_single(
     with clock.stage("validate"):
         together = _distinct(source, orders)
     counts = {"orders": num_rows}
-    return Encoded(together, join(options), coder, counts, log, hopes, kept.named())
+    return Encoded(
+        orders=together,
+        options=join(options),
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        named=kept.named(),
+    )
 
 
 def _encode_choice(
@@ -439,7 +447,15 @@ def _encode_choice(
         clock,
     )
     counts = {"orders": num_rows, "options": num_options}
-    return Encoded(together, options, coder, counts, log, hopes, kept.named())
+    return Encoded(
+        orders=together,
+        options=options,
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        named=kept.named(),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
