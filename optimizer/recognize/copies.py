@@ -78,7 +78,7 @@ def refuse_personal(
 
     Raises
     ------
-    DataError
+    PersonalColumnsError
         Naming the columns and a command that writes the table without them.
     """
     told = [column for column in columns if column not in ids]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from optimizer.config.address import is_address
 from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
 from optimizer.errors import DataError
@@ -89,12 +88,6 @@ def written(
     """
     if "orders" not in proposals:
         raise DataError(_no_orders(proposals))
-    history = proposals.get("outcomes")
-    if history is not None and is_address(history.sample.path):
-        raise DataError(
-            f"{history.sample.label}: is a history, and learning.history is read from "
-            "files; export it as CSV or Parquet, and name that"
-        )
     files = {CONFIG: _config(proposals, terms, folder)}
     if "capacity" not in proposals:
         files[SLOTS] = _capacity(proposals["orders"], terms.slots)
