@@ -32,7 +32,14 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
@@ -119,6 +126,16 @@ class Effect(_Part):
     forest: Forest | None = None
     #: What the trees' sum is multiplied by.
     forest_slope: Finite = 0.0
+    #: Part of the intercept that is the benefit of doubt, and was not measured.
+    raised: Finite = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_raise(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.raised:
+            found.pop("raised", None)
+        return found
 
 
 class Promise(_Part):
@@ -510,7 +527,11 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
         for name, slope in effect.slopes.items()
     }
     drawn = {
-        "intercept": round(effect.intercept + moves["", ""], _DRAWN_DIGITS),
+        # What was measured is drawn: a draw gives no benefit of doubt.
+        "intercept": round(
+            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
+        ),
+        "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
     }

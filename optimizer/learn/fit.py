@@ -21,12 +21,13 @@ from optimizer.build.learned_model import (
     model_text,
     named,
 )
+from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
-from optimizer.learn.champion import Contest, compare, harm_costs, only
+from optimizer.learn.champion import Contest, compare, harm_costs, only, with_doubt
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
@@ -189,7 +190,10 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
         effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        effect |= {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        if contest.trials:
+            fitted = with_doubt(contest, fitted)
+        effect |= fitted
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
@@ -199,7 +203,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         "candidates": candidates,
     }
     model = _model(past, config, content)
-    told = [*_warnings(past, data, kept, config), *told]
+    told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
 
