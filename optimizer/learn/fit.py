@@ -27,7 +27,14 @@ from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
-from optimizer.learn.champion import Contest, compare, harm_costs, only, with_doubt
+from optimizer.learn.champion import (
+    Contest,
+    calibrated,
+    compare,
+    harm_costs,
+    only,
+    with_doubt,
+)
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
@@ -192,6 +199,8 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         effect = {harm: prior_effect(config.learning.prior) for harm in stated}
         fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
         if contest.trials:
+            slopes = next(one.slopes for one in candidates if one.learner == champion)
+            fitted = calibrated(contest.trials, fitted, slopes)
             fitted = with_doubt(contest, fitted)
         effect |= fitted
     content = {
