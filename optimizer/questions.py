@@ -463,7 +463,8 @@ def learn_model(
     ----------
     history
         Outcomes: a path, a glob, an address or a table; ``None``:
-        ``learning.history``. Where there is none at all, the risks and the effect that ``learning.prior`` states.
+        ``learning.history``. Where there is none at all, the risks and the effect that
+        ``learning.prior`` states.
     config
         A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
     first, last
