@@ -79,6 +79,10 @@ class Night:
         ``carrier_id_after``; else ``None``.
     rows
         Limits other than caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    draws
+        Where savings are drawn: ``order_id``, ``saving_cny`` as drawn,
+        ``mean_saving_cny``, and ``num_plans``, the plans of all draws that choose it;
+        else ``None``.
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
@@ -103,6 +107,7 @@ class Night:
     churn: pl.DataFrame | None = None
     rows: pl.DataFrame | None = None
     conflicts: pl.DataFrame | None = None
+    draws: pl.DataFrame | None = None
 
     @property
     def decisions(self) -> pl.DataFrame:
@@ -134,6 +139,7 @@ class Night:
             tables.QUARANTINE: self.quarantine,
             tables.ROW_RESULTS: self.rows,
             tables.CONFLICTS: self.conflicts,
+            tables.DRAWS: self.draws,
         }
         places = self.recommendations.select("order_id", "region_id")
         orders = self.orders.join(places, on="order_id", how="left")

@@ -394,6 +394,7 @@ def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
 
     from optimizer.contracts.tables import (
         CONFLICTS,
+        DRAWS,
         LANE_RESULTS,
         MERCHANT_RESULTS,
         ROW_RESULTS,
@@ -429,4 +430,5 @@ def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),
+        draws=tables.get(DRAWS.file),
     )
