@@ -19,6 +19,7 @@ from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
 from optimizer.build.drawn_savings import GatheredDraws, draw_models
 from optimizer.build.eligibility import (
+    KeptNames,
     apply_rules,
     named_orders,
     orders_table,
@@ -152,6 +153,8 @@ class Intake:
         The rules of the night.
     history
         Carry-over from other nights.
+    named
+        Names of the orders of a small night; ``None``: they are read again.
     """
 
     problem: Problem
@@ -165,6 +168,7 @@ class Intake:
     id_sample: tuple[str, ...]
     policy: PolicyRow
     history: EarlierNights
+    named: pl.DataFrame | None = None
 
 
 def take_in(
@@ -296,6 +300,7 @@ def take_in(
         id_sample=tuple(encoded.coder.id_sample),
         policy=policy,
         history=history,
+        named=encoded.named,
     )
 
 
@@ -309,6 +314,8 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
         table or the policy has reasons; in the order of the table.
     """
+    if intake.named is not None:
+        return iter([intake.named])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
@@ -338,7 +345,7 @@ class _By:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """All orders and options as arrays; codes, rows read, broken rows, hopes, draws."""
+    """All orders and options as arrays; codes, broken rows, hopes, draws, names."""
 
     orders: OrderArrays
     options: OptionArrays
@@ -347,6 +354,7 @@ class Encoded:
     log: QuarantineLog
     hopes: Hopes
     draws: GatheredDraws
+    named: pl.DataFrame | None = None
 
 
 def _encode(
@@ -375,7 +383,7 @@ def _encode_single(
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
-    hopes, draws = Hopes(), GatheredDraws(by.drawn)
+    hopes, draws, kept = Hopes(), GatheredDraws(by.drawn), KeptNames(source)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -384,6 +392,7 @@ def _encode_single(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder)
@@ -409,6 +418,7 @@ def _encode_single(
         log=log,
         hopes=hopes,
         draws=draws,
+        named=kept.named(),
     )
 
 
@@ -436,7 +446,8 @@ def _encode_choice(
 ) -> Encoded:
     """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
-    hoped, hopes, draws = [], Hopes(), GatheredDraws(by.drawn)
+    hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
+    draws = GatheredDraws(by.drawn)
     others: list[list[OrderShares]] = [[] for _ in by.others]
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
@@ -447,6 +458,7 @@ def _encode_choice(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             frame = fill_orders(frame, by.model)
             by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
@@ -486,6 +498,7 @@ def _encode_choice(
         log=log,
         hopes=hopes,
         draws=draws,
+        named=kept.named(),
     )
 
 
@@ -628,6 +641,7 @@ def _refuse_all_twins(
     ):
         ids = dict.fromkeys(codes.ids)
         if column in capacity.columns:
-            ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
+            ids |= dict.fromkeys(capacity[column].to_list())
+            ids.pop(None, None)  # type: ignore[call-overload]
         having = [s.label for s in sources.values() if column in s.columns]
         refuse_twins(ids, column, " and ".join(having))
