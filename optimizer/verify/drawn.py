@@ -49,7 +49,7 @@ def note_savings(
     value = _Value(statement, record)
     savings = np.column_stack(
         [
-            value.savings(reach, scores.filled(model), (scores.at[way], way))
+            value.savings(reach, scores.filled(model), scores.at[way], way)
             for model in models
         ]
     )
@@ -89,10 +89,10 @@ class _Value:
         self,
         reach: NDArray[np.float64],
         filled: Mapping[str, NDArray[np.float64]],
-        at: tuple[NDArray[np.int64], NDArray[np.int64]],
+        order: NDArray[np.int64],
+        way: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Savings of offers in micro-CNY; ``at``: the order and the way of each."""
-        order, way = at
+        """Savings of offers in micro-CNY, by the places of their orders and ways."""
         drop = {
             harm: filled[f"{harm}_prob_standard"][order]
             - filled[f"{harm}_prob_premium"][way]
