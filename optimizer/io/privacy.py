@@ -112,6 +112,8 @@ _NO_NUMBER = (
 )
 #: Signs of an identity number, and the last one by its checksum.
 _CARD, _LAST_SIGNS = 18, "10X98765432"
+#: What numbers of orders look like: no space in them, and some digit.
+_ORDER_NUMBER = re.compile(r"[#№]?(?=.*\d)[0-9A-Za-z][0-9A-Za-z._/#-]{0,63}", re.ASCII)
 #: Signs that look like others, written as those.
 _SIGNS = str.maketrans("–—‐‑−。．·", "-----...")
 #: What a spreadsheet or a program puts around a value.
@@ -284,6 +286,40 @@ def refuse_personal_values(
                 "them by hashed ids, or if they are no person's, say so: "
                 "privacy.allow, with its reason"
             )
+
+
+def refuse_names(values: pl.Series, written: str, label: str) -> None:
+    """
+    Refuse ids out of a column that is named like a person's data, if they look so.
+
+    Such a column is read because somebody says that it holds ids; numbers of orders
+    look like ``#1001``, and names of people do not.
+
+    Parameters
+    ----------
+    values
+        Text; the first rows are looked at.
+    written
+        The column's name in the table.
+    label
+        The table's name in messages.
+
+    Raises
+    ------
+    DataError
+        Naming the column, never a value.
+    """
+    if not is_personal_column(written):
+        return
+    seen = values.head(SAMPLE_ROWS).drop_nulls()
+    texts = [text for value in seen if (text := _plain(value))]
+    if all(_ORDER_NUMBER.fullmatch(t) and not looks_personal(t) for t in texts):
+        return
+    raise DataError(
+        f"{label}: column {written} is named as an id, and its values do not look like "
+        "order numbers (#1001) but like personal data; name another column, or if they "
+        "are no person's, say so: privacy.allow, with its reason"
+    )
 
 
 def _is_counter(values: Sequence[str]) -> bool:
