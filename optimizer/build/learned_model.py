@@ -100,6 +100,8 @@ class LearnedModel(_Part):
     risk: dict[str, Risk]
     effect: dict[str, Effect]
     promises: list[Promise]
+    #: Parcels that were too young to count; not known of models of before.
+    num_waiting: int | None = None
 
     @property
     def last_day(self) -> dt.date:

@@ -14,6 +14,7 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
+from optimizer.build.assumed import Basis, Chosen, assumptions, at_lower_bound
 from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
@@ -50,7 +51,7 @@ from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
-from optimizer.io.night_sources import open_night
+from optimizer.io.night_sources import lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.read import read_batches
 from optimizer.io.validate import (
@@ -69,7 +70,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
-    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.build.encode import (
+        CodeParams,
+        NightCodes,
+        OptionArrays,
+        OrderArrays,
+        OrderBasis,
+    )
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.learned_probabilities import OrderShares
     from optimizer.build.lookups import LookupCount
@@ -137,6 +144,8 @@ class Intake:
         What was read.
     warnings
         What a person should look at.
+    assumed
+        What the night's estimates take for true.
     lookups
         How many names of tables and configuration were found.
     orders
@@ -149,6 +158,11 @@ class Intake:
         The rules of the night.
     history
         Carry-over from other nights.
+    params
+        Costs, promises and take-up.
+    effect_model
+        The model that gives the probabilities on premium service; ``None``: the
+        tables do.
     """
 
     problem: Problem
@@ -156,12 +170,15 @@ class Intake:
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
+    assumed: tuple[CodedWarning, ...]
     lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
     policy: PolicyRow
     history: EarlierNights
+    params: CodeParams
+    effect_model: LearnedModel | None = None
 
 
 def take_in(
@@ -263,6 +280,20 @@ def take_in(
             history=history,
             experiment=experiment,
         )
+    is_premium_learned = model is not None and lacks_premium(sources)
+    coder = encoded.coder
+    basis = Basis(
+        model=model,
+        lacks_premium=is_premium_learned,
+        config=config,
+        policy=policy,
+        day=history.day,
+        names={
+            "merchant_id": index.merchant_ids,
+            "carrier_id": sorted({*coder.carriers.ids} & {*policy.carriers}),
+            "region_id": coder.regions.ids,
+        },
+    )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
@@ -282,12 +313,15 @@ def take_in(
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
+        assumed=assumptions(basis),
         lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         id_sample=tuple(encoded.coder.id_sample),
         policy=policy,
         history=history,
+        params=params,
+        effect_model=model if is_premium_learned else None,
     )
 
 
@@ -302,6 +336,30 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         table or the policy has reasons; in the order of the table.
     """
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
+
+
+def assumed_of_plan(
+    intake: Intake, chosen: NDArray[np.int64]
+) -> tuple[CodedWarning, ...]:
+    """
+    Say what a night takes for true, and what its plan saves if the effect is low.
+
+    Parameters
+    ----------
+    intake
+        The night.
+    chosen
+        ``(num_chosen,) int64``: the plan's options.
+    """
+    problem, places = intake.problem, intake.index.places
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    plan = Chosen(
+        row=problem.row[order],
+        carriers=[places[lane].carrier_id for lane in problem.option_lane[chosen]],
+        saving=int(problem.option_saving[chosen].sum()),
+    )
+    low = at_lower_bound(intake.effect_model, plan, intake.orders, intake.params)
+    return (*intake.assumed, *low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

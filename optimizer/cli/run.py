@@ -256,6 +256,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     if told := way_on(others, numbers["reasons"].get("CARRIER_INACTIVE")):
         lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
+    lines += [f"  assumes    {text_of(one)}" for one in found.get("assumptions", [])]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)

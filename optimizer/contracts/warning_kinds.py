@@ -309,6 +309,121 @@ _NIGHT: dict[str, WarningKind] = {
         "bank and puts nothing into it: fractions are cut off"
     ),
 }
+#: What a night takes for true, by code.
+_ASSUMPTIONS: dict[str, WarningKind] = {
+    "PROBABILITIES_GIVEN": _about(
+        "the probabilities on premium service are those of the night's tables; nothing "
+        "here has measured them"
+    ),
+    "EFFECT_STATED": _about(
+        "premium removes {share} of the harm ({harm}; {low} to {high} at 95 %): stated "
+        "in learning.prior, which weighs all, as no premium parcel has measured it",
+        harm="text",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_MEASURED": _about(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "as parcels show that got premium at random",
+        harm="text",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_WEIGHED": _about(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "as parcels show that got premium at random; learning.prior weighs {weight} "
+        "beside them",
+        harm="text",
+        share="share",
+        low="share",
+        high="share",
+        weight="share",
+    ),
+    "EFFECT_NOT_RANDOMISED": _about(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "from parcels of which none got premium at random: size and sign may be wrong",
+        harm="text",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_LEARNED": _about(
+        "what a kept promise removes of the harm ({harm}) differs by order; the model's "
+        "card says how sure that is",
+        harm="text",
+    ),
+    "RISK_TAKEN": _about(
+        "the risk of every order is {share} ({harm}): stated, as no history has it",
+        harm="text",
+        share="share",
+    ),
+    "NEW_NAMES": _counted(
+        "{num_names} {column} value is new to the model and has the pool's estimate: "
+        "{names}",
+        "{num_names} {column} values are new to the model and have the pool's estimate: "
+        "{names}",
+        num_names="count",
+        column="text",
+        names="names",
+    ),
+    "KEPT_STATED": _about(
+        "promises are kept as objective.fulfilment states: {carriers}",
+        carriers="names",
+    ),
+    "KEPT_ALL": _about(
+        "every promise is kept, or the premium probabilities have that in them: "
+        "{carriers}",
+        carriers="names",
+    ),
+    "KEPT_AS_POOL": _about(
+        "{share} of promises are kept, as by all carriers together, since no scan says "
+        "it of {carriers}",
+        share="share",
+        carriers="names",
+    ),
+    "KEPT_AS_DELIVERED": _about(
+        "the effect is that of premium parcels as they are delivered, since nothing "
+        "says how many promises are kept"
+    ),
+    "KEPT_TAKEN": _about(
+        "{share} of promises are kept: stated in learning.prior, and no scan has "
+        "measured it",
+        share="share",
+    ),
+    "MODEL_AGE": _counted(
+        "nothing has changed since {last_night}, the last night that the model has "
+        "seen, {num_days} day before this one",
+        "nothing has changed since {last_night}, the last night that the model has "
+        "seen, {num_days} days before this one",
+        num_days="count",
+        last_night="text",
+    ),
+    "ROWS_WAITED": _counted(
+        "{num_rows} parcel of the history was too young to count when the model was "
+        "learned; the others are like it",
+        "{num_rows} parcels of the history were too young to count when the model was "
+        "learned; the others are like them",
+        num_rows="count",
+    ),
+    "SOME_AT_RANDOM": _about(
+        "{explored} of slots go to parcels at random and {held} of chosen parcels are "
+        "kept back (holdout), so that the effect is measured",
+        explored="share",
+        held="share",
+    ),
+    "NONE_AT_RANDOM": _about(
+        "no parcel is left to chance (holdout), so this night will not show whether the "
+        "effect is true"
+    ),
+    "SAVING_IF_LOW": _about(
+        "were the effect at its lower 95 % bound, the same plan would avoid {low_cny} "
+        "CNY and not {saving_cny} CNY",
+        low_cny="text",
+        saving_cny="text",
+    ),
+}
 #: Of histories that are learned from or measured, by code.
 _HISTORY: dict[str, WarningKind] = {
     "CUSTOMERS_LIMITED": _counted(
@@ -534,5 +649,7 @@ _ALERTS: dict[str, WarningKind] = {
     ),
     "SPLITTING_NOT_SOUGHT": _about("not looked for, since {error}", error="text"),
 }
-#: Every code that a warning or an alert can have.
-WARNINGS: Mapping[str, WarningKind] = _NIGHT | _HISTORY | _ALERTS
+#: Every code that a warning, an assumption or an alert can have.
+WARNINGS: Mapping[str, WarningKind] = (
+    _NIGHT | _ASSUMPTIONS | _HISTORY | _ALERTS
+)

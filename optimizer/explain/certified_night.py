@@ -40,6 +40,8 @@ class CertifiedNight:
         Exact margins and slot values; ``None`` where there are none.
     outcomes
         Reason and margin of each row of the orders table.
+    assumptions
+        What its estimates take for true.
     named
         Gives ``row``, ``order_id``, ``region_id`` and perhaps ``ineligible_reason``
         of all orders that were not quarantined, in pieces.
@@ -50,6 +52,7 @@ class CertifiedNight:
     certificate: Certificate
     margins: Margins | None
     outcomes: Outcomes
+    assumptions: tuple[CodedWarning, ...]
     named: Callable[[], Iterable[pl.DataFrame]]
 
     def __post_init__(self) -> None:
@@ -112,7 +115,7 @@ def certified_night(
     margins
         Exact margins; ``None`` where there are none.
     """
-    from optimizer.build.night import name_orders
+    from optimizer.build.night import assumed_of_plan, name_orders
     from optimizer.certify.certificate import price_gap
     from optimizer.explain.outcomes import find_outcomes
 
@@ -120,4 +123,12 @@ def certified_night(
     gap = price_gap(problem, solution, certificate)
     outcomes = find_outcomes(problem, solution, intake.index, margins, gap)
     named = partial(name_orders, intake)
-    return CertifiedNight(intake, solution, certificate, margins, outcomes, named)
+    return CertifiedNight(
+        intake=intake,
+        solution=solution,
+        certificate=certificate,
+        margins=margins,
+        outcomes=outcomes,
+        assumptions=assumed_of_plan(intake, solution.chosen),
+        named=named,
+    )

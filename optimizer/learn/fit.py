@@ -229,6 +229,7 @@ def _model(
         "risk": risk,
         "effect": effect,
         "promises": kept,
+        "num_waiting": len(past.rows) - len(past.frame),
     }
     unnamed = LearnedModel.model_validate(content)
     digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]

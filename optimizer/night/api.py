@@ -426,6 +426,7 @@ def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
         inputs=night.inputs,
         warnings=night.warnings,
         summary=solved.summary,
+        assumptions=night.assumptions,
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),

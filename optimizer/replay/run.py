@@ -275,6 +275,19 @@ def _false_facts(
     ]
 
 
+def _false_assumptions(claims: RunClaims, night: CertifiedNight) -> Iterator[str]:
+    """Assumptions one by one; nights of before they were recorded have none."""
+    if claims.assumptions is None:
+        return
+    said = [claim.model_dump() for claim in claims.assumptions]
+    true = [one.to_json() for one in night.assumptions]
+    if len(said) != len(true):
+        yield from false_claims("assumptions", said, true)
+        return
+    for number, (claim, one) in enumerate(zip(said, true, strict=True)):
+        yield from false_claims(f"assumptions.{number}", claim, one)
+
+
 def _keys_of(recorded: Any, read: Any) -> Any:
     """A configuration as it is read, without keys that came after the record."""
     if isinstance(recorded, dict) and isinstance(read, dict):
