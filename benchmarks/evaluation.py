@@ -4,6 +4,16 @@ How well effects are measured where that is hard, in many simulated histories.
 ``python -m benchmarks.evaluation delays [HISTORIES]``: histories without an effect in
 which complaints come later on premium; how many report one, on all rows as they stand
 and on the ripe ones, with the maturity stated and learned.
+
+``python -m benchmarks.evaluation coverage [TRIALS]``: trials with common and rare
+harms, small holdouts and several propensities; how many intervals hold the truth.
+
+``python -m benchmarks.evaluation looks [HISTORIES]``: histories without an effect that
+are looked at on 30 nights; how many show one by the interval of a single look, and by
+that of all looks.
+
+``python -m benchmarks.evaluation peers``: the same sample by obp and DoubleML, where
+these are installed.
 """
 
 from __future__ import annotations
@@ -12,6 +22,7 @@ import datetime as dt
 import json
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -106,10 +117,141 @@ def _config(**more: Any) -> Any:
     return as_config(base | more)
 
 
+def coverage(trials: str = "1000") -> dict[str, Any]:
+    """Share of 95 % intervals that hold the truth, by trial and method."""
+    from optimizer.learn.estimators import METHODS, Sample, estimate_all
+
+    cases = {
+        "common, half premium": ((2, 6), 0.5, (0.5,), 300),
+        "common, a fifth kept back": ((2, 6), 0.4, (0.8,), 600),
+        "common, no effect": ((2, 6), 0.0, (0.5,), 300),
+        "2 %, half premium": ((1, 49), 0.5, (0.5,), 400),
+        "2 %, a twentieth kept back": ((1, 49), 0.5, (0.95,), 2_000),
+        "three propensities": ((2, 6), 0.5, (0.1, 0.5, 0.9), 600),
+    }
+    found: dict[str, Any] = {"trials": int(trials)}
+    for name, (shape, effect, chances, size) in cases.items():
+        rng, hits = np.random.default_rng(7), dict.fromkeys(METHODS, 0)
+        truth = effect * shape[0] / sum(shape)
+        for _ in range(int(trials)):
+            risk, chance = rng.beta(*shape, size), rng.choice(chances, size)
+            is_premium = rng.random(size) < chance
+            happened = rng.random(size) < risk * np.where(is_premium, 1 - effect, 1)
+            guess = np.clip(risk * rng.uniform(0.7, 1.3, size), 1e-4, 0.99)
+            left = guess * (1 - 0.8 * effect)
+            sample = Sample(happened.astype(float), is_premium, chance, guess, left)
+            for method, one in estimate_all(sample).items():
+                hits[method] += one.low <= truth <= one.high
+        found[name] = {method: count / int(trials) for method, count in hits.items()}
+    return found
+
+
+def looks(histories: str = "500") -> dict[str, Any]:
+    """Share of histories without an effect that show one on any of 30 nights."""
+    from optimizer.learn.estimators import METHODS, Sample, estimate_all
+
+    single, always = dict.fromkeys(METHODS, 0), dict.fromkeys(METHODS, 0)
+    for seed in range(int(histories)):
+        rng = np.random.default_rng(seed)
+        risk = rng.beta(2, 8, NUM_ROWS)
+        happened = (rng.random(NUM_ROWS) < risk).astype(float)
+        half = np.full(NUM_ROWS, 0.5)
+        whole = Sample(happened, rng.random(NUM_ROWS) < 0.5, half, risk, risk)
+        step = NUM_ROWS // NUM_NIGHTS
+        nights = [
+            estimate_all(whole.where(slice(0, end)))
+            for end in range(step, NUM_ROWS + 1, step)
+        ]
+        for name in METHODS:
+            own = [night[name] for night in nights]
+            single[name] += any(not e.low <= 0 <= e.high for e in own)
+            always[name] += any(not e.low_always <= 0 <= e.high_always for e in own)
+    return {
+        "histories": int(histories),
+        "single": {name: count / int(histories) for name, count in single.items()},
+        "all looks": {name: count / int(histories) for name, count in always.items()},
+    }
+
+
+def peers() -> dict[str, Any]:
+    """The sample of the tests, by this project and by obp and DoubleML."""
+    from optimizer.learn.estimators import Sample, doubly_robust, ipw
+
+    rng = np.random.default_rng(11)
+    risk, chance = rng.beta(2, 6, 2_000), rng.choice([0.2, 0.5, 0.8], 2_000)
+    is_premium = rng.random(2_000) < chance
+    happened = (rng.random(2_000) < risk * np.where(is_premium, 0.6, 1)).astype(float)
+    guess = np.clip(risk * rng.uniform(0.7, 1.3, 2_000), 0.01, 0.99)
+    sample = Sample(happened, is_premium, chance, guess, guess * 0.7)
+    found: dict[str, Any] = {
+        "ipw": ipw(sample).estimate,
+        "doubly_robust": doubly_robust(sample).estimate,
+    }
+    return found | _obp(sample) | _doubleml(sample)
+
+
+def _obp(sample: Any) -> dict[str, Any]:
+    """Value of standard service for all less that of premium, in harm."""
+    try:
+        ope = import_module("obp.ope")
+    except ImportError as error:
+        return {"obp": str(error)}
+    size = len(sample.happened)
+    logged = {
+        "reward": sample.happened,
+        "action": sample.is_premium.astype(int),
+        "pscore": np.where(sample.is_premium, sample.propensity, 1 - sample.propensity),
+        "position": np.zeros(size, int),
+    }
+    predicted = np.stack([sample.standard, sample.premium], axis=1)[:, :, None]
+    ways = {
+        "SelfNormalizedInverseProbabilityWeighting": {},
+        "SelfNormalizedDoublyRobust": {"estimated_rewards_by_reg_model": predicted},
+    }
+    found = {}
+    for name, more in ways.items():
+        values = []
+        for action in (0, 1):
+            always = np.zeros((size, 2, 1))
+            always[:, action, 0] = 1
+            judge = getattr(ope, name)()
+            values.append(
+                judge.estimate_policy_value(action_dist=always, **logged, **more)
+            )
+        found[f"obp {name}"] = float(values[0] - values[1])
+    return found
+
+
+def _doubleml(sample: Any) -> dict[str, Any]:
+    try:
+        doubleml = import_module("doubleml")
+    except ImportError as error:
+        return {"DoubleML": str(error)}
+    linear = import_module("sklearn.linear_model")
+    table = pl.DataFrame(
+        {"y": sample.happened, "d": sample.is_premium * 1.0, "x": sample.standard}
+    ).to_pandas()
+    model = doubleml.DoubleMLIRM(
+        doubleml.DoubleMLData(table, "y", "d", "x"),
+        linear.LogisticRegression(),
+        linear.LogisticRegression(),
+        n_folds=2,
+        normalize_ipw=True,
+    )
+    given = {
+        "ml_g0": sample.standard[:, None],
+        "ml_g1": sample.premium[:, None],
+        "ml_m": sample.propensity[:, None],
+    }
+    model.fit(external_predictions={"d": given})
+    return {"DoubleML": float(-model.coef[0]), "its error": float(model.se[0])}
+
+
 def main() -> None:
     """Run what the command line names, and print it with its seconds."""
     start = time.perf_counter()
-    found = {"delays": delays}[sys.argv[1]](*sys.argv[2:])
+    commands = {"delays": delays, "coverage": coverage, "looks": looks, "peers": peers}
+    found = commands[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(found | {"seconds": round(time.perf_counter() - start)}, indent=2))
 
 

@@ -403,11 +403,12 @@ def assert_certified(night: Night) -> None:
     assert set(premium["reason"]) <= {"CHOSEN", "EXPLORED"}, "another reason is premium"
     assert len(night.recommendations) == len(premium), "not what is recommended"
     is_planned = night.decisions["reason"].is_in(["CHOSEN", "HELD_OUT"])
-    planned = night.decisions.filter(is_planned & (night.decisions["arm"] == "policy"))
+    is_ours = night.decisions["arm"].is_in(["policy", "margin"])
+    planned = night.decisions.filter(is_planned & is_ours)
     paid = round(night.summary.get("penalties_cny", 0) * 1e6)
     saved = _micro(planned["saving_cny"]) - paid
     assert saved == proof.primal_bound, "savings do not add up"
-    explored = premium.filter(premium["reason"] == "EXPLORED")
+    explored = premium.filter(premium["arm"] == "explore")
     chosen = planned.vstack(explored)
     used = dict(chosen.group_by("merchant_id").len().iter_rows())
     names = ("merchant_id", "cap", "used", "slack", "shadow_price_cny")
@@ -431,12 +432,10 @@ def assert_certified(night: Night) -> None:
 
 def _assert_margins(decisions: pl.DataFrame) -> None:
     """Check that margins have the sign of the decision, and agree with the surplus."""
-    names = ["order_id", "is_premium", "arm", "margin_cny", "surplus_cny"]
+    names = ["order_id", "reason", "margin_cny", "surplus_cny"]
     planned = decisions.filter(decisions["arm"].ne_missing("explore")).select(names)
-    for order_id, is_premium, arm, margin, surplus in planned.drop_nulls(
-        names[3]
-    ).rows():
-        sign = 1 if is_premium or arm == "policy" else -1
+    for order_id, reason, margin, surplus in planned.drop_nulls("margin_cny").rows():
+        sign = 1 if reason in ("CHOSEN", "HELD_OUT") else -1
         assert sign * margin >= 0, f"{order_id}: the margin is of the wrong sign"
         assert sign * margin >= sign * surplus, f"{order_id}: a margin within its price"
 

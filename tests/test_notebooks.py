@@ -39,7 +39,7 @@ assert doubt.draws["regret_cny"].drop_nulls().len() == 2
 arms = decisions.drop_nulls("arm")["arm"].unique().sort().to_list()
 assert arms == ["explore", "policy"]
 assert outcomes["date"].n_unique() == NUM_NIGHTS
-assert set(pooled["method"]) == {"difference", "ipw", "doubly_robust"}
+assert set(pooled["method"]) == {"difference", "adjusted", "ipw", "doubly_robust"}
 assert realised["low_cny"] <= realised["realised_cny"] <= realised["high_cny"]
 returns = best.filter(pl.col("outcome") == "logistics_return")
 assert returns["low"].item() > 0

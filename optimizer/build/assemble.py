@@ -176,9 +176,10 @@ def build_problem(
     num_orders, caps = made.num_orders, made.caps
     layout = lay_out(given)
     pool, forest = None, layout.forest
+    if experiment is not None and (experiment.explore_share or experiment.coin_share):
+        refuse_to_explore(given, layout)
     night = _Laid(orders, options, merchant, caps, forest, layout.lane)
     if experiment is not None and experiment.explore_share:
-        refuse_to_explore(given, layout)
         pool, night = _explore(night, experiment)
     problem = arrange(
         night.orders, night.options, merchant, night.caps, night.forest, night.lane

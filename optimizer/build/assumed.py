@@ -161,8 +161,14 @@ def _new_names(
     for column in ("carrier_id", "region_id", "merchant_id"):
         new = sorted({*names.get(column, ())} - known.get(column, set()))
         if known.get(column) and new:
-            told = {"num_names": len(new), "column": column, "names": some(new)}
-            found.append(warn("NEW_NAMES", **told))
+            found.append(
+                warn(
+                    "NEW_NAMES",
+                    num_names=len(new),
+                    column=column,
+                    names=some(new),
+                )
+            )
     return found
 
 
@@ -207,8 +213,8 @@ def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
     found = []
     if day is not None and any(risk.levels for risk in model.risk.values()):
         num_days = (day - model.last_day).days
-        told = {"num_days": num_days, "last_night": model.last_date}
-        found.append(warn("MODEL_AGE", **told))
+        last = model.last_date
+        found.append(warn("MODEL_AGE", num_days=num_days, last_night=last))
     if model.num_waiting:
         found.append(warn("ROWS_WAITED", num_rows=model.num_waiting))
     return found
@@ -261,9 +267,7 @@ def at_lower_bound(
     """
     if model is None or not len(chosen.row):
         return ()
-    reach = {
-        harm: np.zeros(len(model.effect[harm].names), np.int64) for harm in HARMS
-    }
+    reach = {harm: np.zeros(len(model.effect[harm].names), np.int64) for harm in HARMS}
     for frame in _chosen_rows(chosen, orders):
         standard = fill_orders(frame, model)
         ways = standard.with_columns(carrier_id="taken_by")

@@ -37,7 +37,8 @@ def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
         raise ConfigError(
             "holdout.explore_share: random parcels take their slots from caps and "
             f"nesting rows alone, and this night also has {', '.join(further)}; set "
-            "explore_share to 0 (share, which keeps chosen parcels back, may stay)"
+            "explore_share to 0, or objective.explore to none (share, which keeps "
+            "chosen parcels back, may stay)"
         )
 
 

@@ -1,8 +1,8 @@
 r"""
 Randomisation of a night, so that the effect of premium can be measured.
 
-Two arms, both drawn from a keyed hash of the order's key, the date and the seed:
-the same night gives the same draw whatever the order of rows.
+Two arms are drawn here, both from a keyed hash of the order's key, the date and the
+seed: the same night gives the same draw whatever the order of rows.
 
 **Policy arm.** The night is solved in full. Of the chosen parcels a share :math:`h`
 is then held out: ``HELD_OUT``, on standard service. A chosen parcel therefore gets
@@ -14,6 +14,11 @@ night, parcels would count as "would have been chosen" that were not: alone on a
 of one slot, every parcel would. So the certificate is of the whole plan, held-out
 parcels included. It is the optimum; the delivered plan is a subset of it, hence
 feasible, and the cost of measuring is exactly the savings of the held-out parcels.
+
+With ``holdout.unit: station-day`` the draw is of the lane of a chosen parcel instead
+of the parcel: all chosen parcels of a carrier's station are held out that night, or
+none (a switchback over days). Every propensity is the same, and parcels that take a
+courier's time from each other are in the same arm.
 
 **Explore arm.** The optimum never shows the effect of premium on parcels that it
 does not choose. Before the night is solved, each open order enters a pool with a
@@ -32,6 +37,9 @@ therefore fair given everything before it: every propensity in the pool is exact
 The slots of the pool's premium parcels are taken off caps and lanes *before* the solve,
 and the pool takes no part in it; the certificate is of the remaining night. The value
 of the reserved slots is bounded at the certificate's prices.
+
+``objective.explore`` says how the explore share is used: ``blind`` as here, ``margin``
+as in :mod:`optimizer.build.margin_coins`, which takes the place of the explore arm.
 """
 
 from __future__ import annotations
@@ -44,12 +52,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from optimizer.errors import ConfigError
+from optimizer.io.order_keys import order_keys
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from optimizer.build.lanes import Place
     from optimizer.config import Holdout
 
 #: Chance of premium in the pool of the explore arm.
@@ -72,30 +83,58 @@ class Experiment:
         Exact shares of the two arms.
     seed, day
         Keys of the hash.
+    coin_share
+        Exact share of the chosen parcels that get a coin of the margin arm.
     """
 
     hold_share: Fraction
     explore_share: Fraction
     seed: int
     day: dt.date | None
+    is_by_station: bool = False
+    coin_share: Fraction = Fraction(0)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether anything is left to chance."""
+        return bool(self.hold_share or self.explore_share or self.coin_share)
 
 
-def make_experiment(holdout: Holdout, day: dt.date | None) -> Experiment:
+def make_experiment(
+    holdout: Holdout, day: dt.date | None, explore: str = "blind"
+) -> Experiment:
     """
     Read the rules of a night's draws.
+
+    Parameters
+    ----------
+    holdout
+        Shares and seed.
+    day
+        The night's date.
+    explore
+        As ``objective.explore``: what the explore share is used for.
 
     Raises
     ------
     ConfigError
         When there are random draws and the night has no date to key them by.
     """
-    hold, explore = Fraction(holdout.share), Fraction(holdout.explore_share)
-    if day is None and (hold or explore):
+    none, share = Fraction(0), Fraction(holdout.explore_share)
+    made = Experiment(
+        hold_share=Fraction(holdout.share),
+        explore_share=share if explore == "blind" else none,
+        seed=holdout.seed,
+        day=day,
+        is_by_station=holdout.unit == "station-day",
+        coin_share=share if explore == "margin" else none,
+    )
+    if day is None and made.is_random:
         raise ConfigError(
             "holdout: a share above 0 needs the date of the night (date=): it keys "
             "the draw, so that a parcel that comes again is drawn again"
         )
-    return Experiment(hold, explore, holdout.seed, day)
+    return made
 
 
 def draw(
@@ -141,13 +180,30 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def is_held(key: NDArray[np.uint64], experiment: Experiment) -> NDArray[np.bool_]:
-    """Which chosen orders the policy arm holds out, ``(n,) bool``."""
+    """
+    Which chosen orders the policy arm holds out, ``(n,) bool``.
+
+    Parameters
+    ----------
+    key
+        ``(n,) uint64``: of the orders, or of their stations (:func:`station_keys`).
+    experiment
+        The rules.
+    """
     if experiment.hold_share == 0:
         return np.zeros(len(key), np.bool_)
     if experiment.hold_share == 1:
         return np.ones(len(key), np.bool_)
     limit = np.uint64(int(experiment.hold_share * _FULL))
     return draw(key, experiment, "hold") < limit
+
+
+def station_keys(places: Sequence[Place]) -> NDArray[np.uint64]:
+    """Key of each lane by its carrier, region and outlet, ``(num_lanes,) uint64``."""
+    import polars as pl
+
+    names = ["|".join(part or "" for part in place[:3]) for place in places]
+    return order_keys(pl.Series(names, dtype=pl.String))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

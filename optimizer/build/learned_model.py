@@ -7,10 +7,18 @@ an order, the risk of a harm on standard service is
 .. math:: p = \operatorname{logit}^{-1}\bigl(b_0 + \textstyle\sum_k b_k v_k +
           \sum_l b_l\bigr),
 
-and a kept promise removes the share :math:`h = g_0 + \sum_l g_l` of it, so that
-:math:`q = p\,(1 - h)`; :math:`h < 0` where premium hurts. Levels that the history
-did not have count as 0: the pooled estimate. The promise itself is separate, by carrier
-and region, and multiplies the effect as ``objective.fulfilment`` does.
+and a kept promise removes the share
+
+.. math:: h = g_0 + \textstyle\sum_k g_k v_k + \sum_l g_l + g_f f(v, l)
+
+of it, so that :math:`q = p\,(1 - h)`; :math:`h < 0` where premium hurts. In the effect
+numbers stay within what the history had, and :math:`f` is the sum of the leaves that an
+order reaches in a few regression trees. With the link ``logit`` it is
+:math:`\operatorname{logit} q = \operatorname{logit} p - h` instead. Levels that the
+history did not have count as 0: the pooled estimate. The promise itself is separate, by
+carrier and region, and multiplies the effect as ``objective.fulfilment`` does.
+
+Models of format 1 have neither numbers nor trees in their effect.
 """
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,17 +40,21 @@ from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.kept_inputs import MODEL_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
 
 CARD_FILE = "card.md"
-#: Format of models.
-FORMAT: Literal[1] = 1
+#: Format of models that are written; those of format 1 are read and mean the same.
+FORMAT: Literal[2] = 2
+#: Format of models of before it was written down.
+_FIRST_FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
+#: Name of the coefficient that the trees of an effect have.
+FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
 #: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
@@ -63,6 +75,31 @@ class Risk(_Part):
     intercept: Finite
     slopes: dict[str, Finite]
     levels: dict[str, dict[str, Finite]]
+    #: What counts where a column has no value, by column; others must have one.
+    fills: dict[str, Finite] = {}
+
+
+class Tree(_Part):
+    """
+    A regression tree as lists, a node in each place; node 0 is the root.
+
+    An order goes left where its input is at most the threshold. A leaf has no left.
+    """
+
+    input: list[int]
+    threshold: list[Finite]
+    left: list[int]
+    right: list[int]
+    value: list[Finite]
+
+
+class Forest(_Part):
+    """Trees whose leaves are added up; of several resampled members the mean."""
+
+    #: Inputs: names of numbers, then column and level: 1 where the order has it.
+    numbers: list[str]
+    levels: list[tuple[str, str]]
+    members: Annotated[list[list[Tree]], Field(min_length=1)]
 
 
 class Effect(_Part):
@@ -70,9 +107,18 @@ class Effect(_Part):
 
     intercept: Finite
     levels: dict[str, dict[str, Finite]]
-    #: Names of the coefficients, ``("", "")`` first, and their covariance.
+    #: Names of the coefficients, ``("", "")`` first, and their covariance; a number is
+    #: ``("", "log1p(order_value_cny)")``, and the trees are ``("", "forest")``.
     names: list[tuple[str, str]]
     covariance: list[list[Finite]]
+    link: Literal["share", "logit"] = "share"
+    slopes: dict[str, Finite] = {}
+    #: Least and greatest value of each number in the history, extremes aside.
+    ranges: dict[str, tuple[Finite, Finite]] = {}
+    fills: dict[str, Finite] = {}
+    forest: Forest | None = None
+    #: What the trees' sum is multiplied by.
+    forest_slope: Finite = 0.0
 
 
 class Promise(_Part):
@@ -87,11 +133,25 @@ class Promise(_Part):
     high: Annotated[float, Field(ge=0, le=1)]
 
 
+class Candidate(_Part):
+    """A learner, and what its plan was worth on parcels that it had not seen."""
+
+    learner: str
+    #: Net of fees, of all nights of the history, by doubly robust scores.
+    value_cny: Finite
+    #: More than the plan of the learner in force, with its standard error.
+    more_cny: Finite
+    error_cny: Finite
+    #: Probability that it is worth more than the learner in force.
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    is_champion: bool
+
+
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
-    #: Models of before it was written down have the same one.
-    format: Literal[1] = FORMAT
+    #: Models of before it was written down are of the first.
+    format: Literal[1, 2] = _FIRST_FORMAT
     version: str
     first_date: str
     last_date: str
@@ -100,6 +160,9 @@ class LearnedModel(_Part):
     risk: dict[str, Risk]
     effect: dict[str, Effect]
     promises: list[Promise]
+    #: The learner in force, and those that it was compared with.
+    learner: str = "share"
+    candidates: list[Candidate] = []
     #: Parcels that were too young to count; not known of models of before.
     num_waiting: int | None = None
 
@@ -137,55 +200,157 @@ def load_model(folder: Path | str) -> LoadedModel:
         # Text to Python first: strict JSON mode would refuse the pairs in names.
         model = LearnedModel.model_validate_json(content)
         dt.date.fromisoformat(model.last_date)
+        _check_trees(model)
     except OSError:
         raise ConfigError(
             f"model: {path}: no such file; make one with optimizer learn"
         ) from None
     except (ValidationError, ValueError):
         raise ConfigError(f"model: {path}: {_not_read(content)}") from None
+    if model.format != _FIRST_FORMAT and model != named(model):
+        raise ConfigError(
+            f"model: {path}: was changed after it was learned: its numbers are not "
+            f"those of version {model.version}; restore it, or learn it again"
+        )
     return LoadedModel(model, path, hashlib.sha256(content).hexdigest())
+
+
+def named(model: LearnedModel, prefix: str | None = None) -> LearnedModel:
+    """
+    The same model, with the version that its numbers give it.
+
+    Parameters
+    ----------
+    model
+        Whatever its version.
+    prefix
+        What the checksum follows; left out: what it followed before.
+    """
+    bare = model.model_copy(update={"version": ""})
+    digest = hashlib.sha256(model_text(bare).encode()).hexdigest()[:8]
+    before = model.version.rpartition("-")[0] if prefix is None else prefix
+    return model.model_copy(update={"version": f"{before}-{digest}"})
+
+
+def _check_trees(model: LearnedModel) -> None:
+    """
+    Refuse trees in which an order would go round in circles, or to no node.
+
+    Raises
+    ------
+    ValueError
+        When there is one.
+    """
+    for effect in model.effect.values():
+        forest = effect.forest
+        if forest is None:
+            continue
+        num_inputs = len(forest.numbers) + len(forest.levels)
+        for tree in (tree for member in forest.members for tree in member):
+            size = len(tree.value)
+            parts = (tree.input, tree.threshold, tree.left, tree.right)
+            if not size or any(len(part) != size for part in parts):
+                raise ValueError("a tree whose lists differ in length")
+            for node, left in enumerate(tree.left):
+                inner = node < left < size and node < tree.right[node] < size
+                if left >= 0 and not (inner and 0 <= tree.input[node] < num_inputs):
+                    raise ValueError("a tree that does not lead down to leaves")
 
 
 def _not_read(content: bytes) -> str:
     """Why a model cannot be read, and what to do."""
     try:
         found = json.loads(content)
-        told, made_by = found.get("format", FORMAT), found.get("version")
+        told, version = found.get("format", _FIRST_FORMAT), found.get("version")
     except (ValueError, AttributeError):
         return "is damaged; restore it, or learn it again"
-    if told != FORMAT:
+    if told not in range(_FIRST_FORMAT, FORMAT + 1):
         return (
-            f"is of format {told} (optimizer {made_by} learned it), and known is "
-            f"{FORMAT}; use that version, or learn it again with this one"
+            f"model {version} is of format {told}, and this version of optimizer "
+            f"knows {_FIRST_FORMAT} to {FORMAT}; use the version that learned it, or "
+            "learn it again with this one"
         )
     return (
-        f"is not as a model of format {FORMAT} should be; restore it, or learn it "
+        f"is not as a model of format {told} should be; restore it, or learn it "
         "again with this version of optimizer"
     )
 
 
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
-    return json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    found = model.model_dump(mode="json")
+    if model.num_waiting is None:
+        del found["num_waiting"]  # models of before have none, and other bytes
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
-def numbers(frame: pl.DataFrame, names: Iterable[str]) -> NDArray[np.float64]:
+def columns_of(names: Iterable[str]) -> list[str]:
     """
-    The numbers that risk depends on, a column for each name.
+    The columns that numbers are made of.
 
-    ``logit(x)`` of a probability column, ``log1p(x)`` of an amount; nulls are nan.
+    Examples
+    --------
+    >>> columns_of(["logit(complaint_prob_standard)", "log1p(order_value_cny)"])
+    ['complaint_prob_standard', 'order_value_cny']
+    """
+    return [name.partition("(")[2][:-1] for name in names]
+
+
+def numbers(
+    frame: pl.DataFrame, names: Iterable[str], fills: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
+    """
+    The numbers that a model depends on, a column for each name.
+
+    ``logit(x)`` of a probability column, ``log1p(x)`` of an amount, ``value(x)`` as it
+    is; nulls are nan where nothing fills them.
     """
     columns = []
     for name in names:
-        kind, _, column = name.rstrip(")").partition("(")
+        kind, _, rest = name.partition("(")
+        column = rest[:-1]
         value = frame[column].cast(float).to_numpy().astype(np.float64)
+        if fills and column in fills:
+            value = np.where(np.isnan(value), fills[column], value)
         if kind == "logit":
             value = np.clip(value, _EDGE, 1 - _EDGE)
             value = np.log(value) - np.log1p(-value)
-        else:
-            value = np.log1p(value)
+        elif kind == "log1p":
+            # A feature may be below what the history had; an amount is not.
+            value = np.log1p(np.maximum(value, 0.0))
         columns.append(value)
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def _required_numbers(
+    frame: pl.DataFrame, names: Iterable[str], fills: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """
+    Numbers of which none may be missing.
+
+    Raises
+    ------
+    ConfigError
+        When one is.
+    """
+    names = list(names)
+    absent = [
+        name
+        for name, column in zip(names, columns_of(names), strict=True)
+        if column not in frame.columns
+    ]
+    value = np.zeros((0, 0)) if absent else numbers(frame, names, fills)
+    lacking = absent or [
+        name
+        for name, column in zip(names, value.T, strict=True)
+        if np.isnan(column).any()
+    ]
+    if lacking:
+        raise ConfigError(
+            f"model: it was learned with {', '.join(lacking)}, which orders of this "
+            "night lack; give the column, or learn from a history without it"
+        )
+    return value
 
 
 def risk_of(frame: pl.DataFrame, risk: Risk) -> NDArray[np.float64]:
@@ -197,17 +362,7 @@ def risk_of(frame: pl.DataFrame, risk: Risk) -> NDArray[np.float64]:
     ConfigError
         When a number that the model rests on is missing.
     """
-    value = numbers(frame, risk.slopes)
-    if np.isnan(value).any():
-        lacking = [
-            name
-            for name, column in zip(risk.slopes, value.T, strict=True)
-            if np.isnan(column).any()
-        ]
-        raise ConfigError(
-            f"model: it was learned with {', '.join(lacking)}, which orders of this "
-            "night lack; give the column, or learn from a history without it"
-        )
+    value = _required_numbers(frame, risk.slopes, risk.fills)
     score = risk.intercept + value @ np.array(list(risk.slopes.values()))
     score = score + level_sum(frame, risk.levels)
     return np.asarray(1 / (1 + np.exp(-score)))
@@ -232,15 +387,86 @@ def level_sum(
 
 
 def kept_effect(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
-    """Share of the harm that a kept promise removes, ``(n,) float64``, not clipped."""
-    return effect.intercept + level_sum(frame, effect.levels)
+    """
+    What a kept promise removes, ``(n,) float64``, not clipped: see ``Effect.link``.
+
+    Raises
+    ------
+    ConfigError
+        When a number that the model rests on is missing.
+    """
+    value = _required_numbers(frame, effect.slopes, effect.fills)
+    for place, name in enumerate(effect.slopes):
+        value[:, place] = np.clip(value[:, place], *effect.ranges[name])
+    found = effect.intercept + value @ np.array(list(effect.slopes.values()))
+    if effect.forest is not None:
+        found = found + effect.forest_slope * forest_sum(
+            frame, effect.forest, effect.fills
+        )
+    return np.asarray(found + level_sum(frame, effect.levels))
+
+
+def forest_sum(
+    frame: pl.DataFrame, forest: Forest, fills: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """
+    Mean over the members of the sum of their trees, ``(n,) float64``.
+
+    Raises
+    ------
+    ConfigError
+        When a number that the trees ask for is missing.
+    """
+    return walk(forest, forest_inputs(frame, forest, fills))
+
+
+def forest_inputs(
+    frame: pl.DataFrame, forest: Forest, fills: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Inputs of the trees, ``(n, num_inputs) float64``."""
+    value = _required_numbers(frame, forest.numbers, fills)
+    flags = [
+        (frame[column] == level).fill_null(value=False).to_numpy().astype(np.float64)
+        if column in frame.columns
+        else np.zeros(len(frame))
+        for column, level in forest.levels
+    ]
+    return np.column_stack([value, *flags])
+
+
+def walk(forest: Forest, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Lead orders down the trees and add up their leaves.
+
+    Examples
+    --------
+    >>> tree = Tree(input=[0, -1, -1], threshold=[0.5, 0, 0], left=[1, -1, -1],
+    ...             right=[2, -1, -1], value=[0, 0.1, 0.7])
+    >>> forest = Forest(numbers=["value(x)"], levels=[], members=[[tree, tree]])
+    >>> walk(forest, np.array([[0.5], [0.6]])).tolist()
+    [0.2, 1.4]
+    """
+    total, rows = np.zeros(len(inputs)), np.arange(len(inputs))
+    for member in forest.members:
+        for tree in member:
+            at = np.zeros(len(inputs), np.int64)
+            ask, left = np.array(tree.input), np.array(tree.left)
+            right, threshold = np.array(tree.right), np.array(tree.threshold)
+            while (is_inner := left[at] >= 0).any():
+                goes_left = inputs[rows, np.maximum(ask[at], 0)] <= threshold[at]
+                at = np.where(is_inner, np.where(goes_left, left[at], right[at]), at)
+            total += np.array(tree.value)[at]
+    return total / len(forest.members)
 
 
 def premium_risk(
-    standard: NDArray[np.float64], share: NDArray[np.float64]
+    standard: NDArray[np.float64], removed: NDArray[np.float64], link: str = "share"
 ) -> NDArray[np.float64]:
-    """Risk with a kept promise that removes a share of it; in [0, 1]."""
-    return np.clip(standard * (1 - share), 0.0, 1.0)
+    """Risk with a kept promise, in [0, 1]; part of it, or of its odds, is removed."""
+    if link == "logit":
+        left = standard * np.exp(-np.clip(removed, -30.0, 30.0))
+        return np.asarray(left / (1 - standard + left))
+    return np.clip(standard * (1 - removed), 0.0, 1.0)
 
 
 def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
@@ -284,8 +510,30 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
         }
         for column, offsets in effect.levels.items()
     }
-    intercept = round(effect.intercept + moves["", ""], _DRAWN_DIGITS)
-    return effect.model_copy(update={"intercept": intercept, "levels": levels})
+    slopes = {
+        name: round(slope + moves["", name], _DRAWN_DIGITS)
+        for name, slope in effect.slopes.items()
+    }
+    drawn = {
+        "intercept": round(effect.intercept + moves["", ""], _DRAWN_DIGITS),
+        "levels": levels,
+        "slopes": slopes,
+    }
+    if effect.forest is not None:
+        drawn |= _drawn_forest(effect, moves["", FOREST], key)
+    return effect.model_copy(update=drawn)
+
+
+def _drawn_forest(effect: Effect, move: float, key: str) -> dict[str, Any]:
+    """One of the resampled members, and a drawn slope."""
+    forest = effect.forest
+    assert forest is not None
+    digest = hashlib.sha256(f"{key}|{FOREST}".encode()).digest()
+    member = forest.members[int.from_bytes(digest[:8]) % len(forest.members)]
+    return {
+        "forest": forest.model_copy(update={"members": [member]}),
+        "forest_slope": round(effect.forest_slope + move, _DRAWN_DIGITS),
+    }
 
 
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -140,8 +140,9 @@ def fill_orders(frame: pl.DataFrame, model: LearnedModel | None) -> pl.DataFrame
             value = risk_of(frame, model.risk[harm])
             frame = frame.with_columns(pl.Series(standard, value))
         if frame[premium].null_count():
-            share = kept_effect(frame, model.effect[harm])
-            value = premium_risk(frame[standard].to_numpy(), share)
+            effect = model.effect[harm]
+            share = kept_effect(frame, effect)
+            value = premium_risk(frame[standard].to_numpy(), share, effect.link)
             frame = frame.with_columns(pl.Series(premium, value))
     return frame
 
@@ -165,7 +166,7 @@ def order_shares(frame: pl.DataFrame, model: LearnedModel | None) -> OrderShares
     """The effect of a batch of orders without that of their carriers."""
     if model is None:
         return OrderShares(np.zeros(0), np.zeros(0))
-    plain = frame.drop("carrier_id")
+    plain = frame.drop("carrier_id", strict=False)
     return OrderShares(*(kept_effect(plain, model.effect[harm]) for harm in HARMS))
 
 
@@ -215,9 +216,9 @@ def fill_options(
     )
     filled = []
     for harm, risk, share in both:
-        carrier = {"carrier_id": model.effect[harm].levels.get("carrier_id", {})}
+        effect = model.effect[harm]
+        carrier = {"carrier_id": effect.levels.get("carrier_id", {})}
         kept = share[order] + level_sum(frame, carrier)
-        filled.append(
-            pl.Series(f"{harm}_prob_premium", premium_risk(risk[order], kept))
-        )
+        value = premium_risk(risk[order], kept, effect.link)
+        filled.append(pl.Series(f"{harm}_prob_premium", value))
     return frame.with_columns(filled)

@@ -46,6 +46,7 @@ from optimizer.build.order_day import service_day
 from optimizer.build.sendable import is_sendable
 from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
+from optimizer.build.want_of_knowledge import Hopes, hopeful_model
 from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
@@ -213,7 +214,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    experiment = make_experiment(config.holdout, history.day)
+    experiment = make_experiment(config.holdout, history.day, config.objective.explore)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
@@ -247,6 +248,7 @@ def take_in(
         params=params,
         eligibility=policy.eligibility,
         model=model,
+        hopeful=hopeful_model(model),
         values=ColumnValues(policy.eligibility),
         outboxes=config.outbox,
         look=look,
@@ -309,6 +311,7 @@ def take_in(
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
             *model_warnings(model, history.day),
+            *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
@@ -369,6 +372,7 @@ class _By:
     params: encode.CodeParams
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
+    hopeful: LearnedModel | None
     values: ColumnValues
     outboxes: tuple[Outbox, ...]
     look: Look | None = None
@@ -381,13 +385,14 @@ class _By:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """All orders and options as arrays, with codes, rows read and broken rows."""
+    """All orders and options as arrays; codes, rows read, broken rows, and hopes."""
 
     orders: OrderArrays
     options: OptionArrays
     coder: NightCodes
     counts: dict[str, int]
     log: QuarantineLog
+    hopes: Hopes
 
 
 def _encode(
@@ -416,6 +421,7 @@ def _encode_single(
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
+    hopes = Hopes()
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -424,18 +430,22 @@ def _encode_single(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
-            frame = fill_orders(frame, by.model)
+            given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder)
             batch = _left_out(frame, batch, by)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first)
             options.append(own)
+            if by.hopeful is not None:
+                hoped = fill_orders(given, by.hopeful)
+                best = encode.encode_own_carrier(hoped, batch, coder, first)[1]
+                hopes.note(own, best)
         orders.append(batch)
         first += len(frame)
     require_rows(source, num_rows)
     with clock.stage("validate"):
         together = _distinct(source, orders)
-    return Encoded(together, join(options), coder, {"orders": num_rows}, log)
+    return Encoded(together, join(options), coder, {"orders": num_rows}, log, hopes)
 
 
 def _encode_choice(
@@ -447,6 +457,7 @@ def _encode_choice(
 ) -> Encoded:
     """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
+    hoped, hopes = [], Hopes()
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -459,6 +470,7 @@ def _encode_choice(
             frame = fill_orders(frame, by.model)
             by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
+            hoped.append(order_shares(frame, by.hopeful))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
@@ -467,14 +479,14 @@ def _encode_choice(
         finder = make_finder(together.key, np.concatenate(refused))
     together, options, num_options = _options(
         sources["options"],
-        _Ordered(together, join(basis), finder, join(shares)),
+        _Ordered(together, join(basis), finder, join(shares), join(hoped), hopes),
         coder,
         by,
         log,
         clock,
     )
     counts = {"orders": num_rows, "options": num_options}
-    return Encoded(together, options, coder, counts, log)
+    return Encoded(together, options, coder, counts, log, hopes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -485,6 +497,8 @@ class _Ordered:
     basis: OrderBasis
     finder: OrderFinder
     shares: OrderShares
+    hoped: OrderShares
+    hopes: Hopes
 
 
 def _options(
@@ -515,7 +529,8 @@ def _options(
             frame = check_batch(raw, source, log)
             order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
-            frame = fill_options(frame, order, standard, given.shares, by.model)
+            bare = frame
+            frame = fill_options(bare, order, standard, given.shares, by.model)
             by.see(source, frame)
             batch, is_active = encode.encode_options(frame, order, basis, coder)
             has_row[order] = True
@@ -525,6 +540,10 @@ def _options(
                 keep &= _sendable_options(frame, orders.merchant[order], coder, by)
             has_option[order[keep]] = True
             batches.append(take(batch, keep))
+            if by.hopeful is not None:
+                hoped = fill_options(bare, order, standard, given.hoped, by.hopeful)
+                best, _ = encode.encode_options(hoped, order, basis, coder)
+                given.hopes.note(batches[-1], take(best, keep))
     for has, reason in (
         (has_row, Reason.NO_OPTION),
         (has_active, Reason.CARRIER_INACTIVE),

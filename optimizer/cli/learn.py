@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from optimizer.cli.options import ConfigOption, JsonOption
-
-if TYPE_CHECKING:
-    from optimizer.learn.evaluate import Evaluation
+from optimizer.cli.options import (
+    ConfigOption,
+    JsonOption,
+    LanguageOption,
+    ReportOption,
+    Tongue,
+)
+from optimizer.cli.output import write_page
 
 HistoryOption = Annotated[
     str | None,
@@ -64,12 +67,15 @@ def learn(
     found = {
         "model_dir": str(folder),
         "kind": learned.model.kind,
+        "learner": learned.model.learner,
+        "candidates": [one.model_dump() for one in learned.model.candidates],
         "warnings": [warning.to_json() for warning in learned.warnings],
     }
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    typer.echo(f"{folder}: learned ({learned.model.kind})\n\n{learned.card}", nl=False)
+    told = f"{learned.model.kind}, {learned.model.learner} is in force"
+    typer.echo(f"{folder}: learned ({told})\n\n{learned.card}", nl=False)
 
 
 def evaluate(
@@ -79,59 +85,20 @@ def evaluate(
     first: FirstOption = None,
     last: LastOption = None,
     as_of: AsOfOption = None,
+    report: ReportOption = None,
+    language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the effect of premium on past nights, with 95 % intervals."""
     from optimizer import questions
+    from optimizer.report.evaluation import evaluation_text
+    from optimizer.report.language import by_code
 
     found = questions.evaluate(
         history, config=config, first=first, last=last, as_of=as_of
     )
+    write_page(report, found.report, language.value)
     if as_json:
-        told = {
-            name: [warning.to_json() for warning in getattr(found, name)]
-            for name in ("alerts", "warnings")
-        }
-        typer.echo(json.dumps(asdict(found) | told, ensure_ascii=False))
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
         return
-    typer.echo("\n".join(_lines(found)))
-
-
-def _lines(found: Evaluation) -> list[str]:
-    """An evaluation for people: the pooled effects; --json has the rest."""
-    window = found.window
-    lines = [
-        f"{window['first_date']} to {window['last_date']}: "
-        f"{window['num_compared']:,} of {window['num_parcels']:,} parcels compared "
-        f"({window['kind']})",
-        *(f"  warning  {text}" for text in found.warnings),
-        *(f"  alert    {text}" for text in found.alerts),
-        "harm avoided, in percentage points, with 95 % intervals:",
-    ]
-    lines += [_effect_line(row) for row in found.effects if row["by"] is None]
-    lines += [_rule_line(row) for row in found.rules]
-    lines += [
-        f"  {row['carrier_id']}: {row['num_claims']:,} claims on "
-        f"{row['num_premium']:,} premium parcels, {row['claims_cny']:,.2f} CNY "
-        "(not in any objective)"
-        for row in found.claims
-    ]
-    return lines
-
-
-def _effect_line(row: dict[str, Any]) -> str:
-    return (
-        f"  {row['population']:<9}{row['outcome']:<26}{row['method']:<15}"
-        f"{100 * row['estimate']:+7.2f} [{100 * row['low']:+.2f}, "
-        f"{100 * row['high']:+.2f}]  {row['num_treated']:,} premium, "
-        f"{row['num_control']:,} standard"
-    )
-
-
-def _rule_line(row: dict[str, Any]) -> str:
-    top, qini = row["top"], row["qini"]
-    return (
-        f"  rule {row['rule']:<9} the best {row['top_share']:.0%}: "
-        f"{top['value']:+.2f} CNY a parcel [{top['low']:+.2f}, {top['high']:+.2f}], "
-        f"Qini {qini['value']:+.4f} [{qini['low']:+.4f}, {qini['high']:+.4f}]"
-    )
+    typer.echo(evaluation_text(found.to_json(), by_code(language.value)))

@@ -79,7 +79,8 @@ def validate(
         )
         return
     from optimizer.job import check_date
-    from optimizer.report.inputs import by_code, inputs_html, inputs_text
+    from optimizer.report.inputs import inputs_html, inputs_text
+    from optimizer.report.language import by_code
     from optimizer.report.page import Page
 
     day = parse_date(date, settings)
@@ -248,6 +249,12 @@ def _summary(found: Mapping[str, Any]) -> str:
             f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
             f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
         )
+        if "num_coins" in chance:
+            lines.append(
+                f"  coins      {counted(chance['num_coins'], 'pair')} around the "
+                f"cut-off, {chance['num_swapped']:,} swapped, which costs "
+                f"{chance['coin_cost_cny']:,.2f} CNY"
+            )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     boxes = found.get("outboxes", [])

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -14,6 +14,7 @@ from pydantic import (
 
 from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_path
 from optimizer.config.mapping import InputTable, TableOrPath
+from optimizer.contracts.tables import ORDERS, OUTCOMES
 
 #: A risk of which neither none nor all is sure.
 StatedRisk = Annotated[Share, Field(gt=0, lt=1)]
@@ -31,6 +32,27 @@ class Holdout(ConfigModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = Field(
         0, description="Another seed, another draw; the same seed, the same draw."
     )
+    unit: Literal["order", "station-day"] = Field(
+        "order",
+        description="What share keeps back: parcels one by one, or all chosen parcels "
+        "of a carrier's station on a day, where they take time from each other.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_usual_unit(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what nights of before did not have."""
+        found = handler(self)
+        if self.unit == "order":
+            found.pop("unit", None)
+        return found
+
+
+#: Name of a column.
+ColumnName = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+#: Another learner replaces the one in force from this confidence on.
+CONFIDENCE = Decimal("0.8")
+#: What outcomes have and orders of tonight have not.
+LATER_COLUMNS = frozenset(OUTCOMES.column_names) - frozenset(ORDERS.column_names)
 
 
 class Prior(ConfigModel):
@@ -129,13 +151,50 @@ class Learning(ConfigModel):
         "return_date, else 14 and 30 where observed_until says how old they are.",
     )
 
+    features: tuple[ColumnName, ...] = Field(
+        (),
+        description="Columns of numbers beside the contract's, in outcomes and orders, "
+        "that risk and effect may depend on.",
+    )
+    categories: tuple[ColumnName, ...] = Field(
+        (), description="Likewise columns of names, such as a tier of service."
+    )
+    confidence: Annotated[Share, Field(ge=Decimal("0.5"), lt=1)] = Field(
+        CONFIDENCE,
+        description="How sure it must be that another learner's plan is worth more "
+        "before it replaces the one in force.",
+    )
+
     @model_serializer(mode="wrap")
     def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> Any:
         """Leave out what nights of before did not have."""
         found = handler(self)
-        if self.maturity_days is None:
-            del found["maturity_days"]
+        since = {
+            "maturity_days": None,
+            "features": (),
+            "categories": (),
+            "confidence": CONFIDENCE,
+        }
+        for name, unstated in since.items():
+            if getattr(self, name) == unstated:
+                found.pop(name, None)
         return found
+
+    @model_validator(mode="after")
+    def _features_are_once(self) -> Self:
+        named = [*self.features, *self.categories]
+        for name in named:
+            if name in LATER_COLUMNS or name in ("order_id", "customer_key"):
+                raise ValueError(
+                    f"features and categories must not name {name}: it is not known "
+                    "of an order of tonight, or names the order itself"
+                )
+            if named.count(name) > 1:
+                raise ValueError(
+                    f"features and categories must name each column once; got {name!r} "
+                    "again"
+                )
+        return self
 
     @field_validator("history")
     @classmethod

@@ -19,6 +19,8 @@ from optimizer.contracts.carrier_names import known_carriers
 
 #: Column kinds that may have a unit.
 AMOUNTS = ("money", "probability", "number")
+#: Column kinds whose cells may be kept as text by signs around them.
+WORDS = ("id", "text", "pin")
 #: What stands for every other word, and for an empty cell.
 OTHERWISE, EMPTY = "*", ""
 
@@ -69,6 +71,11 @@ class InputTable(ConfigModel):
         description="Column: cny for amounts with a sign or thousands separators, fen "
         "for hundredths of CNY, percent for shares of 100.",
     )
+    wrapped: tuple[Name, ...] = Field(
+        (),
+        description="Columns of words with the signs by which spreadsheets keep "
+        'numbers as text, such as ="123" or \'123: the signs are taken off.',
+    )
     decimal: Literal[".", ","] = Field(
         ".", description="Decimal sign of numbers that are text."
     )
@@ -103,7 +110,7 @@ class InputTable(ConfigModel):
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> Any:
         told = handler(self)
         fields = type(self).model_fields
-        kept = {k: v for k, v in told.items() if v != fields[k].default}
+        kept = {k: v for k, v in told.items() if v not in (fields[k].default, [])}
         return kept["path"] if kept.keys() == {"path"} else kept
 
     @property
@@ -147,7 +154,7 @@ def check_mapping(name: str, mapping: InputTable, kinds: Mapping[str, str]) -> N
     ValueError
         With the key, and the nearest columns that there are.
     """
-    for key in ("columns", "values", "constants", "units"):
+    for key in ("columns", "values", "constants", "units", "wrapped"):
         for column in getattr(mapping, key):
             where = f"{name}.{key}"
             if column not in kinds:
@@ -157,6 +164,10 @@ def check_mapping(name: str, mapping: InputTable, kinds: Mapping[str, str]) -> N
                 raise ValueError(f"{where}: no rule reads a column {column!r}{listed}")
             if key == "units" and kinds[column] not in AMOUNTS:
                 raise ValueError(f"{where}: {column} is no amount, so it has no unit")
+            if key == "wrapped" and kinds[column] not in WORDS:
+                raise ValueError(
+                    f"{where}: {column} holds no words; use units for amounts"
+                )
             if key == "values" and kinds[column] in (*AMOUNTS, "count", "date"):
                 raise ValueError(
                     f"{where}: {column} holds numbers or dates, not words; use units "

@@ -10,6 +10,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -162,12 +164,26 @@ class Objective(ConfigModel):
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
 
+    explore: Literal["blind", "margin", "none"] = Field(
+        "blind",
+        description="How holdout.explore_share is used: blind, slots for parcels drawn "
+        "blind to their saving; margin, coins between parcels just inside and just "
+        "outside the plan; none, not at all.",
+    )
     relative_error: Share = Field(
         Decimal(0), description="Standard error of harm avoided, as a share of it."
     )
     confidence: Confidence | None = Field(
         None, description="Count harm avoided at this lower bound; left out: the mean."
     )
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what nights of before did not have."""
+        found = handler(self)
+        if self.explore == "blind":
+            found.pop("explore", None)
+        return found
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
@@ -500,6 +516,15 @@ class Config(ConfigModel):
         default_factory=Learning, description="How outcomes are learned from."
     )
 
+    @model_validator(mode="after")
+    def _margin_has_a_share(self) -> Self:
+        if self.objective.explore == "margin" and not self.holdout.explore_share:
+            raise ValueError(
+                "objective.explore: margin needs holdout.explore_share above 0: the "
+                "share of the chosen parcels that get a coin"
+            )
+        return self
+
     outputs: tuple[Output, ...] = Field(
         (), description="Copies of published tables elsewhere."
     )
@@ -532,8 +557,14 @@ class Config(ConfigModel):
         tables = {} if self.inputs is None else self.inputs.tables
         rules = [rule.column for row in self.policy for rule in row.eligibility]
         groups = [rule.column for rule in self.fairness]
+        features = [*self.learning.features, *self.learning.categories]
+        for name in {*self.learning.features} & {*self.capacity.attributes, *groups}:
+            raise ValueError(
+                f"learning.features names {name}, which is read as a name for "
+                "capacity.attributes or fairness; list it under learning.categories"
+            )
         further = {
-            "orders": [*rules, *self.capacity.attributes, *groups],
+            "orders": [*rules, *self.capacity.attributes, *groups, *features],
             "capacity": self.capacity.attributes,
             "merchants": groups,
         }
@@ -544,7 +575,8 @@ class Config(ConfigModel):
                 where = f"inputs.{contract.name}"
                 check_mapping(where, tables[contract.name], kinds)
         if self.learning.history is not None:
-            kinds = {column.name: column.kind for column in OUTCOMES.columns}
+            kinds = dict.fromkeys(features, "id")
+            kinds |= {column.name: column.kind for column in OUTCOMES.columns}
             check_mapping("learning.history", self.learning.history, kinds)
         return self
 

@@ -50,14 +50,17 @@ def nearest_carriers(word: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> [nearest_carriers(word) for word in ("中通快运", "Yunda Exp.", "UPS")]
-    [('zhongtong',), ('yunda',), ()]
+    >>> [nearest_carriers(word) for word in ("中通快运", "ZTO Freight", "UPS")]
+    [('zhongtong',), ('zhongtong',), ()]
     """
     own = {_bare(written): code for written, code in known_carriers().items()}
     own |= {code: code for code in SPELLINGS}
     bare = _bare(word)
     if bare in own:
         return (own[bare],)
+    parts = {_bare(part) for part in re.split(r"[\s_/-]+", word)} & own.keys()
+    if parts:
+        return tuple(dict.fromkeys(own[part] for part in sorted(parts)))
     near = difflib.get_close_matches(bare, own, 2, 0.75 if bare.isascii() else 0.65)
     return tuple(dict.fromkeys(own[name] for name in near))
 

@@ -296,6 +296,18 @@ _NIGHT: dict[str, WarningKind] = {
         "the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share), and measure"
     ),
+    "TOO_LITTLE_KNOWN": _counted(
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more is if it removes as much harm as it may "
+        "(95 %); what teaches is parcels that explore blind (holdout.explore_share, "
+        "objective.explore: blind)",
+        "few are chosen for want of knowledge: by what was learned {num_worth} are "
+        "worth premium, and {num_parcels} more are if it removes as much harm as it "
+        "may (95 %); what teaches is parcels that explore blind "
+        "(holdout.explore_share, objective.explore: blind)",
+        num_parcels="count",
+        num_worth="count",
+    ),
     "RISK_IS_STATED": _about(
         "no history: every order has the stated risk, so who is chosen is chosen by lot"
     ),
@@ -350,8 +362,8 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         high="share",
     ),
     "EFFECT_LEARNED": _about(
-        "what a kept promise removes of the harm ({harm}) differs by order; the model's "
-        "card says how sure that is",
+        "what a kept promise removes of the harm ({harm}) differs by order; the "
+        "model's card says how sure that is",
         harm="text",
     ),
     "RISK_TAKEN": _about(
@@ -362,8 +374,8 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
     "NEW_NAMES": _counted(
         "{num_names} {column} value is new to the model and has the pool's estimate: "
         "{names}",
-        "{num_names} {column} values are new to the model and have the pool's estimate: "
-        "{names}",
+        "{num_names} {column} values are new to the model and have the pool's "
+        "estimate: {names}",
         num_names="count",
         column="text",
         names="names",
@@ -414,8 +426,8 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         held="share",
     ),
     "NONE_AT_RANDOM": _about(
-        "no parcel is left to chance (holdout), so this night will not show whether the "
-        "effect is true"
+        "no parcel is left to chance (holdout), so this night will not show whether "
+        "the effect is true"
     ),
     "SAVING_IF_LOW": _about(
         "were the effect at its lower 95 % bound, the same plan would avoid {low_cny} "
@@ -475,6 +487,47 @@ _HISTORY: dict[str, WarningKind] = {
         num_days="count",
         first_ripe="text",
     ),
+    "SAMPLE_RATIO": _about(
+        "SAMPLE RATIO: {num_premium} of {num_parcels} parcels of the arm {arm} got "
+        "premium, and by their propensities it were {expected}, which is no chance: "
+        "rows are missing, or propensities are of other decisions; no interval holds "
+        "until that is found",
+        num_premium="count",
+        num_parcels="count",
+        arm="text",
+        expected="text",
+    ),
+    "SCORE_LEAKS": _about(
+        "LEAK: {score} tells {outcome} for nearly every parcel ({share} of all pairs "
+        "in the right order), so it was written after the outcome; give it as it was "
+        "on the night of the decision",
+        score="text",
+        outcome="text",
+        share="share",
+    ),
+    "HISTORY_IS_STALE": _counted(
+        "the history ends on {last_date}, {num_days} day before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        "the history ends on {last_date}, {num_days} days before the day of learning: "
+        "what was true then need not be true now; add later nights",
+        num_days="count",
+        last_date="text",
+    ),
+    "STATIONS_WERE_FULL": _about(
+        "{share} of the compared parcels were where no slot was left: a premium parcel "
+        "may take time from standard ones there, and then the effect looks larger than "
+        "it is; keep back whole stations (holdout.unit: station-day)",
+        share="share",
+    ),
+    "PROMISED_IS_NOT_REALISED": _about(
+        "the plans promised {promised_cny} CNY of harm avoided and realised "
+        "{realised_cny} (95 %: {low} to {high}): the largest predictions are the most "
+        "overestimated ones, or the model no longer holds; learn again",
+        promised_cny="text",
+        realised_cny="text",
+        low="text",
+        high="text",
+    ),
     "UNKNOWN_COMPLAINT_REASONS": _about(
         "complaint reasons {reasons} are not known here and count for no benefit; "
         "known are {known}",
@@ -520,6 +573,42 @@ _HISTORY: dict[str, WarningKind] = {
         "{outcome} is true for no parcel of the history: every order has the stated "
         "risk of it (learning.prior)",
         outcome="text",
+    ),
+    "HARM_NEVER_HAPPENED": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service: every "
+        "order has the risk {rate} of it (at 95 %: below {high}); if there were some, "
+        "mend the feed",
+        "{outcome} is true for none of {num_parcels} parcels on standard service: "
+        "every order has the risk {rate} of it (at 95 %: below {high}); if there were "
+        "some, mend the feed",
+        num_parcels="count",
+        outcome="text",
+        rate="text",
+        high="text",
+    ),
+    "OUTCOMES_DRAWN": _counted(
+        "{num_parcels} standard parcel that could not have got premium was drawn by "
+        "hash, one in {times}, and stands for the others; all randomised parcels count",
+        "{num_parcels} standard parcels that could not have got premium were drawn by "
+        "hash, one in {times}, and stand for the others; all randomised parcels count",
+        num_parcels="count",
+        times="count",
+    ),
+    "HIDDEN_SELECTION": _about(
+        "{outcome}: parcels that were not randomised make it look as if a kept promise "
+        "removed a share of {believed} of the harm, and those that were say {measured} "
+        "(standard error {error}); the likely cause is hidden selection: parcels were "
+        "chosen for something that the outcomes do not hold, such as a score; give it "
+        "as a column (learning.features); only randomised parcels decided",
+        outcome="text",
+        believed="text",
+        measured="text",
+        error="text",
+    ),
+    "LEARNER_NOT_KNOWN": _about(
+        "the newest model of learning.models cannot be read, so the learner in force "
+        "is not known, and {learner} is until another is better",
+        learner="text",
     ),
     "HARM_IS_FREE": _about(
         "{outcome} is not known and costs nothing: nothing is learned of it",
@@ -650,6 +739,4 @@ _ALERTS: dict[str, WarningKind] = {
     "SPLITTING_NOT_SOUGHT": _about("not looked for, since {error}", error="text"),
 }
 #: Every code that a warning, an assumption or an alert can have.
-WARNINGS: Mapping[str, WarningKind] = (
-    _NIGHT | _ASSUMPTIONS | _HISTORY | _ALERTS
-)
+WARNINGS: Mapping[str, WarningKind] = _NIGHT | _ASSUMPTIONS | _HISTORY | _ALERTS

@@ -5,9 +5,9 @@ from __future__ import annotations
 #: Sentences by reason; ``NO_ROOM`` where no carrier has a slot at all, ``FORCED`` where
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
 #: ``NO_GAIN`` where premium costs exactly what it avoids, ``DRAWN_OUT`` where the
-#: explore arm drew it and kept it on standard service, ``BUDGET_BELOW_FEE`` where a
-#: merchant's budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's
-#: pays for none.
+#: explore arm drew it and kept it on standard service, ``COIN_OUT`` and ``COIN_IN``
+#: where a coin of the margin arm swapped it, ``BUDGET_BELOW_FEE`` where a merchant's
+#: budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's pays for none.
 CHINESE = {
     "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
     "NO_SAVING": "未入选：升级服务的费用比它能避免的损失高 {saving} 元",
@@ -54,6 +54,14 @@ CHINESE = {
     "EXPLORED": (
         "随机抽取（非方案选中），以一半的概率获得推荐，以衡量升级服务的效果，"
         "承运商 {carrier_id}：可节省 {signed} 元{beside}"
+    ),
+    "COIN_OUT": (
+        "方案已选中；为衡量升级服务的效果，由公平抛硬币决定维持标准服务，"
+        "名额给了方案之外的下一单；若由 {carrier_id} 升级，本可避免 {saving} 元损失"
+    ),
+    "COIN_IN": (
+        "方案之外的下一单；为衡量升级服务的效果，由公平抛硬币决定代替一件已选中"
+        "的订单获得推荐，承运商 {carrier_id}：可节省 {signed} 元"
     ),
     "INELIGIBLE": "未参与：该订单或其商家不符合条件",
     "CARRIER_INACTIVE": "未参与：当日没有任何可用承运商提供该服务",

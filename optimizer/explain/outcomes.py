@@ -37,7 +37,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.encode import OPEN
-from optimizer.build.experiment import COIN, is_held
+from optimizer.build.experiment import COIN, is_held, station_keys
+from optimizer.build.margin_coins import toss_coins
 from optimizer.explain.explored import by_merchant
 from optimizer.explain.stops import find_stops, make_prices
 from optimizer.model.frozen import freeze_arrays
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.assemble import Names
     from optimizer.build.experiment import ExplorePool
+    from optimizer.build.margin_coins import MarginPairs
     from optimizer.explain.stops import StopPrices
     from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
@@ -110,8 +112,9 @@ class Outcomes:
     propensity: NDArray[np.float64]
 
 
-#: Arms of the experiment: chosen by the optimum, and at random.
-ARMS = ("policy", "explore")
+#: Arms of the experiment: chosen by the optimum, drawn blind, and by coins between
+#: parcels just inside and just outside the plan.
+ARMS = ("policy", "explore", "margin")
 
 
 def find_outcomes(
@@ -166,6 +169,11 @@ def find_outcomes(
         if index.has_budget is not None:
             _mark_budgets(index, row, outcomes)
     _mark_chosen(problem, solution.chosen, outcomes, index)
+    if index.experiment is not None and index.experiment.coin_share:
+        pairs = toss_coins(
+            problem, solution.chosen, index.merchant_ids, index.experiment
+        )
+        _mark_pairs(problem, pairs, outcomes)
     if index.pool is not None:
         _mark_pool(index.pool, price, solution.merchant_price, outcomes)
     if margins is None:
@@ -359,7 +367,10 @@ def _mark_chosen(
     outcomes.arm[row] = ARMS.index("policy")
     outcomes.propensity[row] = 1.0
     if index.experiment is not None:
-        held = is_held(problem.key[order], index.experiment)
+        key = problem.key[order]
+        if index.experiment.is_by_station:
+            key = station_keys(index.places)[problem.option_lane[chosen]]
+        held = is_held(key, index.experiment)
         outcomes.reason[row[held]] = Reason.HELD_OUT
         outcomes.propensity[row] = 1.0 - float(index.experiment.hold_share)
     outcomes.lane[row] = problem.option_lane[chosen]
@@ -367,6 +378,21 @@ def _mark_chosen(
         # Rounded up where a slot counts as several parts of expected purchases.
         outcomes.load[row] = -(-problem.side.option_load[chosen] // index.scale)
     outcomes.saving[row] = problem.option_saving[chosen]
+
+
+def _mark_pairs(problem: Problem, pairs: MarginPairs, outcomes: Outcomes) -> None:
+    """Mark the margin arm: where the coin swaps a pair, the other parcel is premium."""
+    for option in (pairs.inside, pairs.outside):
+        order = np.searchsorted(problem.option_start, option, side="right") - 1
+        row, lane = problem.row[order], problem.option_lane[option]
+        outcomes.lane[row], outcomes.saving[row] = lane, problem.option_saving[option]
+        outcomes.arm[row] = ARMS.index("margin")
+        outcomes.propensity[row] = COIN
+        if option is pairs.inside:
+            service = np.where(pairs.is_kept, Reason.CHOSEN, Reason.HELD_OUT)
+            outcomes.reason[row] = service
+        else:
+            outcomes.reason[row[~pairs.is_kept]] = Reason.EXPLORED
 
 
 def _mark_pool(

@@ -80,6 +80,8 @@ def sentence(
         reason = "NO_GAIN"
     if reason == "HELD_OUT" and order.get("arm") == "explore":
         reason = "DRAWN_OUT"
+    if order.get("arm") == "margin":
+        reason = {"HELD_OUT": "COIN_OUT", "EXPLORED": "COIN_IN"}.get(reason, reason)
     words = (CHINESE if language == "zh" else _SENTENCES)[reason]
     money = {
         name: _amount(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
@@ -328,6 +330,15 @@ _SENTENCES = {
     "EXPLORED": (
         "drawn at random, not chosen by the plan, and recommended by even chance, to "
         "measure what premium does, with {carrier_id}: it saves {signed} CNY{beside}"
+    ),
+    "COIN_OUT": (
+        "chosen by the plan, and left on standard service by a fair coin, to measure "
+        "what premium does: the next parcel beside the plan has its slot; {carrier_id} "
+        "would have avoided {saving} CNY"
+    ),
+    "COIN_IN": (
+        "next beside the plan, and recommended by a fair coin in place of a chosen "
+        "parcel, to measure what premium does, with {carrier_id}: it saves {signed} CNY"
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }

@@ -17,6 +17,8 @@ from optimizer.model.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from optimizer.build.assemble import Names
     from optimizer.config import PolicyRow
     from optimizer.explain.certified_night import CertifiedNight
@@ -48,6 +50,7 @@ def summarize(night: CertifiedNight) -> dict[str, Any]:
     chance = _chance(night)
     planned = int(problem.option_saving[solution.chosen].sum())
     saving = planned + chance.get("explored", 0) + chance.get("kept_back", 0)
+    saving -= chance.get("swapped", 0)
     found = night_numbers(counts, saving, problem, solution, night.names, night.policy)
     found |= _packing_summary(night, planned)
     return found | _experiment(chance, outcomes)
@@ -137,16 +140,19 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     What the experiment adds to the certified value, in micro-CNY; empty without one.
 
     ``kept_back`` is at most 0, ``explored`` may have any sign, and ``reserved`` is
-    the most that the explore arm's slots and orders could have brought instead.
+    the most that the explore arm's slots and orders could have brought instead. With
+    coins, ``swapped`` is what they cost, and ``pairs`` what all swaps would cost.
     """
     problem, solution, outcomes = night.problem, night.solution, night.outcomes
     experiment, pool = night.names.experiment, night.names.pool
-    if experiment is None or not (experiment.hold_share or experiment.explore_share):
+    if experiment is None or not experiment.is_random:
         return {}
     is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
         outcomes.arm == ARMS.index("policy")
     )
     found = {"kept_back": -int(outcomes.saving[is_kept_back].sum())}
+    if experiment.coin_share:
+        found |= _coin_costs(outcomes)
     if pool is None:
         return found | {"explored": 0, "reserved": 0}
     price = effective_price(solution.lane_price, problem.lane_parent)
@@ -158,6 +164,22 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     return found | {"explored": explored, "reserved": reserved}
 
 
+def _coin_costs(outcomes: Outcomes) -> dict[str, int]:
+    """What the swaps of the margin arm cost, and what all of its pairs would."""
+    is_ours = outcomes.arm == ARMS.index("margin")
+    is_inside = is_ours & np.isin(outcomes.reason, (Reason.CHOSEN, Reason.HELD_OUT))
+
+    def total(mask: NDArray[np.bool_]) -> int:
+        return int(outcomes.saving[mask].sum())
+
+    out = is_ours & (outcomes.reason == Reason.HELD_OUT)
+    into = is_ours & (outcomes.reason == Reason.EXPLORED)
+    return {
+        "swapped": total(out) - total(into),
+        "pairs": total(is_inside) - total(is_ours & ~is_inside),
+    }
+
+
 def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
     """The randomised orders and what they cost, ready for JSON."""
     if not chance:
@@ -167,8 +189,18 @@ def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
         for at, arm in enumerate(ARMS)
         for reason in (Reason.HELD_OUT, Reason.EXPLORED)
     }
+    coins = {}
+    if "swapped" in chance:
+        is_ours = outcomes.arm == ARMS.index("margin")
+        coins = {
+            "num_coins": int(np.sum(is_ours)) // 2,
+            "num_swapped": counts["margin", Reason.EXPLORED],
+            "coin_cost_cny": chance["swapped"] / 1e6,
+            "expected_coin_cost_cny": chance["pairs"] / 2e6,
+        }
     return {
-        "experiment": {
+        "experiment": coins
+        | {
             "num_kept_back": counts["policy", Reason.HELD_OUT],
             "num_explored": counts["explore", Reason.EXPLORED],
             "num_explore_standard": counts["explore", Reason.HELD_OUT],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,56 @@ def contracts(config: Config, orders: Table = ORDERS) -> dict[str, Table]:
     attributes = config.capacity.attributes
     groups = [rule.column for rule in config.fairness]
     capacity = _with(CAPACITY, attributes)
+    orders = _with(orders, [*attributes, *groups])
     return {
-        "orders": _with(orders, [*attributes, *groups]),
+        "orders": with_features(orders, config) if config.model else orders,
         "capacity": replace(capacity, key=(*CAPACITY.key, *attributes)),
         "options": OPTIONS,
         "merchants": _with(MERCHANTS, groups),
     }
+
+
+def with_features(table: Table, config: Config) -> Table:
+    """
+    A table with the columns that learning asks for beside the contract's.
+
+    Parameters
+    ----------
+    table
+        Orders, or outcomes.
+    config
+        With ``learning``.
+    """
+    learning = config.learning
+    asked: list[Column] = []
+    for kind, names in (("number", learning.features), ("id", learning.categories)):
+        asked += [
+            Column(name, kind, "named in the configuration")  # type: ignore[arg-type]
+            for name in names
+            if name not in table.column_names
+        ]
+    return replace(table, columns=(*table.columns, *asked))
+
+
+def require_features(source: Source, config: Config) -> None:
+    """
+    Refuse a table that lacks a column that learning asks for.
+
+    Raises
+    ------
+    DataError
+        With the nearest name that the table has.
+    """
+    for name in (*config.learning.features, *config.learning.categories):
+        if name in source.columns:
+            continue
+        known = [*source.columns, *source.unread]
+        near = difflib.get_close_matches(name, known, 1)
+        instead = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(
+            f"{source.label}: has no column {name}, and learning.features or "
+            f"learning.categories names it{instead}"
+        )
 
 
 def _with(table: Table, names: Iterable[str]) -> Table:
@@ -57,6 +102,8 @@ def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, .
     DataError
         When a column that the configuration names is missing.
     """
+    if config.model is not None:
+        require_features(sources["orders"], config)
     asked = []
     for name in config.capacity.attributes:
         for table in ("orders", "capacity"):

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.tables import MERCHANT_RESULTS
 from optimizer.errors import DataError
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.parquet_pages import read_footer
 from optimizer.io.published_tables import as_of_today
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import polars as pl
-    import pyarrow.parquet
+
+    from optimizer.io.parquet_pages import Group
 
 
 def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
@@ -21,7 +24,8 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     Rows of a table that hold a text in its first column, which is ascending.
 
     Only row groups whose statistics allow the text are read, with the checksum of each
-    page: in a published night of any size that is one row group.
+    page: in a published night of any size that is one row group. The statistics are
+    read here: asked about a damaged footer, pyarrow ends the process.
 
     Parameters
     ----------
@@ -47,8 +51,8 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
         damaged_is_data_error(str(path)),
         pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
     ):
-        groups = row_groups_with(file.metadata, value)
-        table = file.read_row_groups(groups)
+        _, groups = read_footer(path)
+        table = file.read_row_groups(row_groups_with(groups, value))
         found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
         return as_of_today(found, path.name)
 
@@ -72,13 +76,12 @@ def merchant_row(run_dir: Path, merchant_id: str) -> dict[str, Any]:
     return found.row(0, named=True)
 
 
-def row_groups_with(metadata: pyarrow.parquet.FileMetaData, value: str) -> list[int]:
+def row_groups_with(groups: Sequence[Group], value: str) -> list[int]:
     """Row groups whose statistics of the first column allow a text."""
-    found = []
-    for number in range(metadata.num_row_groups):
-        known = metadata.row_group(number).column(0).statistics
-        has_limits = known is not None and known.has_min_max
-        # Statistics of long texts may be cut short; comparing them as bytes is safe.
-        if not has_limits or known.min <= value <= known.max:
-            found.append(number)
-    return found
+    # Statistics of long texts may be cut short; comparing them as bytes is safe.
+    limits = [group.chunks[0].limits for group in groups]
+    return [
+        number
+        for number, known in enumerate(limits)
+        if known is None or known[0] <= value.encode() <= known[1]
+    ]

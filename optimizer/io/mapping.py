@@ -132,6 +132,8 @@ def with_meanings(
 
     if mapping is None:
         return frame
+    kept = [name for name in mapping.wrapped if frame.schema.get(name) == pl.String]
+    frame = frame.with_columns(unwrapped(pl.col(name)) for name in kept)
     read = [pl.lit(v).alias(name) for name, v in mapping.constants.items()]
     for name, dtype in frame.schema.items():
         if name in mapping.values:
@@ -150,6 +152,21 @@ def with_meanings(
                 value = _amount(value, mapping.decimal)
             read.append((value.cast(pl.Float64) / _DIVISORS[unit]).alias(name))
     return frame.with_columns(read)
+
+
+def unwrapped(text: pl.Expr) -> pl.Expr:
+    """
+    Text without the signs by which spreadsheets keep numbers as text.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> cells = pl.DataFrame({"a": ['="012"', "'012", "012 ", "=SUM(1)", None]})
+    >>> cells.select(unwrapped(pl.col("a")))["a"].to_list()
+    ['012', '012', '012', '=SUM(1)', None]
+    """
+    bare = text.str.strip_chars(BLANKS).str.replace(r'^="([^"]*)"$', "${1}")
+    return bare.str.replace("^'", "").str.strip_chars(BLANKS)
 
 
 def _words(name: str, meanings: Any) -> pl.Expr:

@@ -64,6 +64,8 @@ class Chunk:
         Values that the footer claims.
     start, num_bytes
         Where its pages are in the file.
+    limits
+        Its least and greatest value as bytes; ``None`` where the footer has none.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Chunk:
     num_values: int
     start: int
     num_bytes: int
+    limits: tuple[bytes, bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,15 @@ def _chunk(fields: dict[int, Any]) -> Chunk:
         num_values=_number(fields, 5),
         start=dictionary if 0 < dictionary < start else start,
         num_bytes=_number(fields, 7),
+        limits=_limits(fields.get(12) or {}),
     )
+
+
+def _limits(statistics: dict[int, Any]) -> tuple[bytes, bytes] | None:
+    least, greatest = statistics.get(6), statistics.get(5)
+    if isinstance(least, bytes) and isinstance(greatest, bytes):
+        return least, greatest
+    return None
 
 
 def chunk_pages(file: BinaryIO, chunk: Chunk) -> ChunkPages:

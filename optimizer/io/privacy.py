@@ -30,6 +30,8 @@ _NAMES = {
 }
 #: Though a word of a person stands in it: a waybill, and an address as a number.
 _NOT_PERSONAL = {"mail_no", "mailno", "address_id", "addr_id", "open_address_id"}
+#: What only an export of Shopify's orders has.
+_OF_SHOPIFY = {"financial status", "fulfillment status", "lineitem quantity"}
 #: A name with one of these, at its beginning or end, is of a kind, a flag or a number.
 _FIRST = {"is", "has", "was", "can", "num", "count", "avg", "mean", "total"}
 _LAST = {
@@ -38,7 +40,7 @@ _LAST = {
     *("verified", "valid", "optin", "optout", "days", "hours", "channel", "method"),
     *("hash", "hashed", "md5", "sha", "sha1", "sha256", "sha512", "hmac"),
     *("brand", "model", "os", "version", "segment", "cluster", "attempts", "weight"),
-    *("country", "province", "city", "region", "postcode"),
+    *("country", "province", "state", "city", "region", "postcode"),
 }
 _CHINESE_KIND = re.compile(
     r"^(?:是否|有无|能否|手机端|移动端)|(?:类型|类别|等级|状态|标志|数量|次数|率|比例|占比|渠道"
@@ -126,7 +128,7 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
         Naming the columns.
     """
     given = [*columns]
-    found = [column for column in given if is_personal_column(column)]
+    found = personal_columns(given)
     if found:
         raise DataError(
             f"{label}: looks like it holds personal data in column {', '.join(found)}; "
@@ -138,6 +140,28 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
             f"{label}: the name of a column looks like personal data; is the header "
             "missing? Export the table with its header"
         )
+
+
+def personal_columns(columns: Sequence[str]) -> list[str]:
+    """
+    Columns whose name means personal data, among those of a table.
+
+    Shopify's exports call the order's number ``Name``; its neighbours say so.
+
+    Examples
+    --------
+    >>> personal_columns(["Name", "Email", "Financial Status"])
+    ['Email']
+    >>> personal_columns(["Name", "Email"])
+    ['Name', 'Email']
+    """
+    beside = {column.strip().lower() for column in columns}
+    own = {"name"} if beside & _OF_SHOPIFY else set()
+    return [
+        column
+        for column in columns
+        if is_personal_column(column) and column.strip().lower() not in own
+    ]
 
 
 def is_personal_column(column: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.learn.learners import values_of
 from optimizer.learn.risk import OUTCOME_OF
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ def card_text(
         f"- effect: {model.kind}",
         *(f"- WARNING: {text}" for text in warnings),
         "",
-        "## Share of the harm that a kept promise removes",
+        "## Learners: their plans for this history, by parcels that they had not seen",
+        "",
+        *_candidates(model),
+        "",
+        "## What a kept promise removes of the "
+        + ("odds (logarithm)" if _is_odds(model) else "harm (share)"),
         "",
         "| harm | level | share | standard deviation |",
         "|---|---|---:|---:|",
@@ -108,15 +114,31 @@ def card_text(
 def _effect(harm: str, effect: Effect) -> list[str]:
     """Rows of the effect table: the pool, and each carrier's deviation from it."""
     spread = np.sqrt(np.diag(np.array(effect.covariance))).tolist()
-    value = {("", ""): effect.intercept} | {
-        (column, level): share
-        for column, levels in effect.levels.items()
-        for level, share in levels.items()
-    }
-    rows = zip(effect.names, spread, strict=True)
+    rows = zip(effect.names, values_of(effect).tolist(), spread, strict=True)
     return [
-        f"| {harm} | {level or 'pool'} | {value[column, level]:+.3f} | {sd:.3f} |"
-        for (column, level), sd in rows
+        f"| {harm} | {name or 'pool'} | {value:+.3f} | {sd:.3f} |"
+        for (_, name), value, sd in rows
+    ]
+
+
+def _is_odds(model: LearnedModel) -> bool:
+    return any(effect.link == "logit" for effect in model.effect.values())
+
+
+def _candidates(model: LearnedModel) -> list[str]:
+    """What each learner's plan was worth."""
+    if len(model.candidates) < 2:
+        return [f"No contest: {model.learner} is in force."]
+    return [
+        "| learner | worth, CNY | more than the one in force | standard error "
+        "| surely more | |",
+        "|---|---:|---:|---:|---:|---|",
+        *(
+            f"| {one.learner} | {one.value_cny:,.0f} | {one.more_cny:+,.0f} "
+            f"| {one.error_cny:,.0f} | {one.confidence:.1%} "
+            f"| {'in force' if one.is_champion else ''} |"
+            for one in model.candidates
+        ),
     ]
 
 

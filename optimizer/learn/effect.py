@@ -19,25 +19,27 @@ regression of :math:`\psi` on :math:`z = \mu_0 u \theta x`:
           \hat g = m + \Sigma \textstyle\sum z (\psi - z^\top m) / v,
 
 with :math:`v = \mu_1(1 - \mu_1)/e + \mu_0(1 - \mu_0)/(1 - e)` the variance of the
-score. The prior shrinks each carrier, region and category to the pool; the shares may
-be negative.
+score. Each carrier, region and category, and the slope of each number, is shrunk to the
+pool by as much as the rows say (:mod:`optimizer.learn.posterior`); the shares may be
+negative.
 
-Under a small holdout few parcels are held out, and many others stay on standard service
-because they were not chosen. The choice depends on known columns alone, so a risk model
-fitted on these parcels predicts the outcomes of the chosen ones without premium. The
-share that premium seems to have removed, observed against expected, is the pool's
-prior. It extrapolates that model to the chosen parcels, so its standard error is at
-least ``STRETCH``, and the randomised scores correct it.
+Only parcels that could have got either service teach the effect. The others say what
+they seem to say beside it: many stay on standard service because they were not chosen,
+and a risk model fitted on these predicts the outcomes of the chosen ones without
+premium. The share that premium then seems to have removed is right only if the choice
+depended on known columns alone. So it is a diagnostic: where it contradicts the
+randomised parcels beyond chance, the choice was by something that the table lacks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from optimizer.build.learned_model import LEVELS, Effect, risk_of
+from optimizer.learn.posterior import Group, posterior
 from optimizer.learn.risk import OUTCOME_OF, fit_risk
 
 if TYPE_CHECKING:
@@ -46,19 +48,24 @@ if TYPE_CHECKING:
 
     from optimizer.build.learned_model import Promise
     from optimizer.config.learning import Prior
+    from optimizer.learn.features import Features
     from optimizer.learn.overlap import Comparable
     from optimizer.learn.risk import CrossFit
 
-#: Prior standard deviation of a level's deviation from the pooled share.
-LEVEL_SPREAD = {"carrier_id": 0.15, "region_id": 0.10, "category_id": 0.15}
+#: Half-normal prior of how far levels, and slopes in standard deviations of their
+#: number, scatter: the shares of two carriers are rarely 0.5 apart.
+LEVEL_SCALE, SLOPE_SCALE = 0.25, 0.2
 
-
+#: Levels of a column beyond the contract's that an effect may have.
+MOST_LEVELS = 60
 #: Predictions above count as no surer when scores are weighed.
 SUREST = 0.8
 #: Standard deviation of the pooled share for what a stretched risk model may miss.
 STRETCH = 0.15
-#: Standard parcels beside the randomised ones, for each of these, that make a prior.
+#: Standard parcels beside the randomised ones, for each of these, that are enough.
 _MANY = 10
+#: Standard errors from which on a contradiction is more than chance: one in a thousand.
+CONTRADICTION = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,33 @@ def dr_scores(
     return Scores(score, variance)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """
+    Coefficients of an effect, and what each is multiplied by.
+
+    Attributes
+    ----------
+    names
+        As in :class:`~optimizer.build.learned_model.Effect`.
+    rows
+        ``(n, k) float64``: 1, the levels, and the numbers in standard deviations.
+    center, scale
+        By number, what was subtracted and divided by.
+    groups
+        Coefficients that scatter alike.
+    features
+        What the numbers are of; ``None``: there is none.
+    """
+
+    names: list[tuple[str, str]]
+    rows: NDArray[np.float64]
+    center: dict[str, float]
+    scale: dict[str, float]
+    groups: list[Group]
+    features: Features | None = None
+
+
 def fit_effect(
     data: Comparable,
     found: Scores,
@@ -153,7 +187,7 @@ def fit_effect(
     belief: Belief,
 ) -> Effect:
     """
-    Fit the share of the harm that a kept promise removes.
+    Fit the share of the harm that a kept promise removes, by carrier, region, category.
 
     Parameters
     ----------
@@ -169,17 +203,136 @@ def fit_effect(
         About the pooled share.
     """
     frame = data.frame
-    names, rows = _design(frame)
     reach = risk * frame["take_up"].to_numpy() * kept_share(frame, promises)
-    z = rows * reach[:, None]
-    start = np.zeros(len(names))
-    start[0] = belief.mean
-    spreads = [belief.spread, *(LEVEL_SPREAD[column] for column, _ in names[1:])]
-    precision = np.diag(1 / np.array(spreads) ** 2)
+    return fit_shares(design_of(frame, None), found, reach, belief)
+
+
+def design_of(
+    frame: pl.DataFrame, features: Features | None, *, is_pooled: bool = False
+) -> Design:
+    """
+    List the coefficients of an effect.
+
+    Parameters
+    ----------
+    frame
+        Outcomes.
+    features
+        Numbers and further levels that it may depend on; left out: none.
+    is_pooled
+        One share for all.
+    """
+    names: list[tuple[str, str]] = [("", "")]
+    columns, groups = [np.ones(len(frame))], []
+    levels = LEVELS if features is None else features.levels
+    for column in () if is_pooled else levels:
+        known = sorted(frame[column].drop_nulls().unique().to_list())
+        if column not in LEVELS and len(known) > MOST_LEVELS:
+            continue
+        first = len(names)
+        for level in known:
+            is_level = (frame[column] == level).fill_null(value=False)
+            names.append((column, level))
+            columns.append(is_level.to_numpy().astype(np.float64))
+        if len(known) > 1:
+            groups.append(Group(tuple(range(first, len(names))), LEVEL_SCALE))
+        elif known:
+            # Alone it is the pool.
+            names.pop()
+            columns.pop()
+    center, scale = {}, {}
+    if features is not None and not is_pooled and features.numbers:
+        value = features.values(frame)
+        for name, column in zip(features.numbers, value.T, strict=True):
+            center[name] = float(column.mean())
+            scale[name] = float(column.std()) + 1e-12
+            groups.append(Group((len(names),), SLOPE_SCALE))
+            names.append(("", name))
+            columns.append((column - center[name]) / scale[name])
+    rows = np.column_stack(columns)
+    return Design(names, rows, center, scale, groups, features if scale else None)
+
+
+def fit_shares(
+    design: Design, found: Scores, reach: NDArray[np.float64], belief: Belief
+) -> Effect:
+    """
+    Fit the share removed to scores.
+
+    Parameters
+    ----------
+    design
+        Its coefficients.
+    found
+        Scores of the rows.
+    reach
+        ``(n,) float64``: harm avoided if a kept promise removed all of it.
+    belief
+        About the pooled share.
+    """
+    z = design.rows * reach[:, None]
     weighted = z / found.variance[:, None]
-    covariance = np.linalg.inv(precision + weighted.T @ z)
-    share = start + covariance @ (weighted.T @ (found.score - z @ start))
-    return _effect(names, share, covariance)
+    learned = posterior(
+        weighted.T @ z,
+        weighted.T @ found.score,
+        *start_of(design, belief),
+        design.groups,
+    )
+    return effect_of(design, learned.mean, learned.covariance)
+
+
+def start_of(
+    design: Design, belief: Belief
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Prior means and standard deviations of an effect's coefficients."""
+    mean = np.zeros(len(design.names))
+    spread = np.full(len(design.names), LEVEL_SCALE)
+    mean[0], spread[0] = belief.mean, belief.spread
+    return mean, spread
+
+
+def effect_of(
+    design: Design,
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    link: Literal["share", "logit"] = "share",
+) -> Effect:
+    """
+    Write coefficients as an effect, of numbers as they are and not of scaled ones.
+
+    Parameters
+    ----------
+    design
+        What they belong to.
+    mean, covariance
+        ``(k,)`` and ``(k, k) float64``.
+    link
+        What they remove.
+    """
+    to_plain = np.eye(len(design.names))
+    for place, (column, name) in enumerate(design.names):
+        if not column and name in design.scale:
+            to_plain[place, place] = 1 / design.scale[name]
+            to_plain[0, place] = -design.center[name] / design.scale[name]
+    share = to_plain @ mean
+    spread = to_plain @ covariance @ to_plain.T
+    levels: dict[str, dict[str, float]] = {column: {} for column in LEVELS}
+    slopes = {}
+    for (column, name), value in zip(design.names[1:], share[1:].tolist(), strict=True):
+        if column:
+            levels.setdefault(column, {})[name] = value
+        else:
+            slopes[name] = value
+    return Effect(
+        intercept=float(share[0]),
+        levels=levels,
+        names=design.names,
+        covariance=((spread + spread.T) / 2).tolist(),
+        link=link,
+        slopes=slopes,
+        ranges={} if design.features is None else dict(design.features.ranges),
+        fills={} if design.features is None else dict(design.features.fills),
+    )
 
 
 def configured_belief(prior: Prior | None) -> Belief:
@@ -190,10 +343,10 @@ def configured_belief(prior: Prior | None) -> Belief:
 
 
 def regression_belief(
-    frame: pl.DataFrame, harm: str, promises: list[Promise], start: Belief
-) -> Belief:
+    frame: pl.DataFrame, harm: str, promises: list[Promise]
+) -> Belief | None:
     """
-    Observed against expected harm of premium parcels, discounted, with a prior.
+    Observed against expected harm of premium parcels, by those that were not chosen.
 
     Parameters
     ----------
@@ -203,32 +356,52 @@ def regression_belief(
         ``complaint`` or ``return``.
     promises
         Promise-keeping, by carrier and region.
-    start
-        Prior to combine it with; returned unchanged where too few standard parcels
-        were not randomised.
+
+    Returns
+    -------
+    Belief or None
+        ``None`` where too few standard parcels were not randomised.
     """
     chance, is_premium = frame["propensity"].fill_null(0.0), frame["is_premium"]
     is_drawn = (chance > 0) & (chance < 1)
     beside = frame.filter(~is_premium & ~is_drawn)
+    happened = beside[OUTCOME_OF[harm]]
     if len(beside) < _MANY * max(1, len(frame.filter(~is_premium & is_drawn))):
-        return start
+        return None
+    if not happened.any() or happened.all():
+        return None
     premium = frame.filter(is_premium)
     risk = risk_of(premium, fit_risk(beside, harm))
-    happened = premium[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
+    expected, seen = float(risk.sum()), float(premium[OUTCOME_OF[harm]].sum())
     kept = kept_share(premium, promises)
     reach = float((risk * premium["take_up"].to_numpy() * kept).sum())
-    mean = (float(risk.sum()) - float(happened.sum())) / reach
-    variance = max(1.0, float(happened.sum())) / reach**2 + STRETCH**2
-    precision = 1 / start.spread**2 + 1 / variance
-    joined = (start.mean / start.spread**2 + mean / variance) / precision
-    return Belief(joined, precision**-0.5)
+    variance = max(1.0, seen) / reach**2 + STRETCH**2
+    return Belief((expected - seen) / reach, variance**0.5)
+
+
+def contradicts(belief: Belief, measured: Belief) -> bool:
+    """
+    Whether two beliefs of the same share differ by more than chance.
+
+    Examples
+    --------
+    >>> contradicts(Belief(-0.6, 0.16), Belief(0.5, 0.1))
+    True
+    >>> contradicts(Belief(0.3, 0.16), Belief(0.5, 0.1))
+    False
+    """
+    error = (belief.spread**2 + measured.spread**2) ** 0.5
+    return abs(belief.mean - measured.mean) > CONTRADICTION * error
 
 
 def prior_effect(prior: Prior | None) -> Effect:
     """The effect where nothing was measured: the configured prior, or none at all."""
     mean, spread = (0.0, 0.0) if prior is None else (prior.effect, prior.spread)
-    return _effect(
-        [("", "")], np.array([float(mean)]), np.array([[float(spread) ** 2]])
+    return Effect(
+        intercept=float(mean),
+        levels={column: {} for column in LEVELS},
+        names=[("", "")],
+        covariance=[[float(spread) ** 2]],
     )
 
 
@@ -239,34 +412,4 @@ def kept_share(frame: pl.DataFrame, promises: list[Promise]) -> NDArray[np.float
     pool = exact[None, None]
     return np.array(
         [exact.get(pair, exact.get((pair[0], None), pool)) for pair in pairs]
-    )
-
-
-def _design(
-    frame: pl.DataFrame,
-) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
-    """A column of ones and one for each level."""
-    names: list[tuple[str, str]] = [("", "")]
-    columns = [np.ones(len(frame))]
-    for column in LEVELS:
-        for level in sorted(frame[column].drop_nulls().unique().to_list()):
-            is_level = (frame[column] == level).fill_null(value=False)
-            names.append((column, level))
-            columns.append(is_level.to_numpy().astype(np.float64))
-    return names, np.column_stack(columns)
-
-
-def _effect(
-    names: list[tuple[str, str]],
-    share: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-) -> Effect:
-    levels: dict[str, dict[str, float]] = {column: {} for column in LEVELS}
-    for (column, level), value in zip(names[1:], share[1:].tolist(), strict=True):
-        levels[column][level] = value
-    return Effect(
-        intercept=float(share[0]),
-        levels=levels,
-        names=names,
-        covariance=covariance.tolist(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.io.order_keys import order_keys
+from optimizer.learn.alarms import full_stations
 from optimizer.learn.effect import configured_belief, fit_effect, kept_share, scores
-from optimizer.learn.estimators import Sample, estimate_all, nights_to_see
+from optimizer.learn.estimators import LEVEL, Sample, estimate_all, nights_to_see
 from optimizer.learn.history import Window, read_history, require_ripe
-from optimizer.learn.overlap import Comparable, comparable
+from optimizer.learn.ledger import broken_promises, ledger
+from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import (
     NUM_FOLDS,
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
     from optimizer.build.learned_model import Promise
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.history import History
     from optimizer.learn.risk import CrossFit
+    from optimizer.report.page import Page
 
 
 #: Effects whose waiting time is reported, as a drop in probability.
@@ -59,7 +64,9 @@ class Evaluation:
         wait for each outcome.
     effects
         By population, group, outcome and method: estimate, low, high, num_treated,
-        num_control. Positive: harm avoided, as a probability.
+        num_control; low_together and high_together, which hold the truth for all of
+        the num_together groups and harms of a kind; low_always and high_always, for
+        all looks. Positive: harm avoided, as a probability.
     rules
         Rankings that people would use and the measured one, in CNY.
     power
@@ -68,6 +75,9 @@ class Evaluation:
         Compensation by carrier; not part of any objective.
     promises
         Promise-keeping by carrier and region.
+    ledger
+        Harm avoided that was promised and realised, in CNY: of all nights, by night, by
+        carrier; see :mod:`optimizer.learn.ledger`.
     alerts, warnings
         What a person should look at.
     """
@@ -78,6 +88,7 @@ class Evaluation:
     power: list[dict[str, Any]]
     claims: list[dict[str, Any]]
     promises: list[dict[str, Any]]
+    ledger: list[dict[str, Any]]
     alerts: list[CodedWarning]
     warnings: list[CodedWarning]
 
@@ -98,6 +109,35 @@ class Evaluation:
             for row in self.rules
         )
         return View(title, (*rows[:4], ("look at", found)), tuple(rules))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it, ready for JSON."""
+        told = {
+            name: [warning.to_json() for warning in getattr(self, name)]
+            for name in ("alerts", "warnings")
+        }
+        return asdict(self) | told
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page of it: what is shown as text, for people.
+
+        Parameters
+        ----------
+        language
+            The one that it opens in, ``en`` or ``zh``.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such language.
+        """
+        from optimizer.report.evaluation import evaluation_html
+        from optimizer.report.language import by_code, language_code
+        from optimizer.report.page import Page
+
+        language_code(language)
+        return Page(evaluation_html(self.to_json(), by_code(language)))
 
     def __repr__(self) -> str:
         return self._view().text()
@@ -137,14 +177,16 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         When scikit-learn is not installed.
     """
     past = read_history(history, config, window)
-    require_ripe(past, config)
-    frame = past.frame
-    data = comparable(frame)
-    fits, found = _fits(frame)
-    own = {harm: at_rows(fit, data.row) for harm, fit in fits.items()}
-    kept = promises(frame)
-    rules, more = _rules(data, own, kept, config)
-    nights = frame["date"].n_unique()
+    parts, found = _parts(past, config)
+    if not parts:
+        require_ripe(past, config)
+    first = next(iter(parts.values()))
+    known = past.ripe("complaint" if "complaint" in parts else "logistics_return")
+    kept = promises(known)
+    common = _common(past, parts)
+    rules, more = _rules(*common, kept, config) if common else _no_rules()
+    accounts = ledger(*common, config) if common else []
+    nights = past.rows["date"].n_unique()
     return Evaluation(
         window={
             "first_date": str(past.first),
@@ -152,29 +194,92 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
             "num_nights": nights,
             "num_parcels": len(past.rows),
             "maturity": [one.to_json() for one in past.maturity.values()],
-            "num_compared": len(data.frame),
-            "kind": data.kind,
+            "num_compared": max(len(part.data.frame) for part in parts.values()),
+            "kind": first.data.kind,
         },
-        effects=list(_effects(data, own)),
+        effects=list(_effects(parts)),
         rules=rules,
-        power=list(_power(data, own, nights)),
-        claims=claims_ledger(frame),
+        power=list(_power(parts)),
+        claims=claims_ledger(past.rows),
         promises=[p.model_dump() for p in kept],
-        alerts=promise_alerts(kept, config.learning.contract_kept_share),
-        warnings=[*past.warnings, *data.warnings, *found, *more],
+        ledger=accounts,
+        alerts=[
+            *broken_promises(accounts),
+            *promise_alerts(kept, config.learning.contract_kept_share),
+        ],
+        warnings=[
+            *past.warnings,
+            *first.data.warnings,
+            *found,
+            *full_stations(first.data.frame),
+            *more,
+        ],
     )
 
 
-def _fits(frame: pl.DataFrame) -> tuple[dict[str, CrossFit], list[CodedWarning]]:
-    """Predictions of both harms; plain means and a warning where none can be made."""
-    fits, found = {}, []
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """
+    What one harm is measured on.
+
+    Attributes
+    ----------
+    data
+        Ripe rows that could have got either service.
+    fit
+        Predictions for all rows that are ripe for the harm.
+    cluster
+        Parcels that were drawn together, of the compared rows.
+    """
+
+    data: Comparable
+    fit: CrossFit
+    cluster: NDArray[np.int64] | None
+
+    @property
+    def own(self) -> CrossFit:
+        """The predictions for the compared rows."""
+        return at_rows(self.fit, self.data.row)
+
+
+def _parts(
+    past: History, config: Config
+) -> tuple[dict[str, _Part], list[CodedWarning]]:
+    """Each harm of which rows are ripe; plain means where nothing predicts it."""
+    parts, found = {}, []
     for harm in HARMS:
+        frame = past.ripe(OUTCOME_OF[harm])
+        if len(frame) == 0:
+            continue
+        data = comparable(frame)
         try:
-            fits[harm] = cross_fit(frame, harm)
+            fit = cross_fit(frame, harm)
         except DataError:
-            fits[harm] = plain_fit(frame, harm)
+            fit = plain_fit(frame, harm)
             found.append(_no_predictions(frame, OUTCOME_OF[harm]))
-    return fits, found
+        parts[harm] = _Part(data, fit, drawn_together(data.frame, config))
+    return parts, found
+
+
+def _common(
+    past: History, parts: Mapping[str, _Part]
+) -> tuple[Comparable, dict[str, CrossFit]] | None:
+    """Compared rows on which every harm is known, and the predictions of each."""
+    masks = {harm: past.maturity[OUTCOME_OF[harm]].is_ripe for harm in HARMS}
+    both = np.logical_and.reduce([*masks.values()])
+    frame = past.rows.filter(both)
+    if len(parts) < len(HARMS) or frame["is_premium"].n_unique() <= 1:
+        return None
+    data = comparable(frame)
+    fits = {
+        harm: at_rows(part.fit, np.flatnonzero(both[masks[harm]])[data.row])
+        for harm, part in parts.items()
+    }
+    return data, fits
+
+
+def _no_rules() -> tuple[list[dict[str, Any]], list[CodedWarning]]:
+    return [], [warn("RULES_NOT_COMPARED", num_needed=MIN_RANKED)]
 
 
 def _no_predictions(frame: pl.DataFrame, outcome: str) -> CodedWarning:
@@ -187,54 +292,67 @@ def _no_predictions(frame: pl.DataFrame, outcome: str) -> CodedWarning:
     )
 
 
-def _samples(
-    data: Comparable, fits: Mapping[str, CrossFit]
-) -> Iterator[tuple[str, Sample]]:
+def _samples(parts: Mapping[str, _Part]) -> Iterator[tuple[str, Comparable, Sample]]:
     """The two harms, and complaints by the benefit that would have prevented them."""
-    frame = data.frame
-    is_premium = frame["is_premium"].to_numpy()
-    for harm, fit in fits.items():
+    for harm, part in parts.items():
+        frame, fit = part.data.frame, part.own
         happened = frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
-        yield (
-            OUTCOME_OF[harm],
-            Sample(happened, is_premium, data.propensity, fit.standard, fit.premium),
-        )
+        is_premium = frame["is_premium"].to_numpy()
+        chance = part.data.propensity
+        predicted = fit.standard, fit.premium
+        whole = Sample(happened, is_premium, chance, *predicted, part.cluster)
+        yield OUTCOME_OF[harm], part.data, whole
+    if "complaint" in parts:
+        for name in BENEFITS:
+            yield f"complaint:{name}", *_by_benefit(parts["complaint"], name)
+
+
+def _by_benefit(part: _Part, name: str) -> tuple[Comparable, Sample]:
+    frame, fit = part.data.frame, part.own
     benefit = frame["complaint_reason"].replace_strict(BENEFIT_OF_REASON, default=None)
-    for name in BENEFITS:
-        is_it = (benefit == name).fill_null(value=False) & frame["complaint"]
-        happened = is_it.to_numpy().astype(np.float64)
-        # No predictions by reason: the overall share of complaints does.
-        share = happened.sum() / max(1.0, float(frame["complaint"].sum()))
-        fit = fits["complaint"]
-        yield (
-            f"complaint:{name}",
-            Sample(
-                happened,
-                is_premium,
-                data.propensity,
-                share * fit.standard,
-                share * fit.premium,
-            ),
-        )
+    is_it = (benefit == name).fill_null(value=False) & frame["complaint"]
+    happened = is_it.to_numpy().astype(np.float64)
+    # No predictions by reason: the overall share of complaints does.
+    share = happened.sum() / max(1.0, float(frame["complaint"].sum()))
+    is_premium = frame["is_premium"].to_numpy()
+    chance = part.data.propensity
+    predicted = share * fit.standard, share * fit.premium
+    return part.data, Sample(happened, is_premium, chance, *predicted, part.cluster)
 
 
-def _effects(
-    data: Comparable, fits: Mapping[str, CrossFit]
-) -> Iterator[dict[str, Any]]:
-    """Effects by population, group, outcome and method, for comparable parcels."""
-    masks = list(_groups(data))
-    for outcome, sample in _samples(data, fits):
-        for population, by, group, mask in masks:
+def _effects(parts: Mapping[str, _Part]) -> Iterator[dict[str, Any]]:
+    """
+    Effects by population, group, outcome and method, for comparable parcels.
+
+    The groups of one kind and all harms, or all benefits, are a family, whose intervals
+    hold the truth together (Bonferroni).
+    """
+    groups = {harm: list(_groups(part.data)) for harm, part in parts.items()}
+    for outcome, data, sample in _samples(parts):
+        harm = next(h for h, part in parts.items() if part.data is data)
+        family = len(BENEFITS) if ":" in outcome else len(parts)
+        sizes = Counter(by for _, by, *_ in groups[harm])
+        for population, by, group, mask in groups[harm]:
             if ":" in outcome and by:
                 continue
-            for method, found in estimate_all(sample.where(mask)).items():
-                yield {
-                    "population": population,
-                    "by": by,
-                    "group": group,
-                    "outcome": outcome,
-                    "method": method,
-                } | asdict(found)
+            own, num = sample.where(mask), family * sizes[by]
+            together = estimate_all(own, 1 - (1 - LEVEL) / num)
+            for method, found in estimate_all(own).items():
+                yield (
+                    {
+                        "population": population,
+                        "by": by,
+                        "group": group,
+                        "outcome": outcome,
+                        "method": method,
+                    }
+                    | asdict(found)
+                    | {
+                        "low_together": together[method].low,
+                        "high_together": together[method].high,
+                        "num_together": num,
+                    }
+                )
 
 
 def _groups(
@@ -244,14 +362,15 @@ def _groups(
     The arms, and each by carrier and by region.
 
     ``policy``: the effect on parcels that the optimum chooses. ``explore``: the effect
-    on any parcel that could have premium.
+    on any parcel that could have premium. ``margin``: on parcels around the cut-off.
     """
     frame = data.frame
     if data.kind == "observational":
         arms = {"observed": np.ones(len(frame), np.bool_)}
     else:
         named = frame["arm"].fill_null("policy")
-        arms = {name: (named == name).to_numpy() for name in ("policy", "explore")}
+        names = ("policy", "explore", "margin")
+        arms = {name: (named == name).to_numpy() for name in names}
     for arm, inside in arms.items():
         if not inside.any():
             continue
@@ -278,14 +397,15 @@ def _rules(
         inside = (frame["arm"] == "explore").fill_null(value=False).to_numpy()
     is_premium = frame["is_premium"].to_numpy()
     if min((inside & is_premium).sum(), (inside & ~is_premium).sum()) < MIN_RANKED:
-        return [], [warn("RULES_NOT_COMPARED", num_needed=MIN_RANKED)]
+        return _no_rules()
     cost = {
         "complaint": float(config.objective.complaint_cost_cny),
         "return": float(config.objective.return_cost_cny),
     }
     happened = {h: frame[OUTCOME_OF[h]].to_numpy().astype(float) for h in HARMS}
     harm_cny = sum(cost[h] * happened[h] for h in HARMS)
-    risk_cny = sum(cost[h] * fits[h].standard for h in HARMS)
+    risk_cny = np.asarray(sum(cost[h] * fits[h].standard for h in HARMS))
+    left_cny = np.asarray(sum(cost[h] * fits[h].premium for h in HARMS))
     gain_cny = sum(
         cost[h] * _predicted_gain(data, fits[h], h, kept, config) for h in HARMS
     )
@@ -302,6 +422,8 @@ def _rules(
                 is_premium[inside],
                 data.propensity[inside],
                 rate,
+                standard=risk_cny[inside],
+                premium=left_cny[inside],
             )
         )
         for name, rank in ranks.items()
@@ -331,11 +453,12 @@ def _predicted_gain(
     return gain
 
 
-def _power(
-    data: Comparable, fits: Mapping[str, CrossFit], nights: int
-) -> Iterator[dict[str, Any]]:
+def _power(parts: Mapping[str, _Part]) -> Iterator[dict[str, Any]]:
     """Nights until an effect would be significant, at tonight's group sizes."""
-    for outcome, sample in list(_samples(data, fits))[: len(HARMS)]:
+    for outcome, data, sample in _samples(parts):
+        if ":" in outcome:
+            continue
+        nights = data.frame["date"].n_unique()
         for population, by, _, mask in _groups(data):
             if by is not None:
                 continue

@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     CARD_FILE,
     FORMAT,
     HARMS,
-    Effect,
     LearnedModel,
     Risk,
+    load_model,
     model_text,
+    named,
 )
-from optimizer.config import expand_date
+from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
+from optimizer.learn.champion import Contest, compare, harm_costs, only
 from optimizer.learn.effect import (
+    NO_BELIEF,
+    Belief,
     configured_belief,
-    fit_effect,
+    contradicts,
+    kept_share,
     prior_effect,
     regression_belief,
     scores,
 )
+from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
+from optimizer.learn.learners import FIRST, LEARNERS, Trial
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
-from optimizer.learn.risk import LEARNING, OUTCOME_OF, at_rows, cross_fit, fit_risk
+from optimizer.learn.risk import (
+    LEARNING,
+    OUTCOME_OF,
+    at_rows,
+    cross_fit,
+    fit_risk,
+    plain_fit,
+)
 from optimizer.views import View, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
+    from numpy.typing import NDArray
 
     from optimizer.build.learned_model import Promise
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.features import Features
     from optimizer.learn.risk import CrossFit
 
 
 LATEST = "latest"
+#: Standard parcels beside the randomised ones that a risk is learned from, at most.
+MOST_BESIDE = 60_000
+#: Harms of randomised parcels of either service without which no plan can be told from
+#: another.
+MIN_HARMS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +143,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         When scikit-learn is not installed.
     """
     import_extra("sklearn.linear_model", needed_by=LEARNING)
-    past = read_history(history, config, window)
+    past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame
     if frame["is_premium"].all():
@@ -132,23 +157,16 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
             "that it will be measured"
         )
     kept = promises(frame, stated_kept_share(config))
+    features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
     stated = _stated_harms(standard, config)
     risk = {
-        harm: stated[harm] if harm in stated else fit_risk(standard, harm)
+        harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
     }
-    fits: dict[str, CrossFit] = {}
-    if not frame["is_premium"].any() and config.learning.prior is not None:
-        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
-    else:
-        data = comparable(frame)
-        fits = {harm: cross_fit(frame, harm) for harm in HARMS if harm not in stated}
-        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        effect |= _effects(frame, data, fits, kept, config)
-    model = _model(past, config, data, risk=risk, effect=effect, kept=kept)
-    told = (
-        *_warnings(past, data, kept, config),
+    champion, found = in_force(config, window)
+    told = [
+        *found,
         *(
             warn(
                 "HARM_IS_FREE" if risk == NO_RISK else "HARM_IS_STATED",
@@ -156,9 +174,163 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
             )
             for harm, risk in stated.items()
         ),
-    )
+        *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
+    ]
+    fits: dict[str, CrossFit] = {}
+    candidates = only(champion)
+    if not frame["is_premium"].any() and config.learning.prior is not None:
+        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+    else:
+        data = comparable(frame)
+        learned = [harm for harm in HARMS if harm not in stated]
+        fits = {harm: _cross_fit(frame, harm, features) for harm in learned}
+        contest = _contest(past, data, fits, kept, features, config)
+        told += _hidden_selection(frame, data, contest, kept)
+        if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
+            candidates = compare(contest, champion, float(config.learning.confidence))
+            champion = next(one.learner for one in candidates if one.is_champion)
+        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
+        effect |= {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+    content = {
+        "kind": "prior" if data is None else data.kind,
+        "risk": risk,
+        "effect": effect,
+        "promises": kept,
+        "learner": champion,
+        "candidates": candidates,
+    }
+    model = _model(past, config, content)
+    told = [*_warnings(past, data, kept, config), *told]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
-    return Learned(model, card_text(model, past, curves, told), told)
+    return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+
+
+def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
+    """
+    The learner in force: that of the newest model, at first ``stated-risk``.
+
+    Parameters
+    ----------
+    config
+        With the folder of models.
+    window
+        With the day of learning.
+    """
+    folder = models_folder(config, window) / LATEST
+    if not (folder / MODEL_FILE).is_file():
+        return FIRST, []
+    try:
+        newest = load_model(folder).model
+    except (ConfigError, DataError):
+        return FIRST, [warn("LEARNER_NOT_KNOWN", learner=FIRST)]
+    known = newest.format == FORMAT and newest.learner in LEARNERS
+    return (newest.learner if known else FIRST), []
+
+
+def _risk(standard: pl.DataFrame, harm: str, features: Features) -> Risk:
+    """Risk by what is known of an order; the same for all where it never happened."""
+    if len(standard) and not standard[OUTCOME_OF[harm]].any():
+        return constant_risk(0.5 / (len(standard) + 1))
+    return fit_risk(standard, harm, features)
+
+
+def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, Risk]) -> bool:
+    return harm not in stated and not standard[OUTCOME_OF[harm]].any()
+
+
+def _never(standard: pl.DataFrame, harm: str) -> CodedWarning:
+    """A harm that never happened has a rate all the same, and an upper bound."""
+    num = len(standard)
+    return warn(
+        "HARM_NEVER_HAPPENED",
+        num_parcels=num,
+        outcome=OUTCOME_OF[harm],
+        rate=f"{0.5 / (num + 1):.4%}",
+        high=f"{1 - 0.05 ** (1 / max(num, 1)):.4%}",
+    )
+
+
+def _cross_fit(frame: pl.DataFrame, harm: str, features: Features) -> CrossFit:
+    """Predictions from other folds; means of the groups where hardly any happened."""
+    try:
+        return cross_fit(frame, harm, features)
+    except DataError:
+        return plain_fit(frame, harm)
+
+
+def _contest(
+    past: History,
+    data: Comparable,
+    fits: Mapping[str, CrossFit],
+    kept: list[Promise],
+    features: Features,
+    config: Config,
+) -> Contest:
+    """The parcels that could have got either service, in the history they are of."""
+    frame = past.frame
+    policy = policy_on(config, frame["date"][-1])
+    costs = costs_of(config, policy)
+    reach = frame["take_up"].to_numpy() * kept_share(frame, kept)
+    risks, trials = {}, {}
+    for harm, fit in fits.items():
+        score = frame[f"{harm}_prob_standard"]
+        # A night keeps a score that its orders have, so its share is of that.
+        has_score = score.null_count() == 0
+        risks[harm] = score.to_numpy() if has_score else fit.standard
+        trials[harm] = Trial(
+            frame=data.frame,
+            happened=data.frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64),
+            is_premium=data.frame["is_premium"].to_numpy(),
+            propensity=data.propensity,
+            risk=risks[harm][data.row],
+            reach=reach[data.row],
+            scores=scores(data, at_rows(fit, data.row), harm),
+            features=features,
+            belief=configured_belief(config.learning.prior),
+        )
+    return Contest(
+        frame=frame,
+        row=data.row,
+        trials=trials,
+        risk=risks,
+        reach=reach,
+        weight=_weights(frame, past.times),
+        cost_cny=harm_costs(costs.complaint / 1e6, costs.logistics_return / 1e6),
+        fee_cny=costs.fee / 1e6,
+        rate=float(policy.cap.rate),
+    )
+
+
+def _weights(frame: pl.DataFrame, times: int) -> NDArray[np.float64]:
+    """For how many parcels each stands, ``(n,) float64``."""
+    chance = frame["propensity"].fill_null(0.0)
+    beside = ~frame["is_premium"] & ((chance <= 0) | (chance >= 1))
+    return np.where(beside.to_numpy(), float(times), 1.0)
+
+
+def _hidden_selection(
+    frame: pl.DataFrame, data: Comparable, contest: Contest, kept: list[Promise]
+) -> list[CodedWarning]:
+    """Say where parcels that were not randomised contradict those that were."""
+    if data.kind != "randomised":
+        return []
+    found = []
+    for harm, trial in contest.trials.items():
+        believed = regression_belief(frame, harm, kept)
+        alone = replace(trial, belief=NO_BELIEF)
+        pooled = LEARNERS[FIRST].fit(alone)
+        measured = Belief(pooled.intercept, pooled.covariance[0][0] ** 0.5)
+        if believed is not None and contradicts(believed, measured):
+            found.append(
+                warn(
+                    "HIDDEN_SELECTION",
+                    outcome=OUTCOME_OF[harm],
+                    believed=f"{believed.mean:+.2f}",
+                    measured=f"{measured.mean:+.2f}",
+                    error=f"{measured.spread:.2f}",
+                )
+            )
+    return found
 
 
 def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, Risk]:
@@ -191,49 +363,17 @@ def constant_risk(share: float) -> Risk:
     return Risk(intercept=math.log(share / (1 - share)), slopes={}, levels={})
 
 
-def _effects(
-    frame: pl.DataFrame,
-    data: Comparable,
-    fits: dict[str, CrossFit],
-    kept: list[Promise],
-    config: Config,
-) -> dict[str, Effect]:
-    """Fit the effect on each harm on the rows that could have got either service."""
-    found = {}
-    for harm, fit in fits.items():
-        own = at_rows(fit, data.row)
-        drawn = scores(data, own, harm)
-        belief = configured_belief(config.learning.prior)
-        if data.kind == "randomised":
-            belief = regression_belief(frame, harm, kept, belief)
-        found[harm] = fit_effect(data, drawn, own.standard, kept, belief)
-    return found
-
-
-def _model(
-    past: History,
-    config: Config,
-    data: Comparable | None,
-    *,
-    risk: dict[str, Any],
-    effect: dict[str, Effect],
-    kept: list[Promise],
-) -> LearnedModel:
-    content = {
+def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedModel:
+    of_history = {
         "format": FORMAT,
         "version": "",
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
-        "kind": "prior" if data is None else data.kind,
-        "risk": risk,
-        "effect": effect,
-        "promises": kept,
         "num_waiting": len(past.rows) - len(past.frame),
     }
-    unnamed = LearnedModel.model_validate(content)
-    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
-    return unnamed.model_copy(update={"version": f"{past.last}-{digest}"})
+    unnamed = LearnedModel.model_validate(of_history | content)
+    return named(unnamed, str(past.last))
 
 
 def _warnings(

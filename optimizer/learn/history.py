@@ -12,10 +12,12 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError, DataError, counted
+from optimizer.io.asked_columns import require_features, with_features
 from optimizer.io.cells import cell_rules
 from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.learn.alarms import history_alarms
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.learn.maturity import Maturity
+    from optimizer.learn.alarms import history_alarms
+from optimizer.learn.maturity import Maturity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,12 +100,16 @@ class History:
         Those that are ripe for every outcome that costs something.
     warnings
         What a person should look at.
+    times
+        For how many parcels each one on standard service stands that could not have
+        got premium; above 1 where there were more than were asked for.
     """
 
     rows: pl.DataFrame
     maturity: Mapping[str, Maturity]
     frame: pl.DataFrame
     warnings: tuple[CodedWarning, ...]
+    times: int = 1
 
     def ripe(self, outcome: str) -> pl.DataFrame:
         """Rows that are ripe for an outcome."""
@@ -121,7 +128,9 @@ class History:
         return self.rows["date"][-1]
 
 
-def read_history(data: Any, config: Config, window: Window) -> History:
+def read_history(
+    data: Any, config: Config, window: Window, most_beside: int | None = None
+) -> History:
     """
     Read past outcomes, whatever their order.
 
@@ -133,6 +142,10 @@ def read_history(data: Any, config: Config, window: Window) -> History:
         Quarantine, regime breaks and the limit for serial complainers.
     window
         Which nights.
+    most_beside
+        Standard parcels that could not have got premium, at most; ``None``: all. Of
+        more, those are taken whose hash is lowest, batch by batch, so that a table
+        need not fit into memory.
 
     Raises
     ------
@@ -142,7 +155,7 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     """
     import polars as pl
 
-    frame = _read(data, config)
+    frame, times = _read(data, config, most_beside)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -156,8 +169,17 @@ def read_history(data: Any, config: Config, window: Window) -> History:
     is_ripe = np.ones(len(rows), np.bool_)
     for outcome, cost in _costs(config).items():
         is_ripe &= maturity[outcome].is_ripe | (cost == 0)
-    warnings = (*found, *_unknown_reasons(rows), *told(maturity))
-    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings)
+    alarms = history_alarms(
+        rows,
+        maturity,
+        window.as_of,
+        is_by_station=config.holdout.unit == "station-day",
+    )
+    warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
+    if times > 1:
+        beside = _num_beside(rows)
+        warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
+    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings, times)
 
 
 def _costs(config: Config) -> dict[str, Decimal]:
@@ -177,29 +199,56 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    costs = _costs(config)
-    slowest = sorted(
-        (past.maturity[outcome] for outcome, cost in costs.items() if cost),
-        key=lambda one: one.num_days or 0,
-    )
-    if len(past.frame) == 0:
-        refuse_unripe(slowest[-1])
+    for outcome, cost in _costs(config).items():
+        if cost:
+            refuse_unripe(past.maturity[outcome])
 
 
-def _read(data: Any, config: Config) -> pl.DataFrame:
+def _read(
+    data: Any, config: Config, most_beside: int | None
+) -> tuple[pl.DataFrame, int]:
+    """Rows that count, and for how many others each stands that was not randomised."""
     import polars as pl
 
     rules, log = cell_rules(config), QuarantineLog()
-    source = open_source(data, OUTCOMES, require=_needed(config), rules=rules)
+    table = with_features(OUTCOMES, config)
+    source = open_source(data, table, require=_needed(config), rules=rules)
+    require_features(source, config)
     whole = {"is_premium", "logistics_return"} & {*source.columns}
     source = replace(source, required=source.required | whole)
-    parts, num_rows = [], 0
+    parts: list[pl.DataFrame] = []
+    num_rows, times = 0, 1
     for raw in read_batches(source):
         num_rows += len(raw)
-        parts.append(check_batch(raw, source, log))
+        parts.append(_drawn(check_batch(raw, source, log), times))
+        while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
+            # Which are left depends on how many there are, not on their order.
+            times *= 2
+            parts = [_drawn(part, times) for part in parts]
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
-    return pl.concat(parts).drop("row").sort("date", "order_id")
+    return pl.concat(parts).drop("row").sort("date", "order_id"), times
+
+
+def _is_beside(frame: pl.DataFrame) -> pl.Series:
+    """Standard parcels that could not have got premium."""
+    chance = frame["propensity"].fill_null(0.0)
+    is_premium = frame["is_premium"].fill_null(value=False)
+    return ~is_premium & ((chance <= 0) | (chance >= 1))
+
+
+def _num_beside(frame: pl.DataFrame) -> int:
+    return int(_is_beside(frame).sum())
+
+
+def _drawn(frame: pl.DataFrame, times: int) -> pl.DataFrame:
+    """One in so many of the parcels that were not randomised, by hash; all others."""
+    if times == 1:
+        return frame
+    import polars as pl
+
+    lot = order_keys(frame["order_id"], salt=7)[0]
+    return frame.filter(~_is_beside(frame) | pl.Series(lot % np.uint64(times) == 0))
 
 
 def _needed(config: Config) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
 
 #: Estimated propensities beyond are left out: nobody like that got the other service.
@@ -73,6 +74,23 @@ def comparable(frame: pl.DataFrame) -> Comparable:
         row = np.flatnonzero(is_drawn)
         return Comparable(drawn, row, chance[is_drawn], "randomised", ())
     return _observational(frame)
+
+
+def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | None:
+    """
+    Parcels that were drawn together; ``None`` where each was drawn on its own.
+
+    Stations are lanes, which the outcomes do not name; all of a carrier's parcels of a
+    day hold whatever its lanes are, and make no interval too narrow.
+    """
+    if config.holdout.unit == "order":
+        return None
+    import polars as pl
+
+    is_alone = frame["arm"].fill_null("policy") != "policy"
+    together = frame.select("carrier_id", "date").to_struct().rank("dense")
+    own = pl.Series(np.arange(len(frame)) + len(frame) + 1)
+    return own.zip_with(is_alone, together.cast(pl.Int64)).to_numpy()
 
 
 def _observational(frame: pl.DataFrame) -> Comparable:

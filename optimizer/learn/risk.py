@@ -4,6 +4,10 @@ Risk on standard service: penalised logistic regression, cross-fitted.
 Levels (carrier, region, category, merchant) have the prior :math:`N(0, \sigma^2)`
 on the logit scale, so a level with little history is shrunk to the pooled risk:
 that is the cold start of a new carrier or merchant.
+
+Parcels on standard service that could have got premium with propensity :math:`e`
+stand for all that were like them, and weigh :math:`1/(1 - e)`, at most ``MOST``: where
+parcels were chosen for what the table lacks, those held out say what their risk is.
 """
 
 from __future__ import annotations
@@ -13,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.build.learned_model import Risk, numbers, risk_of
+from optimizer.build.learned_model import Risk, columns_of, numbers, risk_of
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
 from optimizer.io.order_keys import order_keys
+from optimizer.learn.features import Features
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
@@ -33,6 +40,10 @@ LEVEL_SPREAD = {
 }
 #: Of a slope, in standard deviations of its number.
 SLOPE_SPREAD = 3.0
+#: Of the offset of a level that the configuration names.
+OTHER_SPREAD = 0.5
+#: Greatest weight of a held-out parcel.
+MOST = 20.0
 NUM_FOLDS = 3
 #: What needs an extra here, in its messages.
 LEARNING = "learning and measuring"
@@ -40,17 +51,7 @@ LEARNING = "learning and measuring"
 RANGE = (1e-4, 1 - 1e-4)
 
 
-def number_names(frame: pl.DataFrame, harm: str) -> list[str]:
-    """Numbers that a history has in every row, by name."""
-    wanted = {f"{harm}_prob_standard": "logit", "order_value_cny": "log1p"}
-    return [
-        f"{kind}({column})"
-        for column, kind in wanted.items()
-        if frame[column].null_count() == 0
-    ]
-
-
-def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
+def fit_risk(frame: pl.DataFrame, harm: str, features: Features | None = None) -> Risk:
     """
     Fit the risk of a harm on standard parcels.
 
@@ -60,6 +61,8 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
         Outcomes of parcels on standard service.
     harm
         ``complaint`` or ``return``.
+    features
+        What it may depend on; left out: all that the contract has.
 
     Raises
     ------
@@ -76,35 +79,65 @@ def fit_risk(frame: pl.DataFrame, harm: str) -> Risk:
             "learned from that: check the feed, take a longer window, or state the "
             "risks (learning.prior with effect, complaint_prob and return_prob)"
         )
-    names = number_names(frame, harm)
-    value = numbers(frame, names)
+    asked = features or plain_features(frame)
+    names = list(asked.numbers)
+    value = numbers(frame, names, asked.fills)
     center, spread = value.mean(axis=0), value.std(axis=0) + 1e-12
     scaled = (value - center) / spread * SLOPE_SPREAD
-    levels, matrix = dummies(frame)
+    levels, matrix = dummies(frame, asked.levels)
     sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     design = sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(scaled), matrix]))
     # Newton steps: as exact as L-BFGS at a third of the time.
     fit = linear_model.LogisticRegression(C=1.0, solver="newton-cg", max_iter=1_000)
-    fit.fit(design, happened)
+    fit.fit(design, happened, sample_weight=standard_weight(frame))
     weight = fit.coef_[0]
     slopes = weight[: len(names)] * SLOPE_SPREAD / spread
-    offsets = weight[len(names) :] * np.array([LEVEL_SPREAD[c] for c, _ in levels])
-    found: dict[str, dict[str, float]] = {column: {} for column in LEVEL_SPREAD}
+    spreads = np.array([LEVEL_SPREAD.get(c, OTHER_SPREAD) for c, _ in levels])
+    offsets = weight[len(names) :] * spreads
+    found: dict[str, dict[str, float]] = {column: {} for column in asked.levels}
     for (column, level), offset in zip(levels, offsets.tolist(), strict=True):
         found[column][level] = round(offset, 9)
     return Risk(
         intercept=float(fit.intercept_[0] - slopes @ center),
         slopes=dict(zip(names, slopes.tolist(), strict=True)),
         levels=found,
+        fills=dict(asked.fills),
     )
 
 
-def dummies(frame: pl.DataFrame) -> tuple[list[tuple[str, str]], Any]:
+def plain_features(frame: pl.DataFrame) -> Features:
+    """What the contract has of a history, without a configuration."""
+    wanted = ("logit(complaint_prob_standard)", "logit(return_prob_standard)")
+    columns = {*frame.columns}
+    names = [
+        name
+        for name, column in zip(
+            (*wanted, "log1p(order_value_cny)"),
+            columns_of([*wanted, "log1p(order_value_cny)"]),
+            strict=True,
+        )
+        if column in columns and frame[column].null_count() == 0
+    ]
+    return Features(tuple(names), tuple(LEVEL_SPREAD), {}, {})
+
+
+def standard_weight(frame: pl.DataFrame) -> NDArray[np.float64]:
+    """For how many parcels each one on standard service stands, ``(n,) float64``."""
+    if "propensity" not in frame.columns:
+        return np.ones(len(frame))
+    chance = frame["propensity"].fill_null(0.0).to_numpy()
+    return np.minimum(1 / np.maximum(1 - chance, 1e-9), MOST)
+
+
+def dummies(
+    frame: pl.DataFrame, columns: Sequence[str] = tuple(LEVEL_SPREAD)
+) -> tuple[list[tuple[str, str]], Any]:
     """A column for each level, scaled by its prior; sparse."""
     sparse = import_extra("scipy.sparse", needed_by=LEARNING)
     names: list[tuple[str, str]] = []
-    blocks = []
-    for column, spread in LEVEL_SPREAD.items():
+    blocks = [sparse.csr_matrix((len(frame), 0))]
+    for column in columns:
+        spread = LEVEL_SPREAD.get(column, OTHER_SPREAD)
         known = sorted(frame[column].drop_nulls().unique().to_list())
         place = {level: at for at, level in enumerate(known)}
         codes = frame[column].replace_strict(place, default=-1).fill_null(-1).to_numpy()
@@ -142,7 +175,9 @@ def at_rows(fit: CrossFit, row: NDArray[np.int64]) -> CrossFit:
     return CrossFit(fit.standard[row], fit.premium[row])
 
 
-def cross_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
+def cross_fit(
+    frame: pl.DataFrame, harm: str, features: Features | None = None
+) -> CrossFit:
     """
     Predict both potential outcomes of each row from the other folds.
 
@@ -159,7 +194,7 @@ def cross_fit(frame: pl.DataFrame, harm: str) -> CrossFit:
     standard, share = np.zeros(len(frame)), np.zeros(len(frame))
     for k in range(NUM_FOLDS):
         inside = fold == k
-        risk = fit_risk(frame.filter(~inside & ~is_premium), harm)
+        risk = fit_risk(frame.filter(~inside & ~is_premium), harm, features)
         standard[inside] = np.clip(risk_of(frame.filter(inside), risk), *RANGE)
         other = ~inside & is_premium
         expected = risk_of(frame.filter(other), risk).sum()

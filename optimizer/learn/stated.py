@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import HARMS, LearnedModel, model_text
+from optimizer.build.learned_model import FORMAT, HARMS, LearnedModel, named
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import prior_effect
 from optimizer.learn.fit import Learned, stated_risks
+from optimizer.learn.learners import FIRST
 from optimizer.learn.promise import stated_kept_share, unproved
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def stated_model(config: Config) -> Learned:
         )
     risks = stated_risks(config)
     unnamed = LearnedModel(
-        format=1,
+        format=FORMAT,
         version="",
         first_date=_BEFORE_ANY_NIGHT,
         last_date=_BEFORE_ANY_NIGHT,
@@ -57,9 +57,9 @@ def stated_model(config: Config) -> Learned:
         risk=risks,
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
         promises=[unproved(stated_kept_share(config))],
+        learner=FIRST,
     )
-    digest = hashlib.sha256(model_text(unnamed).encode()).hexdigest()[:8]
-    model = unnamed.model_copy(update={"version": f"stated-{digest}"})
+    model = named(unnamed, "stated")
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
     return Learned(model, _card(model, prior), told)
 

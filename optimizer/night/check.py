@@ -237,7 +237,10 @@ def _missing(
         "NO_HISTORY": config.learning.history is None,
         "NO_CARD": config.model is not None and not _has_card(config, day),
         "NO_BASE_RATE": not has_rates,
-        "NOTHING_AT_RANDOM": not (holdout.share or holdout.explore_share),
+        "NOTHING_AT_RANDOM": not (
+            holdout.share
+            or (holdout.explore_share and config.objective.explore != "none")
+        ),
         "NO_DELIVERIES": config.capacity.counted_on != "order"
         and "deliveries" not in found.fetched.paths,
         "NO_EARLIER_NIGHTS": is_banked and (bank is None or bank.is_empty()),

@@ -84,6 +84,7 @@ ORDER_NAMES = {
         *("province", "shipping province", "region", "shipping state", "state"),
         *("ship to state", "shipping region", "delivery region", "destination"),
         *("state name", "state name shipping", "state code shipping"),
+        *("delivery address state", "delivery address state name"),
         *("收货城市", "城市", "shipping city", "city", "city shipping"),
     ),
     "outlet_id": ("outlet_id", "网点", "网点编号", "末端网点", "派件网点", "outlet"),
@@ -156,6 +157,7 @@ OUTCOME_NAMES = ORDER_NAMES | {
             "service",
             "delivery service",
             "service code",
+            "是否送货上门",
         ),
     ),
     "complaint": (

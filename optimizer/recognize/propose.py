@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from optimizer.config.mapping import AMOUNTS
+from optimizer.config.mapping import AMOUNTS, WORDS
 from optimizer.contracts.carrier_names import (
     SPELLINGS,
     carrier_line,
@@ -16,7 +17,7 @@ from optimizer.contracts.carrier_names import (
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS, OUTCOMES
 from optimizer.errors import DataError, counted
 from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, CellRules, days_of
-from optimizer.io.mapping import amount_pattern
+from optimizer.io.mapping import amount_pattern, unwrapped
 from optimizer.io.privacy import hidden, refuse_personal_columns
 from optimizer.recognize.names import (
     CAPACITY_NAMES,
@@ -57,7 +58,9 @@ _CURRENCY, _CNY = {plain("currency"), "币种"}, ("CNY", "RMB", "人民币")
 #: Days of orders beyond which a table is more than a night.
 _DAYS_OF_A_NIGHT = 3
 #: What exports put around a number so that spreadsheets take it for text.
-_WRAPPED = r"^=|\t$|^'"
+_WRAPPED = r"""^\s*="[^"]*"\s*$|\t$|^'"""
+#: Names of what was bought, or of what happened: only a person knows.
+_EITHER = {plain("是否送货上门")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Proposal:
         Columns of ours that it has.
     missing
         Columns that it must have and has not.
-    values, units, decimal, date_formats
+    values, units, decimal, date_formats, wrapped
         As in the configuration.
     notes
         What a person should know, in sentences.
@@ -110,6 +113,7 @@ class Proposal:
     units: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
     date_formats: tuple[str, ...] = ()
+    wrapped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -153,7 +157,8 @@ def propose(
     """
     header = sample.rows.columns
     refuse_personal_columns(header, sample.label)
-    kind = table or _kind_of(header, sample.label)
+    kind = table or _kind_of(header, sample.label, chosen)
+    sample, wrapped = _unwrapped(sample)
     known = {c.name for c in CONTRACTS[kind].columns}
     for column, written in chosen.items():
         if column in known and written not in header:
@@ -177,17 +182,59 @@ def propose(
     if kind == "outcomes":
         missing += ["is_premium", "logistics_return"]
     lacking = tuple(name for name in missing if name not in there)
-    proposal = Proposal(kind, sample, tuple(choices), lacking)
+    kinds = {c.name: c.kind for c in CONTRACTS[kind].columns}
+    kept = tuple(
+        c.column for c in choices if c.written in wrapped and kinds[c.column] in WORDS
+    )
+    notes = _either_way(choices) + _chosen_among(choices)
+    proposal = Proposal(
+        kind, sample, tuple(choices), lacking, wrapped=kept, notes=tuple(notes)
+    )
     proposal = _with_amounts(_with_dates(proposal))
     return _with_looks(_with_words(proposal, carriers or {}))
 
 
-def _kind_of(header: Sequence[str], path: str) -> str:
+def _unwrapped(sample: Sample) -> tuple[Sample, frozenset[str]]:
+    """Cells without the signs of spreadsheets, and the columns that have them."""
+    import polars as pl
+
+    found = frozenset(
+        name
+        for name in sample.rows.columns
+        if sample.rows[name].str.contains(_WRAPPED).any()
+    )
+    bare = sample.rows.with_columns(unwrapped(pl.col(name)) for name in found)
+    return replace(sample, rows=bare), found
+
+
+def _either_way(choices: Sequence[Choice]) -> list[str]:
+    """A note on a column that says what was bought, or what happened."""
+    other = {"is_premium": "delivered_to_door", "delivered_to_door": "is_premium"}
+    return [
+        f"{c.written} is taken as {c.column}, and may be {other[c.column]}: then say "
+        f"--column {other[c.column]}={c.written}"
+        for c in choices
+        if c.column in other and plain(c.written) in _EITHER
+    ]
+
+
+def _chosen_among(choices: Sequence[Choice]) -> list[str]:
+    """Notes on columns that another column of the table might be as well."""
+    return [
+        f"{c.column} is taken from {c.written}, and may be {' or '.join(c.others)}: "
+        f"then say --column {c.column}={c.others[0]}"
+        for c in choices
+        if c.others
+    ]
+
+
+def _kind_of(header: Sequence[str], path: str, chosen: Mapping[str, str]) -> str:
     """Which table has most of its required columns here; outcomes before orders."""
     names = {plain(name) for name in header}
 
     def has(kind: str, column: str) -> bool:
-        return any(plain(known) in names for known in _NAMES[kind][column])
+        is_said = chosen.get(column) in header
+        return is_said or any(plain(known) in names for known in _NAMES[kind][column])
 
     if has("outcomes", "complaint") or has("outcomes", "logistics_return"):
         return "outcomes"
@@ -199,8 +246,10 @@ def _kind_of(header: Sequence[str], path: str) -> str:
         return "merchants"
     raise DataError(
         f"{path}: is no table that is recognised: none of its columns is an order, a "
-        f"carrier's slots or a merchant ({', '.join(header[:12])}); if its first line "
-        "is a title or a merged cell, begin it with the names of its columns"
+        f"carrier's slots or a merchant ({', '.join(header[:12])}); say which column "
+        f"has the orders' numbers, such as --column order_id={header[0]}, and likewise "
+        "merchant_id, carrier_id, region_id; or if its first line is a title or a "
+        "merged cell, begin it with the names of its columns"
     )
 
 
@@ -218,6 +267,8 @@ def _candidates(
         found.sort(key=lambda n: -rows[n].is_in([*known, *SPELLINGS]).sum())
         return found[:1]
     found.sort(key=lambda name: rank[plain(name)])
+    if column == "is_premium" and len(found) > 1:
+        found = [name for name in found if plain(name) not in _EITHER]
     if column not in ("order_id", "merchant_id", "is_premium"):
         return found[:1]
     first = found[:1]
@@ -369,10 +420,11 @@ def _unknown_carriers(
         else (f"inputs.{proposal.table}")
     )
     shown = [hidden(word) for word in most]
+    option = shlex.quote(f"{shown[0]}=CODE")
     return (
         f"no carrier is known under {', '.join(listed)}{others}: "
         f"{counted(sum(counts.values()), 'row')} that no premium is offered to until "
-        f"somebody says which carrier it is: --carrier {shown[0]}=CODE here, or later "
+        f"somebody says which carrier it is: --carrier {option} here, or later "
         f"under {where}.values: {carrier_line(shown)}"
     )
 
@@ -380,6 +432,11 @@ def _unknown_carriers(
 def _with_looks(proposal: Proposal) -> Proposal:
     """Notes on what a person should look at before a night."""
     notes = [*proposal.notes]
+    if proposal.wrapped:
+        notes.append(
+            f"{', '.join(proposal.wrapped)} with the signs by which spreadsheets keep "
+            'numbers as text, such as ="123": the signs are taken off'
+        )
     if proposal.table == "orders":
         notes += [*_ids_looked_at(proposal), *_days_looked_at(proposal)]
     return replace(proposal, notes=tuple(notes))
@@ -390,13 +447,6 @@ def _ids_looked_at(proposal: Proposal) -> Iterator[str]:
     ids = proposal.series("order_id")
     if ids is None:
         return
-    num_wrapped = int(ids.str.contains(_WRAPPED).sum())
-    if num_wrapped:
-        yield (
-            f"{counted(num_wrapped, 'order_id')} such as {hidden(repr(ids[0]))} "
-            "with the signs by which spreadsheets keep numbers as text: such rows are "
-            "refused; export ids as they are"
-        )
     num_repeated = len(ids) - ids.n_unique()
     if num_repeated:
         found = proposal.sample

@@ -18,7 +18,7 @@ from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.excel import EXCEL, excel_head, refuse_large_book
 from optimizer.io.given import may_be_path
 from optimizer.io.parquet import parquet_batches
-from optimizer.io.privacy import is_personal_column, refuse_personal_columns
+from optimizer.io.privacy import personal_columns, refuse_personal_columns
 from optimizer.io.read import find_files
 from optimizer.io.reading_notes import ReadingNotes
 from optimizer.io.sources import adapter_of, read_faults
@@ -143,7 +143,16 @@ def _of_file(file: Path, place: str) -> Sample:
     name, limits = file.name.lower(), Limits()
     if name.endswith(EXCEL):
         refuse_large_book(file, limits)
-        table = excel_head(file, SAMPLE_ROWS + 1)
+        try:
+            table = excel_head(file, SAMPLE_ROWS + 1)
+        except DataError as error:
+            if "merged cell" not in str(error):
+                raise
+            command = copy_command(place, "", num_titles=1)
+            raise DataError(
+                f"{error}; or, if names stand in the second line, write a copy that "
+                f"begins there:\n  {command}"
+            ) from None
         return _sample(place, place, table.schema, table.to_batches())
     if name.endswith(_PARQUET):
         import pyarrow.parquet
@@ -171,6 +180,7 @@ def _of_text(head: Head, place: str, label: str | None = None) -> Sample:
     """Read the beginning of a CSV file as inputs are, from a copy of it."""
     label = label or place
     _refuse_personal(head.header, label, head)
+    _refuse_twice(head, label)
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         copy = Path(folder) / "head.csv"
         copy.write_bytes(head.text.encode())
@@ -283,7 +293,7 @@ def _refuse_personal(
     DataError
         Naming the columns and a command that writes the table without them.
     """
-    found = [name for name in columns if is_personal_column(name)]
+    found = personal_columns(columns)
     if not found:
         refuse_personal_columns(columns, label)
         return
@@ -292,6 +302,20 @@ def _refuse_personal(
         f"{counted(len(found), 'column')}: {', '.join(found)}. No row was read. "
         f"{_without(found, label, head)}"
     )
+
+
+def _refuse_twice(head: Head, label: str) -> None:
+    """Refuse names that stand twice, with the command that tells them apart."""
+    names = [name.strip() for name in head.header if name.strip()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice and not is_address(label):
+        command = copy_command(
+            label, "", encoding=head.encoding, separator=head.separator
+        )
+        raise DataError(
+            f"{label}: has the column {twice[0]!r} twice; export it once, or write a "
+            f"copy in which the second has another name:\n  {command}"
+        )
 
 
 def _without(columns: Sequence[str], label: str, head: Head | None) -> str:
@@ -315,7 +339,12 @@ def _without(columns: Sequence[str], label: str, head: Head | None) -> str:
 
 
 def copy_command(
-    path: str, steps: str, *, encoding: str = "utf-8", separator: str = ","
+    path: str,
+    steps: str,
+    *,
+    encoding: str = "utf-8",
+    separator: str = ",",
+    num_titles: int = 0,
 ) -> str:
     """
     Write the command that makes a copy of a table, changed.
@@ -328,6 +357,8 @@ def copy_command(
         What is done with it, by polars.
     encoding, separator
         Of a CSV file.
+    num_titles
+        Lines above the names of an Excel file's columns.
 
     Examples
     --------
@@ -338,7 +369,8 @@ def copy_command(
     bare = file.with_name(re.sub(r"\..*$", "", file.name) + "-bare.csv")
     write = "write_csv"
     if name.endswith(EXCEL):
-        read = f"read_excel({path!r}, infer_schema_length=0)"
+        first = f", read_options={{'header_row': {num_titles}}}" if num_titles else ""
+        read = f"read_excel({path!r}, infer_schema_length=0{first})"
     elif name.endswith(_PARQUET):
         bare, write = bare.with_suffix(".parquet"), "write_parquet"
         read = f"read_parquet({path!r})"

@@ -221,6 +221,8 @@ def _input(proposal: Proposal, terms: Terms) -> Any:
     ):
         if value:
             found[key] = value
+    if proposal.wrapped:
+        found["wrapped"] = list(proposal.wrapped)
     if proposal.decimal != ".":
         found["decimal"] = proposal.decimal
     return found if len(found) > 1 else found["path"]

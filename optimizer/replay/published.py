@@ -126,7 +126,7 @@ def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
     """The certified plan: chosen orders, held-out ones included, explored ones not."""
     import polars as pl
 
-    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy")
+    is_kept_back = (pl.col("reason") == "HELD_OUT") & (pl.col("arm") != "explore")
     is_explored = pl.col("reason") == "EXPLORED"
     return decisions.filter((pl.col("is_premium") & ~is_explored) | is_kept_back)
 

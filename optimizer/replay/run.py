@@ -174,6 +174,7 @@ def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdi
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
         *_false_facts(claims, intake, told, config, policy, model),
+        *_false_assumptions(claims, night),
         *_false_counts(claims, intake, told, published, num_decisions),
         *_false_tables(night, published),
     ]

@@ -6,16 +6,14 @@ Both say the same in the same words, from the catalogues.
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from optimizer.report.language import CHINESE, ENGLISH, LANGUAGES, N_
+from optimizer.report.language import ENGLISH, LANGUAGES, N_
+from optimizer.report.section import Section, sections_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from optimizer.report.language import Language
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Lanes, names and warnings that are listed; ``--json`` has all.
 NUM_LANES, NUM_NAMES, NUM_WARNINGS = 20, 5, 20
-#: Columns of prose.
-WIDTH = 88
 #: From so far above or below a known rate on, a mean is told to be off.
 MOST_OFF = 2.0
 
@@ -105,36 +101,6 @@ _MISSING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """
-    One part of what was found.
-
-    Attributes
-    ----------
-    title, lede
-        Its heading, and what it shows; the second may be empty.
-    head
-        Names of columns; empty where there is no table.
-    rows
-        Cells, as they are shown.
-    num_texts
-        Columns from the left that are words; all others are numbers.
-    notes
-        Sentences below.
-    is_list
-        Whether these are lines as they are, not prose that may be wrapped.
-    """
-
-    title: str
-    lede: str
-    head: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    num_texts: int = 1
-    notes: tuple[str, ...] = ()
-    is_list: bool = False
-
-
 def input_sections(found: Found, language: Language) -> tuple[Section, ...]:
     """
     Put what a check found into sections.
@@ -165,14 +131,8 @@ def inputs_text(found: Found, language: Language = ENGLISH) -> str:
     language
         Of the words.
     """
-    lines = [f"{found['date']}: {_verdict(found, language)}"]
-    for section in input_sections(found, language):
-        lines += ["", section.title]
-        lines += _wrapped(section.lede, language) if section.lede else []
-        lines += _table(section)
-        for note in section.notes:
-            lines += [f"  {note}"] if section.is_list else _wrapped(note, language)
-    return "\n".join(lines)
+    first = f"{found['date']}: {_verdict(found, language)}"
+    return sections_text(first, input_sections(found, language), language)
 
 
 def inputs_html(found: Found, first: Language = ENGLISH) -> str:
@@ -201,11 +161,6 @@ def inputs_html(found: Found, first: Language = ENGLISH) -> str:
         found=found,
         pages=pages,
     )
-
-
-def by_code(code: str) -> Language:
-    """The language of a code of the command line: ``en`` or ``zh``."""
-    return CHINESE if code == "zh" else ENGLISH
 
 
 def _verdict(found: Found, language: Language) -> str:
@@ -536,49 +491,3 @@ def _percent(share: float) -> str:
 def _chance(value: float) -> str:
     """Write a probability to four significant digits, small ones without exponent."""
     return f"{Decimal(f'{value:.4g}'):f}"
-
-
-def _wrapped(words: str, language: Language) -> list[str]:
-    """Prose in lines; Chinese has no blanks to break it at."""
-    if language is not ENGLISH:
-        return [f"  {words}"]
-    return textwrap.wrap(
-        words,
-        WIDTH,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _table(section: Section) -> Iterator[str]:
-    """Lines of a section's rows, in columns."""
-    if not section.rows:
-        return
-    cells = [section.head, *section.rows]
-    columns = range(len(section.head))
-    widths = [max(_width(row[column]) for row in cells) for column in columns]
-    for row in cells:
-        padded = [
-            _padded(cell, width, is_text=column < section.num_texts)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield f"  {'  '.join(padded)}".rstrip()
-
-
-def _padded(cell: str, width: int, *, is_text: bool) -> str:
-    blank = " " * (width - _width(cell))
-    return cell + blank if is_text else blank + cell
-
-
-def _width(text: str) -> int:
-    """
-    Columns of a terminal that a text takes.
-
-    Examples
-    --------
-    >>> _width("yunda"), _width("韵达")
-    (5, 4)
-    """
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

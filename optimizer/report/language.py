@@ -135,3 +135,8 @@ def language_code(name: str) -> str:
     if name not in codes:
         raise ConfigError(f"language must be en or zh, got {name!r}")
     return codes[name]
+
+
+def by_code(code: str) -> Language:
+    """The language of a code of the command line: ``en`` or ``zh``."""
+    return CHINESE if code == "zh" else ENGLISH

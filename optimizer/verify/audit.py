@@ -59,7 +59,7 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     Returns
     -------
     list of Part
-        To be run one after the other; each check is a view named ``check_...`` with
+        To be run one after the other; each check is a table named ``check_...`` with
         the columns ``item``, ``published`` and ``restated``, and has no rows if the
         night holds.
     """
@@ -131,7 +131,11 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
     if "order_prices.parquet" in record.get("outputs", {}):
         found.append("the knapsacks of single lanes in the bound")
     if float(config["holdout"]["explore_share"]):
-        found.append("which orders the explore arm draws")
+        explore = config["objective"].get("explore", "blind")
+        if explore == "blind":
+            found.append("which orders the explore arm draws")
+        if explore == "margin":
+            found.append("which orders the margin arm pairs, and their coins")
     return found
 
 
@@ -140,7 +144,7 @@ def check_names(parts: Sequence[Part]) -> list[str]:
     return [
         name
         for part in parts
-        for name in re.findall(r"CREATE TEMP VIEW (check_\w+)", part.text)
+        for name in re.findall(r"CREATE TEMP (?:TABLE|VIEW) (check_\w+)", part.text)
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.verify.cells import RULES_OF_TODAY, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: SQL type of a column that is missing, by kind; what is there keeps its own.
 TYPES = {
@@ -93,6 +93,9 @@ class Column:
         Least value of a count.
     rules_of
         Which rules it is checked by, as of :func:`~optimizer.verify.cells.rules_of`.
+    is_any
+        Whether it is the column ``value`` of :func:`refusals`, which stands for each
+        column of names in turn: ``header`` and ``is_missing`` are beside it.
     """
 
     name: str
@@ -100,21 +103,40 @@ class Column:
     must: str = "never"
     minimum: int = 0
     rules_of: int = RULES_OF_TODAY
+    is_any: bool = False
 
     @property
     def quoted(self) -> str:
         """The name as SQL."""
         return '"' + self.name.replace('"', '""') + '"'
 
-    def rules(self, table: str) -> list[tuple[str, str]]:
-        """Rules: as text, and as an SQL condition for a breach on the raw column."""
-        typed = TYPED[self.kind].format(self.quoted)
-        found = []
+    @property
+    def typed(self) -> str:
+        """The name of its value, as :func:`typed_values` makes it, as SQL."""
+        is_text = TYPED[self.kind] == "{0}"
+        return self.quoted if is_text else f'{self.quoted[:-1]}, typed"'
+
+    @property
+    def header(self) -> str | None:
+        """What an id that is the name of its own column says, as SQL."""
+        if self.is_any:
+            return "header"
+        return literal(self.name) if self.name.endswith("_id") else None
+
+    def missing(self, table: str) -> str | None:
+        """The SQL condition for a value that must be there and is not."""
+        if self.must == "never":
+            return None
+        if self.is_any:
+            return "is_missing"
         if self.must == "always":
-            found.append(("is missing", f"{self.quoted} IS NULL"))
-        if self.must == "given":
-            there = f"'{self.name}' IN (FROM {table}_columns)"
-            found.append(("is missing", f"({self.quoted} IS NULL AND {there})"))
+            return f"{self.quoted} IS NULL"
+        return f"({self.quoted} IS NULL AND '{self.name}' IN (FROM {table}_columns))"
+
+    def rules(self, table: str) -> list[tuple[str, str]]:
+        """Rules: as text, and as an SQL condition for a breach."""
+        typed, missing = self.typed, self.missing(table)
+        found = [("is missing", missing)] if missing else []
         if self.kind in _LOST:
             lost = f"({typed} IS NULL AND {self.quoted} IS NOT NULL)"
             found.append((_LOST[self.kind], lost))
@@ -134,8 +156,8 @@ class Column:
         if self.kind == "date":
             return (_NO_DAY,)
         found = []
-        if self.kind == "id" and self.name.endswith("_id"):
-            found.append(("is the name of its column", f"lower({{0}}) = '{self.name}'"))
+        if self.kind == "id" and self.header:
+            found.append(("is the name of its column", f"lower({{0}}) = {self.header}"))
         if self.kind == "id" and table == "capacity":
             found.append(("is a word for all, or for a total", "is_all_word({0})"))
         return tuple(found)
@@ -154,21 +176,130 @@ def broken(
     table
         The table's name.
     repeated
-        Those of them whose names were looked at before, each once.
+        Those of them whose odd names were found before, by :func:`odd_names`.
     """
-    wrong = []
+    wrong: list[str] = []
     for column in columns:
-        rules = _rules(column, table)
         if column in repeated:
-            is_odd = f"getvariable('{odd_names(column, table)}')"
-            rules = [f"({is_odd} AND ({' OR '.join(rules)}))"]
-        wrong += rules
+            missing = column.missing(table)
+            wrong += [missing] if missing else []
+            wrong.append(
+                f"{column.quoted} IN (\n        SELECT name FROM odd_{table} "
+                f'WHERE "column" = {literal(column.name)})'
+            )
+        else:
+            wrong += _rules(column, table)
     return "(\n    " + "\n    OR ".join(wrong) + "\n)"
 
 
-def odd_names(column: Column, table: str) -> str:
-    """Name the variable that says whether any name of a column breaks a rule."""
-    return f"odd_{table}_{column.name}"
+def literal(value: str) -> str:
+    """Text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def typed_values(columns: Iterable[Column], source: str) -> str:
+    """
+    The rows of a source, each value that is no text made of what was read, once.
+
+    Parameters
+    ----------
+    columns
+        Those whose values are asked for, or whose rules are checked.
+    source
+        A view or table, as SQL.
+    """
+    made = "".join(
+        f",\n        {TYPED[c.kind].format(c.quoted)} AS {c.typed}"
+        for c in columns
+        if c.typed != c.quoted
+    )
+    return f"(\n    SELECT *{made}\n    FROM {source}\n)"
+
+
+def odd_names(columns: Iterable[Column], table: str) -> str:
+    """
+    Look once at each name that stands in many rows.
+
+    Parameters
+    ----------
+    columns
+        Columns of names.
+    table
+        The table's name.
+    """
+    asked = [
+        f'SELECT DISTINCT {literal(c.name)} AS "column", '
+        f"{c.header or 'NULL'} AS header, {c.quoted} AS value FROM {table}_raw"
+        for c in columns
+    ]
+    if not asked:
+        return ""
+    any_name = replace(next(iter(columns)), name="value", must="never", is_any=True)
+    return (
+        "-- Names stand in many rows: each is looked at once.\n"
+        f'CREATE TEMP TABLE odd_{table} AS\nSELECT "column", value AS name FROM (\n    '
+        + "\n    UNION ALL ".join(asked)
+        + f"\n) WHERE {broken([any_name], table)};\n"
+    )
+
+
+def refusals(columns: Sequence[Column], table: str, source: str) -> str:
+    """
+    Ask for every rule that rows break: ``number``, ``column`` and ``rule``.
+
+    Parameters
+    ----------
+    columns
+        The columns to check.
+    table
+        The table's name.
+    source
+        Where the rows are, as SQL.
+    """
+    of_text = [c for c in columns if TYPED[c.kind] == "{0}"]
+    parts = [
+        _refused_names([c for c in of_text if c.kind == kind], table, source)
+        for kind in dict.fromkeys(c.kind for c in of_text)
+    ]
+    others = [c for c in columns if c not in of_text]
+    rules = [
+        f"CASE WHEN {sql} THEN [{literal(c.name)}, {literal(words)}] END"
+        for c in others
+        for words, sql in c.rules(table)
+    ]
+    if rules:
+        parts.append(
+            'SELECT number, broken[1] AS "column", broken[2] AS rule\nFROM (\n'
+            f"    SELECT number, unnest([\n        {_lines(rules)}\n    ]) AS broken\n"
+            f"    FROM {typed_values(others, source)}\n)"
+        )
+    asked = "\nUNION ALL\n".join(part for part in parts if part)
+    return f'SELECT number, "column", rule FROM (\n{asked}\n) WHERE rule IS NOT NULL'
+
+
+def _refused_names(columns: Sequence[Column], table: str, source: str) -> str:
+    """The same of columns of one kind of text: each rule is written once."""
+    if not columns:
+        return ""
+    any_name = replace(columns[0], name="value", must="always", is_any=True)
+    named = [
+        f"{{'column': {literal(c.name)}, 'header': {c.header or 'NULL'}, "
+        f"'value': {c.quoted}, 'is_missing': {c.missing(table) or 'false'}}}"
+        for c in columns
+    ]
+    rules = [
+        f"CASE WHEN {sql} THEN {literal(words)} END"
+        for words, sql in any_name.rules(table)
+    ]
+    return (
+        f'SELECT number, "column", unnest([\n    {_lines(rules)}\n]) AS rule\nFROM (\n'
+        f"    SELECT number, unnest([\n        {_lines(named)}\n"
+        f"    ], recursive := true)\n    FROM {source}\n)"
+    )
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return ",\n        ".join(texts)
 
 
 def _rules(column: Column, table: str) -> list[str]:
@@ -176,8 +307,8 @@ def _rules(column: Column, table: str) -> list[str]:
     if column.kind != "id" or column.rules_of == 0 or table == "capacity":
         return rules
     any_rule = "\n        OR ".join(rules)
-    has_header = column.rules_of == RULES_OF_TODAY and column.name.endswith("_id")
-    again = f" OR lower({column.quoted}) = '{column.name}'" if has_header else ""
+    has_header = column.rules_of == RULES_OF_TODAY and column.header
+    again = f" OR lower({column.quoted}) = {column.header}" if has_header else ""
     return [
         f"CASE WHEN is_plain({column.quoted})\n"
         f"        THEN is_plain_null({column.quoted}){again}\n"
@@ -198,7 +329,8 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
     groups = [rule["column"] for rule in config["fairness"]]
     rules = {rule["column"]: _kind(rule) for rule in policy["eligibility"]}
     orders = {column.name: column for column in _ORDERS}
-    for name, kind in (*rules.items(), *((name, "id") for name in attributes + groups)):
+    named = [(name, "id") for name in attributes + groups]
+    for name, kind in (*rules.items(), *named, *features_of(config).items()):
         orders.setdefault(name, Column(name, kind))
     tables = {
         "orders": tuple(orders.values()),
@@ -211,6 +343,15 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
         name: tuple(replace(column, rules_of=level) for column in columns)
         for name, columns in tables.items()
     }
+
+
+def features_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Kinds of the columns that a learned model asks for beside the contract's."""
+    if config.get("model") is None:
+        return {}
+    learning = config["learning"]
+    numbers = dict.fromkeys(learning.get("features", ()), "number")
+    return numbers | dict.fromkeys(learning.get("categories", ()), "id")
 
 
 def require(columns: Iterable[Column], names: Iterable[str], must: str) -> _Columns:

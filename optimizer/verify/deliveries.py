@@ -60,6 +60,7 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
         facts=(),
         rules=(),
         has_model=False,
+        features=(),
         has_null_words=bool(config.get("null_words")),
         mappings=mappings,
     )

@@ -7,6 +7,11 @@ and offsets of its levels; a kept promise removes the share :math:`h` of it, an
 intercept and offsets of levels again: :math:`q = p (1 - h)`, within [0, 1]. Levels that
 the history did not have count as 0. The share of promises that a carrier keeps is the
 model's if the probabilities are, and if the configuration does not name the carrier.
+
+In models of format 2 :math:`h` has slopes of numbers too, each within its range, and
+a multiple of the leaves that the order reaches in regression trees: their sum, or its
+mean over resampled members; and with the link ``logit`` the odds fall to
+:math:`e^{-h}` of what they were. A column without a value counts as its ``fills``.
 """
 
 from __future__ import annotations
@@ -21,13 +26,14 @@ import numpy as np
 from optimizer.errors import CertificateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import duckdb
     from numpy.typing import NDArray
 
 _EDGE = 1e-5
-_FORMAT = 1
+_FORMATS = (1, 2)
+_HARD = 30.0
 _HARMS = ("complaint", "return")
 _Columns = dict[str, Any]
 
@@ -71,8 +77,8 @@ def fill_scores(
             filled[name] = _numbers(ways[name])
             continue
         effect = model["effect"][harm]
-        share = _shares(orders, ways, at, effect, has_options=has_options)
-        filled[name] = np.clip(standard[at] * (1 - share), 0.0, 1.0)
+        removed = _removed(orders, ways, at, effect, has_options=has_options)
+        filled[name] = _left(standard[at], removed, effect.get("link", "share"))
     columns = {
         "number": np.asarray(ways["number"], np.int64),
         **{name: filled[name][at] for name in filled if name.endswith("standard")},
@@ -97,7 +103,7 @@ def _read(record: Mapping[str, Any]) -> Any:
             f"the model {path} was changed after the run (model_sha256)"
         )
     model = json.loads(content)
-    if model.get("format", _FORMAT) != _FORMAT:
+    if model.get("format", 1) not in _FORMATS:
         raise CertificateError(f"the model {path} is of a format that is not known")
     return model
 
@@ -111,22 +117,39 @@ def _numbers(column: Any) -> NDArray[np.float64]:
 
 
 def _risk(orders: _Columns, risk: Mapping[str, Any]) -> NDArray[np.float64]:
-    columns = []
-    for name in risk["slopes"]:
+    value = _values(orders, risk["slopes"], risk.get("fills", {}))
+    slopes = np.array(list(risk["slopes"].values()))
+    score = risk["intercept"] + value @ slopes + _levels(orders, risk["levels"])
+    return np.asarray(1 / (1 + np.exp(-score)))
+
+
+def _values(
+    orders: _Columns, names: Iterable[str], fills: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Numbers of the orders, a column for each name."""
+    columns = [np.zeros((len(orders["number"]), 0))]
+    for name in names:
         kind, _, column = name.rstrip(")").partition("(")
         value = _numbers(orders[column])
+        if column in fills:
+            value = np.where(np.isnan(value), fills[column], value)
         if kind == "logit":
             value = np.clip(value, _EDGE, 1 - _EDGE)
             value = np.log(value) - np.log1p(-value)
-        else:
-            value = np.log1p(value)
-        columns.append(value)
-    slopes = np.array(list(risk["slopes"].values()))
-    value = (
-        np.column_stack(columns) if columns else np.zeros((len(orders["number"]), 0))
-    )
-    score = risk["intercept"] + value @ slopes + _levels(orders, risk["levels"])
-    return np.asarray(1 / (1 + np.exp(-score)))
+        elif kind == "log1p":
+            value = np.log1p(np.maximum(value, 0.0))
+        columns.append(value[:, None])
+    return np.hstack(columns)
+
+
+def _left(
+    standard: NDArray[np.float64], removed: NDArray[np.float64], link: str
+) -> NDArray[np.float64]:
+    """Risk that a kept promise leaves."""
+    if link == "logit":
+        odds = standard * np.exp(-np.clip(removed, -_HARD, _HARD))
+        return np.asarray(odds / (1 - standard + odds))
+    return np.clip(standard * (1 - removed), 0.0, 1.0)
 
 
 def _levels(rows: _Columns, levels: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -148,7 +171,7 @@ def _options(
     return ways, by_number[np.searchsorted(number, order, sorter=by_number)]
 
 
-def _shares(
+def _removed(
     orders: _Columns,
     ways: _Columns,
     at: NDArray[np.int64],
@@ -156,13 +179,48 @@ def _shares(
     *,
     has_options: bool,
 ) -> NDArray[np.float64]:
-    """Share of the harm that a kept promise removes, of each way."""
+    """What a kept promise removes, of each way."""
+    of_order = effect["intercept"] + _slopes(orders, effect)
+    if effect.get("forest") is not None:
+        of_order = of_order + effect["forest_slope"] * _leaves(orders, effect)
     if not has_options:
-        return np.asarray(effect["intercept"] + _levels(orders, effect["levels"]))
+        return np.asarray(of_order + _levels(orders, effect["levels"]))
     plain = {name: column for name, column in orders.items() if name != "carrier_id"}
-    of_order = effect["intercept"] + _levels(plain, effect["levels"])
+    of_order = of_order + _levels(plain, effect["levels"])
     carrier = {"carrier_id": effect["levels"].get("carrier_id", {})}
     return np.asarray(of_order[at] + _levels(ways, carrier))
+
+
+def _slopes(orders: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:
+    slopes = effect.get("slopes", {})
+    value = _values(orders, slopes, effect.get("fills", {}))
+    for place, name in enumerate(slopes):
+        low, high = effect["ranges"][name]
+        value[:, place] = np.minimum(np.maximum(value[:, place], low), high)
+    return np.asarray(value @ np.array(list(slopes.values()), np.float64))
+
+
+def _leaves(orders: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Sums of leaves, tree by tree and node by node, mean over the members."""
+    forest, rows = effect["forest"], len(orders["number"])
+    asked = list(_values(orders, forest["numbers"], effect.get("fills", {})).T)
+    for column, level in forest["levels"]:
+        names: Any = orders.get(column, np.full(rows, None, object))
+        names = np.ma.filled(np.ma.asarray(names, object), None)
+        asked.append(np.array([float(name == level) for name in names.tolist()]))
+    total = np.zeros(rows)
+    for tree in (tree for member in forest["members"] for tree in member):
+        # Down from the root, since a child comes after its parent.
+        reached = {0: np.ones(rows, np.bool_)}
+        for node, left in enumerate(tree["left"]):
+            here = reached.pop(node)
+            if left < 0:
+                total += np.where(here, tree["value"][node], 0.0)
+                continue
+            goes_left = asked[tree["input"][node]] <= tree["threshold"][node]
+            reached[left] = here & goes_left
+            reached[tree["right"][node]] = here & ~goes_left
+    return np.asarray(total / len(forest["members"]))
 
 
 def _insert(statement: duckdb.DuckDBPyConnection, columns: _Columns) -> None:

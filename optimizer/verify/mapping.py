@@ -7,7 +7,8 @@ word of ``values`` means what stands beside it, ``*`` every other word, an empty
 value. ``constants`` are the values of columns that the table lacks. With ``units``, or
 another ``decimal`` sign, a text is an amount: perhaps a sign of a currency or of
 percent, digits, perhaps in groups of three, a fraction; any other text is not a number.
-``fen`` and ``percent`` are hundredths.
+``fen`` and ``percent`` are hundredths. In a column that is ``wrapped`` the text is what
+stands in ``="..."`` or after an apostrophe.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def meaning(value: str, column: Column, mapping: Mapping[str, Any] | None) -> st
     constant = (mapping or {}).get("constants", {}).get(column.name)
     if constant is not None:
         return _text(constant)
+    if column.name in (mapping or {}).get("wrapped", ()):
+        value = _UNWRAPPED.format(value)
     words = (mapping or {}).get("values", {}).get(column.name)
     if words is not None:
         return _word(value, words)
@@ -94,3 +97,10 @@ def _quoted(name: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+#: Text without the signs by which spreadsheets keep numbers as text.
+_UNWRAPPED = (
+    "bare(regexp_replace(regexp_replace(bare({}), "
+    f"""{_text('^="([^"]*)"$')}, '\\1'), {_text("^'")}, ''))"""
+)

@@ -166,7 +166,7 @@ def _verified(
 def _not_recorded(record: Mapping[str, Any]) -> Iterator[str]:
     """Nights of before assumptions were recorded do not say what they took for true."""
     if "assumptions" not in record:
-        yield "assumptions: are not in the record, so nothing says what it takes for true"
+        yield "assumptions: are not in the record, which does not say what is taken"
 
 
 def not_stated(record: Mapping[str, Any]) -> Iterator[str]:

@@ -8,13 +8,16 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.contract import (
-    TYPED,
     TYPES,
     Column,
     broken,
     columns_of,
+    features_of,
+    literal,
     odd_names,
+    refusals,
     require,
+    typed_values,
 )
 from optimizer.verify.mapping import mapped_source, mappings_of, meaning
 
@@ -55,6 +58,8 @@ class Reading:
         Eligibility rules of the policy.
     has_model
         Whether a learned model fills probability columns.
+    features
+        Columns of orders that it asks for beside the contract's.
     has_null_words
         Whether the configuration has words that mean "no value".
     mappings
@@ -69,6 +74,7 @@ class Reading:
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
+    features: tuple[str, ...]
     has_null_words: bool
     mappings: Mapping[str, Mapping[str, Any]]
 
@@ -101,6 +107,7 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         facts=groups,
         rules=policy["eligibility"],
         has_model=has_model,
+        features=tuple(features_of(config)),
         has_null_words=bool(config.get("null_words")),
         mappings=mappings,
     )
@@ -198,7 +205,7 @@ def _csv(name: str, reading: Reading) -> str:
     more += ", union_by_name = true" if reading.num_files[name] > 1 else ""
     if "header" in form:
         names = [name or f"unnamed {n}" for n, name in enumerate(form["header"])]
-        more += f", names = [{', '.join(map(_text, names))}]"
+        more += f", names = [{', '.join(map(literal, names))}]"
     return _CSV.format(name, form.get("separator", ","), more)
 
 
@@ -236,7 +243,7 @@ def _numbered(name: str, *, has_several: bool) -> str:
 
 def _typed(columns: Sequence[Column]) -> str:
     return ",\n    ".join(
-        f"{TYPED[c.kind].format(c.quoted)} AS {c.quoted}" for c in columns
+        c.quoted if c.typed == c.quoted else f"{c.typed} AS {c.quoted}" for c in columns
     )
 
 
@@ -247,7 +254,7 @@ def _orders(reading: Reading) -> str:
     further = _list(reading.further) if reading.further else "NULL::VARCHAR[]"
     repeated = _repeated("orders", reading)
     whens = "".join(
-        f"\n        WHEN {_matches(rule, columns)} THEN {_text(rule['reason'])}"
+        f"\n        WHEN {_matches(rule, columns)} THEN {literal(rule['reason'])}"
         for rule in reading.rules
     )
     return (
@@ -256,7 +263,7 @@ def _orders(reading: Reading) -> str:
         "    + (config_text('$.capacity.lead_days'))::INT;\n"
         "SET VARIABLE has_dates = (\n"
         "    SELECT EXISTS (FROM capacity WHERE service_date IS NOT NULL));\n"
-        f"{_odd_names(repeated, 'orders')}"
+        f"{odd_names(repeated, 'orders')}"
         "-- orders: the rows that count. Who is not eligible has a reason: that of\n"
         "-- the table, or of the first rule of the policy that matches, or that the\n"
         "-- merchant is not enrolled.\n"
@@ -269,17 +276,18 @@ def _orders(reading: Reading) -> str:
         "        THEN 'the merchant is not enrolled' END) AS ineligible_reason\n"
         "FROM (\nSELECT\n    number,\n"
         f"    {_typed(own)},\n"
-        "    CASE\n        WHEN NOT coalesce(as_flag(is_eligible), true)\n"
+        '    CASE\n        WHEN NOT coalesce("is_eligible, typed", true)\n'
         "        THEN coalesce(ineligible_reason, 'no reason given')"
         f"{whens}\n    END AS ineligible_reason,\n"
         "    CASE\n        WHEN getvariable('counted_on') = 'ship' THEN coalesce(\n"
-        "            as_date(ship_date), default_day())\n"
+        '            "ship_date, typed", default_day())\n'
         "        WHEN getvariable('counted_on') = 'delivery' THEN coalesce(\n"
-        "            as_date(delivery_date), default_day())\n"
+        '            "delivery_date, typed", default_day())\n'
         "        WHEN getvariable('has_dates') THEN default_day()\n"
         "    END AS day,\n"
         f"    {further} AS further\n"
-        f"FROM orders_raw\nWHERE {broken(columns, 'orders', repeated)} IS NOT TRUE\n"
+        f"FROM {typed_values(columns, 'orders_raw')}\n"
+        f"WHERE {broken(columns, 'orders', repeated)} IS NOT TRUE\n"
         ") AS r\nLEFT JOIN merchants AS m USING (merchant_id);\n"
     )
 
@@ -293,27 +301,15 @@ def _repeated(table: str, reading: Reading) -> list[Column]:
     if reading.kinds[table] != "parquet":
         return []
     names = [c for c in reading.tables[table] if c.kind == "id"]
-    return [c for c in names if c.name != "order_id" and c.name.isidentifier()]
-
-
-def _odd_names(columns: Sequence[Column], table: str) -> str:
-    """Look once at each name that stands in many rows."""
-    asked = "".join(
-        f"CREATE TEMP TABLE name AS SELECT DISTINCT {c.quoted} FROM {table}_raw;\n"
-        f"SET VARIABLE {odd_names(c, table)} = (\n"
-        f"    SELECT count(*) > 0 FROM name WHERE {broken([c], table)});\n"
-        "DROP TABLE name;\n"
-        for c in columns
-    )
-    why = "-- Names stand in many rows: rows are looked at only where one is odd.\n"
-    return why + asked if asked else ""
+    return [c for c in names if c.name != "order_id"]
 
 
 def _is_used(column: Column, reading: Reading) -> bool:
     """Whether a column of the orders is asked for again."""
     always = ("order_id", "merchant_id", "carrier_id", "region_id", "outlet_id")
     return column.name in (*always, *_STANDARD, *_PREMIUM, "load", "pin") or (
-        reading.has_model and column.name in ("category_id", "order_value_cny")
+        reading.has_model
+        and column.name in ("category_id", "order_value_cny", *reading.features)
     )
 
 
@@ -342,7 +338,8 @@ def _small(reading: Reading) -> Any:
             more = f",\n    {_list(names)} AS attributes"
         return (
             f"-- {name}: all rows.\nCREATE TEMP TABLE {name} AS\n"
-            f"SELECT\n    number,\n    {_typed(columns)}{more}\nFROM {name}_raw;\n"
+            f"SELECT\n    number,\n    {_typed(columns)}{more}\n"
+            f"FROM {typed_values(columns, f'{name}_raw')};\n"
         )
 
     return text
@@ -358,12 +355,13 @@ def _options(reading: Reading) -> str:
     own = [c for c in columns if c.name == "order_id"]
     repeated = _repeated("options", reading)
     return (
-        f"{_odd_names(repeated, 'options')}"
+        f"{odd_names(repeated, 'options')}"
         "-- options: the rows that count; one whose order was refused goes with it.\n"
         "-- An id that is an order's breaks no rule.\n"
         "CREATE TEMP TABLE options AS\nSELECT\n    order_number,\n    number,\n"
         "    CASE WHEN order_number IS NULL THEN order_id END AS order_id,\n"
-        f"    {_typed(named)}\nFROM options_raw LEFT JOIN (\n"
+        f"    {_typed(named)}\n"
+        f"FROM {typed_values(columns, 'options_raw')} LEFT JOIN (\n"
         "    SELECT order_id, number AS order_number FROM orders\n"
         ") USING (order_id)\n"
         f"WHERE {broken(named, 'options', repeated)} IS NOT TRUE AND CASE\n"
@@ -385,30 +383,26 @@ def _quarantine(reading: Reading) -> str:
     for name in ("orders", "options"):
         if name not in reading.tables:
             continue
-        rules = ",\n        ".join(
-            f"CASE WHEN {sql} THEN ['{c.name}', {_text(words)}] END"
-            for c in reading.tables[name]
-            for words, sql in c.rules(name)
-        )
         counted.append(
             f"SET VARIABLE num_{name}_refused = (SELECT count(*) FROM {name}_raw)\n"
             f"    - (SELECT count(*) FROM {name});\n"
         )
+        rows = (
+            f"(\n    FROM {name}_raw ANTI JOIN {name} USING (number)\n"
+            f"    WHERE getvariable('num_{name}_refused') > 0\n)"
+        )
         parts.append(
-            f"SELECT '{name}' AS source, number + 1 AS row, broken[1] AS \"column\", "
-            "broken[2] AS rule\nFROM (\n    SELECT number, unnest([\n        "
-            f"{rules}\n    ]) AS broken\n    FROM {name}_raw\n"
-            f"    WHERE getvariable('num_{name}_refused') > 0\n"
-            f"    AND {broken(reading.tables[name], name)}\n) WHERE broken IS NOT NULL"
+            f"SELECT '{name}' AS source, number + 1 AS row, \"column\", rule FROM (\n"
+            f"{refusals(reading.tables[name], name, rows)}\n)"
         )
     if "options" in reading.tables:
         parts.append(
             "SELECT 'options', number + 1, 'order_id', 'names no order'\n"
             "FROM options WHERE order_number IS NULL AND order_id NOT IN (\n"
             "    SELECT order_id FROM orders_raw\n"
+            "    ANTI JOIN orders USING (number)\n"
             "    WHERE getvariable('num_orders_refused') > 0\n"
-            "        AND order_id IS NOT NULL AND "
-            f"{broken(reading.tables['orders'], 'orders')}\n)"
+            "        AND order_id IS NOT NULL\n)"
         )
     return (
         f"-- The rows that are refused.\n{''.join(counted)}"
@@ -424,11 +418,11 @@ def _checks(reading: Reading) -> str:
     )
     text = (
         "-- check: as many rows were read as the record says\n"
-        "CREATE TEMP VIEW check_num_rows AS\nSELECT item, "
+        "CREATE TEMP TABLE check_num_rows AS\nSELECT item, "
         "claim('$.inputs.' || item || '.num_rows')::BIGINT AS published, restated\n"
         f"FROM (\n{counts}\n) WHERE published IS DISTINCT FROM restated;\n"
         "-- check: the rows that are refused are those of the quarantine\n"
-        "CREATE TEMP VIEW check_quarantine AS\nWITH theirs AS (\n"
+        "CREATE TEMP TABLE check_quarantine AS\nWITH theirs AS (\n"
         "    SELECT source, row, \"column\", rule FROM table_of('quarantine.parquet')\n"
         ")\nSELECT concat_ws(' ', source, 'row', row) AS item,\n"
         "    concat_ws(' ', \"column\", rule) AS published, NULL AS restated\n"
@@ -437,12 +431,12 @@ def _checks(reading: Reading) -> str:
         "    concat_ws(' ', \"column\", rule)\n"
         "FROM (FROM refused EXCEPT ALL FROM theirs);\n"
         "-- check: no small table has a broken row\n"
-        "CREATE TEMP VIEW check_small_tables AS\n"
+        "CREATE TEMP TABLE check_small_tables AS\n"
     )
     rows = [
-        f"SELECT '{name} row ' || (number + 1) AS item, 'counts' AS published, "
-        f"'breaks a rule' AS restated FROM {name}_raw\n"
-        f"WHERE {broken(reading.tables[name], name)}"
+        f"SELECT DISTINCT '{name} row ' || (number + 1) AS item, "
+        "'counts' AS published, 'breaks a rule' AS restated FROM (\n"
+        f"{refusals(reading.tables[name], name, f'{name}_raw')}\n)"
         for name in ("capacity", "merchants")
         if name in reading.tables
     ]
@@ -463,22 +457,17 @@ def _checks(reading: Reading) -> str:
             "CREATE TEMP TABLE twice_named AS\n"
             "SELECT o.order_id, t.num FROM twice AS t\n"
             "JOIN orders AS o ON o.number = t.order_number;\n"
-            "CREATE TEMP VIEW check_pairs AS\n"
+            "CREATE TEMP TABLE check_pairs AS\n"
             "SELECT order_id AS item, num AS published, 0 AS restated\n"
             "FROM twice_named;\n"
         )
     return text
 
 
-def _text(value: str) -> str:
-    """Text as SQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _matches(rule: Mapping[str, Any], columns: Sequence[Column]) -> str:
     """Whether an order matches a rule of eligibility; a missing value does not."""
     column = next(c for c in columns if c.name == rule["column"])
-    value = TYPED[column.kind].format(column.quoted)
+    value = column.typed
     if rule["is_missing"] is not None:
         return f"{value} IS {'' if rule['is_missing'] else 'NOT '}NULL"
     if rule["below"] is not None:
@@ -487,10 +476,10 @@ def _matches(rule: Mapping[str, Any], columns: Sequence[Column]) -> str:
         return f"coalesce({value} > {rule['above']}::DOUBLE, false)"
     for key, sign in (("in", "IN"), ("not_in", "NOT IN")):
         if rule[key] is not None:
-            listed = ", ".join(map(_text, rule[key]))
+            listed = ", ".join(map(literal, rule[key]))
             return f"coalesce({value} {sign} ({listed}), {str(key != 'in').lower()})"
     sign, other = (
         ("=", rule["is"]) if rule["is"] is not None else ("<>", rule["is_not"])
     )
-    literal = str(other).lower() if isinstance(other, bool) else _text(other)
-    return f"coalesce({value} {sign} {literal}, {str(sign == '<>').lower()})"
+    what = str(other).lower() if isinstance(other, bool) else literal(other)
+    return f"coalesce({value} {sign} {what}, {str(sign == '<>').lower()})"

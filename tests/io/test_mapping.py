@@ -97,11 +97,21 @@ def as_excel(frame: pl.DataFrame, path: Path) -> None:
     book.save(path)
 
 
+def kept_as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Ids as exporters write them for spreadsheets."""
+    order, merchant = pl.col(NAMES["order_id"]), pl.col(NAMES["merchant_id"])
+    return frame.with_columns(
+        pl.format('="{}"', order).alias(NAMES["order_id"]),
+        pl.format("'{}\t", merchant).alias(NAMES["merchant_id"]),
+    )
+
+
 WAYS: dict[str, Any] = {
     "utf-8.csv": lambda f, p: p.write_bytes(f.write_csv().encode()),
     "gb18030.csv": lambda f, p: p.write_bytes(f.write_csv().encode("gb18030")),
     "utf-16.csv": lambda f, p: p.write_bytes(f.write_csv().encode("utf-16")),
     "semicolons.csv": lambda f, p: f.write_csv(p, separator=";"),
+    "wrapped.csv": lambda f, p: kept_as_text(f).write_csv(p),
     "table.parquet": lambda f, p: f.write_parquet(p),
     "table.arrow": lambda f, p: f.write_ipc(p),
     "book.xlsx": as_excel,
@@ -125,6 +135,8 @@ def test_an_export_gives_the_night_of_the_contracts_table(
     encoding = way.removesuffix(".csv")
     if encoding in ("gb18030", "utf-16"):
         mapping |= {"encoding": encoding}
+    if way == "wrapped.csv":
+        mapping |= {"wrapped": ["order_id", "merchant_id"]}
     if way == "book.xlsx":
         mapping |= {"sheet": "Sheet"}
     given_config = night.settings()
@@ -319,6 +331,10 @@ WRONG = {
     "one column twice": (
         {"columns": {"order_id": "a", "merchant_id": "a"}},
         "columns must not read 'a' twice",
+    ),
+    "signs around an amount": (
+        {"wrapped": ["order_value_cny"]},
+        "inputs.orders.wrapped: order_value_cny holds no words",
     ),
     "an unknown encoding": ({"encoding": "big5"}, "inputs.orders.encoding: must be"),
     "an unknown unit": ({"units": {"order_value_cny": "usd"}}, "must be cny, fen or"),

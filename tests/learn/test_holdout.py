@@ -12,12 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer
-from optimizer.build.experiment import Experiment, ExploreField, draw_pool, is_held
+from optimizer.build.experiment import (
+    Experiment,
+    ExploreField,
+    draw_pool,
+    is_held,
+    station_keys,
+)
 from optimizer.errors import ConfigError
 from optimizer.io.write import read_back
 from optimizer.replay.run import verify_run
 from optimizer.simulate import simulate_night
 from optimizer.testing import assert_certified
+from optimizer.verify.night import verify_night
 from tests.support.examples import examples
 from tests.support.small_night import DAY, SmallNight
 
@@ -81,6 +88,34 @@ def test_keeping_back_changes_nothing_but_who_gets_it(simulated):
         plain.summary["saving_cny"] - lost, abs=1e-6
     )
     assert set(planned["propensity"]) == {0.75}
+
+
+def test_a_station_is_kept_back_whole_or_not_at_all(simulated):
+    """
+    By station and day: all chosen parcels of a place share their service, the
+    propensity is that of single parcels, the plan the same; another day, other places.
+    """
+    by_station = chance(0.5, 0) | {"unit": "station-day"}
+    plain, night = solve(simulated, chance(0, 0)), solve(simulated, by_station)
+    assert night.certificate == plain.certificate
+
+    regions = simulated.orders.select("order_id", "region_id")
+    given = simulated.orders if simulated.options is None else simulated.options
+    where = given.select("order_id", "carrier_id", "outlet_id").join(
+        regions, "order_id"
+    )
+    held = pl.col("reason") == "HELD_OUT"
+    chosen = night.orders.filter(held | pl.col("is_premium")).join(
+        where, on=["order_id", "carrier_id"]
+    )
+    places = chosen.group_by("carrier_id", "region_id", "outlet_id").agg(
+        num_services=pl.col("is_premium").n_unique(), is_held=held.first()
+    )
+    assert places["num_services"].to_list() == [1] * len(places)
+    assert 0.2 < places["is_held"].mean() < 0.8
+    assert set(chosen["propensity"]) == {0.5}
+    other = solve(simulated, by_station | {"seed": 2})
+    assert not other.orders["reason"].equals(night.orders["reason"])
 
 
 def test_both_arms_stay_within_caps_and_slots_and_the_rest_is_proved(simulated):
@@ -207,6 +242,31 @@ def test_a_holdout_without_a_date_is_refused():
     config = CONFIG | {"holdout": chance(0.1, 0)}
     with pytest.raises(ConfigError, match="needs the date of the night"):
         optimizer.allocate(day.orders, day.capacity, config=config)
+
+
+def test_stations_that_are_kept_back_are_proved_again(inputs_only: SmallNight):
+    """Both ways of verification draw the stations, and find the same."""
+    by_station = chance(0.5, 0, seed=3) | {"unit": "station-day"}
+    inputs_only.configure(holdout=by_station)
+    inputs_only.run()
+    assert verify_run(inputs_only.run_dir).findings == ()
+    assert verify_night(inputs_only.run_dir).findings == ()
+    decided = read_back(inputs_only.run_dir / "decisions.parquet")
+    assert set(decided.drop_nulls("arm")["reason"]) == {"CHOSEN", "HELD_OUT"}
+
+
+def test_stations_of_another_draw_do_not_pass(
+    inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """A night whose stations were drawn by other keys is found false."""
+    inputs_only.configure(holdout=chance(0.5, 0, seed=3) | {"unit": "station-day"})
+    monkeypatch.setattr(
+        "optimizer.explain.outcomes.station_keys",
+        lambda places: station_keys(places) ^ np.uint64(1),
+    )
+    inputs_only.run()
+    found = verify_night(inputs_only.run_dir).findings
+    assert any("kept back" in str(finding) for finding in found), found
 
 
 def test_a_published_night_with_both_arms_is_proved_again(inputs_only: SmallNight):

@@ -20,6 +20,7 @@ from optimizer.build.learned_model import (
 )
 from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import ConfigError, DataError
+from optimizer.learn.estimators import METHODS
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn, save_model
 from optimizer.learn.history import Window, read_history
@@ -65,10 +66,6 @@ BAD = {
     "across a regime break": (
         {"date": [dt.date(2024, 2, 29), dt.date(2024, 3, 1)] * 30},
         "both sides of 2024-03-01",
-    ),
-    "no complaint at all": (
-        {"complaint": [False] * 60},
-        r"complaint is true for none of \d+ parcels",
     ),
     "only complaints": (
         {"complaint": [True] * 60},
@@ -451,8 +448,9 @@ def test_a_night_uses_the_model_where_probabilities_are_missing(learned, tmp_pat
         share = model.effect[name]
         levels = share.levels["carrier_id"], share.levels["region_id"]
         for row in orders.sort("order_id").iter_rows(named=True):
-            removed = share.intercept + levels[0][row["carrier_id"]]
-            removed += levels[1]["north"]
+            removed = share.intercept
+            removed += levels[0].get(row["carrier_id"], 0.0)
+            removed += levels[1].get("north", 0.0)
             drop = row[f"{name}_prob_standard"] * min(removed, 1)
             harm += kept[row["carrier_id"], "north"] * drop * cost
     found = night.orders["saving_cny"].sum()
@@ -521,11 +519,14 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
         run({k: v for k, v in config.items() if k != "model"})
     path = tmp_path / "latest" / "model.json"
     text = path.read_text()
-    path.write_text(text.replace('"format": 1', '"format": 2'))
-    with pytest.raises(ConfigError, match=r"is of format 2 \(optimizer .* learned it"):
+    path.write_text(text.replace('"format": 2', '"format": 3'))
+    with pytest.raises(ConfigError, match=r"of format 3, and this .* knows 1 to 2"):
+        run(config)
+    path.write_text(text.replace('"num_kept": ', '"num_kept": 1'))
+    with pytest.raises(ConfigError, match="was changed after it was learned"):
         run(config)
     path.write_text(text.replace('"risk"', '"risks"'))
-    with pytest.raises(ConfigError, match="is not as a model of format 1 should be"):
+    with pytest.raises(ConfigError, match="is not as a model of format 2 should be"):
         run(config)
     path.write_text(text[:-9])
     with pytest.raises(DataError, match="is damaged or truncated"):
@@ -539,7 +540,9 @@ def test_a_model_of_before_formats_were_written_down_is_read(learned, tmp_path):
     found = json.loads(path.read_text())
     del found["format"]
     (old / "model.json").write_text(json.dumps(found))
-    assert load_model(old).model == load_model(path.parent).model
+    assert load_model(old).model == load_model(path.parent).model.model_copy(
+        update={"format": 1}
+    )
 
 
 def test_new_rules_after_the_model_are_warned_of(learned, tmp_path):
@@ -573,7 +576,7 @@ def test_evaluate_gives_every_outcome_and_method(history):
     truth = history["complaint_prob_standard"].mean() / 2
     for outcome in ("complaint", "logistics_return"):
         rows = {r["method"]: r for r in pooled if r["outcome"] == outcome}
-        assert set(rows) == {"difference", "ipw", "doubly_robust"}
+        assert set(rows) == {"difference", "adjusted", "ipw", "doubly_robust"}
         for row in rows.values():
             assert row["low"] < truth < row["high"]
             assert row["num_treated"] + row["num_control"] == len(history)
@@ -581,13 +584,19 @@ def test_evaluate_gives_every_outcome_and_method(history):
             rows["doubly_robust"]["high"] - rows["doubly_robust"]["low"]
             < rows["difference"]["high"] - rows["difference"]["low"]
         )
+    for row in found["effects"]:
+        assert row["low_together"] <= row["low"] <= row["estimate"]
+        assert row["estimate"] <= row["high"] <= row["high_together"]
+        assert row["low_always"] < row["low"] < row["high"] < row["high_always"]
+    regions = {r["num_together"] for r in found["effects"] if r["by"] == "region_id"}
+    assert regions == {4}  # two regions and two harms
     groups = {(r["by"], r["group"]) for r in found["effects"]}
     assert {("carrier_id", "yunda"), ("region_id", "north")} <= groups
     rules = {row["rule"]: row for row in found["rules"]}
     assert set(rules) == {"random", "risk", "value", "measured"}
     assert rules["risk"]["qini"]["low"] > 0
     assert rules["measured"]["qini"]["low"] > 0
-    assert rules["random"]["qini"]["low"] < 0 < rules["random"]["qini"]["high"]
+    assert rules["random"]["qini"]["high"] < rules["risk"]["qini"]["low"]
     assert all(row["num_nights"] > 0 for row in found["power"])
 
 
@@ -622,6 +631,7 @@ def test_all_outcomes_zero_is_measured_and_said(history):
     quiet = history.with_columns(complaint=pl.lit(value=False))
     found = evaluate(quiet, settings(), AFTER)
     rows = [r for r in found.effects if r["outcome"] == "complaint" and r["by"] is None]
-    assert [row["method"] for row in rows] == ["difference"]
-    assert rows[0]["low"] < 0 == rows[0]["estimate"] < rows[0]["high"]
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert all(row["low"] < 0 < row["high"] for row in rows)
+    assert rows[0]["estimate"] == 0
     assert any("estimated without predictions" in str(told) for told in found.warnings)

@@ -128,7 +128,7 @@ def test_unripe_rows_wait_and_late_events_do_not_count():
 
 def test_a_history_that_is_all_unripe_says_when_it_will_not_be():
     """The day is named, and what to do."""
-    config = settings(learning={"maturity_days": {"complaint": 60}})
+    config = settings(learning={"maturity_days": {"complaint": 60, "return": 60}})
     words = (
         "none of 600 rows is ripe for complaint.*the first row will be on 2026-12-31"
     )

@@ -12,9 +12,6 @@ import pytest
 
 from optimizer.errors import CertificateError
 from optimizer.night import publish as publishing
-from optimizer.verify.written import false_writing
-from tests.support.golden_night import publish
-from tests.support.golden_nights import GOLDEN
 from tests.support.small_night import SmallNight, make_night
 
 
@@ -129,10 +126,3 @@ def test_a_fault_between_solve_and_disk_is_not_published(
     monkeypatch.chdir(night.folder)
     assert night.run(is_forced=True).outcome == "published"
     assert night.run_dir.readlink() != link
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", GOLDEN)
-def test_true_nights_hold(name: str, tmp_path: Path) -> None:
-    """No night that a person can check is held back."""
-    assert false_writing(publish(GOLDEN[name], tmp_path)) == []

@@ -347,6 +347,66 @@ def test_orders_of_a_month_and_repeated_numbers_are_told(tmp_path: Path) -> None
         sample.take_sample(text(tmp_path / "o.csv", header, *rows)), {}, None
     )
     assert any("by which spreadsheets keep numbers" in note for note in found.notes)
+    assert found.wrapped == ("order_id",)
+    assert found.choices[0].shown == ("0", "1", "2")
+
+
+def test_a_column_that_a_person_names_makes_the_table_known(tmp_path: Path) -> None:
+    """Names that nobody knows are refused with --column, which then is enough."""
+    path = text(tmp_path / "o.csv", "DDBH,WLGS,SHENG", "1,中通,浙江")
+    with pytest.raises(DataError, match="--column order_id=DDBH"):
+        propose.propose(sample.take_sample(path), {}, None)
+    told = {"order_id": "DDBH", "carrier_id": "WLGS", "region_id": "SHENG"}
+    found = propose.propose(sample.take_sample(path), told, None)
+    assert (found.table, {c.column: c.written for c in found.choices}) == (
+        "orders",
+        told,
+    )
+
+
+def test_a_service_that_may_have_been_bought_or_given_is_told(tmp_path: Path) -> None:
+    """One column of an ambiguous name is what was bought, with a note; of two each."""
+    header = "订单号,快递,省份,发货日期,是否投诉,是否送货上门"
+    path = text(tmp_path / "h.csv", header, "1,中通,浙江,2026-11-01,是,是")
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert {c.column for c in found.choices if c.written == "是否送货上门"} == {
+        "is_premium"
+    }
+    assert any(
+        "--column delivered_to_door=是否送货上门" in note for note in found.notes
+    )
+    path = text(
+        tmp_path / "h.csv", header + ",音尊达", "1,中通,浙江,2026-11-01,是,是,是"
+    )
+    found = propose.propose(sample.take_sample(path), {}, None)
+    read = {c.column: c.written for c in found.choices}
+    assert (read["is_premium"], read["delivered_to_door"]) == ("音尊达", "是否送货上门")
+
+
+def test_the_orders_number_of_shopify_is_no_persons_name(tmp_path: Path) -> None:
+    """``Name`` beside Shopify's own columns is read; beside none of them it is not."""
+    header = "Name,Financial Status,Shipping Method,Shipping Province"
+    path = text(
+        tmp_path / "o.csv", header, "#1001,paid,ZTO,浙江", "#1002,paid,ZTO,浙江"
+    )
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert found.choices[0].written == "Name"
+    path = text(tmp_path / "o.csv", "Name,Shipping Method", "Li,ZTO")
+    with pytest.raises(DataError, match="personal data"):
+        sample.take_sample(path)
+
+
+def test_a_name_that_stands_twice_is_a_command_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that the refusal shows writes a table that is accepted."""
+    monkeypatch.chdir(tmp_path)
+    path = text(Path("o.csv"), "订单号,备注,快递,省份,备注", "1,a,中通,浙江,b")
+    with pytest.raises(DataError, match="has the column '备注' twice") as refused:
+        sample.take_sample(path)
+    line = str(refused.value).splitlines()[-1].strip()
+    exec(line.removeprefix('python -c "').removesuffix('"'), {})
+    assert propose.propose(sample.take_sample("o-bare.csv"), {}, None).table == "orders"
 
 
 def test_a_copy_without_personal_columns_is_a_command_away(
@@ -364,8 +424,15 @@ def test_a_copy_without_personal_columns_is_a_command_away(
     assert sample.take_sample("o-bare.csv").rows.columns == ["订单号", "快递", "省份"]
 
 
-def test_columns_under_a_merged_cell_are_refused(tmp_path: Path) -> None:
-    """A name over two columns leaves one of them without: it is not passed over."""
+def test_columns_under_a_merged_cell_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A name over two columns leaves one of them without: it is not passed over.
+
+    Where the names stand in the second line, the command shown begins there.
+    """
+    monkeypatch.chdir(tmp_path)
     book = openpyxl.Workbook()
     book.active.append(["订单号", "收货", None, "快递"])
     book.active.append([None, "省份", "城市", None])
@@ -374,7 +441,18 @@ def test_columns_under_a_merged_cell_are_refused(tmp_path: Path) -> None:
     book.active.merge_cells("B1:C1")
     book.save(tmp_path / "o.xlsx")
     with pytest.raises(DataError, match="1 of 4 column has values and no name"):
-        sample.take_sample(str(tmp_path / "o.xlsx"))
+        sample.take_sample("o.xlsx")
+    book = openpyxl.Workbook()
+    book.active.append(["订单导出", None, None])
+    for row in (["订单号", "省份", "快递"], [1, "浙江", "中通"]):
+        book.active.append(row)
+    book.active.merge_cells("A1:C1")
+    book.save(tmp_path / "o.xlsx")
+    with pytest.raises(DataError) as refused:
+        sample.take_sample("o.xlsx")
+    line = str(refused.value).splitlines()[-1].strip()
+    exec(line.removeprefix('python -c "').removesuffix('"'), {})
+    assert sample.take_sample("o-bare.csv").rows.columns == ["订单号", "省份", "快递"]
 
 
 ENCODINGS: dict[str, Any] = {

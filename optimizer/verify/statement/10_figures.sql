@@ -6,10 +6,20 @@ CREATE MACRO num_of(name) AS coalesce((SELECT num FROM reason_count WHERE reason
 SET VARIABLE num_chosen = (SELECT num_of('CHOSEN') + num_of('EXPLORED'));
 SET VARIABLE kept_back = (
     SELECT coalesce(sum(c.saving), 0) FROM chosen AS c JOIN decision AS d USING (number)
-    WHERE d.reason = 'HELD_OUT'
+    WHERE d.reason = 'HELD_OUT' AND d.arm = 'policy'
 );
+-- What the swaps of coins cost, and what all of their pairs would.
+SET VARIABLE swapped = (
+    SELECT coalesce(sum(c.saving), 0) FROM chosen AS c JOIN decision AS d USING (number)
+    WHERE d.reason = 'HELD_OUT' AND d.arm = 'margin'
+) - (SELECT coalesce(sum(saving), 0) FROM beside_plan WHERE is_premium);
+SET VARIABLE pairs = (
+    SELECT coalesce(sum(c.saving), 0) FROM chosen AS c JOIN decision AS d USING (number)
+    WHERE d.arm = 'margin'
+) - (SELECT coalesce(sum(saving), 0) FROM beside_plan);
 SET VARIABLE explored_saving = (SELECT coalesce(sum(saving), 0) FROM explored);
-SET VARIABLE saving = getvariable('planned') + getvariable('explored_saving') - getvariable('kept_back');
+SET VARIABLE saving = getvariable('planned') + getvariable('explored_saving') - getvariable('kept_back')
+    - getvariable('swapped');
 -- The most that what is reserved for exploring could have brought.
 SET VARIABLE reserved = (
     SELECT coalesce(sum(u.explored::HUGEINT * c.price), 0)
@@ -53,8 +63,10 @@ END);
 
 CREATE MACRO on_chance(number) AS CASE
     WHEN getvariable('hold_share') > 0 OR getvariable('explore_share') > 0
+        OR getvariable('coin_share') > 0
     THEN number::VARCHAR
 END;
+CREATE MACRO on_coins(number) AS CASE WHEN getvariable('coin_share') > 0 THEN number END;
 
 CREATE TEMP TABLE summary_true AS
 SELECT * FROM (VALUES
@@ -92,7 +104,11 @@ SELECT * FROM (VALUES
     ('experiment.num_explored', on_chance((SELECT count(*) FROM decision
         WHERE arm = 'explore' AND reason = 'EXPLORED'))),
     ('experiment.num_explore_standard', on_chance((SELECT count(*) FROM decision
-        WHERE arm = 'explore' AND reason = 'HELD_OUT')))
+        WHERE arm = 'explore' AND reason = 'HELD_OUT'))),
+    ('experiment.num_coins', on_coins((SELECT count(*) FROM decision
+        WHERE arm = 'margin') // 2)::VARCHAR),
+    ('experiment.num_swapped', on_coins((SELECT count(*) FROM decision
+        WHERE arm = 'margin' AND reason = 'EXPLORED'))::VARCHAR)
 ) AS summary(item, restated)
 UNION ALL
 SELECT 'reasons.' || name, num_of(name)::VARCHAR FROM (
@@ -105,7 +121,7 @@ SELECT 'reasons.' || name, nullif(num_of(name), 0)::VARCHAR
 FROM (SELECT unnest(['BUDGET', 'NO_OPTION', 'NOT_DELIVERABLE']) AS name);
 
 -- check: the figures of the summary
-CREATE TEMP VIEW check_summary AS
+CREATE TEMP TABLE check_summary AS
 SELECT 'summary.' || item AS item, claim('$.summary.' || item) AS published, restated
 FROM summary_true WHERE published IS DISTINCT FROM restated
     AND NOT (published IS NULL AND list_contains(getvariable('unsaid_figures'), summary_true.item));
@@ -118,19 +134,21 @@ SELECT * FROM (VALUES
         (SELECT coalesce(sum(window_cap), 0) FROM rounding)::DOUBLE / getvariable('window_days')),
     ('experiment.kept_back_cost_cny', CASE WHEN on_chance(0) IS NOT NULL
         THEN getvariable('kept_back')::DOUBLE / 1e6 END),
+    ('experiment.coin_cost_cny', on_coins(getvariable('swapped')::DOUBLE / 1e6)),
+    ('experiment.expected_coin_cost_cny', on_coins(getvariable('pairs')::DOUBLE / 2e6)),
     ('experiment.explored_saving_cny', CASE WHEN on_chance(0) IS NOT NULL
         THEN getvariable('explored_saving')::DOUBLE / 1e6 END),
     ('experiment.explore_cost_at_most_cny', CASE WHEN on_chance(0) IS NOT NULL
         THEN (getvariable('reserved') - getvariable('explored_saving'))::DOUBLE / 1e6 END)
 ) AS amounts(item, restated);
-CREATE TEMP VIEW check_amounts AS
+CREATE TEMP TABLE check_amounts AS
 SELECT 'summary.' || item AS item, claim('$.summary.' || item)::DOUBLE AS published, restated
 FROM amount_true
 WHERE (published IS NULL) <> (restated IS NULL) OR abs(published - restated)
     > CASE WHEN item LIKE '%num_slots' THEN 0.0500001 ELSE 0 END;
 
 -- check: no other figure stands in the summary
-CREATE TEMP VIEW check_no_other AS
+CREATE TEMP TABLE check_no_other AS
 SELECT way AS item, 'published' AS published, NULL AS restated
 FROM (
     SELECT replace(fullkey, '$.', '') AS way, type
@@ -141,7 +159,7 @@ WHERE type NOT IN ('OBJECT', 'ARRAY')
     AND replace(way, 'summary.', '') NOT IN (SELECT item FROM amount_true);
 
 -- check: what the certificate says beside its bounds
-CREATE TEMP VIEW check_certificate AS
+CREATE TEMP TABLE check_certificate AS
 SELECT 'certificate.' || item AS item, claim('$.certificate.' || item) AS published, restated
 FROM (VALUES
     ('is_feasible', 'true'),
@@ -174,7 +192,7 @@ WHERE abs(claim('$.certificate.relative_gap')::DOUBLE
         / greatest(1, abs(getvariable('primal_bound')))::DOUBLE) > 1e-15;
 
 -- check: why the solver stopped agrees with what is proved
-CREATE TEMP VIEW check_termination AS
+CREATE TEMP TABLE check_termination AS
 SELECT 'termination' AS item,
     concat_ws(' ', claim('$.termination.reason'), claim('$.termination.limit')) AS published,
     'a gap of ' || (getvariable('dual_bound') - getvariable('primal_bound')) AS restated

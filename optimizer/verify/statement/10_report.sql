@@ -101,7 +101,8 @@ SELECT 'compared', NULL, 'num_nights', num_nights - 1 FROM nights_out WHERE step
 UNION ALL
 SELECT 'chance', NULL, name, claim('$.summary.experiment.' || name)::DOUBLE
 FROM (SELECT unnest(['num_kept_back', 'num_explored', 'num_explore_standard', 'kept_back_cost_cny',
-    'explored_saving_cny', 'explore_cost_at_most_cny']) AS name)
+    'explored_saving_cny', 'explore_cost_at_most_cny', 'num_coins', 'num_swapped',
+    'coin_cost_cny', 'expected_coin_cost_cny']) AS name)
 UNION ALL
 SELECT 'reasons', name, 'num_orders', claim('$.summary.reasons.' || name)::DOUBLE
 FROM (SELECT unnest(['CHOSEN', 'NO_SAVING', 'CAP_ZERO', 'CAP_FULL', 'CAPACITY_FULL', 'CAP_AND_CAPACITY',
@@ -169,7 +170,7 @@ SELECT 'rules', who, 'fee_payer_share', policy_text(('$.fee.payer.' || who))::DO
 FROM (SELECT unnest(['consumer', 'merchant', 'platform']) AS who);
 
 -- check: every figure of the report
-CREATE TEMP VIEW check_figures AS
+CREATE TEMP TABLE check_figures AS
 WITH own AS (
     SELECT section, item, figure, value FROM figure_true WHERE value IS NOT NULL
 ), theirs AS (

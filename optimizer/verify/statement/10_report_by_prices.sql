@@ -150,7 +150,7 @@ FROM (SELECT unnest(['consumer', 'merchant', 'platform']) AS who);
 
 -- check: every figure of the report. (Of a carrier that has a row for each of several
 -- days it shows one.)
-CREATE TEMP VIEW check_figures AS
+CREATE TEMP TABLE check_figures AS
 WITH own AS (
     SELECT section, item, figure, value FROM figure_true WHERE value IS NOT NULL
 ), theirs AS (

@@ -1,5 +1,5 @@
 -- check: tonight stands last in the table of nights, as the record says
-CREATE TEMP VIEW check_tonight AS
+CREATE TEMP TABLE check_tonight AS
 WITH own AS (
     SELECT getvariable('night') AS date, (SELECT count(*) FROM decision) AS num_orders,
         getvariable('num_chosen') AS num_chosen, (SELECT coalesce(sum(cap), 0) FROM cap) AS sum_of_caps,

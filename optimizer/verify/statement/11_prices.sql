@@ -84,7 +84,7 @@ WITH RECURSIVE reached(node) AS (
 ) FROM reached;
 
 -- check: no lane price could be lower
-CREATE TEMP VIEW check_lowest_prices AS
+CREATE TEMP TABLE check_lowest_prices AS
 SELECT concat_ws('/', l.carrier_id, l.region_id, l.outlet_id, l.day) AS item,
     s.price / 1e6 AS published, 'lower' AS restated
 FROM lane AS l
@@ -93,7 +93,7 @@ LEFT JOIN lane_node AS n USING (lane)
 WHERE getvariable('has_rule') AND s.price > 0
     AND (n.lane IS NULL OR l.lane NOT IN (SELECT node FROM grounded));
 -- check: cap prices are the lowest beside them
-CREATE TEMP VIEW check_cap_prices AS
+CREATE TEMP TABLE check_cap_prices AS
 SELECT merchant_id AS item, price / 1e6 AS published, lowest / 1e6 AS restated
 FROM cap_range
 WHERE getvariable('has_rule') AND price IS DISTINCT FROM lowest;

@@ -156,7 +156,7 @@ WHERE NOT getvariable('has_rule')
     AND (h.number IS NOT NULL OR d.is_in_pool OR v.has_room AND c.cap > u.explored);
 
 -- check: margins, exactly, or between their ends
-CREATE TEMP VIEW check_margin AS
+CREATE TEMP TABLE check_margin AS
 SELECT d.order_id AS item, [d.margin_cny, d.margin_low_cny, d.margin_high_cny] AS published,
     CASE WHEN getvariable('has_rule') THEN [m.margin::DOUBLE / 1e6, NULL, NULL]
         WHEN e.low = e.high THEN [e.low::DOUBLE / 1e6, NULL, NULL]
@@ -170,7 +170,7 @@ WHERE published IS DISTINCT FROM restated AND NOT (
 );
 
 -- check: what one more slot brings and one fewer costs: in a row alone, and around it
-CREATE TEMP VIEW check_slots AS
+CREATE TEMP TABLE check_slots AS
 WITH own AS (
     SELECT n.lane, n.price, n.price - coalesce(a.price, 0) AS alone, s.room - u.explored AS slots,
         u.used + u.explored = s.room AS is_full, g.distance AS down,
@@ -204,7 +204,7 @@ WHERE published IS DISTINCT FROM t.restated::HUGEINT[] AND NOT (
 );
 
 -- check: what one more in a cap brings and one fewer costs
-CREATE TEMP VIEW check_cap_values AS
+CREATE TEMP TABLE check_cap_values AS
 WITH first AS (
     SELECT c.merchant_id, greatest(0, max(w.after_lanes - g.distance)) AS more
     FROM cap_left AS c

@@ -35,13 +35,13 @@ FROM (
 ) WHERE lines[step] <> '';
 
 -- check: the evidence is of these decisions
-CREATE TEMP VIEW check_evidence AS
+CREATE TEMP TABLE check_evidence AS
 SELECT 'rows from ' || (128 * coalesce(l.leaf, s.leaf) + 1) AS item,
     s.hash AS published, l.hash AS restated
 FROM leaf AS l FULL JOIN leaf_said AS s ON s.leaf = l.leaf
 WHERE s.hash IS DISTINCT FROM l.hash;
 -- check: decisions and recommendations stand by order_id
-CREATE TEMP VIEW check_order AS
+CREATE TEMP TABLE check_order AS
 SELECT order_id AS item, file_row_number AS published, 'earlier' AS restated
 FROM (
     SELECT order_id, file_row_number, lag(order_id) OVER (ORDER BY file_row_number) AS before

@@ -62,7 +62,7 @@ SELECT * FROM (VALUES
 ) AS warnings(code, num) WHERE num > 0;
 
 -- check: what outboxes take of the recommendations (records of format 1 do not say)
-CREATE TEMP VIEW check_outboxes AS
+CREATE TEMP TABLE check_outboxes AS
 WITH truth AS (
     SELECT o.number, o.platform, count(r.order_id) AS num_recommended,
         count(r.order_id) FILTER (list_contains(o.names, lower(r.carrier_id)) AND NOT (o.is_csv
@@ -86,7 +86,7 @@ WHERE published IS DISTINCT FROM restated
 -- check: the warnings are those of this night, with their numbers. (Sentences alone, in
 -- records of format 1, are counted. What a model rests on, new rules since it was learned, and times that look
 -- like dates of another zone, are not stated.)
-CREATE TEMP VIEW check_warnings AS
+CREATE TEMP TABLE check_warnings AS
 WITH given AS (
     SELECT unnest(from_json(json_extract(said, '$.warnings'), '["JSON"]')) AS warning FROM record
 ), theirs AS (
@@ -100,7 +100,7 @@ WITH given AS (
             json_extract(warning, '$.values.num_rules'), '1'
         )::BIGINT AS num
         FROM given WHERE json_type(warning) = 'OBJECT'
-    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'MODEL_IS_PRIOR', 'RISK_IS_STATED', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'IDS_LIKE_DATES', 'IDS_AS_SHOWN', 'IDS_ALIKE',
+    ) WHERE code NOT IN ('MODEL_BEFORE_RULES', 'MODEL_IS_PRIOR', 'RISK_IS_STATED', 'TOO_LITTLE_KNOWN', 'STATUS_UNKNOWN', 'FEW_PARCELS_FOUND', 'IDS_ROUNDED', 'IDS_LIKE_DATES', 'IDS_AS_SHOWN', 'IDS_ALIKE',
         'ALLOWED_IN_NO_TABLE', 'CSV_SEPARATOR', 'CSV_HEADER_SPELLING',
         'CSV_UNNAMED_COLUMNS', 'CSV_EMPTY_ROWS', 'CSV_LINE_BREAKS', 'DELETED_ROWS_COUNT', 'EMPTY_PARTS',
         'MIDNIGHTS_IN_UTC', 'MIDNIGHTS_WITHOUT_ZONE')
@@ -130,7 +130,7 @@ SELECT 'BUDGETS_BELOW_FEE', merchant_id FROM cap WHERE has_budget AND cap = 0
 UNION ALL
 SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes)
 FROM beside_row WHERE day IS NOT NULL OR has_attribute;
-CREATE TEMP VIEW check_names_in_warnings AS
+CREATE TEMP TABLE check_names_in_warnings AS
 WITH given AS (
     SELECT regexp_replace(warning ->> 'code', '_(OPEN|CLOSED)$', '') AS about, warning -> 'values' AS said
     FROM (

@@ -49,7 +49,12 @@ SET VARIABLE counted_on = config_text('$.capacity.counted_on');
 SET VARIABLE count_rule = config_text('$.capacity.count');
 SET VARIABLE is_open = config_text('$.capacity.uncovered_lanes') = 'open';
 SET VARIABLE hold_share = exact(config_text('$.holdout.share'));
-SET VARIABLE explore_share = exact(config_text('$.holdout.explore_share'));
+-- How the explore share is used: for parcels drawn blind, or for coins around the plan.
+SET VARIABLE explore = coalesce(objective_text('explore'), 'blind');
+SET VARIABLE explore_share = CASE WHEN getvariable('explore') = 'blind'
+    THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
+SET VARIABLE coin_share = CASE WHEN getvariable('explore') = 'margin'
+    THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
 
 -- How often carriers keep the promise; a learned model may add rows.
 CREATE TEMP TABLE promised AS
@@ -85,12 +90,13 @@ JOIN (VALUES
 -- The record of the night, and its tables.
 CREATE TEMP TABLE record AS
 SELECT content::JSON AS said FROM read_text(getvariable('run') || '/run.json');
-CREATE MACRO claim(way) AS (SELECT json_extract_string(record.said, way) FROM record);
+SET VARIABLE said = (SELECT said FROM record);
+CREATE MACRO claim(way) AS json_extract_string(getvariable('said'), way);
 CREATE MACRO table_of(name) AS TABLE
     SELECT * FROM read_parquet(getvariable('run') || '/' || name);
 
 -- check: the rules above are those that the record names
-CREATE TEMP VIEW check_rules AS
+CREATE TEMP TABLE check_rules AS
 SELECT 'run.json' AS item, 'another configuration, date or policy' AS published, NULL AS restated
 FROM record
 WHERE json(json_extract(record.said, 'config')) IS DISTINCT FROM getvariable('recorded')

@@ -4,7 +4,7 @@
 -- whole number or a date where a file holds text. A row that breaks a rule of its columns
 -- is refused and counts nowhere.
 
-CREATE MACRO bare(text) AS trim(text::VARCHAR, E' \t\r\n\v\f');
+CREATE MACRO bare(text) AS trim(text::VARCHAR, E' \t\r\n\f' || chr(11));
 -- Nothing outside of what one sees needs a closer look.
 CREATE MACRO is_untrimmed(x) AS CASE
     WHEN regexp_matches(x, '[^!-~]')

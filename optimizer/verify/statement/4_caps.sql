@@ -121,7 +121,7 @@ FROM (
 );
 
 -- check: no merchant has more orders than the merchants table says
-CREATE TEMP VIEW check_num_orders AS
+CREATE TEMP TABLE check_num_orders AS
 SELECT b.merchant_id AS item, m.num_orders AS published, b.there AS restated
 FROM base AS b JOIN merchants AS m USING (merchant_id)
 WHERE m.num_orders < b.there;
@@ -130,7 +130,7 @@ WHERE m.num_orders < b.there;
 CREATE MACRO left_over(a) AS ((a % 1000000000) + 1000000000) % 1000000000;
 
 -- check: the bank's part of the night follows from what was carried in
-CREATE TEMP VIEW check_bank AS
+CREATE TEMP TABLE check_bank AS
 SELECT
     coalesce(b.merchant_id, g.merchant_id) AS item,
     [g.earned_nano, g.granted, g.carried_out_nano]::HUGEINT[] AS published,

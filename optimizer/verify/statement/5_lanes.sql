@@ -191,7 +191,7 @@ WHERE l.lane NOT IN (SELECT lane FROM path)
 GROUP BY l.lane;
 
 -- check: the lanes nest, so that each has one lane around it
-CREATE TEMP VIEW check_nesting AS
+CREATE TEMP TABLE check_nesting AS
 SELECT lane::VARCHAR AS item, 1 AS published, count(DISTINCT above) AS restated
 FROM (
     SELECT lane, coalesce(lag(lane) OVER (PARTITION BY place ORDER BY depth), 0) AS above

@@ -56,13 +56,19 @@ FROM decision AS d
 LEFT JOIN way AS w ON w.number = d.number AND w.carrier_id = d.carrier_id
 LEFT JOIN counting AS c ON c.merchant_id = w.merchant_id
 WHERE (d.is_premium AND d.reason <> 'EXPLORED')
-    OR (d.reason = 'HELD_OUT' AND d.arm = 'policy');
+    OR (d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'margin'));
 CREATE TEMP TABLE pool AS
 SELECT d.number, w.place, w.cell, w.saving, w.merchant_id, d.reason
 FROM decision AS d
 LEFT JOIN way AS w ON w.number = d.number AND w.carrier_id = d.carrier_id
 WHERE d.is_in_pool;
 CREATE TEMP TABLE explored AS FROM pool WHERE reason = 'EXPLORED';
+-- Parcels beside the plan that have a coin with one of it; some take that one's slot.
+CREATE TEMP TABLE beside_plan AS
+SELECT d.number, w.place, w.saving, w.merchant_id, d.is_premium
+FROM decision AS d
+LEFT JOIN way AS w ON w.number = d.number AND w.carrier_id = d.carrier_id
+WHERE d.arm = 'margin' AND d.number NOT IN (SELECT number FROM chosen);
 
 -- What the plan uses, and what explored orders took before it.
 CREATE TEMP TABLE lane_used AS

@@ -11,7 +11,7 @@ END;
 -- What every plan saves is a multiple of what divides all savings and penalties, so a
 -- bound may be rounded down to one.
 SET VARIABLE unit = greatest(1, coalesce(claim('$.certificate.unit')::BIGINT, 1));
-CREATE TEMP VIEW check_unit AS
+CREATE TEMP TABLE check_unit AS
 SELECT w.number::VARCHAR AS item, getvariable('unit')::VARCHAR AS published,
     w.saving::VARCHAR AS restated
 FROM way AS w
@@ -72,7 +72,7 @@ END AS reason
 FROM stop;
 
 -- check: every order has one decision, and every decision an order
-CREATE TEMP VIEW check_orders AS
+CREATE TEMP TABLE check_orders AS
 SELECT order_id AS item, 'no decision, or no merchant of its own' AS published, 'one' AS restated
 FROM decision WHERE reason IS NULL OR merchant_id IS DISTINCT FROM true_merchant_id
 UNION ALL
@@ -81,7 +81,7 @@ SELECT 'decisions.parquet', (SELECT count(*) FROM table_of('decisions.parquet'))
 WHERE (SELECT count(*) FROM table_of('decisions.parquet')) <> (SELECT count(*) FROM decision);
 
 -- check: who may not be recommended says so, with the reason, and nobody else does
-CREATE TEMP VIEW check_kept_out AS
+CREATE TEMP TABLE check_kept_out AS
 SELECT order_id AS item, concat_ws(': ', reason, ineligible_reason) AS published,
     concat_ws(': ', kept_out, CASE WHEN kept_out = 'INELIGIBLE' THEN true_ineligible_reason END)
         AS restated
@@ -100,30 +100,40 @@ WHERE kept_out IS NOT NULL AND (
             'NOT_DELIVERABLE'));
 
 -- check: what is chosen, or drawn, goes with a carrier that it may go with
-CREATE TEMP VIEW check_carrier AS
+CREATE TEMP TABLE check_carrier AS
 SELECT d.order_id AS item, d.carrier_id AS published, 'a carrier of the order' AS restated
 FROM decision AS d JOIN chosen AS c USING (number) WHERE c.saving IS NULL
 UNION ALL
 SELECT d.order_id, d.carrier_id, 'a carrier of the order'
 FROM decision AS d JOIN pool AS c USING (number) WHERE c.saving IS NULL
 UNION ALL
+SELECT d.order_id, d.carrier_id, 'a carrier of the order'
+FROM decision AS d JOIN beside_plan AS c USING (number) WHERE c.saving IS NULL
+UNION ALL
 SELECT order_id, carrier_id, NULL FROM decision
-WHERE carrier_id IS NOT NULL
+WHERE carrier_id IS NOT NULL AND arm IS DISTINCT FROM 'margin'
     AND reason NOT IN ('CHOSEN', 'HELD_OUT', 'EXPLORED');
 
 -- Decisions beside what is restated of them, if anything differs.
 CREATE TEMP TABLE apart AS
 SELECT * FROM (
     SELECT d.order_id, d.saving_cny, d.surplus_cny, d.reason, d.has_room,
-        coalesce(c.saving, e.saving, v.saving)::DOUBLE / 1e6 AS true_saving_cny,
+        coalesce(c.saving, e.saving, b.saving, v.saving)::DOUBLE / 1e6 AS true_saving_cny,
         v.surplus::DOUBLE / 1e6 AS true_surplus_cny,
         v.reason AS true_reason, v.has_room AS true_room,
         v.number IS NOT NULL AND NOT d.is_in_pool AND (
             d.has_room IS DISTINCT FROM v.has_room
-            OR c.number IS NULL AND (
+            OR d.arm IS NOT DISTINCT FROM 'margin' AND (
+                getvariable('coin_share') = 0 OR d.propensity IS DISTINCT FROM 0.5
+                OR c.number IS NULL AND d.reason IS DISTINCT FROM
+                    CASE WHEN d.is_premium THEN 'EXPLORED' ELSE v.reason END
+                OR c.number IS NOT NULL AND (
+                    d.reason NOT IN ('CHOSEN', 'HELD_OUT')
+                    OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')))
+            OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NULL AND (
                 d.reason IS DISTINCT FROM v.reason OR d.is_premium IS DISTINCT FROM false
                 OR d.arm IS NOT NULL OR d.propensity IS DISTINCT FROM 0)
-            OR c.number IS NOT NULL AND (
+            OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NOT NULL AND (
                 d.reason NOT IN ('CHOSEN', 'HELD_OUT')
                 OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
                 OR d.arm IS DISTINCT FROM 'policy'
@@ -133,22 +143,23 @@ SELECT * FROM (
     LEFT JOIN verdict AS v USING (number)
     LEFT JOIN chosen AS c USING (number)
     LEFT JOIN pool AS e USING (number)
+    LEFT JOIN beside_plan AS b USING (number)
 )
 WHERE has_other_reason OR saving_cny IS DISTINCT FROM true_saving_cny
     OR surplus_cny IS DISTINCT FROM true_surplus_cny;
 
 -- check: savings, to the micro-CNY
-CREATE TEMP VIEW check_saving AS
+CREATE TEMP TABLE check_saving AS
 SELECT order_id AS item, saving_cny AS published, true_saving_cny AS restated
 FROM apart WHERE published IS DISTINCT FROM restated;
 
 -- check: what orders are worth above their prices
-CREATE TEMP VIEW check_surplus AS
+CREATE TEMP TABLE check_surplus AS
 SELECT order_id AS item, surplus_cny AS published, true_surplus_cny AS restated
 FROM apart WHERE published IS DISTINCT FROM restated;
 
 -- check: reasons, and whether there is a slot at all
-CREATE TEMP VIEW check_reason AS
+CREATE TEMP TABLE check_reason AS
 SELECT order_id AS item, concat_ws(', ', reason, has_room) AS published,
     concat_ws(', ', true_reason, true_room) AS restated
 FROM apart WHERE has_other_reason;
@@ -159,11 +170,19 @@ CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
 )), 16 * which - 15, 16))::UBIGINT;
 SET VARIABLE hold_first = half('hold', 1);
 SET VARIABLE hold_second = half('hold', 2);
-CREATE TEMP VIEW check_kept_back AS
+CREATE TEMP TABLE check_kept_back AS
 WITH planned AS (
-    SELECT d.order_id, d.reason FROM decision AS d SEMI JOIN chosen AS c USING (number)
+    SELECT d.order_id, d.reason,
+        CASE WHEN config_text('$.holdout.unit') = 'station-day'
+            THEN concat(l.carrier_id, '|', l.region_id, '|', l.outlet_id)
+            ELSE d.order_id END AS unit
+    FROM decision AS d
+    JOIN chosen AS c USING (number)
+    LEFT JOIN path AS p ON p.place = c.place AND p.depth = p.num_lanes
+    LEFT JOIN lane AS l USING (lane)
+    WHERE d.arm IS DISTINCT FROM 'margin'
 ), keyed AS (
-    SELECT order_id, reason, key_of(order_id, 0) AS key
+    SELECT order_id, reason, key_of(unit, 0) AS key
     FROM planned WHERE getvariable('hold_share') NOT IN (0, 1)
 ), tossed AS (
     SELECT order_id, reason, mixed(xor(key, getvariable('hold_first'))) AS toss FROM keyed
@@ -183,7 +202,7 @@ SELECT order_id, reason, CASE WHEN draw < share THEN 'HELD_OUT' ELSE 'CHOSEN' EN
 FROM drawn WHERE (draw < share) <> (reason = 'HELD_OUT');
 
 -- check: explored orders were open, each gets premium with one half, and any saving
-CREATE TEMP VIEW check_pool AS
+CREATE TEMP TABLE check_pool AS
 SELECT order_id AS item, reason AS published, 'a draw of the explore arm' AS restated
 FROM decision
 WHERE is_in_pool AND (
@@ -191,10 +210,25 @@ WHERE is_in_pool AND (
     OR reason NOT IN ('EXPLORED', 'HELD_OUT') OR propensity IS DISTINCT FROM 0.5
     OR has_room IS DISTINCT FROM true
     OR is_premium IS DISTINCT FROM (reason = 'EXPLORED'))
-    OR NOT is_in_pool AND reason = 'EXPLORED';
+    OR NOT is_in_pool AND reason = 'EXPLORED' AND arm IS DISTINCT FROM 'margin';
+
+-- check: what coins take out of the plan and put into it is as much, for each merchant
+-- on each lane, so that every limit is kept as the plan keeps it
+CREATE TEMP TABLE check_swaps AS
+SELECT concat_ws(' ', merchant_id, place) AS item, sum(step) FILTER (step > 0) AS published,
+    -sum(step) FILTER (step < 0) AS restated
+FROM (
+    SELECT b.merchant_id, p.deepest AS place, 1 AS step
+    FROM beside_plan AS b JOIN place_price AS p USING (place) WHERE b.is_premium
+    UNION ALL
+    SELECT c.merchant_id, p.deepest, -1
+    FROM chosen AS c JOIN place_price AS p USING (place) JOIN decision AS d USING (number)
+    WHERE d.arm = 'margin' AND d.reason = 'HELD_OUT'
+)
+GROUP BY merchant_id, place HAVING sum(step) <> 0;
 
 -- check: the recommendations are the decisions to recommend
-CREATE TEMP VIEW check_recommendations AS
+CREATE TEMP TABLE check_recommendations AS
 WITH own AS (
     SELECT order_id, merchant_id, carrier_id, region_id, saving_cny,
         'sug_home_deliver' AS order_tag, 'SVC-WBHOMEDELIVERY' AS service_code
@@ -209,12 +243,13 @@ UNION ALL
 SELECT order_id, NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs);
 
 -- check: the slots that recommendations take, on the most specific row
-CREATE TEMP VIEW check_commitments AS
+CREATE TEMP TABLE check_commitments AS
 WITH taking_slots AS (
     SELECT number, place,
         (load + getvariable('scale') - 1) // getvariable('scale') AS load
     FROM chosen
     UNION ALL SELECT number, place, 1 FROM explored
+    UNION ALL SELECT number, place, 1 FROM beside_plan
 ), own AS (
     SELECT d.order_id, l.carrier_id, l.region_id, l.outlet_id, l.day AS service_date,
         CASE WHEN getvariable('has_loads') THEN t.load::BIGINT END AS load
@@ -231,7 +266,7 @@ UNION ALL
 SELECT order_id, NULL, 'restated' FROM (FROM own EXCEPT ALL FROM theirs);
 
 -- check: caps, their use and their limit
-CREATE TEMP VIEW check_caps AS
+CREATE TEMP TABLE check_caps AS
 SELECT c.merchant_id AS item,
     [c.said_num_orders, c.said_cap, c.said_used, c.said_slack] AS published,
     [c.num_orders, c.cap, u.used + u.explored, c.cap - u.used - u.explored] AS restated
@@ -243,7 +278,7 @@ SELECT merchant_id, NULL, NULL
 FROM table_of('merchants.parquet') WHERE merchant_id NOT IN (SELECT merchant_id FROM cap);
 
 -- check: capacity rows, their use and their limit; no order twice
-CREATE TEMP VIEW check_lanes AS
+CREATE TEMP TABLE check_lanes AS
 SELECT concat_ws('/', l.carrier_id, l.region_id, l.outlet_id, l.day) AS item,
     [s.slots, s.used, s.slack, s.in_flight] AS published,
     [s.room // getvariable('scale'), u.used // getvariable('scale') + u.explored,
@@ -259,7 +294,7 @@ UNION ALL
 SELECT number::VARCHAR, [count(*)], [1] FROM chosen GROUP BY number HAVING count(*) > 1;
 
 -- check: limits beside caps and lanes, their use, and prices that bound something
-CREATE TEMP VIEW check_limits AS
+CREATE TEMP TABLE check_limits AS
 SELECT coalesce(kind || ': ' || name, 'rows.parquet') AS item,
     [said_low, said_high, said_used, said_slack, said_missing, said_penalty] AS published,
     [low, high // scale, used // scale, high // scale - used // scale,
@@ -279,7 +314,7 @@ UNION ALL
 SELECT 'pin', d.order_id, config_text('pin_priority')::BIGINT, 1, 0
 FROM decision AS d ANTI JOIN chosen AS c USING (number)
 WHERE d.is_pinned AND (d.kept_out IS NOT NULL OR getvariable('is_packing'));
-CREATE TEMP VIEW check_conflicts AS
+CREATE TEMP TABLE check_conflicts AS
 WITH own AS (
     SELECT kind, "limit", priority, asked, reached, asked - reached AS missing FROM clash
 ), theirs AS (
@@ -298,7 +333,7 @@ SELECT 'on_conflict', 'refuse', 'published' FROM own
 WHERE config_text('on_conflict') = 'refuse';
 
 -- check: prices of orders bound something
-CREATE TEMP VIEW check_order_prices AS
+CREATE TEMP TABLE check_order_prices AS
 SELECT order_id AS item, price AS published, NULL AS restated
 FROM order_price
 LEFT JOIN kept_pin AS k USING (number)
@@ -308,7 +343,7 @@ SELECT 'order_prices.parquet', count(*), NULL FROM order_prices_said
 WHERE NOT getvariable('is_packing') HAVING count(*) > 0;
 
 -- check: both bounds, and whether the plan is good enough
-CREATE TEMP VIEW check_bounds AS
+CREATE TEMP TABLE check_bounds AS
 SELECT * FROM (VALUES
     ('primal_bound', claim('$.certificate.primal_bound'), getvariable('primal_bound')::VARCHAR),
     ('dual_bound', claim('$.certificate.dual_bound'), getvariable('dual_bound')::VARCHAR),

@@ -39,7 +39,7 @@ ANTI JOIN chosen AS taken ON taken.number = d.number
 WHERE d.is_pinned AND d.kept_out IS NULL AND getvariable('is_packing');
 
 -- check: what stops pins that took part
-CREATE TEMP VIEW check_pin_stops AS
+CREATE TEMP TABLE check_pin_stops AS
 SELECT 'pin ' || s."limit" AS item, s.stopped_by AS published, p.why AS restated
 FROM conflicts_said AS s JOIN pin_stop AS p ON p.order_id = s."limit" AND s.kind = 'pin'
 WHERE getvariable('has_equals') AND s.stopped_by IS DISTINCT FROM p.why;
@@ -74,7 +74,7 @@ LEFT JOIN (
 WHERE l.can_bind AND l.penalty IS NULL AND l.used < l.low;
 
 -- check: what stops floors
-CREATE TEMP VIEW check_floor_stops AS
+CREATE TEMP TABLE check_floor_stops AS
 SELECT s.kind || ' ' || s."limit" AS item, s.stopped_by AS published,
     coalesce(f.why, 'SLOTS or OTHER_LIMITS') AS restated
 FROM conflicts_said AS s
@@ -118,7 +118,7 @@ GROUP BY kind;
 
 -- check: of orders that are alike, those with the smallest keys are chosen; where two ids
 -- of the night share a key, other keys decided
-CREATE TEMP VIEW check_ties AS
+CREATE TEMP TABLE check_ties AS
 SELECT item, 'chosen' AS published, instead || ' before it' AS restated
 FROM out_of_turn
 WHERE NOT EXISTS (

@@ -1,0 +1,170 @@
+r"""
+What makes a history unfit to be measured, whatever its numbers say.
+
+- *Sample ratio*: of parcels with propensities :math:`e_i` the number on premium has
+  mean :math:`\sum e_i` and variance :math:`\sum e_i (1 - e_i)`. Where it is further
+  away than one history in 1,000 would be, rows are missing or propensities are of other
+  decisions, and no interval holds.
+- *Leak*: a score that tells the outcome of nearly every parcel was written after it.
+- *Staleness*: what was true months ago need not be true tonight.
+- *Spill-over*: where a station was full, a premium parcel takes the courier's time from
+  the standard ones that it is compared with.
+
+References
+----------
+Fabijan, A. et al. (2019). Diagnosing sample ratio mismatch in online controlled
+experiments. Proceedings of KDD 2019, 2156-2164.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.contracts.warnings import warn
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.maturity import Maturity
+
+#: A ratio rarer than this is no chance.
+RARE = 0.001
+#: Share of pairs of a parcel to which it happened and one to which it did not that a
+#: score orders rightly: above, it was written after the outcome.
+TELLS_ALL = 0.99
+#: Parcels of either kind that this is judged on.
+_ENOUGH = 10
+#: Days after the last night from which on a history is stale.
+STALE_DAYS = 60
+#: Share of compared parcels without room from which on it is said.
+MANY_FULL = 0.2
+SCORE_OF = {
+    "complaint": "complaint_prob_standard",
+    "logistics_return": "return_prob_standard",
+}
+
+
+def history_alarms(
+    rows: pl.DataFrame,
+    maturity: Mapping[str, Maturity],
+    as_of: dt.date,
+    *,
+    is_by_station: bool = False,
+) -> list[CodedWarning]:
+    """
+    Look for mismatched sample ratios, scores that leak, and old age.
+
+    Parameters
+    ----------
+    rows
+        Outcomes, ascending by date.
+    maturity
+        Which of them are ripe.
+    as_of
+        Day of learning.
+    is_by_station
+        Whether whole stations were kept back: their parcels are no draws of their own.
+    """
+    found = [
+        *_sample_ratios(rows, is_by_station=is_by_station),
+        *_leaks(rows, maturity),
+    ]
+    num_days = (as_of - rows["date"][-1]).days
+    if num_days > STALE_DAYS:
+        found.append(
+            warn("HISTORY_IS_STALE", last_date=str(rows["date"][-1]), num_days=num_days)
+        )
+    return found
+
+
+def _sample_ratios(
+    rows: pl.DataFrame, *, is_by_station: bool
+) -> Iterator[CodedWarning]:
+    import polars as pl
+
+    chance = pl.col("propensity")
+    drawn = rows.filter((chance > 0) & (chance < 1)).with_columns(
+        pl.col("arm").fill_null("policy")
+    )
+    each = chance * (1 - chance)
+    whole = is_by_station & (pl.col("arm") == "policy")
+    # At most as if a carrier's parcels of a day were one draw.
+    together = drawn.group_by("arm", "carrier_id", "date").agg(
+        num_parcels=pl.len(),
+        num_premium=pl.col("is_premium").sum(),
+        expected=chance.sum(),
+        variance=pl.when(whole.first())
+        .then(each.mean() * pl.len() ** 2)
+        .otherwise(each.sum()),
+    )
+    names = ("num_parcels", "num_premium", "expected", "variance")
+    arms = together.group_by("arm").agg(pl.col(*names).sum())
+    for arm in arms.sort("arm").iter_rows(named=True):
+        distance = abs(arm["num_premium"] - arm["expected"]) / arm["variance"] ** 0.5
+        if 2 * NormalDist().cdf(-distance) * len(arms) < RARE:
+            yield warn(
+                "SAMPLE_RATIO",
+                arm=arm["arm"],
+                num_premium=arm["num_premium"],
+                num_parcels=arm["num_parcels"],
+                expected=f"{arm['expected']:,.0f}",
+            )
+
+
+def _leaks(
+    rows: pl.DataFrame, maturity: Mapping[str, Maturity]
+) -> Iterator[CodedWarning]:
+    import polars as pl
+
+    for outcome, score in SCORE_OF.items():
+        is_ripe = pl.Series(maturity[outcome].is_ripe)
+        own = rows.filter(is_ripe & ~rows["is_premium"]).drop_nulls(score)
+        share = ordered_share(own[score].to_numpy(), own[outcome].to_numpy())
+        if share is not None and share > TELLS_ALL:
+            yield warn(
+                "SCORE_LEAKS", score=score, outcome=outcome, share=f"{share:.3f}"
+            )
+
+
+def ordered_share(
+    score: NDArray[np.float64], happened: NDArray[np.bool_]
+) -> float | None:
+    """
+    Share of pairs that a score orders rightly (AUC), ties as halves.
+
+    Returns
+    -------
+    float or None
+        ``None`` where too few parcels of either kind can say.
+
+    Examples
+    --------
+    >>> happened = np.repeat([True, False], 20)
+    >>> ordered_share(happened * 0.9, happened), ordered_share(np.ones(40), happened)
+    (1.0, 0.5)
+    """
+    num = int(happened.sum())
+    others = len(happened) - num
+    if min(num, others) < _ENOUGH:
+        return None
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2
+    total = float(rank[place][happened].sum())
+    return (total - num * (num + 1) / 2) / (num * others)
+
+
+def full_stations(compared: pl.DataFrame) -> list[CodedWarning]:
+    """Say where the two services were compared at full stations."""
+    known = compared["has_room"].drop_nulls()
+    share = 1 - float(known.mean() or 0.0) if len(known) else 0.0  # type: ignore[arg-type]
+    if share < MANY_FULL:
+        return []
+    return [warn("STATIONS_WERE_FULL", share=f"{share:.3f}")]

@@ -1,0 +1,309 @@
+r"""
+Champion and challengers: whose plan is worth more on parcels that it has not seen.
+
+Each learner is fitted without a third of the orders and values these; so each parcel of
+the history gets a saving from every learner, of a model that has not seen it. A plan is
+what nights would choose by them: of each merchant's parcels those of the highest saving
+above 0, as many as the cap allows of all its nights.
+
+The value of a plan is the sum over its parcels of the harm avoided less the fee. For
+parcel :math:`i` the harm avoided is taken to be :math:`\hat g_i`, what ``share``
+predicts from other folds, and where :math:`i` could have got either service this is
+corrected by its doubly robust score :math:`\psi_i`:
+
+.. math:: \hat V = \sum_{i \in S} w_i \hat g_i
+          + \sum_{i \in S \cap P} (\psi_i - \hat g_i)
+          + \min\Bigl(\frac{n_{S \setminus P}}{n_{S \cap E}}, c\Bigr)
+            \sum_{i \in S \cap E} (\psi_i - \hat g_i).
+
+:math:`P` are parcels whose randomisation was part of the plan of their night; :math:`E`
+those of the explore arm that no plan would have chosen, which stand for all that were
+not randomised; the weights are normalised by the plan itself, and no parcel stands for
+more than ``MOST`` others: beyond that the prediction stays as it is. The difference of
+two plans has the variance of what differs: of the scores, and where there are none of
+the prediction. A challenger takes over when the probability that its plan is worth more
+reaches ``learning.confidence``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.build.learned_model import HARMS, Candidate, kept_effect, premium_risk
+from optimizer.learn.learners import FIRST, LEARNERS, coefficients
+from optimizer.learn.risk import NUM_FOLDS, folds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.build.learned_model import Effect
+    from optimizer.learn.learners import Trial
+
+#: Most parcels for which one of the explore arm stands.
+MOST = 10.0
+#: The learner whose predictions fill in for parcels that were not randomised.
+_NEUTRAL = "share"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contest:
+    """
+    A history in which plans are compared.
+
+    Attributes
+    ----------
+    frame
+        All ``n`` parcels.
+    row
+        ``(m,) int64``: those that could have got either service.
+    trials
+        By harm, the same parcels.
+    risk
+        By harm, ``(n,) float64``: risk on standard service as a night would have it.
+    reach
+        ``(n,) float64``: probability that a recommendation is bought and kept.
+    weight
+        ``(n,) float64``: for how many parcels of the history each stands.
+    cost_cny
+        By harm.
+    fee_cny, rate
+        Fee of a recommendation, and share of a merchant's parcels that may be chosen.
+    """
+
+    frame: pl.DataFrame
+    row: NDArray[np.int64]
+    trials: Mapping[str, Trial]
+    risk: Mapping[str, NDArray[np.float64]]
+    reach: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    cost_cny: Mapping[str, float]
+    fee_cny: float
+    rate: float
+
+    @property
+    def num_harms(self) -> int:
+        """Harms of randomised parcels, of the service that had fewer."""
+        trials = list(self.trials.values())
+        if not trials:
+            return 0
+        happened = np.sum([trial.happened for trial in trials], axis=0)
+        sides = (trials[0].is_premium, ~trials[0].is_premium)
+        return min(int(happened[side].sum()) for side in sides)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """Effects by harm that were fitted without each fold, and the fold of each row."""
+
+    effects: Sequence[Mapping[str, Effect]]
+    fold: NDArray[np.int64]
+
+
+def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidate]:
+    """
+    Compare all learners with the one in force.
+
+    Parameters
+    ----------
+    contest
+        The history.
+    in_force
+        The learner in force.
+    confidence
+        From which on a challenger takes over.
+
+    Returns
+    -------
+    list of Candidate
+        In the order of :data:`~optimizer.learn.learners.LEARNERS`.
+    """
+    num_harms = contest.num_harms
+    held = {
+        name: _held_out(contest, name)
+        for name, learner in LEARNERS.items()
+        if name in (in_force, _NEUTRAL) or learner.min_harms <= num_harms
+    }
+    savings = {name: saving_cny(contest, one) for name, one in held.items()}
+    plans = {name: plan(contest, saving) for name, saving in savings.items()}
+    worth = _Worth(contest, held[_NEUTRAL], savings[_NEUTRAL])
+    rows = []
+    for name, chosen in plans.items():
+        more, error = worth.difference(chosen, plans[in_force])
+        sure = NormalDist().cdf(more / error) if error > 0 else 0.5
+        rows.append((name, worth.value(chosen), more, error, sure))
+    best = max(
+        (row for row in rows if row[0] != in_force), key=lambda row: (row[4], row[0])
+    )
+    champion = best[0] if best[4] >= confidence and best[2] > 0 else in_force
+    return [
+        Candidate(
+            learner=name,
+            value_cny=round(value, 2),
+            more_cny=round(more, 2),
+            error_cny=round(error, 2),
+            confidence=round(sure, 4),
+            is_champion=name == champion,
+        )
+        for name, value, more, error, sure in rows
+    ]
+
+
+def only(in_force: str = FIRST) -> list[Candidate]:
+    """A table without a contest: nothing was randomised that could decide it."""
+    return [
+        Candidate(
+            learner=in_force,
+            value_cny=0.0,
+            more_cny=0.0,
+            error_cny=0.0,
+            confidence=0.5,
+            is_champion=True,
+        )
+    ]
+
+
+def _held_out(contest: Contest, name: str) -> _Held:
+    fold, effects = folds(contest.frame), []
+    for k in range(NUM_FOLDS):
+        others = fold[contest.row] != k
+        effects.append(
+            {
+                harm: LEARNERS[name].fit(trial.where(others))
+                for harm, trial in contest.trials.items()
+            }
+        )
+    return _Held(effects, fold)
+
+
+def saving_cny(contest: Contest, held: _Held) -> NDArray[np.float64]:
+    """Saving of each parcel by models that have not seen it, fee counted, ``(n,)``."""
+    saving = np.full(len(contest.frame), -contest.fee_cny)
+    for k, effects in enumerate(held.effects):
+        inside = held.fold == k
+        part = contest.frame.filter(inside)
+        for harm, effect in effects.items():
+            risk = contest.risk[harm][inside]
+            left = premium_risk(risk, kept_effect(part, effect), effect.link)
+            drop = contest.reach[inside] * (risk - left)
+            saving[inside] += contest.cost_cny[harm] * drop
+    return saving
+
+
+def plan(contest: Contest, saving: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """What nights would choose: each merchant's best, as many as its caps allow."""
+    import polars as pl
+
+    frame = contest.frame
+    can = (saving > 0) & frame["has_room"].fill_null(value=True).to_numpy()
+    table = pl.DataFrame(
+        {
+            "row": np.arange(len(frame)),
+            "merchant_id": frame["merchant_id"],
+            "saving": saving,
+            "weight": contest.weight,
+            "can": can,
+        }
+    )
+    cap = (pl.col("weight").sum().over("merchant_id") * contest.rate + 1e-9).floor()
+    ranked = (
+        table.with_columns(cap=cap)
+        .filter("can")
+        .sort("saving", "row", descending=[True, False])
+        .with_columns(taken=pl.col("weight").cum_sum().over("merchant_id"))
+        .filter(pl.col("taken") <= pl.col("cap"))
+    )
+    chosen = np.zeros(len(frame), np.bool_)
+    chosen[ranked["row"].to_numpy()] = True
+    return chosen
+
+
+class _Worth:
+    """Values plans of one history."""
+
+    def __init__(
+        self, contest: Contest, neutral: _Held, predicted: NDArray[np.float64]
+    ) -> None:
+        size = len(contest.frame)
+        self._contest, self._neutral, self._predicted = contest, neutral, predicted
+        is_drawn = np.zeros(size, np.bool_)
+        is_drawn[contest.row] = True
+        explored = (contest.frame["arm"] == "explore").fill_null(value=False).to_numpy()
+        self._stands_alone = is_drawn & (~explored | _in_plan(contest))
+        self._stands_for_others = is_drawn & ~self._stands_alone
+        self._rest = np.zeros(size)
+        score = sum(
+            contest.cost_cny[harm] * trial.scores.score
+            for harm, trial in contest.trials.items()
+        )
+        self._rest[contest.row] = score - contest.fee_cny - predicted[contest.row]
+
+    def _weights(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weight of each parcel's correction in the value of a plan."""
+        weight = (chosen & self._stands_alone).astype(np.float64)
+        others = chosen & self._stands_for_others
+        unseen = float(self._contest.weight[chosen & ~self._stands_alone].sum())
+        if others.any():
+            weight[others] = min(unseen / int(others.sum()), MOST)
+        return weight
+
+    def value(self, chosen: NDArray[np.bool_]) -> float:
+        """Value of a plan in CNY."""
+        predicted = float(self._contest.weight[chosen] @ self._predicted[chosen])
+        return predicted + float(self._weights(chosen) @ self._rest)
+
+    def difference(
+        self, chosen: NDArray[np.bool_], other: NDArray[np.bool_]
+    ) -> tuple[float, float]:
+        """How much more a plan is worth than another, with its standard error."""
+        weight = self._weights(chosen) - self._weights(other)
+        variance = float(((weight * self._rest) ** 2).sum())
+        # Where no score corrects it, the prediction is as sure as its coefficients.
+        sign = chosen.astype(np.float64) - other.astype(np.float64)
+        variance += self._variance_of_predictions(
+            np.where(self._stands_alone, 0.0, sign * self._contest.weight)
+        )
+        return self.value(chosen) - self.value(other), variance**0.5
+
+    def _variance_of_predictions(self, sign: NDArray[np.float64]) -> float:
+        contest, total = self._contest, 0.0
+        for harm in contest.trials:
+            error = 0.0
+            for k, effects in enumerate(self._neutral.effects):
+                inside = (self._neutral.fold == k) & (sign != 0)
+                if not inside.any():
+                    continue
+                effect = effects[harm]
+                rows = coefficients(contest.frame.filter(inside), effect)
+                z = contest.cost_cny[harm] * contest.risk[harm] * contest.reach
+                sums = (sign * z)[inside] @ rows
+                # Folds share most of their rows, so their errors go together.
+                error += float(sums @ np.array(effect.covariance) @ sums) ** 0.5
+            total += error**2
+        return total
+
+
+def _in_plan(contest: Contest) -> NDArray[np.bool_]:
+    """Explored parcels that the plan of their night would have chosen anyhow."""
+    import polars as pl
+
+    frame = contest.frame
+    least = (
+        pl.when(pl.col("arm") == "policy")
+        .then(pl.col("saving_cny"))
+        .min()
+        .over("merchant_id", "date")
+    )
+    found = frame.select((pl.col("saving_cny") >= least).fill_null(value=False))
+    return found.to_series().to_numpy()
+
+
+def harm_costs(complaint_cny: float, return_cny: float) -> dict[str, float]:
+    """Costs by harm."""
+    return dict(zip(HARMS, (complaint_cny, return_cny), strict=True))

@@ -1,0 +1,193 @@
+r"""
+Promised against realised, by night and by carrier, in CNY of harm avoided.
+
+A plan chooses the parcels whose predicted savings are largest, and with them those that
+are predicted too large: what it promises is more than what it realises, even where
+every prediction is right on average. What it realised is measured on parcels of the
+same plan that were left to chance: with the doubly robust scores :math:`\psi_i` of the
+harm avoided and propensities :math:`e_i`, from predictions that have not seen the
+parcel,
+
+.. math:: P_g = \sum_{i \in g} e_i (s_i + f), \qquad R_g = \sum_{i \in g} e_i \psi_i
+
+are the promise of the savings :math:`s_i` with their fees :math:`f`, and what came of
+it. A night or a carrier alone has few parcels, so beside the measured sum stands the
+one shrunk to the ratio of all by empirical Bayes.
+
+References
+----------
+DerSimonian, R., Laird, N. (1986). Meta-analysis in clinical trials. Controlled Clinical
+Trials 7, 177-188.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build.costs import costs_of
+from optimizer.build.learned_model import HARMS
+from optimizer.config import policy_on
+from optimizer.contracts.warnings import warn
+from optimizer.learn.effect import scores
+from optimizer.learn.overlap import drawn_together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.overlap import Comparable
+    from optimizer.learn.risk import CrossFit
+
+_Z = NormalDist().inv_cdf(0.975)
+_MICRO = 1_000_000
+#: Groups of the ledger: all together, and each night and carrier.
+GROUPS = (None, "date", "carrier_id")
+
+
+def ledger(
+    data: Comparable, fits: Mapping[str, CrossFit], config: Config
+) -> list[dict[str, Any]]:
+    """
+    Hold what plans promised against what they realised.
+
+    Parameters
+    ----------
+    data
+        Rows that could have got either service; those count that a plan chose, with a
+        ``saving_cny`` and a known propensity.
+    fits
+        Predictions of each harm for these rows.
+    config
+        Costs and fees.
+
+    Returns
+    -------
+    list of dict
+        By ``by`` and ``group``: ``num_parcels``, ``num_premium``, ``promised_cny``,
+        ``realised_cny`` with ``low`` and ``high``, ``shrunk_cny``, and ``ratio``,
+        promised over realised, with ``ratio_low`` and ``ratio_high`` (``None`` where
+        nothing bounds it).
+    """
+    frame = data.frame
+    # Parcels explored blindly were chosen for no saving.
+    is_planned = frame["arm"].fill_null("policy") != "explore"
+    is_known = (is_planned & frame["saving_cny"].is_not_null()).to_numpy()
+    if data.kind != "randomised" or not is_known.any():
+        return []
+    promised = frame["saving_cny"].fill_null(0.0).to_numpy() + _fees(data, config)
+    realised, variance = _realised(data, fits, config)
+    chance = data.propensity
+    whole = chance * promised, chance * realised, chance**2 * variance
+    found: list[dict[str, Any]] = []
+    for by in GROUPS:
+        label = frame[by].cast(str).to_numpy() if by else np.zeros(len(frame), int)
+        names = sorted(set(label[is_known].tolist()))
+        masks = [is_known & (label == name) for name in names]
+        sums = np.array([[part[mask].sum() for part in whole] for mask in masks])
+        shrunk = _shrunk(*sums.T)
+        for name, mask, row, likely in zip(names, masks, sums, shrunk, strict=True):
+            found.append(
+                {
+                    "by": by,
+                    "group": name if by else None,
+                    "num_parcels": int(mask.sum()),
+                    "num_premium": int(frame["is_premium"].to_numpy()[mask].sum()),
+                }
+                | _row(float(row[0]), float(row[1]), float(row[2]), likely)
+            )
+    return found
+
+
+def _fees(data: Comparable, config: Config) -> NDArray[np.float64]:
+    """The fee that each row's saving was reduced by, ``(n,) float64``."""
+    days = data.frame["date"]
+    fee = {
+        day: costs_of(config, policy_on(config, day)).fee / _MICRO
+        for day in days.unique().to_list()
+    }
+    return np.array([fee[day] for day in days.to_list()])
+
+
+def _realised(
+    data: Comparable, fits: Mapping[str, CrossFit], config: Config
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score of the harm avoided, and its variance, ``(n,) float64`` each, in CNY."""
+    cost = {
+        "complaint": float(config.objective.complaint_cost_cny),
+        "return": float(config.objective.return_cost_cny),
+    }
+    gain, variance = np.zeros(len(data.frame)), np.zeros(len(data.frame))
+    guess = np.zeros(len(data.frame))
+    for harm in HARMS:
+        drawn = scores(data, fits[harm], harm)
+        gain += cost[harm] * drawn.score
+        variance += cost[harm] ** 2 * drawn.variance
+        guess += cost[harm] * (fits[harm].standard - fits[harm].premium)
+    # A parcel that complains also comes back more often: as much as the rows show.
+    left = gain - guess
+    observed = float((left**2).sum() / variance.sum())
+    cluster = drawn_together(data.frame, config)
+    if cluster is not None:
+        _, place = np.unique(cluster, return_inverse=True)
+        parts = data.propensity * left
+        sums = np.bincount(place, weights=parts)
+        observed *= max(1.0, float((sums**2).sum() / (parts**2).sum()))
+    return gain, variance * observed
+
+
+def _shrunk(
+    promised: NDArray[np.float64],
+    realised: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> list[float]:
+    """Realised sums, shrunk to the common ratio by what of them is chance."""
+    pool = realised.sum() / promised.sum() if promised.sum() else 0.0
+    safe = np.where(promised == 0, 1.0, promised)
+    ratio, error = realised / safe, variance / safe**2
+    weight = np.where(promised == 0, 0.0, 1 / np.maximum(error, 1e-12))
+    total = weight.sum()
+    excess = (weight * (ratio - pool) ** 2).sum() - (np.count_nonzero(weight) - 1)
+    scale = total - (weight**2).sum() / total if total else 0.0
+    among = max(0.0, excess / scale) if scale > 0 else 0.0
+    own = among / (among + error) if among else np.zeros(len(ratio))
+    return ((pool + own * (ratio - pool)) * promised).tolist()
+
+
+def _row(
+    promised: float, realised: float, variance: float, shrunk: float
+) -> dict[str, float | None]:
+    half = _Z * variance**0.5
+    low, high = realised - half, realised + half
+
+    def over(value: float) -> float | None:
+        return promised / value if value > 0 else None
+
+    return {
+        "promised_cny": promised,
+        "realised_cny": realised,
+        "low": low,
+        "high": high,
+        "shrunk_cny": shrunk,
+        "ratio": over(realised),
+        "ratio_low": over(high),
+        "ratio_high": over(low),
+    }
+
+
+def broken_promises(found: list[dict[str, Any]]) -> Iterator[CodedWarning]:
+    """Say where all nights together realised less, or more, than they promised."""
+    for row in found[:1]:
+        if not row["low"] <= row["promised_cny"] <= row["high"]:
+            yield warn(
+                "PROMISED_IS_NOT_REALISED",
+                promised_cny=f"{row['promised_cny']:,.2f}",
+                realised_cny=f"{row['realised_cny']:,.2f}",
+                low=f"{row['low']:,.2f}",
+                high=f"{row['high']:,.2f}",
+            )

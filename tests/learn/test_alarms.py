@@ -1,0 +1,188 @@
+"""Histories that cannot be measured as they stand are named, and sound ones are not."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from optimizer.learn.alarms import full_stations
+from optimizer.learn.evaluate import evaluate
+from optimizer.learn.history import Window, read_history
+from optimizer.learn.ledger import ledger
+from optimizer.learn.overlap import comparable
+from optimizer.learn.risk import CrossFit
+from optimizer.report.evaluation import evaluation_text
+from optimizer.report.language import CHINESE
+from tests.support.trial import DAY, outcomes, settings
+
+AFTER = Window(DAY + dt.timedelta(30))
+
+
+def codes(table: pl.DataFrame, window: Window = AFTER) -> list[str]:
+    return [told.code for told in read_history(table, settings(), window).warnings]
+
+
+def test_a_sound_history_raises_no_alarm():
+    """Twenty fair trials: not one is told anything."""
+    assert [codes(outcomes(2_000, seed)) for seed in range(20)] == [[]] * 20
+
+
+def test_rows_that_are_missing_change_the_sample_ratio():
+    """Premium parcels with a complaint lost on the way: both arms were one in two."""
+    table = outcomes(4_000, seed=1)
+    lost = table.filter(~(pl.col("is_premium") & pl.col("complaint")))
+    assert codes(lost) == ["SAMPLE_RATIO"]
+    wrong = table.with_columns(propensity=pl.lit(0.6))
+    assert codes(wrong) == ["SAMPLE_RATIO"]
+
+
+def test_stations_that_were_drawn_whole_are_no_wrong_ratio():
+    """
+    Three carriers on ten days, each kept back or not: told by unit, no history of 40 is
+    alarming; taken for single draws, most are.
+    """
+    config = {
+        unit: settings(holdout={"share": 0.5, "unit": unit})
+        for unit in ("order", "station-day")
+    }
+    alarms = dict.fromkeys(config, 0)
+    for seed in range(40):
+        rng, table = np.random.default_rng(seed), outcomes(2_000, seed)
+        station = np.array([3 * (n % 10) + n % 3 for n in range(2_000)])
+        is_premium = (rng.random(30) < 0.5)[station]
+        drawn = {"arm": pl.lit("policy"), "is_premium": pl.Series(is_premium)}
+        for unit, given in config.items():
+            past = read_history(table.with_columns(**drawn), given, AFTER)
+            alarms[unit] += bool(past.warnings)
+    assert alarms["station-day"] == 0
+    assert alarms["order"] > 20
+
+
+def test_a_score_that_equals_the_outcome_is_a_leak():
+    """Also with noise; a good score of before is none."""
+    table, rng = outcomes(4_000, seed=2), np.random.default_rng(1)
+    after = 0.2 + 0.6 * table["complaint"].to_numpy() + 0.1 * rng.random(4_000)
+    assert codes(table.with_columns(complaint_prob_standard=after)) == ["SCORE_LEAKS"]
+    before = 0.2 + 0.6 * table["complaint"].to_numpy() + rng.normal(0, 0.5, 4_000)
+    score = np.clip(before, 0, 1)
+    assert codes(table.with_columns(complaint_prob_standard=score)) == []
+
+
+def test_an_old_history_is_stale():
+    """Sixty days after its last night, not before."""
+    for days, told in ((69, []), (70, ["HISTORY_IS_STALE"])):
+        assert codes(outcomes(600), Window(DAY + dt.timedelta(days))) == told
+
+
+def test_full_stations_are_said_where_services_are_compared():
+    """A quarter of the compared parcels had no room: the caveat stands there."""
+    table = outcomes(2_000, seed=3)
+    for every, is_told in ((4, True), (10, False), (None, False)):
+        room = [None if every is None else row % every > 0 for row in range(2_000)]
+        column = pl.Series(room, dtype=pl.Boolean)
+        said = full_stations(table.with_columns(has_room=column))
+        assert [told.code for told in said] == ["STATIONS_WERE_FULL"] * is_told
+
+
+# Promised against realised
+
+
+def promising(seed: int, times: float, num_rows: int = 4_000) -> pl.DataFrame:
+    """A fair trial whose plans promise so many times the harm that they avoid."""
+    table = outcomes(num_rows, seed)
+    avoided = 0.5 * table["complaint_prob_standard"] * (30 + 18)
+    chosen = {"arm": pl.lit("policy"), "saving_cny": times * avoided - 0.8}
+    return table.with_columns(**chosen)
+
+
+def test_the_ledger_tells_what_was_realised_of_what_was_promised():
+    """
+    Plans that promise twice what they avoid: the ratio is 2, its interval holds it, an
+    alert says so, and nights and carriers add up.
+    """
+    found = evaluate(promising(5, 2.0), settings(), AFTER)
+    whole, *rest = found.ledger
+    table = promising(5, 2.0)
+
+    assert (whole["by"], whole["num_parcels"]) == (None, 4_000)
+    assert whole["promised_cny"] == pytest.approx((table["saving_cny"] + 0.8).sum() / 2)
+    assert 1.6 < whole["ratio_low"] < 2 < whole["ratio_high"] < 2.6
+    assert whole["low"] < whole["promised_cny"] / 2 < whole["high"]
+    for by, num in (("date", 10), ("carrier_id", 3)):
+        rows = [row for row in rest if row["by"] == by]
+        assert len(rows) == num
+        for name in ("promised_cny", "realised_cny"):
+            assert sum(row[name] for row in rows) == pytest.approx(whole[name])
+    assert [told.code for told in found.alerts] == ["PROMISED_IS_NOT_REALISED"]
+    said = evaluation_text(found.to_json(), CHINESE)
+    assert f"{whole['realised_cny']:,.2f}" in said
+    assert "Promised" not in said
+    blind = table.with_columns(arm=pl.lit("explore"))
+    assert accounts(blind) == []
+
+
+def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """The ledger by predictions that are right."""
+    past = read_history(table, settings(), AFTER)
+    data = comparable(past.frame)
+    risk = data.frame["complaint_prob_standard"].to_numpy()
+    right = CrossFit(risk, risk / 2)
+    return ledger(data, {"complaint": right, "return": right}, settings())
+
+
+def test_the_ledger_of_honest_plans_holds_their_promise():
+    """Of 100 histories whose promises are true, 90 and more intervals hold them."""
+    held, shrunk, measured = 0, [], []
+    for seed in range(100):
+        whole, *rest = accounts(promising(100 + seed, 1.0, 1_000))
+        held += whole["low"] <= whole["promised_cny"] <= whole["high"]
+        nights = [row for row in rest if row["by"] == "date"]
+        shrunk += [row["shrunk_cny"] - row["promised_cny"] for row in nights]
+        measured += [row["realised_cny"] - row["promised_cny"] for row in nights]
+    assert 90 <= held <= 99
+    # Where nights do not differ, the shrunk sums are much nearer to the truth.
+    assert np.std(shrunk) < 0.6 * np.std(measured)
+
+
+def test_a_chosen_tenth_of_noisy_predictions_promises_too_much():
+    """
+    Predictions that are right on average, and a plan of the largest tenth of them: the
+    promise is too large, and the measured sum holds the truth nevertheless.
+    """
+    over, held = [], 0
+    for seed in range(60):
+        table, rng = outcomes(8_000, seed), np.random.default_rng(seed)
+        avoided = 24 * table["complaint_prob_standard"].to_numpy()
+        guess = avoided + rng.normal(0, 3, 8_000)
+        best = guess >= np.quantile(guess, 0.9)
+        promised = {"arm": pl.lit("policy"), "saving_cny": pl.Series(guess - 0.8)}
+        chosen = table.with_columns(**promised).filter(pl.Series(best))
+        whole = accounts(chosen)[0]
+        truth = float(avoided[best].sum()) / 2
+        over.append(whole["promised_cny"] / truth)
+        held += whole["low"] <= truth <= whole["high"]
+    assert min(over) > 1.1
+    assert held >= 54
+
+
+def test_without_promises_or_chance_there_is_no_ledger():
+    """No saving_cny, or no known propensity: nothing to hold against each other."""
+    empty = pl.Series([None] * 600, dtype=pl.Float64)
+    assert accounts(outcomes(600).with_columns(saving_cny=empty)) == []
+    table = promising(1, 1.0, 600).with_columns(propensity=pl.lit(None, pl.Float64))
+    assert accounts(table) == []
+
+
+def test_returns_that_are_not_ripe_leave_complaints_to_be_measured():
+    """Complaints have their effect while all returns wait; the words say until when."""
+    stated = {"maturity_days": {"complaint": 5, "return": 60}}
+    found = evaluate(promising(1, 1.0, 600), settings(learning=stated), AFTER)
+    assert {row["outcome"] for row in found.effects if row["by"]} == {"complaint"}
+    assert (found.rules, found.ledger) == ([], [])
+    told = {warning.code: str(warning) for warning in found.warnings}
+    assert "600 of 600 parcels wait" in told["ROWS_WAIT"]
+    assert "2026-12-31" in told["ROWS_WAIT"]
