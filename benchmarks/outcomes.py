@@ -3,10 +3,13 @@ How well outcomes are measured: coverage, a real randomised trial, the closed lo
 
 ``python -m benchmarks.outcomes coverage``: 1,000 small fair trials with a known truth;
 how many of the 95 % intervals hold it, predictions fitted anew each time.
-``python -m benchmarks.outcomes hillstrom FILE``: a real randomised trial of 64,000
-customers; AUUC and Qini with intervals, beside scikit-uplift where it is installed.
+``python -m benchmarks.outcomes hillstrom FILE --repetitions 5``: a real trial by lot
+of 64,000 customers, beside EconML, CausalML, scikit-uplift where they are installed;
+see :mod:`benchmarks.hillstrom`.
 ``python -m benchmarks.outcomes loop``: thirty simulated nights of learning, then what
 the plan realises beside rules and oracles.
+``python -m benchmarks.outcomes worlds --world NAME --repetitions 3 --seed 1``: the same
+on worlds whose law no learner knows; see :mod:`benchmarks.worlds`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from benchmarks import hillstrom, worlds
 
 REPEATS = 1_000
 TRIAL_ROWS = 1_500
@@ -93,78 +98,6 @@ def _trial(rng: np.random.Generator, effect: float, chance: float) -> pl.DataFra
             "complaint": rng.random(TRIAL_ROWS) < risk * left,
         }
     )
-
-
-def hillstrom(path: str) -> dict[str, Any]:
-    """
-    A randomised trial of e-mails, both campaigns: does a ranking find who visits?
-
-    Visits are wanted, so the harm that "premium" avoids is not visiting. The ranking
-    is a two-model logistic regression from the other half of the customers.
-    """
-    table = pl.read_parquet(path)
-    return {arm: _hillstrom(table, arm) for arm in ("mens", "womens")}
-
-
-def _hillstrom(table: pl.DataFrame, arm: str) -> dict[str, Any]:
-    from optimizer.learn.estimators import Sample, estimate_all
-    from optimizer.learn.uplift import judge
-
-    rows = table.filter(pl.col("arm").is_in([arm, "control"]))
-    treated = (rows["arm"] == arm).to_numpy()
-    harm = 1.0 - rows["visit"].to_numpy()
-    chance = np.full(len(rows), treated.mean())
-    uplift, standard, premium = _two_models(rows, treated, harm)
-    sample = Sample(harm, treated, chance, standard, premium)
-    effects = {
-        name: [round(100 * x, 3) for x in (e.estimate, e.low, e.high)]
-        for name, e in estimate_all(sample).items()
-    }
-    found = judge(uplift, harm, treated, chance, 0.1)
-    return {
-        "visits gained, percentage points": effects,
-        "auuc": [found.auuc.value, found.auuc.low, found.auuc.high],
-        "qini": [found.qini.value, found.qini.low, found.qini.high],
-        "top 10 %, a customer": [found.top.value, found.top.low, found.top.high],
-        "scikit-uplift": _peer(uplift, 1 - harm, treated),
-    }
-
-
-def _two_models(
-    rows: pl.DataFrame, treated: np.ndarray, harm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from sklearn.linear_model import LogisticRegression
-
-    words = ["history_segment", "zip_code", "channel"]
-    numbers = [
-        c for c in ("recency", "history", "mens", "womens", "newbie") if c in rows
-    ]
-    features = rows.select(
-        *numbers, *(c for c in words if c in rows.columns)
-    ).to_dummies([c for c in words if c in rows.columns])
-    x = features.to_numpy().astype(float)
-    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
-    half = np.arange(len(rows)) % 2
-    predicted = {side: np.zeros(len(rows)) for side in (False, True)}
-    for part in (0, 1):
-        for side, values in predicted.items():
-            train = (half != part) & (treated == side)
-            fit = LogisticRegression().fit(x[train], harm[train])
-            values[half == part] = fit.predict_proba(x[half == part])[:, 1]
-    return predicted[False] - predicted[True], predicted[False], predicted[True]
-
-
-def _peer(uplift: np.ndarray, wanted: np.ndarray, treated: np.ndarray) -> Any:
-    """The same areas, in the same unit, from scikit-uplift's Qini curve."""
-    try:
-        from sklift.metrics import qini_curve
-    except ImportError:
-        return "not installed"
-    counts, gains = qini_curve(wanted.astype(int), uplift, treated.astype(int))
-    share = counts / len(wanted)
-    gain = gains / treated.sum()
-    auuc = float(np.trapezoid(gain, share))
-    return {"auuc": auuc, "qini": auuc - float(gain[-1]) / 2}
 
 
 def loop(num_orders: int = 20_000, num_merchants: int = 100) -> dict[str, Any]:
@@ -335,8 +268,12 @@ def _gain(night: Any, decided: Any) -> float:
 
 def main() -> None:
     """Run what the command line names, and print it with its seconds."""
+    apart = {"worlds": worlds.main, "hillstrom": hillstrom.main}
+    if sys.argv[1] in apart:
+        apart[sys.argv[1]](sys.argv[2:])
+        return
     start = time.perf_counter()
-    commands = {"coverage": coverage, "hillstrom": hillstrom, "loop": loop}
+    commands = {"coverage": coverage, "loop": loop}
     found = commands[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(found | {"seconds": round(time.perf_counter() - start)}, indent=2))
 

@@ -56,8 +56,9 @@ def learn(
 ) -> None:
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
     from optimizer.config import load_config
-    from optimizer.learn.fit import models_folder
+    from optimizer.learn.fit import LATEST, models_folder
     from optimizer.learn.history import learning_window
+    from optimizer.learn.stated import BEFORE_ANY_NIGHT
     from optimizer.questions import learn_model
 
     settings = load_config(config)
@@ -75,7 +76,12 @@ def learn(
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     told = f"{learned.model.kind}, {learned.model.learner} is in force"
-    typer.echo(f"{folder}: learned ({told})\n\n{learned.card}", nl=False)
+    typer.echo(f"{folder}: learned ({told})\n\n{learned.card}")
+    stated = learned.model.last_date == BEFORE_ANY_NIGHT
+    which = "any night" if stated else f"a night after {learned.model.last_date}"
+    typer.echo(f"next, for {which}: optimizer run --config {config} --date DATE")
+    if settings.model is None:
+        typer.echo(f"with `model: {folder.parent / LATEST}` in {config}")
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,18 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
         )
     if not (folder / SUCCESS).is_file():
         lacks = f"it has no {SUCCESS}" if folder.is_dir() else "there is no such folder"
-        raise DataError(f"{folder}: is not a published run ({lacks})")
+        also = ""
+        if not folder.exists() and is_date(folder.name):
+            also = "; a date goes with its configuration: --config FILE --date DATE"
+        elif not folder.exists():
+            also = "; name the folder of a night first, then what is asked of it"
+        raise DataError(f"{folder}: is not a published run ({lacks}){also}")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{folder / RECORD}: cannot be read ({reason})") from error
+    except (ValueError, RecursionError):
         raise DataError(f"{folder / RECORD}: cannot be read as JSON") from None
     if not isinstance(record, dict) or record.get("schema_version") not in _READ:
         raise DataError(
@@ -85,6 +94,18 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
             "version of optimizer that wrote it"
         )
     return record
+
+
+def is_date(text: str) -> bool:
+    """
+    Whether a word is a date, where another thing was asked for.
+
+    Examples
+    --------
+    >>> is_date("2026-11-22"), is_date("20261122-a")
+    (True, False)
+    """
+    return re.fullmatch(r"20\d\d-[01]\d-[0-3]\d", text) is not None
 
 
 def record_text(record: dict[str, Any]) -> str:

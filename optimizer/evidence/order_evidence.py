@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
+from optimizer.contracts.run_folder import LEAVES, RECORD, is_date, read_record
 from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
@@ -79,6 +79,8 @@ def find_evidence(
             place = start, order_id
             return _evidence(nights[date], date, links, rows, place)
     where = f"the night of {day}" if day else "any published night"
+    if is_date(order_id):
+        raise DataError(f"{order_id} is a date; name an order by its order_id")
     raise DataError(
         f"order {order_id!r} is not in {where}; it may be in quarantine, or not "
         "have come"

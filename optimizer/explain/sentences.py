@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.run_folder import pinned, read_record
+from optimizer.contracts.run_folder import is_date, pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
 from optimizer.io.lookup import find_rows, merchant_row
@@ -369,6 +369,8 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
 
 def unknown_order(order_id: str) -> DataError:
     """The error for an order that a night does not have."""
+    if is_date(order_id):
+        return DataError(f"{order_id} is a date; name an order by its order_id")
     return DataError(
         f"order {order_id!r} is not in this night; it may be in quarantine, or belong "
         "to another date"

@@ -390,6 +390,7 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
     parts = [check_batch(raw, source, log) for raw in read_batches(source)]
     broken = log.frame().filter(pl.col("source") == source.table.name)
     if len(broken):
+        _refuse_unfilled(broken, sum(map(len, parts)), source)
         listed = [f"row {r}: {c} {rule}" for _, r, c, rule in broken.head(20).rows()]
         more = f"; and {len(broken) - 20:,} more" if len(broken) > 20 else ""
         hints = log.hints(source.table.name)
@@ -398,6 +399,23 @@ def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
     table = pl.concat(parts)
     _refuse_repeated_rows(table, source)
     return table
+
+
+def _refuse_unfilled(broken: pl.DataFrame, num_taken: int, source: Source) -> None:
+    """Say it once where a column that must be filled in is empty in every row."""
+    empty = broken.filter(broken["rule"] == "is missing")["column"].unique().sort()
+    rows = broken["row"].n_unique()
+    if num_taken == 0 and len(empty) == 1 and len(broken) == rows and rows > 1:
+        raise DataError(
+            f"{source.label}: the column {empty[0]} is empty in all of its {rows:,} "
+            "rows: it is not filled in yet. Write a number in each row, and take out "
+            "rows that have none"
+            + (
+                "; or begin with the same for all: optimizer init --slots 20 --replace"
+                if source.table.name == CAPACITY.name
+                else ""
+            )
+        )
 
 
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optimizer.config.learning import Prior
 
 #: A model that saw no night may be used on any.
-_BEFORE_ANY_NIGHT = "1970-01-01"
+BEFORE_ANY_NIGHT = "1970-01-01"
 
 
 def is_stated(config: Config) -> bool:
@@ -50,8 +50,8 @@ def stated_model(config: Config) -> Learned:
     unnamed = LearnedModel(
         format=FORMAT,
         version="",
-        first_date=_BEFORE_ANY_NIGHT,
-        last_date=_BEFORE_ANY_NIGHT,
+        first_date=BEFORE_ANY_NIGHT,
+        last_date=BEFORE_ANY_NIGHT,
         regime_breaks=[],
         kind="prior",
         risk=risks,

@@ -27,6 +27,12 @@ def earlier_records(config: Config, day: dt.date) -> list[Mapping[str, Any]]:
         With ``output``.
     day
         The night that they are before.
+
+    Raises
+    ------
+    DataError
+        When the disk does not give a record that is there: a night published without
+        it would not hold. One that is damaged is left out.
     """
     assert config.output is not None
     found: list[Mapping[str, Any]] = []
@@ -35,7 +41,10 @@ def earlier_records(config: Config, day: dt.date) -> list[Mapping[str, Any]]:
         folder = Path(expand_date(config.output, earlier)) / earlier.isoformat()
         try:
             record = read_record(folder)
-        except DataError:
+        except DataError as error:
+            is_lost = isinstance(error.__cause__, FileNotFoundError)
+            if isinstance(error.__cause__, OSError) and not is_lost:
+                raise
             continue
         if record.get("date") == earlier.isoformat():
             found.append(record)

@@ -308,10 +308,12 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
     frame = pl.DataFrame(
         {
             "carrier_id": [] if carriers is None else carriers.str.strip_chars(),
-            "region_id": ["all"] * len(orders.sample.rows)
+            # An empty cell: the row holds in all regions.
+            "region_id": [None] * len(orders.sample.rows)
             if regions is None
             else regions,
-        }
+        },
+        schema={"carrier_id": pl.String, "region_id": pl.String},
     ).with_columns(pl.col("carrier_id").replace(known))
     offered = _carriers(orders)
     counts = (

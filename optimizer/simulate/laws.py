@@ -48,8 +48,9 @@ COMPLAINT_FACTOR, RETURN_FACTOR, MAX_RISK = 2.5, 1.3, 0.6
 WORSENING, WORSENS_AFTER_DAYS, WORSENS_OVER_DAYS, WORSE = "yuantong", 6, 4, 0.25
 #: Mean days until a harm is known, on standard and on premium service.
 DELAY_DAYS = MappingProxyType({"standard": 6.0, "premium": 2.0})
-#: Factor on every harm at a station whose premium slots are all taken.
-CROWDED = 1.3
+#: Factor on the harm of standard parcels at a station whose premium slots are all
+#: taken, where the complaint score is above ``DEMANDING``: the courier hurries them.
+CROWDED, DEMANDING = 1.3, 0.2
 
 
 class Batch(NamedTuple):
@@ -78,7 +79,8 @@ class Law:
     kept_factor
         ``(NUM_CARRIERS,) float64`` of a day: factor on the promises that carriers keep.
     crowded
-        Factor on every harm at a station whose premium slots are all taken; 1: none.
+        Factor on harm of demanding standard parcels at a station whose premium slots
+        are all taken; 1: none.
     keeps_score
         Whether outcomes hold the scores that nights are decided by.
     """
@@ -384,8 +386,8 @@ WORLDS: Mapping[str, Law] = MappingProxyType(
             Law(
                 "spill-over",
                 "Premium removes about half of a parcel's harm, and a station whose "
-                f"premium slots are all taken has {CROWDED - 1:.0%} more harm with all "
-                "its parcels.",
+                f"premium slots are all taken does {CROWDED - 1:.0%} more harm to "
+                "standard parcels of high risk.",
                 _half,
                 crowded=CROWDED,
             ),

@@ -27,15 +27,12 @@ class OptionOutcome:
     ----------
     believed, true
         ``(k,) float64``: its probability, as the platform has it and as it is.
-    given
-        ``(k,) float64``: once it is known whether the promise is kept.
     happens
         ``(k,) bool``.
     """
 
     believed: NDArray[np.float64]
     true: NDArray[np.float64]
-    given: NDArray[np.float64]
     happens: NDArray[np.bool_]
 
 
@@ -129,10 +126,8 @@ def _outcome(
     believed = harm.believed[order] * risk * expected
     broken = np.minimum(harm.true[order] * risk, 1.0)
     kept = np.minimum(broken * (1 - effect) * harm.effect_noise[order], 1.0)
-    given = np.where(is_kept, kept, broken)
     return OptionOutcome(
         believed=np.minimum(believed, 1.0).round(6),
         true=kept_prob * kept + (1 - kept_prob) * broken,
-        given=given,
-        happens=harm.draw[order] < given,
+        happens=harm.draw[order] < np.where(is_kept, kept, broken),
     )

@@ -246,16 +246,11 @@ def _happened(
     crowded: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """The potential outcome of the service that was given, where it was given."""
-
-    def under(ending: str) -> NDArray[np.bool_]:
-        premium, standard = (
-            frame[f"{harm}_{service}{ending}"].to_numpy()
-            for service in ("premium", "standard")
-        )
-        return np.where(bought, premium, standard)
-
-    calm = under("")
-    return np.where(crowded, under("_crowded"), calm) if crowded.any() else calm
+    standard = frame[f"{harm}_standard"].to_numpy()
+    if crowded.any():
+        hurried = frame[f"{harm}_standard_crowded"].to_numpy()
+        standard = np.where(crowded, hurried, standard)
+    return np.where(bought, frame[f"{harm}_premium"].to_numpy(), standard)
 
 
 def _delay_days(

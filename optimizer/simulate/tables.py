@@ -11,7 +11,7 @@ import pyarrow as pa
 from optimizer.simulate.capacity import outlet_slots
 from optimizer.simulate.draw import REASONS, draw_batches
 from optimizer.simulate.ids import order_ids
-from optimizer.simulate.laws import CATEGORIES, apply_law, find_law
+from optimizer.simulate.laws import CATEGORIES, DEMANDING, apply_law, find_law
 from optimizer.simulate.options import draw_options
 from optimizer.simulate.world import CARRIER_IDS, REGION_IDS
 
@@ -182,20 +182,16 @@ def _truth_beyond(
 def _crowded(
     factor: float, orders: OrderDraws, options: OptionDraws
 ) -> dict[str, NDArray[Any]]:
-    """Both potential outcomes where the station's premium slots are all taken."""
+    """What happens on standard service where the station's slots are all taken."""
     order, columns = options.order, {}
-    for name, harm, option in (
-        ("complaint", orders.complaint, options.complaint),
-        ("return", orders.logistics_return, options.logistics_return),
+    hurried = np.where(orders.complaint.believed > DEMANDING, factor, 1.0)
+    for name, harm in (
+        ("complaint", orders.complaint),
+        ("return", orders.logistics_return),
     ):
-        draw = harm.draw[order]
-        standard = np.minimum(factor * harm.true[order], 1.0)
-        columns[f"{name}_standard_crowded"] = draw < standard
-        columns[f"{name}_premium_crowded"] = draw < factor * option.given
-        columns[f"true_{name}_prob_standard_crowded"] = standard
-        columns[f"true_{name}_prob_premium_crowded"] = np.minimum(
-            factor * option.true, 1.0
-        )
+        chance = np.minimum(hurried * harm.true, 1.0)
+        columns[f"{name}_standard_crowded"] = (harm.draw < chance)[order]
+        columns[f"true_{name}_prob_standard_crowded"] = chance[order]
     return columns
 
 

@@ -196,7 +196,9 @@ def test_the_logged_propensity_is_what_happens():
     chosen = np.array([0, 1, 2, 5])
     premium, there, num_pairs = np.zeros(size), np.zeros(size), 0
     for seed in range(4_000):
-        rules = Experiment(Fraction(0), Fraction(0), seed, DAY, Fraction(2, 5))
+        rules = Experiment(
+            Fraction(0), Fraction(0), seed, DAY, coin_share=Fraction(2, 5)
+        )
         pairs = toss_coins(problem, chosen, ("m", "n"), rules)
         there[pairs.inside] += 1
         there[pairs.outside] += 1

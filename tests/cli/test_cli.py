@@ -137,6 +137,10 @@ ERRORS: list[tuple[Any, tuple[object, ...], int, str]] = [
     (None, ("verify", "nowhere"), 3, "nowhere: is not a published run"),
     (None, ("explain", "nights", "x"), 3, "nights: is not a published run"),
     (None, ("explain", RUN_DIR, "x"), 3, "order 'x' is not in this night"),
+    (None, ("explain", RUN_DIR, DAY), 3, f"{DAY} is a date; name an order by its"),
+    (None, ("evidence", RUN_DIR, DAY), 3, f"{DAY} is a date; name an order by its"),
+    (None, ("verify", DAY), 3, "a date goes with its configuration: --config FILE"),
+    (None, ("explain", "o-1", RUN_DIR), 3, "name the folder of a night first"),
     (None, ("simulate", "--out", ".", "--orders", 0), 2, "orders: must be 1"),
     (None, ("simulate", "--out", ".", "--orders", 600), 2, "2026-11-22"),
     (

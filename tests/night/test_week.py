@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,8 +14,10 @@ import pytest
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
+from optimizer.errors import DataError
 from optimizer.io.write import write_parquet
 from optimizer.job import run_date
+from optimizer.night import earlier_nights
 from optimizer.night.publish import sha256_of
 from optimizer.replay.run import verify_run
 from tests.support.small_night import DAY, SmallNight
@@ -65,6 +69,29 @@ def test_a_damaged_earlier_night_stops_nobody(
     assert nights(inputs_only) == [20, 22]
     (inputs_only.runs / "2026-11-20" / "run.json").write_text(text)
     assert verify_run(inputs_only.run_dir).findings == ()
+
+
+def test_an_earlier_night_that_the_disk_does_not_give_is_no_night_less(
+    inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is published beside it, since that would not hold; given again, it is."""
+    publish(inputs_only, 21)
+
+    def fail(*_: object, **__: object) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def read(folder: Path) -> object:
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "read_text", fail)
+            return read_record(folder)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(earlier_nights, "read_record", read)
+        with pytest.raises(DataError, match=r"run\.json: cannot be read \(input/out"):
+            publish(inputs_only, 22)
+    assert not inputs_only.run_dir.exists()
+    publish(inputs_only, 22)
+    assert nights(inputs_only) == [21, 22]
 
 
 @pytest.mark.parametrize(

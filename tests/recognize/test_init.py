@@ -525,6 +525,27 @@ def test_capacity_is_laid_out_to_be_filled_in(
         "yuantong,浙江,,10",
         "zhongtong,浙江,,20",
     ]
+    run = ("run", "--config", "premium.yaml", "--date", DAY)
+    unfilled = call(monkeypatch, capsys, "learn", "--config", "premium.yaml")
+    assert "for any night: optimizer run --config premium.yaml" in unfilled.out
+    unfilled = call(monkeypatch, capsys, *run)
+    assert unfilled.code == 3
+    assert "slots is empty in all of its 2 rows: it is not filled in" in unfilled.err
     config = load_config("premium.yaml")
     assert config.inputs is not None
     assert config.inputs.orders.path == "orders-{date}.csv"
+
+
+def test_an_export_without_regions_becomes_a_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its carriers' slots hold everywhere, in a row without a region."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n},{'ZTO' if n % 3 else '圆通'}" for n in range(300)]
+    orders = text(Path("orders-2026-11-22.csv"), "订单号,快递", *rows)
+    assert call(monkeypatch, capsys, "init", orders, "--slots", "20").code == 0
+    assert call(monkeypatch, capsys, "learn", "--config", "premium.yaml").code == 0
+    run = call(monkeypatch, capsys, "run", "--config", "premium.yaml", "--date", DAY)
+    assert run.code == 0, run.err
+    lines = Path("capacity.csv").read_text("utf-8").splitlines()
+    assert lines[1:] == ["yuantong,,20,100", "zhongtong,,20,200"]

@@ -13,8 +13,8 @@ import pytest
 from optimizer.errors import ConfigError
 from optimizer.simulate import SimulatedNight, simulate, simulate_night
 from optimizer.simulate.dates import START
-from optimizer.simulate.laws import WORLDS, find_law
-from optimizer.simulate.reveal import outcomes_of
+from optimizer.simulate.laws import DEMANDING, WORLDS, find_law
+from optimizer.simulate.reveal import is_crowded, outcomes_of
 from tests.support.small_night import call
 
 OTHERS = [name for name in WORLDS if name != "plain"]
@@ -250,27 +250,29 @@ def test_delayed_harm_is_known_sooner_on_premium(world):
     assert shares[0] > 0.6 > 0.5 > shares[1]
 
 
-def test_spill_over_full_stations_harm_all_their_parcels():
-    """Where the last slot is bought, others have more harm; elsewhere nothing moves."""
-    nobody = told("spill-over", pl.lit(value=False))
-    one = pl.int_range(pl.len()).over("station_id") < pl.col("station_slots")
-    full = told("spill-over", one & (pl.col("station_slots") > 0))
+def test_spill_over_full_stations_harm_standard_parcels_of_high_risk():
+    """Where the last slot is bought others have more harm; elsewhere nothing moves."""
     truth = night_of("spill-over").truth.sort("order_id")
-    rest = ~full["is_premium"] & ~nobody["is_premium"]
-    has_slots = truth["station_slots"] > 0
-    # Fully bought stations alone are crowded, and some merchants do not buy.
-    assert full.filter(rest & has_slots)["complaint"].sum() > (
-        1.1 * nobody.filter(rest & has_slots)["complaint"].sum()
+    slots = pl.col("station_slots")
+    bought = truth.select(
+        (pl.int_range(pl.len()).over("station_id") < slots) & (slots > 0)
+    ).to_series()
+    full = is_crowded(truth, bought.to_numpy())
+    assert full.any()
+    assert np.array_equal(full, (truth["station_slots"] > 0).to_numpy())
+    nothing = np.zeros(len(truth), np.bool_)
+    assert not is_crowded(truth, nothing).any()
+    first = pl.int_range(pl.len()).over("station_id") < slots
+    nobody, many = (told("spill-over", p) for p in (pl.lit(value=False), first))
+    both = many.join(nobody, on="order_id", suffix="_alone").filter(
+        ~pl.col("is_premium")
     )
-    same = rest & ~has_slots
-    assert full.filter(same)["complaint"].equals(nobody.filter(same)["complaint"])
-    bought = full["is_bought"].fill_null(value=False)
-    counts = (
-        truth.with_columns(bought)
-        .group_by("station_id")
-        .agg(pl.col("is_bought").sum(), pl.col("station_slots").first())
-    )
-    assert (counts["is_bought"] <= counts["station_slots"]).all()
+    worse = both.filter(pl.col("complaint") & ~pl.col("complaint_alone"))
+    assert len(worse) > 5
+    assert (worse["complaint_prob_standard"] > DEMANDING).all()
+    assert (both["complaint"] >= both["complaint_alone"]).all()
+    risen = truth["true_complaint_prob_standard_crowded"].sum()
+    assert risen < 1.2 * truth["true_complaint_prob_standard"].sum()
 
 
 @pytest.mark.parametrize("world", ["null", "delayed-null"])

@@ -1,0 +1,120 @@
+"""The loop on worlds is resumable, and its figures are what they say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks import hillstrom, worlds
+from optimizer.simulate.dates import START
+
+SIZES = {"num_orders": 800, "num_merchants": 4}
+
+
+@pytest.fixture(scope="module")
+def finished() -> dict[str, object]:
+    """One night of learning in a world without an effect."""
+    return worlds.repetition("null", 1, 1, SIZES, worlds.SETTINGS)
+
+
+def test_a_repetition_has_every_rule_and_none_beats_the_truth(finished):
+    """All rules are there; where premium does nothing, every one loses its fees."""
+    net = finished["judged"]["1"]["net_cny"]
+    rules = {"learned", *worlds.PEERS, "columns", "truth"}
+    assert set(net) == rules
+    assert net["truth"] == 0
+    assert max(net.values()) == 0
+    assert net["risk"] < 0
+    assert all(one["true"] == 0 for one in finished["intervals"])
+
+
+def test_finished_repetitions_are_left_out(finished, tmp_path, capsys, monkeypatch):
+    """``--resume`` runs what is missing; a line cut short counts as missing."""
+    path, ran = tmp_path / "found.jsonl", []
+    path.write_text(json.dumps(finished) + "\n" + '{"world": "null", "se')
+
+    def run(world, seed, *rest):
+        ran.append((world, seed))
+        return finished | {"seed": seed}
+
+    monkeypatch.setattr(worlds, "repetition", run)
+    words = ["--world", "null", "--repetitions", "2", "--file", str(path)]
+    with pytest.raises(SystemExit, match="give --resume"):
+        worlds.main(words)
+    path.write_text(path.read_text() + "\n")
+    worlds.main([*words, "--resume"])
+    assert ran == [("null", 2)]
+    assert "| `null` | 2 |" in capsys.readouterr().out
+
+
+def test_the_truth_is_the_best_plan_and_full_stations_cost():
+    """No rule avoids more than the truth; with crowding a plan avoids less."""
+    night = worlds.Platform("categories", 1, SIZES).night(START)
+    worth = worlds.true_worth(night)
+    best, lot = (
+        worlds.gain(night, worlds.decide(*worlds.valued(night, values), START, {}))
+        for values in (worth, np.full(len(worth), 5.0))
+    )
+    assert best > lot
+    large = {"num_orders": 3_000, "num_merchants": 4}
+    crowded = worlds.Platform("spill-over", 1, large).night(START)
+    worth = worlds.true_worth(crowded)
+    plan = worlds.decide(*worlds.valued(crowded, worth), START, {})
+    chosen = crowded.orders["order_id"].is_in(
+        plan.recommendations["order_id"].to_list()
+    )
+    assert worlds.gain(crowded, plan) < worth[chosen.to_numpy()].sum()
+
+
+def record(seed: int, learned: float) -> dict[str, object]:
+    """A repetition whose figures are known."""
+    net = dict.fromkeys(worlds.PEERS, 50.0) | {"learned": learned}
+    net |= {"columns": 100.0, "truth": 200.0, "ridge": 80.0}
+    judged = {"net_cny": net, "promised_cny": 60.0, "realised_cny": 50.0}
+    interval = {"low": 0.1, "high": 0.2, "true": 0.15}
+    return {
+        "world": "plain",
+        "seed": seed,
+        "nights": 20,
+        "judged": {"5": judged, "20": judged},
+        "intervals": [interval, interval | {"true": -0.1}],
+    }
+
+
+def test_the_table_says_what_the_records_hold():
+    """Ratios, the least of a seed, coverage and wrong signs of two known records."""
+    text = worlds.table([record(1, 70.0), record(2, 90.0)])
+    row = next(line for line in text.splitlines() if line.startswith("| `plain` | 2"))
+    cells = [cell.strip() for cell in row.split("|")[3:-1]]
+    assert cells[0].startswith("0.80 ± ")
+    assert cells[2].endswith("(1.40)")
+    assert cells[4].startswith("1.00 ± ")
+    assert cells[4].endswith("ridge")
+    assert cells[5:] == ["0.50 ± 0.00", "1.20 ± 0.00", "2/4", "2/4", ""]
+
+
+def test_hillstrom_judges_a_ranking_by_what_it_finds():
+    """A ranking by the effect itself has a high Qini, one by lot nearly none."""
+    rng = np.random.default_rng(11)  # not that of the split
+    size = 6_000
+    helped = rng.random(size) < 0.3
+    mailed = rng.random(size) < 0.5
+    chance = np.where(helped & mailed, 0.6, 0.1)
+    table = pl.DataFrame(
+        {
+            "arm": np.where(mailed, "mens", "control"),
+            "visit": (rng.random(size) < chance).astype(int),
+            "history": 1.0 + helped,
+        }
+    )
+    found = {
+        name: hillstrom.repetition(table, "mens", 1, name)
+        for name in ("highest value", "random")
+    }
+    best, lot = found["highest value"], found["random"]
+    assert best["qini"] > 0.02 > abs(lot["qini"])
+    assert best["policy"] == pytest.approx(0.3 * (0.5 - 0.02), abs=0.03)
+    assert "| mens | random | 1 |" in hillstrom.results([best, lot])
