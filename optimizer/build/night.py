@@ -14,7 +14,7 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
-from optimizer.build.assumed import Basis, Chosen, assumptions, at_lower_bound
+from optimizer.build.assumed import Basis, assumptions
 from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
@@ -35,6 +35,7 @@ from optimizer.build.learned_probabilities import (
     order_shares,
 )
 from optimizer.build.lookups import lookup_warnings
+from optimizer.build.lower_bound import Chosen, at_lower_bound
 from optimizer.build.night_lookups import (
     ColumnValues,
     count_lookups,
@@ -282,19 +283,14 @@ def take_in(
             history=history,
             experiment=experiment,
         )
-    is_premium_learned = model is not None and lacks_premium(sources)
-    coder = encoded.coder
+    gives_premium = model is not None and lacks_premium(sources)
     basis = Basis(
         model=model,
-        lacks_premium=is_premium_learned,
+        gives_premium=gives_premium,
         config=config,
         policy=policy,
         day=history.day,
-        names={
-            "merchant_id": index.merchant_ids,
-            "carrier_id": sorted({*coder.carriers.ids} & {*policy.carriers}),
-            "region_id": coder.regions.ids,
-        },
+        names=known,
     )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -324,7 +320,7 @@ def take_in(
         policy=policy,
         history=history,
         params=params,
-        effect_model=model if is_premium_learned else None,
+        effect_model=model if gives_premium else None,
     )
 
 
@@ -355,6 +351,8 @@ def assumed_of_plan(
         ``(num_chosen,) int64``: the plan's options.
     """
     problem, places = intake.problem, intake.index.places
+    if intake.effect_model is None or not len(chosen):
+        return intake.assumed
     order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     plan = Chosen(
         row=problem.row[order],
@@ -362,7 +360,7 @@ def assumed_of_plan(
         saving=int(problem.option_saving[chosen].sum()),
     )
     low = at_lower_bound(intake.effect_model, plan, intake.orders, intake.params)
-    return (*intake.assumed, *low)
+    return (*intake.assumed, low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

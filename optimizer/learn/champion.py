@@ -33,8 +33,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import HARMS, Candidate, kept_effect, premium_risk
-from optimizer.learn.learners import FIRST, LEARNERS, coefficients
+from optimizer.build.learned_model import (
+    HARMS,
+    Candidate,
+    coefficients,
+    kept_effect,
+    premium_risk,
+)
+from optimizer.learn.learners import FIRST, LEARNERS
 from optimizer.learn.risk import NUM_FOLDS, folds
 
 if TYPE_CHECKING:

@@ -34,6 +34,8 @@ from optimizer.learn.effect import (
     configured_belief,
     contradicts,
     kept_share,
+    pooled_effect,
+    pooled_prior,
     prior_effect,
     regression_belief,
     scores,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.learned_model import Promise
     from optimizer.config import Config
+    from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
     from optimizer.learn.risk import CrossFit
@@ -178,8 +181,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
+    trials: Mapping[str, Trial] = {}
     if not frame["is_premium"].any() and config.learning.prior is not None:
-        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+        data = None
     else:
         data = comparable(frame)
         learned = [harm for harm in HARMS if harm not in stated]
@@ -189,20 +193,31 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
-        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        effect |= {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        trials = contest.trials
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
-        "effect": effect,
         "promises": kept,
         "learner": champion,
         "candidates": candidates,
-    }
+    } | _effects(trials, champion, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+
+
+def _effects(
+    trials: Mapping[str, Trial], champion: str, prior: Prior | None
+) -> dict[str, Any]:
+    """The effect on each harm, and what is known of it on the whole."""
+    effect = dict.fromkeys(HARMS, prior_effect(prior))
+    pooled = dict.fromkeys(HARMS, pooled_prior(prior))
+    for harm, trial in trials.items():
+        effect[harm] = LEARNERS[champion].fit(trial)
+        whole = LEARNERS[FIRST].fit(trial)
+        pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
+    return {"effect": effect, "pooled": pooled}
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:

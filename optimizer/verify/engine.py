@@ -243,6 +243,11 @@ def _code_of(
         from optimizer.verify.learned import fill_scores
 
         fill_scores(engine, record)
+    if part == "savings":
+        from optimizer.verify.assumed import false_assumptions
+
+        wrong = false_assumptions(engine, record)
+        return [_finding("assumptions", wrong)] if wrong else []
     if part == "limits" and config["capacity"]["count"] == "quantile":
         from optimizer.verify.purchases import fill_rooms
 
