@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         report_run,
         robustness,
         scenarios,
+        validate,
     )
     from optimizer.replay.run import verify_run
 
@@ -49,6 +50,7 @@ _QUESTIONS = (
     "report_run",
     "robustness",
     "scenarios",
+    "validate",
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "report_run",
     "robustness",
     "scenarios",
+    "validate",
     "verify_run",
 ]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.explain.plots import Plots
     from optimizer.learn.evaluate import Evaluation
     from optimizer.learn.fit import Learned
+    from optimizer.report.checked import Checked
     from optimizer.report.page import Page
     from optimizer.whatif.base import Base
     from optimizer.whatif.price_list import PriceList
@@ -60,6 +61,54 @@ class Explanation:
 
     def __repr__(self) -> str:
         return shown(self.sentence, 1_000)
+
+
+def validate(
+    config: Settings,
+    *,
+    date: Day,
+    is_forced: bool = False,
+    progress: Tell = None,
+) -> Checked:
+    """
+    Check a date as a run would, up to the solve; nothing is solved, nothing written.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``. ``optimizer.load_config`` checks the
+        configuration alone.
+    date
+        The date whose inputs are read.
+    is_forced
+        Check as for a run that replaces a night published from other inputs.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError, BusyError
+        As a run before it solves.
+
+    Examples
+    --------
+    >>> import optimizer
+    >>> from optimizer.testing import example_run
+    >>> from optimizer.contracts.run_folder import read_record
+    >>> config = read_record(example_run())["config"]
+    >>> found = optimizer.validate(config, date="2026-11-22")
+    >>> found.values["num_rows"]["orders"]
+    1000
+    """
+    from optimizer.config import as_config
+    from optimizer.config.business_date import as_business_date
+    from optimizer.job import check_date
+    from optimizer.report.checked import Checked as Found
+
+    settings = as_config(config)
+    day = as_business_date(date, settings.timezone)
+    found = check_date(settings, day, is_forced=is_forced, progress=progress)
+    return Found(day, found)
 
 
 def prices(
@@ -160,6 +209,7 @@ def scenarios(
         scenario_table(outcomes),
         front_table(front, base.night.policy),
         view_table(outcomes, wanted.harm_borne),
+        base.basis,
     )
 
 

@@ -89,6 +89,40 @@ def test_tables_are_those_of_the_commands(
         assert {name: said[name] for name in names} == tables, words[0]
 
 
+def test_a_check_is_what_the_command_says(
+    published: Path,
+    night_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`validate`: the same values, text and page; short where nobody prints it."""
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(make_config(night_folder)))
+    words = ("validate", "--config", config, "--date", "2026-11-22")
+    found = optimizer.validate(config, date="2026-11-22")
+    assert told(monkeypatch, capsys, *words) == json.loads(json.dumps(found.values))
+    assert call(monkeypatch, capsys, *words).out == f"{found}\n"
+    page = tmp_path / "checked.html"
+    done = call(monkeypatch, capsys, *words, "--report", page, "--language", "zh")
+    assert done.out == f"{found.text('zh')}\n\n{page}: written\n"
+    assert page.read_text("utf-8") == found.report("zh").html
+    lanes = found.values["capacity"]["lanes"]
+    assert found.lanes["num_orders"].to_list() == [each["num_orders"] for each in lanes]
+    assert found.quarantine.is_empty()
+    assert len(repr(found).splitlines()) == 6
+    assert "a run would go on" in found._repr_html_()
+    assert published.exists()
+    with pytest.raises(ConfigError, match="language must be en or zh"):
+        found.text("fr")
+    other = make_config(
+        night_folder, objective={"complaint_cost_cny": 9, "return_cost_cny": 1}
+    )
+    with pytest.raises(ConfigError, match="the configuration changed since"):
+        optimizer.validate(other, date=dt.date(2026, 11, 22))
+    assert optimizer.validate(other, date="2026-11-22", is_forced=True).day
+
+
 def test_a_date_is_solved_as_a_published_night_is(
     published: Path, night_folder: Path
 ) -> None:

@@ -372,7 +372,7 @@ def merchant_column(
     merchants: pl.DataFrame | None, column: str, merchant_ids: Sequence[str]
 ) -> NDArray[np.int64]:
     """An optional count by merchant; -1 where it is not given."""
-    if merchants is None:
+    if merchants is None or merchants[column].null_count() == len(merchants):
         return np.full(len(merchant_ids), -1, np.int64)
     given = merchants.filter(merchants[column].is_not_null())
     values = dict(given.select("merchant_id", column).iter_rows())

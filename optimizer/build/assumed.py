@@ -79,7 +79,14 @@ def assumptions(basis: Basis) -> tuple[CodedWarning, ...]:
 
 def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
     """How sure the model is of what premium does, and why."""
-    found = [_of_harm(model, harm) for harm in HARMS if _counts(harm, config)]
+    harms = [harm for harm in HARMS if _counts(harm, config)]
+    found = [_of_harm(model, harm) for harm in harms]
+    raised = ((harm, model.effect[harm].raised) for harm in harms)
+    found += [
+        warn("EFFECT_RAISED", harm=harm, raised=f"{by:+.3f}")
+        for harm, by in raised
+        if by
+    ]
     if model.learner != "stated-risk" and model.kind != "prior" and model.pooled:
         found.append(warn("EFFECT_BY_ORDER", learner=model.learner))
     return found

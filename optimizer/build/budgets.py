@@ -47,9 +47,9 @@ def merchant_budgets(
     share = policy.fee.amount_cny * policy.fee.payer.merchant
     if merchants is None or share == 0:
         return caps, None, ()
-    given = merchants.filter(merchants["daily_budget_cny"].is_not_null())
-    if len(given) == 0:
+    if merchants["daily_budget_cny"].null_count() == len(merchants):
         return caps, None, ()
+    given = merchants.filter(merchants["daily_budget_cny"].is_not_null())
     budget = dict(given.select("merchant_id", "daily_budget_cny").iter_rows())
     most = np.array(
         [

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Parts that threads share; more than threads, so that uneven merchants even out.
 NUM_PARTS = 16
+#: With fewer orders than this, threads cost more than they save.
+FEW_ORDERS = 100_000
 
 
 def arrange(
@@ -101,6 +103,9 @@ def _group(
     group_orders(orders.status, OPEN, merchant, start, grouped)
     cuts = np.searchsorted(start, np.linspace(0, start[-1], NUM_PARTS + 1)[1:-1])
     ends = np.concatenate(([0], cuts, [len(start) - 1]))
+    if len(grouped) < FEW_ORDERS:
+        sort_groups(0, len(start) - 1, start, orders.key, grouped, place)
+        return grouped, place
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = [
             pool.submit(sort_groups, first, last, start, orders.key, grouped, place)

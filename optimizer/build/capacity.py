@@ -9,7 +9,7 @@ perhaps a region and an outlet, that nest are lanes; all others are side constra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 #: Of floors, where none is given.
 DEFAULT_PRIORITY = 10
+_NUMBERS = ("slots", "min_parcels", "penalty_cny", "priority")
 _PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
+_PLACES = frozenset(_PLACE)
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityRow:
+class CapacityRow(NamedTuple):
     """
     One row of the capacity table.
 
@@ -63,10 +64,9 @@ class CapacityRow:
     def place(self) -> Place | None:
         """Its name as a lane; ``None`` where it cannot be one."""
         values = dict(self.wanted)
-        if "carrier_id" not in values or not values.keys() <= {*_PLACE}:
+        if "carrier_id" not in values or not values.keys() <= _PLACES:
             return None
-        region, outlet, day = (values.get(column) for column in _PLACE[1:])
-        return Place(values["carrier_id"], region, outlet, day)
+        return Place(*map(values.get, _PLACE))  # type: ignore[arg-type]
 
     @property
     def name(self) -> str:
@@ -98,20 +98,28 @@ def read_capacity(
         When a penalty or a priority has no floor.
     """
     columns = (*_PLACE, *attributes)
+    names = zip(*(capacity[column].to_list() for column in columns), strict=True)
+    numbers = zip(*(capacity[column].to_list() for column in _NUMBERS), strict=True)
     rows = []
-    for number, row in enumerate(capacity.iter_rows(named=True), 1):
-        wanted = tuple((c, row[c]) for c in columns if row[c] is not None)
-        priority = row["priority"]
-        made = CapacityRow(
-            wanted,
-            row["slots"],
-            row["min_parcels"] or 0,
-            HARD if row["penalty_cny"] is None else _micro(row["penalty_cny"]),
+    for values, (slots, floor, penalty, priority) in zip(names, numbers, strict=True):
+        row = CapacityRow(
+            tuple(
+                [(c, v) for c, v in zip(columns, values, strict=True) if v is not None]
+            ),
+            slots,
+            floor or 0,
+            HARD if penalty is None else _micro(penalty),
             DEFAULT_PRIORITY if priority is None else priority,
         )
-        _refuse_no_floor(made, number, row)
-        rows.append(made)
-    return tuple(sorted(rows, key=lambda row: (len(row.wanted), row.wanted)))
+        rows.append(row)
+        if penalty is not None or priority is not None:
+            _refuse_no_floor(row, len(rows), is_ranked=priority is not None)
+    return tuple(sorted(rows, key=by_name))
+
+
+def by_name(row: CapacityRow) -> tuple[int, tuple[tuple[str, Any], ...]]:
+    """Key to sort rows by: the names that they give, few of them first."""
+    return len(row.wanted), row.wanted
 
 
 def _micro(amount: float) -> int:
@@ -120,13 +128,13 @@ def _micro(amount: float) -> int:
     return micro_cny(round(Decimal(repr(amount)), 6))
 
 
-def _refuse_no_floor(row: CapacityRow, number: int, raw: dict[str, object]) -> None:
+def _refuse_no_floor(row: CapacityRow, number: int, *, is_ranked: bool) -> None:
     if row.penalty != HARD and not row.min_parcels:
         raise DataError(
             f"the capacity table, row {number:,} ({row.name}): penalty_cny belongs to "
             "a floor; give min_parcels, or leave it empty"
         )
-    if row.priority > 1_000 or (raw["priority"] is not None and not row.min_parcels):
+    if row.priority > 1_000 or (is_ranked and not row.min_parcels):
         raise DataError(
             f"the capacity table, row {number:,} ({row.name}): priority belongs to a "
             "floor (min_parcels), and is at most 1,000"
@@ -199,9 +207,9 @@ def split_rows(
     rows: Iterable[CapacityRow], leaves: Sequence[Place]
 ) -> tuple[dict[Place, CapacityRow], list[CapacityRow]]:
     """Split rows into lanes, by place, and side constraints."""
-    rows = tuple(rows)
-    lanes = {row.place: row for row in rows if row.place is not None}
+    placed = [(row.place, row) for row in rows]
+    lanes = {place: row for place, row in placed if place is not None}
     crossing = crossing_rows(lanes, leaves)
-    beside = [row for row in rows if row.place is None or row.place in crossing]
+    beside = [row for place, row in placed if place is None or place in crossing]
     kept = {place: row for place, row in lanes.items() if place not in crossing}
     return kept, beside

@@ -91,6 +91,7 @@ ids may have become one: 2-Jan
     []
     """
     found = []
+    ids = {column: names for column, names in ids.items() if _may_be_changed(names)}
     kinds: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
         "IDS_ROUNDED": _rounded,
         "IDS_LIKE_DATES": lambda names: [*filter(_DATE.fullmatch, names)],
@@ -103,6 +104,17 @@ ids may have become one: 2-Jan
                 numbers = {"num_ids": len(hit), "num_looked": len(names)}
                 found.append(warn(code, **numbers, column=column, ids=some(hit)))
     return found
+
+
+def _may_be_changed(names: Sequence[str]) -> bool:
+    """Whether any of some names could be one that a spreadsheet changed."""
+    import polars as pl
+
+    ways = [f"^(?i:{way.pattern})$" for way in (_DATE, _SHOWN)]
+    long = rf"^\d{{{_NUM_KEPT + 1},}}$"
+    return bool(
+        pl.Series(names, dtype=pl.String).str.contains("|".join([*ways, long])).any()
+    )
 
 
 def warn_alike(ids: Mapping[str, Sequence[str]]) -> list[CodedWarning]:

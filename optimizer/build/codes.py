@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
+
+_Number = TypeVar("_Number", np.int32, np.int64)
 
 
 class IdCodes:
@@ -55,17 +58,16 @@ class IdCodes:
         -------
         ``(len(ids),) int32``; -1 for a null.
         """
-        import polars as pl
-
         encoded = ids.to_arrow().dictionary_encode()
         known = self._codes
         codes = [
             known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()
         ]
-        lookup = np.array([*codes, -1], np.int32)
-        # pyarrow's own way imports pandas, where it is
-        positions = pl.Series(pl.from_arrow(encoded.indices)).fill_null(len(codes))
-        return lookup[positions.to_numpy()]
+        place = _places(encoded)
+        if encoded.null_count == 0:
+            return np.array(codes, np.int32)[place]
+        is_null = ids.is_null().to_numpy()
+        return np.array([*codes, -1], np.int32)[np.where(is_null, len(codes), place)]
 
 
 class GroupCodes:
@@ -125,6 +127,18 @@ def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     import polars as pl
 
     encoded = pl.Series(values).to_arrow().dictionary_encode()
-    # pyarrow's own way imports pandas, where it is
-    found, place = pl.from_arrow(encoded.dictionary), pl.from_arrow(encoded.indices)
-    return pl.Series(found).to_numpy(), pl.Series(place).to_numpy()
+    found = _numbers(encoded.dictionary, np.int64)
+    return found, _places(encoded)
+
+
+def _places(encoded: pa.DictionaryArray) -> NDArray[np.int32]:
+    """Each value's place in the dictionary; of a null, anything."""
+    return _numbers(encoded.indices, np.int32)
+
+
+def _numbers(array: pa.Array, kind: type[_Number]) -> NDArray[_Number]:
+    """Numbers of an array, as they lie there: pyarrow's own way imports pandas."""
+    _, values = array.buffers()
+    if values is None:
+        return np.zeros(0, kind)
+    return np.frombuffer(values, kind)[array.offset : array.offset + len(array)]

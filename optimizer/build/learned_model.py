@@ -29,10 +29,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from optimizer.config import Fulfilment
 from optimizer.errors import ConfigError
@@ -121,6 +128,16 @@ class Effect(_Part):
     forest: Forest | None = None
     #: What the trees' sum is multiplied by.
     forest_slope: Finite = 0.0
+    #: Part of the intercept that is the benefit of doubt, and was not measured.
+    raised: Finite = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_raise(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.raised:
+            found.pop("raised", None)
+        return found
 
 
 class Promise(_Part):
@@ -528,7 +545,7 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
 
 def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effect:
     """
-    An effect with other coefficients, rounded to nine digits.
+    An effect whose coefficients are moved from those measured, rounded to nine digits.
 
     Parameters
     ----------
@@ -549,7 +566,11 @@ def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effe
         for name, slope in effect.slopes.items()
     }
     moved = {
-        "intercept": round(effect.intercept + moves["", ""], _DRAWN_DIGITS),
+        # What was measured is moved: what was added for doubt is taken off.
+        "intercept": round(
+            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
+        ),
+        "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
     }

@@ -74,15 +74,31 @@ def model_identity(config: Config, day: dt.date) -> dict[str, str]:
 def model_warnings(
     model: LearnedModel | None, day: dt.date | None
 ) -> list[CodedWarning]:
-    """Warn when a model is stated, or older than rules that are in force."""
+    """Warn when a model is stated, in doubt, or older than rules in force."""
     if model is None or day is None:
         return []
     stated = ["MODEL_IS_PRIOR"] if model.kind == "prior" else []
     stated += ["RISK_IS_STATED"] if not any(map(_has_risk, model.risk.values())) else []
-    return [warn(code) for code in stated] + [
+    found = [warn(code) for code in stated] + doubts(model)
+    return found + [
         warn("MODEL_BEFORE_RULES", rules_since=text, last_night=model.last_date)
         for text in model.regime_breaks
         if model.last_date < text <= day.isoformat()
+    ]
+
+
+def doubts(model: LearnedModel) -> list[CodedWarning]:
+    """Say which effects have the benefit of doubt; see :mod:`optimizer.learn.doubt`."""
+    return [
+        warn(
+            "BENEFIT_OF_DOUBT",
+            outcome={"complaint": "complaint", "return": "logistics_return"}[harm],
+            measured=f"{effect.intercept - effect.raised:+.3f}",
+            error=f"{max(effect.covariance[0][0], 0.0) ** 0.5:.3f}",
+            taken=f"{effect.intercept:+.3f}",
+        )
+        for harm, effect in model.effect.items()
+        if effect.raised
     ]
 
 

@@ -10,8 +10,9 @@ would read the same name, is refused.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import DataError
@@ -67,22 +68,39 @@ class Lookup:
     known_as: str = "of the night"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Missing:
-    """A name that is not found: its place, and the known names closest to it."""
+    """
+    A name that is not found.
+
+    Attributes
+    ----------
+    name, where
+        The name, and its place.
+    known
+        Known names, among which near ones are looked for once somebody asks.
+    """
 
     name: str
     where: str
-    near: tuple[str, ...]
+    known: Collection[str] = field(repr=False, compare=False)
+
+    @cached_property
+    def near(self) -> tuple[str, ...]:
+        """The known names closest to it."""
+        return _near(self.name, self.known)
 
     @property
     def unplaced(self) -> str:
         """Say it without its place: a record is the same wherever its rules stood."""
-        return str(replace(self, where=""))
+        return self._told("")
 
     def __str__(self) -> str:
         """Say it in a few words."""
-        more = [text for text in (self.where, _like(self.near)) if text]
+        return self._told(self.where)
+
+    def _told(self, where: str) -> str:
+        more = [text for text in (where, _like(self.near)) if text]
         return f"{self.name!r}" + (f" ({'; '.join(more)})" if more else "")
 
 
@@ -175,9 +193,14 @@ def table_lookup(
     must_find
         Whether a night of use finds at least one of the names.
     """
-    rows = frame.select("row", column).drop_nulls().sort("row")
-    rows = rows.unique(column, keep="first").sort(column)
-    names = {name: f"row {row + 1}" for row, name in rows.iter_rows()}
+    frame = frame.select("row", column)
+    frame = frame if frame["row"].is_sorted() else frame.sort("row")
+    # from the last row to the first, so that the first stays
+    rows: dict[str, int] = dict(
+        zip(*(frame[c].to_list()[::-1] for c in (column, "row")), strict=True)
+    )
+    rows.pop(None, None)  # type: ignore[call-overload]
+    names = {name: f"row {rows[name] + 1}" for name in sorted(rows)}
     return Lookup(
         place=place,
         column=column,
@@ -218,10 +241,10 @@ prefix; write it in one way
     """
     known = lookup.known if isinstance(lookup.known, set) else {*lookup.known}
     missing = [name for name in lookup.names if name not in known]
-    if missing and is_strict:
+    if missing and is_strict and _may_be_twins(missing, known):
         _refuse_twins(lookup, missing, known)
     shown = [
-        Missing(name, lookup.names[name], _near(name, known))
+        Missing(name, lookup.names[name], known if len(known) <= MAX_SEARCHED else ())
         for name in missing[:NUM_SHOWN]
     ]
     return LookupCount(
@@ -236,6 +259,47 @@ prefix; write it in one way
         must_find=lookup.must_find,
         known_as=lookup.known_as,
     )
+
+
+def _may_be_twins(missing: Sequence[str], known: Collection[str]) -> bool:
+    """Whether a name could differ from a known one only in how it is written."""
+    if len(missing) + len(known) > _MAX_READ:
+        return True
+    mine, theirs = _read_as(missing), _read_as(known)
+    plain = {read.plain for read in theirs}
+    number = {(read.number, not read.is_bare) for read in theirs}
+    return any(
+        read.plain in plain or (read.number, read.is_bare) in number for read in mine
+    )
+
+
+class _Read(NamedTuple):
+    """A name as a person reads it; see :func:`_written`."""
+
+    plain: str
+    number: str
+    is_bare: bool
+
+
+#: Names that were read before: most come again, night by night, and reading is slow.
+_READ: dict[str, _Read] = {}
+_MAX_READ = 20_000
+
+
+def _read_as(names: Collection[str]) -> list[_Read]:
+    """Names as a person reads them."""
+    import polars as pl
+
+    found = {name: _READ.get(name) for name in names}
+    new = [name for name, read in found.items() if read is None]
+    if new:
+        frame = _written(pl.Series("name", new, pl.String))
+        made = {name: _Read(*read) for name, *read in frame.iter_rows()}
+        if len(_READ) + len(made) > _MAX_READ:
+            _READ.clear()
+        _READ.update(made)
+        found |= made
+    return [read for read in found.values() if read is not None]
 
 
 def _refuse_twins(

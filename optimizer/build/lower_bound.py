@@ -108,7 +108,7 @@ def at_lower_bound(
 
 def lowered_effect(effect: Effect, reach: Sequence[int]) -> Effect:
     """
-    An effect where, within its 95 % interval, a plan avoids least.
+    An effect where, within its 95 % interval, a plan avoids least, without any doubt.
 
     Parameters
     ----------
@@ -130,9 +130,7 @@ def lowered_effect(effect: Effect, reach: Sequence[int]) -> Effect:
     ]
     terms = (one * other for one, other in zip(along, reach, strict=True))
     error = math.sqrt(max(0.0, math.fsum(terms)))
-    if not error:
-        return effect
-    moves = [-NUM_ERRORS * one / error for one in along]
+    moves = [-NUM_ERRORS * one / error if error else 0.0 for one in along]
     return moved_effect(effect, dict(zip(effect.names, moves, strict=True)))
 
 

@@ -52,7 +52,7 @@ def service_day(
         When it is counted by day, and the business date was not given.
     """
     is_by_order = rules.counted_on == "order"
-    if is_by_order and capacity["service_date"].is_null().all():
+    if is_by_order and capacity["service_date"].null_count() == len(capacity):
         return None
     if day is None:
         raise ConfigError("capacity is counted by day: give the date=")

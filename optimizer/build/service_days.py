@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from optimizer.build.capacity import by_name
 from optimizer.build.lanes import Place
 from optimizer.errors import ConfigError
 
@@ -36,7 +36,7 @@ def rows_tonight(
     Parameters
     ----------
     rows
-        Of the checked table.
+        Of the checked table, by :func:`~optimizer.build.capacity.by_name`.
     rules
         With the peaks.
     days
@@ -48,7 +48,7 @@ def rows_tonight(
     -------
     rows, taken
         Rows in an order that depends on names alone; slots that are taken from those
-        that may be lanes, by place.
+        that may be lanes, by place; none where no parcels are in flight.
 
     Raises
     ------
@@ -58,16 +58,18 @@ def rows_tonight(
     if rules.peaks and not days and history.day is None:
         raise ConfigError("capacity.peaks are by date: give the date=")
     flights = _in_flight(history)
+    if not (flights or rules.peaks or days):
+        return tuple(rows), {}
     left: list[CapacityRow] = []
     by_place: dict[Place, int] = {}
     for row in _expand(rows, days):
         taken = sum(count for place, count in flights if _holds(row, place))
         slots = max(0, at_peak(row, rules, history.day) - taken)
         floor = max(0, row.min_parcels - taken)
-        left.append(replace(row, slots=slots, min_parcels=floor))
+        left.append(row._replace(slots=slots, min_parcels=floor))
         if row.place is not None:
             by_place[row.place] = taken
-    return tuple(sorted(left, key=lambda row: (len(row.wanted), row.wanted))), by_place
+    return tuple(sorted(left, key=by_name)), by_place
 
 
 def at_peak(row: CapacityRow, rules: CapacityRules, day: dt.date | None) -> int:
@@ -108,7 +110,7 @@ def _on_day(row: CapacityRow, day: dt.date) -> CapacityRow:
     place = [
         (column, wanted.pop(column)) for column in Place._fields if column in wanted
     ]
-    return replace(row, wanted=(*place, *wanted.items()))
+    return row._replace(wanted=(*place, *wanted.items()))
 
 
 def _in_flight(history: EarlierNights) -> list[tuple[Place, int]]:

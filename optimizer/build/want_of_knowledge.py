@@ -40,6 +40,8 @@ def hopeful_model(model: LearnedModel | None) -> LearnedModel | None:
 def _raised(effect: Effect) -> Effect:
     spread = float(np.sqrt(max(effect.covariance[0][0], 0.0)))
     by = NormalDist().inv_cdf(_CONFIDENCE) * spread
+    # What was raised already is part of the way to the upper end.
+    by = max(by - effect.raised, 0.0)
     return effect.model_copy(update={"intercept": effect.intercept + by})
 
 

@@ -17,6 +17,7 @@ from optimizer.cli.named_nights import (
 )
 from optimizer.cli.options import (
     JsonOption,
+    LanguageOption,
     OutOption,
     PageLanguage,
     ReportOption,
@@ -30,11 +31,10 @@ from optimizer.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optimizer.compare.runs import Comparison
     from optimizer.config import Config
+    from optimizer.night.basis import Basis
 
 _TABLES = ("rules", "inputs", "numbers", "orders", "lanes", "merchants", "limits")
-_SHOWN = 20
 
 
 def diff(
@@ -52,7 +52,7 @@ def diff(
     ] = None,
     out: OutOption = None,
     report: ReportOption = None,
-    language: PageLanguage = Tongue.ENGLISH,
+    language: LanguageOption = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Say what changed between two nights: rules, decisions, prices, and why."""
@@ -68,7 +68,7 @@ def diff(
             {name: table.to_dicts() for name, table in tables.items()}, "", True
         )
         return
-    typer.echo("\n".join([f"{first} → {second}", *_lines(found)]))
+    typer.echo(f"{first} → {second}\n{found.text(language.value)}")
 
 
 def _two_nights(
@@ -83,30 +83,6 @@ def _two_nights(
             "give two nights: the folders of two runs, or --config and --date twice"
         )
     return found[0], found[1]
-
-
-def _lines(found: Comparison) -> list[str]:
-    lines = []
-    for row in found.inputs.to_dicts():
-        same = "the same" if row["is_same"] else "changed"
-        counts = f"{row['num_rows_before']} → {row['num_rows_after']} rows"
-        lines.append(f"  input {row['table']}: {same}, {counts}")
-    for kind, key in (("rule", "key"), ("number", "metric")):
-        table = found.rules if kind == "rule" else found.numbers
-        for row in table.head(_SHOWN).to_dicts():
-            lines.append(f"  {kind} {row[key]}: {row['before']} → {row['after']}")
-        if table.height > _SHOWN:
-            lines.append(f"  and {table.height - _SHOWN} more of these")
-    causes = found.orders.group_by("change", "why").len().sort("change", "why")
-    for change, why, number in causes.iter_rows():
-        lines.append(f"  orders {change}: {number:,} because of {why}")
-    if found.orders.is_empty():
-        lines.append("  orders: the same recommendations")
-    lines.append(f"  lanes with other slots or another price: {found.lanes.height:,}")
-    lines.append(f"  merchants with another cap or price: {found.merchants.height:,}")
-    if number := found.limits.height:
-        lines.append(f"  further limits that differ: {number:,}")
-    return lines
 
 
 def accept(
@@ -138,37 +114,44 @@ def accept(
     word, date = as_date(night, config, date)
     run_dir = None if word is None else Path(word)
     settings = None if config is None else load_settings(config)
-    record, settings = _night(run_dir, settings, date)
+    record, settings, basis = _night(run_dir, settings, date)
     other = None if against is None else read_record(against)
     findings = check_rules(settings.acceptance, metrics_of(record, other))
     is_met = all(finding.is_met for finding in findings)
     rows = [asdict(f) | {"value": float(f.value)} for f in findings]
     words = {True: "pass", False: "FAIL"}
-    lines = [
+    lines = [str(basis)]
+    lines += [
         f"{words[f.is_met]}  {f.metric} is {f.value:f}, wanted {f.wanted}"
         for f in findings
     ]
-    print_result({"is_accepted": is_met, "rules": rows}, "\n".join(lines), as_json)
+    told = {"basis": basis.to_json(), "is_accepted": is_met, "rules": rows}
+    print_result(told, "\n".join(lines), as_json)
     if not is_met:
         raise typer.Exit(4)
 
 
 def _night(
     run_dir: Path | None, settings: Config | None, date: str | None
-) -> tuple[Any, Config]:
-    """The record to check, and the configuration that has the rules."""
+) -> tuple[Any, Config, Basis]:
+    """The record to check, the configuration that has the rules, and what it is of."""
+    import datetime as dt
+
     from optimizer.config import as_config
     from optimizer.contracts.run_folder import read_record
     from optimizer.job import run_date
+    from optimizer.night.basis import basis_of_inputs, basis_of_run
 
     if run_dir is not None and date is None:
         record = read_record(run_dir)
-        return record, settings or as_config(record["config"])
+        basis = basis_of_run(run_dir, dt.date.fromisoformat(record["date"]))
+        return record, settings or as_config(record["config"]), basis
     if run_dir is None and settings is not None and date is not None:
         with show_progress() as tell:
             day = parse_date(date, settings)
             report = run_date(settings, day, is_dry=True, progress=tell)
-        return report.record, settings
+        basis = basis_of_inputs(settings, day, report.record["identity"])
+        return report.record, settings, basis
     raise ConfigError(NOT_NAMED)
 
 
@@ -242,10 +225,10 @@ def robustness(
     write_tables(out, tables)
     write_page(report, found.report, language)
     if as_json:
-        print_result(
-            {name: table.to_dicts() for name, table in tables.items()}, "", True
-        )
+        rows = {name: table.to_dicts() for name, table in tables.items()}
+        print_result({"basis": found.basis.to_json(), **rows}, "", True)
         return
+    typer.echo(str(found.basis))
     typer.echo(f"{'plan':<14} {'parcels':>9} {'mean CNY':>14} {'5 % to 95 %':>28}")
     for row in found.plans.to_dicts():
         ends = f"{row['low_cny']:,.0f} to {row['high_cny']:,.0f}"

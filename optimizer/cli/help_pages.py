@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from optimizer.cli.misplaced import refuse_misplaced
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,6 +34,16 @@ class PlainCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Options and arguments, as the page shows them."""
         return _without_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; a configuration or a date without its option is named."""
+        names: list[str] = []
+        at = ctx
+        while at.parent is not None:
+            names.insert(0, at.info_name)
+            at = at.parent
+        refuse_misplaced(" ".join(["optimizer", *names]), self.params, args)
+        return super().parse_args(ctx, args)
 
 
 class PlainGroup(TyperGroup):

@@ -109,10 +109,10 @@ def prices(
     write_tables(out, tables)
     write_page(report, found.report, language)
     if as_json:
-        print_result(
-            {name: table.to_dicts() for name, table in tables.items()}, "", True
-        )
+        rows = {name: table.to_dicts() for name, table in tables.items()}
+        print_result({"basis": found.basis.to_json(), **rows}, "", True)
         return
+    typer.echo(str(found.basis))
     typer.echo(f"{found.day}: what more is worth, CNY")
     for row in found.steps.iter_rows(named=True):
         what = " ".join(part for part in (row["kind"], row["name"]) if part)
@@ -175,10 +175,10 @@ def scenarios(
     if out is not None:
         write_page(out / "scenarios.html", found.report, language)
     if as_json:
-        print_result(
-            {name: table.to_dicts() for name, table in tables.items()}, "", True
-        )
+        rows = {name: table.to_dicts() for name, table in tables.items()}
+        print_result({"basis": found.basis.to_json(), **rows}, "", True)
         return
+    typer.echo(str(found.basis))
     typer.echo(f"{'scenario':<30} {'parcels':>10} {'saving CNY':>14} {'change':>12}")
     for row in tables["scenarios"].iter_rows(named=True):
         typer.echo(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optimizer.cli.carriers import way_on
 from optimizer.cli.options import (
     ConfigOption,
     DateOption,
@@ -78,22 +77,15 @@ def validate(
             {"config": str(config), "is_valid": True}, f"{config}: valid", as_json
         )
         return
-    from optimizer.job import check_date
-    from optimizer.report.inputs import inputs_html, inputs_text
-    from optimizer.report.language import by_code
-    from optimizer.report.page import Page
+    from optimizer import questions
 
-    day = parse_date(date, settings)
     with show_progress() as tell:
-        found = check_date(settings, day, is_forced=force, progress=tell)
-    shown = by_code(language.value)
-    text = inputs_text(found, shown)
-    if told := way_on(found["warnings"]):
-        text += f"\n  {told}"
+        found = questions.validate(settings, date=date, is_forced=force, progress=tell)
+    text = found.text(language.value)
     if report is not None:
-        Page(inputs_html(found, shown)).save(report)
+        found.report(language.value).save(report)
         text += f"\n\n{report}: written"
-    print_result(found, text, as_json)
+    print_result(found.values, text, as_json)
 
 
 def run(
@@ -217,6 +209,8 @@ _NOBODY = ("NOBODY_CHOSEN", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE", "BREAK_EVEN")
 
 def _summary(found: Mapping[str, Any]) -> str:
     """A run in a few lines."""
+    from optimizer.report.carriers import way_on
+
     numbers, proof = found["summary"], found["certificate"]
     orders = counted(numbers["num_orders"], "order")
     words = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optimizer.report.render import render
+from optimizer.report.render import render, render_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.compare.side import Side
+    from optimizer.report.language import Language
 
 #: Rows of each list; the tables have all.
 NUM_ORDERS, NUM_ROWS = 50, 20
@@ -47,32 +48,54 @@ def diff_page(
     import polars as pl
 
     orders = tables["orders"]
-    causes = orders.group_by("change", "why").len().sort("len", "change", "why")
     largest = pl.max_horizontal("saving_before_cny", "saving_after_cny").neg()
     return render(
         "diff.html.j2",
         shown_first,
+        **_in_both(tables),
         before=before,
         after=after,
         change_cny=round(after.saving_cny - before.saving_cny, 6),
-        causes_found=causes.reverse().rows(),
         orders=orders.sort(largest, "order_id", nulls_last=True)
         .head(NUM_ORDERS)
         .to_dicts(),
         num_orders=orders.height,
-        rules=_in_order(tables["rules"], "key", _FIRST_RULES)
-        .head(NUM_RULES)
-        .to_dicts(),
-        num_rules=tables["rules"].height,
-        inputs=tables["inputs"].to_dicts(),
-        numbers=_in_order(tables["numbers"], "metric", _FIRST_NUMBERS).to_dicts(),
         lanes=_most_changed(tables["lanes"], "slots"),
-        num_lanes=tables["lanes"].height,
         merchants=_most_changed(tables["merchants"], "cap"),
-        num_merchants=tables["merchants"].height,
         limits=_most_changed(tables["limits"], "high"),
-        num_limits=tables["limits"].height,
     )
+
+
+def diff_text(tables: Mapping[str, pl.DataFrame], language: Language) -> str:
+    """
+    Say what differs in lines, in the words of the page.
+
+    Parameters
+    ----------
+    tables
+        Of the comparison, by name.
+    language
+        Of the words.
+    """
+    return render_text("diff.txt.j2", language, **_in_both(tables), most=NUM_ROWS)
+
+
+def _in_both(tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """What page and lines both show."""
+    orders = tables["orders"]
+    causes = orders.group_by("change", "why").len().sort("len", "change", "why")
+    rules = _in_order(tables["rules"], "key", _FIRST_RULES).head(NUM_RULES)
+    numbers = _in_order(tables["numbers"], "metric", _FIRST_NUMBERS)
+    return {
+        "causes_found": causes.reverse().rows(),
+        "rules": rules.to_dicts(),
+        "num_rules": tables["rules"].height,
+        "inputs": tables["inputs"].to_dicts(),
+        "numbers": numbers.to_dicts(),
+        "num_lanes": tables["lanes"].height,
+        "num_merchants": tables["merchants"].height,
+        "num_limits": tables["limits"].height,
+    }
 
 
 def _in_order(rows: pl.DataFrame, column: str, first: tuple[str, ...]) -> pl.DataFrame:

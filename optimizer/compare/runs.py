@@ -87,7 +87,30 @@ class Comparison:
         from optimizer.report.language import language_code
         from optimizer.report.page import Page
 
-        tables = {
+        code = language_code(language)
+        return Page(diff_page(self._tables(), self.before, self.after, code))
+
+    def text(self, language: str = "en") -> str:
+        """
+        Say what differs in lines, as the command does.
+
+        Parameters
+        ----------
+        language
+            ``"en"`` or ``"zh"``.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.compare.page import diff_text
+        from optimizer.report.language import by_name
+
+        return diff_text(self._tables(), by_name(language))
+
+    def _tables(self) -> dict[str, pl.DataFrame]:
+        return {
             "rules": self.rules,
             "inputs": self.inputs,
             "numbers": self.numbers,
@@ -96,8 +119,6 @@ class Comparison:
             "merchants": self.merchants,
             "limits": self.limits,
         }
-        code = language_code(language)
-        return Page(diff_page(tables, self.before, self.after, code))
 
     def _view(self) -> View:
         changes = dict(self.orders["change"].value_counts().iter_rows())

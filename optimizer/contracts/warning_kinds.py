@@ -298,6 +298,16 @@ _NIGHT: dict[str, WarningKind] = {
         "the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share), and measure"
     ),
+    "BENEFIT_OF_DOUBT": _about(
+        "{outcome}: premium is not known to be worth its fee, nor known not to be, and "
+        "a plan that stops finds out nothing: a kept promise was measured to remove "
+        "{measured} (standard error {error}), and {taken} is taken, the least at "
+        "which the plan goes on; the saving of these nights is less sure than usual",
+        outcome="text",
+        measured="text",
+        error="text",
+        taken="text",
+    ),
     "TOO_LITTLE_KNOWN": _counted(
         "few are chosen for want of knowledge: by what was learned {num_worth} are "
         "worth premium, and {num_parcels} more is if it removes as much harm as it may "
@@ -380,6 +390,12 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         "({kind})",
         harm="word",
         kind="word",
+    ),
+    "EFFECT_RAISED": _about(
+        "{raised} is added to what was measured ({harm}), the benefit of doubt: that "
+        "premium is not worth its fee is not known yet",
+        raised="text",
+        harm="word",
     ),
     "EFFECT_BY_ORDER": _about(
         "of which orders it removes more, the learner {learner} says, whose plan was "

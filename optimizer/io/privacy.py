@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
+from optimizer.io.glance import names_matching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
 
@@ -96,9 +98,11 @@ _PLACE_OR_PERSON = re.compile(
     r"|[\u4e00-\u9fff](?:先生|女士|小姐)"
     r"|\b\d+ (?:[A-Z]\w* ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive)\b"
 )
-#: Nothing without this looks personal; most values are passed over by it.
+#: No id without this looks personal; most values are passed over by it.
+_SUSPECT_ID = r"(?:\d[-–—. \u00a0()]*){10,}|[*@＠＊•●+＋]|\d{3}[xX]{4}|\d{4}[Xx]"
+#: Nor does a free text without this, in which names and addresses may stand.
 _SUSPECT = (
-    r"(?:\d[-–—. \u00a0()]*){10,}|[*@＠＊•●]|\d{3}[xX]{4}|\d{4}[Xx]|[先女小][生士姐]"
+    rf"{_SUSPECT_ID}|[先女小][生士姐]"
     r"|[路街道巷弄同村楼栋幢元]|[收寄系姓][件货人名]|[Ss]t|[Rr]d|[Aa]ve|Lane|Drive"
 )
 #: Signs that look like others, written as those.
@@ -164,6 +168,7 @@ def personal_columns(columns: Sequence[str]) -> list[str]:
     ]
 
 
+@lru_cache
 def is_personal_column(column: str) -> bool:
     """
     Judge a column by its name.
@@ -210,8 +215,8 @@ def _stem(word: str) -> str:
 
 def refuse_personal_values(
     frame: pl.DataFrame,
+    distinct: Mapping[str, pl.Series],
     ids: Sequence[str],
-    texts: Sequence[str],
     label: str,
     allowed: Sequence[str] = (),
 ) -> None:
@@ -227,11 +232,11 @@ def refuse_personal_values(
     ----------
     frame
         The batch.
+    distinct
+        Different values of each column to look at.
     ids
-        Id columns: refused when most values look personal, for an id may do so by
-        chance.
-    texts
-        Free-text columns: refused at the first such value.
+        Those that are ids: refused when most values look personal, for an id may do so
+        by chance. The others are free text: refused at the first such value.
     label
         The table's name in messages.
     allowed
@@ -242,10 +247,19 @@ def refuse_personal_values(
     DataError
         Naming the column, never a value.
     """
-    for column in (*ids, *texts):
-        values = frame[column].head(SAMPLE_ROWS).drop_nulls()
-        suspects = [*map(_plain, values.filter(values.str.contains(_SUSPECT)))]
+    few = {
+        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
+        for name, values in distinct.items()
+    }
+    texts = {name: few.pop(name) for name in [*few] if name not in ids}
+    for column in [
+        *names_matching(few, _SUSPECT_ID),
+        *names_matching(texts, _SUSPECT),
+    ]:
         is_id = column in ids
+        values = frame[column].head(SAMPLE_ROWS).drop_nulls()
+        is_suspect = values.str.contains(_SUSPECT_ID if is_id else _SUSPECT)
+        suspects = [*map(_plain, values.filter(is_suspect))]
         if column in allowed or (is_id and _is_counter(suspects)):
             suspects = [text for text in suspects if not _DIGITS.search(text)]
         num_personal = sum(map(holds_personal if is_id else _is_told, suspects))

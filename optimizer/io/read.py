@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -618,6 +619,7 @@ def _refuse_other_spelling(names: Sequence[str], table: Table, label: str) -> No
             )
 
 
+@lru_cache
 def _letters_of(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(sign for sign in plain if sign.isalnum())

@@ -115,10 +115,15 @@ def _effect(harm: str, effect: Effect) -> list[str]:
     """Rows of the effect table: the pool, and each carrier's deviation from it."""
     spread = np.sqrt(np.diag(np.array(effect.covariance))).tolist()
     rows = zip(effect.names, values_of(effect).tolist(), spread, strict=True)
-    return [
+    found = [
         f"| {harm} | {name or 'pool'} | {value:+.3f} | {sd:.3f} |"
         for (_, name), value, sd in rows
     ]
+    if effect.raised:
+        found.append(
+            f"| {harm} | of the pool, benefit of doubt | {effect.raised:+.3f} | |"
+        )
+    return found
 
 
 def _is_odds(model: LearnedModel) -> bool:

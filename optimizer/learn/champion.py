@@ -40,6 +40,7 @@ from optimizer.build.learned_model import (
     kept_effect,
     premium_risk,
 )
+from optimizer.learn.doubt import raised, steps_of
 from optimizer.learn.learners import FIRST, LEARNERS
 from optimizer.learn.risk import NUM_FOLDS, folds
 
@@ -179,26 +180,79 @@ def _held_out(contest: Contest, name: str) -> _Held:
     fold, effects = folds(contest.frame), []
     for k in range(NUM_FOLDS):
         others = fold[contest.row] != k
-        effects.append(
-            {
-                harm: LEARNERS[name].fit(trial.where(others))
-                for harm, trial in contest.trials.items()
-            }
-        )
+        fitted = {
+            harm: LEARNERS[name].fit(trial.where(others))
+            for harm, trial in contest.trials.items()
+        }
+        effects.append(with_doubt(contest, fitted))
     return _Held(effects, fold)
+
+
+def with_doubt(contest: Contest, effects: Mapping[str, Effect]) -> dict[str, Effect]:
+    """
+    Effects with the benefit of doubt; see :mod:`optimizer.learn.doubt`.
+
+    Parameters
+    ----------
+    contest
+        The history.
+    effects
+        By harm.
+    """
+    worth = {
+        harm: contest.cost_cny[harm] * contest.risk[harm] * contest.reach
+        for harm in effects
+        if harm in contest.risk
+    }
+    # Whatever premium does of it, the plan of stated risk has these.
+    top = plan(contest, np.sum(list(worth.values()), axis=0))
+    few = {harm: value[top] for harm, value in worth.items()}
+    steps = steps_of(contest.frame.filter(top), effects, few)
+
+    caps, merchant = _caps(contest), _merchants(contest)
+    room = contest.frame["has_room"].fill_null(value=True).to_numpy()
+    kept = {harm: kept_effect(contest.frame, one) for harm, one in effects.items()}
+
+    def num_chosen(more: Mapping[str, float]) -> float:
+        saving = np.full(len(room), -contest.fee_cny)
+        for harm, effect in effects.items():
+            risk = contest.risk[harm]
+            left = premium_risk(risk, kept[harm] + more[harm], effect.link)
+            saving += contest.cost_cny[harm] * contest.reach * (risk - left)
+        weight = np.where((saving > 0) & room, contest.weight, 0.0)
+        wanted = np.bincount(merchant, weight, len(caps))
+        return float(np.minimum(wanted, caps).sum())
+
+    return raised(effects, steps, num_chosen)
+
+
+def _merchants(contest: Contest) -> NDArray[np.int64]:
+    """Each parcel's merchant as a number, ``(n,) int64``."""
+    return contest.frame["merchant_id"].rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def _caps(contest: Contest) -> NDArray[np.float64]:
+    """Parcels that each merchant may have chosen in all nights."""
+    sums = np.bincount(_merchants(contest), contest.weight)
+    return np.asarray(np.floor(sums * contest.rate + 1e-9))
 
 
 def saving_cny(contest: Contest, held: _Held) -> NDArray[np.float64]:
     """Saving of each parcel by models that have not seen it, fee counted, ``(n,)``."""
-    saving = np.full(len(contest.frame), -contest.fee_cny)
+    saving = np.zeros(len(contest.frame))
     for k, effects in enumerate(held.effects):
         inside = held.fold == k
-        part = contest.frame.filter(inside)
-        for harm, effect in effects.items():
-            risk = contest.risk[harm][inside]
-            left = premium_risk(risk, kept_effect(part, effect), effect.link)
-            drop = contest.reach[inside] * (risk - left)
-            saving[inside] += contest.cost_cny[harm] * drop
+        saving[inside] = _saving_cny(contest, effects)[inside]
+    return saving
+
+
+def _saving_cny(contest: Contest, effects: Mapping[str, Effect]) -> NDArray[np.float64]:
+    """Saving of each parcel by given effects, fee counted, ``(n,)``."""
+    saving = np.full(len(contest.frame), -contest.fee_cny)
+    for harm, effect in effects.items():
+        risk = contest.risk[harm]
+        left = premium_risk(risk, kept_effect(contest.frame, effect), effect.link)
+        saving += contest.cost_cny[harm] * contest.reach * (risk - left)
     return saving
 
 

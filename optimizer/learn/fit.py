@@ -21,13 +21,14 @@ from optimizer.build.learned_model import (
     model_text,
     named,
 )
+from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
-from optimizer.learn.champion import Contest, compare, harm_costs, only
+from optimizer.learn.champion import Contest, compare, harm_costs, only, with_doubt
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
@@ -181,7 +182,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
-    trials: Mapping[str, Trial] = {}
+    contest = None
     if not frame["is_premium"].any() and config.learning.prior is not None:
         data = None
     else:
@@ -193,30 +194,31 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
             champion = next(one.learner for one in candidates if one.is_champion)
-        trials = contest.trials
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
         "promises": kept,
         "learner": champion,
         "candidates": candidates,
-    } | _effects(trials, champion, config.learning.prior)
+    } | _effects(contest, champion, config.learning.prior)
     model = _model(past, config, content)
-    told = [*_warnings(past, data, kept, config), *told]
+    told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
 
 
 def _effects(
-    trials: Mapping[str, Trial], champion: str, prior: Prior | None
+    contest: Contest | None, champion: str, prior: Prior | None
 ) -> dict[str, Any]:
     """The effect on each harm, and what is known of it on the whole."""
     effect = dict.fromkeys(HARMS, prior_effect(prior))
     pooled = dict.fromkeys(HARMS, pooled_prior(prior))
-    for harm, trial in trials.items():
-        effect[harm] = LEARNERS[champion].fit(trial)
-        whole = LEARNERS[FIRST].fit(trial)
-        pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
+    if contest is not None and contest.trials:
+        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        effect |= with_doubt(contest, fitted)
+        for harm, trial in contest.trials.items():
+            whole = LEARNERS[FIRST].fit(trial)
+            pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
     return {"effect": effect, "pooled": pooled}
 
 

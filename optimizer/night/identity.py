@@ -106,6 +106,24 @@ def already_words(
     identity
         The run's.
     """
+    changed = ", ".join(changes_since(before, identity))
+    return (
+        f"{output / day.isoformat()}: is already published, and {changed} "
+        "changed since; pass --force to replace it (the old night is kept aside)"
+    )
+
+
+def changes_since(before: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    """
+    Name what a run has that a published night was not made from.
+
+    Parameters
+    ----------
+    before
+        The published night's ``run.json``.
+    identity
+        The run's.
+    """
     old = before["identity"]
     changed = [
         what
@@ -127,7 +145,12 @@ def already_words(
         for name in names
         if old["inputs"].get(name) != identity["inputs"].get(name)
     )
-    return (
-        f"{output / day.isoformat()}: is already published, and {', '.join(changed)} "
-        "changed since; pass --force to replace it (the old night is kept aside)"
-    )
+    changed += [
+        what
+        for what, key in (
+            ("the earlier run that ties are kept from", "previous"),
+            ("the form of the inputs", "read_as"),
+        )
+        if old.get(key) != identity.get(key) and not {*names} & {*changed}
+    ]
+    return changed

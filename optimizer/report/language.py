@@ -137,6 +137,19 @@ def language_code(name: str) -> str:
     return codes[name]
 
 
+def by_name(name: str) -> Language:
+    """
+    Find a language by its name in Python: ``en`` or ``zh``.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such language.
+    """
+    language_code(name)
+    return by_code(name)
+
+
 def by_code(code: str) -> Language:
     """The language of a code of the command line: ``en`` or ``zh``."""
     return CHINESE if code == "zh" else ENGLISH

@@ -43,6 +43,26 @@ def render(template: str, shown_first: str = "en", **values: Any) -> str:
     return found.render(shown_first=shown_first, languages=LANGUAGES, **values)
 
 
+def render_text(template: str, language: Language, **values: Any) -> str:
+    """
+    Render lines for people from words that pages have, without marks and blank lines.
+
+    Parameters
+    ----------
+    template
+        Its file name.
+    language
+        Of the words.
+    **values
+        As for :func:`render`.
+    """
+    found = _environment().get_template(template)
+    made = found.render(language=language, **values).splitlines()
+    lines = [(line[: len(line) - len(line.lstrip())], line) for line in made]
+    told = [indent + Markup(line).striptags() for indent, line in lines]
+    return "\n".join(line for line in told if line.strip())
+
+
 def english(name: str) -> Mapping[str, Any]:
     """
     Read words that the pages use, in English, as they stand in ``words.html.j2``.

@@ -198,6 +198,9 @@ def _effects(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
                     code = "EFFECT_WEIGHED"
                     values["weight"] = _three(known["prior_weight"])
         yield code, values
+    for harm in harms:
+        if by := model["effect"][harm].get("raised", 0.0):
+            yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":
         yield "EFFECT_BY_ORDER", {"learner": learner}
@@ -331,11 +334,12 @@ def _least(
     reach = [float((weight * slope * multiplied(plan, effect, n)).sum()) for n in names]
     along = np.array(effect["covariance"], np.float64) @ np.array(reach)
     error = math.sqrt(max(0.0, float(along @ np.array(reach))))
-    if error == 0:
-        return dict(effect)
-    move = dict(zip(names, (-_ERRORS * along / error).tolist(), strict=True))
+    moves = -_ERRORS * along / error if error else np.zeros(len(names))
+    move = dict(zip(names, moves.tolist(), strict=True))
     moved = dict(effect)
-    moved["intercept"] = effect["intercept"] + move["", ""]
+    # What was added for doubt was not measured.
+    measured = effect["intercept"] - effect.get("raised", 0.0)
+    moved["intercept"] = measured + move["", ""]
     moved["levels"] = {
         column: {name: value + move[column, name] for name, value in offsets.items()}
         for column, offsets in effect["levels"].items()

@@ -24,6 +24,7 @@ from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
 from optimizer.night.api import solve_night
+from optimizer.night.basis import basis_of_inputs, basis_of_run
 from optimizer.night.claims import changed_inputs, read_claims
 from optimizer.night.inputs import configured_paths
 from optimizer.night.resolve import find_night, open_ledger
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
+    from optimizer.night.basis import Basis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +59,15 @@ class Base:
         Its input files by table.
     night
         The night, solved and certified.
+    basis
+        Whether it is the published one, or solved for the question.
     """
 
     config: Config
     day: dt.date
     paths: dict[str, str | list[str]]
     night: CertifiedNight
+    basis: Basis
 
     @property
     def problem(self) -> Problem:
@@ -137,7 +142,8 @@ def base_of_run(
         progress=progress,
         history=published_history(folder, claims.day),
     )
-    return Base(config, claims.day, paths, solved.night)
+    basis = basis_of_run(run_dir, claims.day)
+    return Base(config, claims.day, paths, solved.night, basis)
 
 
 def base_of_config(
@@ -151,17 +157,18 @@ def base_of_config(
     ConfigError
         When the configuration has no inputs.
     """
-    paths, history = input_paths(config, day), None
+    paths, history, identity = input_paths(config, day), None, None
     if config.output is not None:
         with (
             open_ledger(config, day, None) as ledger,
             find_night(ledger, config, day, None, progress, None) as found,
         ):
-            history = found.before.history
+            history, identity = found.before.history, found.identity
     solved = solve_night(
         paths, config, date=day, previous=None, progress=progress, history=history
     )
-    return Base(config, day, paths, solved.night)
+    basis = basis_of_inputs(config, day, identity)
+    return Base(config, day, paths, solved.night, basis)
 
 
 def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:

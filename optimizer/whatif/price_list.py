@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
+    from optimizer.night.basis import Basis
     from optimizer.report.page import Page
     from optimizer.whatif.base import Base
 
@@ -63,12 +64,15 @@ class PriceList:
         carrier's, region's or outlet's lower fee budgets buy what they buy tonight),
         ``brings_cny``: by solving again; ``gap_cny``: how far that may be from the
         truth (0: exact).
+    basis
+        Whether it is of the published night, or of one solved anew.
     """
 
     day: dt.date
     lanes: pl.DataFrame
     merchants: pl.DataFrame
     steps: pl.DataFrame
+    basis: Basis
 
     def report(self, language: str = "en") -> Page:
         """
@@ -158,7 +162,8 @@ def price_list(
             "was stopped before it had them: give it more time"
         )
     steps = _steps(base, found, top, progress)
-    return PriceList(base.day, _lanes(base, found), _merchants(base, found), steps)
+    lanes, merchants = _lanes(base, found), _merchants(base, found)
+    return PriceList(base.day, lanes, merchants, steps, base.basis)
 
 
 def _lanes(base: Base, found: Margins) -> pl.DataFrame:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
+    from optimizer.night.basis import Basis
     from optimizer.report.page import Page
     from optimizer.whatif.base import Base
 
@@ -88,12 +89,15 @@ class Robustness:
         the proved bound) where the draw was solved anew, else null.
     day, doubt
         Date of the night, and what was assumed.
+    basis
+        Whether it is of the published night, or of one solved anew.
     """
 
     plans: pl.DataFrame
     draws: pl.DataFrame
     day: dt.date
     doubt: Doubt
+    basis: Basis
 
     def report(self, language: str = "en") -> Page:
         """
@@ -188,7 +192,8 @@ def robustness(
         | {f"{plan}_cny": values[:, at] / 1e6 for at, plan in enumerate(PLANS)}
         | {"regret_cny": pl.Series(regret, dtype=pl.Float64)}
     )
-    return Robustness(_summary(problem, plans, values), draws, base.day, doubt)
+    summary = _summary(problem, plans, values)
+    return Robustness(summary, draws, base.day, doubt, base.basis)
 
 
 def _summary(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import PolicyRow
     from optimizer.config.scenarios import HarmBorne
+    from optimizer.night.basis import Basis
     from optimizer.report.page import Page
     from optimizer.whatif.scenarios import Point, ScenarioOutcome
 
@@ -37,12 +38,15 @@ class Scenarios:
         Date of the night.
     scenarios, front, views
         As :func:`scenario_table`, :func:`front_table` and :func:`view_table` make them.
+    basis
+        Whether they are of the published night, or of one solved anew.
     """
 
     day: dt.date
     scenarios: pl.DataFrame
     front: pl.DataFrame
     views: pl.DataFrame
+    basis: Basis
 
     def report(self, language: str = "en") -> Page:
         """

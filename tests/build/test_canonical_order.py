@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimizer.build import canonical_order
 from optimizer.build.canonical_order import arrange
 from optimizer.build.encode import OPEN, OptionArrays, OrderArrays
 from optimizer.build.lanes import Forest, Place
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_arranging_is_sorting_by_merchant_key_and_lane(seed: int) -> None:
-    """Counting and small sorts give what one sort of everything gives."""
+def test_arranging_is_sorting_by_merchant_key_and_lane(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting and small sorts give what one sort gives, with threads or without."""
+    monkeypatch.setattr(canonical_order, "FEW_ORDERS", 1_000 * (seed % 2))
     draw = np.random.default_rng(seed)
     num_orders, num_merchants, num_lanes = 60, 7, 5
     merchant = draw.integers(0, num_merchants, num_orders).astype(np.int32)

@@ -112,7 +112,7 @@ def test_help_names_values_for_people(name: str) -> None:
 
 
 #: What depends on how a night was named: its place, and what it was held against.
-BY_THE_WAY = {"run_dir", "trusted"}
+BY_THE_WAY = {"run_dir", "trusted", "basis"}
 
 
 def told(done: Call) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -242,7 +243,10 @@ def test_acceptance_leaves_with_the_code_of_its_rules(
     assert left == code
     assert words in out
     asked = ("accept", published, "--config", live, "--against", published)
-    assert call(monkeypatch, capsys, *asked) == (left, out)
+    again, text = call(monkeypatch, capsys, *asked)
+    assert again == left
+    rules = (said.partition("\n")[2] for said in (text, out))  # below what it is of
+    assert len({*rules}) == 1
 
 
 def test_shares_are_compared_exactly(published: Path) -> None:
@@ -267,8 +271,12 @@ def test_the_commands_print_what_changed(
     after = publish(wider_cap)
     code, out = call(monkeypatch, capsys, "diff", published, after)
     assert code == 0
-    assert "rule policy.cap.rate: 0.03 → 0.06" in out
-    assert "because of CAP" in out
+    assert "\n  Cap, share of each merchant's orders: 3% → 6%\n" in out
+    assert "\n  Newly recommended: its merchant's cap changed: " in out
+    words = out.partition("\n")[2]
+    assert re.findall(r"policy\.|[a-z]_[a-z]|(?!CNY)[A-Z]{3}|[<&]", words) == []
+    code, out = call(monkeypatch, capsys, "diff", published, after, "--language", "zh")
+    assert re.search("\n  上限.*：.*3% → 6%\n", out)
     tables = tmp_path / "tables"
     asked = ("diff", published, after, "--json", "--out", tables)
     code, out = call(monkeypatch, capsys, *asked)

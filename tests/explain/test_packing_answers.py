@@ -20,6 +20,7 @@ from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.explain.parts import explain_lane, explain_merchant, explain_night
 from optimizer.job import run_date
 from optimizer.night.api import solve_night
+from optimizer.night.basis import Basis
 from optimizer.whatif.base import Base
 from optimizer.whatif.price_list import price_list
 from optimizer.whatif.robustness import Doubt, robustness
@@ -49,7 +50,8 @@ def base_of(golden: Golden) -> Base:
     settings = as_config(golden.settings())
     tables: dict[str, Any] = {n: t for n, t in golden.tables().items() if t is not None}
     solved = solve_night(tables, settings, date=DAY, previous=None, progress=None)
-    return Base(settings, DAY, tables, solved.night)
+    basis = Basis(DAY, is_published=False, is_compared=False)
+    return Base(settings, DAY, tables, solved.night, basis)
 
 
 def from_scratch(golden: Golden, name: str) -> optimizer.Night:

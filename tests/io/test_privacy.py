@@ -237,6 +237,21 @@ def test_ids_made_of_personal_data_are_refused_unseen(column: str, value: str) -
     assert "hashed ids" in str(caught.value)
 
 
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_the_share_of_phone_numbers_is_one_of_rows(share: float) -> None:
+    """Not of different values: of four, three are phone numbers."""
+    num_phones = int(1_000 * share)
+    few_phones = ["13800138000", "13911112222", "18612345678"]
+    phones = [few_phones[n % 3] for n in range(num_phones)]
+    others = ["shop"] * (1_000 - num_phones)
+    frame = orders_with("merchant_id", phones + others)
+    if share < 0.5:
+        assert check(frame) == 1_000
+        return
+    with pytest.raises(DataError, match="column merchant_id look like"):
+        check(frame)
+
+
 @pytest.mark.parametrize("value", DRESSED_VALUES)
 def test_what_stands_around_a_number_does_not_hide_it(value: str) -> None:
     """Marks of spreadsheets and parts of an id; the message holds no digit of it."""

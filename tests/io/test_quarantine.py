@@ -117,6 +117,22 @@ def test_exactly_the_broken_rows_are_set_aside(
     assert kept["row"].to_list() == [row for row in range(40) if row not in (3, 30)]
 
 
+@pytest.mark.parametrize(("column", "value", "rule"), BROKEN)
+def test_one_broken_row_is_found_among_many(column: str, value: Any, rule: str) -> None:
+    """Where a column is looked at as a whole first, by its different values alone."""
+    data = make_orders(640)
+    data[column][639] = value
+    source = open_source(
+        pl.DataFrame(data, strict=False), ORDERS, require=NEEDED["orders"]
+    )
+    log = QuarantineLog()
+    (batch,) = read_batches(source)
+    kept = check_batch(batch, source, log)
+
+    assert log.frame().rows() == [("orders", 640, column, rule)]
+    assert kept["row"].to_list() == [*range(639)]
+
+
 CELLS = [
     ("complaint_prob_standard", "2%", NUMBER),
     ("complaint_prob_standard", "0,5", NUMBER),

@@ -250,12 +250,14 @@ def attacked(answers: dict[str, Any]) -> dict[str, Any]:
                 prices.merchants.sort("one_more_cny", descending=True), "merchant_id"
             ),
             hostile(prices.steps, "name", "step"),
+            prices.basis,
         ),
         "scenarios": Scenarios(
             DAY,
             hostile(tried.scenarios, "name"),
             tried.front,
             hostile(tried.views, "name"),
+            tried.basis,
         ),
     }
 

@@ -49,6 +49,9 @@ def from_files() -> None:
 
 def questions(run: Path, history: pl.DataFrame) -> None:
     assert_type(optimizer.prices(run, top=3).lanes, pl.DataFrame)
+    checked = optimizer.validate("night.yaml", date="yesterday")
+    assert_type(checked.lanes, pl.DataFrame)
+    assert_type(checked.report("zh").html, str)
     tried = optimizer.scenarios({"sweep": {"cap_rate": [0.02]}}, run=run)
     assert_type(tried.front, pl.DataFrame)
     assert_type(tried.report().html, str)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,7 +122,7 @@ def _slot_more(patch: pytest.MonkeyPatch) -> None:
 
     def rows_tonight(*args: Any) -> Any:
         rows, taken = true(*args)
-        return tuple(replace(row, slots=row.slots + 1) for row in rows), taken
+        return tuple(row._replace(slots=row.slots + 1) for row in rows), taken
 
     patch.setattr(night, "rows_tonight", rows_tonight)
 

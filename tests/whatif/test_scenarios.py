@@ -16,6 +16,7 @@ from optimizer.config import as_config
 from optimizer.config.scenarios import HarmBorne, Scenario, load_scenarios
 from optimizer.errors import ConfigError, DataError
 from optimizer.night.api import solve_night
+from optimizer.night.basis import Basis
 from optimizer.testing import random_tables
 from optimizer.whatif.base import Base
 from optimizer.whatif.scenario_tables import (
@@ -78,7 +79,8 @@ def base_of(given: dict[str, Any], config: dict[str, Any]) -> Base:
     settings = as_config(config)
     paths = {name: table for name, table in given.items() if table is not None}
     solved = solve_night(paths, settings, date=DAY, previous=None, progress=None)
-    return Base(settings, DAY, paths, solved.night)
+    basis = Basis(DAY, is_published=False, is_compared=False)
+    return Base(settings, DAY, paths, solved.night, basis)
 
 
 @pytest.mark.slow
@@ -183,7 +185,7 @@ def test_the_page_holds_every_scenario_and_no_markup_of_its_name() -> None:
     table = scenario_table(outcomes)
     front = front_table(pareto_front(base, 6), base.night.policy)
     views = view_table(outcomes, HarmBorne())
-    found = Scenarios(dt.date(2026, 11, 22), table, front, views)
+    found = Scenarios(DAY, table, front, views, base.basis)
     page = found.report().html
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 2 * (3 + 3)

@@ -1,0 +1,92 @@
+"""Many texts looked at in one go: what small batches cost is the number of calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+
+#: Fewer values than these are not worth being made distinct.
+_FEW = 500
+
+
+def distinct_texts(
+    frame: pl.DataFrame, names: Iterable[str], key: str = ""
+) -> dict[str, pl.Series]:
+    """
+    Different texts of some columns, for rules that hold for each value alone.
+
+    Parameters
+    ----------
+    frame
+        A batch, these columns as text.
+    names
+        The columns.
+    key
+        A column that has each value once: it is given as it is.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> frame = pl.DataFrame({"id": ["b", "a"]})
+    >>> {name: texts.to_list() for name, texts in distinct_texts(frame, ["id"]).items()}
+    {'id': ['b', 'a']}
+    """
+    is_small = len(frame) <= _FEW
+    return {
+        name: frame[name] if is_small or name == key else frame[name].unique()
+        for name in names
+    }
+
+
+def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:
+    """
+    Which columns have a text that a pattern is found in.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> texts = {"a": pl.Series(["x", None]), "b": pl.Series(["y"])}
+    >>> texts["c"] = pl.Series([""])
+    >>> names_matching(texts, "y|^$")
+    ['b', 'c']
+    """
+    if not texts:
+        return []
+    return _names_of(texts, _together(texts).str.contains(pattern))
+
+
+def names_longer(texts: Mapping[str, pl.Series], num_bytes: int) -> list[str]:
+    """
+    Which columns have a text of more than so many bytes.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> names_longer({"a": pl.Series(["x"]), "b": pl.Series(["xyz", None])}, 2)
+    ['b']
+    """
+    if not texts:
+        return []
+    return _names_of(texts, _together(texts).str.len_bytes() > num_bytes)
+
+
+def _together(texts: Mapping[str, pl.Series]) -> pl.Series:
+    import polars as pl
+
+    return pl.concat([part.alias("") for part in texts.values()])
+
+
+def _names_of(texts: Mapping[str, pl.Series], is_hit: pl.Series) -> list[str]:
+    """Columns that have a hit, of all of their texts together."""
+    if not is_hit.any():
+        return []
+    found, first = [], 0
+    for name, part in texts.items():
+        if is_hit.slice(first, len(part)).any():
+            found.append(name)
+        first += len(part)
+    return found
