@@ -29,7 +29,7 @@ _NAMED = {"carrier_id": "carrier", "region_id": "region", "merchant_id": "mercha
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Basis:
+class Grounds:
     """
     What a night's estimates rest on.
 
@@ -53,28 +53,28 @@ class Basis:
     names: Mapping[str, Iterable[str]]
 
 
-def assumptions(basis: Basis) -> tuple[CodedWarning, ...]:
+def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
     """
     List what a night takes for true, as codes with values.
 
     Parameters
     ----------
-    basis
+    grounds
         What its estimates rest on.
     """
-    model = basis.model if basis.gives_premium else None
+    model = grounds.model if grounds.gives_premium else None
     found: list[CodedWarning] = []
     if model is None:
         found.append(warn("PROBABILITIES_GIVEN"))
     else:
-        found += _of_effect(model, basis.config)
-    if basis.model is not None:
-        found += _of_risks(basis.model, basis.config)
-        found += _new_names(basis.model, basis)
-    found += _of_promises(model, basis)
-    if basis.model is not None:
-        found += _of_history(basis.model, basis.day)
-    return (*found, _left_to_chance(basis.config))
+        found += _of_effect(model, grounds.config)
+    if grounds.model is not None:
+        found += _of_risks(grounds.model, grounds.config)
+        found += _new_names(grounds.model, grounds)
+    found += _of_promises(model, grounds)
+    if grounds.model is not None:
+        found += _of_history(grounds.model, grounds.day)
+    return (*found, _left_to_chance(grounds.config))
 
 
 def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
@@ -131,7 +131,7 @@ def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
     return found
 
 
-def _new_names(model: LearnedModel, basis: Basis) -> list[CodedWarning]:
+def _new_names(model: LearnedModel, grounds: Grounds) -> list[CodedWarning]:
     """Names of the night that the model has no number for, by column."""
     known: dict[str, set[str]] = {}
     for levels in (
@@ -142,9 +142,9 @@ def _new_names(model: LearnedModel, basis: Basis) -> list[CodedWarning]:
             known.setdefault(column, set()).update(offsets)
     found = []
     for column, word in _NAMED.items():
-        names = {*basis.names[column]}
+        names = {*grounds.names[column]}
         if column == "carrier_id":
-            names &= {*basis.policy.carriers}
+            names &= {*grounds.policy.carriers}
         new = sorted(names - known.get(column, set()))
         if known.get(column) and new:
             num = len(new)
@@ -152,10 +152,10 @@ def _new_names(model: LearnedModel, basis: Basis) -> list[CodedWarning]:
     return found
 
 
-def _of_promises(model: LearnedModel | None, basis: Basis) -> list[CodedWarning]:
+def _of_promises(model: LearnedModel | None, grounds: Grounds) -> list[CodedWarning]:
     """Which share of promises is kept, and who says so."""
-    roster = sorted({*basis.policy.carriers})
-    rows = objective_on(basis.config, basis.policy).fulfilment
+    roster = sorted({*grounds.policy.carriers})
+    rows = objective_on(grounds.config, grounds.policy).fulfilment
     stated = [name for name in roster if name in {row.carrier_id for row in rows}]
     others = [name for name in roster if name not in stated]
     found = []

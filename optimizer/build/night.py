@@ -14,7 +14,7 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
-from optimizer.build.assumed import Basis, assumptions
+from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
@@ -284,7 +284,7 @@ def take_in(
             experiment=experiment,
         )
     gives_premium = model is not None and lacks_premium(sources)
-    basis = Basis(
+    grounds = Grounds(
         model=model,
         gives_premium=gives_premium,
         config=config,
@@ -312,7 +312,7 @@ def take_in(
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
-        assumed=assumptions(basis),
+        assumed=assumptions(grounds),
         lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,

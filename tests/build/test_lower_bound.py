@@ -65,9 +65,13 @@ def test_no_effect_within_the_interval_avoids_less(name: str) -> None:
     assert low <= min(others) + (0.01 if effect.link == "logit" else 1e-6) * abs(low)
 
 
-def _model(spread: float) -> LearnedModel:
+def _model(spread: float, raised: float = 0.0) -> LearnedModel:
     effect = Effect(
-        intercept=0.5, levels={}, names=[("", "")], covariance=[[spread**2]]
+        intercept=0.5 + raised,
+        levels={},
+        names=[("", "")],
+        covariance=[[spread**2]],
+        raised=raised,
     )
     pool = Promise(
         carrier_id=None,
@@ -148,6 +152,16 @@ def test_the_saving_that_would_be_left_is_that_of_hand(
     assert said.values["low_cny"] == low
     lost = float(said.values["saving_cny"]) - float(low)
     assert float(said.values["lost_cny"]) == pytest.approx(lost, abs=0.011)
+
+
+def test_the_lower_end_is_of_what_was_measured(tmp_path: Path) -> None:
+    """What a model adds for doubt is told, and is no part of the lower end."""
+    night = _night(tmp_path, _model(0.05, raised=0.2))
+    told = {one.code: one.values for one in night.assumptions}
+    assert told["EFFECT_RAISED"] == {"harm": "complaint", "raised": "+0.200"}
+    # 5 * (30 * 0.1 * 0.7 - 0.8), and 5 * (30 * 0.1 * (0.5 - 1.96 * 0.05) - 0.8)
+    low = {"saving_cny": "6.50", "low_cny": "2.03", "lost_cny": "4.47"}
+    assert told["SAVING_IF_LOW"] == low
 
 
 def test_a_night_whose_tables_have_it_all_says_so() -> None:

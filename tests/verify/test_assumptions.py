@@ -66,7 +66,7 @@ FOREST = Forest(numbers=[NUMBER], levels=[("region_id", "r00")], members=[[TREE]
 EFFECTS = {
     "stated-risk": _effect([("", "")]),
     "share": _effect(NAMES),
-    "logistic": _effect([*NAMES, VALUE], link="logit", **SLOPE),
+    "logistic": _effect([*NAMES, VALUE], link="logit", raised=0.05, **SLOPE),
     "boosted": _effect(
         [*NAMES, VALUE, ("", "forest")], forest=FOREST, forest_slope=0.4, **SLOPE
     ),
