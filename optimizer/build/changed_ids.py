@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.contracts.warnings import some, warn
+from optimizer.io.glance import names_matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,8 @@ _SHOWN = re.compile(
     r"|[\"“”‘`＇].*|.*[\"“”]",
     re.IGNORECASE,
 )
+#: Any of these, or a number that is too long for a spreadsheet.
+_ANY = rf"^(?i:{_DATE.pattern})$|^(?i:{_SHOWN.pattern})$|^\d{{{_NUM_KEPT + 1},}}$"
 
 
 @dataclass(slots=True)
@@ -61,6 +64,10 @@ class IdSample:
 
     def note(self, key: NDArray[np.uint64], ids: pl.Series) -> None:
         """Look at a batch of ids with their keys."""
+        if len(self.ids) + len(ids) <= NUM_LOOKED_AT:
+            self.keys = np.concatenate([self.keys, key])
+            self.ids = [*self.ids, *ids.to_list()]
+            return
         few = np.argpartition(key, min(NUM_LOOKED_AT, len(key)) - 1)[:NUM_LOOKED_AT]
         keys = np.concatenate([self.keys, key[few]])
         names = [*self.ids, *ids.gather(few).to_list()]
@@ -91,7 +98,7 @@ ids may have become one: 2-Jan
     []
     """
     found = []
-    ids = {column: names for column, names in ids.items() if _may_be_changed(names)}
+    ids = _that_may_be_changed(ids)
     kinds: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
         "IDS_ROUNDED": _rounded,
         "IDS_LIKE_DATES": lambda names: [*filter(_DATE.fullmatch, names)],
@@ -106,15 +113,14 @@ ids may have become one: 2-Jan
     return found
 
 
-def _may_be_changed(names: Sequence[str]) -> bool:
-    """Whether any of some names could be one that a spreadsheet changed."""
+def _that_may_be_changed(
+    ids: Mapping[str, Sequence[str]],
+) -> dict[str, Sequence[str]]:
+    """Columns of which a name could be one that a spreadsheet changed: seldom any."""
     import polars as pl
 
-    ways = [f"^(?i:{way.pattern})$" for way in (_DATE, _SHOWN)]
-    long = rf"^\d{{{_NUM_KEPT + 1},}}$"
-    return bool(
-        pl.Series(names, dtype=pl.String).str.contains("|".join([*ways, long])).any()
-    )
+    texts = {name: pl.Series(given, dtype=pl.String) for name, given in ids.items()}
+    return {name: ids[name] for name in names_matching(texts, _ANY)}
 
 
 def warn_alike(ids: Mapping[str, Sequence[str]]) -> list[CodedWarning]:

@@ -164,6 +164,16 @@ class Candidate(_Part):
     #: Probability that it is worth more than the learner in force.
     confidence: Annotated[float, Field(ge=0, le=1)]
     is_champion: bool
+    #: By harm, the part of its differences that holds on parcels it had not seen.
+    slopes: dict[str, Finite] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_slopes(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.slopes:
+            found.pop("slopes", None)
+        return found
 
 
 class Pooled(_Part):

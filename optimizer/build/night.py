@@ -19,6 +19,7 @@ from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
 from optimizer.build.eligibility import (
+    KeptNames,
     apply_rules,
     named_orders,
     orders_table,
@@ -165,6 +166,8 @@ class Intake:
     effect_model
         The model that gives the probabilities on premium service; ``None``: the
         tables do.
+    named
+        Names of the orders of a small night; ``None``: they are read again.
     """
 
     problem: Problem
@@ -181,6 +184,7 @@ class Intake:
     history: EarlierNights
     params: CodeParams
     effect_model: LearnedModel | None = None
+    named: pl.DataFrame | None = None
 
 
 def take_in(
@@ -321,6 +325,7 @@ def take_in(
         history=history,
         params=params,
         effect_model=model if gives_premium else None,
+        named=encoded.named,
     )
 
 
@@ -334,6 +339,8 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
         table or the policy has reasons; in the order of the table.
     """
+    if intake.named is not None:
+        return iter([intake.named])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
@@ -383,7 +390,7 @@ class _By:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """All orders and options as arrays; codes, rows read, broken rows, and hopes."""
+    """All orders and options as arrays; codes, rows read, broken rows, hopes, names."""
 
     orders: OrderArrays
     options: OptionArrays
@@ -391,6 +398,7 @@ class Encoded:
     counts: dict[str, int]
     log: QuarantineLog
     hopes: Hopes
+    named: pl.DataFrame | None = None
 
 
 def _encode(
@@ -419,7 +427,7 @@ def _encode_single(
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
-    hopes = Hopes()
+    hopes, kept = Hopes(), KeptNames(source)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -428,6 +436,7 @@ def _encode_single(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder)
@@ -443,7 +452,16 @@ def _encode_single(
     require_rows(source, num_rows)
     with clock.stage("validate"):
         together = _distinct(source, orders)
-    return Encoded(together, join(options), coder, {"orders": num_rows}, log, hopes)
+    counts = {"orders": num_rows}
+    return Encoded(
+        orders=together,
+        options=join(options),
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        named=kept.named(),
+    )
 
 
 def _encode_choice(
@@ -455,7 +473,7 @@ def _encode_choice(
 ) -> Encoded:
     """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
-    hoped, hopes = [], Hopes()
+    hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -465,6 +483,7 @@ def _encode_choice(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             frame = fill_orders(frame, by.model)
             by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
@@ -484,7 +503,15 @@ def _encode_choice(
         clock,
     )
     counts = {"orders": num_rows, "options": num_options}
-    return Encoded(together, options, coder, counts, log, hopes)
+    return Encoded(
+        orders=together,
+        options=options,
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        named=kept.named(),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -605,6 +632,7 @@ def _refuse_all_twins(
     ):
         ids = dict.fromkeys(codes.ids)
         if column in capacity.columns:
-            ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
+            ids |= dict.fromkeys(capacity[column].to_list())
+            ids.pop(None, None)  # type: ignore[call-overload]
         having = [s.label for s in sources.values() if column in s.columns]
         refuse_twins(ids, column, " and ".join(having))

@@ -50,7 +50,7 @@ class Holdout(ConfigModel):
 #: Name of a column.
 ColumnName = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 #: Another learner replaces the one in force from this confidence on.
-CONFIDENCE = Decimal("0.8")
+CONFIDENCE = Decimal("0.9")
 #: What outcomes have and orders of tonight have not.
 LATER_COLUMNS = frozenset(OUTCOMES.column_names) - frozenset(ORDERS.column_names)
 

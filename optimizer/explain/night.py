@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import polars as pl
 
@@ -25,6 +26,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FurtherTables:
+    """
+    What a night tells beside its orders; see :class:`Night`.
+
+    Attributes
+    ----------
+    merchants, lanes, recommendations, record, churn, rows, conflicts
+        As of the night.
+    """
+
+    merchants: pl.DataFrame
+    lanes: pl.DataFrame
+    recommendations: pl.DataFrame
+    record: Mapping[str, Any]
+    churn: pl.DataFrame | None
+    rows: pl.DataFrame | None
+    conflicts: pl.DataFrame | None
+
+
+@dataclass(frozen=True, eq=False)
 class Night:
     """
     A certified allocation.
@@ -85,28 +106,64 @@ class Night:
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
+    make_further
+        Makes the tables beside ``orders`` and ``quarantine``, and the record, when one
+        of them is first asked for.
     """
 
     orders: pl.DataFrame
-    merchants: pl.DataFrame
-    lanes: pl.DataFrame
-    recommendations: pl.DataFrame
     quarantine: pl.DataFrame
     certificate: Certificate
     termination: Termination
     seconds: Mapping[str, float]
     peak_memory_bytes: Mapping[str, int]
     date: dt.date | None
-    record: Mapping[str, Any]
     problem_class: ProblemClass
     policy: PolicyRow
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
-    assumptions: tuple[CodedWarning, ...] = ()
-    churn: pl.DataFrame | None = None
-    rows: pl.DataFrame | None = None
-    conflicts: pl.DataFrame | None = None
+    assumptions: tuple[CodedWarning, ...]
+    make_further: Callable[[], FurtherTables] = field(repr=False)
+
+    @cached_property
+    def _further(self) -> FurtherTables:
+        return self.make_further()
+
+    @property
+    def merchants(self) -> pl.DataFrame:
+        """Caps, their use and their value."""
+        return self._further.merchants
+
+    @property
+    def lanes(self) -> pl.DataFrame:
+        """Slots, their use and their value."""
+        return self._further.lanes
+
+    @property
+    def recommendations(self) -> pl.DataFrame:
+        """The chosen orders, as the platform expects them."""
+        return self._further.recommendations
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the report is made of."""
+        return self._further.record
+
+    @property
+    def churn(self) -> pl.DataFrame | None:
+        """The parcels whose recommendation changed."""
+        return self._further.churn
+
+    @property
+    def rows(self) -> pl.DataFrame | None:
+        """Limits other than caps and lanes."""
+        return self._further.rows
+
+    @property
+    def conflicts(self) -> pl.DataFrame | None:
+        """Floors and pins that no plan keeps together."""
+        return self._further.conflicts
 
     @property
     def decisions(self) -> pl.DataFrame:

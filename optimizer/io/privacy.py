@@ -139,7 +139,7 @@ def refuse_personal_columns(columns: Iterable[str], label: str) -> None:
             "export the table without it, or if it is no person's, say so: "
             "privacy.allow, with its reason"
         )
-    if any(holds_personal(column) for column in given):
+    if any(_holds_personal(column) for column in given):
         raise DataError(
             f"{label}: the name of a column looks like personal data; is the header "
             "missing? Export the table with its header"
@@ -348,6 +348,10 @@ def holds_personal(text: str) -> bool:
     if looks_personal(plain):
         return True
     return not _is_bare(plain) and hidden(plain) != plain
+
+
+#: For names of columns, which come again.
+_holds_personal = lru_cache(holds_personal)
 
 
 def hidden(text: str) -> str:

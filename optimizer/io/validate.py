@@ -488,8 +488,9 @@ def _composed(name: str) -> str:
 
 def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
     key = source.table.key
-    repeated = table.filter(table.select(key).is_duplicated())
-    if len(repeated):
+    is_repeated = table.select(key).is_duplicated()
+    if is_repeated.any():
+        repeated = table.filter(is_repeated)
         values = [str(v) for v in repeated.select(key).row(0) if v is not None]
         first = hidden(", ".join(values))
         rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))

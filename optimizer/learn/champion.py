@@ -40,6 +40,7 @@ from optimizer.build.learned_model import (
     kept_effect,
     premium_risk,
 )
+from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.doubt import raised, steps_of
 from optimizer.learn.learners import FIRST, LEARNERS
 from optimizer.learn.risk import NUM_FOLDS, folds
@@ -107,10 +108,15 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """Effects by harm that were fitted without each fold, and the fold of each row."""
+    """
+    Effects by harm that were fitted without each fold, and the fold of each row.
+
+    Of their differences the part that holds on other folds, by harm.
+    """
 
     effects: Sequence[Mapping[str, Effect]]
     fold: NDArray[np.int64]
+    slopes: Mapping[str, float]
 
 
 def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidate]:
@@ -157,6 +163,7 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
             error_cny=round(error, 2),
             confidence=round(sure, 4),
             is_champion=name == champion,
+            slopes={harm: round(s, 3) for harm, s in held[name].slopes.items()},
         )
         for name, value, more, error, sure in rows
     ]
@@ -177,15 +184,45 @@ def only(in_force: str = FIRST) -> list[Candidate]:
 
 
 def _held_out(contest: Contest, name: str) -> _Held:
-    fold, effects = folds(contest.frame), []
-    for k in range(NUM_FOLDS):
-        others = fold[contest.row] != k
-        fitted = {
-            harm: LEARNERS[name].fit(trial.where(others))
+    fold = folds(contest.frame)
+    fitted = [
+        {
+            harm: LEARNERS[name].fit(trial.where(fold[contest.row] != k))
             for harm, trial in contest.trials.items()
         }
-        effects.append(with_doubt(contest, fitted))
-    return _Held(effects, fold)
+        for k in range(NUM_FOLDS)
+    ]
+    slopes = {
+        harm: slope_of(trial, fold[contest.row], [one[harm] for one in fitted])
+        for harm, trial in contest.trials.items()
+    }
+    effects = [
+        with_doubt(contest, calibrated(contest.trials, one, slopes)) for one in fitted
+    ]
+    return _Held(effects, fold, slopes)
+
+
+def calibrated(
+    trials: Mapping[str, Trial],
+    effects: Mapping[str, Effect],
+    slopes: Mapping[str, float],
+) -> dict[str, Effect]:
+    """
+    Effects whose differences are as large as parcels that they had not seen say.
+
+    Parameters
+    ----------
+    trials
+        Randomised parcels, by harm.
+    effects
+        As fitted.
+    slopes
+        By harm; see :mod:`optimizer.learn.calibration`.
+    """
+    return {
+        harm: flattened(effect, trials[harm], slopes.get(harm, 1.0))
+        for harm, effect in effects.items()
+    }
 
 
 def with_doubt(contest: Contest, effects: Mapping[str, Effect]) -> dict[str, Effect]:

@@ -25,10 +25,16 @@ from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
-from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
-from optimizer.learn.champion import Contest, compare, harm_costs, only, with_doubt
+from optimizer.learn.champion import (
+    Contest,
+    calibrated,
+    compare,
+    harm_costs,
+    only,
+    with_doubt,
+)
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
@@ -44,10 +50,10 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
-    LEARNING,
     OUTCOME_OF,
     at_rows,
     cross_fit,
@@ -62,7 +68,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Promise
+    from optimizer.build.learned_model import Candidate, Promise
     from optimizer.config import Config
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
@@ -126,6 +132,7 @@ class Learned:
         return save_model(self, Path(models))
 
 
+@on_one_thread
 def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     Learn risk, effect and promise-keeping from outcomes.
@@ -146,7 +153,6 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ConfigError
         When scikit-learn is not installed.
     """
-    import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame
@@ -193,14 +199,14 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
-            champion = next(one.learner for one in candidates if one.is_champion)
+    in_charge = next(one for one in candidates if one.is_champion)
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
         "promises": kept,
-        "learner": champion,
+        "learner": in_charge.learner,
         "candidates": candidates,
-    } | _effects(contest, champion, config.learning.prior)
+    } | _effects(contest, in_charge, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
@@ -208,13 +214,15 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
 
 
 def _effects(
-    contest: Contest | None, champion: str, prior: Prior | None
+    contest: Contest | None, champion: Candidate, prior: Prior | None
 ) -> dict[str, Any]:
     """The effect on each harm, and what is known of it on the whole."""
+    learner = LEARNERS[champion.learner]
     effect = dict.fromkeys(HARMS, prior_effect(prior))
     pooled = dict.fromkeys(HARMS, pooled_prior(prior))
     if contest is not None and contest.trials:
-        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
+        fitted = {h: learner.fit(trial) for h, trial in contest.trials.items()}
+        fitted = calibrated(contest.trials, fitted, champion.slopes)
         effect |= with_doubt(contest, fitted)
         for harm, trial in contest.trials.items():
             whole = LEARNERS[FIRST].fit(trial)
