@@ -81,7 +81,9 @@ def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
     """How sure the model is of what premium does, and why."""
     harms = [harm for harm in HARMS if _counts(harm, config)]
     found = [_of_harm(model, harm) for harm in harms]
-    raised = ((harm, model.effect[harm].raised) for harm in harms)
+    # A draw is of what was measured.
+    is_drawn = config.objective.explore == "thompson"
+    raised = ((h, model.effect[h].raised) for h in harms if not is_drawn)
     found += [
         warn("EFFECT_RAISED", harm=harm, raised=f"{by:+.3f}")
         for harm, by in raised
@@ -199,6 +201,8 @@ def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
 def _left_to_chance(config: Config) -> CodedWarning:
     """What is randomised, so that the effect is measured."""
     holdout, explore = config.holdout, config.objective.explore
+    if explore == "thompson":
+        return warn("DRAW_AT_RANDOM", held=f"{holdout.share:f}")
     explored = holdout.explore_share if explore != "none" else 0
     if not (explored or holdout.share):
         return warn("NONE_AT_RANDOM")

@@ -61,12 +61,13 @@ class Chosen:
     carriers
         Who carries each.
     saving
-        Micro-CNY, of all of them.
+        Micro-CNY, of all of them; ``None`` where these are drawn, and what was measured
+        is to be told.
     """
 
     row: NDArray[np.int64]
     carriers: Sequence[str | None]
-    saving: int
+    saving: int | None
 
 
 def at_lower_bound(
@@ -86,24 +87,35 @@ def at_lower_bound(
     """
     parts = [_valued(part, model, params) for part in _chosen_rows(chosen, orders)]
     costs = params.worth.complaint, params.worth.logistics_return
-    lowered = {}
+    lowered, measured = {}, {}
     for harm, cost in zip(HARMS, costs, strict=True):
         effect = model.effect[harm]
         reach = np.zeros(len(effect.names), np.int64)
         for part in parts:
             reach += _reach(part, harm, effect, cost)
         lowered[harm] = lowered_effect(effect, reach.tolist())
-    low = 0
-    for part in parts:
-        drops = [part.drop(harm, lowered[harm]) for harm in HARMS]
-        saving = saving_micro_cny(params.worth, drops[0], drops[1], part.weight)
-        low += int(saving.sum())
+        measured[harm] = lowered_effect(effect, [0] * len(effect.names))
+    low, saving = _saved(parts, lowered, params), chosen.saving
+    if saving is None:
+        saving = _saved(parts, measured, params)
     return warn(
         "SAVING_IF_LOW",
-        saving_cny=cny(chosen.saving),
+        saving_cny=cny(saving),
         low_cny=cny(low),
-        lost_cny=cny(chosen.saving - low),
+        lost_cny=cny(saving - low),
     )
+
+
+def _saved(
+    parts: Sequence[_Valued], effects: Mapping[str, Effect], params: CodeParams
+) -> int:
+    """What a plan saves with other effects, micro-CNY."""
+    total = 0
+    for part in parts:
+        drops = [part.drop(harm, effects[harm]) for harm in HARMS]
+        saving = saving_micro_cny(params.worth, drops[0], drops[1], part.weight)
+        total += int(saving.sum())
+    return total
 
 
 def lowered_effect(effect: Effect, reach: Sequence[int]) -> Effect:

@@ -471,6 +471,11 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         explored="share",
         held="share",
     ),
+    "DRAW_AT_RANDOM": _about(
+        "savings are one draw of what the model knows and does not know, and {held} of "
+        "the plan is kept back at random (holdout), so that the effect is measured",
+        held="share",
+    ),
     "NONE_AT_RANDOM": _about(
         "no parcel is left to chance (holdout), so this night will not show whether "
         "the effect is true"

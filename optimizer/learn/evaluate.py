@@ -365,13 +365,14 @@ def _groups(
 
     ``policy``: the effect on parcels that the optimum chooses. ``explore``: the effect
     on any parcel that could have premium. ``margin``: on parcels around the cut-off.
+    ``thompson``: on parcels that some draws of the savings choose, and others do not.
     """
     frame = data.frame
     if data.kind == "observational":
         arms = {"observed": np.ones(len(frame), np.bool_)}
     else:
         named = frame["arm"].fill_null("policy")
-        names = ("policy", "explore", "margin")
+        names = ("policy", "explore", "margin", "thompson")
         arms = {name: (named == name).to_numpy() for name in names}
     for arm, inside in arms.items():
         if not inside.any():

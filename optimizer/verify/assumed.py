@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.verify.drawn_models import as_measured, num_draws
 from optimizer.verify.learned import (
     harm_left,
     harm_removed,
@@ -146,7 +147,7 @@ def _stated(
     config = record["config"]
     harms = [harm for harm in _HARMS if harm == "complaint" or _return_costs(config)]
     if gives_premium:
-        yield from _effects(model, harms)
+        yield from _effects(model, harms, is_drawn=bool(num_draws(record)))
     else:
         yield "PROBABILITIES_GIVEN", {}
     if model is not None:
@@ -173,7 +174,7 @@ def _return_costs(config: Mapping[str, Any]) -> bool:
     return any(cost is not None and Decimal(cost) != 0 for cost in costs)
 
 
-def _effects(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
+def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_Said]:
     """What is known of the effect on the whole, by harm."""
     pooled = model.get("pooled")
     for harm in harms:
@@ -199,7 +200,9 @@ def _effects(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
                     values["weight"] = _three(known["prior_weight"])
         yield code, values
     for harm in harms:
-        if by := model["effect"][harm].get("raised", 0.0):
+        # Where savings are drawn, it is from what was measured.
+        by = 0.0 if is_drawn else model["effect"][harm].get("raised", 0.0)
+        if by:
             yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":
@@ -257,6 +260,8 @@ def _chance(config: Mapping[str, Any]) -> _Said:
     explore = config["objective"].get("explore", "blind")
     held = Decimal(config["holdout"]["share"])
     explored = Decimal(config["holdout"]["explore_share"])
+    if explore == "thompson":
+        return "DRAW_AT_RANDOM", {"held": f"{held:f}"}
     if explore == "none":
         explored = Decimal(0)
     if not held and not explored:
@@ -282,7 +287,7 @@ JOIN offer AS f ON f.number = o.number AND f.carrier_id = d.carrier_id
 JOIN ways AS w ON w.number = o.number AND w.carrier_id = d.carrier_id
 JOIN promise AS k ON k.carrier_id = d.carrier_id AND k.region_id = o.region_id
 WHERE (d.is_premium AND d.reason <> 'EXPLORED')
-    OR (d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'margin'))
+    OR (d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'margin', 'thompson'))
 """
 
 
@@ -295,15 +300,20 @@ def _if_low(
         return
     weight = np.ma.filled(np.ma.asarray(plan["take_up"], np.float64), 1.0)
     weight = weight * np.asarray(plan["kept"], np.float64)
-    drops = []
+    drops, means = [], []
+    mean = as_measured(model)
     for harm in _HARMS:
         risk = np.asarray(plan[f"{harm}_risk"], np.float64)
         (cost,) = _one(engine, f"SELECT getvariable('{harm}_cost')")
         effect = _least(plan, model["effect"][harm], risk, weight * float(cost))
         left = harm_left(risk, harm_removed(plan, effect), effect.get("link", "share"))
         drops.append(risk - left)
+        of_mean = harm_removed(plan, mean["effect"][harm])
+        means.append(risk - harm_left(risk, of_mean, effect.get("link", "share")))
     low = _saved(engine, plan, drops)
     saving = sum(int(each) for each in plan["saves"])
+    if num_draws(record):
+        saving = _saved(engine, plan, means)
     yield (
         "SAVING_IF_LOW",
         {
@@ -402,7 +412,7 @@ def _nobody(
     (num, best) = _one(
         engine,
         "SELECT count(*) FILTER ((is_premium AND reason <> 'EXPLORED') OR "
-        "(reason = 'HELD_OUT' AND arm IN ('policy', 'margin'))), "
+        "(reason = 'HELD_OUT' AND arm IN ('policy', 'margin', 'thompson'))), "
         "max(round(saving_cny * 1000000)) FROM decisions_published",
     )
     if num:

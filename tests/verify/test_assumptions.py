@@ -108,7 +108,9 @@ def _model(learner: str) -> LearnedModel:
     return named(unnamed, "2026-11-20")
 
 
-def _night(folder: Path, learner: str, *, carriers_per_order: int = 1) -> Path:
+def _night(
+    folder: Path, learner: str, *, carriers_per_order: int = 1, **objective: Any
+) -> Path:
     """A night whose tables have no probability: the model gives them all."""
     tables = simulated(
         folder / "days", num_orders=400, carriers_per_order=carriers_per_order
@@ -122,7 +124,9 @@ def _night(folder: Path, learner: str, *, carriers_per_order: int = 1) -> Path:
     (folder / "model").mkdir()
     (folder / "model/model.json").write_text(model_text(_model(learner)))
     more = {"model": str(folder / "model"), "holdout": {"share": 0.1}}
-    return publish(folder, given, settings(Variant(config=more)))
+    config = settings(Variant(config=more))
+    config["objective"] |= objective
+    return publish(folder, given, config)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +162,19 @@ def test_what_a_night_assumes_is_stated_again(
     assert low < saving
     if learner == "boosted":
         assert verify_run(run).findings == ()
+
+
+def test_where_savings_are_drawn_what_was_measured_is_told(tmp_path: Path) -> None:
+    """The draw has no doubt added; what the plan saves is by the mean of the draws."""
+    run = _night(tmp_path, "logistic", explore="thompson", num_draws=10)
+    record = record_of(run)
+    assert state_again(run, record) == []
+    codes = [one["code"] for one in record["assumptions"]]
+    assert codes[-2:] == ["DRAW_AT_RANDOM", "SAVING_IF_LOW"]
+    assert "EFFECT_RAISED" not in codes
+    # Kept-back parcels are of the plan, so that it saves more than the summary says.
+    mean = record["summary"]["draw"]["mean_saving_cny"]
+    assert float(_if_low(record)["saving_cny"].replace(",", "")) >= mean
 
 
 def _without(code: str) -> Callable[[dict[str, Any]], None]:
