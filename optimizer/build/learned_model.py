@@ -64,7 +64,7 @@ LEVELS = ("carrier_id", "region_id", "category_id")
 FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
-#: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
+#: Digits of drawn coefficients: far below their noise, above a machine's last bits.
 _DRAWN_DIGITS = 9
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -501,7 +501,8 @@ def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
 
     Every machine draws the same bytes: the noise of a coefficient is a hash of the
     seed and of its own name, the factor of the covariance is made of elementwise
-    sums that no library reorders, and coefficients are rounded to nine digits.
+    sums that no library reorders, and coefficients are rounded to nine significant
+    digits.
 
     Parameters
     ----------
@@ -527,20 +528,17 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
     moves = dict(zip(effect.names, moved.tolist(), strict=True))
     levels = {
         column: {
-            level: round(share + moves[column, level], _DRAWN_DIGITS)
+            level: _rounded(share + moves[column, level])
             for level, share in offsets.items()
         }
         for column, offsets in effect.levels.items()
     }
     slopes = {
-        name: round(slope + moves["", name], _DRAWN_DIGITS)
-        for name, slope in effect.slopes.items()
+        name: _rounded(slope + moves["", name]) for name, slope in effect.slopes.items()
     }
     drawn = {
         # What was measured is drawn: a draw gives no benefit of doubt.
-        "intercept": round(
-            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
-        ),
+        "intercept": _rounded(effect.intercept - effect.raised + moves["", ""]),
         "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
@@ -558,8 +556,12 @@ def _drawn_forest(effect: Effect, move: float, key: str) -> dict[str, Any]:
     member = forest.members[int.from_bytes(digest[:8]) % len(forest.members)]
     return {
         "forest": forest.model_copy(update={"members": [member]}),
-        "forest_slope": round(effect.forest_slope + move, _DRAWN_DIGITS),
+        "forest_slope": _rounded(effect.forest_slope + move),
     }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DRAWN_DIGITS}g}")
 
 
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -570,9 +572,10 @@ def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     left = (covariance + covariance.T) / 2
     factor = np.zeros_like(left)
-    least = 1e-12 * np.diag(left).max(initial=0.0)
+    # Of its own variance: coefficients of numbers in small units are small as well.
+    least = 1e-12 * np.diag(left)
     for at in range(len(left)):
-        if left[at, at] > least:
+        if left[at, at] > least[at]:
             column = left[at:, at] / np.sqrt(left[at, at])
             factor[at:, at] = column
             left[at:, at:] -= column[:, None] * column[None, :]
