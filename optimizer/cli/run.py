@@ -289,6 +289,11 @@ def _break_even(found: Mapping[str, Any]) -> list[str]:
     best = table.select(pl.col("saving_cny").max()).collect().item()
     if best is None or best > 0:
         return []
+    if (numbers.get("draw") or {}).get("num_drawn"):
+        return [
+            "no order is worth its fee by the savings that this night drew; another "
+            "night draws others (objective.explore: thompson)"
+        ]
     fee, lost = float(found["policy"]["fee"]["amount_cny"]), f"{-best:,.2f} CNY"
     avoided = fee + best
     said = f"no order is worth its fee: the best one loses {lost}"
