@@ -20,7 +20,9 @@ from optimizer.cli.output import write_page
 HistoryOption = Annotated[
     str | None,
     typer.Option(
-        "--history", metavar="FILE", help="Outcomes; left out: learning.history."
+        "--history",
+        metavar="FILE",
+        help="Outcomes: files or an address; left out: learning.history.",
     ),
 ]
 FirstOption = Annotated[

@@ -249,6 +249,13 @@ def _summary(found: Mapping[str, Any]) -> str:
                 f"cut-off, {chance['num_swapped']:,} swapped, which costs "
                 f"{chance['coin_cost_cny']:,.2f} CNY"
             )
+    if draw := numbers.get("draw"):
+        lines.append(
+            f"  draw       savings are one draw of the model: by its mean the plan "
+            f"avoids {draw['mean_saving_cny']:,.2f} CNY; "
+            f"{counted(draw['num_drawn'], 'order')} chosen by some draws and not by "
+            "others"
+        )
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     boxes = found.get("outboxes", [])

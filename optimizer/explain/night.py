@@ -32,7 +32,7 @@ class FurtherTables:
 
     Attributes
     ----------
-    merchants, lanes, recommendations, record, churn, rows, conflicts
+    merchants, lanes, recommendations, record, churn, rows, conflicts, draws
         As of the night.
     """
 
@@ -43,6 +43,7 @@ class FurtherTables:
     churn: pl.DataFrame | None
     rows: pl.DataFrame | None
     conflicts: pl.DataFrame | None
+    draws: pl.DataFrame | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,10 @@ class Night:
         ``carrier_id_after``; else ``None``.
     rows
         Limits other than caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    draws
+        Where savings are drawn: ``order_id``, ``saving_cny`` as drawn,
+        ``mean_saving_cny``, and ``num_plans``, the plans of all draws that choose it;
+        else ``None``.
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
@@ -162,6 +167,11 @@ class Night:
         return self._further.conflicts
 
     @property
+    def draws(self) -> pl.DataFrame | None:
+        """Drawn savings beside their means."""
+        return self._further.draws
+
+    @property
     def decisions(self) -> pl.DataFrame:
         """The orders, by the name of the published table."""
         return self.orders
@@ -191,6 +201,7 @@ class Night:
             tables.QUARANTINE: self.quarantine,
             tables.ROW_RESULTS: self.rows,
             tables.CONFLICTS: self.conflicts,
+            tables.DRAWS: self.draws,
         }
         places = self.recommendations.select("order_id", "region_id")
         orders = self.orders.join(places, on="order_id", how="left")

@@ -25,7 +25,6 @@ from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
-from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.champion import (
@@ -49,10 +48,10 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
-    LEARNING,
     OUTCOME_OF,
     at_rows,
     cross_fit,
@@ -130,6 +129,7 @@ class Learned:
         return save_model(self, Path(models))
 
 
+@on_one_thread
 def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     Learn risk, effect and promise-keeping from outcomes.
@@ -150,7 +150,6 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ConfigError
         When scikit-learn is not installed.
     """
-    import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame

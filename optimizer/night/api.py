@@ -436,6 +436,7 @@ def _further(
     """Make the tables of a solved night beside its decisions."""
     from optimizer.contracts.tables import (
         CONFLICTS,
+        DRAWS,
         LANE_RESULTS,
         MERCHANT_RESULTS,
         ROW_RESULTS,
@@ -456,4 +457,5 @@ def _further(
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),
+        draws=tables.get(DRAWS.file),
     )

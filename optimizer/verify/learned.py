@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.errors import CertificateError
+from optimizer.verify.drawn_models import drawn_again, num_draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,43 +52,98 @@ def fill_scores(
     CertificateError
         When the model is missing, or is not the one that the night was made with.
     """
-    model = _read(record)
-    has_options = record["inputs"].get("options") is not None
-    there = {
-        name
-        for table in ("orders", *(["options"] if has_options else []))
-        for (name,) in statement.execute(f"FROM {table}_columns").fetchall()
-    }
-    orders = _columns(statement, "SELECT * EXCLUDE (further) FROM orders")
-    number = np.asarray(orders["number"], np.int64)
-    filled: dict[str, NDArray[np.float64]] = {}
-    for harm in _HARMS:
-        name = f"{harm}_prob_standard"
-        filled[name] = (
-            _numbers(orders[name])
-            if name in there
-            else _risk(orders, model["risk"][harm])
-        )
-    if has_options:
-        ways, at = _options(statement, number)
-    else:
-        ways, at = orders, np.arange(len(number))
-    for harm in _HARMS:
-        name, standard = f"{harm}_prob_premium", filled[f"{harm}_prob_standard"]
-        if name in there:
-            filled[name] = _numbers(ways[name])
-            continue
-        effect = model["effect"][harm]
-        removed = _removed(orders, ways, at, effect, has_options=has_options)
-        filled[name] = _left(standard[at], removed, effect.get("link", "share"))
+    scores = Scores.read(statement, record)
+    model = scores.model
+    if num_draws(record):
+        model = drawn_again(model, record)
+    filled, at = scores.filled(model), scores.at
     columns = {
-        "number": np.asarray(ways["number"], np.int64),
+        "number": scores.ways_number,
         **{name: filled[name][at] for name in filled if name.endswith("standard")},
         **{name: filled[name] for name in filled if name.endswith("premium")},
     }
     _insert(statement, columns)
-    if "complaint_prob_premium" not in there:
+    if "complaint_prob_premium" not in scores.there:
         _promise(statement, model, record)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """
+    What a night's probabilities are made of.
+
+    Attributes
+    ----------
+    model
+        As it was learned.
+    there
+        Columns that the tables have.
+    orders, ways
+        Columns of the orders, and of the ways to carry them.
+    at
+        ``(num_ways,) int64``: place of each way's order.
+    has_options
+        Whether ways are those of the options table.
+    """
+
+    model: Any
+    there: set[str]
+    orders: _Columns
+    ways: _Columns
+    at: NDArray[np.int64]
+    has_options: bool
+
+    @classmethod
+    def read(
+        cls, statement: duckdb.DuckDBPyConnection, record: Mapping[str, Any]
+    ) -> Scores:
+        """
+        Read the night's tables and its model.
+
+        Raises
+        ------
+        CertificateError
+            When the model is missing, or is not the one that the night was made with.
+        """
+        model = _read(record)
+        has_options = record["inputs"].get("options") is not None
+        there = {
+            name
+            for table in ("orders", *(["options"] if has_options else []))
+            for (name,) in statement.execute(f"FROM {table}_columns").fetchall()
+        }
+        orders = _columns(statement, "SELECT * EXCLUDE (further) FROM orders")
+        number = np.asarray(orders["number"], np.int64)
+        ways, at = orders, np.arange(len(number))
+        if has_options:
+            ways, at = _options(statement, number)
+        return cls(model, there, orders, ways, at, has_options)
+
+    @property
+    def ways_number(self) -> NDArray[np.int64]:
+        """Number of each way."""
+        return np.asarray(self.ways["number"], np.int64)
+
+    def filled(self, model: Any) -> dict[str, NDArray[np.float64]]:
+        """Probabilities on standard by order, and on premium service by way."""
+        orders, ways, at = self.orders, self.ways, self.at
+        filled: dict[str, NDArray[np.float64]] = {}
+        for harm in _HARMS:
+            name = f"{harm}_prob_standard"
+            filled[name] = (
+                _numbers(orders[name])
+                if name in self.there
+                else _risk(orders, model["risk"][harm])
+            )
+        for harm in _HARMS:
+            name, standard = f"{harm}_prob_premium", filled[f"{harm}_prob_standard"]
+            if name in self.there:
+                filled[name] = _numbers(ways[name])
+                continue
+            effect = model["effect"][harm]
+            removed = _removed(orders, ways, at, effect, has_options=self.has_options)
+            filled[name] = _left(standard[at], removed, effect.get("link", "share"))
+        return filled
 
 
 def _read(record: Mapping[str, Any]) -> Any:
