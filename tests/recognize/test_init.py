@@ -100,7 +100,7 @@ def test_an_export_becomes_a_night_that_verifies(
     first = ran.out.splitlines()[1]
     assert first.startswith("  rests on   a stated prior") is not has_premium
     if not has_premium:
-        assert "  break-even no order is worth its fee" in ran.out
+        assert "  nobody     no order is worth its fee" in ran.out
     assert call(monkeypatch, capsys, "verify", f"runs/{DAY}").code == 0
     decisions = pl.read_parquet(f"runs/{DAY}/decisions.parquet")
     assert len(decisions) == len(sample.take_sample(str(tables[0])).rows)
