@@ -15,6 +15,7 @@ from optimizer.cli import init as command
 from optimizer.config import load_config
 from optimizer.errors import DataError
 from optimizer.recognize import propose, sample, whole, write
+from optimizer.recognize.names import ORDER_NAMES, OUTCOME_NAMES, plain
 from tests.support.exports import EXPORTS
 from tests.support.small_night import DAY, call
 
@@ -722,3 +723,17 @@ def test_an_export_without_regions_becomes_a_night(
     assert run.code == 0, run.err
     lines = Path("capacity.csv").read_text("utf-8").splitlines()
     assert lines[1:] == ["yuantong,,20,100", "zhongtong,,20,200"]
+
+
+@pytest.mark.parametrize(
+    ("day", "amount"),
+    [
+        ("订单付款时间", "买家实际支付金额"),
+        ("订单支付时间", "订单实付金额"),
+        ("成交时间", "订单总额"),
+    ],
+)
+def test_names_with_the_order_before_them_are_known(day: str, amount: str) -> None:
+    """An export that writes 订单 before its columns' names needs no ``--column``."""
+    assert plain(day) in {plain(name) for name in OUTCOME_NAMES["date"]}
+    assert plain(amount) in {plain(name) for name in ORDER_NAMES["order_value_cny"]}
