@@ -161,14 +161,14 @@ def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
     """All rows that a leaf's parcels count against, the least specific first."""
     carrier, region, outlet, day = leaf
     # a plain tuple finds a row as a place does, and is made in no time
-    ways = [(carrier, None, None, day)]
+    ways: list[tuple[object, ...]] = [(carrier, None, None, day)]
     if region is not None:
         ways.append((carrier, region, None, day))
     if outlet is not None:
         ways.append((carrier, None, outlet, day))
         if region is not None:
             ways.append(leaf)
-    return [Place._make(place) for place in ways if place in rows]
+    return [Place(*place) for place in ways if place in rows]  # type: ignore[arg-type]
 
 
 def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
