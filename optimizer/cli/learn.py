@@ -20,7 +20,9 @@ from optimizer.cli.output import write_page
 HistoryOption = Annotated[
     str | None,
     typer.Option(
-        "--history", metavar="FILE", help="Outcomes; left out: learning.history."
+        "--history",
+        metavar="FILE",
+        help="Outcomes: files or an address; left out: learning.history.",
     ),
 ]
 FirstOption = Annotated[
@@ -55,10 +57,10 @@ def learn(
     as_json: JsonOption = False,
 ) -> None:
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
+    from optimizer.build.learned_model import BEFORE_ANY_NIGHT
     from optimizer.config import load_config
     from optimizer.learn.fit import LATEST, models_folder
     from optimizer.learn.history import learning_window
-    from optimizer.learn.stated import BEFORE_ANY_NIGHT
     from optimizer.questions import learn_model
 
     settings = load_config(config)

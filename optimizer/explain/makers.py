@@ -8,6 +8,7 @@ from optimizer.contracts.tables import (
     BANK,
     COMMITMENTS,
     CONFLICTS,
+    DRAWS,
     IN_FLIGHT,
     LANE_RESULTS,
     MERCHANT_RESULTS,
@@ -21,6 +22,7 @@ from optimizer.explain.tables import (
     commitments_table,
     conflicts_table,
     decisions_table,
+    draws_table,
     in_flight_table,
     lanes_table,
     merchants_table,
@@ -50,6 +52,7 @@ OF_NIGHT: Mapping[Table, Callable[[CertifiedNight], pl.DataFrame | None]] = {
     ROW_RESULTS: rows_table,
     CONFLICTS: conflicts_table,
     ORDER_PRICES: order_prices_table,
+    DRAWS: draws_table,
 }
 #: Tables that are made of the decisions, batch by batch.
 OF_DECISIONS: Mapping[Table, Callable[[pl.DataFrame, Names], pl.DataFrame]] = {

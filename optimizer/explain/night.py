@@ -32,7 +32,7 @@ class FurtherTables:
 
     Attributes
     ----------
-    merchants, lanes, recommendations, record, churn, rows, conflicts
+    merchants, lanes, recommendations, record, churn, rows, conflicts, draws
         As of the night.
     """
 
@@ -43,6 +43,7 @@ class FurtherTables:
     churn: pl.DataFrame | None
     rows: pl.DataFrame | None
     conflicts: pl.DataFrame | None
+    draws: pl.DataFrame | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +95,19 @@ class Night:
         What a person should look at: a code and values; ``str`` says it in English.
     summary
         The night in numbers, ready for JSON.
+    assumptions
+        What its estimates take for true, the saving at the effect's lower 95 % bound
+        among them; ``str`` says each in English.
     churn
         With ``previous``: the parcels whose recommendation changed, as ``order_id``,
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
         ``carrier_id_after``; else ``None``.
     rows
         Limits other than caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    draws
+        Where savings are drawn: ``order_id``, ``saving_cny`` as drawn,
+        ``mean_saving_cny``, and ``num_plans``, the plans of all draws that choose it;
+        else ``None``.
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
@@ -120,6 +128,7 @@ class Night:
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
+    assumptions: tuple[CodedWarning, ...]
     make_further: Callable[[], FurtherTables] = field(repr=False)
 
     @cached_property
@@ -162,6 +171,11 @@ class Night:
         return self._further.conflicts
 
     @property
+    def draws(self) -> pl.DataFrame | None:
+        """Drawn savings beside their means."""
+        return self._further.draws
+
+    @property
     def decisions(self) -> pl.DataFrame:
         """The orders, by the name of the published table."""
         return self.orders
@@ -191,6 +205,7 @@ class Night:
             tables.QUARANTINE: self.quarantine,
             tables.ROW_RESULTS: self.rows,
             tables.CONFLICTS: self.conflicts,
+            tables.DRAWS: self.draws,
         }
         places = self.recommendations.select("order_id", "region_id")
         orders = self.orders.join(places, on="order_id", how="left")
@@ -204,6 +219,7 @@ class Night:
             numbers=self.summary,
             proof=self.certificate,
             warnings=self.warnings,
+            assumptions=self.assumptions,
             lanes=self.lanes,
             merchants=self.merchants,
         )

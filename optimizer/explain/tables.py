@@ -9,7 +9,13 @@ import numpy as np
 from optimizer.build.side_limits import limit_prices
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
-from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.contracts.tables import (
+    BANK,
+    CONFLICTS,
+    DRAWS,
+    IN_FLIGHT,
+    ROW_RESULTS,
+)
 from optimizer.errors import counted
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
 from optimizer.explain.conflicts import PIN_STOPS, STOPS, find_clashes
@@ -17,6 +23,7 @@ from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
 from optimizer.model.reasons import REASON_NAMES, Reason
+from optimizer.model.reduced_savings import NO_OPTION, best_of
 from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
 
 if TYPE_CHECKING:
@@ -334,6 +341,45 @@ def order_prices_table(night: CertifiedNight) -> pl.DataFrame | None:
     )
     parts = [piece.join(prices, on="row", how="inner") for piece in night.named()]
     return pl.concat(parts).select("order_id", "price_cny").sort("order_id")
+
+
+def draws_table(night: CertifiedNight) -> pl.DataFrame | None:
+    """Drawn savings beside their means, by ``order_id``, where savings are drawn."""
+    import polars as pl
+
+    problem, outcomes, draws = night.problem, night.outcomes, night.names.draws
+    num_plans = outcomes.num_plans
+    if draws is None or num_plans is None:
+        return None
+    is_priced = outcomes.is_priced[problem.row]
+    row = problem.row[is_priced]
+    given = pl.DataFrame(
+        {
+            "row": row,
+            "saving_cny": cny(outcomes.saving[row]),
+            "mean_saving_cny": cny(mean_savings(night)[is_priced]),
+            "num_plans": num_plans[row].astype(np.int64),
+        }
+    )
+    parts = [
+        piece.select("row", "order_id").join(given, on="row", how="inner")
+        for piece in night.named()
+    ]
+    return pl.concat(parts).select(DRAWS.column_names).sort("order_id")
+
+
+def mean_savings(night: CertifiedNight) -> NDArray[np.int64]:
+    """
+    Mean saving of each order, of the chosen option or the best one, micro-CNY.
+
+    ``(num_orders,) int64``; only for nights whose savings are drawn.
+    """
+    draws, problem, chosen = night.names.draws, night.problem, night.solution.chosen
+    assert draws is not None
+    found = best_of(problem.option_start, draws.mean, NO_OPTION)
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    found[order] = draws.mean[chosen]
+    return found
 
 
 #: Conflicts that a message names.

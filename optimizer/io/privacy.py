@@ -105,6 +105,8 @@ _SUSPECT = (
     rf"{_SUSPECT_ID}|[先女小][生士姐]"
     r"|[路街道巷弄同村楼栋幢元]|[收寄系姓][件货人名]|[Ss]t|[Rr]d|[Aa]ve|Lane|Drive"
 )
+#: What numbers of orders look like: no space in them, and some digit.
+_ORDER_NUMBER = re.compile(r"[#№]?(?=.*\d)[0-9A-Za-z][0-9A-Za-z._/#-]{0,63}", re.ASCII)
 #: Signs that look like others, written as those.
 _SIGNS = str.maketrans("–—‐‑−。．·", "-----...")
 #: What a spreadsheet or a program puts around a value.
@@ -271,6 +273,40 @@ def refuse_personal_values(
                 "them by hashed ids, or if they are no person's, say so: "
                 "privacy.allow, with its reason"
             )
+
+
+def refuse_names(values: pl.Series, written: str, label: str) -> None:
+    """
+    Refuse ids out of a column that is named like a person's data, if they look so.
+
+    Such a column is read because somebody says that it holds ids; numbers of orders
+    look like ``#1001``, and names of people do not.
+
+    Parameters
+    ----------
+    values
+        Text; the first rows are looked at.
+    written
+        The column's name in the table.
+    label
+        The table's name in messages.
+
+    Raises
+    ------
+    DataError
+        Naming the column, never a value.
+    """
+    if not is_personal_column(written):
+        return
+    seen = values.head(SAMPLE_ROWS).drop_nulls()
+    texts = [text for value in seen if (text := _plain(value))]
+    if all(_ORDER_NUMBER.fullmatch(t) and not looks_personal(t) for t in texts):
+        return
+    raise DataError(
+        f"{label}: column {written} is named as an id, and its values do not look like "
+        "order numbers (#1001) but like personal data; name another column, or if they "
+        "are no person's, say so: privacy.allow, with its reason"
+    )
 
 
 def _is_counter(values: Sequence[str]) -> bool:

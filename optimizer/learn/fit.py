@@ -25,7 +25,6 @@ from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
-from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.champion import (
@@ -42,6 +41,8 @@ from optimizer.learn.effect import (
     configured_belief,
     contradicts,
     kept_share,
+    pooled_effect,
+    pooled_prior,
     prior_effect,
     regression_belief,
     scores,
@@ -49,10 +50,10 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
-    LEARNING,
     OUTCOME_OF,
     at_rows,
     cross_fit,
@@ -67,8 +68,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Promise
+    from optimizer.build.learned_model import Candidate, Promise
     from optimizer.config import Config
+    from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
     from optimizer.learn.risk import CrossFit
@@ -130,6 +132,7 @@ class Learned:
         return save_model(self, Path(models))
 
 
+@on_one_thread
 def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     Learn risk, effect and promise-keeping from outcomes.
@@ -150,7 +153,6 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ConfigError
         When scikit-learn is not installed.
     """
-    import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame
@@ -186,8 +188,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
+    contest = None
     if not frame["is_premium"].any() and config.learning.prior is not None:
-        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+        data = None
     else:
         data = comparable(frame)
         learned = [harm for harm in HARMS if harm not in stated]
@@ -196,26 +199,35 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
-            champion = next(one.learner for one in candidates if one.is_champion)
-        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
-        if contest.trials:
-            slopes = next(one.slopes for one in candidates if one.learner == champion)
-            fitted = calibrated(contest.trials, fitted, slopes)
-            fitted = with_doubt(contest, fitted)
-        effect |= fitted
+    in_charge = next(one for one in candidates if one.is_champion)
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
-        "effect": effect,
         "promises": kept,
-        "learner": champion,
+        "learner": in_charge.learner,
         "candidates": candidates,
-    }
+    } | _effects(contest, in_charge, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+
+
+def _effects(
+    contest: Contest | None, champion: Candidate, prior: Prior | None
+) -> dict[str, Any]:
+    """The effect on each harm, and what is known of it on the whole."""
+    learner = LEARNERS[champion.learner]
+    effect = dict.fromkeys(HARMS, prior_effect(prior))
+    pooled = dict.fromkeys(HARMS, pooled_prior(prior))
+    if contest is not None and contest.trials:
+        fitted = {h: learner.fit(trial) for h, trial in contest.trials.items()}
+        fitted = calibrated(contest.trials, fitted, champion.slopes)
+        effect |= with_doubt(contest, fitted)
+        for harm, trial in contest.trials.items():
+            whole = LEARNERS[FIRST].fit(trial)
+            pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
+    return {"effect": effect, "pooled": pooled}
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
@@ -383,6 +395,7 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
+        "num_waiting": len(past.rows) - len(past.frame),
     }
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))

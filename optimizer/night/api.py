@@ -422,6 +422,7 @@ def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
         inputs=night.inputs,
         warnings=night.warnings,
         summary=solved.summary,
+        assumptions=night.assumptions,
         make_further=further,
     )
 
@@ -436,6 +437,7 @@ def _further(
     """Make the tables of a solved night beside its decisions."""
     from optimizer.contracts.tables import (
         CONFLICTS,
+        DRAWS,
         LANE_RESULTS,
         MERCHANT_RESULTS,
         ROW_RESULTS,
@@ -456,4 +458,5 @@ def _further(
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),
+        draws=tables.get(DRAWS.file),
     )

@@ -130,6 +130,10 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
         found.append("what rows hold by quantile: their room, and what rests on it")
     if "order_prices.parquet" in record.get("outputs", {}):
         found.append("the knapsacks of single lanes in the bound")
+    if config["objective"].get("explore") == "thompson":
+        found.append(
+            "the draws of the model, mean savings, and plans that choose an order"
+        )
     if float(config["holdout"]["explore_share"]):
         explore = config["objective"].get("explore", "blind")
         if explore == "blind":
@@ -192,6 +196,7 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         *_optional("rows", "rows_said", outputs),
         *_optional("conflicts", "conflicts_said", outputs),
         *_optional("order_prices", "order_prices_said", outputs),
+        *_optional("draws", "draws_said", outputs),
     ]
     return "\n".join(lines) + "\n"
 
@@ -234,6 +239,8 @@ _COLUMNS = {
     "conflicts": '"kind" VARCHAR, "limit" VARCHAR, priority BIGINT, asked BIGINT, '
     "reached BIGINT, missing BIGINT, stopped_by VARCHAR",
     "order_prices": "order_id VARCHAR, price_cny DOUBLE",
+    "draws": "order_id VARCHAR, saving_cny DOUBLE, mean_saving_cny DOUBLE, "
+    "num_plans BIGINT",
 }
 
 
