@@ -66,7 +66,7 @@ BEFORE_ANY_NIGHT = "1970-01-01"
 FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
-#: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
+#: Digits of drawn coefficients: far below their noise, above a machine's last bits.
 _DRAWN_DIGITS = 9
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -523,7 +523,8 @@ def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
 
     Every machine draws the same bytes: the noise of a coefficient is a hash of the
     seed and of its own name, the factor of the covariance is made of elementwise
-    sums that no library reorders, and coefficients are rounded to nine digits.
+    sums that no library reorders, and coefficients are rounded to nine significant
+    digits.
 
     Parameters
     ----------
@@ -555,7 +556,7 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
 
 def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effect:
     """
-    An effect whose coefficients are moved from those measured, rounded to nine digits.
+    An effect whose coefficients are moved from those measured, to nine digits.
 
     Parameters
     ----------
@@ -566,27 +567,24 @@ def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effe
     """
     levels = {
         column: {
-            level: round(share + moves[column, level], _DRAWN_DIGITS)
+            level: _rounded(share + moves[column, level])
             for level, share in offsets.items()
         }
         for column, offsets in effect.levels.items()
     }
     slopes = {
-        name: round(slope + moves["", name], _DRAWN_DIGITS)
-        for name, slope in effect.slopes.items()
+        name: _rounded(slope + moves["", name]) for name, slope in effect.slopes.items()
     }
     moved = {
         # What was measured is moved: what was added for doubt is taken off.
-        "intercept": round(
-            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
-        ),
+        "intercept": _rounded(effect.intercept - effect.raised + moves["", ""]),
         "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
     }
     if effect.forest is not None:
         slope = effect.forest_slope + moves["", FOREST]
-        moved["forest_slope"] = round(slope, _DRAWN_DIGITS)
+        moved["forest_slope"] = _rounded(slope)
     return effect.model_copy(update=moved)
 
 
@@ -629,6 +627,10 @@ def _drawn_member(forest: Forest, key: str) -> Forest:
     return forest.model_copy(update={"members": [member]})
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DRAWN_DIGITS}g}")
+
+
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     The lower Cholesky factor; columns without variance left to explain are 0.
@@ -637,9 +639,10 @@ def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     left = (covariance + covariance.T) / 2
     factor = np.zeros_like(left)
-    least = 1e-12 * np.diag(left).max(initial=0.0)
+    # Of its own variance: coefficients of numbers in small units are small as well.
+    least = 1e-12 * np.diag(left)
     for at in range(len(left)):
-        if left[at, at] > least:
+        if left[at, at] > least[at]:
             column = left[at:, at] / np.sqrt(left[at, at])
             factor[at:, at] = column
             left[at:, at:] -= column[:, None] * column[None, :]

@@ -12,6 +12,7 @@ from optimizer.cli.options import (
     ConfigOption,
     JsonOption,
     LanguageOption,
+    PageLanguage,
     ReportOption,
     Tongue,
 )
@@ -54,6 +55,8 @@ def learn(
             "--out", metavar="FOLDER", help="Models; left out: learning.models."
         ),
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
@@ -67,13 +70,8 @@ def learn(
     learned = learn_model(history, config=settings, first=first, last=last, as_of=as_of)
     window = learning_window(settings, first, last, as_of)
     folder = learned.save(out or models_folder(settings, window))
-    found = {
-        "model_dir": str(folder),
-        "kind": learned.model.kind,
-        "learner": learned.model.learner,
-        "candidates": [one.model_dump() for one in learned.model.candidates],
-        "warnings": [warning.to_json() for warning in learned.warnings],
-    }
+    write_page(report, learned.report, language.value)
+    found = {"model_dir": str(folder)} | learned.to_json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return

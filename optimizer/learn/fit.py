@@ -12,6 +12,7 @@ import numpy as np
 
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
+    BEFORE_ANY_NIGHT,
     CARD_FILE,
     FORMAT,
     HARMS,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
     from optimizer.learn.risk import CrossFit
+    from optimizer.report.page import Page
 
 
 LATEST = "latest"
@@ -97,11 +99,14 @@ class Learned:
         The model card, Markdown.
     warnings
         What a person should look at, carriers below their contract included.
+    confidence
+        How sure it had to be that another learner's plan is worth more.
     """
 
     model: LearnedModel
     card: str
     warnings: tuple[CodedWarning, ...]
+    confidence: float
 
     def _view(self) -> View:
         model = self.model
@@ -119,6 +124,41 @@ class Learned:
 
     def _repr_html_(self) -> str:
         return self._view().html()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what a person asks for, ready for JSON: no coefficient is in it."""
+        shown = {"version", "first_date", "last_date", "kind", "learner"}
+        told = self.model.model_dump(mode="json", include=shown)
+        return told | {
+            "is_stated": self.model.last_date == BEFORE_ANY_NIGHT,
+            "candidates": [one.model_dump() for one in self.model.candidates],
+            "confidence": self.confidence,
+            "pooled": {
+                h: one.model_dump() for h, one in (self.model.pooled or {}).items()
+            },
+            "promises": [one.model_dump() for one in self.model.promises],
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import by_name
+        from optimizer.report.learned import learned_html
+        from optimizer.report.page import Page
+
+        return Page(learned_html(self.to_json(), by_name(language)))
 
     def save(self, models: Path | str) -> Path:
         """
@@ -210,7 +250,8 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
-    return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+    card = card_text(model, past, curves, tuple(told))
+    return Learned(model, card, tuple(told), float(config.learning.confidence))
 
 
 def _effects(

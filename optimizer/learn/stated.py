@@ -65,7 +65,8 @@ def stated_model(config: Config) -> Learned:
     )
     model = named(unnamed, "stated")
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
-    return Learned(model, _card(model, prior), told)
+    confidence = float(config.learning.confidence)
+    return Learned(model, _card(model, prior), told, confidence)
 
 
 def _card(model: LearnedModel, prior: Prior) -> str:
