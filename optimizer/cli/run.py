@@ -114,6 +114,13 @@ def run(
             help="A candidate's YAML, to be solved as well.",
         ),
     ] = None,
+    paranoid: Annotated[
+        bool,
+        typer.Option(
+            "--paranoid",
+            help="Read what was written back from the disk, past the system's cache.",
+        ),
+    ] = False,
     log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -136,6 +143,7 @@ def run(
             day,
             is_dry=dry_run,
             is_forced=force,
+            is_paranoid=paranoid,
             previous=previous,
             progress=tell,
         )
