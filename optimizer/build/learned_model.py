@@ -188,6 +188,18 @@ class Pooled(_Part):
     num_premium: Annotated[int, Field(ge=0)]
 
 
+class Realised(_Part):
+    """What plans of the history promised, and what came of it, in CNY."""
+
+    #: Parcels of these plans that were left to chance.
+    num_parcels: Annotated[int, Field(gt=0)]
+    promised_cny: Finite
+    realised_cny: Finite
+    #: Ends of the 95 % interval of what was realised.
+    low: Finite
+    high: Finite
+
+
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
@@ -208,6 +220,8 @@ class LearnedModel(_Part):
     #: not known of models of before.
     num_waiting: int | None = None
     pooled: dict[str, Pooled] | None = None
+    #: ``None`` where nothing of earlier plans was left to chance.
+    realised: Realised | None = None
 
     @property
     def last_day(self) -> dt.date:
@@ -322,7 +336,7 @@ def _not_read(content: bytes) -> str:
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
     found = model.model_dump(mode="json")
-    for name in ("num_waiting", "pooled"):
+    for name in ("num_waiting", "pooled", "realised"):
         if found[name] is None:
             del found[name]  # models of before have none, and other bytes
     return json.dumps(found, indent=1, sort_keys=True) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import pytest
 from optimizer.learn.alarms import full_stations
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate
+from optimizer.learn.fit import learn
 from optimizer.learn.history import Window, read_history
 from optimizer.learn.ledger import ledger
 from optimizer.learn.overlap import comparable, drawn_together
 from optimizer.learn.risk import CrossFit
 from optimizer.report.evaluation import evaluation_text
 from optimizer.report.language import CHINESE
+from tests.support.pages import visible
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
@@ -172,6 +175,28 @@ def test_the_ledger_tells_what_was_realised_of_what_was_promised():
     assert "Promised" not in said
     blind = table.with_columns(arm=pl.lit("explore"))
     assert accounts(blind) == []
+
+
+def test_a_model_keeps_what_plans_before_it_promised(tmp_path: Path):
+    """
+    It holds what came of plans that promise twice what they avoid, and the page shows
+    it; parcels that no plan chose, or that were sent before the policy, say nothing.
+    """
+    config = settings(learning={"models": str(tmp_path)})
+    table = promising(5, 2.0)
+    found = learn(table, config, AFTER)
+    past = found.model.realised
+    assert past.num_parcels == 4_000
+    promised = (table["saving_cny"] + 0.8).sum() / 2
+    assert past.promised_cny == pytest.approx(promised, abs=0.01)
+    assert past.low < past.promised_cny / 2 < past.high
+    assert f"{past.promised_cny:,.2f}" in visible(found.report().html)
+    blind = learn(table.with_columns(arm=pl.lit("explore")), config, AFTER)
+    assert blind.model.realised is None
+    (row,) = config.policy
+    row = row.model_copy(update={"valid_from": DAY + dt.timedelta(1)})
+    late = config.model_copy(update={"policy": (row,)})
+    assert learn(table, late, AFTER).model.realised is None
 
 
 def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:
