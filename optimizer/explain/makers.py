@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import (
     BANK,
+    BRANCH_PRICES,
+    BRANCHES,
     COMMITMENTS,
     CONFLICTS,
     IN_FLIGHT,
@@ -16,6 +18,7 @@ from optimizer.contracts.tables import (
     RECOMMENDATIONS,
     ROW_RESULTS,
 )
+from optimizer.explain.branches import branch_prices_table, branches_table
 from optimizer.explain.tables import (
     bank_table,
     commitments_table,
@@ -50,6 +53,8 @@ OF_NIGHT: Mapping[Table, Callable[[CertifiedNight], pl.DataFrame | None]] = {
     ROW_RESULTS: rows_table,
     CONFLICTS: conflicts_table,
     ORDER_PRICES: order_prices_table,
+    BRANCHES: branches_table,
+    BRANCH_PRICES: branch_prices_table,
 }
 #: Tables that are made of the decisions, batch by batch.
 OF_DECISIONS: Mapping[Table, Callable[[pl.DataFrame, Names], pl.DataFrame]] = {

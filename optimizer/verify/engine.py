@@ -255,6 +255,11 @@ def _code_of(
         from optimizer.verify.whole_lanes import fill_worths
 
         fill_worths(engine)
+    if part == "bounds" and "branches.parquet" in record["outputs"]:
+        from optimizer.verify.branches import fill_branches
+
+        wrong = fill_branches(engine)
+        return [_finding("branches", wrong)] if wrong else []
     return []
 
 
