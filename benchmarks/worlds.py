@@ -48,6 +48,8 @@ SETTINGS = {
     "holdout": {"share": 0.2, "explore_share": 0.2, "seed": 3},
     "learning": {"prior": {"effect": 0.3}},
 }
+#: Ways to explore.
+WAYS = ("blind", "margin", "thompson", "none")
 PEERS = ("risk", "random", "ridge", "dr")
 PREMIUM = ["complaint_prob_premium", "return_prob_premium"]
 SCORES = ["complaint_prob_standard", "return_prob_standard"]
@@ -75,6 +77,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first repetition")
     parser.add_argument("--orders", type=int, default=NUM_ORDERS)
     parser.add_argument("--merchants", type=int, default=NUM_MERCHANTS)
+    parser.add_argument("--explore", choices=WAYS, help="how nights explore")
     parser.add_argument("--settings", default="{}", help="JSON of the configuration")
     parser.add_argument("--file", type=Path, default=Path("worlds.jsonl"))
     parser.add_argument("--resume", action="store_true", help="leave out what is there")
@@ -85,7 +88,7 @@ def main(words: list[str]) -> None:
     if given.file.exists() and not given.resume:
         sys.exit(f"{given.file}: is there already; give --resume, or another --file")
     sizes = {"num_orders": given.orders, "num_merchants": given.merchants}
-    settings = SETTINGS | json.loads(given.settings)
+    settings = explored(SETTINGS | json.loads(given.settings), given.explore)
     done = {(row["world"], row["seed"]) for row in read_records([given.file])}
     for number in range(given.repetitions):
         for name in names:
@@ -97,6 +100,17 @@ def main(words: list[str]) -> None:
                 file.write(json.dumps(row) + "\n")
             print(f"{name} {seed}: {row['seconds']:.0f} CPU seconds", file=sys.stderr)
     print(table(read_records([given.file])))
+
+
+def explored(settings: dict[str, Any], how: str | None) -> dict[str, Any]:
+    """Settings whose nights explore in a way; ``None``: as they say."""
+    if how is None:
+        return settings
+    found = settings | {"objective": settings.get("objective", {}) | {"explore": how}}
+    if how == "thompson":
+        # The savings themselves are drawn: no slots are set apart.
+        found["holdout"] = settings["holdout"] | {"explore_share": 0}
+    return found
 
 
 def read_records(files: Iterable[Path]) -> list[dict[str, Any]]:
@@ -118,13 +132,19 @@ def repetition(
     sizes: dict[str, int],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Nights of learning on one platform, judged on the way and at the end."""
+    """
+    Nights of learning on one platform, judged on the way and at the end.
+
+    ``on_the_way_cny`` is what the nights themselves avoid, net of fees, with all that
+    they leave to chance.
+    """
     from optimizer.simulate.dates import START
 
     start = time.process_time()
     platform = Platform(world, seed, sizes)
     past: list[tuple[Any, pl.DataFrame, dt.date]] = []
     judged: dict[str, Any] = {}
+    on_the_way = 0.0
     with tempfile.TemporaryDirectory() as folder:
         model: dict[str, Any] = {}
         for number in range(num_nights + 1):
@@ -144,6 +164,7 @@ def repetition(
                 night = platform.night(day)
                 plan = decide(night, night.orders.drop(PREMIUM), day, settings | model)
                 past.append((night, plan.decisions, day))
+                on_the_way += gain(night, plan) - FEE_CNY * len(plan.recommendations)
         # Harm that comes late is waited for: nothing could be said of it sooner.
         ripe = day + dt.timedelta(WAIT_DAYS if is_delayed(world) else 0)
         history = reveal(platform, past, ripe)
@@ -156,6 +177,11 @@ def repetition(
         **sizes,
         "learner": told.get("learner"),
         "judged": judged,
+        "on_the_way_cny": round(on_the_way, 2),
+        "num_randomised": sum(
+            plan["propensity"].is_between(0, 1, closed="none").sum()
+            for _, plan, _ in past
+        ),
         "intervals": intervals,
         "seconds": round(time.process_time() - start, 1),
     }
@@ -253,8 +279,13 @@ def learned(
     from optimizer.learn.fit import learn, save_model
     from optimizer.learn.history import Window
 
-    found = learn(history, as_config(config(settings)), Window(day))
+    found = learn(history, as_config(config(_for_learning(settings))), Window(day))
     return str(save_model(found, folder))
+
+
+def _for_learning(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without what nights alone need, such as a model to draw from."""
+    return {key: value for key, value in settings.items() if key != "objective"}
 
 
 def judge(
@@ -556,7 +587,8 @@ def measured(
     from optimizer.learn.evaluate import evaluate
     from optimizer.learn.history import Window
 
-    found = evaluate(history, as_config(config(settings)), Window(day))
+    rules = as_config(config(_for_learning(settings)))
+    found = evaluate(history, rules, Window(day))
     truth = pl.concat(
         [
             known(night).select(

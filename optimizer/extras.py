@@ -18,6 +18,7 @@ EXTRA_OF = {
     "xlsxwriter": "excel",
     "sklearn": "outcomes",
     "scipy": "outcomes",
+    "threadpoolctl": "outcomes",
     "pyspark": "spark",
     "py4j": "spark",
     "plotly": "plots",

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from optimizer.telemetry.watch import WatchedRun
 
 
-def run_date(
+def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     config: Config,
     day: dt.date,
     *,
     is_dry: bool = False,
     is_forced: bool = False,
+    is_of_any_version: bool = False,
+    is_paranoid: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -48,6 +50,12 @@ def run_date(
         Do everything but write.
     is_forced
         Replace a night that was published from other inputs; it is kept aside.
+    is_of_any_version
+        Leave a night as it is, too, that another version of the program published from
+        the same inputs; not on a cluster.
+    is_paranoid
+        Read each written file back from the disk, past the system's cache; not on a
+        cluster.
     previous
         The folder of an earlier run to start from.
     progress
@@ -56,7 +64,8 @@ def run_date(
     Raises
     ------
     ConfigError
-        When ``previous`` is given to a cluster; and as :func:`run_night`, like
+        When ``previous`` or ``is_paranoid`` is given to a cluster; and as
+        :func:`run_night`, like
         whatever else is raised.
     """
     if config.engine == "local":
@@ -66,11 +75,15 @@ def run_date(
             around=Around(audit_text, recorded_alerts, false_writing),
             is_dry=is_dry,
             is_forced=is_forced,
+            is_of_any_version=is_of_any_version,
+            is_paranoid=is_paranoid,
             previous=previous,
             progress=progress,
         )
     if previous is not None:
         raise ConfigError("--previous is for engine: local; leave it out")
+    if is_paranoid:
+        raise ConfigError("--paranoid is for engine: local; leave it out")
     from optimizer.spark.run import run_on_spark
 
     return run_on_spark(
@@ -133,6 +146,9 @@ def backfill(
     """
     Run all dates of a range in order, except those already done.
 
+    A night is done also where an earlier version of the program did it from the same
+    inputs and rules: other nights count on what it published.
+
     Parameters
     ----------
     config, is_forced
@@ -162,7 +178,11 @@ def backfill(
             config,
             day,
             lambda stage, day=day: run_date(  # type: ignore[misc]
-                config, day, is_forced=is_forced, progress=stage
+                config,
+                day,
+                is_forced=is_forced,
+                is_of_any_version=True,
+                progress=stage,
             ),
             tell,
         )

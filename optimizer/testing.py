@@ -403,7 +403,7 @@ def assert_certified(night: Night) -> None:
     assert set(premium["reason"]) <= {"CHOSEN", "EXPLORED"}, "another reason is premium"
     assert len(night.recommendations) == len(premium), "not what is recommended"
     is_planned = night.decisions["reason"].is_in(["CHOSEN", "HELD_OUT"])
-    is_ours = night.decisions["arm"].is_in(["policy", "margin"])
+    is_ours = night.decisions["arm"].is_in(["policy", "margin", "thompson"])
     planned = night.decisions.filter(is_planned & is_ours)
     paid = round(night.summary.get("penalties_cny", 0) * 1e6)
     saved = _micro(planned["saving_cny"]) - paid

@@ -118,6 +118,7 @@ def _plain_nights() -> None:
     """Tables to a proved night, and every method for unit loads on nested lanes."""
     import numpy as np
 
+    from optimizer.build.drawn_savings import fill
     from optimizer.model.solution import SolveParams
     from optimizer.night.api import allocate
     from optimizer.solvers import solve
@@ -132,6 +133,8 @@ def _plain_nights() -> None:
         )
         for method in ("pricing", "greedy", "flow"):
             solve(problem, method, SolveParams())
+    option = np.arange(problem.num_options)
+    list(fill(problem, problem.slots, option, problem.option_saving[:, None]))
     # Small nights are balanced without Newton's steps, and none looks for alike orders;
     # a lane may be closed.
     large = random_problem(

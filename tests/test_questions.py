@@ -188,7 +188,7 @@ def test_what_is_learned_and_measured_is_what_the_command_saves(
     """The same model by its checksum, the same effects; a table needs no file."""
     config, history = tmp_path / "config.yaml", tmp_path / "history.parquet"
     config.write_text(settings().model_dump_json(exclude_unset=True))
-    table = outcomes(2_000, seed=1)
+    table = outcomes(600, seed=1)
     table.write_parquet(history)
     learned = optimizer.learn_model(table, config=config, as_of="2026-12-01")
     words = ("--config", config, "--history", history, "--as-of", "2026-12-01")

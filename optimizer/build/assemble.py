@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.carryover import Bank
+    from optimizer.build.drawn_savings import Draws
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
     from optimizer.build.experiment import Experiment, ExplorePool
     from optimizer.build.lanes import Forest, Place
@@ -92,6 +93,8 @@ class Names:
         The cap bank's part of the night, with carryover.
     experiment, pool
         Rules of the random draws, and orders of the explore arm; ``None``: no draws.
+    draws
+        Other draws of the savings; ``None`` where savings are not drawn.
     stopped_pins
         ``(k,) int64``: rows of orders pinned to "must" that never went to the solver;
         their ``status`` says why.
@@ -114,6 +117,7 @@ class Names:
     bank: Bank | None = None
     experiment: Experiment | None = None
     pool: ExplorePool | None = None
+    draws: Draws | None = None
     stopped_pins: NDArray[np.int64] = field(default_factory=_nothing)
     pin_priority: int = 0
 
@@ -176,7 +180,7 @@ def build_problem(
     num_orders, caps = made.num_orders, made.caps
     layout = lay_out(given)
     pool, forest = None, layout.forest
-    if experiment is not None and (experiment.explore_share or experiment.coin_share):
+    if experiment is not None and experiment.is_exploring:
         refuse_to_explore(given, layout)
     night = _Laid(orders, options, merchant, caps, forest, layout.lane)
     if experiment is not None and experiment.explore_share:
@@ -184,6 +188,15 @@ def build_problem(
     problem = arrange(
         night.orders, night.options, merchant, night.caps, night.forest, night.lane
     )
+    draws = given.draws
+    if draws is not None:
+        # Each option's own number in place of its saving: where it comes to stand.
+        numbers = replace(night.options, saving=np.arange(len(night.options.saving)))
+        draws = draws.placed(
+            arrange(
+                night.orders, numbers, merchant, night.caps, night.forest, night.lane
+            ).option_saving
+        )
     problem, limits, counting = limit_night(
         problem, given, layout, merchant_ids, num_orders
     )
@@ -214,6 +227,7 @@ def build_problem(
         bank=made.bank,
         experiment=experiment,
         pool=pool,
+        draws=draws,
         stopped_pins=_stopped_pins(night.orders),
         pin_priority=given.config.pin_priority,
     )

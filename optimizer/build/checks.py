@@ -35,10 +35,10 @@ def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
     """
     if further := further_limits(given, layout):
         raise ConfigError(
-            "holdout.explore_share: random parcels take their slots from caps and "
-            f"nesting rows alone, and this night also has {', '.join(further)}; set "
-            "explore_share to 0, or objective.explore to none (share, which keeps "
-            "chosen parcels back, may stay)"
+            "holdout.explore_share, objective.explore: what explores takes its slots "
+            "from caps and nesting rows alone, and this night also has "
+            f"{', '.join(further)}; set objective.explore to none (holdout.share, "
+            "which keeps chosen parcels back, may stay)"
         )
 
 

@@ -29,6 +29,9 @@ _FITTING = {
     "number": ("number", "count", "money", "probability"),
 }
 _NOT_SAID = "no reason given"
+#: Names of so many orders are kept rather than read again.
+FEW_ORDERS = 100_000
+_NAMED = ("row", "order_id", "region_id", "is_eligible", "ineligible_reason")
 
 
 def orders_table(rules: Sequence[EligibilityRule]) -> Table:
@@ -115,6 +118,40 @@ def apply_rules(frame: pl.DataFrame, rules: Sequence[EligibilityRule]) -> pl.Dat
     )
     frame = frame.with_columns(ineligible_reason=reason)
     return frame.with_columns(is_eligible=pl.col("ineligible_reason").is_null())
+
+
+class KeptNames:
+    """
+    Names of the orders of a small night that is in memory, noted while it is checked.
+
+    A larger night, or one in files, is read again instead (:func:`named_orders`).
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._parts: list[pl.DataFrame] = []
+        self._is_small = source.memory is not None and (
+            source.memory.num_rows <= FEW_ORDERS
+        )
+
+    def note(self, frame: pl.DataFrame) -> None:
+        """Note a batch of checked orders, to which the rules have been applied."""
+        if self._is_small:
+            self._parts.append(frame.select(_NAMED))
+
+    def named(self) -> pl.DataFrame | None:
+        """What :func:`named_orders` would read; ``None`` where it has to."""
+        import polars as pl
+
+        if not self._parts:
+            return None
+        frame = pl.concat(self._parts) if len(self._parts) > 1 else self._parts[0]
+        if frame["is_eligible"].all():
+            return frame.select("row", "order_id", "region_id")
+        why = pl.col("ineligible_reason").fill_null(_NOT_SAID)
+        is_out = ~pl.col("is_eligible")
+        return frame.select(
+            "row", "order_id", "region_id", ineligible_reason=pl.when(is_out).then(why)
+        )
 
 
 def named_orders(

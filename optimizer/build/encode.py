@@ -227,14 +227,14 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
 def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
     """Encode one batch of checked orders, without their options."""
     key, folded = order_keys(frame["order_id"], coder.salt)
-    coder.id_sample += frame["order_id"].gather_every(SAMPLE_EVERY).to_list()
+    ids = frame["order_id"]
+    coder.id_sample += [ids[at] for at in range(0, len(ids), SAMPLE_EVERY)]
     if len(frame):
         coder.looked_at.note(key, frame["order_id"])
     merchant = coder.merchants.encode(frame["merchant_id"])
     status = np.full(len(frame), OPEN, np.uint8)
-    status[(frame["pin"] == "never").fill_null(value=False).to_numpy()] = (
-        Reason.PINNED_OUT
-    )
+    if "pin" in coder.columns:
+        status[_pinned(frame, "never")] = Reason.PINNED_OUT
     enrolled = _by_merchant(coder.is_enrolled, merchant, default=True)
     status[~(frame["is_eligible"].to_numpy() & enrolled)] = Reason.INELIGIBLE
     return OrderArrays(
@@ -244,7 +244,7 @@ def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
         merchant,
         status,
         load=frame["load"].to_numpy() if "load" in coder.columns else _NO_LOAD,
-        is_pinned=_pinned(frame) if "pin" in coder.columns else _NO_PIN,
+        is_pinned=_pinned(frame, "must") if "pin" in coder.columns else _NO_PIN,
         group=coder.groups.encode(frame) if coder.groups.columns else _NO_GROUP,
     )
 
@@ -253,9 +253,9 @@ _NO_LOAD, _NO_PIN = np.zeros(0, np.int64), np.zeros(0, np.bool_)
 _NO_GROUP = np.zeros(0, np.int32)
 
 
-def _pinned(frame: pl.DataFrame) -> NDArray[np.bool_]:
-    """Orders pinned to "must", those that may not be chosen among them."""
-    return (frame["pin"] == "must").fill_null(value=False).to_numpy()
+def _pinned(frame: pl.DataFrame, pin: str) -> NDArray[np.bool_]:
+    """Orders with a pin, those that may not be chosen among them."""
+    return (frame["pin"] == pin).fill_null(value=False).to_numpy()
 
 
 def encode_own_carrier(

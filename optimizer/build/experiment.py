@@ -40,6 +40,7 @@ of the reserved slots is bounded at the certificate's prices.
 
 ``objective.explore`` says how the explore share is used: ``blind`` as here, ``margin``
 as in :mod:`optimizer.build.margin_coins`, which takes the place of the explore arm.
+With ``thompson`` savings themselves are drawn: :mod:`optimizer.build.drawn_savings`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.lanes import Place
-    from optimizer.config import Holdout
+    from optimizer.config import Holdout, Objective
 
 #: Chance of premium in the pool of the explore arm.
 COIN = 0.5
@@ -85,6 +86,8 @@ class Experiment:
         Keys of the hash.
     coin_share
         Exact share of the chosen parcels that get a coin of the margin arm.
+    num_draws
+        Further draws of the savings beside the night's own; 0: savings are not drawn.
     """
 
     hold_share: Fraction
@@ -93,15 +96,21 @@ class Experiment:
     day: dt.date | None
     is_by_station: bool = False
     coin_share: Fraction = Fraction(0)
+    num_draws: int = 0
 
     @property
     def is_random(self) -> bool:
         """Whether anything is left to chance."""
-        return bool(self.hold_share or self.explore_share or self.coin_share)
+        return bool(self.hold_share or self.is_exploring)
+
+    @property
+    def is_exploring(self) -> bool:
+        """Whether parcels may be premium that the best plan would not choose."""
+        return bool(self.explore_share or self.coin_share or self.num_draws)
 
 
 def make_experiment(
-    holdout: Holdout, day: dt.date | None, explore: str = "blind"
+    holdout: Holdout, day: dt.date | None, objective: Objective | None = None
 ) -> Experiment:
     """
     Read the rules of a night's draws.
@@ -112,8 +121,8 @@ def make_experiment(
         Shares and seed.
     day
         The night's date.
-    explore
-        As ``objective.explore``: what the explore share is used for.
+    objective
+        With what the explore share is used for; left out: to explore blind.
 
     Raises
     ------
@@ -121,6 +130,7 @@ def make_experiment(
         When there are random draws and the night has no date to key them by.
     """
     none, share = Fraction(0), Fraction(holdout.explore_share)
+    explore = "blind" if objective is None else objective.explore
     made = Experiment(
         hold_share=Fraction(holdout.share),
         explore_share=share if explore == "blind" else none,
@@ -128,6 +138,7 @@ def make_experiment(
         day=day,
         is_by_station=holdout.unit == "station-day",
         coin_share=share if explore == "margin" else none,
+        num_draws=objective.num_draws if objective and explore == "thompson" else 0,
     )
     if day is None and made.is_random:
         raise ConfigError(

@@ -60,11 +60,13 @@ _FIRST_FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
+#: A model that saw no night may be used on any.
+BEFORE_ANY_NIGHT = "1970-01-01"
 #: Name of the coefficient that the trees of an effect have.
 FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
-#: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
+#: Digits of drawn coefficients: far below their noise, above a machine's last bits.
 _DRAWN_DIGITS = 9
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -162,6 +164,40 @@ class Candidate(_Part):
     #: Probability that it is worth more than the learner in force.
     confidence: Annotated[float, Field(ge=0, le=1)]
     is_champion: bool
+    #: By harm, the part of its differences that holds on parcels it had not seen.
+    slopes: dict[str, Finite] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_slopes(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.slopes:
+            found.pop("slopes", None)
+        return found
+
+
+class Pooled(_Part):
+    """One share of a harm for all parcels: what is known of the effect on the whole."""
+
+    #: Share that a kept promise removes, with its standard error.
+    share: Finite
+    error: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    #: Of its precision, the part that the stated prior has; ``None`` without a prior.
+    prior_weight: Annotated[float, Field(ge=0, le=1)] | None
+    #: Premium parcels that it was measured on.
+    num_premium: Annotated[int, Field(ge=0)]
+
+
+class Realised(_Part):
+    """What plans of the history promised, and what came of it, in CNY."""
+
+    #: Parcels of these plans that were left to chance.
+    num_parcels: Annotated[int, Field(gt=0)]
+    promised_cny: Finite
+    realised_cny: Finite
+    #: Ends of the 95 % interval of what was realised.
+    low: Finite
+    high: Finite
 
 
 class LearnedModel(_Part):
@@ -180,6 +216,12 @@ class LearnedModel(_Part):
     #: The learner in force, and those that it was compared with.
     learner: str = "share"
     candidates: list[Candidate] = []
+    #: Parcels that were too young to count, and the effect of each harm on the whole;
+    #: not known of models of before.
+    num_waiting: int | None = None
+    pooled: dict[str, Pooled] | None = None
+    #: ``None`` where nothing of earlier plans was left to chance.
+    realised: Realised | None = None
 
     @property
     def last_day(self) -> dt.date:
@@ -293,7 +335,11 @@ def _not_read(content: bytes) -> str:
 
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
-    return json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    found = model.model_dump(mode="json")
+    for name in ("num_waiting", "pooled", "realised"):
+        if found[name] is None:
+            del found[name]  # models of before have none, and other bytes
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def columns_of(names: Iterable[str]) -> list[str]:
@@ -491,7 +537,8 @@ def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
 
     Every machine draws the same bytes: the noise of a coefficient is a hash of the
     seed and of its own name, the factor of the covariance is made of elementwise
-    sums that no library reorders, and coefficients are rounded to nine digits.
+    sums that no library reorders, and coefficients are rounded to nine significant
+    digits.
 
     Parameters
     ----------
@@ -515,41 +562,87 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
     for column, value in zip(factor.T, noise, strict=True):
         moved += column * value
     moves = dict(zip(effect.names, moved.tolist(), strict=True))
+    drawn = moved_effect(effect, moves)
+    if effect.forest is None:
+        return drawn
+    return drawn.model_copy(update={"forest": _drawn_member(effect.forest, key)})
+
+
+def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effect:
+    """
+    An effect whose coefficients are moved from those measured, to nine digits.
+
+    Parameters
+    ----------
+    effect
+        Left as it is.
+    moves
+        By name, what is added to each.
+    """
     levels = {
         column: {
-            level: round(share + moves[column, level], _DRAWN_DIGITS)
+            level: _rounded(share + moves[column, level])
             for level, share in offsets.items()
         }
         for column, offsets in effect.levels.items()
     }
     slopes = {
-        name: round(slope + moves["", name], _DRAWN_DIGITS)
-        for name, slope in effect.slopes.items()
+        name: _rounded(slope + moves["", name]) for name, slope in effect.slopes.items()
     }
-    drawn = {
-        # What was measured is drawn: a draw gives no benefit of doubt.
-        "intercept": round(
-            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
-        ),
+    moved = {
+        # What was measured is moved: what was added for doubt is taken off.
+        "intercept": _rounded(effect.intercept - effect.raised + moves["", ""]),
         "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
     }
     if effect.forest is not None:
-        drawn |= _drawn_forest(effect, moves["", FOREST], key)
-    return effect.model_copy(update=drawn)
+        slope = effect.forest_slope + moves["", FOREST]
+        moved["forest_slope"] = _rounded(slope)
+    return effect.model_copy(update=moved)
 
 
-def _drawn_forest(effect: Effect, move: float, key: str) -> dict[str, Any]:
-    """One of the resampled members, and a drawn slope."""
-    forest = effect.forest
-    assert forest is not None
+def coefficients(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
+    """What each coefficient of an effect is multiplied by, ``(n, k) float64``."""
+    names = list(effect.slopes)
+    value = numbers(frame, names, effect.fills)
+    place = {name: at for at, name in enumerate(names)}
+    rows = np.zeros((len(frame), len(effect.names)))
+    for at, (column, name) in enumerate(effect.names):
+        if column and column in frame.columns:
+            is_level = (frame[column] == name).fill_null(value=False)
+            rows[:, at] = is_level.to_numpy()
+        elif name == FOREST and effect.forest is not None:
+            rows[:, at] = forest_sum(frame, effect.forest, effect.fills)
+        elif name in place:
+            rows[:, at] = np.clip(value[:, place[name]], *effect.ranges[name])
+        elif not column:
+            rows[:, at] = 1.0
+    return rows
+
+
+def values_of(effect: Effect) -> NDArray[np.float64]:
+    """The coefficients of an effect, in the order of its names, ``(k,) float64``."""
+
+    def value(column: str, name: str) -> float:
+        if column:
+            return effect.levels[column][name]
+        if name == FOREST:
+            return effect.forest_slope
+        return effect.slopes[name] if name else effect.intercept
+
+    return np.array([value(*pair) for pair in effect.names])
+
+
+def _drawn_member(forest: Forest, key: str) -> Forest:
+    """One of the resampled members alone."""
     digest = hashlib.sha256(f"{key}|{FOREST}".encode()).digest()
     member = forest.members[int.from_bytes(digest[:8]) % len(forest.members)]
-    return {
-        "forest": forest.model_copy(update={"members": [member]}),
-        "forest_slope": round(effect.forest_slope + move, _DRAWN_DIGITS),
-    }
+    return forest.model_copy(update={"members": [member]})
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DRAWN_DIGITS}g}")
 
 
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -560,9 +653,10 @@ def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     left = (covariance + covariance.T) / 2
     factor = np.zeros_like(left)
-    least = 1e-12 * np.diag(left).max(initial=0.0)
+    # Of its own variance: coefficients of numbers in small units are small as well.
+    least = 1e-12 * np.diag(left)
     for at in range(len(left)):
-        if left[at, at] > least:
+        if left[at, at] > least[at]:
             column = left[at:, at] / np.sqrt(left[at, at])
             factor[at:, at] = column
             left[at:, at:] -= column[:, None] * column[None, :]

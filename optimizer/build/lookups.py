@@ -193,7 +193,6 @@ def table_lookup(
     must_find
         Whether a night of use finds at least one of the names.
     """
-    frame = frame.select("row", column)
     frame = frame if frame["row"].is_sorted() else frame.sort("row")
     # from the last row to the first, so that the first stays
     rows: dict[str, int] = dict(

@@ -14,10 +14,13 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
+from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
+from optimizer.build.drawn_savings import GatheredDraws, draw_models
 from optimizer.build.eligibility import (
+    KeptNames,
     apply_rules,
     named_orders,
     orders_table,
@@ -34,6 +37,7 @@ from optimizer.build.learned_probabilities import (
     order_shares,
 )
 from optimizer.build.lookups import lookup_warnings
+from optimizer.build.lower_bound import Chosen, at_lower_bound
 from optimizer.build.night_lookups import (
     ColumnValues,
     count_lookups,
@@ -51,7 +55,7 @@ from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
-from optimizer.io.night_sources import open_night
+from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.read import read_batches
 from optimizer.io.validate import (
@@ -70,7 +74,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
-    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.build.drawn_savings import DrawnModels
+    from optimizer.build.encode import (
+        CodeParams,
+        NightCodes,
+        OptionArrays,
+        OrderArrays,
+        OrderBasis,
+    )
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.learned_probabilities import OrderShares
     from optimizer.build.lookups import LookupCount
@@ -138,6 +149,8 @@ class Intake:
         What was read.
     warnings
         What a person should look at.
+    assumed
+        What the night's estimates take for true.
     lookups
         How many names of tables and configuration were found.
     orders
@@ -150,6 +163,13 @@ class Intake:
         The rules of the night.
     history
         Carry-over from other nights.
+    params
+        Costs, promises and take-up.
+    effect_model
+        The model that gives the probabilities on premium service; ``None``: the
+        tables do.
+    named
+        Names of the orders of a small night; ``None``: they are read again.
     """
 
     problem: Problem
@@ -157,12 +177,16 @@ class Intake:
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
+    assumed: tuple[CodedWarning, ...]
     lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
     policy: PolicyRow
     history: EarlierNights
+    params: CodeParams
+    effect_model: LearnedModel | None = None
+    named: pl.DataFrame | None = None
 
 
 def take_in(
@@ -197,7 +221,7 @@ def take_in(
         rows than the configuration allows.
     """
     history = history or EarlierNights()
-    experiment = make_experiment(config.holdout, history.day, config.objective.explore)
+    experiment = make_experiment(config.holdout, history.day, config.objective)
     with clock.stage("read"):
         model = model_of(config, history.day)
         agreed = contracts(config, orders_table(policy.eligibility))
@@ -205,6 +229,7 @@ def take_in(
             tables, agreed, has_model=model is not None, rules=cell_rules(config)
         )
         require_columns(sources["orders"], policy.eligibility)
+        drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
     small_log = QuarantineLog()
     with clock.stage("validate"):
         capacity = checked_table(sources["capacity"], small_log)
@@ -230,8 +255,9 @@ def take_in(
     by = _By(
         params=params,
         eligibility=policy.eligibility,
-        model=model,
+        model=model if drawn is None else drawn.night,
         hopeful=hopeful_model(model),
+        drawn=drawn,
         values=ColumnValues(policy.eligibility),
         outboxes=config.outbox,
         look=look,
@@ -255,6 +281,7 @@ def take_in(
             merchants=merchants,
             config=config,
             policy=policy,
+            draws=encoded.draws.whole(),
         )
         if look is not None:
             look.night(given)
@@ -265,6 +292,15 @@ def take_in(
             history=history,
             experiment=experiment,
         )
+    gives_premium = model is not None and lacks_premium(sources)
+    grounds = Grounds(
+        model=model,
+        gives_premium=gives_premium,
+        config=config,
+        policy=policy,
+        day=history.day,
+        names=known,
+    )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
@@ -279,18 +315,22 @@ def take_in(
             *unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
-            *model_warnings(model, history.day),
+            *model_warnings(by.model, history.day),
             *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
+        assumed=assumptions(grounds),
         lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         id_sample=tuple(encoded.coder.id_sample),
         policy=policy,
         history=history,
+        params=params,
+        effect_model=model if gives_premium else None,
+        named=encoded.named,
     )
 
 
@@ -304,7 +344,36 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         ``row``, ``order_id``, ``region_id``, and ``ineligible_reason`` where the
         table or the policy has reasons; in the order of the table.
     """
+    if intake.named is not None:
+        return iter([intake.named])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
+
+
+def assumed_of_plan(
+    intake: Intake, chosen: NDArray[np.int64]
+) -> tuple[CodedWarning, ...]:
+    """
+    Say what a night takes for true, and what its plan saves if the effect is low.
+
+    Parameters
+    ----------
+    intake
+        The night.
+    chosen
+        ``(num_chosen,) int64``: the plan's options.
+    """
+    problem, places = intake.problem, intake.index.places
+    if intake.effect_model is None or not len(chosen):
+        return intake.assumed
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    is_drawn = intake.index.draws is not None
+    plan = Chosen(
+        row=problem.row[order],
+        carriers=[places[lane].carrier_id for lane in problem.option_lane[chosen]],
+        saving=None if is_drawn else int(problem.option_saving[chosen].sum()),
+    )
+    low = at_lower_bound(intake.effect_model, plan, intake.orders, intake.params)
+    return (*intake.assumed, low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,9 +384,15 @@ class _By:
     eligibility: Sequence[EligibilityRule]
     model: LearnedModel | None
     hopeful: LearnedModel | None
+    drawn: DrawnModels | None
     values: ColumnValues
     outboxes: tuple[Outbox, ...]
     look: Look | None = None
+
+    @property
+    def others(self) -> tuple[LearnedModel, ...]:
+        """Models that value the night beside the one that decides, the mean first."""
+        return () if self.drawn is None else (self.drawn.mean, *self.drawn.further)
 
     def see(self, source: Source, frame: pl.DataFrame) -> None:
         """Show a batch to whoever looks."""
@@ -327,7 +402,7 @@ class _By:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """All orders and options as arrays; codes, rows read, broken rows, and hopes."""
+    """All orders and options as arrays; codes, broken rows, hopes, draws, names."""
 
     orders: OrderArrays
     options: OptionArrays
@@ -335,6 +410,8 @@ class Encoded:
     counts: dict[str, int]
     log: QuarantineLog
     hopes: Hopes
+    draws: GatheredDraws
+    named: pl.DataFrame | None = None
 
 
 def _encode(
@@ -363,7 +440,7 @@ def _encode_single(
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
-    hopes = Hopes()
+    hopes, draws, kept = Hopes(), GatheredDraws(by.drawn), KeptNames(source)
     for raw in clock.measured("read", read_batches(source)):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -372,22 +449,49 @@ def _encode_single(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder)
             batch = _left_out(frame, batch, by)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first)
             options.append(own)
+            bare = frame.with_columns(given.select(*PREMIUM_PROBS))
+            other = _OwnBatch(bare, batch, coder, first)
+            known = draws.note([*map(other.valued, by.others)]) or own
             if by.hopeful is not None:
-                hoped = fill_orders(given, by.hopeful)
-                best = encode.encode_own_carrier(hoped, batch, coder, first)[1]
-                hopes.note(own, best)
+                hopes.note(known, other.valued(by.hopeful))
         orders.append(batch)
         first += len(frame)
     require_rows(source, num_rows)
     with clock.stage("validate"):
         together = _distinct(source, orders)
-    return Encoded(together, join(options), coder, {"orders": num_rows}, log, hopes)
+    counts = {"orders": num_rows}
+    return Encoded(
+        orders=together,
+        options=join(options),
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        draws=draws,
+        named=kept.named(),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OwnBatch:
+    """Orders that go with their own carrier, to be valued by further models."""
+
+    frame: pl.DataFrame
+    orders: OrderArrays
+    coder: NightCodes
+    first: int
+
+    def valued(self, model: LearnedModel) -> OptionArrays:
+        """Their options."""
+        filled = fill_orders(self.frame, model)
+        return encode.encode_own_carrier(filled, self.orders, self.coder, self.first)[1]
 
 
 def _encode_choice(
@@ -399,7 +503,9 @@ def _encode_choice(
 ) -> Encoded:
     """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
-    hoped, hopes = [], Hopes()
+    hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
+    draws = GatheredDraws(by.drawn)
+    others: list[list[OrderShares]] = [[] for _ in by.others]
     for raw in clock.measured("read", read_batches(sources["orders"])):
         num_rows += len(raw)
         clock.tell_rows("orders", num_rows)
@@ -409,26 +515,48 @@ def _encode_choice(
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
+            kept.note(frame)
             frame = fill_orders(frame, by.model)
             by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
             hoped.append(order_shares(frame, by.hopeful))
+            for parts, model in zip(others, by.others, strict=True):
+                parts.append(order_shares(frame, model))
             orders.append(encode.encode_orders(frame, coder))
             basis.append(encode.encode_basis(frame, orders[-1], coder))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
+    ordered = _Ordered(
+        orders=together,
+        basis=join(basis),
+        finder=finder,
+        shares=join(shares),
+        hoped=join(hoped),
+        hopes=hopes,
+        others=[join(parts) for parts in others],
+        draws=draws,
+    )
     together, options, num_options = _options(
         sources["options"],
-        _Ordered(together, join(basis), finder, join(shares), join(hoped), hopes),
+        ordered,
         coder,
         by,
         log,
         clock,
     )
     counts = {"orders": num_rows, "options": num_options}
-    return Encoded(together, options, coder, counts, log, hopes)
+    return Encoded(
+        orders=together,
+        options=options,
+        coder=coder,
+        counts=counts,
+        log=log,
+        hopes=hopes,
+        draws=draws,
+        named=kept.named(),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -441,6 +569,8 @@ class _Ordered:
     shares: OrderShares
     hoped: OrderShares
     hopes: Hopes
+    others: list[OrderShares]
+    draws: GatheredDraws
 
 
 def _options(
@@ -482,10 +612,11 @@ def _options(
                 keep &= _sendable_options(frame, orders.merchant[order], coder, by)
             has_option[order[keep]] = True
             batches.append(take(batch, keep))
+            other = _OptionBatch(bare, order, keep, standard, basis, coder)
+            others = [*map(other.valued, given.others, by.others)]
+            known = given.draws.note(others) or batches[-1]
             if by.hopeful is not None:
-                hoped = fill_options(bare, order, standard, given.hoped, by.hopeful)
-                best, _ = encode.encode_options(hoped, order, basis, coder)
-                given.hopes.note(batches[-1], take(best, keep))
+                given.hopes.note(known, other.valued(given.hoped, by.hopeful))
     for has, reason in (
         (has_row, Reason.NO_OPTION),
         (has_active, Reason.CARRIER_INACTIVE),
@@ -498,6 +629,24 @@ def _options(
         carrier = encode.carrier_of_leaf(coder)[joined.leaf]
         refuse_repeated_pairs(joined.order, carrier, source)
     return orders, joined, num_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OptionBatch:
+    """Rows of the options table, to be valued by further models."""
+
+    frame: pl.DataFrame
+    order: NDArray[np.int64]
+    keep: NDArray[np.bool_]
+    standard: StandardRisks
+    basis: OrderBasis
+    coder: NightCodes
+
+    def valued(self, shares: OrderShares, model: LearnedModel) -> OptionArrays:
+        """Those that are kept, by a model and its shares of all orders."""
+        filled = fill_options(self.frame, self.order, self.standard, shares, model)
+        options, _ = encode.encode_options(filled, self.order, self.basis, self.coder)
+        return take(options, self.keep)
 
 
 def _left_out(frame: pl.DataFrame, batch: OrderArrays, by: _By) -> OrderArrays:
@@ -549,6 +698,7 @@ def _refuse_all_twins(
     ):
         ids = dict.fromkeys(codes.ids)
         if column in capacity.columns:
-            ids |= dict.fromkeys(capacity[column].drop_nulls().to_list())
+            ids |= dict.fromkeys(capacity[column].to_list())
+            ids.pop(None, None)  # type: ignore[call-overload]
         having = [s.label for s in sources.values() if column in s.columns]
         refuse_twins(ids, column, " and ".join(having))

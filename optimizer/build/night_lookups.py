@@ -108,9 +108,9 @@ def count_lookups(
     )
     wider = {column: {*names} for column, names in known.items()}
     for column in PLACES:
-        wider[column] |= {*capacity[column].drop_nulls()}
+        wider[column] |= {*capacity[column].to_list()} - {None}
     if merchants is not None:
-        wider["merchant_id"] |= {*merchants["merchant_id"]}
+        wider["merchant_id"] |= {*merchants["merchant_id"].to_list()}
     key = f"{_key_of(config, policy)}.carriers"
     found.append(
         Lookup(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.capacity import CapacityRow, Cells
+    from optimizer.build.drawn_savings import Draws
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
     from optimizer.build.lanes import Forest
     from optimizer.build.side_limits import Draft, SideLimits
@@ -61,6 +62,8 @@ class NightInputs:
         Checked merchants table, where there is one.
     config, policy
         The rules.
+    draws
+        Savings of the options by other draws; ``None`` where savings are not drawn.
     """
 
     orders: OrderArrays
@@ -70,6 +73,7 @@ class NightInputs:
     merchants: pl.DataFrame | None
     config: Config
     policy: PolicyRow
+    draws: Draws | None = None
 
     @property
     def is_open(self) -> bool:

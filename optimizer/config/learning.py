@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_path
+from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_source
 from optimizer.config.mapping import InputTable, TableOrPath
 from optimizer.contracts.tables import ORDERS, OUTCOMES
 
@@ -50,7 +50,7 @@ class Holdout(ConfigModel):
 #: Name of a column.
 ColumnName = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 #: Another learner replaces the one in force from this confidence on.
-CONFIDENCE = Decimal("0.8")
+CONFIDENCE = Decimal("0.9")
 #: What outcomes have and orders of tonight have not.
 LATER_COLUMNS = frozenset(OUTCOMES.column_names) - frozenset(ORDERS.column_names)
 
@@ -125,7 +125,7 @@ class Learning(ConfigModel):
     """How outcomes are learned from."""
 
     history: TableOrPath | None = Field(
-        None, description="Outcomes of past nights; a glob is fine."
+        None, description="Outcomes of past nights: a path, a glob or an address."
     )
     models: DatedPath = Field("models", description="Folder of learned models.")
     regime_breaks: tuple[dt.date, ...] = Field(
@@ -198,7 +198,7 @@ class Learning(ConfigModel):
 
     @field_validator("history")
     @classmethod
-    def _is_a_path(cls, value: InputTable | None) -> InputTable | None:
+    def _is_of_one_machine(cls, value: InputTable | None) -> InputTable | None:
         if value is not None:
-            check_dated_path(value.path)
+            check_dated_source(value.path)
         return value

@@ -49,6 +49,22 @@ def load_config(path: str | PathLike[str]) -> Config:
     return _validate(data, name, lines)
 
 
+#: Configurations of mappings, by their text: who calls in a loop gives the same again.
+_MADE: dict[str, Config] = {}
+_MOST_MADE = 16
+
+
+def _of_mapping(given: dict[str, Any]) -> Config:
+    written = repr(given)
+    made = _MADE.get(written)
+    if made is None:
+        made = _validate(given, "config", {})
+        if len(_MADE) >= _MOST_MADE:
+            _MADE.clear()
+        _MADE[written] = made
+    return made
+
+
 #: No file system has longer paths.
 _MAX_PATH = 4_095
 
@@ -65,7 +81,7 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
     if isinstance(config, Config):
         return config
     if isinstance(config, Mapping):
-        return _validate(dict(config), "config", {})
+        return _of_mapping(dict(config))
     if isinstance(config, str) and ("\n" in config or len(config) > _MAX_PATH):
         raise ConfigError(
             "config is a text of YAML, and no path; give its path, or what "

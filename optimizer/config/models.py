@@ -150,6 +150,11 @@ class PolicyRow(ConfigModel):
         return self
 
 
+#: Draws from which propensities are counted: steps of one in a hundred.
+NUM_DRAWS = 100
+NumDraws = Annotated[int, Field(strict=True, ge=10, le=10_000)]
+
+
 class Objective(ConfigModel):
     """What harm costs. There is no honest default."""
 
@@ -164,11 +169,16 @@ class Objective(ConfigModel):
         (), description="Promise-keeping; the most specific row wins, no row means 1."
     )
 
-    explore: Literal["blind", "margin", "none"] = Field(
+    explore: Literal["blind", "margin", "thompson", "none"] = Field(
         "blind",
         description="How holdout.explore_share is used: blind, slots for parcels drawn "
         "blind to their saving; margin, coins between parcels just inside and just "
-        "outside the plan; none, not at all.",
+        "outside the plan; none, not at all. Or thompson, without a share: savings are "
+        "one draw of what the model knows and does not know.",
+    )
+    num_draws: NumDraws = Field(
+        NUM_DRAWS,
+        description="thompson: further draws, from which propensities are counted.",
     )
     relative_error: Share = Field(
         Decimal(0), description="Standard error of harm avoided, as a share of it."
@@ -183,7 +193,18 @@ class Objective(ConfigModel):
         found = handler(self)
         if self.explore == "blind":
             found.pop("explore", None)
+        if self.explore != "thompson":
+            found.pop("num_draws", None)
         return found
+
+    @model_validator(mode="after")
+    def _draws_are_used(self) -> Self:
+        if self.num_draws != NUM_DRAWS and self.explore != "thompson":
+            raise ValueError(
+                "num_draws counts draws of savings, and there are none: set explore to "
+                "thompson, or drop num_draws"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
@@ -522,6 +543,23 @@ class Config(ConfigModel):
             raise ValueError(
                 "objective.explore: margin needs holdout.explore_share above 0: the "
                 "share of the chosen parcels that get a coin"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _thompson_has_a_model(self) -> Self:
+        if self.objective.explore != "thompson":
+            return self
+        if self.model is None:
+            raise ValueError(
+                "objective.explore: thompson draws savings from a learned model, and "
+                "none is named: set model (optimizer learn makes one), or another way "
+                "to explore"
+            )
+        if self.holdout.explore_share:
+            raise ValueError(
+                "objective.explore: thompson takes no slots for random parcels: set "
+                "holdout.explore_share to 0 (holdout.share may stay)"
             )
         return self
 

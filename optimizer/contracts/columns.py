@@ -23,6 +23,7 @@ When = Literal[
     "with conflicts",
     "with order prices",
     "with branches",
+    "with drawn savings",
 ]
 Engine = Literal["local", "spark"]
 

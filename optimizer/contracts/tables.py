@@ -227,7 +227,8 @@ DECISIONS = Table(
         Column(
             "arm",
             "text",
-            "policy: chosen by the optimum; explore: at random; margin: by a coin",
+            "policy: chosen by the optimum; explore: at random; margin: by a coin; "
+            "thompson: by savings that are drawn",
         ),
         Column("propensity", "probability", "probability of premium, given all else"),
     ),
@@ -386,6 +387,27 @@ BRANCH_PRICES = Table(
     maker="night",
     when="with branches",
 )
+DRAWS = Table(
+    "draws",
+    "orders that the solver decided on: drawn savings beside their means",
+    (
+        _ORDER_ID,
+        Column("saving_cny", "money", "as it was drawn, and as the decisions have it"),
+        Column(
+            "mean_saving_cny",
+            "money",
+            "by the mean of the model: of the chosen carrier, or the best one",
+        ),
+        Column(
+            "num_plans",
+            "count",
+            "plans that choose it, of those of the night's draw and the further ones",
+        ),
+    ),
+    maker="night",
+    when="with drawn savings",
+    is_copied=True,
+)
 QUARANTINE = Table(
     "quarantine",
     "refused rows; never a value",
@@ -485,6 +507,7 @@ TABLES = (
     ORDER_PRICES,
     BRANCHES,
     BRANCH_PRICES,
+    DRAWS,
     QUARANTINE,
     COMMITMENTS,
     IN_FLIGHT,

@@ -6,7 +6,8 @@ from __future__ import annotations
 #: a pin or a floor chose it, ``CAP_TAKEN`` where a cap's worth is not known exactly,
 #: ``NO_GAIN`` where premium costs exactly what it avoids, ``DRAWN_OUT`` where the
 #: explore arm drew it and kept it on standard service, ``COIN_OUT`` and ``COIN_IN``
-#: where a coin of the margin arm swapped it, ``BUDGET_BELOW_FEE`` where a merchant's
+#: where a coin of the margin arm swapped it, ``OF_DRAWS`` what is added where savings
+#: are drawn, ``BUDGET_BELOW_FEE`` where a merchant's
 #: budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's pays for none.
 CHINESE = {
     "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
@@ -62,6 +63,10 @@ CHINESE = {
     "COIN_IN": (
         "方案之外的下一单；为衡量升级服务的效果，由公平抛硬币决定代替一件已选中"
         "的订单获得推荐，承运商 {carrier_id}：可节省 {signed} 元"
+    ),
+    "OF_DRAWS": (
+        "；当晚的节省额是按对升级服务效果的已知与未知抽取的一次结果，"
+        "该订单获得升级的概率为 {chance}"
     ),
     "INELIGIBLE": "未参与：该订单或其商家不符合条件",
     "CARRIER_INACTIVE": "未参与：当日没有任何可用承运商提供该服务",

@@ -94,7 +94,8 @@ def merchant_contributions(
     """
     import polars as pl
 
-    is_planned = pl.col("arm").is_in(["policy", "margin"]).fill_null(value=False)
+    ours = ["policy", "margin", "thompson"]
+    is_planned = pl.col("arm").is_in(ours).fill_null(value=False)
     is_planned &= pl.col("reason").is_in(["CHOSEN", "HELD_OUT"])
     found = decisions.group_by("merchant_id").agg(
         saving=micro("saving_cny").filter(is_planned).sum(), orders=_surplus().sum()

@@ -10,6 +10,7 @@ from optimizer.contracts.tables import (
     BRANCHES,
     COMMITMENTS,
     CONFLICTS,
+    DRAWS,
     IN_FLIGHT,
     LANE_RESULTS,
     MERCHANT_RESULTS,
@@ -24,6 +25,7 @@ from optimizer.explain.tables import (
     commitments_table,
     conflicts_table,
     decisions_table,
+    draws_table,
     in_flight_table,
     lanes_table,
     merchants_table,
@@ -55,6 +57,7 @@ OF_NIGHT: Mapping[Table, Callable[[CertifiedNight], pl.DataFrame | None]] = {
     ORDER_PRICES: order_prices_table,
     BRANCHES: branches_table,
     BRANCH_PRICES: branch_prices_table,
+    DRAWS: draws_table,
 }
 #: Tables that are made of the decisions, batch by batch.
 OF_DECISIONS: Mapping[Table, Callable[[pl.DataFrame, Names], pl.DataFrame]] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import polars as pl
 
@@ -25,6 +26,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FurtherTables:
+    """
+    What a night tells beside its orders; see :class:`Night`.
+
+    Attributes
+    ----------
+    merchants, lanes, recommendations, record, churn, rows, conflicts, draws
+        As of the night.
+    """
+
+    merchants: pl.DataFrame
+    lanes: pl.DataFrame
+    recommendations: pl.DataFrame
+    record: Mapping[str, Any]
+    churn: pl.DataFrame | None
+    rows: pl.DataFrame | None
+    conflicts: pl.DataFrame | None
+    draws: pl.DataFrame | None
+
+
+@dataclass(frozen=True, eq=False)
 class Night:
     """
     A certified allocation.
@@ -73,36 +95,85 @@ class Night:
         What a person should look at: a code and values; ``str`` says it in English.
     summary
         The night in numbers, ready for JSON.
+    assumptions
+        What its estimates take for true, the saving at the effect's lower 95 % bound
+        among them; ``str`` says each in English.
     churn
         With ``previous``: the parcels whose recommendation changed, as ``order_id``,
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
         ``carrier_id_after``; else ``None``.
     rows
         Limits other than caps and lanes, as in ``rows.parquet``; ``None`` without any.
+    draws
+        Where savings are drawn: ``order_id``, ``saving_cny`` as drawn,
+        ``mean_saving_cny``, and ``num_plans``, the plans of all draws that choose it;
+        else ``None``.
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
+    make_further
+        Makes the tables beside ``orders`` and ``quarantine``, and the record, when one
+        of them is first asked for.
     """
 
     orders: pl.DataFrame
-    merchants: pl.DataFrame
-    lanes: pl.DataFrame
-    recommendations: pl.DataFrame
     quarantine: pl.DataFrame
     certificate: Certificate
     termination: Termination
     seconds: Mapping[str, float]
     peak_memory_bytes: Mapping[str, int]
     date: dt.date | None
-    record: Mapping[str, Any]
     problem_class: ProblemClass
     policy: PolicyRow
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
-    churn: pl.DataFrame | None = None
-    rows: pl.DataFrame | None = None
-    conflicts: pl.DataFrame | None = None
+    assumptions: tuple[CodedWarning, ...]
+    make_further: Callable[[], FurtherTables] = field(repr=False)
+
+    @cached_property
+    def _further(self) -> FurtherTables:
+        return self.make_further()
+
+    @property
+    def merchants(self) -> pl.DataFrame:
+        """Caps, their use and their value."""
+        return self._further.merchants
+
+    @property
+    def lanes(self) -> pl.DataFrame:
+        """Slots, their use and their value."""
+        return self._further.lanes
+
+    @property
+    def recommendations(self) -> pl.DataFrame:
+        """The chosen orders, as the platform expects them."""
+        return self._further.recommendations
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the report is made of."""
+        return self._further.record
+
+    @property
+    def churn(self) -> pl.DataFrame | None:
+        """The parcels whose recommendation changed."""
+        return self._further.churn
+
+    @property
+    def rows(self) -> pl.DataFrame | None:
+        """Limits other than caps and lanes."""
+        return self._further.rows
+
+    @property
+    def conflicts(self) -> pl.DataFrame | None:
+        """Floors and pins that no plan keeps together."""
+        return self._further.conflicts
+
+    @property
+    def draws(self) -> pl.DataFrame | None:
+        """Drawn savings beside their means."""
+        return self._further.draws
 
     @property
     def decisions(self) -> pl.DataFrame:
@@ -134,6 +205,7 @@ class Night:
             tables.QUARANTINE: self.quarantine,
             tables.ROW_RESULTS: self.rows,
             tables.CONFLICTS: self.conflicts,
+            tables.DRAWS: self.draws,
         }
         places = self.recommendations.select("order_id", "region_id")
         orders = self.orders.join(places, on="order_id", how="left")
@@ -147,6 +219,7 @@ class Night:
             numbers=self.summary,
             proof=self.certificate,
             warnings=self.warnings,
+            assumptions=self.assumptions,
             lanes=self.lanes,
             merchants=self.merchants,
         )

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.drawn_savings import count_plans
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import COIN, is_held, station_keys
 from optimizer.build.margin_coins import toss_coins
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
+    from optimizer.build.drawn_savings import Draws
     from optimizer.build.experiment import ExplorePool
     from optimizer.build.margin_coins import MarginPairs
     from optimizer.explain.stops import StopPrices
@@ -97,6 +99,9 @@ class Outcomes:
         ``(num_rows,) int8``: index in ``ARMS``; -1 for orders that were not randomised.
     propensity
         ``(num_rows,) float64``: probability of premium, given the rest of the night.
+    num_plans
+        ``(num_rows,) int32``: plans that choose it, of those of all draws of the
+        savings; ``None`` where savings are not drawn.
     """
 
     reason: NDArray[np.uint8]
@@ -110,11 +115,12 @@ class Outcomes:
     has_room: NDArray[np.bool_]
     arm: NDArray[np.int8]
     propensity: NDArray[np.float64]
+    num_plans: NDArray[np.int32] | None = None
 
 
-#: Arms of the experiment: chosen by the optimum, drawn blind, and by coins between
-#: parcels just inside and just outside the plan.
-ARMS = ("policy", "explore", "margin")
+#: Arms of the experiment: chosen by the optimum, drawn blind, by coins between parcels
+#: just inside and just outside the plan, and by savings that are drawn.
+ARMS = ("policy", "explore", "margin", "thompson")
 
 
 def find_outcomes(
@@ -153,6 +159,7 @@ def find_outcomes(
         has_room=np.zeros(num_rows, np.bool_),
         arm=np.full(num_rows, -1, np.int8),
         propensity=np.zeros(num_rows),
+        num_plans=None if index.draws is None else np.zeros(num_rows, np.int32),
     )
     room = least_slots(problem.slots, problem.lane_parent)
     price = effective_price(solution.lane_price, problem.lane_parent)
@@ -174,6 +181,8 @@ def find_outcomes(
             problem, solution.chosen, index.merchant_ids, index.experiment
         )
         _mark_pairs(problem, pairs, outcomes)
+    if index.draws is not None:
+        _mark_draws(problem, solution, index, index.draws, outcomes)
     if index.pool is not None:
         _mark_pool(index.pool, price, solution.merchant_price, outcomes)
     if margins is None:
@@ -393,6 +402,25 @@ def _mark_pairs(problem: Problem, pairs: MarginPairs, outcomes: Outcomes) -> Non
             outcomes.reason[row] = service
         else:
             outcomes.reason[row[~pairs.is_kept]] = Reason.EXPLORED
+
+
+def _mark_draws(
+    problem: Problem,
+    solution: Solution,
+    index: Names,
+    draws: Draws,
+    outcomes: Outcomes,
+) -> None:
+    """Mark what other draws would decide otherwise, and its propensity."""
+    assert index.experiment is not None
+    assert outcomes.num_plans is not None
+    count = count_plans(problem, solution.chosen, solution.lane_price, draws)
+    all_plans = draws.num_draws + 1
+    is_kept = 1.0 - float(index.experiment.hold_share)
+    outcomes.num_plans[problem.row] = count
+    outcomes.propensity[problem.row] = count / all_plans * is_kept
+    is_drawn = (count > 0) & (count < all_plans)
+    outcomes.arm[problem.row[is_drawn]] = ARMS.index("thompson")
 
 
 def _mark_pool(

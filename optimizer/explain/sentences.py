@@ -82,7 +82,10 @@ def sentence(
         reason = "DRAWN_OUT"
     if order.get("arm") == "margin":
         reason = {"HELD_OUT": "COIN_OUT", "EXPLORED": "COIN_IN"}.get(reason, reason)
-    words = (CHINESE if language == "zh" else _SENTENCES)[reason]
+    known = CHINESE if language == "zh" else _SENTENCES
+    words = known[reason]
+    if order.get("arm") == "thompson":
+        words += known["OF_DRAWS"]
     money = {
         name: _amount(order.get(f"{name}_cny") or 0.0) for name in ("saving", "surplus")
     }
@@ -97,6 +100,7 @@ def sentence(
         "signed": sign + money["saving"],
         "margin": margin_words(order, language, is_in=reason == "CHOSEN"),
         "beside": _beside_the_plan(order, language),
+        "chance": f"{order.get('propensity') or 0.0:.3f}",
         **_others(order, language),
     }
     return words.format(**{**merchant, **order, **money, **counts, **about})
@@ -339,6 +343,10 @@ _SENTENCES = {
     "COIN_IN": (
         "next beside the plan, and recommended by a fair coin in place of a chosen "
         "parcel, to measure what premium does, with {carrier_id}: it saves {signed} CNY"
+    ),
+    "OF_DRAWS": (
+        "; savings of this night are one draw of what is known and not known of "
+        "premium, by which it gets premium with a probability of {chance}"
     ),
     "PINNED_OUT": 'not considered: the order is pinned to "never"',
 }

@@ -11,6 +11,7 @@ from optimizer.build.carryover import compare_roundings
 from optimizer.build.side_limits import limit_prices
 from optimizer.explain.conflicts import count_conflicts
 from optimizer.explain.outcomes import ARMS, pool_surplus
+from optimizer.explain.tables import mean_savings
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.reasons import Reason
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from optimizer.model.solution import Solution
 
 
+#: Arms of which the holdout keeps some back.
+_HOLDING = (ARMS.index("policy"), ARMS.index("thompson"))
 #: Reasons that are left out of the summary where no order has them.
 _SELDOM = (Reason.BUDGET, Reason.NO_OPTION, Reason.NOT_DELIVERABLE)
 
@@ -53,7 +56,7 @@ def summarize(night: CertifiedNight) -> dict[str, Any]:
     saving -= chance.get("swapped", 0)
     found = night_numbers(counts, saving, problem, solution, night.names, night.policy)
     found |= _packing_summary(night, planned)
-    return found | _experiment(chance, outcomes)
+    return found | _experiment(chance, outcomes) | _draw(night)
 
 
 def night_numbers(
@@ -147,8 +150,8 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
     experiment, pool = night.names.experiment, night.names.pool
     if experiment is None or not experiment.is_random:
         return {}
-    is_kept_back = (outcomes.reason == Reason.HELD_OUT) & (
-        outcomes.arm == ARMS.index("policy")
+    is_kept_back = (outcomes.reason == Reason.HELD_OUT) & np.isin(
+        outcomes.arm, _HOLDING
     )
     found = {"kept_back": -int(outcomes.saving[is_kept_back].sum())}
     if experiment.coin_share:
@@ -201,12 +204,29 @@ def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
     return {
         "experiment": coins
         | {
-            "num_kept_back": counts["policy", Reason.HELD_OUT],
+            "num_kept_back": sum(counts[ARMS[at], Reason.HELD_OUT] for at in _HOLDING),
             "num_explored": counts["explore", Reason.EXPLORED],
             "num_explore_standard": counts["explore", Reason.HELD_OUT],
             "kept_back_cost_cny": -chance["kept_back"] / 1e6,
             "explored_saving_cny": chance["explored"] / 1e6,
             "explore_cost_at_most_cny": (chance["reserved"] - chance["explored"]) / 1e6,
+        }
+    }
+
+
+def _draw(night: CertifiedNight) -> dict[str, Any]:
+    """Which savings were drawn, and what they are worth by their means."""
+    draws, problem, outcomes = night.names.draws, night.problem, night.outcomes
+    if draws is None:
+        return {}
+    is_carried_out = outcomes.reason[problem.row] == Reason.CHOSEN
+    mean = int(mean_savings(night)[is_carried_out].sum())
+    return {
+        "draw": {
+            "seed": draws.seed,
+            "num_draws": draws.num_draws,
+            "num_drawn": int(np.sum(outcomes.arm == ARMS.index("thompson"))),
+            "mean_saving_cny": mean / 1e6,
         }
     }
 

@@ -9,7 +9,13 @@ import numpy as np
 from optimizer.build.side_limits import limit_prices
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
-from optimizer.contracts.tables import BANK, CONFLICTS, IN_FLIGHT, ROW_RESULTS
+from optimizer.contracts.tables import (
+    BANK,
+    CONFLICTS,
+    DRAWS,
+    IN_FLIGHT,
+    ROW_RESULTS,
+)
 from optimizer.errors import counted
 from optimizer.explain.amounts import cap_values, cny, cny_or_null, lane_values
 from optimizer.explain.conflicts import PIN_STOPS, STOPS, find_clashes
@@ -17,6 +23,7 @@ from optimizer.explain.outcomes import ARMS
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.margins import NO_END
 from optimizer.model.reasons import REASON_NAMES, Reason
+from optimizer.model.reduced_savings import NO_OPTION, best_of
 from optimizer.model.side_constraints import NO_CEILING, NO_FLOOR, row_use
 
 if TYPE_CHECKING:
@@ -55,36 +62,51 @@ def decisions_table(
     import polars as pl
 
     rows = named["row"].to_numpy()
-    is_priced = pl.Series(outcomes.is_priced[rows])
-    is_ineligible = pl.Series(outcomes.reason[rows] == Reason.INELIGIBLE)
-    if "ineligible_reason" not in named.columns:
-        named = named.with_columns(ineligible_reason=pl.lit(None, pl.String))
-    frame = pl.DataFrame(
-        {
-            "order_id": named["order_id"],
-            "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
-            "is_premium": np.isin(outcomes.reason[rows], PREMIUM),
-            "carrier_id": _names(
-                [place.carrier_id for place in index.places], outcomes.lane[rows]
-            ),
-            "saving_cny": cny(outcomes.saving[rows]),
-            "reason": _names(REASON_NAMES, outcomes.reason[rows].astype(np.int32)),
-            **_margins(outcomes, rows),
-            "surplus_cny": cny(outcomes.surplus[rows]),
-            "has_room": outcomes.has_room[rows],
-            "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
-            "propensity": outcomes.propensity[rows],
-            "region_id": named["region_id"],
-            "ineligible_reason": named["ineligible_reason"],
-            "lane": outcomes.lane[rows],
-            "load": 1 if outcomes.load is None else outcomes.load[rows],
-        }
-    )
-    priced = [pl.when(is_priced).then(pl.col(c)).alias(c) for c in _PRICED]
-    why = pl.col("ineligible_reason").fill_null(_NOT_ENROLLED)
-    return frame.with_columns(
-        *priced, ineligible_reason=pl.when(is_ineligible).then(why)
-    )
+    reason, lane = outcomes.reason[rows], outcomes.lane[rows]
+    is_out = ~outcomes.is_priced[rows]
+    columns = {
+        "order_id": named["order_id"],
+        "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
+        "is_premium": np.isin(reason, PREMIUM),
+        "carrier_id": _names([place.carrier_id for place in index.places], lane),
+        "saving_cny": _but_null(cny(outcomes.saving[rows]), is_out),
+        "reason": _names(REASON_NAMES, reason.astype(np.int32)),
+        **_margins(outcomes, rows),
+        "surplus_cny": _but_null(cny(outcomes.surplus[rows]), is_out),
+        "has_room": _but_null(outcomes.has_room[rows], is_out),
+        "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
+        "propensity": outcomes.propensity[rows],
+        "region_id": named["region_id"],
+        "ineligible_reason": _why_not(named, reason == Reason.INELIGIBLE),
+        "lane": lane,
+        "load": np.ones(len(rows), np.int64)
+        if outcomes.load is None
+        else outcomes.load[rows],
+    }
+    return pl.DataFrame([pl.Series(name, given) for name, given in columns.items()])
+
+
+def _but_null(
+    values: NDArray[np.float64] | NDArray[np.bool_], is_null: NDArray[np.bool_]
+) -> pl.Series:
+    """Values of a column, some of them null."""
+    import polars as pl
+
+    column = pl.Series(values)
+    return column.set(pl.Series(is_null), None) if is_null.any() else column
+
+
+def _why_not(named: pl.DataFrame, is_ineligible: NDArray[np.bool_]) -> pl.Series:
+    """Why orders are not eligible; null for those that are."""
+    import polars as pl
+
+    if not is_ineligible.any():
+        return pl.Series([None], dtype=pl.String).new_from_index(0, len(named))
+    given = pl.lit(None, pl.String)
+    if "ineligible_reason" in named.columns:
+        given = pl.col("ineligible_reason")
+    why = pl.when(pl.Series(is_ineligible)).then(given.fill_null(_NOT_ENROLLED))
+    return named.select(why.alias("ineligible_reason")).to_series()
 
 
 _NOT_ENROLLED = "the merchant is not enrolled"
@@ -92,8 +114,6 @@ _NOT_ENROLLED = "the merchant is not enrolled"
 
 #: Reasons of orders that are recommended.
 PREMIUM = (Reason.CHOSEN, Reason.EXPLORED)
-#: What only orders that went to the solver have.
-_PRICED = ("saving_cny", "surplus_cny", "has_room")
 
 
 def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
@@ -247,7 +267,7 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
     import polars as pl
 
     table = pl.Series([*names, None], dtype=pl.String)
-    return table.gather(np.where(numbers < 0, len(names), numbers))
+    return table[np.where(numbers < 0, len(names), numbers).astype(np.uint32)]
 
 
 def rows_table(night: CertifiedNight) -> pl.DataFrame | None:
@@ -321,6 +341,45 @@ def order_prices_table(night: CertifiedNight) -> pl.DataFrame | None:
     )
     parts = [piece.join(prices, on="row", how="inner") for piece in night.named()]
     return pl.concat(parts).select("order_id", "price_cny").sort("order_id")
+
+
+def draws_table(night: CertifiedNight) -> pl.DataFrame | None:
+    """Drawn savings beside their means, by ``order_id``, where savings are drawn."""
+    import polars as pl
+
+    problem, outcomes, draws = night.problem, night.outcomes, night.names.draws
+    num_plans = outcomes.num_plans
+    if draws is None or num_plans is None:
+        return None
+    is_priced = outcomes.is_priced[problem.row]
+    row = problem.row[is_priced]
+    given = pl.DataFrame(
+        {
+            "row": row,
+            "saving_cny": cny(outcomes.saving[row]),
+            "mean_saving_cny": cny(mean_savings(night)[is_priced]),
+            "num_plans": num_plans[row].astype(np.int64),
+        }
+    )
+    parts = [
+        piece.select("row", "order_id").join(given, on="row", how="inner")
+        for piece in night.named()
+    ]
+    return pl.concat(parts).select(DRAWS.column_names).sort("order_id")
+
+
+def mean_savings(night: CertifiedNight) -> NDArray[np.int64]:
+    """
+    Mean saving of each order, of the chosen option or the best one, micro-CNY.
+
+    ``(num_orders,) int64``; only for nights whose savings are drawn.
+    """
+    draws, problem, chosen = night.names.draws, night.problem, night.solution.chosen
+    assert draws is not None
+    found = best_of(problem.option_start, draws.mean, NO_OPTION)
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    found[order] = draws.mean[chosen]
+    return found
 
 
 #: Conflicts that a message names.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from optimizer.io.read import Source
 
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
-_PREMIUM = ("complaint_prob_premium", "return_prob_premium")
+#: Columns of the probabilities on premium service.
+PREMIUM_PROBS = ("complaint_prob_premium", "return_prob_premium")
 
 
 def open_night(
@@ -56,7 +57,7 @@ def open_night(
     sources = {}
     for name, table in given.items():
         wanted = needed.get(name, ())
-        must = [c for c in wanted if c not in (*_STANDARD, *_PREMIUM)]
+        must = [c for c in wanted if c not in (*_STANDARD, *PREMIUM_PROBS)]
         source = open_source(tables[name], table, require=must, rules=rules)
         there = {*wanted} & {*source.columns}
         if not has_model and len(there) < len(wanted):
@@ -82,8 +83,8 @@ def _ways(source: Source, lacking: Sequence[str]) -> str:
 def _needed(has_options: bool) -> dict[str, tuple[str, ...]]:
     """Columns that orders and options must have where there is no model."""
     if has_options:
-        return {"orders": _STANDARD, "options": _PREMIUM}
-    return {"orders": ("carrier_id", *_STANDARD, *_PREMIUM)}
+        return {"orders": _STANDARD, "options": PREMIUM_PROBS}
+    return {"orders": ("carrier_id", *_STANDARD, *PREMIUM_PROBS)}
 
 
 def lacks_premium(sources: Mapping[str, Source]) -> bool:
@@ -96,9 +97,9 @@ def lacks_premium(sources: Mapping[str, Source]) -> bool:
         When a table has one of the two columns and not the other.
     """
     source = sources.get("options", sources["orders"])
-    lacking = [name for name in _PREMIUM if name not in source.columns]
+    lacking = [name for name in PREMIUM_PROBS if name not in source.columns]
     if len(lacking) == 1:
-        (there,) = {*_PREMIUM} - {*lacking}
+        (there,) = {*PREMIUM_PROBS} - {*lacking}
         raise DataError(
             f"{source.label}: has {there} and no {lacking[0]}; give both, or neither "
             "and the model gives both"

@@ -383,6 +383,7 @@ def read_batches(
     DataError
         When a file is damaged, or larger than ``limits`` allows.
     """
+    import numpy as np
     import polars as pl
 
     wanted = [c for c in source.columns if columns is None or c in columns]
@@ -394,16 +395,22 @@ def read_batches(
     for batch in _arrow_batches(source, there, batch_rows):
         with damaged_is_data_error(source.label):
             frame = plain_frame(batch, source.table, source.rules.null_words)
-        frame = frame.select(there)
+        frame = _selected(frame, there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
-        frame = frame.select(wanted)
-        yield frame.with_columns(row=pl.int_range(first, first + len(frame)))
+        frame = _selected(frame, wanted)
+        rows = np.arange(first, first + len(frame), dtype=np.int64)
+        yield frame.hstack([pl.Series("row", rows)])
         first += len(frame)
         if first > source.rules.limits.num_rows:
             raise DataError(
                 f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
                 "which limits.num_rows allows; is it the export of one day?"
             )
+
+
+def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Some columns of a frame; the frame, where these are all."""
+    return frame if frame.columns == columns else frame.select(columns)
 
 
 def plain_frame(
@@ -425,18 +432,23 @@ def plain_frame(
     import pyarrow as pa
 
     arrow = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-    known = [table.column(c) for c in arrow.column_names if c in table.column_names]
+    there = {*arrow.column_names}
+    known = [column for column in table.columns if column.name in there]
     for column in known:
         place = arrow.schema.get_field_index(column.name)
         if not is_plain(arrow.schema.field(place).type, column):
             values = plain(arrow.column(place), column)
             arrow = arrow.set_column(place, column.name, values)
     frame = _with_days(pl.DataFrame(pl.from_arrow(arrow)), known)
+    schema = frame.schema
     texts = [
         column.name
         for column in known
-        if column.kind in _TEXT_KINDS
-        or isinstance(frame.schema[column.name], pl.Categorical | pl.Enum)
+        if schema[column.name] != pl.String
+        and (
+            column.kind in _TEXT_KINDS
+            or isinstance(schema[column.name], pl.Categorical | pl.Enum)
+        )
     ]
     frame = frame.with_columns(pl.col(texts).cast(pl.String)) if texts else frame
     return _without_words(frame, null_words) if null_words else frame
@@ -451,8 +463,10 @@ def _with_days(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     import polars as pl
 
     for column in columns:
+        if column.kind != "date":
+            continue
         kind = frame.schema[column.name]
-        if column.kind != "date" or not isinstance(kind, pl.Datetime):
+        if not isinstance(kind, pl.Datetime):
             continue
         unit = _UNITS[kind.time_unit]
         least, most = (days * 86_400 * unit for days in _DAYS)

@@ -95,9 +95,12 @@ def _sample_ratios(
         pl.col("arm").fill_null("policy")
     )
     each = chance * (1 - chance)
-    whole = is_by_station & (pl.col("arm") == "policy")
+    # Drawn savings are one draw for a night, whoever carries.
+    by_night = pl.col("arm") == "thompson"
+    whole = is_by_station & (pl.col("arm") == "policy") | by_night
+    lane = pl.when(~by_night).then("carrier_id").alias("carrier_id")
     # At most as if a carrier's parcels of a day were one draw.
-    together = drawn.group_by("arm", "carrier_id", "date").agg(
+    together = drawn.group_by("arm", lane, "date").agg(
         num_parcels=pl.len(),
         num_premium=pl.col("is_premium").sum(),
         expected=chance.sum(),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.learn.learners import values_of
+from optimizer.build.learned_model import values_of
+from optimizer.learn.learners import FIRST
 from optimizer.learn.risk import OUTCOME_OF
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.build.learned_model import Effect, LearnedModel
+    from optimizer.build.learned_model import Candidate, Effect, LearnedModel
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.history import History
     from optimizer.learn.risk import CrossFit
@@ -136,15 +137,22 @@ def _candidates(model: LearnedModel) -> list[str]:
         return [f"No contest: {model.learner} is in force."]
     return [
         "| learner | worth, CNY | more than the one in force | standard error "
-        "| surely more | |",
-        "|---|---:|---:|---:|---:|---|",
+        "| surely more | part of its differences that holds | |",
+        "|---|---:|---:|---:|---:|---|---|",
         *(
             f"| {one.learner} | {one.value_cny:,.0f} | {one.more_cny:+,.0f} "
-            f"| {one.error_cny:,.0f} | {one.confidence:.1%} "
+            f"| {one.error_cny:,.0f} | {one.confidence:.1%} | {_slopes(one)} "
             f"| {'in force' if one.is_champion else ''} |"
             for one in model.candidates
         ),
     ]
+
+
+def _slopes(one: Candidate) -> str:
+    """Slopes of a learner that tells parcels apart."""
+    if one.learner == FIRST:
+        return ""
+    return ", ".join(f"{slope:.2f} ({harm})" for harm, slope in one.slopes.items())
 
 
 def _curve(harm: str, curve: Curve) -> list[str]:

@@ -22,7 +22,7 @@ not randomised; the weights are normalised by the plan itself, and no parcel sta
 more than ``MOST`` others: beyond that the prediction stays as it is. The difference of
 two plans has the variance of what differs: of the scores, and where there are none of
 the prediction. A challenger takes over when the probability that its plan is worth more
-reaches ``learning.confidence``.
+reaches ``learning.confidence``; of several, the one whose plan is worth most.
 """
 
 from __future__ import annotations
@@ -33,9 +33,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import HARMS, Candidate, kept_effect, premium_risk
+from optimizer.build.learned_model import (
+    HARMS,
+    Candidate,
+    coefficients,
+    kept_effect,
+    premium_risk,
+)
+from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.doubt import raised, steps_of
-from optimizer.learn.learners import FIRST, LEARNERS, coefficients
+from optimizer.learn.learners import FIRST, LEARNERS
 from optimizer.learn.risk import NUM_FOLDS, folds
 
 if TYPE_CHECKING:
@@ -101,10 +108,15 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """Effects by harm that were fitted without each fold, and the fold of each row."""
+    """
+    Effects by harm that were fitted without each fold, and the fold of each row.
+
+    Of their differences the part that holds on other folds, by harm.
+    """
 
     effects: Sequence[Mapping[str, Effect]]
     fold: NDArray[np.int64]
+    slopes: Mapping[str, float]
 
 
 def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidate]:
@@ -139,10 +151,10 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
         more, error = worth.difference(chosen, plans[in_force])
         sure = NormalDist().cdf(more / error) if error > 0 else 0.5
         rows.append((name, worth.value(chosen), more, error, sure))
-    best = max(
-        (row for row in rows if row[0] != in_force), key=lambda row: (row[4], row[0])
-    )
-    champion = best[0] if best[4] >= confidence and best[2] > 0 else in_force
+    better = [row for row in rows if row[2] > 0 and row[4] >= confidence]
+    # Of those that are surely better the one that is worth most.
+    best = max(better, key=lambda row: (row[2], row[0]), default=None)
+    champion = in_force if best is None else best[0]
     return [
         Candidate(
             learner=name,
@@ -151,6 +163,7 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
             error_cny=round(error, 2),
             confidence=round(sure, 4),
             is_champion=name == champion,
+            slopes={harm: round(s, 3) for harm, s in held[name].slopes.items()},
         )
         for name, value, more, error, sure in rows
     ]
@@ -171,15 +184,45 @@ def only(in_force: str = FIRST) -> list[Candidate]:
 
 
 def _held_out(contest: Contest, name: str) -> _Held:
-    fold, effects = folds(contest.frame), []
-    for k in range(NUM_FOLDS):
-        others = fold[contest.row] != k
-        fitted = {
-            harm: LEARNERS[name].fit(trial.where(others))
+    fold = folds(contest.frame)
+    fitted = [
+        {
+            harm: LEARNERS[name].fit(trial.where(fold[contest.row] != k))
             for harm, trial in contest.trials.items()
         }
-        effects.append(with_doubt(contest, fitted))
-    return _Held(effects, fold)
+        for k in range(NUM_FOLDS)
+    ]
+    slopes = {
+        harm: slope_of(trial, fold[contest.row], [one[harm] for one in fitted])
+        for harm, trial in contest.trials.items()
+    }
+    effects = [
+        with_doubt(contest, calibrated(contest.trials, one, slopes)) for one in fitted
+    ]
+    return _Held(effects, fold, slopes)
+
+
+def calibrated(
+    trials: Mapping[str, Trial],
+    effects: Mapping[str, Effect],
+    slopes: Mapping[str, float],
+) -> dict[str, Effect]:
+    """
+    Effects whose differences are as large as parcels that they had not seen say.
+
+    Parameters
+    ----------
+    trials
+        Randomised parcels, by harm.
+    effects
+        As fitted.
+    slopes
+        By harm; see :mod:`optimizer.learn.calibration`.
+    """
+    return {
+        harm: flattened(effect, trials[harm], slopes.get(harm, 1.0))
+        for harm, effect in effects.items()
+    }
 
 
 def with_doubt(contest: Contest, effects: Mapping[str, Effect]) -> dict[str, Effect]:

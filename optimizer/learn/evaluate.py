@@ -19,6 +19,7 @@ from optimizer.learn.effect import configured_belief, fit_effect, kept_share, sc
 from optimizer.learn.estimators import LEVEL, Sample, estimate_all, nights_to_see
 from optimizer.learn.history import Window, read_history, require_ripe
 from optimizer.learn.ledger import broken_promises, ledger
+from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises
 from optimizer.learn.risk import (
@@ -156,6 +157,7 @@ def _effect_row(row: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+@on_one_thread
 def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
     """
     Measure what premium did on past nights.
@@ -363,13 +365,14 @@ def _groups(
 
     ``policy``: the effect on parcels that the optimum chooses. ``explore``: the effect
     on any parcel that could have premium. ``margin``: on parcels around the cut-off.
+    ``thompson``: on parcels that some draws of the savings choose, and others do not.
     """
     frame = data.frame
     if data.kind == "observational":
         arms = {"observed": np.ones(len(frame), np.bool_)}
     else:
         named = frame["arm"].fill_null("policy")
-        names = ("policy", "explore", "margin")
+        names = ("policy", "explore", "margin", "thompson")
         arms = {name: (named == name).to_numpy() for name in names}
     for arm, inside in arms.items():
         if not inside.any():

@@ -12,10 +12,12 @@ import numpy as np
 
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
+    BEFORE_ANY_NIGHT,
     CARD_FILE,
     FORMAT,
     HARMS,
     LearnedModel,
+    Realised,
     Risk,
     load_model,
     model_text,
@@ -25,16 +27,24 @@ from optimizer.build.learned_probabilities import doubts
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
-from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
-from optimizer.learn.champion import Contest, compare, harm_costs, only, with_doubt
+from optimizer.learn.champion import (
+    Contest,
+    calibrated,
+    compare,
+    harm_costs,
+    only,
+    with_doubt,
+)
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
     configured_belief,
     contradicts,
     kept_share,
+    pooled_effect,
+    pooled_prior,
     prior_effect,
     regression_belief,
     scores,
@@ -42,11 +52,13 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.ledger import ledger
+from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
-    LEARNING,
     OUTCOME_OF,
+    CrossFit,
     at_rows,
     cross_fit,
     fit_risk,
@@ -60,11 +72,12 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Promise
+    from optimizer.build.learned_model import Candidate, Promise
     from optimizer.config import Config
+    from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
-    from optimizer.learn.risk import CrossFit
+    from optimizer.report.page import Page
 
 
 LATEST = "latest"
@@ -88,11 +101,14 @@ class Learned:
         The model card, Markdown.
     warnings
         What a person should look at, carriers below their contract included.
+    confidence
+        How sure it had to be that another learner's plan is worth more.
     """
 
     model: LearnedModel
     card: str
     warnings: tuple[CodedWarning, ...]
+    confidence: float
 
     def _view(self) -> View:
         model = self.model
@@ -111,6 +127,41 @@ class Learned:
     def _repr_html_(self) -> str:
         return self._view().html()
 
+    def to_json(self) -> dict[str, Any]:
+        """Give what a person asks for, ready for JSON: no coefficient is in it."""
+        shown = {"version", "first_date", "last_date", "kind", "learner", "realised"}
+        told = self.model.model_dump(mode="json", include=shown)
+        return told | {
+            "is_stated": self.model.last_date == BEFORE_ANY_NIGHT,
+            "candidates": [one.model_dump() for one in self.model.candidates],
+            "confidence": self.confidence,
+            "pooled": {
+                h: one.model_dump() for h, one in (self.model.pooled or {}).items()
+            },
+            "promises": [one.model_dump() for one in self.model.promises],
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import by_name
+        from optimizer.report.learned import learned_html
+        from optimizer.report.page import Page
+
+        return Page(learned_html(self.to_json(), by_name(language)))
+
     def save(self, models: Path | str) -> Path:
         """
         Write the model into a folder of models; see :func:`save_model`.
@@ -123,6 +174,7 @@ class Learned:
         return save_model(self, Path(models))
 
 
+@on_one_thread
 def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     Learn risk, effect and promise-keeping from outcomes.
@@ -143,7 +195,6 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ConfigError
         When scikit-learn is not installed.
     """
-    import_extra("sklearn.linear_model", needed_by=LEARNING)
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     frame = past.frame
@@ -179,8 +230,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
+    contest = None
     if not frame["is_premium"].any() and config.learning.prior is not None:
-        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+        data = None
     else:
         data = comparable(frame)
         learned = [harm for harm in HARMS if harm not in stated]
@@ -189,24 +241,61 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
-            champion = next(one.learner for one in candidates if one.is_champion)
-        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
-        if contest.trials:
-            fitted = with_doubt(contest, fitted)
-        effect |= fitted
+    in_charge = next(one for one in candidates if one.is_champion)
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
-        "effect": effect,
         "promises": kept,
-        "learner": champion,
+        "learner": in_charge.learner,
         "candidates": candidates,
-    }
+        "realised": None if data is None else _realised(data, fits, stated, config),
+    } | _effects(contest, in_charge, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
-    return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+    card = card_text(model, past, curves, tuple(told))
+    return Learned(model, card, tuple(told), float(config.learning.confidence))
+
+
+def _effects(
+    contest: Contest | None, champion: Candidate, prior: Prior | None
+) -> dict[str, Any]:
+    """The effect on each harm, and what is known of it on the whole."""
+    learner = LEARNERS[champion.learner]
+    effect = dict.fromkeys(HARMS, prior_effect(prior))
+    pooled = dict.fromkeys(HARMS, pooled_prior(prior))
+    if contest is not None and contest.trials:
+        fitted = {h: learner.fit(trial) for h, trial in contest.trials.items()}
+        fitted = calibrated(contest.trials, fitted, champion.slopes)
+        effect |= with_doubt(contest, fitted)
+        for harm, trial in contest.trials.items():
+            whole = LEARNERS[FIRST].fit(trial)
+            pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
+    return {"effect": effect, "pooled": pooled}
+
+
+def _realised(
+    data: Comparable,
+    fits: Mapping[str, CrossFit],
+    stated: Mapping[str, Risk],
+    config: Config,
+) -> Realised | None:
+    """What earlier plans promised, and what came of it; ``None`` if nobody can say."""
+    nothing = np.zeros(len(data.frame))
+    known = {harm: at_rows(fit, data.row) for harm, fit in fits.items()}
+    if stated.get("return") == NO_RISK:
+        known["return"] = CrossFit(nothing, nothing)
+    first = min(row.valid_from for row in config.policy)
+    if known.keys() != {*HARMS} or (data.frame["date"] < first).any():
+        return None
+    rows = ledger(data, known, config)
+    if not rows:
+        return None
+    names = ("promised_cny", "realised_cny", "low", "high")
+    amounts = {name: round(rows[0][name], 2) for name in names}
+    if not all(map(math.isfinite, amounts.values())):
+        return None
+    return Realised(num_parcels=rows[0]["num_parcels"], **amounts)
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
@@ -374,6 +463,7 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
+        "num_waiting": len(past.rows) - len(past.frame),
     }
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))

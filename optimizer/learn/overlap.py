@@ -81,16 +81,22 @@ def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | N
     Parcels that were drawn together; ``None`` where each was drawn on its own.
 
     Stations are lanes, which the outcomes do not name; all of a carrier's parcels of a
-    day hold whatever its lanes are, and make no interval too narrow.
+    day hold whatever its lanes are, and make no interval too narrow. Drawn savings are
+    one draw for a whole night.
     """
-    if config.holdout.unit == "order":
-        return None
     import polars as pl
 
-    is_alone = frame["arm"].fill_null("policy") != "policy"
-    together = frame.select("carrier_id", "date").to_struct().rank("dense")
-    own = pl.Series(np.arange(len(frame)) + len(frame) + 1)
-    return own.zip_with(is_alone, together.cast(pl.Int64)).to_numpy()
+    arm = frame["arm"].fill_null("policy")
+    by_night = arm == "thompson"
+    by_station = (arm == "policy") & (config.holdout.unit == "station-day")
+    if not (by_night | by_station).any():
+        return None
+    size = len(frame)
+    station = frame.select("carrier_id", "date").to_struct().rank("dense")
+    night = frame["date"].rank("dense").cast(pl.Int64) + 2 * size
+    own = pl.Series(np.arange(size) + size + 1)
+    found = station.cast(pl.Int64).zip_with(by_station, own)
+    return night.zip_with(by_night, found).to_numpy()
 
 
 def _observational(frame: pl.DataFrame) -> Comparable:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping
     from os import PathLike
+
+    import polars as pl
 
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import Intake, Look
@@ -24,11 +27,16 @@ if TYPE_CHECKING:
     from optimizer.errors import SolveError
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.churn import Previous
-    from optimizer.explain.night import Night
+    from optimizer.explain.night import FurtherTables, Night
     from optimizer.model.margins import Margins
     from optimizer.model.solution import Solution
 
 logger = logging.getLogger(__name__)
+
+#: A night with more orders makes its tables at once, and keeps no arrays for them.
+KEPT_ORDERS = 100_000
+#: Columns of the decisions that only other tables need.
+_UNTOLD = ("region_id", "lane")
 
 
 def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
@@ -388,45 +396,67 @@ def _clash(night: CertifiedNight) -> SolveError:
 
 def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
     """Put a solved night into tables, in memory."""
-    from dataclasses import replace
-
     import polars as pl
 
-    from optimizer.contracts.tables import (
-        CONFLICTS,
-        LANE_RESULTS,
-        MERCHANT_RESULTS,
-        ROW_RESULTS,
-    )
-    from optimizer.explain.churn import churn_table
-    from optimizer.explain.makers import night_tables
     from optimizer.explain.night import Night
-    from optimizer.explain.tables import decisions_table, recommendations_table
-    from optimizer.night.decided import record_in_memory
+    from optimizer.explain.tables import decisions_table
 
-    named = pl.concat(list(solved.night.named())).sort("order_id")
-    night, before = replace(solved.night, named=lambda: [named]), solved.previous
+    named = pl.concat(list(solved.night.named()))
+    if not named["order_id"].is_sorted():
+        named = named.sort("order_id", multithreaded=len(named) > KEPT_ORDERS)
+    night = replace(solved.night, named=lambda: [named])
     decisions = decisions_table(named, night.outcomes, night.names)
-    chosen = recommendations_table(decisions)
-    tables = night_tables(night)
+    further = partial(_further, replace(solved, night=night), decisions, config, day)
+    if len(decisions) > KEPT_ORDERS:
+        further = partial(_as_made, further())
     return Night(
-        orders=decisions.drop("region_id", "lane"),
-        merchants=tables[MERCHANT_RESULTS.file],
-        lanes=tables[LANE_RESULTS.file],
-        recommendations=chosen,
+        orders=pl.DataFrame([c for c in decisions if c.name not in _UNTOLD]),
         quarantine=night.quarantine,
         certificate=night.certificate,
         termination=night.solution.termination,
         seconds=solved.clock.seconds,
         peak_memory_bytes=solved.clock.peak_memory_bytes,
         date=day,
-        record=record_in_memory(config, day, solved.night, solved.summary),
         problem_class=night.problem.problem_class,
         policy=night.policy,
         inputs=night.inputs,
         warnings=night.warnings,
         summary=solved.summary,
+        assumptions=night.assumptions,
+        make_further=further,
+    )
+
+
+def _as_made(further: FurtherTables) -> FurtherTables:
+    return further
+
+
+def _further(
+    solved: Solved, decisions: pl.DataFrame, config: Config, day: dt.date | None
+) -> FurtherTables:
+    """Make the tables of a solved night beside its decisions."""
+    from optimizer.contracts.tables import (
+        CONFLICTS,
+        DRAWS,
+        LANE_RESULTS,
+        MERCHANT_RESULTS,
+        ROW_RESULTS,
+    )
+    from optimizer.explain.churn import churn_table
+    from optimizer.explain.makers import night_tables
+    from optimizer.explain.night import FurtherTables
+    from optimizer.explain.tables import recommendations_table
+    from optimizer.night.decided import record_in_memory
+
+    night, before = solved.night, solved.previous
+    chosen, tables = recommendations_table(decisions), night_tables(night)
+    return FurtherTables(
+        merchants=tables[MERCHANT_RESULTS.file],
+        lanes=tables[LANE_RESULTS.file],
+        recommendations=chosen,
+        record=record_in_memory(config, day, night, solved.summary),
         churn=None if before is None else churn_table(before, chosen),
         rows=tables.get(ROW_RESULTS.file),
         conflicts=tables.get(CONFLICTS.file),
+        draws=tables.get(DRAWS.file),
     )

@@ -240,6 +240,7 @@ def _missing(
         "NOTHING_AT_RANDOM": not (
             holdout.share
             or (holdout.explore_share and config.objective.explore != "none")
+            or config.objective.explore == "thompson"
         ),
         "NO_DELIVERIES": config.capacity.counted_on != "order"
         and "deliveries" not in found.fetched.paths,

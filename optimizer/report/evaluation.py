@@ -27,6 +27,7 @@ _POPULATIONS = {
     "policy": N_("chosen"),
     "explore": N_("any"),
     "margin": N_("at the cut-off"),
+    "thompson": N_("chosen by some draws"),
     "observed": N_("as observed"),
 }
 _OUTCOMES = {

@@ -132,6 +132,10 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
         found.append("the knapsacks of single lanes in the bound")
     if "branches.parquet" in record.get("outputs", {}):
         found.append("the branches of the bound")
+    if config["objective"].get("explore") == "thompson":
+        found.append(
+            "the draws of the model, mean savings, and plans that choose an order"
+        )
     if float(config["holdout"]["explore_share"]):
         explore = config["objective"].get("explore", "blind")
         if explore == "blind":
@@ -197,6 +201,7 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         *_optional("order_prices", "order_prices_said", outputs),
         *_optional("branches", "branches_said", outputs),
         *_optional("branch_prices", "branch_prices_said", outputs),
+        *_optional("draws", "draws_said", outputs),
     ]
     return "\n".join(lines) + "\n"
 
@@ -243,6 +248,8 @@ _COLUMNS = {
     "is_in BOOLEAN",
     "branch_prices": 'node BIGINT, "table" VARCHAR, "row" BIGINT, order_id VARCHAR, '
     "price_cny DOUBLE",
+    "draws": "order_id VARCHAR, saving_cny DOUBLE, mean_saving_cny DOUBLE, "
+    "num_plans BIGINT",
 }
 
 

@@ -103,7 +103,7 @@ def _drawn(
     statement: duckdb.DuckDBPyConnection, share: Fraction, keyed: Keyed
 ) -> dict[str, tuple[str, bool]]:
     """Orders of the arm, with the carrier and the result of the coin."""
-    lanes = _Lanes.read(statement)
+    lanes = Lanes.read(statement)
     caps = dict(
         (merchant, (cap, num))
         for merchant, cap, num in statement.execute(
@@ -159,9 +159,7 @@ def _limit(share: Fraction, room: int, demand: int) -> int:
     return min(exact.numerator // exact.denominator, _FULL - 1)
 
 
-def _pick(
-    ways: list[tuple[int, str]], lanes: _Lanes, lot: np.uint64
-) -> tuple[int, str]:
+def _pick(ways: list[tuple[int, str]], lanes: Lanes, lot: np.uint64) -> tuple[int, str]:
     """One way of an order, by hash."""
     turn = np.array([lanes.turn[lanes.path[place][-1]] for place, _ in ways], np.uint64)
     with np.errstate(over="ignore"):
@@ -171,15 +169,27 @@ def _pick(
 
 
 @dataclass(frozen=True, slots=True)
-class _Lanes:
-    """Rows of each place, the widest first; slots and demand of each row; its turn."""
+class Lanes:
+    """
+    The lanes of a night.
+
+    Attributes
+    ----------
+    path
+        Rows of each place, the widest first.
+    rows
+        Slots and demand of each row.
+    turn
+        Its turn among all rows.
+    """
 
     path: dict[int, list[int]]
     rows: dict[int, tuple[int, int]]
     turn: dict[int, int]
 
     @classmethod
-    def read(cls, statement: duckdb.DuckDBPyConnection) -> _Lanes:
+    def read(cls, statement: duckdb.DuckDBPyConnection) -> Lanes:
+        """Read them after the night's ways are stated."""
         path: dict[int, list[int]] = {}
         for place, row in statement.execute(
             "SELECT place, lane FROM path ORDER BY place, depth"

@@ -243,6 +243,20 @@ def _code_of(
         from optimizer.verify.learned import fill_scores
 
         fill_scores(engine, record)
+    is_drawn = config["objective"].get("explore") == "thompson"
+    if part == "savings" and is_drawn:
+        from optimizer.verify.drawn import note_savings
+
+        note_savings(engine, record)
+    if part == "savings":
+        from optimizer.verify.assumed import false_assumptions
+
+        wrong = false_assumptions(engine, record)
+        return [_finding("assumptions", wrong)] if wrong else []
+    if part == "plan" and is_drawn:
+        from optimizer.verify.drawn import count_plans
+
+        count_plans(engine, record)
     if part == "limits" and config["capacity"]["count"] == "quantile":
         from optimizer.verify.purchases import fill_rooms
 

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.errors import CertificateError
+from optimizer.verify.drawn_models import drawn_again, num_draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,46 +52,109 @@ def fill_scores(
     CertificateError
         When the model is missing, or is not the one that the night was made with.
     """
-    model = _read(record)
-    has_options = record["inputs"].get("options") is not None
-    there = {
-        name
-        for table in ("orders", *(["options"] if has_options else []))
-        for (name,) in statement.execute(f"FROM {table}_columns").fetchall()
-    }
-    orders = _columns(statement, "SELECT * EXCLUDE (further) FROM orders")
-    number = np.asarray(orders["number"], np.int64)
-    filled: dict[str, NDArray[np.float64]] = {}
-    for harm in _HARMS:
-        name = f"{harm}_prob_standard"
-        filled[name] = (
-            _numbers(orders[name])
-            if name in there
-            else _risk(orders, model["risk"][harm])
-        )
-    if has_options:
-        ways, at = _options(statement, number)
-    else:
-        ways, at = orders, np.arange(len(number))
-    for harm in _HARMS:
-        name, standard = f"{harm}_prob_premium", filled[f"{harm}_prob_standard"]
-        if name in there:
-            filled[name] = _numbers(ways[name])
-            continue
-        effect = model["effect"][harm]
-        removed = _removed(orders, ways, at, effect, has_options=has_options)
-        filled[name] = _left(standard[at], removed, effect.get("link", "share"))
+    scores = Scores.read(statement, record)
+    model = scores.model
+    if num_draws(record):
+        model = drawn_again(model, record)
+    filled, at = scores.filled(model), scores.at
     columns = {
-        "number": np.asarray(ways["number"], np.int64),
+        "number": scores.ways_number,
         **{name: filled[name][at] for name in filled if name.endswith("standard")},
         **{name: filled[name] for name in filled if name.endswith("premium")},
     }
     _insert(statement, columns)
-    if "complaint_prob_premium" not in there:
+    if "complaint_prob_premium" not in scores.there:
         _promise(statement, model, record)
 
 
-def _read(record: Mapping[str, Any]) -> Any:
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """
+    What a night's probabilities are made of.
+
+    Attributes
+    ----------
+    model
+        As it was learned.
+    there
+        Columns that the tables have.
+    orders, ways
+        Columns of the orders, and of the ways to carry them.
+    at
+        ``(num_ways,) int64``: place of each way's order.
+    has_options
+        Whether ways are those of the options table.
+    """
+
+    model: Any
+    there: set[str]
+    orders: _Columns
+    ways: _Columns
+    at: NDArray[np.int64]
+    has_options: bool
+
+    @classmethod
+    def read(
+        cls, statement: duckdb.DuckDBPyConnection, record: Mapping[str, Any]
+    ) -> Scores:
+        """
+        Read the night's tables and its model.
+
+        Raises
+        ------
+        CertificateError
+            When the model is missing, or is not the one that the night was made with.
+        """
+        model = read_model(record)
+        has_options = record["inputs"].get("options") is not None
+        there = {
+            name
+            for table in ("orders", *(["options"] if has_options else []))
+            for (name,) in statement.execute(f"FROM {table}_columns").fetchall()
+        }
+        orders = _columns(statement, "SELECT * EXCLUDE (further) FROM orders")
+        number = np.asarray(orders["number"], np.int64)
+        ways, at = orders, np.arange(len(number))
+        if has_options:
+            ways, at = _options(statement, number)
+        return cls(model, there, orders, ways, at, has_options)
+
+    @property
+    def ways_number(self) -> NDArray[np.int64]:
+        """Number of each way."""
+        return np.asarray(self.ways["number"], np.int64)
+
+    def filled(self, model: Any) -> dict[str, NDArray[np.float64]]:
+        """Probabilities on standard by order, and on premium service by way."""
+        orders, ways, at = self.orders, self.ways, self.at
+        filled: dict[str, NDArray[np.float64]] = {}
+        for harm in _HARMS:
+            name = f"{harm}_prob_standard"
+            filled[name] = (
+                _numbers(orders[name])
+                if name in self.there
+                else _risk(orders, model["risk"][harm])
+            )
+        for harm in _HARMS:
+            name, standard = f"{harm}_prob_premium", filled[f"{harm}_prob_standard"]
+            if name in self.there:
+                filled[name] = _numbers(ways[name])
+                continue
+            effect = model["effect"][harm]
+            removed = _removed(orders, ways, at, effect, has_options=self.has_options)
+            filled[name] = harm_left(standard[at], removed, effect.get("link", "share"))
+        return filled
+
+
+def read_model(record: Mapping[str, Any]) -> Any:
+    """
+    Read the model of a night, if it is the one that the night was made with.
+
+    Raises
+    ------
+    CertificateError
+        When it is not, or is gone.
+    """
     place = Path(str(record["config"]["model"]).replace("{date}", record["date"]))
     path = place / "model.json"
     try:
@@ -142,10 +207,10 @@ def _values(
     return np.hstack(columns)
 
 
-def _left(
+def harm_left(
     standard: NDArray[np.float64], removed: NDArray[np.float64], link: str
 ) -> NDArray[np.float64]:
-    """Risk that a kept promise leaves."""
+    """Risk that a kept promise leaves, of all of it or of its odds."""
     if link == "logit":
         odds = standard * np.exp(-np.clip(removed, -_HARD, _HARD))
         return np.asarray(odds / (1 - standard + odds))
@@ -189,6 +254,28 @@ def _removed(
     of_order = of_order + _levels(plain, effect["levels"])
     carrier = {"carrier_id": effect["levels"].get("carrier_id", {})}
     return np.asarray(of_order[at] + _levels(ways, carrier))
+
+
+def harm_removed(ways: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:
+    """What a kept promise removes of ways that have all of their order."""
+    at = np.arange(len(ways["number"]))
+    return _removed(ways, ways, at, effect, has_options=False)
+
+
+def multiplied(
+    ways: _Columns, effect: Mapping[str, Any], name: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """What a coefficient of the effect is multiplied by, for each way."""
+    column, level = name
+    if column:
+        return _levels(ways, {column: {level: 1.0}})
+    if not level:
+        return np.ones(len(ways["number"]))
+    if level == "forest" and effect.get("forest") is not None:
+        return _leaves(ways, effect)
+    low, high = effect["ranges"][level]
+    value = _values(ways, [level], effect.get("fills", {}))[:, 0]
+    return np.asarray(np.minimum(np.maximum(value, low), high))
 
 
 def _slopes(orders: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:

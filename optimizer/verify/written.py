@@ -55,7 +55,8 @@ def _false_sums(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     decisions = pl.scan_parquet(folder / "decisions.parquet").select(
         *("order_id", "merchant_id", "is_premium", "carrier_id", "saving_cny"),
         takes=pl.col("is_premium")
-        | (pl.col("reason") == "HELD_OUT") & (pl.col("arm") == "policy"),
+        | (pl.col("reason") == "HELD_OUT")
+        & pl.col("arm").is_in(["policy", "thompson"]),
     )
     taking = decisions.filter("takes").collect()
     chosen = taking.filter("is_premium")

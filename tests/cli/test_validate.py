@@ -163,7 +163,7 @@ REFUSED: dict[str, tuple[Spoil, int, str, tuple[object, ...]]] = {
     "floors and an explore arm": (
         together(FLOOR, configured(holdout={"explore_share": 0.1})),
         2,
-        "holdout.explore_share: random parcels take their slots",
+        "holdout.explore_share, objective.explore: what explores takes its slots",
         ("--force",),
     ),
     "pins and a holdout": (

@@ -22,45 +22,17 @@ from optimizer.build.learned_model import (
     risk_of,
 )
 from optimizer.errors import ConfigError, DataError
-from optimizer.learn.effect import Belief, Scores
-from optimizer.learn.features import features_of
+from optimizer.learn.effect import Belief
 from optimizer.learn.fit import learn, save_model
 from optimizer.learn.history import Window, read_history
-from optimizer.learn.learners import LEARNERS, Trial, predict
+from optimizer.learn.learners import LEARNERS, predict
 from optimizer.learn.posterior import Group, posterior
+from tests.support.pages import visible
 from tests.support.small_night import DAY as NIGHT
 from tests.support.small_night import call, make_night
-from tests.support.trial import DAY, outcomes, settings
+from tests.support.trial import DAY, fair_trial, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
-
-
-def _trial(num: int, seed: int, share: np.ndarray | None = None) -> Trial:
-    """A fair trial of known risk in which a kept promise removes this share of it."""
-    rng = np.random.default_rng(seed)
-    table = outcomes(num, seed).with_columns(
-        category_id=pl.Series(np.tile(["a", "b"], num // 2)),
-    )
-    risk = table["complaint_prob_standard"].to_numpy()
-    share = np.full(num, 0.5) if share is None else share
-    is_premium = table["is_premium"].to_numpy()
-    happened = (rng.random(num) < risk * np.where(is_premium, 1 - share, 1)) * 1.0
-    left = risk / 2
-    score = risk - left + ~is_premium / 0.5 * (happened - risk)
-    score = score - is_premium / 0.5 * (happened - left)
-    variance = 2 * (left * (1 - left) + risk * (1 - risk))
-    config = settings(learning={"models": "none"})
-    return Trial(
-        frame=table,
-        happened=happened,
-        is_premium=is_premium,
-        propensity=np.full(num, 0.5),
-        risk=risk,
-        reach=np.ones(num),
-        scores=Scores(score, variance),
-        features=features_of(read_history(table, config, AFTER).frame, config),
-        belief=Belief(0.3, 0.5),
-    )
 
 
 def _by_category(num: int) -> np.ndarray:
@@ -70,7 +42,7 @@ def _by_category(num: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["share", "logistic", "boosted"])
 def test_a_learner_finds_that_premium_hurts_a_category(name: str) -> None:
     """The share removed is far above 0 in one category and below 0 in the other."""
-    trial = _trial(6_000, 3, _by_category(6_000))
+    trial = fair_trial(6_000, 3, _by_category(6_000))
     effect = LEARNERS[name].fit(trial)
     left = premium_risk(trial.risk, kept_effect(trial.frame, effect), effect.link)
     removed = 1 - left / trial.risk
@@ -83,7 +55,7 @@ def test_a_learner_finds_that_premium_hurts_a_category(name: str) -> None:
 
 def test_noise_alone_is_shrunk_to_the_pool() -> None:
     """Where all parcels are alike, shares differ by less than their own errors say."""
-    trial = _trial(1_000, 4)
+    trial = fair_trial(1_000, 4)
     found = predict(trial.frame, LEARNERS["share"].fit(trial))
     assert found.mean.std() < 0.5 * found.spread.mean()
     assert (found.mean > 0).all()
@@ -93,7 +65,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """Of forty small trials the 95 % interval of the share holds 0.5 in 34 at least."""
     num_held = 0
     for seed in range(40):
-        trial = replace(_trial(600, seed), belief=Belief(0.0, 1.0))
+        trial = replace(fair_trial(600, seed), belief=Belief(0.0, 1.0))
         effect = LEARNERS["stated-risk"].fit(trial)
         half = 1.96 * effect.covariance[0][0] ** 0.5
         num_held += abs(effect.intercept - 0.5) <= half
@@ -150,11 +122,20 @@ def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> N
     assert winner.confidence >= 0.8
     assert winner.more_cny > 0
     assert f"| {winner.learner} | {winner.value_cny:,.0f}" in found.card
+    page, needed = found.report().html, f"{config.learning.confidence:.0%}"
+    told = visible(page)
+    assert f"{winner.learner} takes over: its plan is worth" in told
+    assert f"概率为 {winner.confidence:.1%}；达到 {needed} 即可" in page
+    for one in model.candidates:
+        assert f"{one.value_cny:,.2f}" in told
+        assert f"{one.more_cny:+,.2f}" in told
     save_model(found, folder)
-    again = learn(table, config, AFTER).model
-    assert next(o for o in again.candidates if o.learner == model.learner).more_cny == 0
+    again = learn(table, config, AFTER)
+    rows = again.model.candidates
+    assert next(o for o in rows if o.learner == model.learner).more_cny == 0
+    assert f"{model.learner} stays in force" in visible(again.report("zh").html)
     (folder / "latest" / "model.json").write_text("{")
-    codes = {told.code for told in learn(table, config, AFTER).warnings}
+    codes = {told.code for told in learn(table.head(400), config, AFTER).warnings}
     assert "LEARNER_NOT_KNOWN" in codes
 
 
@@ -164,8 +145,12 @@ def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None
     found = learn(outcomes(1_500, 21), config, AFTER).model
     assert found.learner == "stated-risk"
     assert len(found.candidates) > 1
-    few = learn(outcomes(120, 21), config, AFTER).model
-    assert [one.learner for one in few.candidates] == ["stated-risk"]
+    few = learn(outcomes(120, 21), config, AFTER)
+    assert [one.learner for one in few.model.candidates] == ["stated-risk"]
+    told = visible(few.report().html)
+    assert "stated-risk is in force: too few harms" in told
+    with pytest.raises(ConfigError, match="language"):
+        few.report("fr")
 
 
 def test_further_columns_are_learned_by_and_asked_for(contested) -> None:

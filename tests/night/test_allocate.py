@@ -154,6 +154,52 @@ def test_row_order_and_batches_do_not_matter(
     assert once.certificate == again.certificate
 
 
+@pytest.mark.parametrize("has_choice", [False, True])
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_small_night_is_told_like_a_large_one(
+    has_choice: bool, is_broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names kept or read again, tables made when asked or at once: all are the same."""
+    night = random_tables(3, num_orders=300, has_choice=has_choice)
+    number = pl.int_range(pl.len())
+    orders = night.orders.with_columns(
+        is_eligible=number % 7 > 0,
+        ineligible_reason=pl.when(number % 14 == 0).then(pl.lit("gift")),
+        stage=pl.when(number % 5 == 0).then(pl.lit("refunded")),
+    )
+    if is_broken:
+        broken = pl.when(number == 20).then(-1.0).otherwise(0.2)
+        orders = orders.with_columns(complaint_prob_standard=broken)
+    rule = {"column": "stage", "is": "refunded", "reason": "refunded"}
+    (policy,) = night.config["policy"]
+    rules = {"policy": [policy | {"eligibility": [rule]}]}
+    config = night.config | rules | {"quarantine": {"max_share": 0.5}}
+    given = {"config": config, "options": night.options}
+
+    small = optimizer.allocate(orders, night.capacity, **given)
+    for limit in ("build.eligibility.FEW_ORDERS", "night.api.KEPT_ORDERS"):
+        monkeypatch.setattr(f"optimizer.{limit}", 0)
+    large = optimizer.allocate(orders, night.capacity, **given)
+
+    names = ("orders", "merchants", "lanes", "recommendations", "quarantine")
+    for name in names:
+        one, other = getattr(small, name), getattr(large, name)
+        assert one.equals(other, null_equal=True), name
+    assert small.record == large.record
+    told = {"gift", "refunded", "no reason given", None}
+    assert {*small.orders["ineligible_reason"]} == told
+
+
+def test_a_changed_mapping_is_another_configuration() -> None:
+    """What is kept of a mapping is found by its content, not by its name."""
+    night = make_tables([(f"o{n}", "m", "r", 2.0) for n in range(10)], {"yunda": 9})
+    config = make_config()
+    found = [optimizer.allocate(night.orders, night.capacity, config=config)]
+    config["policy"][0]["cap"]["rate"] = 0.1
+    found.append(optimizer.allocate(night.orders, night.capacity, config=config))
+    assert [len(chosen(one)) for one in found] == [5, 1]
+
+
 @pytest.mark.parametrize("method", ["auto", "pricing", "flow", "greedy"])
 @pytest.mark.parametrize("has_choice", [False, True])
 def test_every_method_gives_a_certified_night(method: str, has_choice: bool) -> None:

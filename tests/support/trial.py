@@ -9,6 +9,10 @@ import numpy as np
 import polars as pl
 
 from optimizer.config import Config, as_config
+from optimizer.learn.effect import Belief, Scores
+from optimizer.learn.features import features_of
+from optimizer.learn.history import Window, read_history
+from optimizer.learn.learners import Trial
 
 DAY = dt.date(2026, 11, 1)
 CARRIERS = ("zhongtong", "yuantong", "yunda")
@@ -63,3 +67,32 @@ def outcomes(num_rows: int, seed: int = 0, **columns: Any) -> pl.DataFrame:
     )
     drawn["complaint_reason"] = pl.Series([None] * num_rows, dtype=pl.String)
     return pl.DataFrame(drawn | columns)
+
+
+def fair_trial(num: int, seed: int, share: np.ndarray | None = None) -> Trial:
+    """A fair trial of known risk in which a kept promise removes this share of it."""
+    rng = np.random.default_rng(seed)
+    table = outcomes(num, seed).with_columns(
+        category_id=pl.Series(np.tile(["a", "b"], num // 2)),
+    )
+    risk = table["complaint_prob_standard"].to_numpy()
+    share = np.full(num, 0.5) if share is None else share
+    is_premium = table["is_premium"].to_numpy()
+    happened = (rng.random(num) < risk * np.where(is_premium, 1 - share, 1)) * 1.0
+    left = risk / 2
+    score = risk - left + ~is_premium / 0.5 * (happened - risk)
+    score = score - is_premium / 0.5 * (happened - left)
+    variance = 2 * (left * (1 - left) + risk * (1 - risk))
+    config = settings(learning={"models": "none"})
+    after = Window(DAY + dt.timedelta(30))
+    return Trial(
+        frame=table,
+        happened=happened,
+        is_premium=is_premium,
+        propensity=np.full(num, 0.5),
+        risk=risk,
+        reach=np.ones(num),
+        scores=Scores(score, variance),
+        features=features_of(read_history(table, config, after).frame, config),
+        belief=Belief(0.3, 0.5),
+    )

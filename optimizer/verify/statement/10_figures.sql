@@ -6,7 +6,7 @@ CREATE MACRO num_of(name) AS coalesce((SELECT num FROM reason_count WHERE reason
 SET VARIABLE num_chosen = (SELECT num_of('CHOSEN') + num_of('EXPLORED'));
 SET VARIABLE kept_back = (
     SELECT coalesce(sum(c.saving), 0) FROM chosen AS c JOIN decision AS d USING (number)
-    WHERE d.reason = 'HELD_OUT' AND d.arm = 'policy'
+    WHERE d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'thompson')
 );
 -- What the swaps of coins cost, and what all of their pairs would.
 SET VARIABLE swapped = (
@@ -63,9 +63,11 @@ END);
 
 CREATE MACRO on_chance(number) AS CASE
     WHEN getvariable('hold_share') > 0 OR getvariable('explore_share') > 0
-        OR getvariable('coin_share') > 0
+        OR getvariable('coin_share') > 0 OR getvariable('num_plans') IS NOT NULL
     THEN number::VARCHAR
 END;
+CREATE MACRO on_draws(found) AS CASE WHEN getvariable('num_plans') IS NOT NULL
+    THEN found END;
 CREATE MACRO on_coins(number) AS CASE WHEN getvariable('coin_share') > 0 THEN number END;
 
 CREATE TEMP TABLE summary_true AS
@@ -100,7 +102,7 @@ SELECT * FROM (VALUES
     ('num_conflicts', CASE WHEN getvariable('is_packing') OR EXISTS (FROM clash)
         THEN (SELECT count(*) FROM clash)::VARCHAR END),
     ('experiment.num_kept_back', on_chance((SELECT count(*) FROM decision
-        WHERE arm = 'policy' AND reason = 'HELD_OUT'))),
+        WHERE arm IN ('policy', 'thompson') AND reason = 'HELD_OUT'))),
     ('experiment.num_explored', on_chance((SELECT count(*) FROM decision
         WHERE arm = 'explore' AND reason = 'EXPLORED'))),
     ('experiment.num_explore_standard', on_chance((SELECT count(*) FROM decision
@@ -108,7 +110,12 @@ SELECT * FROM (VALUES
     ('experiment.num_coins', on_coins((SELECT count(*) FROM decision
         WHERE arm = 'margin') // 2)::VARCHAR),
     ('experiment.num_swapped', on_coins((SELECT count(*) FROM decision
-        WHERE arm = 'margin' AND reason = 'EXPLORED'))::VARCHAR)
+        WHERE arm = 'margin' AND reason = 'EXPLORED'))::VARCHAR),
+    ('draw.seed', on_draws(sha256(concat_ws(
+        '|', config_text('$.holdout.seed'), getvariable('night'), 'thompson')))),
+    ('draw.num_draws', on_draws((getvariable('num_plans') - 1)::VARCHAR)),
+    ('draw.num_drawn', on_draws((SELECT count(*) FROM decision
+        WHERE arm = 'thompson')::VARCHAR))
 ) AS summary(item, restated)
 UNION ALL
 SELECT 'reasons.' || name, num_of(name)::VARCHAR FROM (
@@ -136,6 +143,9 @@ SELECT * FROM (VALUES
         THEN getvariable('kept_back')::DOUBLE / 1e6 END),
     ('experiment.coin_cost_cny', on_coins(getvariable('swapped')::DOUBLE / 1e6)),
     ('experiment.expected_coin_cost_cny', on_coins(getvariable('pairs')::DOUBLE / 2e6)),
+    ('draw.mean_saving_cny', on_draws((SELECT coalesce(sum(t.mean), 0)
+        FROM draw_true AS t JOIN decision AS d USING (number)
+        WHERE d.is_premium)::DOUBLE / 1e6)),
     ('experiment.explored_saving_cny', CASE WHEN on_chance(0) IS NOT NULL
         THEN getvariable('explored_saving')::DOUBLE / 1e6 END),
     ('experiment.explore_cost_at_most_cny', CASE WHEN on_chance(0) IS NOT NULL

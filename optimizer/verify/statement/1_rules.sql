@@ -55,6 +55,9 @@ SET VARIABLE explore_share = CASE WHEN getvariable('explore') = 'blind'
     THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
 SET VARIABLE coin_share = CASE WHEN getvariable('explore') = 'margin'
     THEN exact(config_text('$.holdout.explore_share')) ELSE 0 END;
+-- Plans of the draws of savings, the night's own among them; null: not drawn.
+SET VARIABLE num_plans = CASE WHEN getvariable('explore') = 'thompson'
+    THEN objective_text('num_draws')::BIGINT + 1 END;
 
 -- How often carriers keep the promise; a learned model may add rows.
 CREATE TEMP TABLE promised AS

@@ -56,7 +56,10 @@ FROM decision AS d
 LEFT JOIN way AS w ON w.number = d.number AND w.carrier_id = d.carrier_id
 LEFT JOIN counting AS c ON c.merchant_id = w.merchant_id
 WHERE (d.is_premium AND d.reason <> 'EXPLORED')
-    OR (d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'margin'));
+    OR (d.reason = 'HELD_OUT' AND d.arm IN ('policy', 'margin', 'thompson'));
+-- Of each order its saving by the mean of the model, and the plans that choose it:
+-- optimizer verify fills this table where savings are drawn.
+CREATE TEMP TABLE draw_true (number BIGINT, mean BIGINT, num BIGINT);
 CREATE TEMP TABLE pool AS
 SELECT d.number, w.place, w.cell, w.saving, w.merchant_id, d.reason
 FROM decision AS d

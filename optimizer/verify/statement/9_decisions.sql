@@ -121,6 +121,10 @@ SELECT order_id, carrier_id, NULL FROM decision
 WHERE carrier_id IS NOT NULL AND arm IS DISTINCT FROM 'margin'
     AND reason NOT IN ('CHOSEN', 'HELD_OUT', 'EXPLORED');
 
+-- The share of all draws' plans that choose an order, as far as nothing is held out.
+CREATE MACRO of_plans(num) AS num::DOUBLE / getvariable('num_plans')::DOUBLE
+    * (1.0 - getvariable('hold_share')::DOUBLE);
+
 -- Decisions beside what is restated of them, if anything differs.
 CREATE TEMP TABLE apart AS
 SELECT * FROM (
@@ -139,18 +143,22 @@ SELECT * FROM (
                     OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')))
             OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NULL AND (
                 d.reason IS DISTINCT FROM v.reason OR d.is_premium IS DISTINCT FROM false
-                OR d.arm IS NOT NULL OR d.propensity IS DISTINCT FROM 0)
+                OR d.arm IS DISTINCT FROM CASE WHEN t.num > 0 THEN 'thompson' END
+                OR d.propensity IS DISTINCT FROM coalesce(of_plans(t.num), 0))
             OR d.arm IS DISTINCT FROM 'margin' AND c.number IS NOT NULL AND (
                 d.reason NOT IN ('CHOSEN', 'HELD_OUT')
                 OR d.is_premium IS DISTINCT FROM (d.reason = 'CHOSEN')
-                OR d.arm IS DISTINCT FROM 'policy'
-                OR d.propensity IS DISTINCT FROM 1.0 - getvariable('hold_share')::DOUBLE)
+                OR d.arm IS DISTINCT FROM CASE WHEN t.num < getvariable('num_plans')
+                    THEN 'thompson' ELSE 'policy' END
+                OR d.propensity IS DISTINCT FROM coalesce(
+                    of_plans(t.num), 1.0 - getvariable('hold_share')::DOUBLE))
         ) AS has_other_reason
     FROM decision AS d
     LEFT JOIN verdict AS v USING (number)
     LEFT JOIN chosen AS c USING (number)
     LEFT JOIN pool AS e USING (number)
     LEFT JOIN beside_plan AS b USING (number)
+    LEFT JOIN draw_true AS t USING (number)
 )
 WHERE has_other_reason OR saving_cny IS DISTINCT FROM true_saving_cny
     OR surplus_cny IS DISTINCT FROM true_surplus_cny;
@@ -170,6 +178,21 @@ CREATE TEMP TABLE check_reason AS
 SELECT order_id AS item, concat_ws(', ', reason, has_room) AS published,
     concat_ws(', ', true_reason, true_room) AS restated
 FROM apart WHERE has_other_reason;
+
+-- check: drawn savings beside those by the mean, and the plans that choose an order
+CREATE TEMP TABLE check_draws AS
+WITH own AS (
+    SELECT d.order_id, coalesce(c.saving, v.saving)::DOUBLE / 1e6 AS saving_cny,
+        t.mean::DOUBLE / 1e6 AS mean_saving_cny, t.num AS num_plans
+    FROM draw_true AS t JOIN decision AS d USING (number)
+    LEFT JOIN chosen AS c USING (number)
+    LEFT JOIN verdict AS v USING (number)
+)
+SELECT coalesce(s.order_id, o.order_id) AS item,
+    [s.saving_cny, s.mean_saving_cny, s.num_plans] AS published,
+    [o.saving_cny, o.mean_saving_cny, o.num_plans] AS restated
+FROM draws_said AS s FULL JOIN own AS o USING (order_id)
+WHERE published IS DISTINCT FROM restated OR s.order_id IS NULL OR o.order_id IS NULL;
 
 -- check: of the chosen those are kept back that the draw names
 CREATE MACRO half(purpose, which) AS ('0x' || substring(sha256(concat_ws(
