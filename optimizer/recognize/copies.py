@@ -144,8 +144,8 @@ def _refusal(tables: Sequence[Personal]) -> str:
         copies = " ".join(str(copy_of(t.label)) for t in tables if t.label not in views)
         them = "copies" if len(steps) > 1 else "a copy"
         lines.append(
-            f"Leave them out where you export it, or write {them} without them, and "
-            f"begin with {copies}:\n  {command_of(steps)}"
+            f"Leave them out of the export, or write {them} without them, and begin "
+            f"with {copies}:\n  {command_of(steps)}"
         )
     return "\n".join(lines)
 
