@@ -51,13 +51,13 @@ def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     slot_price = np.array([price[place] for place in index.places], np.int64)
     chosen, num_decisions = _read_plan(intake, published.decisions())
     solution = Solution(
-        chosen,
-        per_part(slot_price, index.scale, LANE_RESULTS.file),
-        micro(merchants["shadow_price_cny"]),
-        Termination("FEASIBLE", "METHOD"),
-        _row_prices(intake, tables),
-        _order_prices(intake, tables),
-        read_tree(intake, tables, _branch_options(intake, tables)),
+        chosen=chosen,
+        lane_price=per_part(slot_price, index.scale, LANE_RESULTS.file),
+        merchant_price=micro(merchants["shadow_price_cny"]),
+        termination=Termination("FEASIBLE", "METHOD"),
+        row_price=_row_prices(intake, tables),
+        order_price=_order_prices(intake, tables),
+        tree=read_tree(intake, tables, _branch_options(intake, tables)),
     )
     return solution, num_decisions
 

@@ -51,13 +51,12 @@ def plan_with(problem: Problem, tree: BranchTree, chosen: tuple[int, ...]) -> So
     """A plan whose prices alone prove next to nothing."""
     savings = np.maximum(problem.option_saving, 0).sum()
     return Solution(
-        np.array(chosen, np.int64),
-        np.zeros(problem.num_lanes, np.int64),
-        np.full(problem.num_merchants, savings, np.int64),
-        Termination("FEASIBLE", "METHOD"),
-        np.zeros(problem.side.num_rows, np.int64),
-        None,
-        tree,
+        chosen=np.array(chosen, np.int64),
+        lane_price=np.zeros(problem.num_lanes, np.int64),
+        merchant_price=np.full(problem.num_merchants, savings, np.int64),
+        termination=Termination("FEASIBLE", "METHOD"),
+        row_price=np.zeros(problem.side.num_rows, np.int64),
+        tree=tree,
     )
 
 

@@ -377,7 +377,7 @@ def _add(
     """Bound a new node, and look for a plan in it; its number."""
     from optimizer.solvers.kernels.branch import bound_node
 
-    number, night = len(tree.nodes), tree.kernel_night
+    number = len(tree.nodes)
     fixed = _fixed(tree, parent, option, is_in=is_in)
     prices = prices.copy()
     if not _has_plans(tree, fixed):
@@ -386,7 +386,13 @@ def _add(
     share = np.zeros(len(fixed))
     steps = NODE_STEPS if number else ROOT_STEPS
     bound, num_steps = bound_node(
-        night, fixed, prices, tree.money, tree.search.unit, steps, share
+        night=tree.kernel_night,
+        fixed=fixed,
+        prices=prices,
+        money=tree.money,
+        unit=tree.search.unit,
+        most_steps=steps,
+        share=share,
     )
     tree.work += (int(num_steps) + 1) * len(fixed)
     if bound >= tree.target:
