@@ -29,6 +29,7 @@ from benchmarks.instances import (
     parse_size,
     size_name,
 )
+from benchmarks.loop import measure_loop
 from benchmarks.nightly import measure_night
 from benchmarks.peers import PEERS
 from benchmarks.records import (
@@ -73,9 +74,10 @@ def measure(given: argparse.Namespace) -> None:
         for family in given.families:
             instance = replace(make_instance(family, parse_size(size)), seed=given.seed)
             compare(instance, given.peers, given)
-    for size in filter(None, given.nights.split(",")):
-        for carriers in map(int, given.carriers.split(",")):
-            run_whole_night(parse_size(size), carriers, given)
+    for sizes, run in ((given.nights, run_whole_night), (given.loops, run_loop)):
+        for size in filter(None, sizes.split(",")):
+            for carriers in map(int, given.carriers.split(",")):
+                run(parse_size(size), carriers, given)
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
@@ -87,6 +89,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--families", default="single,choice", help="or: all")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--nights", default="", help="sizes from files, such as 1m")
+    parser.add_argument("--loops", default="", help="sizes in memory, such as 2k")
     parser.add_argument("--carriers", default="1,3", help="of each order in those")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3, help="at most")
@@ -185,6 +188,22 @@ def run_whole_night(num_orders: int, carriers: int, given: argparse.Namespace) -
 
     def run() -> Record:
         return measure_night(num_orders, carriers, rounds, given.scratch)
+
+    _measured(about, run, given)
+
+
+def run_loop(num_orders: int, carriers: int, given: argparse.Namespace) -> None:
+    """Decide one small night in memory many times, unless that is there."""
+    ways = "one carrier" if carriers == 1 else f"{carriers} carriers"
+    name = f"{ways}-{size_name(num_orders)}"
+    if _is_there(name, "allocate", given):
+        return
+    about = {"name": name, "family": "memory", "peer": "allocate"}
+    about |= {"num_orders": num_orders, "carriers": carriers}
+    limits = given.limit_seconds, given.memory_gb
+
+    def run() -> Record:
+        return measure_loop(num_orders, carriers, limits, given.scratch)
 
     _measured(about, run, given)
 

@@ -111,8 +111,8 @@ def measure_night(
     """
     with TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
-        _run(folder / "small", _simulated(folder / "small", WARM_UP_ORDERS, carriers))
-        inputs = _simulated(folder / "night", num_orders, carriers)
+        _run(folder / "small", simulated(folder / "small", WARM_UP_ORDERS, carriers))
+        inputs = simulated(folder / "night", num_orders, carriers)
         runs = [_run(folder / f"round-{i}", inputs) for i in range(rounds)]
         failed = next((run for run in runs if "failure" in run), None)
         if failed is not None:
@@ -133,7 +133,8 @@ def measure_night(
         }
 
 
-def _simulated(out: Path, num_orders: int, carriers: int) -> Path:
+def simulated(out: Path, num_orders: int, carriers: int) -> Path:
+    """Simulate a night into a folder; the folder of its files."""
     merchants = max(1, num_orders // 200)
     sizes = ["--orders", str(num_orders), "--merchants", str(merchants)]
     ways = ["--carriers-per-order", str(carriers)]

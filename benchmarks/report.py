@@ -30,6 +30,8 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 #: exact peer, seconds per order against a night a tenth as large, and a whole night
 #: against reading its files.
 MOST_PASSES, MOST_MEMORY, MOST_GROWTH, MOST_SCANS = 10.0, 0.5, 1.15, 10.0
+#: Of one call of ``allocate`` in a loop, by orders.
+MOST_CALL_MS = {2_000: 5.0, 20_000: 30.0}
 #: And seconds against the fastest exact method of another project.
 MOST_RATIO = 1.2
 #: Families and least size of the table of growth.
@@ -84,6 +86,8 @@ def tables(records: list[Record]) -> str:
         *_growth(solved),
         "### Whole nights, from files to files",
         *_whole_nights(whole),
+        "### Small nights in memory, decided again and again",
+        *_loops([r for r in records if r["peer"] == "allocate"]),
         "### Seconds of every method, from the arrays of the problem to its answer",
         _summary(nights, _whole_of),
         "### Seconds of its call alone",
@@ -248,6 +252,33 @@ def _whole_nights(records: list[Record]) -> list[str]:
         )
     head = ["night", "command s", *stages, "start and writing", "peak MB", "input MB"]
     head += ["polars scan s", f"scans (aim ≤ {MOST_SCANS:g})", "verify s", "gap"]
+    return [_table(head, rows)] if rows else ["Not measured yet."]
+
+
+def _loops(records: list[Record]) -> list[str]:
+    """Calls of ``allocate`` with tables in memory, as one makes them in a loop."""
+    rows = []
+    for record in sorted(records, key=lambda r: (r["num_orders"], r["carriers"])):
+        name = record["name"] + _busy([record])
+        if "failure" in record:
+            rows.append([name, record["failure"]])
+            continue
+        low, _, high = record["all_seconds"]
+        aim = MOST_CALL_MS.get(record["num_orders"], float("inf"))
+        rows.append(
+            [
+                name,
+                _aimed(1e3 * record["seconds"], aim, ".1f"),
+                f"{1e3 * low:.1f}–{1e3 * high:.1f}",
+                f"{1e3 * record['cpu_seconds']:.1f}",
+                f"{1e3 * record['told_seconds']:.1f}",
+                f"{record['num_calls']}",
+                f"{record['proved_gap_micro_cny']}",
+            ]
+        )
+    aims = ", ".join(f"{n:,} orders: {ms:g}" for n, ms in MOST_CALL_MS.items())
+    head = ["night", f"call ms (aim ≤, {aims})", "quartiles", "CPU ms"]
+    head += ["with all tables looked at, ms", "calls", "gap"]
     return [_table(head, rows)] if rows else ["Not measured yet."]
 
 

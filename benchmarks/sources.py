@@ -30,8 +30,16 @@ _HARNESS = ("benchmarks.worker", "benchmarks.peers")
 NIGHTS = ("benchmarks.instances", "benchmarks.forms")
 #: What a method of ours runs besides: with the certificate, which solvers import too.
 METHODS = ("optimizer.solvers",)
-#: The commands of a whole night.
-COMMANDS = ("optimizer.cli.simulate", "optimizer.cli.run", "optimizer.verify.night")
+#: What decides a whole night, and a small one in memory, and what measures them.
+WHOLE = {
+    "run": (
+        "benchmarks.nightly",
+        "optimizer.cli.simulate",
+        "optimizer.cli.run",
+        "optimizer.verify.night",
+    ),
+    "allocate": ("benchmarks.loop", "optimizer.night.api", "optimizer.cli.simulate"),
+}
 #: What modules read beside themselves: statements in SQL, templates and their texts.
 _READ = (".sql", ".j2", ".css", ".mo")
 
@@ -51,7 +59,7 @@ def source_of(peer: str) -> str:
 def sources_of(peer: str) -> list[Path]:
     """List the files that a result depends on, in an order that is always the same."""
     if peer not in PEERS:
-        found = imported_by("benchmarks.nightly", *COMMANDS)
+        found = imported_by(*WHOLE[peer])
         found |= {_path_of("benchmarks.worker")}
         return sorted(found | _read_by(found))
     roots = NIGHTS + METHODS * (PEERS[peer].form == "problem")

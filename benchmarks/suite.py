@@ -44,11 +44,13 @@ class Part:
     sizes
         Orders of the nights, such as ``100k``.
     families
-        Keys of :data:`benchmarks.instances.FAMILIES`; none: whole nights, from files.
+        Keys of :data:`benchmarks.instances.FAMILIES`; none: whole nights.
     peers
         Keys of :data:`benchmarks.peers.PEERS`.
     rounds
         Times that each is solved; the median counts.
+    nights
+        Whole nights are from files, ``nights``, or small ones in memory, ``loops``.
     limit_seconds
         Of each round. No other begins once they took twice as long together.
     """
@@ -57,12 +59,14 @@ class Part:
     families: Sequence[str]
     peers: Sequence[str] = (OURS, "ortools", "lemon")
     rounds: int = 5
+    nights: str = "nights"
     limit_seconds: float = 20.0
 
 
 #: What is published, what is read most first.
 SUITE = (
     Part(("100k", "1m"), (), (), rounds=3),
+    Part(("2k", "20k"), (), (), nights="loops", limit_seconds=120),
     Part(("2k", "10k", "100k"), tuple(FAMILIES)),
     Part(("1m",), tuple(FAMILIES), rounds=3),
     Part(("100k",), ("single", "choice"), tuple(PEERS), rounds=3),
@@ -101,7 +105,7 @@ def arguments(part: Part, scale: float, out: Path) -> Iterable[list[str]]:
     for size in dict.fromkeys(map(size_name, sizes)):
         nights = [["--sizes", size, "--families", name] for name in part.families]
         peers = ["--peers", ",".join(part.peers)]
-        for night in nights or [["--sizes", "", "--nights", size]]:
+        for night in nights or [["--sizes", "", f"--{part.nights}", size]]:
             yield [*night, *peers * bool(part.families), *limits]
 
 

@@ -5,6 +5,7 @@ One step of a measurement in a fresh process, so that time and memory are its ow
     python -m benchmarks.worker form FOLDER --form lp
     python -m benchmarks.worker solve FOLDER --peer highs --limit-seconds 300
     python -m benchmarks.worker scan FOLDER
+    python -m benchmarks.worker loop FOLDER
 
 A method solves a small night first, so that loading and compiling are not timed. Each
 step prints one line of JSON.
@@ -217,7 +218,14 @@ def _scan(given: argparse.Namespace) -> dict[str, Any]:
     return {"scan_seconds": min(seconds), "num_rows": num_rows}
 
 
-STEPS = {"night": _night, "form": _form, "solve": _solve, "scan": _scan}
+def _loop(given: argparse.Namespace) -> dict[str, Any]:
+    """Decide a small night in memory many times."""
+    from benchmarks.loop import call_again
+
+    return call_again(given.folder) | {"peak_memory_bytes": peak_memory_bytes()}
+
+
+STEPS = {"night": _night, "form": _form, "solve": _solve, "scan": _scan, "loop": _loop}
 
 
 def main() -> None:

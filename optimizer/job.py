@@ -32,6 +32,7 @@ def run_date(
     *,
     is_dry: bool = False,
     is_forced: bool = False,
+    is_of_any_version: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -48,6 +49,9 @@ def run_date(
         Do everything but write.
     is_forced
         Replace a night that was published from other inputs; it is kept aside.
+    is_of_any_version
+        Leave a night as it is, too, that another version of the program published from
+        the same inputs; not on a cluster.
     previous
         The folder of an earlier run to start from.
     progress
@@ -66,6 +70,7 @@ def run_date(
             around=Around(audit_text, recorded_alerts, false_writing),
             is_dry=is_dry,
             is_forced=is_forced,
+            is_of_any_version=is_of_any_version,
             previous=previous,
             progress=progress,
         )
@@ -133,6 +138,9 @@ def backfill(
     """
     Run all dates of a range in order, except those already done.
 
+    A night is done also where an earlier version of the program did it from the same
+    inputs and rules: other nights count on what it published.
+
     Parameters
     ----------
     config, is_forced
@@ -162,7 +170,11 @@ def backfill(
             config,
             day,
             lambda stage, day=day: run_date(  # type: ignore[misc]
-                config, day, is_forced=is_forced, progress=stage
+                config,
+                day,
+                is_forced=is_forced,
+                is_of_any_version=True,
+                progress=stage,
             ),
             tell,
         )

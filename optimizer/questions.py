@@ -462,8 +462,9 @@ def learn_model(
     Parameters
     ----------
     history
-        Outcomes: a path, a glob or a table; ``None``: ``learning.history``. Where there
-        is none at all, the risks and the effect that ``learning.prior`` states.
+        Outcomes: a path, a glob, an address or a table; ``None``:
+        ``learning.history``. Where there is none at all, the risks and the effect that
+        ``learning.prior`` states.
     config
         A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
     first, last

@@ -188,7 +188,7 @@ def test_what_a_format_cannot_prove_is_named(project: Path, say) -> None:
     missing = {text.partition(":")[0] for text in found["unchecked"]}
     assert missing == {
         *("nights.parquet", "figures.parquet", "evidence.txt", "decisions.parquet"),
-        *("commitments.parquet", "report.html"),
+        *("commitments.parquet", "report.html", "assumptions"),
     }
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,8 +43,6 @@ _SHOWN = re.compile(
     r"|[\"“”‘`＇].*|.*[\"“”]",
     re.IGNORECASE,
 )
-#: Any of these, or a number that is too long for a spreadsheet.
-_ANY = rf"^(?i:{_DATE.pattern})$|^(?i:{_SHOWN.pattern})$|^\d{{{_NUM_KEPT + 1},}}$"
 
 
 @dataclass(slots=True)
@@ -97,30 +96,20 @@ ids may have become one: 2-Jan
     >>> warn_changed({"merchant_id": ["6923456789012340001", "o-17"]})
     []
     """
+    import polars as pl
+
     found = []
-    ids = _that_may_be_changed(ids)
-    kinds: dict[str, Callable[[Sequence[str]], Sequence[str]]] = {
-        "IDS_ROUNDED": _rounded,
-        "IDS_LIKE_DATES": lambda names: [*filter(_DATE.fullmatch, names)],
-        "IDS_AS_SHOWN": lambda names: [*filter(_SHOWN.fullmatch, names)],
-    }
-    for column, names in ids.items():
-        for code, find in kinds.items():
-            hit = sorted(find(names))
+    texts = {name: pl.Series(given, dtype=pl.String) for name, given in ids.items()}
+    for column in names_matching(
+        texts, "|".join(pattern for pattern, _ in _KINDS.values())
+    ):
+        names = texts[column]
+        for code, (pattern, find) in _KINDS.items():
+            hit = sorted(find(names.filter(names.str.contains(pattern)).to_list()))
             if hit:
                 numbers = {"num_ids": len(hit), "num_looked": len(names)}
                 found.append(warn(code, **numbers, column=column, ids=some(hit)))
     return found
-
-
-def _that_may_be_changed(
-    ids: Mapping[str, Sequence[str]],
-) -> dict[str, Sequence[str]]:
-    """Columns of which a name could be one that a spreadsheet changed: seldom any."""
-    import polars as pl
-
-    texts = {name: pl.Series(given, dtype=pl.String) for name, given in ids.items()}
-    return {name: ids[name] for name in names_matching(texts, _ANY)}
 
 
 def warn_alike(ids: Mapping[str, Sequence[str]]) -> list[CodedWarning]:
@@ -153,15 +142,14 @@ off; one may have become two: 0017 and 17
     return found
 
 
-def _rounded(names: Sequence[str]) -> list[str]:
+def _rounded(long: Sequence[str]) -> Sequence[str]:
     """Long numbers, if all, or too many, are what a spreadsheet or a float holds."""
-    long = [name for name in names if len(name) > _NUM_KEPT and name.isdecimal()]
     for lost in (_lost_in_cells, _lost_in_floats):
-        digits = [lost(name) for name in long]
-        if sum(digits) >= _NUM_DIGITS_LOST and all(d >= 0 for d in digits):
+        digits = [*takewhile(lambda lost: lost >= 0, map(lost, long))]
+        if len(digits) == len(long) and sum(digits) >= _NUM_DIGITS_LOST:
             return long
     few = [name for name in long if _lost_in_cells(name) > _NUM_DIGITS_LOST]
-    by_chance = sum(10.0 ** (_NUM_KEPT - len(name)) for name in long)
+    by_chance = math.fsum(10.0 ** (_NUM_KEPT - len(name)) for name in long)
     return few if len(few) > max(1, _FAR_BEYOND_CHANCE * by_chance) else []
 
 
@@ -177,3 +165,17 @@ def _lost_in_floats(number: str) -> float:
     spellings = {str(int(value)), format(Decimal(repr(value)), "f")}
     lost = math.log10(max(1.0, math.ulp(value)))
     return lost if number in spellings else -1
+
+
+#: What changed ids look like, and which of those that look so really are.
+_KINDS: dict[str, tuple[str, Callable[[Sequence[str]], Sequence[str]]]] = {
+    "IDS_ROUNDED": (rf"^\d{{{_NUM_KEPT + 1},}}$", _rounded),
+    "IDS_LIKE_DATES": (
+        rf"^(?i:{_DATE.pattern})$",
+        lambda names: [*filter(_DATE.fullmatch, names)],
+    ),
+    "IDS_AS_SHOWN": (
+        rf"^(?i:{_SHOWN.pattern})$",
+        lambda names: [*filter(_SHOWN.fullmatch, names)],
+    ),
+}

@@ -60,6 +60,8 @@ _FIRST_FORMAT: Literal[1] = 1
 #: Harms by the prefix of their probability columns.
 HARMS = ("complaint", "return")
 LEVELS = ("carrier_id", "region_id", "category_id")
+#: A model that saw no night may be used on any.
+BEFORE_ANY_NIGHT = "1970-01-01"
 #: Name of the coefficient that the trees of an effect have.
 FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
@@ -174,6 +176,18 @@ class Candidate(_Part):
         return found
 
 
+class Pooled(_Part):
+    """One share of a harm for all parcels: what is known of the effect on the whole."""
+
+    #: Share that a kept promise removes, with its standard error.
+    share: Finite
+    error: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    #: Of its precision, the part that the stated prior has; ``None`` without a prior.
+    prior_weight: Annotated[float, Field(ge=0, le=1)] | None
+    #: Premium parcels that it was measured on.
+    num_premium: Annotated[int, Field(ge=0)]
+
+
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
@@ -190,6 +204,10 @@ class LearnedModel(_Part):
     #: The learner in force, and those that it was compared with.
     learner: str = "share"
     candidates: list[Candidate] = []
+    #: Parcels that were too young to count, and the effect of each harm on the whole;
+    #: not known of models of before.
+    num_waiting: int | None = None
+    pooled: dict[str, Pooled] | None = None
 
     @property
     def last_day(self) -> dt.date:
@@ -303,7 +321,11 @@ def _not_read(content: bytes) -> str:
 
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
-    return json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    found = model.model_dump(mode="json")
+    for name in ("num_waiting", "pooled"):
+        if found[name] is None:
+            del found[name]  # models of before have none, and other bytes
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def columns_of(names: Iterable[str]) -> list[str]:
@@ -525,6 +547,23 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
     for column, value in zip(factor.T, noise, strict=True):
         moved += column * value
     moves = dict(zip(effect.names, moved.tolist(), strict=True))
+    drawn = moved_effect(effect, moves)
+    if effect.forest is None:
+        return drawn
+    return drawn.model_copy(update={"forest": _drawn_member(effect.forest, key)})
+
+
+def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effect:
+    """
+    An effect whose coefficients are moved from those measured, rounded to nine digits.
+
+    Parameters
+    ----------
+    effect
+        Left as it is.
+    moves
+        By name, what is added to each.
+    """
     levels = {
         column: {
             level: round(share + moves[column, level], _DRAWN_DIGITS)
@@ -536,8 +575,8 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
         name: round(slope + moves["", name], _DRAWN_DIGITS)
         for name, slope in effect.slopes.items()
     }
-    drawn = {
-        # What was measured is drawn: a draw gives no benefit of doubt.
+    moved = {
+        # What was measured is moved: what was added for doubt is taken off.
         "intercept": round(
             effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
         ),
@@ -546,20 +585,48 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
         "slopes": slopes,
     }
     if effect.forest is not None:
-        drawn |= _drawn_forest(effect, moves["", FOREST], key)
-    return effect.model_copy(update=drawn)
+        slope = effect.forest_slope + moves["", FOREST]
+        moved["forest_slope"] = round(slope, _DRAWN_DIGITS)
+    return effect.model_copy(update=moved)
 
 
-def _drawn_forest(effect: Effect, move: float, key: str) -> dict[str, Any]:
-    """One of the resampled members, and a drawn slope."""
-    forest = effect.forest
-    assert forest is not None
+def coefficients(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
+    """What each coefficient of an effect is multiplied by, ``(n, k) float64``."""
+    names = list(effect.slopes)
+    value = numbers(frame, names, effect.fills)
+    place = {name: at for at, name in enumerate(names)}
+    rows = np.zeros((len(frame), len(effect.names)))
+    for at, (column, name) in enumerate(effect.names):
+        if column and column in frame.columns:
+            is_level = (frame[column] == name).fill_null(value=False)
+            rows[:, at] = is_level.to_numpy()
+        elif name == FOREST and effect.forest is not None:
+            rows[:, at] = forest_sum(frame, effect.forest, effect.fills)
+        elif name in place:
+            rows[:, at] = np.clip(value[:, place[name]], *effect.ranges[name])
+        elif not column:
+            rows[:, at] = 1.0
+    return rows
+
+
+def values_of(effect: Effect) -> NDArray[np.float64]:
+    """The coefficients of an effect, in the order of its names, ``(k,) float64``."""
+
+    def value(column: str, name: str) -> float:
+        if column:
+            return effect.levels[column][name]
+        if name == FOREST:
+            return effect.forest_slope
+        return effect.slopes[name] if name else effect.intercept
+
+    return np.array([value(*pair) for pair in effect.names])
+
+
+def _drawn_member(forest: Forest, key: str) -> Forest:
+    """One of the resampled members alone."""
     digest = hashlib.sha256(f"{key}|{FOREST}".encode()).digest()
     member = forest.members[int.from_bytes(digest[:8]) % len(forest.members)]
-    return {
-        "forest": forest.model_copy(update={"members": [member]}),
-        "forest_slope": round(effect.forest_slope + move, _DRAWN_DIGITS),
-    }
+    return forest.model_copy(update={"members": [member]})
 
 
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
+from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.capacity import read_capacity
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
@@ -36,6 +37,7 @@ from optimizer.build.learned_probabilities import (
     order_shares,
 )
 from optimizer.build.lookups import lookup_warnings
+from optimizer.build.lower_bound import Chosen, at_lower_bound
 from optimizer.build.night_lookups import (
     ColumnValues,
     count_lookups,
@@ -73,7 +75,13 @@ if TYPE_CHECKING:
 
     from optimizer.build.assemble import Names
     from optimizer.build.drawn_savings import DrawnModels
-    from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays, OrderBasis
+    from optimizer.build.encode import (
+        CodeParams,
+        NightCodes,
+        OptionArrays,
+        OrderArrays,
+        OrderBasis,
+    )
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.learned_probabilities import OrderShares
     from optimizer.build.lookups import LookupCount
@@ -141,6 +149,8 @@ class Intake:
         What was read.
     warnings
         What a person should look at.
+    assumed
+        What the night's estimates take for true.
     lookups
         How many names of tables and configuration were found.
     orders
@@ -153,6 +163,11 @@ class Intake:
         The rules of the night.
     history
         Carry-over from other nights.
+    params
+        Costs, promises and take-up.
+    effect_model
+        The model that gives the probabilities on premium service; ``None``: the
+        tables do.
     named
         Names of the orders of a small night; ``None``: they are read again.
     """
@@ -162,12 +177,15 @@ class Intake:
     quarantine: pl.DataFrame
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
+    assumed: tuple[CodedWarning, ...]
     lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
     id_sample: tuple[str, ...]
     policy: PolicyRow
     history: EarlierNights
+    params: CodeParams
+    effect_model: LearnedModel | None = None
     named: pl.DataFrame | None = None
 
 
@@ -274,6 +292,15 @@ def take_in(
             history=history,
             experiment=experiment,
         )
+    gives_premium = model is not None and lacks_premium(sources)
+    grounds = Grounds(
+        model=model,
+        gives_premium=gives_premium,
+        config=config,
+        policy=policy,
+        day=history.day,
+        names=known,
+    )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
@@ -294,12 +321,15 @@ def take_in(
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
+        assumed=assumptions(grounds),
         lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         id_sample=tuple(encoded.coder.id_sample),
         policy=policy,
         history=history,
+        params=params,
+        effect_model=model if gives_premium else None,
         named=encoded.named,
     )
 
@@ -317,6 +347,33 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     if intake.named is not None:
         return iter([intake.named])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
+
+
+def assumed_of_plan(
+    intake: Intake, chosen: NDArray[np.int64]
+) -> tuple[CodedWarning, ...]:
+    """
+    Say what a night takes for true, and what its plan saves if the effect is low.
+
+    Parameters
+    ----------
+    intake
+        The night.
+    chosen
+        ``(num_chosen,) int64``: the plan's options.
+    """
+    problem, places = intake.problem, intake.index.places
+    if intake.effect_model is None or not len(chosen):
+        return intake.assumed
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    is_drawn = intake.index.draws is not None
+    plan = Chosen(
+        row=problem.row[order],
+        carriers=[places[lane].carrier_id for lane in problem.option_lane[chosen]],
+        saving=None if is_drawn else int(problem.option_saving[chosen].sum()),
+    )
+    low = at_lower_bound(intake.effect_model, plan, intake.orders, intake.params)
+    return (*intake.assumed, low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

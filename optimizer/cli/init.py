@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optimizer.recognize.propose import Choice, Proposal
+    from optimizer.recognize.sample import Sample
     from optimizer.recognize.write import Terms
 
 #: What is assumed where nobody says: amounts in CNY, shares.
@@ -121,7 +122,6 @@ def init(
         carriers_told,
         demand_told,
         next_commands,
-        stand_ins,
         written,
     )
 
@@ -154,7 +154,7 @@ def init(
     }
     sorts = ("orders", "outcomes", "capacity", "merchants")
     shown = sorted(proposals.values(), key=lambda p: sorts.index(p.table))
-    lines = [line for p in shown for line in _told(p, stand_ins(p, terms))]
+    lines = [line for p in shown for line in _told(p, terms)]
     lines += carriers_told(proposals["orders"])
     assumed = (complaint_cost, return_cost, fee) == (COMPLAINT_COST, RETURN_COST, FEE)
     if assumed:
@@ -206,15 +206,20 @@ def _proposals(
 ) -> dict[str, Proposal]:
     """A proposal for each table; what is unsure is asked, if it may be."""
     from optimizer.recognize.propose import propose
-    from optimizer.recognize.sample import take_sample
 
     found: dict[str, Proposal] = {}
-    for place in tables:
-        sample = take_sample(place)
-        proposal = propose(sample, told.columns, None, told.carriers)
+    samples = _samples(tables, told)
+    headers = {name for sample in samples for name in sample.rows.columns}
+    for sample in samples:
+        there = {
+            ours: written
+            for ours, written in told.columns.items()
+            if written in sample.rows.columns or written not in headers
+        }
+        proposal = propose(sample, there, None, told.carriers)
         if may_ask and proposal.unsure:
             answers = {c.column: _asked(c, sample.label) for c in proposal.unsure}
-            columns = told.columns | answers
+            columns = there | answers
             proposal = propose(sample, columns, proposal.table, told.carriers)
         if proposal.table in found:
             other = found[proposal.table].sample.label
@@ -228,6 +233,25 @@ def _proposals(
                 f"them{also}"
             )
         found[proposal.table] = proposal
+    return found
+
+
+def _samples(tables: Sequence[str], told: Told) -> list[Sample]:
+    """The beginning of each table; all that hold personal data are refused at once."""
+    from optimizer.recognize.copies import Personal, PersonalColumnsError
+    from optimizer.recognize.propose import named_ids
+    from optimizer.recognize.sample import take_sample
+
+    ids = named_ids(told.columns)
+    found: list[Sample] = []
+    personal: list[Personal] = []
+    for place in tables:
+        try:
+            found.append(take_sample(place, ids))
+        except PersonalColumnsError as error:
+            personal += error.tables
+    if personal:
+        raise PersonalColumnsError(personal)
     return found
 
 
@@ -277,14 +301,17 @@ def _write(files: Mapping[str, str], folder: Path, *, replace: bool) -> None:
         raise PublishError(f"{folder}: cannot be written ({reason})") from None
 
 
-def _told(proposal: Proposal, constants: Mapping[str, str]) -> list[str]:
+def _told(proposal: Proposal, terms: Terms) -> list[str]:
     """A proposal for people: each column with three of its values."""
-    sample = proposal.sample
-    rows = (
-        f"{len(sample.rows):,} rows"
-        if sample.is_whole
-        else (f"the first {len(sample.rows):,} rows")
-    )
+    from optimizer.recognize.write import stand_ins
+
+    sample, constants = proposal.sample, stand_ins(proposal, terms)
+    num_seen, num_rows = len(sample.rows), proposal.whole.num_rows
+    rows = f"{num_rows:,} rows"
+    if not sample.is_whole:
+        first = f"the first {num_seen:,}"
+        rows = f"{rows}; columns, ids, dates and amounts are looked at in {first}"
+        rows = rows if proposal.whole.is_whole else f"{first} rows"
     form = "" if sample.encoding == "utf-8" else f", {sample.encoding}"
     lines = [f"{sample.label}: {proposal.table} ({rows}{form})"]
     named = [*(c.column for c in proposal.choices), *constants]
@@ -294,7 +321,7 @@ def _told(proposal: Proposal, constants: Mapping[str, str]) -> list[str]:
         for c in proposal.choices
     ]
     lines += [
-        f"  {name:<{width}}  (no column): {_instead(name, value)}"
+        f"  {name:<{width}}  (no column): {_instead(name, value, terms)}"
         for name, value in constants.items()
     ]
     return lines + [f"  note: {note}" for note in proposal.notes]
@@ -324,8 +351,10 @@ def _assumed(proposals: Mapping[str, Proposal], terms: Terms) -> list[str]:
     return [f"assumed, until it is measured: {', '.join(told)}"] if told else []
 
 
-def _instead(column: str, value: str) -> str:
+def _instead(column: str, value: str, terms: Terms) -> str:
     """Say what stands for a column."""
+    if column == "logistics_return" and not terms.counts_returns:
+        return "not needed, since a return costs nothing"
     if column in ("complaint", "logistics_return"):
         return "its risk is stated, not learned"
     if column == "is_premium":
@@ -338,6 +367,9 @@ def _as_json(proposal: Proposal) -> dict[str, Any]:
 
     return {
         "path": proposal.sample.label,
+        "num_rows": proposal.whole.num_rows,
+        "is_counted_whole": proposal.whole.is_whole,
+        "num_rows_looked_at": len(proposal.sample.rows),
         "columns": {c.column: c.written for c in proposal.choices},
         "missing": list(proposal.missing),
         "values": words_of(proposal),

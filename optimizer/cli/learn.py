@@ -12,6 +12,7 @@ from optimizer.cli.options import (
     ConfigOption,
     JsonOption,
     LanguageOption,
+    PageLanguage,
     ReportOption,
     Tongue,
 )
@@ -20,7 +21,9 @@ from optimizer.cli.output import write_page
 HistoryOption = Annotated[
     str | None,
     typer.Option(
-        "--history", metavar="FILE", help="Outcomes; left out: learning.history."
+        "--history",
+        metavar="FILE",
+        help="Outcomes: files or an address; left out: learning.history.",
     ),
 ]
 FirstOption = Annotated[
@@ -52,26 +55,23 @@ def learn(
             "--out", metavar="FOLDER", help="Models; left out: learning.models."
         ),
     ] = None,
+    report: ReportOption = None,
+    language: PageLanguage = Tongue.ENGLISH,
     as_json: JsonOption = False,
 ) -> None:
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
+    from optimizer.build.learned_model import BEFORE_ANY_NIGHT
     from optimizer.config import load_config
     from optimizer.learn.fit import LATEST, models_folder
     from optimizer.learn.history import learning_window
-    from optimizer.learn.stated import BEFORE_ANY_NIGHT
     from optimizer.questions import learn_model
 
     settings = load_config(config)
     learned = learn_model(history, config=settings, first=first, last=last, as_of=as_of)
     window = learning_window(settings, first, last, as_of)
     folder = learned.save(out or models_folder(settings, window))
-    found = {
-        "model_dir": str(folder),
-        "kind": learned.model.kind,
-        "learner": learned.model.learner,
-        "candidates": [one.model_dump() for one in learned.model.candidates],
-        "warnings": [warning.to_json() for warning in learned.warnings],
-    }
+    write_page(report, learned.report, language.value)
+    found = {"model_dir": str(folder)} | learned.to_json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return

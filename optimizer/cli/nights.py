@@ -135,6 +135,7 @@ def backfill(
     use_logs(log_json)
     settings = load_settings(config)
     from optimizer.job import backfill as run_dates
+    from optimizer.night.identity import program_version
 
     days = parse_date(first, settings), parse_date(last, settings)
     count = (days[1] - days[0]).days + 1
@@ -152,7 +153,11 @@ def backfill(
             found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
             numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
             found["alerts"] = [alert.to_json() for alert in seen.alerts]
+            made_by = report.record["identity"]["version"]
+            found["made_by_version"] = made_by
             text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            if made_by != program_version():
+                text += f"; version {made_by} made it, --force makes it anew"
             text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
             print_result(found, text, as_json, is_done=True)
 

@@ -202,6 +202,11 @@ def published_since(seen: Mapping[Path, Path | None]) -> str:
     return "; ".join(said) or "nothing was published"
 
 
+#: Warnings that say what all of a night rests on, and why nobody is chosen.
+_BASIS = ("MODEL_IS_PRIOR", "RISK_IS_STATED")
+_NOBODY = ("NOBODY_CHOSEN", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE", "BREAK_EVEN")
+
+
 def _summary(found: Mapping[str, Any]) -> str:
     """A run in a few lines."""
     from optimizer.report.carriers import way_on
@@ -213,16 +218,15 @@ def _summary(found: Mapping[str, Any]) -> str:
         "unchanged": "already published from the same inputs; nothing to do",
         "dry run": "dry run; nothing was written, it would go here",
     }
-    basis = [
-        w for w in found["warnings"] if _code(w) in ("MODEL_IS_PRIOR", "RISK_IS_STATED")
-    ]
-    others = [warning for warning in found["warnings"] if warning not in basis]
+    basis = [w for w in found["warnings"] if _code(w) in _BASIS]
+    nobody = [w for w in found["warnings"] if _code(w) in _NOBODY]
+    others = [w for w in found["warnings"] if w not in basis and w not in nobody]
     lines = [
         f"{found['run_dir']}: {words[found['outcome']]}",
         *(f"  rests on   {text_of(warning)}" for warning in basis),
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
-        *(f"  break-even {lacking}" for lacking in _break_even(found)),
+        *(f"  nobody     {text_of(warning)}" for warning in nobody),
         f"  {_avoided(numbers)}",
         f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
@@ -264,6 +268,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     if told := way_on(others, numbers["reasons"].get("CARRIER_INACTIVE")):
         lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
+    lines += [f"  assumes    {text_of(one)}" for one in found.get("assumptions", [])]
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
@@ -275,45 +280,6 @@ def _avoided(numbers: Mapping[str, Any]) -> str:
     if saving < 0:
         return f"costs      {-saving:,.2f} CNY more in fees than it avoids, to measure"
     return f"avoids     {saving:,.2f} CNY of expected harm, fees counted"
-
-
-def _break_even(found: Mapping[str, Any]) -> list[str]:
-    """What premium lacks, where no order is worth its fee; else nothing."""
-    numbers, folder = found["summary"], found.get("version_dir")
-    explored = (numbers.get("experiment") or {}).get("num_explored", 0)
-    if folder is None or numbers["num_chosen"] > explored:
-        return []
-    import polars as pl
-
-    table = pl.scan_parquet(Path(folder) / "decisions.parquet")
-    best = table.select(pl.col("saving_cny").max()).collect().item()
-    if best is None or best > 0:
-        return []
-    fee, lost = float(found["policy"]["fee"]["amount_cny"]), f"{-best:,.2f} CNY"
-    avoided = fee + best
-    said = f"no order is worth its fee: the best one loses {lost}"
-    if 0 < avoided < fee and _is_fee_and_harm(found):
-        said = (
-            f"no order is worth its fee of {fee:,.2f} CNY: the best one avoids "
-            f"{avoided:,.2f} CNY of harm; premium pays from that fee down, or where "
-            f"costs or risks of harm are {fee / avoided:,.1f} times as high"
-        )
-    else:
-        said += (
-            "; premium pays where the fee is lower by more than that, or costs or "
-            "risks of harm are higher"
-        )
-    return [said]
-
-
-def _is_fee_and_harm(found: Mapping[str, Any]) -> bool:
-    """Whether a saving is the harm avoided less the fee, and nothing else."""
-    plain, dated = found["config"]["objective"], found["policy"]["objective"]
-    return (
-        "merchants" not in found["inputs"]
-        and (dated["fee_share"] or plain["fee_share"]) == "1"
-        and plain["confidence"] is None
-    )
 
 
 def _code(warning: Any) -> str:

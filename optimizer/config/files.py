@@ -29,7 +29,8 @@ class Files(ConfigModel):
     mode: Annotated[str, AfterValidator(_mode)] = Field(
         "0640",
         description="Mode of the files of a night and of outboxes, in octal digits, "
-        "whatever the umask of the job.",
+        "whatever the umask of the job; folders made for them let in whoever it lets "
+        "read.",
     )
 
     @property

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_path
+from optimizer.config.fields import ConfigModel, DatedPath, Share, check_dated_source
 from optimizer.config.mapping import InputTable, TableOrPath
 from optimizer.contracts.tables import ORDERS, OUTCOMES
 
@@ -125,7 +125,7 @@ class Learning(ConfigModel):
     """How outcomes are learned from."""
 
     history: TableOrPath | None = Field(
-        None, description="Outcomes of past nights; a glob is fine."
+        None, description="Outcomes of past nights: a path, a glob or an address."
     )
     models: DatedPath = Field("models", description="Folder of learned models.")
     regime_breaks: tuple[dt.date, ...] = Field(
@@ -198,7 +198,7 @@ class Learning(ConfigModel):
 
     @field_validator("history")
     @classmethod
-    def _is_a_path(cls, value: InputTable | None) -> InputTable | None:
+    def _is_of_one_machine(cls, value: InputTable | None) -> InputTable | None:
         if value is not None:
-            check_dated_path(value.path)
+            check_dated_source(value.path)
         return value

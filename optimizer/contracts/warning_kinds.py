@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: How a value is said: a whole number; words as they are; a share as a percentage;
-#: several names; places in brackets; capacity rows between semicolons.
-FieldKind = Literal["count", "text", "share", "names", "places", "rows"]
+#: several names; places in brackets; capacity rows between semicolons; a word of
+#: ``PHRASES``.
+FieldKind = Literal["count", "text", "share", "names", "places", "rows", "word"]
 
 #: Names that a sentence gives where there are more of them.
 NUM_NAMED = 5
@@ -29,7 +30,8 @@ def N_(phrase: str) -> str:
 PHRASES = (
     *(N_(", "), N_("; "), N_("{names} and {num_more} more"), N_("({place})")),
     *(N_("{what} {name}"), N_("carrier"), N_("region"), N_("outlet"), N_("day")),
-    *(N_("service_date"), N_("all parcels")),
+    *(N_("service_date"), N_("all parcels"), N_("merchant"), N_("complaint")),
+    *(N_("return"), N_("randomised"), N_("observational"), N_("prior")),
 )
 
 
@@ -329,6 +331,185 @@ _NIGHT: dict[str, WarningKind] = {
     "AFTER_LATER_NIGHTS": _about(
         "later nights are published already, so this one takes nothing from the cap "
         "bank and puts nothing into it: fractions are cut off"
+    ),
+}
+#: What a night takes for true, by code.
+_ASSUMPTIONS: dict[str, WarningKind] = {
+    "PROBABILITIES_GIVEN": _about(
+        "the probabilities on premium service are those of the night's tables; nothing "
+        "here has measured them"
+    ),
+    "EFFECT_STATED": _about(
+        "premium removes {share} of the harm ({harm}; {low} to {high} at 95 %): stated "
+        "in learning.prior, and no premium parcel has measured it",
+        harm="word",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_MEASURED": _counted(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "as {num_parcels} parcel shows that got premium at random",
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "as {num_parcels} parcels show that got premium at random",
+        num_parcels="count",
+        harm="word",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_WEIGHED": _counted(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %): "
+        "{weight} of that is what learning.prior states, the rest what {num_parcels} "
+        "parcel shows that got premium at random",
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %): "
+        "{weight} of that is what learning.prior states, the rest what {num_parcels} "
+        "parcels show that got premium at random",
+        num_parcels="count",
+        harm="word",
+        share="share",
+        low="share",
+        high="share",
+        weight="share",
+    ),
+    "EFFECT_NOT_RANDOMISED": _counted(
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "from {num_parcels} premium parcel, none of which was chosen at random: size "
+        "and sign may be wrong",
+        "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
+        "from {num_parcels} premium parcels, none of which was chosen at random: size "
+        "and sign may be wrong",
+        num_parcels="count",
+        harm="word",
+        share="share",
+        low="share",
+        high="share",
+    ),
+    "EFFECT_ON_CARD": _about(
+        "what a kept promise removes of the harm ({harm}) is on the model's card "
+        "({kind})",
+        harm="word",
+        kind="word",
+    ),
+    "EFFECT_RAISED": _about(
+        "{raised} is added to what was measured ({harm}), the benefit of doubt: that "
+        "premium is not worth its fee is not known yet",
+        raised="text",
+        harm="word",
+    ),
+    "EFFECT_BY_ORDER": _about(
+        "of which orders it removes more, the learner {learner} says, whose plan was "
+        "worth more than others on parcels that it had not seen",
+        learner="text",
+    ),
+    "RISK_TAKEN": _about(
+        "the risk of every order is {share} ({harm}): no history tells orders apart",
+        harm="word",
+        share="share",
+    ),
+    "NEW_NAMES": _counted(
+        "{num_names} name is new to the model and has the estimate of all ({column}): "
+        "{names}",
+        "{num_names} names are new to the model and have the estimate of all "
+        "({column}): {names}",
+        num_names="count",
+        column="word",
+        names="names",
+    ),
+    "KEPT_STATED": _about(
+        "promises are kept as objective.fulfilment states: {carriers}",
+        carriers="names",
+    ),
+    "KEPT_ALL": _about(
+        "every promise is kept, or the premium probabilities have that in them: "
+        "{carriers}",
+        carriers="names",
+    ),
+    "KEPT_MEASURED": _about(
+        "promises are kept as scans of past parcels show: {carriers}",
+        carriers="names",
+    ),
+    "KEPT_AS_POOL": _about(
+        "{share} of promises are kept, as by all carriers together, since no scan says "
+        "it of {carriers}",
+        share="share",
+        carriers="names",
+    ),
+    "KEPT_AS_DELIVERED": _about(
+        "the effect is that of premium parcels as they are delivered, since nothing "
+        "says how many promises are kept"
+    ),
+    "KEPT_TAKEN": _about(
+        "{share} of promises are kept: stated in learning.prior, and no scan has "
+        "measured it",
+        share="share",
+    ),
+    "MODEL_AGE": _counted(
+        "nothing has changed since {last_night}, the last night that the model has "
+        "seen, {num_days} day before this one",
+        "nothing has changed since {last_night}, the last night that the model has "
+        "seen, {num_days} days before this one",
+        num_days="count",
+        last_night="text",
+    ),
+    "ROWS_WAITED": _counted(
+        "{num_rows} parcel of the history was too young to count when the model was "
+        "learned; the others are like it",
+        "{num_rows} parcels of the history were too young to count when the model was "
+        "learned; the others are like them",
+        num_rows="count",
+    ),
+    "SOME_AT_RANDOM": _about(
+        "{explored} of slots go to parcels at random and {held} of the plan is kept "
+        "back at random (holdout), so that the effect is measured",
+        explored="share",
+        held="share",
+    ),
+    "COINS_AT_RANDOM": _about(
+        "{explored} of chosen parcels toss a coin with one beside the plan and {held} "
+        "of the plan is kept back at random (holdout), so that the effect is measured",
+        explored="share",
+        held="share",
+    ),
+    "DRAW_AT_RANDOM": _about(
+        "savings are one draw of what the model knows and does not know, and {held} of "
+        "the plan is kept back at random (holdout), so that the effect is measured",
+        held="share",
+    ),
+    "NONE_AT_RANDOM": _about(
+        "no parcel is left to chance (holdout), so this night will not show whether "
+        "the effect is true"
+    ),
+    "SAVING_IF_LOW": _about(
+        "were the effect at the lower end of its interval (95 %), {lost_cny} CNY of "
+        "what the plan saves would go: {low_cny} CNY instead of {saving_cny} CNY, fees "
+        "counted",
+        lost_cny="text",
+        low_cny="text",
+        saving_cny="text",
+    ),
+}
+#: Of plans in which nobody is, by code.
+_NOBODY: dict[str, WarningKind] = {
+    "NOBODY_CHOSEN": _about("the plan has no order: {reasons}", reasons="names"),
+    "NONE_AVOIDS_HARM": _about(
+        "no order is worth its fee, and none would be at any fee: premium avoids no "
+        "harm of any order that may be chosen"
+    ),
+    "NONE_WORTH_FEE": _about(
+        "no order is worth its fee of {fee_cny} CNY: the best one avoids {avoided_cny} "
+        "CNY of harm; premium pays from that fee down, or where costs or risks of harm "
+        "are {times} times as high",
+        fee_cny="text",
+        avoided_cny="text",
+        times="text",
+    ),
+    "BREAK_EVEN": _about(
+        "premium pays where an order's risk times the share of it that premium removes "
+        "is at least, by carrier: {shares} (complaints of {cost_cny} CNY alone, "
+        "promises kept counted)",
+        shares="names",
+        cost_cny="text",
     ),
 }
 #: Of histories that are learned from or measured, by code.
@@ -633,5 +814,7 @@ _ALERTS: dict[str, WarningKind] = {
     ),
     "SPLITTING_NOT_SOUGHT": _about("not looked for, since {error}", error="text"),
 }
-#: Every code that a warning or an alert can have.
-WARNINGS: Mapping[str, WarningKind] = _NIGHT | _HISTORY | _ALERTS
+#: Every code that a warning, an assumption or an alert can have.
+WARNINGS: Mapping[str, WarningKind] = (
+    _NIGHT | _ASSUMPTIONS | _NOBODY | _HISTORY | _ALERTS
+)

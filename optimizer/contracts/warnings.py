@@ -156,6 +156,8 @@ def _say(value: Value, said_as: FieldKind, number: int, words: NullTranslations)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str):
+        if said_as == "word":
+            return words.gettext(value)
         return value if said_as == "text" else _percent(value)
     comma, between = words.gettext(", "), "; " if said_as == "rows" else ", "
     names = [
@@ -198,7 +200,7 @@ def _fits(value: Any, said_as: FieldKind) -> bool:
     """Whether a value is of the kind; numbers of numpy cannot go into a record."""
     if said_as == "count":
         return type(value) is int
-    if said_as in ("text", "share"):
+    if said_as in ("text", "share", "word"):
         return type(value) is str
     if said_as == "names":
         return type(value) is tuple and all(type(part) is str for part in value)

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from optimizer.build.break_even import nobody_chosen
 from optimizer.model.frozen import freeze_arrays
+from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import polars as pl
 
@@ -40,6 +44,10 @@ class CertifiedNight:
         Exact margins and slot values; ``None`` where there are none.
     outcomes
         Reason and margin of each row of the orders table.
+    assumptions
+        What its estimates take for true.
+    told
+        What a person should know of the plan itself.
     named
         Gives ``row``, ``order_id``, ``region_id`` and perhaps ``ineligible_reason``
         of all orders that were not quarantined, in pieces.
@@ -50,6 +58,8 @@ class CertifiedNight:
     certificate: Certificate
     margins: Margins | None
     outcomes: Outcomes
+    assumptions: tuple[CodedWarning, ...]
+    told: tuple[CodedWarning, ...]
     named: Callable[[], Iterable[pl.DataFrame]]
 
     def __post_init__(self) -> None:
@@ -84,12 +94,22 @@ class CertifiedNight:
     @property
     def warnings(self) -> tuple[CodedWarning, ...]:
         """Warnings for a person to look at."""
-        return self.intake.warnings
+        return (*self.intake.warnings, *self.told)
 
     @property
     def earlier_nights(self) -> EarlierNights:
         """What earlier nights handed on to this one."""
         return self.intake.history
+
+
+def _nobody(intake: Intake, outcomes: Outcomes) -> Iterator[CodedWarning]:
+    """Why no parcel is chosen."""
+    counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
+    by_name = {reason.name: counts[reason] for reason in Reason}
+    del by_name[Reason.QUARANTINED.name]
+    saving = outcomes.saving[outcomes.is_priced]
+    best = int(saving.max()) if len(saving) else None
+    return nobody_chosen(by_name, best, intake.params)
 
 
 def certified_night(
@@ -112,7 +132,7 @@ def certified_night(
     margins
         Exact margins; ``None`` where there are none.
     """
-    from optimizer.build.night import name_orders
+    from optimizer.build.night import assumed_of_plan, name_orders
     from optimizer.certify.certificate import price_gap
     from optimizer.explain.outcomes import find_outcomes
 
@@ -120,4 +140,13 @@ def certified_night(
     gap = price_gap(problem, solution, certificate)
     outcomes = find_outcomes(problem, solution, intake.index, margins, gap)
     named = partial(name_orders, intake)
-    return CertifiedNight(intake, solution, certificate, margins, outcomes, named)
+    return CertifiedNight(
+        intake=intake,
+        solution=solution,
+        certificate=certificate,
+        margins=margins,
+        outcomes=outcomes,
+        assumptions=assumed_of_plan(intake, solution.chosen),
+        told=() if len(solution.chosen) else tuple(_nobody(intake, outcomes)),
+        named=named,
+    )

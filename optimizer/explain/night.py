@@ -95,6 +95,9 @@ class Night:
         What a person should look at: a code and values; ``str`` says it in English.
     summary
         The night in numbers, ready for JSON.
+    assumptions
+        What its estimates take for true, the saving at the effect's lower 95 % bound
+        among them; ``str`` says each in English.
     churn
         With ``previous``: the parcels whose recommendation changed, as ``order_id``,
         ``change`` (``ADDED``, ``REMOVED``, ``MOVED``), ``carrier_id_before`` and
@@ -125,6 +128,7 @@ class Night:
     inputs: tuple[InputRecord, ...]
     warnings: tuple[CodedWarning, ...]
     summary: Mapping[str, Any]
+    assumptions: tuple[CodedWarning, ...]
     make_further: Callable[[], FurtherTables] = field(repr=False)
 
     @cached_property
@@ -215,6 +219,7 @@ class Night:
             numbers=self.summary,
             proof=self.certificate,
             warnings=self.warnings,
+            assumptions=self.assumptions,
             lanes=self.lanes,
             merchants=self.merchants,
         )

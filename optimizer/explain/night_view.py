@@ -27,6 +27,7 @@ def night_view(
     numbers: Mapping[str, Any],
     proof: Certificate,
     warnings: tuple[CodedWarning, ...],
+    assumptions: tuple[CodedWarning, ...],
     lanes: pl.DataFrame,
     merchants: pl.DataFrame,
 ) -> View:
@@ -39,8 +40,8 @@ def night_view(
         Of the night; ``None`` where it is unknown.
     numbers
         Its summary.
-    proof, warnings
-        Its certificate, and what a person should look at.
+    proof, warnings, assumptions
+        Its certificate, what a person should look at, and what it takes for true.
     lanes, merchants
         Its tables, with the value of one more slot.
     """
@@ -58,6 +59,9 @@ def night_view(
         rows.append(("others", reasons))
     if basis := [str(said) for said in warnings if said.code in _BASIS]:
         rows.append(("rests on", basis[0]))
+    if taken := len(assumptions):
+        said = counted(taken, "assumption")
+        rows.append(("takes", f"{said} for true, in .assumptions"))
     if found := len(warnings):
         rows.append(("look at", f"{counted(found, 'warning')}, in .warnings"))
     return View(title, tuple(rows), tuple(_prices(lanes, merchants)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.platforms import FORMULA_STARTS
 from optimizer.errors import DeliveryError
 from optimizer.extras import import_extra
+from optimizer.io.folders import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def write_copy(table: Path, target: Path, mode: int) -> None:
     """
     import polars as pl
 
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, mode)
     temporary = target.with_name(f".{target.name}.new")
     try:
         if target.suffix == ".parquet":

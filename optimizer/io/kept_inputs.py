@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import PublishError
+from optimizer.io.folders import make_folder
 from optimizer.io.read import FileRecord
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def kept_name(table: str, sha256: str, path: Path) -> str:
 
 
 def keep_inputs(
-    files: Mapping[str, Iterable[FileRecord]], folder: Path
+    files: Mapping[str, Iterable[FileRecord]], folder: Path, mode: int = 0o640
 ) -> tuple[str, ...]:
     """
     Keep the input files of a night, where that is cheap.
@@ -73,6 +74,8 @@ def keep_inputs(
         Files with their checksums, by table.
     folder
         ``OUTPUT/.inputs/DATE``; made if it is not there.
+    mode
+        Of the night's files: nobody else reads the copies.
 
     Returns
     -------
@@ -95,14 +98,16 @@ def keep_inputs(
     left = [(file, target) for file, target in left if not target.exists()]
     if not left:
         return ()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, mode)
     is_small = sum(file.num_bytes for file, _ in left) <= COPIED_BYTES
     return tuple(
-        file.path for file, target in left if not _keep(file, target, is_small=is_small)
+        file.path
+        for file, target in left
+        if not _keep(file, target, mode, is_small=is_small)
     )
 
 
-def _keep(file: FileRecord, target: Path, *, is_small: bool) -> bool:
+def _keep(file: FileRecord, target: Path, mode: int, *, is_small: bool) -> bool:
     """Make an independent copy of a file; return whether it could be made."""
     partial = target.with_name(f".{target.name}.part")
     partial.unlink(missing_ok=True)
@@ -119,7 +124,7 @@ def _keep(file: FileRecord, target: Path, *, is_small: bool) -> bool:
                 f"{file.path}: changed while the night was made from it; nothing was "
                 "published. Run again when the export is complete"
             )
-        partial.chmod(0o440)
+        partial.chmod(mode & 0o440)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -147,7 +152,7 @@ def kept_model(sha256: str) -> str:
     return f"model-{sha256[:32]}"
 
 
-def keep_model(file: Path, sha256: str, folder: Path) -> None:
+def keep_model(file: Path, sha256: str, folder: Path, mode: int = 0o640) -> None:
     """
     Keep the model that a night was made with, since ``latest`` will change.
 
@@ -157,6 +162,8 @@ def keep_model(file: Path, sha256: str, folder: Path) -> None:
         The model's file, and its checksum when it was read.
     folder
         ``OUTPUT/.inputs/DATE``; made if it is not there.
+    mode
+        Of the night's files: nobody else reads the copy.
 
     Raises
     ------
@@ -168,9 +175,9 @@ def keep_model(file: Path, sha256: str, folder: Path) -> None:
     target = folder / kept_model(sha256) / file.name
     if target.is_file():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, mode)
     record = FileRecord(str(file), file.stat().st_size, sha256)
-    _keep(record, target, is_small=True)
+    _keep(record, target, mode, is_small=True)
 
 
 def found_model(folder: Path, record: Mapping[str, Any]) -> Path | None:

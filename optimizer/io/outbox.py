@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from optimizer.contracts.platforms import FORMULA_STARTS, PLATFORMS
+from optimizer.io.folders import make_folder
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -160,7 +161,7 @@ def _writer(file: IO[str], is_csv: bool, names: Iterable[str]) -> Callable[[Row]
 @contextmanager
 def _replaced(path: Path, mode: int) -> Iterator[IO[str]]:
     """Write a temporary file, flush it, and replace the target in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, mode)
     temporary = path.with_name(f".{path.name}.new")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:

@@ -105,6 +105,15 @@ _SUSPECT = (
     rf"{_SUSPECT_ID}|[先女小][生士姐]"
     r"|[路街道巷弄同村楼栋幢元]|[收寄系姓][件货人名]|[Ss]t|[Rr]d|[Aa]ve|Lane|Drive"
 )
+#: Letters and digits alone, as many as no number of a person has.
+_NO_NUMBER = (
+    r"^(?:[0-9A-Za-z]{1,10}|[0-9A-Za-z]{12}|[0-9A-Za-z]{14}|[0-9A-Za-z]{16,17}"
+    r"|[0-9A-Za-z]{19,})$"
+)
+#: Signs of an identity number, and the last one by its checksum.
+_CARD, _LAST_SIGNS = 18, "10X98765432"
+#: What numbers of orders look like: no space in them, and some digit.
+_ORDER_NUMBER = re.compile(r"[#№]?(?=.*\d)[0-9A-Za-z][0-9A-Za-z._/#-]{0,63}", re.ASCII)
 #: Signs that look like others, written as those.
 _SIGNS = str.maketrans("–—‐‑−。．·", "-----...")
 #: What a spreadsheet or a program puts around a value.
@@ -258,11 +267,17 @@ def refuse_personal_values(
     ]:
         is_id = column in ids
         values = frame[column].head(SAMPLE_ROWS).drop_nulls()
-        is_suspect = values.str.contains(_SUSPECT_ID if is_id else _SUSPECT)
-        suspects = [*map(_plain, values.filter(is_suspect))]
+        suspected = values.filter(
+            values.str.contains(_SUSPECT_ID if is_id else _SUSPECT)
+            & ~values.str.contains(_NO_NUMBER)
+        )
+        suspects = [*map(_plain, suspected.to_list())]
         if column in allowed or (is_id and _is_counter(suspects)):
             suspects = [text for text in suspects if not _DIGITS.search(text)]
-        num_personal = sum(map(holds_personal if is_id else _is_told, suspects))
+        cards = [*filter(_is_like_a_card, suspects)]
+        others = [text for text in suspects if not _is_like_a_card(text)]
+        num_personal = sum(map(holds_personal if is_id else _is_told, others))
+        num_personal += _num_with_checksum(cards)
         limit = ID_SHARE * len(values) if is_id else 0
         if num_personal > limit:
             raise DataError(
@@ -271,6 +286,40 @@ def refuse_personal_values(
                 "them by hashed ids, or if they are no person's, say so: "
                 "privacy.allow, with its reason"
             )
+
+
+def refuse_names(values: pl.Series, written: str, label: str) -> None:
+    """
+    Refuse ids out of a column that is named like a person's data, if they look so.
+
+    Such a column is read because somebody says that it holds ids; numbers of orders
+    look like ``#1001``, and names of people do not.
+
+    Parameters
+    ----------
+    values
+        Text; the first rows are looked at.
+    written
+        The column's name in the table.
+    label
+        The table's name in messages.
+
+    Raises
+    ------
+    DataError
+        Naming the column, never a value.
+    """
+    if not is_personal_column(written):
+        return
+    seen = values.head(SAMPLE_ROWS).drop_nulls()
+    texts = [text for value in seen if (text := _plain(value))]
+    if all(_ORDER_NUMBER.fullmatch(t) and not looks_personal(t) for t in texts):
+        return
+    raise DataError(
+        f"{label}: column {written} is named as an id, and its values do not look like "
+        "order numbers (#1001) but like personal data; name another column, or if they "
+        "are no person's, say so: privacy.allow, with its reason"
+    )
 
 
 def _is_counter(values: Sequence[str]) -> bool:
@@ -296,6 +345,34 @@ def _is_counter(values: Sequence[str]) -> bool:
         return True
     gaps = sorted(b - a for a, b in pairwise(numbers))
     return spread <= _COUNTER_RANGE and gaps[len(gaps) // 2] <= _COUNTER_GAP
+
+
+def _is_like_a_card(text: str) -> bool:
+    """Whether a text is as long as an identity number, and nothing else than digits."""
+    return (
+        len(text) == _CARD
+        and text.isascii()
+        and text[:-1].isdigit()
+        and (text[-1] in "0123456789Xx")
+    )
+
+
+def _num_with_checksum(cards: Sequence[str]) -> int:
+    """
+    How many of some texts like cards are, by their checksum: a thousand at a time.
+
+    Examples
+    --------
+    >>> _num_with_checksum(["11010519491231002X", "110105194912310021"])
+    1
+    """
+    import numpy as np
+
+    signs = np.frombuffer("".join(cards).upper().encode(), np.uint8)
+    signs = signs.reshape(-1, _CARD)
+    total = (signs[:, :-1].astype(np.int64) - ord("0")) @ (2 ** np.arange(17, 0, -1))
+    last = np.frombuffer(_LAST_SIGNS.encode(), np.uint8)[total % len(_LAST_SIGNS)]
+    return int(np.count_nonzero(last == signs[:, -1]))
 
 
 def _is_bare(text: str) -> bool:
@@ -383,4 +460,4 @@ def _has_citizen_checksum(text: str) -> bool:
     """Checksum of a Chinese identity number (GB 11643, ISO 7064 MOD 11-2)."""
     text = re.sub(r"[-. ]", "", text)
     total = sum(int(d) * 2 ** (17 - place) for place, d in enumerate(text[:17]))
-    return "10X98765432"[total % 11] == text[17].upper()
+    return _LAST_SIGNS[total % len(_LAST_SIGNS)] == text[17].upper()

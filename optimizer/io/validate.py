@@ -26,7 +26,7 @@ from optimizer.io.cells import (
     typed,
 )
 from optimizer.io.glance import distinct_texts, names_longer, names_matching
-from optimizer.io.privacy import hidden, refuse_personal_values
+from optimizer.io.privacy import hidden, refuse_names, refuse_personal_values
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -507,9 +507,12 @@ def _refuse_personal(
     ids = [name for name, kind in kinds.items() if kind == "id"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
     looked_at = {name: distinct[name] for name in (*ids, *texts)}
-    refuse_personal_values(
-        frame, looked_at, ids, source.label, source.rules.not_personal
-    )
+    allowed = source.rules.not_personal
+    refuse_personal_values(frame, looked_at, ids, source.label, allowed)
+    read = {} if source.mapping is None else source.mapping.columns
+    for name, written in read.items():
+        if name in ids and written not in allowed:
+            refuse_names(frame[name], written, source.label)
 
 
 def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:

@@ -15,12 +15,14 @@ from optimizer.contracts.tables import OUTCOMES
 from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from optimizer.config import Config
+    from optimizer.io.read import Source
 
 _ROW = re.compile(r"\| ([\d,]+) \| [\d.]+ \| ([\d.]+) \|")
 
@@ -59,9 +61,15 @@ def base_rates(config: Config, day: dt.date) -> tuple[BaseRate, ...]:
 
 def _observed(path: str, config: Config, day: dt.date) -> list[BaseRate]:
     """Shares in the configured outcomes, of standard parcels before the night."""
+    rules = cell_rules(config)
+    with local_outcomes(path, OUTCOMES, rules) as given:
+        return _counted(open_source(given, OUTCOMES, rules=rules), day)
+
+
+def _counted(source: Source, day: dt.date) -> list[BaseRate]:
+    """Count them from where they are by now."""
     import polars as pl
 
-    source = open_source(path, OUTCOMES, rules=cell_rules(config))
     wanted = ("date", "is_premium", *OUTCOME_OF.values())
     columns = tuple(name for name in wanted if name in source.columns)
     source = replace(source, columns=columns, required=frozenset(columns))

@@ -29,8 +29,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import FOREST, kept_effect, premium_risk
-from optimizer.learn.learners import coefficients, values_of
+from optimizer.build.learned_model import (
+    FOREST,
+    coefficients,
+    kept_effect,
+    premium_risk,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.learn.learners import FIRST, values_of
+from optimizer.build.learned_model import values_of
+from optimizer.learn.learners import FIRST
 from optimizer.learn.risk import OUTCOME_OF
 
 if TYPE_CHECKING:

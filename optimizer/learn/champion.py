@@ -33,10 +33,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import HARMS, Candidate, kept_effect, premium_risk
+from optimizer.build.learned_model import (
+    HARMS,
+    Candidate,
+    coefficients,
+    kept_effect,
+    premium_risk,
+)
 from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.doubt import raised, steps_of
-from optimizer.learn.learners import FIRST, LEARNERS, coefficients
+from optimizer.learn.learners import FIRST, LEARNERS
 from optimizer.learn.risk import NUM_FOLDS, folds
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from optimizer.build.learned_model import LEVELS, Effect, risk_of
+from optimizer.build.learned_model import LEVELS, Effect, Pooled, risk_of
 from optimizer.learn.posterior import Group, posterior
 from optimizer.learn.risk import OUTCOME_OF, fit_risk
 
@@ -402,6 +402,39 @@ def prior_effect(prior: Prior | None) -> Effect:
         levels={column: {} for column in LEVELS},
         names=[("", "")],
         covariance=[[float(spread) ** 2]],
+    )
+
+
+def pooled_prior(prior: Prior | None) -> Pooled:
+    """What is known on the whole where nothing was measured: what was stated."""
+    if prior is None:
+        return Pooled(share=0.0, error=0.0, prior_weight=None, num_premium=0)
+    share, spread = float(prior.effect), float(prior.spread)
+    return Pooled(share=share, error=spread, prior_weight=1.0, num_premium=0)
+
+
+def pooled_effect(effect: Effect, prior: Prior | None, num_premium: int) -> Pooled:
+    """
+    What is known on the whole, and how much of it the stated prior has said.
+
+    Parameters
+    ----------
+    effect
+        One share for all, fitted from the belief of this prior.
+    prior
+        As configured.
+    num_premium
+        Premium parcels that it was fitted to.
+    """
+    variance = max(effect.covariance[0][0], 0.0)
+    weight = None
+    if prior is not None:
+        weight = min(1.0, variance / configured_belief(prior).spread ** 2)
+    return Pooled(
+        share=effect.intercept,
+        error=variance**0.5,
+        prior_weight=weight,
+        num_premium=num_premium,
     )
 
 

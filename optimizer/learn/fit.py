@@ -12,6 +12,7 @@ import numpy as np
 
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
+    BEFORE_ANY_NIGHT,
     CARD_FILE,
     FORMAT,
     HARMS,
@@ -41,6 +42,8 @@ from optimizer.learn.effect import (
     configured_belief,
     contradicts,
     kept_share,
+    pooled_effect,
+    pooled_prior,
     prior_effect,
     regression_belief,
     scores,
@@ -66,11 +69,13 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Promise
+    from optimizer.build.learned_model import Candidate, Promise
     from optimizer.config import Config
+    from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
     from optimizer.learn.risk import CrossFit
+    from optimizer.report.page import Page
 
 
 LATEST = "latest"
@@ -94,11 +99,14 @@ class Learned:
         The model card, Markdown.
     warnings
         What a person should look at, carriers below their contract included.
+    confidence
+        How sure it had to be that another learner's plan is worth more.
     """
 
     model: LearnedModel
     card: str
     warnings: tuple[CodedWarning, ...]
+    confidence: float
 
     def _view(self) -> View:
         model = self.model
@@ -116,6 +124,41 @@ class Learned:
 
     def _repr_html_(self) -> str:
         return self._view().html()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what a person asks for, ready for JSON: no coefficient is in it."""
+        shown = {"version", "first_date", "last_date", "kind", "learner"}
+        told = self.model.model_dump(mode="json", include=shown)
+        return told | {
+            "is_stated": self.model.last_date == BEFORE_ANY_NIGHT,
+            "candidates": [one.model_dump() for one in self.model.candidates],
+            "confidence": self.confidence,
+            "pooled": {
+                h: one.model_dump() for h, one in (self.model.pooled or {}).items()
+            },
+            "promises": [one.model_dump() for one in self.model.promises],
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+    def report(self, language: str = "en") -> Page:
+        """
+        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        language
+            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
+
+        Raises
+        ------
+        ConfigError
+            When it is another language.
+        """
+        from optimizer.report.language import by_name
+        from optimizer.report.learned import learned_html
+        from optimizer.report.page import Page
+
+        return Page(learned_html(self.to_json(), by_name(language)))
 
     def save(self, models: Path | str) -> Path:
         """
@@ -185,8 +228,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
+    contest = None
     if not frame["is_premium"].any() and config.learning.prior is not None:
-        data, effect = None, {h: prior_effect(config.learning.prior) for h in HARMS}
+        data = None
     else:
         data = comparable(frame)
         learned = [harm for harm in HARMS if harm not in stated]
@@ -195,26 +239,36 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
             candidates = compare(contest, champion, float(config.learning.confidence))
-            champion = next(one.learner for one in candidates if one.is_champion)
-        effect = {harm: prior_effect(config.learning.prior) for harm in stated}
-        fitted = {h: LEARNERS[champion].fit(t) for h, t in contest.trials.items()}
-        if contest.trials:
-            slopes = next(one.slopes for one in candidates if one.learner == champion)
-            fitted = calibrated(contest.trials, fitted, slopes)
-            fitted = with_doubt(contest, fitted)
-        effect |= fitted
+    in_charge = next(one for one in candidates if one.is_champion)
     content = {
         "kind": "prior" if data is None else data.kind,
         "risk": risk,
-        "effect": effect,
         "promises": kept,
-        "learner": champion,
+        "learner": in_charge.learner,
         "candidates": candidates,
-    }
+    } | _effects(contest, in_charge, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
-    return Learned(model, card_text(model, past, curves, tuple(told)), tuple(told))
+    card = card_text(model, past, curves, tuple(told))
+    return Learned(model, card, tuple(told), float(config.learning.confidence))
+
+
+def _effects(
+    contest: Contest | None, champion: Candidate, prior: Prior | None
+) -> dict[str, Any]:
+    """The effect on each harm, and what is known of it on the whole."""
+    learner = LEARNERS[champion.learner]
+    effect = dict.fromkeys(HARMS, prior_effect(prior))
+    pooled = dict.fromkeys(HARMS, pooled_prior(prior))
+    if contest is not None and contest.trials:
+        fitted = {h: learner.fit(trial) for h, trial in contest.trials.items()}
+        fitted = calibrated(contest.trials, fitted, champion.slopes)
+        effect |= with_doubt(contest, fitted)
+        for harm, trial in contest.trials.items():
+            whole = LEARNERS[FIRST].fit(trial)
+            pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
+    return {"effect": effect, "pooled": pooled}
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
@@ -382,6 +436,7 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
         "first_date": past.first.isoformat(),
         "last_date": past.last.isoformat(),
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
+        "num_waiting": len(past.rows) - len(past.frame),
     }
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))

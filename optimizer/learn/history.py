@@ -19,6 +19,7 @@ from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
 from optimizer.learn.alarms import history_alarms
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
+from optimizer.learn.outcomes_source import local_outcomes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
     from optimizer.learn.alarms import history_alarms
 from optimizer.learn.maturity import Maturity
 
@@ -137,7 +139,7 @@ def read_history(
     Parameters
     ----------
     data
-        A path, a glob, or a table, by the outcomes contract.
+        A path, a glob, an address, or a table, by the outcomes contract.
     config
         Quarantine, regime breaks and the limit for serial complainers.
     window
@@ -208,11 +210,19 @@ def _read(
     data: Any, config: Config, most_beside: int | None
 ) -> tuple[pl.DataFrame, int]:
     """Rows that count, and for how many others each stands that was not randomised."""
+    rules, table = cell_rules(config), with_features(OUTCOMES, config)
+    with local_outcomes(data, table, rules) as given:
+        source = open_source(given, table, require=_needed(config), rules=rules)
+        return _read_source(source, config, most_beside)
+
+
+def _read_source(
+    source: Source, config: Config, most_beside: int | None
+) -> tuple[pl.DataFrame, int]:
+    """Read them from where they are by now."""
     import polars as pl
 
-    rules, log = cell_rules(config), QuarantineLog()
-    table = with_features(OUTCOMES, config)
-    source = open_source(data, table, require=_needed(config), rules=rules)
+    log = QuarantineLog()
     require_features(source, config)
     whole = {"is_premium", "logistics_return"} & {*source.columns}
     source = replace(source, required=source.required | whole)

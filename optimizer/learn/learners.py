@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from optimizer.build.learned_model import Effect, Forest, Tree, forest_inputs, walk
+from optimizer.build.learned_model import (
+    Effect,
+    Forest,
+    Tree,
+    coefficients,
+    forest_inputs,
+    values_of,
+    walk,
+)
 from optimizer.build.learned_model import columns_of as _columns_of
 from optimizer.extras import import_extra
 from optimizer.io.order_keys import order_keys
@@ -353,40 +361,6 @@ def predict(frame: pl.DataFrame, effect: Effect) -> Prediction:
     mean = rows @ values_of(effect)
     variance = np.einsum("ij,jk,ik->i", rows, np.array(effect.covariance), rows)
     return Prediction(mean, np.sqrt(np.maximum(variance, 0.0)))
-
-
-def coefficients(frame: pl.DataFrame, effect: Effect) -> NDArray[np.float64]:
-    """What each coefficient of an effect is multiplied by, ``(n, k) float64``."""
-    from optimizer.build.learned_model import forest_sum, numbers
-
-    names = list(effect.slopes)
-    value = numbers(frame, names, effect.fills)
-    place = {name: at for at, name in enumerate(names)}
-    rows = np.zeros((len(frame), len(effect.names)))
-    for at, (column, name) in enumerate(effect.names):
-        if column and column in frame.columns:
-            is_level = (frame[column] == name).fill_null(value=False)
-            rows[:, at] = is_level.to_numpy()
-        elif name == "forest" and effect.forest is not None:
-            rows[:, at] = forest_sum(frame, effect.forest, effect.fills)
-        elif name in place:
-            rows[:, at] = np.clip(value[:, place[name]], *effect.ranges[name])
-        elif not column:
-            rows[:, at] = 1.0
-    return rows
-
-
-def values_of(effect: Effect) -> NDArray[np.float64]:
-    """The coefficients of an effect, in the order of its names, ``(k,) float64``."""
-
-    def value(column: str, name: str) -> float:
-        if column:
-            return effect.levels[column][name]
-        if name == "forest":
-            return effect.forest_slope
-        return effect.slopes[name] if name else effect.intercept
-
-    return np.array([value(*pair) for pair in effect.names])
 
 
 def columns_needed(effect: Effect) -> list[str]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import FORMAT, HARMS, LearnedModel, named
+from optimizer.build.learned_model import (
+    BEFORE_ANY_NIGHT,
+    FORMAT,
+    HARMS,
+    LearnedModel,
+    named,
+)
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
-from optimizer.learn.effect import prior_effect
+from optimizer.learn.effect import pooled_prior, prior_effect
 from optimizer.learn.fit import Learned, stated_risks
 from optimizer.learn.learners import FIRST
 from optimizer.learn.promise import stated_kept_share, unproved
@@ -15,9 +21,6 @@ from optimizer.learn.promise import stated_kept_share, unproved
 if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.config.learning import Prior
-
-#: A model that saw no night may be used on any.
-BEFORE_ANY_NIGHT = "1970-01-01"
 
 
 def is_stated(config: Config) -> bool:
@@ -58,10 +61,12 @@ def stated_model(config: Config) -> Learned:
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
         promises=[unproved(stated_kept_share(config))],
         learner=FIRST,
+        pooled=dict.fromkeys(HARMS, pooled_prior(prior)),
     )
     model = named(unnamed, "stated")
     told = (warn("EFFECT_IS_PRIOR"), warn("RISK_IS_STATED"))
-    return Learned(model, _card(model, prior), told)
+    confidence = float(config.learning.confidence)
+    return Learned(model, _card(model, prior), told, confidence)
 
 
 def _card(model: LearnedModel, prior: Prior) -> str:

@@ -422,6 +422,7 @@ def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
         inputs=night.inputs,
         warnings=night.warnings,
         summary=solved.summary,
+        assumptions=night.assumptions,
         make_further=further,
     )
 

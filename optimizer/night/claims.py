@@ -107,6 +107,7 @@ class RunClaims(_Claims):
     certificate: dict[str, Any]
     summary: dict[str, Any]
     warnings: list[WarningClaim | str]
+    assumptions: list[WarningClaim] | None = None
     origins: dict[str, str] = Field(default_factory=dict)
     substitutes: dict[str, str]
     is_late: bool

@@ -79,6 +79,7 @@ def decided(
         "termination": asdict(night.solution.termination),
         "certificate": certificate_record(night),
         "summary": dict(summary),
+        "assumptions": [one.to_json() for one in night.assumptions],
     }
 
 

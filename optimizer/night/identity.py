@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from optimizer.io.read import FileRecord
 
 
+def program_version() -> str:
+    """The version of this program, by which nights know who made them."""
+    return version("premium-delivery-optimizer")
+
+
 def identity_of(
     config: Config,
     day: dt.date,
@@ -51,7 +56,7 @@ def identity_of(
     return kept | {
         "date": day.isoformat(),
         **model_identity(config, day),
-        "version": version("premium-delivery-optimizer"),
+        "version": program_version(),
         "config_sha256": config_hash(config),
         "inputs": {name: [f.sha256 for f in found] for name, found in files.items()},
     }

@@ -37,6 +37,7 @@ from optimizer.errors import (
     DataError,
     PublishError,
 )
+from optimizer.io.folders import let_in, make_folder
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
@@ -233,7 +234,7 @@ def publish(
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
     mode
-        Of its files, whatever the umask.
+        Of its files, whatever the umask; its folders let in whoever may read them.
 
     Returns
     -------
@@ -248,10 +249,11 @@ def publish(
     """
     with disk_errors(output):
         versions = output / VERSIONS / day.isoformat()
-        versions.mkdir(parents=True, exist_ok=True)
+        make_folder(versions, mode)
         _remove_leftovers(versions)
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
+        let_in(staging, mode)
         outputs, leaves, orders = _write_tables(staging, contents)
         record.update(contents.told(staging))
         page = report_html(record, contents.tables, orders)

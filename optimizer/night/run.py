@@ -17,6 +17,7 @@ from optimizer.errors import (
     OptimizerError,
 )
 from optimizer.explain.week import run_id
+from optimizer.io.folders import make_folder
 from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
 from optimizer.io.snapshot import refuse_change
 from optimizer.night.api import solve_night
@@ -107,13 +108,14 @@ class RunReport:
     head: Mapping[str, Any] | None = None
 
 
-def run_night(
+def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     config: Config,
     day: dt.date,
     *,
     around: Around,
     is_dry: bool = False,
     is_forced: bool = False,
+    is_of_any_version: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -134,6 +136,9 @@ def run_night(
         Do everything but write.
     is_forced
         Replace a night that was published from other inputs; it is kept aside.
+    is_of_any_version
+        Leave a night as it is, too, that another version of the program published from
+        the same inputs.
     previous
         The folder of an earlier run to start from.
     progress
@@ -172,6 +177,7 @@ def run_night(
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
+        make_folder(output, config.files.mode_bits)
         held.enter_context(date_lock(output, day))
         state = held.enter_context(open_state(config))
         confirm = held.enter_context(shared_lock(state, day.isoformat()))
@@ -184,7 +190,10 @@ def run_night(
         )
         before = published_record(output, day)
         if before is not None:
-            if is_same_night(before, found.identity, config):
+            identity = dict(found.identity)
+            if is_of_any_version and not is_forced:
+                identity["version"] = before["identity"]["version"]
+            if is_same_night(before, identity, config):
                 send_copies(config, output, day)
                 found_head = head_of(state)
                 return RunReport(
@@ -197,13 +206,14 @@ def run_night(
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
-        _keep(found, copies)
+        mode = config.files.mode_bits
+        _keep(found, copies, mode)
         turn = _turn(state, config, day, found, confirm)
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
         contents = contents_of(solved, record, earlier, around.audit_text, told)
         contents = replace(contents, false_writing=around.false_writing)
-        name, mode = run_id(found.identity), config.files.mode_bits
+        name = run_id(found.identity)
         run_dir = publish(
             output,
             day,
@@ -230,12 +240,12 @@ def _told(
     return boxes | {"alerts": find_alerts(config, day, {**record, **boxes}, folder)}
 
 
-def _keep(found: ResolvedNight, folder: Path) -> None:
+def _keep(found: ResolvedNight, folder: Path, mode: int) -> None:
     """Keep the inputs, so that the night can be verified after they are replaced."""
-    for path in keep_inputs(found.files, folder):
+    for path in keep_inputs(found.files, folder, mode):
         logger.info("%s is large and not kept: verify needs it where it is", path)
     if found.model is not None:
-        keep_model(found.model, found.identity["model_sha256"], folder)
+        keep_model(found.model, found.identity["model_sha256"], folder, mode)
 
 
 def _head(state: StateDatabase) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS, OUTCOMES
 from optimizer.errors import DataError, counted
 from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, CellRules, days_of
 from optimizer.io.mapping import amount_pattern, unwrapped
-from optimizer.io.privacy import hidden, refuse_personal_columns
+from optimizer.io.privacy import hidden, refuse_names
+from optimizer.recognize.copies import copy_command, refuse_personal
 from optimizer.recognize.names import (
     CAPACITY_NAMES,
     MERCHANT_NAMES,
@@ -26,7 +27,7 @@ from optimizer.recognize.names import (
     OUTCOME_NAMES,
     plain,
 )
-from optimizer.recognize.sample import copy_command
+from optimizer.recognize.whole import count_whole
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.recognize.sample import Sample
+    from optimizer.recognize.whole import Whole
 
 _NAMES = {
     "orders": ORDER_NAMES,
@@ -95,6 +97,8 @@ class Proposal:
         Which of our tables it is.
     sample
         The table's beginning.
+    whole
+        What all of its rows have.
     choices
         Columns of ours that it has.
     missing
@@ -107,6 +111,7 @@ class Proposal:
 
     table: str
     sample: Sample
+    whole: Whole
     choices: tuple[Choice, ...]
     missing: tuple[str, ...]
     values: Mapping[str, str | Mapping[str, str | bool]] = field(default_factory=dict)
@@ -156,9 +161,12 @@ def propose(
         that was chosen.
     """
     header = sample.rows.columns
-    refuse_personal_columns(header, sample.label)
+    ids = named_ids(chosen)
+    refuse_personal(header, sample.label, ids=ids)
+    for written in ids & {*header}:
+        refuse_names(sample.rows[written], written, sample.label)
     kind = table or _kind_of(header, sample.label, chosen)
-    sample, wrapped = _unwrapped(sample)
+    given, (sample, wrapped) = sample, _unwrapped(sample)
     known = {c.name for c in CONTRACTS[kind].columns}
     for column, written in chosen.items():
         if column in known and written not in header:
@@ -186,12 +194,42 @@ def propose(
     kept = tuple(
         c.column for c in choices if c.written in wrapped and kinds[c.column] in WORDS
     )
-    notes = _either_way(choices) + _chosen_among(choices)
+    whole = count_whole(
+        given,
+        {c.column: c.written for c in choices},
+        [name for name in there if kinds[name] == "flag"],
+        wrapped=wrapped,
+        is_told=_is_told,
+    )
+    notes = _either_way(choices) + _chosen_among(choices) + _not_to_the_end(whole)
     proposal = Proposal(
-        kind, sample, tuple(choices), lacking, wrapped=kept, notes=tuple(notes)
+        kind, sample, whole, tuple(choices), lacking, wrapped=kept, notes=tuple(notes)
     )
     proposal = _with_amounts(_with_dates(proposal))
     return _with_looks(_with_words(proposal, carriers or {}))
+
+
+def _is_told(word: str) -> bool:
+    """Whether a word of a flag means something by itself."""
+    is_listed = word.lower() in FLAG_WORDS or word.lower() in _NONE_WORDS
+    return is_listed or _PREMIUM.search(word) is not None
+
+
+def _not_to_the_end(whole: Whole) -> list[str]:
+    """A note on a table of which only the beginning could be counted."""
+    if not whole.fault:
+        return []
+    return [
+        f"only the first {whole.num_rows:,} rows could be counted, and later carriers "
+        f"and regions are missed: {whole.fault}"
+    ]
+
+
+def named_ids(chosen: Mapping[str, str]) -> set[str]:
+    """Columns of tables that a person has named as ids of ours."""
+    tables = CONTRACTS.values()
+    ids = {c.name for t in tables for c in t.columns if c.kind == "id"}
+    return {written for column, written in chosen.items() if column in ids}
 
 
 def _unwrapped(sample: Sample) -> tuple[Sample, frozenset[str]]:
@@ -375,11 +413,11 @@ def _with_words(proposal: Proposal, carriers: Mapping[str, str]) -> Proposal:
     values: dict[str, str | Mapping[str, str | bool]] = {}
     notes = list(proposal.notes)
     for column in CONTRACTS[proposal.table].columns:
-        cells = proposal.series(column.name)
-        if cells is None:
+        if proposal.series(column.name) is None:
             continue
-        words = cells.drop_nulls().str.strip_chars().unique().sort().to_list()
         if column.name == "carrier_id":
+            counts = proposal.whole.counts("carrier_id")
+            words = [*counts]
             spelled = {**known_carriers(), **carriers}
             own = {word: code for word, code in carriers.items() if word in words}
             if own:
@@ -388,12 +426,11 @@ def _with_words(proposal: Proposal, carriers: Mapping[str, str]) -> Proposal:
                 values["carrier_id"] = "known"
             unknown = [w for w in words if w not in spelled and w not in SPELLINGS]
             if unknown:
-                notes.append(_unknown_carriers(proposal, cells, unknown))
+                notes.append(_unknown_carriers(proposal, counts, unknown))
         elif column.kind == "flag":
-            if (
-                all(word.lower() in FLAG_WORDS for word in words)
-                and not cells.null_count()
-            ):
+            found = proposal.whole.words[column.name]
+            words = sorted(word for word in found if word is not None)
+            if None not in found and all(w.lower() in FLAG_WORDS for w in words):
                 continue
             meaning = _flag_words(column.name, words)
             values[column.name] = meaning | {"": "false"}
@@ -401,11 +438,9 @@ def _with_words(proposal: Proposal, carriers: Mapping[str, str]) -> Proposal:
 
 
 def _unknown_carriers(
-    proposal: Proposal, cells: pl.Series, unknown: Sequence[str]
+    proposal: Proposal, counts: Mapping[str, int], unknown: Sequence[str]
 ) -> str:
     """Say which words are no carrier, of how many rows, and how that is mended."""
-    of_them = cells.drop_nulls().str.strip_chars()
-    counts = dict(of_them.filter(of_them.is_in([*unknown])).value_counts().iter_rows())
     most = sorted(unknown, key=lambda word: (-counts[word], word))[:_NUM_NAMED]
     listed = []
     for word in most:
@@ -423,9 +458,9 @@ def _unknown_carriers(
     option = shlex.quote(f"{shown[0]}=CODE")
     return (
         f"no carrier is known under {', '.join(listed)}{others}: "
-        f"{counted(sum(counts.values()), 'row')} that no premium is offered to until "
-        f"somebody says which carrier it is: --carrier {option} here, or later "
-        f"under {where}.values: {carrier_line(shown)}"
+        f"{counted(sum(counts[word] for word in unknown), 'row')} that no premium is "
+        f"offered to until somebody says which carrier it is: --carrier {option} here, "
+        f"or later under {where}.values: {carrier_line(shown)}"
     )
 
 
@@ -456,11 +491,17 @@ def _ids_looked_at(proposal: Proposal) -> Iterator[str]:
             found.label, steps, encoding=found.encoding, separator=found.separator
         )
         yield (
-            f"order_id stands in more than one row ({num_repeated:,} of {len(ids):,} "
-            "repeat one): a night takes a row for each parcel, and refuses repeats; "
-            "export orders, not their goods, choose another column with --column, or "
-            f"write a copy with the first row of each: {command}"
+            f"order_id stands in more than one row ({num_repeated:,} of "
+            f"{_seen(proposal)} repeat one): a night takes a row for each parcel, and "
+            "refuses repeats; export orders, not their goods, choose another column "
+            f"with --column, or write a copy with the first row of each: {command}"
         )
+
+
+def _seen(proposal: Proposal) -> str:
+    """Say which rows were looked at."""
+    first = "" if proposal.sample.is_whole else "the first "
+    return f"{first}{counted(len(proposal.sample.rows), 'row')}"
 
 
 def _days_looked_at(proposal: Proposal) -> Iterator[str]:
@@ -468,7 +509,8 @@ def _days_looked_at(proposal: Proposal) -> Iterator[str]:
     name, days = days_in(proposal)
     if len(days) > _DAYS_OF_A_NIGHT:
         yield (
-            f"{name} has {len(days)} days, {days[0]} to {days[-1]}: all of them would "
+            f"{name} has {len(days)} days in {_seen(proposal)}, {days[0]} to "
+            f"{days[-1]}: all of them would "
             "be one night; export the orders of one day, and give past parcels as a "
             "history, with a column of complaints or returns"
         )

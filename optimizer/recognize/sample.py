@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.config.limits import Limits
-from optimizer.errors import ConfigError, DataError, counted
+from optimizer.errors import ConfigError, DataError
 from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.csv import csv_batches, csv_form
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.excel import EXCEL, excel_head, refuse_large_book
 from optimizer.io.given import may_be_path
 from optimizer.io.parquet import parquet_batches
-from optimizer.io.privacy import personal_columns, refuse_personal_columns
 from optimizer.io.read import find_files
 from optimizer.io.reading_notes import ReadingNotes
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
+from optimizer.recognize.copies import copy_command, refuse_personal
 from optimizer.recognize.text import Head, decoded_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 
 #: What is looked at, whatever the size of a table.
 SAMPLE_ROWS, SAMPLE_BYTES = 100_000, 16 << 20
-_PARQUET, _ARROW = (".parquet", ".pq"), (".arrow", ".feather", ".ipc")
-_TABLES = (*_PARQUET, ".csv", ".csv.gz", ".csv.zst", *_ARROW, *EXCEL)
+PARQUET, ARROW = (".parquet", ".pq"), (".arrow", ".feather", ".ipc")
+_TABLES = (*PARQUET, ".csv", ".csv.gz", ".csv.zst", *ARROW, *EXCEL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +53,8 @@ class Sample:
         Its first rows, all cells as text, under its own names of columns.
     is_whole
         Whether these are all rows.
+    is_remote
+        Whether it stands behind an address.
     encoding, separator
         Of a CSV file.
     """
@@ -62,11 +63,12 @@ class Sample:
     label: str
     rows: pl.DataFrame
     is_whole: bool
+    is_remote: bool = False
     encoding: str = "utf-8"
     separator: str = ","
 
 
-def take_sample(place: str) -> Sample:
+def take_sample(place: str, ids: Collection[str] = ()) -> Sample:
     """
     Read the first rows of a table, wherever inputs may be; never the whole of it.
 
@@ -74,6 +76,8 @@ def take_sample(place: str) -> Sample:
     ----------
     place
         A file, a glob, a folder of files, or an address.
+    ids
+        Columns that a person has named as ids, whatever their names are like.
 
     Raises
     ------
@@ -87,22 +91,23 @@ def take_sample(place: str) -> Sample:
             "init looks at a day's table: write a date in the place of {date}; in the "
             "configuration it becomes {date} again"
         )
-    found = _of_address(place) if is_address(place) else _of_files(place)
+    is_remote = is_address(place)
+    found = _of_address(place, ids) if is_remote else _of_files(place, ids)
     if len(found.rows) == 0:
         raise DataError(
             f"{found.label}: has a header and no rows; export a day that has some"
         )
-    return found
+    return replace(found, is_remote=is_remote)
 
 
-def _of_files(place: str) -> Sample:
+def _of_files(place: str, ids: Collection[str]) -> Sample:
     path = _with_files(place)
     files = find_files(path, "table")
     for file in files:
         if file.stat().st_size == 0:
             continue
         with damaged_is_data_error(str(file)):
-            found = _of_file(file, path)
+            found = _of_file(file, path, ids)
         is_last = file == files[-1]
         if len(found.rows) or is_last:
             whole = found.is_whole and len(files) == 1
@@ -139,7 +144,7 @@ def _with_files(place: str) -> str:
     raise DataError(f"{place}: is a folder without tables{also}")
 
 
-def _of_file(file: Path, place: str) -> Sample:
+def _of_file(file: Path, place: str, ids: Collection[str]) -> Sample:
     name, limits = file.name.lower(), Limits()
     if name.endswith(EXCEL):
         refuse_large_book(file, limits)
@@ -154,32 +159,32 @@ def _of_file(file: Path, place: str) -> Sample:
                 f"begins there:\n  {command}"
             ) from None
         return _sample(place, place, table.schema, table.to_batches())
-    if name.endswith(_PARQUET):
+    if name.endswith(PARQUET):
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(file) as opened:
             schema = opened.schema_arrow
-        _refuse_personal(schema.names, place)
+        refuse_personal(schema.names, place, ids=ids)
         rows = parquet_batches(file, schema.names, SAMPLE_ROWS + 1, limits)
         return _sample(place, place, schema, rows)
-    if name.endswith(_ARROW):
+    if name.endswith(ARROW):
         import pyarrow.ipc
 
         with pyarrow.ipc.open_file(file) as reader:
             schema = reader.schema
-        _refuse_personal(schema.names, place)
+        refuse_personal(schema.names, place, ids=ids)
         parts = arrow_batches(file, schema.names)
         return _sample(place, place, schema, (b for t in parts for b in t.to_batches()))
     with file.open("rb") as stream:
         start = stream.read(SAMPLE_BYTES)
     is_whole = len(start) == file.stat().st_size
-    return _of_text(decoded_head(file.name, start, place, is_whole=is_whole), place)
+    head = decoded_head(file.name, start, place, is_whole=is_whole)
+    return _of_text(head, place, place, ids)
 
 
-def _of_text(head: Head, place: str, label: str | None = None) -> Sample:
+def _of_text(head: Head, place: str, label: str, ids: Collection[str]) -> Sample:
     """Read the beginning of a CSV file as inputs are, from a copy of it."""
-    label = label or place
-    _refuse_personal(head.header, label, head)
+    refuse_personal(head.header, label, head, ids)
     _refuse_twice(head, label)
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         copy = Path(folder) / "head.csv"
@@ -197,7 +202,7 @@ def _of_text(head: Head, place: str, label: str | None = None) -> Sample:
     )
 
 
-def _of_address(place: str) -> Sample:
+def _of_address(place: str, ids: Collection[str]) -> Sample:
     """The first rows behind an address."""
     try:
         address = parse_address(place)
@@ -207,32 +212,34 @@ def _of_address(place: str) -> Sample:
     adapter = adapter_of(address)
     with read_faults(address, secrets_of(filled)):
         if address.scheme == "s3":
-            return _of_object(filled, place, adapter)
+            return _of_object(filled, place, adapter, ids)
         with adapter.open_head(filled, SAMPLE_ROWS + 1) as rows:
             return _sample(place, address.label, rows.schema, rows)
 
 
-def _of_object(address: Address, place: str, adapter: Any) -> Sample:
+def _of_object(
+    address: Address, place: str, adapter: Any, ids: Collection[str]
+) -> Sample:
     """The first rows of the first object of a key or glob; parts of it are read."""
     name = address.path.lower()
-    if name.endswith(_PARQUET + _ARROW):
+    if name.endswith(PARQUET + ARROW):
         import pyarrow as pa
         import pyarrow.ipc
         import pyarrow.parquet
 
         source = pa.PythonFile(adapter.open_object(address), mode="r")
-        if name.endswith(_ARROW):
+        if name.endswith(ARROW):
             reader = pyarrow.ipc.open_file(source)
             schema = reader.schema
             rows = map(reader.get_batch, range(reader.num_record_batches))
         else:
             file = pyarrow.parquet.ParquetFile(source, pre_buffer=False)
             schema, rows = file.schema_arrow, file.iter_batches(SAMPLE_ROWS + 1)
-        _refuse_personal(schema.names, address.label)
+        refuse_personal(schema.names, address.label, ids=ids)
         return _sample(place, address.label, schema, rows)
     key, start = adapter.fetch_head(address, SAMPLE_BYTES)
     head = decoded_head(key, start, address.label, is_whole=len(start) < SAMPLE_BYTES)
-    return _of_text(head, place, address.label)
+    return _of_text(head, place, address.label, ids)
 
 
 def _sample(
@@ -260,11 +267,11 @@ def _sample(
         rows = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     else:
         rows = pl.DataFrame(pl.from_arrow(schema.empty_table()))
-    text = rows.select(_as_text(rows[name]) for name in rows.columns)
+    text = rows.select(as_text(rows[name]) for name in rows.columns)
     return Sample(place, label, text.head(SAMPLE_ROWS), num_rows <= SAMPLE_ROWS)
 
 
-def _as_text(cells: pl.Series) -> pl.Series:
+def as_text(cells: pl.Series) -> pl.Series:
     """Cells as a person reads them; lists and structures are empty."""
     import polars as pl
 
@@ -273,35 +280,6 @@ def _as_text(cells: pl.Series) -> pl.Series:
     if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
         return pl.Series(cells.name, [None] * len(cells), pl.String)
     return cells.cast(pl.String, strict=False)
-
-
-def _refuse_personal(
-    columns: Sequence[str], label: str, head: Head | None = None
-) -> None:
-    """
-    Refuse columns of people's data, with the way to leave them out.
-
-    Parameters
-    ----------
-    columns, label
-        Names of the columns, and the table's.
-    head
-        The form of a CSV file.
-
-    Raises
-    ------
-    DataError
-        Naming the columns and a command that writes the table without them.
-    """
-    found = personal_columns(columns)
-    if not found:
-        refuse_personal_columns(columns, label)
-        return
-    raise DataError(
-        f"{label}: looks like it holds personal data in "
-        f"{counted(len(found), 'column')}: {', '.join(found)}. No row was read. "
-        f"{_without(found, label, head)}"
-    )
 
 
 def _refuse_twice(head: Head, label: str) -> None:
@@ -316,68 +294,3 @@ def _refuse_twice(head: Head, label: str) -> None:
             f"{label}: has the column {twice[0]!r} twice; export it once, or write a "
             f"copy in which the second has another name:\n  {command}"
         )
-
-
-def _without(columns: Sequence[str], label: str, head: Head | None) -> str:
-    """Say how a table is exported without some columns."""
-    if is_address(label):
-        return "Make a view that leaves them out, and name that"
-    encoding, separator = (
-        ("utf-8", ",")
-        if head is None
-        else (
-            head.encoding,
-            head.separator,
-        )
-    )
-    steps = f".drop({', '.join(map(repr, columns))})"
-    command = copy_command(label, steps, encoding=encoding, separator=separator)
-    return (
-        "Leave them out where you export it, or write a copy without them:\n"
-        f"  {command}"
-    )
-
-
-def copy_command(
-    path: str,
-    steps: str,
-    *,
-    encoding: str = "utf-8",
-    separator: str = ",",
-    num_titles: int = 0,
-) -> str:
-    """
-    Write the command that makes a copy of a table, changed.
-
-    Parameters
-    ----------
-    path
-        Its file.
-    steps
-        What is done with it, by polars.
-    encoding, separator
-        Of a CSV file.
-    num_titles
-        Lines above the names of an Excel file's columns.
-
-    Examples
-    --------
-    >>> print(copy_command("o.csv", ".drop('phone')")[32:])
-    pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')"
-    """
-    name, file = path.lower(), Path(path)
-    bare = file.with_name(re.sub(r"\..*$", "", file.name) + "-bare.csv")
-    write = "write_csv"
-    if name.endswith(EXCEL):
-        first = f", read_options={{'header_row': {num_titles}}}" if num_titles else ""
-        read = f"read_excel({path!r}, infer_schema_length=0{first})"
-    elif name.endswith(_PARQUET):
-        bare, write = bare.with_suffix(".parquet"), "write_parquet"
-        read = f"read_parquet({path!r})"
-    else:
-        form = f"{path!r}, infer_schema=False"
-        form += f", encoding={encoding!r}" if encoding != "utf-8" else ""
-        form += f", separator={separator!r}" if separator != "," else ""
-        read = f"read_csv({form})"
-    done = f"pl.{read}{steps}.{write}({str(bare)!r})"
-    return f'python -c "import polars as pl; {done}"'

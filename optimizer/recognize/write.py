@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from optimizer.config.address import is_address
 from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
 from optimizer.errors import DataError
@@ -89,12 +88,6 @@ def written(
     """
     if "orders" not in proposals:
         raise DataError(_no_orders(proposals))
-    history = proposals.get("outcomes")
-    if history is not None and is_address(history.sample.path):
-        raise DataError(
-            f"{history.sample.label}: is a history, and learning.history is read from "
-            "files; export it as CSV or Parquet, and name that"
-        )
     files = {CONFIG: _config(proposals, terms, folder)}
     if "capacity" not in proposals:
         files[SLOTS] = _capacity(proposals["orders"], terms.slots)
@@ -180,10 +173,9 @@ _EXPLORERS, _LEAST_SHARE, _MOST_SHARE = 5, 0.1, 0.5
 
 def _explore_share(orders: Proposal) -> float:
     """A tenth, or as much as makes some parcels explore where there are few."""
-    merchants = orders.series("merchant_id")
-    sizes = [len(orders.sample.rows)]
-    if merchants is not None:
-        sizes = merchants.value_counts()["count"].to_list()
+    sizes = [orders.whole.num_rows]
+    if orders.series("merchant_id") is not None:
+        sizes = [*orders.whole.counts("merchant_id").values()]
     caps = sum(int(_CAP_RATE * size) for size in sizes)
     needed = _EXPLORERS / caps if caps else 1.0
     return round(min(_MOST_SHARE, max(_LEAST_SHARE, needed)), 2)
@@ -269,13 +261,11 @@ def lacks_risks(orders: Proposal) -> bool:
 
 def carriers_told(orders: Proposal) -> list[str]:
     """Say which carriers of the table offer premium, and which are taken not to."""
-    offered = _carriers(orders)
-    cells = orders.series("carrier_id")
-    if cells is None:
+    offered, known = _carriers(orders), spelled(orders)
+    if orders.series("carrier_id") is None:
         return []
-    known = spelled(orders)
-    seen = cells.drop_nulls().str.strip_chars().replace(known)
-    others = sorted({*seen} & {*SPELLINGS} - {*offered})
+    seen = {known.get(word, word) for word in orders.whole.counts("carrier_id")}
+    others = sorted(seen & {*SPELLINGS} - {*offered})
     also = f"; not with {', '.join(others)}, as on Douyin" if others else ""
     return [f"premium is offered with {', '.join(offered)}{also} (policy.carriers)"]
 
@@ -289,12 +279,8 @@ def spelled(orders: Proposal) -> dict[str, str]:
 
 def _carriers(orders: Proposal) -> list[str]:
     """Carriers of the table that offer the service, by code."""
-    cells = orders.series("carrier_id")
     known = spelled(orders)
-    words: list[str] = []
-    if cells is not None:
-        words = cells.drop_nulls().str.strip_chars().unique().to_list()
-    seen = {known.get(word, word) for word in words}
+    seen = {known.get(word, word) for word in orders.whole.counts("carrier_id")}
     offered = [code for code in PLATFORMS["douyin"].carriers if code in seen]
     return offered or sorted(seen & set(known.values())) or sorted(seen)
 
@@ -303,23 +289,16 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
     """Carriers and regions with their demand; slots as given, or to be filled in."""
     import polars as pl
 
-    carriers, regions = orders.series("carrier_id"), orders.series("region_id")
-    known = spelled(orders)
-    frame = pl.DataFrame(
-        {
-            "carrier_id": [] if carriers is None else carriers.str.strip_chars(),
-            # An empty cell: the row holds in all regions.
-            "region_id": [None] * len(orders.sample.rows)
-            if regions is None
-            else regions,
-        },
-        schema={"carrier_id": pl.String, "region_id": pl.String},
-    ).with_columns(pl.col("carrier_id").replace(known))
-    offered = _carriers(orders)
+    lanes = orders.whole.lanes.with_columns(
+        pl.col("carrier_id").replace(spelled(orders))
+    )
+    if orders.series("region_id") is not None:
+        # A row without a region would hold in all of them.
+        lanes = lanes.drop_nulls("region_id")
     counts = (
-        frame.filter(pl.col("carrier_id").is_in(offered))
+        lanes.filter(pl.col("carrier_id").is_in(_carriers(orders)))
         .group_by("carrier_id", "region_id")
-        .agg(demand=pl.len())
+        .agg(demand=pl.col("num_rows").sum())
         .sort("carrier_id", "region_id")
         .with_columns(slots=pl.lit(slots, pl.Int64))
         .select("carrier_id", "region_id", "slots", "demand")
@@ -329,11 +308,11 @@ def _capacity(orders: Proposal, slots: int | None) -> str:
 
 def demand_told(orders: Proposal) -> list[str]:
     """Say that demand was not counted to the end, where it was not."""
-    if orders.sample.is_whole:
+    if orders.whole.is_whole:
         return []
     return [
-        f"demand in {SLOTS} is that of the first {len(orders.sample.rows):,} rows; add "
-        "regions that come later"
+        f"demand in {SLOTS} is that of the first {orders.whole.num_rows:,} rows; add "
+        "carriers and regions that come later"
     ]
 
 
@@ -350,7 +329,10 @@ def next_commands(
         )
     if lacks_risks(proposals["orders"]):
         found.append(f"optimizer learn --config {config}")
-    found.append(f"optimizer run --config {config} --date {date}")
+    found += [
+        f"optimizer {command} --config {config} --date {date}"
+        for command in ("validate", "run")
+    ]
     return [*found, f"optimizer verify {folder / 'runs' / date}"]
 
 

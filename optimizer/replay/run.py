@@ -173,7 +173,8 @@ def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdi
     findings = [
         *_false_certificate(claims, night, config),
         *false_claims("summary", claims.summary, summarize(night)),
-        *_false_facts(claims, intake, told, config, policy, model),
+        *_false_facts(claims, night, told, config, policy, model),
+        *_false_assumptions(claims, night),
         *_false_counts(claims, intake, told, published, num_decisions),
         *_false_tables(night, published),
     ]
@@ -242,7 +243,7 @@ def _false_certificate(
 
 def _false_facts(
     claims: RunClaims,
-    intake: Intake,
+    night: CertifiedNight,
     told: ClosedParcels | None,
     config: Config,
     policy: PolicyRow,
@@ -250,7 +251,10 @@ def _false_facts(
 ) -> list[str]:
     """Rules, identity and words of the record that do not follow from its inputs."""
     used = claims.inputs.given()
+    # Nights of before assumptions were recorded do not say why nobody is chosen.
+    of_night = night.intake.warnings if claims.assumptions is None else night.warnings
     warnings = [
+        *of_night,
         *(() if told is None else told.warnings),
         *night_warnings(claims.substitutes, is_late=claims.is_late),
     ]
@@ -269,10 +273,23 @@ def _false_facts(
         *false_claims("config", claims.config, said),
         *false_claims("policy", claims.policy, rules),
         *false_claims(
-            "problem_class", claims.problem_class, intake.problem.problem_class
+            "problem_class", claims.problem_class, night.problem.problem_class
         ),
-        *_false_warnings(claims, [*intake.warnings, *warnings]),
+        *_false_warnings(claims, warnings),
     ]
+
+
+def _false_assumptions(claims: RunClaims, night: CertifiedNight) -> Iterator[str]:
+    """Assumptions one by one; nights of before they were recorded have none."""
+    if claims.assumptions is None:
+        return
+    said = [claim.model_dump() for claim in claims.assumptions]
+    true = [one.to_json() for one in night.assumptions]
+    if len(said) != len(true):
+        yield from false_claims("assumptions", said, true)
+        return
+    for number, (claim, one) in enumerate(zip(said, true, strict=True)):
+        yield from false_claims(f"assumptions.{number}", claim, one)
 
 
 def _keys_of(recorded: Any, read: Any) -> Any:

@@ -258,6 +258,11 @@ def _code_of(
         from optimizer.verify.drawn import note_savings
 
         note_savings(engine, record)
+    if part == "savings":
+        from optimizer.verify.assumed import false_assumptions
+
+        wrong = false_assumptions(engine, record)
+        return [_finding("assumptions", wrong)] if wrong else []
     if part == "plan" and is_drawn:
         from optimizer.verify.drawn import count_plans
 

@@ -241,6 +241,7 @@ _KEYS: dict[str, Rule] = {
 }
 _OPTIONAL: dict[str, Rule] = {
     "alerts": _list(_ALERT),
+    "assumptions": _list(_WARNING),
     "outboxes": _list(_OUTBOX),
     "evidence": _object(
         {

@@ -105,7 +105,7 @@ class Scores:
         CertificateError
             When the model is missing, or is not the one that the night was made with.
         """
-        model = _read(record)
+        model = read_model(record)
         has_options = record["inputs"].get("options") is not None
         there = {
             name
@@ -142,11 +142,19 @@ class Scores:
                 continue
             effect = model["effect"][harm]
             removed = _removed(orders, ways, at, effect, has_options=self.has_options)
-            filled[name] = _left(standard[at], removed, effect.get("link", "share"))
+            filled[name] = harm_left(standard[at], removed, effect.get("link", "share"))
         return filled
 
 
-def _read(record: Mapping[str, Any]) -> Any:
+def read_model(record: Mapping[str, Any]) -> Any:
+    """
+    Read the model of a night, if it is the one that the night was made with.
+
+    Raises
+    ------
+    CertificateError
+        When it is not, or is gone.
+    """
     place = Path(str(record["config"]["model"]).replace("{date}", record["date"]))
     path = place / "model.json"
     try:
@@ -199,10 +207,10 @@ def _values(
     return np.hstack(columns)
 
 
-def _left(
+def harm_left(
     standard: NDArray[np.float64], removed: NDArray[np.float64], link: str
 ) -> NDArray[np.float64]:
-    """Risk that a kept promise leaves."""
+    """Risk that a kept promise leaves, of all of it or of its odds."""
     if link == "logit":
         odds = standard * np.exp(-np.clip(removed, -_HARD, _HARD))
         return np.asarray(odds / (1 - standard + odds))
@@ -246,6 +254,28 @@ def _removed(
     of_order = of_order + _levels(plain, effect["levels"])
     carrier = {"carrier_id": effect["levels"].get("carrier_id", {})}
     return np.asarray(of_order[at] + _levels(ways, carrier))
+
+
+def harm_removed(ways: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:
+    """What a kept promise removes of ways that have all of their order."""
+    at = np.arange(len(ways["number"]))
+    return _removed(ways, ways, at, effect, has_options=False)
+
+
+def multiplied(
+    ways: _Columns, effect: Mapping[str, Any], name: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """What a coefficient of the effect is multiplied by, for each way."""
+    column, level = name
+    if column:
+        return _levels(ways, {column: {level: 1.0}})
+    if not level:
+        return np.ones(len(ways["number"]))
+    if level == "forest" and effect.get("forest") is not None:
+        return _leaves(ways, effect)
+    low, high = effect["ranges"][level]
+    value = _values(ways, [level], effect.get("fills", {}))[:, 0]
+    return np.asarray(np.minimum(np.maximum(value, low), high))
 
 
 def _slopes(orders: _Columns, effect: Mapping[str, Any]) -> NDArray[np.float64]:

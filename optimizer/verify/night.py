@@ -151,7 +151,7 @@ def _verified(
             unchecked.append(reason)
             is_stated = False
         unchecked += not_proved(record, folder)
-    unchecked += not_stated(record)
+    unchecked += [*not_stated(record), *_not_recorded(record)]
     made_by = record["identity"]["version"]
     is_ours = made_by == version("premium-delivery-optimizer")
     if not (has_page := is_of_today(record) and is_ours):
@@ -161,6 +161,12 @@ def _verified(
     trusted = _trusted(placed, standing, has_config=config is not None)
     lists = tuple(findings), tuple(unchecked), tuple(trusted)
     return Verified(folder, *lists, is_stated=is_stated, is_of_today=has_page)
+
+
+def _not_recorded(record: Mapping[str, Any]) -> Iterator[str]:
+    """Nights of before assumptions were recorded do not say what they took for true."""
+    if "assumptions" not in record:
+        yield "assumptions: are not in the record, which does not say what is taken"
 
 
 def not_stated(record: Mapping[str, Any]) -> Iterator[str]:
@@ -220,7 +226,11 @@ def _check_script(
 def _false_sentences(record: Mapping[str, Any], unchecked: list[str]) -> Iterator[str]:
     """Check that the sentences of warnings and alerts match their codes."""
     made_by = record["identity"]["version"]
-    for name, kind in (("warnings", "warning"), ("alerts", "alert")):
+    for name, kind in (
+        ("warnings", "warning"),
+        ("assumptions", "assumption"),
+        ("alerts", "alert"),
+    ):
         coded = [one for one in record.get(name, ()) if not isinstance(one, str)]
         if coded and made_by != version("premium-delivery-optimizer"):
             unchecked.append(

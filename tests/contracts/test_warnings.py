@@ -34,6 +34,7 @@ PACKAGE = Path(__file__).parents[2] / "optimizer"
 SAMPLES: dict[str, Any] = {
     "count": 1_234_567,
     "text": "<words>",
+    "word": "<word>",
     "share": "0.125",
     "names": ("m-1", "m-2"),
     "places": ((("carrier", "yunda"), ("region", "north")),),
@@ -42,6 +43,7 @@ SAMPLES: dict[str, Any] = {
 SAID = {
     "count": "1,234,567",
     "text": "<words>",
+    "word": "<word>",
     "share": "12.5%",
     "names": "m-2",
     "places": "yunda",

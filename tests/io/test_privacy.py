@@ -252,6 +252,26 @@ def test_the_share_of_phone_numbers_is_one_of_rows(share: float) -> None:
         check(frame)
 
 
+@pytest.mark.parametrize(("num_cards", "is_refused"), [(900, False), (1_100, True)])
+def test_identity_numbers_are_told_from_long_ids(
+    num_cards: int, is_refused: bool
+) -> None:
+    """By the checksum of each, among 2,000 numbers of the same length."""
+    rng = np.random.default_rng(5)
+    weights = 2 ** np.arange(17, 0, -1)
+    numbers = rng.integers(0, 10, (2_000, 17))
+    turn = np.arange(2_000) >= num_cards  # from here on the last sign is another
+    last = ["10X98765432"[n] for n in (numbers @ weights + turn) % 11]
+    ids = ["".join(map(str, n)) + sign for n, sign in zip(numbers, last, strict=True)]
+    assert sum(map(looks_personal, ids)) == num_cards
+    frame = orders_with("order_id", ids)
+    if not is_refused:
+        assert check(frame, 2_000) == 2_000
+        return
+    with pytest.raises(DataError, match="column order_id look like"):
+        check(frame, 2_000)
+
+
 @pytest.mark.parametrize("value", DRESSED_VALUES)
 def test_what_stands_around_a_number_does_not_hide_it(value: str) -> None:
     """Marks of spreadsheets and parts of an id; the message holds no digit of it."""

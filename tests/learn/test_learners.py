@@ -27,6 +27,7 @@ from optimizer.learn.fit import learn, save_model
 from optimizer.learn.history import Window, read_history
 from optimizer.learn.learners import LEARNERS, predict
 from optimizer.learn.posterior import Group, posterior
+from tests.support.pages import visible
 from tests.support.small_night import DAY as NIGHT
 from tests.support.small_night import call, make_night
 from tests.support.trial import DAY, fair_trial, outcomes, settings
@@ -123,9 +124,18 @@ def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> N
     assert winner.confidence >= 0.8
     assert winner.more_cny > 0
     assert f"| {winner.learner} | {winner.value_cny:,.0f}" in found.card
+    page, needed = found.report().html, f"{config.learning.confidence:.0%}"
+    told = visible(page)
+    assert f"{winner.learner} takes over: its plan is worth" in told
+    assert f"概率为 {winner.confidence:.1%}；达到 {needed} 即可" in page
+    for one in model.candidates:
+        assert f"{one.value_cny:,.2f}" in told
+        assert f"{one.more_cny:+,.2f}" in told
     save_model(found, folder)
-    again = learn(table, config, AFTER).model
-    assert next(o for o in again.candidates if o.learner == model.learner).more_cny == 0
+    again = learn(table, config, AFTER)
+    rows = again.model.candidates
+    assert next(o for o in rows if o.learner == model.learner).more_cny == 0
+    assert f"{model.learner} stays in force" in visible(again.report("zh").html)
     (folder / "latest" / "model.json").write_text("{")
     codes = {told.code for told in learn(table.head(400), config, AFTER).warnings}
     assert "LEARNER_NOT_KNOWN" in codes
@@ -137,8 +147,12 @@ def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None
     found = learn(outcomes(1_500, 21), config, AFTER).model
     assert found.learner == "stated-risk"
     assert len(found.candidates) > 1
-    few = learn(outcomes(120, 21), config, AFTER).model
-    assert [one.learner for one in few.candidates] == ["stated-risk"]
+    few = learn(outcomes(120, 21), config, AFTER)
+    assert [one.learner for one in few.model.candidates] == ["stated-risk"]
+    told = visible(few.report().html)
+    assert "stated-risk is in force: too few harms" in told
+    with pytest.raises(ConfigError, match="language"):
+        few.report("fr")
 
 
 def test_further_columns_are_learned_by_and_asked_for(contested) -> None:

@@ -43,6 +43,32 @@ def test_published_files_have_their_mode_whatever_the_umask(
 
 
 @pytest.mark.parametrize(
+    ("umask", "mode", "wanted"),
+    [(0o077, "0640", 0o750), (0o077, "0600", 0o700), (0o022, "0600", 0o755)],
+)
+def test_folders_let_in_whoever_may_read_the_files_in_them(
+    inputs_only: SmallNight, umask: int, mode: str, wanted: int
+) -> None:
+    """Above a night, its inputs and an outbox; state, locks and chain as the umask."""
+    box = {"platform": "douyin", "format": "csv", "to": "out/{date}/douyin.csv"}
+    inputs_only.configure(files={"mode": mode}, outbox=[box])
+    before = os.umask(umask)
+    try:
+        inputs_only.run()
+    finally:
+        os.umask(before)
+    runs, out = inputs_only.runs, inputs_only.folder / "out"
+    version = inputs_only.run_dir.resolve()
+    kept = runs / ".inputs" / str(DAY)
+    above = [runs, version, version.parent, version.parent.parent, kept, kept.parent]
+    rights = {each.stat().st_mode & 0o7777 for each in (*above, out, out / str(DAY))}
+    assert rights == {wanted}
+    assert modes(kept) == {int(mode, 8) & 0o440}
+    own = (runs / ".locks").stat().st_mode & 0o7777
+    assert own == 0o777 & ~umask
+
+
+@pytest.mark.parametrize(
     "mode", ["640", "0400", "0777", "abc", "0o640", "6400", "0680"]
 )
 def test_only_modes_that_can_be_read_and_written_are_taken(mode: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from optimizer.cli import init as command
 from optimizer.config import load_config
 from optimizer.errors import DataError
-from optimizer.recognize import propose, sample
+from optimizer.recognize import propose, sample, whole, write
 from tests.support.exports import EXPORTS
 from tests.support.small_night import DAY, call
 
@@ -99,7 +100,7 @@ def test_an_export_becomes_a_night_that_verifies(
     first = ran.out.splitlines()[1]
     assert first.startswith("  rests on   a stated prior") is not has_premium
     if not has_premium:
-        assert "  break-even no order is worth its fee" in ran.out
+        assert "  nobody     no order is worth its fee" in ran.out
     assert call(monkeypatch, capsys, "verify", f"runs/{DAY}").code == 0
     decisions = pl.read_parquet(f"runs/{DAY}/decisions.parquet")
     assert len(decisions) == len(sample.take_sample(str(tables[0])).rows)
@@ -157,7 +158,7 @@ def test_a_number_that_repeats_is_not_the_orders(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "personal data": (
         ("订单号,收件人,手机号,快递,省份", "1,x,y,中通,浙江"),
-        "personal data in 2 columns: 收件人, 手机号. No row was read. Leave them out",
+        "personal data in 2 columns: 收件人, 手机号\nNo row was read.\nLeave them out",
     ),
     "no table of ours": (("甲,乙", "1,2"), "is no table that is recognised"),
     "no carrier": (("订单号,省份", "1,浙江"), "recognised as carrier_id; say which"),
@@ -340,8 +341,11 @@ def test_orders_of_a_month_and_repeated_numbers_are_told(tmp_path: Path) -> None
     found = propose.propose(
         sample.take_sample(text(tmp_path / "o.csv", header, *rows)), {}, None
     )
-    assert any("1 of 10 repeat one" in note for note in found.notes)
-    assert any("has 10 days, 2026-10-01 to 2026-10-10" in note for note in found.notes)
+    assert any("1 of 10 rows repeat one" in note for note in found.notes)
+    assert any(
+        "has 10 days in 10 rows, 2026-10-01 to 2026-10-10" in note
+        for note in found.notes
+    )
     rows = [f'="{n}",中通,浙江,2026-10-01' for n in range(3)]
     found = propose.propose(
         sample.take_sample(text(tmp_path / "o.csv", header, *rows)), {}, None
@@ -501,6 +505,175 @@ def test_large_tables_are_sampled(
     pl.DataFrame({"order_id": range(500)}).write_parquet(tmp_path / "o.parquet")
     found = sample.take_sample(str(tmp_path / "o.parquet"))
     assert (found.is_whole, len(found.rows)) == (False, 20)
+
+
+@pytest.mark.parametrize("form", ["csv", "gb18030", "csv.gz", "parquet", "arrow"])
+def test_carriers_and_regions_after_the_sample_are_found(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns are known by the first rows; who delivers where, from all of them."""
+    monkeypatch.setattr(sample, "SAMPLE_ROWS", 20)
+    late = ["圆通", "西藏", "shop-2", "音尊达"]
+    table = pl.DataFrame(
+        {
+            "订单号": [f"A-{n}" for n in range(500)],
+            "快递": ["中通"] * 499 + late[:1],
+            "省份": ["浙江"] * 498 + [None] + late[1:2],
+            "店铺": ["shop-1"] * 499 + late[2:3],
+            "配送服务": ["标准"] * 499 + late[3:],
+            "是否投诉": ["否"] * 498 + ["是", "否"],
+        }
+    )
+    path = tmp_path / {"gb18030": "o.csv"}.get(form, f"o.{form}")
+    csv = table.write_csv().encode("gb18030" if form == "gb18030" else "utf-8")
+    if form == "parquet":
+        table.write_parquet(path)
+    elif form == "arrow":
+        table.write_ipc(path)
+    else:
+        path.write_bytes(gzip.compress(csv) if form == "csv.gz" else csv)
+    found = propose.propose(sample.take_sample(str(path)), {}, None)
+    assert (len(found.sample.rows), found.whole.num_rows) == (20, 500)
+    assert found.whole.is_whole
+    assert found.whole.counts("carrier_id") == {"中通": 499, "圆通": 1}
+    assert found.whole.counts("region_id") == {"浙江": 498, "西藏": 1}
+    assert found.whole.counts("merchant_id") == {"shop-1": 499, "shop-2": 1}
+    assert found.values["is_premium"]["音尊达"] == "true"
+    orders = table.drop("是否投诉", "配送服务").with_row_index("名次")
+    orders.write_parquet(tmp_path / "n.parquet")
+    given = propose.propose(sample.take_sample(str(tmp_path / "n.parquet")), {}, None)
+    lines = written_capacity(given)
+    assert lines[1:] == ["yuantong,西藏,7,1", "zhongtong,浙江,7,498"]
+
+
+def written_capacity(orders: propose.Proposal) -> list[str]:
+    """Lines of the capacity table that is laid out for a table of orders."""
+    terms = write.Terms(
+        complaint_cost_cny="1",
+        return_cost_cny="1",
+        fee_cny="1",
+        shop="shop",
+        slots=7,
+        effect="0.3",
+        complaint_prob="0.01",
+        return_prob="0.02",
+    )
+    made = write.written({"orders": orders}, terms, Path())
+    return made["capacity.csv"].splitlines()
+
+
+def test_a_table_that_breaks_off_after_the_sample_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The beginning is proposed, with the fault: a run would refuse the table."""
+    monkeypatch.setattr(sample, "SAMPLE_BYTES", 200)
+    rows = [f"{n},中通,浙江" for n in range(100)]
+    path = text(tmp_path / "o.csv", "订单号,快递,省份", *rows, '100,中通,"浙')
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert not found.whole.is_whole
+    assert found.whole.counts("carrier_id") == {"中通": len(found.sample.rows)}
+    assert any("later carriers and regions are missed" in n for n in found.notes)
+    assert "the last quote is not closed" in found.notes[0]
+
+
+def test_many_sentences_in_a_flag_are_not_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words that mean something stay, however many others there are."""
+    monkeypatch.setattr(whole, "_MOST_WORDS", 5)
+    rows = [f"{n},中通,浙江,reason {n}" for n in range(50)] + ["50,中通,浙江,无"]
+    path = text(tmp_path / "h.csv", "订单号,快递,省份,投诉", *rows)
+    found = propose.propose(sample.take_sample(path), {}, None)
+    assert {*found.whole.words["complaint"]} == {"无", "reason 0"}
+    assert found.values["complaint"] == {"无": "false", "*": "true", "": "false"}
+
+
+def test_an_order_number_called_name_is_taken_if_it_looks_like_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--column order_id=Name``: #1001 is read, by the night too; names never are."""
+    monkeypatch.chdir(tmp_path)
+    header = "Name,Shipping Method,Shipping Province"
+    rows = [f"#{1001 + n},ZTO,浙江" for n in range(60)]
+    path = text(Path("o-2026-11-22.csv"), header, *rows)
+    said = call(monkeypatch, capsys, "init", path, "--yes")
+    assert said.code == 3
+    assert "say so: --column order_id=Name" in said.err
+    named = ("init", path, "--yes", "--slots", 9, "--column", "order_id=Name")
+    assert call(monkeypatch, capsys, *named).code == 0
+    night = ("--config", "premium.yaml", "--date", DAY)
+    assert call(monkeypatch, capsys, "learn", *night[:2]).code == 0
+    checked = call(monkeypatch, capsys, "validate", *night)
+    assert checked.code == 0, checked.err
+    for person in ("Li Wei", "张三", "13800138000", "12 Main Street"):
+        text(Path(path), header, *rows, f"{person},ZTO,浙江")
+        again = call(monkeypatch, capsys, *named, "--replace")
+        assert again.code == 3
+        assert "column Name is named as an id" in again.err
+        assert person not in again.err
+        refused = call(monkeypatch, capsys, "validate", *night)
+        assert refused.code == 3
+        assert "do not look like order numbers" in refused.err
+
+
+def test_a_column_is_named_for_the_table_that_has_it(tmp_path: Path) -> None:
+    """Orders and history may call the order's number differently."""
+    text(tmp_path / "o.csv", "Name,快递,省份", "#1,中通,浙江")
+    text(tmp_path / "h.csv", "订单号,快递,省份,是否投诉", "1,中通,浙江,否")
+    places = [str(tmp_path / name) for name in ("o.csv", "h.csv")]
+    told = command.Told({"order_id": "Name"}, {})
+    found = command._proposals(places, told, may_ask=False)
+    read = {kind: p.choices[0].written for kind, p in found.items()}
+    assert read == {"orders": "Name", "outcomes": "订单号"}
+    with pytest.raises(DataError, match="has no column 'Nmae', chosen for order_id"):
+        command._proposals(
+            places[1:], command.Told({"order_id": "Nmae"}, {}), may_ask=False
+        )
+
+
+def test_one_command_copies_all_tables_without_personal_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every table is named at once; what the command writes can be begun with."""
+    monkeypatch.chdir(tmp_path)
+    text(Path("o.csv"), "订单号,收货人,快递,省份", "1,张,中通,浙江")
+    lines = ("订单号;下单日期;手机号;快递;是否投诉", "1;2026-11-01;138;中通;否")
+    Path("old").mkdir()
+    for month in ("09", "10"):
+        text(Path(f"old/{month}.csv"), *lines, encoding="gb18030")
+    said = call(monkeypatch, capsys, "init", "o.csv", "old", "--yes")
+    assert said.code == 3
+    assert "o.csv: looks like it holds personal data in 1 column: 收货人" in said.err
+    assert (
+        "old/*.csv: looks like it holds personal data in 1 column: 手机号" in said.err
+    )
+    assert "begin with o-bare.csv old-bare.csv" in said.err
+    (line,) = [each for each in said.err.splitlines() if "python -c" in each]
+    exec(line.strip().removeprefix('python -c "').removesuffix('"'), {})
+    assert pl.read_csv("old-bare.csv").height == 2
+    begun = call(monkeypatch, capsys, "init", "o-bare.csv", "old-bare.csv", "--yes")
+    assert begun.code == 0, begun.err
+
+
+def test_the_next_commands_are_those_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Learn, validate, run, verify; and returns that cost nothing need no column."""
+    monkeypatch.chdir(tmp_path)
+    text(Path("o-2026-11-22.csv"), "订单号,快递,省份", "1,中通,浙江")
+    header = "订单号,下单日期,快递,省份,是否投诉"
+    text(Path("h.csv"), header, "1,2026-11-01,中通,浙江,否")
+    words = ("init", "o-2026-11-22.csv", "h.csv", "--yes", "--slots", 2)
+    said = call(monkeypatch, capsys, *words, "--return-cost", 0).out
+    begun = said.partition("next:\n")[2].split("\n")
+    assert [line.split()[1] for line in begun if line] == [
+        *("learn", "validate", "run", "verify")
+    ]
+    (line,) = [each for each in said.splitlines() if "logistics_return" in each]
+    assert line.endswith("(no column): not needed, since a return costs nothing")
+    said = call(monkeypatch, capsys, *words, "--replace").out
+    (line,) = [each for each in said.splitlines() if "  logistics_return" in each]
+    assert line.endswith("(no column): its risk is stated, not learned")
 
 
 def test_a_damaged_file_is_a_refusal(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_every_template_belongs_to_a_page() -> None:
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.j2")}
     texts = "".join(path.read_text("utf-8") for path in folder.rglob("*.j2"))
     named = set(re.findall(r'(?:include|from|extends) "([^"]+)"', texts))
-    answers = ("scenarios", "prices", "robustness", "diff", "evaluation")
+    answers = ("scenarios", "prices", "robustness", "diff", "evaluation", "learned")
     pages = ("report", "inputs", *answers)
     shown = {"diff.txt.j2", *(f"{page}.html.j2" for page in pages)}
     assert named | shown == names

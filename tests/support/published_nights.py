@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from optimizer.config import as_config
+from optimizer.contracts.run_folder import record_text
 from optimizer.job import run_date
+from optimizer.verify.premises import hash_of, sha256_of
+from optimizer.verify.standing import run_name
 
 DAY = dt.date(2026, 11, 22)
 
@@ -41,3 +45,20 @@ def record_of(run: Path) -> dict[str, Any]:
     """The record of a published night."""
     found: dict[str, Any] = json.loads((run / "run.json").read_text())
     return found
+
+
+def edit_record(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a record, and make all hashes and names anew."""
+    record = record_of(run)
+    change(record)
+    for name, claim in record["outputs"].items():
+        if (run / name).is_file():
+            claim["sha256"] = sha256_of(run / name)
+    record["identity"]["config_sha256"] = hash_of(record["config"])
+    (run / "run.json").write_text(record_text(record))
+    real = run.resolve()
+    renamed = real.with_name(run_name(record["identity"]))
+    if renamed != real:
+        real.rename(renamed)
+        run.unlink()
+        run.symlink_to(renamed.relative_to(run.parent))

@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from optimizer.config import as_config
-from optimizer.contracts.run_folder import record_text
 from optimizer.contracts.tables import PUBLISHED
 from optimizer.contracts.warnings import read_warning
 from optimizer.io.write import read_back, write_parquet
@@ -29,10 +28,8 @@ from optimizer.solvers.network import canonical_plan
 from optimizer.testing import make_tables
 from optimizer.verify.audit import audit_text
 from optimizer.verify.night import verify_night
-from optimizer.verify.premises import hash_of, sha256_of
-from optimizer.verify.standing import run_name
 from tests.support.night_variants import Variant, settings, simulated
-from tests.support.published_nights import publish, record_of
+from tests.support.published_nights import edit_record, publish, record_of
 
 DAYS = [dt.date(2026, 11, 20) + dt.timedelta(days=at) for at in range(3)]
 LAST = DAYS[-1]
@@ -80,23 +77,6 @@ def runs(three: Path, tmp_path: Path) -> Path:
     shutil.copytree(three, copy, symlinks=True)
     (copy / ".evidence.jsonl").unlink()
     return copy
-
-
-def edit_record(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a record, and make all hashes and names anew."""
-    record = record_of(run)
-    change(record)
-    for name, claim in record["outputs"].items():
-        if (run / name).is_file():
-            claim["sha256"] = sha256_of(run / name)
-    record["identity"]["config_sha256"] = hash_of(record["config"])
-    (run / "run.json").write_text(record_text(record))
-    real = run.resolve()
-    renamed = real.with_name(run_name(record["identity"]))
-    if renamed != real:
-        real.rename(renamed)
-        run.unlink()
-        run.symlink_to(renamed.relative_to(run.parent))
 
 
 def edit_table(

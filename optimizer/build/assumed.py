@@ -1,0 +1,215 @@
+"""
+What a night takes for true: where its probabilities come from, and what they rest on.
+
+A proof is about estimates. This lists what the estimates assume; what the plan would
+save if premium did less is in :mod:`optimizer.build.lower_bound`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
+from optimizer.build.lower_bound import NUM_ERRORS
+from optimizer.config import objective_on
+from optimizer.contracts.warnings import some, warn
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
+
+    from optimizer.build.learned_model import LearnedModel, Promise
+    from optimizer.config import Config, PolicyRow
+    from optimizer.contracts.warnings import CodedWarning
+
+#: Columns whose names a model may not know.
+_NAMED = {"carrier_id": "carrier", "region_id": "region", "merchant_id": "merchant"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grounds:
+    """
+    What a night's estimates rest on.
+
+    Attributes
+    ----------
+    model
+        The learned model; ``None`` where the tables have all probabilities.
+    gives_premium
+        Whether the model gives the probabilities on premium service.
+    config, policy, day
+        The rules of the night.
+    names
+        Names in the night's orders and options, by column.
+    """
+
+    model: LearnedModel | None
+    gives_premium: bool
+    config: Config
+    policy: PolicyRow
+    day: dt.date | None
+    names: Mapping[str, Iterable[str]]
+
+
+def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
+    """
+    List what a night takes for true, as codes with values.
+
+    Parameters
+    ----------
+    grounds
+        What its estimates rest on.
+    """
+    model = grounds.model if grounds.gives_premium else None
+    found: list[CodedWarning] = []
+    if model is None:
+        found.append(warn("PROBABILITIES_GIVEN"))
+    else:
+        found += _of_effect(model, grounds.config)
+    if grounds.model is not None:
+        found += _of_risks(grounds.model, grounds.config)
+        found += _new_names(grounds.model, grounds)
+    found += _of_promises(model, grounds)
+    if grounds.model is not None:
+        found += _of_history(grounds.model, grounds.day)
+    return (*found, _left_to_chance(grounds.config))
+
+
+def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
+    """How sure the model is of what premium does, and why."""
+    harms = [harm for harm in HARMS if _counts(harm, config)]
+    found = [_of_harm(model, harm) for harm in harms]
+    # A draw is of what was measured.
+    is_drawn = config.objective.explore == "thompson"
+    raised = ((h, model.effect[h].raised) for h in harms if not is_drawn)
+    found += [
+        warn("EFFECT_RAISED", harm=harm, raised=f"{by:+.3f}")
+        for harm, by in raised
+        if by
+    ]
+    if model.learner != "stated-risk" and model.kind != "prior" and model.pooled:
+        found.append(warn("EFFECT_BY_ORDER", learner=model.learner))
+    return found
+
+
+def _of_harm(model: LearnedModel, harm: str) -> CodedWarning:
+    """What is known of the effect on a harm, on the whole."""
+    if model.pooled is None:
+        return warn("EFFECT_ON_CARD", harm=harm, kind=model.kind)
+    known = model.pooled[harm]
+    half = NUM_ERRORS * known.error
+    told = {
+        "harm": harm,
+        "share": _share(known.share),
+        "low": _share(known.share - half),
+        # Nothing removes more than all.
+        "high": _share(min(1.0, known.share + half)),
+    }
+    if not known.num_premium:
+        return warn("EFFECT_STATED", **told)
+    parcels = {"num_parcels": known.num_premium}
+    if model.kind != "randomised":
+        return warn("EFFECT_NOT_RANDOMISED", **parcels, **told)
+    if known.prior_weight is None:
+        return warn("EFFECT_MEASURED", **parcels, **told)
+    weight = _share(known.prior_weight)
+    return warn("EFFECT_WEIGHED", **parcels, **told, weight=weight)
+
+
+def _counts(harm: str, config: Config) -> bool:
+    return harm == "complaint" or config.counts_returns
+
+
+def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
+    """Harms of which every order has the same risk."""
+    found = []
+    for harm in HARMS:
+        risk = model.risk[harm]
+        if _counts(harm, config) and not risk.slopes and not any(risk.levels.values()):
+            share = 1 / (1 + math.exp(-risk.intercept))
+            found.append(warn("RISK_TAKEN", harm=harm, share=_share(share)))
+    return found
+
+
+def _new_names(model: LearnedModel, grounds: Grounds) -> list[CodedWarning]:
+    """Names of the night that the model has no number for, by column."""
+    known: dict[str, set[str]] = {}
+    for levels in (
+        *(risk.levels for risk in model.risk.values()),
+        *(effect.levels for effect in model.effect.values()),
+    ):
+        for column, offsets in levels.items():
+            known.setdefault(column, set()).update(offsets)
+    found = []
+    for column, word in _NAMED.items():
+        names = {*grounds.names[column]}
+        if column == "carrier_id":
+            names &= {*grounds.policy.carriers}
+        new = sorted(names - known.get(column, set()))
+        if known.get(column) and new:
+            num = len(new)
+            found.append(warn("NEW_NAMES", num_names=num, column=word, names=some(new)))
+    return found
+
+
+def _of_promises(model: LearnedModel | None, grounds: Grounds) -> list[CodedWarning]:
+    """Which share of promises is kept, and who says so."""
+    roster = sorted({*grounds.policy.carriers})
+    rows = objective_on(grounds.config, grounds.policy).fulfilment
+    stated = [name for name in roster if name in {row.carrier_id for row in rows}]
+    others = [name for name in roster if name not in stated]
+    found = []
+    if stated:
+        found.append(warn("KEPT_STATED", carriers=tuple(stated)))
+    if model is None:
+        if others:
+            found.append(warn("KEPT_ALL", carriers=tuple(others)))
+        return found
+    whole = {p.carrier_id: p for p in model.promises if p.region_id is None}
+    if measured := [whole[name] for name in others if name in whole]:
+        told = tuple(f"{p.carrier_id} {p.mean:.1%}" for p in measured)
+        found.append(warn("KEPT_MEASURED", carriers=told))
+    if unknown := [name for name in others if name not in whole]:
+        found.append(_pooled(whole[None], unknown))
+    return found
+
+
+def _pooled(pool: Promise, carriers: list[str]) -> CodedWarning:
+    """What counts for carriers of which no promise was ever scanned."""
+    if pool.num_premium:
+        share = _share(pool.mean)
+        return warn("KEPT_AS_POOL", share=share, carriers=tuple(carriers))
+    if pool.mean == 1:
+        return warn("KEPT_AS_DELIVERED")
+    return warn("KEPT_TAKEN", share=_share(pool.mean))
+
+
+def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
+    """How old the model is, and what it did not wait for."""
+    found = []
+    if day is not None and model.last_date != BEFORE_ANY_NIGHT:
+        num_days = (day - model.last_day).days
+        last = model.last_date
+        found.append(warn("MODEL_AGE", num_days=num_days, last_night=last))
+    if model.num_waiting:
+        found.append(warn("ROWS_WAITED", num_rows=model.num_waiting))
+    return found
+
+
+def _left_to_chance(config: Config) -> CodedWarning:
+    """What is randomised, so that the effect is measured."""
+    holdout, explore = config.holdout, config.objective.explore
+    if explore == "thompson":
+        return warn("DRAW_AT_RANDOM", held=f"{holdout.share:f}")
+    explored = holdout.explore_share if explore != "none" else 0
+    if not (explored or holdout.share):
+        return warn("NONE_AT_RANDOM")
+    code = "COINS_AT_RANDOM" if explore == "margin" else "SOME_AT_RANDOM"
+    return warn(code, explored=f"{explored:f}", held=f"{holdout.share:f}")
+
+
+def _share(value: float) -> str:
+    """A share as it stands in a record: three digits, no sign of nothing."""
+    return f"{round(value, 3) + 0.0:.3f}"

@@ -1,0 +1,282 @@
+"""What a night assumes is stated again, and a record that says otherwise is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimizer.build.learned_model import (
+    HARMS,
+    Effect,
+    Forest,
+    LearnedModel,
+    Pooled,
+    Promise,
+    Risk,
+    Tree,
+    model_text,
+    named,
+)
+from optimizer.contracts.warnings import read_warning
+from optimizer.replay.run import verify_run
+from optimizer.verify.engine import state_again
+from optimizer.verify.night import verify_night
+from tests.support.night_variants import Variant, settings, simulated
+from tests.support.published_nights import edit_record, publish, record_of
+
+NUMBER = "log1p(order_value_cny)"
+VALUE = ("", NUMBER)
+LEVELS = {
+    "carrier_id": {"yunda": 0.2, "zhongtong": -0.1},
+    "region_id": {"r00": 0.1},
+    "category_id": {},
+}
+NAMES = [("", ""), ("carrier_id", "yunda"), ("carrier_id", "zhongtong")]
+NAMES += [("region_id", "r00")]
+SLOPE = {"slopes": {NUMBER: 0.05}, "ranges": {NUMBER: (3.0, 4.5)}}
+TREE = Tree(
+    input=[0, -1, 1, -1, -1],
+    threshold=[4.0, 0, 0.5, 0, 0],
+    left=[1, -1, 3, -1, -1],
+    right=[2, -1, 4, -1, -1],
+    value=[0, 0.2, 0, 0.1, -0.3],
+)
+
+
+def _covariance(size: int) -> list[list[float]]:
+    rng = np.random.default_rng(size)
+    root = 0.1 * rng.normal(size=(size, size))
+    return (root @ root.T).tolist()
+
+
+def _effect(names: list[tuple[str, str]], **more: Any) -> Effect:
+    levels: dict[str, dict[str, float]] = {} if len(names) == 1 else LEVELS
+    keys = {"levels": levels} | more
+    covariance = _covariance(len(names))
+    return Effect(intercept=0.6, names=names, covariance=covariance, **keys)
+
+
+FOREST = Forest(numbers=[NUMBER], levels=[("region_id", "r00")], members=[[TREE]])
+EFFECTS = {
+    "stated-risk": _effect([("", "")]),
+    "share": _effect(NAMES),
+    "logistic": _effect([*NAMES, VALUE], link="logit", raised=0.05, **SLOPE),
+    "boosted": _effect(
+        [*NAMES, VALUE, ("", "forest")], forest=FOREST, forest_slope=0.4, **SLOPE
+    ),
+}
+
+
+def _model(learner: str) -> LearnedModel:
+    """A model of a learner, which has seen most carriers and few regions."""
+    promises = [
+        Promise(
+            carrier_id=carrier,
+            region_id=None,
+            num_premium=90,
+            num_kept=80,
+            mean=mean,
+            low=0.7,
+            high=0.95,
+        )
+        for carrier, mean in ((None, 0.88), ("yunda", 0.9), ("zhongtong", 0.8125))
+    ]
+    risk = Risk(
+        intercept=-1.5, slopes={NUMBER: 0.05}, levels={"carrier_id": {"yunda": 0.3}}
+    )
+    known = Pooled(share=0.55, error=0.05, prior_weight=0.01, num_premium=90)
+    unnamed = LearnedModel(
+        format=2,
+        version="",
+        first_date="2026-10-01",
+        last_date="2026-11-20",
+        regime_breaks=[],
+        kind="randomised",
+        risk=dict.fromkeys(HARMS, risk),
+        effect=dict.fromkeys(HARMS, EFFECTS[learner]),
+        promises=promises,
+        learner=learner,
+        num_waiting=12,
+        pooled=dict.fromkeys(HARMS, known),
+    )
+    return named(unnamed, "2026-11-20")
+
+
+def _night(
+    folder: Path, learner: str, *, carriers_per_order: int = 1, **objective: Any
+) -> Path:
+    """A night whose tables have no probability: the model gives them all."""
+    tables = simulated(
+        folder / "days", num_orders=400, carriers_per_order=carriers_per_order
+    )
+    given = {
+        name: None
+        if table is None
+        else table.drop(c for c in table.columns if "_prob_" in c)
+        for name, table in tables.items()
+    }
+    (folder / "model").mkdir()
+    (folder / "model/model.json").write_text(model_text(_model(learner)))
+    more = {"model": str(folder / "model"), "holdout": {"share": 0.1}}
+    config = settings(Variant(config=more))
+    config["objective"] |= objective
+    return publish(folder, given, config)
+
+
+@pytest.fixture(scope="module")
+def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A night by a share for each level; no test may change it."""
+    return _night(tmp_path_factory.mktemp("share"), "share")
+
+
+def _if_low(record: dict[str, Any]) -> dict[str, str]:
+    (found,) = [a for a in record["assumptions"] if a["code"] == "SAVING_IF_LOW"]
+    values: dict[str, str] = found["values"]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("learner", "carriers"),
+    [("stated-risk", 1), ("share", 3), ("logistic", 1), ("boosted", 3)],
+)
+def test_what_a_night_assumes_is_stated_again(
+    learner: str, carriers: int, tmp_path: Path
+) -> None:
+    """For every learner, with a choice of carriers and without, both agree."""
+    run = _night(tmp_path, learner, carriers_per_order=carriers)
+    record = record_of(run)
+    assert state_again(run, record) == []
+    codes = [one["code"] for one in record["assumptions"]]
+    assert codes[:2] == ["EFFECT_WEIGHED"] * 2
+    assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
+    rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
+    assert codes[-6:] == [*rest, "SOME_AT_RANDOM", "SAVING_IF_LOW"]
+    values = _if_low(record)
+    low, saving = (float(values[n].replace(",", "")) for n in ("low_cny", "saving_cny"))
+    assert low < saving
+    if learner == "boosted":
+        assert verify_run(run).findings == ()
+
+
+def test_where_savings_are_drawn_what_was_measured_is_told(tmp_path: Path) -> None:
+    """The draw has no doubt added; what the plan saves is by the mean of the draws."""
+    run = _night(tmp_path, "logistic", explore="thompson", num_draws=10)
+    record = record_of(run)
+    assert state_again(run, record) == []
+    codes = [one["code"] for one in record["assumptions"]]
+    assert codes[-2:] == ["DRAW_AT_RANDOM", "SAVING_IF_LOW"]
+    assert "EFFECT_RAISED" not in codes
+    # Kept-back parcels are of the plan, so that it saves more than the summary says.
+    mean = record["summary"]["draw"]["mean_saving_cny"]
+    assert float(_if_low(record)["saving_cny"].replace(",", "")) >= mean
+
+
+def _without(code: str) -> Callable[[dict[str, Any]], None]:
+    def change(record: dict[str, Any]) -> None:
+        kept = [one for one in record["assumptions"] if one["code"] != code]
+        record["assumptions"] = kept
+
+    return change
+
+
+def _saying(code: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+    """Another value, with the sentence that belongs to it."""
+
+    def change(record: dict[str, Any]) -> None:
+        for one in record["assumptions"]:
+            if one["code"] == code:
+                one["values"].update(values)
+                said = read_warning(one)
+                assert said is not None
+                one["text"] = said.text
+
+    return change
+
+
+def _more(record: dict[str, Any]) -> None:
+    record["assumptions"].append(
+        {"code": "PROBABILITIES_GIVEN", "values": {}, "text": "…"}
+    )
+
+
+def _a_cent_off(record: dict[str, Any]) -> None:
+    """Two cents: the sums of both statements may differ by one."""
+    low = float(_if_low(record)["low_cny"].replace(",", ""))
+    _saying("SAVING_IF_LOW", low_cny=f"{low + 0.02:,.2f}")(record)
+
+
+Change = Callable[[dict[str, Any]], None]
+#: Changes of one record each, and what is said of them.
+PLANTED: dict[str, list[tuple[Change, str]]] = {
+    "left out": [
+        (_without("SAVING_IF_LOW"), "SAVING_IF_LOW is left out"),
+        (_without("SOME_AT_RANDOM"), "SOME_AT_RANDOM is left out"),
+        (_without("KEPT_AS_POOL"), "KEPT_AS_POOL is left out"),
+    ],
+    "other facts": [
+        (_saying("ROWS_WAITED", num_rows=1), "num_rows is 12, not 1"),
+        (_saying("MODEL_AGE", num_days=1), "num_days is 2, not 1"),
+        (_saying("KEPT_AS_POOL", share="1.000"), "share is 0.880, not 1.000"),
+    ],
+    "a surer effect": [
+        (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
+        (_a_cent_off, "SAVING_IF_LOW: low_cny is"),
+    ],
+    "less of the prior, and a word more": [
+        (_saying("EFFECT_WEIGHED", weight="0.000"), "weight is 0.010, not 0.000"),
+        (_more, "PROBABILITIES_GIVEN is not so"),
+    ],
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_an_assumption_that_is_not_that_of_the_night_is_found(
+    fault: str, share: Path
+) -> None:
+    """Left out, invented, or with another value, if by two cents: it is named."""
+    record = record_of(share)
+    for change, _ in PLANTED[fault]:
+        change(record)
+    (found,) = state_again(share, record)
+    assert found.check == "assumptions"
+    for _, words in PLANTED[fault]:
+        assert words in str(found)
+
+
+def test_assumptions_are_within_the_evidence(share: Path, tmp_path: Path) -> None:
+    """
+    The chain has the record, and with it what is assumed.
+
+    A changed one is not the record that the chain has; without a chain, and with all
+    hashes made anew, the statement tells.
+    """
+    shutil.copytree(share.parent, tmp_path / "runs", symlinks=True)
+    run = tmp_path / "runs" / share.name
+    edit_record(run, _without("SAVING_IF_LOW"))
+    chained = "; ".join(verify_night(run).findings)
+    assert "run.json is not the record that the chain of evidence has" in chained
+    (tmp_path / "runs/.evidence.jsonl").unlink()
+    alone = "; ".join(verify_night(run).findings)
+    assert "assumptions: SAVING_IF_LOW is left out" in alone
+    replayed = "; ".join(verify_run(run).findings)
+    assert "assumptions" in replayed
+
+
+def test_a_record_of_before_assumptions_says_that_it_has_none(
+    share: Path, tmp_path: Path
+) -> None:
+    """Such a night holds; what was not said is not taken for checked."""
+    shutil.copytree(share.parent, tmp_path / "runs", symlinks=True)
+    run = tmp_path / "runs" / share.name
+    (tmp_path / "runs/.evidence.jsonl").unlink()
+    edit_record(run, lambda record: record.pop("assumptions"))
+    found = verify_night(run)
+    assert found.findings == ()
+    assert any(words.startswith("assumptions: ") for words in found.unchecked)
+    assert json.loads((run / "run.json").read_text()).get("assumptions") is None
