@@ -53,7 +53,6 @@ class Install:
         return os.environ | {
             "PYTHONPATH": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "NUMBA_OPT": "0",  # how fast the code is does not matter here
         }
 
     @property

@@ -18,7 +18,7 @@ from tests.support.small_night import SmallNight, copy_night, make_night
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
     """A published night that no test may change."""
-    made = make_night(tmp_path_factory.mktemp("original") / "night", num_orders=400)
+    made = make_night(tmp_path_factory.mktemp("original") / "night", num_orders=1_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made.folder)
         made.run()
