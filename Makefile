@@ -1,5 +1,5 @@
 # make run: set up, simulate a day, run the night on it.   make test: set up, check.
-# make quick: the tests that need no server and are not slow.
+# make quick: the tests that need no server and are not slow.   make docs: pages to browse.
 PYTHON ?= python3
 DATE := 2026-11-22
 BIN := .venv/bin
@@ -12,7 +12,7 @@ WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual clean
+.PHONY: run test quick lint unit places airflow sail wheel bench bench-stages bench-tests bench-check lock sbom messages manual docs clean
 
 run: .venv/run-$(call HASH,run)
 	@test -d data/nights/$(DATE) || $(BIN)/optimizer simulate --out data --orders 100000 --merchants 500 --seed 7
@@ -111,6 +111,10 @@ messages: .venv/dev-$(call HASH,dev)
 # The manual page, out of the commands' own help.
 manual: .venv/dev-$(call HASH,dev)
 	$(BIN)/python -m optimizer.cli.manual > docs/optimizer.1
+
+# Pages with search, in docs/_build/html; a warning is an error.
+docs: .venv/dev-$(call HASH,dev)
+	$(BIN)/python -m sphinx -W --keep-going -b html -q docs docs/_build/html
 
 clean:
 	rm -rf .venv .venv-airflow .sail data runs

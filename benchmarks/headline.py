@@ -1,4 +1,4 @@
-"""The few figures that the README of the project shows, out of the same results."""
+"""The few figures that the documentation shows, out of the same results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/explanation/how-good-how-fast.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 #: Whole nights whose stages are shown, and solves that are told in a sentence.
 NIGHT_ORDERS, SOLVED_ORDERS = 1_000_000, 10_000_000
@@ -24,7 +24,7 @@ WAYS = {"single": "one carrier each", "choice": "three carriers each"}
 NAMES = {OURS: "this project", "ortools": "OR-Tools", "lemon": "LEMON"}
 
 
-def write_headline(records: Sequence[Record], path: Path = README) -> None:
+def write_headline(records: Sequence[Record], path: Path = PAGE) -> None:
     """Put the figures between their marks."""
     before, rest = path.read_text().split(BEGIN)
     after = rest.split(END)[1]

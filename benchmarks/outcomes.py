@@ -10,6 +10,8 @@ see :mod:`benchmarks.hillstrom`.
 the plan realises beside rules and oracles.
 ``python -m benchmarks.outcomes worlds --world NAME --repetitions 3 --seed 1``: the same
 on worlds whose law no learner knows; see :mod:`benchmarks.worlds`.
+``python -m benchmarks.outcomes page``: ``learning.md`` again, out of the repetitions
+that are kept beside it, ``worlds.jsonl`` and ``hillstrom.jsonl``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ import polars as pl
 
 from benchmarks import hillstrom, worlds
 
+HERE = Path(__file__).parent
+PAGE, KEPT = HERE / "learning.md", (HERE / "worlds.jsonl", HERE / "hillstrom.jsonl")
 REPEATS = 1_000
 TRIAL_ROWS = 1_500
 START = dt.date(2026, 11, 1)
@@ -266,11 +270,30 @@ def _gain(night: Any, decided: Any) -> float:
     )
 
 
+def page(text: str) -> str:
+    """The page of learning with tables of the repetitions that are kept."""
+    in_worlds, trials = (worlds.read_records([path]) for path in KEPT)
+    tables = {"worlds": worlds.table(in_worlds), "hillstrom": hillstrom.results(trials)}
+    for name, told in tables.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n\n{told}\n\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def write_page() -> None:
+    """Write the page of learning anew."""
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+
+
 def main() -> None:
     """Run what the command line names, and print it with its seconds."""
     apart = {"worlds": worlds.main, "hillstrom": hillstrom.main}
     if sys.argv[1] in apart:
         apart[sys.argv[1]](sys.argv[2:])
+        return
+    if sys.argv[1] == "page":
+        write_page()
         return
     start = time.perf_counter()
     commands = {"coverage": coverage, "loop": loop}

@@ -1,6 +1,6 @@
 """
 Tables and plot of what was measured, into README.md and results.svg beside this file,
-and the few figures that the README of the project shows.
+and the few figures that the documentation shows.
 
     python -m benchmarks.report
     python -m benchmarks.report --check    # exits with 1 where a result is stale
@@ -58,7 +58,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def write_report(records: list[Record]) -> None:
-    """Put the tables between the marks in both READMEs, and draw the plot beside it."""
+    """Put the tables between the marks of both pages, and draw the plot."""
     from benchmarks.headline import write_headline
     from benchmarks.plot import draw
 

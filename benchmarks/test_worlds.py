@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import hillstrom, worlds
+from benchmarks import hillstrom, outcomes, worlds
 from optimizer.simulate.dates import START
 
 SIZES = {"num_orders": 800, "num_merchants": 4}
@@ -118,3 +118,12 @@ def test_hillstrom_judges_a_ranking_by_what_it_finds():
     assert best["qini"] > 0.02 > abs(lot["qini"])
     assert best["policy"] == pytest.approx(0.3 * (0.5 - 0.02), abs=0.03)
     assert "| mens | random | 1 |" in hillstrom.results([best, lot])
+
+
+def test_the_page_is_of_the_repetitions_that_are_kept():
+    """Every figure of the page is one of its records, each a whole repetition."""
+    shown = outcomes.PAGE.read_text("utf-8")
+    assert outcomes.page(shown) == shown, "run python -m benchmarks.outcomes page"
+    for path in outcomes.KEPT:
+        lines = path.read_text("utf-8").splitlines()
+        assert len(worlds.read_records([path])) == len(lines) > 0

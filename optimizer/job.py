@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from optimizer.telemetry.watch import WatchedRun
 
 
-def run_date(
+def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     config: Config,
     day: dt.date,
     *,
     is_dry: bool = False,
     is_forced: bool = False,
     is_of_any_version: bool = False,
+    is_paranoid: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -52,6 +53,9 @@ def run_date(
     is_of_any_version
         Leave a night as it is, too, that another version of the program published from
         the same inputs; not on a cluster.
+    is_paranoid
+        Read each written file back from the disk, past the system's cache; not on a
+        cluster.
     previous
         The folder of an earlier run to start from.
     progress
@@ -60,7 +64,8 @@ def run_date(
     Raises
     ------
     ConfigError
-        When ``previous`` is given to a cluster; and as :func:`run_night`, like
+        When ``previous`` or ``is_paranoid`` is given to a cluster; and as
+        :func:`run_night`, like
         whatever else is raised.
     """
     if config.engine == "local":
@@ -71,11 +76,14 @@ def run_date(
             is_dry=is_dry,
             is_forced=is_forced,
             is_of_any_version=is_of_any_version,
+            is_paranoid=is_paranoid,
             previous=previous,
             progress=progress,
         )
     if previous is not None:
         raise ConfigError("--previous is for engine: local; leave it out")
+    if is_paranoid:
+        raise ConfigError("--paranoid is for engine: local; leave it out")
     from optimizer.spark.run import run_on_spark
 
     return run_on_spark(

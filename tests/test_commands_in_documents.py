@@ -25,13 +25,14 @@ ROOT = Path(__file__).parents[1]
 #: Languages of blocks whose lines are typed into a shell.
 SHELL = {"bash", "console", "sh", "shell", "zsh"}
 #: Languages of blocks that are no commands; ``test_readme.py`` reads those.
-OTHER = {"json", "python", "sql", "text", "yaml", "yml"}
+OTHER = {"json", "python", "sql", "text", "yaml", "yml", "{toctree}"}
 #: Commands that are not run here, by how they begin, and why.
 ELSEWHERE = {
     "make run": "the first step of CI",
     "make test": "the second step of CI; it runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
     "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
+    "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
     "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",
     "python -m benchmarks.": "likewise; benchmarks/test_compare.py has its parts",
     "BENCH_SIZES=100k,1m pytest benchmarks": "likewise",

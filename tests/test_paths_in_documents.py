@@ -20,7 +20,7 @@ FILE = re.compile(r"/.*\.(css|j2|json|md|po|py|service|sh|sql|svg|timer|toml|yam
 #: What begins a path from the root.
 FROM_ROOT = re.compile(r"(benchmarks|configs|docs|optimizer|requirements|tests)/")
 #: Folders and files that a command of the document makes.
-MADE = {"dist/", "dist/sbom.cdx.json", "OUTPUT/2026-11-22/run.json"}
+MADE = {"dist/", "docs/_build/html", "dist/sbom.cdx.json", "OUTPUT/2026-11-22/run.json"}
 #: Rooms that are no more.
 GONE = {"data", "distributed", "insight", "intake", "nightly", "outcomes", "proof"}
 

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What README and the pages of the documentation show is what happens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,34 @@ from pathlib import Path
 import pytest
 
 from optimizer.contracts.markdown import tables_markdown
+from tests.support.tracked import project_files
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+#: In the order in which one reads them; their blocks run one after the other.
+PAGES = (
+    "README.md",
+    "docs/tutorial/first-night.md",
+    "docs/tutorial/from-python.md",
+    "docs/how-to/run-every-night.md",
+    "docs/how-to/nights-that-depend.md",
+    "docs/how-to/answer-an-appeal.md",
+    "docs/how-to/operate.md",
+    "docs/how-to/ask-questions.md",
+    "docs/how-to/configure.md",
+    "docs/how-to/databases-and-stores.md",
+    "docs/how-to/spark.md",
+    "docs/how-to/measure-the-effect.md",
+    "docs/explanation/model.md",
+    "docs/explanation/side-constraints.md",
+    "docs/explanation/how-good-how-fast.md",
+    "docs/reference/run-folder.md",
+    "docs/reference/not-claimed.md",
+    "docs/reference/tables.md",
+)
+TEXTS = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
+README = "\n".join(TEXTS.values())
+#: Longest README: one looks at it once, and goes on from there.
+MOST_LINES = 120
 BIN = Path(sys.executable).parent
 
 
@@ -57,7 +82,7 @@ def test_the_console_blocks_do_what_they_show(workplace: Path) -> None:
 @pytest.mark.slow
 def test_the_python_blocks_run(workplace: Path) -> None:
     """
-    All Python of the README, one block after the other, on the simulated day.
+    All Python of README and pages, one block after the other, on the simulated day.
 
     Its night is published and its outcomes are revealed; the day before is that night
     under another name.
@@ -84,7 +109,7 @@ def test_the_python_blocks_run(workplace: Path) -> None:
 
 
 def test_the_yaml_block_is_a_valid_configuration() -> None:
-    """The configuration that the README shows is accepted as it stands."""
+    """The configuration that is shown is accepted as it stands."""
     from optimizer.config import as_config
     from optimizer.config.yaml_reader import read_yaml
 
@@ -99,7 +124,22 @@ def test_the_column_tables_are_those_of_the_contract() -> None:
     assert shown.strip() == tables_markdown().strip()
 
 
-def test_every_link_to_a_file_leads_somewhere() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
     """No relative link is dead."""
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\(((?!http)[^)#\s]+)\)", TEXTS[page]):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_the_readme_is_short() -> None:
+    """What is longer has a page of its own."""
+    assert TEXTS["README.md"].count("\n") <= MOST_LINES
+
+
+def test_every_page_is_read_here() -> None:
+    """A new page of tutorial, how-to, explanation or reference is among those above."""
+    rooms = ("tutorial", "how-to", "explanation", "reference")
+    tracked = {
+        name for name in project_files("docs/*.md") if name.split("/")[1] in rooms
+    }
+    assert tracked == set(PAGES) - {"README.md"}

@@ -89,6 +89,17 @@ def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
         for harm, by in raised
         if by
     ]
+    if (past := model.realised) is not None:
+        found.append(
+            warn(
+                "PROMISED_BEFORE",
+                num_parcels=past.num_parcels,
+                promised_cny=f"{past.promised_cny:,.2f}",
+                realised_cny=f"{past.realised_cny:,.2f}",
+                low=f"{past.low:,.2f}",
+                high=f"{past.high:,.2f}",
+            )
+        )
     if model.learner != "stated-risk" and model.kind != "prior" and model.pooled:
         found.append(warn("EFFECT_BY_ORDER", learner=model.learner))
     return found

@@ -64,9 +64,11 @@ class CapacityRow(NamedTuple):
     def place(self) -> Place | None:
         """Its name as a lane; ``None`` where it cannot be one."""
         values = dict(self.wanted)
-        if "carrier_id" not in values or not values.keys() <= _PLACES:
+        carrier = values.get("carrier_id")
+        if carrier is None or not values.keys() <= _PLACES:
             return None
-        return Place(*map(values.get, _PLACE))  # type: ignore[arg-type]
+        get = values.get
+        return Place(carrier, get("region_id"), get("outlet_id"), get("service_date"))
 
     @property
     def name(self) -> str:

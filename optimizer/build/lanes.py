@@ -160,10 +160,15 @@ def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
 def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
     """All rows that a leaf's parcels count against, the least specific first."""
     carrier, region, outlet, day = leaf
-    ways = [(None, None), (region, None), (None, outlet), (region, outlet)]
     # a plain tuple finds a row as a place does, and is made in no time
-    candidates = dict.fromkeys((carrier, *way, day) for way in ways)
-    return [Place._make(place) for place in candidates if place in rows]
+    ways: list[tuple[object, ...]] = [(carrier, None, None, day)]
+    if region is not None:
+        ways.append((carrier, region, None, day))
+    if outlet is not None:
+        ways.append((carrier, None, outlet, day))
+        if region is not None:
+            ways.append(leaf)
+    return [Place(*place) for place in ways if place in rows]  # type: ignore[arg-type]
 
 
 def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:

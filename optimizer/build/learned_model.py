@@ -66,7 +66,7 @@ BEFORE_ANY_NIGHT = "1970-01-01"
 FOREST = "forest"
 #: Probabilities are kept this far from 0 and 1 before their logit is taken.
 _EDGE = 1e-5
-#: Decimals of drawn coefficients: far below their noise, above a machine's last bits.
+#: Digits of drawn coefficients: far below their noise, above a machine's last bits.
 _DRAWN_DIGITS = 9
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -188,6 +188,18 @@ class Pooled(_Part):
     num_premium: Annotated[int, Field(ge=0)]
 
 
+class Realised(_Part):
+    """What plans of the history promised, and what came of it, in CNY."""
+
+    #: Parcels of these plans that were left to chance.
+    num_parcels: Annotated[int, Field(gt=0)]
+    promised_cny: Finite
+    realised_cny: Finite
+    #: Ends of the 95 % interval of what was realised.
+    low: Finite
+    high: Finite
+
+
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
@@ -208,6 +220,8 @@ class LearnedModel(_Part):
     #: not known of models of before.
     num_waiting: int | None = None
     pooled: dict[str, Pooled] | None = None
+    #: ``None`` where nothing of earlier plans was left to chance.
+    realised: Realised | None = None
 
     @property
     def last_day(self) -> dt.date:
@@ -322,7 +336,7 @@ def _not_read(content: bytes) -> str:
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
     found = model.model_dump(mode="json")
-    for name in ("num_waiting", "pooled"):
+    for name in ("num_waiting", "pooled", "realised"):
         if found[name] is None:
             del found[name]  # models of before have none, and other bytes
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
@@ -523,7 +537,8 @@ def drawn_model(model: LearnedModel, *, seed: int) -> LearnedModel:
 
     Every machine draws the same bytes: the noise of a coefficient is a hash of the
     seed and of its own name, the factor of the covariance is made of elementwise
-    sums that no library reorders, and coefficients are rounded to nine digits.
+    sums that no library reorders, and coefficients are rounded to nine significant
+    digits.
 
     Parameters
     ----------
@@ -555,7 +570,7 @@ def _drawn_effect(effect: Effect, key: str) -> Effect:
 
 def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effect:
     """
-    An effect whose coefficients are moved from those measured, rounded to nine digits.
+    An effect whose coefficients are moved from those measured, to nine digits.
 
     Parameters
     ----------
@@ -566,27 +581,24 @@ def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effe
     """
     levels = {
         column: {
-            level: round(share + moves[column, level], _DRAWN_DIGITS)
+            level: _rounded(share + moves[column, level])
             for level, share in offsets.items()
         }
         for column, offsets in effect.levels.items()
     }
     slopes = {
-        name: round(slope + moves["", name], _DRAWN_DIGITS)
-        for name, slope in effect.slopes.items()
+        name: _rounded(slope + moves["", name]) for name, slope in effect.slopes.items()
     }
     moved = {
         # What was measured is moved: what was added for doubt is taken off.
-        "intercept": round(
-            effect.intercept - effect.raised + moves["", ""], _DRAWN_DIGITS
-        ),
+        "intercept": _rounded(effect.intercept - effect.raised + moves["", ""]),
         "raised": 0.0,
         "levels": levels,
         "slopes": slopes,
     }
     if effect.forest is not None:
         slope = effect.forest_slope + moves["", FOREST]
-        moved["forest_slope"] = round(slope, _DRAWN_DIGITS)
+        moved["forest_slope"] = _rounded(slope)
     return effect.model_copy(update=moved)
 
 
@@ -629,6 +641,10 @@ def _drawn_member(forest: Forest, key: str) -> Forest:
     return forest.model_copy(update={"members": [member]})
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DRAWN_DIGITS}g}")
+
+
 def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     The lower Cholesky factor; columns without variance left to explain are 0.
@@ -637,9 +653,10 @@ def _lower_factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     left = (covariance + covariance.T) / 2
     factor = np.zeros_like(left)
-    least = 1e-12 * np.diag(left).max(initial=0.0)
+    # Of its own variance: coefficients of numbers in small units are small as well.
+    least = 1e-12 * np.diag(left)
     for at in range(len(left)):
-        if left[at, at] > least:
+        if left[at, at] > least[at]:
             column = left[at:, at] / np.sqrt(left[at, at])
             factor[at:, at] = column
             left[at:, at:] -= column[:, None] * column[None, :]

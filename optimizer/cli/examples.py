@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Meaning of each exit code, as in the README.
+#: Meaning of each exit code, as in docs/how-to/run-every-night.md.
 EXIT_CODES = {
     "0": "published, or answered",
     "1": "a bug, with a traceback in the log",

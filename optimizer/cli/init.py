@@ -237,21 +237,30 @@ def _proposals(
 
 
 def _samples(tables: Sequence[str], told: Told) -> list[Sample]:
-    """The beginning of each table; all that hold personal data are refused at once."""
-    from optimizer.recognize.copies import Personal, PersonalColumnsError
+    """The beginning of each table; all that a copy would mend are refused at once."""
+    from optimizer.recognize.copies import (
+        CopyNeededError,
+        Personal,
+        PersonalColumnsError,
+    )
     from optimizer.recognize.propose import named_ids
     from optimizer.recognize.sample import take_sample
 
     ids = named_ids(told.columns)
     found: list[Sample] = []
     personal: list[Personal] = []
+    copied: list[tuple[str, str, str]] = []
     for place in tables:
         try:
             found.append(take_sample(place, ids))
         except PersonalColumnsError as error:
             personal += error.tables
+        except CopyNeededError as error:
+            copied += error.tables
     if personal:
         raise PersonalColumnsError(personal)
+    if copied:
+        raise CopyNeededError(copied)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from optimizer.cli.examples import EXIT_CODES
 
-#: Variables that are read, as in the README.
+#: Variables that are read, as in the documentation.
 ENVIRONMENT = {
     "NUMBA_CACHE_DIR": "folder of compiled kernels",
     "NUMBA_CPU_NAME": "CPU that kernels are compiled for, such as generic",

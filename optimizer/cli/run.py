@@ -114,6 +114,13 @@ def run(
             help="A candidate's YAML, to be solved as well.",
         ),
     ] = None,
+    paranoid: Annotated[
+        bool,
+        typer.Option(
+            "--paranoid",
+            help="Read what was written back from the disk, past the system's cache.",
+        ),
+    ] = False,
     log_json: LogJsonOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -136,6 +143,7 @@ def run(
             day,
             is_dry=dry_run,
             is_forced=force,
+            is_paranoid=paranoid,
             previous=previous,
             progress=tell,
         )
@@ -253,13 +261,8 @@ def _summary(found: Mapping[str, Any]) -> str:
                 f"cut-off, {chance['num_swapped']:,} swapped, which costs "
                 f"{chance['coin_cost_cny']:,.2f} CNY"
             )
-    if draw := numbers.get("draw"):
-        lines.append(
-            f"  draw       savings are one draw of the model: by its mean the plan "
-            f"avoids {draw['mean_saving_cny']:,.2f} CNY; "
-            f"{counted(draw['num_drawn'], 'order')} chosen by some draws and not by "
-            "others"
-        )
+    if "draw" in numbers:
+        lines.append(f"  draw       {_draw_words(numbers)}")
     if head := found["evidence_head"]:
         lines.append(f"  evidence   link {head['number']:,}, {head['hash']}")
     boxes = found.get("outboxes", [])
@@ -272,6 +275,30 @@ def _summary(found: Mapping[str, Any]) -> str:
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _draw_words(numbers: Mapping[str, Any]) -> str:
+    """
+    What the plan avoids by the mean of the model whose draw decided the night.
+
+    Examples
+    --------
+    >>> draw = {"mean_saving_cny": 0.0, "num_drawn": 9}
+    >>> _draw_words({"num_chosen": 0, "draw": draw}).partition(": ")[2]
+    '9 orders are in the plans of other draws, and another night draws others'
+    """
+    draw = numbers["draw"]
+    others = counted(draw["num_drawn"], "order")
+    if not numbers["num_chosen"] and draw["num_drawn"]:
+        return (
+            f"savings are one draw of the model, and by it nobody is worth the fee: "
+            f"{others} are in the plans of other draws, and another night draws others"
+        )
+    return (
+        f"savings are one draw of the model: by its mean the plan avoids "
+        f"{draw['mean_saving_cny']:,.2f} CNY; {others} chosen by some draws and not by "
+        "others"
+    )
 
 
 def _avoided(numbers: Mapping[str, Any]) -> str:

@@ -104,7 +104,8 @@ def check_rules(
 def _check(rule: AcceptanceRule, metrics: Mapping[str, Decimal]) -> RuleFinding:
     if rule.metric not in metrics:
         near = difflib.get_close_matches(rule.metric, metrics, 3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see the README"
+        page = "docs/how-to/ask-questions.md"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see {page}"
         if rule.metric.startswith("against."):
             hint = "numbers against another night need --against"
         raise ConfigError(f"acceptance: there is no metric {rule.metric!r}; {hint}")

@@ -1,4 +1,4 @@
-"""The tables' contract as Markdown, for the README."""
+"""The tables' contract as Markdown, for the documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KIND_WORDS = {
 
 
 def tables_markdown() -> str:
-    """Document all tables, for the README; a test keeps the two equal."""
+    """Document all tables, for docs/reference/tables.md; a test keeps the two equal."""
     return "\n\n".join(map(_one_markdown, TABLES))
 
 

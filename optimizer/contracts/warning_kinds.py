@@ -397,6 +397,19 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         raised="text",
         harm="word",
     ),
+    "PROMISED_BEFORE": _counted(
+        "plans of the history promised {promised_cny} CNY of harm avoided on "
+        "{num_parcels} parcel that was left to chance, and {realised_cny} CNY came of "
+        "it ({low} to {high} at 95 %)",
+        "plans of the history promised {promised_cny} CNY of harm avoided on "
+        "{num_parcels} parcels that were left to chance, and {realised_cny} CNY came "
+        "of it ({low} to {high} at 95 %)",
+        num_parcels="count",
+        promised_cny="text",
+        realised_cny="text",
+        low="text",
+        high="text",
+    ),
     "EFFECT_BY_ORDER": _about(
         "of which orders it removes more, the learner {learner} says, whose plan was "
         "worth more than others on parcels that it had not seen",

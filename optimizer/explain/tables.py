@@ -122,6 +122,13 @@ def _margins(outcomes: Outcomes, rows: NDArray[np.int64]) -> dict[str, pl.Series
     is_open = low != high
     none = np.full(len(rows), NO_END)
     is_out = ~outcomes.is_priced[rows]
+    if not is_open.any():
+        no_ends = cny_or_null(none)
+        return {
+            "margin_cny": cny_or_null(np.where(is_out, none, low)),
+            "margin_low_cny": no_ends,
+            "margin_high_cny": no_ends,
+        }
     return {
         "margin_cny": cny_or_null(np.where(is_open | is_out, none, low)),
         "margin_low_cny": cny_or_null(np.where(is_open & ~is_out, low, none)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from optimizer.contracts.columns import polars_type
 from optimizer.io.damage import damaged_is_data_error
@@ -28,9 +28,32 @@ def write_parquet(frame: pl.DataFrame, path: Path, table: Table) -> None:
     write_batches([frame], path, table)
 
 
+class Written(NamedTuple):
+    """
+    What was written, to be held against what the disk gives back.
+
+    Attributes
+    ----------
+    num_rows
+        Rows.
+    sha256
+        Of the bytes as they were handed to the system, in hexadecimal.
+    digests
+        Of the rows of each row group (:func:`row_group_digests`), where asked for.
+    """
+
+    num_rows: int
+    sha256: str
+    digests: tuple[str, ...] = ()
+
+
 def write_batches(
-    frames: Iterable[pl.DataFrame], path: Path, table: Table
-) -> tuple[int, list[str]]:
+    frames: Iterable[pl.DataFrame],
+    path: Path,
+    table: Table,
+    *,
+    has_digests: bool = False,
+) -> Written:
     """
     Write a table as Parquet, with page checksums, and flush it to the disk.
 
@@ -43,15 +66,11 @@ def write_batches(
         Must not exist.
     table
         The contract.
-
-    Returns
-    -------
-    num_rows, digests
-        Rows written; a digest of each row group, as :func:`row_group_digests` reads
-        them back.
+    has_digests
+        Whether rows are hashed as well as bytes.
     """
     kinds = {c.name: polars_type(c.kind) for c in table.columns}
-    return write_frames(frames, path, kinds)
+    return write_frames(frames, path, kinds, has_digests=has_digests)
 
 
 def write_frames(
@@ -59,7 +78,9 @@ def write_frames(
     path: Path,
     kinds: Mapping[str, Any],
     left_out: Sequence[str] = (),
-) -> tuple[int, list[str]]:
+    *,
+    has_digests: bool = False,
+) -> Written:
     """
     Write columns of these names and polars types; see :func:`write_batches`.
 
@@ -69,11 +90,15 @@ def write_frames(
         The rows, the file, and each column with its type.
     left_out
         Names of columns that the rows had besides, for the file to say.
+    has_digests
+        Whether rows are hashed as well as bytes.
     """
     import pyarrow.parquet
 
-    digests, num_rows = [], 0
-    with path.open("xb") as file:
+    digests: list[str] = []
+    num_rows = 0
+    with path.open("xb") as opened:
+        file = _HashedFile(opened)
         writer: Any = None
         for group in row_groups(frames, kinds):
             arrow = group.to_arrow()
@@ -86,14 +111,37 @@ def write_frames(
                     store_schema=False,
                 )
             writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
-            digests.append(_digest(group))
+            if has_digests:
+                digests.append(_digest(group))
             num_rows += len(group)
         if left_out:
             writer.add_key_value_metadata({LEFT_OUT: "\n".join(left_out)})
         writer.close()
         file.flush()
-        os.fsync(file.fileno())
-    return num_rows, digests
+        os.fsync(opened.fileno())
+    return Written(num_rows, file.sha256(), tuple(digests))
+
+
+class _HashedFile:
+    """A file that is written from its first byte to its last, and hashed meanwhile."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 def row_groups(
@@ -140,7 +188,7 @@ def row_group_digests(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        The digests of :func:`write_batches`, if the disk holds what was written.
+        Those of :func:`write_batches`, if the disk holds what was written.
 
     Raises
     ------

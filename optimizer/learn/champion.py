@@ -22,7 +22,7 @@ not randomised; the weights are normalised by the plan itself, and no parcel sta
 more than ``MOST`` others: beyond that the prediction stays as it is. The difference of
 two plans has the variance of what differs: of the scores, and where there are none of
 the prediction. A challenger takes over when the probability that its plan is worth more
-reaches ``learning.confidence``.
+reaches ``learning.confidence``; of several, the one whose plan is worth most.
 """
 
 from __future__ import annotations
@@ -151,10 +151,10 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
         more, error = worth.difference(chosen, plans[in_force])
         sure = NormalDist().cdf(more / error) if error > 0 else 0.5
         rows.append((name, worth.value(chosen), more, error, sure))
-    best = max(
-        (row for row in rows if row[0] != in_force), key=lambda row: (row[4], row[0])
-    )
-    champion = best[0] if best[4] >= confidence and best[2] > 0 else in_force
+    better = [row for row in rows if row[2] > 0 and row[4] >= confidence]
+    # Of those that are surely better the one that is worth most.
+    best = max(better, key=lambda row: (row[2], row[0]), default=None)
+    champion = in_force if best is None else best[0]
     return [
         Candidate(
             learner=name,

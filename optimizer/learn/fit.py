@@ -17,6 +17,7 @@ from optimizer.build.learned_model import (
     FORMAT,
     HARMS,
     LearnedModel,
+    Realised,
     Risk,
     load_model,
     model_text,
@@ -51,11 +52,13 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.ledger import ledger
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
     OUTCOME_OF,
+    CrossFit,
     at_rows,
     cross_fit,
     fit_risk,
@@ -74,7 +77,6 @@ if TYPE_CHECKING:
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
-    from optimizer.learn.risk import CrossFit
     from optimizer.report.page import Page
 
 
@@ -127,7 +129,7 @@ class Learned:
 
     def to_json(self) -> dict[str, Any]:
         """Give what a person asks for, ready for JSON: no coefficient is in it."""
-        shown = {"version", "first_date", "last_date", "kind", "learner"}
+        shown = {"version", "first_date", "last_date", "kind", "learner", "realised"}
         told = self.model.model_dump(mode="json", include=shown)
         return told | {
             "is_stated": self.model.last_date == BEFORE_ANY_NIGHT,
@@ -246,6 +248,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         "promises": kept,
         "learner": in_charge.learner,
         "candidates": candidates,
+        "realised": None if data is None else _realised(data, fits, stated, config),
     } | _effects(contest, in_charge, config.learning.prior)
     model = _model(past, config, content)
     told = [*_warnings(past, data, kept, config), *told, *doubts(model)]
@@ -269,6 +272,30 @@ def _effects(
             whole = LEARNERS[FIRST].fit(trial)
             pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
     return {"effect": effect, "pooled": pooled}
+
+
+def _realised(
+    data: Comparable,
+    fits: Mapping[str, CrossFit],
+    stated: Mapping[str, Risk],
+    config: Config,
+) -> Realised | None:
+    """What earlier plans promised, and what came of it; ``None`` if nobody can say."""
+    nothing = np.zeros(len(data.frame))
+    known = {harm: at_rows(fit, data.row) for harm, fit in fits.items()}
+    if stated.get("return") == NO_RISK:
+        known["return"] = CrossFit(nothing, nothing)
+    first = min(row.valid_from for row in config.policy)
+    if known.keys() != {*HARMS} or (data.frame["date"] < first).any():
+        return None
+    rows = ledger(data, known, config)
+    if not rows:
+        return None
+    names = ("promised_cny", "realised_cny", "low", "high")
+    amounts = {name: round(rows[0][name], 2) for name in names}
+    if not all(map(math.isfinite, amounts.values())):
+        return None
+    return Realised(num_parcels=rows[0]["num_parcels"], **amounts)
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:

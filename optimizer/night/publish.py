@@ -6,6 +6,13 @@ A run is written to a staging folder next to it, flushed to the disk, read back
 and compared, marked with ``_SUCCESS``, renamed, and only then the link is
 replaced, in one atomic step. A reader sees the old night or the new one; the old
 one is kept.
+
+Each file is read back, and its SHA-256 is held against that of the bytes as they
+were written. Tables are decoded as well and their rows compared, but the decisions:
+of these, caps, slots and sums are worked out again from the file, and ``verify`` hashes
+each row. What is read may come from the system's cache: then it says that the file is
+whole, not that the disk has it. A paranoid run drops the cache of each file after it
+was flushed, so that the disk itself is asked, and compares the decisions row by row.
 """
 
 from __future__ import annotations
@@ -212,7 +219,7 @@ def publish(
     contents: Contents,
     record: dict[str, Any],
     turn: AbstractContextManager[None] | None = None,
-    mode: int = 0o640,
+    files: CheckedFiles | None = None,
 ) -> Path:
     """
     Publish a night; the caller holds the date's lock.
@@ -233,8 +240,9 @@ def publish(
     turn
         Entered when everything is on the disk, before the link is replaced: waits for
         its turn, and raises where the night must no longer be published.
-    mode
-        Of its files, whatever the umask; its folders let in whoever may read them.
+    files
+        How files are written and read back; ``None``: as is usual. Folders let in
+        whoever may read its files.
 
     Returns
     -------
@@ -247,26 +255,28 @@ def publish(
         When the disk refuses, or does not give back what was written; the message
         says whether the night is published.
     """
+    files = files or CheckedFiles()
     with disk_errors(output):
         versions = output / VERSIONS / day.isoformat()
-        make_folder(versions, mode)
+        make_folder(versions, files.mode)
         _remove_leftovers(versions)
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
-        let_in(staging, mode)
-        outputs, leaves, orders = _write_tables(staging, contents)
+        let_in(staging, files.mode)
+        outputs, leaves, orders = _write_tables(staging, contents, files)
         record.update(contents.told(staging))
         page = report_html(record, contents.tables, orders)
-        outputs[REPORT] = _write_text(staging / REPORT, page)
+        outputs[REPORT] = files.write_text(staging / REPORT, page)
         done = leaves.close()
-        _write_text(staging / LEAVES, leaves_text(done))
+        files.write_text(staging / LEAVES, leaves_text(done))
         evidence = commitment(leaves, done)
         proved = record | {"outputs": outputs, "evidence": evidence}
-        outputs[AUDIT] = _write_text(staging / AUDIT, contents.audit_text(proved))
+        audit = contents.audit_text(proved)
+        outputs[AUDIT] = files.write_text(staging / AUDIT, audit)
         text = record_text(proved)
-        _write_text(staging / RECORD, text)
-        _write_text(staging / SUCCESS, "")
-        _set_mode(staging, mode)
+        files.write_text(staging / RECORD, text)
+        files.write_text(staging / SUCCESS, "")
+        _set_mode(staging, files.mode)
         sync_folder(staging)
         _refuse_false(contents.false_writing(staging))
         with turn or nullcontext():
@@ -311,7 +321,7 @@ def _free_name(versions: Path, run_id: str) -> Path:
 
 
 def _write_tables(
-    staging: Path, contents: Contents
+    staging: Path, contents: Contents, files: CheckedFiles
 ) -> tuple[dict[str, dict[str, Any]], Leaves, pl.DataFrame]:
     """Write all tables; chosen orders and hashes are taken while decisions go by."""
     import polars as pl
@@ -326,41 +336,93 @@ def _write_tables(
             chosen.append(recommended(batch))
             yield batch
 
-    outputs = {DECISIONS.file: _write(decisions(), staging, DECISIONS.file)}
+    outputs = {DECISIONS.file: files.write(decisions(), staging / DECISIONS.file)}
     for name, parts in made.items():
-        outputs[name] = _write(parts, staging, name)
+        outputs[name] = files.write(parts, staging / name)
     for name, frame in contents.tables.items():
-        outputs[name] = _write([frame], staging, name)
+        outputs[name] = files.write([frame], staging / name)
     return outputs, leaves, pl.concat(chosen)
 
 
-def _write(frames: Iterable[pl.DataFrame], staging: Path, name: str) -> dict[str, Any]:
-    """Write one table, read it back, and compare."""
-    num_rows, digests = write_batches(frames, staging / name, PUBLISHED[name])
-    try:
-        is_same = row_group_digests(staging / name) == digests
-    except DataError:
-        is_same = False
-    if not is_same:
-        raise _not_held(name)
-    return {"num_rows": num_rows, "sha256": sha256_of(staging / name)}
+class CheckedFiles:
+    """
+    Writes files, and reads each back to see that it is held as it was written.
+
+    Parameters
+    ----------
+    mode
+        Of the files, whatever the umask.
+    is_paranoid
+        Whether they are read from the disk, past the system's cache.
+
+    Raises
+    ------
+    ConfigError
+        When this system cannot drop its cache.
+    """
+
+    def __init__(self, mode: int = 0o640, *, is_paranoid: bool = False) -> None:
+        self.mode, self._is_paranoid = mode, is_paranoid
+        if is_paranoid and not hasattr(os, "posix_fadvise"):
+            raise ConfigError(
+                "--paranoid: this system gives no way to drop a file from its cache; "
+                "leave it out, or run on Linux"
+            )
+
+    def write(self, frames: Iterable[pl.DataFrame], path: Path) -> dict[str, Any]:
+        """
+        Write one table, read it back, and compare.
+
+        Raises
+        ------
+        PublishError
+            When it is not held as it was written.
+        """
+        has_digests = self._is_paranoid or path.name != DECISIONS.file
+        written = write_batches(
+            frames, path, PUBLISHED[path.name], has_digests=has_digests
+        )
+        self._forget(path)
+        try:
+            is_same = sha256_of(path) == written.sha256 and (
+                not has_digests or (*row_group_digests(path),) == written.digests
+            )
+        except DataError:
+            is_same = False
+        if not is_same:
+            raise _not_held(path.name)
+        return {"num_rows": written.num_rows, "sha256": written.sha256}
+
+    def write_text(self, path: Path, text: str) -> dict[str, Any]:
+        """
+        Write a text, read it back, and compare.
+
+        Raises
+        ------
+        PublishError
+            When it is not held as it was written.
+        """
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        self._forget(path)
+        if path.read_bytes() != text.encode():
+            raise _not_held(path.name)
+        return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+    def _forget(self, path: Path) -> None:
+        """Drop a flushed file from the system's cache, if the disk is to be asked."""
+        if not self._is_paranoid:
+            return
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_text(path: Path, text: str) -> dict[str, Any]:
-    """Write a text, read it back, and compare."""
-    with path.open("x", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if path.read_bytes() != text.encode():
-        raise _not_held(path.name)
-    return {"sha256": sha256_of(path)}
 
 
 def _not_held(name: str) -> PublishError:

@@ -26,6 +26,7 @@ from optimizer.night.earlier_nights import earlier_records
 from optimizer.night.folders import published_version
 from optimizer.night.identity import already_words, is_same_night
 from optimizer.night.publish import (
+    CheckedFiles,
     date_lock,
     disk_errors,
     last_step,
@@ -116,6 +117,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     is_dry: bool = False,
     is_forced: bool = False,
     is_of_any_version: bool = False,
+    is_paranoid: bool = False,
     previous: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -139,6 +141,8 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     is_of_any_version
         Leave a night as it is, too, that another version of the program published from
         the same inputs.
+    is_paranoid
+        Read each written file back from the disk, past the system's cache.
     previous
         The folder of an earlier run to start from.
     progress
@@ -166,6 +170,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     assert config.output is not None
     output = output_of(config.output, day)
     previous = None if previous is None else resolved(previous)
+    files = CheckedFiles(config.files.mode_bits, is_paranoid=is_paranoid)
     if is_dry:
         with (
             open_ledger(config, day, None) as ledger,
@@ -206,8 +211,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
-        mode = config.files.mode_bits
-        _keep(found, copies, mode)
+        _keep(found, copies, files.mode)
         turn = _turn(state, config, day, found, confirm)
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
@@ -221,7 +225,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
             contents=contents,
             record=record,
             turn=turn,
-            mode=mode,
+            files=files,
         )
         head = _head(state)
         send_copies(config, output, day)

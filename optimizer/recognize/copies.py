@@ -58,6 +58,26 @@ class PersonalColumnsError(DataError):
         self.tables = tuple(tables)
 
 
+class CopyNeededError(DataError):
+    """
+    Tables of which a changed copy can be read, each for a reason of its own.
+
+    Parameters
+    ----------
+    tables
+        For each its path, why it is refused with what its copy would be, and the
+        steps of :func:`copy_steps` that write it.
+    """
+
+    def __init__(self, tables: Sequence[tuple[str, str, str]]) -> None:
+        self.tables = tuple(tables)
+        copies = " ".join(str(copy_of(label)) for label, *_ in tables)
+        lines = [f"{label}: {reason}" for label, reason, _ in tables]
+        command = command_of(steps for *_, steps in tables)
+        lines[-1] += f", and begin with {copies}:\n  {command}"
+        super().__init__("\n".join(lines))
+
+
 def refuse_personal(
     columns: Sequence[str],
     label: str,
@@ -124,8 +144,8 @@ def _refusal(tables: Sequence[Personal]) -> str:
         copies = " ".join(str(copy_of(t.label)) for t in tables if t.label not in views)
         them = "copies" if len(steps) > 1 else "a copy"
         lines.append(
-            f"Leave them out where you export it, or write {them} without them, and "
-            f"begin with {copies}:\n  {_command(steps)}"
+            f"Leave them out of the export, or write {them} without them, and begin "
+            f"with {copies}:\n  {command_of(steps)}"
         )
     return "\n".join(lines)
 
@@ -153,40 +173,15 @@ def copy_of(path: str) -> Path:
     return file.with_name(bare) if file.name else Path(bare)
 
 
-def copy_command(
-    path: str,
-    steps: str,
-    *,
-    encoding: str = "utf-8",
-    separator: str = ",",
-    num_titles: int = 0,
-) -> str:
+def command_of(steps: Iterable[str]) -> str:
     """
-    Write the command that makes a copy of a table, changed.
+    Write the command that takes all these steps.
 
     Parameters
     ----------
-    path
-        Its file.
     steps
-        What is done with it, by polars.
-    encoding, separator
-        Of a CSV file.
-    num_titles
-        Lines above the names of an Excel file's columns.
-
-    Examples
-    --------
-    >>> print(copy_command("o.csv", ".drop('phone')")[32:])
-    pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')"
+        As of :func:`copy_steps`.
     """
-    made = copy_steps(
-        path, steps, encoding=encoding, separator=separator, num_titles=num_titles
-    )
-    return _command([made])
-
-
-def _command(steps: Iterable[str]) -> str:
     program = "; ".join(steps)
     needed = "glob, polars as pl" if "glob.glob(" in program else "polars as pl"
     return f'python -c "import {needed}; {program}"'
@@ -201,12 +196,23 @@ def copy_steps(
     num_titles: int = 0,
 ) -> str:
     """
-    Write the same as an expression in Python.
+    Write what makes a copy of a table, changed, as an expression in Python.
 
     Parameters
     ----------
-    path, steps, encoding, separator, num_titles
-        As for :func:`copy_command`.
+    path
+        Its file.
+    steps
+        What is done with it, by polars.
+    encoding, separator
+        Of a CSV file.
+    num_titles
+        Lines above the names of an Excel file's columns.
+
+    Examples
+    --------
+    >>> print(copy_steps("o.csv", ".drop('phone')"))
+    pl.read_csv('o.csv', infer_schema=False).drop('phone').write_csv('o-bare.csv')
     """
     name, write = path.lower(), "write_csv"
     is_many = glob.has_magic(path) and not Path(path).exists()

@@ -19,7 +19,7 @@ from optimizer.errors import DataError, counted
 from optimizer.io.cells import DATE_SPELLINGS, FLAG_WORDS, CellRules, days_of
 from optimizer.io.mapping import amount_pattern, unwrapped
 from optimizer.io.privacy import hidden, refuse_names
-from optimizer.recognize.copies import copy_command, refuse_personal
+from optimizer.recognize.copies import command_of, copy_steps, refuse_personal
 from optimizer.recognize.names import (
     CAPACITY_NAMES,
     MERCHANT_NAMES,
@@ -487,9 +487,10 @@ def _ids_looked_at(proposal: Proposal) -> Iterator[str]:
         found = proposal.sample
         written = next(c.written for c in proposal.choices if c.column == "order_id")
         steps = f".unique({written!r}, keep='first', maintain_order=True)"
-        command = copy_command(
+        made = copy_steps(
             found.label, steps, encoding=found.encoding, separator=found.separator
         )
+        command = command_of([made])
         yield (
             f"order_id stands in more than one row ({num_repeated:,} of "
             f"{_seen(proposal)} repeat one): a night takes a row for each parcel, and "

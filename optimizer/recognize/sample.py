@@ -21,7 +21,7 @@ from optimizer.io.read import find_files
 from optimizer.io.reading_notes import ReadingNotes
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
-from optimizer.recognize.copies import copy_command, refuse_personal
+from optimizer.recognize.copies import CopyNeededError, copy_steps, refuse_personal
 from optimizer.recognize.text import Head, decoded_head
 
 if TYPE_CHECKING:
@@ -153,11 +153,10 @@ def _of_file(file: Path, place: str, ids: Collection[str]) -> Sample:
         except DataError as error:
             if "merged cell" not in str(error):
                 raise
-            command = copy_command(place, "", num_titles=1)
-            raise DataError(
-                f"{error}; or, if names stand in the second line, write a copy that "
-                f"begins there:\n  {command}"
-            ) from None
+            reason = str(error).removeprefix(f"{place}: ")
+            reason += "; or, if names stand in the second line, write a copy from there"
+            steps = copy_steps(place, "", num_titles=1)
+            raise CopyNeededError([(place, reason, steps)]) from None
         return _sample(place, place, table.schema, table.to_batches())
     if name.endswith(PARQUET):
         import pyarrow.parquet
@@ -287,10 +286,9 @@ def _refuse_twice(head: Head, label: str) -> None:
     names = [name.strip() for name in head.header if name.strip()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice and not is_address(label):
-        command = copy_command(
-            label, "", encoding=head.encoding, separator=head.separator
+        steps = copy_steps(label, "", encoding=head.encoding, separator=head.separator)
+        reason = (
+            f"has the column {twice[0]!r} twice; export it once, or write a copy in "
+            "which the second has another name"
         )
-        raise DataError(
-            f"{label}: has the column {twice[0]!r} twice; export it once, or write a "
-            f"copy in which the second has another name:\n  {command}"
-        )
+        raise CopyNeededError([(label, reason, steps)])

@@ -85,7 +85,9 @@ def learned_sections(found: Found, language: Language) -> tuple[Section, ...]:
         lede="" if notes else say(N_("Nothing.")),
         notes=notes,
     )
-    return told, _learners(found, say), _effects(found, say), _promises(found, say)
+    parts = (_learners, _effects, _realised, _promises)
+    sections = (part(found, say) for part in parts)
+    return told, *(part for part in sections if part is not None)
 
 
 def _learners(found: Found, say: Say) -> Section:
@@ -187,6 +189,32 @@ def _effects(found: Found, say: Say) -> Section:
             )
             for harm, known in found["pooled"].items()
         ),
+    )
+
+
+def _realised(found: Found, say: Say) -> Section | None:
+    """What earlier plans promised, and what came of it."""
+    past = found["realised"]
+    if past is None:
+        return None
+    return Section(
+        title=say(N_("Promised and realised, CNY of harm avoided")),
+        lede=say(N_("By plans of this history, on parcels left to chance.")),
+        head=(
+            say(N_("Parcels")),
+            say(N_("Promised")),
+            say(N_("Realised")),
+            "95 %",
+        ),
+        rows=(
+            (
+                f"{past['num_parcels']:,}",
+                f"{past['promised_cny']:,.2f}",
+                f"{past['realised_cny']:,.2f}",
+                f"{past['low']:,.2f} … {past['high']:,.2f}",
+            ),
+        ),
+        num_texts=0,
     )
 
 

@@ -204,6 +204,9 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
         by = 0.0 if is_drawn else model["effect"][harm].get("raised", 0.0)
         if by:
             yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
+    if past := model.get("realised"):
+        amounts = {key: f"{value:,.2f}" for key, value in past.items()}
+        yield "PROMISED_BEFORE", amounts | {"num_parcels": past["num_parcels"]}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":
         yield "EFFECT_BY_ORDER", {"learner": learner}

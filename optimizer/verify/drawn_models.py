@@ -5,8 +5,8 @@ A draw has the whole number that the SHA-256 of seed, date and ``thompson``, and
 further draw its number behind them, is. Each harm's coefficients are moved by
 :math:`L u`: :math:`L` is the lower factor of their covariance, :math:`u` of each
 coefficient the normal quantile of a hash of the draw, the harm and its own name. Moved
-coefficients are rounded to nine digits. Of resampled trees one member is taken, by
-another hash.
+coefficients are rounded to nine significant digits. Of resampled trees one member is
+taken, by another hash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DIGITS = 9
-#: Pivots below this share of the largest variance are none.
+#: Pivots below this share of their own variance are none.
 _LEAST = 1e-12
 
 
@@ -76,42 +76,43 @@ def _moved(effect: Mapping[str, Any], key: str) -> dict[str, Any]:
     }
     moved = dict(effect)
     measured = effect["intercept"] - effect.get("raised", 0.0)
-    moved["intercept"] = round(measured + by["", ""], _DIGITS)
+    moved["intercept"] = _rounded(measured + by["", ""])
     moved["levels"] = {
         column: {
-            level: round(share + by[column, level], _DIGITS)
+            level: _rounded(share + by[column, level])
             for level, share in offsets.items()
         }
         for column, offsets in effect["levels"].items()
     }
     moved["slopes"] = {
-        name: round(slope + by["", name], _DIGITS)
+        name: _rounded(slope + by["", name])
         for name, slope in effect.get("slopes", {}).items()
     }
     if forest := effect.get("forest"):
         at = _whole(f"{key}|forest") % len(forest["members"])
         moved["forest"] = {**forest, "members": [forest["members"][at]]}
-        moved["forest_slope"] = round(
-            effect["forest_slope"] + by["", "forest"], _DIGITS
-        )
+        moved["forest_slope"] = _rounded(effect["forest_slope"] + by["", "forest"])
     return moved
+
+
+def _rounded(value: float) -> float:
+    return float(format(value, f".{_DIGITS}g"))
 
 
 def _factor(covariance: list[list[float]]) -> list[list[float]]:
     """The lower Cholesky factor, row by row; what is left of no variance is 0."""
-    size = len(covariance)
-    least = _LEAST * max((covariance[at][at] for at in range(size)), default=0.0)
     rows: list[list[float]] = []
-    for i in range(size):
+    pivots: list[float] = []
+    for i in range(len(covariance)):
         row: list[float] = []
         for j in range(i + 1):
             one, other = row, rows[j] if j < i else row
-            both = (covariance[i][j] + covariance[j][i]) / 2
-            left = both - math.fsum(a * b for a, b in zip(one, other, strict=False))
+            both = left = (covariance[i][j] + covariance[j][i]) / 2
+            for a, b in zip(one, other, strict=False):
+                left -= a * b
             if j == i:
-                row.append(math.sqrt(left) if left > least else 0.0)
-            else:
-                row.append(left / rows[j][j] if rows[j][j] else 0.0)
+                pivots.append(math.sqrt(left) if left > _LEAST * both else 0.0)
+            row.append(left / pivots[j] if pivots[j] else 0.0)
         rows.append(row)
     return rows
 

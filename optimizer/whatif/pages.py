@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from optimizer.report.render import render
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping
 
     import polars as pl
+
+    from optimizer.night.basis import Basis
 
 _WIDTH, _HEIGHT, _LEFT, _BASE = 720, 290, 10, 280
 #: Lanes and merchants that are listed; the tables have all.
@@ -49,15 +50,15 @@ class Front:
 
 
 def scenario_page(
-    day: dt.date, tables: Mapping[str, pl.DataFrame], shown_first: str
+    basis: Basis, tables: Mapping[str, pl.DataFrame], shown_first: str
 ) -> str:
     """
     Write the page of scenarios.
 
     Parameters
     ----------
-    day
-        Date of the night.
+    basis
+        What it is of, with its date.
     tables
         ``scenarios``, ``front`` and ``views``; see
         :mod:`optimizer.whatif.scenario_tables`.
@@ -73,7 +74,8 @@ def scenario_page(
     return render(
         "scenarios.html.j2",
         shown_first,
-        day=day.isoformat(),
+        day=basis.day.isoformat(),
+        basis=basis.to_json(),
         scenarios=scenarios.to_dicts(),
         most=max(1e-6, *scenarios["saving_cny"].to_list()),
         front=draw_front(front) if front.height else None,
@@ -96,15 +98,15 @@ def draw_front(front: pl.DataFrame) -> Front:
 
 
 def price_page(
-    day: dt.date, tables: Mapping[str, pl.DataFrame], shown_first: str
+    basis: Basis, tables: Mapping[str, pl.DataFrame], shown_first: str
 ) -> str:
     """
     Write the page of the price list.
 
     Parameters
     ----------
-    day
-        Date of the night.
+    basis
+        What it is of, with its date.
     tables
         ``lanes``, ``merchants`` and ``steps`` of the price list.
     shown_first
@@ -115,7 +117,8 @@ def price_page(
     return render(
         "prices.html.j2",
         shown_first,
-        day=day.isoformat(),
+        day=basis.day.isoformat(),
+        basis=basis.to_json(),
         steps=tables["steps"].to_dicts(),
         most=max((1e-6, *tables["steps"]["brings_cny"].to_list())),
         lanes=lanes.head(_NUM_ROWS).to_dicts(),
@@ -134,7 +137,7 @@ def _dearest(table: pl.DataFrame, more: str) -> pl.DataFrame:
 
 
 def robustness_page(
-    day: dt.date,
+    basis: Basis,
     doubt: Mapping[str, Any],
     tables: Mapping[str, pl.DataFrame],
     shown_first: str,
@@ -144,8 +147,8 @@ def robustness_page(
 
     Parameters
     ----------
-    day
-        Date of the night.
+    basis
+        What it is of, with its date.
     doubt
         What was assumed, by name.
     tables
@@ -164,7 +167,8 @@ def robustness_page(
     return render(
         "robustness.html.j2",
         shown_first,
-        day=day.isoformat(),
+        day=basis.day.isoformat(),
+        basis=basis.to_json(),
         doubt=doubt,
         plans=plans,
         regret=round(sum(regrets) / len(regrets), 6) if len(regrets) else None,

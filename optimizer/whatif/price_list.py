@@ -97,7 +97,7 @@ class PriceList:
             "merchants": self.merchants,
             "steps": self.steps,
         }
-        return Page(price_page(self.day, tables, language_code(language)))
+        return Page(price_page(self.basis, tables, language_code(language)))
 
     def _view(self) -> View:
         parts = []

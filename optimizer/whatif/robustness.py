@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.costs import costs_of
+from optimizer.build.learned_probabilities import fill_orders, model_of
 from optimizer.errors import SolveError, counted
 from optimizer.io.read import read_batches
+from optimizer.io.validate import QuarantineLog, check_batch
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import solve
 from optimizer.views import View
@@ -121,7 +123,7 @@ class Robustness:
             {"plans": self.plans, "draws": self.draws},
             language_code(language),
         )
-        return Page(robustness_page(self.day, asdict(self.doubt), tables, code))
+        return Page(robustness_page(self.basis, asdict(self.doubt), tables, code))
 
     def _view(self) -> View:
         names = ("plan", "mean_cny", "low_cny", "high_cny", "beaten_share")
@@ -267,16 +269,19 @@ def _plans(base: Base, seed: int) -> list[NDArray[np.int64]]:
 
 
 def _risk(base: Base) -> NDArray[np.float64]:
-    """Expected harm of each order on standard service, CNY."""
-    costs = base.config.objective
-    names = ["complaint_prob_standard", "return_prob_standard"]
-    weights = float(costs.complaint_cost_cny), float(costs.return_cost_cny)
-    intake = base.night.intake
-    risk = np.zeros(len(intake.index.status))
-    for batch in read_batches(intake.orders, names):
+    """Expected harm of each order on standard service, CNY; a model's where it is."""
+    costs, source = base.config.objective, base.night.intake.orders
+    weights = {
+        "complaint_prob_standard": float(costs.complaint_cost_cny),
+        "return_prob_standard": float(costs.return_cost_cny),
+    }
+    model, log = model_of(base.config, base.day), QuarantineLog()
+    risk = np.zeros(len(base.night.names.status))
+    for raw in read_batches(source):
+        frame = fill_orders(check_batch(raw, source, log), model)
         found = sum(
-            weight * batch[name].cast(float).fill_null(0).to_numpy()
-            for weight, name in zip(weights, names, strict=True)
+            weight * frame[name].fill_null(0).to_numpy()
+            for name, weight in weights.items()
         )
-        risk[batch["row"].to_numpy()] = found
+        risk[frame["row"].to_numpy()] = found
     return risk[base.problem.row]

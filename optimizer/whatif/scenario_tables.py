@@ -71,7 +71,7 @@ class Scenarios:
             "front": self.front,
             "views": self.views,
         }
-        return Page(scenario_page(self.day, tables, language_code(language)))
+        return Page(scenario_page(self.basis, tables, language_code(language)))
 
     def _view(self) -> View:
         names = ("name", "num_chosen", "saving_cny", "saving_change_cny")

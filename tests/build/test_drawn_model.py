@@ -15,7 +15,7 @@ from optimizer.build.learned_model import (
 
 NAMES = [("", ""), ("carrier_id", "yunda"), ("region_id", "north")]
 COVARIANCE = [[0.04, -0.03, 0.0], [-0.03, 0.0625, 0.01], [0.0, 0.01, 0.01]]
-DIGEST = "88a765cf2dde5184"
+DIGEST = "bf386d97746d7c19"
 
 
 def a_model(covariance=COVARIANCE):
@@ -88,3 +88,32 @@ def test_what_is_certain_is_not_moved():
     moved = coefficients(drawn_model(alike, seed=1), "complaint")
     by = [value - mean for value, mean in zip(moved, [0.3, -0.1, 0.0], strict=True)]
     assert max(by) - min(by) < 1e-8
+
+
+def test_numbers_in_small_units_are_drawn_as_in_large_ones():
+    """A slope for each micrometre is drawn as a millionth of that for each metre."""
+    name, spread = "value(distance)", {}
+    for unit in (1.0, 1e-6, 1e-12):
+        covariance = [[0.04, 0.01 * unit], [0.01 * unit, 0.01 * unit**2]]
+        effect = (
+            a_model()
+            .effect["complaint"]
+            .model_copy(
+                update={
+                    "levels": {},
+                    "names": [("", ""), ("", name)],
+                    "covariance": covariance,
+                    "slopes": {name: 0.5 * unit},
+                    "ranges": {name: (0.0, 1.0 / unit)},
+                }
+            )
+        )
+        model = a_model().model_copy(update={"effect": {"complaint": effect}})
+        drawn = [
+            drawn_model(model, seed=s).effect["complaint"].slopes[name] / unit
+            for s in range(50)
+        ]
+        spread[unit] = drawn
+    assert np.allclose(spread[1.0], spread[1e-6], rtol=1e-7)
+    assert np.allclose(spread[1.0], spread[1e-12], rtol=1e-7)
+    assert 0.05 < np.std(spread[1.0]) < 0.15

@@ -128,7 +128,7 @@ def test_a_budget_that_is_slack_tonight_binds_under_a_dearer_fee() -> None:
 @pytest.mark.parametrize(
     ("name", "holdout", "words"),
     [
-        ("a load", {"explore_share": 0.1}, "this night also has loads; set explore_"),
+        ("a load", {"explore_share": 0.1}, "this night also has loads; set objective"),
         ("rows that cross", {"explore_share": 0.1}, "also has crossing rows"),
         ("a subsidy budget", {"explore_share": 0.1}, "also has a subsidy budget"),
         ("a pin", {"share": 0.1}, "would break what pins ask for"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +78,18 @@ def test_pieces_do_not_show_in_the_file(
     whole, pieces = tmp_path / "whole.parquet", tmp_path / "pieces.parquet"
     write_batches([frame], whole, RECOMMENDATIONS)
     cut = [frame[i : i + piece] for i in range(0, 200, piece)]
-    num_rows, digests = write_batches(cut, pieces, RECOMMENDATIONS)
-    assert (num_rows, len(digests)) == (200, 4)
+    written = write_batches(cut, pieces, RECOMMENDATIONS, has_digests=True)
+    assert (written.num_rows, len(written.digests)) == (200, 4)
     assert pieces.read_bytes() == whole.read_bytes()
-    assert row_group_digests(pieces) == digests
+    assert written.sha256 == hashlib.sha256(whole.read_bytes()).hexdigest()
+    assert row_group_digests(pieces) == [*written.digests]
     assert read_back(pieces).equals(frame.select(names))
 
 
 def test_an_empty_table_has_its_columns(tmp_path: Path) -> None:
     """Nothing chosen is a table without rows, not a missing file."""
     path = tmp_path / "none.parquet"
-    num_rows, digests = write_batches([], path, RECOMMENDATIONS)
-    assert num_rows == 0
-    assert row_group_digests(path) == digests
+    written = write_batches([], path, RECOMMENDATIONS, has_digests=True)
+    assert written.num_rows == 0
+    assert row_group_digests(path) == [*written.digests]
     assert tuple(read_back(path).columns) == RECOMMENDATIONS.column_names

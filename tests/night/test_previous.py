@@ -33,6 +33,12 @@ def answer(night: optimizer.Night) -> tuple[Any, ...]:
     )
 
 
+def with_tables(night: optimizer.Night, **tables: pl.DataFrame) -> optimizer.Night:
+    """The same night with other tables."""
+    further = dataclasses.replace(night.make_further(), **tables)
+    return dataclasses.replace(night, make_further=lambda: further)
+
+
 def keeping(night: Tables) -> dict[str, Any]:
     return night.config | {"solver": {"keep_previous": True}}
 
@@ -87,7 +93,7 @@ def test_ties_are_decided_for_the_earlier_night_only_when_asked() -> None:
     by_key = {*first.recommendations["order_id"]}
     other = {*"abcdef"} - by_key
     table = first.recommendations.with_columns(order_id=pl.Series(sorted(other)))
-    before = dataclasses.replace(first, recommendations=table)
+    before = with_tables(first, recommendations=table)
     plain = run(night, previous=before)
     kept = run(night, previous=before, config=keeping(night))
     assert {*plain.recommendations["order_id"]} == by_key
@@ -105,7 +111,7 @@ def test_keeping_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> No
     first = run(night)
     other = {*"abcdef"} - {*first.recommendations["order_id"]}
     table = first.recommendations.with_columns(order_id=pl.Series(sorted(other)))
-    before = dataclasses.replace(first, recommendations=table)
+    before = with_tables(first, recommendations=table)
     limit = SolveParams().time_limit_seconds
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     looked = SimpleNamespace(monotonic=lambda: limit - 1.0)
@@ -136,7 +142,7 @@ def test_an_earlier_night_with_nothing_chosen_is_fine() -> None:
     """No recommendations and no lanes before: everything is new, the optimum stands."""
     night = random_tables(5)
     cold = run(night)
-    empty = dataclasses.replace(
+    empty = with_tables(
         cold, recommendations=cold.recommendations.clear(), lanes=cold.lanes.clear()
     )
     for config in (night.config, keeping(night)):

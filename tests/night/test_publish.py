@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from pathlib import Path
 
 import polars as pl
@@ -161,15 +162,18 @@ def write_wrongly(name: str, spoil: str):
     """Return a writer that spoils one table on its way to the disk."""
     really_write = publishing.write_batches
 
-    def write(frames: list[pl.DataFrame], path: Path, table: object) -> object:
+    def write(
+        frames: list[pl.DataFrame], path: Path, table: object, *, has_digests: bool
+    ) -> object:
+        how = {"has_digests": has_digests}
         if path.name != name:
-            return really_write(frames, path, table)
-        (frame,) = frames
-        meant = really_write([frame], path.with_suffix(".meant"), table)
+            return really_write(frames, path, table, **how)
+        frame = pl.concat([*frames])
+        meant = really_write([frame], path.with_suffix(".meant"), table, **how)
         path.with_suffix(".meant").unlink()
         wrong = frame.tail(-1) if spoil == "a row" else frame
         if spoil == "a value":
-            wrong = frame.with_columns(pl.col("shadow_price_cny") + 1)
+            wrong = frame.with_columns(pl.selectors.float() + 1)
         really_write([wrong], path, table)
         if spoil == "a byte":
             data = bytearray(path.read_bytes())
@@ -182,16 +186,17 @@ def write_wrongly(name: str, spoil: str):
     return write
 
 
+@pytest.mark.parametrize("name", ["lanes.parquet", "decisions.parquet"])
 @pytest.mark.parametrize("spoil", ["a value", "a row", "a byte", "half of it"])
 def test_what_the_disk_does_not_give_back_is_not_published(
-    published: SmallNight, monkeypatch: pytest.MonkeyPatch, spoil: str
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch, spoil: str, name: str
 ):
     """A table that reads back otherwise than it was written stops the publishing."""
     before, link = snapshot(published.run_dir), published.run_dir.readlink()
     change_rate(published, 0.02)
-    spoiled = write_wrongly("lanes.parquet", spoil)
+    spoiled = write_wrongly(name, spoil)
     monkeypatch.setattr(publishing, "write_batches", spoiled)
-    with pytest.raises(OptimizerError, match=r"lanes\.parquet"):
+    with pytest.raises(OptimizerError, match=re.escape(name)):
         published.run(is_forced=True)
     assert published.run_dir.readlink() == link
     assert snapshot(published.run_dir) == before
@@ -207,6 +212,64 @@ def test_a_disk_that_fails_is_not_called_a_bad_input(
     monkeypatch.setattr(publishing, "write_batches", spoiled)
     with pytest.raises(PublishError, match=r"lanes\.parquet"):
         published.run(is_forced=True)
+
+
+def spoil_the_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Let the disk have one bit otherwise than the cache; files in order as dropped."""
+    dropped = []
+
+    def drop(handle: int, start: int, length: int, advice: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        assert (start, length, advice) == (0, 0, os.POSIX_FADV_DONTNEED)
+        dropped.append(path.name)
+        if path.name == name:
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 1
+            path.write_bytes(data)
+
+    monkeypatch.setattr(publishing.os, "posix_fadvise", drop)
+    return dropped
+
+
+@pytest.mark.parametrize("name", ["decisions.parquet", "merchants.parquet", "run.json"])
+def test_a_paranoid_run_asks_the_disk_and_not_the_cache(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    """What the disk has otherwise than the cache is seen, and not published."""
+    before, link = snapshot(published.run_dir), published.run_dir.readlink()
+    change_rate(published, 0.02)
+    dropped = spoil_the_disk(monkeypatch, name)
+    with pytest.raises(PublishError, match=re.escape(name)):
+        published.run(is_forced=True, is_paranoid=True)
+    assert dropped[-1] == name
+    assert published.run_dir.readlink() == link
+    assert snapshot(published.run_dir) == before
+
+
+def test_a_paranoid_run_publishes_the_same_night(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """Every file is dropped from the cache once; all but times is the same."""
+    before = {path.name: sha256(path) for path in published.run_dir.glob("*.parquet")}
+    change_rate(published, 0.02)
+    published.run(is_forced=True)
+    change_rate(published, 0.03)
+    dropped = spoil_the_disk(monkeypatch, "none")
+    published.run(is_forced=True, is_paranoid=True)
+    assert sorted(dropped) == sorted(FILES)
+    after = {path.name: sha256(path) for path in published.run_dir.glob("*.parquet")}
+    differing = {name for name in after if after[name] != before[name]}
+    assert differing <= {"figures.parquet", "nights.parquet"}
+
+
+def test_a_system_that_keeps_its_cache_is_no_place_for_a_paranoid_run(
+    inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """It is refused before anything is solved, and nothing is written."""
+    monkeypatch.delattr(publishing.os, "posix_fadvise")
+    with pytest.raises(ConfigError, match="--paranoid: this system"):
+        inputs_only.run(is_paranoid=True)
+    assert not inputs_only.runs.exists()
 
 
 def test_a_record_that_reads_back_otherwise_is_not_published(

@@ -15,6 +15,7 @@ from optimizer.cli import init as command
 from optimizer.config import load_config
 from optimizer.errors import DataError
 from optimizer.recognize import propose, sample, whole, write
+from optimizer.recognize.names import ORDER_NAMES, OUTCOME_NAMES, plain
 from tests.support.exports import EXPORTS
 from tests.support.small_night import DAY, call
 
@@ -459,6 +460,32 @@ def test_columns_under_a_merged_cell_are_refused(
     assert sample.take_sample("o-bare.csv").rows.columns == ["订单号", "省份", "快递"]
 
 
+def test_one_command_mends_all_tables_that_a_copy_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Titles in a book and a name twice in a file: one refusal, one command."""
+    monkeypatch.chdir(tmp_path)
+    book = openpyxl.Workbook()
+    book.active.append(["订单导出", None, None, None])
+    for row in (["订单号", "省份", "快递", "商家"], ["1", "浙江", "中通", "m"]):
+        book.active.append(row)
+    book.active.merge_cells("A1:D1")
+    book.save(tmp_path / "o.xlsx")
+    lines = [
+        "订单号,备注,日期,快递,省份,是否投诉,备注",
+        "2,a,2026-11-01,中通,浙江,否,b",
+    ]
+    text(tmp_path / "h.csv", *lines)
+    told = call(monkeypatch, capsys, "init", "o.xlsx", "h.csv", "--yes")
+    assert told.code == 3
+    assert "begin with o-bare.csv h-bare.csv" in told.err
+    assert told.err.count("python -c") == 1
+    line = next(one for one in told.err.splitlines() if "python -c" in one).strip()
+    exec(line.removeprefix('python -c "').removesuffix('"'), {})
+    made = ("init", "o-bare.csv", "h-bare.csv", "--yes")
+    assert call(monkeypatch, capsys, *made).code == 0
+
+
 ENCODINGS: dict[str, Any] = {
     "utf-8": "订单",
     "gb18030": "订单",
@@ -722,3 +749,17 @@ def test_an_export_without_regions_becomes_a_night(
     assert run.code == 0, run.err
     lines = Path("capacity.csv").read_text("utf-8").splitlines()
     assert lines[1:] == ["yuantong,,20,100", "zhongtong,,20,200"]
+
+
+@pytest.mark.parametrize(
+    ("day", "amount"),
+    [
+        ("订单付款时间", "买家实际支付金额"),
+        ("订单支付时间", "订单实付金额"),
+        ("成交时间", "订单总额"),
+    ],
+)
+def test_names_with_the_order_before_them_are_known(day: str, amount: str) -> None:
+    """An export that writes 订单 before its columns' names needs no ``--column``."""
+    assert plain(day) in {plain(name) for name in OUTCOME_NAMES["date"]}
+    assert plain(amount) in {plain(name) for name in ORDER_NAMES["order_value_cny"]}

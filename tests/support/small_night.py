@@ -77,10 +77,9 @@ class SmallNight:
         """Replace top-level keys; JSON is YAML too."""
         self.config.write_text(json.dumps(self.settings() | keys))
 
-    def run(self, *, is_forced: bool = False, is_dry: bool = False) -> RunReport:
+    def run(self, *, is_forced: bool = False, **how: bool) -> RunReport:
         """Run the date without the command line."""
-        config = load_config(self.config)
-        return run_date(config, DAY, is_forced=is_forced, is_dry=is_dry)
+        return run_date(load_config(self.config), DAY, is_forced=is_forced, **how)
 
 
 def make_night(folder: Path, num_orders: int = 2_000) -> SmallNight:

@@ -18,6 +18,7 @@ from optimizer.build.learned_model import (
     LearnedModel,
     Pooled,
     Promise,
+    Realised,
     Risk,
     Tree,
     model_text,
@@ -104,6 +105,13 @@ def _model(learner: str) -> LearnedModel:
         learner=learner,
         num_waiting=12,
         pooled=dict.fromkeys(HARMS, known),
+        realised=Realised(
+            num_parcels=1_200,
+            promised_cny=2_000.5,
+            realised_cny=1_400,
+            low=-1,
+            high=2_800,
+        ),
     )
     return named(unnamed, "2026-11-20")
 
@@ -154,6 +162,7 @@ def test_what_a_night_assumes_is_stated_again(
     assert state_again(run, record) == []
     codes = [one["code"] for one in record["assumptions"]]
     assert codes[:2] == ["EFFECT_WEIGHED"] * 2
+    assert "PROMISED_BEFORE" in codes
     assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
     assert codes[-6:] == [*rest, "SOME_AT_RANDOM", "SAVING_IF_LOW"]
@@ -220,7 +229,7 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
         (_without("KEPT_AS_POOL"), "KEPT_AS_POOL is left out"),
     ],
     "other facts": [
-        (_saying("ROWS_WAITED", num_rows=1), "num_rows is 12, not 1"),
+        (_saying("PROMISED_BEFORE", realised_cny="2,000.50"), "realised_cny is 1,400"),
         (_saying("MODEL_AGE", num_days=1), "num_days is 2, not 1"),
         (_saying("KEPT_AS_POOL", share="1.000"), "share is 0.880, not 1.000"),
     ],

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from optimizer.build.learned_model import drawn_model, model_text
 from optimizer.replay.run import verify_run
+from optimizer.verify.drawn_models import drawn_again
 from optimizer.verify.night import verify_night
-from tests.support.drawn_models import a_model, written
+from tests.support.drawn_models import NUMBER, a_model, written
 from tests.support.night_variants import Variant, settings, simulated
 from tests.support.published_nights import publish
 from tests.verify.test_forgeries import edit_record, edit_table
@@ -84,6 +89,38 @@ def test_options_and_trees_are_drawn_again(tmp_path: Path) -> None:
     run = a_night(tmp_path, has_options=True, carriers_per_order=3)
     assert verify_night(run).findings == ()
     assert pl.read_parquet(run / "draws.parquet")["num_plans"].n_unique() > 3
+
+
+def test_a_model_is_drawn_again_to_the_last_bit() -> None:
+    """
+    Also where the covariance is nearly singular, or its coefficients differ by ten
+    orders of magnitude: 40 random ones, six coefficients each.
+    """
+    names = [("", ""), *(("carrier_id", f"c{at}") for at in range(4)), ("", NUMBER)]
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        factor = rng.normal(size=(6, rng.integers(2, 7)))
+        factor *= 10.0 ** rng.uniform(-5, 5, size=(6, 1))
+        covariance = factor @ factor.T
+        update = {
+            "names": names,
+            "covariance": ((covariance + covariance.T) / 2).tolist(),
+            "levels": {"carrier_id": {f"c{at}": rng.normal() for at in range(4)}},
+        }
+        model = a_model(has_trees=False)
+        effects = {
+            harm: effect.model_copy(update=update)
+            for harm, effect in model.effect.items()
+        }
+        model = model.model_copy(update={"effect": effects})
+        text = f"{seed}|2026-11-22|thompson|3"
+        whole = int(hashlib.sha256(text.encode()).hexdigest(), 16)
+        drawn = json.loads(model_text(drawn_model(model, seed=whole)))
+        record = {"config": {"holdout": {"seed": seed}}, "date": "2026-11-22"}
+        again = drawn_again(json.loads(model_text(model)), record, 3)
+        for harm in drawn["effect"]:
+            for name in ("intercept", "levels", "slopes"):
+                assert again["effect"][harm][name] == drawn["effect"][harm][name]
 
 
 def _other_seed(run: Path) -> None:

@@ -31,7 +31,8 @@ from tests.support.golden_nights import GOLDEN
 from tests.support.night_variants import VARIANTS, settings, simulated
 from tests.support.published_nights import publish, record_of
 
-#: What the README says is taken on trust; ``*`` is any one key, ``**`` all inside.
+#: What docs/reference/not-claimed.md says is taken on trust; ``*`` is any one key,
+#: ``**`` all inside.
 TRUSTED = (
     *("run_measurements.**", "versions.*", "alerts.**"),
     *("identity.version", "identity.history", "identity.previous.**"),
@@ -139,7 +140,7 @@ def _asked_of_record(engine: Any, parts: Sequence[Part]) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_every_key_is_restated_or_named(nights: list[Path]) -> None:
-    """A value of the record changed alone is seen, unless the README names it."""
+    """A value of the record changed alone is seen, unless a page names it."""
     seen: set[str] = set()
     unseen = []
     for run in nights:
@@ -182,9 +183,9 @@ def test_the_unit_divides_all_savings(nights: list[Path], tmp_path: Path) -> Non
     assert "unit" in found
 
 
-def test_what_is_trusted_is_in_the_readme() -> None:
-    """The README's list of what is not claimed has each key that nothing restates."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    section = readme.split("## What is not claimed")[1].split("\n## ")[0]
+def test_what_is_trusted_is_said_not_to_be_claimed() -> None:
+    """The list of what is not claimed has each key that nothing restates."""
+    page = Path(__file__).parents[2] / "docs/reference/not-claimed.md"
+    section = page.read_text("utf-8")
     for key in TRUSTED:
         assert f"`{key.removesuffix('.**').removesuffix('.*')}`" in section

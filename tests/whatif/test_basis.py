@@ -6,12 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from optimizer.night.basis import Basis
+from optimizer.whatif.pages import price_page
 from tests.support.small_night import DAY, Call, SmallNight, call, make_night
 
 RUN = f"runs/{DAY}"
 BY_CONFIG = ("--config", "config.yaml", "--date", str(DAY))
+LANE = ("one_more_around_cny", "one_more_cny")
+CAP = ("one_more_cny",)
 #: Questions that take both ways, with further words that each needs.
 ASKED = {
     "prices": ("--top", "0"),
@@ -76,6 +81,31 @@ def test_what_changed_since_the_night_was_published_is_named(
         assert f"the published night {RUN} is another" in said
         assert "since the configuration, capacity changed" in said
         assert "give its folder instead of --config and --date" in said
+
+
+def test_pages_say_it_in_both_languages() -> None:
+    """Published, the same, another, and none: a sentence each, names as text."""
+    tables = {
+        "lanes": pl.DataFrame(schema=dict.fromkeys(LANE, pl.Float64)),
+        "merchants": pl.DataFrame(schema=dict.fromkeys(CAP, pl.Float64)),
+        "steps": pl.DataFrame(schema={"kind": pl.String, "brings_cny": pl.Float64}),
+    }
+    said = {
+        (): ("No night of this date is published.", "该日期没有已发布的夜晚。"),
+        ("<b>", "v1"): ("Inputs and rules are those of the published", "输入与规则"),
+        ("<b>", "v1", True, ("the configuration", "orders")): (
+            "what changed since: the configuration, <bdi>orders</bdi>",
+            "配置、<bdi>orders</bdi>",
+        ),
+    }
+    for given, sentences in said.items():
+        basis = Basis(DAY, False, *given)
+        page = price_page(basis, tables, "en")
+        assert all(sentence in page for sentence in sentences)
+        assert "<b>" not in page
+    page = price_page(Basis(DAY, True, "runs/x", "v1"), tables, "en")
+    assert "published night <bdi>runs/x</bdi>, version <bdi>v1</bdi>." in page
+    assert "已发布" in page
 
 
 def test_a_date_without_a_night_says_so(

@@ -16,7 +16,14 @@ from optimizer.config import as_config
 from optimizer.errors import ConfigError
 from optimizer.testing import make_tables
 from optimizer.whatif.base import Base, base_of_config
-from optimizer.whatif.robustness import PLANS, Doubt, _plans, drawn_savings, robustness
+from optimizer.whatif.robustness import (
+    PLANS,
+    Doubt,
+    _plans,
+    _risk,
+    drawn_savings,
+    robustness,
+)
 
 DAY = dt.date(2026, 11, 22)
 
@@ -137,3 +144,21 @@ def test_draws_are_around_the_mean_also_where_the_plan_is_cautious(
     fee = costs_of(base.config, base.night.policy).fee
     draws = [drawn_savings(b, Doubt(0.3), fee, 1) for b in (base, cautious)]
     assert np.abs(draws[0] - draws[1]).max() <= 5
+
+
+def test_a_model_gives_the_risk_that_orders_lack(
+    night_folder: Path, night_config, tmp_path: Path
+) -> None:
+    """Orders without probabilities, as `init` has them: the model's, and no bug."""
+    prior = {"effect": 0.5, "complaint_prob": 0.04, "return_prob": 0.06}
+    config = night_config(night_folder, learning={"prior": prior})
+    folder = optimizer.learn_model(config=config).save(tmp_path / "models")
+    orders = pl.read_parquet(config["inputs"]["orders"].format(date=DAY))
+    given = orders.select(~pl.selectors.contains("_prob_"))
+    given.write_csv(tmp_path / "orders.csv")
+    config["inputs"] |= {"orders": str(tmp_path / "orders.csv")}
+    base = base_of_config(as_config(config | {"model": str(folder)}), DAY)
+    wanted = 30 * 0.04 + 18 * 0.06
+    assert np.allclose(_risk(base), wanted)
+    found = robustness(base, Doubt(0.2, num_draws=2, num_hindsight=0))
+    assert found.plans["num_chosen"].min() > 0

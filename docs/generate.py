@@ -1,0 +1,147 @@
+"""Pages of the reference that are made out of the code, so that they are in step."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optimizer
+from optimizer.config import Config
+
+PACKAGE = Path(optimizer.__file__).parent
+
+
+def write(docs: Path) -> None:
+    """
+    Write the generated pages of the reference.
+
+    Parameters
+    ----------
+    docs
+        The folder of the documentation.
+    """
+    pages = {
+        "command-line": _command_line(),
+        "configuration": "\n".join(_configuration()),
+        "python": "\n".join(_python()),
+        **{f"modules/{name}": text for name, text in _modules()},
+    }
+    for name, text in pages.items():
+        path = docs / "reference" / f"{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        # An unchanged page is not read again.
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+
+def _command_line() -> str:
+    """Every command with its options, by typer itself."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "typer", str(PACKAGE / "cli" / "main.py")),
+            *("utils", "docs", "--name", "optimizer", "--title", "Command line"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">")
+
+
+def _configuration() -> Iterator[str]:
+    """Every key of the configuration, section by section."""
+    schema = Config.model_json_schema(by_alias=True)
+    parts = schema["$defs"]
+    yield "# Configuration"
+    yield ""
+    yield "Every key, out of the schema (`optimizer schema`). Keys without a default"
+    yield "are required where their section is given."
+    done: set[str] = set()
+    waiting = [("", schema)]
+    while waiting:
+        place, part = waiting.pop(0)
+        yield ""
+        yield f"## `{place}`" if place else "## Top level"
+        if text := part.get("description"):
+            yield f"\n{text.strip()}"
+        yield "\n| key | type | default | meaning |\n|---|---|---|---|"
+        for name, field in part.get("properties", {}).items():
+            yield f"| `{name}` | {_type(field)} | {_default(field)} | {_text(field)} |"
+            for inner in _sections(field):
+                if inner not in done:
+                    done.add(inner)
+                    waiting.append((f"{place}.{name}".strip("."), parts[inner]))
+
+
+def _sections(field: Any) -> Iterator[str]:
+    """Names of the sections that a key holds."""
+    if isinstance(field, dict):
+        if "$ref" in field:
+            yield field["$ref"].rpartition("/")[2]
+        for value in field.values():
+            yield from _sections(value)
+    elif isinstance(field, list):
+        for value in field:
+            yield from _sections(value)
+
+
+def _type(field: dict[str, Any]) -> str:
+    """The type of a key in words."""
+    if "$ref" in field:
+        return "section"
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if options := field.get("anyOf") or field.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(option) for option in options))
+    if field.get("type") == "array":
+        items = field.get("items", field.get("prefixItems", [{}]))
+        inner = items[0] if isinstance(items, list) else items
+        return f"list of {_type(inner)}" if inner else "list"
+    return {"object": "mapping", "null": "none"}.get(
+        field.get("type", ""), field.get("type", "any")
+    )
+
+
+def _default(field: dict[str, Any]) -> str:
+    if "default" not in field:
+        return ""
+    return f"`{json.dumps(field['default'], ensure_ascii=False)}`"
+
+
+def _text(field: dict[str, Any]) -> str:
+    return " ".join(field.get("description", "").split()).replace("|", "\\|")
+
+
+def _python() -> Iterator[str]:
+    """Every public name of the package."""
+    yield "# Python"
+    yield ""
+    yield "Everything that `import optimizer` offers. Results are frozen objects with"
+    yield "polars tables; errors are of `OptimizerError`."
+    for name in sorted(optimizer.__all__, key=lambda name: (name[0].isupper(), name)):
+        found = getattr(optimizer, name)
+        kind, more = "autofunction", ""
+        if inspect.isclass(found):
+            is_error = issubclass(found, Exception)
+            kind = "autoexception" if is_error else "autoclass"
+            more = "" if is_error or name == "Config" else "   :members:\n"
+        yield f"\n## {name}\n"
+        yield f"```{{eval-rst}}\n.. {kind}:: optimizer.{name}\n{more}```"
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    """Every module with mathematics in it, as its docstrings have it."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if ".. math::" not in path.read_text("utf-8"):
+            continue
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        told = f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+        yield name, f"# `{name.removeprefix('optimizer.')}`\n\n{told}"
