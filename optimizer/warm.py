@@ -155,6 +155,17 @@ def _packing_nights() -> None:
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         solve(random_packing(draw), "packing", SolveParams())
+    # Prices leave a gap there, so that it is divided.
+    open_night = random_packing(
+        np.random.default_rng(5),
+        num_orders=30,
+        num_rows=4,
+        pin_share=0.1,
+        most_saving=1_000_000,
+        num_lanes=3,
+        most_options=2,
+    )
+    solve(open_night, "packing", SolveParams())
 
 
 def _evidence() -> None:

@@ -153,7 +153,7 @@ def test_a_comparison_counts_changes_and_causes(
 def test_a_model_says_what_it_rests_on() -> None:
     """Its version, kind and nights, and carriers that keep their promise."""
     found = optimizer.learn_model(
-        outcomes(2_000, seed=1), config=settings(), as_of="2026-12-01"
+        outcomes(600, seed=1), config=settings(), as_of="2026-12-01"
     )
     lines = lines_of(found)
     assert lines[0] == f"Model {found.model.version}"

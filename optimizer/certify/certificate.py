@@ -13,7 +13,8 @@ plan saves more than
 
 by weak duality of linear programming. Everything here is integer arithmetic on
 the problem, the plan and the prices; nothing that a solver reports is trusted.
-:mod:`optimizer.certify.packing` has the bounds for nights with loads and side rows.
+:mod:`optimizer.certify.packing` has the bounds for nights with loads and side rows,
+:mod:`optimizer.certify.branches` those of branchings.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.certify.branches import check_tree, tree_bound
 from optimizer.certify.exact import common_unit, exact_dot, exact_sum
 from optimizer.certify.packing import (
     Conflict,
@@ -119,12 +121,15 @@ def certify(problem: Problem, solution: Solution) -> Certificate:
     primal = exact_sum(problem.option_saving[solution.chosen])
     conflicts: tuple[Conflict, ...] = ()
     if problem.side is None:
+        if solution.tree is not None:
+            raise CertificateError("a night whose lanes nest needs no branchings")
         dual = dual_bound(problem, solution.lane_price, solution.merchant_price)
     else:
         check_prices(problem, problem.side, solution)
+        check_tree(problem, problem.side, solution)
         conflicts = find_conflicts(problem, problem.side, solution.chosen)
         primal -= penalties(problem.side, solution.chosen)
-        dual = packing_bound(problem, problem.side, solution)
+        dual = tree_bound(problem, problem.side, solution)
     # Where prices prove the bound of a network, they prove it to the last micro-CNY.
     needs_unit = problem.side is not None and dual > primal
     unit = saving_unit(problem) if needs_unit else 1
@@ -170,13 +175,15 @@ def price_gap(problem: Problem, solution: Solution, certificate: Certificate) ->
     """
     How far the bound of prices alone is above the plan, micro-CNY.
 
-    It equals the certificate's gap, except where a bound by lanes is better or the
-    bound was rounded down. Statements about an order by its prices hold up to this.
+    It equals the certificate's gap, except where a bound by lanes or branchings is
+    better, or the bound was rounded down. Statements about an order by its prices hold
+    up to this.
     """
-    is_plain = solution.order_price is None and certificate.unit == 1
+    is_plain = solution.order_price is None and solution.tree is None
+    is_plain &= certificate.unit == 1
     if problem.side is None or is_plain:
         return certificate.gap
-    by_prices = replace(solution, order_price=None)
+    by_prices = replace(solution, order_price=None, tree=None)
     bound = packing_bound(problem, problem.side, by_prices)
     return bound - certificate.primal_bound
 

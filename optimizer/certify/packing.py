@@ -189,13 +189,13 @@ def packing_bound(problem: Problem, side: SideRows, solution: Solution) -> int:
         Micro-CNY, exact.
     """
     bound = exact_dot(problem.cap, solution.merchant_price)
-    bound += _row_limits(side, solution)
+    bound += row_limits(side, solution)
     if solution.order_price is None:
         return bound + _merchant_part(problem, side, solution)
     return bound + _lane_part(problem, side, solution, solution.order_price)
 
 
-def _row_limits(side: SideRows, solution: Solution) -> int:
+def row_limits(side: SideRows, solution: Solution) -> int:
     """Add up the limits of side rows at their prices."""
     price, used = row_prices(side, solution), row_use(side, solution.chosen)
     low = np.where(side.penalty == HARD, np.minimum(side.low, used), side.low)
@@ -216,7 +216,7 @@ def _merchant_part(problem: Problem, side: SideRows, solution: Solution) -> int:
         last = min(first + BLOCK_ORDERS, problem.num_orders)
         start = problem.option_start[first : last + 1]
         net = net_savings(problem, price, rows, first, last)
-        best = best_of(start, net, NO_OPTION) - _cap_price(
+        best = best_of(start, net, NO_OPTION) - cap_price(
             problem, solution, first, last
         )
         total += exact_sum(np.where(kept[first:last], best, np.maximum(best, 0)))
@@ -238,7 +238,7 @@ def _lane_part(
     for first in range(0, problem.num_orders, BLOCK_ORDERS):
         last = min(first + BLOCK_ORDERS, problem.num_orders)
         start = problem.option_start[first : last + 1]
-        paid = _cap_price(problem, solution, first, last) + order_price[first:last]
+        paid = cap_price(problem, solution, first, last) + order_price[first:last]
         net[start[0] : start[-1]] = net_savings(
             problem, price, rows, first, last
         ) - np.repeat(paid, np.diff(start))
@@ -246,10 +246,19 @@ def _lane_part(
     return exact_dot(problem.slots, own) + exact_sum(order_price) + exact_sum(held)
 
 
-def _cap_price(
+def cap_price(
     problem: Problem, solution: Solution, first: int, last: int
 ) -> NDArray[np.int64]:
-    """Price of the cap that each order of a block counts against."""
+    """
+    Price of the cap that each order of a block counts against.
+
+    Parameters
+    ----------
+    problem, solution
+        The night, and its prices.
+    first, last
+        The orders ``first : last``.
+    """
     order = np.arange(first, last)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     return solution.merchant_price[merchant]

@@ -22,6 +22,7 @@ When = Literal[
     "with side constraints",
     "with conflicts",
     "with order prices",
+    "with branches",
     "with drawn savings",
 ]
 Engine = Literal["local", "spark"]

@@ -361,6 +361,32 @@ ORDER_PRICES = Table(
     maker="night",
     when="with order prices",
 )
+BRANCHES = Table(
+    "branches",
+    "where prices alone leave a gap: all plans, divided until prices bound each part",
+    (
+        Column("node", "count", "0: all plans"),
+        Column("parent", "count", "the node that it is a part of; null for node 0"),
+        Column("order_id", "id", "the order that the node is about; null for node 0"),
+        Column("carrier_id", "id", "the carrier; null for node 0"),
+        Column("is_in", "flag", "plans with this order on this carrier, or without"),
+    ),
+    maker="night",
+    when="with branches",
+)
+BRANCH_PRICES = Table(
+    "branch_prices",
+    "prices that bound the plans of each node that is not divided",
+    (
+        Column("node", "count", "the node"),
+        Column("table", "text", "lanes, merchants, rows or orders"),
+        Column("row", "count", "row of that table, from 1; null for orders"),
+        Column("order_id", "id", "the order; null for other tables"),
+        Column("price_cny", "money", "in the bound; what has no row has 0"),
+    ),
+    maker="night",
+    when="with branches",
+)
 DRAWS = Table(
     "draws",
     "orders that the solver decided on: drawn savings beside their means",
@@ -479,6 +505,8 @@ TABLES = (
     ROW_RESULTS,
     CONFLICTS,
     ORDER_PRICES,
+    BRANCHES,
+    BRANCH_PRICES,
     DRAWS,
     QUARANTINE,
     COMMITMENTS,

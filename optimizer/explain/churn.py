@@ -98,7 +98,8 @@ def start_prices(
     Effective lane prices to start from, by place.
 
     New lanes start at the price of their parent; invalid prices (missing, negative, not
-    finite, above every saving) count as 0.
+    finite, above every saving) count as 0, and so do those of lanes with room for all
+    orders tonight: a solver would fill a million slots that have a price one by one.
 
     Returns
     -------
@@ -111,8 +112,13 @@ def start_prices(
         known[Place(*place)] = round(price * 1e6) if is_price else 0
     if not any(place in known for place in index.places):
         return None
-    own = [min(known.get(place, 0) // index.scale, highest) for place in index.places]
-    return effective_price(np.array(own, np.int64), problem.lane_parent)
+    prices = [
+        min(known.get(place, 0) // index.scale, highest) for place in index.places
+    ]
+    own = np.array(prices, np.int64)
+    if problem.side is None:
+        own[problem.slots > problem.num_orders] = 0
+    return effective_price(own, problem.lane_parent)
 
 
 def earlier_options(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import (
     BANK,
+    BRANCH_PRICES,
+    BRANCHES,
     COMMITMENTS,
     CONFLICTS,
     DRAWS,
@@ -17,6 +19,7 @@ from optimizer.contracts.tables import (
     RECOMMENDATIONS,
     ROW_RESULTS,
 )
+from optimizer.explain.branches import branch_prices_table, branches_table
 from optimizer.explain.tables import (
     bank_table,
     commitments_table,
@@ -52,6 +55,8 @@ OF_NIGHT: Mapping[Table, Callable[[CertifiedNight], pl.DataFrame | None]] = {
     ROW_RESULTS: rows_table,
     CONFLICTS: conflicts_table,
     ORDER_PRICES: order_prices_table,
+    BRANCHES: branches_table,
+    BRANCH_PRICES: branch_prices_table,
     DRAWS: draws_table,
 }
 #: Tables that are made of the decisions, batch by batch.

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from optimizer.model.branch_tree import BranchTree
+
 Reason = Literal["OPTIMAL", "FEASIBLE", "NO_SOLUTION_FOUND"]
 Limit = Literal["TIME", "GAP", "METHOD"]
 
@@ -63,6 +65,9 @@ class Solution:
     order_price
         ``(num_orders,) int64`` micro-CNY, at least 0: the price of choosing each
         order once, where the bound is proved lane by lane; else ``None``.
+    tree
+        Branchings that prove a better bound than these prices; ``None`` where there
+        are none.
     """
 
     chosen: NDArray[np.int64]
@@ -71,6 +76,7 @@ class Solution:
     termination: Termination
     row_price: NDArray[np.int64] | None = None
     order_price: NDArray[np.int64] | None = None
+    tree: BranchTree | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

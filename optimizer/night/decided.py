@@ -107,6 +107,8 @@ def certificate_record(night: CertifiedNight) -> dict[str, Any]:
     if night.problem.side is not None:
         by_lane = night.solution.order_price is not None
         record["bound"] = "whole lanes" if by_lane else "prices"
+        if night.solution.tree is not None:
+            record["bound"] = "branches"
         record["num_conflicts"] = len(certificate.conflicts) + len(
             night.names.stopped_pins
         )

@@ -16,6 +16,8 @@ from optimizer.errors import CertificateError
 from optimizer.explain.tables import PLACE
 from optimizer.io.order_keys import order_keys
 from optimizer.model.solution import Solution, Termination
+from optimizer.replay.amounts import micro, per_part
+from optimizer.replay.branches import branch_names, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
     from optimizer.build.night import Intake
     from optimizer.replay.run_tables import Published
-
-#: Prices beyond this are no prices; below it their micro-CNY stay in 64 bits.
-MAX_CNY = 1e12
 
 
 def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
@@ -52,23 +51,15 @@ def read_solution(intake: Intake, published: Published) -> tuple[Solution, int]:
     slot_price = np.array([price[place] for place in index.places], np.int64)
     chosen, num_decisions = _read_plan(intake, published.decisions())
     solution = Solution(
-        chosen,
-        _per_part(slot_price, index.scale, LANE_RESULTS.file),
-        micro(merchants["shadow_price_cny"]),
-        Termination("FEASIBLE", "METHOD"),
-        _row_prices(intake, tables),
-        _order_prices(intake, tables),
+        chosen=chosen,
+        lane_price=per_part(slot_price, index.scale, LANE_RESULTS.file),
+        merchant_price=micro(merchants["shadow_price_cny"]),
+        termination=Termination("FEASIBLE", "METHOD"),
+        row_price=_row_prices(intake, tables),
+        order_price=_order_prices(intake, tables),
+        tree=read_tree(intake, tables, _branch_options(intake, tables)),
     )
     return solution, num_decisions
-
-
-def _per_part(
-    price: NDArray[np.int64], scale: NDArray[np.int64] | int, name: str
-) -> NDArray[np.int64]:
-    """Prices of parcels as prices of the parts that they count for."""
-    if np.any(price % scale):
-        raise CertificateError(f"{name}: a price is not one of whole micro-CNY")
-    return price // scale
 
 
 def _row_prices(
@@ -85,7 +76,7 @@ def _row_prices(
     if rows is None or rows.select("kind", "limit").rows() != names:
         raise CertificateError(f"{ROW_RESULTS.file} does not hold the inputs' limits")
     scale = np.array([limit.scale for limit in limits.rows], np.int64)
-    price = _per_part(micro(rows["shadow_price_cny"]), scale, ROW_RESULTS.file)
+    price = per_part(micro(rows["shadow_price_cny"]), scale, ROW_RESULTS.file)
     return price[limits.side_row >= 0]
 
 
@@ -108,20 +99,6 @@ def _order_prices(
     return price
 
 
-def micro(money: pl.Series) -> NDArray[np.int64]:
-    """
-    Published money as the integer micro-CNY that it stands for.
-
-    Raises
-    ------
-    CertificateError
-        When it is missing, or too large for any amount of money.
-    """
-    if not (money.abs() < MAX_CNY).fill_null(value=False).all():
-        raise CertificateError(f"{money.name} holds nulls, or is beyond any saving")
-    return np.rint(money.to_numpy() * 1e6).astype(np.int64)
-
-
 def _planned(decisions: pl.DataFrame) -> pl.DataFrame:
     """The certified plan: chosen orders, held-out ones included, explored ones not."""
     import polars as pl
@@ -137,28 +114,41 @@ def _read_plan(
     """Options of the chosen orders, by published carrier; rows of the decisions."""
     import polars as pl
 
-    problem, index = intake.problem, intake.index
     empty = pl.DataFrame(schema={"order_id": pl.String, "carrier_id": pl.String})
     parts, num_rows = [empty], 0
     for batch in decisions:
         num_rows += len(batch)
         parts.append(_planned(batch).select(empty.columns))
     chosen = pl.concat(parts)
-    key, _ = order_keys(chosen["order_id"], intake.salt)
+    return np.sort(_options(intake, chosen, "a chosen order")), num_rows
+
+
+def _branch_options(
+    intake: Intake, tables: Mapping[str, pl.DataFrame]
+) -> NDArray[np.int64]:
+    """Options of the nodes of the tree, where there is one."""
+    names = branch_names(tables)
+    if names is None:
+        return np.zeros(0, np.int64)
+    return _options(intake, names, "an order of the branches")
+
+
+def _options(intake: Intake, named: pl.DataFrame, what: str) -> NDArray[np.int64]:
+    """The option of each ``order_id`` and ``carrier_id``."""
+    problem, index = intake.problem, intake.index
+    key, _ = order_keys(named["order_id"].fill_null(""), intake.salt)
     by_key = np.argsort(problem.key)
     place = np.searchsorted(problem.key, key, sorter=by_key)
     options = []
-    for at, this, carrier in zip(place, key, chosen["carrier_id"], strict=True):
+    for at, this, carrier in zip(place, key, named["carrier_id"], strict=True):
         order = by_key[min(at, len(by_key) - 1)] if len(by_key) else -1
         if order < 0 or problem.key[order] != this:
-            raise CertificateError(
-                "a chosen order is not among the inputs' open orders"
-            )
+            raise CertificateError(f"{what} is not among the inputs' open orders")
         first, last = problem.option_start[order : order + 2]
         carriers = [
             index.places[lane].carrier_id for lane in problem.option_lane[first:last]
         ]
         if carrier not in carriers:
-            raise CertificateError("a chosen order's carrier is not one of its options")
+            raise CertificateError(f"{what}'s carrier is not one of its options")
         options.append(first + carriers.index(carrier))
-    return np.sort(np.array(options, np.int64)), num_rows
+    return np.array(options, np.int64)

@@ -130,6 +130,8 @@ def not_in_sql(record: Mapping[str, Any]) -> list[str]:
         found.append("what rows hold by quantile: their room, and what rests on it")
     if "order_prices.parquet" in record.get("outputs", {}):
         found.append("the knapsacks of single lanes in the bound")
+    if "branches.parquet" in record.get("outputs", {}):
+        found.append("the branches of the bound")
     if config["objective"].get("explore") == "thompson":
         found.append(
             "the draws of the model, mean savings, and plans that choose an order"
@@ -193,9 +195,12 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         "-- confidence, times the relative error.",
         _doubt(record["config"]["objective"]),
         f"CREATE MACRO prices_orders() AS {'order_prices.parquet' in outputs};",
+        f"CREATE MACRO has_branches() AS {'branches.parquet' in outputs};",
         *_optional("rows", "rows_said", outputs),
         *_optional("conflicts", "conflicts_said", outputs),
         *_optional("order_prices", "order_prices_said", outputs),
+        *_optional("branches", "branches_said", outputs),
+        *_optional("branch_prices", "branch_prices_said", outputs),
         *_optional("draws", "draws_said", outputs),
     ]
     return "\n".join(lines) + "\n"
@@ -239,6 +244,10 @@ _COLUMNS = {
     "conflicts": '"kind" VARCHAR, "limit" VARCHAR, priority BIGINT, asked BIGINT, '
     "reached BIGINT, missing BIGINT, stopped_by VARCHAR",
     "order_prices": "order_id VARCHAR, price_cny DOUBLE",
+    "branches": "node BIGINT, parent BIGINT, order_id VARCHAR, carrier_id VARCHAR, "
+    "is_in BOOLEAN",
+    "branch_prices": 'node BIGINT, "table" VARCHAR, "row" BIGINT, order_id VARCHAR, '
+    "price_cny DOUBLE",
     "draws": "order_id VARCHAR, saving_cny DOUBLE, mean_saving_cny DOUBLE, "
     "num_plans BIGINT",
 }

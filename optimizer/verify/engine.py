@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -212,12 +213,21 @@ def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
     import duckdb
 
     try:
-        engine.execute(text)
+        for parsed in _parsed(text):
+            engine.execute(parsed)
     except duckdb.Error as error:
         reason = " ".join(str(error).split())[:300]
         raise CertificateError(
             f"the night cannot be stated from its files ({reason})"
         ) from None
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> list[duckdb.Statement]:
+    """Statements of a part; of several nights the next is parsed already, mostly."""
+    import duckdb
+
+    return duckdb.extract_statements(text)
 
 
 def _beside(
@@ -269,6 +279,11 @@ def _code_of(
         from optimizer.verify.whole_lanes import fill_worths
 
         fill_worths(engine)
+    if part == "bounds" and "branches.parquet" in record["outputs"]:
+        from optimizer.verify.branches import fill_branches
+
+        wrong = fill_branches(engine)
+        return [_finding("branches", wrong)] if wrong else []
     return []
 
 

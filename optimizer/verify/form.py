@@ -168,7 +168,7 @@ _PACKING: dict[str, Rule] = {
         },
         {"quantile": _TEXT},
     ),
-    "bound": _one_of("whole lanes", "prices"),
+    "bound": _one_of("branches", "whole lanes", "prices"),
     "num_conflicts": _COUNT,
     "holds_for": _TEXT,
     "unit": _ABOVE_0,

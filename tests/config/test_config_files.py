@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
-import jsonschema
 import pytest
 from pydantic import BaseModel
 
@@ -114,12 +113,20 @@ def test_the_schema_file_is_in_step_with_the_models() -> None:
     assert written == expected, "run `optimizer schema > configs/schema.json`"
 
 
-@pytest.mark.parametrize("path", [NIGHTLY, MINIMAL, SPARK], ids=lambda p: p.name)
-def test_the_schema_accepts_the_shipped_files(path: Path) -> None:
-    """The schema is a valid one, and no shipped file shows as wrong in an editor."""
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    """The schema, valid itself; its library takes two seconds to import."""
+    from jsonschema import Draft202012Validator
+
     schema = json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    problems = jsonschema.Draft202012Validator(schema).iter_errors(raw(path))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", [NIGHTLY, MINIMAL, SPARK], ids=lambda p: p.name)
+def test_the_schema_accepts_the_shipped_files(path: Path, validator: Any) -> None:
+    """The schema is a valid one, and no shipped file shows as wrong in an editor."""
+    problems = validator.iter_errors(raw(path))
 
     assert [problem.message for problem in problems] == []
     assert raw(path)["version"] == 1
@@ -144,11 +151,13 @@ def test_the_schema_accepts_the_shipped_files(path: Path) -> None:
     ],
     ids=str,
 )
-def test_schema_and_loader_refuse_the_same(edit: dict[str, Any]) -> None:
+def test_schema_and_loader_refuse_the_same(
+    edit: dict[str, Any], validator: Any
+) -> None:
     """An editor shows as wrong what the loader refuses."""
     config = raw(MINIMAL) | edit
 
-    assert not jsonschema.Draft202012Validator(json_schema()).is_valid(config)
+    assert not validator.is_valid(config)
     with pytest.raises(ConfigError):
         as_config(config)
 

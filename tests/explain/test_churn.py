@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_what_is_no_price_counts_as_none(price: float | None, expected: int) -> 
     found = start_prices(previous(("yunda", None, None, price)), problem, index)
     assert found is not None
     assert found.tolist() == [expected]
+
+
+def test_a_lane_with_room_for_all_starts_without_a_price() -> None:
+    """A limit that was lifted since: its slots are not filled one by one."""
+    places = Place("yunda", None, None), Place("sf", None, None)
+    problem, index = night_of(*places, parent=[-1, -1])
+    roomy = replace(problem, slots=np.array([1, 10**15]))
+    before = previous(("yunda", None, None, 2.0), ("sf", None, None, 3.0))
+    found = start_prices(before, roomy, index)
+    assert found is not None
+    assert found.tolist() == [2_000_000, 0]
 
 
 def test_a_night_with_other_lanes_gives_no_start() -> None:

@@ -160,6 +160,7 @@ def test_a_merchant_without_budget_did_not_lose_its_orders(tmp_path: Path) -> No
     assert "too few orders" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget_cny", "num_chosen"), [(0, 0), (0.7, 0), (0.8, 1)])
 def test_a_budget_of_the_platform_below_a_fee_is_no_lack_of_slots(
     budget_cny: float, num_chosen: int, tmp_path: Path

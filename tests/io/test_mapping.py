@@ -244,6 +244,7 @@ def by_python(text: str, decimal: str) -> float | None:
     return -value if bare[:1] == "-" else value
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(texts=st.lists(AMOUNTS, min_size=1, max_size=20), decimal=st.sampled_from(".,"))
 def test_amounts_are_read_as_by_hand_and_as_in_sql(

@@ -208,6 +208,7 @@ def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:
     return ledger(data, {"complaint": right, "return": right}, settings())
 
 
+@pytest.mark.slow
 def test_the_ledger_of_honest_plans_holds_their_promise():
     """Of 100 histories whose promises are true, 90 and more intervals hold them."""
     held, shrunk, measured = 0, [], []
@@ -222,6 +223,7 @@ def test_the_ledger_of_honest_plans_holds_their_promise():
     assert np.std(shrunk) < 0.6 * np.std(measured)
 
 
+@pytest.mark.slow
 def test_a_chosen_tenth_of_noisy_predictions_promises_too_much():
     """
     Predictions that are right on average, and a plan of the largest tenth of them: the

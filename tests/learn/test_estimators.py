@@ -144,6 +144,7 @@ def test_what_is_shown_depends_on_sizes_and_not_on_what_happened():
     assert tuple(estimate_all(Sample(happened, few, flat, flat, flat))) == METHODS[:1]
 
 
+@pytest.mark.slow
 def test_looking_every_night_finds_nothing_where_nothing_is():
     """
     Of 200 histories without an effect, looked at on 20 nights, at most 5 % show one
@@ -161,6 +162,7 @@ def test_looking_every_night_finds_nothing_where_nothing_is():
     assert always <= 10
 
 
+@pytest.mark.slow
 def test_stations_that_were_drawn_whole_are_judged_whole():
     """
     Of 200 histories without an effect, whose 60 stations have luck of their own, few

@@ -139,9 +139,9 @@ def test_both_arms_stay_within_caps_and_slots_and_the_rest_is_proved(simulated):
 
 def test_the_bound_on_the_cost_of_exploring_holds(simulated):
     """Without the explore arm the night is worth at most what the summary says."""
+    without = solve(simulated, chance(0, 0))
     for seed in range(5):
         with_arm = solve(simulated, chance(0, 0.2, seed))
-        without = solve(simulated, chance(0, 0))
         lost = without.summary["saving_cny"] - with_arm.summary["saving_cny"]
         told = with_arm.summary["experiment"]["explore_cost_at_most_cny"]
         assert -1e-6 <= lost <= told + 1e-6
@@ -206,6 +206,7 @@ def test_the_pool_fits_whatever_the_limits(given_field):
     assert (by_lane <= field.slots).all()
 
 
+@pytest.mark.slow
 def test_the_pool_is_a_fair_sample_and_its_coin_is_fair():
     """Over 4,000 dates: entry as the formula says, and half of the pool is premium."""
     size, cap = 40, 2
@@ -244,6 +245,7 @@ def test_a_holdout_without_a_date_is_refused():
         optimizer.allocate(day.orders, day.capacity, config=config)
 
 
+@pytest.mark.slow
 def test_stations_that_are_kept_back_are_proved_again(inputs_only: SmallNight):
     """Both ways of verification draw the stations, and find the same."""
     by_station = chance(0.5, 0, seed=3) | {"unit": "station-day"}
@@ -255,6 +257,7 @@ def test_stations_that_are_kept_back_are_proved_again(inputs_only: SmallNight):
     assert set(decided.drop_nulls("arm")["reason"]) == {"CHOSEN", "HELD_OUT"}
 
 
+@pytest.mark.slow
 def test_stations_of_another_draw_do_not_pass(
     inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
 ):

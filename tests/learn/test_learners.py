@@ -61,6 +61,7 @@ def test_noise_alone_is_shrunk_to_the_pool() -> None:
     assert (found.mean > 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """Of forty small trials the 95 % interval of the share holds 0.5 in 34 at least."""
     num_held = 0
@@ -112,6 +113,7 @@ def contested(tmp_path_factory: pytest.TempPathFactory):
     return table, config, learn(table, config, AFTER), folder
 
 
+@pytest.mark.slow
 def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> None:
     """Highest risk is beaten; the next model starts from who won; the card has both."""
     table, config, found, folder = contested
@@ -166,6 +168,7 @@ def test_further_columns_are_learned_by_and_asked_for(contested) -> None:
         settings(learning={"features": ["complaint"]})
 
 
+@pytest.mark.slow
 def test_a_night_with_trees_and_odds_verifies_and_a_changed_model_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

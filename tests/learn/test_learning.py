@@ -123,7 +123,7 @@ def test_a_history_that_cannot_teach_is_refused(columns, words):
 
 def test_dates_may_be_text_and_a_window_may_leave_the_break_out():
     """CSV dates are read; --from on the far side of the break is accepted."""
-    table = outcomes(4_000, seed=2)
+    table = outcomes(1_000, seed=2)
     early = outcomes(200, seed=3).with_columns(
         date=pl.lit(dt.date(2024, 2, 1)), order_id=pl.format("e{}", "order_id")
     )
@@ -417,6 +417,7 @@ def with_model(folder, **more):
     }
 
 
+@pytest.mark.slow
 def test_a_worse_carrier_never_gains_parcels_by_paying_claims(history, tmp_path):
     """
     The more promises it breaks and pays for, the fewer parcels it gets; and what a

@@ -68,6 +68,7 @@ def reports(table: pl.DataFrame) -> bool:
 STATED = {"learning": {"maturity_days": {"complaint": 16, "return": 0}}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [STATED, {}], ids=["stated", "learned"])
 def test_delays_that_differ_by_service_are_no_effect(more):
     """

@@ -58,6 +58,7 @@ def _logit(share: float) -> float:
     return math.log(share / (1 - share))
 
 
+@pytest.mark.slow
 def test_a_night_on_stated_risks_says_so_first_and_verifies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

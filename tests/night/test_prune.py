@@ -210,6 +210,7 @@ def test_a_key_of_a_later_version_changes_no_night(night: SmallNight) -> None:
     assert not is_same_night(record, identity, config)
 
 
+@pytest.mark.slow
 def test_equal_content_is_stored_once(night: SmallNight) -> None:
     """
     Tables that versions have in common, and inputs of several dates, take their space

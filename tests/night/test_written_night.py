@@ -12,15 +12,25 @@ import pytest
 
 from optimizer.errors import CertificateError
 from optimizer.night import publish as publishing
-from tests.support.small_night import SmallNight, make_night
+from tests.support.small_night import SmallNight, copy_night, make_night
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A published night that no test may change."""
+    made = make_night(tmp_path_factory.mktemp("original") / "night", num_orders=1_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made.folder)
+        made.run()
+    return made
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallNight:
+def night(
+    original: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SmallNight:
     """A night with something published, that is run again under another cap."""
-    made = make_night(tmp_path / "night", num_orders=1_000)
-    monkeypatch.chdir(made.folder)
-    made.run()
+    made = copy_night(original, tmp_path / "night", monkeypatch)
     policy = made.settings()["policy"]
     policy[0]["cap"]["rate"] = 0.05
     made.configure(policy=policy)

@@ -28,9 +28,9 @@ print("the same night through", type(spark).__module__)
 """
 
 
-def submitted(cluster, *arguments):
-    """A spark-submit command on the cluster."""
-    settings = cluster.settings(2) | {"spark.master": cluster.url}
+def submitted(cluster, *arguments, master=None):
+    """A spark-submit command on the cluster, or alone; each executor is a JVM."""
+    settings = cluster.settings(1) | {"spark.master": master or cluster.url}
     pairs = [("--conf", f"{key}={value}") for key, value in settings.items()]
     flat = [word for pair in pairs for word in pair]
     return [cluster.spark("spark-submit"), *flat, *arguments]
@@ -113,9 +113,9 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
     )
     order_id = an_order(alone)
     place = str(record.parent)
-    said = finished(
-        cluster, "explain", submitted(cluster, program, "explain", place, order_id)
-    )
+    words = (program, "explain", place, order_id)
+    alone_is_enough = submitted(cluster, *words, master="local[1]")
+    said = finished(cluster, "explain", alone_is_enough)
     assert alone.explain(order_id) in said
     expected = alone.decisions.select(written.columns)
     assert known(written).sort("order_id").equals(known(expected))

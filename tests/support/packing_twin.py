@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from bisect import bisect_right
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,9 +161,11 @@ def lane_bound(problem: Problem, solution: Solution) -> int:
     """The bound in which whole lanes decide, term by term."""
     lane, merchant = solution.lane_price.tolist(), solution.merchant_price.tolist()
     order_price = solution.order_price.tolist()
-    assert min([0, *lane, *merchant, *order_price]) == 0
+    total, kept = _side_part(problem, solution)
+    # Only the price of an order that is chosen for certain may be negative.
+    signed = [price for i, price in enumerate(order_price) if i not in kept]
+    assert min([0, *lane, *merchant, *signed]) == 0
     parents = {int(parent) for parent in problem.lane_parent}
-    total, _ = _side_part(problem, solution)
     total += sum(int(problem.slots[r]) * lane[r] for r in parents if r >= 0)
     total += sum(c * p for c, p in zip(problem.cap.tolist(), merchant, strict=True))
     total += sum(order_price)
@@ -183,10 +186,82 @@ def lane_bound(problem: Problem, solution: Solution) -> int:
 
 
 def proved_bound(problem: Problem, solution: Solution) -> int:
-    """The bound that a solution's prices give."""
-    if solution.order_price is None:
-        return merchant_bound(problem, solution)
-    return lane_bound(problem, solution)
+    """The bound that a solution's prices and branches give."""
+    by_lane = solution.order_price is not None
+    root = (lane_bound if by_lane else merchant_bound)(problem, solution)
+    return root if solution.tree is None else min(root, tree_bound(problem, solution))
+
+
+def tree_bound(problem: Problem, solution: Solution) -> int:
+    """The greatest bound of a leaf, each reached by walking down from node 0."""
+    tree, bounds = solution.tree, list[int]()
+    leaves = tree.leaf.tolist()
+
+    def walk(node: int, put_in: list[int], put_out: list[int]) -> None:
+        below = [n for n in range(tree.num_nodes) if tree.parent[n] == node]
+        if below:
+            with_it, without = sorted(below, key=lambda n: not tree.is_in[n])
+            assert tree.is_in[with_it]
+            assert not tree.is_in[without]
+            option = int(tree.option[with_it])
+            assert option == tree.option[without] >= 0
+            walk(with_it, [*put_in, option], put_out)
+            walk(without, put_in, [*put_out, option])
+        else:
+            prices = {
+                name: getattr(tree, name)[leaves.index(node)]
+                for name in ("lane_price", "merchant_price", "row_price", "order_price")
+            }
+            bound = _leaf_bound(problem, replace(solution, **prices), put_in, put_out)
+            bounds.extend([] if bound is None else [bound])
+
+    walk(0, [], [])
+    return max(bounds)
+
+
+def _leaf_bound(
+    problem: Problem, solution: Solution, put_in: list[int], put_out: list[int]
+) -> int | None:
+    """
+    The lane bound with options in or out; ``None`` if that leaves no plan.
+
+    What is in pays all prices and takes its load from its lane's slots; what is out,
+    or of an order that is in, has a saving that no price lets in.
+    """
+    orders = {order_of(problem, option) for option in put_in}
+    closed = {*put_out} | {
+        option
+        for order in orders
+        for option in range(*problem.option_start[order : order + 2].tolist())
+    }
+    _, kept = _side_part(problem, solution)
+    can_be = {
+        order_of(problem, option)
+        for option in range(problem.num_options)
+        if option not in closed
+    }
+    is_empty = len(orders) < len(put_in) or {*put_in} & {*put_out}
+    if is_empty or kept - can_be - orders or not is_packed(problem, put_in):
+        return None
+    saving = problem.option_saving.copy()
+    saving[[*closed]] = -(2**40)
+    slots = problem.slots.copy()
+    paid = 0
+    lane, parents = solution.lane_price.tolist(), {*problem.lane_parent.tolist()}
+    for option in put_in:
+        mine, order = int(problem.option_lane[option]), order_of(problem, option)
+        load = int(problem.side.option_load[option])
+        path = [r for r in path_of(problem, mine) if r in parents]
+        paid += int(problem.option_saving[option]) - load * sum(lane[r] for r in path)
+        paid -= _rows_pay(problem, solution, option)
+        paid -= int(solution.merchant_price[merchant_of(problem, order)])
+        paid -= int(solution.order_price[order])
+        slots[mine] -= load
+        # A lane around others sells all its slots at its price, whatever is in.
+        if mine in parents:
+            paid += load * lane[mine]
+    left = replace(problem, option_saving=saving, slots=slots)
+    return lane_bound(left, solution) + paid
 
 
 def best_money_by_highs(problems: Sequence[Problem]) -> list[tuple[list[int], int]]:

@@ -95,6 +95,7 @@ def _other_pair(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forge", [_turned, _other_pair])
 def test_a_forged_coin_is_named(run: Path, forge: Any) -> None:
     """A turned coin, or a pair with a parcel of no pair, is not what the seed says."""
@@ -103,6 +104,7 @@ def test_a_forged_coin_is_named(run: Path, forge: Any) -> None:
     assert len(findings) == 1
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_coins(run: Path) -> None:
     """A record that names another seed than the coins were tossed with is told."""
 
@@ -114,6 +116,7 @@ def test_another_seed_gives_other_coins(run: Path) -> None:
     assert "the coin says" in findings
 
 
+@pytest.mark.slow
 def test_coins_where_none_are_configured_are_told(run: Path) -> None:
     """A margin arm on a night that says that it explores blind is refused."""
 

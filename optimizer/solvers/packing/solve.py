@@ -12,6 +12,7 @@ then
    nights, blocks of competing lanes on large ones. An answer is taken only if it keeps
    every limit, counted in integers, and is better.
 5. **Bound.** The linear bound, and the bound by lanes; the better one is kept.
+6. **Branch.** Small nights that still have a gap are divided until it is closed.
 
 Floors and pins that clash are kept by rank. All work is counted in steps and nodes, so
 that a plan depends on the clock only where the time runs out.
@@ -33,6 +34,7 @@ from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
+from optimizer.solvers.packing.branch import with_branches
 from optimizer.solvers.packing.core_mip import make_core, solve_core
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
@@ -122,7 +124,8 @@ def _solve(search: PackingSearch) -> Solution:
             break
         hoped = targets
         priced = priced_market(search, hoped, priced)
-    return _bounded(search, priced, hoped, chosen, money)
+    found = _bounded(search, priced, hoped, chosen, money)
+    return with_branches(search, found)
 
 
 def _planned(

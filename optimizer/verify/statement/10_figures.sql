@@ -176,6 +176,7 @@ FROM (VALUES
     ('violations', '[]'),
     ('num_conflicts', CASE WHEN getvariable('is_packing') THEN (SELECT count(*) FROM clash)::VARCHAR END),
     ('bound', CASE WHEN NOT getvariable('is_packing') THEN NULL
+        WHEN has_branches() THEN 'branches'
         WHEN getvariable('by_lanes') THEN 'whole lanes' ELSE 'prices' END),
     ('holds_for', CASE WHEN NOT getvariable('is_packing') THEN NULL
         WHEN EXISTS (FROM clash) THEN 'plans that break no floor and no pin more than this one'

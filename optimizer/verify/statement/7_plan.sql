@@ -256,7 +256,7 @@ SET VARIABLE is_packing = (
 
 -- Published prices of limits, by name, in the order of equal names.
 CREATE TEMP TABLE limit_said AS
-SELECT b.id, b.kind, b.name, b.low, b.high, b.penalty, b.priority, b.weight, b.scale,
+SELECT b.id, b.kind, b.name, b.nth, b.low, b.high, b.penalty, b.priority, b.weight, b.scale,
     u.used, r.can_bind, s.kind IS NOT NULL AS is_said,
     micro_of(s.shadow_price_cny) AS price,
     CASE WHEN r.can_bind THEN micro_of(s.shadow_price_cny) // b.scale ELSE 0 END AS part_price,

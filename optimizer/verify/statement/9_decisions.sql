@@ -8,6 +8,13 @@ SET VARIABLE dual_of_prices = getvariable('dual_of_limits') + CASE
       + (SELECT coalesce(sum(worth), 0) FROM given_worth)
     ELSE getvariable('dual_of_orders')
 END;
+SET VARIABLE most_of_prices = getvariable('dual_of_prices')
+    + (SELECT coalesce(sum(by_price - worth), 0) FROM given_worth);
+-- Where there are branches they bound all plans as well.
+SET VARIABLE least_dual = (
+    SELECT least(getvariable('dual_of_prices'), min(worth)) FROM given_branches);
+SET VARIABLE most_dual = (
+    SELECT least(getvariable('most_of_prices'), min(by_price)) FROM given_branches);
 -- What every plan saves is a multiple of what divides all savings and penalties, so a
 -- bound may be rounded down to one.
 SET VARIABLE unit = greatest(1, coalesce(claim('$.certificate.unit')::BIGINT, 1));
@@ -20,14 +27,14 @@ WHERE NOT d.is_in_pool AND w.saving % getvariable('unit') <> 0
 UNION ALL
 SELECT name, getvariable('unit')::VARCHAR, penalty::VARCHAR FROM limit_said
 WHERE can_bind AND penalty > 0 AND penalty % getvariable('unit') <> 0;
-SET VARIABLE dual_bound = getvariable('dual_of_prices')
-    - (getvariable('dual_of_prices') % getvariable('unit') + getvariable('unit'))
+SET VARIABLE dual_bound = getvariable('least_dual')
+    - (getvariable('least_dual') % getvariable('unit') + getvariable('unit'))
         % getvariable('unit');
 -- A bound that is not the least that single large lanes give is a bound all the same.
 SET VARIABLE dual_bound = CASE
     WHEN claim('$.certificate.dual_bound')::HUGEINT BETWEEN getvariable('dual_bound')
         AND getvariable('dual_bound')
-            + (SELECT coalesce(sum(by_price - worth), 0) FROM given_worth)
+            + getvariable('most_dual') - getvariable('least_dual')
     THEN claim('$.certificate.dual_bound')::HUGEINT
     ELSE getvariable('dual_bound')
 END;

@@ -58,7 +58,14 @@ def environment(
     monkeypatch.setenv("PG_SERVER", postgres)
 
 
-PLACES = (POSTGRESQL, "duckdb", "delta", "delta+s3", "s3")
+PLACES = (
+    POSTGRESQL,
+    "duckdb",
+    "delta",
+    # What it adds to the two beside it takes a second of each test.
+    pytest.param("delta+s3", marks=pytest.mark.slow),
+    "s3",
+)
 
 
 @pytest.fixture(params=PLACES)
