@@ -177,6 +177,7 @@ def test_the_ledger_tells_what_was_realised_of_what_was_promised():
     assert accounts(blind) == []
 
 
+@pytest.mark.slow
 def test_a_model_keeps_what_plans_before_it_promised(tmp_path: Path):
     """
     It holds what came of plans that promise twice what they avoid, and the page shows

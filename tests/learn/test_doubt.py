@@ -82,6 +82,7 @@ def _useless(num: int) -> pl.DataFrame:
     return outcomes(num, 21, complaint=happened, logistics_return=happened)
 
 
+@pytest.mark.slow
 def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
     """
     The model says what was measured, what is taken and why, and nights say it, too.

@@ -31,6 +31,7 @@ def tables(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "past.parquet"), f"duckdb://{place}?table=past"
 
 
+@pytest.mark.slow
 def test_a_database_teaches_what_a_file_does(
     tables: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def _if_low(record: dict[str, Any]) -> dict[str, str]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("learner", "carriers"),
     [("stated-risk", 1), ("share", 3), ("logistic", 1), ("boosted", 3)],
@@ -244,6 +245,7 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PLANTED)
 def test_an_assumption_that_is_not_that_of_the_night_is_found(
     fault: str, share: Path
@@ -258,6 +260,7 @@ def test_an_assumption_that_is_not_that_of_the_night_is_found(
         assert words in str(found)
 
 
+@pytest.mark.slow
 def test_assumptions_are_within_the_evidence(share: Path, tmp_path: Path) -> None:
     """
     The chain has the record, and with it what is assumed.
@@ -277,6 +280,7 @@ def test_assumptions_are_within_the_evidence(share: Path, tmp_path: Path) -> Non
     assert "assumptions" in replayed
 
 
+@pytest.mark.slow
 def test_a_record_of_before_assumptions_says_that_it_has_none(
     share: Path, tmp_path: Path
 ) -> None:

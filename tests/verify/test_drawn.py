@@ -84,6 +84,7 @@ def test_a_drawn_night_is_proved_again(published: Path) -> None:
     assert "the draws of the model" in (published / "audit.sql").read_text()
 
 
+@pytest.mark.slow
 def test_options_and_trees_are_drawn_again(tmp_path: Path) -> None:
     """Nothing is found either where orders have several ways, and effects trees."""
     run = a_night(tmp_path, has_options=True, carriers_per_order=3)
@@ -171,6 +172,7 @@ def _other_count(run: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("forge", "check"),
     [
@@ -203,6 +205,7 @@ def test_a_forged_draw_is_named(
     assert any(check in text for text in verify_night(run).findings)
 
 
+@pytest.mark.slow
 def test_the_run_that_is_replayed_draws_the_same(published: Path) -> None:
     """The code that made the night makes it again, propensities and all."""
     assert verify_run(published).findings == ()
