@@ -104,7 +104,7 @@ def test_old_nights_are_compared(project: Path, say) -> None:
     """Two nights of an old format, and each with itself."""
     say("diff", "runs/2026-11-22", "runs/2026-11-22")
     assert (
-        "merchants with another cap"
+        "its merchant's cap changed: 1"
         in say("diff", "runs/2026-11-22", "runs/2026-11-23").out
     )
 
