@@ -14,6 +14,8 @@ from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, SolveParams
 from optimizer.solvers import solve
 from optimizer.solvers.packing import branch
+from optimizer.solvers.packing import solve as packing
+from optimizer.solvers.packing.programs import Effort
 from optimizer.testing import random_packing
 from tests.support.examples import examples
 from tests.support.packing_twin import best_key, plan_key, proved_bound
@@ -105,6 +107,19 @@ def test_a_tree_that_meets_a_limit_says_how_far_it_got(
     root = certify(problem, replace(found, tree=None))
     optimum = int(problem.option_saving[best.chosen].sum())
     assert proof.primal_bound <= optimum <= proof.dual_bound <= root.dual_bound
+
+
+def test_half_of_the_time_is_left_to_branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that looks for a plan may not take all the time of its proof."""
+    given = []
+
+    def solve_core(_core: object, _state: object, effort: Effort) -> None:
+        given.append(effort.seconds)
+
+    monkeypatch.setattr(packing, "solve_core", solve_core)
+    _, proof = proved(hard_night(), time_limit_seconds=60)
+    assert 0 < max(given) <= 30
+    assert proof.gap == 0
 
 
 def test_no_tree_is_begun_when_the_time_is_up() -> None:

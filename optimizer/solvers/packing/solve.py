@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 #: With no more options than this, one integer program holds all of them, with a
 #: search tree of so many nodes.
 FEW_OPTIONS, FEW_NODES = 3_000, 5_000
+#: Share of the time that this program has; branches have the rest.
+PROGRAM_SHARE = 0.5
 #: Rounds of prices and plans, where floors and pins cannot all be kept.
 MOST_ROUNDS = 3
 #: Where Newton prices prove a plan no better than this, and there are no more options
@@ -185,7 +187,7 @@ def _solved(
         if search.is_late():
             return state
         core = make_core(night, state, np.arange(len(night.option_order)))
-        effort = Effort(search.seconds_left(), FEW_NODES, 0.0)
+        effort = Effort(PROGRAM_SHARE * search.seconds_left(), FEW_NODES, 0.0)
         return solve_core(core, state, effort) or state
 
     def is_done(now: PackingPlan) -> bool:
