@@ -44,7 +44,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.fill_kernel import take_in_turn
 from optimizer.build.learned_model import drawn_model
 from optimizer.errors import ConfigError
 from optimizer.model.frozen import freeze_arrays
@@ -323,6 +322,9 @@ def fill(
     numpy.ndarray
         Options that the plan of a draw takes.
     """
+    # Numba takes half a second, and most commands draw nothing.
+    from optimizer.build.fill_kernel import take_in_turn
+
     owner = np.repeat(np.arange(problem.num_orders), np.diff(problem.option_start))
     merchant = np.repeat(
         np.arange(problem.num_merchants), np.diff(problem.merchant_start)

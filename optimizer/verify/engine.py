@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -228,6 +229,10 @@ def _parsed(text: str) -> list[duckdb.Statement]:
     import duckdb
 
     return duckdb.extract_statements(text)
+
+
+# Statements that outlive their library are told as leaks when the process ends.
+atexit.register(_parsed.cache_clear)
 
 
 def _beside(

@@ -235,6 +235,7 @@ BY_WRITING = {
     "reconcile": "look_at refuses the same without settling",
     "mend_chain": "read_chain reads the same",
     "_made": "makes the folder of copies",
+    "CheckedFiles.__init__": "an option of its own: --paranoid",
     "run": "options of its own: --shadow",
     "run_date": "options of its own: --previous",
     "run_night": "_refuse_published refuses the same",
