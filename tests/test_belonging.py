@@ -118,6 +118,7 @@ def test_shells_complete_commands_and_options() -> None:
         ]
 
 
+@pytest.mark.slow
 def test_no_color_is_obeyed() -> None:
     """With NO_COLOR, even a terminal that wants colours gets none."""
     assert "\x1b[1;" in cli("-h", FORCE_COLOR="1").stdout
@@ -126,6 +127,7 @@ def test_no_color_is_obeyed() -> None:
     assert not coloured.search(cli("-h", FORCE_COLOR="1", NO_COLOR="1").stdout)
 
 
+@pytest.mark.slow
 def test_home_is_meant_by_its_sign(tmp_path: Path) -> None:
     """``~/`` is the home folder, as a word, behind ``=`` and in the configuration."""
     home = {"HOME": str(tmp_path)}

@@ -120,6 +120,7 @@ def arrays_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_functions_of_many_parameters_describe_each():
     """Who calls a function of four or more parameters need not read its body."""
     silent = {
@@ -132,6 +133,7 @@ def test_functions_of_many_parameters_describe_each():
     assert silent == {}
 
 
+@pytest.mark.slow
 def test_described_parameters_exist():
     """A renamed parameter is renamed in its description too."""
     stale = {

@@ -182,6 +182,7 @@ def test_an_old_night_is_proved(project: Path, night: str, say) -> None:
 
 
 @pytest.mark.parametrize("project", ["before_evidence"], indirect=True)
+@pytest.mark.slow
 def test_what_a_format_cannot_prove_is_named(project: Path, say) -> None:
     """The oldest nights say what they had nothing to prove by; no later one does."""
     found = json.loads(say("verify", "runs/2026-11-23", "--json").out)

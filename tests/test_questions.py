@@ -180,6 +180,7 @@ def test_explanations_are_those_of_the_command(
         assert str(found) == found.sentence == found.values["sentence"]
 
 
+@pytest.mark.slow
 def test_what_is_learned_and_measured_is_what_the_command_saves(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

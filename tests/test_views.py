@@ -150,6 +150,7 @@ def test_a_comparison_counts_changes_and_causes(
     assert "policy.cap.rate" in lines[3]
 
 
+@pytest.mark.slow
 def test_a_model_says_what_it_rests_on() -> None:
     """Its version, kind and nights, and carriers that keep their promise."""
     found = optimizer.learn_model(
@@ -163,6 +164,7 @@ def test_a_model_says_what_it_rests_on() -> None:
     assert f"yunda {kept['yunda']:.0%}" in lines[3]
 
 
+@pytest.mark.slow
 def test_an_evaluation_gives_the_pooled_effects() -> None:
     """With their intervals; rules beside them in the table."""
     found = optimizer.evaluate(

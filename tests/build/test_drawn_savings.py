@@ -120,6 +120,7 @@ def test_a_night_by_hand():
 
 @given(st.integers(0, 10_000))
 @examples(40)
+@pytest.mark.slow
 def test_filled_plans_keep_every_limit_and_at_its_own_prices_are_near_the_best(seed):
     """
     No order twice, no cap, no lane and none around it above its slots, nothing that

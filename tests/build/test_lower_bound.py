@@ -33,6 +33,7 @@ NUM = 3_000
 
 
 @pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.slow
 def test_no_effect_within_the_interval_avoids_less(name: str) -> None:
     """Of 200 effects at the edge of what is likely none leaves the plan with less."""
     share = np.where(np.arange(NUM) % 2 == 0, 0.7, 0.2)

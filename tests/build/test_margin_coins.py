@@ -93,6 +93,7 @@ def test_a_night_by_hand():
     assert len(seen) > 3
 
 
+@pytest.mark.slow
 def test_the_cheapest_pair_is_taken_first():
     """With room for one pair of merchant m, it is a and b: they differ by 1, not 3."""
     chosen = Counter()

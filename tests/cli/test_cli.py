@@ -339,6 +339,7 @@ def test_explain_puts_an_order_into_a_sentence(night: SmallNight, cli):
     assert found["merchant"]["merchant_id"] == other["merchant_id"]
 
 
+@pytest.mark.slow
 def test_verify_holds_and_fails_by_its_code(night: SmallNight, cli):
     """0 and the proof where all holds; 4 and what is wrong on stdout where not."""
     found = cli("verify", RUN_DIR)

@@ -150,6 +150,7 @@ def test_a_night_that_is_out_is_no_failure_because_nobody_reads_it(
     assert (night.run_dir / "_SUCCESS").is_file()
 
 
+@pytest.mark.slow
 def test_what_is_only_said_must_be_said(night: SmallNight) -> None:
     """A reader's answer that a full disk loses is a failure; a pager leaves freely."""
     full = shell(night, "OPTIMIZER schema > /dev/full")

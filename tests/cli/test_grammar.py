@@ -204,6 +204,7 @@ def test_no_night_and_two_nights_are_refused_alike(
         assert "give the folder of a run, or --config and --date" in refused.err
 
 
+@pytest.mark.slow
 def test_spellings_that_were_in_use_still_work(
     published: SmallNight, cli: Callable[..., Call]
 ) -> None:

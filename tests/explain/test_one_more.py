@@ -57,6 +57,7 @@ def test_the_price_list_is_the_tables(
     assert listed.merchants.select(columns).equals(merchants.select(columns))
 
 
+@pytest.mark.slow
 def test_explain_says_what_the_tables_have(
     published: Path, lanes: pl.DataFrame, merchants: pl.DataFrame
 ) -> None:

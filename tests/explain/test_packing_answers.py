@@ -229,6 +229,7 @@ def published(golden: Golden, folder: Path) -> Path:
     return run_date(as_config(config), DAY).run_dir
 
 
+@pytest.mark.slow
 def test_limits_beside_lanes_are_compared_too(tmp_path: Path) -> None:
     """A floor that came, and one that rose by one, with prices on both sides."""
     plain = Golden(ABC, [lane("yunda", 2)], "ab")

@@ -26,6 +26,7 @@ from tests.campaigns import bombs, forks
 HEADER = ",".join(ORDERS.column_names)
 
 
+@pytest.mark.slow
 def test_more_columns_than_any_table_has_are_refused(tmp_path: Path) -> None:
     """20,000 columns in CSV and Parquet: one line, no work that grows with squares."""
     names = [*ORDERS.column_names, *(f"extra_{n}" for n in range(20_000))]

@@ -424,6 +424,7 @@ def test_capacity_has_its_own_mapping(tmp_path: Path) -> None:
     assert "carrier_id" not in open_source(path, CAPACITY).columns
 
 
+@pytest.mark.slow
 def test_columns_that_the_table_lacks_may_be_constants(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,6 +174,7 @@ def test_no_batch_is_larger_than_asked(way: str, tmp_path: Path) -> None:
         max_size=20,
     )
 )
+@pytest.mark.slow
 def test_any_text_and_number_survive_a_csv_file(
     cells: list[tuple[str, float | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -44,6 +44,7 @@ def test_rows_that_are_missing_change_the_sample_ratio():
     assert codes(wrong) == ["SAMPLE_RATIO"]
 
 
+@pytest.mark.slow
 def test_stations_that_were_drawn_whole_are_no_wrong_ratio():
     """
     Three carriers on ten days, each kept back or not: told by unit, no history of 40 is
@@ -66,6 +67,7 @@ def test_stations_that_were_drawn_whole_are_no_wrong_ratio():
     assert alarms["order"] > 20
 
 
+@pytest.mark.slow
 def test_nights_whose_savings_were_drawn_are_no_wrong_ratio():
     """
     On each of ten nights all parcels are chosen by the draw, or none: no history of 40
@@ -86,6 +88,7 @@ def test_nights_whose_savings_were_drawn_are_no_wrong_ratio():
     assert alarms["margin"] > 20
 
 
+@pytest.mark.slow
 def test_intervals_take_a_night_of_drawn_savings_as_one_draw():
     """
     Nights differ in their complaints, and premium does nothing: of 100 histories whose

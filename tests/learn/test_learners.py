@@ -141,6 +141,7 @@ def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> N
     assert "LEARNER_NOT_KNOWN" in codes
 
 
+@pytest.mark.slow
 def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None:
     """Where all parcels gain alike the simplest plan stays; few harms decide none."""
     config = settings(learning={"models": str(tmp_path)})
@@ -155,6 +156,7 @@ def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None
         few.report("fr")
 
 
+@pytest.mark.slow
 def test_further_columns_are_learned_by_and_asked_for(contested) -> None:
     """Named columns are in risk and effect; one that is missing is refused."""
     table, config, found, _ = contested
@@ -239,6 +241,7 @@ def test_a_night_with_trees_and_odds_verifies_and_a_changed_model_is_refused(
         load_model(path.parent)
 
 
+@pytest.mark.slow
 def test_unrandomised_parcels_decide_nothing_and_are_said_to_contradict(
     tmp_path: Path,
 ) -> None:

@@ -148,6 +148,7 @@ def effect_spread(frame, effect):
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
+@pytest.mark.slow
 def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):
     """Premium halves both risks at 90 % of the doors: the share is 0.5 / 0.9."""
     for harm in ("complaint", "return"):
@@ -161,6 +162,7 @@ def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):
     assert learned.model.kind == "randomised"
 
 
+@pytest.mark.slow
 def test_an_effect_may_be_negative(tmp_path):
     """Where premium doubles the harm, the share is surely below 0, and none is sent."""
     table = outcomes(8_000, seed=4)
@@ -178,6 +180,7 @@ def test_an_effect_may_be_negative(tmp_path):
     assert len(night.recommendations) == 0
 
 
+@pytest.mark.slow
 def test_row_order_does_not_change_the_model(history, learned):
     """The same rows in another order give the same model, to the byte."""
     shuffled = history.sample(fraction=1, shuffle=True, seed=8)
@@ -219,6 +222,7 @@ def test_without_premium_history_a_prior_is_needed_and_named():
     assert any("nothing of it was measured" in str(told) for told in found.warnings)
 
 
+@pytest.mark.slow
 def test_a_carrier_without_history_gets_the_pool(history):
     """It is named in a warning; effect and promise are what the others show."""
     some = history.filter(pl.col("carrier_id") != "yunda")
@@ -227,6 +231,7 @@ def test_a_carrier_without_history_gets_the_pool(history):
     assert "yunda" not in found.model.effect["complaint"].levels["carrier_id"]
 
 
+@pytest.mark.slow
 def test_a_carrier_without_scans_is_not_called_one_without_history(history, learned):
     """Its parcels taught the effect; what is missing are scans, and that is said."""
     is_yunda = pl.col("carrier_id") == "yunda"
@@ -240,6 +245,7 @@ def test_a_carrier_without_scans_is_not_called_one_without_history(history, lear
     assert "CARRIERS_NOT_SCANNED" not in {w.code for w in learned.warnings}
 
 
+@pytest.mark.slow
 def test_serial_complainers_earn_nothing(history, learned):
     """Beyond the limit a customer's parcels teach nothing: the risk stays."""
     extra = outcomes(300, seed=9, complaint=[True] * 300).with_columns(
@@ -554,6 +560,7 @@ def test_a_model_of_before_formats_were_written_down_is_read(learned, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_new_rules_after_the_model_are_warned_of(learned, tmp_path):
     """A regime break between the history and the night is said in the night."""
     breaks = (DAY + dt.timedelta(20)).isoformat()

@@ -46,6 +46,7 @@ def replaced(run: Path, name: str, table: pl.DataFrame) -> None:
     forge(run, lambda record: record["outputs"][name].update(told))
 
 
+@pytest.mark.slow
 def test_a_night_that_prices_leave_open_is_published(pairs: Path) -> None:
     """
     With the default rules: prices alone leave a gap of 1 CNY in 5, its branches none.
@@ -139,6 +140,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.slow
 def test_a_forged_tree_is_seen_twice(name: str, run: Path) -> None:
     """Whoever walks through the published tree finds what is wrong with it."""
     file, change, stated, remade = FAULTS[name]
@@ -149,6 +151,7 @@ def test_a_forged_tree_is_seen_twice(name: str, run: Path) -> None:
     assert any(remade in finding for finding in again), again
 
 
+@pytest.mark.slow
 def test_a_bound_said_lower_than_it_is_is_seen(run: Path) -> None:
     """A plan that is not the best cannot be called so: its tree does not prove it."""
     lower = {"dual_bound": 4_000_000, "gap": 0}

@@ -175,6 +175,7 @@ def test_a_young_file_is_read_again(
     assert changed_file(before) == path
 
 
+@pytest.mark.slow
 def test_a_night_holds_when_its_inputs_are_replaced(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

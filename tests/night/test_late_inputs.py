@@ -86,6 +86,7 @@ def test_a_missing_input_is_refused_or_late(folder, cli, missing, inputs, code, 
     assert not (folder / "runs" / str(DAYS[1])).exists()
 
 
+@pytest.mark.slow
 def test_yesterdays_capacity_stands_in_and_says_so(folder: Path, cli):
     """
     The night is published with a warning that verify proves; when the true capacity

@@ -101,6 +101,7 @@ def test_an_audit_knows_what_went_by_rule(night: SmallNight) -> None:
     assert audit(config).findings == ()
 
 
+@pytest.mark.slow
 def test_without_yes_nothing_is_written(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -235,6 +236,7 @@ def test_equal_content_is_stored_once(night: SmallNight) -> None:
     assert prune(config) == []
 
 
+@pytest.mark.slow
 def test_twins_are_told_first_and_outlive_each_other(night: SmallNight) -> None:
     """The dry run names them and links nothing; one that goes later takes no other."""
     night.configure(keep={"versions": 4})

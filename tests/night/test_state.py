@@ -184,6 +184,7 @@ def test_a_backfill_again_changes_nothing(place: Place):
         assert verify_run(place.runs / str(day)).findings == ()
 
 
+@pytest.mark.slow
 def test_a_rerun_replaces_a_nights_rows(place: Place):
     """A forced rerun of the newest night counts once: the rows are those of one run."""
     list(backfill(place.config, DAYS[0], DAYS[1]))
@@ -202,6 +203,7 @@ def test_a_rerun_replaces_a_nights_rows(place: Place):
     assert len(rows["bank"]) == len({row[:2] for row in rows["bank"]})
 
 
+@pytest.mark.slow
 def test_a_night_that_others_counted_on_is_not_replaced(on_sqlite: Place):
     """Its fractions are used: rerun and rollback are refused, and say what to do."""
     list(backfill(on_sqlite.config, DAYS[0], DAYS[2]))
@@ -297,6 +299,7 @@ def test_another_folders_state_is_refused(on_sqlite: Place):
     assert on_sqlite.rows() == rows
 
 
+@pytest.mark.slow
 def test_a_dry_run_sees_what_a_run_sees_and_writes_nothing(place: Place):
     """It counts on the published folders, also where the database knows nothing yet."""
     list(backfill(place.config, DAYS[0], DAYS[1]))

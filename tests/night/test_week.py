@@ -109,6 +109,7 @@ def test_an_earlier_night_that_the_disk_does_not_give_is_no_night_less(
         ("figures", pl.col("value") * 2, "figures.parquet: column value differs"),
     ],
 )
+@pytest.mark.slow
 def test_a_forged_week_or_figure_is_found(
     inputs_only: SmallNight, name: str, change: pl.Expr, words: str
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_forged_week_or_figure_is_found(
     assert any(words in finding for finding in verify_run(inputs_only.run_dir).findings)
 
 
+@pytest.mark.slow
 def test_an_earlier_night_that_was_replaced_since_proves_nothing(
     inputs_only: SmallNight,
 ) -> None:

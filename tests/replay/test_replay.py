@@ -480,6 +480,7 @@ def warned_night(own_night: SmallNight) -> SmallNight:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_every_part_of_a_warning_is_proved_again(
     warned_night: SmallNight, way: tuple[str, ...], value: Any
 ):
@@ -509,6 +510,7 @@ def test_a_record_with_sentences_alone_still_verifies(warned_night: SmallNight):
     assert 'not "all is well" as claimed' in findings(warned_night)
 
 
+@pytest.mark.slow
 def test_an_honest_plan_that_was_never_good_enough_is_found(own_night: SmallNight):
     """
     A worse plan whose files and claims all agree is no valid night: its gap is above
@@ -546,6 +548,7 @@ def test_a_plan_above_a_cap_or_a_lane_is_called_infeasible(night: SmallNight):
     assert "is_feasible is False, not True as claimed" in found
 
 
+@pytest.mark.slow
 def test_another_carrier_that_could_take_the_order_is_found(own_night: SmallNight):
     """
     Where orders may go with several carriers, one that is possible and was not the

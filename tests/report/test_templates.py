@@ -236,6 +236,7 @@ def test_the_wheel_has_what_pages_are_made_of() -> None:
     assert wanted <= built
 
 
+@pytest.mark.slow
 def test_who_makes_no_page_does_not_import_the_engine_of_templates() -> None:
     """A run is imported without Jinja2 and without Babel, which no night needs."""
     script = (

@@ -88,6 +88,7 @@ def test_a_night_does_not_depend_on_the_nights_around_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("carriers_per_order", [1, 2])
+@pytest.mark.slow
 def test_files_hold_what_memory_holds(tmp_path: Path, carriers_per_order: int) -> None:
     """A night of several batches is the same on disk and in memory, row for row."""
     num_orders = BATCH_ROWS + 1_000
@@ -191,6 +192,7 @@ def test_ids_are_unique_across_nights_and_hide_their_place() -> None:
     assert not nights[0].orders["order_id"].is_sorted()
 
 
+@pytest.mark.slow
 def test_days_and_batches_are_drawn_afresh() -> None:
     """Neither the next day nor the next batch repeats the parcels before."""
     sizes = {"num_orders": 2 * BATCH_ROWS, "num_merchants": 100, "seed": 7}

@@ -39,6 +39,7 @@ def proved(problem: Problem, **params: float) -> tuple[Solution, Certificate]:
     most_load=st.integers(1, 4),
     pin_share=st.sampled_from([0.0, 0.3]),
 )
+@pytest.mark.slow
 def test_small_nights_end_proved_at_what_enumeration_finds(
     seed: int, num_rows: int, most_load: int, pin_share: float
 ) -> None:

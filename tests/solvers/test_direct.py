@@ -45,6 +45,7 @@ def test_it_is_the_optimum_with_the_least_prices(seed: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32))
+@pytest.mark.slow
 def test_the_plan_is_the_one_of_all_methods(seed: int) -> None:
     """``auto``, ``pricing`` and ``flow`` choose the same parcels, ties and all."""
     problem = night(seed)

@@ -95,6 +95,7 @@ MINIMAL = {
 }
 
 
+@pytest.mark.slow
 def test_inputs_are_compared_with_the_same_weekday_else_the_median(
     inputs_only: SmallNight,
 ):
@@ -120,6 +121,7 @@ def test_inputs_are_compared_with_the_same_weekday_else_the_median(
     assert "input_change" not in kinds(inputs_only, DAY, input_change=0.5)
 
 
+@pytest.mark.slow
 def test_lanes_without_a_parcel_for_some_nights_are_told(inputs_only: SmallNight):
     """Exactly those with slots and no use in each of three nights, counted by hand."""
     days = [DAY + dt.timedelta(days=number) for number in range(3)]

@@ -174,6 +174,7 @@ def test_what_a_night_assumes_is_stated_again(
         assert verify_run(run).findings == ()
 
 
+@pytest.mark.slow
 def test_where_savings_are_drawn_what_was_measured_is_told(tmp_path: Path) -> None:
     """The draw has no doubt added; what the plan saves is by the mean of the draws."""
     run = _night(tmp_path, "logistic", explore="thompson", num_draws=10)

@@ -47,6 +47,7 @@ def run(published: Path, tmp_path: Path) -> Path:
     return copy / published.name
 
 
+@pytest.mark.slow
 def test_a_night_with_coins_is_proved_again(published: Path) -> None:
     """Nothing is found, in the whole statement; its script says what it leaves out."""
     verdict = verify_night(published)

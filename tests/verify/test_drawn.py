@@ -68,6 +68,7 @@ def run(published: Path, tmp_path: Path) -> Path:
     return copy / published.name
 
 
+@pytest.mark.slow
 def test_a_drawn_night_is_proved_again(published: Path) -> None:
     """
     Nothing is found, in the whole statement; some parcels are in all plans, in some

@@ -173,6 +173,7 @@ FAULTS: dict[str, tuple[Plant, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_it_holds_without_a_fault(tmp_path: Any) -> None:
     """The night of the faults is stated alike where none is planted."""
     tables, config = _night()

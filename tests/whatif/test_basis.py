@@ -50,6 +50,7 @@ def answer(done: Call) -> str:
     return done.out.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_each_question_says_in_text_and_json_what_it_answers_from(
     night: SmallNight, cli: Callable[..., Call]
 ) -> None:
@@ -108,6 +109,7 @@ def test_pages_say_it_in_both_languages() -> None:
     assert "已发布" in page
 
 
+@pytest.mark.slow
 def test_a_date_without_a_night_says_so(
     night: SmallNight, cli: Callable[..., Call]
 ) -> None:

@@ -43,6 +43,7 @@ def saving(config: dict[str, Any], **tables: Any) -> float:
     return night.certificate.primal_bound / 1e6
 
 
+@pytest.mark.slow
 def test_larger_steps_bring_what_a_run_from_scratch_gives(
     night_folder: Path, night_config
 ) -> None:

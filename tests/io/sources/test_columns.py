@@ -40,6 +40,7 @@ def codes(found: dict[str, Any]) -> list[str]:
     return [w["code"] for w in found["warnings"] if w["code"].startswith(about)]
 
 
+@pytest.mark.slow
 def test_a_rule_finds_its_column_in_every_place(
     night: SmallNight, place: Place
 ) -> None:

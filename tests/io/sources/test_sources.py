@@ -32,6 +32,7 @@ def put_all(night: SmallNight, place: Place, *, seed: int = 0) -> dict[str, str]
     return {name: place.address(name) for name in TABLES}
 
 
+@pytest.mark.slow
 def test_every_place_gives_the_night_that_files_give(
     night: SmallNight, place: Place
 ) -> None:
