@@ -101,6 +101,7 @@ def test_each_help_ends_with_an_example_and_the_exit_codes() -> None:
     assert "75: try again later" in shown
 
 
+@pytest.mark.slow
 def test_shells_complete_commands_and_options() -> None:
     """Bash's protocol of completion answers with our commands and their options."""
     as_installed = (

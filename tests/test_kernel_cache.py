@@ -202,6 +202,7 @@ def test_what_others_could_write_is_not_read(install: Install) -> None:
     assert (found, is_users) == (TWO, True)
 
 
+@pytest.mark.slow
 def test_a_change_of_any_kernel_is_one_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_systemd_accepts_service_and_timer(tmp_path: Path):
     assert_runs_yesterday(run_example(command.replace("%%", "%"), tmp_path))
 
 
+@pytest.mark.slow
 def test_kubernetes_accepts_the_cron_job(tmp_path: Path):
     """Its own schema, strictly; a misspelled key is refused."""
     job = yaml.safe_load((EXAMPLES / "cronjob.yaml").read_text())

@@ -167,6 +167,7 @@ def solved(day, model):
     ).night
 
 
+@pytest.mark.slow
 def test_propensities_are_near_what_solving_every_draw_gives(solved):
     """
     The solver decides each of 100 draws to its optimum: how often it chooses an order

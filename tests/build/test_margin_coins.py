@@ -127,6 +127,7 @@ nights = st.tuples(
 
 @given(nights)
 @examples(40)
+@pytest.mark.slow
 def test_coins_break_no_limit_and_leave_the_plan_alone(night):
     """
     Caps and slots hold for what is carried out; the plan is that without coins, and
@@ -177,6 +178,7 @@ def test_coins_break_no_limit_and_leave_the_plan_alone(night):
     assert kept["order_id"].to_list() == planned
 
 
+@pytest.mark.slow
 def test_the_logged_propensity_is_what_happens():
     """
     Over 4,000 seeds each parcel of a pair gets premium in half of its nights (by

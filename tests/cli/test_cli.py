@@ -228,6 +228,7 @@ def test_json_is_one_object_and_nothing_else(
     assert found.err == ""
 
 
+@pytest.mark.slow
 def test_the_first_run_tells_what_it_published(night: SmallNight, cli):
     """Words and JSON of a run agree with the record that it wrote."""
     unpublish(night)
@@ -392,6 +393,7 @@ def test_a_published_night_verifies_from_any_folder(
     assert cli("verify", "night/runs/2026-11-22").code == 0
 
 
+@pytest.mark.slow
 def test_simulate_makes_a_night_that_runs(tmp_path: Path, night: SmallNight, cli):
     """What it writes is taken by a run as it is; it prints the folders it made."""
     words = ("--orders", 300, "--merchants", 3, "--start", "2026-11-23")

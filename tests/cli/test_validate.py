@@ -206,6 +206,7 @@ def test_a_check_refuses_what_a_run_refuses(
     assert (checked.code, checked.err, checked.out) == (code, plain(ran.err), "")
 
 
+@pytest.mark.slow
 def test_a_night_that_later_ones_count_on_is_not_checked_for_replacement(
     published: SmallNight, cli: Callable[..., Call]
 ) -> None:

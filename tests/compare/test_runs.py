@@ -156,6 +156,7 @@ def call(monkeypatch, capsys, *words: object) -> tuple[int, str]:
     return left.value.code or 0, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_shadow_is_reported_and_only_the_live_night_is_published(
     live: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -264,6 +265,7 @@ def test_shares_are_compared_exactly(published: Path) -> None:
         assert found.is_met is is_met
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_changed(
     published: Path, publish, monkeypatch, capsys, tmp_path: Path
 ) -> None:

@@ -403,6 +403,7 @@ def test_a_night_gone_without_a_trace_is_found_by_a_head_kept_elsewhere(
     assert "is not in the chain" in finding
 
 
+@pytest.mark.slow
 def test_what_a_crash_left_is_made_good_from_the_other_side(chained: SmallNight):
     """Links that only the file or only the database has: the next run adds them."""
     links = links_of(chained)

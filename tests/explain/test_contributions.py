@@ -156,6 +156,7 @@ def big_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_one_order_is_found_in_one_row_group(big_table: Path) -> None:
     """
     Every order is found, strangers are not; and it still is when all other row

@@ -78,6 +78,7 @@ def grid(trace: Any) -> dict[tuple[str, str], tuple[Any, ...]]:
     }
 
 
+@pytest.mark.slow
 def test_lanes_are_the_sums_of_their_rows(night: Night) -> None:
     """
     By region and carrier: slots, their use, and the dearest value.

@@ -249,6 +249,7 @@ def test_page_headers_of_every_writer_are_understood(
                 assert chunk_pages(file, chunk).num_values == theirs.num_values
 
 
+@pytest.mark.slow
 def test_a_footer_over_which_a_library_ends_the_process_is_refused(
     tmp_path: Path,
 ) -> None:

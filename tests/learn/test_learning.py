@@ -121,6 +121,7 @@ def test_a_history_that_cannot_teach_is_refused(columns, words):
         learn(table, settings(), AFTER)
 
 
+@pytest.mark.slow
 def test_dates_may_be_text_and_a_window_may_leave_the_break_out():
     """CSV dates are read; --from on the far side of the break is accepted."""
     table = outcomes(1_000, seed=2)

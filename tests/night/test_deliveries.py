@@ -115,6 +115,7 @@ def test_deliveries_written_otherwise_are_refused(way: str, tmp_path: Path) -> N
         next_night(tmp_path, told)
 
 
+@pytest.mark.slow
 def test_a_limit_refuses_and_the_first_night_is_told_nothing(tmp_path: Path) -> None:
     """Before any night there is nothing to be found."""
     (tmp_path / "a").mkdir()

@@ -147,6 +147,7 @@ def test_a_clash_is_refused_where_it_is_not_to_be_relaxed(tmp_path: Path) -> Non
         publish(other, tmp_path, on_conflict="refuse")
 
 
+@pytest.mark.slow
 def test_how_purchases_are_counted_stands_in_the_certificate(tmp_path: Path) -> None:
     """The record says the rule, the unit and the parts; plain nights say nothing."""
     found = {}
@@ -171,6 +172,7 @@ def test_how_purchases_are_counted_stands_in_the_certificate(tmp_path: Path) -> 
     }
 
 
+@pytest.mark.slow
 def test_the_report_lists_further_limits_and_conflicts(tmp_path: Path) -> None:
     """They stand in both languages; a night without them says nothing of them."""
     pages = {}

@@ -73,6 +73,7 @@ def test_every_exact_method_finds_the_same_value(published: SmallNight, method: 
     assert (found["primal_bound"], found["gap"]) == (value, 0)
 
 
+@pytest.mark.slow
 def test_a_night_from_scratch_is_the_same_night(inputs_only: SmallNight):
     """
     Published twice from the same inputs, each time into an empty folder: the same

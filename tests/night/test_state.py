@@ -259,6 +259,7 @@ def test_a_night_after_a_changed_one_is_not_the_same_run(on_sqlite: Place):
 
 
 @pytest.mark.parametrize("harm", ["forgotten", "invented", "old", "lost"])
+@pytest.mark.slow
 def test_the_state_follows_the_published_folders(place: Place, harm: str):
     """
     Whatever the database says that is not published, or does not say that is: the next
@@ -521,6 +522,7 @@ def test_a_newer_schema_is_refused_and_an_empty_one_made(place: Place):
     assert not (place.runs / str(DAYS[0])).exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_or_locked_database_file_is_named(on_sqlite: Place):
     """Noise in its place, or a file that may not be written: named, with what to do."""
     on_sqlite.run(DAYS[0])
@@ -551,6 +553,7 @@ def test_an_output_folder_may_be_a_link(on_sqlite: Place):
     assert len(list_runs(on_sqlite.config)) == 3
 
 
+@pytest.mark.slow
 def test_an_output_by_date_has_one_state(on_sqlite: Place):
     """With ``{date}`` in the output the state stands above the nights, and heals."""
     on_sqlite.configure(
@@ -566,6 +569,7 @@ def test_an_output_by_date_has_one_state(on_sqlite: Place):
     ]
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_back_decides_nothing(
     on_sqlite: Place, monkeypatch: pytest.MonkeyPatch
 ):
@@ -631,6 +635,7 @@ def test_nights_that_count_on_nothing_do_not_depend_on_others(on_sqlite: Place):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_a_night_of_before_the_state_is_taken_over(on_sqlite: Place):
     """A published folder without bank and commitments counts as a night, with none."""
     on_sqlite.run(DAYS[0])

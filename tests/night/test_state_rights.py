@@ -29,6 +29,7 @@ FORMATS = Path(__file__).parents[1] / "formats"
 CONFIG = ("--config", "config.yaml")
 
 
+@pytest.mark.slow
 def test_a_state_that_may_not_be_written_stops_a_run_before_it_publishes(
     on_sqlite: Place,  # noqa: F811
 ) -> None:
@@ -172,6 +173,7 @@ def test_the_trial_leaves_no_row(place: Place) -> None:  # noqa: F811
     assert all(len(found) > 0 for name, found in rows.items() if name != "bank")
 
 
+@pytest.mark.slow
 def test_a_lost_file_of_the_chain_is_written_again(place: Place) -> None:  # noqa: F811
     """From the database, at the next link: both say the same, and an audit holds."""
     place.run(DAYS[0])

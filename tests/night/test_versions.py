@@ -21,6 +21,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     return lambda *words: call(monkeypatch, capsys, *words)
 
 
+@pytest.mark.slow
 def test_a_backfill_goes_on_over_nights_of_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Call]
 ) -> None:

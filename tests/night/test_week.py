@@ -71,6 +71,7 @@ def test_a_damaged_earlier_night_stops_nobody(
     assert verify_run(inputs_only.run_dir).findings == ()
 
 
+@pytest.mark.slow
 def test_an_earlier_night_that_the_disk_does_not_give_is_no_night_less(
     inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ TABLE_CHANGES = {
 }
 
 
+@pytest.mark.slow
 def test_an_untouched_night_holds(night: SmallNight):
     """Nothing is found where nothing was changed, checksums sealed again or not."""
     assert verify_run(night.run_dir).findings == ()

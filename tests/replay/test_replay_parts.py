@@ -69,6 +69,7 @@ ROOM = pl.col("has_room").is_not_null()
 
 
 @pytest.mark.parametrize("row", [0, 299, 300, 1_000, 1_999])
+@pytest.mark.slow
 def test_one_changed_number_is_found_in_any_part(night: SmallNight, row: int) -> None:
     """First, last, and at the seams."""
     frame = read_back(night.run_dir / DECISIONS)

@@ -246,6 +246,7 @@ def any_night(request: pytest.FixtureRequest, night: Made) -> Made:
     return NIGHTS[request.param](night)
 
 
+@pytest.mark.slow
 def test_page_stands_alone_and_is_small(any_night):
     """
     Whatever the night, the page is below 2 MB, asks no network, has no script but the

@@ -380,6 +380,7 @@ def test_a_choice_adds_carriers_and_changes_nothing_else(
     assert choice.capacity.equals(night.capacity)
 
 
+@pytest.mark.slow
 def test_progress_counts_up_to_all_orders(tmp_path: Path) -> None:
     """Progress hears of each batch, over all nights, and ends at the total."""
     heard: list[tuple[int, int]] = []

@@ -161,6 +161,7 @@ def test_caps_of_every_kind_give_the_integers_of_one_machine(rate):
     assert_as_alone(tables, solve(tables, 3, 2))
 
 
+@pytest.mark.slow
 def test_a_block_of_one_merchant_gives_the_integers_of_one_machine():
     """Every merchant in a block of its own, and all in one."""
     tables = random_tables(3, num_orders=150, num_merchants=6)

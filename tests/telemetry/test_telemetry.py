@@ -207,6 +207,7 @@ def test_split_orders_are_those_that_raise_a_cap():
     assert found.rows() == [("edge", 200, 196), ("forty", 100, 61)]
 
 
+@pytest.mark.slow
 def test_split_orders_are_found_in_a_nights_own_input(inputs_only: SmallNight):
     """With a key of who orders in the table; where it has none, that is said."""
     orders = inputs_only.read("orders")

@@ -40,6 +40,7 @@ def to(place: Place, name: str, table: str = "recommendations") -> dict[str, str
     return {"table": table, "to": place.address(name)}
 
 
+@pytest.mark.slow
 def test_a_copy_is_the_published_table(night: SmallNight, place: Place) -> None:
     """Every kind of place gets the rows that were published, of any table."""
     names = ("recommendations", "decisions", "merchants", "lanes", "quarantine")
@@ -192,6 +193,7 @@ def test_a_killed_delivery_leaves_the_rows_of_before(
 
 
 @pytest.mark.parametrize("place", [POSTGRESQL, "duckdb"], indirect=True)
+@pytest.mark.slow
 def test_a_table_of_other_columns_is_left_as_it_was(
     night: SmallNight, place: Place
 ) -> None:

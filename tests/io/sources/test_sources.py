@@ -53,6 +53,7 @@ def test_every_place_gives_the_night_that_files_give(
     assert report.outcome == "published"
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_are_the_same_inputs(
     night: SmallNight, place: Place, request: pytest.FixtureRequest
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_table_with_personal_data_never_reaches_the_disk(
     )
 
 
+@pytest.mark.slow
 def test_a_column_declared_no_persons_is_let_in(
     night: SmallNight, place: Place
 ) -> None:
