@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.config import expand_date
 from optimizer.config.business_date import as_business_date
 from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.tables import OUTCOMES
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
     from optimizer.io.read import Source
-    from optimizer.learn.alarms import history_alarms
-from optimizer.learn.maturity import Maturity
+    from optimizer.learn.maturity import Maturity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +159,7 @@ def read_history(
     """
     import polars as pl
 
-    frame, times = _read(data, config, most_beside)
+    frame, times = _read(data, config, window, most_beside)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -207,13 +209,44 @@ def require_ripe(past: History, config: Config) -> None:
 
 
 def _read(
-    data: Any, config: Config, most_beside: int | None
+    data: Any, config: Config, window: Window, most_beside: int | None
 ) -> tuple[pl.DataFrame, int]:
     """Rows that count, and for how many others each stands that was not randomised."""
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
+    needed = _needed(config)
     with local_outcomes(data, table, rules) as given:
-        source = open_source(given, table, require=_needed(config), rules=rules)
+        source = None
+        if _is_other(data, config, window):
+            source = _as_contracted(given, table, needed, rules)
+        if source is None:
+            source = open_source(given, table, require=needed, rules=rules)
         return _read_source(source, config, most_beside)
+
+
+def _is_other(data: Any, config: Config, window: Window) -> bool:
+    """Whether these are not the outcomes whose names ``learning.history`` maps."""
+    told = config.learning.history
+    if told is None or not told.is_mapped:
+        return False
+    return str(data) != expand_date(told.path, window.as_of)
+
+
+def _as_contracted(
+    given: Any, table: Table, needed: Sequence[str], rules: CellRules
+) -> Source | None:
+    """
+    Open outcomes by the contract's own names; ``None``: they do not have these.
+
+    A mapping is of an export. Outcomes of nights, which ``--history`` names beside it,
+    have the contract's columns.
+    """
+    others = {n: m for n, m in rules.mappings.items() if n != OUTCOMES.name}
+    try:
+        return open_source(
+            given, table, require=needed, rules=replace(rules, mappings=others)
+        )
+    except DataError:
+        return None
 
 
 def _read_source(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -652,3 +653,30 @@ def test_all_outcomes_zero_is_measured_and_said(history):
     assert all(row["low"] < 0 < row["high"] for row in rows)
     assert rows[0]["estimate"] == 0
     assert any("estimated without predictions" in str(told) for told in found.warnings)
+
+
+def test_outcomes_of_nights_are_read_beside_an_export_that_is_mapped(
+    tmp_path: Path,
+) -> None:
+    """
+    ``learning.history`` has names of its own and states what it lacks; outcomes that
+    are named instead have the names of the contract, and are read by these.
+    """
+    table = outcomes(400, 3)
+    table.filter(~pl.col("is_premium")).select(
+        pl.col("order_id").alias("订单编号"),
+        *("date", "merchant_id", "carrier_id", "region_id", "complaint"),
+    ).write_csv(tmp_path / "export.csv")
+    table.write_parquet(tmp_path / "nights.parquet")
+    history = {
+        "path": str(tmp_path / "export.csv"),
+        "columns": {"order_id": "订单编号"},
+        "constants": {"is_premium": "false", "logistics_return": "false"},
+    }
+    prior = {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.1}
+    config = settings(learning={"history": history, "prior": prior})
+    window = Window(DAY + dt.timedelta(30))
+    export = read_history(str(tmp_path / "export.csv"), config, window).rows
+    assert not export["is_premium"].any()
+    found = read_history(str(tmp_path / "nights.parquet"), config, window).rows
+    assert found["is_premium"].sum() == table["is_premium"].sum() > 0
