@@ -223,6 +223,22 @@ def test_a_chart_without_its_extra_says_which(chart: str, without: Any) -> None:
         getattr(plots, chart)()
 
 
+@pytest.mark.parametrize("package", ["uvicorn", "starlette"])
+def test_the_desk_without_its_extra_says_which(
+    package: str,
+    without: Any,
+    published: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``serve`` asks for its packages before it takes the port."""
+    without(package)
+    left = call(monkeypatch, capsys, "serve", "--config", published.config)
+    assert left.code == 2, left.err
+    assert f"serve: needs {package}" in left.err
+    assert left.err.endswith("pip install 'premium-delivery-optimizer[desk]'\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "remote", "extra"),
