@@ -41,12 +41,12 @@ class Import(NamedTuple):
 
 def imports_of(text: str) -> list[Import]:
     """Packages that a source imports, by statements and by name."""
-    tree = ast.parse(text)
+    tree, functions = ast.parse(text), (ast.FunctionDef, ast.AsyncFunctionDef)
     late = {
         id(inner)
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.If)
-        and (isinstance(node, ast.FunctionDef) or "TYPE_CHECKING" in ast.dump(node))
+        if isinstance(node, functions)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))
         for inner in ast.walk(node)
     }
     found = []
