@@ -85,6 +85,13 @@ def number_of(given: Mapping[str, str], name: str, low: int, high: int) -> int |
     """
     A whole number of the query.
 
+    Parameters
+    ----------
+    given, name
+        The query, and the name in it.
+    low, high
+        The least and the greatest that may be asked for.
+
     Raises
     ------
     PageProblem
