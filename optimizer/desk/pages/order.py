@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
 
-from optimizer.contracts.tables import DECISIONS
 from optimizer.desk.asked import day_of, text_of
 from optimizer.desk.kept import Answer
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import code_of, page_text
 from optimizer.evidence.order_evidence import find_evidence
 from optimizer.explain.sentences import sentence
-from optimizer.io.lookup import find_rows, merchant_row
+from optimizer.io.lookup import merchant_row, order_row
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -147,7 +146,7 @@ def find_order(
             if day is not None:
                 raise
             continue
-        rows = find_rows(night.folder / DECISIONS.file, "order_id", order_id)
+        rows = order_row(night.folder, order_id)
         if rows.height:
             return night, rows.row(0, named=True)
     return None
