@@ -60,6 +60,15 @@ def serve(
             "OPTIMIZER_DESK_KEY in the environment.",
         ),
     ] = None,
+    max_orders: Annotated[
+        int,
+        typer.Option(
+            "--what-if-orders",
+            metavar="NUMBER",
+            min=0,
+            help="Largest night that is solved under other rules; 0: none.",
+        ),
+    ] = 2_000_000,
     per_second: Annotated[
         float,
         typer.Option(
@@ -93,5 +102,6 @@ def serve(
         access=access,
         per_second=per_second,
         link_key=link_key(link_key_file),
+        max_orders=max_orders,
         tell=lambda address: say(f"the desk is at {address}; Control-C ends it"),
     )

@@ -150,6 +150,9 @@ Money = Annotated[
 Positive = Annotated[
     Decimal, BeforeValidator(exact), Field(gt=0, le=10**9), limits_schema(0, 10**9)
 ]
+Factor = Annotated[
+    Decimal, BeforeValidator(exact), Field(ge=0, le=10**9), limits_schema(0, 10**9)
+]
 Budget = Annotated[
     Decimal,
     BeforeValidator(exact),

@@ -1,13 +1,14 @@
 """The file of scenarios: variations of a night's rules, as frozen models."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from optimizer.config.fields import ConfigModel, Money, Name, Positive, Share
+from optimizer.config.fields import ConfigModel, Factor, Money, Name, Positive, Share
 from optimizer.config.load import _dotted
 from optimizer.config.models import Payer
 from optimizer.config.origin import line_of
@@ -30,11 +31,30 @@ class Scenario(ConfigModel):
     slots_factor: Positive | None = Field(
         None, description="So many times the slots of every capacity row, rounded down."
     )
+    slots_by_carrier: dict[Name, Factor] = Field(
+        default_factory=dict,
+        description="By carrier: so many times the slots of its rows, rounded down, "
+        "instead of slots_factor.",
+    )
     without_carriers: tuple[Name, ...] = Field(
         (), description="Carriers that do not take part."
     )
     complaint_cost_cny: Money | None = Field(None, description="Harm of a complaint.")
     return_cost_cny: Money | None = Field(None, description="Harm of a return.")
+
+    @property
+    def scales_slots(self) -> bool:
+        """Whether any slots are multiplied."""
+        return self.slots_factor is not None or bool(self.slots_by_carrier)
+
+    def slots_factor_of(self, carrier_id: str | None) -> Decimal:
+        """What the slots of a carrier's rows are multiplied by."""
+        every = Decimal(1) if self.slots_factor is None else self.slots_factor
+        return (
+            every
+            if carrier_id is None
+            else self.slots_by_carrier.get(carrier_id, every)
+        )
 
 
 class Sweep(ConfigModel):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from optimizer.desk.desk import Desk
-from optimizer.desk.guard import Guard
+from optimizer.desk.guard import HEADERS, Guard
 from optimizer.desk.kept import Answer, KeptAnswers
 from optimizer.desk.pages.carrier import carrier_page
 from optimizer.desk.pages.health import health_page
@@ -24,9 +24,11 @@ from optimizer.desk.pages.night import merchants_page, night_page, orders_page
 from optimizer.desk.pages.night import report as night_report
 from optimizer.desk.pages.nights import nights_page
 from optimizer.desk.pages.order import order_page, proof_page
+from optimizer.desk.pages.what_if import what_if_page
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import PublishedNights
 from optimizer.desk.render import ASSETS, code_of, problem_page
+from optimizer.desk.solver_process import MAX_WAITING
 from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.extras import import_extra
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.desk.access import Access
     from optimizer.desk.rates import Rates
+    from optimizer.desk.solver_process import SolverProcess
 
     Page = Callable[[Desk, Request], str | Answer]
     Endpoint = Callable[[Request], Awaitable[Response]]
@@ -74,7 +77,11 @@ FRESH_PAGES: dict[str, Page] = {
 
 
 def make_app(
-    config: Config, access: Access, rates: Rates, link_key: str | None = None
+    config: Config,
+    access: Access,
+    rates: Rates,
+    link_key: str | None = None,
+    solver: SolverProcess | None = None,
 ) -> Starlette:
     """
     Make the application.
@@ -87,6 +94,8 @@ def make_app(
         Who may read, and how often.
     link_key
         Signs links for merchants; ``None``: none are made, and none hold.
+    solver
+        Solves nights under other rules; ``None``: there is no such page.
 
     Raises
     ------
@@ -101,12 +110,15 @@ def make_app(
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
-    desk = Desk(config, PublishedNights(config.output), access, link_key)
+    desk = Desk(config, PublishedNights(config.output), access, link_key, solver)
     kept, pool = KeptAnswers(), ThreadPoolExecutor(NUM_THREADS, "desk")
     pages = [
         Route(at, _kept(page, desk, kept, pool)) for at, page in KEPT_PAGES.items()
     ]
     pages += [Route(at, _fresh(page, desk, pool)) for at, page in FRESH_PAGES.items()]
+    # These wait for another process: no other page waits for them.
+    asking = ThreadPoolExecutor(2 * MAX_WAITING, "what-if")
+    pages.append(Route("/what-if", _fresh(what_if_page, desk, asking)))
     made = Application(
         routes=[
             Route("/", _to_nights),
@@ -206,4 +218,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, _error: Exception) -> Response:
-    return problem_page(request, PageProblem(500, "BUG"))
+    """An answer from outside the guard, so with its headers."""
+    answer = problem_page(request, PageProblem(500, "BUG"))
+    answer.headers.update(HEADERS)
+    return answer

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.desk.access import Access
     from optimizer.desk.published import PublishedNights
+    from optimizer.desk.solver_process import SolverProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,12 @@ class Desk:
         Who may read it.
     link_key
         Signs links for merchants; ``None``: there are none.
+    solver
+        Solves nights under other rules; ``None``: there is no such page.
     """
 
     config: Config
     nights: PublishedNights
     access: Access
     link_key: str | None = None
+    solver: SolverProcess | None = None

@@ -24,7 +24,7 @@ MAX_CONNECTIONS = 500
 KEEP_ALIVE_SECONDS, STOP_SECONDS = 5, 3
 
 
-def serve(
+def serve(  # noqa: PLR0913 - what the command takes, by name
     config: Config,
     *,
     host: str,
@@ -32,6 +32,7 @@ def serve(
     access: Access,
     per_second: float,
     link_key: str | None,
+    max_orders: int,
     tell: Callable[[str], None],
 ) -> None:
     """
@@ -47,6 +48,8 @@ def serve(
         Who may read, and how often.
     link_key
         Signs links for merchants.
+    max_orders
+        Orders of a night that is solved under other rules; 0: none is.
     tell
         Called with the address when it answers.
 
@@ -61,8 +64,10 @@ def serve(
     import_extra("starlette", needed_by="serve")
     from optimizer.desk.app import make_app
     from optimizer.desk.rates import Rates
+    from optimizer.desk.solver_process import SolverProcess
 
-    app = make_app(config, access, Rates(per_second), link_key)
+    solver = SolverProcess(max_orders) if max_orders else None
+    app = make_app(config, access, Rates(per_second), link_key, solver)
     with listening(host, port) as taken:
         settings = uvicorn.Config(
             app,
@@ -77,7 +82,11 @@ def serve(
         )
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{taken.getsockname()[1]}")
-        uvicorn.Server(settings).run(sockets=[taken])
+        try:
+            uvicorn.Server(settings).run(sockets=[taken])
+        finally:
+            if solver is not None:
+                solver.close()
 
 
 def listening(host: str, port: int) -> socket.socket:

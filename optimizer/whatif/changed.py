@@ -9,6 +9,7 @@ night with any of them is read and built again under the scenario's rules.
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ from optimizer.whatif.perturb import (
 )
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from collections.abc import Iterable
 
     from optimizer.config import Config, PolicyRow
     from optimizer.config.scenarios import Scenario
@@ -56,7 +57,7 @@ def can_change_by_arrays(base: Base) -> bool:
 
 
 def built_anew(
-    base: Base, config: Config, policy: PolicyRow, slots_factor: Decimal | None = None
+    base: Base, config: Config, policy: PolicyRow, scenario: Scenario | None = None
 ) -> Problem:
     """
     Read and build the night again under other rules.
@@ -67,8 +68,8 @@ def built_anew(
         The solved night.
     config, policy
         The rules.
-    slots_factor
-        Factor on the slots of every capacity row; the product is exact, rounded down.
+    scenario
+        Multiplies slots of capacity rows; the product is exact, rounded down.
 
     Raises
     ------
@@ -76,16 +77,24 @@ def built_anew(
         When an input is refused under these rules.
     """
     tables: dict[str, Any] = dict(base.paths)
-    if slots_factor is not None:
+    if scenario is not None and scenario.scales_slots:
+        require_carriers(base, "slots_by_carrier", scenario.slots_by_carrier)
         contract, cells = contracts(config)["capacity"], cell_rules(config)
         source = open_source(tables["capacity"], contract, rules=cells)
         rows = checked_table(source, QuarantineLog()).drop("row")
-        over, under = slots_factor.as_integer_ratio()
-        slots = [count * over // under for count in rows["slots"]]
+        slots = [
+            _times(count, scenario.slots_factor_of(carrier))
+            for carrier, count in rows.select("carrier_id", "slots").iter_rows()
+        ]
         tables["capacity"] = rows.with_columns(slots=np.array(slots, np.int64))
     return take_in(
         tables, config, policy, StageClock(), base.night.earlier_nights
     ).problem
+
+
+def _times(count: int, factor: Decimal) -> int:
+    over, under = factor.as_integer_ratio()
+    return count * over // under
 
 
 class ScenarioRules(NamedTuple):
@@ -117,18 +126,55 @@ def changed_night(
         problem = with_caps(problem, caps_under(base, policy))
     if fee_change := counted_fee_change(base, rules):
         problem = with_fee_change(problem, fee_change)
-    if scenario.slots_factor is not None:
-        # Places without a row have room for nothing or for all: no row to scale.
-        index = base.night.names
-        open_places = set(index.uncovered)
-        is_row = np.array([place not in open_places for place in index.places], bool)
-        problem = with_scaled_slots(problem, scenario.slots_factor, is_row)
+    return with_slots_of(base, problem, scenario) if scenario.scales_slots else problem
+
+
+def with_slots_of(base: Base, problem: Problem, scenario: Scenario) -> Problem:
+    """
+    The night with its slots multiplied as a scenario says.
+
+    Raises
+    ------
+    ConfigError
+        When it names no carrier of the night, nor of any policy row.
+    """
+    require_carriers(base, "slots_by_carrier", scenario.slots_by_carrier)
+    index = base.night.names
+    # Places without a row have room for nothing or for all: no row to scale.
+    open_places = set(index.uncovered)
+    factors = [scenario.slots_factor_of(place.carrier_id) for place in index.places]
+    for factor in set(factors) - {Decimal(1)}:
+        is_scaled = np.array(
+            [
+                own == factor and place not in open_places
+                for own, place in zip(factors, index.places, strict=True)
+            ],
+            bool,
+        )
+        problem = with_scaled_slots(problem, factor, is_scaled)
     return problem
 
 
 def counted_fee_change(base: Base, rules: ScenarioRules) -> int:
     """Rise of the counted part of the fee against tonight, micro-CNY."""
     return costs_of(*rules).fee - costs_of(base.config, base.night.policy).fee
+
+
+def require_carriers(base: Base, key: str, names: Iterable[str]) -> None:
+    """
+    Refuse a name that would change nothing.
+
+    Raises
+    ------
+    ConfigError
+        When one is no carrier of the night, nor of any policy row.
+    """
+    known = {place.carrier_id for place in base.night.names.places}
+    known |= {carrier for row in base.config.policy for carrier in row.carriers}
+    for name in sorted(names):
+        count = count_lookup(Lookup(key, "carrier_id", {name: ""}, known))
+        if count.num_found == 0:
+            raise ConfigError(f"{count.text}: it would change nothing")
 
 
 def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Problem:
@@ -141,14 +187,7 @@ def without_carriers(base: Base, problem: Problem, out: frozenset[str]) -> Probl
         When one of them is no carrier of the night, nor of any policy row.
     """
     places = base.night.names.places
-    known = {place.carrier_id for place in places}
-    known |= {carrier for row in base.config.policy for carrier in row.carriers}
-    for name in sorted(out):
-        count = count_lookup(
-            Lookup("without_carriers", "carrier_id", {name: ""}, known)
-        )
-        if count.num_found == 0:
-            raise ConfigError(f"{count.text}: it would change nothing")
+    require_carriers(base, "without_carriers", out)
     is_out = np.array([place.carrier_id in out for place in places], bool)
     if problem.side is None:
         return without_lanes(problem, is_out)

@@ -157,7 +157,7 @@ def _outcome(
     if is_plain:
         problem = changed_night(base, _at_costs(base, rules, rebuilt), scenario, rules)
     else:
-        problem = built_anew(base, *rules, scenario.slots_factor)
+        problem = built_anew(base, *rules, scenario)
     if out := frozenset(scenario.without_carriers):
         problem = without_carriers(base, problem, out)
     costs = scenario.complaint_cost_cny, scenario.return_cost_cny

@@ -109,6 +109,33 @@ def test_each_scenario_is_what_a_run_from_scratch_gives(seed: int) -> None:
         assert outcome.money.fees == Decimal(night.summary["fees_cny"]["total"])
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("is_array", [True, False])
+def test_slots_of_one_carrier_are_multiplied_alone(seed: int, is_array: bool) -> None:
+    """Its own factor instead of that of all, by arrays and on a night built again."""
+    given, config = inputs_of(seed)
+    if not is_array:
+        config["holdout"] = {"explore_share": 0.3, "seed": 3}
+    own = {"yunda": Decimal("2.5"), "zhongtong": Decimal(0)}
+    asked = Scenario(name="own", slots_factor="0.7", slots_by_carrier=own)
+    found = run_scenarios(base_of(given, config), (asked,))[1]
+    rows = given["capacity"].select("carrier_id", "slots").rows()
+    slots = [int(n * own.get(carrier, Decimal("0.7"))) for carrier, n in rows]
+    capacity = given["capacity"].with_columns(slots=pl.Series(slots))
+    night = optimizer.allocate(
+        **given | {"capacity": capacity}, config=config, date=DAY
+    )
+    assert found.answer.saving == night.certificate.primal_bound
+
+
+def test_a_factor_of_a_carrier_that_is_none_is_refused() -> None:
+    """A misspelt carrier would change nothing."""
+    given, config = inputs_of(1)
+    asked = Scenario(name="own", slots_by_carrier={"yumda": 2})
+    with pytest.raises(ConfigError, match=r"yumda.*it would change nothing"):
+        run_scenarios(base_of(given, config), (asked,))
+
+
 def test_scenarios_of_a_night_with_an_explore_arm_draw_it_anew() -> None:
     """The arm is a share of caps and slots, so it is drawn for each scenario's own."""
     given, config = inputs_of(2)

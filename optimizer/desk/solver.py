@@ -1,0 +1,90 @@
+"""
+Nights that are solved under other rules, in a process of its own.
+
+It is asked in lines of JSON on its standard input and answers in lines of JSON, so that
+whoever asks can end it at any time. The night that was asked for last stays in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config.scenarios import as_scenarios
+from optimizer.errors import OptimizerError
+from optimizer.whatif.base import base_of_run
+from optimizer.whatif.scenario_tables import front_table, scenario_table
+from optimizer.whatif.scenarios import pareto_front, run_scenarios
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from optimizer.whatif.base import Base
+
+#: Points of the front.
+NUM_POINTS = 12
+#: How much the process stands back behind others.
+NICE = 10
+
+
+def answer(asked: dict[str, Any], known: dict[str, Base]) -> dict[str, Any]:
+    """
+    Answer one question.
+
+    Parameters
+    ----------
+    asked
+        ``folder`` of a published night, and perhaps a ``scenario``, or ``front``.
+    known
+        The night in memory, by its folder; it is replaced by another one.
+
+    Returns
+    -------
+    dict
+        ``rows``: tonight and the scenario; ``front``: its points.
+
+    Raises
+    ------
+    OptimizerError
+        When the night cannot be solved, or the scenario is refused.
+    """
+    folder = asked["folder"]
+    if folder not in known:
+        known.clear()
+        known[folder] = base_of_run(folder)
+    base, found = known[folder], dict[str, Any]()
+    if "scenario" in asked:
+        scenarios = as_scenarios({"scenarios": [asked["scenario"]]}).all_scenarios()
+        found["rows"] = scenario_table(run_scenarios(base, scenarios)).to_dicts()
+    if asked.get("front"):
+        points = pareto_front(base, NUM_POINTS)
+        found["front"] = front_table(points, base.night.policy).to_dicts()
+    return found
+
+
+def work(questions: TextIO, answers: TextIO) -> None:
+    """Answer until there are no more questions."""
+    known: dict[str, Base] = {}
+    for line in questions:
+        try:
+            found = answer(json.loads(line), known)
+        except OptimizerError as error:
+            found = {"error": str(error)}
+        except MemoryError:
+            known.clear()
+            found = {"error": "the night does not fit into memory"}
+        answers.write(json.dumps(found, default=float) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    with suppress(OSError):
+        os.nice(NICE)
+    # What libraries print must not stand among the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        work(sys.stdin, answers)

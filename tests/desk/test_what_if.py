@@ -1,0 +1,217 @@
+"""What if: the page's numbers are those of scenarios, and its process is bounded."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import optimizer
+from optimizer.desk.problems import PageProblem
+from optimizer.desk.solver import answer, work
+from optimizer.desk.solver_process import MAX_WAITING, SolverProcess
+from tests.support.desk import ask_desk, seen
+from tests.support.small_night import DAY, SmallNight
+
+MANY = 10**6
+#: Stands for the solver: reads a line, and does this.
+SCRIPT = "import sys\nfor line in sys.stdin:\n    {}\n    sys.stdout.flush()"
+
+
+class InThisProcess(SolverProcess):
+    """Answers as the process does, without one."""
+
+    def is_ready(self, folder: Path) -> bool:
+        """Always."""
+        return True
+
+    def ask(self, folder: Path, question: dict[str, Any]) -> dict[str, Any]:
+        """From the function that the process calls, by way of JSON."""
+        asked = json.loads(json.dumps({"folder": str(folder)} | question))
+        found = answer(asked, BASES)
+        return dict(json.loads(json.dumps(found, default=float)))
+
+
+BASES: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module")
+def asked(published_once: SmallNight) -> TestClient:
+    """A desk that solves in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(published_once.folder)
+        yield ask_desk(published_once, solver=InThisProcess(MANY))
+    BASES.clear()
+
+
+def amounts(text: str) -> list[str]:
+    """Exact values of the first two rows of the table."""
+    body = text[text.index("<tbody") :]
+    return re.findall(r'<data value="([^"]*)"', body)[:10]
+
+
+def test_the_page_says_what_scenarios_says(asked, published_once) -> None:
+    """Cap, fee, slots of a carrier and a cost at once: the same scenario by command."""
+    page = seen(asked, f"/what-if?night={DAY}&cap=5&fee=0.5&slots0=1.5&complaint=40")
+    (carrier,) = re.findall(r'for="dial-slots0"><span>.*?<bdi>(.*?)</bdi>', page.text)
+    one = {
+        "name": "asked",
+        "cap_rate": "0.05",
+        "fee_cny": "0.5",
+        "complaint_cost_cny": "40",
+        "slots_by_carrier": {carrier: "1.5"},
+    }
+    told = optimizer.scenarios({"scenarios": [one]}, run=published_once.run_dir)
+    names = (
+        *("harm_avoided_cny", "fees_cny", "num_caps_binding"),
+        *("num_lanes_binding", "gap_cny"),
+    )
+    rows = told.scenarios.select(names).rows()
+    assert [float(x) for x in amounts(page.text)] == [float(x) for r in rows for x in r]
+    assert rows[0] != rows[1]
+
+
+def test_untouched_dials_are_tonight(asked) -> None:
+    """Without a query, and with tonight's own numbers, nothing changes."""
+    for query in ("", "?cap=3&fee=0.8&slots0=1"):
+        found = amounts(seen(asked, f"/what-if{query}").text)
+        assert found[:5] == found[5:]
+
+
+def test_the_front_is_drawn_when_it_is_asked_for(asked) -> None:
+    """Its points in a picture, and the same as a table."""
+    assert "<circle" not in seen(asked, "/what-if").text
+    page = seen(asked, "/what-if?front=1")
+    table = page.text[page.text.rindex("<tbody") :]
+    assert page.text.count("<circle") == table.count("<tr") > 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cap=-1", "cap=101", "fee=1e9", "slots0=x", "cap=1.23456", "complaint=501"],
+)
+def test_a_dial_has_its_range(asked, query: str) -> None:
+    """What is no number or beyond the slider's end is refused."""
+    assert "must be a number from 0 to" in seen(asked, f"/what-if?{query}", 400).plain
+
+
+def test_a_large_night_is_refused(published_once) -> None:
+    """With how large they may be, and the command that does it."""
+    asked = ask_desk(published_once, solver=InThisProcess(1_999))
+    page = seen(asked, "/what-if", 409)
+    assert "2,000 orders" in page.plain
+    assert "optimizer scenarios" in page.plain
+    seen(ask_desk(published_once), "/what-if", 404)
+
+
+def test_a_night_that_is_being_read_is_waited_for(published_once, tmp_path) -> None:
+    """The page asks again by itself, with its numbers, and has no result yet."""
+
+    class Reading(InThisProcess):
+        """Not there yet."""
+
+        def is_ready(self, folder: Path) -> bool:
+            """Never."""
+            return False
+
+    asked = ask_desk(published_once, solver=Reading(MANY))
+    answered = asked.get("/what-if?cap=4")
+    assert answered.headers["refresh"] == "2"
+    assert "being read" in answer_text(answered.text)
+    part = asked.get("/what-if?cap=4", headers={"HX-Request": "true"})
+    assert "refresh" not in part.headers
+    assert 'hx-get="/what-if?cap=4"' in part.text
+
+
+def answer_text(text: str) -> str:
+    """Words of a page."""
+    return re.sub(r"<[^>]*>", " ", text)
+
+
+def test_the_process_answers_lines_and_outlives_a_refusal(published) -> None:
+    """An error is an answer; the next question is answered too."""
+    folder = str(published.run_dir)
+    asked = [
+        {"folder": folder, "scenario": {"name": "a", "cap_rate": "2"}},
+        {"folder": folder},
+        {"folder": str(published.folder / "nowhere")},
+    ]
+    answers = io.StringIO()
+    work(io.StringIO("\n".join(map(json.dumps, asked))), answers)
+    first, second, third = map(json.loads, answers.getvalue().splitlines())
+    assert "cap_rate" in first["error"]
+    assert second == {}
+    assert "not a published run" in third["error"]
+
+
+def run_by(script: str, seconds: float = 30.0) -> SolverProcess:
+    """A process that does something else."""
+    return SolverProcess(MANY, seconds, (sys.executable, "-c", SCRIPT.format(script)))
+
+
+def test_an_answer_that_is_late_ends_the_process() -> None:
+    """Its time is over, it is killed, and the next question starts another."""
+    solver = run_by("sys.stdin.read()", seconds=0.2)
+    try:
+        with pytest.raises(PageProblem, match="SOLVER_ENDED"):
+            solver.ask(Path("night"), {})
+        assert solver._process is None
+        solver.command = (sys.executable, "-c", SCRIPT.format("print('{}')"))
+        solver.answer_seconds = 30.0
+        assert solver.ask(Path("night"), {}) == {}
+    finally:
+        solver.close()
+
+
+@pytest.mark.parametrize("script", ["sys.exit(1)", "print('no JSON')"])
+def test_a_process_that_fails_is_told(script: str) -> None:
+    """It ended, or said something else: 503, and no process is left."""
+    solver = run_by(script)
+    with pytest.raises(PageProblem, match="SOLVER_ENDED"):
+        solver.ask(Path("night"), {})
+    assert solver._process is None
+
+
+def test_too_many_who_wait_are_sent_away() -> None:
+    """The ninth gets 503 at once."""
+    solver = SolverProcess(MANY)
+    solver._num_waiting = MAX_WAITING
+    with pytest.raises(PageProblem, match="TOO_MANY_QUESTIONS"):
+        solver.ask(Path("night"), {})
+
+
+def test_a_night_that_cannot_be_read_says_why() -> None:
+    """Once, so that asking again tries again."""
+    solver = run_by('print(\'{"error": "inputs are gone"}\')')
+    try:
+        folder = Path("night")
+        solver._open(str(folder))
+        with pytest.raises(PageProblem, match="CANNOT_SOLVE") as told:
+            solver.is_ready(folder)
+        assert told.value.values["why"] == "inputs are gone"
+        solver.command = (sys.executable, "-c", SCRIPT.format("print('{}')"))
+        solver.close()
+        solver._open(str(folder))
+        assert solver.is_ready(folder)
+    finally:
+        solver.close()
+
+
+@pytest.mark.slow
+def test_the_process_is_the_real_one(published: SmallNight) -> None:
+    """Started as the desk starts it, it solves the night."""
+    solver = SolverProcess(MANY)
+    try:
+        solver._open(str(published.run_dir))
+        assert solver.is_ready(published.run_dir)
+        one = {"scenario": {"name": "a", "cap_rate": "0.05"}}
+        rows = solver.ask(published.run_dir, one)["rows"]
+        assert rows[1]["saving_cny"] > rows[0]["saving_cny"]
+    finally:
+        solver.close()
