@@ -191,6 +191,7 @@ def allocate_tables(
         As for :func:`allocate`.
     """
     from optimizer.io.snapshot import snapshots_of
+    from optimizer.night.change import change_night
     from optimizer.night.in_memory import KeptNight, Telling, make_night
 
     snapshots = snapshots_of(tables)
@@ -206,10 +207,17 @@ def allocate_tables(
             solution=night.solution,
             certificate=night.certificate,
             make_names=partial(_names_of, night),
+            solve_anew=allocate_tables,
         )
         told = Telling(kept, solved.previous, night)
         is_at_once = len(kept.names) > KEPT_ORDERS
-        return make_night(kept, told, solved.clock, is_at_once=is_at_once)
+        return make_night(
+            kept,
+            told,
+            solved.clock,
+            make_changed=partial(change_night, kept),
+            is_at_once=is_at_once,
+        )
 
 
 def _names_of(night: CertifiedNight) -> pl.DataFrame:

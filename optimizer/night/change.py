@@ -186,6 +186,7 @@ def _repaired(
         now,
         told,
         clock,
+        make_changed=partial(change_night, now),
         is_at_once=False,
         make_churn=_churn(kept, now, night, told),
         num_looked_at=intake.problem.num_merchants
@@ -376,8 +377,6 @@ def _built_anew(
     progress: Callable[[str], None] | None,
 ) -> Night:
     """The changed night from its tables, from the prices of the old one."""
-    from optimizer.night.api import allocate_tables
-
     for snapshot in kept.snapshots:
         path = changed_file(snapshot)
         if path is not None:
@@ -395,6 +394,6 @@ def _built_anew(
             if tables.get(name) is not None
         }
         tables |= changed_tables(sources, each)
-    return allocate_tables(
+    return kept.solve_anew(
         tables, kept.config, kept.day, previous=night, progress=progress
     )

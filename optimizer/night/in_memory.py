@@ -54,6 +54,9 @@ class KeptNight:
         Its problem, plan and prices, and what is proved.
     make_names
         Gives its orders' names, by ``order_id``.
+    solve_anew
+        Solves a night of tables by name, as the night was: tables, configuration, day,
+        ``previous`` and ``progress``.
     changes
         What was changed since, one after the other.
     found_near
@@ -68,6 +71,7 @@ class KeptNight:
     solution: Solution
     certificate: Certificate
     make_names: Callable[[], pl.DataFrame]
+    solve_anew: Callable[..., Night]
     changes: tuple[TableChanges, ...] = ()
     found_near: NearOrders | None = None
 
@@ -222,6 +226,7 @@ def make_night(
     told: Telling,
     clock: StageClock,
     *,
+    make_changed: Callable[..., Night],
     is_at_once: bool,
     make_churn: Callable[[], pl.DataFrame] | None = None,
     num_looked_at: int | None = None,
@@ -237,11 +242,9 @@ def make_night(
         Seconds and memory of each stage.
     is_at_once
         Whether its tables are made at once, and nothing is kept to make them.
-    make_churn, num_looked_at
+    make_changed, make_churn, num_looked_at
         As of the night.
     """
-    from optimizer.night.change import change_night
-
     make_decided, make_further = told.decided, told.further
     if is_at_once:
         make_decided = partial(as_made, told.decided())
@@ -258,7 +261,7 @@ def make_night(
         inputs=kept.intake.inputs,
         make_decided=make_decided,
         make_further=make_further,
-        make_changed=partial(change_night, kept),
+        make_changed=make_changed,
         make_churn=make_churn,
         num_looked_at=num_looked_at,
     )
