@@ -413,6 +413,11 @@ def as_it_stands(source: Source) -> pl.DataFrame:
     A whole table under the names and with the values that it has.
 
     Columns that nothing asks for are left out; a CSV file is text.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged, or has no rows.
     """
     import polars as pl
 
