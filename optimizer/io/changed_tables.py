@@ -18,7 +18,7 @@ from optimizer.errors import DataError, counted
 from optimizer.io.cells import typed
 from optimizer.io.privacy import hidden
 from optimizer.io.read import as_it_stands, open_source, read_batches
-from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.io.validate import QuarantineLog, check_batch, checked_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -352,9 +352,26 @@ def _with_orders(source: Source, changes: TableChanges) -> pl.DataFrame:
     frame = frame.filter(stays)
     if changes.add is None:
         return frame
+    _refuse_broken(source, changes.add)
     new = _all_ids(changes.add)
     refuse_known(new.filter(new.is_in(ids.filter(stays).implode())))
     return _joined(frame, source, changes.add)
+
+
+def _refuse_broken(source: Source, added: Source) -> None:
+    """Refuse new rows that break the contract, or lack what the others have."""
+    for name in source.columns:
+        column = source.table.column(name)
+        is_needed = column.is_required or column.kind == "probability"
+        if (is_needed or name == "carrier_id") and name not in added.columns:
+            raise DataError(
+                f"{added.label}: has no column {_written(source, name)}, which the "
+                f"night's {source.table.name} have; export the new ones alike"
+            )
+    log = QuarantineLog()
+    for batch in read_batches(added):
+        check_batch(batch, added, log)
+    log.refuse_any()
 
 
 def _with_options(source: Source, changes: TableChanges) -> pl.DataFrame:
@@ -362,6 +379,8 @@ def _with_options(source: Source, changes: TableChanges) -> pl.DataFrame:
     ids = _all_ids(source)
     stays = ~ids.is_in(changes.drop.implode()).fill_null(value=False)
     frame = as_it_stands(source).filter(stays)
+    if changes.options is not None:
+        _refuse_broken(source, changes.options)
     return frame if changes.options is None else _joined(frame, source, changes.options)
 
 
