@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,7 +169,9 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
     ConfigError
         When something else is in its place.
     """
-    rows = _read_text(session, f"{folder}/{RECORD}")
+    path = f"{folder}/{RECORD}"
+    # Of a folder that is not there, Spark logs a stack: do not ask where it shows.
+    rows = [] if _is_seen_missing(path) else _read_text(session, path)
     if not rows:
         return None
     try:
@@ -177,6 +180,15 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
         raise ConfigError(
             f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
         ) from None
+
+
+def _is_seen_missing(path: str) -> bool:
+    """Whether this process sees the place of a path, and that nothing is there."""
+    place = Path(path)
+    if "://" in path or place.exists():
+        return False
+    there = next(parent for parent in place.parents if parent.exists())
+    return there != Path(place.anchor)
 
 
 def _read_text(session: SparkSession, path: str) -> list[str]:
