@@ -29,8 +29,8 @@ from optimizer.io.read import (
     read_group,
     sha256_of_input,
 )
+from optimizer.spark.faults import first_line
 from optimizer.spark.rows import in_schema
-from optimizer.spark.write import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -22,10 +22,10 @@ from optimizer.io.read import fingerprint, open_source
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
 from optimizer.spark.block_summary import refuse_asked
+from optimizer.spark.faults import first_line
 from optimizer.spark.files import FileTable, copied_table, open_files
 from optimizer.spark.write import (
     cluster_errors,
-    first_line,
     publish,
     published_record,
     read_table,

@@ -27,6 +27,7 @@ from optimizer.contracts.tables import (
     RECOMMENDATIONS,
 )
 from optimizer.errors import CertificateError, ConfigError, PublishError
+from optimizer.spark.faults import first_line
 from optimizer.spark.written import false_writing
 
 if TYPE_CHECKING:
@@ -202,13 +203,6 @@ def _read_text(session: SparkSession, path: str) -> list[str]:
             return []
         raise ConfigError(f"{path}: {first_line(error)}") from error
     return list(lines["value"].to_pylist())
-
-
-def first_line(error: Exception) -> str:
-    """Spark's message, without its stack."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    java = [line for line in said if line.startswith(": ")]
-    return (java or said or [type(error).__name__])[0].removeprefix(": ")
 
 
 def read_table(session: SparkSession, path: str, table_format: str) -> DataFrame:
