@@ -65,7 +65,7 @@ def warm(progress: Callable[[str], None] | None = None) -> Warmed:
     tell = progress or (lambda _: None)
     # Packing nights share next to no kernel with the others, and take half as long.
     with _beside(_packing_nights) as others:
-        for stage in (_plain_nights, _evidence, _blocks):
+        for stage in (_plain_nights, _blocks):
             tell(f"compile {stage.__name__.strip('_').replace('_', ' ')}")
             stage()
     tell("compile packing nights")
@@ -125,7 +125,8 @@ def _plain_nights() -> None:
     from optimizer.testing import random_problem, random_tables
 
     tables = random_tables(_SEED, num_orders=300)
-    allocate(tables.orders, tables.capacity, config=tables.config)
+    night = allocate(tables.orders, tables.capacity, config=tables.config)
+    night.change(drop=tables.orders["order_id"].head(9), capacity={"yunda": 9})
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         problem = random_problem(
@@ -166,15 +167,6 @@ def _packing_nights() -> None:
         most_options=2,
     )
     solve(open_night, "packing", SolveParams())
-
-
-def _evidence() -> None:
-    """Hashes of decisions."""
-    import polars as pl
-
-    from optimizer.night.merkle import row_hashes
-
-    row_hashes(pl.DataFrame({"order_id": ["a"]}), ["order_id"])
 
 
 def _blocks() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Rule = Callable[[str, Any], Iterator[str]]
 
 #: Formats of records that are verified.
-FORMATS = (1, 2)
+FORMATS = (1, 2, 3)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -243,14 +243,29 @@ _OPTIONAL: dict[str, Rule] = {
     "alerts": _list(_ALERT),
     "assumptions": _list(_WARNING),
     "outboxes": _list(_OUTBOX),
+    "repaired": _object(
+        {
+            "from": _TEXT,
+            "tables": _list(_one_of(*_TABLES)),
+            "changes": _each(
+                _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256}),
+                ("capacity", "add", "options", "drop", "cancel"),
+            ),
+        }
+    ),
     "evidence": _object(
         {
             "columns": _list(_TEXT),
             "leaves_sha256": _SHA256,
             "num_rows": _COUNT,
             "root": _SHA256,
+        },
+        {
+            "leaf_of": _one_of("merchant"),
+            "num_leaves": _COUNT,
+            "rows_in_piece": _COUNT,
             "rows_in_leaf": _COUNT,
-        }
+        },
     ),
 }
 _ORIGINS: dict[str, Rule] = {"origins": _each(_TEXT, _TABLES)}
