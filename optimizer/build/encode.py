@@ -388,13 +388,19 @@ def leaf_places(coder: NightCodes) -> list[Place]:
     outlets, days = [*coder.outlets.ids, None], [None, *coder.days]
     return [
         Place(carriers[carrier], regions[region], outlets[outlet], days[day])
-        for carrier, day, region, outlet in map(unpack, coder.leaves)
+        for carrier, day, region, outlet in zip(*_leaf_codes(coder), strict=True)
     ]
+
+
+def _leaf_codes(coder: NightCodes) -> list[list[int]]:
+    """Carriers, days, regions and outlets of all places seen, by leaf code."""
+    codes = unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))
+    return [column.tolist() for column in codes]
 
 
 def carrier_of_leaf(coder: NightCodes) -> NDArray[np.int64]:
     """``(num_leaves,) int64``: code of the carrier of each place."""
-    return np.array([unpack(leaf)[0] for leaf in coder.leaves], np.int64)
+    return unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))[0]
 
 
 def _by_merchant(
@@ -454,18 +460,22 @@ def code_leaves(
     places, place = distinct(packed)
     known = coder.leaves
     codes = [known.setdefault(p, len(known)) for p in places.tolist()]
-    rates = [_rate(coder, p) for p in places.tolist()]
-    leaf = np.array(codes, np.int32)[place]
-    kept = np.array([rate or 0.0 for rate in rates])[place]
-    is_active = np.array([rate is not None for rate in rates], bool)[place]
-    return LeafCodes(leaf, kept, is_active)
+    kept, is_active = _rates(coder, places)
+    return LeafCodes(np.array(codes, np.int32)[place], kept[place], is_active[place])
 
 
-def _rate(coder: NightCodes, place: int) -> float | None:
-    """Fulfilment of a place's carrier in its region; ``None`` outside the roster."""
-    carrier, _, region, _ = unpack(place)
-    carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
-    if carrier_id not in coder.roster:
-        return None
-    whole = coder.fulfilment.get((carrier_id, None), 1.0)
-    return coder.fulfilment.get((carrier_id, coder.regions.ids[region]), whole)
+def _rates(
+    coder: NightCodes, places: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Fulfilment of each place's carrier in its region; whether it is of the roster."""
+    carrier, _, region, _ = unpack(places)
+    carriers, rates = coder.carriers.ids, coder.fulfilment
+    # the last one stands for no carrier
+    is_of_roster = np.array([*(c in coder.roster for c in carriers), False])
+    whole = np.array([*(rates.get((c, None), 1.0) for c in carriers), 0.0])
+    is_active, kept = is_of_roster[carrier], whole[carrier]
+    if any(region_id is not None for _, region_id in rates):
+        names, regions = [*carriers, ""], coder.regions.ids
+        pairs = zip(carrier.tolist(), region.tolist(), kept.tolist(), strict=True)
+        kept = np.array([rates.get((names[c], regions[r]), k) for c, r, k in pairs])
+    return np.where(is_active, kept, 0.0), is_active

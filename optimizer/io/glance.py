@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
 
@@ -57,6 +57,29 @@ def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:
     if not texts:
         return []
     return _names_of(texts, _together(texts).str.contains(pattern))
+
+
+def found_anywhere(
+    texts: Mapping[str, pl.Series], patterns: Sequence[str], num_bytes: int
+) -> tuple[bool, ...]:
+    """
+    Whether each pattern is in some text; at last, whether one has more bytes than that.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> texts = {"a": pl.Series(["x", None]), "b": pl.Series(["yy"])}
+    >>> found_anywhere(texts, ["^$", "y"], 2)
+    (False, True, False)
+    """
+    import polars as pl
+
+    if not texts:
+        return (False,) * (len(patterns) + 1)
+    text = pl.col("")
+    asked = [*map(text.str.contains, patterns), text.str.len_bytes() > num_bytes]
+    numbered = [is_hit.any().alias(str(n)) for n, is_hit in enumerate(asked)]
+    return _together(texts).to_frame().select_seq(numbered).row(0)
 
 
 def names_longer(texts: Mapping[str, pl.Series], num_bytes: int) -> list[str]:

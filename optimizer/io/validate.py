@@ -25,8 +25,20 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
-from optimizer.io.glance import distinct_texts, names_longer, names_matching
-from optimizer.io.privacy import hidden, refuse_names, refuse_personal_values
+from optimizer.io.glance import (
+    distinct_texts,
+    found_anywhere,
+    names_longer,
+    names_matching,
+)
+from optimizer.io.privacy import (
+    SAMPLE_ROWS,
+    SUSPECT,
+    SUSPECT_ID,
+    hidden,
+    refuse_names,
+    refuse_personal_values,
+)
 from optimizer.io.read import read_batches
 
 if TYPE_CHECKING:
@@ -332,12 +344,16 @@ def check_batch(
     kinds = {column.name: column.kind for column in given}
     words = [name for name, kind in kinds.items() if kind in _WORDED]
     texts = distinct_texts(frame, words, table.key[0] if len(table.key) == 1 else "")
-    _refuse_personal(frame, source, texts)
+    is_small = len(frame) <= SAMPLE_ROWS
+    may_be_personal, may_be_wrong = _seen(texts, source) if is_small else (True, True)
+    if may_be_personal:
+        _refuse_personal(frame, source, texts)
+    _refuse_named_like_persons(frame, source, texts)
     for name in [column.name for column in given if column.kind == "date"]:
         found = midnights(frame[name], source.rules.zone)
         log.note_midnights(table.name, name, found)
     cast = _typed(frame, given, source.rules)
-    doubtful = _doubtful_texts(texts, source)
+    doubtful = _doubtful_texts(texts, source) if may_be_wrong else set()
     rules = [
         rule
         for column in given
@@ -509,19 +525,39 @@ def _refuse_personal(
     looked_at = {name: distinct[name] for name in (*ids, *texts)}
     allowed = source.rules.not_personal
     refuse_personal_values(frame, looked_at, ids, source.label, allowed)
+
+
+def _refuse_named_like_persons(
+    frame: pl.DataFrame, source: Source, texts: Iterable[str]
+) -> None:
+    """Refuse ids of a column that is mapped from one named like a person's data."""
     read = {} if source.mapping is None else source.mapping.columns
     for name, written in read.items():
-        if name in ids and written not in allowed:
+        is_id = name in texts and source.table.column(name).kind == "id"
+        if is_id and written not in source.rules.not_personal:
             refuse_names(frame[name], written, source.label)
+
+
+def _seen(texts: Mapping[str, pl.Series], source: Source) -> tuple[bool, bool]:
+    """Whether texts of a small batch may look personal, and may break a rule."""
+    is_told = any(source.table.column(name).kind == "text" for name in texts)
+    patterns = [SUSPECT if is_told else SUSPECT_ID, _patterns(texts, source)]
+    suspect, *broken = found_anywhere(texts, patterns, MAX_ID_BYTES)
+    return suspect, any(broken)
 
 
 def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:
     """Columns of which a text may break a rule: these are looked at one by one."""
+    whole = _patterns(texts, source)
+    return {*names_matching(texts, whole), *names_longer(texts, MAX_ID_BYTES)}
+
+
+def _patterns(texts: Iterable[str], source: Source) -> str:
+    """Pattern of a text that may break a rule."""
     patterns = [*_NO_IDS.values(), *(f"(?i)^{name}$" for name in texts)]
     if source.table.name == CAPACITY.name:
         patterns.append(ALL_WORD)
-    whole = "|".join(f"(?:{pattern})" for pattern in patterns)
-    return {*names_matching(texts, whole), *names_longer(texts, MAX_ID_BYTES)}
+    return "|".join(f"(?:{pattern})" for pattern in patterns)
 
 
 def _is_clean(raw: pl.Series, value: pl.Series, column: Column, source: Source) -> bool:
