@@ -8,17 +8,19 @@ savings remain, so that a hundred million orders fit in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from optimizer.build.changed_ids import IdSample
-from optimizer.build.codes import GroupCodes, IdCodes, distinct
+from optimizer.build.codes import GroupCodes, IdCodes
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
 from optimizer.build.order_day import encode_days
 from optimizer.build.place_codes import pack, refuse_too_many, unpack
 from optimizer.io.order_keys import order_keys
+from optimizer.io.words import distinct
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.order_day import ServiceDay
     from optimizer.config import Fulfilment
+    from optimizer.io.words import Words
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -224,14 +227,30 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
     )
 
 
-def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
-    """Encode one batch of checked orders, without their options."""
+#: Columns of ids that become codes.
+CODED = frozenset({"merchant_id", "carrier_id", "region_id", "outlet_id"})
+_NO_WORDS: Mapping[str, Words] = MappingProxyType({})
+
+
+def encode_orders(
+    frame: pl.DataFrame, coder: NightCodes, words: Mapping[str, Words] = _NO_WORDS
+) -> OrderArrays:
+    """
+    Encode one batch of checked orders, without their options.
+
+    Parameters
+    ----------
+    frame, coder
+        The batch, and the codes of the night.
+    words
+        Texts of its columns of ids, where they are known.
+    """
     key, folded = order_keys(frame["order_id"], coder.salt)
     ids = frame["order_id"]
     coder.id_sample += [ids[at] for at in range(0, len(ids), SAMPLE_EVERY)]
     if len(frame):
         coder.looked_at.note(key, frame["order_id"])
-    merchant = coder.merchants.encode(frame["merchant_id"])
+    merchant = coder.merchants.encode(words.get("merchant_id", frame["merchant_id"]))
     status = np.full(len(frame), OPEN, np.uint8)
     if "pin" in coder.columns:
         status[_pinned(frame, "never")] = Reason.PINNED_OUT
@@ -259,7 +278,11 @@ def _pinned(frame: pl.DataFrame, pin: str) -> NDArray[np.bool_]:
 
 
 def encode_own_carrier(
-    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes, first: int
+    frame: pl.DataFrame,
+    orders: OrderArrays,
+    coder: NightCodes,
+    first: int,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> tuple[OrderArrays, OptionArrays]:
     """
     Make each open order's one option: the carrier that the order names.
@@ -274,6 +297,8 @@ def encode_own_carrier(
         Codes of the night.
     first
         Position of the batch's first order among all orders.
+    words
+        Texts of its columns of ids, where they are known.
 
     Returns
     -------
@@ -282,9 +307,9 @@ def encode_own_carrier(
     """
     leaves = code_leaves(
         coder,
-        coder.carriers.encode(frame["carrier_id"]),
-        coder.regions.encode(frame["region_id"]),
-        coder.outlets.encode(frame["outlet_id"]),
+        coder.carriers.encode(words.get("carrier_id", frame["carrier_id"])),
+        coder.regions.encode(words.get("region_id", frame["region_id"])),
+        coder.outlets.encode(words.get("outlet_id", frame["outlet_id"])),
         encode_days(frame, coder.service_day, coder.days),
     )
     is_left = (orders.status == OPEN) & ~leaves.is_active
@@ -326,21 +351,28 @@ class OrderBasis:
 
 
 def encode_basis(
-    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes
+    frame: pl.DataFrame,
+    orders: OrderArrays,
+    coder: NightCodes,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> OrderBasis:
     """Keep the data of a batch of orders that their options will be valued against."""
     return OrderBasis(
         frame["complaint_prob_standard"].to_numpy(),
         frame["return_prob_standard"].to_numpy(),
         _by_merchant(coder.take_up, orders.merchant, default=1.0),
-        coder.regions.encode(frame["region_id"]),
-        coder.outlets.encode(frame["outlet_id"]),
+        coder.regions.encode(words.get("region_id", frame["region_id"])),
+        coder.outlets.encode(words.get("outlet_id", frame["outlet_id"])),
         encode_days(frame, coder.service_day, coder.days),
     )
 
 
 def encode_options(
-    frame: pl.DataFrame, order: NDArray[np.int64], basis: OrderBasis, coder: NightCodes
+    frame: pl.DataFrame,
+    order: NDArray[np.int64],
+    basis: OrderBasis,
+    coder: NightCodes,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> tuple[OptionArrays, NDArray[np.bool_]]:
     """
     Encode one batch of the options table.
@@ -355,6 +387,8 @@ def encode_options(
         Of all orders.
     coder
         Codes of the night.
+    words
+        Texts of the batch's columns of ids, where they are known.
 
     Returns
     -------
@@ -362,10 +396,10 @@ def encode_options(
         All options of the batch, and which of them are with a carrier of the
         roster: only those may be used.
     """
-    outlet = coder.outlets.encode(frame["outlet_id"])
+    outlet = coder.outlets.encode(words.get("outlet_id", frame["outlet_id"]))
     leaves = code_leaves(
         coder,
-        coder.carriers.encode(frame["carrier_id"]),
+        coder.carriers.encode(words.get("carrier_id", frame["carrier_id"])),
         basis.region[order],
         np.where(outlet < 0, basis.outlet[order], outlet),
         basis.day[order],

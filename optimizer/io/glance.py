@@ -9,12 +9,17 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.io.words import Words
+
 #: Fewer values than these are not worth being made distinct.
 _FEW = 500
 
 
 def distinct_texts(
-    frame: pl.DataFrame, names: Iterable[str], key: str = ""
+    frame: pl.DataFrame,
+    names: Iterable[str],
+    key: str = "",
+    words: Mapping[str, Words] | None = None,
 ) -> dict[str, pl.Series]:
     """
     Different texts of some columns, for rules that hold for each value alone.
@@ -27,6 +32,8 @@ def distinct_texts(
         The columns.
     key
         A column that has each value once: it is given as it is.
+    words
+        Those of which the texts are known.
 
     Examples
     --------
@@ -35,9 +42,11 @@ def distinct_texts(
     >>> {name: texts.to_list() for name, texts in distinct_texts(frame, ["id"]).items()}
     {'id': ['b', 'a']}
     """
-    is_small = len(frame) <= _FEW
+    is_small, known = len(frame) <= _FEW, words or {}
     return {
-        name: frame[name] if is_small or name == key else frame[name].unique()
+        name: known[name].texts
+        if name in known
+        else (frame[name] if is_small or name == key else frame[name].unique())
         for name in names
     }
 

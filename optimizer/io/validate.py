@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,9 +41,10 @@ from optimizer.io.privacy import (
     refuse_personal_values,
 )
 from optimizer.io.read import read_batches
+from optimizer.io.words import find_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
 
     import numpy as np
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules, Midnights
     from optimizer.io.read import Source
+    from optimizer.io.words import Words
 
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
@@ -311,6 +314,33 @@ def _hints(found: Iterable[Finding]) -> str:
     return "".join(f"; {hint}" for hint in hints)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedBatch:
+    """
+    Rows of a batch that follow all rules.
+
+    Attributes
+    ----------
+    frame
+        ``row`` and all columns of the contract in their types.
+    words
+        Texts of columns that codes were asked for, where the table has them.
+    num_rows
+        Rows of the batch, the broken ones included.
+    """
+
+    frame: pl.DataFrame
+    words: Mapping[str, Words]
+    num_rows: int
+
+    def kept(self, is_kept: NDArray[np.bool_]) -> CheckedBatch:
+        """Some of its rows."""
+        if is_kept.all():
+            return self
+        words = {name: found.kept(is_kept) for name, found in self.words.items()}
+        return CheckedBatch(self.frame.filter(is_kept), words, self.num_rows)
+
+
 def check_batch(
     frame: pl.DataFrame, source: Source, log: QuarantineLog
 ) -> pl.DataFrame:
@@ -337,13 +367,39 @@ def check_batch(
     DataError
         When values look like personal data, or too many rows in a row are broken.
     """
+    return checked_batch(frame, source, log).frame
+
+
+def checked_batch(
+    frame: pl.DataFrame,
+    source: Source,
+    log: QuarantineLog,
+    coded: Collection[str] = (),
+) -> CheckedBatch:
+    """
+    Keep the rows that follow all rules, and the texts that become codes.
+
+    Parameters
+    ----------
+    frame, source, log
+        As for :func:`check_batch`.
+    coded
+        Columns of ids whose texts are found on the way.
+
+    Raises
+    ------
+    DataError
+        As :func:`check_batch`.
+    """
     import polars as pl
 
     table = source.table
     given = [table.column(name) for name in source.columns]
     kinds = {column.name: column.kind for column in given}
-    words = [name for name, kind in kinds.items() if kind in _WORDED]
-    texts = distinct_texts(frame, words, table.key[0] if len(table.key) == 1 else "")
+    worded = [name for name, kind in kinds.items() if kind in _WORDED]
+    words = {name: find_words(frame[name]) for name in worded if name in coded}
+    key = table.key[0] if len(table.key) == 1 else ""
+    texts = distinct_texts(frame, worded, key, words)
     is_small = len(frame) <= SAMPLE_ROWS
     may_be_personal, may_be_wrong = _seen(texts, source) if is_small else (True, True)
     if may_be_personal:
@@ -367,12 +423,14 @@ def check_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    kept = cast
+    checked = CheckedBatch(cast, words, len(frame))
     if hit:
-        is_broken = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
-        log.refuse_run(source, cast.filter(is_broken)["row"].to_numpy())
-        kept = cast.filter(~is_broken)
-    return kept.select("row", *_all_filled(table.columns, source.columns))
+        any_rule = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
+        is_broken = cast.select(any_rule).to_series().to_numpy()
+        log.refuse_run(source, cast["row"].to_numpy()[is_broken])
+        checked = checked.kept(~is_broken)
+    filled = checked.frame.select("row", *_all_filled(table.columns, source.columns))
+    return replace(checked, frame=filled)
 
 
 def _typed(
