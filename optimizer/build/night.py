@@ -58,7 +58,7 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
-from optimizer.io.read import BATCH_ROWS, read_batches
+from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.validate import (
     QuarantineLog,
     checked_batch,
@@ -493,9 +493,10 @@ def _checked(
     """Read and check the orders; of a large table while the batch before is valued."""
 
     def made() -> Iterator[_Checked]:
-        for raw in clock.measured("read", read_batches(source)):
+        batches = worded_batches(source, coded=encode.CODED)
+        for raw, words in clock.measured("read", batches):
             with clock.stage("validate"):
-                rows = checked_batch(raw, source, log, encode.CODED)
+                rows = checked_batch(raw, source, log, encode.CODED, words)
                 found = _Checked(rows, refused_keys(raw, rows.frame, salt))
             yield found
 
@@ -512,9 +513,10 @@ def _joined(
     """Read, check and join the options, likewise; with the order of each."""
 
     def made() -> Iterator[tuple[CheckedBatch, NDArray[np.int64]]]:
-        for raw in clock.measured("read", read_batches(source)):
+        batches = worded_batches(source, coded=encode.CODED)
+        for raw, words in clock.measured("read", batches):
             with clock.stage("validate"):
-                rows = checked_batch(raw, source, log, encode.CODED)
+                rows = checked_batch(raw, source, log, encode.CODED, words)
                 order = orders_of_options(rows.frame, finder, salt, log)
                 is_known = order >= 0
                 found = rows.kept(is_known), order[is_known]

@@ -375,6 +375,7 @@ def checked_batch(
     source: Source,
     log: QuarantineLog,
     coded: Collection[str] = (),
+    known: Mapping[str, Words] | None = None,
 ) -> CheckedBatch:
     """
     Keep the rows that follow all rules, and the texts that become codes.
@@ -385,6 +386,8 @@ def checked_batch(
         As for :func:`check_batch`.
     coded
         Columns of ids whose texts are found on the way.
+    known
+        Those of which they are known.
 
     Raises
     ------
@@ -397,7 +400,10 @@ def checked_batch(
     given = [table.column(name) for name in source.columns]
     kinds = {column.name: column.kind for column in given}
     worded = [name for name, kind in kinds.items() if kind in _WORDED]
-    words = {name: find_words(frame[name]) for name in worded if name in coded}
+    words = {**known} if known else {}
+    for name in worded:
+        if name in coded and name not in words:
+            words[name] = find_words(frame[name])
     key = table.key[0] if len(table.key) == 1 else ""
     texts = distinct_texts(frame, worded, key, words)
     is_small = len(frame) <= SAMPLE_ROWS

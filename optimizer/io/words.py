@@ -41,11 +41,7 @@ class Words(NamedTuple):
         >>> few.texts.to_list(), few.place.tolist()
         (['c', 'a'], [-1, 0, 1])
         """
-        left = self.place[is_kept]
-        found = distinct(left[left >= 0].astype(np.int64))[0]
-        number = np.full(len(self.texts) + 1, -1, np.int32)
-        number[found] = np.arange(len(found), dtype=np.int32)
-        return Words(self.texts.gather(found), number[left])
+        return _compact(self.texts, self.place[is_kept])
 
 
 def find_words(column: pl.Series) -> Words:
@@ -66,6 +62,75 @@ def find_words(column: pl.Series) -> Words:
     if encoded.null_count:
         place = np.where(column.is_null().to_numpy(), np.int32(-1), place)
     return Words(pl.Series(column.name, encoded.dictionary, pl.String), place)
+
+
+def is_of_texts(column: pa.Array) -> bool:
+    """Whether a column is a dictionary of texts, as Parquet's are read."""
+    import pyarrow.types as t
+
+    kind = column.type
+    return bool(
+        t.is_dictionary(kind)
+        and t.is_int32(kind.index_type)
+        and t.is_string(kind.value_type)
+        and not column.dictionary.null_count
+    )
+
+
+def words_of(column: pa.DictionaryArray, name: str) -> Words:
+    """
+    Take the texts out of a dictionary, in which others may stand, in any order.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> places = pa.array([2, None, 0], pa.int32())
+    >>> column = pa.DictionaryArray.from_arrays(places, ["a", "c", "b"])
+    >>> words = words_of(column, "merchant_id")
+    >>> words.texts.to_list(), words.place.tolist()
+    (['b', 'a'], [0, -1, 1])
+    """
+    import polars as pl
+
+    place = _places(column)
+    if column.null_count:
+        place = np.where(column.is_null().to_numpy(False), np.int32(-1), place)
+    texts = pl.Series(name, pl.from_arrow(column.dictionary), pl.String)
+    return _compact(texts, place)
+
+
+def written_out(words: Words) -> pl.Series:
+    """
+    Write a column out.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> words = find_words(pl.Series("id", ["b", None, "b"]))
+    >>> written_out(words).to_list(), written_out(words).name
+    (['b', None, 'b'], 'id')
+    """
+    import polars as pl
+
+    place = pl.Series(words.place)
+    is_null = words.place < 0
+    if is_null.any():
+        place = place.set(pl.Series(is_null), None)
+    return words.texts.gather(place)
+
+
+def _compact(texts: pl.Series, place: NDArray[np.int32]) -> Words:
+    """Leave out texts that do not occur; the others by first appearance."""
+    num_rows, num_texts = len(place), len(texts)
+    first = np.full(num_texts + 1, num_rows)  # the last one is of nulls
+    first[place[::-1]] = np.arange(num_rows - 1, -1, -1)
+    order = np.argsort(first[:-1])
+    order = order[: np.count_nonzero(first[:-1] < num_rows)]
+    if len(order) == num_texts and np.array_equal(order, np.arange(num_texts)):
+        return Words(texts, place)
+    number = np.full(num_texts + 1, -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    return Words(texts.gather(order), number[place])
 
 
 def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
