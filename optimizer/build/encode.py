@@ -356,7 +356,18 @@ def encode_basis(
     coder: NightCodes,
     words: Mapping[str, Words] = _NO_WORDS,
 ) -> OrderBasis:
-    """Keep the data of a batch of orders that their options will be valued against."""
+    """
+    Keep the data of a batch of orders that their options will be valued against.
+
+    Parameters
+    ----------
+    frame, orders
+        The batch of checked orders, and the same encoded.
+    coder
+        Codes of the night.
+    words
+        Texts of its columns of ids, where they are known.
+    """
     return OrderBasis(
         frame["complaint_prob_standard"].to_numpy(),
         frame["return_prob_standard"].to_numpy(),
