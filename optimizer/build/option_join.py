@@ -125,7 +125,11 @@ def orders_of_options(
     ``(len(frame),) int64``
         Position of each option's order; -1 where it has none.
     """
-    key, _ = order_keys(frame["order_id"], salt)
-    order, is_stray = find_orders(finder, key)
+    ids = frame["order_id"]
+    # an order's options mostly follow each other: it is looked for once
+    run = ids.rle_id().to_numpy()
+    first = np.flatnonzero(np.diff(run, prepend=run[:1] + 1))
+    key, _ = order_keys(ids.gather(first), salt)
+    order, is_stray = (found[run] for found in find_orders(finder, key))
     log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
     return order

@@ -18,11 +18,11 @@ _FEW = 500
 def distinct_texts(
     frame: pl.DataFrame,
     names: Iterable[str],
-    key: str = "",
+    key: Sequence[str] = (),
     words: Mapping[str, Words] | None = None,
 ) -> dict[str, pl.Series]:
     """
-    Different texts of some columns, for rules that hold for each value alone.
+    Texts of some columns, few of them twice, for rules that hold for each value alone.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def distinct_texts(
     names
         The columns.
     key
-        A column that has each value once: it is given as it is.
+        Columns that have each value once, together: one alone is given as it is; of
+        one of several, rows with the same value mostly follow each other.
     words
         Those of which the texts are known.
 
@@ -42,13 +43,22 @@ def distinct_texts(
     >>> {name: texts.to_list() for name, texts in distinct_texts(frame, ["id"]).items()}
     {'id': ['b', 'a']}
     """
-    is_small, known = len(frame) <= _FEW, words or {}
-    return {
-        name: known[name].texts
-        if name in known
-        else (frame[name] if is_small or name == key else frame[name].unique())
-        for name in names
-    }
+    known, is_small = words or {}, len(frame) <= _FEW
+    found = {}
+    for name in names:
+        if name in known:
+            found[name] = known[name].texts
+        elif is_small or [*key] == [name]:
+            found[name] = frame[name]
+        elif name in key:
+            found[name] = _one_of_each_run(frame[name])
+        else:
+            found[name] = frame[name].unique()
+    return found
+
+
+def _one_of_each_run(texts: pl.Series) -> pl.Series:
+    return texts.filter(texts.ne_missing(texts.shift()))
 
 
 def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:

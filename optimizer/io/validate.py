@@ -404,8 +404,7 @@ def checked_batch(
     for name in worded:
         if name in coded and name not in words:
             words[name] = find_words(frame[name])
-    key = table.key[0] if len(table.key) == 1 else ""
-    texts = distinct_texts(frame, worded, key, words)
+    texts = distinct_texts(frame, worded, table.key, words)
     is_small = len(frame) <= SAMPLE_ROWS
     may_be_personal, may_be_wrong = _seen(texts, source) if is_small else (True, True)
     if may_be_personal:

@@ -13,6 +13,7 @@ import pytest
 import optimizer
 from optimizer.errors import DataError
 from optimizer.io.ahead import ahead
+from optimizer.io.glance import distinct_texts
 from optimizer.io.words import find_words, words_of, written_out
 from optimizer.testing import random_tables
 
@@ -132,3 +133,17 @@ def test_kept_rows_leave_no_text_behind() -> None:
     few = words.kept(is_kept)
     assert few.texts.to_list() == ["a", "é", ""]
     assert written_out(few).to_list() == [t for t in TEXTS if t not in ("b", "z")]
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_texts_of_a_key_of_two_columns_are_all_looked_at(is_mixed: bool) -> None:
+    """One for each run of the same; mixed there are more of them, and none is left out."""
+    ids = np.repeat([f"o-{n}" for n in range(300)], 3)
+    if is_mixed:
+        ids = np.random.default_rng(1).permutation(ids)
+    frame = pl.DataFrame({"order_id": ids, "carrier_id": ["yunda"] * len(ids)})
+    key = ("order_id", "carrier_id")
+    found = distinct_texts(frame, ["order_id", "carrier_id"], key)
+    assert {*found["order_id"]} == {*ids}
+    assert (len(found["order_id"]) == 300) is not is_mixed
+    assert found["carrier_id"].to_list() == ["yunda"]
