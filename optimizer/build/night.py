@@ -52,13 +52,13 @@ from optimizer.build.side_constraints import NightInputs
 from optimizer.build.want_of_knowledge import Hopes, hopeful_model
 from optimizer.config import objective_on
 from optimizer.errors import DataError
-from optimizer.io.ahead import ahead
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.read import BATCH_ROWS, worded_batches
+from optimizer.io.read_ahead import read_ahead
 from optimizer.io.validate import (
     QuarantineLog,
     checked_batch,
@@ -500,7 +500,7 @@ def _checked(
                 found = _Checked(rows, refused_keys(raw, rows.frame, salt))
             yield found
 
-    return ahead(made()) if _is_large(source) else made()
+    return read_ahead(made()) if _is_large(source) else made()
 
 
 def _joined(
@@ -522,7 +522,7 @@ def _joined(
                 found = rows.kept(is_known), order[is_known]
             yield found
 
-    return ahead(made()) if _is_large(source) else made()
+    return read_ahead(made()) if _is_large(source) else made()
 
 
 def _is_large(source: Source) -> bool:

@@ -1,51 +1,55 @@
-"""The next batch is made while this one is used: two in flight, results in order."""
+"""Work on the next items while the present one is used, in order, in bounded memory."""
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
-_Item = TypeVar("_Item")
+#: Items that are worked on at a time: work that leaves the interpreter to others.
+NUM_AHEAD = 2
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
-def ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+def made_ahead(
+    make: Callable[[Given], Made], items: Iterable[Given], num_items: int
+) -> Iterator[Made]:
     """
-    Make each item in a thread while the one before it is used.
-
-    Items come in their order, and what making one raises is raised in its place:
-    whoever uses them sees nothing of the thread. The first one is made at once, by the
-    caller's own.
+    Make something of each item, in threads, and give it in the order of the items.
 
     Parameters
     ----------
+    make
+        Called in another thread, and must not change what others read.
     items
-        Made by one thread at a time.
+        Taken one by one in this thread.
+    num_items
+        How many there are, about: of one item nothing is made ahead.
 
     Examples
     --------
-    >>> list(ahead(iter("abc")))
-    ['a', 'b', 'c']
+    >>> list(made_ahead(str, range(4), 4))
+    ['0', '1', '2', '3']
     """
-    iterator = iter(items)
-    try:
-        first = next(iterator)
-    except StopIteration:
+    if num_items <= 1:
+        yield from map(make, items)
         return
-    with ThreadPoolExecutor(1) as thread:
-        while True:
-            coming = thread.submit(_next, iterator)
-            yield first
-            left = coming.result()
-            if not left:
-                return
-            (first,) = left
-
-
-def _next(iterator: Iterator[_Item]) -> list[_Item]:
-    """The next item alone; nothing at the end."""
-    for item in iterator:
-        return [item]
-    return []
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(NUM_AHEAD) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                del item
+                if len(waiting) > NUM_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for late in waiting:
+                late.cancel()

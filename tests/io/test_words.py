@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from optimizer.io.read_ahead import read_ahead
 
 import optimizer
 from optimizer.errors import DataError
-from optimizer.io.ahead import ahead
 from optimizer.io.glance import distinct_texts
 from optimizer.io.words import find_words, words_of, written_out
 from optimizer.testing import random_tables
@@ -91,8 +91,8 @@ def _as_categories(table: pa.Table) -> pa.Table:
 
 def test_what_comes_ahead_comes_in_order() -> None:
     """All of it, and what is raised on the way in its place, after all before it."""
-    assert list(ahead(range(100))) == list(range(100))
-    assert list(ahead(())) == []
+    assert list(read_ahead(range(100))) == list(range(100))
+    assert list(read_ahead(())) == []
     seen: list[int] = []
 
     def broken() -> Iterator[int]:
@@ -100,7 +100,7 @@ def test_what_comes_ahead_comes_in_order() -> None:
         raise DataError("the fourth is damaged")
 
     with pytest.raises(DataError, match="the fourth is damaged"):
-        seen.extend(ahead(broken()))
+        seen.extend(read_ahead(broken()))
     assert seen == [0, 1, 2]
 
 
@@ -118,7 +118,7 @@ def test_nobody_waits_for_what_nobody_asks_for() -> None:
             closed.append(len(made))
 
     items = source()
-    coming = ahead(items)
+    coming = read_ahead(items)
     assert [next(coming), next(coming)] == [0, 1]
     coming.close()
     items.close()
@@ -137,7 +137,7 @@ def test_kept_rows_leave_no_text_behind() -> None:
 
 @pytest.mark.parametrize("is_mixed", [False, True])
 def test_texts_of_a_key_of_two_columns_are_all_looked_at(is_mixed: bool) -> None:
-    """One for each run of the same; mixed there are more of them, and none is left out."""
+    """One for each run of the same; mixed there are more, and none is left out."""
     ids = np.repeat([f"o-{n}" for n in range(300)], 3)
     if is_mixed:
         ids = np.random.default_rng(1).permutation(ids)
