@@ -37,6 +37,7 @@ def parquet_batches(
     columns: Sequence[str],
     batch_rows: int,
     limits: Limits,
+    groups: Sequence[int] | None = None,
     coded: Collection[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """
@@ -50,8 +51,10 @@ def parquet_batches(
         Rows in a batch at most.
     limits
         Beyond which the file is refused.
+    groups
+        Numbers of the row groups to read; all by default.
     coded
-        Those that stay dictionaries of texts, if the whole file has them so.
+        Columns that stay dictionaries of texts, if the whole file has them so.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def parquet_batches(
         pre_buffer=False,
     ) as file:
         _refuse_footer(path, file.metadata, columns, limits)
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             num_rows = 0
             longest = _checked_entries(path, group, columns, limits)
             rows = min(batch_rows, max(1, _BATCH_BYTES // max(1, longest)))

@@ -42,7 +42,7 @@ from optimizer.io.words import is_of_texts, words_of, written_out
 from optimizer.io.write import LEFT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -111,6 +111,23 @@ class Source:
         return self.rules.mappings.get(self.table.name)
 
 
+@dataclass(frozen=True, slots=True)
+class FarFiles:
+    """
+    Files that other processes read: what is known of them here.
+
+    Attributes
+    ----------
+    label
+        The table's name in messages.
+    schemas
+        Columns of each file, by its name; from :func:`file_schema`.
+    """
+
+    label: str
+    schemas: Mapping[str, pa.Schema]
+
+
 def open_source(
     data: Any,
     table: Table,
@@ -124,7 +141,8 @@ def open_source(
     Parameters
     ----------
     data
-        A path, a glob, a list of paths, or anything that exports an Arrow stream.
+        A path, a glob, a list of paths, anything that exports an Arrow stream, or
+        :class:`FarFiles`, whose rows :func:`read_group` reads.
     table
         The contract.
     require
@@ -141,7 +159,11 @@ def open_source(
     refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
     notes = ReadingNotes()
-    if isinstance(data, list | tuple):
+    files: tuple[Path, ...]
+    if isinstance(data, FarFiles):
+        files, memory = (), None
+        label = data.label
+    elif isinstance(data, list | tuple):
         if not data:
             raise DataError(f"the {table.name} table is an empty list; name a file")
         found = tuple(p for path in data for p in find_files(str(path), table.name))
@@ -155,13 +177,14 @@ def open_source(
         label, files = f"the {table.name} table", ()
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
-    if memory is None and files[0].name.lower().endswith(EXCEL):
+    if files and files[0].name.lower().endswith(EXCEL):
         memory = _excel(files, as_written(table, mapping), mapping, rules)
-    schemas = (
-        _file_schemas(files, as_written(table, mapping), mapping, notes)
-        if memory is None
-        else {label: memory.schema}
-    )
+    if isinstance(data, FarFiles):
+        schemas = dict(data.schemas)
+    elif memory is None:
+        schemas = _file_schemas(files, as_written(table, mapping), mapping, notes)
+    else:
+        schemas = {label: memory.schema}
     left_out = _left_out(next(iter(schemas.values())))
     schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
@@ -246,7 +269,7 @@ def _file_schemas(
     return {
         str(path): csv_schema(forms[str(path)])
         if str(path) in forms
-        else _file_schema(path, table)
+        else file_schema(path, table)
         for path in files
     }
 
@@ -416,18 +439,75 @@ def worded_batches(
     DataError
         As :func:`read_batches`.
     """
+    wanted = [c for c in source.columns if columns is None or c in columns]
+    there = _columns_there(source, wanted)
+    if source.mapping is not None or source.rules.null_words:
+        coded = ()  # cells change their texts on the way
+    batches = _arrow_batches(source, there, batch_rows, coded)
+    yield from _frames(source, batches, there, wanted, first=0, coded=coded)
+
+
+def read_group(
+    source: Source, path: Path, group: int, first: int
+) -> Iterator[pl.DataFrame]:
+    """
+    Read one row group of a Parquet table, as :func:`read_batches` reads all of it.
+
+    Parameters
+    ----------
+    source
+        The whole table.
+    path, group
+        One of its files, or a copy of it, and which of its row groups.
+    first
+        The group's first row in the whole table.
+
+    Yields
+    ------
+    pl.DataFrame
+        As :func:`read_batches`.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged, or larger than ``limits`` allows.
+    """
+    there = _columns_there(source, source.columns)
+    written = _written_names(source, there)
+    limits = source.rules.limits
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with damaged_is_data_error(str(path)):
+            for batch in parquet_batches(path, [*written], BATCH_ROWS, limits, [group]):
+                names = batch.schema.names
+                yield batch.rename_columns([written[name] for name in names])
+
+    for frame, _ in _frames(source, batches(), there, source.columns, first=first):
+        yield frame
+
+
+def _columns_there(source: Source, wanted: Sequence[str]) -> list[str]:
+    """Those of the columns that files have."""
+    constant = () if source.mapping is None else source.mapping.constants
+    there = [c for c in wanted if c not in constant]
+    # Where there are none, their rows have to be counted.
+    return there or [c for c in source.columns if c not in constant][:1]
+
+
+def _frames(
+    source: Source,
+    batches: Iterable[pa.Table | pa.RecordBatch],
+    there: list[str],
+    wanted: Sequence[str],
+    *,
+    first: int,
+    coded: Collection[str] = (),
+) -> Iterator[tuple[pl.DataFrame, dict[str, Words]]]:
+    """Batches under the contract's names as frames, their rows numbered; with texts."""
     import numpy as np
     import polars as pl
 
-    wanted = [c for c in source.columns if columns is None or c in columns]
-    constant = () if source.mapping is None else source.mapping.constants
-    there = [c for c in wanted if c not in constant]
-    if not there:  # their rows have to be counted
-        there = [c for c in source.columns if c not in constant][:1]
-    if source.mapping is not None or source.rules.null_words:
-        coded = ()  # cells change their texts on the way
-    first = 0
-    for batch in _arrow_batches(source, there, batch_rows, coded):
+    for batch in batches:
         with damaged_is_data_error(source.label):
             words = _words_in(batch, coded)
             rest = batch.select([n for n in batch.schema.names if n not in words])
@@ -435,7 +515,7 @@ def worded_batches(
         frame = frame.hstack([written_out(found) for found in words.values()])
         frame = _selected(frame, there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
-        frame = _selected(frame, wanted)
+        frame = _selected(frame, [*wanted])
         rows = np.arange(first, first + len(frame), dtype=np.int64)
         yield frame.hstack([pl.Series("row", rows)]), words
         first += len(frame)
@@ -461,6 +541,39 @@ def _words_in(
         for name, column in columns.items()
         if is_of_texts(column)
     }
+
+
+def as_it_stands(source: Source) -> pl.DataFrame:
+    """
+    A whole table under the names and with the values that it has.
+
+    Columns that nothing asks for are left out; a CSV file is text.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged, or has no rows.
+    """
+    import polars as pl
+
+    mapping = source.mapping
+    constant = () if mapping is None else mapping.constants
+    columns = [name for name in source.columns if name not in constant]
+    if mapping is not None:
+        columns = [mapping.written(name) for name in columns]
+    parts = []
+    for batch in _written_batches(source, columns, BATCH_ROWS):
+        with damaged_is_data_error(source.label):
+            parts.append(pl.DataFrame(pl.from_arrow(batch)).select(columns))
+    require = f"{source.label}: has no rows; check the {source.table.name} export"
+    if not parts:
+        raise DataError(require)
+    return pl.concat(parts)
+
+
+def is_text_file(source: Source) -> bool:
+    """Whether a table is in CSV files, whose cells are text."""
+    return source.memory is None and source.files[0].name.lower().endswith(_CSV)
 
 
 def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
@@ -747,7 +860,15 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}, when its rows were asked for"
 
 
-def _file_schema(path: Path, table: Table) -> pa.Schema:
+def file_schema(path: Path, table: Table) -> pa.Schema:
+    """
+    Columns of a Parquet or Arrow file.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or of another kind, or has times whose zone is not known.
+    """
     import pyarrow.ipc
     import pyarrow.parquet
 
@@ -784,13 +905,17 @@ def _arrow_batches(
     source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the contract's names."""
+    written = _written_names(source, columns)
+    for batch in _written_batches(source, list(written), batch_rows, coded):
+        names = batch.schema.names
+        yield batch.rename_columns([written[name] for name in names])
+
+
+def _written_names(source: Source, columns: Sequence[str]) -> dict[str, str]:
+    """The contract's names of columns, by the names that the files have."""
     mapping = source.mapping
-    if mapping is None or not mapping.columns:
-        yield from _written_batches(source, columns, batch_rows, coded)
-        return
-    written = {mapping.written(name): name for name in columns}
-    for batch in _written_batches(source, list(written), batch_rows):
-        yield batch.rename_columns([written[name] for name in batch.schema.names])
+    written = (lambda name: name) if mapping is None else mapping.written
+    return {written(name): name for name in columns}
 
 
 def _written_batches(
@@ -818,7 +943,7 @@ def _file_batches(
     name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
         asked = [column for column in columns if column in coded]
-        yield from parquet_batches(path, columns, batch_rows, limits, asked)
+        yield from parquet_batches(path, columns, batch_rows, limits, coded=asked)
     elif name.endswith(_CSV):
         known = as_written(source.table, source.mapping).column_names
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding
