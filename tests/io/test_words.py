@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from optimizer.io.read_ahead import read_ahead
 
 import optimizer
 from optimizer.errors import DataError
 from optimizer.io.glance import distinct_texts
+from optimizer.io.read_ahead import read_ahead
 from optimizer.io.words import find_words, words_of, written_out
 from optimizer.testing import random_tables
 
