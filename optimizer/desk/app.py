@@ -134,7 +134,7 @@ def make_app(
             Exception: _on_bug,
         },
     )
-    made.state.access, made.state.desk = access, desk
+    made.state.desk = desk
     return made
 
 

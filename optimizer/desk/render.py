@@ -64,6 +64,7 @@ def page_text(request: Request, template: str, **values: Any) -> str:
     """
     code = code_of(request)
     language: Language = CODES[code]
+    desk = request.app.state.desk if "app" in request.scope else None
 
     def url(path: str, **query: Any) -> Markup:
         """An address on the desk, with the language if one was asked for."""
@@ -87,9 +88,8 @@ def page_text(request: Request, template: str, **values: Any) -> str:
             url=url,
             here=here,
             asked_language=request.query_params.get("lang"),
-            access=getattr(request.app.state, "access", None)
-            if "app" in request.scope
-            else None,
+            access=None if desk is None else desk.access,
+            has_what_if=desk is not None and desk.solver is not None,
             version=__version__,
             **values,
         )
