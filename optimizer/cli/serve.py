@@ -51,6 +51,15 @@ def serve(
             help="The proxy's address; 127.0.0.1 and ::1 without. May be repeated.",
         ),
     ] = None,
+    link_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--link-key-file",
+            metavar="FILE",
+            help="Sign links for merchants with this file's line; or with "
+            "OPTIMIZER_DESK_KEY in the environment.",
+        ),
+    ] = None,
     per_second: Annotated[
         float,
         typer.Option(
@@ -71,6 +80,7 @@ def serve(
     """
     use_logs(as_log)
     from optimizer.desk.access import access_for
+    from optimizer.desk.links import link_key
     from optimizer.desk.server import serve as serve_desk
 
     settings = load_settings(config)
@@ -82,5 +92,6 @@ def serve(
         port=port,
         access=access,
         per_second=per_second,
+        link_key=link_key(link_key_file),
         tell=lambda address: say(f"the desk is at {address}; Control-C ends it"),
     )

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 from optimizer.desk.desk import Desk
 from optimizer.desk.guard import Guard
 from optimizer.desk.kept import Answer, KeptAnswers
+from optimizer.desk.pages.carrier import carrier_page
+from optimizer.desk.pages.health import health_page
+from optimizer.desk.pages.merchant import (
+    link_page,
+    merchant_page,
+    shared_link,
+    shared_merchant_page,
+    shared_order_page,
+)
 from optimizer.desk.pages.night import merchants_page, night_page, orders_page
 from optimizer.desk.pages.night import report as night_report
 from optimizer.desk.pages.nights import nights_page
-from optimizer.desk.pages.order import order_page
+from optimizer.desk.pages.order import order_page, proof_page
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import PublishedNights
 from optimizer.desk.render import ASSETS, code_of, problem_page
@@ -48,10 +57,25 @@ KEPT_PAGES: dict[str, Page] = {
     "/nights/{day}/merchants": merchants_page,
     "/nights/{day}/report": night_report,
     "/order": order_page,
+    "/merchant": merchant_page,
+    "/carrier": carrier_page,
+}
+#: Pages that are made each time: they depend on the clock, or are asked for seldom.
+FRESH_PAGES: dict[str, Page] = {
+    "/order/proof": proof_page,
+    "/merchant/link": link_page,
+    "/shared/merchant": shared_merchant_page,
+    "/shared/order": shared_order_page,
+    "/shared/proof": lambda desk, request: proof_page(
+        desk, request, shared_link(desk, request)
+    ),
+    "/health": health_page,
 }
 
 
-def make_app(config: Config, access: Access, rates: Rates) -> Starlette:
+def make_app(
+    config: Config, access: Access, rates: Rates, link_key: str | None = None
+) -> Starlette:
     """
     Make the application.
 
@@ -61,6 +85,8 @@ def make_app(config: Config, access: Access, rates: Rates) -> Starlette:
         With ``output``.
     access, rates
         Who may read, and how often.
+    link_key
+        Signs links for merchants; ``None``: none are made, and none hold.
 
     Raises
     ------
@@ -75,11 +101,12 @@ def make_app(config: Config, access: Access, rates: Rates) -> Starlette:
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
-    desk = Desk(config, PublishedNights(config.output), access)
+    desk = Desk(config, PublishedNights(config.output), access, link_key)
     kept, pool = KeptAnswers(), ThreadPoolExecutor(NUM_THREADS, "desk")
     pages = [
-        Route(path, _kept(page, desk, kept, pool)) for path, page in KEPT_PAGES.items()
+        Route(at, _kept(page, desk, kept, pool)) for at, page in KEPT_PAGES.items()
     ]
+    pages += [Route(at, _fresh(page, desk, pool)) for at, page in FRESH_PAGES.items()]
     made = Application(
         routes=[
             Route("/", _to_nights),
@@ -111,6 +138,17 @@ def _kept(
         key = (request.url.path, query, code_of(request), stamp)
         make = partial(loop.run_in_executor, pool, _answer, page, desk, request)
         return _response(await kept.get(key, make))
+
+    return endpoint
+
+
+def _fresh(page: Page, desk: Desk, pool: ThreadPoolExecutor) -> Endpoint:
+    """An endpoint that makes its answer each time."""
+
+    async def endpoint(request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(pool, _answer, page, desk, request)
+        return _response(answer)
 
     return endpoint
 

@@ -24,8 +24,11 @@ class Desk:
         What is published there.
     access
         Who may read it.
+    link_key
+        Signs links for merchants; ``None``: there are none.
     """
 
     config: Config
     nights: PublishedNights
     access: Access
+    link_key: str | None = None

@@ -130,6 +130,10 @@ def _environment() -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.newstyle_gettext = True  # type: ignore[attr-defined]
-    made.globals |= {"gettext": report_render.gettext, "asset": asset}
+    made.globals |= {
+        "gettext": report_render.gettext,
+        "asset": asset,
+        "stylesheet": report_render.stylesheet,
+    }
     made.filters |= FILTERS
     return made

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.tables import DECISIONS
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.lookup import has_indexes, merchant_place
 from optimizer.io.published_tables import scan_table
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     import polars as pl
 
     with damaged_is_data_error(str(folder / DECISIONS.file)):
-        rows = scan_table(folder, DECISIONS.file)
+        rows = _of_merchant(folder, only.get("merchant_id"))
         for column, value in only.items():
             rows = rows.filter(pl.col(column) == value)
         if part.sort is not None:
@@ -75,6 +76,15 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
         else:
             found = _sorted_part(rows, part)
         return Rows(found.to_dicts(), number)
+
+
+def _of_merchant(folder: Path, merchant_id: str | None) -> pl.LazyFrame:
+    """All decisions, or the part where a merchant's stand, where an index has it."""
+    rows = scan_table(folder, DECISIONS.file)
+    if merchant_id is None or not has_indexes(folder):
+        return rows
+    first, end = merchant_place(folder, merchant_id) or (0, 0)
+    return rows.slice(first, end - first)
 
 
 def _sorted_part(rows: pl.LazyFrame, part: Part) -> pl.DataFrame:

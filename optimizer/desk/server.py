@@ -31,6 +31,7 @@ def serve(
     port: int,
     access: Access,
     per_second: float,
+    link_key: str | None,
     tell: Callable[[str], None],
 ) -> None:
     """
@@ -44,6 +45,8 @@ def serve(
         Where it listens; port 0 takes a free one.
     access, per_second
         Who may read, and how often.
+    link_key
+        Signs links for merchants.
     tell
         Called with the address when it answers.
 
@@ -59,7 +62,7 @@ def serve(
     from optimizer.desk.app import make_app
     from optimizer.desk.rates import Rates
 
-    app = make_app(config, access, Rates(per_second))
+    app = make_app(config, access, Rates(per_second), link_key)
     with listening(host, port) as taken:
         settings = uvicorn.Config(
             app,

@@ -14,7 +14,7 @@ from optimizer.errors import DataError
 from optimizer.io.parquet_pages import Group, chunk_pages, read_footer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -33,7 +33,12 @@ _PROBE_ROWS = 1 << 16
 
 
 def parquet_batches(
-    path: Path, columns: Sequence[str], batch_rows: int, limits: Limits
+    path: Path,
+    columns: Sequence[str],
+    batch_rows: int,
+    limits: Limits,
+    groups: Sequence[int] | None = None,
+    coded: Collection[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """
     Read some columns, a row group after the other.
@@ -46,6 +51,10 @@ def parquet_batches(
         Rows in a batch at most.
     limits
         Beyond which the file is refused.
+    groups
+        Numbers of the row groups to read; all by default.
+    coded
+        Columns that stay dictionaries of texts, if the whole file has them so.
 
     Raises
     ------
@@ -57,10 +66,13 @@ def parquet_batches(
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(
-        path, page_checksum_verification=True, pre_buffer=False
+        path,
+        read_dictionary=_dictionaries(path, coded) if coded else None,
+        page_checksum_verification=True,
+        pre_buffer=False,
     ) as file:
         _refuse_footer(path, file.metadata, columns, limits)
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             num_rows = 0
             longest = _checked_entries(path, group, columns, limits)
             rows = min(batch_rows, max(1, _BATCH_BYTES // max(1, longest)))
@@ -69,6 +81,18 @@ def parquet_batches(
                 yield batch
             if num_rows != file.metadata.row_group(group).num_rows:
                 raise OSError("rows are missing")
+
+
+def _dictionaries(path: Path, columns: Collection[str]) -> list[str]:
+    """Which of some columns are dictionaries of texts in all row groups."""
+    _, groups = _footer(path, _identity(path))
+    others = {
+        chunk.name
+        for group in groups
+        for chunk in group.chunks
+        if not (chunk.is_text and chunk.has_dictionary)
+    }
+    return [name for name in columns if name not in others]
 
 
 def most_unpacked(path: Path, limits: Limits) -> int:

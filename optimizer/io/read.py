@@ -38,16 +38,18 @@ from optimizer.io.mapping import (
 from optimizer.io.parquet import parquet_batches
 from optimizer.io.privacy import holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes, marks_of_deleted
+from optimizer.io.words import is_of_texts, words_of, written_out
 from optimizer.io.write import LEFT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
 
     from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column, Table
+    from optimizer.io.words import Words
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -109,6 +111,23 @@ class Source:
         return self.rules.mappings.get(self.table.name)
 
 
+@dataclass(frozen=True, slots=True)
+class FarFiles:
+    """
+    Files that other processes read: what is known of them here.
+
+    Attributes
+    ----------
+    label
+        The table's name in messages.
+    schemas
+        Columns of each file, by its name; from :func:`file_schema`.
+    """
+
+    label: str
+    schemas: Mapping[str, pa.Schema]
+
+
 def open_source(
     data: Any,
     table: Table,
@@ -122,7 +141,8 @@ def open_source(
     Parameters
     ----------
     data
-        A path, a glob, a list of paths, or anything that exports an Arrow stream.
+        A path, a glob, a list of paths, anything that exports an Arrow stream, or
+        :class:`FarFiles`, whose rows :func:`read_group` reads.
     table
         The contract.
     require
@@ -139,7 +159,11 @@ def open_source(
     refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
     notes = ReadingNotes()
-    if isinstance(data, list | tuple):
+    files: tuple[Path, ...]
+    if isinstance(data, FarFiles):
+        files, memory = (), None
+        label = data.label
+    elif isinstance(data, list | tuple):
         if not data:
             raise DataError(f"the {table.name} table is an empty list; name a file")
         found = tuple(p for path in data for p in find_files(str(path), table.name))
@@ -153,13 +177,14 @@ def open_source(
         label, files = f"the {table.name} table", ()
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
-    if memory is None and files[0].name.lower().endswith(EXCEL):
+    if files and files[0].name.lower().endswith(EXCEL):
         memory = _excel(files, as_written(table, mapping), mapping, rules)
-    schemas = (
-        _file_schemas(files, as_written(table, mapping), mapping, notes)
-        if memory is None
-        else {label: memory.schema}
-    )
+    if isinstance(data, FarFiles):
+        schemas = dict(data.schemas)
+    elif memory is None:
+        schemas = _file_schemas(files, as_written(table, mapping), mapping, notes)
+    else:
+        schemas = {label: memory.schema}
     left_out = _left_out(next(iter(schemas.values())))
     schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
@@ -244,7 +269,7 @@ def _file_schemas(
     return {
         str(path): csv_schema(forms[str(path)])
         if str(path) in forms
-        else _file_schema(path, table)
+        else file_schema(path, table)
         for path in files
     }
 
@@ -383,29 +408,172 @@ def read_batches(
     DataError
         When a file is damaged, or larger than ``limits`` allows.
     """
+    for frame, _ in worded_batches(source, columns, batch_rows):
+        yield frame
+
+
+def worded_batches(
+    source: Source,
+    columns: Sequence[str] | None = None,
+    batch_rows: int = BATCH_ROWS,
+    coded: Collection[str] = (),
+) -> Iterator[tuple[pl.DataFrame, dict[str, Words]]]:
+    """
+    Read a table batch by batch, with the texts of columns that become codes.
+
+    Parameters
+    ----------
+    source, columns, batch_rows
+        As for :func:`read_batches`.
+    coded
+        Columns of ids whose texts are wanted. They are given where the file has them
+        as dictionaries, which is faster than to find them again.
+
+    Yields
+    ------
+    frame, words
+        The batch as of :func:`read_batches`, and the texts of some of those columns.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_batches`.
+    """
+    wanted = [c for c in source.columns if columns is None or c in columns]
+    there = _columns_there(source, wanted)
+    if source.mapping is not None or source.rules.null_words:
+        coded = ()  # cells change their texts on the way
+    batches = _arrow_batches(source, there, batch_rows, coded)
+    yield from _frames(source, batches, there, wanted, first=0, coded=coded)
+
+
+def read_group(
+    source: Source, path: Path, group: int, first: int
+) -> Iterator[pl.DataFrame]:
+    """
+    Read one row group of a Parquet table, as :func:`read_batches` reads all of it.
+
+    Parameters
+    ----------
+    source
+        The whole table.
+    path, group
+        One of its files, or a copy of it, and which of its row groups.
+    first
+        The group's first row in the whole table.
+
+    Yields
+    ------
+    pl.DataFrame
+        As :func:`read_batches`.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged, or larger than ``limits`` allows.
+    """
+    there = _columns_there(source, source.columns)
+    written = _written_names(source, there)
+    limits = source.rules.limits
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with damaged_is_data_error(str(path)):
+            for batch in parquet_batches(path, [*written], BATCH_ROWS, limits, [group]):
+                names = batch.schema.names
+                yield batch.rename_columns([written[name] for name in names])
+
+    for frame, _ in _frames(source, batches(), there, source.columns, first=first):
+        yield frame
+
+
+def _columns_there(source: Source, wanted: Sequence[str]) -> list[str]:
+    """Those of the columns that files have."""
+    constant = () if source.mapping is None else source.mapping.constants
+    there = [c for c in wanted if c not in constant]
+    # Where there are none, their rows have to be counted.
+    return there or [c for c in source.columns if c not in constant][:1]
+
+
+def _frames(
+    source: Source,
+    batches: Iterable[pa.Table | pa.RecordBatch],
+    there: list[str],
+    wanted: Sequence[str],
+    *,
+    first: int,
+    coded: Collection[str] = (),
+) -> Iterator[tuple[pl.DataFrame, dict[str, Words]]]:
+    """Batches under the contract's names as frames, their rows numbered; with texts."""
     import numpy as np
     import polars as pl
 
-    wanted = [c for c in source.columns if columns is None or c in columns]
-    constant = () if source.mapping is None else source.mapping.constants
-    there = [c for c in wanted if c not in constant]
-    if not there:  # their rows have to be counted
-        there = [c for c in source.columns if c not in constant][:1]
-    first = 0
-    for batch in _arrow_batches(source, there, batch_rows):
+    for batch in batches:
         with damaged_is_data_error(source.label):
-            frame = plain_frame(batch, source.table, source.rules.null_words)
+            words = _words_in(batch, coded)
+            rest = batch.select([n for n in batch.schema.names if n not in words])
+            frame = plain_frame(rest, source.table, source.rules.null_words)
+        frame = frame.hstack([written_out(found) for found in words.values()])
         frame = _selected(frame, there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
-        frame = _selected(frame, wanted)
+        frame = _selected(frame, [*wanted])
         rows = np.arange(first, first + len(frame), dtype=np.int64)
-        yield frame.hstack([pl.Series("row", rows)])
+        yield frame.hstack([pl.Series("row", rows)]), words
         first += len(frame)
         if first > source.rules.limits.num_rows:
             raise DataError(
                 f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
                 "which limits.num_rows allows; is it the export of one day?"
             )
+
+
+def _words_in(
+    batch: pa.Table | pa.RecordBatch, coded: Collection[str]
+) -> dict[str, Words]:
+    """Texts of the columns of a batch that were read as dictionaries."""
+    import pyarrow as pa
+
+    if not coded or isinstance(batch, pa.Table):
+        return {}
+    there = [name for name in batch.schema.names if name in coded]
+    columns = {name: batch.column(name) for name in there}
+    return {
+        name: words_of(column, name)
+        for name, column in columns.items()
+        if is_of_texts(column)
+    }
+
+
+def as_it_stands(source: Source) -> pl.DataFrame:
+    """
+    A whole table under the names and with the values that it has.
+
+    Columns that nothing asks for are left out; a CSV file is text.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged, or has no rows.
+    """
+    import polars as pl
+
+    mapping = source.mapping
+    constant = () if mapping is None else mapping.constants
+    columns = [name for name in source.columns if name not in constant]
+    if mapping is not None:
+        columns = [mapping.written(name) for name in columns]
+    parts = []
+    for batch in _written_batches(source, columns, BATCH_ROWS):
+        with damaged_is_data_error(source.label):
+            parts.append(pl.DataFrame(pl.from_arrow(batch)).select(columns))
+    require = f"{source.label}: has no rows; check the {source.table.name} export"
+    if not parts:
+        raise DataError(require)
+    return pl.concat(parts)
+
+
+def is_text_file(source: Source) -> bool:
+    """Whether a table is in CSV files, whose cells are text."""
+    return source.memory is None and source.files[0].name.lower().endswith(_CSV)
 
 
 def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
@@ -692,7 +860,15 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}, when its rows were asked for"
 
 
-def _file_schema(path: Path, table: Table) -> pa.Schema:
+def file_schema(path: Path, table: Table) -> pa.Schema:
+    """
+    Columns of a Parquet or Arrow file.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or of another kind, or has times whose zone is not known.
+    """
     import pyarrow.ipc
     import pyarrow.parquet
 
@@ -726,20 +902,24 @@ def _refuse_other_bytes(path: Path) -> None:
 
 
 def _arrow_batches(
-    source: Source, columns: list[str], batch_rows: int
+    source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the contract's names."""
+    written = _written_names(source, columns)
+    for batch in _written_batches(source, list(written), batch_rows, coded):
+        names = batch.schema.names
+        yield batch.rename_columns([written[name] for name in names])
+
+
+def _written_names(source: Source, columns: Sequence[str]) -> dict[str, str]:
+    """The contract's names of columns, by the names that the files have."""
     mapping = source.mapping
-    if mapping is None or not mapping.columns:
-        yield from _written_batches(source, columns, batch_rows)
-        return
-    written = {mapping.written(name): name for name in columns}
-    for batch in _written_batches(source, list(written), batch_rows):
-        yield batch.rename_columns([written[name] for name in batch.schema.names])
+    written = (lambda name: name) if mapping is None else mapping.written
+    return {written(name): name for name in columns}
 
 
 def _written_batches(
-    source: Source, columns: list[str], batch_rows: int
+    source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the names that the table has."""
     if source.memory is not None:
@@ -748,17 +928,22 @@ def _written_batches(
         return
     for path in source.files:
         with damaged_is_data_error(str(path)):
-            for batch in _file_batches(path, source, columns, batch_rows):
+            for batch in _file_batches(path, source, columns, batch_rows, coded):
                 for first in range(0, batch.num_rows, batch_rows):
                     yield batch.slice(first, batch_rows)
 
 
 def _file_batches(
-    path: Path, source: Source, columns: list[str], batch_rows: int
+    path: Path,
+    source: Source,
+    columns: list[str],
+    batch_rows: int,
+    coded: Collection[str],
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
-        yield from parquet_batches(path, columns, batch_rows, limits)
+        asked = [column for column in columns if column in coded]
+        yield from parquet_batches(path, columns, batch_rows, limits, coded=asked)
     elif name.endswith(_CSV):
         known = as_written(source.table, source.mapping).column_names
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding

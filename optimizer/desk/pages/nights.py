@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.desk.asked import part_of, text_of
-from optimizer.desk.charts import Line, line, months, shades
+from optimizer.desk.charts import Line, Month, line, months, shades
 from optimizer.desk.listing import listing
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import page_text
@@ -59,7 +59,7 @@ def nights_page(desk: Desk, request: Request) -> str:
         "nights.html.j2",
         lines=lines,
         by_day={one.day: one for one in lines},
-        months=months(last, NUM_MONTHS),
+        months=_with_nights(months(last, NUM_MONTHS), lines[0].day),
         shades=shades({one.day: one.saving for one in known}),
         earlier=_month_before(last, lines[0].day),
         later=_month_after(last, lines[-1].day),
@@ -108,6 +108,16 @@ def month_end(text: str | None, newest: dt.date) -> dt.date:
         return (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
     except (ValueError, OverflowError):
         raise PageProblem(400, "NO_MONTH", text=text) from None
+
+
+def _with_nights(made: list[Month], first_night: dt.date) -> list[Month]:
+    """Months that are not all before the first night; at least one."""
+    kept = [
+        one
+        for one in made
+        if (one.first.year, one.first.month) >= (first_night.year, first_night.month)
+    ]
+    return kept or made[-1:]
 
 
 def _month_before(last: dt.date, first_night: dt.date) -> str | None:
