@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.learned_model import Effect
-    from optimizer.learn.learners import Trial
+    from optimizer.learn.learners import ByFold, Trial
 
 #: Most parcels for which one of the explore arm stands.
 MOST = 10.0
@@ -192,19 +192,19 @@ def only(in_force: str = FIRST) -> list[Candidate]:
 def _held_out(
     contest: Contest,
     name: str,
-    odds: Mapping[str, tuple[list[Effect], NDArray[np.float64]]],
+    odds: Mapping[str, ByFold],
 ) -> _Held:
     fold = folds(contest.frame)
     fitted = [
         {
-            harm: effects[k]
+            harm: one.effects[k]
             if name == _NEUTRAL
             else LEARNERS[name].fit(contest.trials[harm].where(fold[contest.row] != k))
-            for harm, (effects, _) in odds.items()
+            for harm, one in odds.items()
         }
         for k in range(NUM_FOLDS)
     ]
-    standard = {harm: risk for harm, (_, risk) in odds.items()}
+    standard = {harm: one.standard for harm, one in odds.items()}
     slope = slope_of(contest.trials, standard, fold[contest.row], fitted)
     slopes = dict.fromkeys(contest.trials, slope)
     effects = [

@@ -185,13 +185,27 @@ _STEPS, _LEARNING_STEPS = 12, 3
 _STRIDE = 1.5
 
 
-def odds_by_fold(
-    trial: Trial, fold: NDArray[np.int64], num_folds: int
-) -> tuple[list[Effect], NDArray[np.float64]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class ByFold:
     """
-    What ``logistic`` finds without each fold: effects, and risk on standard service.
+    What ``logistic`` finds of one harm without each fold.
 
-    The risk has what was missed of it on parcels of other folds.
+    Attributes
+    ----------
+    effects
+        A fold each.
+    standard
+        ``(n,) float64``: risk on standard service, with what was missed of it on
+        parcels of other folds.
+    """
+
+    effects: list[Effect]
+    standard: NDArray[np.float64]
+
+
+def odds_by_fold(trial: Trial, fold: NDArray[np.int64], num_folds: int) -> ByFold:
+    """
+    Fit ``logistic`` without each fold.
 
     Parameters
     ----------
@@ -211,7 +225,7 @@ def odds_by_fold(
         effect, found = _fit_odds(trial.where(~inside), others)
         effects.append(effect)
         missed[inside] = asked[inside] @ found
-    return effects, _sigmoid(_logit(trial.risk) + missed)
+    return ByFold(effects, _sigmoid(_logit(trial.risk) + missed))
 
 
 def _logit(chance: NDArray[np.float64]) -> NDArray[np.float64]:
