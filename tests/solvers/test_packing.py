@@ -18,7 +18,7 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
-from optimizer.solvers.packing import programs, refine_prices
+from optimizer.solvers.packing import branch, programs, refine_prices
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
 from tests.support.examples import examples
@@ -34,6 +34,8 @@ from tests.support.packing_twin import (
 
 #: Nights that HiGHS solves again; thousands for a long look.
 NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
+#: Options that a tree may price where larger trees would show nothing more.
+SMALL_TREE = 10**7
 
 
 @pytest.mark.slow
@@ -318,11 +320,14 @@ def middling(seed: int, num_orders: int = 2_200) -> Problem:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
+def test_larger_nights_are_feasible_and_nearly_proved(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     Thousands of orders with crossing rows, floors and pins: nothing is broken, and the
-    bound is within a few per mille.
+    bound is within a few per mille, by a small tree.
     """
+    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
     problem = middling(seed)
     found = solve(problem, "packing", SolveParams())
     chosen = found.chosen.tolist()
@@ -332,8 +337,9 @@ def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_threads_do_not_change_the_plan() -> None:
+def test_threads_do_not_change_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same plan and prices, bit for bit, with any number of threads."""
+    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
     problem = middling(0)
     one = solve(problem, "packing", SolveParams(num_threads=1))
     other = solve(problem, "packing", SolveParams(num_threads=3))

@@ -52,13 +52,13 @@ if TYPE_CHECKING:
     from optimizer.solvers.packing.refine_prices import PackingSearch
 
 #: Nights with more options are not divided.
-MOST_OPTIONS = 5_000
+MOST_OPTIONS = 20_000
 #: Nodes of a tree; prices that all of them hold; options that all steps price.
 MOST_NODES, MOST_PRICES, MOST_WORK = 10_000, 2**23, 4 * 10**8
 #: Steps of the prices at the root, and at every other node.
 ROOT_STEPS, NODE_STEPS = 400, 30
-#: Nodes at which a plan is also improved by exchanges.
-IMPROVED_NODES = 32
+#: Nodes at which a plan is also improved by exchanges, of so many options.
+IMPROVED_NODES, IMPROVED_OPTIONS = 32, 5_000
 #: Largest price, and largest value of all that is sold, micro-CNY.
 LARGEST_PRICE, LARGEST_VALUE = 2**42, 2**60
 
@@ -468,7 +468,7 @@ def _built(
         night, state, allowed[np.lexsort((-night.margin[allowed], often, rank))]
     )
     if len(tree.nodes) < IMPROVED_NODES:
-        deep = int(np.abs(night.margin).max(initial=0))
+        deep = closest(night.margin, IMPROVED_OPTIONS)
         state = improved(night, state, deep, tree.search.is_late)
     return state
 
