@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,6 +19,8 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
+from optimizer.solvers.kernels import branch as branch_kernels
+from optimizer.solvers.kernels import fill, packing_improve
 from optimizer.solvers.packing import branch, programs, refine_prices
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
@@ -399,6 +402,58 @@ def test_it_may_be_cut_short_at_any_look_at_the_clock(
     _, money = plan_key(problem, chosen)
     assert 0 < money <= proved_bound(problem, found)
     assert found.termination == Termination("FEASIBLE", "TIME")
+
+
+class CountingClock:
+    """A clock on which every look takes a second."""
+
+    seen = 0
+
+    @classmethod
+    def monotonic(cls) -> float:
+        """Seconds: as many as there were looks."""
+        cls.seen += 1
+        return float(cls.seen)
+
+
+#: What takes long on large nights, and how often it may still be begun when the time is
+#: up: lanes on each of two threads once.
+SLICES = {
+    (packing_improve, "improve"): 0,
+    (fill, "fill_lanes"): 2,
+    (branch_kernels, "bound_node"): 0,
+    (programs, "_solve"): 0,
+}
+
+
+@pytest.mark.parametrize("seconds", [12, 40, 90, 250, 600])
+def test_nothing_long_begins_once_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Exchanges, lanes, nodes and programs look at the clock before each slice."""
+    problem = packed_only(5)
+    late = dict.fromkeys(SLICES, 0)
+    monkeypatch.setattr(CountingClock, "seen", 0)
+    monkeypatch.setattr(packing, "time", CountingClock)
+    monkeypatch.setattr(refine_prices, "time", CountingClock)
+    for module, name in SLICES:
+        kernel = getattr(module, name)
+
+        def counted(
+            *values: object,
+            kernel: Callable[..., object] = kernel,
+            key: tuple[object, str] = (module, name),
+            **named: object,
+        ) -> object:
+            late[key] += CountingClock.seen > seconds + 2
+            return kernel(*values, **named)
+
+        monkeypatch.setattr(module, name, counted)
+    params = SolveParams(time_limit_seconds=seconds, num_threads=2)
+    found = solve(problem, "packing", params)
+    assert found.termination.limit == "TIME"
+    assert CountingClock.seen < seconds + 200
+    assert {key: late[key] for key in SLICES if late[key] > SLICES[key]} == {}
 
 
 @pytest.mark.parametrize("method", [*METHODS])

@@ -24,6 +24,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,14 +149,18 @@ def _planned(
     search: PackingSearch, priced: Priced, chosen: NDArray[np.int64]
 ) -> tuple[PackingNight, PackingPlan]:
     """Make a plan at prices, or keep the present one if it is better."""
-    market = priced.market
+    problem, market = search.problem, priced.market
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
-    night = make_packing_night(search.problem, market, worth, deep)
-    option, _ = ranges(search.problem.option_start, market.order)
+    deep = closest(worth, DEEP * _most_chosen(problem, priced))
+    night = make_packing_night(problem, market, worth, deep)
+    option, _ = ranges(problem.option_start, market.order)
     known = np.searchsorted(option, chosen)
     state = state_of(night, known) if len(known) else built(night)
-    state = improved(night, state, deep, search.is_late)
+    is_late = search.is_late
+    if problem.num_options > FEW_OPTIONS:
+        kept_back = BOUND_SHARE * search.params.time_limit_seconds
+        is_late = partial(search.is_late, kept_back)
+    state = improved(night, state, deep, is_late)
     if not _is_close(search, night, state, priced.bound):
         state = _solved(search, priced, night, state)
     return night, state
@@ -233,7 +238,8 @@ def _bounded(
     problem, lane_parent = search.problem, search.problem.lane_parent
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
-    if priced.market.num_options <= most and priced.bound > money:
+    is_few = priced.market.num_options <= most
+    if is_few and priced.bound > money and not search.is_late():
         priced = _with_linear_prices(search, priced, targets)
     plan = Solution(
         chosen=chosen,
@@ -245,6 +251,8 @@ def _bounded(
     if _is_within(search, priced.bound, money) or search.is_late():
         return plan
     held = _lane_prices(search, priced, targets, money)
+    if held is None:
+        return replace(plan, termination=_termination(search, priced.bound, money))
     found, bound = held.prices, held.bound
     stop = Termination("FEASIBLE", "METHOD")
     lanes = Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
@@ -310,7 +318,7 @@ def _with_linear_prices(
     search: PackingSearch, priced: Priced, targets: Targets
 ) -> Priced:
     """The linear program's dual values, if they are better."""
-    problem, seconds = search.problem, max(search.seconds_left(), 0.1)
+    problem, seconds = search.problem, search.seconds_left()
     exact = linear_prices(problem, priced.market, targets, seconds)
     if exact is None:
         return priced
@@ -323,8 +331,8 @@ def _with_linear_prices(
 
 def _lane_prices(
     search: PackingSearch, priced: Priced, targets: Targets, money: int
-) -> Held:
-    """Prices for the bound by lanes, and their bound for all orders."""
+) -> Held | None:
+    """Prices for the bound by lanes, and their bound for all; if there is time."""
     problem, market, pool = search.problem, priced.market, search.pool
     whole = whole_market(problem, targets.is_pinned)
     worth = margins(market, priced.prices, priced.merchant_price)
