@@ -22,6 +22,9 @@ EXTRA_OF = {
     "pyspark": "spark",
     "py4j": "spark",
     "plotly": "plots",
+    "starlette": "desk",
+    "uvicorn": "desk",
+    "itsdangerous": "desk",
 }
 
 

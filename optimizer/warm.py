@@ -65,7 +65,7 @@ def warm(progress: Callable[[str], None] | None = None) -> Warmed:
     tell = progress or (lambda _: None)
     # Packing nights share next to no kernel with the others, and take half as long.
     with _beside(_packing_nights) as others:
-        for stage in (_plain_nights, _evidence, _blocks):
+        for stage in (_plain_nights, _blocks):
             tell(f"compile {stage.__name__.strip('_').replace('_', ' ')}")
             stage()
     tell("compile packing nights")
@@ -166,15 +166,6 @@ def _packing_nights() -> None:
         most_options=2,
     )
     solve(open_night, "packing", SolveParams())
-
-
-def _evidence() -> None:
-    """Hashes of decisions."""
-    import polars as pl
-
-    from optimizer.night.merkle import row_hashes
-
-    row_hashes(pl.DataFrame({"order_id": ["a"]}), ["order_id"])
 
 
 def _blocks() -> None:

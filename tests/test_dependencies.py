@@ -41,12 +41,12 @@ class Import(NamedTuple):
 
 def imports_of(text: str) -> list[Import]:
     """Packages that a source imports, by statements and by name."""
-    tree = ast.parse(text)
+    tree, functions = ast.parse(text), (ast.FunctionDef, ast.AsyncFunctionDef)
     late = {
         id(inner)
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.If)
-        and (isinstance(node, ast.FunctionDef) or "TYPE_CHECKING" in ast.dump(node))
+        if isinstance(node, functions)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))
         for inner in ast.walk(node)
     }
     found = []
@@ -221,6 +221,22 @@ def test_a_chart_without_its_extra_says_which(chart: str, without: Any) -> None:
     without("plotly")
     with pytest.raises(ConfigError, match=r"a chart: needs plotly.*\[plots\]'$"):
         getattr(plots, chart)()
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "starlette"])
+def test_the_desk_without_its_extra_says_which(
+    package: str,
+    without: Any,
+    published: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``serve`` asks for its packages before it takes the port."""
+    without(package)
+    left = call(monkeypatch, capsys, "serve", "--config", published.config)
+    assert left.code == 2, left.err
+    assert f"serve: needs {package}" in left.err
+    assert left.err.endswith("pip install 'premium-delivery-optimizer[desk]'\n")
 
 
 @pytest.mark.slow

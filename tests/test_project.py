@@ -167,6 +167,7 @@ LOOKS_AT_THE_CLOCK = {
     "tests/campaigns/servers.py": "stops a server at random moments: each must do",
     "tests/campaigns/swaps.py": "tells how long a command took",
     "tests/cli/test_ends.py": "waits for a command to begin before it is stopped",
+    "tests/desk/test_people.py": "signs links that hold today",
     "tests/night/test_moved_projects.py": "lets a second pass between two nights",
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",

@@ -38,6 +38,7 @@ EXAMPLES = {
     "prune": "prune --config configs/nightly.yaml",
     "warm": "warm",
     "deliver": "deliver --config configs/nightly.yaml 2026-11-22",
+    "serve": "serve --config configs/nightly.yaml",
     "simulate": "simulate --out data --orders 100000 --merchants 500 --seed 7",
     "outcomes": "simulate outcomes --runs runs --nights data/nights",
     "upgrade": "state upgrade --config configs/nightly.yaml",

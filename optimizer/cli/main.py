@@ -18,7 +18,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from optimizer.cli import compare, init, learn, nights, questions, run, simulate
+from optimizer.cli import (
+    compare,
+    init,
+    learn,
+    nights,
+    questions,
+    run,
+    serve,
+    simulate,
+)
 from optimizer.cli.examples import end_of_help
 from optimizer.cli.help_pages import PlainCommand, PlainGroup
 from optimizer.cli.output import IS_QUIET, say
@@ -184,6 +193,7 @@ COMMANDS = (
     *(compare.diff, compare.accept, compare.robustness),
     *(nights.verify, nights.backfill, nights.rollback, nights.status, nights.runs),
     *(nights.evidence, nights.audit, nights.prune, nights.warm, nights.deliver),
+    serve.serve,
 )
 for command in COMMANDS:
     app.command(cls=PlainCommand, epilog=end_of_help(command.__name__))(command)

@@ -9,11 +9,21 @@ if TYPE_CHECKING:
     import polars as pl
 
 Kind = Literal[
-    "id", "text", "probability", "money", "number", "count", "flag", "pin", "date"
+    "id",
+    "text",
+    "probability",
+    "money",
+    "number",
+    "count",
+    "key",
+    "flag",
+    "pin",
+    "date",
 ]
 #: Who makes a table: the platform, which delivers it; or a run, out of its certified
-#: night, out of the decisions as they go by, or out of its record.
-Maker = Literal["platform", "night", "decisions", "record"]
+#: night, out of the decisions as they go by, out of the places of their rows, or out of
+#: its record.
+Maker = Literal["platform", "night", "decisions", "rows", "record"]
 #: When it is there.
 When = Literal[
     "always",
@@ -129,6 +139,7 @@ def polars_type(kind: Kind) -> type[pl.DataType]:
         "money": pl.Float64,
         "number": pl.Float64,
         "count": pl.Int64,
+        "key": pl.UInt64,
         "flag": pl.Boolean,
         "date": pl.Date,
     }

@@ -12,6 +12,7 @@ _KIND_WORDS = {
     "probability": "number in [0, 1]",
     "money": "number ≥ 0, CNY",
     "count": "whole number",
+    "key": "whole number ≥ 0, 64 bits",
     "number": "number",
     "flag": "true / false",
     "date": "date",

@@ -13,13 +13,14 @@ RECORD = "run.json"
 REPORT = "report.html"
 #: The night stated a second time, for DuckDB.
 AUDIT = "audit.sql"
-#: Hashes of the decisions, 128 rows a line: what an order's evidence starts from.
+#: Hashes of the decisions, a merchant a line: what an order's evidence starts from.
 LEAVES = "evidence.txt"
 #: Written last: a folder without it is not a run.
 SUCCESS = "_SUCCESS"
-SCHEMA_VERSION = 2
-#: Formats that are read: records of format 1 have warnings as sentences alone.
-_READ = (1, SCHEMA_VERSION)
+SCHEMA_VERSION = 3
+#: Formats that are read: records of format 1 have warnings as sentences alone, and
+#: decisions of format 2 stand by order_id.
+_READ = (1, 2, SCHEMA_VERSION)
 
 
 def pinned(run_dir: Path | str) -> Path:

@@ -197,7 +197,7 @@ _SAVING = Column(
 
 DECISIONS = Table(
     "decisions",
-    "every order: what was decided and why, by order_id",
+    "every order: what was decided and why, by merchant_id and order_id",
     (
         _ORDER_ID,
         _MERCHANT_ID,
@@ -238,7 +238,7 @@ DECISIONS = Table(
 )
 RECOMMENDATIONS = Table(
     "recommendations",
-    "the chosen orders, in the platform's format",
+    "the chosen orders, in the platform's format, by merchant_id and order_id",
     (
         _ORDER_ID,
         _MERCHANT_ID,
@@ -251,6 +251,25 @@ RECOMMENDATIONS = Table(
     maker="decisions",
     engines=BOTH,
     is_copied=True,
+)
+MERCHANT_INDEX = Table(
+    "merchant_index",
+    "where each merchant's rows of the decisions are",
+    (
+        _MERCHANT_ID,
+        Column("first_row", "count", "its first row, from 0", is_required=True),
+        Column("num_rows", "count", "its rows, one after the other", is_required=True),
+    ),
+    maker="rows",
+)
+ORDER_INDEX = Table(
+    "order_index",
+    "where each order's row of the decisions is, by key",
+    (
+        Column("order_key", "key", "64-bit key of its order_id", is_required=True),
+        Column("row", "count", "its row, from 0", is_required=True),
+    ),
+    maker="rows",
 )
 MERCHANT_RESULTS = Table(
     "merchants",
@@ -500,6 +519,8 @@ TABLES = (
     OUTCOMES,
     DECISIONS,
     RECOMMENDATIONS,
+    MERCHANT_INDEX,
+    ORDER_INDEX,
     MERCHANT_RESULTS,
     LANE_RESULTS,
     ROW_RESULTS,

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import LEAVES, RECORD, is_date, read_record
+from optimizer.contracts.tables import DECISIONS
 from optimizer.errors import ConfigError, DataError
 from optimizer.evidence.check import check_evidence
 from optimizer.explain.sentences import sentence
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.lookup import merchant_row
+from optimizer.io.lookup import (
+    has_indexes,
+    merchant_decisions,
+    merchant_number,
+    merchant_row,
+    order_row,
+)
 from optimizer.io.published_tables import as_of_today
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import (
-    ROWS_IN_LEAF,
-    leaves_of,
+    ROWS_IN_PIECE,
     path_to,
-    row_hashes,
-    row_texts,
+    piece_hashes,
+    plain_rows,
 )
 from optimizer.night.publish import sha256_of
+from optimizer.night.row_leaves import (
+    ROWS_IN_LEAF,
+    row_hashes,
+    row_leaves,
+    row_texts,
+)
 from optimizer.night.state.database import read_state
 from optimizer.night.state.links import decision_groups, read_links, versions_in
 
@@ -39,7 +52,7 @@ def find_evidence(
     config: Config, order_id: str, day: dt.date | None = None
 ) -> dict[str, Any]:
     """
-    Collect an order's evidence; reads one row group of the night's decisions.
+    Collect an order's evidence; reads the rows of its merchant.
 
     Parameters
     ----------
@@ -54,9 +67,10 @@ def find_evidence(
     -------
     dict
         JSON-ready: ``decision`` and ``sentence``, ``rule`` (the policy in force and the
-        merchant's cap), ``inputs``, ``history`` of the date, ``proof`` (the row, its
-        leaf, the path to the root, the chain to its head), and ``findings``: what does
-        not hold, empty where everything does.
+        merchant's cap), ``inputs``, ``history`` of the date, ``proof`` (the rows of its
+        merchant, the path from their leaf to the root, the chain to its head), and
+        ``findings``: what does not hold, empty where everything does. It shows nothing
+        of other merchants but hashes.
 
     Raises
     ------
@@ -75,9 +89,7 @@ def find_evidence(
     for date in [day] if day else sorted(nights, reverse=True):
         found = _find_row(nights[date], order_id)
         if found is not None:
-            rows, start = found
-            place = start, order_id
-            return _evidence(nights[date], date, links, rows, place)
+            return _evidence(nights[date], date, links, order_id, found)
     where = f"the night of {day}" if day else "any published night"
     if is_date(order_id):
         raise DataError(f"{order_id} is a date; name an order by its order_id")
@@ -87,12 +99,66 @@ def find_evidence(
     )
 
 
-def _find_row(folder: Path, order_id: str) -> tuple[pl.DataFrame, int] | None:
-    """The rows of the leaf that holds an order, and the position of the first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """
+    An order's row, as the night has it, and its proof but the path to the root.
+
+    Attributes
+    ----------
+    row
+        The row.
+    proof
+        Entries of the proof; the leaf is one of them.
+    number
+        Number of its leaf.
+    """
+
+    row: pl.DataFrame
+    proof: dict[str, Any]
+    number: int
+
+
+def _find_row(folder: Path, order_id: str) -> _Found | None:
+    """Find an order in a night; ``None`` where it is not there."""
+    if has_indexes(folder):
+        return _of_merchant(folder, order_id)
+    return _of_rows(folder, order_id)
+
+
+def _of_merchant(folder: Path, order_id: str) -> _Found | None:
+    """The row, and all rows of its merchant that are hashed with it."""
+    row = order_row(folder, order_id)
+    if row.height == 0:
+        return None
+    merchant_id = row["merchant_id"].item()
+    mine = merchant_decisions(folder, merchant_id)
+    at = mine["order_id"].index_of(order_id)
+    number = merchant_number(folder, merchant_id)
+    if at is None or number is None:
+        raise DataError(
+            f"{folder}: its indexes are not of its decisions; they were changed after "
+            "it was published: optimizer verify says more"
+        )
+    piece, position = divmod(at, ROWS_IN_PIECE)
+    begin = piece * ROWS_IN_PIECE
+    leaf = {
+        "merchant_id": merchant_id,
+        "num_rows": len(mine),
+        "rows": plain_rows(mine[begin : begin + ROWS_IN_PIECE]),
+        "position": position,
+        "piece": piece,
+        "piece_hashes": [found.hex() for found in piece_hashes(mine)],
+    }
+    return _Found(row, {"leaf": leaf}, number)
+
+
+def _of_rows(folder: Path, order_id: str) -> _Found | None:
+    """The same of a night of an older format, where 128 rows make a leaf."""
     import polars as pl
     import pyarrow.parquet
 
-    name = folder / "decisions.parquet"
+    name = folder / DECISIONS.file
     with (
         damaged_is_data_error(str(name)),
         pyarrow.parquet.ParquetFile(name, page_checksum_verification=True) as file,
@@ -104,28 +170,30 @@ def _find_row(folder: Path, order_id: str) -> tuple[pl.DataFrame, int] | None:
             if known is None or not known.has_min_max or known.max >= order_id:
                 rows = pl.DataFrame(pl.from_arrow(file.read_row_group(number)))
                 at = rows["order_id"].index_of(order_id)
-                if at is None:
-                    return None
-                start = at - at % ROWS_IN_LEAF
-                return rows[start : start + ROWS_IN_LEAF], first + start
+                return None if at is None else _row_found(rows, at, first)
             first += group.num_rows
     return None
 
 
+def _row_found(rows: pl.DataFrame, at: int, first: int) -> _Found:
+    start = at - at % ROWS_IN_LEAF
+    row, beside = rows[at : at + 1], rows[start : start + ROWS_IN_LEAF]
+    columns = [name for name in DECISIONS.column_names if name in rows.columns]
+    hashes = [found.hex() for found in row_hashes(beside, columns)]
+    leaf = {"row_hashes": hashes, "position": at - start}
+    proof = {"row": row_texts(row, columns).item(), "leaf": leaf}
+    return _Found(row, proof, (first + start) // ROWS_IN_LEAF)
+
+
 def _evidence(
-    folder: Path,
-    day: dt.date,
-    links: Sequence[Link],
-    rows: pl.DataFrame,
-    place: tuple[int, str],
+    folder: Path, day: dt.date, links: Sequence[Link], order_id: str, own: _Found
 ) -> dict[str, Any]:
     """Put record, decision and proof together, and check the proof by itself."""
-    start, order_id = place
-    chain = _chain_from(links, day, folder.name)
-    record, at = read_record(folder), rows["order_id"].to_list().index(order_id)
-    order = rows.row(at, named=True)
-    said = as_of_today(rows[at : at + 1], "decisions.parquet").row(0, named=True)
+    chain, record = _chain_from(links, day, folder.name), read_record(folder)
+    order = own.row.row(0, named=True)
+    said = as_of_today(own.row, DECISIONS.file).row(0, named=True)
     merchant = merchant_row(folder, order["merchant_id"])
+    leaf = own.proof["leaf"] | {"path": path_to(_leaves(folder), own.number)}
     found = {
         "order_id": order_id,
         "date": day.isoformat(),
@@ -138,9 +206,9 @@ def _evidence(
             for name, used in record["inputs"].items()
         },
         "history": _history(links, day),
-        "proof": {
-            "row": row_texts(rows[at : at + 1], _columns(chain[0])).item(),
-            "leaf": _leaf(folder, rows, _columns(chain[0]), start, at),
+        "proof": own.proof
+        | {
+            "leaf": leaf,
             "chain": [
                 {"number": k.number, "hash": k.hash, "text": k.text} for k in chain
             ],
@@ -162,24 +230,11 @@ def _chain_from(links: Sequence[Link], day: dt.date, version: str) -> list[Link]
     return list(links[own[-1] :])
 
 
-def _columns(link: Link) -> list[str]:
-    return list(link.body["decisions"]["columns"])
-
-
-def _leaf(
-    folder: Path, rows: pl.DataFrame, columns: list[str], start: int, at: int
-) -> dict[str, Any]:
-    """The hashes of the leaf's rows, and the path from the leaf to the root."""
-    hashes, name = row_hashes(rows, columns), folder / LEAVES
+def _leaves(folder: Path) -> list[bytes]:
+    name = folder / LEAVES
     if name.is_file():
-        leaves = [bytes.fromhex(line) for line in name.read_text("ascii").split()]
-    else:  # a night of an older program
-        leaves = leaves_of(decision_groups(folder)).close()
-    return {
-        "row_hashes": [hashes[k : k + 32].hex() for k in range(0, len(hashes), 32)],
-        "position": at,
-        "path": path_to(leaves, start // ROWS_IN_LEAF),
-    }
+        return [bytes.fromhex(line) for line in name.read_text("ascii").split()]
+    return row_leaves(decision_groups(folder))[0]  # a night of an older program
 
 
 def _history(links: Sequence[Link], day: dt.date) -> list[dict[str, Any]]:
@@ -222,7 +277,7 @@ def evidence_text(found: dict[str, Any]) -> str:
     ]
     root = json.loads(proof["chain"][0]["text"])["decisions"]["root"]
     lines += [
-        f"  proof    one of {len(proof['leaf']['row_hashes'])} rows of a leaf, "
+        f"  proof    one of {_num_rows(proof['leaf']):,} rows of a leaf, "
         f"{len(proof['leaf']['path'])} steps to the root {root}",
         f"  chain    {len(proof['chain'])} of the links, to the head {head['number']}: "
         f"{head['hash']}",
@@ -231,3 +286,7 @@ def evidence_text(found: dict[str, Any]) -> str:
         else "  DOES NOT HOLD: " + "; ".join(found["findings"]),
     ]
     return "\n".join(lines)
+
+
+def _num_rows(leaf: dict[str, Any]) -> int:
+    return leaf["num_rows"] if "num_rows" in leaf else len(leaf["row_hashes"])

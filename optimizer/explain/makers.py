@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import (
@@ -13,13 +15,16 @@ from optimizer.contracts.tables import (
     DRAWS,
     IN_FLIGHT,
     LANE_RESULTS,
+    MERCHANT_INDEX,
     MERCHANT_RESULTS,
+    ORDER_INDEX,
     ORDER_PRICES,
     QUARANTINE,
     RECOMMENDATIONS,
     ROW_RESULTS,
 )
 from optimizer.explain.branches import branch_prices_table, branches_table
+from optimizer.explain.row_index import RowIndex
 from optimizer.explain.tables import (
     bank_table,
     commitments_table,
@@ -34,12 +39,17 @@ from optimizer.explain.tables import (
     recommendations_table,
     rows_table,
 )
+from optimizer.io.ahead import made_ahead
+from optimizer.io.merchant_order import count_blocks, merchant_blocks, sorted_block
+from optimizer.io.order_keys import order_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
     from optimizer.contracts.columns import Table
@@ -64,6 +74,11 @@ OF_DECISIONS: Mapping[Table, Callable[[pl.DataFrame, Names], pl.DataFrame]] = {
     RECOMMENDATIONS: lambda decisions, _: recommendations_table(decisions),
     COMMITMENTS: commitments_table,
 }
+#: Tables that are made of where the decisions' rows are.
+OF_ROWS: Mapping[Table, Callable[[RowIndex], Iterable[pl.DataFrame]]] = {
+    MERCHANT_INDEX: lambda index: [index.merchants()],
+    ORDER_INDEX: lambda index: index.orders(),
+}
 
 
 def night_tables(night: CertifiedNight) -> dict[str, pl.DataFrame]:
@@ -76,7 +91,7 @@ def sorted_decisions(
     night: CertifiedNight, scratch: Path, made: dict[str, list[pl.DataFrame]]
 ) -> Iterator[pl.DataFrame]:
     """
-    Every order's decision, ascending by ``order_id``, in bounded memory.
+    Every order's decision, by ``merchant_id`` and ``order_id``, in bounded memory.
 
     Parameters
     ----------
@@ -85,25 +100,39 @@ def sorted_decisions(
     scratch
         A folder that does not exist; made where the night is large, and removed.
     made
-        Takes what is made of the decisions as they go by, by file name.
+        Takes what is made of the decisions as they go by, by file name; complete when
+        the last ones are taken.
 
     Yields
     ------
     pl.DataFrame
-        The columns of the decisions table, ``region_id``, ``lane`` and ``load``.
+        The columns of the decisions table, ``region_id``, ``lane`` and ``load``; all
+        rows of a merchant in one of them.
     """
-    from optimizer.io.external_sort import sorted_batches
+    made |= {table.file: [] for table in (*OF_DECISIONS, *OF_ROWS)}
+    names, index = night.names, RowIndex()
+    blocks = merchant_blocks(night.named(), names.row_merchant, scratch)
+    decide = partial(_decide, night)
+    for block in made_ahead(decide, blocks, count_blocks(len(names.status))):
+        for file, frame in block.made.items():
+            made[file].append(frame)
+        index.add(block.decisions, block.keys)
+        yield block.decisions
+    for table, make in OF_ROWS.items():
+        made[table.file].extend(make(index))
 
-    made |= {table.file: [] for table in OF_DECISIONS}
-    batches = sorted_batches(
-        night.named(),
-        "order_id",
-        sample=night.intake.id_sample,
-        num_rows=len(night.names.status),
-        scratch=scratch,
-    )
-    for named in batches:
-        batch = decisions_table(named, night.outcomes, night.names)
-        for table, make in OF_DECISIONS.items():
-            made[table.file].append(make(batch, night.names))
-        yield batch
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _DecidedBlock:
+    """The decisions of some merchants, what is made of them, and the orders' keys."""
+
+    decisions: pl.DataFrame
+    made: Mapping[str, pl.DataFrame]
+    keys: NDArray[np.uint64]
+
+
+def _decide(night: CertifiedNight, named: pl.DataFrame) -> _DecidedBlock:
+    """Sort a block of orders, and say what became of each."""
+    decisions = decisions_table(sorted_block(named), night.outcomes, night.names)
+    made = {t.file: make(decisions, night.names) for t, make in OF_DECISIONS.items()}
+    return _DecidedBlock(decisions, made, order_keys(decisions["order_id"])[0])

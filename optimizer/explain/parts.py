@@ -12,7 +12,7 @@ from optimizer.explain.contributions import (
     night_contributions,
 )
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.lookup import find_rows
+from optimizer.io.lookup import find_rows, merchant_decisions
 from optimizer.io.published_tables import read_table, scan_table
 
 if TYPE_CHECKING:
@@ -125,17 +125,13 @@ def explain_merchant(
     DataError
         When the folder is not a run, or has no such merchant.
     """
-    import polars as pl
-
     run_dir = pinned(run_dir)
     read_record(run_dir)
     path = run_dir / "merchants.parquet"
     found = find_rows(path, "merchant_id", merchant_id)
     if found.height == 0:
         raise DataError(f"merchant {merchant_id!r} has no orders in this night")
-    with damaged_is_data_error(str(run_dir)):
-        mine = _decisions(run_dir).filter(pl.col("merchant_id") == merchant_id)
-        own = mine.collect()
+    own = merchant_decisions(run_dir, merchant_id)
     parts = merchant_contributions(own.lazy(), found).row(0, named=True)
     row = found.row(0, named=True)
     kind = "packing merchant" if row["one_more_cny"] is None else "merchant"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.run_folder import is_date, pinned, read_record
 from optimizer.errors import DataError, counted
 from optimizer.explain.chinese import CHINESE
-from optimizer.io.lookup import find_rows, merchant_row
+from optimizer.io.lookup import merchant_row, order_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -356,7 +356,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     """
     Explain an order from a published run alone.
 
-    Reads only the row group of the decisions that can hold the order.
+    Reads only the row groups of index and decisions that can hold the order.
 
     Raises
     ------
@@ -365,7 +365,7 @@ def explain_run(run_dir: Path, order_id: str, language: str = "en") -> dict[str,
     """
     run_dir = pinned(run_dir)
     read_record(run_dir)
-    found = find_rows(run_dir / "decisions.parquet", "order_id", order_id)
+    found = order_row(run_dir, order_id)
     if found.height == 0:
         raise unknown_order(order_id)
     order = found.row(0, named=True)

@@ -1,14 +1,29 @@
-"""Find rows in a published table that is sorted, without reading the rest."""
+"""
+Find rows in published tables without reading the rest.
+
+A night has two indexes: of merchants, whose rows of the decisions stand together, and
+of orders, by key. A key leads to one row group of the decisions. Nights of formats 1
+and 2 have none: their decisions stand by ``order_id``.
+"""
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.tables import MERCHANT_RESULTS
+import numpy as np
+
+from optimizer.contracts.tables import (
+    DECISIONS,
+    MERCHANT_INDEX,
+    MERCHANT_RESULTS,
+    ORDER_INDEX,
+)
 from optimizer.errors import DataError
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.io.order_keys import order_key
 from optimizer.io.parquet_pages import read_footer
-from optimizer.io.published_tables import as_of_today
+from optimizer.io.published_tables import as_of_today, read_table, scan_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +70,147 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
         table = file.read_row_groups(row_groups_with(groups, value))
         found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
         return as_of_today(found, path.name)
+
+
+def has_indexes(run_dir: Path) -> bool:
+    """Whether a night's decisions stand by merchant, with indexes of their rows."""
+    return (run_dir / ORDER_INDEX.file).is_file()
+
+
+def order_row(run_dir: Path, order_id: str) -> pl.DataFrame:
+    """
+    The decision of an order, with the columns of today; no row where it has none.
+
+    Raises
+    ------
+    DataError
+        When a file is missing or damaged.
+    """
+    path = run_dir / DECISIONS.file
+    if not has_indexes(run_dir):
+        return find_rows(path, "order_id", order_id)
+    import polars as pl
+
+    found = [rows_at(path, row, row + 1) for row in _rows_of(run_dir, order_id)]
+    whole = pl.concat([pl.DataFrame(schema=DECISIONS.schema), *found])
+    return whole.filter(pl.col("order_id") == order_id)
+
+
+def merchant_place(run_dir: Path, merchant_id: str) -> tuple[int, int] | None:
+    """
+    Where a merchant's decisions are: the first row, from 0, and one behind the last.
+
+    ``None`` where it has none; only for nights with indexes.
+
+    Raises
+    ------
+    DataError
+        When the index is damaged.
+    """
+    found = find_rows(run_dir / MERCHANT_INDEX.file, "merchant_id", merchant_id)
+    if found.height == 0:
+        return None
+    _, first, size = found.row(0)
+    return first, first + size
+
+
+def merchant_number(run_dir: Path, merchant_id: str) -> int | None:
+    """
+    Number of a merchant among those that have decisions, from 0.
+
+    ``None`` where it has none; only for nights with indexes.
+
+    Raises
+    ------
+    DataError
+        When the index is damaged.
+    """
+    known = read_table(run_dir, MERCHANT_INDEX.file)["merchant_id"]
+    return known.index_of(merchant_id)
+
+
+def merchant_decisions(run_dir: Path, merchant_id: str) -> pl.DataFrame:
+    """
+    All decisions of a merchant, with the columns of today.
+
+    Raises
+    ------
+    DataError
+        When a file is missing or damaged.
+    """
+    import polars as pl
+
+    path = run_dir / DECISIONS.file
+    if not has_indexes(run_dir):
+        mine = scan_table(run_dir, DECISIONS.file)
+        with damaged_is_data_error(str(path)):
+            return mine.filter(pl.col("merchant_id") == merchant_id).collect()
+    place = merchant_place(run_dir, merchant_id)
+    return rows_at(path, *place) if place else pl.DataFrame(schema=DECISIONS.schema)
+
+
+def rows_at(path: Path, first: int, last: int) -> pl.DataFrame:
+    """
+    The rows ``first:last`` of a table, from the row groups that hold them.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or damaged, or shorter.
+    """
+    import polars as pl
+    import pyarrow.parquet
+
+    with (
+        damaged_is_data_error(str(path)),
+        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        _, groups = read_footer(path)
+        ends = list(accumulate(group.num_rows for group in groups))
+        if last > (ends or [0])[-1]:
+            raise DataError(
+                f"{path}: has fewer rows than its index says; it was changed after it "
+                "was published: optimizer verify says more"
+            )
+        wanted = [
+            number
+            for number, (group, end) in enumerate(zip(groups, ends, strict=True))
+            if end > first and end - group.num_rows < last
+        ]
+        if not wanted:
+            return as_of_today(pl.DataFrame(pl.from_arrow(file.read()))[:0], path.name)
+        found = pl.DataFrame(pl.from_arrow(file.read_row_groups(wanted)))
+        begin = ends[wanted[0]] - groups[wanted[0]].num_rows
+        return as_of_today(found[first - begin : last - begin], path.name)
+
+
+def _rows_of(run_dir: Path, order_id: str) -> list[int]:
+    """Rows of the decisions that may be an order's: two may share a key."""
+    import polars as pl
+    import pyarrow.parquet
+
+    path, key = run_dir / ORDER_INDEX.file, order_key(order_id)
+    with (
+        damaged_is_data_error(str(path)),
+        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        _, groups = read_footer(path)
+        limits = [group.chunks[0].limits for group in groups]
+        wanted = [
+            number
+            for number, known in enumerate(limits)
+            if known is None
+            or int.from_bytes(known[0], "little")
+            <= key
+            <= int.from_bytes(known[1], "little")
+        ]
+        found = pl.DataFrame(pl.from_arrow(file.read_row_groups(wanted)))
+    keys = found["order_key"].to_numpy()
+    first, last = (
+        np.searchsorted(keys, np.uint64(key), "left"),
+        np.searchsorted(keys, np.uint64(key), "right"),
+    )
+    return list(found["row"][int(first) : int(last)])
 
 
 def merchant_row(run_dir: Path, merchant_id: str) -> dict[str, Any]:

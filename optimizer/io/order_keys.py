@@ -64,6 +64,27 @@ def order_keys(
     return key, folded
 
 
+def order_key(order_id: str) -> int:
+    """
+    Key of one id, as :func:`order_keys` gives it, without what is compiled.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> order_key("A1") == order_keys(pl.Series(["A1"]))[0][0]
+    True
+    """
+    state = 0xCBF29CE484222325
+    for byte in order_id.encode():
+        state = (state ^ byte) * 0x100000001B3 & _ALL_BITS
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        state = (state ^ state >> 33) * factor & _ALL_BITS
+    return state ^ state >> 33
+
+
+_ALL_BITS = (1 << 64) - 1
+
+
 def refused_keys(
     raw: pl.DataFrame, kept: pl.DataFrame, salt: int
 ) -> NDArray[np.uint64]:

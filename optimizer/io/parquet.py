@@ -33,7 +33,11 @@ _PROBE_ROWS = 1 << 16
 
 
 def parquet_batches(
-    path: Path, columns: Sequence[str], batch_rows: int, limits: Limits
+    path: Path,
+    columns: Sequence[str],
+    batch_rows: int,
+    limits: Limits,
+    groups: Sequence[int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """
     Read some columns, a row group after the other.
@@ -46,6 +50,8 @@ def parquet_batches(
         Rows in a batch at most.
     limits
         Beyond which the file is refused.
+    groups
+        Numbers of the row groups to read; all by default.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def parquet_batches(
         path, page_checksum_verification=True, pre_buffer=False
     ) as file:
         _refuse_footer(path, file.metadata, columns, limits)
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             num_rows = 0
             longest = _checked_entries(path, group, columns, limits)
             rows = min(batch_rows, max(1, _BATCH_BYTES // max(1, longest)))

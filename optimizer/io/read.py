@@ -41,7 +41,7 @@ from optimizer.io.reading_notes import ReadingNotes, marks_of_deleted
 from optimizer.io.write import LEFT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -109,6 +109,23 @@ class Source:
         return self.rules.mappings.get(self.table.name)
 
 
+@dataclass(frozen=True, slots=True)
+class FarFiles:
+    """
+    Files that other processes read: what is known of them here.
+
+    Attributes
+    ----------
+    label
+        The table's name in messages.
+    schemas
+        Columns of each file, by its name; from :func:`file_schema`.
+    """
+
+    label: str
+    schemas: Mapping[str, pa.Schema]
+
+
 def open_source(
     data: Any,
     table: Table,
@@ -122,7 +139,8 @@ def open_source(
     Parameters
     ----------
     data
-        A path, a glob, a list of paths, or anything that exports an Arrow stream.
+        A path, a glob, a list of paths, anything that exports an Arrow stream, or
+        :class:`FarFiles`, whose rows :func:`read_group` reads.
     table
         The contract.
     require
@@ -139,7 +157,11 @@ def open_source(
     refuse_no_table(data, table.name)
     required = {c.name for c in table.columns if c.is_required} | set(require)
     notes = ReadingNotes()
-    if isinstance(data, list | tuple):
+    files: tuple[Path, ...]
+    if isinstance(data, FarFiles):
+        files, memory = (), None
+        label = data.label
+    elif isinstance(data, list | tuple):
         if not data:
             raise DataError(f"the {table.name} table is an empty list; name a file")
         found = tuple(p for path in data for p in find_files(str(path), table.name))
@@ -153,13 +175,14 @@ def open_source(
         label, files = f"the {table.name} table", ()
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
-    if memory is None and files[0].name.lower().endswith(EXCEL):
+    if files and files[0].name.lower().endswith(EXCEL):
         memory = _excel(files, as_written(table, mapping), mapping, rules)
-    schemas = (
-        _file_schemas(files, as_written(table, mapping), mapping, notes)
-        if memory is None
-        else {label: memory.schema}
-    )
+    if isinstance(data, FarFiles):
+        schemas = dict(data.schemas)
+    elif memory is None:
+        schemas = _file_schemas(files, as_written(table, mapping), mapping, notes)
+    else:
+        schemas = {label: memory.schema}
     left_out = _left_out(next(iter(schemas.values())))
     schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in schemas.items():
@@ -244,7 +267,7 @@ def _file_schemas(
     return {
         str(path): csv_schema(forms[str(path)])
         if str(path) in forms
-        else _file_schema(path, table)
+        else file_schema(path, table)
         for path in files
     }
 
@@ -383,21 +406,76 @@ def read_batches(
     DataError
         When a file is damaged, or larger than ``limits`` allows.
     """
+    wanted = [c for c in source.columns if columns is None or c in columns]
+    there = _columns_there(source, wanted)
+    batches = _arrow_batches(source, there, batch_rows)
+    yield from _frames(source, batches, there, wanted, first=0)
+
+
+def read_group(
+    source: Source, path: Path, group: int, first: int
+) -> Iterator[pl.DataFrame]:
+    """
+    Read one row group of a Parquet table, as :func:`read_batches` reads all of it.
+
+    Parameters
+    ----------
+    source
+        The whole table.
+    path, group
+        One of its files, or a copy of it, and which of its row groups.
+    first
+        The group's first row in the whole table.
+
+    Yields
+    ------
+    pl.DataFrame
+        As :func:`read_batches`.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged, or larger than ``limits`` allows.
+    """
+    there = _columns_there(source, source.columns)
+    written = _written_names(source, there)
+    limits = source.rules.limits
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with damaged_is_data_error(str(path)):
+            for batch in parquet_batches(path, [*written], BATCH_ROWS, limits, [group]):
+                names = batch.schema.names
+                yield batch.rename_columns([written[name] for name in names])
+
+    yield from _frames(source, batches(), there, source.columns, first=first)
+
+
+def _columns_there(source: Source, wanted: Sequence[str]) -> list[str]:
+    """Those of the columns that files have."""
+    constant = () if source.mapping is None else source.mapping.constants
+    there = [c for c in wanted if c not in constant]
+    # Where there are none, their rows have to be counted.
+    return there or [c for c in source.columns if c not in constant][:1]
+
+
+def _frames(
+    source: Source,
+    batches: Iterable[pa.Table | pa.RecordBatch],
+    there: list[str],
+    wanted: Sequence[str],
+    *,
+    first: int,
+) -> Iterator[pl.DataFrame]:
+    """Batches under the contract's names as frames, their rows numbered."""
     import numpy as np
     import polars as pl
 
-    wanted = [c for c in source.columns if columns is None or c in columns]
-    constant = () if source.mapping is None else source.mapping.constants
-    there = [c for c in wanted if c not in constant]
-    if not there:  # their rows have to be counted
-        there = [c for c in source.columns if c not in constant][:1]
-    first = 0
-    for batch in _arrow_batches(source, there, batch_rows):
+    for batch in batches:
         with damaged_is_data_error(source.label):
             frame = plain_frame(batch, source.table, source.rules.null_words)
         frame = _selected(frame, there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
-        frame = _selected(frame, wanted)
+        frame = _selected(frame, [*wanted])
         rows = np.arange(first, first + len(frame), dtype=np.int64)
         yield frame.hstack([pl.Series("row", rows)])
         first += len(frame)
@@ -692,7 +770,15 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}, when its rows were asked for"
 
 
-def _file_schema(path: Path, table: Table) -> pa.Schema:
+def file_schema(path: Path, table: Table) -> pa.Schema:
+    """
+    Columns of a Parquet or Arrow file.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or of another kind, or has times whose zone is not known.
+    """
     import pyarrow.ipc
     import pyarrow.parquet
 
@@ -729,13 +815,17 @@ def _arrow_batches(
     source: Source, columns: list[str], batch_rows: int
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the contract's names."""
-    mapping = source.mapping
-    if mapping is None or not mapping.columns:
-        yield from _written_batches(source, columns, batch_rows)
-        return
-    written = {mapping.written(name): name for name in columns}
+    written = _written_names(source, columns)
     for batch in _written_batches(source, list(written), batch_rows):
-        yield batch.rename_columns([written[name] for name in batch.schema.names])
+        names = batch.schema.names
+        yield batch.rename_columns([written[name] for name in names])
+
+
+def _written_names(source: Source, columns: Sequence[str]) -> dict[str, str]:
+    """The contract's names of columns, by the names that the files have."""
+    mapping = source.mapping
+    written = (lambda name: name) if mapping is None else mapping.written
+    return {written(name): name for name in columns}
 
 
 def _written_batches(

@@ -107,6 +107,7 @@ def write_frames(
                     file,
                     arrow.schema,
                     compression="zstd",
+                    use_dictionary=_repeated(kinds),
                     write_page_checksum=True,
                     store_schema=False,
                 )
@@ -120,6 +121,15 @@ def write_frames(
         file.flush()
         os.fsync(opened.fileno())
     return Written(num_rows, file.sha256(), tuple(digests))
+
+
+def _repeated(kinds: Mapping[str, Any]) -> bool | list[str]:
+    """Columns that get a page of distinct values: of a row for each order, few do."""
+    import polars as pl
+
+    if not {"order_id", "order_key"} & {*kinds}:
+        return True
+    return [k for k, kind in kinds.items() if kind == pl.String and k != "order_id"]
 
 
 class _HashedFile:

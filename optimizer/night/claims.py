@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optimizer.contracts.run_folder import REPORT
+from optimizer.contracts.run_folder import REPORT, SCHEMA_VERSION
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import CertificateError
 from optimizer.io.damage import damaged_is_data_error
@@ -150,7 +150,9 @@ def read_claims(record: Mapping[str, Any]) -> RunClaims:
         return claims  # of before origins and later tables, or its evidence is missed
     if "origins" not in record:
         raise CertificateError("run.json: missing, or not what it should be: origins")
-    missing = [name for name in (*EVERY_NIGHT, REPORT) if name not in claims.outputs]
+    is_new = record["schema_version"] == SCHEMA_VERSION
+    due = [n for n, table in EVERY_NIGHT.items() if is_new or table.maker != "rows"]
+    missing = [name for name in (*due, REPORT) if name not in claims.outputs]
     if missing:
         raise CertificateError(f"run.json: no claim about {', '.join(missing)}")
     return claims

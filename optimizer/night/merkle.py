@@ -1,23 +1,31 @@
 r"""
-Proofs that one decision is part of a night, without showing the others.
+Proofs that decisions are part of a night, without showing another merchant's.
 
-Each row of ``decisions.parquet`` is hashed, :data:`ROWS_IN_LEAF` hashes in a row make a
-leaf, and leaves make the tree of RFC 9162 (2.1), with SHA-256:
+All decisions of a merchant make a leaf, and leaves, in the order of merchant ids, make
+the tree of RFC 9162 (2.1), with SHA-256:
 
 .. math::
 
-   r_i = H(\text{row}_i), \quad
-   \ell_b = H(0 \,\|\, r_{128 b} \| \dots \| r_{128 b+127}), \quad
+   \ell_m = H(0 \,\|\, \text{head}_m \,\|\, H(\text{piece}_1) \,\|\, \dots), \quad
    \text{node} = H(1 \,\|\, \text{left} \,\|\, \text{right}).
 
-A leaf never spans two row groups, so one order's proof needs one row group and the
-leaves, of which a night of ten million orders has 78,125. The other rows of a leaf
-appear only as hashes.
+The head of a leaf is the merchant's id and its number of rows; a piece is up to
+:data:`ROWS_IN_PIECE` of its rows in the order of the file. All numbers are big-endian:
+
+- head: bytes of the id (4 bytes), the id in UTF-8, the number of rows (8 bytes);
+- piece: the records of its rows, then their texts;
+- record: each column but ``merchant_id``, in the order of the table: an amount or a
+  share in whole millionths (8 bytes, signed; missing: the least number), a flag (1
+  byte: 0, 1; missing: 255), a text's bytes (4 bytes; missing: all bits set);
+- texts: row by row, each text in UTF-8, in the order of the columns.
+
+Nights of formats 1 and 2 have other leaves: :mod:`optimizer.night.row_leaves`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,102 +35,162 @@ from optimizer.contracts.tables import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     import polars as pl
+    from numpy.typing import NDArray
 
-#: Rows whose hashes make a leaf; a row group is a whole number of leaves.
-ROWS_IN_LEAF = 128
-_HASH_BYTES = 32
+#: Rows of a merchant that are hashed together.
+ROWS_IN_PIECE = 65_536
+#: What a leaf stands for, in the commitment of a night.
+LEAF_OF = "merchant"
+#: Of the columns that are hashed: all, and a merchant's id stands in the head.
+HASHED = tuple(name for name in DECISIONS.column_names if name != "merchant_id")
+_MISSING_NUMBER, _MISSING_FLAG, _MISSING_TEXT = -(1 << 63), 255, (1 << 32) - 1
+#: Frames whose hashes are not done; more would fill the memory.
+_MOST_OPEN = 3
 
 
-def row_texts(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    r"""
-    Write rows of decisions as the text that is hashed.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Form:
+    """Rows as they are hashed: fixed records, and texts with where each row's begin."""
 
-    Values in the order of ``columns`` with tabs between, money in whole micro-CNY, and
-    nothing for a missing value. Ids hold no tabs, and reasons in words come last.
+    records: NDArray[np.void]
+    texts: memoryview
+    begins: NDArray[np.int64]
 
-    Examples
-    --------
-    >>> import polars as pl
-    >>> rows = pl.DataFrame({"order_id": ["a"], "saving_cny": [0.29], "reason": [None]})
-    >>> row_texts(rows, rows.columns).to_list()
-    ['a\t290000\t']
-    """
+    def piece_hash(self, first: int, last: int) -> bytes:
+        """Hash of the rows ``first:last``."""
+        found = hashlib.sha256(self.records[first:last].view(np.uint8).data)
+        found.update(self.texts[int(self.begins[first]) : int(self.begins[last])])
+        return found.digest()
+
+
+def _form(frame: pl.DataFrame) -> _Form:
     import polars as pl
-
-    def words(name: str) -> pl.Expr:
-        column = pl.col(name)
-        if frame.schema[name].is_float():
-            column = (column * 1e6).round().cast(pl.Int64)
-        return column.cast(pl.String).fill_null("")
-
-    return frame.select(
-        text=pl.concat_str(list(map(words, columns)), separator="\t")
-    ).to_series()
-
-
-def row_hashes(frame: pl.DataFrame, columns: Sequence[str]) -> bytes:
-    """SHA-256 of each row's text, 32 bytes a row."""
     import pyarrow
 
-    from optimizer.night.sha256_kernel import sha256_rows
+    kinds = frame.select(HASHED).schema
+    texts = [name for name, kind in kinds.items() if kind == pl.String]
+    fields = [(name, _record_type(kind)) for name, kind in kinds.items()]
+    records = np.empty(len(frame), np.dtype(fields))
+    for name, kind in kinds.items():
+        column, missing = frame[name], _MISSING_NUMBER
+        if kind == pl.String:
+            column, missing = column.str.len_bytes(), _MISSING_TEXT
+        elif kind == pl.Boolean:
+            column, missing = column.cast(pl.UInt8), _MISSING_FLAG
+        else:
+            column = (column * 1e6).round().cast(pl.Int64)
+        records[name] = column.fill_null(missing).to_numpy()
+    joined = frame.select(pl.concat_str(texts, ignore_nulls=True)).to_series()
+    arrow = joined.rechunk().to_arrow().cast(pyarrow.large_binary())
+    _, ends, data = arrow.buffers()
+    begins = np.frombuffer(ends, np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
+    return _Form(records, memoryview(data or b""), begins)
 
+
+def _record_type(kind: Any) -> str:
+    import polars as pl
+
+    return {pl.String: ">u4", pl.Boolean: "u1"}.get(kind.base_type(), ">i8")
+
+
+def merchant_leaves(frame: pl.DataFrame) -> list[bytes]:
+    """
+    Leaves of decisions, in their order.
+
+    Parameters
+    ----------
+    frame
+        All decisions of some merchants, one merchant after the other.
+    """
     if len(frame) == 0:
-        return b""
-    arrow = row_texts(frame, columns).rechunk().to_arrow().cast(pyarrow.large_binary())
-    _, ends, text = arrow.buffers()
-    places = np.frombuffer(ends, np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
-    return sha256_rows(np.frombuffer(text, np.uint8), places).tobytes()
+        return []
+    form, runs = _form(frame), frame["merchant_id"].rle().struct.unnest()
+    leaves, first = [], 0
+    for num_rows, merchant_id in runs.select("len", "value").iter_rows():
+        last = first + num_rows
+        pieces = [
+            form.piece_hash(at, min(at + ROWS_IN_PIECE, last))
+            for at in range(first, last, ROWS_IN_PIECE)
+        ]
+        leaves.append(leaf_hash(merchant_id, num_rows, pieces))
+        first = last
+    return leaves
 
 
-def leaf_hash(hashes: bytes) -> bytes:
-    """Hash of a leaf from the hashes of its rows."""
-    return hashlib.sha256(b"\0" + hashes).digest()
+def leaf_hash(merchant_id: str, num_rows: int, pieces: Sequence[bytes]) -> bytes:
+    """Hash of a leaf from the hashes of its pieces."""
+    name = merchant_id.encode()
+    head = len(name).to_bytes(4, "big") + name + num_rows.to_bytes(8, "big")
+    return hashlib.sha256(b"\0" + head + b"".join(pieces)).digest()
+
+
+def piece_hashes(rows: pl.DataFrame) -> list[bytes]:
+    """Hashes of the pieces of one merchant's rows."""
+    form, size = _form(rows), len(rows)
+    return [
+        form.piece_hash(at, min(at + ROWS_IN_PIECE, size))
+        for at in range(0, size, ROWS_IN_PIECE)
+    ]
 
 
 @dataclass(slots=True)
 class Leaves:
     """
-    The leaves of a night, built while its decisions pass by.
+    The leaves of a night, hashed in a thread while its decisions pass by.
 
     Attributes
     ----------
-    columns
-        What of a row is hashed: of a night of an older format, what it has.
-    done
-        Whole leaves, 32 bytes each.
     num_rows
         Rows so far.
     """
 
-    columns: tuple[str, ...] = DECISIONS.column_names
-    done: list[bytes] = field(default_factory=list)
     num_rows: int = 0
-    _open: bytes = b""
+    _done: list[bytes] = field(default_factory=list)
+    _open: list[Future[list[bytes]]] = field(default_factory=list)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take more rows, in order; the batch sizes do not matter."""
-        hashes = self._open + row_hashes(frame, self.columns)
-        size = ROWS_IN_LEAF * _HASH_BYTES
-        whole = len(hashes) - len(hashes) % size
-        self.done += [leaf_hash(hashes[at : at + size]) for at in range(0, whole, size)]
-        self._open = hashes[whole:]
+        """Take more rows, in order; all of a merchant's in one call."""
+        self._open.append(self._pool.submit(merchant_leaves, frame))
         self.num_rows += len(frame)
+        if len(self._open) > _MOST_OPEN:
+            self._done += self._open.pop(0).result()
 
     def close(self) -> list[bytes]:
-        """All leaves; the last may hold fewer rows."""
-        return self.done + ([leaf_hash(self._open)] if self._open else [])
+        """All leaves."""
+        for late in self._open:
+            self._done += late.result()
+        self._open.clear()
+        self._pool.shutdown()
+        return self._done
 
 
 def leaves_of(frames: Iterable[pl.DataFrame]) -> Leaves:
-    """Leaves of decisions that are read, batch by batch."""
-    leaves: Leaves | None = None
+    """Leaves of decisions that are read, in pieces of any size."""
+    import polars as pl
+
+    leaves, left = Leaves(), list[pl.DataFrame]()
     for frame in frames:
-        known = [name for name in DECISIONS.column_names if name in frame.columns]
-        leaves = leaves or Leaves(tuple(known))
-        leaves.add(frame)
-    return leaves or Leaves()
+        if len(frame) == 0:
+            continue
+        last = frame["merchant_id"][-1]
+        if left and left[-1]["merchant_id"][-1] != last:
+            ends = frame["merchant_id"].search_sorted(last)
+            leaves.add(pl.concat([*left, frame[:ends]]))
+            left = [frame[ends:]]
+        elif left:
+            left.append(frame)
+        else:
+            begins = int(frame["merchant_id"].search_sorted(last))
+            if begins:
+                leaves.add(frame[:begins])
+            left = [frame[begins:]]
+    if left:
+        leaves.add(pl.concat(left))
+    return leaves
 
 
 def leaves_text(leaves: Sequence[bytes]) -> str:
@@ -130,21 +198,23 @@ def leaves_text(leaves: Sequence[bytes]) -> str:
     return "".join(f"{leaf.hex()}\n" for leaf in leaves)
 
 
-def commitment(read: Leaves, leaves: Sequence[bytes]) -> dict[str, Any]:
+def commitment(num_rows: int, leaves: Sequence[bytes]) -> dict[str, Any]:
     """
     Commit to a night's decisions in one hash; JSON-ready.
 
     Parameters
     ----------
-    read
-        What went into the leaves.
+    num_rows
+        Decisions.
     leaves
-        Of its :meth:`Leaves.close`.
+        Of their merchants.
     """
     return {
-        "columns": list(read.columns),
-        "num_rows": read.num_rows,
-        "rows_in_leaf": ROWS_IN_LEAF,
+        "columns": list(DECISIONS.column_names),
+        "leaf_of": LEAF_OF,
+        "num_rows": num_rows,
+        "num_leaves": len(leaves),
+        "rows_in_piece": ROWS_IN_PIECE,
         "leaves_sha256": hashlib.sha256(leaves_text(leaves).encode()).hexdigest(),
         "root": root_of(leaves).hex(),
     }
@@ -197,28 +267,79 @@ def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
-def proved_root(text: str, leaf: Mapping[str, Any]) -> str | None:
+def root_from(leaf: bytes, path: Sequence[Mapping[str, Any]]) -> str:
+    """Root that a leaf and its path lead to, in hexadecimal."""
+    for step in path:
+        beside = bytes.fromhex(step["hash"])
+        is_left = step["side"] == "left"
+        leaf = _node(beside, leaf) if is_left else _node(leaf, beside)
+    return leaf.hex()
+
+
+def plain_rows(rows: pl.DataFrame) -> list[list[Any]]:
     """
-    Root that follows from a row and its proof; needs no more than SHA-256.
+    Rows with their values as they are hashed: whole millionths, flags and texts.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> plain_rows(pl.DataFrame({"saving_cny": [0.29], "arm": [None]}))
+    [[290000, None]]
+    """
+    import polars as pl
+
+    whole = [
+        (pl.col(name) * 1e6).round().cast(pl.Int64)
+        for name, kind in rows.schema.items()
+        if kind.is_float()
+    ]
+    return [list(row) for row in rows.with_columns(whole).iter_rows()]
+
+
+def proved_root(leaf: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """
+    Root that follows from a merchant's rows; needs no more than SHA-256.
 
     Parameters
     ----------
-    text
-        The row, as :func:`row_texts` writes it.
     leaf
-        ``row_hashes`` (of all rows of the leaf), ``position`` (of this one), ``path``.
+        ``merchant_id``, ``num_rows``, ``rows`` (those of one piece, as
+        :func:`plain_rows` gives them), ``piece`` (its number), ``piece_hashes``,
+        ``path``.
+    columns
+        Of the rows, as the night's commitment has them.
 
     Returns
     -------
-    str or None
-        In hexadecimal; ``None`` where the row is not the one at its position.
+    str
+        In hexadecimal.
     """
-    hashes = [bytes.fromhex(found) for found in leaf["row_hashes"]]
-    if hashes[leaf["position"]] != hashlib.sha256(text.encode()).digest():
-        return None
-    node = leaf_hash(b"".join(hashes))
-    for step in leaf["path"]:
-        beside = bytes.fromhex(step["hash"])
-        is_left = step["side"] == "left"
-        node = _node(beside, node) if is_left else _node(node, beside)
-    return node.hex()
+    pieces = [bytes.fromhex(found) for found in leaf["piece_hashes"]]
+    pieces[leaf["piece"]] = plain_piece_hash(leaf["rows"], columns)
+    name = leaf["merchant_id"]
+    return root_from(leaf_hash(name, leaf["num_rows"], pieces), leaf["path"])
+
+
+def plain_piece_hash(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> bytes:
+    """Hash of rows as :func:`plain_rows` gives them, value by value."""
+    kinds = {column.name: column.kind for column in DECISIONS.columns}
+    places = [
+        (number, kinds[name])
+        for number, name in enumerate(columns)
+        if name != "merchant_id"
+    ]
+    records, texts = bytearray(), bytearray()
+    for row in rows:
+        for number, kind in places:
+            value = row[number]
+            if kind == "flag":
+                records.append(_MISSING_FLAG if value is None else value)
+            elif kind in ("money", "probability"):
+                value = _MISSING_NUMBER if value is None else value
+                records += value.to_bytes(8, "big", signed=True)
+            else:
+                text = b"" if value is None else value.encode()
+                size = _MISSING_TEXT if value is None else len(text)
+                records += size.to_bytes(4, "big")
+                texts += text
+    return hashlib.sha256(bytes(records + texts)).digest()

@@ -76,9 +76,9 @@ class Contents:
     Attributes
     ----------
     decisions
-        Gives the decisions, ascending by ``order_id``, batch by batch; takes a folder
-        that it may make and must remove, and what holds the tables that are made of
-        them as they go by.
+        Gives the decisions, by ``merchant_id`` and ``order_id``, some merchants at a
+        time; takes a folder that it may make and must remove, and what holds the tables
+        that are made of them as they go by.
     tables
         The others, by file name; see ``optimizer.contracts.tables``.
     audit_text
@@ -269,7 +269,7 @@ def publish(
         outputs[REPORT] = files.write_text(staging / REPORT, page)
         done = leaves.close()
         files.write_text(staging / LEAVES, leaves_text(done))
-        evidence = commitment(leaves, done)
+        evidence = commitment(leaves.num_rows, done)
         proved = record | {"outputs": outputs, "evidence": evidence}
         audit = contents.audit_text(proved)
         outputs[AUDIT] = files.write_text(staging / AUDIT, audit)

@@ -64,6 +64,11 @@ def _is_made_by_this(record: Mapping[str, Any]) -> bool:
     return is_new and made_by == version("premium-delivery-optimizer")
 
 
+#: Tables as long as the night's orders, of which a page shows none or some.
+_NOT_SHOWN = {table.file for table in PUBLISHED.values() if table.maker == "rows"}
+_NOT_SHOWN |= {DECISIONS.file}
+
+
 def false_page(folder: Path) -> list[str]:
     """
     Findings if the report of a published night does not match its record and tables.
@@ -74,7 +79,7 @@ def false_page(folder: Path) -> list[str]:
         Where the night is.
     """
     record = read_record(folder)
-    names = record["outputs"].keys() & PUBLISHED.keys() - {DECISIONS.file}
+    names = record["outputs"].keys() & PUBLISHED.keys() - _NOT_SHOWN
     tables = read_published(folder, names).tables
     return _false_page(folder, record, tables)
 

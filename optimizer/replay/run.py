@@ -125,7 +125,7 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
     """
     folder = pinned(run_dir)
     record = read_record(folder)
-    if record["schema_version"] != SCHEMA_VERSION and not _has_amounts(record):
+    if record["schema_version"] != SCHEMA_VERSION:
         raise DataError(
             f"{folder}: is of format {record['schema_version']}, and only nights of "
             f"format {SCHEMA_VERSION} are made again; `optimizer verify` proves it"
@@ -148,11 +148,6 @@ def verify_run(run_dir: Path | str, inputs: Path | None = None) -> Verdict:
         return verdict
     except OptimizerError as error:
         return Verdict((str(error),), None)
-
-
-def _has_amounts(record: Mapping[str, Any]) -> bool:
-    """Whether margins are amounts, as they are made here."""
-    return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
 def _prove(claims: RunClaims, published: Published, model: Path | None) -> Verdict:
@@ -217,9 +212,8 @@ def _false_evidence(
     """Hashes of the decisions that differ when computed again."""
     leaves = leaves_of(decisions)
     done = leaves.close()
-    found = list(
-        false_claims("evidence", record.get("evidence"), commitment(leaves, done))
-    )
+    said = record.get("evidence")
+    found = list(false_claims("evidence", said, commitment(leaves.num_rows, done)))
     name = folder / LEAVES
     if not name.is_file() or name.read_bytes() != leaves_text(done).encode():
         found.append(f"{LEAVES} is not of these decisions")

@@ -36,6 +36,7 @@ from optimizer.spark.block_summary import (
 )
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.core import ClusterNight, merged, solve_core
+from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
     DecidingPrices,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.io.read import Source
+    from optimizer.io.read import FarFiles, Source
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.core import Core
     from optimizer.spark.shuffle import Prepared
@@ -140,11 +141,11 @@ class SparkNight:
 
 
 def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
-    orders: DataFrame,
+    orders: DataFrame | FileTable,
     capacity: Any,
     config: Config | Mapping[str, Any] | str | PathLike[str],
     *,
-    options: DataFrame | None = None,
+    options: DataFrame | FileTable | None = None,
     merchants: Any = None,
     date: dt.date | str | None = None,
     rows_per_block: int = MAX_ROWS,
@@ -161,7 +162,8 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     Parameters
     ----------
     orders, options
-        Spark DataFrames with the columns that :func:`optimizer.allocate` takes.
+        Spark DataFrames with the columns that :func:`optimizer.allocate` takes, or
+        tables of files from :func:`~optimizer.spark.files.open_files`.
     capacity, merchants
         Small tables: paths, or anything that exports an Arrow stream.
     config
@@ -192,7 +194,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     clock = StageClock(progress)
     with clock.stage("validate"):
         agreed = contracts(settings, orders_table(policy.eligibility))
-        large = {"orders": _empty(orders), "options": _empty(options)}
+        large = {"orders": _columns(orders), "options": _columns(options)}
         small = {"capacity": capacity, "merchants": merchants}
         sources = open_night(
             large | small, agreed, has_model=False, rules=cell_rules(settings)
@@ -262,16 +264,18 @@ def _say_nothing(_: str) -> None:
     """Stand in for a missing ``progress``."""
 
 
-def _empty(table: DataFrame | None) -> pa.Table | None:
-    """The columns of a Spark table."""
+def _columns(table: DataFrame | FileTable | None) -> pa.Table | FarFiles | None:
+    """The columns of a Spark table, or of files."""
+    if isinstance(table, FileTable):
+        return table.far_files
     from pyspark.sql.pandas.types import to_arrow_schema
 
     return None if table is None else to_arrow_schema(table.schema).empty_table()
 
 
 def _build(
-    orders: DataFrame,
-    options: DataFrame | None,
+    orders: DataFrame | FileTable,
+    options: DataFrame | FileTable | None,
     sources: Mapping[str, Source],
     capacity: pl.DataFrame,
     given: Rules,

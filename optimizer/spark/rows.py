@@ -87,15 +87,25 @@ class Rules:
         return encode.make_codes(params, self.salt)
 
 
+def plain_frames(
+    batches: Iterable[pa.RecordBatch], source: Source
+) -> Iterator[pl.DataFrame]:
+    """Rows of a Spark table, numbered, as frames in the contract's types."""
+    for batch in batches:
+        if batch.num_rows:
+            raw = plain_frame(batch, source.table, source.rules.null_words)
+            yield raw.select(*source.columns, "row")
+
+
 def check_orders(
-    batches: Iterable[pa.RecordBatch], source: Source, rules: Rules, *, is_choice: bool
+    frames: Iterator[pl.DataFrame], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
     """
     Turn raw orders into ``ORDER_ROWS``.
 
     Parameters
     ----------
-    batches
+    frames
         Rows of the orders table, numbered.
     source
         The columns of the table, and those that it must have.
@@ -125,7 +135,7 @@ def check_orders(
             _series("saving", saving),
         )
 
-    return _checked(batches, source, ORDER_ROWS, encoded)
+    return _checked(frames, source, ORDER_ROWS, encoded)
 
 
 def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> None:
@@ -153,7 +163,7 @@ ONE_MACHINE = (
 
 
 def check_options(
-    batches: Iterable[pa.RecordBatch], source: Source
+    frames: Iterator[pl.DataFrame], source: Source
 ) -> Iterator[pa.RecordBatch]:
     """Turn raw options into ``OPTION_ROWS``."""
 
@@ -163,36 +173,33 @@ def check_options(
             refuse_packing(load, np.zeros(0, np.bool_))
         return frame
 
-    return _checked(batches, source, OPTION_ROWS, plain)
+    return _checked(frames, source, OPTION_ROWS, plain)
 
 
 def _checked(
-    batches: Iterable[pa.RecordBatch],
+    frames: Iterator[pl.DataFrame],
     source: Source,
     schema: str,
     encoded: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[pa.RecordBatch]:
+    """Good rows and broken ones; what is refused is the last row, for the driver."""
     import polars as pl
 
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        log = QuarantineLog()
-        try:
-            raw = plain_frame(batch, source.table, source.rules.null_words)
-            raw = raw.select("row", *source.columns)
+    try:
+        for raw in frames:
+            log = QuarantineLog()
             kept = check_batch(raw, source, log)
+            good = encoded(kept).drop("row")
             broken = log.frame().select(
                 pl.col("row") - 1, broken_column="column", broken_rule="rule"
             )
-            good = encoded(kept).drop("row")
-            frames = [good, broken]
-        except OptimizerError as error:
-            frames = [
-                pl.DataFrame({"broken_column": FAILED, "broken_rule": str(error)})
-            ]
-        for frame in frames:
-            yield from in_schema(frame, schema)
+            names = raw.select("row", "order_id")
+            named = broken.join(names, "row", how="left", maintain_order="left")
+            for frame in (good, named):
+                yield from in_schema(frame, schema)
+    except OptimizerError as error:
+        failed = {"broken_column": FAILED, "broken_rule": str(error)}
+        yield from in_schema(pl.DataFrame(failed), schema)
 
 
 def value_options(

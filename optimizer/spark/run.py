@@ -6,23 +6,26 @@ import datetime as dt
 import hashlib
 import json
 import platform
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from optimizer.config import config_hash, config_json, expand_date
+from optimizer.build.eligibility import orders_table
+from optimizer.config import config_hash, config_json, expand_date, policy_on
 from optimizer.contracts.run_folder import SCHEMA_VERSION
 from optimizer.errors import ConfigError
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
-from optimizer.io.cells import CellRules, cell_rules
+from optimizer.io.cells import cell_rules
 from optimizer.io.read import fingerprint, open_source
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
 from optimizer.spark.block_summary import refuse_asked
+from optimizer.spark.faults import first_line
+from optimizer.spark.files import FileTable, copied_table, open_files
 from optimizer.spark.write import (
     cluster_errors,
-    first_line,
     publish,
     published_record,
     read_table,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.config import Config
-    from optimizer.contracts.columns import Table
+    from optimizer.io.read import FileRecord
     from optimizer.spark.api import SparkNight
 
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
@@ -81,9 +84,10 @@ def run_on_spark(
     _refuse_more(config)
     session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
-    with cluster_errors(folder):
-        tables = _open(session, config, day)
-        identity = _identity(config, day, tables)
+    with cluster_errors(folder), ExitStack() as held:
+        tables = _open(session, config, day, held)
+        files = _files_of(config, tables)
+        identity = _identity(config, day, tables, files)
         before = published_record(session, folder)
         if before is not None and not is_dry:
             if before.get("identity") == identity:
@@ -103,7 +107,7 @@ def run_on_spark(
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
         )
-        record = _record(config, day, night, identity)
+        record = _record(config, day, night, identity, files)
         if is_dry:
             night.release()
             return RunReport(folder, "dry run", record)
@@ -161,52 +165,68 @@ def start_session() -> SparkSession:
     return session
 
 
-def _open(session: SparkSession, config: Config, day: dt.date) -> dict[str, Any]:
+def _open(
+    session: SparkSession, config: Config, day: dt.date, held: ExitStack
+) -> dict[str, Any]:
     """Large tables for executors, small ones for the driver."""
     assert config.inputs is not None
     given = config.inputs.paths
-    names = [name for name in contracts(config) if name in given]
-    paths = {name: expand_date(given[name], day) for name in names}
-    large = {"orders", "options"} & paths.keys()
-    table_format = config.spark.table_format
-    return {
-        name: read_table(session, path, table_format)
-        if name in large
-        else _small(session, path, table_format)
-        for name, path in paths.items()
-    }
+    agreed = contracts(config, orders_table(policy_on(config, day).eligibility))
+    paths = {name: expand_date(given[name], day) for name in agreed if name in given}
+    opened: dict[str, Any] = {}
+    for name, path in paths.items():
+        if config.spark.table_format != "parquet" and not _is_file(path):
+            table = read_table(session, path, config.spark.table_format)
+            is_large = name in ("orders", "options")
+            opened[name] = table if is_large else table.toArrow()
+        elif name in ("orders", "options"):
+            opened[name] = open_files(session, path, agreed[name])
+        elif "://" in path:
+            opened[name] = held.enter_context(copied_table(session, path))
+        else:
+            opened[name] = path
+    return opened
 
 
-def _small(session: SparkSession, path: str, table_format: str) -> Any:
-    """A table that the driver reads: by itself, or through Spark from afar."""
-    if "://" not in path:
-        return path
-    if not path.lower().endswith((".csv", ".csv.gz")):
-        return read_table(session, path, table_format).toArrow()
-    return session.read.csv(path, header=True, inferSchema=True).toArrow()
+def _is_file(path: str) -> bool:
+    """Whether a path names a file of a kind that is read on one machine, too."""
+    return path.lower().endswith((".csv", ".csv.gz", ".csv.zst", ".parquet", ".xlsx"))
+
+
+def _files_of(
+    config: Config, tables: Mapping[str, Any]
+) -> dict[str, tuple[FileRecord, ...]]:
+    """The files of each table as they were read; none of tables of the cluster."""
+    known, rules = contracts(config), cell_rules(config)
+    files: dict[str, tuple[FileRecord, ...]] = dict.fromkeys(tables, ())
+    for name, table in tables.items():
+        if isinstance(table, FileTable):
+            files[name] = tuple(head.record for head in table.heads)
+        elif isinstance(table, str | list):
+            files[name] = fingerprint(open_source(table, known[name], rules=rules))
+    return files
 
 
 def _identity(
-    config: Config, day: dt.date, tables: Mapping[str, Any]
+    config: Config,
+    day: dt.date,
+    tables: Mapping[str, Any],
+    files: Mapping[str, tuple[FileRecord, ...]],
 ) -> dict[str, Any]:
-    """The identity of a run: rules, rows of the inputs, program, date."""
-    known = contracts(config)
+    """The identity of a run: rules, files or rows of the inputs, program, date."""
     return {
         "date": day.isoformat(),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         "inputs": {
-            name: _checksum(table, known[name], cell_rules(config))
+            name: [file.sha256 for file in files[name]] or _checksum(table)
             for name, table in tables.items()
         },
     }
 
 
-def _checksum(table: Any, contract: Table, rules: CellRules) -> str:
-    """A checksum of a table; of large ones it does not depend on the order of rows."""
-    if isinstance(table, str):
-        source = open_source(table, contract, rules=rules)
-        return " ".join(file.sha256 for file in fingerprint(source))
+def _checksum(table: Any) -> str:
+    """A checksum of a table of the cluster; it does not depend on the order of rows."""
     if hasattr(table, "mapInArrow"):
         return _row_sum(table)
     text = json.dumps(table.to_pylist(), sort_keys=True, default=str)
@@ -232,7 +252,11 @@ def _run_id(identity: Mapping[str, Any]) -> str:
 
 
 def _record(
-    config: Config, day: dt.date, night: SparkNight, identity: dict[str, Any]
+    config: Config,
+    day: dt.date,
+    night: SparkNight,
+    identity: dict[str, Any],
+    files: Mapping[str, tuple[FileRecord, ...]],
 ) -> dict[str, Any]:
     proof = asdict(night.certificate)
     proof["relative_gap"] = night.certificate.relative_gap
@@ -247,7 +271,7 @@ def _record(
         "config": config_json(config),
         "policy": night.policy.model_dump(mode="json"),
         "inputs": {
-            name: {"num_rows": count, "files": []}
+            name: {"num_rows": count, "files": [asdict(file) for file in files[name]]}
             for name, count in night.num_rows.items()
         },
         "problem_class": night.summary["problem_class"],

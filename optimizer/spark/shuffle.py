@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optimizer.build.encode import OPEN
 from optimizer.errors import DataError
 from optimizer.spark.blocks import BLOCK, build_blocks
+from optimizer.spark.files import FileTable
 from optimizer.spark.rows import (
     FAILED,
     OPTION_ROWS,
@@ -25,16 +26,18 @@ from optimizer.spark.rows import (
     VALUED_ROWS,
     check_options,
     check_orders,
+    plain_frames,
     value_options,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from optimizer.io.read import Source
+    from optimizer.spark.files import Task
     from optimizer.spark.rows import Rules
 
 #: Orders in a block, about.
@@ -90,8 +93,8 @@ class Counts(NamedTuple):
 
 
 def prepare(
-    orders: DataFrame,
-    options: DataFrame | None,
+    orders: DataFrame | FileTable,
+    options: DataFrame | FileTable | None,
     sources: Mapping[str, Source],
     rules: Rules,
     rows_per_block: int,
@@ -125,7 +128,7 @@ def prepare(
         ways, num_ways = _checked_options(options, sources["options"], rules)
         cached.append(ways)
         num_rows["options"] = sum(num_ways)
-        known = orders.select(F.col("order_id").cast("string"))
+        known = checked.filter(F.col("order_id").isNotNull()).select("order_id")
         kept = ways.filter(is_good)
         strays = kept.join(known, "order_id", "left_anti")
         quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
@@ -139,30 +142,43 @@ def prepare(
 
 
 def _checked_orders(
-    orders: DataFrame, sources: Mapping[str, Source], rules: Rules
+    orders: DataFrame | FileTable, sources: Mapping[str, Source], rules: Rules
 ) -> tuple[DataFrame, Counts]:
     """Orders checked and encoded, cached; and how many there are."""
     source, is_choice = sources["orders"], "options" in sources
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
-    checked = _numbered(orders, source).mapInArrow(task, ORDER_ROWS).persist()
+    checked = _map_frames(orders, source, task, ORDER_ROWS).persist()
     counts = _refuse_broken(checked, "orders", rules)
     _refuse_repeats(checked)
     return checked, counts
 
 
 def _checked_options(
-    options: DataFrame, source: Source, rules: Rules
+    options: DataFrame | FileTable, source: Source, rules: Rules
 ) -> tuple[DataFrame, Counts]:
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
-    ways = _numbered(options, source).mapInArrow(task, OPTION_ROWS).persist()
+    ways = _map_frames(options, source, task, OPTION_ROWS).persist()
     return ways, _refuse_broken(ways, "options", rules)
 
 
-def _numbered(table: DataFrame, source: Source) -> DataFrame:
+def _map_frames(
+    table: DataFrame | FileTable, source: Source, task: Task, schema: str
+) -> DataFrame:
+    """Give a table's rows, numbered, to a task."""
     from pyspark.sql import functions as F
 
-    return table.select(*source.columns, F.monotonically_increasing_id().alias("row"))
+    if isinstance(table, FileTable):
+        return table.map_frames(source, task, schema)
+    number = F.monotonically_increasing_id().alias("row")
+    rows = table.select(*source.columns, number)
+    return rows.mapInArrow(partial(_of_rows, source=source, task=task), schema)
+
+
+def _of_rows(
+    batches: Iterable[pa.RecordBatch], source: Source, task: Task
+) -> Iterator[pa.RecordBatch]:
+    yield from task(plain_frames(batches, source))
 
 
 def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> Counts:

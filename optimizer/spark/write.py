@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from optimizer.contracts.tables import (
     RECOMMENDATIONS,
 )
 from optimizer.errors import CertificateError, ConfigError, PublishError
+from optimizer.spark.faults import first_line
 from optimizer.spark.written import false_writing
 
 if TYPE_CHECKING:
@@ -168,7 +170,9 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
     ConfigError
         When something else is in its place.
     """
-    rows = _read_text(session, f"{folder}/{RECORD}")
+    path = f"{folder}/{RECORD}"
+    # Of a folder that is not there, Spark logs a stack: do not ask where it shows.
+    rows = [] if _is_seen_missing(path) else _read_text(session, path)
     if not rows:
         return None
     try:
@@ -177,6 +181,15 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
         raise ConfigError(
             f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
         ) from None
+
+
+def _is_seen_missing(path: str) -> bool:
+    """Whether this process sees the place of a path, and that nothing is there."""
+    place = Path(path)
+    if "://" in path or place.exists():
+        return False
+    there = next(parent for parent in place.parents if parent.exists())
+    return there != Path(place.anchor)
 
 
 def _read_text(session: SparkSession, path: str) -> list[str]:
@@ -190,13 +203,6 @@ def _read_text(session: SparkSession, path: str) -> list[str]:
             return []
         raise ConfigError(f"{path}: {first_line(error)}") from error
     return list(lines["value"].to_pylist())
-
-
-def first_line(error: Exception) -> str:
-    """Spark's message, without its stack."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    java = [line for line in said if line.startswith(": ")]
-    return (java or said or [type(error).__name__])[0].removeprefix(": ")
 
 
 def read_table(session: SparkSession, path: str, table_format: str) -> DataFrame:

@@ -29,11 +29,13 @@ _PARTS = (
     *("10_tonight", "10_report", "11_prices", "12_margins", "13_evidence"),
     "14_warnings",
 )
+#: The same of a night of format 2, whose decisions stand by order_id.
+_BY_ORDER = tuple("13_evidence_by_rows" if p == "13_evidence" else p for p in _PARTS)
 #: The same of a night of before margins were amounts.
 _BY_PRICES = (
     *("1_rules", "1_published_prices", *_PARTS[2:7], "7_plan", "8_bounds"),
     *("9_decisions", "10_figures", "10_tonight", "10_report_by_prices", "11_prices"),
-    *("13_evidence", "14_warnings"),
+    *("13_evidence_by_rows", "14_warnings"),
 )
 #: Tables that the oldest format lacks, by the part that is about each.
 _ABOUT = {"10_tonight": "nights.parquet", "10_report_by_prices": "figures.parquet"}
@@ -71,24 +73,33 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
         )
         if name == "2_inputs":
             text += f"{cells_text(record['config'])}\n{reading_text(reading)}"
-        if name == "13_evidence":
+        if name == "13_evidence_by_rows":
             text = text.replace("{decision_text}", _decision_text(record))
+        if name == "13_evidence":
+            text = _with_columns(text, record["evidence"]["columns"])
         parts.append(Part(name.split("_", 1)[1], text))
     return parts
 
 
 def _parts_of(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """Parts of the statement, chosen by the columns of the night's decisions."""
+    """Parts of the statement, chosen by the format of the night's decisions."""
     if is_of_today(record):
         return _PARTS
+    if has_amounts(record):
+        return _BY_ORDER
     there = {*record.get("outputs", ())}
     left_out = {part for part, table in _ABOUT.items() if table not in there}
-    left_out |= set() if "evidence" in record else {"13_evidence"}
+    left_out |= set() if "evidence" in record else {"13_evidence_by_rows"}
     return tuple(part for part in _BY_PRICES if part not in left_out)
 
 
 def is_of_today(record: Mapping[str, Any]) -> bool:
     """Whether a night is published in the present format, not in an older one."""
+    return record.get("evidence", {}).get("leaf_of") == "merchant"
+
+
+def has_amounts(record: Mapping[str, Any]) -> bool:
+    """Whether margins are amounts, as they are since format 2."""
     return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
@@ -122,6 +133,8 @@ def audit_text(record: Mapping[str, Any]) -> str:
 def not_in_sql(record: Mapping[str, Any]) -> list[str]:
     """Descriptions of the parts of a night that are stated by code, not by SQL."""
     config, found = record["config"], []
+    if is_of_today(record):
+        found.append("the keys of orders in their index")
     if config["model"] is not None:
         found.append(
             "probabilities of the learned model: savings, and what rests on them"
@@ -222,6 +235,26 @@ def _decision_text(record: Mapping[str, Any]) -> str:
     )
 
 
+def _with_columns(text: str, columns: Sequence[str]) -> str:
+    """The evidence of a night with the columns that are hashed."""
+    records, texts = [], []
+    for name in columns:
+        if name == "merchant_id":
+            continue
+        if name in _NUMBERS:
+            records.append(f"in_8_bytes(millionths({name}))")
+        elif name in _FLAGS:
+            records.append(f"in_1_byte({name})")
+        else:
+            records.append(f"in_4_bytes(strlen({name}))")
+            texts.append(f"hex({name})")
+    text = text.replace(
+        "{decision_record}", ",".join(f"\n        {r}" for r in records)
+    )
+    return text.replace("{decision_texts}", ",".join(f"\n        {t}" for t in texts))
+
+
+_FLAGS = ("is_premium", "has_room")
 _NUMBERS = (
     *("saving_cny", "surplus_cny", "margin_cny", "margin_low_cny", "margin_high_cny"),
     "propensity",

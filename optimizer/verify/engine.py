@@ -254,6 +254,11 @@ def _code_of(
     engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
 ) -> list[Finding]:
     config = record["config"]
+    if part == "evidence":
+        from optimizer.verify.order_index import false_keys
+
+        wrong = false_keys(engine)
+        return [_finding("order index", wrong)] if wrong else []
     if part == "inputs" and config["model"] is not None:
         from optimizer.verify.learned import fill_scores
 

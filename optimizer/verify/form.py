@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Rule = Callable[[str, Any], Iterator[str]]
 
 #: Formats of records that are verified.
-FORMATS = (1, 2)
+FORMATS = (1, 2, 3)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -249,8 +249,13 @@ _OPTIONAL: dict[str, Rule] = {
             "leaves_sha256": _SHA256,
             "num_rows": _COUNT,
             "root": _SHA256,
+        },
+        {
+            "leaf_of": _one_of("merchant"),
+            "num_leaves": _COUNT,
+            "rows_in_piece": _COUNT,
             "rows_in_leaf": _COUNT,
-        }
+        },
     ),
 }
 _ORIGINS: dict[str, Rule] = {"origins": _each(_TEXT, _TABLES)}

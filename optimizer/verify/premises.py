@@ -14,15 +14,18 @@ from optimizer.config.address import is_address, parse_address
 from optimizer.contracts.run_folder import AUDIT, RECORD, REPORT, SCHEMA_VERSION
 from optimizer.contracts.tables import DECISIONS, EVERY_NIGHT, PUBLISHED
 from optimizer.errors import OptimizerError
-from optimizer.verify.audit import is_of_today
+from optimizer.verify.audit import has_amounts, is_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from optimizer.config import Config
 
-#: Decisions that one line of the evidence stands for, as the documentation says.
-_ROWS_IN_LEAF = 128
+#: Decisions that are hashed together, as the documentation says: of a merchant, and of
+#: formats 1 and 2 those that a line of the evidence stands for.
+_ROWS_IN_PIECE, _ROWS_IN_LEAF = 65_536, 128
+#: Tables that came with format 3.
+_OF_ROWS = {"merchant_index.parquet", "order_index.parquet"}
 _ALWAYS = ("run.json", "evidence.txt", "_SUCCESS")
 #: Parts of the configuration that decide nothing of a night.
 _NOT_DECISIVE = (
@@ -81,11 +84,12 @@ def false_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """
     listed = {**record["outputs"]}
     there = {path.name for path in folder.iterdir()}
-    every = [*EVERY_NIGHT, REPORT, *([AUDIT] if is_of_today(record) else [])]
+    later = set() if is_of_today(record) else _OF_ROWS
+    every = [*EVERY_NIGHT, REPORT, *([AUDIT] if has_amounts(record) else [])]
     found = [
         f"{name} is not among the outputs, and every night has one"
         for name in every
-        if name not in listed and "evidence" in record
+        if name not in listed and name not in later and "evidence" in record
     ]
     found += [
         f"{name} is in the folder, and the record does not list it"
@@ -108,9 +112,10 @@ def false_shape(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """
     import polars as pl
 
-    is_new = is_of_today(record)
+    is_new = has_amounts(record)
     found, lengths = [], {}
-    if is_new != (record["schema_version"] == SCHEMA_VERSION):
+    true_version = SCHEMA_VERSION if is_of_today(record) else 1 + is_new
+    if record["schema_version"] != true_version:
         found.append("schema_version is not that of the tables")
     for name, claim in sorted(record["outputs"].items()):
         if name not in PUBLISHED:
@@ -136,10 +141,13 @@ def _false_evidence(
         return
     if said["num_rows"] != num_decisions:
         yield f"evidence.num_rows is {said['num_rows']:,}, and not of all decisions"
-    if said["rows_in_leaf"] != _ROWS_IN_LEAF:
-        yield f"evidence.rows_in_leaf is not {_ROWS_IN_LEAF}"
+    size, rows = "rows_in_leaf", _ROWS_IN_LEAF
+    if is_of_today(record):
+        size, rows = "rows_in_piece", _ROWS_IN_PIECE
+    if said.get(size) != rows:
+        yield f"evidence.{size} is not {rows}"
     columns = [column.name for column in DECISIONS.columns]
-    if is_of_today(record) and said["columns"] != columns:
+    if has_amounts(record) and said["columns"] != columns:
         yield "evidence.columns are not those of the decisions"
 
 
@@ -152,6 +160,8 @@ def false_root(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
         yield "evidence.txt is missing, or was changed after it was published"
         return
     level = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
+    if is_of_today(record) and said.get("num_leaves") != len(level):
+        yield "evidence.num_leaves is not the number of lines of evidence.txt"
     while len(level) > 1:
         pairs = zip(level[::2], level[1::2], strict=False)
         above = [hashlib.sha256(b"\1" + one + other).digest() for one, other in pairs]

@@ -47,6 +47,7 @@ OF_NO_NIGHT = {
     "runs": "lists them",
     "audit": "of the whole chain",
     "prune": "of all of an output",
+    "serve": "shows them all",
     "warm": "of kernels",
     "simulate": "makes inputs",
     "simulate outcomes": "of a folder of nights",
@@ -55,7 +56,17 @@ OF_NO_NIGHT = {
 }
 #: What values are called, for people.
 WORDS = {
-    *("DATE", "FILE", "FOLDER", "HASH", "LANE", "MERCHANT", "NAME", "NUMBER"),
+    *(
+        "ADDRESS",
+        "DATE",
+        "FILE",
+        "FOLDER",
+        "HASH",
+        "LANE",
+        "MERCHANT",
+        "NAME",
+        "NUMBER",
+    ),
     *("ORDER", "OURS=YOURS", "REASON", "TABLE", "YOURS=CARRIER"),
 }
 

@@ -6,7 +6,9 @@ import datetime as dt
 import hashlib
 import json
 import shutil
+import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from optimizer.config import load_config
+from optimizer.contracts.tables import DECISIONS
 from optimizer.errors import DataError
 from optimizer.evidence.audit import audit
 from optimizer.evidence.check import check_evidence
 from optimizer.job import run_date
 from optimizer.night import merkle
 from optimizer.night.past_nights import rollback
-from optimizer.night.sha256_kernel import sha256_rows
 from optimizer.night.state.chain import Link, broken_links, make_link, text_hash
 from optimizer.night.state.database import EVIDENCE_NAME, open_state
 from optimizer.night.state.links import read_links, read_mirror
@@ -31,18 +33,6 @@ from tests.support.small_night import DAY, Call, SmallNight, call, copy_night
 from tests.support.system_tools import needs
 
 NEXT = DAY + dt.timedelta(days=1)
-
-
-def test_the_compiled_hash_is_sha_256():
-    """Texts of every length from 0 to 200, around its blocks: what hashlib gives."""
-    rng = np.random.default_rng(1)
-    texts = [rng.bytes(length) for length in range(201)]
-    ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-    ends.setflags(write=False)  # as Arrow's are
-    found = sha256_rows(np.frombuffer(b"".join(texts), np.uint8), ends)
-    assert [row.tobytes() for row in found] == [
-        hashlib.sha256(text).digest() for text in texts
-    ]
 
 
 def plain_root(leaves: list[bytes]) -> bytes:
@@ -54,35 +44,113 @@ def plain_root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\1" + both).digest()
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 127, 128, 129, 300, 1_000])
-def test_every_row_proves_its_place_and_no_other_row_does(num_rows: int):
-    """
-    The root is RFC 9162's over leaves of 128 row hashes; each row's path leads to it,
-    and a row with one value changed has none.
-    """
-    columns = ["order_id", "reason"]
-    rows = pl.DataFrame(
-        {"order_id": [f"{k:05d}" for k in range(num_rows)], "reason": "CAP_FULL"}
+def decisions_of(sizes: list[int]) -> pl.DataFrame:
+    """Decisions of merchants with so many orders, with gaps in every column."""
+    rng, num_rows = np.random.default_rng(sum(sizes)), sum(sizes)
+    number = np.arange(num_rows)
+    texts = pl.Series(["", "商家", "CAP_FULL", None, "x" * 300])
+    columns = {
+        name: texts.gather(rng.integers(0, 5, num_rows))
+        if kind == pl.String
+        else pl.Series(rng.integers(-(10**9), 10**9, num_rows) / 1e6)
+        if kind == pl.Float64
+        else pl.Series(rng.integers(0, 2, num_rows).astype(bool))
+        for name, kind in DECISIONS.schema.items()
+    }
+    columns["order_id"] = pl.Series([f"{k:05d}" for k in number])
+    columns["merchant_id"] = pl.Series(np.repeat([f"m{k}" for k in range(9)], 1))[
+        np.repeat(np.arange(len(sizes)), sizes).astype(np.uint32)
+    ]
+    gaps = pl.Series(rng.random(num_rows) < 0.2)
+    frame = pl.DataFrame(columns).with_columns(
+        pl.when(gaps).then(None).otherwise(pl.col(name)).alias(name)
+        for name in ("saving_cny", "has_room", "arm", "propensity")
     )
-    hashes = [
-        hashlib.sha256(f"{k:05d}\tCAP_FULL".encode()).digest() for k in range(num_rows)
-    ]
-    leaves = [
-        hashlib.sha256(b"\0" + b"".join(hashes[k : k + 128])).digest()
-        for k in range(0, num_rows, 128)
-    ]
-    assert merkle.row_hashes(rows, columns) == b"".join(hashes)
+    return frame.select(DECISIONS.column_names)
+
+
+def plain_leaf(rows: pl.DataFrame) -> bytes:
+    """A merchant's leaf, from the words of the documentation."""
+
+    def piece(part: pl.DataFrame) -> bytes:
+        records, texts = b"", b""
+        for row in part.drop("merchant_id").iter_rows(named=True):
+            for name, value in row.items():
+                kind = DECISIONS.schema[name]
+                if kind == pl.Float64:
+                    whole = -(1 << 63) if value is None else round(value * 1e6)
+                    records += struct.pack(">q", whole)
+                elif kind == pl.Boolean:
+                    records += struct.pack(">B", 255 if value is None else value)
+                else:
+                    text = (value or "").encode()
+                    size = 0xFFFFFFFF if value is None else len(text)
+                    records += struct.pack(">I", size)
+                    texts += text
+        return hashlib.sha256(records + texts).digest()
+
+    name = rows["merchant_id"][0].encode()
+    head = struct.pack(">I", len(name)) + name + struct.pack(">Q", len(rows))
+    size = merkle.ROWS_IN_PIECE
+    pieces = [piece(rows[at : at + size]) for at in range(0, len(rows), size)]
+    return hashlib.sha256(b"\0" + head + b"".join(pieces)).digest()
+
+
+def documented_leaf() -> Callable[[str, list[dict]], str]:
+    """The function that the documentation has, with smaller pieces."""
+    text = Path("docs/night.md").read_text(encoding="utf-8")
+    code = text.partition("```python\ndef leaf(")[2].partition("```")[0]
+    assert code.count("65_536") == 2
+    known: dict = {"sha256": hashlib.sha256}
+    exec("def leaf(" + code.replace("65_536", "4"), known)
+    return known["leaf"]
+
+
+@pytest.mark.parametrize("sizes", [[1], [3, 1], [5, 9, 2, 1, 7], [4] * 8])
+def test_a_merchants_rows_prove_themselves_and_no_other_rows_do(
+    sizes: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    """
+    A leaf is as the documentation says; the root is RFC 9162's over them, however the
+    rows come in; each merchant's rows lead to it, and with one value changed do not.
+    """
+    monkeypatch.setattr(merkle, "ROWS_IN_PIECE", 4)
+    frame = decisions_of(sizes)
+    ends = np.cumsum([0, *sizes]).tolist()
+    parts = [frame[a:b] for a, b in pairwise(ends)]
+    leaves = [plain_leaf(part) for part in parts]
+    told = documented_leaf()
+    for part, leaf in zip(parts, leaves, strict=True):
+        assert told(part["merchant_id"][0], part.to_dicts()) == leaf.hex()
+    for width in (1, 3, 5, len(frame)):
+        cut = [frame[at : at + width] for at in range(0, len(frame), width)]
+        assert merkle.leaves_of(cut).close() == leaves
     root = plain_root(leaves).hex()
     assert merkle.root_of(leaves).hex() == root
-    for row in {0, num_rows // 2, num_rows - 1}:
-        start = row - row % 128
+    columns = list(DECISIONS.column_names)
+    for number, part in enumerate(parts):
+        piece = (len(part) - 1) // 4
         leaf = {
-            "row_hashes": [h.hex() for h in hashes[start : start + 128]],
-            "position": row - start,
-            "path": merkle.path_to(leaves, row // 128),
+            "merchant_id": f"m{number}",
+            "num_rows": len(part),
+            "rows": merkle.plain_rows(part[piece * 4 :]),
+            "piece": piece,
+            "piece_hashes": [found.hex() for found in merkle.piece_hashes(part)],
+            "path": merkle.path_to(leaves, number),
         }
-        assert merkle.proved_root(f"{row:05d}\tCAP_FULL", leaf) == root
-        assert merkle.proved_root(f"{row:05d}\tCHOSEN", leaf) is None
+        assert merkle.proved_root(leaf, columns) == root
+        for place in range(len(columns)):
+            if columns[place] == "merchant_id":
+                continue
+            changed = json.loads(json.dumps(leaf))
+            value = changed["rows"][0][place]
+            other = {str: "other", bool: not value, int: 17, type(None): 0}[type(value)]
+            if value is None and DECISIONS.schema[columns[place]] == pl.String:
+                other = ""
+            changed["rows"][0][place] = other
+            assert merkle.proved_root(changed, columns) != root, columns[place]
+        for changed in ({"merchant_id": "m"}, {"num_rows": len(part) + 1}):
+            assert merkle.proved_root(leaf | changed, columns) != root
 
 
 def make_chain(night: SmallNight) -> None:
@@ -439,7 +507,7 @@ def cli(
 def test_an_orders_evidence_proves_itself(on_sqlite: SmallNight, cli):
     """
     Orders of every reason: decision, rule, inputs, history are there for people; what
-    is printed as JSON proves the decision with hashes alone, and shows no other order.
+    is printed as JSON proves it with hashes alone, and shows no other merchant.
     """
     table = pl.read_parquet(on_sqlite.run_dir / "decisions.parquet")
     for order in table.group_by("reason").first().iter_rows(named=True):
@@ -452,8 +520,12 @@ def test_an_orders_evidence_proves_itself(on_sqlite: SmallNight, cli):
         printed = cli("evidence", order["order_id"], "--date", DAY, "--json").out
         found = json.loads(printed)
         assert check_evidence(found) == []
-        others = set(table["order_id"]) - {order["order_id"]}
-        assert not any(other in printed for other in others)
+        is_own = pl.col("merchant_id") == order["merchant_id"]
+        others = table.filter(~is_own)
+        named = {*others["order_id"], *others["merchant_id"]}
+        assert not any(f'"{other}"' in printed for other in named)
+        own = table.filter(is_own)["order_id"].to_list()
+        assert [row[0] for row in found["proof"]["leaf"]["rows"]] == own
         assert found["decision"] == order
         files = [f["sha256"] for f in found["inputs"]["orders"]]
         given = hashlib.sha256(on_sqlite.input("orders").read_bytes()).hexdigest()
@@ -506,12 +578,19 @@ def printed(chained_once: SmallNight, tmp_path_factory: pytest.TempPathFactory) 
 
 
 CHANGES: list[Callable[[dict, dict, dict], object]] = [
-    lambda found, proof, leaf: proof.update(row=proof["row"].replace("\t", "\t1", 1)),
+    lambda found, proof, leaf: leaf["rows"][0].__setitem__(4, 1_000_000),
+    lambda found, proof, leaf: leaf["rows"][-1].__setitem__(1, "another"),
+    lambda found, proof, leaf: leaf["rows"].reverse(),
+    lambda found, proof, leaf: leaf["rows"].pop(),
     lambda found, proof, leaf: found["decision"].update(reason="CHOSEN_"),
+    lambda found, proof, leaf: found["decision"].update(saving_cny=17.0),
     lambda found, proof, leaf: found.update(order_id="another"),
     lambda found, proof, leaf: leaf.update(position=leaf["position"] ^ 1),
+    lambda found, proof, leaf: leaf.update(position=1 << 40),
+    lambda found, proof, leaf: leaf.update(piece=1),
     lambda found, proof, leaf: leaf["path"].pop(),
-    lambda found, proof, leaf: leaf["row_hashes"].reverse(),
+    lambda found, proof, leaf: leaf.update(merchant_id="another"),
+    lambda found, proof, leaf: leaf.update(num_rows=leaf["num_rows"] + 1),
     lambda found, proof, leaf: proof["chain"].pop(),
     lambda found, proof, leaf: proof["chain"].pop(1),
     lambda found, proof, leaf: proof["head"].update(hash="0" * 64),

@@ -21,7 +21,7 @@ from optimizer.contracts.tables import (
     SOME_NIGHTS,
     TABLES,
 )
-from optimizer.explain.makers import OF_DECISIONS, OF_NIGHT, night_tables
+from optimizer.explain.makers import OF_DECISIONS, OF_NIGHT, OF_ROWS, night_tables
 from optimizer.explain.makers import sorted_decisions as decisions_of
 from optimizer.night.api import solve_night
 from optimizer.night.record import OF_RECORD
@@ -65,6 +65,7 @@ def test_every_published_table_has_one_maker() -> None:
 
     assert by_maker["night"] == set(OF_NIGHT)
     assert by_maker["decisions"] == {DECISIONS, *OF_DECISIONS}
+    assert by_maker["rows"] == set(OF_ROWS)
     assert by_maker["record"] == set(OF_RECORD)
     assert {t for t in TABLES if "spark" in t.engines} == set(OF_CLUSTER)
     assert all("local" in table.engines for table in PUBLISHED.values())

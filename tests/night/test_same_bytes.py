@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
-from optimizer.io import read
+from optimizer.io import merchant_order, read
 from tests.support.small_night import SmallNight, snapshot
 
 
@@ -49,6 +49,25 @@ def test_the_order_of_rows_changes_no_byte(published: SmallNight, seed: int):
         k: v["num_rows"] for k, v in read_record(published.run_dir)["inputs"].items()
     }
     assert rows == {"orders": 2_000, "capacity": 252, "merchants": 20}
+
+
+@pytest.mark.parametrize("most_in_memory", [0, 9_999], ids=["disk", "memory"])
+def test_blocks_of_any_size_change_no_byte(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch, most_in_memory: int
+):
+    """Decisions in blocks of a few merchants, by the disk too, are the same files."""
+    before = table_bytes(published) | {
+        "evidence.txt": (published.run_dir / "evidence.txt").read_bytes()
+    }
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 150)
+    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", most_in_memory)
+    published.configure(solver={"num_threads": 2})
+    shuffle(published, 9)
+    published.run(is_forced=True)
+    after = table_bytes(published) | {
+        "evidence.txt": (published.run_dir / "evidence.txt").read_bytes()
+    }
+    assert after == before
 
 
 def test_small_batches_and_many_threads_change_no_byte(

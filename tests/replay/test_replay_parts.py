@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.contracts.run_folder import read_record, record_text
 from optimizer.contracts.tables import EVERY_NIGHT
-from optimizer.io import external_sort, write
+from optimizer.io import merchant_order, write
 from optimizer.io.write import read_back, read_row_groups, write_parquet
 from optimizer.replay.run import verify_run
 from tests.support.small_night import SmallNight, sha256
@@ -20,9 +20,10 @@ DECISIONS = "decisions.parquet"
 
 @pytest.fixture
 def night(inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch) -> SmallNight:
-    """A night of 2,000 orders in row groups of 300, sorted in buckets of 450."""
+    """A night of 2,000 orders in row groups of 300, sorted in blocks of 450."""
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 300)
-    monkeypatch.setattr(external_sort, "BUCKET_ROWS", 450)
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 450)
+    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", 0)
     inputs_only.run()
     return inputs_only
 
@@ -46,7 +47,7 @@ def test_a_night_in_many_parts_holds_however_it_is_cut(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """
-    Row groups and buckets of other sizes than the published ones are no finding, and
+    Row groups and blocks of other sizes than the published ones are no finding, and
     nothing is left of what was sorted on the disk.
     """
     scratch = tmp_path / "scratch"
@@ -56,7 +57,7 @@ def test_a_night_in_many_parts_holds_however_it_is_cut(
     parts = [len(group) for group in read_row_groups(night.run_dir / DECISIONS)]
     assert parts == [300] * 6 + [200]
     assert verify_run(night.run_dir).findings == ()
-    monkeypatch.setattr(external_sort, "BUCKET_ROWS", 700)
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 700)
     for rows in (70, 2_000):
         monkeypatch.setattr(write, "ROW_GROUP_ROWS", rows)
         rewrite(night, frame)

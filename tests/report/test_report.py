@@ -544,6 +544,18 @@ def test_lists_are_the_rows_of_the_tables(night, language):
         assert set(map(tuple, body)) <= set(rows.select(columns).iter_rows())
 
 
+def test_a_value_that_is_not_known_is_a_dash(night):
+    """On nights of many lanes that of a slot in a lane alone can be unknown."""
+    lanes = night.tables["lanes.parquet"].with_columns(
+        one_more_cny=pl.lit(None, pl.Float64)
+    )
+    page = report_html(night.record, night.tables | {"lanes.parquet": lanes})
+    shown = [
+        t for t in articles(page)[0].of_class("list") if "role" not in t.attributes
+    ]
+    assert {row.all("td")[-1].text for row in shown[0].all("tr")[1:]} == {"–"}
+
+
 @pytest.mark.parametrize("language", range(2), ids=["english", "chinese"])
 def test_without_exact_values_the_prices_of_the_proof_are_called_that(night, language):
     """Where no slot's value is known, nothing is said to bring anything."""

@@ -364,8 +364,52 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         "evidence.num_rows is 1, and not of all decisions",
     ),
     "evidence of other leaves": (
-        _set("evidence", "rows_in_leaf", to=64),
-        "evidence.rows_in_leaf is not 128",
+        _set("evidence", "rows_in_piece", to=64),
+        "evidence.rows_in_piece is not 65536",
+    ),
+    "evidence of fewer merchants": (
+        _set("evidence", "num_leaves", to=1),
+        "evidence.num_leaves is not the number of lines of evidence.txt",
+    ),
+    "two merchants' rows, one of them larger": (
+        lambda run: edit_table(
+            run,
+            "merchant_index.parquet",
+            lambda index: index.with_columns(pl.col("num_rows") + 1),
+        ),
+        "merchant index: ",
+    ),
+    "an index without an order": (
+        lambda run: edit_table(run, "order_index.parquet", lambda t: t[:-1]),
+        "order index: row ",
+    ),
+    "an index that leads to another order": (
+        lambda run: edit_table(
+            run,
+            "order_index.parquet",
+            lambda index: index.with_columns(row=pl.col("row").reverse()),
+        ),
+        "order index: row ",
+    ),
+    "an index in another order": (
+        lambda run: edit_table(run, "order_index.parquet", lambda t: t.reverse()),
+        "order index: row ",
+    ),
+    "decisions in another order": (
+        lambda run: edit_table(run, "decisions.parquet", lambda t: t.reverse()),
+        "order: ",
+    ),
+    "a decision whose evidence is another": (
+        lambda run: edit_table(
+            run,
+            "decisions.parquet",
+            lambda t: t.with_columns(
+                ineligible_reason=pl.when(pl.int_range(pl.len()) == 5)
+                .then(pl.lit("because"))
+                .otherwise("ineligible_reason")
+            ),
+        ),
+        "evidence: merchant ",
     ),
     "evidence that leaves a column out": (
         _fewer_columns,

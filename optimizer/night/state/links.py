@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from optimizer.contracts.run_folder import RECORD, read_record
 from optimizer.errors import OptimizerError, counted
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.night.merkle import commitment, leaves_of
 from optimizer.night.publish import VERSIONS, sha256_of, sync_folder
+from optimizer.night.row_leaves import row_commitment
 from optimizer.night.state.chain import Link, broken_links, make_link
 from optimizer.night.state.database import lock_transaction
 
@@ -174,14 +174,8 @@ def _night_body(path: Path) -> dict[str, Any]:
         "config_sha256": identity["config_sha256"],
         "inputs": identity["inputs"],
         "outputs": outputs | {RECORD: sha256_of(path / RECORD)},
-        "decisions": record.get("evidence") or _commitment_of(path),
+        "decisions": record.get("evidence") or row_commitment(decision_groups(path)),
     }
-
-
-def _commitment_of(path: Path) -> dict[str, Any]:
-    """The commitment of a night that an older program published without one."""
-    leaves = leaves_of(decision_groups(path))
-    return commitment(leaves, leaves.close())
 
 
 def decision_groups(path: Path) -> Iterator[pl.DataFrame]:

@@ -1,0 +1,1 @@
+"""The planner's desk: published nights in a browser, read and never written."""

@@ -1,0 +1,209 @@
+"""The desk as an application of ASGI: addresses, and how their pages are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from optimizer.desk.desk import Desk
+from optimizer.desk.guard import Guard
+from optimizer.desk.kept import Answer, KeptAnswers
+from optimizer.desk.pages.carrier import carrier_page
+from optimizer.desk.pages.health import health_page
+from optimizer.desk.pages.merchant import (
+    link_page,
+    merchant_page,
+    shared_link,
+    shared_merchant_page,
+    shared_order_page,
+)
+from optimizer.desk.pages.night import merchants_page, night_page, orders_page
+from optimizer.desk.pages.night import report as night_report
+from optimizer.desk.pages.nights import nights_page
+from optimizer.desk.pages.order import order_page, proof_page
+from optimizer.desk.problems import PageProblem
+from optimizer.desk.published import PublishedNights
+from optimizer.desk.render import ASSETS, code_of, problem_page
+from optimizer.errors import ConfigError, DataError, OptimizerError
+from optimizer.extras import import_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from optimizer.config import Config
+    from optimizer.desk.access import Access
+    from optimizer.desk.rates import Rates
+
+    Page = Callable[[Desk, Request], str | Answer]
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+logger = logging.getLogger(__name__)
+
+#: Pages that are made at once; others wait for their turn.
+NUM_THREADS = 4
+HTML = (("Content-Type", "text/html; charset=utf-8"),)
+#: Pages whose answer is the same for the same address until a night is published.
+KEPT_PAGES: dict[str, Page] = {
+    "/nights": nights_page,
+    "/nights/{day}": night_page,
+    "/nights/{day}/orders": orders_page,
+    "/nights/{day}/merchants": merchants_page,
+    "/nights/{day}/report": night_report,
+    "/order": order_page,
+    "/merchant": merchant_page,
+    "/carrier": carrier_page,
+}
+#: Pages that are made each time: they depend on the clock, or are asked for seldom.
+FRESH_PAGES: dict[str, Page] = {
+    "/order/proof": proof_page,
+    "/merchant/link": link_page,
+    "/shared/merchant": shared_merchant_page,
+    "/shared/order": shared_order_page,
+    "/shared/proof": lambda desk, request: proof_page(
+        desk, request, shared_link(desk, request)
+    ),
+    "/health": health_page,
+}
+
+
+def make_app(
+    config: Config, access: Access, rates: Rates, link_key: str | None = None
+) -> Starlette:
+    """
+    Make the application.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    access, rates
+        Who may read, and how often.
+    link_key
+        Signs links for merchants; ``None``: none are made, and none hold.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration has no output, or the extra ``desk`` is not installed.
+    """
+    if config.output is None:
+        raise ConfigError("published nights need output in the configuration")
+    import_extra("starlette", needed_by="the desk")
+    from starlette.applications import Starlette as Application
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.routing import Route
+
+    desk = Desk(config, PublishedNights(config.output), access, link_key)
+    kept, pool = KeptAnswers(), ThreadPoolExecutor(NUM_THREADS, "desk")
+    pages = [
+        Route(at, _kept(page, desk, kept, pool)) for at, page in KEPT_PAGES.items()
+    ]
+    pages += [Route(at, _fresh(page, desk, pool)) for at, page in FRESH_PAGES.items()]
+    made = Application(
+        routes=[
+            Route("/", _to_nights),
+            *pages,
+            Route("/static/{name}", _asset),
+            Route("/favicon.ico", _no_icon),
+        ],
+        middleware=[Middleware(Guard, access=access, rates=rates)],
+        exception_handlers={
+            PageProblem: _on_problem,
+            OptimizerError: _on_error,
+            HTTPException: _on_http,
+            Exception: _on_bug,
+        },
+    )
+    made.state.access, made.state.desk = access, desk
+    return made
+
+
+def _kept(
+    page: Page, desk: Desk, kept: KeptAnswers, pool: ThreadPoolExecutor
+) -> Endpoint:
+    """An endpoint whose answers are kept until another version is published."""
+
+    async def endpoint(request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        query = tuple(sorted(request.query_params.items()))
+        stamp = desk.nights.stamp()
+        key = (request.url.path, query, code_of(request), stamp)
+        make = partial(loop.run_in_executor, pool, _answer, page, desk, request)
+        return _response(await kept.get(key, make))
+
+    return endpoint
+
+
+def _fresh(page: Page, desk: Desk, pool: ThreadPoolExecutor) -> Endpoint:
+    """An endpoint that makes its answer each time."""
+
+    async def endpoint(request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(pool, _answer, page, desk, request)
+        return _response(answer)
+
+    return endpoint
+
+
+def _answer(page: Page, desk: Desk, request: Request) -> Answer:
+    found = page(desk, request)
+    if isinstance(found, Answer):
+        return found
+    return Answer(200, found.encode("utf-8", "replace"), HTML)
+
+
+def _response(answer: Answer) -> Response:
+    from starlette.responses import Response as Made
+
+    return Made(answer.body, answer.status, dict(answer.headers))
+
+
+async def _to_nights(request: Request) -> Response:
+    query = f"?{request.url.query}" if request.url.query else ""
+    return _response(Answer(303, b"", (("Location", f"/nights{query}"),)))
+
+
+async def _no_icon(_request: Request) -> Response:
+    return _response(Answer(204, b""))
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise PageProblem(404, "NO_PAGE")
+    file, kind = ASSETS[name]
+    headers = (
+        ("Content-Type", f"{kind}; charset=utf-8"),
+        ("Cache-Control", "public, max-age=31536000, immutable"),
+    )
+    return _response(Answer(200, file.read_bytes(), headers))
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PageProblem)
+    return problem_page(request, error)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    """A night that changed while it was read, or is damaged; or what is not there."""
+    if not isinstance(error, DataError | ConfigError):
+        logger.error("%s: %s", request.url.path, error)
+    return problem_page(request, PageProblem(404, "NOT_READ", why=str(error)))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    code = {404: "NO_PAGE", 405: "READ_ONLY"}.get(status, "BUG")
+    return problem_page(request, PageProblem(status, code))
+
+
+async def _on_bug(request: Request, _error: Exception) -> Response:
+    return problem_page(request, PageProblem(500, "BUG"))

@@ -1,0 +1,1 @@
+"""The pages of the desk, one module each: what is read, and what is shown of it."""

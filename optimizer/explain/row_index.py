@@ -1,0 +1,84 @@
+"""Where rows of the decisions are: by the key of an order, and by merchant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.contracts.tables import MERCHANT_INDEX, ORDER_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+#: Keys that are sorted at a time, about.
+_SORTED_ROWS = 4_000_000
+
+
+class RowIndex:
+    """Takes the decisions as they go by, and gives the two indexes of their rows."""
+
+    def __init__(self) -> None:
+        self._keys: list[NDArray[np.uint64]] = []
+        self._merchants: list[pl.DataFrame] = []
+        self._num_rows = 0
+
+    def add(self, decisions: pl.DataFrame, keys: NDArray[np.uint64]) -> None:
+        """
+        Take more rows; a merchant's rows are all in one call.
+
+        Parameters
+        ----------
+        decisions
+            In the order of the file.
+        keys
+            ``(len(decisions),) uint64``: of their orders.
+        """
+        import polars as pl
+
+        runs = decisions["merchant_id"].rle().struct.unnest()
+        num_rows = runs["len"].cast(pl.Int64)
+        first_row = num_rows.cum_sum() - num_rows + self._num_rows
+        self._merchants.append(
+            pl.DataFrame(
+                {
+                    "merchant_id": runs["value"],
+                    "first_row": first_row,
+                    "num_rows": num_rows,
+                },
+                schema=MERCHANT_INDEX.schema,
+            )
+        )
+        self._keys.append(keys)
+        self._num_rows += len(decisions)
+
+    def merchants(self) -> pl.DataFrame:
+        """The first row and the number of rows of each merchant, by ``merchant_id``."""
+        import polars as pl
+
+        return pl.concat([pl.DataFrame(schema=MERCHANT_INDEX.schema), *self._merchants])
+
+    def orders(self) -> Iterator[pl.DataFrame]:
+        """
+        The row of each order, by key, in pieces.
+
+        Two orders may share a key: then both rows are there, the first one first.
+        """
+        import polars as pl
+
+        keys = np.concatenate([np.zeros(0, np.uint64), *self._keys])
+        num_parts = max(1, len(keys) // _SORTED_ROWS)
+        width = -(-(1 << 64) // num_parts)
+        for part in range(num_parts):
+            rows = np.arange(len(keys))
+            if num_parts > 1:
+                last = min((part + 1) * width, 1 << 64) - 1
+                is_here = (keys >= np.uint64(part * width)) & (keys <= np.uint64(last))
+                rows = np.flatnonzero(is_here)
+            order = rows[np.argsort(keys[rows], kind="stable")]
+            yield pl.DataFrame(
+                {"order_key": keys[order], "row": order}, schema=ORDER_INDEX.schema
+            )

@@ -1,0 +1,214 @@
+"""
+Rows by merchant and order id: blocks of whole merchants, sorted one by one.
+
+Merchants are numbers in the order of their ids, so only the order ids within a merchant
+are compared as text, and of these eight bytes behind what a merchant's ids have in
+common: a number. Where eight bytes do not decide, the text does.
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+#: Rows in a block, about; a merchant with more has a block of its own.
+BLOCK_ROWS = 400_000
+#: Rows that are held in memory until their block is whole; more go to the disk.
+MOST_IN_MEMORY = 20_000_000
+
+
+def count_blocks(num_rows: int) -> int:
+    """Number of blocks of a night, about."""
+    return -(-num_rows // BLOCK_ROWS)
+
+
+def merchant_blocks(
+    frames: Iterable[pl.DataFrame], row_merchant: NDArray[np.int32], scratch: Path
+) -> Iterator[pl.DataFrame]:
+    """
+    Give the rows of all frames by blocks of merchants, not yet sorted within a block.
+
+    Parameters
+    ----------
+    frames
+        With ``row``; in any order, read once.
+    row_merchant
+        ``(num_rows,) int32``: merchant of each row; -1 for rows that no frame has.
+    scratch
+        A folder that does not exist; made where the night is large, and removed.
+
+    Yields
+    ------
+    pl.DataFrame
+        One block after the other, as they came, with ``merchant``.
+    """
+    import polars as pl
+
+    num_rows = len(row_merchant)
+    if num_rows <= BLOCK_ROWS:
+        whole = pl.concat(list(frames))
+        yield _with_merchant(whole, row_merchant)
+        return
+    block_of = _block_of(row_merchant)
+    parts: list[list[pl.DataFrame]] = [[] for _ in range(int(block_of.max()) + 1)]
+    if num_rows <= MOST_IN_MEMORY:
+        for frame in frames:
+            for number, part in _split(_with_merchant(frame, row_merchant), block_of):
+                parts[number].append(part)
+        for number in range(len(parts)):
+            yield pl.concat(parts[number])
+            parts[number] = []
+        return
+    yield from _by_disk(frames, row_merchant, block_of, scratch)
+
+
+def _block_of(row_merchant: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Block of each merchant: whole merchants in order, about as many rows in each."""
+    counts = np.bincount(row_merchant[row_merchant >= 0])
+    begins = (np.cumsum(counts) - counts) // BLOCK_ROWS
+    has_rows = counts > 0
+    block = np.zeros(len(counts), np.int64)
+    block[has_rows] = np.unique(begins[has_rows], return_inverse=True)[1]
+    return block
+
+
+def _with_merchant(
+    frame: pl.DataFrame, row_merchant: NDArray[np.int32]
+) -> pl.DataFrame:
+    import polars as pl
+
+    rows = frame["row"].to_numpy()
+    return frame.with_columns(merchant=pl.Series(row_merchant[rows]))
+
+
+def _split(
+    frame: pl.DataFrame, block_of: NDArray[np.int64]
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Parts of a frame by block, the blocks' rows as they came."""
+    import polars as pl
+
+    block = block_of[frame["merchant"].to_numpy()]
+    order = np.argsort(block.astype(np.uint16), kind="stable")
+    sorted_frame = frame[pl.Series(order.astype(np.uint32))]
+    counts = np.bincount(block)
+    at = 0
+    for number in np.flatnonzero(counts).tolist():
+        yield number, sorted_frame[at : at + int(counts[number])]
+        at += int(counts[number])
+
+
+def _by_disk(
+    frames: Iterable[pl.DataFrame],
+    row_merchant: NDArray[np.int32],
+    block_of: NDArray[np.int64],
+    scratch: Path,
+) -> Iterator[pl.DataFrame]:
+    """Write each row to the file of its block, and read the files one by one."""
+    import polars as pl
+    import pyarrow.ipc
+
+    scratch.mkdir()
+    writers: dict[int, pyarrow.ipc.RecordBatchStreamWriter] = {}
+    try:
+        for frame in frames:
+            whole = _with_merchant(frame, row_merchant)
+            for number, part in _split(whole, block_of):
+                arrow = part.to_arrow()
+                if number not in writers:
+                    path = scratch / f"{number:06}.arrows"
+                    writers[number] = pyarrow.ipc.new_stream(str(path), arrow.schema)
+                writers[number].write_table(arrow)
+        for writer in writers.values():
+            writer.close()
+        for number in sorted(writers):
+            path = scratch / f"{number:06}.arrows"
+            yield pl.read_ipc_stream(path)
+            path.unlink()
+    finally:
+        for path in scratch.iterdir():
+            path.unlink()
+        scratch.rmdir()
+
+
+def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
+    """
+    Sort a block by ``merchant``, and by the bytes of ``order_id`` within a merchant.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> block = pl.DataFrame({"merchant": [1, 0, 1], "order_id": ["b", "c", "a"]})
+    >>> sorted_block(block)["order_id"].to_list()
+    ['c', 'a', 'b']
+    """
+    import polars as pl
+
+    if len(block) == 0:
+        return block
+    merchant = block["merchant"].to_numpy()
+    first = int(merchant.min())
+    local = (merchant - first).astype(np.uint64)
+    num_bits = max(1, int(local.max()).bit_length())
+    words = _words(block, local, first) >> np.uint64(num_bits)
+    key = (local << np.uint64(64 - num_bits)) | words
+    order = np.argsort(key)
+    key = key[order]
+    is_tied = np.zeros(len(key) + 1, np.bool_)
+    is_tied[1:-1] = key[1:] == key[:-1]
+    in_doubt = np.flatnonzero(is_tied[1:] | is_tied[:-1])
+    if len(in_doubt):
+        doubted = order[in_doubt]
+        names = block.select("merchant", "order_id")[pl.Series(doubted)]
+        ranks = names.select(pl.arg_sort_by("merchant", "order_id")).to_series()
+        order[in_doubt] = doubted[ranks.to_numpy()]
+    return block[pl.Series(order.astype(np.uint32))]
+
+
+def _words(
+    block: pl.DataFrame, local: NDArray[np.uint64], first: int
+) -> NDArray[np.uint64]:
+    """Eight bytes of each id, from where the ids of its merchant begin to differ."""
+    import pyarrow
+
+    array = block["order_id"].rechunk().to_arrow().cast(pyarrow.large_binary())
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[
+        array.offset : array.offset + len(array) + 1
+    ]
+    text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    start = ends[:-1] + _num_alike(block, first)[local]
+    left = ends[1:] - start
+    words = np.zeros(len(block), np.uint64)
+    most = len(text) - 1
+    for place in range(8):
+        words <<= np.uint64(8)
+        byte = text[np.minimum(start + place, most)] if most >= 0 else np.uint8(0)
+        words |= np.where(left > place, byte, np.uint8(0)).astype(np.uint64)
+    return words
+
+
+def _num_alike(block: pl.DataFrame, first: int) -> NDArray[np.int64]:
+    """Bytes that all ids of a merchant have in common, by merchant from the first."""
+    import polars as pl
+
+    ends = block.group_by("merchant").agg(
+        least=pl.col("order_id").min(), greatest=pl.col("order_id").max()
+    )
+    alike = np.zeros(int(block["merchant"].max()) - first + 1, np.int64)  # type: ignore[arg-type]
+    for merchant, least, greatest in ends.iter_rows():
+        pairs = zip(least.encode(), greatest.encode(), strict=False)
+        alike[merchant - first] = sum(1 for _ in takewhile(_is_pair, pairs))
+    return alike
+
+
+def _is_pair(both: tuple[int, int]) -> bool:
+    return both[0] == both[1]

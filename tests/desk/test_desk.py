@@ -1,0 +1,390 @@
+"""The desk: what its pages say is what was published, and nothing else gets through."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+from starlette.testclient import TestClient
+
+from optimizer.desk.access import Access, access_for
+from optimizer.desk.asked import Part
+from optimizer.desk.kept import Answer, KeptAnswers
+from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
+from optimizer.desk.server import listening
+from optimizer.errors import BusyError, ConfigError
+from tests.support.desk import Seen, ask_desk, seen
+from tests.support.hostile_names import HOSTILE
+from tests.support.small_night import DAY, SmallNight, call
+
+TOKEN = "0123456789abcdef0123"
+
+
+@pytest.fixture(scope="module")
+def night(published_once: SmallNight) -> SmallNight:
+    """A published night that no test changes."""
+    return published_once
+
+
+@pytest.fixture(scope="module")
+def asked(night: SmallNight) -> TestClient:
+    """The desk over it."""
+    return ask_desk(night)
+
+
+@pytest.fixture(scope="module")
+def decisions(night: SmallNight) -> pl.DataFrame:
+    """What was decided."""
+    return pl.read_parquet(night.run_dir / "decisions.parquet")
+
+
+def test_the_list_has_the_figures_of_the_record(night, asked) -> None:
+    """Calendar and table lead to the night, and say what its record says."""
+    page = seen(asked, "/nights")
+    summary = json.loads((night.run_dir / "run.json").read_text())["summary"]
+    for number in (summary["num_orders"], summary["num_chosen"]):
+        assert f'<data value="{number}">' in page.text
+    assert f"{float(summary['saving_cny']):,.2f}" in page.plain
+    assert page.links().count(f"/nights/{DAY}") == 2
+
+
+def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None:
+    """What it brings, how good it is, what is in the way; its tables and its report."""
+    page = seen(asked, f"/nights/{DAY}")
+    (told,) = re.findall(r'<div class="plainly">(.*?)</div>', page.text, re.DOTALL)
+    assert len(re.findall("<p>", told)) == 3
+    assert "no plan within the limits avoids more" in told
+    for name in ("orders", "merchants", "report"):
+        assert f"/nights/{DAY}/{name}" in page.links()
+        seen(asked, f"/nights/{DAY}/{name}")
+
+
+def expected(
+    decisions: pl.DataFrame, only: dict[str, str], sort: str | None, part: Part
+) -> tuple[list[str], int]:
+    """Orders of a page, by sorting all of them."""
+    rows = decisions
+    for column, value in only.items():
+        rows = rows.filter(pl.col(column) == value)
+    if sort is not None:
+        rows = rows.drop_nulls(sort)
+        rows = rows.sort([sort, "order_id"], descending=[part.is_descending, False])
+    shown = rows.slice(part.offset, part.size)["order_id"].to_list()
+    return shown, rows.height
+
+
+@pytest.mark.parametrize("sort", [None, *SORTABLE])
+@pytest.mark.parametrize("only", [None, *FILTERS])
+def test_a_page_of_rows_is_that_of_the_whole_table(
+    night, decisions, sort: str | None, only: str | None
+) -> None:
+    """Narrowed, sorted either way and paged: as if all rows were sorted in memory."""
+    busy = None if only is None else decisions[only].drop_nulls().mode().sort()[0]
+    given = {} if only is None or busy is None else {only: busy}
+    for is_descending in (False, True) if sort else (False,):
+        for page in (1, 3, 999):
+            part = Part(sort, is_descending, page, 7)
+            found = read_rows(night.run_dir, given, part)
+            ids = [row["order_id"] for row in found.rows]
+            assert (ids, found.num_rows) == expected(decisions, given, sort, part)
+
+
+def test_rows_of_equal_amounts_stand_by_order_id(tmp_path: Path, night) -> None:
+    """A page boundary in the midst of a tie neither repeats an order nor loses one."""
+    table = pl.read_parquet(night.run_dir / "decisions.parquet").head(100)
+    tied = table.sample(fraction=1, shuffle=True, seed=1).with_columns(
+        saving_cny=pl.lit(1.0)
+    )
+    tied.write_parquet(tmp_path / "decisions.parquet", row_group_size=30)
+    part = [Part("saving_cny", True, page, 9) for page in range(1, 13)]
+    rows = [row for one in part for row in read_rows(tmp_path, {}, one).rows]
+    assert [row["order_id"] for row in rows] == table["order_id"].sort().to_list()
+
+
+def test_an_order_says_what_explain_says(asked, decisions) -> None:
+    """One order of each reason: its sentence, in both languages, and its margin."""
+    from optimizer.questions import explain_run
+
+    for order in decisions.unique("reason", keep="first").iter_rows(named=True):
+        where = f"/order?id={quote(order['order_id'])}"
+        for lang in ("en", "zh"):
+            page = seen(asked, f"{where}&lang={lang}")
+            told = explain_run(
+                asked_night(asked), order_id=order["order_id"], language=lang
+            )
+            assert told.sentence in page.plain.replace("&#39;", "'")
+        way = f"/merchant?id={order['merchant_id']}&night={DAY}"
+        assert way in seen(asked, where).links()
+
+
+def asked_night(asked: TestClient) -> Path:
+    """Where the desk's night is."""
+    return Path(asked.app.state.desk.nights.open(DAY).folder)
+
+
+def test_the_report_runs_its_own_script_alone(night, asked) -> None:
+    """The page as it was published, in a sandbox, whose policy names its script."""
+    answer = asked.get(f"/nights/{DAY}/report")
+    assert answer.content == (night.run_dir / "report.html").read_bytes()
+    policy = answer.headers["content-security-policy"]
+    (named,) = re.findall(r"script-src '(sha256-[^']*)'", answer.text)
+    assert f"script-src '{named}'" in policy
+    assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_link_of_every_page_leads_somewhere(asked, language: str) -> None:
+    """From the list on: links, and forms as they stand, in the language asked for."""
+    ahead, been = [f"/nights?lang={language}"], set()
+    while ahead:
+        address = ahead.pop()
+        if address in been or len(been) > 90:
+            continue
+        been.add(address)
+        page = seen(asked, address)
+        if "/report" in address or address.startswith("/static"):
+            continue
+        assert f'<html lang="{ {"en": "en", "zh": "zh-CN"}[language] }">' in page.text
+        new = [link for link in page.links() if f"lang={language}" in link]
+        # One order of a table stands for the others.
+        many = ("/order?id=", "/merchant?id=", "/order/proof")
+        for one in many:
+            alike = [link for link in new if link.startswith(one)]
+            new = [link for link in new if link not in alike[1:]]
+        ahead += new
+    assert len(been) > 20
+
+
+def test_pages_have_no_script_and_no_style_of_their_own(asked) -> None:
+    """The policy allows files of this server alone, and no page needs more."""
+    for address in ("/nights", f"/nights/{DAY}", f"/nights/{DAY}/orders", "/order"):
+        answer = asked.get(address)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"<style| style=|<script>| on\w+=|https?://", answer.text)
+
+
+def test_a_look_is_asked_for_once(asked) -> None:
+    """Files are named by what they hold, and browsers keep them."""
+    page = seen(asked, "/nights")
+    looks = re.findall(r'(?:href|src)="(/static/[^"]+\?v=[^"]+)"', page.text)
+    assert len(looks) == 4
+    for look in looks:
+        assert "immutable" in asked.get(look).headers["cache-control"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_that_attack_stay_text(asked, name: str) -> None:
+    """As an order, as a merchant, as a date: no markup comes back, and no error."""
+    word = quote(name[:60])
+    for address in (f"/order?id={word}", f"/nights/{DAY}/orders?merchant_id={word}"):
+        answer = asked.get(address)
+        assert answer.status_code in (200, 400, 404), answer.text
+        assert "<script>alert" not in answer.text
+        assert "<img" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "says"),
+    [
+        ("/nights/2026-11-23", 404, "No night is published for 2026-11-23"),
+        ("/nights/tonight", 404, "tonight is not a date"),
+        ("/nights/20261122", 404, "is not a date"),
+        (f"/nights/{DAY}/orders?page=0", 400, "page must be a whole number from 1"),
+        (f"/nights/{DAY}/orders?page=-1", 400, "page must be"),
+        (f"/nights/{DAY}/orders?page=9999&rows=200", 400, "Paging ends at"),
+        (f"/nights/{DAY}/orders?rows=100000", 400, "rows must be"),
+        (f"/nights/{DAY}/orders?sort=reason;drop", 400, "sort cannot be"),
+        (f"/nights/{DAY}/orders?merchant_id={'m' * 300}", 400, "no id is"),
+        ("/nights?until=2026-13", 400, "2026-13 is not a month"),
+        ("/nights?until=9999-12", 400, "9999-12 is not a month"),
+        ("/order?id=nobody", 404, "nights has the order nobody"),
+        (f"/order?id=nobody&night={DAY}", 404, "has no order nobody"),
+        ("/order?id=nobody&night=never", 404, "never is not a date"),
+        ("/passwd", 404, "nothing at this address"),
+        ("/static/..%2fdesk.py", 404, "nothing at this address"),
+        ("/static/app.py", 404, "nothing at this address"),
+        (f"/order?id={'x' * 5_000}", 414, "longer than"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_plainly(asked, address, status, says) -> None:
+    """A page of the desk with the reason, and the way back."""
+    page = seen(asked, address, status)
+    assert says in page.plain
+    assert "/nights" in page.links()
+
+
+def test_nothing_that_writes_is_answered(asked) -> None:
+    """The desk has no other verbs than reading."""
+    for verb in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        answer = asked.request(verb, "/nights")
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, HEAD"
+    assert asked.head("/nights").status_code == 200
+
+
+def test_another_name_for_this_machine_is_refused(asked) -> None:
+    """A page elsewhere whose name leads here cannot read the desk."""
+    for name in ("evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""):
+        page = seen(asked, "/nights", 403, headers={"host": name})
+        assert "answers this machine" in page.plain
+    for name in ("localhost:8765", "[::1]:8765", "127.0.0.1"):
+        seen(asked, "/nights", headers={"host": name})
+
+
+def test_a_token_lets_in_and_nothing_else_does(night) -> None:
+    """As a password or a bearer's; a wrong or missing one asks for it."""
+    asked = ask_desk(night, Access(token=TOKEN), client="10.0.0.9")
+    pair = base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
+    for right in (f"Bearer {TOKEN}", f"Basic {pair}"):
+        page = seen(asked, "/nights", headers={"authorization": right})
+        assert "those who bring its token" in page.plain
+    wrong = base64.b64encode(b"anybody:wrong").decode()
+    for given in (f"Bearer {TOKEN}x", f"Basic {wrong}", "Basic %%%", TOKEN, ""):
+        answer = asked.get("/nights", headers={"authorization": given})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+        assert str(DAY) not in answer.text
+    assert asked.get("/static/desk.css").status_code == 200
+
+
+def test_a_proxys_word_counts_from_the_proxy_alone(night) -> None:
+    """The header lets in from its address, and from no other."""
+    access = Access(header="x-user", proxies=("10.0.0.5",))
+    behind = ask_desk(night, access, client="10.0.0.5")
+    assert "x-user" in seen(behind, "/nights", headers={"X-User": "li"}).plain
+    seen(behind, "/nights", 403)
+    direct = ask_desk(night, access, client="10.0.0.6")
+    seen(direct, "/nights", 403, headers={"X-User": "li"})
+
+
+def test_others_reach_the_desk_with_a_key_alone(tmp_path: Path) -> None:
+    """Another host than loopback needs a token or a proxy; a short token is none."""
+    with pytest.raises(ConfigError, match="add --token-file FILE, or --proxy-header"):
+        access_for("0.0.0.0", None, None, ())
+    token = tmp_path / "token"
+    token.write_text("short\n")
+    with pytest.raises(ConfigError, match="at least 20 letters and digits"):
+        access_for("0.0.0.0", token, None, ())
+    with pytest.raises(ConfigError, match="no such file"):
+        access_for("0.0.0.0", tmp_path / "none", None, ())
+    token.write_text(f"{TOKEN}\n")
+    assert access_for("0.0.0.0", token, None, ()).token == TOKEN
+    with pytest.raises(ConfigError, match="not both"):
+        access_for("0.0.0.0", token, "X-User", ())
+    with pytest.raises(ConfigError, match="not the name of a header"):
+        access_for("0.0.0.0", None, "X User", ())
+    with pytest.raises(ConfigError, match="not an address"):
+        access_for("0.0.0.0", None, "X-User", ("proxy",))
+
+
+def test_who_asks_too_often_waits_and_others_do_not(night) -> None:
+    """A bucket for each address: 429 with when to come again."""
+    asked = ask_desk(night, per_second=0.3)
+    codes = [asked.get("/static/desk.css").status_code for _ in range(4)]
+    assert codes == [200, 200, 200, 429]
+    answer = asked.get("/nights")
+    assert answer.headers["retry-after"] == "1"
+    assert "Wait a second" in Seen(answer.text).plain
+
+
+def test_a_desk_without_nights_says_how_to_get_one(inputs_only: SmallNight) -> None:
+    """The list says so; whatever else is asked is not there."""
+    asked = ask_desk(inputs_only)
+    assert "No night is published in" in seen(asked, "/nights").plain
+    seen(asked, f"/nights/{DAY}", 404)
+    seen(asked, "/order?id=x", 404)
+
+
+def test_half_a_night_is_none_and_a_removed_one_is_told(published: SmallNight) -> None:
+    """Without its last file it is not listed; removed under a reader it is a 404."""
+    asked = ask_desk(published)
+    folder = published.run_dir.resolve()
+    assert str(DAY) in seen(asked, "/nights").text
+    shutil.move(folder / "decisions.parquet", published.folder / "gone")
+    page = seen(asked, f"/nights/{DAY}/orders", 404)
+    assert "replaced or removed meanwhile" in page.plain
+    shutil.move(published.folder / "gone", folder / "decisions.parquet")
+    (folder / "_SUCCESS").unlink()
+    half = ask_desk(published)
+    assert "No night is published in" in seen(half, "/nights").plain
+    seen(half, f"/nights/{DAY}", 404)
+
+
+def test_a_night_whose_record_is_broken_is_listed_with_why(
+    published: SmallNight,
+) -> None:
+    """It stands in the list, the others do too, and opening it says the same."""
+    (published.run_dir / "run.json").write_text("{")
+    asked = ask_desk(published)
+    assert "cannot be read as JSON" in seen(asked, "/nights").plain
+    assert "cannot be read as JSON" in seen(asked, f"/nights/{DAY}", 404).plain
+
+
+def test_a_night_that_is_published_appears(published: SmallNight) -> None:
+    """Pages that are kept are asked anew when another version is published."""
+    asked = ask_desk(published)
+    hidden = published.run_dir.with_name(".hidden")
+    published.run_dir.rename(hidden)
+    assert "No night is published in" in seen(asked, "/nights").plain
+    hidden.rename(published.run_dir)
+    asked.app.state.desk.nights._seen_at = float("-inf")
+    assert str(DAY) in seen(asked, "/nights").text
+
+
+def test_who_asks_meanwhile_gets_the_same_answer() -> None:
+    """One is made for all who wait; a failure reaches them all, and is not kept."""
+    import asyncio
+
+    made: list[int] = []
+
+    async def ask() -> list[object]:
+        kept, gate = KeptAnswers(max_bytes=10), asyncio.Event()
+
+        async def make() -> Answer:
+            made.append(len(made))
+            await gate.wait()
+            if len(made) == 1:
+                raise ValueError("once")
+            return Answer(200, b"12345678")
+
+        asking = [asyncio.create_task(kept.get("a", make)) for _ in range(3)]
+        await asyncio.sleep(0)
+        gate.set()
+        first = await asyncio.gather(*asking, return_exceptions=True)
+        again = [await kept.get("a", make), await kept.get("a", make)]
+        await kept.get("b", make)
+        await kept.get("a", make)
+        return [*first, *again]
+
+    found = asyncio.run(ask())
+    assert [str(error) for error in found[:3]] == ["once"] * 3
+    assert found[3] is found[4]
+    assert len(made) == 4  # failed, made, "b" put "a" out, "a" made again
+
+
+def test_a_port_that_is_taken_is_said(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Exit code 75 and what to do; an address that is not here is 2."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = ("serve", "--config", published.config, "--port", port)
+        left = call(monkeypatch, capsys, *words)
+    assert left.code == 75
+    assert f"port {port} of 127.0.0.1 is taken by another program" in left.err
+    with pytest.raises(ConfigError, match="host"):
+        listening("no such host", 0)
+    with listening("127.0.0.1", 0) as taken, pytest.raises(BusyError):
+        listening("127.0.0.1", taken.getsockname()[1])

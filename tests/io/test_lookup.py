@@ -1,0 +1,97 @@
+"""A night's indexes lead to an order and to a merchant's rows, or say that they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from optimizer.contracts.tables import DECISIONS, MERCHANT_INDEX, ORDER_INDEX
+from optimizer.errors import DataError
+from optimizer.io import lookup, write
+from optimizer.io.lookup import merchant_decisions, order_row, rows_at
+from optimizer.io.order_keys import order_key
+from optimizer.io.write import read_back, write_parquet
+from tests.support.small_night import SmallNight
+
+
+@pytest.fixture
+def night(inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch) -> SmallNight:
+    """A night of 2,000 orders in row groups of 256."""
+    monkeypatch.setattr(write, "ROW_GROUP_ROWS", 256)
+    inputs_only.run()
+    return inputs_only
+
+
+def test_orders_and_merchants_are_found_where_they_are(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    At every seam of row groups, by keys that two orders share, too; each merchant has
+    its own rows and all of them; what is not there is not found.
+    """
+    table = pl.read_parquet(night.run_dir / DECISIONS.file)
+    assert table.equals(table.sort("merchant_id", "order_id"))
+    for row in (0, 1, 255, 256, 257, 1_023, 1_024, len(table) - 1):
+        order = table["order_id"][row]
+        assert order_row(night.run_dir, order).equals(table[row : row + 1])
+    for unknown in ("", "~", "0"):
+        assert order_row(night.run_dir, unknown).height == 0
+    for (merchant,), rows in table.group_by("merchant_id"):
+        assert merchant_decisions(night.run_dir, str(merchant)).equals(rows)
+    assert merchant_decisions(night.run_dir, "nobody").height == 0
+    # Two orders with one key: the row is told by its order_id.
+    twin = order_key(table["order_id"][300])
+    _edit(
+        night.run_dir / ORDER_INDEX.file,
+        lambda index: index.with_columns(
+            order_key=pl.when(pl.col("row").is_in([299, 300]))
+            .then(pl.lit(twin, pl.UInt64))
+            .otherwise("order_key")
+        ).sort("order_key", "row"),
+    )
+    found = order_row(night.run_dir, table["order_id"][300])
+    assert found.equals(table[300:301])
+    monkeypatch.setattr(lookup, "order_key", lambda _: twin)
+    assert order_row(night.run_dir, table["order_id"][299]).equals(table[299:300])
+
+
+def test_an_order_needs_one_row_group_of_each_file(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is not read."""
+    import pyarrow.parquet
+
+    read: list[list[int]] = []
+    reads = pyarrow.parquet.ParquetFile.read_row_groups
+
+    def counted(self, groups, *args, **kwargs):
+        read.append(list(groups))
+        return reads(self, groups, *args, **kwargs)
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read_row_groups", counted)
+    table = pl.read_parquet(night.run_dir / DECISIONS.file)
+    order_row(night.run_dir, table["order_id"][1_000])
+    assert [len(groups) for groups in read] == [1, 1]
+    assert read[1] == [1_000 // 256]
+
+
+def _edit(path: Path, change) -> None:
+    changed = change(read_back(path))
+    path.unlink()
+    write_parquet(changed, path, {t.file: t for t in _TABLES}[path.name])
+
+
+_TABLES = (ORDER_INDEX, MERCHANT_INDEX, DECISIONS)
+
+
+def test_an_index_that_leads_nowhere_is_an_error(night: SmallNight) -> None:
+    """Rows behind the end of the decisions are told, and what says more."""
+    folder = night.run_dir
+    order = pl.read_parquet(folder / DECISIONS.file)["order_id"][7]
+    _edit(folder / ORDER_INDEX.file, lambda t: t.with_columns(pl.col("row") + 5_000))
+    with pytest.raises(DataError, match="fewer rows than its index says"):
+        order_row(folder, order)
+    with pytest.raises(DataError, match="optimizer verify says more"):
+        rows_at(folder / DECISIONS.file, 1_990, 2_001)

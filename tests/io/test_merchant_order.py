@@ -1,0 +1,101 @@
+"""Rows by merchant and order id are those of one plain sort, in memory and on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from optimizer.io import merchant_order
+from optimizer.io.ahead import made_ahead
+from optimizer.io.merchant_order import merchant_blocks, sorted_block
+
+#: Ids that eight bytes behind what they have in common do not tell apart, and others.
+FORMS = {
+    "numbers": lambda k: f"{k}",
+    "padded": lambda k: f"2026-11-22-{k:012d}",
+    "long tails alike": lambda k: f"p{k % 7}-" + "x" * 20 + f"{k:05d}",
+    "one begins another": lambda k: "a" * (k % 90) + f"{k // 90:03d}",
+    "not ascii": lambda k: f"订单{k % 11}ö{k}",
+    "a zero byte": lambda k: f"z{k % 3}\0{k}" if k % 2 else f"z{k % 3}{k}",
+}
+
+
+def night_of(form: str, num_rows: int, num_merchants: int) -> pl.DataFrame:
+    """Rows in any order; the first merchant has half of them."""
+    rng = np.random.default_rng(num_rows)
+    merchant = rng.integers(0, num_merchants, num_rows)
+    merchant[rng.random(num_rows) < 0.5] = 0
+    ids = [FORMS[form](k) for k in rng.permutation(num_rows).tolist()]
+    return pl.DataFrame(
+        {
+            "row": np.arange(num_rows),
+            "order_id": ids,
+            "merchant": merchant.astype(np.int32),
+        }
+    )
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True], ids=["memory", "disk"])
+@pytest.mark.parametrize("form", FORMS)
+def test_blocks_are_one_table_by_merchant_and_order_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, is_on_disk: bool
+) -> None:
+    """
+    Whatever the ids, the blocks and the order of rows, with a merchant larger than a
+    block and merchants without rows; nothing stays on the disk.
+    """
+    whole = night_of(form, 3_000, 40).filter(pl.col("merchant") % 5 != 3)
+    # Ids are bytes here, and polars sorts them as such.
+    plain = whole.sort("merchant", pl.col("order_id"))
+    row_merchant = np.full(3_000, -1, np.int32)
+    row_merchant[whole["row"].to_numpy()] = whole["merchant"].to_numpy()
+    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", 0 if is_on_disk else 9_999)
+    scratch = tmp_path / "scratch"
+    for size in (100, 700, 10_000):
+        monkeypatch.setattr(merchant_order, "BLOCK_ROWS", size)
+        given = whole.drop("merchant").sample(fraction=1, shuffle=True, seed=size)
+        frames = (given[at : at + 301] for at in range(0, len(given), 301))
+        blocks = [*merchant_blocks(frames, row_merchant, scratch)]
+        assert pl.concat(map(sorted_block, blocks)).equals(plain)
+        merchants = [{*block["merchant"]} for block in blocks]
+        assert sum(map(len, merchants)) == len(set[int]().union(*merchants))
+        assert len(blocks) > 2 or size == 10_000
+        assert not scratch.exists()
+
+
+def test_a_reader_that_stops_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the writing fails in the middle, the scratch folder is gone."""
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", 0)
+    whole = night_of("numbers", 1_000, 40)
+    row_merchant = whole["merchant"].to_numpy()
+    blocks = merchant_blocks([whole.drop("merchant")], row_merchant, tmp_path / "s")
+    next(blocks)
+    assert (tmp_path / "s").exists()
+    blocks.close()
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("num_items", [1, 9])
+def test_what_is_made_ahead_comes_in_order_and_its_fault_is_raised(
+    num_items: int,
+) -> None:
+    """In the order of the items, no more taken than are worked on; a fault arrives."""
+    taken: list[int] = []
+
+    def items():
+        for number in range(num_items):
+            taken.append(number)
+            yield number
+
+    made = made_ahead(lambda number: 6 // (number - 5), items(), num_items)
+    assert next(made) == -2
+    assert len(taken) <= 3
+    if num_items == 9:
+        with pytest.raises(ZeroDivisionError):
+            list(made)

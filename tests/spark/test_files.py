@@ -1,0 +1,144 @@
+"""Files that executors read: the same contract, refusals and rows as one machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from optimizer.config import as_config
+from optimizer.contracts.tables import ORDERS
+from optimizer.errors import DataError
+from optimizer.io.read import FarFiles, file_schema, open_source
+from optimizer.job import run_date
+from optimizer.spark.files import _frames, _Piece
+from optimizer.testing import random_tables
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support"),
+]
+DAY = dt.date(2026, 11, 22)
+
+
+def written(folder, has_choice=False):
+    """A night in files: orders in two, of several row groups; capacity as CSV."""
+    tables = random_tables(5, num_orders=300, has_choice=has_choice)
+    orders = tables.orders.with_columns(
+        region_id=pl.col("region_id").str.replace("r", "00"),
+        complaint_prob_standard=pl.when(pl.int_range(pl.len()) % 90 == 7)
+        .then(7.0)
+        .otherwise("complaint_prob_standard"),
+    )
+    parts = folder / "orders"
+    parts.mkdir()
+    orders.head(120).write_parquet(parts / "a.parquet", row_group_size=50)
+    orders.tail(180).write_parquet(parts / "b.parquet", row_group_size=70)
+    region = pl.col("region_id").str.replace("r", "00")
+    tables.capacity.with_columns(region).write_csv(folder / "capacity.csv")
+    inputs = {
+        "orders": str(parts / "*.parquet"),
+        "capacity": str(folder / "capacity.csv"),
+    }
+    if has_choice:
+        tables.options.write_parquet(folder / "options.parquet")
+        inputs["options"] = str(folder / "options.parquet")
+    return tables.config | {"inputs": inputs, "quarantine": {"max_share": 0.1}}
+
+
+def run(config, folder, engine):
+    """The night by an engine."""
+    output = {"engine": engine, "output": str(folder / f"runs-{engine}")}
+    return run_date(as_config(config | output), DAY)
+
+
+def table_of(report, name):
+    """A published table, its rows in one order."""
+    run_id = report.record.get("run_id")
+    folder = Path(report.run_dir) / run_id if run_id else Path(report.run_dir)
+    path = folder / f"{name}.parquet"
+    found = pl.read_parquet(path / "*.parquet" if path.is_dir() else path)
+    keys = [c for c in found.columns if c.endswith("_id") or c in ("source", "row")]
+    return found.sort(keys)
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_executors_read_what_one_machine_reads(spark, tmp_path, has_choice):
+    """
+    The same rows are refused, under the same numbers; codes such as ``000`` stay
+    texts; so it is where Spark brings the bytes of files from an address.
+    """
+    config = written(tmp_path, has_choice)
+    alone = run(config, tmp_path, "local")
+    inputs = config["inputs"]
+    far = {name: f"file://{path}" for name, path in inputs.items()}
+    for number, places in enumerate((inputs, far)):
+        (tmp_path / f"{number}").mkdir()
+        night = run(config | {"inputs": places}, tmp_path / f"{number}", "spark")
+        for name in ("quarantine", "lanes", "merchants", "decisions"):
+            mine, theirs = table_of(night, name), table_of(alone, name)
+            columns = [
+                c
+                for c in ("source", "row", "column", "rule", "slots", "used")
+                if c in theirs.columns
+            ] or ["order_id", "reason"]
+            assert mine.select(columns).equals(theirs.select(columns)), name
+        assert len(table_of(night, "quarantine")) == 4
+        assert len(night.record["inputs"]["orders"]["files"]) == 2
+        assert night.record["identity"]["inputs"] == alone.record["identity"]["inputs"]
+
+
+def flip_bit(path):
+    """Change one bit in a file's first page, which has a checksum."""
+    pq.write_table(pq.read_table(path), path, write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[60] ^= 4
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda frame: frame.with_columns(load=pl.lit(2)),
+        lambda frame: frame.drop("region_id"),
+        lambda frame: frame.with_columns(order_value_cny=pl.lit("much")),
+        None,
+    ],
+    ids=["further", "lacking", "type", "bit"],
+)
+def test_a_part_that_differs_is_refused_alike(spark, tmp_path, harm):
+    """Both engines name the file and the column; nothing is published."""
+    config = written(tmp_path)
+    part = tmp_path / "orders" / "b.parquet"
+    if harm is None:
+        flip_bit(part)
+    else:
+        harm(pl.read_parquet(part)).write_parquet(part)
+    said = []
+    for engine in ("local", "spark"):
+        with pytest.raises(DataError) as found:
+            run(config, tmp_path, engine)
+        said.append(str(found.value).removeprefix("the orders table: "))
+        assert not [*tmp_path.glob("runs*/**/run.json")]
+    assert said[0].split(" table needs ")[0] == said[1].split(" table needs ")[0]
+    assert "b.parquet" in said[0]
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
+    """A task that finds another size than was written down reads nothing."""
+    written(tmp_path)
+    part = tmp_path / "orders" / "a.parquet"
+    schema = file_schema(part, ORDERS)
+    source = open_source(FarFiles("orders", {str(part): schema}), ORDERS)
+    piece = _Piece(str(part), part.stat().st_size, group=1, first=50, num_rows=50)
+    (frame,) = _frames([(part, piece)], source)
+    assert frame["row"].to_list() == list(range(50, 100))
+    part.write_bytes(part.read_bytes() + b"more")
+    with pytest.raises(DataError, match=r"a\.parquet: changed while it was read"):
+        next(_frames([(part, piece)], source))
+    part.unlink()
+    with pytest.raises(DataError, match=r"a\.parquet: a worker cannot read it"):
+        next(_frames([(part, piece)], source))
