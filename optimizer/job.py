@@ -17,7 +17,7 @@ from optimizer.verify.audit import audit_text
 from optimizer.verify.written import false_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from optimizer.build.survey import BaseRate
@@ -35,6 +35,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     is_of_any_version: bool = False,
     is_paranoid: bool = False,
     previous: Path | None = None,
+    changes: Mapping[str, Path] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
@@ -58,13 +59,15 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         cluster.
     previous
         The folder of an earlier run to start from.
+    changes
+        Files that say what changed of the published night, by name; not on a cluster.
     progress
         Called with the name of each stage.
 
     Raises
     ------
     ConfigError
-        When ``previous`` or ``is_paranoid`` is given to a cluster; and as
+        When ``previous``, ``changes`` or ``is_paranoid`` is given to a cluster; and as
         :func:`run_night`, like
         whatever else is raised.
     """
@@ -78,8 +81,11 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
             is_of_any_version=is_of_any_version,
             is_paranoid=is_paranoid,
             previous=previous,
+            changes=changes,
             progress=progress,
         )
+    if changes is not None:
+        raise ConfigError("--only-changes is for engine: local; run the whole date")
     if previous is not None:
         raise ConfigError("--previous is for engine: local; leave it out")
     if is_paranoid:

@@ -125,7 +125,8 @@ def _plain_nights() -> None:
     from optimizer.testing import random_problem, random_tables
 
     tables = random_tables(_SEED, num_orders=300)
-    allocate(tables.orders, tables.capacity, config=tables.config)
+    night = allocate(tables.orders, tables.capacity, config=tables.config)
+    night.change(drop=tables.orders["order_id"].head(9), capacity={"yunda": 9})
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         problem = random_problem(

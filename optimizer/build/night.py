@@ -334,6 +334,61 @@ def take_in(
     )
 
 
+def take_more(
+    tables: Mapping[str, Any], config: Config, intake: Intake, clock: StageClock
+) -> tuple[Encoded, pl.DataFrame]:
+    """
+    Read, check and value further orders of a night, by themselves.
+
+    Parameters
+    ----------
+    tables
+        ``orders``, and ``options`` where the night has them.
+    config, intake
+        The night, whose probabilities are all in its tables.
+    clock
+        Measures the stages.
+
+    Returns
+    -------
+    encoded, named
+        With codes of their own, and keys of the night's salt; and their names, as of
+        :func:`name_orders`.
+
+    Raises
+    ------
+    DataError
+        When a table breaks its contract, be it in one row.
+    """
+    import polars as pl
+
+    policy = intake.policy
+    agreed = contracts(config, orders_table(policy.eligibility))
+    agreed = {name: agreed[name] for name in ("orders", "options")}
+    given = {**tables, "capacity": ()}
+    sources = open_night(given, agreed, has_model=False, rules=cell_rules(config))
+    require_columns(sources["orders"], policy.eligibility)
+    by = _By(
+        params=replace(intake.params, columns=columns_there(sources)),
+        eligibility=policy.eligibility,
+        model=None,
+        hopeful=None,
+        drawn=None,
+        values=ColumnValues(policy.eligibility),
+        outboxes=config.outbox,
+    )
+    log = QuarantineLog()
+    coder = encode.make_codes(by.params, intake.salt)
+    encode_all = _encode_choice if "options" in sources else _encode_single
+    encoded = encode_all(sources, coder, by, log, clock)
+    log.refuse_any()
+    named = encoded.named
+    if named is None:
+        status = encoded.orders.status
+        named = pl.concat(named_orders(sources["orders"], status, policy.eligibility))
+    return encoded, named
+
+
 def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
     """
     Read the orders' names again, of the rows that were not quarantined.

@@ -106,6 +106,42 @@ def run(
             "--previous", metavar="FOLDER", help="A published night to start from."
         ),
     ] = None,
+    only_changes: Annotated[
+        bool,
+        typer.Option(
+            "--only-changes",
+            help="Repair the published night: its inputs, but for the changes that "
+            "--capacity, --add, --options, --drop and --cancel name; replaces it.",
+        ),
+    ] = False,
+    capacity: Annotated[
+        Path | None,
+        typer.Option(
+            "--capacity", metavar="FILE", help="Capacity rows with other slots."
+        ),
+    ] = None,
+    add: Annotated[
+        Path | None,
+        typer.Option("--add", metavar="FILE", help="New orders, as in orders."),
+    ] = None,
+    options: Annotated[
+        Path | None,
+        typer.Option("--options", metavar="FILE", help="Options of the new orders."),
+    ] = None,
+    drop: Annotated[
+        Path | None,
+        typer.Option(
+            "--drop", metavar="FILE", help="Ids of orders that never were; order_id."
+        ),
+    ] = None,
+    cancel: Annotated[
+        Path | None,
+        typer.Option(
+            "--cancel",
+            metavar="FILE",
+            help="Ids of orders not to be served, which count for the cap; order_id.",
+        ),
+    ] = None,
     shadow: Annotated[
         Path | None,
         typer.Option(
@@ -132,6 +168,15 @@ def run(
         raise ConfigError("--shadow compares with a published night: leave --dry-run")
     if shadow is not None and settings.engine == "spark":
         raise ConfigError("--shadow is for engine: local; leave it out")
+    given = {
+        "capacity": capacity,
+        "add": add,
+        "options": options,
+        "drop": drop,
+        "cancel": cancel,
+    }
+    changes = _changes(given, is_only=only_changes, is_forced=force)
+    before = None if changes is None else _published(previous, settings, day)
     from optimizer.job import run_date
     from optimizer.telemetry.watch import watched
 
@@ -145,6 +190,7 @@ def run(
             is_forced=force,
             is_paranoid=paranoid,
             previous=previous,
+            changes=changes,
             progress=tell,
         )
 
@@ -158,6 +204,8 @@ def run(
     if isinstance(report.run_dir, Path) and not dry_run:
         found["version_dir"] = str(pinned(report.run_dir))
     found["alerts"] = [alert.to_json() for alert in seen.alerts]
+    if before is not None and report.outcome == "published":
+        found["churn"] = _churn(before, Path(report.run_dir))
     text = _summary(found)
     if shadow is not None:
         from optimizer.compare.shadow import run_shadow, shadow_lines
@@ -173,6 +221,53 @@ def run(
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
     print_result(found, text, as_json, is_done=not dry_run)
+
+
+def _changes(
+    given: Mapping[str, Path | None], *, is_only: bool, is_forced: bool
+) -> dict[str, Path] | None:
+    """Files that say what changed; ``None`` where the whole date is run."""
+    changes = {name: path for name, path in given.items() if path is not None}
+    if changes and not is_only:
+        raise ConfigError(
+            f"--{', --'.join(changes)}: these change the published night: give "
+            "--only-changes too"
+        )
+    if not is_only:
+        return None
+    if not changes:
+        raise ConfigError(
+            "--only-changes needs what changed: --capacity, --add, --drop or --cancel, "
+            "each with a FILE"
+        )
+    if is_forced:
+        raise ConfigError(
+            "--only-changes replaces the published night as it is: leave --force out"
+        )
+    return changes
+
+
+def _published(previous: Path | None, settings: Config, day: dt.date) -> Path | None:
+    """The version that is to be repaired; ``None`` where none is published."""
+    from optimizer.night.folders import published_version
+    from optimizer.night.state.reconcile import output_of
+
+    if previous is not None:
+        return pinned(previous)
+    if settings.output is None:
+        return None
+    return published_version(output_of(settings.output, day), day)
+
+
+def _churn(before: Path, after: Path) -> dict[str, list[str]]:
+    """Parcels whose recommendation changed, by what changed."""
+    from optimizer.explain.churn import churn_table, read_previous
+
+    table = churn_table(read_previous(before), read_previous(after).chosen)
+    return {
+        change.lower(): table.filter(change=change)["order_id"].to_list()
+        for change in ("ADDED", "REMOVED", "MOVED")
+    }
 
 
 def schema() -> None:
@@ -272,9 +367,28 @@ def _summary(found: Mapping[str, Any]) -> str:
         lines.append(f"  carriers   {told}")
     lines += [f"  alert      {alert['text']}" for alert in found["alerts"]]
     lines += [f"  assumes    {text_of(one)}" for one in found.get("assumptions", [])]
+    if "repaired" in found:
+        lines.append(f"  repaired   {_repaired_words(found)}")
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _repaired_words(found: Mapping[str, Any]) -> str:
+    """What a night was repaired from, and the parcels that changed."""
+    told = found["repaired"]
+    words = f"{', '.join(told['changes'])} changed since {told['from']}"
+    if "churn" not in found:
+        return words
+    parts = [
+        f"{len(ids):,} {change}" + (f" ({', '.join(ids[:3])}{_more(ids)})" * bool(ids))
+        for change, ids in found["churn"].items()
+    ]
+    return f"{words}: {'; '.join(parts)}"
+
+
+def _more(ids: list[str]) -> str:
+    return ", …" if len(ids) > 3 else ""
 
 
 def _draw_words(numbers: Mapping[str, Any]) -> str:

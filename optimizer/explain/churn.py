@@ -156,6 +156,33 @@ def earlier_options(
     return np.array(found, np.int64)
 
 
+def plan_table(
+    problem: Problem, chosen: NDArray[np.int64], index: Names, named: pl.DataFrame
+) -> pl.DataFrame:
+    """
+    ``order_id`` and ``carrier_id`` of the parcels of a plan.
+
+    Parameters
+    ----------
+    problem, chosen, index
+        The night, its plan's options, and the names behind its numbers.
+    named
+        ``row`` and ``order_id`` of its orders.
+    """
+    import polars as pl
+
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    place = np.empty(len(index.status), np.int64)
+    place[named["row"].to_numpy()] = np.arange(len(named))
+    carriers = pl.Series([p.carrier_id for p in index.places], dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "order_id": named["order_id"].gather(place[problem.row[order]]),
+            "carrier_id": carriers.gather(problem.option_lane[chosen]),
+        }
+    )
+
+
 def churn_table(previous: Previous, recommendations: pl.DataFrame) -> pl.DataFrame:
     """
     Parcels whose recommendation changed.

@@ -46,6 +46,23 @@ class FurtherTables:
     draws: pl.DataFrame | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """
+    What a night tells of its orders; see :class:`Night`.
+
+    Attributes
+    ----------
+    orders, warnings, summary, assumptions
+        As of the night.
+    """
+
+    orders: pl.DataFrame
+    warnings: tuple[CodedWarning, ...]
+    summary: Mapping[str, Any]
+    assumptions: tuple[CodedWarning, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Night:
     """
@@ -111,12 +128,19 @@ class Night:
     conflicts
         Floors and pins that no plan keeps together: ``kind``, ``limit``, ``priority``,
         ``asked``, ``reached``, ``missing``; ``None`` where there are none.
-    make_further
-        Makes the tables beside ``orders`` and ``quarantine``, and the record, when one
-        of them is first asked for.
+    make_decided, make_further
+        Make what is told of the orders; and the tables beside ``orders`` and
+        ``quarantine``, and the record; each when one of them is first asked for.
+    make_changed
+        Makes the night of a change; see :meth:`change`.
+    make_churn
+        Makes ``churn`` where that takes less than all tables; ``None``: it is one of
+        them.
+    num_looked_at
+        After a repair: merchants whose orders far from their prices were looked at;
+        else ``None``.
     """
 
-    orders: pl.DataFrame
     quarantine: pl.DataFrame
     certificate: Certificate
     termination: Termination
@@ -126,10 +150,35 @@ class Night:
     problem_class: ProblemClass
     policy: PolicyRow
     inputs: tuple[InputRecord, ...]
-    warnings: tuple[CodedWarning, ...]
-    summary: Mapping[str, Any]
-    assumptions: tuple[CodedWarning, ...]
+    make_decided: Callable[[], Decided] = field(repr=False)
     make_further: Callable[[], FurtherTables] = field(repr=False)
+    make_changed: Callable[..., Night] = field(repr=False)
+    make_churn: Callable[[], pl.DataFrame] | None = field(default=None, repr=False)
+    num_looked_at: int | None = None
+
+    @cached_property
+    def _decided(self) -> Decided:
+        return self.make_decided()
+
+    @property
+    def orders(self) -> pl.DataFrame:
+        """Every order with its decision and its reason."""
+        return self._decided.orders
+
+    @property
+    def warnings(self) -> tuple[CodedWarning, ...]:
+        """What a person should look at."""
+        return self._decided.warnings
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The night in numbers."""
+        return self._decided.summary
+
+    @property
+    def assumptions(self) -> tuple[CodedWarning, ...]:
+        """What its estimates take for true."""
+        return self._decided.assumptions
 
     @cached_property
     def _further(self) -> FurtherTables:
@@ -155,10 +204,10 @@ class Night:
         """What the report is made of."""
         return self._further.record
 
-    @property
+    @cached_property
     def churn(self) -> pl.DataFrame | None:
         """The parcels whose recommendation changed."""
-        return self._further.churn
+        return self._further.churn if self.make_churn is None else self.make_churn()
 
     @property
     def rows(self) -> pl.DataFrame | None:
@@ -210,6 +259,93 @@ class Night:
         places = self.recommendations.select("order_id", "region_id")
         orders = self.orders.join(places, on="order_id", how="left")
         return night_page(self.record, given, orders)
+
+    def change(
+        self,
+        *,
+        capacity: Any = None,
+        add: Any = None,
+        options: Any = None,
+        drop: Any = None,
+        cancel: Any = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Night:
+        """
+        Solve the night again after a change, from where it stands.
+
+        The result is that of :func:`optimizer.allocate` on the changed tables: the same
+        optimum, plan, prices, certificate and reasons. On a night of caps and nested
+        lanes only what the change can reach is touched; the certificate is nevertheless
+        over all orders, and reasons and tables are made when they are asked for. Any
+        other night (loads, pins, floors, draws, a learned model, capacity by day, a
+        new place without a capacity row) is built again from the tables that it was
+        made of, which must still be what they were.
+
+        Parameters
+        ----------
+        capacity
+            New slots of rows that the night has: a table with the columns of the
+            capacity table, or a mapping of carrier, or of ``(carrier, region, outlet)``
+            with the end or ``None`` for all, to slots. Other rows keep theirs.
+        add
+            New orders, a table like the orders table. A row that breaks a rule refuses
+            the change.
+        options
+            The options of the new orders, where the night has an options table.
+        drop
+            Ids of orders that do not exist any more (a parcel that was recorded twice,
+            or under another merchant): the night is as if they had never been in the
+            table, so their merchants' caps are shares of fewer orders. A sequence of
+            ids, or a table or path with a column ``order_id``. An order that is dropped
+            and added in one change is replaced.
+        cancel
+            Ids, likewise, of orders that are not to be served (intercepted, refunded,
+            lost): each stays a parcel of its merchant's day and counts for its cap
+            (unless ``cap.base`` is ``eligible_orders``), and is ``INELIGIBLE`` with the
+            reason "cancelled".
+        progress
+            Called with the name of each stage.
+
+        Returns
+        -------
+        Night
+            The changed night; ``churn`` names the parcels that are chosen now and were
+            not, and the reverse. It can be changed again. The warnings about its tables
+            are those of the night that was changed.
+
+        Raises
+        ------
+        DataError
+            When nothing changes; a part breaks its contract; a row of the capacity
+            table or an order is not there, or is there already; an id is repeated.
+        SolveError
+            As :func:`optimizer.allocate`.
+
+        Examples
+        --------
+        >>> import optimizer, optimizer.testing as made
+        >>> rows = [("a", "m", "north", 5.0), ("b", "m", "north", 3.0)]
+        >>> tables = made.make_tables(rows, {"yunda": 1})
+        >>> night = optimizer.allocate(
+        ...     tables.orders, tables.capacity, config=tables.config
+        ... )
+        >>> later = night.change(cancel=["a"])
+        >>> later.recommendations["order_id"].to_list()
+        ['b']
+        >>> later.churn.select("order_id", "change").rows()
+        [('a', 'REMOVED'), ('b', 'ADDED')]
+        """
+        return self.make_changed(
+            self,
+            {
+                "capacity": capacity,
+                "add": add,
+                "options": options,
+                "drop": drop,
+                "cancel": cancel,
+            },
+            progress,
+        )
 
     def _view(self) -> View:
         from optimizer.explain.night_view import night_view

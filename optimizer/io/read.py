@@ -486,6 +486,39 @@ def _frames(
             )
 
 
+def as_it_stands(source: Source) -> pl.DataFrame:
+    """
+    A whole table under the names and with the values that it has.
+
+    Columns that nothing asks for are left out; a CSV file is text.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged, or has no rows.
+    """
+    import polars as pl
+
+    mapping = source.mapping
+    constant = () if mapping is None else mapping.constants
+    columns = [name for name in source.columns if name not in constant]
+    if mapping is not None:
+        columns = [mapping.written(name) for name in columns]
+    parts = []
+    for batch in _written_batches(source, columns, BATCH_ROWS):
+        with damaged_is_data_error(source.label):
+            parts.append(pl.DataFrame(pl.from_arrow(batch)).select(columns))
+    require = f"{source.label}: has no rows; check the {source.table.name} export"
+    if not parts:
+        raise DataError(require)
+    return pl.concat(parts)
+
+
+def is_text_file(source: Source) -> bool:
+    """Whether a table is in CSV files, whose cells are text."""
+    return source.memory is None and source.files[0].name.lower().endswith(_CSV)
+
+
 def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Some columns of a frame; the frame, where these are all."""
     return frame if frame.columns == columns else frame.select(columns)

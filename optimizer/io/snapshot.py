@@ -11,10 +11,11 @@ night is published.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import BusyError, DataError
 from optimizer.io.read import find_files, sha256_of_input
@@ -120,6 +121,26 @@ def take_snapshot(
         if state.changed_ns >= youngest
     }
     return Snapshot(patterns, files, states, young)
+
+
+def snapshots_of(tables: Mapping[str, Any]) -> tuple[Snapshot, ...]:
+    """
+    The state of tables that are files, where any is; one that is not there has none.
+
+    Parameters
+    ----------
+    tables
+        Paths, globs, lists of them, or tables in memory, by name.
+    """
+    paths = {
+        name: [str(path) for path in (data if isinstance(data, list) else [data])]
+        for name, data in tables.items()
+        if isinstance(data, str | PathLike)
+        or (isinstance(data, list) and all(isinstance(p, str | PathLike) for p in data))
+    }
+    with suppress(DataError):
+        return (take_snapshot(paths),) if paths else ()
+    return ()
 
 
 def changed_file(snapshot: Snapshot) -> Path | None:

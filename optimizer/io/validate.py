@@ -246,6 +246,23 @@ class QuarantineLog:
                     f"{_by_rule(found)}; mend the export{_hints(found)}"
                 )
 
+    def refuse_any(self) -> None:
+        """
+        Refuse tables of which a row is broken, be it one.
+
+        Raises
+        ------
+        DataError
+            With the number of rows by column and rule, and a few ids.
+        """
+        for source in dict.fromkeys(f.source for f in self._findings):
+            found = [f for f in self._findings if f.source == source]
+            raise DataError(
+                f"new {source}: {counted(_num_distinct(found), 'row')} break a rule: "
+                f"{_by_rule(found)}; a change is taken whole or not at all, so mend it"
+                f"{_hints(found)}"
+            )
+
     def hints(self, source: str) -> str:
         """Hints about a table's broken rows, ready to follow a message."""
         return _hints(f for f in self._findings if f.source == source)

@@ -27,16 +27,13 @@ if TYPE_CHECKING:
     from optimizer.errors import SolveError
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.churn import Previous
-    from optimizer.explain.night import FurtherTables, Night
-    from optimizer.model.margins import Margins
+    from optimizer.explain.night import Night
     from optimizer.model.solution import Solution
 
 logger = logging.getLogger(__name__)
 
 #: A night with more orders makes its tables at once, and keeps no arrays for them.
 KEPT_ORDERS = 100_000
-#: Columns of the decisions that only other tables need.
-_UNTOLD = ("region_id", "lane")
 
 
 def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, by name
@@ -164,21 +161,73 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     """
     from optimizer.config import as_config, as_day
 
-    config = as_config(config)
-    solved = solve_night(
-        {
-            "orders": orders,
-            "capacity": capacity,
-            "options": options,
-            "merchants": merchants,
-        },
-        config,
-        date=date,
-        previous=previous,
-        progress=progress,
+    tables = {
+        "orders": orders,
+        "capacity": capacity,
+        "options": options,
+        "merchants": merchants,
+    }
+    return allocate_tables(
+        tables, as_config(config), as_day(date), previous=previous, progress=progress
     )
+
+
+def allocate_tables(
+    tables: Mapping[str, Any],
+    config: Config,
+    day: dt.date | None,
+    *,
+    previous: Any = None,
+    progress: Callable[[str], None] | None = None,
+) -> Night:
+    """
+    Solve a night of tables by name, and keep it in memory; see :func:`allocate`.
+
+    Parameters
+    ----------
+    tables
+        ``orders``, ``capacity``, ``options``, ``merchants``; ``None`` where none is.
+    config, day, previous, progress
+        As for :func:`allocate`.
+    """
+    from optimizer.io.snapshot import snapshots_of
+    from optimizer.night.change import change_night
+    from optimizer.night.in_memory import KeptNight, Telling, make_night
+
+    snapshots = snapshots_of(tables)
+    solved = solve_night(tables, config, date=day, previous=previous, progress=progress)
+    night = solved.night
     with solved.clock.stage("explain"):
-        return _night(solved, config, as_day(date))
+        kept = KeptNight(
+            tables=tables,
+            snapshots=snapshots,
+            config=config,
+            day=day,
+            intake=night.intake,
+            solution=night.solution,
+            certificate=night.certificate,
+            make_names=partial(_names_of, night),
+            solve_anew=allocate_tables,
+        )
+        told = Telling(kept, solved.previous, night)
+        is_at_once = len(kept.names) > KEPT_ORDERS
+        return make_night(
+            kept,
+            told,
+            solved.clock,
+            make_changed=partial(change_night, kept),
+            is_at_once=is_at_once,
+        )
+
+
+def _names_of(night: CertifiedNight) -> pl.DataFrame:
+    """Names of a night's orders, by ``order_id``."""
+    import polars as pl
+
+    named = pl.concat(list(night.named()))
+    if named["order_id"].is_sorted():
+        return named
+    return named.sort("order_id", multithreaded=len(named) > KEPT_ORDERS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -305,6 +354,7 @@ def solve_night(
     from optimizer.explain.certified_night import certified_night
     from optimizer.explain.conflicts import count_conflicts
     from optimizer.explain.summary import summarize
+    from optimizer.night.in_memory import exact_margins
 
     built = build_night(
         tables,
@@ -322,7 +372,9 @@ def solve_night(
         stop = proved_termination(solution.termination, certificate)
         solution = replace(solution, termination=stop)
     with clock.stage("explain"):
-        margins = _margins(intake, solution, certificate, settings.solver.num_threads)
+        margins = exact_margins(
+            intake, solution, certificate, settings.solver.num_threads
+        )
         night = certified_night(intake, solution, certificate, margins)
         has_conflicts = count_conflicts(certificate, intake.index) > 0
         if has_conflicts and settings.on_conflict == "refuse":
@@ -368,23 +420,6 @@ def _certify(intake: Intake, solution: Solution) -> Certificate:
     return certify(intake.problem, solution)
 
 
-def _margins(
-    intake: Intake,
-    solution: Solution,
-    certificate: Certificate,
-    num_threads: int | None,
-) -> Margins | None:
-    """Exact margins of a night whose plan and prices prove each other optimal."""
-    from optimizer.explain.explored import explored_orders
-    from optimizer.solvers.network.margins import find_margins
-
-    problem = intake.problem
-    if problem.side is not None or not certificate.is_optimal:
-        return None
-    beside = explored_orders(intake.index.pool, problem.num_merchants)
-    return find_margins(problem, solution, beside, num_threads)
-
-
 def _clash(night: CertifiedNight) -> SolveError:
     from optimizer.errors import SolveError
     from optimizer.explain.tables import clash_words, conflicts_table
@@ -392,71 +427,3 @@ def _clash(night: CertifiedNight) -> SolveError:
     table = conflicts_table(night)
     assert table is not None
     return SolveError(clash_words(table))
-
-
-def _night(solved: Solved, config: Config, day: dt.date | None) -> Night:
-    """Put a solved night into tables, in memory."""
-    import polars as pl
-
-    from optimizer.explain.night import Night
-    from optimizer.explain.tables import decisions_table
-
-    named = pl.concat(list(solved.night.named()))
-    if not named["order_id"].is_sorted():
-        named = named.sort("order_id", multithreaded=len(named) > KEPT_ORDERS)
-    night = replace(solved.night, named=lambda: [named])
-    decisions = decisions_table(named, night.outcomes, night.names)
-    further = partial(_further, replace(solved, night=night), decisions, config, day)
-    if len(decisions) > KEPT_ORDERS:
-        further = partial(_as_made, further())
-    return Night(
-        orders=pl.DataFrame([c for c in decisions if c.name not in _UNTOLD]),
-        quarantine=night.quarantine,
-        certificate=night.certificate,
-        termination=night.solution.termination,
-        seconds=solved.clock.seconds,
-        peak_memory_bytes=solved.clock.peak_memory_bytes,
-        date=day,
-        problem_class=night.problem.problem_class,
-        policy=night.policy,
-        inputs=night.inputs,
-        warnings=night.warnings,
-        summary=solved.summary,
-        assumptions=night.assumptions,
-        make_further=further,
-    )
-
-
-def _as_made(further: FurtherTables) -> FurtherTables:
-    return further
-
-
-def _further(
-    solved: Solved, decisions: pl.DataFrame, config: Config, day: dt.date | None
-) -> FurtherTables:
-    """Make the tables of a solved night beside its decisions."""
-    from optimizer.contracts.tables import (
-        CONFLICTS,
-        DRAWS,
-        LANE_RESULTS,
-        MERCHANT_RESULTS,
-        ROW_RESULTS,
-    )
-    from optimizer.explain.churn import churn_table
-    from optimizer.explain.makers import night_tables
-    from optimizer.explain.night import FurtherTables
-    from optimizer.explain.tables import recommendations_table
-    from optimizer.night.decided import record_in_memory
-
-    night, before = solved.night, solved.previous
-    chosen, tables = recommendations_table(decisions), night_tables(night)
-    return FurtherTables(
-        merchants=tables[MERCHANT_RESULTS.file],
-        lanes=tables[LANE_RESULTS.file],
-        recommendations=chosen,
-        record=record_in_memory(config, day, night, solved.summary),
-        churn=None if before is None else churn_table(before, chosen),
-        rows=tables.get(ROW_RESULTS.file),
-        conflicts=tables.get(CONFLICTS.file),
-        draws=tables.get(DRAWS.file),
-    )

@@ -83,11 +83,20 @@ def is_same_night(
         return True
     if {**old, "config_sha256": None} != {**identity, "config_sha256": None}:
         return False
-    return _has_config(before, config_hash(config))
+    return has_config(before, config_hash(config))
 
 
-def _has_config(before: Mapping[str, Any], config_sha256: str) -> bool:
-    """Whether a night's configuration, with the keys of today, has this hash."""
+def has_config(before: Mapping[str, Any], config_sha256: str) -> bool:
+    """
+    Whether a night's configuration, with the keys of today, has this hash.
+
+    Parameters
+    ----------
+    before
+        The published night's ``run.json``.
+    config_sha256
+        The hash.
+    """
     try:
         return config_hash(as_config(before["config"])) == config_sha256
     except ConfigError:
@@ -139,7 +148,7 @@ def changes_since(before: Mapping[str, Any], identity: Mapping[str, Any]) -> lis
         )
         if old.get(key) != identity.get(key)
         and (
-            key != "config_sha256" or not _has_config(before, identity["config_sha256"])
+            key != "config_sha256" or not has_config(before, identity["config_sha256"])
         )
     ]
     names = {*old["inputs"], *identity["inputs"]}

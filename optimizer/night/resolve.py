@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.fetch import Fetched
     from optimizer.io.read import FileRecord
+    from optimizer.night.repair import RepairedInputs
     from optimizer.night.state.database import StateDatabase
 
 
@@ -108,7 +109,7 @@ def require_places(config: Config) -> None:
 
 
 @contextmanager
-def find_night(
+def find_night(  # noqa: PLR0913 - what decides a night, by name
     ledger: StateDatabase,
     config: Config,
     day: dt.date,
@@ -117,6 +118,7 @@ def find_night(
     copies: Path | None,
     *,
     is_waiting: bool = True,
+    repaired: RepairedInputs | None = None,
 ) -> Iterator[ResolvedNight]:
     """
     Find everything that decides a night.
@@ -132,12 +134,20 @@ def find_night(
         removed at the end.
     is_waiting
         Whether late inputs are waited for, as configured.
+    repaired
+        Inputs of a published night with changes; ``None``: the configured ones.
     """
     policy = policy_on(config, day)
-    inputs = await_inputs(config, day, progress, is_waiting=is_waiting)
     cells, tables = cell_rules(config), tables_of(config, policy)
     copied = copied_tables(config, policy)
-    with fetched_inputs(inputs.paths, copies, cells, copied) as fetched:
+    with ExitStack() as held:
+        if repaired is not None:
+            inputs, fetched = repaired.inputs, repaired.fetched
+        else:
+            inputs = await_inputs(config, day, progress, is_waiting=is_waiting)
+            fetched = held.enter_context(
+                fetched_inputs(inputs.paths, copies, cells, copied)
+            )
         snapshot = take_snapshot(fetched.paths, _read_beside(config, day, previous))
         with one_state(snapshot):
             sources = {

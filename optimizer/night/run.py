@@ -35,6 +35,7 @@ from optimizer.night.publish import (
 )
 from optimizer.night.record import contents_of, record_of
 from optimizer.night.release import check_release
+from optimizer.night.repair import refuse_base, repaired_inputs
 from optimizer.night.resolve import find_night, open_ledger, require_places
 from optimizer.night.state.database import BUSY_SECONDS, open_state, shared_lock
 from optimizer.night.state.ledger import (
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.night.api import Solved
+    from optimizer.night.repair import RepairedInputs
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
 
@@ -119,6 +121,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     is_of_any_version: bool = False,
     is_paranoid: bool = False,
     previous: Path | None = None,
+    changes: Mapping[str, Path] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
     """
@@ -145,6 +148,10 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         Read each written file back from the disk, past the system's cache.
     previous
         The folder of an earlier run to start from.
+    changes
+        Files that say what changed of the published night, by name
+        (:data:`~optimizer.night.repair.CHANGES`): its other inputs are taken as they
+        were, and it is replaced and kept aside. ``None``: the configured inputs.
     progress
         Called with the name of each stage.
 
@@ -169,15 +176,27 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     require_places(config)
     assert config.output is not None
     output = output_of(config.output, day)
+    if changes is not None and previous is None:
+        previous = published_version(output, day)
+        if previous is None:
+            raise ConfigError(
+                f"{output / day.isoformat()}: is not published, so there is nothing to "
+                "repair: run the date"
+            )
     previous = None if previous is None else resolved(previous)
     files = CheckedFiles(config.files.mode_bits, is_paranoid=is_paranoid)
     if is_dry:
         with (
+            _repaired(config, day, previous, changes, None) as repaired,
             open_ledger(config, day, None) as ledger,
-            find_night(ledger, config, day, previous, progress, None) as found,
+            find_night(
+                ledger, config, day, previous, progress, None, repaired=repaired
+            ) as found,
         ):
             _, record = _solve(found, config, day, previous, progress)
             refuse_change(found.snapshot)
+        if repaired is not None:
+            record["repaired"] = repaired.record
         record["alerts"] = around.find_alerts(config, day, record, None)
         return RunReport(output / day.isoformat(), "dry run", record)
     with ExitStack() as held:
@@ -190,8 +209,11 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         healed.refuse_near(day, history_days(config, policy_on(config, day)))
         ledger = held.enter_context(open_ledger(config, day, state))
         copies = output / INPUTS / day.isoformat()
+        repaired = held.enter_context(_repaired(config, day, previous, changes, copies))
         found = held.enter_context(
-            find_night(ledger, config, day, previous, progress, copies)
+            find_night(
+                ledger, config, day, previous, progress, copies, repaired=repaired
+            )
         )
         before = published_record(output, day)
         if before is not None:
@@ -204,10 +226,12 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
                 return RunReport(
                     output / day.isoformat(), "unchanged", before, found_head
                 )
-            if not is_forced:
+            if not is_forced and repaired is None:
                 raise ConfigError(already_words(output, day, before, found.identity))
             refuse_if_relied_on(ledger, day, "replaced")
         solved, record = _solve(found, config, day, previous, progress)
+        if repaired is not None:
+            record["repaired"] = repaired.record
         record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
@@ -230,6 +254,25 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         head = _head(state)
         send_copies(config, output, day)
     return RunReport(run_dir, "published", record, head)
+
+
+@contextmanager
+def _repaired(
+    config: Config,
+    day: dt.date,
+    previous: Path | None,
+    changes: Mapping[str, Path] | None,
+    copies: Path | None,
+) -> Iterator[RepairedInputs | None]:
+    """Inputs of the published night with changes; ``None`` where none are given."""
+    if changes is None:
+        yield None
+        return
+    assert previous is not None
+    assert config.output is not None
+    refuse_base(config, day, previous, output_of(config.output, day))
+    with repaired_inputs(config, day, previous, changes, copies) as found:
+        yield found
 
 
 def _told(

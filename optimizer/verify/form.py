@@ -243,6 +243,16 @@ _OPTIONAL: dict[str, Rule] = {
     "alerts": _list(_ALERT),
     "assumptions": _list(_WARNING),
     "outboxes": _list(_OUTBOX),
+    "repaired": _object(
+        {
+            "from": _TEXT,
+            "tables": _list(_one_of(*_TABLES)),
+            "changes": _each(
+                _object({"path": _TEXT, "num_bytes": _COUNT, "sha256": _SHA256}),
+                ("capacity", "add", "options", "drop", "cancel"),
+            ),
+        }
+    ),
     "evidence": _object(
         {
             "columns": _list(_TEXT),

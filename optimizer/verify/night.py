@@ -251,10 +251,13 @@ def _trusted(
     record: Mapping[str, Any], standing: Standing, *, has_config: bool
 ) -> Iterator[str]:
     """Premises that the reader must compare with other sources."""
+    repaired = record.get("repaired", {})
     for name, used in sorted(record["inputs"].items()):
         for file in used["files"]:
             origin = record["origins"].get(name)
             also = f" (a copy of {origin})" if origin else ""
+            if name in repaired.get("tables", ()):
+                also = f" (changed after {repaired['from']})"
             yield f"{name}: {file['path']}{also} sha256 {file['sha256']}"
     compared = (
         "the one that you gave" if has_config else "compare it with --config FILE"

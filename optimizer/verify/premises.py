@@ -235,6 +235,9 @@ def false_origins(record: Mapping[str, Any]) -> list[str]:
             continue
         place = place["path"] if isinstance(place, dict) else place
         on_day = _on(place, day)
+        if name in record.get("repaired", {}).get("tables", ()):
+            found += _not_kept(name, record)
+            continue
         if name in record["substitutes"]:
             found += _false_substitute(name, record, place, day)
             on_day = record["substitutes"][name]
@@ -278,6 +281,11 @@ def _false_copy(name: str, record: Mapping[str, Any], place: str) -> Iterator[st
     origin = record["origins"].get(name, "")
     if origin != label and not origin.startswith(f"{label} "):
         yield f"origins.{name} is {origin!r}, and the configuration names {label}"
+    yield from _not_kept(name, record)
+
+
+def _not_kept(name: str, record: Mapping[str, Any]) -> Iterator[str]:
+    """Files of a table that are not in the folder of copies."""
     for file in record["inputs"][name]["files"]:
         if Path(file["path"]).parent.parent.name != ".inputs":
             yield f"inputs.{name}: {file['path']} is not a copy of an input"

@@ -233,7 +233,7 @@ CASES = {
     "all ties": (plain(option_saving=np.full(6, 7)), 21),
     "nothing saves": (plain(option_saving=np.full(6, -7)), 0),
     "all zero": (plain(option_saving=np.zeros(6, np.int64)), 0),
-    "room for all": (plain(cap=np.full(2, 10**9), slots=np.full(2, 10**6)), 21),
+    "room for all": (plain(cap=np.full(2, 10**9), slots=np.full(2, 10**9)), 21),
 }
 
 

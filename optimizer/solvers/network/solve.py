@@ -119,6 +119,7 @@ def solve_pricing(
     def is_late() -> bool:
         return time.monotonic() > ends
 
+    problem = with_room_for_all(problem)
     with Threads(params.num_threads) as pool:
         full = whole_market(problem)
         if params.start_price is None:
@@ -132,6 +133,18 @@ def solve_pricing(
             if is_close_enough(problem, quick, bound, params.relative_gap):
                 return quick
         return _prove(search, near, price)
+
+
+def with_room_for_all(problem: Problem) -> Problem:
+    """
+    The same night, no lane with slots for more than one order beyond all of them.
+
+    Slots that have a price at first are filled one by one: a billion take a minute.
+    """
+    most = problem.num_orders + 1
+    if not np.any(problem.slots > most):
+        return problem
+    return replace(problem, slots=np.minimum(problem.slots, most))
 
 
 def _prove(search: PriceSearch, near: NearMarket, price: NDArray[np.int64]) -> Solution:
