@@ -354,7 +354,8 @@ def _with_orders(source: Source, changes: TableChanges) -> pl.DataFrame:
         return frame
     _refuse_broken(source, changes.add)
     new = _all_ids(changes.add)
-    refuse_known(new.filter(new.is_in(ids.filter(stays).implode())))
+    # A set of the few is made once; one of a million, for each of them.
+    refuse_known(ids.filter(stays & ids.is_in(new.implode())))
     return _joined(frame, source, changes.add)
 
 
