@@ -207,8 +207,7 @@ def _named(ids: pl.Series) -> str:
     """So many orders, and a few of them."""
     shown = ", ".join(hidden(name) for name in ids.head(_NUM_NAMED).to_list())
     more = ", …" if len(ids) > _NUM_NAMED else ""
-    is_one = len(ids) == 1
-    return f"{counted(len(ids), 'order')} {'is' if is_one else 'are'} ({shown}{more})"
+    return f"{counted(len(ids), 'order')} ({shown}{more})"
 
 
 def refuse_unknown(missing: pl.Series, name: str) -> None:
@@ -222,7 +221,7 @@ def refuse_unknown(missing: pl.Series, name: str) -> None:
     """
     if len(missing):
         raise DataError(
-            f"{name}: {_named(missing)} not in the night; a refused row is not either. "
+            f"{name}: not in the night: {_named(missing)}; a refused row is not either. "
             "Look at the ids, and at the night that is changed"
         )
 
@@ -238,7 +237,7 @@ def refuse_known(known: pl.Series) -> None:
     """
     if len(known):
         raise DataError(
-            f"add: {_named(known)} in the night already; an order whose data change is "
+            f"add: in the night already: {_named(known)}; an order whose data change is "
             "dropped and added in one change"
         )
 
