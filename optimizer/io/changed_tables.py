@@ -221,8 +221,8 @@ def refuse_unknown(missing: pl.Series, name: str) -> None:
     """
     if len(missing):
         raise DataError(
-            f"{name}: not in the night: {_named(missing)}; a refused row is not either. "
-            "Look at the ids, and at the night that is changed"
+            f"{name}: not in the night: {_named(missing)}; a refused row is "
+            "not either. Look at the ids, and at the night that is changed"
         )
 
 
@@ -237,8 +237,8 @@ def refuse_known(known: pl.Series) -> None:
     """
     if len(known):
         raise DataError(
-            f"add: in the night already: {_named(known)}; an order whose data change is "
-            "dropped and added in one change"
+            f"add: in the night already: {_named(known)}; an order whose data change "
+            "is dropped and added in one change"
         )
 
 
