@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,8 @@ def measure_night(
     """
     Simulate a night's files, run it, verify it and scan it, each by a fresh process.
 
+    A plain script decides the same files in turn with us (:mod:`benchmarks.plain`).
+
     Parameters
     ----------
     num_orders, carriers
@@ -107,16 +110,23 @@ def measure_night(
     dict
         ``seconds`` of the whole command, ``all_seconds``, ``stage_seconds``,
         ``peak_memory_bytes`` of the whole process, publishing included,
-        ``verify_seconds``, ``input_bytes``, and the proof; or ``failure``, in words.
+        ``verify_seconds``, ``input_bytes``, the proof, and ``plain_seconds`` and
+        ``plain_peak_memory_bytes`` of the script; or ``failure``, in words.
     """
     with TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
         _run(folder / "small", simulated(folder / "small", WARM_UP_ORDERS, carriers))
         inputs = simulated(folder / "night", num_orders, carriers)
-        runs = [_run(folder / f"round-{i}", inputs) for i in range(rounds)]
-        failed = next((run for run in runs if "failure" in run), None)
+        runs, plain = [], []
+        for i in range(rounds):
+            runs.append(_run(folder / f"round-{i}", inputs))
+            plain.append(_plain(inputs, folder / f"plain-{i}.parquet"))
+        failed = next((run for run in runs + plain if "failure" in run), None)
         if failed is not None:
             return failed
+        found = {run["objective_micro_cny"] for run in runs + plain}
+        if len(found) > 1:
+            return {"failure": f"the plain script's night is another: {sorted(found)}"}
         usual = sorted(runs, key=lambda run: run["seconds"])[(rounds - 1) // 2]
         began = time.perf_counter()
         checked = _optimizer("verify", usual.pop("run_dir"))
@@ -129,6 +139,8 @@ def measure_night(
             "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
             "verify_seconds": verify_seconds,
             "input_bytes": sum(sizes),
+            "plain_seconds": median(run["seconds"] for run in plain),
+            "plain_peak_memory_bytes": max(run["peak_memory_bytes"] for run in plain),
             **_scanned(inputs),
         }
 
@@ -166,6 +178,17 @@ def _run(output: Path, inputs: Path) -> dict[str, Any]:
         "proved_gap_micro_cny": proof["gap"],
         "num_chosen": record["summary"]["num_chosen"],
     }
+
+
+def _plain(inputs: Path, out: Path) -> dict[str, Any]:
+    """Decide the night once by the plain script."""
+    program = "from benchmarks.plain import main; main()"
+    began = time.perf_counter()
+    done = _python(program, str(inputs), str(out))
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        return {"failure": f"the plain script: {_last_line(done)}"}
+    return {"seconds": seconds, **json.loads(done.stdout)}
 
 
 def _scanned(inputs: Path) -> dict[str, Any]:

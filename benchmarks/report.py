@@ -32,8 +32,9 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 MOST_PASSES, MOST_MEMORY, MOST_GROWTH, MOST_SCANS = 10.0, 0.5, 1.15, 10.0
 #: Of one call of ``allocate`` in a loop, by orders.
 MOST_CALL_MS = {2_000: 5.0, 20_000: 30.0}
-#: And seconds against the fastest exact method of another project.
-MOST_RATIO = 1.2
+#: And seconds against the fastest exact method of another project; of a whole night,
+#: against a script that proves and explains nothing.
+MOST_RATIO, MOST_PLAIN = 1.2, 1.0
 #: Families and least size of the table of growth.
 GROWTH_FAMILIES, GROWTH_ORDERS = ("single", "choice"), 1_000_000
 MISSED = " ✗"
@@ -85,6 +86,9 @@ def tables(records: list[Record]) -> str:
         "### Growth",
         *_growth(solved),
         "### Whole nights, from files to files",
+        "The plain script (`benchmarks/plain.py`: read, value, minimum cost flow, "
+        "decide, write) decides the same files in the same run, and saves the same to "
+        "the micro-CNY; it checks, proves and explains nothing.",
         *_whole_nights(whole),
         "### Small nights in memory, decided again and again",
         *_loops([r for r in records if r["peer"] == "allocate"]),
@@ -246,13 +250,28 @@ def _whole_nights(records: list[Record]) -> list[str]:
                 f"{record['input_bytes'] / 1e6:,.0f}",
                 f"{record['scan_seconds']:.3f}",
                 _aimed(record["seconds"] / record["scan_seconds"], MOST_SCANS, ".0f"),
+                *_beside_plain(record),
                 f"{record['verify_seconds']:.2f}",
                 f"{record['proved_gap_micro_cny']}",
             ]
         )
     head = ["night", "command s", *stages, "start and writing", "peak MB", "input MB"]
-    head += ["polars scan s", f"scans (aim ≤ {MOST_SCANS:g})", "verify s", "gap"]
+    head += ["polars scan s", f"scans (aim ≤ {MOST_SCANS:g})", "plain script s"]
+    head += [f"to plain script (aim ≤ {MOST_PLAIN:g})", "its peak MB"]
+    head += ["verify s", "gap"]
     return [_table(head, rows)] if rows else ["Not measured yet."]
+
+
+def _beside_plain(record: Record) -> list[str]:
+    """Seconds, ratio and memory of the script of polars and OR-Tools, where it ran."""
+    if "plain_seconds" not in record:
+        return [""] * 3
+    ratio = record["seconds"] / record["plain_seconds"]
+    return [
+        f"{record['plain_seconds']:.2f}",
+        _aimed(ratio, MOST_PLAIN, ".2f"),
+        f"{record['plain_peak_memory_bytes'] / 1e6:,.0f}",
+    ]
 
 
 def _loops(records: list[Record]) -> list[str]:

@@ -34,6 +34,7 @@ METHODS = ("optimizer.solvers",)
 WHOLE = {
     "run": (
         "benchmarks.nightly",
+        "benchmarks.plain",
         "optimizer.cli.simulate",
         "optimizer.cli.run",
         "optimizer.verify.night",

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks import (
@@ -15,6 +16,7 @@ from benchmarks import (
     instances,
     loop,
     nightly,
+    plain,
     plot,
     report,
     worker,
@@ -307,6 +309,34 @@ def test_a_small_night_is_decided_again_and_again(
     assert found["num_calls"] == 4
     assert found["all_seconds"] == sorted(found["all_seconds"])
     assert found["proved_gap_micro_cny"] == 0 < found["num_chosen"]
+    told = plain.decide(folder, tmp_path / "plain.parquet")
+    assert told == {name: found[name] for name in told}
+    decisions = pl.read_parquet(tmp_path / "plain.parquet")
+    assert len(decisions) == 2_000
+    assert decisions["is_premium"].sum() == found["num_chosen"]
+
+
+def test_the_report_shows_a_night_beside_the_plain_script(result: Record) -> None:
+    """Where we are slower the aim is missed; an older result has no figure."""
+    record = result | {
+        "name": "one carrier-1m",
+        "num_orders": 1_000_000,
+        "carriers": 1,
+        "peer": "run",
+        "seconds": 9.0,
+        "stage_seconds": {"read": 1.25},
+        "scan_seconds": 0.25,
+        "input_bytes": 5e6,
+        "verify_seconds": 4.5,
+        "plain_seconds": 6.0,
+        "plain_peak_memory_bytes": 1.5e9,
+        "source": source_of("run"),
+    }
+    row = "| 0.250 | 36 ✗ | 6.00 | 1.50 ✗ | 1,500 | 4.50 | 0 |"
+    assert row in report.tables([record])
+    assert "| 9.00 | 1.00 | 1,500 |" in report.tables([record | {"plain_seconds": 9.0}])
+    del record["plain_seconds"]
+    assert "| 36 ✗ |  |  |  | 4.50 |" in report.tables([record])
 
 
 def test_the_report_shows_a_call_against_its_aim(result: Record) -> None:

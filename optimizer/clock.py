@@ -13,6 +13,8 @@ _Item = TypeVar("_Item")
 
 #: A table with fewer rows is read before anybody wonders.
 _MANY_ROWS = 1_000_000
+#: In less than this no stage takes memory that anybody asks for; to ask takes longer.
+_INSTANT_SECONDS = 0.001
 
 
 class StageClock:
@@ -24,7 +26,8 @@ class StageClock:
     seconds
         Wall seconds by stage, in order of first entry.
     peak_memory_bytes
-        Peak resident memory of the process until the stage last ended.
+        Peak resident memory of the process until the stage last ended; what a stage
+        that took less than a millisecond came to is found at the next one's end.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class StageClock:
         self.seconds: dict[str, float] = {}
         self.peak_memory_bytes: dict[str, int] = {}
         self._progress = progress
+        self._peak = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -51,7 +55,9 @@ class StageClock:
         finally:
             spent = time.perf_counter() - started
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
-            self.peak_memory_bytes[name] = peak_memory_bytes()
+            if spent >= _INSTANT_SECONDS or not self._peak:
+                self._peak = peak_memory_bytes()
+            self.peak_memory_bytes[name] = self._peak
 
     def tell(self, words: str) -> None:
         """Report the progress of a long stage."""

@@ -13,6 +13,7 @@ EXTRA_OF = {
     "psycopg": "postgres",
     "obstore": "s3",
     "deltalake": "delta",
+    "pyiceberg": "iceberg",
     "duckdb": "duckdb",
     "fastexcel": "excel",
     "xlsxwriter": "excel",

@@ -169,8 +169,9 @@ def address(at: str) -> dict[str, Any]:
         (address("delta:///lake/m"), "deltalake", "delta"),
         (address("delta+s3://bucket/m"), "deltalake", "delta"),
         (address("duckdb:///shop.duckdb?table=m"), "duckdb", "duckdb"),
+        (address("iceberg://lake?table=shop.m"), "pyiceberg", "iceberg"),
     ],
-    ids=["postgresql", "state", "s3", "delta", "delta+s3", "duckdb"],
+    ids=["postgresql", "state", "s3", "delta", "delta+s3", "duckdb", "iceberg"],
 )
 def test_a_run_without_an_extra_says_which(
     changed: dict[str, Any],

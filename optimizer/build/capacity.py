@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 DEFAULT_PRIORITY = 10
 _NUMBERS = ("slots", "min_parcels", "penalty_cny", "priority")
 _PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
-_PLACES = frozenset(_PLACE)
 
 
 class CapacityRow(NamedTuple):
@@ -64,11 +63,9 @@ class CapacityRow(NamedTuple):
     def place(self) -> Place | None:
         """Its name as a lane; ``None`` where it cannot be one."""
         values = dict(self.wanted)
-        carrier = values.get("carrier_id")
-        if carrier is None or not values.keys() <= _PLACES:
-            return None
-        get = values.get
-        return Place(carrier, get("region_id"), get("outlet_id"), get("service_date"))
+        take = values.pop
+        place = [take(column, None) for column in _PLACE]
+        return None if values or place[0] is None else Place._make(place)
 
     @property
     def name(self) -> str:
@@ -99,15 +96,16 @@ def read_capacity(
     DataError
         When a penalty or a priority has no floor.
     """
-    columns = (*_PLACE, *attributes)
+    carrier, *others = (*_PLACE, *attributes)
+    given = [c for c in others if capacity[c].null_count() < len(capacity)]
+    columns = [carrier, *given]
     names = zip(*(capacity[column].to_list() for column in columns), strict=True)
     numbers = zip(*(capacity[column].to_list() for column in _NUMBERS), strict=True)
     rows = []
     for values, (slots, floor, penalty, priority) in zip(names, numbers, strict=True):
+        wanted = zip(columns, values, strict=True)
         row = CapacityRow(
-            tuple(
-                [(c, v) for c, v in zip(columns, values, strict=True) if v is not None]
-            ),
+            tuple([pair for pair in wanted if pair[1] is not None]),
             slots,
             floor or 0,
             HARD if penalty is None else _micro(penalty),

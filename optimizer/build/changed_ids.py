@@ -64,7 +64,7 @@ class IdSample:
     def note(self, key: NDArray[np.uint64], ids: pl.Series) -> None:
         """Look at a batch of ids with their keys."""
         if len(self.ids) + len(ids) <= NUM_LOOKED_AT:
-            self.keys = np.concatenate([self.keys, key])
+            self.keys = np.concatenate([self.keys, key]) if self.ids else key
             self.ids = [*self.ids, *ids.to_list()]
             return
         few = np.argpartition(key, min(NUM_LOOKED_AT, len(key)) - 1)[:NUM_LOOKED_AT]

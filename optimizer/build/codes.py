@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.io.words import Words, distinct, find_words
+
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
     from numpy.typing import NDArray
-
-_Number = TypeVar("_Number", np.int32, np.int64)
 
 
 class IdCodes:
@@ -45,29 +44,23 @@ class IdCodes:
             self._ids = list(self._codes)
         return self._ids
 
-    def encode(self, ids: pl.Series) -> NDArray[np.int32]:
+    def encode(self, ids: pl.Series | Words) -> NDArray[np.int32]:
         """
         Give each id its code, new ones included.
 
         Parameters
         ----------
         ids
-            Text; may hold nulls.
+            Text, which may hold nulls; or what was found of it before.
 
         Returns
         -------
         ``(len(ids),) int32``; -1 for a null.
         """
-        encoded = ids.to_arrow().dictionary_encode()
+        words = ids if isinstance(ids, Words) else find_words(ids)
         known = self._codes
-        codes = [
-            known.setdefault(i, len(known)) for i in encoded.dictionary.to_pylist()
-        ]
-        place = _places(encoded)
-        if encoded.null_count == 0:
-            return np.array(codes, np.int32)[place]
-        is_null = ids.is_null().to_numpy()
-        return np.array([*codes, -1], np.int32)[np.where(is_null, len(codes), place)]
+        codes = [known.setdefault(i, len(known)) for i in words.texts.to_list()]
+        return np.array([*codes, -1], np.int32)[words.place]
 
 
 class GroupCodes:
@@ -112,33 +105,3 @@ class GroupCodes:
             tuple(names[code] for names, code in zip(ids, group, strict=True))
             for group in self._groups
         ]
-
-
-def distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """
-    Distinct values in order of first appearance, and each value's place among them.
-
-    Examples
-    --------
-    >>> values, place = distinct(np.array([7, 3, 7]))
-    >>> values.tolist(), place.tolist()
-    ([7, 3], [0, 1, 0])
-    """
-    import polars as pl
-
-    encoded = pl.Series(values).to_arrow().dictionary_encode()
-    found = _numbers(encoded.dictionary, np.int64)
-    return found, _places(encoded)
-
-
-def _places(encoded: pa.DictionaryArray) -> NDArray[np.int32]:
-    """Each value's place in the dictionary; of a null, anything."""
-    return _numbers(encoded.indices, np.int32)
-
-
-def _numbers(array: pa.Array, kind: type[_Number]) -> NDArray[_Number]:
-    """Numbers of an array, as they lie there: pyarrow's own way imports pandas."""
-    _, values = array.buffers()
-    if values is None:
-        return np.zeros(0, kind)
-    return np.frombuffer(values, kind)[array.offset : array.offset + len(array)]

@@ -8,17 +8,19 @@ savings remain, so that a hundred million orders fit in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from optimizer.build.changed_ids import IdSample
-from optimizer.build.codes import GroupCodes, IdCodes, distinct
+from optimizer.build.codes import GroupCodes, IdCodes
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
 from optimizer.build.order_day import encode_days
 from optimizer.build.place_codes import pack, refuse_too_many, unpack
 from optimizer.io.order_keys import order_keys
+from optimizer.io.words import distinct
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.order_day import ServiceDay
     from optimizer.config import Fulfilment
+    from optimizer.io.words import Words
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -224,14 +227,30 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
     )
 
 
-def encode_orders(frame: pl.DataFrame, coder: NightCodes) -> OrderArrays:
-    """Encode one batch of checked orders, without their options."""
+#: Columns of ids that become codes.
+CODED = frozenset({"merchant_id", "carrier_id", "region_id", "outlet_id"})
+_NO_WORDS: Mapping[str, Words] = MappingProxyType({})
+
+
+def encode_orders(
+    frame: pl.DataFrame, coder: NightCodes, words: Mapping[str, Words] = _NO_WORDS
+) -> OrderArrays:
+    """
+    Encode one batch of checked orders, without their options.
+
+    Parameters
+    ----------
+    frame, coder
+        The batch, and the codes of the night.
+    words
+        Texts of its columns of ids, where they are known.
+    """
     key, folded = order_keys(frame["order_id"], coder.salt)
     ids = frame["order_id"]
     coder.id_sample += [ids[at] for at in range(0, len(ids), SAMPLE_EVERY)]
     if len(frame):
         coder.looked_at.note(key, frame["order_id"])
-    merchant = coder.merchants.encode(frame["merchant_id"])
+    merchant = coder.merchants.encode(words.get("merchant_id", frame["merchant_id"]))
     status = np.full(len(frame), OPEN, np.uint8)
     if "pin" in coder.columns:
         status[_pinned(frame, "never")] = Reason.PINNED_OUT
@@ -259,7 +278,11 @@ def _pinned(frame: pl.DataFrame, pin: str) -> NDArray[np.bool_]:
 
 
 def encode_own_carrier(
-    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes, first: int
+    frame: pl.DataFrame,
+    orders: OrderArrays,
+    coder: NightCodes,
+    first: int,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> tuple[OrderArrays, OptionArrays]:
     """
     Make each open order's one option: the carrier that the order names.
@@ -274,6 +297,8 @@ def encode_own_carrier(
         Codes of the night.
     first
         Position of the batch's first order among all orders.
+    words
+        Texts of its columns of ids, where they are known.
 
     Returns
     -------
@@ -282,9 +307,9 @@ def encode_own_carrier(
     """
     leaves = code_leaves(
         coder,
-        coder.carriers.encode(frame["carrier_id"]),
-        coder.regions.encode(frame["region_id"]),
-        coder.outlets.encode(frame["outlet_id"]),
+        coder.carriers.encode(words.get("carrier_id", frame["carrier_id"])),
+        coder.regions.encode(words.get("region_id", frame["region_id"])),
+        coder.outlets.encode(words.get("outlet_id", frame["outlet_id"])),
         encode_days(frame, coder.service_day, coder.days),
     )
     is_left = (orders.status == OPEN) & ~leaves.is_active
@@ -326,21 +351,39 @@ class OrderBasis:
 
 
 def encode_basis(
-    frame: pl.DataFrame, orders: OrderArrays, coder: NightCodes
+    frame: pl.DataFrame,
+    orders: OrderArrays,
+    coder: NightCodes,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> OrderBasis:
-    """Keep the data of a batch of orders that their options will be valued against."""
+    """
+    Keep the data of a batch of orders that their options will be valued against.
+
+    Parameters
+    ----------
+    frame, orders
+        The batch of checked orders, and the same encoded.
+    coder
+        Codes of the night.
+    words
+        Texts of its columns of ids, where they are known.
+    """
     return OrderBasis(
         frame["complaint_prob_standard"].to_numpy(),
         frame["return_prob_standard"].to_numpy(),
         _by_merchant(coder.take_up, orders.merchant, default=1.0),
-        coder.regions.encode(frame["region_id"]),
-        coder.outlets.encode(frame["outlet_id"]),
+        coder.regions.encode(words.get("region_id", frame["region_id"])),
+        coder.outlets.encode(words.get("outlet_id", frame["outlet_id"])),
         encode_days(frame, coder.service_day, coder.days),
     )
 
 
 def encode_options(
-    frame: pl.DataFrame, order: NDArray[np.int64], basis: OrderBasis, coder: NightCodes
+    frame: pl.DataFrame,
+    order: NDArray[np.int64],
+    basis: OrderBasis,
+    coder: NightCodes,
+    words: Mapping[str, Words] = _NO_WORDS,
 ) -> tuple[OptionArrays, NDArray[np.bool_]]:
     """
     Encode one batch of the options table.
@@ -355,6 +398,8 @@ def encode_options(
         Of all orders.
     coder
         Codes of the night.
+    words
+        Texts of the batch's columns of ids, where they are known.
 
     Returns
     -------
@@ -362,10 +407,10 @@ def encode_options(
         All options of the batch, and which of them are with a carrier of the
         roster: only those may be used.
     """
-    outlet = coder.outlets.encode(frame["outlet_id"])
+    outlet = coder.outlets.encode(words.get("outlet_id", frame["outlet_id"]))
     leaves = code_leaves(
         coder,
-        coder.carriers.encode(frame["carrier_id"]),
+        coder.carriers.encode(words.get("carrier_id", frame["carrier_id"])),
         basis.region[order],
         np.where(outlet < 0, basis.outlet[order], outlet),
         basis.day[order],
@@ -388,13 +433,19 @@ def leaf_places(coder: NightCodes) -> list[Place]:
     outlets, days = [*coder.outlets.ids, None], [None, *coder.days]
     return [
         Place(carriers[carrier], regions[region], outlets[outlet], days[day])
-        for carrier, day, region, outlet in map(unpack, coder.leaves)
+        for carrier, day, region, outlet in zip(*_leaf_codes(coder), strict=True)
     ]
+
+
+def _leaf_codes(coder: NightCodes) -> list[list[int]]:
+    """Carriers, days, regions and outlets of all places seen, by leaf code."""
+    codes = unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))
+    return [column.tolist() for column in codes]
 
 
 def carrier_of_leaf(coder: NightCodes) -> NDArray[np.int64]:
     """``(num_leaves,) int64``: code of the carrier of each place."""
-    return np.array([unpack(leaf)[0] for leaf in coder.leaves], np.int64)
+    return unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))[0]
 
 
 def _by_merchant(
@@ -454,18 +505,22 @@ def code_leaves(
     places, place = distinct(packed)
     known = coder.leaves
     codes = [known.setdefault(p, len(known)) for p in places.tolist()]
-    rates = [_rate(coder, p) for p in places.tolist()]
-    leaf = np.array(codes, np.int32)[place]
-    kept = np.array([rate or 0.0 for rate in rates])[place]
-    is_active = np.array([rate is not None for rate in rates], bool)[place]
-    return LeafCodes(leaf, kept, is_active)
+    kept, is_active = _rates(coder, places)
+    return LeafCodes(np.array(codes, np.int32)[place], kept[place], is_active[place])
 
 
-def _rate(coder: NightCodes, place: int) -> float | None:
-    """Fulfilment of a place's carrier in its region; ``None`` outside the roster."""
-    carrier, _, region, _ = unpack(place)
-    carrier_id = coder.carriers.ids[carrier] if carrier >= 0 else ""
-    if carrier_id not in coder.roster:
-        return None
-    whole = coder.fulfilment.get((carrier_id, None), 1.0)
-    return coder.fulfilment.get((carrier_id, coder.regions.ids[region]), whole)
+def _rates(
+    coder: NightCodes, places: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Fulfilment of each place's carrier in its region; whether it is of the roster."""
+    carrier, _, region, _ = unpack(places)
+    carriers, rates = coder.carriers.ids, coder.fulfilment
+    # the last one stands for no carrier
+    is_of_roster = np.array([*(c in coder.roster for c in carriers), False])
+    whole = np.array([*(rates.get((c, None), 1.0) for c in carriers), 0.0])
+    is_active, kept = is_of_roster[carrier], whole[carrier]
+    if any(region_id is not None for _, region_id in rates):
+        names, regions = [*carriers, ""], coder.regions.ids
+        pairs = zip(carrier.tolist(), region.tolist(), kept.tolist(), strict=True)
+        kept = np.array([rates.get((names[c], regions[r]), k) for c, r, k in pairs])
+    return np.where(is_active, kept, 0.0), is_active

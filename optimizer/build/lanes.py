@@ -113,7 +113,8 @@ def build_forest(
     paths |= {leaf: [leaf] for leaf in loose}
     parents = _nest(paths)
     parents |= {row: _around(row, rows) for row in rows if row not in parents}
-    places = sorted(slots, key=lambda p: (_depth(p, parents), _sortable(p)))
+    order = {place: (_depth(place, parents), _sortable(place)) for place in slots}
+    places = sorted(slots, key=order.__getitem__)
     number = {place: i for i, place in enumerate(places)}
     parent_of = [parents.get(place) for place in places]
     return Forest(

@@ -7,7 +7,7 @@ A run and its replay both use it; it does not know any solver.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -57,10 +57,11 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
-from optimizer.io.read import read_batches
+from optimizer.io.read import BATCH_ROWS, worded_batches
+from optimizer.io.read_ahead import read_ahead
 from optimizer.io.validate import (
     QuarantineLog,
-    check_batch,
+    checked_batch,
     checked_table,
     refuse_twins,
     require_rows,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from optimizer.config.sinks import Outbox
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import Source
+    from optimizer.io.validate import CheckedBatch
     from optimizer.model.problem import Problem
 
 
@@ -496,20 +498,19 @@ def _encode_single(
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
     hopes, draws, kept = Hopes(), GatheredDraws(by.drawn), KeptNames(source)
-    for raw in clock.measured("read", read_batches(source)):
-        num_rows += len(raw)
+    for batch_in in _checked(source, coder.salt, log, clock):
+        frame, words = batch_in.rows.frame, batch_in.rows.words
+        num_rows += batch_in.rows.num_rows
         clock.tell_rows("orders", num_rows)
-        with clock.stage("validate"):
-            frame = check_batch(raw, source, log)
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             kept.note(frame)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
-            batch = encode.encode_orders(frame, coder)
+            batch = encode.encode_orders(frame, coder, words)
             batch = _left_out(frame, batch, by)
-            batch, own = encode.encode_own_carrier(frame, batch, coder, first)
+            batch, own = encode.encode_own_carrier(frame, batch, coder, first, words)
             options.append(own)
             bare = frame.with_columns(given.select(*PREMIUM_PROBS))
             other = _OwnBatch(bare, batch, coder, first)
@@ -532,6 +533,56 @@ def _encode_single(
         draws=draws,
         named=kept.named(),
     )
+
+
+class _Checked(NamedTuple):
+    """Checked rows of a batch of orders, and the keys of those that were refused."""
+
+    rows: CheckedBatch
+    refused: NDArray[np.uint64]
+
+
+def _checked(
+    source: Source, salt: int, log: QuarantineLog, clock: StageClock
+) -> Iterator[_Checked]:
+    """Read and check the orders; of a large table while the batch before is valued."""
+
+    def made() -> Iterator[_Checked]:
+        batches = worded_batches(source, coded=encode.CODED)
+        for raw, words in clock.measured("read", batches):
+            with clock.stage("validate"):
+                rows = checked_batch(raw, source, log, encode.CODED, words)
+                found = _Checked(rows, refused_keys(raw, rows.frame, salt))
+            yield found
+
+    return read_ahead(made()) if _is_large(source) else made()
+
+
+def _joined(
+    source: Source,
+    finder: OrderFinder,
+    salt: int,
+    log: QuarantineLog,
+    clock: StageClock,
+) -> Iterator[tuple[CheckedBatch, NDArray[np.int64]]]:
+    """Read, check and join the options, likewise; with the order of each."""
+
+    def made() -> Iterator[tuple[CheckedBatch, NDArray[np.int64]]]:
+        batches = worded_batches(source, coded=encode.CODED)
+        for raw, words in clock.measured("read", batches):
+            with clock.stage("validate"):
+                rows = checked_batch(raw, source, log, encode.CODED, words)
+                order = orders_of_options(rows.frame, finder, salt, log)
+                is_known = order >= 0
+                found = rows.kept(is_known), order[is_known]
+            yield found
+
+    return read_ahead(made()) if _is_large(source) else made()
+
+
+def _is_large(source: Source) -> bool:
+    """Whether a table has several batches, as far as is known before it is read."""
+    return source.memory is None or source.memory.num_rows > BATCH_ROWS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -561,12 +612,11 @@ def _encode_choice(
     hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
     draws = GatheredDraws(by.drawn)
     others: list[list[OrderShares]] = [[] for _ in by.others]
-    for raw in clock.measured("read", read_batches(sources["orders"])):
-        num_rows += len(raw)
+    for batch_in in _checked(sources["orders"], coder.salt, log, clock):
+        frame, words = batch_in.rows.frame, batch_in.rows.words
+        num_rows += batch_in.rows.num_rows
         clock.tell_rows("orders", num_rows)
-        with clock.stage("validate"):
-            frame = check_batch(raw, sources["orders"], log)
-            refused.append(refused_keys(raw, frame, coder.salt))
+        refused.append(batch_in.refused)
         with clock.stage("value"):
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
@@ -577,8 +627,8 @@ def _encode_choice(
             hoped.append(order_shares(frame, by.hopeful))
             for parts, model in zip(others, by.others, strict=True):
                 parts.append(order_shares(frame, model))
-            orders.append(encode.encode_orders(frame, coder))
-            basis.append(encode.encode_basis(frame, orders[-1], coder))
+            orders.append(encode.encode_orders(frame, coder, words))
+            basis.append(encode.encode_basis(frame, orders[-1], coder, words))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):
         together = _distinct(sources["orders"], orders)
@@ -649,17 +699,16 @@ def _options(
     standard = StandardRisks(basis.complaint_prob, basis.return_prob)
     batches, num_rows = [], 0
     has_row, has_active, has_option = np.zeros((3, len(orders.row)), np.bool_)
-    for raw in clock.measured("read", read_batches(source)):
-        num_rows += len(raw)
+    for rows, order in _joined(source, given.finder, coder.salt, log, clock):
+        num_rows += rows.num_rows
         clock.tell_rows("options", num_rows)
-        with clock.stage("validate"):
-            frame = check_batch(raw, source, log)
-            order, frame = orders_of_options(frame, given.finder, coder.salt, log)
         with clock.stage("value"):
-            bare = frame
+            bare = rows.frame
             frame = fill_options(bare, order, standard, given.shares, by.model)
             by.see(source, frame)
-            batch, is_active = encode.encode_options(frame, order, basis, coder)
+            batch, is_active = encode.encode_options(
+                frame, order, basis, coder, rows.words
+            )
             has_row[order] = True
             has_active[order[is_active]] = True
             keep = is_active & (orders.status[order] == encode.OPEN)

@@ -103,9 +103,9 @@ def _search(finder: OrderFinder, key: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 def orders_of_options(
     frame: pl.DataFrame, finder: OrderFinder, salt: int, log: QuarantineLog
-) -> tuple[NDArray[np.int64], pl.DataFrame]:
+) -> NDArray[np.int64]:
     """
-    Find each option's order among all orders, and keep the options that have one.
+    Find each option's order among all orders.
 
     Options of no order go to quarantine; those of a quarantined order go with it.
 
@@ -122,13 +122,14 @@ def orders_of_options(
 
     Returns
     -------
-    order, frame
-        ``(k,) int64``: position of each option's order; and the options left.
+    ``(len(frame),) int64``
+        Position of each option's order; -1 where it has none.
     """
-    key, _ = order_keys(frame["order_id"], salt)
-    order, is_stray = find_orders(finder, key)
+    ids = frame["order_id"]
+    # an order's options mostly follow each other: it is looked for once
+    run = ids.rle_id().to_numpy()
+    first = np.flatnonzero(np.diff(run, prepend=run[:1] + 1))
+    key, _ = order_keys(ids.gather(first), salt)
+    order, is_stray = (found[run] for found in find_orders(finder, key))
     log.add("options", frame["row"].to_numpy()[is_stray], "order_id", "names no order")
-    is_known = order >= 0
-    return (
-        (order, frame) if is_known.all() else (order[is_known], frame.filter(is_known))
-    )
+    return order

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: What is left of 63 bits is the carrier's.
 _OUTLET_BITS, _REGION_BITS, _DAY_BITS = 26, 18, 10
 _CARRIER_BITS = 63 - _DAY_BITS - _REGION_BITS - _OUTLET_BITS
+_REST = (1 << (_REGION_BITS + _OUTLET_BITS)) - 1
 
 
 def pack(
@@ -40,8 +41,8 @@ def pack(
     Examples
     --------
     >>> codes = [np.array([code], np.int32) for code in (2, 1, 0, -1)]
-    >>> unpack(int(pack(*codes)[0]))
-    (2, 1, 0, -1)
+    >>> [column.tolist() for column in unpack(pack(*codes))]
+    [[2], [1], [0], [-1]]
     """
     packed = carrier.astype(np.int64) << _DAY_BITS
     packed = (packed | day) << (_REGION_BITS + _OUTLET_BITS)
@@ -50,11 +51,11 @@ def pack(
     return packed
 
 
-def unpack(packed: int) -> tuple[int, int, int, int]:
-    """Carrier, day, region and outlet codes of a packed place."""
-    above, rest = divmod(packed, 1 << (_REGION_BITS + _OUTLET_BITS))
-    carrier, day = divmod(above, 1 << _DAY_BITS)
-    region, outlet = divmod(rest, 1 << _OUTLET_BITS)
+def unpack(packed: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Carrier, day, region and outlet codes of packed places, an array each."""
+    above, rest = packed >> (_REGION_BITS + _OUTLET_BITS), packed & _REST
+    carrier, day = above >> _DAY_BITS, above & ((1 << _DAY_BITS) - 1)
+    region, outlet = rest >> _OUTLET_BITS, rest & ((1 << _OUTLET_BITS) - 1)
     return carrier, day, region - 1, outlet - 1
 
 

@@ -2,7 +2,9 @@
 Addresses of tables that are not local files: their forms and their parts.
 
 ``postgresql://HOST/DB?table=T``, ``s3://BUCKET/KEY``, ``delta:///PATH``,
-``delta+s3://BUCKET/PATH``, ``duckdb:///PATH?table=T``. Secrets come from the
+``delta+s3://BUCKET/PATH``, ``iceberg://CATALOGUE?table=NAMESPACE.T``,
+``duckdb:///PATH?table=T``. Of Delta and Iceberg tables ``partition=COLUMN=VALUE`` reads
+the rows that have a value. Secrets come from the
 environment only: ``${NAME}`` is filled in when the address is opened, and a
 password written in the address is refused. No message repeats what was refused.
 """
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 _KNOWN = {
     "postgresql": ("table", "query", "sslmode", "sslrootcert", "connect_timeout"),
     "s3": (),
-    "delta": ("version",),
-    "delta+s3": ("version",),
+    "delta": ("version", "partition"),
+    "delta+s3": ("version", "partition"),
     "duckdb": ("table", "query"),
+    "iceberg": ("table", "snapshot", "partition"),
 }
 _SHAPE = re.compile(
     r"(?P<scheme>[a-z0-9+]+)://(?:(?P<login>[^@/?]*)@)?(?P<host>[^/?@]*)"
@@ -33,6 +36,7 @@ _SHAPE = re.compile(
     re.DOTALL,
 )
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PARTITION = re.compile(r"[^\W\d]\w*=[\w.:-]+")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
 _ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz", ".csv.zst", ".arrow", ".feather")
 
@@ -47,6 +51,7 @@ _WRITTEN = {
     "delta": "delta:///PATH",
     "delta+s3": "delta+s3://BUCKET/PATH",
     "duckdb": "duckdb:///PATH?table=NAME",
+    "iceberg": "iceberg://CATALOGUE?table=NAMESPACE.NAME",
 }
 _MISTYPED = re.compile(
     rf"\s*({'|'.join(map(re.escape, _WRITTEN))}|[a-z][a-z0-9+]*(?=:/))"
@@ -74,15 +79,15 @@ class Address:
     Attributes
     ----------
     scheme
-        ``postgresql``, ``s3``, ``delta``, ``delta+s3`` or ``duckdb``.
+        ``postgresql``, ``s3``, ``delta``, ``delta+s3``, ``duckdb`` or ``iceberg``.
     user, password
         May hold ``${NAME}``; a password is nothing else until it is filled in.
     host
-        Host and port, or bucket.
+        Host and port, bucket, or catalogue.
     path
         Database, key, or path, from its slash on.
     params
-        ``table``, ``query``, ``version`` and connection settings.
+        ``table``, ``query``, ``version``, ``partition`` and connection settings.
     label
         Its name in messages and records: no user, password or query.
     """
@@ -203,7 +208,9 @@ def _check_place(found: Address) -> None:
         raise ValueError("may hold {date} and ${NAME}, and no other braces")
     if "\0" in text or ".." in found.path.split("/"):
         raise ValueError("must not hold .. or NUL")
-    if "table" in _KNOWN[scheme] and ("table" in params) == ("query" in params):
+    if scheme == "iceberg" and (not found.host or found.path or "table" not in params):
+        raise ValueError("must be iceberg://CATALOGUE?table=NAMESPACE.NAME")
+    if "query" in _KNOWN[scheme] and ("table" in params) == ("query" in params):
         raise ValueError("needs either ?table=NAME or ?query=SELECT ...")
     if "query" in params and _VARIABLE.search(params["query"]):
         raise ValueError("must not hold ${NAME} in its query")
@@ -214,8 +221,11 @@ def _check_place(found: Address) -> None:
         )
     if not _NAME.fullmatch(_plain(params.get("table", "t"), "d")):
         raise ValueError("must name a table as NAME or SCHEMA.NAME")
-    if not _plain(params.get("version", "0"), "0").isdigit():
-        raise ValueError("must give the version as a whole number")
+    for name in ("version", "snapshot"):
+        if not _plain(params.get(name, "0"), "0").isdigit():
+            raise ValueError(f"must give the {name} as a whole number")
+    if not _PARTITION.fullmatch(_plain(params.get("partition", "a=b"), "d")):
+        raise ValueError("must choose a partition as COLUMN=VALUE, such as ds={date}")
     if scheme in ("delta", "duckdb") and (found.host or len(found.path) < 2):
         raise ValueError(f"must be {scheme}:///PATH, with three slashes")
     if scheme in ("s3", "delta+s3") and (not found.host or len(found.path) < 2):
@@ -264,8 +274,8 @@ def check_sink(text: str) -> str:
             f"must be an address of {', '.join(_KNOWN)}, or a path with {{date}} that "
             f"ends with {', '.join(COPY_FILES)}"
         )
-    if "query" in found.params or "version" in found.params:
-        raise ValueError("is written to: it takes no query and no version")
+    if {*found.params} & {"query", "version", "snapshot", "partition"}:
+        raise ValueError("is written to: it takes no query, version or partition")
     if found.scheme == "s3" and not (
         "{date}" in found.path and found.path.endswith(".parquet")
     ):

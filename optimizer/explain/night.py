@@ -94,7 +94,8 @@ class Night:
     termination
         Why the solver stopped; not the same as how good the plan is.
     seconds
-        Wall seconds of each stage.
+        Wall seconds of each stage; a batch of a file is read and checked while the one
+        before it is valued.
     peak_memory_bytes
         Peak resident memory of the process by the end of each stage.
     date

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
+
+    from optimizer.io.words import Words
 
 #: Fewer values than these are not worth being made distinct.
 _FEW = 500
 
 
 def distinct_texts(
-    frame: pl.DataFrame, names: Iterable[str], key: str = ""
+    frame: pl.DataFrame,
+    names: Iterable[str],
+    key: Sequence[str] = (),
+    words: Mapping[str, Words] | None = None,
 ) -> dict[str, pl.Series]:
     """
-    Different texts of some columns, for rules that hold for each value alone.
+    Texts of some columns, few of them twice, for rules that hold for each value alone.
 
     Parameters
     ----------
@@ -26,7 +31,10 @@ def distinct_texts(
     names
         The columns.
     key
-        A column that has each value once: it is given as it is.
+        Columns that have each value once, together: one alone is given as it is; of
+        one of several, rows with the same value mostly follow each other.
+    words
+        Those of which the texts are known.
 
     Examples
     --------
@@ -35,11 +43,22 @@ def distinct_texts(
     >>> {name: texts.to_list() for name, texts in distinct_texts(frame, ["id"]).items()}
     {'id': ['b', 'a']}
     """
-    is_small = len(frame) <= _FEW
-    return {
-        name: frame[name] if is_small or name == key else frame[name].unique()
-        for name in names
-    }
+    known, is_small = words or {}, len(frame) <= _FEW
+    found = {}
+    for name in names:
+        if name in known:
+            found[name] = known[name].texts
+        elif is_small or [*key] == [name]:
+            found[name] = frame[name]
+        elif name in key:
+            found[name] = _one_of_each_run(frame[name])
+        else:
+            found[name] = frame[name].unique()
+    return found
+
+
+def _one_of_each_run(texts: pl.Series) -> pl.Series:
+    return texts.filter(texts.ne_missing(texts.shift()))
 
 
 def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:
@@ -57,6 +76,29 @@ def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:
     if not texts:
         return []
     return _names_of(texts, _together(texts).str.contains(pattern))
+
+
+def found_anywhere(
+    texts: Mapping[str, pl.Series], patterns: Sequence[str], num_bytes: int
+) -> tuple[bool, ...]:
+    """
+    Whether each pattern is in some text; at last, whether one has more bytes than that.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> texts = {"a": pl.Series(["x", None]), "b": pl.Series(["yy"])}
+    >>> found_anywhere(texts, ["^$", "y"], 2)
+    (False, True, False)
+    """
+    import polars as pl
+
+    if not texts:
+        return (False,) * (len(patterns) + 1)
+    text = pl.col("")
+    asked = [*map(text.str.contains, patterns), text.str.len_bytes() > num_bytes]
+    numbered = [is_hit.any().alias(str(n)) for n, is_hit in enumerate(asked)]
+    return _together(texts).to_frame().select_seq(numbered).row(0)
 
 
 def names_longer(texts: Mapping[str, pl.Series], num_bytes: int) -> list[str]:

@@ -14,7 +14,7 @@ from optimizer.errors import DataError
 from optimizer.io.parquet_pages import Group, chunk_pages, read_footer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -38,6 +38,7 @@ def parquet_batches(
     batch_rows: int,
     limits: Limits,
     groups: Sequence[int] | None = None,
+    coded: Collection[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """
     Read some columns, a row group after the other.
@@ -52,6 +53,8 @@ def parquet_batches(
         Beyond which the file is refused.
     groups
         Numbers of the row groups to read; all by default.
+    coded
+        Columns that stay dictionaries of texts, if the whole file has them so.
 
     Raises
     ------
@@ -63,7 +66,10 @@ def parquet_batches(
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(
-        path, page_checksum_verification=True, pre_buffer=False
+        path,
+        read_dictionary=_dictionaries(path, coded) if coded else None,
+        page_checksum_verification=True,
+        pre_buffer=False,
     ) as file:
         _refuse_footer(path, file.metadata, columns, limits)
         for group in range(file.num_row_groups) if groups is None else groups:
@@ -75,6 +81,18 @@ def parquet_batches(
                 yield batch
             if num_rows != file.metadata.row_group(group).num_rows:
                 raise OSError("rows are missing")
+
+
+def _dictionaries(path: Path, columns: Collection[str]) -> list[str]:
+    """Which of some columns are dictionaries of texts in all row groups."""
+    _, groups = _footer(path, _identity(path))
+    others = {
+        chunk.name
+        for group in groups
+        for chunk in group.chunks
+        if not (chunk.is_text and chunk.has_dictionary)
+    }
+    return [name for name in columns if name not in others]
 
 
 def most_unpacked(path: Path, limits: Limits) -> int:

@@ -99,10 +99,10 @@ _PLACE_OR_PERSON = re.compile(
     r"|\b\d+ (?:[A-Z]\w* ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive)\b"
 )
 #: No id without this looks personal; most values are passed over by it.
-_SUSPECT_ID = r"(?:\d[-–—. \u00a0()]*){10,}|[*@＠＊•●+＋]|\d{3}[xX]{4}|\d{4}[Xx]"
+SUSPECT_ID = r"(?:\d[-–—. \u00a0()]*){10,}|[*@＠＊•●+＋]|\d{3}[xX]{4}|\d{4}[Xx]"
 #: Nor does a free text without this, in which names and addresses may stand.
-_SUSPECT = (
-    rf"{_SUSPECT_ID}|[先女小][生士姐]"
+SUSPECT = (
+    rf"{SUSPECT_ID}|[先女小][生士姐]"
     r"|[路街道巷弄同村楼栋幢元]|[收寄系姓][件货人名]|[Ss]t|[Rr]d|[Aa]ve|Lane|Drive"
 )
 #: Letters and digits alone, as many as no number of a person has.
@@ -262,13 +262,13 @@ def refuse_personal_values(
     }
     texts = {name: few.pop(name) for name in [*few] if name not in ids}
     for column in [
-        *names_matching(few, _SUSPECT_ID),
-        *names_matching(texts, _SUSPECT),
+        *names_matching(few, SUSPECT_ID),
+        *names_matching(texts, SUSPECT),
     ]:
         is_id = column in ids
         values = frame[column].head(SAMPLE_ROWS).drop_nulls()
         suspected = values.filter(
-            values.str.contains(_SUSPECT_ID if is_id else _SUSPECT)
+            values.str.contains(SUSPECT_ID if is_id else SUSPECT)
             & ~values.str.contains(_NO_NUMBER)
         )
         suspects = [*map(_plain, suspected.to_list())]

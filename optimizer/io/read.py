@@ -38,16 +38,18 @@ from optimizer.io.mapping import (
 from optimizer.io.parquet import parquet_batches
 from optimizer.io.privacy import holds_personal, refuse_personal_columns
 from optimizer.io.reading_notes import ReadingNotes, marks_of_deleted
+from optimizer.io.words import is_of_texts, words_of, written_out
 from optimizer.io.write import LEFT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
 
     from optimizer.config.mapping import InputTable
     from optimizer.contracts.columns import Column, Table
+    from optimizer.io.words import Words
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
@@ -406,10 +408,43 @@ def read_batches(
     DataError
         When a file is damaged, or larger than ``limits`` allows.
     """
+    for frame, _ in worded_batches(source, columns, batch_rows):
+        yield frame
+
+
+def worded_batches(
+    source: Source,
+    columns: Sequence[str] | None = None,
+    batch_rows: int = BATCH_ROWS,
+    coded: Collection[str] = (),
+) -> Iterator[tuple[pl.DataFrame, dict[str, Words]]]:
+    """
+    Read a table batch by batch, with the texts of columns that become codes.
+
+    Parameters
+    ----------
+    source, columns, batch_rows
+        As for :func:`read_batches`.
+    coded
+        Columns of ids whose texts are wanted. They are given where the file has them
+        as dictionaries, which is faster than to find them again.
+
+    Yields
+    ------
+    frame, words
+        The batch as of :func:`read_batches`, and the texts of some of those columns.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_batches`.
+    """
     wanted = [c for c in source.columns if columns is None or c in columns]
     there = _columns_there(source, wanted)
-    batches = _arrow_batches(source, there, batch_rows)
-    yield from _frames(source, batches, there, wanted, first=0)
+    if source.mapping is not None or source.rules.null_words:
+        coded = ()  # cells change their texts on the way
+    batches = _arrow_batches(source, there, batch_rows, coded)
+    yield from _frames(source, batches, there, wanted, first=0, coded=coded)
 
 
 def read_group(
@@ -447,7 +482,8 @@ def read_group(
                 names = batch.schema.names
                 yield batch.rename_columns([written[name] for name in names])
 
-    yield from _frames(source, batches(), there, source.columns, first=first)
+    for frame, _ in _frames(source, batches(), there, source.columns, first=first):
+        yield frame
 
 
 def _columns_there(source: Source, wanted: Sequence[str]) -> list[str]:
@@ -465,25 +501,46 @@ def _frames(
     wanted: Sequence[str],
     *,
     first: int,
-) -> Iterator[pl.DataFrame]:
-    """Batches under the contract's names as frames, their rows numbered."""
+    coded: Collection[str] = (),
+) -> Iterator[tuple[pl.DataFrame, dict[str, Words]]]:
+    """Batches under the contract's names as frames, their rows numbered; with texts."""
     import numpy as np
     import polars as pl
 
     for batch in batches:
         with damaged_is_data_error(source.label):
-            frame = plain_frame(batch, source.table, source.rules.null_words)
+            words = _words_in(batch, coded)
+            rest = batch.select([n for n in batch.schema.names if n not in words])
+            frame = plain_frame(rest, source.table, source.rules.null_words)
+        frame = frame.hstack([written_out(found) for found in words.values()])
         frame = _selected(frame, there)
         frame = with_meanings(frame, source.table, source.mapping, source.label)
         frame = _selected(frame, [*wanted])
         rows = np.arange(first, first + len(frame), dtype=np.int64)
-        yield frame.hstack([pl.Series("row", rows)])
+        yield frame.hstack([pl.Series("row", rows)]), words
         first += len(frame)
         if first > source.rules.limits.num_rows:
             raise DataError(
                 f"{source.label}: has more than {source.rules.limits.num_rows:,} rows, "
                 "which limits.num_rows allows; is it the export of one day?"
             )
+
+
+def _words_in(
+    batch: pa.Table | pa.RecordBatch, coded: Collection[str]
+) -> dict[str, Words]:
+    """Texts of the columns of a batch that were read as dictionaries."""
+    import pyarrow as pa
+
+    if not coded or isinstance(batch, pa.Table):
+        return {}
+    there = [name for name in batch.schema.names if name in coded]
+    columns = {name: batch.column(name) for name in there}
+    return {
+        name: words_of(column, name)
+        for name, column in columns.items()
+        if is_of_texts(column)
+    }
 
 
 def as_it_stands(source: Source) -> pl.DataFrame:
@@ -845,11 +902,11 @@ def _refuse_other_bytes(path: Path) -> None:
 
 
 def _arrow_batches(
-    source: Source, columns: list[str], batch_rows: int
+    source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the contract's names."""
     written = _written_names(source, columns)
-    for batch in _written_batches(source, list(written), batch_rows):
+    for batch in _written_batches(source, list(written), batch_rows, coded):
         names = batch.schema.names
         yield batch.rename_columns([written[name] for name in names])
 
@@ -862,7 +919,7 @@ def _written_names(source: Source, columns: Sequence[str]) -> dict[str, str]:
 
 
 def _written_batches(
-    source: Source, columns: list[str], batch_rows: int
+    source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     """Batches under the names that the table has."""
     if source.memory is not None:
@@ -871,17 +928,22 @@ def _written_batches(
         return
     for path in source.files:
         with damaged_is_data_error(str(path)):
-            for batch in _file_batches(path, source, columns, batch_rows):
+            for batch in _file_batches(path, source, columns, batch_rows, coded):
                 for first in range(0, batch.num_rows, batch_rows):
                     yield batch.slice(first, batch_rows)
 
 
 def _file_batches(
-    path: Path, source: Source, columns: list[str], batch_rows: int
+    path: Path,
+    source: Source,
+    columns: list[str],
+    batch_rows: int,
+    coded: Collection[str],
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     name, limits = path.name.lower(), source.rules.limits
     if name.endswith(_PARQUET):
-        yield from parquet_batches(path, columns, batch_rows, limits)
+        asked = [column for column in columns if column in coded]
+        yield from parquet_batches(path, columns, batch_rows, limits, coded=asked)
     elif name.endswith(_CSV):
         known = as_written(source.table, source.mapping).column_names
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding

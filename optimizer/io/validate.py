@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,12 +26,25 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
-from optimizer.io.glance import distinct_texts, names_longer, names_matching
-from optimizer.io.privacy import hidden, refuse_names, refuse_personal_values
+from optimizer.io.glance import (
+    distinct_texts,
+    found_anywhere,
+    names_longer,
+    names_matching,
+)
+from optimizer.io.privacy import (
+    SAMPLE_ROWS,
+    SUSPECT,
+    SUSPECT_ID,
+    hidden,
+    refuse_names,
+    refuse_personal_values,
+)
 from optimizer.io.read import read_batches
+from optimizer.io.words import find_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
 
     import numpy as np
@@ -40,6 +54,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules, Midnights
     from optimizer.io.read import Source
+    from optimizer.io.words import Words
 
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
@@ -316,6 +331,33 @@ def _hints(found: Iterable[Finding]) -> str:
     return "".join(f"; {hint}" for hint in hints)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedBatch:
+    """
+    Rows of a batch that follow all rules.
+
+    Attributes
+    ----------
+    frame
+        ``row`` and all columns of the contract in their types.
+    words
+        Texts of columns that codes were asked for, where the table has them.
+    num_rows
+        Rows of the batch, the broken ones included.
+    """
+
+    frame: pl.DataFrame
+    words: Mapping[str, Words]
+    num_rows: int
+
+    def kept(self, is_kept: NDArray[np.bool_]) -> CheckedBatch:
+        """Some of its rows."""
+        if is_kept.all():
+            return self
+        words = {name: found.kept(is_kept) for name, found in self.words.items()}
+        return CheckedBatch(self.frame.filter(is_kept), words, self.num_rows)
+
+
 def check_batch(
     frame: pl.DataFrame, source: Source, log: QuarantineLog
 ) -> pl.DataFrame:
@@ -342,19 +384,54 @@ def check_batch(
     DataError
         When values look like personal data, or too many rows in a row are broken.
     """
+    return checked_batch(frame, source, log).frame
+
+
+def checked_batch(
+    frame: pl.DataFrame,
+    source: Source,
+    log: QuarantineLog,
+    coded: Collection[str] = (),
+    known: Mapping[str, Words] | None = None,
+) -> CheckedBatch:
+    """
+    Keep the rows that follow all rules, and the texts that become codes.
+
+    Parameters
+    ----------
+    frame, source, log
+        As for :func:`check_batch`.
+    coded
+        Columns of ids whose texts are found on the way.
+    known
+        Those of which they are known.
+
+    Raises
+    ------
+    DataError
+        As :func:`check_batch`.
+    """
     import polars as pl
 
     table = source.table
     given = [table.column(name) for name in source.columns]
     kinds = {column.name: column.kind for column in given}
-    words = [name for name, kind in kinds.items() if kind in _WORDED]
-    texts = distinct_texts(frame, words, table.key[0] if len(table.key) == 1 else "")
-    _refuse_personal(frame, source, texts)
+    worded = [name for name, kind in kinds.items() if kind in _WORDED]
+    words = {**known} if known else {}
+    for name in worded:
+        if name in coded and name not in words:
+            words[name] = find_words(frame[name])
+    texts = distinct_texts(frame, worded, table.key, words)
+    is_small = len(frame) <= SAMPLE_ROWS
+    may_be_personal, may_be_wrong = _seen(texts, source) if is_small else (True, True)
+    if may_be_personal:
+        _refuse_personal(frame, source, texts)
+    _refuse_named_like_persons(frame, source, texts)
     for name in [column.name for column in given if column.kind == "date"]:
         found = midnights(frame[name], source.rules.zone)
         log.note_midnights(table.name, name, found)
     cast = _typed(frame, given, source.rules)
-    doubtful = _doubtful_texts(texts, source)
+    doubtful = _doubtful_texts(texts, source) if may_be_wrong else set()
     rules = [
         rule
         for column in given
@@ -368,12 +445,14 @@ def check_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    kept = cast
+    checked = CheckedBatch(cast, words, len(frame))
     if hit:
-        is_broken = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
-        log.refuse_run(source, cast.filter(is_broken)["row"].to_numpy())
-        kept = cast.filter(~is_broken)
-    return kept.select("row", *_all_filled(table.columns, source.columns))
+        any_rule = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
+        is_broken = cast.select(any_rule).to_series().to_numpy()
+        log.refuse_run(source, cast["row"].to_numpy()[is_broken])
+        checked = checked.kept(~is_broken)
+    filled = checked.frame.select("row", *_all_filled(table.columns, source.columns))
+    return replace(checked, frame=filled)
 
 
 def _typed(
@@ -526,19 +605,39 @@ def _refuse_personal(
     looked_at = {name: distinct[name] for name in (*ids, *texts)}
     allowed = source.rules.not_personal
     refuse_personal_values(frame, looked_at, ids, source.label, allowed)
+
+
+def _refuse_named_like_persons(
+    frame: pl.DataFrame, source: Source, texts: Iterable[str]
+) -> None:
+    """Refuse ids of a column that is mapped from one named like a person's data."""
     read = {} if source.mapping is None else source.mapping.columns
     for name, written in read.items():
-        if name in ids and written not in allowed:
+        is_id = name in texts and source.table.column(name).kind == "id"
+        if is_id and written not in source.rules.not_personal:
             refuse_names(frame[name], written, source.label)
+
+
+def _seen(texts: Mapping[str, pl.Series], source: Source) -> tuple[bool, bool]:
+    """Whether texts of a small batch may look personal, and may break a rule."""
+    is_told = any(source.table.column(name).kind == "text" for name in texts)
+    patterns = [SUSPECT if is_told else SUSPECT_ID, _patterns(texts, source)]
+    suspect, *broken = found_anywhere(texts, patterns, MAX_ID_BYTES)
+    return suspect, any(broken)
 
 
 def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:
     """Columns of which a text may break a rule: these are looked at one by one."""
+    whole = _patterns(texts, source)
+    return {*names_matching(texts, whole), *names_longer(texts, MAX_ID_BYTES)}
+
+
+def _patterns(texts: Iterable[str], source: Source) -> str:
+    """Pattern of a text that may break a rule."""
     patterns = [*_NO_IDS.values(), *(f"(?i)^{name}$" for name in texts)]
     if source.table.name == CAPACITY.name:
         patterns.append(ALL_WORD)
-    whole = "|".join(f"(?:{pattern})" for pattern in patterns)
-    return {*names_matching(texts, whole), *names_longer(texts, MAX_ID_BYTES)}
+    return "|".join(f"(?:{pattern})" for pattern in patterns)
 
 
 def _is_clean(raw: pl.Series, value: pl.Series, column: Column, source: Source) -> bool:

@@ -414,4 +414,6 @@ class Threads:
 
     def each(self, work: Callable[[int], Any], count: int) -> list[Any]:
         """Call ``work(number)`` for each number below ``count``."""
+        if self._num_threads == 1 or count == 1:
+            return list(map(work, range(count)))
         return list(self._executor.map(work, range(count)))

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.codes import IdCodes, distinct
+from optimizer.build.codes import IdCodes
+from optimizer.io.words import distinct
 from optimizer.testing import random_tables
 
 WORDS = ["b", "a", None, "b", "", "é", "a ", "B", None, "c"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,30 @@ def in_delta(root: str, address: str) -> Place:
         return pl.DataFrame(table.scan())
 
     return Place(put, lambda name: f"{address}/{name}", get)
+
+
+def in_iceberg(folder: Path) -> Place:
+    """A catalogue called lake, in SQLite; the environment says where it is."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.exceptions import NoSuchTableError
+
+    settings = {"uri": f"sqlite:///{folder}/lake.db", "warehouse": f"file://{folder}"}
+    for name, value in settings.items():
+        os.environ[f"PYICEBERG_CATALOG__LAKE__{name.upper()}"] = value
+    catalog = load_catalog("lake", **settings)
+    catalog.create_namespace_if_not_exists("shop")
+
+    def put(name: str, frame: pl.DataFrame) -> None:
+        rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        with suppress(NoSuchTableError):
+            catalog.drop_table(f"shop.{name}")
+        catalog.create_table(f"shop.{name}", schema=rows.schema).append(rows)
+
+    def get(name: str) -> pl.DataFrame:
+        rows = catalog.load_table(f"shop.{name}").scan().to_arrow()
+        return pl.DataFrame(pl.from_arrow(rows))
+
+    return Place(put, lambda name: f"iceberg://lake?table=shop.{name}", get)
 
 
 def in_s3(folder: Path) -> Place:

@@ -1,5 +1,5 @@
 """
-Tables that are not local files: PostgreSQL, S3, Delta Lake, DuckDB.
+Tables that are not local files: PostgreSQL, S3, Delta Lake, Iceberg, DuckDB.
 
 One module for each, with the same functions: ``open_rows`` and ``write_rows``, or
 ``fetch_files`` and ``put_file`` where the unit is a file; ``is_passing`` says which
@@ -34,6 +34,7 @@ _PACKAGES = {
     "delta": "deltalake",
     "delta+s3": "deltalake",
     "duckdb": "duckdb",
+    "iceberg": "pyiceberg",
 }
 
 #: What a full or broken disk says here, where the copies are written.
@@ -62,6 +63,10 @@ def adapter_of(address: Address) -> Any:
         from optimizer.io.sources import duckdb
 
         return duckdb
+    if address.scheme == "iceberg":
+        from optimizer.io.sources import iceberg
+
+        return iceberg
     from optimizer.io.sources import delta
 
     return delta

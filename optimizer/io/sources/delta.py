@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.errors import DataError
 from optimizer.io.sources.rows import (
     Rows,
     check_head,
     checked_columns,
+    quoted_column,
     unread_of,
 )
 
@@ -35,7 +37,7 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
     schema = pa.schema(found.schema().to_arrow())
     columns = checked_columns(schema, table, address.label, rules)
     batches = pa.RecordBatchReader.from_stream(
-        found.scan([column.name for column in columns])
+        found.scan([column.name for column in columns], _of_partition(address, schema))
     )
     yield Rows(batches, unread_of(schema, columns), f"version {found.version()}")
 
@@ -56,8 +58,28 @@ def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]
 
     del num_rows
     found = _table(address)
-    check_head(pa.schema(found.schema().to_arrow()), address.label)
-    yield pa.RecordBatchReader.from_stream(found.scan())
+    schema = pa.schema(found.schema().to_arrow())
+    check_head(schema, address.label)
+    chosen = found.scan(predicate=_of_partition(address, schema))
+    yield pa.RecordBatchReader.from_stream(chosen)
+
+
+def _of_partition(address: Address, schema: pa.Schema) -> str | None:
+    """The rows that are asked for, as a predicate."""
+    import pyarrow.types
+
+    asked = address.params.get("partition")
+    if asked is None:
+        return None
+    column, _, value = asked.partition("=")
+    if column not in schema.names:
+        raise DataError(
+            f"{address.label}: has no column {column} to choose a partition by; it has "
+            f"{', '.join(schema.names)}"
+        )
+    text = "'" + value.replace("'", "''") + "'"
+    is_date = pyarrow.types.is_date(schema.field(column).type)
+    return f"{quoted_column(column)} = " + (f"date {text}" if is_date else text)
 
 
 def _table(address: Address) -> DeltaTable:

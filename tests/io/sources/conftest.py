@@ -15,6 +15,7 @@ from tests.support.places import (
     Place,
     in_delta,
     in_duckdb,
+    in_iceberg,
     in_postgres,
     in_s3,
 )
@@ -64,13 +65,17 @@ PLACES = (
     "delta",
     # What it adds to the two beside it takes a second of each test.
     pytest.param("delta+s3", marks=pytest.mark.slow),
+    "iceberg",
     "s3",
 )
 
 
 @pytest.fixture(params=PLACES)
 def place(
-    request: pytest.FixtureRequest, s3_environment: None, tmp_path: Path
+    request: pytest.FixtureRequest,
+    s3_environment: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Place:
     """Each kind of place in turn."""
     if request.param == "postgresql":
@@ -83,6 +88,10 @@ def place(
     if request.param == "delta+s3":
         root = f"{BUCKET}/{tmp_path.name}"
         return in_delta(f"s3://{root}", f"delta+s3://{root}")
+    if request.param == "iceberg":
+        for name in ("URI", "WAREHOUSE"):  # given back after the test
+            monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+        return in_iceberg(tmp_path)
     return in_s3(tmp_path)
 
 

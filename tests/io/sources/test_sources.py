@@ -262,6 +262,55 @@ def test_a_pinned_version_stays_what_it_was(
     assert record["origins"]["merchants"].endswith("/merchants version 0")
 
 
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_a_partition_is_chosen_in_the_address(
+    night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """
+    ``partition=day={date}`` reads the rows of the date, whether the column holds dates
+    or text; a column that is not there is named; Iceberg's ``snapshot=`` pins a state.
+    """
+    from tests.support.places import in_delta, in_iceberg
+
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    iceberg = in_iceberg(tmp_path) if kind == "iceberg" else None
+    place = iceberg or in_delta(str(tmp_path / "lake"), f"delta://{tmp_path}/lake")
+    mark = "&" if iceberg else "?"
+    inputs = put_all(night, place)
+    orders = night.read("orders").with_row_index("number")
+    is_ours = pl.col("number") % 4 > 0
+    for values in ((DAY, DAY.replace(day=1)), (str(DAY), "2026-11-01")):
+        day = pl.when(is_ours).then(pl.lit(values[0])).otherwise(pl.lit(values[1]))
+        place.put("orders", orders.with_columns(day=day).drop("number"))
+        chosen = f"{inputs['orders']}{mark}partition=day={{date}}"
+        night.configure(inputs=inputs | {"orders": chosen})
+        record = night.run(is_forced=True).record
+        assert record["inputs"]["orders"]["num_rows"] == 1_500
+    night.configure(inputs=inputs | {"orders": chosen.replace("day=", "dt=")})
+    with pytest.raises(DataError, match="no column dt to choose a partition by"):
+        night.run(is_forced=True)
+
+
+def test_a_pinned_snapshot_stays_what_it_was(
+    night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Iceberg's ``snapshot=`` reads an old state; one that is gone is named."""
+    from tests.support.places import in_iceberg
+
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    inputs = put_all(night, in_iceberg(tmp_path))
+    night.configure(inputs=inputs)
+    record = night.run().record
+    said = record["origins"]["orders"].rpartition("snapshot ")[2]
+    night.configure(inputs=inputs | {"orders": f"{inputs['orders']}&snapshot={said}"})
+    assert night.run(is_forced=True).record["inputs"] == record["inputs"]
+    night.configure(inputs=inputs | {"orders": f"{inputs['orders']}&snapshot=9"})
+    with pytest.raises(DataError, match="no snapshot 9 any more"):
+        night.run(is_forced=True)
+
+
 @pytest.mark.parametrize(
     ("address", "error", "says"),
     [
@@ -273,6 +322,7 @@ def test_a_pinned_version_stays_what_it_was(
         ("duckdb:///nowhere/x.duckdb?table=t", DataError, "no such file"),
         ("delta:///nowhere/lake", DataError, "does not exist"),
         ("delta+s3://nights/nowhere", DataError, "cannot be read"),
+        ("iceberg://nobody?table=shop.orders", DataError, "PYICEBERG_CATALOG__NOBODY"),
     ],
 )
 def test_what_cannot_be_read_says_why(

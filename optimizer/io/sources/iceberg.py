@@ -1,0 +1,161 @@
+"""
+Apache Iceberg tables, by the name that they have in a catalogue.
+
+``iceberg://CATALOGUE?table=NAMESPACE.NAME``. What the catalogue is, pyiceberg
+finds in the environment (``PYICEBERG_CATALOG__NAME__URI``, ...) or its own file
+``.pyiceberg.yaml``: secrets stand nowhere else.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import DataError
+from optimizer.io.sources.rows import Rows, check_head, checked_columns, unread_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from optimizer.config.address import Address
+    from optimizer.contracts.columns import Table
+    from optimizer.io.cells import CellRules
+
+#: Its errors that another try may mend.
+_PASSING = (
+    "CommitFailedException",
+    "CommitStateUnknownException",
+    "ServerError",
+    "ServiceUnavailableError",
+    "WaitingForLockException",
+    "ConnectionError",
+    "ConnectTimeout",
+    "ReadTimeout",
+)
+
+
+@contextmanager
+def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows]:
+    """Read one snapshot, the newest if none is configured, batch by batch."""
+    found = _table(address)
+    snapshot = _snapshot(found, address)
+    schema = found.scan(snapshot_id=snapshot).projection().as_arrow()
+    columns = checked_columns(schema, table, address.label, rules)
+    names = tuple(column.name for column in columns)
+    scan = found.scan(
+        selected_fields=names, snapshot_id=snapshot, **_of_partition(address, schema)
+    )
+    version = "no snapshot" if snapshot is None else f"snapshot {snapshot}"
+    yield Rows(scan.to_arrow_batch_reader(), unread_of(schema, columns), version)
+
+
+@contextmanager
+def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]:
+    """
+    Read the first rows of one snapshot, all columns.
+
+    Parameters
+    ----------
+    address
+        The table.
+    num_rows
+        Rows that are enough.
+    """
+    found = _table(address)
+    snapshot = _snapshot(found, address)
+    schema = found.scan(snapshot_id=snapshot).projection().as_arrow()
+    check_head(schema, address.label)
+    given = _of_partition(address, schema)
+    scan = found.scan(snapshot_id=snapshot, limit=num_rows, **given)
+    yield scan.to_arrow_batch_reader()
+
+
+def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:
+    """
+    Replace the rows of a date, in one commit.
+
+    The table is made if needed, its namespace not: whoever keeps the catalogue decides
+    what that is called.
+    """
+    import pyarrow as pa
+    from pyiceberg.exceptions import NoSuchTableError
+    from pyiceberg.expressions import EqualTo
+
+    catalog, name = _catalog(address), address.params["table"]
+    try:
+        table = catalog.load_table(name)
+    except NoSuchTableError:
+        table = catalog.create_table(name, schema=_for_iceberg(rows.schema))
+        with table.update_spec() as spec:
+            spec.add_identity("run_date")
+    held = pa.Table.from_batches(rows, rows.schema).cast(_for_iceberg(rows.schema))
+    with warnings.catch_warnings():
+        # Of a date's first copy: that it replaces nothing.
+        warnings.filterwarnings("ignore", "Delete operation did not match")
+        table.overwrite(held, overwrite_filter=EqualTo(term="run_date", value=day))
+
+
+def _for_iceberg(schema: pa.Schema) -> pa.Schema:
+    """Types that Iceberg has: no dictionaries, no views."""
+    import pyarrow as pa
+
+    fields = []
+    for field in schema:
+        kind = field.type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        is_text = kind in (pa.string(), pa.large_string(), pa.string_view())
+        fields.append(pa.field(field.name, pa.large_string() if is_text else kind))
+    return pa.schema(fields)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether another try may help: no answer, or another commit was first."""
+    return type(error).__name__ in _PASSING
+
+
+def _catalog(address: Address) -> Any:
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.utils.config import Config
+
+    # The environment as it is now: pyiceberg reads it once, when it is imported.
+    known = Config().get_catalog_config(address.host)
+    return load_catalog(address.host, **{k: str(v) for k, v in (known or {}).items()})
+
+
+def _table(address: Address) -> Any:
+    return _catalog(address).load_table(address.params["table"])
+
+
+def _snapshot(table: Any, address: Address) -> int | None:
+    """The snapshot that is read; ``None`` of a table that has none yet."""
+    wanted = address.params.get("snapshot")
+    if wanted is None:
+        newest = table.current_snapshot()
+        return None if newest is None else int(newest.snapshot_id)
+    if table.snapshot_by_id(int(wanted)) is None:
+        raise DataError(
+            f"{address.label}: has no snapshot {wanted} any more; name one that it "
+            "keeps, or leave it out for the newest"
+        )
+    return int(wanted)
+
+
+def _of_partition(address: Address, schema: pa.Schema) -> dict[str, Any]:
+    """The rows that are asked for, for a scan."""
+    from pyiceberg.expressions import EqualTo
+
+    asked = address.params.get("partition")
+    if asked is None:
+        return {}
+    column, _, value = asked.partition("=")
+    if column not in schema.names:
+        raise DataError(
+            f"{address.label}: has no column {column} to choose a partition by; it has "
+            f"{', '.join(schema.names)}"
+        )
+    return {"row_filter": EqualTo(term=column, value=value)}
