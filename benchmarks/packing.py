@@ -117,7 +117,9 @@ def limits_of(
     )
     rows = (order, merchant, problem.option_lane, side.entry_row)
     row = np.concatenate([r + f for r, f in zip(rows, firsts, strict=True)])
-    column = np.tile(np.arange(count), 4)
+    every = np.arange(count)
+    entry = np.repeat(every, np.diff(side.entry_start))
+    column = np.concatenate((every, every, every, entry))
     ones = np.ones(count, np.int64)
     amount = np.concatenate((ones, ones, side.option_load, side.entry_weight))
     limit = np.concatenate(

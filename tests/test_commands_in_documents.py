@@ -33,6 +33,9 @@ ELSEWHERE = {
     "spark-submit --master spark://": "a cluster; its program is called below",
     "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
     "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
+    "optimizer run --config configs/nightly.yaml --date 2026-11-22 --only-changes": (
+        "needs a list of the day; night/test_repair_run.py has its parts"
+    ),
     "optimizer serve": "serves until it is stopped; tests/desk asks it",
     "openssl rand": "a random line; desk/test_desk.py reads one from a file",
     "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",

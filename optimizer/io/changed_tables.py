@@ -207,8 +207,7 @@ def _named(ids: pl.Series) -> str:
     """So many orders, and a few of them."""
     shown = ", ".join(hidden(name) for name in ids.head(_NUM_NAMED).to_list())
     more = ", …" if len(ids) > _NUM_NAMED else ""
-    is_one = len(ids) == 1
-    return f"{counted(len(ids), 'order')} {'is' if is_one else 'are'} ({shown}{more})"
+    return f"{counted(len(ids), 'order')} ({shown}{more})"
 
 
 def refuse_unknown(missing: pl.Series, name: str) -> None:
@@ -222,8 +221,8 @@ def refuse_unknown(missing: pl.Series, name: str) -> None:
     """
     if len(missing):
         raise DataError(
-            f"{name}: {_named(missing)} not in the night; a refused row is not either. "
-            "Look at the ids, and at the night that is changed"
+            f"{name}: not in the night: {_named(missing)}; a refused row is "
+            "not either. Look at the ids, and at the night that is changed"
         )
 
 
@@ -238,8 +237,8 @@ def refuse_known(known: pl.Series) -> None:
     """
     if len(known):
         raise DataError(
-            f"add: {_named(known)} in the night already; an order whose data change is "
-            "dropped and added in one change"
+            f"add: in the night already: {_named(known)}; an order whose data change "
+            "is dropped and added in one change"
         )
 
 
@@ -354,7 +353,8 @@ def _with_orders(source: Source, changes: TableChanges) -> pl.DataFrame:
         return frame
     _refuse_broken(source, changes.add)
     new = _all_ids(changes.add)
-    refuse_known(new.filter(new.is_in(ids.filter(stays).implode())))
+    # A set of the few is made once; one of a million, for each of them.
+    refuse_known(ids.filter(stays & ids.is_in(new.implode())))
     return _joined(frame, source, changes.add)
 
 

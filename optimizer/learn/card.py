@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.learned_model import values_of
-from optimizer.learn.learners import FIRST
+from optimizer.learn.learners import POOLED
 from optimizer.learn.risk import OUTCOME_OF
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ def _candidates(model: LearnedModel) -> list[str]:
 
 def _slopes(one: Candidate) -> str:
     """Slopes of a learner that tells parcels apart."""
-    if one.learner == FIRST:
+    if one.learner == POOLED:
         return ""
-    return ", ".join(f"{slope:.2f} ({harm})" for harm, slope in one.slopes.items())
+    return ", ".join(sorted({f"{slope:.2f}" for slope in one.slopes.values()}))
 
 
 def _curve(harm: str, curve: Curve) -> list[str]:

@@ -7,7 +7,7 @@ what nights would choose by them: of each merchant's parcels those of the highes
 above 0, as many as the cap allows of all its nights.
 
 The value of a plan is the sum over its parcels of the harm avoided less the fee. For
-parcel :math:`i` the harm avoided is taken to be :math:`\hat g_i`, what ``share``
+parcel :math:`i` the harm avoided is taken to be :math:`\hat g_i`, what ``logistic``
 predicts from other folds, and where :math:`i` could have got either service this is
 corrected by its doubly robust score :math:`\psi_i`:
 
@@ -42,8 +42,9 @@ from optimizer.build.learned_model import (
 )
 from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.doubt import raised, steps_of
-from optimizer.learn.learners import FIRST, LEARNERS
+from optimizer.learn.learners import FIRST, LEARNERS, odds_by_fold
 from optimizer.learn.risk import NUM_FOLDS, folds
+from optimizer.learn.together import drawn_together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,12 +53,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.learned_model import Effect
-    from optimizer.learn.learners import Trial
+    from optimizer.learn.learners import ByFold, Trial
 
 #: Most parcels for which one of the explore arm stands.
 MOST = 10.0
 #: The learner whose predictions fill in for parcels that were not randomised.
-_NEUTRAL = "share"
+_NEUTRAL = "logistic"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,12 +112,12 @@ class _Held:
     """
     Effects by harm that were fitted without each fold, and the fold of each row.
 
-    Of their differences the part that holds on other folds, by harm.
+    Of their differences the part that holds on other folds.
     """
 
     effects: Sequence[Mapping[str, Effect]]
     fold: NDArray[np.int64]
-    slopes: Mapping[str, float]
+    slope: float
 
 
 def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidate]:
@@ -138,8 +139,13 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
         In the order of :data:`~optimizer.learn.learners.LEARNERS`.
     """
     num_harms = contest.num_harms
+    fold = folds(contest.frame)[contest.row]
+    odds = {
+        harm: odds_by_fold(trial, fold, NUM_FOLDS)
+        for harm, trial in contest.trials.items()
+    }
     held = {
-        name: _held_out(contest, name)
+        name: _held_out(contest, name, odds)
         for name, learner in LEARNERS.items()
         if name in (in_force, _NEUTRAL) or learner.min_harms <= num_harms
     }
@@ -163,7 +169,7 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
             error_cny=round(error, 2),
             confidence=round(sure, 4),
             is_champion=name == champion,
-            slopes={harm: round(s, 3) for harm, s in held[name].slopes.items()},
+            slopes=dict.fromkeys(contest.trials, round(held[name].slope, 3)),
         )
         for name, value, more, error, sure in rows
     ]
@@ -183,23 +189,28 @@ def only(in_force: str = FIRST) -> list[Candidate]:
     ]
 
 
-def _held_out(contest: Contest, name: str) -> _Held:
+def _held_out(
+    contest: Contest,
+    name: str,
+    odds: Mapping[str, ByFold],
+) -> _Held:
     fold = folds(contest.frame)
     fitted = [
         {
-            harm: LEARNERS[name].fit(trial.where(fold[contest.row] != k))
-            for harm, trial in contest.trials.items()
+            harm: one.effects[k]
+            if name == _NEUTRAL
+            else LEARNERS[name].fit(contest.trials[harm].where(fold[contest.row] != k))
+            for harm, one in odds.items()
         }
         for k in range(NUM_FOLDS)
     ]
-    slopes = {
-        harm: slope_of(trial, fold[contest.row], [one[harm] for one in fitted])
-        for harm, trial in contest.trials.items()
-    }
+    standard = {harm: one.standard for harm, one in odds.items()}
+    slope = slope_of(contest.trials, standard, fold[contest.row], fitted)
+    slopes = dict.fromkeys(contest.trials, slope)
     effects = [
         with_doubt(contest, calibrated(contest.trials, one, slopes)) for one in fitted
     ]
-    return _Held(effects, fold, slopes)
+    return _Held(effects, fold, slope)
 
 
 def calibrated(
@@ -221,7 +232,7 @@ def calibrated(
     """
     return {
         harm: flattened(effect, trials[harm], slopes.get(harm, 1.0))
-        for harm, effect in effects.items()
+        for harm, effect in drawn_together(trials, effects).items()
     }
 
 

@@ -51,7 +51,7 @@ from optimizer.learn.effect import (
 )
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
-from optimizer.learn.learners import FIRST, LEARNERS, Trial
+from optimizer.learn.learners import FIRST, LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import ledger
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable
@@ -269,7 +269,7 @@ def _effects(
         fitted = calibrated(contest.trials, fitted, champion.slopes)
         effect |= with_doubt(contest, fitted)
         for harm, trial in contest.trials.items():
-            whole = LEARNERS[FIRST].fit(trial)
+            whole = LEARNERS[POOLED].fit(trial)
             pooled[harm] = pooled_effect(whole, prior, int(trial.is_premium.sum()))
     return {"effect": effect, "pooled": pooled}
 
@@ -300,7 +300,7 @@ def _realised(
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
     """
-    The learner in force: that of the newest model, at first ``stated-risk``.
+    The learner in force: that of the newest model that was learned of any premium.
 
     Parameters
     ----------
@@ -316,7 +316,8 @@ def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
         newest = load_model(folder).model
     except (ConfigError, DataError):
         return FIRST, [warn("LEARNER_NOT_KNOWN", learner=FIRST)]
-    known = newest.format == FORMAT and newest.learner in LEARNERS
+    known = newest.format == FORMAT and newest.kind != "prior"
+    known &= newest.learner in LEARNERS
     return (newest.learner if known else FIRST), []
 
 
@@ -411,7 +412,7 @@ def _hidden_selection(
     for harm, trial in contest.trials.items():
         believed = regression_belief(frame, harm, kept)
         alone = replace(trial, belief=NO_BELIEF)
-        pooled = LEARNERS[FIRST].fit(alone)
+        pooled = LEARNERS[POOLED].fit(alone)
         measured = Belief(pooled.intercept, pooled.covariance[0][0] ** 0.5)
         if believed is not None and contradicts(believed, measured):
             found.append(

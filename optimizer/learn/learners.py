@@ -6,16 +6,21 @@ risk on standard service is the same for all. They differ in what the effect may
 on, from nothing to anything:
 
 - ``stated-risk``: one share for all, so that the parcels with the highest risk are
-  chosen. It is in force until another is better.
+  chosen.
 - ``share``: a share by carrier, region, category and number, each shrunk to the pool.
 - ``logistic``: the same on the scale of odds. With the risk :math:`p` predicted from
-  other rows, reach :math:`r` and service :math:`T`, an outcome has the probability
+  other rows, reach :math:`r`, service :math:`T` and its propensity :math:`e`, an
+  outcome has the probability
 
-  .. math:: (1 - T r)\, s(\operatorname{logit} p + x^\top c)
-            + T r\, s(\operatorname{logit} p + x^\top c - x^\top g),
+  .. math:: (1 - T r)\, s(\operatorname{logit} p + z^\top c)
+            + T r\, s(\operatorname{logit} p + z^\top c - x^\top g),
 
   with :math:`s` the logistic function: :math:`c` is what the risk model missed on these
-  parcels and :math:`g` the effect, both penalised; :math:`g` is what is kept.
+  parcels and :math:`g` the effect, both penalised; :math:`g` is what is kept. Beside
+  :math:`x`, :math:`z` has :math:`\operatorname{logit} e`: parcels of the plan are
+  riskier than explored ones in ways that no column may tell, and get premium more
+  often. It begins as one effect for all and tells parcels apart as far as these do,
+  so it is in force until another is better.
 - ``boosted``: ``share``, and beside it the sum of a few small trees, boosted on what
   one share for all leaves of the doubly robust scores (a DR-learner), times a slope. It
   is fitted to what trees from other rows predict, and is 0 where they predict nothing.
@@ -153,7 +158,7 @@ class _Logistic:
     def fit(self, trial: Trial) -> Effect:
         """Penalised logistic regression with treatment interactions."""
         design = design_of(trial.frame, trial.features)
-        return _fit_odds(trial, design)
+        return _fit_odds(trial, design)[0]
 
 
 class _Boosted:
@@ -166,12 +171,13 @@ class _Boosted:
         return _fit_trees(trial, design_of(trial.frame, trial.features))
 
 
-#: By name, the one that is in force to begin with first.
+#: By name.
 LEARNERS: dict[str, Learner] = {
     learner.name: learner
     for learner in (_StatedRisk(), _Share(), _Logistic(), _Boosted())
 }
-FIRST = "stated-risk"
+#: In force to begin with, and the one by which the effect on the whole is told.
+FIRST, POOLED = "logistic", "stated-risk"
 
 #: Steps of the logistic fit; it moves less than a thousandth after so many.
 _STEPS, _LEARNING_STEPS = 12, 3
@@ -179,30 +185,87 @@ _STEPS, _LEARNING_STEPS = 12, 3
 _STRIDE = 1.5
 
 
-def _fit_odds(trial: Trial, design: Design) -> Effect:
-    """Newton steps by Fisher scoring, spreads learned at each."""
-    risk = np.clip(trial.risk, 1e-5, 1 - 1e-5)
-    offset = np.log(risk) - np.log1p(-risk)
+@dataclass(frozen=True, slots=True, eq=False)
+class ByFold:
+    """
+    What ``logistic`` finds of one harm without each fold.
+
+    Attributes
+    ----------
+    effects
+        A fold each.
+    standard
+        ``(n,) float64``: risk on standard service, with what was missed of it on
+        parcels of other folds.
+    """
+
+    effects: list[Effect]
+    standard: NDArray[np.float64]
+
+
+def odds_by_fold(trial: Trial, fold: NDArray[np.int64], num_folds: int) -> ByFold:
+    """
+    Fit ``logistic`` without each fold.
+
+    Parameters
+    ----------
+    trial
+        Randomised parcels and one harm.
+    fold
+        ``(n,) int64``: the fold of each.
+    num_folds
+        How many there are.
+    """
+    design = design_of(trial.frame, trial.features)
+    asked = _as_chosen(trial, design)
+    effects, missed = [], np.zeros(len(fold))
+    for k in range(num_folds):
+        inside = fold == k
+        others = replace(design, rows=design.rows[~inside])
+        effect, found = _fit_odds(trial.where(~inside), others)
+        effects.append(effect)
+        missed[inside] = asked[inside] @ found
+    return ByFold(effects, _sigmoid(_logit(trial.risk) + missed))
+
+
+def _logit(chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    chance = np.clip(chance, 1e-5, 1 - 1e-5)
+    return np.asarray(np.log(chance) - np.log1p(-chance))
+
+
+def _as_chosen(trial: Trial, design: Design) -> NDArray[np.float64]:
+    """What missed risk may depend on: the design, and how likely premium was."""
+    return np.column_stack([design.rows, _logit(trial.propensity)])
+
+
+def _fit_odds(trial: Trial, design: Design) -> tuple[Effect, NDArray[np.float64]]:
+    """Newton steps by Fisher scoring, spreads learned at each: effect, missed risk."""
+    offset = _logit(trial.risk)
     reach = np.where(trial.is_premium, trial.reach, 0.0)
-    x, size = design.rows, len(design.names)
+    x, z = design.rows, _as_chosen(trial, design)
+    size = z.shape[1]
     # A share s of a small risk is log(1 / (1 - s)) of its odds.
     left = 1 - min(trial.belief.mean, 0.95)
     odds = Belief(-np.log(left), min(trial.belief.spread / left, 2.0))
     start_c, spread_c = start_of(design, Belief(0.0, 1.0))
     start_g, spread_g = start_of(design, odds)
-    start, spread = np.append(start_c, start_g), np.append(spread_c, spread_g)
+    start = np.concatenate([start_c, [0.0], start_g])
+    spread = np.concatenate([spread_c, [1.0], spread_g])
     groups = [
         *design.groups,
-        *(Group(tuple(p + size for p in g.places), g.scale) for g in design.groups),
+        *(
+            Group(tuple(p + size for p in g.places), g.scale / left)
+            for g in design.groups
+        ),
     ]
     found = start.copy()
     for number in range(_STEPS):
-        without = _sigmoid(offset + x @ found[:size])
-        with_it = _sigmoid(offset + x @ (found[:size] - found[size:]))
+        base = offset + z @ found[:size]
+        without, with_it = _sigmoid(base), _sigmoid(base - x @ found[size:])
         chance = (1 - reach) * without + reach * with_it
         slope_g = -reach * with_it * (1 - with_it)
         slope_c = (1 - reach) * without * (1 - without) - slope_g
-        jacobian = np.hstack([x * slope_c[:, None], x * slope_g[:, None]])
+        jacobian = np.hstack([z * slope_c[:, None], x * slope_g[:, None]])
         weighted = jacobian / (chance * (1 - chance))[:, None]
         information = weighted.T @ jacobian
         moment = weighted.T @ (trial.happened - chance) + information @ found
@@ -213,9 +276,8 @@ def _fit_odds(trial: Trial, design: Design) -> Effect:
         found, spread = found + step, learned.spread
         if np.abs(step).max() < 1e-3:
             break
-    return effect_of(
-        design, found[size:], learned.covariance[size:, size:], link="logit"
-    )
+    covariance = learned.covariance[size:, size:]
+    return effect_of(design, found[size:], covariance, link="logit"), found[:size]
 
 
 def _sigmoid(score: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Standard deviations that a group may have.
-GRID = np.array([0.01, 0.05, 0.1, 0.2, 0.35, 0.6])
+GRID = np.array([0.01, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0])
 _PASSES = 2
 
 
@@ -100,13 +100,8 @@ def posterior(
     for _ in range(_PASSES if len(groups) > 1 else 1):
         for group in groups:
             places = list(group.places)
-            weight = np.array(
-                [
-                    _evidence(information, rest, _with(spread, places, value))
-                    - (value / group.scale) ** 2 / 2
-                    for value in GRID
-                ]
-            )
+            weight = _evidence(information, rest, spread, places)
+            weight -= (GRID / group.scale) ** 2 / 2
             weight = np.exp(weight - weight.max())
             spread[places] = float((weight @ GRID**2) / weight.sum()) ** 0.5
     covariance = np.linalg.inv(information + np.diag(spread**-2))
@@ -114,21 +109,26 @@ def posterior(
     return Posterior(start + covariance @ rest, covariance, spread)
 
 
-def _with(
-    spread: NDArray[np.float64], places: list[int], value: float
-) -> NDArray[np.float64]:
-    changed = spread.copy()
-    changed[places] = value
-    return changed
-
-
 def _evidence(
     information: NDArray[np.float64],
     rest: NDArray[np.float64],
     spread: NDArray[np.float64],
-) -> float:
-    """Logarithm of the likelihood, up to a constant."""
-    scaled = spread[:, None] * information * spread + np.eye(len(spread))
-    factor = np.linalg.cholesky(scaled)
-    half = np.linalg.solve(factor, spread * rest)
-    return float(half @ half / 2 - np.log(np.diag(factor)).sum())
+    places: list[int],
+) -> NDArray[np.float64]:
+    """
+    Log-likelihood of each spread that a group may have, up to a constant.
+
+    From the posterior with the spreads so far, whose precision changes in the group's
+    own places alone: one inverse instead of one for each spread.
+    """
+    covariance = np.linalg.inv(information + np.diag(spread**-2))
+    mean = (covariance @ rest)[places]
+    variance, axes = np.linalg.eigh(covariance[np.ix_(places, places)])
+    more = GRID[:, None] ** -2 - spread[places[0]] ** -2
+    ratio = np.maximum(1 + more * variance, 1e-12)
+    lost = more * (axes.T @ mean) ** 2 / ratio
+    return np.asarray(
+        -lost.sum(axis=1) / 2
+        - np.log(ratio).sum(axis=1) / 2
+        - len(places) * np.log(GRID)
+    )

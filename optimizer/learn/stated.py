@@ -15,7 +15,7 @@ from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import pooled_prior, prior_effect
 from optimizer.learn.fit import Learned, stated_risks
-from optimizer.learn.learners import FIRST
+from optimizer.learn.learners import POOLED
 from optimizer.learn.promise import stated_kept_share, unproved
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def stated_model(config: Config) -> Learned:
         risk=risks,
         effect=dict.fromkeys(HARMS, prior_effect(prior)),
         promises=[unproved(stated_kept_share(config))],
-        learner=FIRST,
+        learner=POOLED,
         pooled=dict.fromkeys(HARMS, pooled_prior(prior)),
     )
     model = named(unnamed, "stated")

@@ -188,7 +188,7 @@ def _repaired(
         clock,
         make_changed=partial(change_night, now),
         is_at_once=False,
-        make_churn=_churn(kept, now, night, told),
+        make_churn=_churn(kept, now, found, night, told),
         num_looked_at=intake.problem.num_merchants
         if fixed is None
         else fixed.num_merchants,
@@ -314,20 +314,27 @@ def _kept_ties(kept: KeptNight, intake: Intake, solution: Solution) -> Solution:
     return keep_most(intake.problem, solution, earlier)
 
 
-def _plan(kept: KeptNight) -> pl.DataFrame:
-    """``order_id`` and ``carrier_id`` of a night's plan."""
+def _plan(kept: KeptNight, names: pl.DataFrame | None = None) -> pl.DataFrame:
+    """``order_id`` and ``carrier_id`` of a night's plan; its names in any order."""
+    names = kept.names if names is None else names
     return plan_table(
-        kept.intake.problem, kept.solution.chosen, kept.intake.index, kept.names
+        kept.intake.problem, kept.solution.chosen, kept.intake.index, names
     )
 
 
 def _churn(
-    kept: KeptNight, now: KeptNight, night: Night, told: Telling
+    kept: KeptNight, now: KeptNight, found: _Found, night: Night, told: Telling
 ) -> Callable[[], pl.DataFrame]:
     """Make the churn: from the plans, unless chance decides who is recommended."""
+    import polars as pl
+
+    def of_plans() -> pl.DataFrame:
+        before, names = _plan(kept), pl.concat(_name_parts(kept, found))
+        return churn_table(Previous(before, before), _plan(now, names))
+
     experiment = kept.intake.index.experiment
     if experiment is None or not experiment.is_random:
-        return lambda: churn_table(Previous(_plan(kept), _plan(kept)), _plan(now))
+        return of_plans
     return lambda: churn_table(
         read_previous(night), recommendations_table(told.decisions)
     )
@@ -335,6 +342,12 @@ def _churn(
 
 def _changed_names(kept: KeptNight, found: _Found) -> pl.DataFrame:
     """Names of the changed night's orders, by ``order_id``."""
+    old, *new = _name_parts(kept, found)
+    return old.merge_sorted(new[0], key="order_id") if new else old
+
+
+def _name_parts(kept: KeptNight, found: _Found) -> list[pl.DataFrame]:
+    """Names of the orders that stay, and of new ones; each by ``order_id``."""
     import polars as pl
 
     names = kept.names
@@ -356,18 +369,17 @@ def _changed_names(kept: KeptNight, found: _Found) -> pl.DataFrame:
         less = np.searchsorted(gone, row)
         names = names.with_columns(row=pl.Series(row - less)).filter(pl.Series(stays))
     if found.named is None:
-        return names
+        return [names]
     both = [names, found.named]
     columns = list(dict.fromkeys(name for part in both for name in part.columns))
-    old, new = (
+    return [
         part.with_columns(
             pl.lit(None, pl.String).alias(name)
             for name in columns
             if name not in part.columns
         ).select(columns)
         for part in both
-    )
-    return old.merge_sorted(new, key="order_id")
+    ]
 
 
 def _built_anew(

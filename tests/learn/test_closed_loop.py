@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import optimizer
+from optimizer.build.learned_model import kept_effect, premium_risk, risk_of
 from optimizer.config import as_config
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import OUTCOMES
@@ -188,8 +189,11 @@ def test_what_is_learned_is_what_is_true(learned_nights):
     ).model
     for harm, factor in (("complaint", 1.0), ("return", 0.9)):
         effect = found.effect[harm]
-        spread = effect.covariance[0][0] ** 0.5
-        assert abs(effect.intercept - factor * MEAN_EFFECT) < 3 * spread
+        risk = risk_of(learned_nights, found.risk[harm])
+        removed = kept_effect(learned_nights, effect)
+        left = premium_risk(risk, removed, effect.link).sum() / risk.sum()
+        spread = found.pooled[harm].error
+        assert abs(1 - left - factor * MEAN_EFFECT) < 3 * spread
         assert spread < 0.25
     truth, bought = true_kept(), learned_nights.filter("is_bought")
     for promise in found.promises:

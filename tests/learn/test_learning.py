@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal
@@ -18,6 +19,7 @@ from optimizer.build.learned_model import (
     LEVELS,
     kept_effect,
     load_model,
+    premium_risk,
     risk_of,
 )
 from optimizer.contracts.warnings import CodedWarning
@@ -155,11 +157,13 @@ def test_the_effect_is_found_and_said_with_its_uncertainty(history, learned):
     """Premium halves both risks at 90 % of the doors: the share is 0.5 / 0.9."""
     for harm in ("complaint", "return"):
         effect = learned.model.effect[harm]
-        found = kept_effect(history, effect).mean()
-        spread = float(effect_spread(history.head(50), effect).mean())
-        assert abs(found - 0.5 / 0.9) < 3 * spread
-        assert 0.02 < spread < 0.25
         risk = risk_of(history, learned.model.risk[harm])
+        left = premium_risk(risk, kept_effect(history, effect), effect.link)
+        share = left.sum() / risk.sum()
+        # An error of the odds is one of the share by the part that is left.
+        spread = share * float(effect_spread(history.head(50), effect).mean())
+        assert abs(1 - share - 0.5 / 0.9) < 3 * spread
+        assert 0.02 < spread < 0.25
         assert np.corrcoef(risk, history["complaint_prob_standard"])[0, 1] > 0.95
     assert learned.model.kind == "randomised"
 
@@ -206,8 +210,9 @@ def test_unrandomised_history_is_used_with_a_loud_warning():
     assert found.model.kind == "observational"
     assert {"NOT_RANDOMISED", "OVERLAP"} <= {told.code for told in found.warnings}
     assert "WARNING: NOT RANDOMISED" in found.card
-    effect = kept_effect(table, found.model.effect["complaint"]).mean()
-    assert effect == pytest.approx(0.5, abs=0.12)
+    effect = found.model.effect["complaint"]
+    removed = premium_risk(risk, kept_effect(table, effect), effect.link)
+    assert 1 - removed.sum() / risk.sum() == pytest.approx(0.5, abs=0.12)
     raw = table["complaint"].filter(~table["is_premium"]).mean()
     assert raw < table["complaint"].filter(table["is_premium"]).mean() * 1.35
 
@@ -463,12 +468,24 @@ def test_a_night_uses_the_model_where_probabilities_are_missing(learned, tmp_pat
     harm = 0.0
     for name, cost in (("complaint", 30), ("return", 18)):
         share = model.effect[name]
-        levels = share.levels["carrier_id"], share.levels["region_id"]
         for row in orders.sort("order_id").iter_rows(named=True):
             removed = share.intercept
-            removed += levels[0].get(row["carrier_id"], 0.0)
-            removed += levels[1].get("north", 0.0)
-            drop = row[f"{name}_prob_standard"] * min(removed, 1)
+            for column, offsets in share.levels.items():
+                level = "north" if column == "region_id" else row.get(column)
+                removed += offsets.get(level, 0.0)
+            for number, slope in share.slopes.items():
+                column = number.partition("(")[2].rstrip(")")
+                value = row[column]
+                if number.startswith("logit"):
+                    value = min(max(value, 1e-5), 1 - 1e-5)
+                    value = math.log(value / (1 - value))
+                else:
+                    value = math.log1p(value)
+                low, high = share.ranges[number]
+                removed += slope * min(max(value, low), high)
+            risk = row[f"{name}_prob_standard"]
+            odds = risk / (1 - risk) * math.exp(-removed)
+            drop = risk - odds / (1 + odds)
             harm += kept[row["carrier_id"], "north"] * drop * cost
     found = night.orders["saving_cny"].sum()
     assert found == pytest.approx(harm - 0.8 * len(orders), abs=0.01)

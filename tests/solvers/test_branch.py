@@ -114,7 +114,7 @@ def test_half_of_the_time_is_left_to_branches(monkeypatch: pytest.MonkeyPatch) -
     """The program that looks for a plan may not take all the time of its proof."""
     given = []
 
-    def solve_core(_core: object, _state: object, effort: Effort) -> None:
+    def solve_core(_core: object, _state: object, effort: Effort, _: object) -> None:
         given.append(effort.seconds)
 
     monkeypatch.setattr(packing, "solve_core", solve_core)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,7 +19,9 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
-from optimizer.solvers.packing import programs, refine_prices
+from optimizer.solvers.kernels import branch as branch_kernels
+from optimizer.solvers.kernels import fill, packing_improve
+from optimizer.solvers.packing import branch, programs, refine_prices
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
 from tests.support.examples import examples
@@ -34,6 +37,8 @@ from tests.support.packing_twin import (
 
 #: Nights that HiGHS solves again; thousands for a long look.
 NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
+#: Options that a tree may price where larger trees would show nothing more.
+SMALL_TREE = 10**7
 
 
 @pytest.mark.slow
@@ -318,11 +323,14 @@ def middling(seed: int, num_orders: int = 2_200) -> Problem:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
+def test_larger_nights_are_feasible_and_nearly_proved(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     Thousands of orders with crossing rows, floors and pins: nothing is broken, and the
-    bound is within a few per mille.
+    bound is within a few per mille, by a small tree.
     """
+    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
     problem = middling(seed)
     found = solve(problem, "packing", SolveParams())
     chosen = found.chosen.tolist()
@@ -332,8 +340,9 @@ def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_threads_do_not_change_the_plan() -> None:
+def test_threads_do_not_change_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same plan and prices, bit for bit, with any number of threads."""
+    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
     problem = middling(0)
     one = solve(problem, "packing", SolveParams(num_threads=1))
     other = solve(problem, "packing", SolveParams(num_threads=3))
@@ -393,6 +402,58 @@ def test_it_may_be_cut_short_at_any_look_at_the_clock(
     _, money = plan_key(problem, chosen)
     assert 0 < money <= proved_bound(problem, found)
     assert found.termination == Termination("FEASIBLE", "TIME")
+
+
+class CountingClock:
+    """A clock on which every look takes a second."""
+
+    seen = 0
+
+    @classmethod
+    def monotonic(cls) -> float:
+        """Seconds: as many as there were looks."""
+        cls.seen += 1
+        return float(cls.seen)
+
+
+#: What takes long on large nights, and how often it may still be begun when the time is
+#: up: lanes on each of two threads once.
+SLICES = {
+    (packing_improve, "improve"): 0,
+    (fill, "fill_lanes"): 2,
+    (branch_kernels, "bound_node"): 0,
+    (programs, "_solve"): 0,
+}
+
+
+@pytest.mark.parametrize("seconds", [12, 40, 90, 250, 600])
+def test_nothing_long_begins_once_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Exchanges, lanes, nodes and programs look at the clock before each slice."""
+    problem = packed_only(5)
+    late = dict.fromkeys(SLICES, 0)
+    monkeypatch.setattr(CountingClock, "seen", 0)
+    monkeypatch.setattr(packing, "time", CountingClock)
+    monkeypatch.setattr(refine_prices, "time", CountingClock)
+    for module, name in SLICES:
+        kernel = getattr(module, name)
+
+        def counted(
+            *values: object,
+            kernel: Callable[..., object] = kernel,
+            key: tuple[object, str] = (module, name),
+            **named: object,
+        ) -> object:
+            late[key] += CountingClock.seen > seconds + 2
+            return kernel(*values, **named)
+
+        monkeypatch.setattr(module, name, counted)
+    params = SolveParams(time_limit_seconds=seconds, num_threads=2)
+    found = solve(problem, "packing", params)
+    assert found.termination.limit == "TIME"
+    assert CountingClock.seen < seconds + 200
+    assert {key: late[key] for key in SLICES if late[key] > SLICES[key]} == {}
 
 
 @pytest.mark.parametrize("method", [*METHODS])

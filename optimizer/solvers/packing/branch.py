@@ -52,13 +52,14 @@ if TYPE_CHECKING:
     from optimizer.solvers.packing.refine_prices import PackingSearch
 
 #: Nights with more options are not divided.
-MOST_OPTIONS = 5_000
+MOST_OPTIONS = 20_000
 #: Nodes of a tree; prices that all of them hold; options that all steps price.
 MOST_NODES, MOST_PRICES, MOST_WORK = 10_000, 2**23, 4 * 10**8
-#: Steps of the prices at the root, and at every other node.
-ROOT_STEPS, NODE_STEPS = 400, 30
-#: Nodes at which a plan is also improved by exchanges.
-IMPROVED_NODES = 32
+#: Steps of the prices at the root, in so many slices, between which the clock is looked
+#: at; and at every other node.
+ROOT_STEPS, ROOT_SLICES, NODE_STEPS = 100, 4, 30
+#: Nodes at which a plan is also improved by exchanges, of so many options.
+IMPROVED_NODES, IMPROVED_OPTIONS = 32, 5_000
 #: Largest price, and largest value of all that is sold, micro-CNY.
 LARGEST_PRICE, LARGEST_VALUE = 2**42, 2**60
 
@@ -384,17 +385,20 @@ def _add(
         tree.nodes.append(Node(parent, option, is_in, None, prices, -1))
         return number
     share = np.zeros(len(fixed))
-    steps = NODE_STEPS if number else ROOT_STEPS
-    bound, num_steps = bound_node(
-        night=tree.kernel_night,
-        fixed=fixed,
-        prices=prices,
-        money=tree.money,
-        unit=tree.search.unit,
-        most_steps=steps,
-        share=share,
-    )
-    tree.work += (int(num_steps) + 1) * len(fixed)
+    steps, slices = (NODE_STEPS, 1) if number else (ROOT_STEPS, ROOT_SLICES)
+    for _ in range(slices):
+        bound, num_steps = bound_node(
+            night=tree.kernel_night,
+            fixed=fixed,
+            prices=prices,
+            money=tree.money,
+            unit=tree.search.unit,
+            most_steps=steps,
+            share=share,
+        )
+        tree.work += (int(num_steps) + 1) * len(fixed)
+        if bound < tree.target or num_steps < steps or tree.search.is_late():
+            break
     if bound >= tree.target:
         _keep_if_better(tree, _built(tree, fixed, share))
     divide = _ambiguous(tree, fixed, share) if np.any(fixed == 0) else -1
@@ -468,7 +472,7 @@ def _built(
         night, state, allowed[np.lexsort((-night.margin[allowed], often, rank))]
     )
     if len(tree.nodes) < IMPROVED_NODES:
-        deep = int(np.abs(night.margin).max(initial=0))
+        deep = closest(night.margin, IMPROVED_OPTIONS)
         state = improved(night, state, deep, tree.search.is_late)
     return state
 

@@ -7,7 +7,9 @@ integers: floating point is not trusted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,11 +25,19 @@ from optimizer.solvers.packing.programs import (
     Program,
     RowBlock,
     joined_program,
-    solve_whole,
+    solve_by_cp_sat,
+    solve_by_highs,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from optimizer.solvers.market import Threads
+
+#: Seconds that HiGHS has on a whole core before others begin beside it.
+HEAD_START = 0.3
+#: Share of the time, and nodes, that the narrow part of a core has.
+NARROW_SHARE, NARROW_NODES = 0.6, 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +72,23 @@ class Core:
     pinned: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """
+    What is tried beside HiGHS on a core.
+
+    Attributes
+    ----------
+    pool
+        Threads.
+    narrow
+        A small part of the core, whose options lose least; ``None``: only CP-SAT.
+    """
+
+    pool: Threads
+    narrow: Core | None
+
+
 def make_core(
     night: PackingNight, state: PackingPlan, option: NDArray[np.int64]
 ) -> Core:
@@ -94,7 +121,48 @@ def make_core(
     )
 
 
-def solve_core(core: Core, state: PackingPlan, effort: Effort) -> PackingPlan | None:
+def undecided(
+    night: PackingNight, state: PackingPlan, gap: int, most: int
+) -> NDArray[np.int64]:
+    """
+    Options of orders that prices leave open while a plan has a gap.
+
+    What a choice loses at prices, against the order's best one, no better plan can lose
+    in all beyond the gap.
+
+    Parameters
+    ----------
+    night, state
+        The night and the plan.
+    gap
+        Of the plan, micro-CNY.
+    most
+        About how many options may be open: those that lose least.
+
+    Returns
+    -------
+    ``(k,) int64``, ascending; with what the open orders have chosen.
+    """
+    order, is_pinned = night.option_order, night.pin_rank >= 0
+    best = np.where(is_pinned, -(2**62), 0)
+    np.maximum.at(best, order, night.margin)
+    loss = best[order] - night.margin
+    if most < len(loss):
+        gap = min(gap, int(np.partition(loss, most)[most]))
+    is_chosen = state.pick[order] == np.arange(len(order))
+    is_open = loss <= gap
+    ways = np.bincount(order[is_open | is_chosen], minlength=len(best))
+    can_be_none = (best <= gap) & ~is_pinned | (state.pick < 0)
+    has_choice = ways + can_be_none > 1
+    return np.flatnonzero((is_open | is_chosen) & has_choice[order])
+
+
+def solve_core(
+    core: Core,
+    state: PackingPlan,
+    effort: Effort,
+    beside: Beside | None = None,
+) -> PackingPlan | None:
     """
     Solve a core rank by rank, then for money.
 
@@ -104,6 +172,8 @@ def solve_core(core: Core, state: PackingPlan, effort: Effort) -> PackingPlan | 
         What may change, and the plan so far.
     effort
         For each of the programs.
+    beside
+        What is tried beside HiGHS for money.
 
     Returns
     -------
@@ -116,8 +186,64 @@ def solve_core(core: Core, state: PackingPlan, effort: Effort) -> PackingPlan | 
         now = best or state
         if stage < num_ranks and missing_of(core, now)[stage] == 0:
             continue
-        found = solve_stage(core, now, stage, effort)
-        best = replaced(core, now, found) or best
+        if beside is not None and stage == num_ranks:
+            best = _solved_beside(core, now, effort, beside) or best
+        else:
+            found = solve_stage(core, now, stage, effort)
+            best = replaced(core, now, found) or best
+    return best
+
+
+def _solved_beside(
+    core: Core, state: PackingPlan, effort: Effort, beside: Beside
+) -> PackingPlan | None:
+    """
+    HiGHS on a core; beside it HiGHS on its narrow part, then CP-SAT from there.
+
+    What HiGHS proves is taken alone, and ends the rest: so the plan depends neither on
+    which is faster nor on the number of threads.
+    """
+    from ortools.util.python import solve_interrupter
+
+    program = make_program(core, missing_of(core, state), int(core.night.num_ranks[0]))
+    began, stop = time.monotonic(), solve_interrupter.SolveInterrupter()
+    has_ended, is_proved = threading.Event(), False
+
+    def seconds_left() -> float:
+        return effort.seconds - (time.monotonic() - began)
+
+    def whole() -> list[tuple[Core, NDArray[np.int64]]]:
+        nonlocal is_proved
+        try:
+            found, is_proved = solve_by_highs(program, effort, _known(core, state))
+            if is_proved:
+                stop.interrupt()
+        finally:
+            has_ended.set()
+        return [] if found is None else [(core, _chosen(core, found))]
+
+    def others() -> list[tuple[Core, NDArray[np.int64]]]:
+        has_ended.wait(HEAD_START)
+        answers, now, stage = [], state, int(core.night.num_ranks[0])
+        if beside.narrow is not None and not is_proved and seconds_left() > 0:
+            part = replace(
+                effort, seconds=NARROW_SHARE * seconds_left(), nodes=NARROW_NODES
+            )
+            near = solve_stage(beside.narrow, state, stage, part)
+            if near is not None:
+                answers.append((beside.narrow, near))
+                now = replaced(beside.narrow, state, near) or state
+        if not is_proved and seconds_left() > 0:
+            part = replace(effort, seconds=seconds_left())
+            found = solve_by_cp_sat(program, part, _known(core, now), stop)
+            if found is not None:
+                answers.append((core, _chosen(core, found)))
+        return answers
+
+    first, second = beside.pool.each(lambda number: (whole, others)[number](), 2)
+    best: PackingPlan | None = None
+    for part, chosen in first if is_proved else [*first, *second]:
+        best = replaced(part, best or state, chosen) or best
     return best
 
 
@@ -142,8 +268,21 @@ def solve_stage(
     -------
     ``(k,) int64`` chosen options of the core; ``None`` where there was no answer.
     """
-    found = solve_whole(make_program(core, missing_of(core, state), stage), effort)
-    return None if found is None else core.option[found[: len(core.option)] > 0.5]
+    program = make_program(core, missing_of(core, state), stage)
+    found, _ = solve_by_highs(program, effort, _known(core, state))
+    return None if found is None else _chosen(core, found)
+
+
+def _chosen(core: Core, answer: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The options of an answer."""
+    return core.option[answer[: len(core.option)] > 0.5]
+
+
+def _known(core: Core, state: PackingPlan) -> NDArray[np.float64]:
+    """The columns of a program at a plan: its options, then shortfalls."""
+    pick = state.pick[core.night.option_order[core.option]]
+    short = np.maximum(core.night.low[core.floor] - state.used[core.floor], 0)
+    return np.concatenate((pick == core.option, short)).astype(np.float64)
 
 
 def missing_of(core: Core, state: PackingPlan) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from optimizer.certify.exact import exact_dot, exact_sum
 from optimizer.model.lane_tree import ancestors, effective_price, own_price
+from optimizer.solvers.deadline import OutOfTime
 from optimizer.solvers.market import running
 from optimizer.solvers.packing.market import (
     PackingPrices,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 #: Subgradient steps; the progress that a step hopes for, at first as a share of the
 #: way to the plan, halved after so many steps in vain, until it is such a share of it.
 MOST_STEPS, FIRST_HOPE, PATIENCE, LAST_HOPE = 600, 0.1, 12, 1e-7
+#: Parts of the lanes, between which the clock is looked at.
+PARTS = 128
 #: How much of the last direction stays in the next.
 MEMORY = 0.6
 #: A step of a price is divided by how strongly excess answers it, to this power.
@@ -145,8 +148,28 @@ def start_prices(
     return LanePrices(own, prices.row, merchant_price, order)
 
 
-def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
-    """Fill every lane at prices, and bound every plan by that."""
+def fill_all_lanes(
+    view: LaneView, prices: LanePrices, pool: Threads, is_late: Callable[[], bool]
+) -> Filled:
+    """
+    Fill every lane at prices, and bound every plan by that.
+
+    Parameters
+    ----------
+    view
+        The orders by lane.
+    prices
+        Prices of everything.
+    pool
+        Threads that share the lanes.
+    is_late
+        Whether the time is up; asked before each part of the lanes.
+
+    Raises
+    ------
+    OutOfTime
+        When it is.
+    """
     from optimizer.solvers.kernels.fill import fill_lanes, profits
 
     problem, market = view.problem, view.market
@@ -167,12 +190,14 @@ def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
         option_order=market.option_order,
         profit=profit,
     )
-    cuts = np.linspace(0, problem.num_lanes, 17).astype(np.int64)
-    most = np.zeros((16, 1), np.int64)
+    cuts = np.linspace(0, problem.num_lanes, PARTS + 1).astype(np.int64)
+    most = np.zeros((PARTS, 1), np.int64)
     shadow = np.where(view.has_inner, 0, prices.own)
     load = market.uses.option_load
 
     def work(part: int) -> int:
+        if is_late():
+            raise OutOfTime
         saved = fill_lanes(
             cuts[part],
             cuts[part + 1],
@@ -187,7 +212,7 @@ def fill_all_lanes(view: LaneView, prices: LanePrices, pool: Threads) -> Filled:
         )
         return int(saved)
 
-    total = sum(pool.each(work, 16)) + _sold(view, prices)
+    total = sum(pool.each(work, PARTS)) + _sold(view, prices)
     return Filled(total, taken, int(most.max(initial=0)))
 
 
@@ -227,8 +252,13 @@ def improve_prices(
     -------
     prices, filled
         The best prices found, with the choices of lanes at them.
+
+    Raises
+    ------
+    OutOfTime
+        When the time is up before the first choices are known.
     """
-    best, filled = prices, fill_all_lanes(view, prices, pool)
+    best, filled = prices, fill_all_lanes(view, prices, pool, is_late)
     x, here = _joined(prices), filled
     lowest, highest = _limits(view)
     weight = _weights(view, filled.taken)
@@ -247,7 +277,10 @@ def improve_prices(
         length = max(here.bound - filled.bound + hoped, 0.0) / power
         x = np.clip(x + length * move, lowest, highest)
         prices = _split(view, np.rint(x).astype(np.int64), prices.own)
-        here = fill_all_lanes(view, prices, pool)
+        try:
+            here = fill_all_lanes(view, prices, pool, is_late)
+        except OutOfTime:
+            break
         num_idle += 1
         if here.bound < filled.bound:
             best, filled, num_idle = prices, here, 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.model.lane_tree import effective_price
+from optimizer.solvers.deadline import OutOfTime
 from optimizer.solvers.market import sub_market
 from optimizer.solvers.packing.lagrangian import (
     fill_all_lanes,
@@ -51,7 +52,12 @@ class Held:
 
 
 def lane_bound(
-    whole: Market, view: LaneView, prices: LanePrices, reach: int, pool: Threads
+    whole: Market,
+    view: LaneView,
+    prices: LanePrices,
+    reach: int,
+    pool: Threads,
+    is_late: Callable[[], bool],
 ) -> Held:
     """
     Bound all orders at prices that were made for some.
@@ -68,6 +74,13 @@ def lane_bound(
         Distance below its prices, micro-CNY, up to which an order can matter.
     pool
         Threads that share the merchants.
+    is_late
+        Whether the time is up.
+
+    Raises
+    ------
+    OutOfTime
+        When it is.
     """
     from optimizer.solvers.kernels.fill import near_orders
 
@@ -90,7 +103,9 @@ def lane_bound(
     )
     near = np.flatnonzero(is_near)
     wide = lane_view(problem, sub_market(whole, near, problem.cap, pool), view.low)
-    filled = fill_all_lanes(wide, replace(prices, order=order_price[near]), pool)
+    filled = fill_all_lanes(
+        wide, replace(prices, order=order_price[near]), pool, is_late
+    )
     taken = wide.market.order[wide.market.option_order[filled.taken]]
     missed = np.unique(taken[~is_known[taken]])
     return Held(replace(prices, order=order_price), filled.bound, missed)
@@ -103,11 +118,12 @@ def best_lane_prices(
     target: int,
     pool: Threads,
     seconds_left: Callable[[], float],
-) -> Held:
+) -> Held | None:
     """
     Improve prices; if other orders matter at them, add these and repeat.
 
-    Stops while there is still time to check the last prices against all orders.
+    Stops while there is still time to check the last prices against all orders;
+    ``None`` where there was no time for any.
 
     Parameters
     ----------
@@ -124,10 +140,16 @@ def best_lane_prices(
     seconds_left
         Gives the seconds that are left.
     """
+
+    def is_over() -> bool:
+        return seconds_left() <= 0
+
     began = seconds_left()
-    best = lane_bound(
-        whole, view, prices, fill_all_lanes(view, prices, pool).reach, pool
-    )
+    try:
+        reach = fill_all_lanes(view, prices, pool, is_over).reach
+        best = lane_bound(whole, view, prices, reach, pool, is_over)
+    except OutOfTime:
+        return None
     reserve = RESERVE * (began - seconds_left())
 
     def is_late() -> bool:
@@ -136,8 +158,11 @@ def best_lane_prices(
     for _ in range(MOST_VIEWS):
         if is_late():
             break
-        prices, filled = improve_prices(view, prices, target, pool, is_late)
-        held = lane_bound(whole, view, prices, filled.reach, pool)
+        try:
+            prices, filled = improve_prices(view, prices, target, pool, is_late)
+            held = lane_bound(whole, view, prices, filled.reach, pool, is_over)
+        except OutOfTime:
+            break
         best = held if held.bound < best.bound else best
         if held.bound - filled.bound <= CLOSE * (held.bound - target):
             break

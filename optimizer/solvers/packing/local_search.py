@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: A sweep tries so many options for each one that could be chosen, those closest to
 #: their prices; there are so many sweeps at most.
 DEEP, MOST_SWEEPS = 3, 12
+#: Options that are tried between two looks at the clock.
+SLICE = 500
 #: A sweep that improves by less than this share of the plan is the last.
 LEAST_PROGRESS = 1e-5
 
@@ -273,7 +275,7 @@ def improved(
     pin = night.pin_rank[night.option_order]
     worth = np.flatnonzero((np.abs(night.margin) <= deep) | (pin >= 0))
     turn = worth[np.argsort(-night.margin[worth], kind="stable")]
-    blocks = [turn[first : first + 5_000] for first in range(0, len(turn), 5_000)]
+    blocks = [turn[first : first + SLICE] for first in range(0, len(turn), SLICE)]
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(len(night.option_order), np.int64)
     money = money_of(night, state)

@@ -114,14 +114,20 @@ class Effort:
         Nodes of the search tree: the same amount of work on any machine.
     relative_gap
         Gap at which to stop, as a share.
+    work
+        What CP-SAT may do, in its own count of work, of about a second each on an idle
+        machine.
     """
 
     seconds: float
     nodes: int
     relative_gap: float
+    work: float = 0.0
 
 
-def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
+def solve_by_highs(
+    program: Program, effort: Effort, known: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64] | None, bool]:
     """
     Solve an integer program with HiGHS on one thread.
 
@@ -131,10 +137,13 @@ def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
         Objective, bounds and rows.
     effort
         Limits of time, nodes and gap.
+    known
+        ``(num_columns,) float64``: an answer to improve on.
 
     Returns
     -------
-    ``(num_columns,) float64``, or ``None`` where no answer was found in time.
+    answer, is_proved
+        ``None`` where there was none in time; whether HiGHS says that none is better.
     """
     from ortools.math_opt.python import mathopt
     from ortools.math_opt.solvers import highs_pb2
@@ -147,7 +156,45 @@ def solve_whole(program: Program, effort: Effort) -> NDArray[np.float64] | None:
         absolute_gap_tolerance=0.0,
         random_seed=0,
     )
-    result = _solve(program, True, mathopt.SolverType.HIGHS, params)
+    result = _solve(program, True, mathopt.SolverType.HIGHS, params, known=known)
+    if result is None or not result.has_primal_feasible_solution():
+        return None, False
+    is_proved = result.termination.reason == mathopt.TerminationReason.OPTIMAL
+    return _values(result.variable_values(), len(program.cost)), is_proved
+
+
+def solve_by_cp_sat(
+    program: Program, effort: Effort, known: NDArray[np.float64], stop: Any
+) -> NDArray[np.float64] | None:
+    """
+    Solve an integer program with CP-SAT on one thread, its work counted.
+
+    Parameters
+    ----------
+    program
+        Objective, bounds and rows.
+    effort
+        Limits of time and work.
+    known
+        ``(num_columns,) float64``: an answer to improve on.
+    stop
+        A ``SolveInterrupter`` that ends it.
+
+    Returns
+    -------
+    ``(num_columns,) float64``, or ``None`` where no answer was found in time.
+    """
+    from ortools.math_opt.python import mathopt
+    from ortools.sat import sat_parameters_pb2
+
+    params = mathopt.SolveParameters(
+        time_limit=_seconds(effort.seconds),
+        cp_sat=sat_parameters_pb2.SatParameters(
+            num_workers=1, random_seed=0, max_deterministic_time=effort.work
+        ),
+    )
+    kind = mathopt.SolverType.CP_SAT
+    result = _solve(program, True, kind, params, known=known, stop=stop)
     if result is None or not result.has_primal_feasible_solution():
         return None
     return _values(result.variable_values(), len(program.cost))
@@ -217,14 +264,28 @@ def _flush() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def _solve(program: Program, is_whole: bool, solver: Any, params: Any) -> Any:
-    """Run a solver; ``None`` where it refuses the numbers."""
+def _solve(
+    program: Program,
+    is_whole: bool,
+    solver: Any,
+    params: Any,
+    *,
+    known: NDArray[np.float64] | None = None,
+    stop: Any = None,
+) -> Any:
+    """Run a solver, from a known answer; ``None`` where it refuses the numbers."""
     from ortools.math_opt.python import mathopt
 
     model = mathopt.Model.from_model_proto(_proto(program, is_whole))
+    start = mathopt.ModelSolveParameters()
+    if known is not None:
+        values = dict(zip(model.variables(), known.tolist(), strict=True))
+        start.solution_hints.append(mathopt.SolutionHint(variable_values=values))
     try:
         with _without_remarks():
-            return mathopt.solve(model, solver, params=params)
+            return mathopt.solve(
+                model, solver, params=params, model_params=start, interrupter=stop
+            )
     except (RuntimeError, ValueError, AttributeError):
         return None  # OR-Tools 9.15 trips over its own error, hence AttributeError
 

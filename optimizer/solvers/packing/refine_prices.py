@@ -67,9 +67,9 @@ class PackingSearch:
         """Wall time."""
         return self.ends - time.monotonic()
 
-    def is_late(self) -> bool:
-        """Whether the time is up."""
-        return self.seconds_left() <= 0
+    def is_late(self, kept_back: float = 0.0) -> bool:
+        """Whether the time is up, but for so many seconds."""
+        return self.seconds_left() <= kept_back
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,8 @@ then
    nights, blocks of competing lanes on large ones. An answer is taken only if it keeps
    every limit, counted in integers, and is better.
 5. **Bound.** The linear bound, and the bound by lanes; the better one is kept.
-6. **Branch.** Small nights that still have a gap are divided until it is closed.
+6. **Core.** Orders that these prices leave open are solved again together.
+7. **Branch.** Small nights that still have a gap are divided until it is closed.
 
 Floors and pins that clash are kept by rank. All work is counted in steps and nodes, so
 that a plan depends on the clock only where the time runs out.
@@ -23,19 +24,20 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.certify.certificate import saving_unit
 from optimizer.certify.packing import packing_bound
-from optimizer.model.lane_tree import own_price
+from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
-from optimizer.solvers.packing.branch import with_branches
-from optimizer.solvers.packing.core_mip import make_core, solve_core
+from optimizer.solvers.packing.branch import MOST_OPTIONS, with_branches
+from optimizer.solvers.packing.core_mip import Beside, make_core, solve_core, undecided
 from optimizer.solvers.packing.lagrangian import lane_view, start_prices
 from optimizer.solvers.packing.lane_prices import best_lane_prices
 from optimizer.solvers.packing.lane_relaxation import lanes_plan
@@ -52,6 +54,7 @@ from optimizer.solvers.packing.local_search import (
 )
 from optimizer.solvers.packing.lp_prices import linear_prices
 from optimizer.solvers.packing.market import (
+    PackingPrices,
     bound_at,
     first_targets,
     side_of,
@@ -74,8 +77,18 @@ if TYPE_CHECKING:
 #: With no more options than this, one integer program holds all of them, with a
 #: search tree of so many nodes.
 FEW_OPTIONS, FEW_NODES = 3_000, 5_000
-#: Share of the time that this program has; branches have the rest.
-PROGRAM_SHARE = 0.5
+#: With no more options than this near their prices, one program holds all that these
+#: leave open, with a search tree of so many nodes.
+CORE_OPTIONS, CORE_NODES = 20_000, 1_000
+#: What CP-SAT may do beside HiGHS, in its own count of work.
+CORE_WORK = 10.0
+#: A small night is solved again where prices leave open no more than such a share.
+SMALLER = 0.7
+#: Options for each chosen one in the narrow part of a program.
+NARROW = 3
+#: Share of the time left that such a program has where branches have the rest, and
+#: where none follow.
+PROGRAM_SHARE, LAST_SHARE = 0.5, 0.9
 #: Rounds of prices and plans, where floors and pins cannot all be kept.
 MOST_ROUNDS = 3
 #: Where Newton prices prove a plan no better than this, and there are no more options
@@ -127,6 +140,8 @@ def _solve(search: PackingSearch) -> Solution:
         hoped = targets
         priced = priced_market(search, hoped, priced)
     found = _bounded(search, priced, hoped, chosen, money)
+    if priced.market.num_options <= CORE_OPTIONS:
+        found = _with_core(search, priced, night, state, found)
     return with_branches(search, found)
 
 
@@ -134,14 +149,18 @@ def _planned(
     search: PackingSearch, priced: Priced, chosen: NDArray[np.int64]
 ) -> tuple[PackingNight, PackingPlan]:
     """Make a plan at prices, or keep the present one if it is better."""
-    market = priced.market
+    problem, market = search.problem, priced.market
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, DEEP * _most_chosen(search.problem, priced))
-    night = make_packing_night(search.problem, market, worth, deep)
-    option, _ = ranges(search.problem.option_start, market.order)
+    deep = closest(worth, DEEP * _most_chosen(problem, priced))
+    night = make_packing_night(problem, market, worth, deep)
+    option, _ = ranges(problem.option_start, market.order)
     known = np.searchsorted(option, chosen)
     state = state_of(night, known) if len(known) else built(night)
-    state = improved(night, state, deep, search.is_late)
+    is_late = search.is_late
+    if problem.num_options > FEW_OPTIONS:
+        kept_back = BOUND_SHARE * search.params.time_limit_seconds
+        is_late = partial(search.is_late, kept_back)
+    state = improved(night, state, deep, is_late)
     if not _is_close(search, night, state, priced.bound):
         state = _solved(search, priced, night, state)
     return night, state
@@ -186,9 +205,11 @@ def _solved(
     if len(night.option_order) <= FEW_OPTIONS:
         if search.is_late():
             return state
-        core = make_core(night, state, np.arange(len(night.option_order)))
-        effort = Effort(PROGRAM_SHARE * search.seconds_left(), FEW_NODES, 0.0)
-        return solve_core(core, state, effort) or state
+        every = np.arange(len(night.option_order))
+        seconds = PROGRAM_SHARE * search.seconds_left()
+        effort = Effort(seconds, FEW_NODES, 0.0, CORE_WORK)
+        gap = max(priced.bound - worth_key(night, state)[-1], 0)
+        return _solved_core(search, night, state, every, effort, gap) or state
 
     def is_done(now: PackingPlan) -> bool:
         return _is_close(search, night, now, priced.bound)
@@ -217,7 +238,8 @@ def _bounded(
     problem, lane_parent = search.problem, search.problem.lane_parent
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
-    if priced.market.num_options <= most and priced.bound > money:
+    is_few = priced.market.num_options <= most
+    if is_few and priced.bound > money and not search.is_late():
         priced = _with_linear_prices(search, priced, targets)
     plan = Solution(
         chosen=chosen,
@@ -229,6 +251,8 @@ def _bounded(
     if _is_within(search, priced.bound, money) or search.is_late():
         return plan
     held = _lane_prices(search, priced, targets, money)
+    if held is None:
+        return replace(plan, termination=_termination(search, priced.bound, money))
     found, bound = held.prices, held.bound
     stop = Termination("FEASIBLE", "METHOD")
     lanes = Solution(chosen, found.own, found.merchant, stop, found.row, found.order)
@@ -240,11 +264,61 @@ def _bounded(
     return replace(lanes, termination=_termination(search, bound, money))
 
 
+def _with_core(
+    search: PackingSearch,
+    priced: Priced,
+    night: PackingNight,
+    state: PackingPlan,
+    found: Solution,
+) -> Solution:
+    """Solve what the prices of a solution leave open, all at once."""
+    problem, market = search.problem, priced.market
+    if found.termination.limit != "METHOD" or search.is_late():
+        return found
+    bound = packing_bound(problem, side_of(problem), found)
+    prices = PackingPrices(
+        effective_price(found.lane_price, problem.lane_parent),
+        np.zeros(0, np.int64) if found.row_price is None else found.row_price,
+    )
+    margin = margins(market, prices, found.merchant_price)
+    night = night._replace(margin=margin)
+    gap = bound - worth_key(night, state)[-1]
+    option = undecided(night, state, gap, CORE_OPTIONS)
+    if len(option) > SMALLER * len(margin) and len(margin) <= FEW_OPTIONS:
+        return found
+    share = PROGRAM_SHARE if problem.num_options <= MOST_OPTIONS else LAST_SHARE
+    effort = Effort(share * search.seconds_left(), CORE_NODES, 0.0, CORE_WORK)
+    better = _solved_core(search, night, state, option, effort, gap)
+    if better is None:
+        return found
+    money = worth_key(night, better)[-1]
+    chosen = chosen_options(problem.option_start, market, better.pick)
+    found = replace(found, chosen=chosen)
+    bound = packing_bound(problem, side_of(problem), found)
+    return replace(found, termination=_termination(search, bound, money))
+
+
+def _solved_core(
+    search: PackingSearch,
+    night: PackingNight,
+    state: PackingPlan,
+    option: NDArray[np.int64],
+    effort: Effort,
+    gap: int,
+) -> PackingPlan | None:
+    """Solve some options by HiGHS; beside it, those that lose least, and by CP-SAT."""
+    most = NARROW * int(np.sum(state.pick >= 0))
+    close = np.intersect1d(option, undecided(night, state, gap, most))
+    narrow = make_core(night, state, close)
+    beside = Beside(search.pool, narrow if 2 * len(close) <= len(option) else None)
+    return solve_core(make_core(night, state, option), state, effort, beside)
+
+
 def _with_linear_prices(
     search: PackingSearch, priced: Priced, targets: Targets
 ) -> Priced:
     """The linear program's dual values, if they are better."""
-    problem, seconds = search.problem, max(search.seconds_left(), 0.1)
+    problem, seconds = search.problem, search.seconds_left()
     exact = linear_prices(problem, priced.market, targets, seconds)
     if exact is None:
         return priced
@@ -257,8 +331,8 @@ def _with_linear_prices(
 
 def _lane_prices(
     search: PackingSearch, priced: Priced, targets: Targets, money: int
-) -> Held:
-    """Prices for the bound by lanes, and their bound for all orders."""
+) -> Held | None:
+    """Prices for the bound by lanes, and their bound for all; if there is time."""
     problem, market, pool = search.problem, priced.market, search.pool
     whole = whole_market(problem, targets.is_pinned)
     worth = margins(market, priced.prices, priced.merchant_price)
