@@ -296,7 +296,7 @@ _NIGHT: dict[str, WarningKind] = {
     "MODEL_IS_PRIOR": _about(
         "a stated prior: no premium parcel was measured yet, and "
         "the saving is what learning.prior says; let parcels explore "
-        "(holdout.explore_share), and measure"
+        "(holdout.explore_share, or objective.explore: thompson), and measure"
     ),
     "BENEFIT_OF_DOUBT": _about(
         "{outcome}: premium is not known to be worth its fee, nor known not to be, and "
@@ -705,7 +705,8 @@ _HISTORY: dict[str, WarningKind] = {
     ),
     "CARRIERS_NOT_MEASURED": _about(
         "no premium history of {carriers}: effect and promise-keeping are the pool's "
-        "until some parcels explore (holdout.explore_share)",
+        "until some parcels explore (holdout.explore_share, or objective.explore: "
+        "thompson)",
         carriers="names",
     ),
     "CARRIERS_NOT_SCANNED": _counted(
