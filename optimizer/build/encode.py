@@ -40,9 +40,6 @@ _Value = TypeVar("_Value", bound=np.generic)
 #: Status of an order that the solver is to decide.
 OPEN = np.uint8(255)
 
-#: One order id in so many is kept as a sample.
-SAMPLE_EVERY = 5_000
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderArrays:
@@ -139,8 +136,6 @@ class NightCodes:
         Codes of those days, from 1.
     salt
         Varies the order keys; raised when two ids share a key.
-    id_sample
-        Some order ids, from all over the night.
     looked_at
         Order ids that are looked at for what spreadsheets do.
     columns
@@ -162,7 +157,6 @@ class NightCodes:
     leaves: dict[int, int] = field(default_factory=dict)
     service_day: ServiceDay | None = None
     days: dict[dt.date, int] = field(default_factory=dict)
-    id_sample: list[str] = field(default_factory=list)
     looked_at: IdSample = field(default_factory=IdSample)
     columns: frozenset[str] = frozenset()
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
@@ -246,8 +240,6 @@ def encode_orders(
         Texts of its columns of ids, where they are known.
     """
     key, folded = order_keys(frame["order_id"], coder.salt)
-    ids = frame["order_id"]
-    coder.id_sample += [ids[at] for at in range(0, len(ids), SAMPLE_EVERY)]
     if len(frame):
         coder.looked_at.note(key, frame["order_id"])
     merchant = coder.merchants.encode(words.get("merchant_id", frame["merchant_id"]))

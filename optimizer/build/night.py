@@ -159,8 +159,6 @@ class Intake:
         The orders table, to be read again for names.
     salt
         Of the order keys.
-    id_sample
-        Some order ids, from all over the night.
     policy
         The rules of the night.
     history
@@ -183,7 +181,6 @@ class Intake:
     lookups: tuple[LookupCount, ...]
     orders: Source
     salt: int
-    id_sample: tuple[str, ...]
     policy: PolicyRow
     history: EarlierNights
     params: CodeParams
@@ -327,7 +324,6 @@ def take_in(
         lookups=lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
-        id_sample=tuple(encoded.coder.id_sample),
         policy=policy,
         history=history,
         params=params,
