@@ -71,7 +71,7 @@ def order_key(order_id: str) -> int:
     Examples
     --------
     >>> import polars as pl
-    >>> order_key("A1") == order_keys(pl.Series(["A1"]))[0][0]
+    >>> order_key("A1") == int(order_keys(pl.Series(["A1"]))[0][0])
     True
     """
     state = 0xCBF29CE484222325

@@ -138,7 +138,8 @@ def snapshots_of(tables: Mapping[str, Any]) -> tuple[Snapshot, ...]:
         if isinstance(data, str | PathLike)
         or (isinstance(data, list) and all(isinstance(p, str | PathLike) for p in data))
     }
-    with suppress(DataError):
+    # What is no table, or no name that a file can have, is refused where it is read.
+    with suppress(DataError, OSError):
         return (take_snapshot(paths),) if paths else ()
     return ()
 

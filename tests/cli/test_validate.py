@@ -238,6 +238,7 @@ BY_WRITING = {
     "_made": "makes the folder of copies",
     "CheckedFiles.__init__": "an option of its own: --paranoid",
     "run": "options of its own: --shadow",
+    "_changes": "options of its own: --only-changes",
     "run_date": "options of its own: --previous",
     "run_night": "_refuse_published refuses the same",
 }

@@ -503,12 +503,11 @@ def as_format_1(night: SmallNight) -> None:
 
 
 @pytest.mark.slow
-def test_a_record_with_sentences_alone_still_verifies(warned_night: SmallNight):
-    """A night of format 1 holds by its sentences, and a false one is still found."""
+def test_a_record_with_sentences_alone_is_not_made_again(warned_night: SmallNight):
+    """A night of format 1 is refused with what proves it, and not called false."""
     as_format_1(warned_night)
-    assert verify_run(warned_night.run_dir).is_valid
-    edit_record(warned_night, "warnings", 0, value="all is well")
-    assert 'not "all is well" as claimed' in findings(warned_night)
+    with pytest.raises(DataError, match="only nights of format"):
+        verify_run(warned_night.run_dir)
 
 
 @pytest.mark.slow

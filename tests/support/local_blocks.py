@@ -11,7 +11,13 @@ from optimizer.config import as_config, policy_on
 from optimizer.contracts.tables import OPTIONS, ORDERS
 from optimizer.io.read import open_source
 from optimizer.spark.blocks import build_blocks
-from optimizer.spark.rows import Rules, check_options, check_orders, value_options
+from optimizer.spark.rows import (
+    Rules,
+    check_options,
+    check_orders,
+    plain_frames,
+    value_options,
+)
 
 OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
@@ -52,12 +58,18 @@ def make_blocks(tables, num_blocks, num_parts=1):
     source = open_source(tables.orders, ORDERS, require=() if is_choice else OWN)
     orders = numbered(tables.orders)
     rows = pl.from_arrow(
-        pa.Table.from_batches(check_orders(orders, source, rules, is_choice=is_choice))
+        pa.Table.from_batches(
+            check_orders(
+                plain_frames(orders, source), source, rules, is_choice=is_choice
+            )
+        )
     )
     if is_choice:
         source = open_source(tables.options, OPTIONS)
         ways = pl.from_arrow(
-            pa.Table.from_batches(check_options(numbered(tables.options), source))
+            pa.Table.from_batches(
+                check_options(plain_frames(numbered(tables.options), source), source)
+            )
         ).rename({"outlet_id": "option_outlet_id"})
         basis = rows.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
         both = basis.join(ways, "order_id", "left")

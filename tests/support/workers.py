@@ -19,7 +19,11 @@ from tests.support.system_tools import needed_by, needs
 
 #: Files whose tests need a program that a whole run starts once, longest first.
 SERVERS = {
-    "java": ("tests/spark/test_cluster.py", "tests/spark/test_drivers.py"),
+    "java": (
+        "tests/spark/test_cluster.py",
+        "tests/spark/test_drivers.py",
+        "tests/spark/test_files.py",
+    ),
     "postgresql": (
         "tests/io/sources/",
         "tests/night/test_state.py",
