@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from optimizer import __version__
 from optimizer.report import render as report_render
-from optimizer.report.filters import FILTERS, finalize
 from optimizer.report.language import CHINESE, ENGLISH, LANGUAGES
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from starlette.requests import Request
     from starlette.responses import HTMLResponse
 
@@ -117,23 +116,4 @@ def _digest(name: str) -> str:
 @cache
 def _environment() -> Environment:
     """Templates of the desk, and of the report, whose words and pictures it shares."""
-    folders = [_HERE / "templates", _REPORT / "templates"]
-    made = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-        extensions=["jinja2.ext.i18n"],
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-        auto_reload=False,
-    )
-    made.policies["ext.i18n.trimmed"] = True
-    made.newstyle_gettext = True  # type: ignore[attr-defined]
-    made.globals |= {
-        "gettext": report_render.gettext,
-        "asset": asset,
-        "stylesheet": report_render.stylesheet,
-    }
-    made.filters |= FILTERS
-    return made
+    return report_render.make_environment(_HERE / "templates", asset=asset)

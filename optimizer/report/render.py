@@ -79,8 +79,23 @@ def english(name: str) -> Mapping[str, Any]:
 @cache
 def _environment() -> Environment:
     """The environment of all pages; a template is compiled when it is first used."""
+    return make_environment(script=script, script_hash=script_hash)
+
+
+def make_environment(*folders: Path, **names: Any) -> Environment:
+    """
+    Templates of the report, and of folders before it, that escape what they show.
+
+    Parameters
+    ----------
+    *folders
+        Further templates, which are looked for first.
+    **names
+        What templates may call, beside words and style sheets.
+    """
+    places = [*folders, _HERE / "templates"]
     made = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader(places),
         extensions=["jinja2.ext.i18n"],
         autoescape=True,
         undefined=StrictUndefined,
@@ -92,12 +107,7 @@ def _environment() -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.newstyle_gettext = True  # type: ignore[attr-defined]
-    made.globals |= {
-        "gettext": gettext,
-        "script": script,
-        "script_hash": script_hash,
-        "stylesheet": stylesheet,
-    }
+    made.globals |= {"gettext": gettext, "stylesheet": stylesheet, **names}
     made.filters |= FILTERS
     return made
 
