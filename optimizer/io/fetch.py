@@ -25,7 +25,8 @@ from optimizer.errors import DataError, PublishError, counted
 from optimizer.io.external_sort import sorted_batches
 from optimizer.io.kept_inputs import kept_name
 from optimizer.io.mapping import as_written
-from optimizer.io.read import open_source, plain_frame
+from optimizer.io.plain_frame import plain_frame
+from optimizer.io.read import open_source
 from optimizer.io.sources import adapter_of, read_faults
 from optimizer.io.sources.faults import secrets_of
 from optimizer.io.write import write_frames

@@ -9,6 +9,9 @@ from optimizer.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Endings of text and of Parquet files.
+CSV = (".csv", ".csv.gz", ".csv.zst")
+PARQUET = (".parquet", ".pq")
 #: Kinds of files by their first bytes.
 _STARTS = {
     b"PAR1": "Parquet",

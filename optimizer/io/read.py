@@ -11,33 +11,37 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-import unicodedata
-from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError, is_failure
 from optimizer.io.arrow_files import arrow_batches
-from optimizer.io.arrow_types import check_type, is_plain, is_text, is_uuid, plain
-from optimizer.io.cells import BLANKS, CellRules
+from optimizer.io.cells import CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
 from optimizer.io.csv_form import one_form
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.excel import EXCEL, excel_table, refuse_large_book
-from optimizer.io.file_kinds import refuse_other_kind
+from optimizer.io.file_kinds import CSV, PARQUET
 from optimizer.io.given import TAKEN, refuse_no_table
 from optimizer.io.mapping import (
     as_written,
     named_by_contract,
-    takes_text,
     with_meanings,
 )
 from optimizer.io.parquet import parquet_batches
-from optimizer.io.privacy import holds_personal, refuse_personal_columns
+from optimizer.io.plain_frame import plain_frame
+from optimizer.io.privacy import holds_personal
 from optimizer.io.reading_notes import ReadingNotes, marks_of_deleted
+from optimizer.io.schemas import (
+    check_schema,
+    columns_of_all,
+    file_schema,
+    refuse_lost_name,
+    refuse_mixed_types,
+    refuse_other_bytes,
+)
 from optimizer.io.words import is_of_texts, words_of, written_out
 from optimizer.io.write import LEFT_OUT
 
@@ -48,14 +52,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from optimizer.config.mapping import InputTable
-    from optimizer.contracts.columns import Column, Table
+    from optimizer.contracts.columns import Table
     from optimizer.io.words import Words
 
 #: Rows in a batch; bounds the memory of reading.
 BATCH_ROWS = 1_000_000
 
-_CSV = (".csv", ".csv.gz", ".csv.zst")
-_PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
 
 
@@ -190,8 +192,8 @@ def open_source(
     for name, schema in schemas.items():
         check_schema(schema, table, required, name, rules)
     first = next(iter(schemas.values()))
-    _refuse_mixed_types(schemas, table)
-    _refuse_lost_name(notes, table, first.names, label)
+    refuse_mixed_types(schemas, table)
+    refuse_lost_name(notes, table, first.names, label)
     unread = [name for name in first.names if name not in table.column_names]
     unread += left_out
     notes.deleted_marks = marks_of_deleted(unread)
@@ -199,7 +201,7 @@ def open_source(
         table=table,
         label=label,
         files=tuple(files),
-        columns=_columns_of_all(schemas, table),
+        columns=columns_of_all(schemas, table),
         required=frozenset(required),
         unread=tuple(unread),
         rules=rules,
@@ -242,7 +244,7 @@ def _with_bytes(files: Sequence[Path], notes: ReadingNotes) -> tuple[Path, ...]:
         path
         for path in files
         if path.stat().st_size
-        or not path.name.lower().endswith(_CSV)
+        or not path.name.lower().endswith(CSV)
         or not (path.parent / "_SUCCESS").exists()
     ]
     if not kept:
@@ -261,9 +263,9 @@ def _file_schemas(
     forms = {}
     encoding = "utf-8" if mapping is None else mapping.encoding
     for path in files:
-        if path.name.lower().endswith(_CSV):
+        if path.name.lower().endswith(CSV):
             with damaged_is_data_error(str(path)):
-                _refuse_other_bytes(path)
+                refuse_other_bytes(path)
                 forms[str(path)] = csv_form(path, table.column_names, encoding)
     notes.form = one_form(forms)
     return {
@@ -274,26 +276,9 @@ def _file_schemas(
     }
 
 
-def _columns_of_all(schemas: Mapping[str, pa.Schema], table: Table) -> tuple[str, ...]:
-    """The contract's columns that a table has; all of its parts must have the same."""
-    (first, schema), *others = schemas.items()
-    columns = [name for name in table.column_names if name in schema.names]
-    for label, other in others:
-        there = [name for name in table.column_names if name in other.names]
-        for one, has, lacks in ((label, columns, there), (first, there, columns)):
-            missing = [name for name in has if name not in lacks]
-            if missing:
-                where = first if one == label else label
-                raise DataError(
-                    f"{label}: has other columns than {first}: {', '.join(missing)} "
-                    f"stands in {where} and not in {one}; export all parts alike"
-                )
-    return tuple(columns)
-
-
 def _refuse_several_kinds(files: Sequence[Path]) -> None:
     """Refuse parts of which some are CSV and some Parquet."""
-    kinds = (_CSV, _PARQUET, _ARROW, EXCEL)
+    kinds = (CSV, PARQUET, _ARROW, EXCEL)
     for path in files[1:]:
         same = next(k for k in kinds if files[0].name.lower().endswith(k))
         if not path.name.lower().endswith(same):
@@ -301,41 +286,6 @@ def _refuse_several_kinds(files: Sequence[Path]) -> None:
                 f"{path}: is of another kind of file than {files[0]}; export all parts "
                 "alike"
             )
-
-
-def _refuse_mixed_types(schemas: Mapping[str, pa.Schema], table: Table) -> None:
-    """Refuse parts whose types do not become one column without a change of meaning."""
-    for column in table.columns:
-        seen: dict[str, str] = {}
-        for label, schema in schemas.items():
-            if column.name not in schema.names:
-                continue
-            kind = _class_of(schema.field(column.name).type)
-            other = next((k for k in seen if {k, kind} in _APART), None)
-            if other is not None:
-                raise DataError(
-                    f"{label}: column {column.name} has {kind}, and {other} in "
-                    f"{seen[other]}; export all parts alike"
-                )
-            seen.setdefault(kind, label)
-
-
-def _class_of(kind: pa.DataType) -> str:
-    import pyarrow.types as t
-
-    if t.is_timestamp(kind):
-        return "times" if kind.tz is None else "times with a zone"
-    if is_uuid(kind) or t.is_null(kind):
-        return "UUIDs" if is_uuid(kind) else "nothing"
-    return "dates" if t.is_date(kind) else "other values"
-
-
-#: Values that an engine reads otherwise once they are put together.
-_APART = (
-    {"times", "times with a zone"},
-    {"dates", "times with a zone"},
-    {"UUIDs", "other values"},
-)
 
 
 def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
@@ -370,7 +320,7 @@ def find_files(pattern: str, table_name: str) -> tuple[Path, ...]:
             raise DataError(
                 f"{name}: is a folder; name a file or a glob such as *.parquet"
             )
-        if not name.lower().endswith(_CSV + _PARQUET + _ARROW + EXCEL):
+        if not name.lower().endswith(CSV + PARQUET + _ARROW + EXCEL):
             raise DataError(
                 f"{name}: is not a kind of file that is read here; use .parquet, .csv "
                 "(plain, .gz, .zst), .arrow or .xlsx"
@@ -573,93 +523,12 @@ def as_it_stands(source: Source) -> pl.DataFrame:
 
 def is_text_file(source: Source) -> bool:
     """Whether a table is in CSV files, whose cells are text."""
-    return source.memory is None and source.files[0].name.lower().endswith(_CSV)
+    return source.memory is None and source.files[0].name.lower().endswith(CSV)
 
 
 def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Some columns of a frame; the frame, where these are all."""
     return frame if frame.columns == columns else frame.select(columns)
-
-
-def plain_frame(
-    batch: pa.RecordBatch | pa.Table, table: Table, null_words: Sequence[str] = ()
-) -> pl.DataFrame:
-    """
-    Take a batch as a frame: columns of the contract in plain types, ids as text.
-
-    Parameters
-    ----------
-    batch
-        Columns that the contract does not have stay as they are.
-    table
-        The contract.
-    null_words
-        Texts that mean "no value".
-    """
-    import polars as pl
-    import pyarrow as pa
-
-    arrow = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-    there = {*arrow.column_names}
-    known = [column for column in table.columns if column.name in there]
-    for column in known:
-        place = arrow.schema.get_field_index(column.name)
-        if not is_plain(arrow.schema.field(place).type, column):
-            values = plain(arrow.column(place), column)
-            arrow = arrow.set_column(place, column.name, values)
-    frame = _with_days(pl.DataFrame(pl.from_arrow(arrow)), known)
-    schema = frame.schema
-    texts = [
-        column.name
-        for column in known
-        if schema[column.name] != pl.String
-        and (
-            column.kind in _TEXT_KINDS
-            or isinstance(schema[column.name], pl.Categorical | pl.Enum)
-        )
-    ]
-    frame = frame.with_columns(pl.col(texts).cast(pl.String)) if texts else frame
-    return _without_words(frame, null_words) if null_words else frame
-
-
-def _with_days(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """
-    Take times beyond the years 1 and 9999 as their first and last day.
-
-    Databases have some for "always" and "never"; a library ends over them.
-    """
-    import polars as pl
-
-    for column in columns:
-        if column.kind != "date":
-            continue
-        kind = frame.schema[column.name]
-        if not isinstance(kind, pl.Datetime):
-            continue
-        unit = _UNITS[kind.time_unit]
-        least, most = (days * 86_400 * unit for days in _DAYS)
-        number = frame[column.name].to_physical()
-        if unit <= _UNITS["us"] and not number.is_between(least, most).all():
-            kept = number.clip(least, most).cast(kind)
-            frame = frame.with_columns(kept.alias(column.name))
-    return frame
-
-
-#: Days from 1970-01-01 to 0001-01-02 and to 9999-12-30; units of time in a second.
-_DAYS = (-719_161, 2_932_895)
-_UNITS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-
-
-def _without_words(frame: pl.DataFrame, words: Sequence[str]) -> pl.DataFrame:
-    """Read the configured words for no value as null, wherever a cell is text."""
-    import polars as pl
-
-    text = pl.col(pl.String)
-    is_word = text.str.strip_chars(BLANKS).is_in(list(words))
-    return frame.with_columns(pl.when(~is_word).then(text))
-
-
-_TEXT_KINDS = ("id", "text", "pin")
 
 
 def fingerprint(source: Source) -> tuple[FileRecord, ...]:
@@ -681,142 +550,6 @@ def sha256_of_input(path: Path) -> str:
     """
     with damaged_is_data_error(str(path)), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_schema(
-    schema: pa.Schema,
-    table: Table,
-    required: set[str],
-    label: str,
-    rules: CellRules | None = None,
-) -> None:
-    """
-    Check columns against the contract.
-
-    Parameters
-    ----------
-    schema
-        Columns and types of the input.
-    table
-        The contract.
-    required
-        Columns that must be there.
-    label
-        The input's name in messages.
-    rules
-        Rules for reading cells, and limits; left out: the defaults.
-
-    Raises
-    ------
-    DataError
-        Naming all missing columns, or the first of a wrong type.
-    """
-    rules = rules or CellRules()
-    if len(schema.names) > rules.limits.num_columns:
-        raise DataError(
-            f"{label}: has {len(schema.names):,} columns; limits.num_columns allows "
-            f"{rules.limits.num_columns:,}; export those of the {table.name} table"
-        )
-    mapping = rules.mappings.get(table.name)
-    told = [name for name in schema.names if name not in rules.not_personal]
-    refuse_personal_columns(told, label)
-    repeated = {name for name, number in Counter(schema.names).items() if number > 1}
-    if repeated:
-        raise DataError(
-            f"{label}: has the column {sorted(repeated)[0]!r} twice; export it once"
-        )
-    missing = [c for c in table.column_names if c in required - set(schema.names)]
-    if missing:
-        raise DataError(
-            f"{label}: has no column {', '.join(missing)}; the {table.name} table "
-            f"needs {', '.join(c for c in table.column_names if c in required)}"
-            f"{_instead(schema.names, missing, table)}"
-        )
-    _refuse_other_spelling(schema.names, table, label)
-    for column in table.columns:
-        if column.is_nullable and column.name not in schema.names:
-            _refuse_other_name(schema.names, column, label)
-    if not label.lower().endswith(_CSV + EXCEL):
-        for column in table.columns:
-            if column.name not in schema.names:
-                continue
-            kind = schema.field(column.name).type
-            if not takes_text(mapping, column.name, column.kind) or not is_text(kind):
-                check_type(kind, column, label)
-
-
-def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
-    """What there is instead of missing columns, and what to do; to follow a message."""
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
-    for column in missing:
-        wanted = column.replace("_", "")
-        for written, name in plain.items():
-            if written.endswith(wanted):
-                return f"; rename {name!r} to {column}"
-    if {*missing} <= {*_OF_HISTORY}:
-        return "; add it to the export, or " + ", and ".join(
-            _OF_HISTORY[name] for name in missing
-        )
-    if {*names} & {*table.column_names}:
-        return "; add it to the export"
-    return "; none of its columns is one of the table's: is its first line the header?"
-
-
-#: What may stand for columns of a history.
-_OF_HISTORY = {
-    "is_premium": "where no parcel was premium, state what premium is believed to do "
-    "(learning: {prior: {effect: 0.3}}, the share of the harm that it removes)",
-    "complaint": "where no complaints are known, say learning.history: constants: "
-    "{complaint: 'false'}, and state their share (learning: {prior: {effect: 0.3, "
-    "complaint_prob: 0.01, return_prob: 0.02}})",
-    "logistics_return": "where no returns are known, state their share (learning: "
-    "{prior: {effect: 0.3, complaint_prob: 0.01, return_prob: 0.02}}) or that they "
-    "cost nothing (objective: {return_cost_cny: 0})",
-}
-
-
-def _refuse_lost_name(
-    notes: ReadingNotes, table: Table, names: Sequence[str], label: str
-) -> None:
-    """Refuse a column without a name where one is missing that would mean "all"."""
-    first = table.columns[0]
-    has_unnamed = notes.form is not None and notes.form.num_unnamed > 0
-    if first.is_nullable and first.name not in names and has_unnamed:
-        raise DataError(
-            f"{label}: has no column {first.name}, and one without a name; name it, or "
-            "leave it out where rows hold for all"
-        )
-
-
-def _refuse_other_spelling(names: Sequence[str], table: Table, label: str) -> None:
-    """Refuse a column whose name differs in case, width or signs: it would be off."""
-    written = {_letters_of(name): name for name in names}
-    for column in table.column_names:
-        name = written.get(_letters_of(column), column)
-        if column not in names and name != column:
-            raise DataError(
-                f"{label}: has no column {column}, and one named {name!r}, which would "
-                f"not be read; rename it to {column}, or to something else if it means "
-                "something else"
-            )
-
-
-@lru_cache
-def _letters_of(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(sign for sign in plain if sign.isalnum())
-
-
-def _refuse_other_name(names: Sequence[str], column: Column, label: str) -> None:
-    """Refuse a column under another name: if it were ignored, it would mean "all"."""
-    stem = column.name.removesuffix("_id")
-    for name in names:
-        if stem in name.lower():
-            raise DataError(
-                f"{label}: has no column {column.name}, and one named {name!r}; rename "
-                f"it to {column.name}, or leave both out where rows hold for all "
-                f"{stem}s together"
-            )
 
 
 def _arrow_table(data: Any, name: str) -> pa.Table:
@@ -860,47 +593,6 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}, when its rows were asked for"
 
 
-def file_schema(path: Path, table: Table) -> pa.Schema:
-    """
-    Columns of a Parquet or Arrow file.
-
-    Raises
-    ------
-    DataError
-        When it is damaged, or of another kind, or has times whose zone is not known.
-    """
-    import pyarrow.ipc
-    import pyarrow.parquet
-
-    name = path.name.lower()
-    with damaged_is_data_error(str(path)):
-        _refuse_other_bytes(path)
-        if name.endswith(_PARQUET):
-            with pyarrow.parquet.ParquetFile(path) as file:
-                _refuse_int96(file.schema, table, str(path))
-                return file.schema_arrow
-        with pyarrow.ipc.open_file(path) as reader:
-            return reader.schema
-
-
-def _refuse_int96(schema: Any, table: Table, label: str) -> None:
-    """Refuse times of a type that some tools write in UTC, and others as they are."""
-    dates = {column.name for column in table.columns if column.kind == "date"}
-    for number in range(len(schema)):
-        leaf = schema.column(number)
-        if leaf.path in dates and leaf.physical_type == "INT96":
-            raise DataError(
-                f"{label}: column {leaf.path} is INT96, a time whose zone depends on "
-                f"who wrote it; export a day, such as cast({leaf.path} as date)"
-            )
-
-
-def _refuse_other_bytes(path: Path) -> None:
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: is empty, without even a header; export it again")
-    refuse_other_kind(path)
-
-
 def _arrow_batches(
     source: Source, columns: list[str], batch_rows: int, coded: Collection[str] = ()
 ) -> Iterator[pa.Table | pa.RecordBatch]:
@@ -941,10 +633,10 @@ def _file_batches(
     coded: Collection[str],
 ) -> Iterator[pa.Table | pa.RecordBatch]:
     name, limits = path.name.lower(), source.rules.limits
-    if name.endswith(_PARQUET):
+    if name.endswith(PARQUET):
         asked = [column for column in columns if column in coded]
         yield from parquet_batches(path, columns, batch_rows, limits, coded=asked)
-    elif name.endswith(_CSV):
+    elif name.endswith(CSV):
         known = as_written(source.table, source.mapping).column_names
         encoding = "utf-8" if source.mapping is None else source.mapping.encoding
         yield from csv_batches(path, columns, known, source.notes, limits, encoding)

@@ -25,10 +25,10 @@ from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.read import (
     FarFiles,
     FileRecord,
-    file_schema,
     read_group,
     sha256_of_input,
 )
+from optimizer.io.schemas import file_schema
 from optimizer.spark.faults import first_line
 from optimizer.spark.rows import in_schema
 

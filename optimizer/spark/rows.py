@@ -11,7 +11,7 @@ from optimizer.build import encode
 from optimizer.build.eligibility import apply_rules
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
-from optimizer.io.read import plain_frame
+from optimizer.io.plain_frame import plain_frame
 from optimizer.io.validate import QuarantineLog, check_batch
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pytest
 from optimizer.config import as_config
 from optimizer.contracts.tables import ORDERS
 from optimizer.errors import DataError
-from optimizer.io.read import FarFiles, file_schema, open_source
+from optimizer.io.read import FarFiles, open_source
+from optimizer.io.schemas import file_schema
 from optimizer.job import run_date
 from optimizer.spark.files import _frames, _Piece
 from optimizer.testing import random_tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.io.mapping import as_written, named_by_contract
 from optimizer.io.privacy import refuse_personal_columns
-from optimizer.io.read import check_schema
+from optimizer.io.schemas import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,7 +79,7 @@ def checked_columns(
     Parameters
     ----------
     schema, label, rules
-        As of :func:`~optimizer.io.read.check_schema`.
+        As of :func:`~optimizer.io.schemas.check_schema`.
     table
         The contract.
 
