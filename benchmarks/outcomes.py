@@ -10,8 +10,10 @@ see :mod:`benchmarks.hillstrom`.
 the plan realises beside rules and oracles.
 ``python -m benchmarks.outcomes worlds --world NAME --repetitions 3 --seed 1``: the same
 on worlds whose law no learner knows; see :mod:`benchmarks.worlds`.
+``python -m benchmarks.outcomes intervals --repetitions 24``: experiments on these
+worlds without learning; see :mod:`benchmarks.intervals`.
 ``python -m benchmarks.outcomes page``: ``learning.md`` again, out of the repetitions
-that are kept beside it, ``worlds.jsonl`` and ``hillstrom.jsonl``.
+that are kept beside it in ``worlds.jsonl``, ``intervals.jsonl``, ``hillstrom.jsonl``.
 """
 
 from __future__ import annotations
@@ -27,10 +29,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks import hillstrom, worlds
+from benchmarks import hillstrom, intervals, worlds
 
 HERE = Path(__file__).parent
-PAGE, KEPT = HERE / "learning.md", (HERE / "worlds.jsonl", HERE / "hillstrom.jsonl")
+PAGE = HERE / "learning.md"
+#: Tables of the page, each from its own file of repetitions.
+TABLES = {
+    "worlds": worlds.table,
+    "intervals": intervals.table,
+    "hillstrom": hillstrom.results,
+}
 REPEATS = 1_000
 TRIAL_ROWS = 1_500
 START = dt.date(2026, 11, 1)
@@ -272,9 +280,8 @@ def _gain(night: Any, decided: Any) -> float:
 
 def page(text: str) -> str:
     """The page of learning with tables of the repetitions that are kept."""
-    in_worlds, trials = (worlds.read_records([path]) for path in KEPT)
-    tables = {"worlds": worlds.table(in_worlds), "hillstrom": hillstrom.results(trials)}
-    for name, told in tables.items():
+    for name, table in TABLES.items():
+        told = table(worlds.read_records([HERE / f"{name}.jsonl"]))
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, rest = text.split(begin)
         text = f"{before}{begin}\n\n{told}\n\n{end}{rest.split(end)[1]}"
@@ -288,7 +295,11 @@ def write_page() -> None:
 
 def main() -> None:
     """Run what the command line names, and print it with its seconds."""
-    apart = {"worlds": worlds.main, "hillstrom": hillstrom.main}
+    apart = {
+        "worlds": worlds.main,
+        "intervals": intervals.main,
+        "hillstrom": hillstrom.main,
+    }
     if sys.argv[1] in apart:
         apart[sys.argv[1]](sys.argv[2:])
         return

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import hillstrom, outcomes, worlds
+from benchmarks import hillstrom, intervals, outcomes, worlds
 from optimizer.simulate.dates import START
 
 SIZES = {"num_orders": 800, "num_merchants": 4}
@@ -94,6 +94,29 @@ def test_the_table_says_what_the_records_hold():
     assert cells[4].startswith("1.00 ± ")
     assert cells[4].endswith("ridge")
     assert cells[5:] == ["0.50 ± 0.00", "1.20 ± 0.00", "2/4", "2/4", ""]
+
+
+def test_an_experiment_without_learning_has_the_truth_of_its_own_parcels():
+    """Both harms have an interval; where premium does nothing every truth is 0."""
+    found = intervals.repetition("null", 2, 2, SIZES)["intervals"]
+    assert {(one["population"], one["outcome"]) for one in found} >= {
+        ("policy", "complaint"),
+        ("policy", "logistics_return"),
+    }
+    assert all(abs(one["true"]) < 1e-12 for one in found)
+    assert all(one["low"] <= one["estimate"] <= one["high"] for one in found)
+
+
+def test_intervals_are_counted_by_what_they_say():
+    """Held, wrong, clearly wrong and falsely alarmed intervals, one of each kind."""
+    held = {"low": 0.1, "high": 0.3, "true": 0.2}
+    wrong = {"low": -0.3, "high": -0.1, "true": 0.01}
+    clearly = {"low": -0.3, "high": -0.1, "true": 0.2}
+    alarm, calm = ({"low": low, "high": 0.3, "true": 0.0} for low in (0.1, -0.1))
+    told = [held, wrong, clearly, alarm, calm]
+    text = intervals.table([{"world": "plain", "seed": 1, "intervals": told}])
+    cells = [cell.strip() for cell in text.splitlines()[-1].split("|")[2:-1]]
+    assert [cell.split(":")[0] for cell in cells] == ["1", "2/5", "2/3", "1/2", "1/2"]
 
 
 def test_hillstrom_judges_a_ranking_by_what_it_finds():

@@ -1,0 +1,148 @@
+"""
+Do intervals of ``evaluate`` hold the truth on worlds whose law no learner knows?
+
+A repetition is one platform of one world: nights decided by what was stated before the
+first of them, with its holdout and exploration, revealed, and evaluated when all harm
+is known. The model stays the first one, since what is learned changes the plan and not
+the experiment; so a repetition takes a tenth of that of :mod:`benchmarks.worlds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Power beyond which a wrong sign counts: the true effect over its standard error.
+CLEAR = 2.8
+#: Standard errors from the middle to the end of a 95 % interval.
+HALF = 1.96
+
+
+def main(words: list[str]) -> None:
+    """Run repetitions and append each to a file; print the table."""
+    from optimizer.simulate.laws import WORLDS, find_law
+
+    parser = argparse.ArgumentParser("python -m benchmarks.outcomes intervals")
+    parser.add_argument(
+        "--world", default="all", help="a name, names with commas, or all"
+    )
+    parser.add_argument("--repetitions", type=int, default=24)
+    parser.add_argument("--nights", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="of the first repetition")
+    parser.add_argument("--file", type=Path, default=Path("intervals.jsonl"))
+    parser.add_argument("--resume", action="store_true", help="leave out what is there")
+    given = parser.parse_args(words)
+    names = list(WORLDS) if given.world == "all" else given.world.split(",")
+    for name in names:
+        find_law(name)
+    if given.file.exists() and not given.resume:
+        sys.exit(f"{given.file}: is there already; give --resume, or another --file")
+    known = worlds.read_records([given.file])
+    done = {(row["world"], row["seed"]) for row in known}
+    sizes = {"num_orders": worlds.NUM_ORDERS, "num_merchants": worlds.NUM_MERCHANTS}
+    for seed in range(given.seed, given.seed + given.repetitions):
+        for name in names:
+            if (name, seed) in done:
+                continue
+            row = repetition(name, seed, given.nights, sizes)
+            with given.file.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    print(table(worlds.read_records([given.file])))
+
+
+def repetition(
+    world: str, seed: int, num_nights: int, sizes: dict[str, int]
+) -> dict[str, Any]:
+    """Nights of one platform by what was stated, and the intervals of their effects."""
+    from optimizer.simulate.dates import START
+
+    start = time.process_time()
+    platform = worlds.Platform(world, seed, sizes)
+    settings = worlds.SETTINGS
+    past: list[tuple[Any, Any, dt.date]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        own = settings["learning"] | {"models": folder}
+        history = worlds.reveal(platform, past, START)
+        again = settings | {"learning": own}
+        path = worlds.learned(history, again, START, Path(folder))
+        stated = settings | {"model": path, "learning": own}
+        for number in range(num_nights):
+            day = START + dt.timedelta(number)
+            night = platform.night(day)
+            orders = night.orders.drop(worlds.PREMIUM)
+            past.append(
+                (night, worlds.decide(night, orders, day, stated).decisions, day)
+            )
+        wait = worlds.WAIT_DAYS if worlds.is_delayed(world) else 0
+        ripe = START + dt.timedelta(num_nights + wait)
+        history = worlds.reveal(platform, past, ripe)
+        found = worlds.measured(platform, history, past, settings, ripe)
+    return {
+        "world": world,
+        "seed": seed,
+        "nights": num_nights,
+        "intervals": found,
+        "seconds": round(time.process_time() - start, 1),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """
+    Markdown: intervals that hold the truth, and signs that are wrong, by world.
+
+    A sign is wrong where the whole interval lies on the other side of 0. Of effects
+    that such an experiment finds in four of five cases or more, it is said apart.
+    """
+    lines = [
+        "| world | platforms | intervals that hold the truth | wrong sign | of clear "
+        "effects | false alarms |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for world in dict.fromkeys(row["world"] for row in rows):
+        own = [row for row in rows if row["world"] == world]
+        lines.append(f"| `{world}` | {len(own)} | " + " | ".join(_cells(own)) + " |")
+    if rows:
+        lines.append(f"| all | {len(rows)} | " + " | ".join(_cells(rows)) + " |")
+    return "\n".join(lines)
+
+
+def _cells(rows: list[dict[str, Any]]) -> Iterator[str]:
+    every = [one for row in rows for one in row["intervals"]]
+    yield _share([one["low"] <= one["true"] <= one["high"] for one in every])
+    signed = [one for one in every if abs(one["true"]) > 1e-12]
+    yield _share([_is_wrong(one) for one in signed])
+    yield _share([_is_wrong(one) for one in signed if _is_clear(one)])
+    null = [one for one in every if abs(one["true"]) <= 1e-12]
+    yield _share([not one["low"] <= 0 <= one["high"] for one in null])
+
+
+def _is_wrong(one: dict[str, Any]) -> bool:
+    return bool(one["high"] < 0 if one["true"] > 0 else one["low"] > 0)
+
+
+def _is_clear(one: dict[str, Any]) -> bool:
+    """Whether the experiment finds an effect of this size in four of five cases."""
+    error = (one["high"] - one["low"]) / (2 * HALF)
+    return bool(abs(one["true"]) >= CLEAR * error)
+
+
+def _share(found: list[bool]) -> str:
+    """A count of a whole, with its 95 % interval by Wilson where it says something."""
+    from scipy.stats import binomtest
+
+    if not found:
+        return ""
+    sure = binomtest(sum(found), len(found)).proportion_ci(0.95, method="wilson")
+    share = sum(found) / len(found)
+    return f"{sum(found)}/{len(found)}: {share:.1%} ({sure.low:.1%} to {sure.high:.1%})"
