@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks import worlds
 
 if TYPE_CHECKING:
@@ -106,8 +108,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """
     lines = [
         "| world | platforms | intervals that hold the truth | wrong sign | of clear "
-        "effects | false alarms |",
-        "|---|--:|--:|--:|--:|--:|",
+        "effects | false alarms | error / effect |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for world in dict.fromkeys(row["world"] for row in rows):
         own = [row for row in rows if row["world"] == world]
@@ -125,6 +127,9 @@ def _cells(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield _share([_is_wrong(one) for one in signed if _is_clear(one)])
     null = [one for one in every if abs(one["true"]) <= 1e-12]
     yield _share([not one["low"] <= 0 <= one["high"] for one in null])
+    planned = [one for one in signed if one.get("population") == "policy"]
+    parts = [_error(one) / abs(one["true"]) for one in planned]
+    yield f"{np.median(parts):.2f}" if parts else ""
 
 
 def _is_wrong(one: dict[str, Any]) -> bool:
@@ -133,8 +138,11 @@ def _is_wrong(one: dict[str, Any]) -> bool:
 
 def _is_clear(one: dict[str, Any]) -> bool:
     """Whether the experiment finds an effect of this size in four of five cases."""
-    error = (one["high"] - one["low"]) / (2 * HALF)
-    return bool(abs(one["true"]) >= CLEAR * error)
+    return abs(one["true"]) >= CLEAR * _error(one)
+
+
+def _error(one: dict[str, Any]) -> float:
+    return float(one["high"] - one["low"]) / (2 * HALF)
 
 
 def _share(found: list[bool]) -> str:

@@ -109,14 +109,21 @@ def test_an_experiment_without_learning_has_the_truth_of_its_own_parcels():
 
 def test_intervals_are_counted_by_what_they_say():
     """Held, wrong, clearly wrong and falsely alarmed intervals, one of each kind."""
-    held = {"low": 0.1, "high": 0.3, "true": 0.2}
+    held = {"low": 0.1, "high": 0.296, "true": 0.2, "population": "policy"}
     wrong = {"low": -0.3, "high": -0.1, "true": 0.01}
     clearly = {"low": -0.3, "high": -0.1, "true": 0.2}
     alarm, calm = ({"low": low, "high": 0.3, "true": 0.0} for low in (0.1, -0.1))
     told = [held, wrong, clearly, alarm, calm]
     text = intervals.table([{"world": "plain", "seed": 1, "intervals": told}])
     cells = [cell.strip() for cell in text.splitlines()[-1].split("|")[2:-1]]
-    assert [cell.split(":")[0] for cell in cells] == ["1", "2/5", "2/3", "1/2", "1/2"]
+    assert [cell.split(":")[0] for cell in cells] == [
+        "1",
+        "2/5",
+        "2/3",
+        "1/2",
+        "1/2",
+        "0.25",
+    ]
 
 
 def test_hillstrom_judges_a_ranking_by_what_it_finds():
