@@ -58,7 +58,7 @@ class Piece(NamedTuple):
 
     Attributes
     ----------
-    lanes, count
+    lanes, num_listed
         ``(m,) int32`` and ``(m,) int64``: lanes, and the nodes listed for each.
     node, distance
         ``(n,) int32`` and ``(n,) int64`` micro-CNY: nodes, lane after lane.
@@ -67,7 +67,7 @@ class Piece(NamedTuple):
     """
 
     lanes: NDArray[np.int32]
-    count: NDArray[np.int64]
+    num_listed: NDArray[np.int64]
     node: NDArray[np.int32]
     distance: NDArray[np.int64]
     number: int
