@@ -139,8 +139,13 @@ def place_hops(
 
     Parameters
     ----------
-    lanes, count, node, round_of, number
-        As in :func:`count_near`.
+    lanes, count
+        ``(m,) int32`` and ``(m,) int64``: lanes, and the nodes listed for each.
+    node
+        ``(n,) int32``: these nodes, lane after lane.
+    round_of, number
+        ``(num_lanes,) int64``: the round in which each lane was searched last, and the
+        round of these lists; others' lists stand for nothing.
     distance
         ``(n,) int64`` micro-CNY: from the lane to each node.
     next_hop
@@ -181,8 +186,15 @@ def place_near(
 
     Parameters
     ----------
-    lanes, count, node, round_of, number, num_lanes
-        As in :func:`count_near`.
+    lanes, count
+        ``(m,) int32`` and ``(m,) int64``: lanes, and the nodes listed for each.
+    node
+        ``(n,) int32``: these nodes, lane after lane.
+    round_of, number
+        ``(num_lanes,) int64``: the round in which each lane was searched last, and the
+        round of these lists; others' lists stand for nothing.
+    num_lanes
+        Nodes below this are lanes, the others merchants.
     distance
         ``(n,) int64`` micro-CNY: from the lane to each node.
     next_near
