@@ -153,6 +153,7 @@ def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
 
     if len(block) == 0:
         return block
+    block = block.rechunk()  # rows are taken from all over: one piece is much faster
     merchant = block["merchant"].to_numpy()
     first = int(merchant.min())
     local = merchant.astype(np.int64) - first
@@ -186,5 +187,12 @@ def _words(block: pl.DataFrame, local: NDArray[np.int64]) -> NDArray[np.uint64]:
     text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
     first_row, num_alike = np.full((2, int(local.max()) + 1), -1)
     words = np.empty(len(local), np.uint64)
-    distinct_words(text, ends, local, first_row, num_alike, words)
+    distinct_words(
+        text=text,
+        ends=ends,
+        merchant=local,
+        first_row=first_row,
+        num_alike=num_alike,
+        words=words,
+    )
     return words

@@ -28,6 +28,7 @@ Ahuja, R. K., Magnanti, T. L., Orlin, J. B. (1993). Network Flows, section 9.11
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,10 +131,11 @@ def _measure(
     pool: Threads,
 ) -> Interval:
     """Margins of some orders: exact where the searches reached far enough."""
-    high = _measured(problem, asked, view, ways, near, near.front, pool)
+    measured = partial(_measured, problem, asked, view, ways, near)
+    high = measured(front=near.front, pool=pool)
     if np.array_equal(near.front, ways.lane_ground):
         return Interval(high, high)
-    low = _measured(problem, asked, view, ways, near, ways.lane_ground, pool)
+    low = measured(front=ways.lane_ground, pool=pool)
     # A nearer rest makes it easier to come in, and easier to be replaced.
     return Interval(np.minimum(low, high), np.maximum(low, high))
 
@@ -144,6 +146,7 @@ def _measured(
     view: View,
     ways: Ways,
     near: Near,
+    *,
     front: NDArray[np.int64],
     pool: Threads,
 ) -> NDArray[np.int64]:
@@ -191,7 +194,14 @@ def _row_values(
     is_root = parent < 0
     # From the ground a lane in use is reached at no cost.
     down, up = np.full((2, problem.num_lanes), _UNKNOWN)
-    between_rows(near.hop_start, near.hop_lane, near.hop_distance, parent, down, up)
+    between_rows(
+        hop_start=near.hop_start,
+        hop_lane=near.hop_lane,
+        hop_distance=near.hop_distance,
+        parent=parent,
+        down=down,
+        up=up,
+    )
     is_down_known = is_root | is_whole[parent] | (down != _UNKNOWN)
     is_up_known = is_root | is_whole | (up != _UNKNOWN)
     down = np.where(is_root, 0, np.where(down == _UNKNOWN, ground[parent], down))

@@ -109,8 +109,17 @@ def _dealt(
     num_lanes = problem.num_lanes
     num_hops = np.zeros(num_lanes, np.int64)
     num_near = np.zeros(problem.num_merchants, np.int64)
-    for lanes, count, node, _, number in found:
-        count_near(lanes, count, node, round_of, number, num_lanes, num_hops, num_near)
+    for piece in found:
+        count_near(
+            lanes=piece.lanes,
+            count=piece.num_listed,
+            node=piece.node,
+            round_of=round_of,
+            number=piece.number,
+            num_lanes=num_lanes,
+            num_hops=num_hops,
+            num_near=num_near,
+        )
     hop_start, near_start = running(num_hops), running(num_near)
     hop_lane, near_lane = (
         np.empty(int(start[-1]), np.int32) for start in (hop_start, near_start)
@@ -121,12 +130,30 @@ def _dealt(
     next_hop, next_near = hop_start[:-1].copy(), near_start[:-1].copy()
 
     def deal(part: int) -> None:
-        for lanes, count, node, distance, number in found:
-            given = (lanes, count, node, distance, round_of, number)
+        for piece in found:
+            given = {
+                "lanes": piece.lanes,
+                "count": piece.num_listed,
+                "node": piece.node,
+                "distance": piece.distance,
+                "round_of": round_of,
+                "number": piece.number,
+            }
             if part == 0:
-                place_hops(*given, next_hop, hop_lane, hop_distance)
+                place_hops(
+                    **given,
+                    next_hop=next_hop,
+                    hop_lane=hop_lane,
+                    hop_distance=hop_distance,
+                )
             else:
-                place_near(*given, num_lanes, next_near, near_lane, near_distance)
+                place_near(
+                    **given,
+                    num_lanes=num_lanes,
+                    next_near=next_near,
+                    near_lane=near_lane,
+                    near_distance=near_distance,
+                )
 
     pool.each(deal, 2)
     return Near(
