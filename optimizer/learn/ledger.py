@@ -31,6 +31,7 @@ from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import HARMS
 from optimizer.config import policy_on
 from optimizer.contracts.warnings import warn
+from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.effect import scores
 from optimizer.learn.overlap import drawn_together
 
@@ -134,9 +135,8 @@ def _realised(
     observed = float((left**2).sum() / variance.sum())
     cluster = drawn_together(data.frame, config)
     if cluster is not None:
-        _, place = np.unique(cluster, return_inverse=True)
         parts = data.propensity * left
-        sums = np.bincount(place, weights=parts)
+        sums = cluster_sums(parts, cluster)
         observed *= max(1.0, float((sums**2).sum() / (parts**2).sum()))
     return gain, variance * observed
 
