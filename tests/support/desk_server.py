@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +67,7 @@ def served(app: Starlette) -> Iterator[str]:
         thread.start()
         try:
             while not server.started and thread.is_alive():
-                time.sleep(0.01)
+                thread.join(0.01)
             yield f"http://127.0.0.1:{taken.getsockname()[1]}"
         finally:
             server.should_exit = True
