@@ -90,9 +90,9 @@ def _sorted_part(rows: pl.LazyFrame, part: Part) -> tuple[pl.DataFrame, int]:
     """
     Rows of a page that is sorted, and how many have what it is sorted by.
 
-    First the value that the last row of the page has, from one column, which is counted
-    meanwhile; then all rows that stand no further down, of which there are few, with the
-    columns that are shown.
+    First the value that the last row of the page has, from one column, whose values are
+    counted meanwhile; then all rows that stand no further down, of which there are few,
+    with the columns that are shown.
     """
     import polars as pl
 

@@ -77,7 +77,7 @@ def test_an_order_needs_one_row_group_of_each_file(
 
 
 def test_a_page_that_is_not_as_it_was_written_is_not_read(night: SmallNight) -> None:
-    """One bit of the row group of an order: an error; orders of other groups are found."""
+    """A bit of an order's row group: an error; orders of other groups are found."""
     path = night.run_dir / DECISIONS.file
     table = pl.read_parquet(path)
     _, groups = read_footer(path)
