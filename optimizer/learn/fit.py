@@ -17,7 +17,6 @@ from optimizer.build.learned_model import (
     FORMAT,
     HARMS,
     LearnedModel,
-    Realised,
     Risk,
     load_model,
     model_text,
@@ -54,7 +53,7 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, POOLED, Trial
-from optimizer.learn.ledger import ledger
+from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Candidate, Promise
+    from optimizer.build.learned_model import Candidate, Promise, Realised
     from optimizer.config import Config
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
@@ -290,14 +289,7 @@ def _realised(
     first = min(row.valid_from for row in config.policy)
     if known.keys() != {*HARMS} or (data.frame["date"] < first).any():
         return None
-    rows = ledger(data, known, config)
-    if not rows:
-        return None
-    names = ("promised_cny", "realised_cny", "low", "high")
-    amounts = {name: round(rows[0][name], 2) for name in names}
-    if not all(map(math.isfinite, amounts.values())):
-        return None
-    return Realised(num_parcels=rows[0]["num_parcels"], **amounts)
+    return kept_accounts(ledger(data, known, config))
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
