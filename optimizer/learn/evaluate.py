@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.build.learned_model import HARMS, kept_effect
+from optimizer.build.learned_model import HARMS
+from optimizer.build.model_prediction import kept_effect
 from optimizer.config import policy_on
 from optimizer.contracts.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.contracts.warnings import warn

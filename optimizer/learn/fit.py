@@ -13,16 +13,13 @@ import numpy as np
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     BEFORE_ANY_NIGHT,
-    CARD_FILE,
     FORMAT,
     HARMS,
     LearnedModel,
     Risk,
-    load_model,
-    model_text,
-    named,
 )
 from optimizer.build.learned_probabilities import doubts
+from optimizer.build.model_file import CARD_FILE, load_model, model_text, named
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted

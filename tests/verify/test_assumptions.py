@@ -22,9 +22,8 @@ from optimizer.build.learned_model import (
     Realised,
     Risk,
     Tree,
-    model_text,
-    named,
 )
+from optimizer.build.model_file import model_text, named
 from optimizer.contracts.warnings import read_warning
 from optimizer.replay.run import verify_run
 from optimizer.verify.engine import state_again
