@@ -32,7 +32,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.uplift import judge
-from optimizer.views import View
+from optimizer.views import Shown, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,8 +54,8 @@ POWER_EFFECTS = (0.01, 0.02, 0.05, 0.10)
 MIN_RANKED = 50
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evaluation(Shown):
     """
     Results of the measurement, JSON-ready.
 
@@ -140,12 +140,6 @@ class Evaluation:
 
         language_code(language)
         return Page(evaluation_html(self.to_json(), by_code(language)))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def _effect_row(row: Mapping[str, Any]) -> tuple[str, str]:
