@@ -61,6 +61,7 @@ const look = (frame) => {
   return {
     width, language: article.lang, least, palest, outside,
     overflow: doc.documentElement.scrollWidth - width,
+    sentences: tiles ? article.querySelector(".hero").getBoundingClientRect().bottom : 0,
     glance: tiles ? tiles.getBoundingClientRect().bottom : 0,
     ground: view.getComputedStyle(doc.body).backgroundColor,
     strange: doc.querySelectorAll(
