@@ -1,4 +1,4 @@
-"""The night compared with those of the week before, and as lines over four weeks."""
+"""The night beside those before: a week compared, four weeks as lines."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_the_night_is_on_one_screen(seen) -> None:
     desktop parcels, fees and slots too.
     """
     for (night, width, language), view in seen.items():
-        bottom = view["sentences"] if width == PHONE else view["glance"]
+        bottom = view["proof"] if width == PHONE else view["glance"]
         height = 960 if width == PHONE else 800
         assert 200 < bottom <= height, (night, width, language)
 
