@@ -1,4 +1,4 @@
-"""Nights of the four weeks before stand beside a night, and are proved as far as they go."""
+"""Nights of four weeks stand beside a night, and are proved as far as they go."""
 
 from __future__ import annotations
 
