@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.build.assemble import Names
+    from optimizer.build.experiment import Experiment
     from optimizer.build.lanes import Place
     from optimizer.model.problem import Problem
     from optimizer.spark.blocks import Terms
@@ -79,12 +80,18 @@ class DecidingPrices:
         Chosen orders that these prices do not decide.
     has_budget_of
         By block, caps that budgets make; ``None`` where there are no budgets.
+    experiment
+        Rules of the random draws; ``None``: none.
+    places
+        Names of the lanes, where draws are by station.
     """
 
     lane_price: NDArray[np.int64]
     merchant_price_of: Mapping[int, NDArray[np.int64]]
     tied: Tied
     has_budget_of: Mapping[int, NDArray[np.bool_]] | None
+    experiment: Experiment | None = None
+    places: tuple[Place, ...] = ()
 
 
 def run_pass(
@@ -274,6 +281,7 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> bytes:
         lane_use=lane_use(problem.option_lane[solution.chosen], problem.lane_parent),
         num_twice=np.sum(np.diff(order) == 0),
         reasons=np.bincount(outcomes.reason, minlength=len(Reason)),
+        kept_back=outcomes.saving[outcomes.reason == Reason.HELD_OUT].sum(),
     )
 
 
@@ -287,7 +295,16 @@ def _bare(block: int, problem: Problem, verdict: DecidingPrices) -> Names:
     ).astype(np.int32)
     has_budget = _budget(block, verdict)
     nobody = np.zeros(0, np.int64)
-    return Names((), nobody, (), (), status, merchant, has_budget=has_budget)
+    return Names(
+        merchant_ids=(),
+        merchant_num_orders=nobody,
+        places=verdict.places,
+        uncovered=(),
+        status=status,
+        row_merchant=merchant,
+        has_budget=has_budget,
+        experiment=verdict.experiment,
+    )
 
 
 def _budget(block: int, verdict: DecidingPrices) -> NDArray[np.bool_] | None:
@@ -329,6 +346,7 @@ def decide(
         index = block_index(
             row["status"], row["merchants"], places, _budget(block, verdict)
         )
+        index = replace(index, experiment=verdict.experiment)
         problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
         outcomes = find_outcomes(problem, solution, index, None, 0)
         named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
