@@ -64,6 +64,7 @@ class Irrelevant:
 
 _TABLES = ("orders", "capacity", "options", "merchants")
 _MAPPED = ("path", "columns", "values", "constants", "units", "wrapped", "decimal")
+_PENALTY = (("capacity", "units"), ("capacity", "decimal"))
 _LEARN = "`optimizer learn` reads it, which runs on one machine whatever the engine"
 
 #: Keys that do on a cluster what they do on one machine.
@@ -91,7 +92,12 @@ HONOURED_KEYS = (
             *("above", "reason"),
         )
     ),
-    *(f"inputs.{table}.{name}" for table in _TABLES for name in _MAPPED),
+    *(
+        f"inputs.{table}.{name}"
+        for table in _TABLES
+        for name in _MAPPED
+        if (table, name) not in _PENALTY
+    ),
     *(
         f"inputs.{table}.{name}"
         for table in ("capacity", "merchants")
@@ -190,6 +196,10 @@ IRRELEVANT_KEYS = (
         )
         for table in ("orders", "options")
         for name in ("encoding", "sheet")
+    ),
+    *(
+        Irrelevant(f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone")
+        for table, name in _PENALTY
     ),
     Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
     Irrelevant("capacity.lead_days", "of capacity.counted_on, which is refused"),
