@@ -26,6 +26,7 @@ from optimizer.spark.api import allocate
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.faults import first_line
 from optimizer.spark.files import FileTable, copied_table, open_files
+from optimizer.spark.lease import date_lease
 from optimizer.spark.write import (
     cluster_errors,
     publish,
@@ -80,6 +81,8 @@ def run_on_spark(
     ConfigError
         When inputs or output are not configured, a key is not for a cluster, or the
         date is published from other inputs.
+    BusyError
+        When another run holds the date.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
@@ -87,6 +90,9 @@ def run_on_spark(
     session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
     with cluster_errors(folder), ExitStack() as held:
+        confirm = None
+        if not is_dry:
+            confirm = held.enter_context(date_lease(session, folder, day))
         tables = _open(session, config, day, held)
         files = _files_of(config, tables)
         identity = _identity(config, day, tables, files)
@@ -117,7 +123,9 @@ def run_on_spark(
             progress("publish")
         run_id = _run_id(identity)
         table_format = config.spark.table_format
-        publish(night, folder, run_id, record, table_format=table_format)
+        publish(
+            night, folder, run_id, record, table_format=table_format, confirm=confirm
+        )
         night.release()
     return RunReport(folder, "published", record | {"run_id": run_id})
 

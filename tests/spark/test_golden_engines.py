@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,20 @@ from optimizer.job import run_date
 from optimizer.spark.engine_keys import HONOURED_KEYS
 from optimizer.telemetry.watch import watched
 from tests.support.engine_nights import ENGINE_NIGHTS
+from tests.support.spark_cluster import JVM
 from tests.support.spark_nights import known
+from tests.support.system_tools import needs
 
 DAY = dt.date(2026, 11, 22)
+ALONE = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "768m",
+    "spark.driver.extraJavaOptions": JVM,
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
 #: Keys whose night is elsewhere: test_delta.py publishes as Delta tables.
 ELSEWHERE = {"spark.table_format"}
 
@@ -71,6 +83,22 @@ def published(config, engine):
     return report.record, read
 
 
+@pytest.fixture(scope="module")
+def spark():
+    """A session in one process: what is asked here needs no second machine."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").appName("golden nights")
+    for key, value in ALONE.items():
+        builder = builder.config(key, value)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
+        session = builder.getOrCreate()
+    yield session
+    session.stop()
+
+
+@needs("java")
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
 @pytest.mark.parametrize("name", ENGINE_NIGHTS)
