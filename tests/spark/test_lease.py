@@ -26,9 +26,11 @@ class Store:
         self.texts, self.now = {}, START
 
     def read(self, _, folder):
+        """All texts below a folder."""
         return [text for name, text in self.texts.items() if name.startswith(folder)]
 
     def write(self, _, name, text):
+        """Put a text in its place."""
         self.texts[name] = text
 
 
