@@ -188,6 +188,20 @@ class Pooled(_Part):
     num_premium: Annotated[int, Field(ge=0)]
 
 
+class Account(_Part):
+    """What plans promised and what came of it, of one night or one carrier, in CNY."""
+
+    #: A date or a carrier.
+    name: str
+    num_parcels: Annotated[int, Field(gt=0)]
+    promised_cny: Finite
+    realised_cny: Finite
+    low: Finite
+    high: Finite
+    #: Realised, shrunk to the ratio of all by what of it is chance.
+    likely_cny: Finite
+
+
 class Realised(_Part):
     """What plans of the history promised, and what came of it, in CNY."""
 
@@ -198,6 +212,19 @@ class Realised(_Part):
     #: Ends of the 95 % interval of what was realised.
     low: Finite
     high: Finite
+    #: Nights with such parcels, the last of them, oldest first, and carriers by name.
+    num_nights: Annotated[int, Field(ge=0)] = 0
+    by_night: list[Account] = []
+    by_carrier: list[Account] = []
+
+    @model_serializer(mode="wrap")
+    def _without_accounts(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.num_nights:
+            for name in ("num_nights", "by_night", "by_carrier"):
+                found.pop(name, None)
+        return found
 
 
 class LearnedModel(_Part):

@@ -93,7 +93,7 @@ def slope_of(
                 left = premium_risk(risk, tried, effect.link)
                 chance = np.clip(risk - reach * (risk - left), *RANGE)
                 seen = np.where(part.happened > 0, chance, 1 - chance)
-                weight[at] += float(np.log(seen).sum())
+                weight[at] += float(np.log(seen).sum()) / trial.widening
     if not differs:
         return 1.0
     likely = np.exp(weight - weight.max())

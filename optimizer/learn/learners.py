@@ -85,6 +85,9 @@ class Trial:
         What the effect may depend on.
     belief
         About the share before any parcel was measured.
+    widening
+        For how many of its parcels one counts; see :mod:`optimizer.learn.clusters`. The
+        variances of the scores have it.
     """
 
     frame: pl.DataFrame
@@ -96,6 +99,7 @@ class Trial:
     scores: Scores
     features: Features
     belief: Belief
+    widening: float = 1.0
 
     def where(self, keep: NDArray[np.bool_]) -> Trial:
         """Some of the parcels."""
@@ -266,7 +270,8 @@ def _fit_odds(trial: Trial, design: Design) -> tuple[Effect, NDArray[np.float64]
         slope_g = -reach * with_it * (1 - with_it)
         slope_c = (1 - reach) * without * (1 - without) - slope_g
         jacobian = np.hstack([z * slope_c[:, None], x * slope_g[:, None]])
-        weighted = jacobian / (chance * (1 - chance))[:, None]
+        variance = trial.widening * chance * (1 - chance)
+        weighted = jacobian / variance[:, None]
         information = weighted.T @ jacobian
         moment = weighted.T @ (trial.happened - chance) + information @ found
         # Spreads are learned at the first steps; later ones move little.

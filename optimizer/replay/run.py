@@ -49,7 +49,7 @@ from optimizer.night.claims import (
     file_sha256,
     read_claims,
 )
-from optimizer.night.decided import certificate_record
+from optimizer.night.decided import certificate_record, realised_of
 from optimizer.night.inputs import closed_parcels
 from optimizer.night.merkle import commitment, leaves_of, leaves_text
 from optimizer.night.release import is_beyond
@@ -277,6 +277,7 @@ def _false_assumptions(claims: RunClaims, night: CertifiedNight) -> Iterator[str
     """Assumptions one by one; nights of before they were recorded have none."""
     if claims.assumptions is None:
         return
+    yield from false_claims("realised", claims.realised, realised_of(night))
     said = [claim.model_dump() for claim in claims.assumptions]
     true = [one.to_json() for one in night.assumptions]
     if len(said) != len(true):

@@ -14,6 +14,7 @@ from optimizer.contracts.tables import (
     QUARANTINE,
     ROW_RESULTS,
 )
+from optimizer.report.realised import ledger_picture, ledger_rows
 from optimizer.report.week import COMPARED, compare, read_nights
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.report.realised import LedgerPicture
     from optimizer.report.week import Comparison, NightRow
 
 #: Rows of the lists of what is scarce.
@@ -195,6 +197,17 @@ class Figures:
         """The night against the last one and the mean of the week, if there are any."""
         kinds = COMPARED if len(self.nights) > 1 else ()
         return [compare(self.nights, kind) for kind in kinds]
+
+    @property
+    def ledger(self) -> LedgerPicture | None:
+        """What the last nights promised and realised, as a picture."""
+        return ledger_picture(self.record.get("realised", {}).get("by_night", []))
+
+    @property
+    def ledger_rows(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The same as rows, with all nights together and carriers."""
+        past = self.record.get("realised")
+        return list(ledger_rows(past)) if past else []
 
     def bar_of(self, row: NightRow) -> float:
         """Length of a night's bar, relative to the night that avoided most."""

@@ -26,6 +26,10 @@ _NIGHT = ("num_orders", "num_chosen", "saving", "each", "cap_use", "relative_gap
 _MORE = ("shadow_price_cny", "one_more_cny", "one_fewer_cny")
 _LANE = ("used", "slots", *_MORE, "one_more_around_cny", "one_fewer_around_cny")
 _OWN = ("num_orders", "used", "cap", *_MORE)
+_REALISED = (
+    *("num_parcels", "promised_cny", "realised_cny", "low", "high", "likely_cny"),
+    "num_nights",
+)
 _LIMIT = ("low", "used", "high", "shadow_price_cny")
 _CONFLICT = ("asked", "reached", "priority")
 
@@ -49,7 +53,7 @@ def report_figures(
     import polars as pl
 
     night = draw_figures(record, tables)
-    parts = (_glance, _nights, _reasons, _capacity, _prices, _limits, _end)
+    parts = (_glance, _realised, _nights, _reasons, _capacity, _prices, _limits, _end)
     rows = [row for part in parts for row in part(night)]
     kinds = {column.name: polars_type(column.kind) for column in FIGURES.columns}
     return pl.DataFrame(rows, schema=kinds, orient="row")
@@ -75,6 +79,13 @@ def _glance(night: Figures) -> Iterator[Row]:
         for who, amount in sorted(summary[name].items()):
             yield "night", who, name, float(amount)
     yield from _of("night", None, [("num_warnings", len(night.record["warnings"]))])
+
+
+def _realised(night: Figures) -> Iterator[Row]:
+    """What earlier plans promised and what came of it."""
+    for kind, row in night.ledger_rows:
+        item = None if kind == "all" else f"{kind}: {row['name']}"
+        yield from _of("realised", item, ((n, row.get(n)) for n in _REALISED))
 
 
 def _nights(night: Figures) -> Iterator[Row]:

@@ -51,6 +51,9 @@ _COLUMNS = {"merchant_id": "merchant", "carrier_id": "carrier", "region_id": "re
 #: Codes about plans without a parcel, among the warnings.
 _NOBODY = ("NOBODY_CHOSEN", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE", "BREAK_EVEN")
 
+#: What plans promised and what came of it, in CNY.
+_AMOUNTS = ("promised_cny", "realised_cny", "low", "high")
+
 _Said = tuple[str, dict[str, Any]]
 _Columns = dict[str, Any]
 
@@ -82,7 +85,21 @@ def false_assumptions(
         for one in record["warnings"]
         if not isinstance(one, str) and one["code"] in _NOBODY
     ]
-    return [*_differences(said, true), *_differences(told, nobody)]
+    return [
+        *_differences(said, true),
+        *_differences(told, nobody),
+        *_false_realised(record, model if gives_premium else None),
+    ]
+
+
+def _false_realised(record: Mapping[str, Any], model: Any) -> Iterator[str]:
+    """What earlier plans promised and realised is what the model's file says of it."""
+    past = (model or {}).get("realised") or {}
+    true = past if past.get("num_nights") else {}
+    told = record.get("realised", {})
+    for key in sorted({*true, *told}):
+        if true.get(key) != told.get(key):
+            yield f"realised: {key} is not what the model has"
 
 
 def _differences(said: list[_Said], true: list[_Said]) -> Iterator[str]:
@@ -205,7 +222,7 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
         if by:
             yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
     if past := model.get("realised"):
-        amounts = {key: f"{value:,.2f}" for key, value in past.items()}
+        amounts = {key: f"{past[key]:,.2f}" for key in _AMOUNTS}
         yield "PROMISED_BEFORE", amounts | {"num_parcels": past["num_parcels"]}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":

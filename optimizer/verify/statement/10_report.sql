@@ -80,6 +80,21 @@ CROSS JOIN (SELECT unnest(['fees_cny', 'largest_compensation_cny']) AS what)
 UNION ALL
 SELECT 'night', NULL, 'num_warnings', json_array_length(said, '$.warnings') FROM record
 UNION ALL
+SELECT 'realised', one.item, f.figure, json_extract_string(one.said, '$.' || f.figure)::DOUBLE
+FROM (
+    SELECT NULL AS item, json_extract(said, '$.realised') AS said FROM record
+    UNION ALL
+    SELECT kind.kind || ': ' || json_extract_string(kind.said, '$.name'), kind.said FROM (
+        SELECT 'night' AS kind,
+            unnest(from_json(json_extract(said, '$.realised.by_night'), '["JSON"]')) AS said FROM record
+        UNION ALL
+        SELECT 'carrier',
+            unnest(from_json(json_extract(said, '$.realised.by_carrier'), '["JSON"]')) FROM record
+    ) AS kind
+) AS one
+CROSS JOIN (SELECT unnest(['num_parcels', 'promised_cny', 'realised_cny', 'low', 'high', 'likely_cny',
+    'num_nights']) AS figure) AS f
+UNION ALL
 SELECT 'nights', n.date::VARCHAR, f.figure, CASE f.figure
     WHEN 'num_orders' THEN n.num_orders WHEN 'num_chosen' THEN n.num_chosen
     WHEN 'saving' THEN n.saving_cny WHEN 'each' THEN n.each
