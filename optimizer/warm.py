@@ -178,7 +178,7 @@ def _blocks() -> None:
     """The further kernels that a cluster runs on each block of merchants."""
     import numpy as np
 
-    from optimizer.spark.passes import above_cuts
+    from optimizer.solvers.network.blocks import above_cuts
     from optimizer.testing import random_problem
 
     problem = random_problem(np.random.default_rng(_SEED))

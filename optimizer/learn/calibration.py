@@ -33,11 +33,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    kept_effect,
-    premium_risk,
-    values_of,
-)
+from optimizer.build.model_prediction import kept_effect, premium_risk, values_of
 from optimizer.learn.risk import RANGE
 from optimizer.learn.together import mean_row, with_values
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import values_of
+from optimizer.build.model_prediction import values_of
 from optimizer.learn.learners import POOLED
 from optimizer.learn.risk import OUTCOME_OF
 

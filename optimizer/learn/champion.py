@@ -33,13 +33,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    HARMS,
-    Candidate,
-    coefficients,
-    kept_effect,
-    premium_risk,
-)
+from optimizer.build.learned_model import HARMS, Candidate
+from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.doubt import raised, steps_of

@@ -13,16 +13,13 @@ import numpy as np
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     BEFORE_ANY_NIGHT,
-    CARD_FILE,
     FORMAT,
     HARMS,
     LearnedModel,
     Risk,
-    load_model,
-    model_text,
-    named,
 )
 from optimizer.build.learned_probabilities import doubts
+from optimizer.build.model_file import CARD_FILE, load_model, model_text, named
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
@@ -65,7 +62,7 @@ from optimizer.learn.risk import (
     fit_risk,
     plain_fit,
 )
-from optimizer.views import View, listed
+from optimizer.views import Shown, View, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,8 +86,8 @@ MOST_BESIDE = 60_000
 MIN_HARMS = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Learned:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Learned(Shown):
     """
     A model, its card and its warnings.
 
@@ -121,12 +118,6 @@ class Learned:
             ("look at", f"{counted(len(self.warnings), 'warning')}; .card has it all"),
         ]
         return View(f"Model {model.version}", tuple(rows))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
     def to_json(self) -> dict[str, Any]:
         """Give what a person asks for, ready for JSON: no coefficient is in it."""

@@ -33,16 +33,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    Effect,
-    Forest,
-    Tree,
+from optimizer.build.learned_model import Effect, Forest, Tree
+from optimizer.build.model_prediction import (
     coefficients,
     forest_inputs,
     values_of,
     walk,
 )
-from optimizer.build.learned_model import columns_of as _columns_of
+from optimizer.build.model_prediction import columns_of as _columns_of
 from optimizer.extras import import_extra
 from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import (

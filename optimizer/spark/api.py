@@ -25,6 +25,7 @@ from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, objective_on, policy_on
 from optimizer.errors import CertificateError, DataError
 from optimizer.explain.amounts import cap_values, cny, lane_values
+from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
 from optimizer.explain.summary import experiment_numbers, night_numbers
 from optimizer.explain.tables import PLACE, places_frame
@@ -35,21 +36,19 @@ from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.reasons import Reason
 from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.network.block_solve import BlockNight, merged, solve_core
 from optimizer.spark.block_summary import (
     refuse_twin_names,
     set_limits,
     summarize_blocks,
 )
 from optimizer.spark.blocks import ALL_CELLS
-from optimizer.spark.core import ClusterNight, merged, solve_core
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
-    DecidingPrices,
+    SparkBlocks,
     decide,
-    prove_block,
-    run_pass,
 )
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
@@ -67,9 +66,11 @@ if TYPE_CHECKING:
     from optimizer.build.experiment import Experiment
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.explain.block_proof import ProvingBlocks
     from optimizer.io.read import FarFiles, Source
+    from optimizer.solvers.network.block_solve import Core
+    from optimizer.solvers.network.blocks import DecidingPrices
     from optimizer.spark.block_summary import BlockSummary, NightLimits
-    from optimizer.spark.core import Core
     from optimizer.spark.shuffle import Prepared
 
 
@@ -228,9 +229,11 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         )
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
-    field = ClusterNight(
-        blocks=made.blocks,
-        terms=limits.terms,
+    blocks = SparkBlocks(made.blocks, limits.terms)
+    field = BlockNight(
+        blocks=blocks,
+        slots=limits.terms.slots,
+        parent=limits.terms.parent,
         merchant_of=census.merchant_of,
         cap=limits.cap,
         num_open=census.num_open,
@@ -242,7 +245,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         near = solve_core(field, settings.solver.num_threads)
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
     prices = field.by_block(near.merchant_price)
-    verdict = DecidingPrices(
+    verdict = DrawnPrices(
         near.lane_price,
         prices,
         near.tied,
@@ -251,7 +254,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         places=limits.places if experiment.is_by_station else (),
     )
     with clock.stage("certify"):
-        sums = add_up(field, near, verdict)
+        sums = add_up(blocks, field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
@@ -344,24 +347,31 @@ class Sums:
     kept_back: int
 
 
-def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
+def add_up(
+    blocks: ProvingBlocks, field: BlockNight, near: Core, verdict: DecidingPrices
+) -> Sums:
     """
     Add up the executors' parts of the certificate.
+
+    Parameters
+    ----------
+    blocks, field, near
+        Those who keep the orders, the night, and its proved plan.
+    verdict
+        Prices and ties that decide every order.
 
     Raises
     ------
     CertificateError
         When they do not prove the plan.
     """
-    terms = field.terms
     primal, num_twice, kept_back = 0, 0, 0
-    dual = exact_dot(terms.slots, near.lane_price)
+    dual = exact_dot(field.slots, near.lane_price)
     dual += exact_dot(field.cap, near.merchant_price)
     used = np.zeros(len(field.cap), np.int64)
-    lane_used = np.zeros(len(terms.slots), np.int64)
+    lane_used = np.zeros(len(field.slots), np.int64)
     reasons = np.zeros(len(Reason), np.int64)
-    task = partial(prove_block, verdict=verdict)
-    for block, part in run_pass(field.blocks, task, terms).items():
+    for block, part in blocks.prove(verdict).items():
         primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
         used[field.merchant_of[block]] += part["used"]
         lane_used += part["lane_use"]
@@ -371,7 +381,7 @@ def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
     broken = {
         "orders are chosen twice": num_twice,
         "merchants are above their cap": int(np.sum(used > field.cap)),
-        "lanes are above their slots": int(np.sum(lane_used > terms.slots)),
+        "lanes are above their slots": int(np.sum(lane_used > field.slots)),
     }
     violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
     proof = Certificate(not violations, primal, dual, dual - primal, violations)
@@ -393,7 +403,7 @@ def _experiment(experiment: Experiment, sums: Sums) -> dict[str, Any]:
 
 
 def _summary(
-    field: ClusterNight,
+    field: BlockNight,
     census: BlockSummary,
     limits: NightLimits,
     sums: Sums,

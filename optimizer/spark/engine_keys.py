@@ -166,6 +166,10 @@ REFUSED_KEYS = (
         "a cluster solves by prices: auto or pricing; " + LOCAL,
         ("auto", "pricing"),
     ),
+    Refused(
+        "solver.memory_gb",
+        "what executors keep is bounded by spark.rows_per_block; leave it out",
+    ),
     Refused("solver.keep_previous", f"a cluster reads no earlier night; {LOCAL}"),
     Refused(
         "state.url",

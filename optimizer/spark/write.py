@@ -131,7 +131,9 @@ OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
     COMMITMENTS: _commitments,
     QUARANTINE: lambda night: night.quarantine,
     MERCHANT_RESULTS: lambda night: _on_cluster(night, night.merchants),
-    LANE_RESULTS: lambda night: _on_cluster(night, night.lanes),
+    LANE_RESULTS: lambda night: _on_cluster(
+        night, night.lanes.select(LANE_RESULTS.column_names)
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import load_model
+from optimizer.build.model_file import load_model
 from optimizer.learn.alarms import full_stations
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate

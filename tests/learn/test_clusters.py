@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import values_of
+from optimizer.build.model_prediction import values_of
 from optimizer.learn.clusters import widening
 from optimizer.learn.effect import Belief, Scores, dr_scores
 from optimizer.learn.fit import learn

@@ -45,6 +45,7 @@ ASKING = {
     "capacity.counted_on": {"capacity": {"counted_on": "ship"}},
     "files.mode": {"files": {"mode": "0600"}},
     "solver.method": {"solver": {"method": "flow"}},
+    "solver.memory_gb": {"solver": {"memory_gb": 2}},
     "solver.keep_previous": {"solver": {"keep_previous": True}},
     "state.url": {"state": {"url": "sqlite:///state.db"}},
     "operations.alerts.splitting.columns": {

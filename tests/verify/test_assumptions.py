@@ -22,9 +22,8 @@ from optimizer.build.learned_model import (
     Realised,
     Risk,
     Tree,
-    model_text,
-    named,
 )
+from optimizer.build.model_file import model_text, named
 from optimizer.contracts.warnings import read_warning
 from optimizer.replay.run import verify_run
 from optimizer.verify.engine import state_again
@@ -330,3 +329,31 @@ def test_a_record_of_before_assumptions_says_that_it_has_none(
     assert found.findings == ()
     assert any(words.startswith("assumptions: ") for words in found.unchecked)
     assert json.loads((run / "run.json").read_text()).get("assumptions") is None
+
+
+@pytest.mark.slow
+def test_what_would_let_the_first_order_be_chosen_is_stated_again(
+    tmp_path: Path,
+) -> None:
+    """
+    A night whose fee nobody is worth says at which fee, and at which cost, the first
+    is chosen; so do its page and, in SQL, the statement, which finds another fee.
+    """
+    tables = simulated(tmp_path / "days", num_orders=300)
+    config = settings(Variant())
+    for row in config["policy"]:
+        row["fee"] = {"amount_cny": "97"}
+    run = publish(tmp_path, tables, config)
+    record = record_of(run)
+    assert record["summary"]["num_chosen"] == 0
+    assert state_again(run, record) == []
+    (said,) = [one for one in record["warnings"] if one["code"] == "FIRST_CHOSEN_AT"]
+    best = record["summary"]["reasons"]["NO_SAVING"]
+    assert best > 0
+    fee = said["values"]["fee_cny"]
+    assert 0 < float(fee) < 97
+    shown = visible((run / "report.html").read_text())
+    assert f"at a fee that counts of {fee} CNY or less" in shown
+    said["values"]["fee_cny"] = "1.00"
+    (found,) = state_again(run, record)
+    assert f"FIRST_CHOSEN_AT: fee_cny is {fee}, not 1.00" in str(found)

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import load_model
+from optimizer.build.model_file import load_model
 from optimizer.contracts.tables import LANE_RESULTS
 from optimizer.desk.asked import day_of, part_of, text_of
 from optimizer.desk.charts import line, months, shades
