@@ -99,8 +99,8 @@ def _nights(night: Figures) -> Iterator[Row]:
             (f"{found.kind}_mean", found.mean),
         )
         yield from _of("compared", found.day, against)
-    if len(nights) > 1:
-        yield "compared", None, "num_nights", float(len(nights) - 1)
+    if len(night.week) > 1:
+        yield "compared", None, "num_nights", float(len(night.week) - 1)
     if chance := night.record["summary"].get("experiment"):
         yield from _of("chance", None, sorted(chance.items()))
 

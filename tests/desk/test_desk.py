@@ -17,11 +17,13 @@ from starlette.testclient import TestClient
 from optimizer.desk.access import Access, access_for
 from optimizer.desk.asked import Part
 from optimizer.desk.kept import Answer, KeptAnswers
+from optimizer.desk.pages.margins import NUM_STEPS, margins_of
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
 from optimizer.desk.server import listening
 from optimizer.errors import BusyError, ConfigError
 from tests.support.desk import Seen, ask_desk, seen
 from tests.support.hostile_names import HOSTILE
+from tests.support.published_nights import edit_record
 from tests.support.small_night import DAY, SmallNight, call
 
 TOKEN = "0123456789abcdef0123"
@@ -66,6 +68,25 @@ def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None
         seen(asked, f"/nights/{DAY}/{name}")
 
 
+def test_a_night_shows_what_earlier_plans_promised(published: SmallNight) -> None:
+    """Where the record has the ledger of a model, the desk has its nights; else not."""
+    before = seen(ask_desk(published), f"/nights/{DAY}").plain
+    assert "Promised and realised" not in before
+    sums = {"num_parcels": 9, "low": -1.0, "high": 60.0}
+    sums |= {"promised_cny": 40.25, "realised_cny": 30.5}
+    nights = [
+        {"name": f"2026-11-{day}", "likely_cny": 33.75} | sums for day in (20, 21)
+    ]
+    told = {"num_nights": 5, "by_night": nights, "by_carrier": []}
+    edit_record(published.run_dir, lambda record: record.update(realised=sums | told))
+    page = seen(ask_desk(published), f"/nights/{DAY}")
+    assert "all 5 nights" in page.plain
+    assert "The last 2 of 5 nights are listed." in page.plain
+    assert page.text.count('<circle class="used"') == 2
+    for amount in ("40.25", "30.50", "33.75", "−1.00"):
+        assert amount in page.plain
+
+
 def expected(
     decisions: pl.DataFrame, only: dict[str, str], sort: str | None, part: Part
 ) -> tuple[list[str], int]:
@@ -94,6 +115,24 @@ def test_a_page_of_rows_is_that_of_the_whole_table(
             found = read_rows(night.run_dir, given, part)
             ids = [row["order_id"] for row in found.rows]
             assert (ids, found.num_rows) == expected(decisions, given, sort, part)
+
+
+def test_margins_are_counted_by_steps(night, asked, decisions) -> None:
+    """Each order is in one step, beyond them, or without a margin; as in memory."""
+    found = margins_of(night.run_dir)
+    margins = decisions["margin_cny"]
+    assert found.num_unknown == margins.null_count()
+    for step in found.steps:
+        inside = margins.is_between(step.low, step.high, closed="left")
+        assert step.number == inside.sum()
+        assert step.high - step.low == pytest.approx(found.steps[0].high / NUM_STEPS)
+    numbers = [step.number for step in found.steps]
+    whole = (found.num_above, found.num_below, found.num_unknown, *numbers)
+    assert sum(whole) == decisions.height
+    assert min(sum(numbers[:NUM_STEPS]), sum(numbers[NUM_STEPS:])) > 0
+    page = seen(asked, f"/nights/{DAY}/margins")
+    for number in numbers:
+        assert f'<data value="{number}">' in page.text
 
 
 def test_rows_of_equal_amounts_stand_by_order_id(tmp_path: Path, night) -> None:

@@ -4,14 +4,17 @@ SELECT *, coalesce(one_more_around_cny, shadow_price_cny) AS around FROM table_o
 CREATE TEMP TABLE merchants_out AS
 SELECT *, coalesce(one_more_cny, shadow_price_cny) AS around FROM table_of('merchants.parquet');
 CREATE TEMP TABLE nights_out AS
-SELECT *, row_number() OVER (ORDER BY date) AS step, count(*) OVER () AS num_nights,
-    round(saving_cny / greatest(1, num_chosen), 6) AS each,
+SELECT *, round(saving_cny / greatest(1, num_chosen), 6) AS each,
     round(num_chosen / greatest(1, sum_of_caps), 6) AS cap_use
 FROM table_of('nights.parquet');
+-- Tonight is compared with the seven days before; those before that are lines alone.
+CREATE TEMP TABLE week_out AS
+SELECT *, row_number() OVER (ORDER BY date) AS step, count(*) OVER () AS num_nights
+FROM nights_out WHERE date >= getvariable('night') - 7;
 CREATE TEMP TABLE compared AS
 SELECT date, step, num_nights, unnest(['saving', 'num_chosen', 'each', 'cap_use']) AS name,
     unnest([saving_cny, num_chosen, each, cap_use]) AS value
-FROM nights_out WHERE num_nights > 1;
+FROM week_out WHERE num_nights > 1;
 -- A carrier's, or a region's, use: on each day of the row for the whole, or of those
 -- inside it; days are added up.
 CREATE TEMP TABLE region_by_day AS
@@ -108,11 +111,11 @@ FROM (SELECT unnest(['saving', 'num_chosen', 'each', 'cap_use']) AS name) AS f
 JOIN compared AS t ON t.name = f.name AND t.step = t.num_nights
 JOIN compared AS l ON l.name = f.name AND l.step = l.num_nights - 1
 UNION ALL
-SELECT 'compared', (SELECT date::VARCHAR FROM nights_out WHERE step = num_nights - 1), c.name || '_mean',
+SELECT 'compared', (SELECT date::VARCHAR FROM week_out WHERE step = num_nights - 1), c.name || '_mean',
     CASE WHEN c.name = 'num_chosen' THEN round_even(avg(c.value), 0) ELSE round(avg(c.value), 6) END
 FROM compared AS c WHERE c.step < c.num_nights GROUP BY c.name
 UNION ALL
-SELECT 'compared', NULL, 'num_nights', num_nights - 1 FROM nights_out WHERE step = 1 AND num_nights > 1
+SELECT 'compared', NULL, 'num_nights', num_nights - 1 FROM week_out WHERE step = 1 AND num_nights > 1
 UNION ALL
 SELECT 'chance', NULL, name, claim('$.summary.experiment.' || name)::DOUBLE
 FROM (SELECT unnest(['num_kept_back', 'num_explored', 'num_explore_standard', 'kept_back_cost_cny',
