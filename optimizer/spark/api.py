@@ -223,7 +223,15 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         }
     about = checked.get("merchants")
     with clock.stage("build"):
-        rules = Rules(settings, policy, about, day, 0, model, kept)
+        rules = Rules(
+            config=settings,
+            policy=policy,
+            merchants=about,
+            day=day,
+            salt=0,
+            model=model,
+            fulfilment=kept,
+        )
         made, census, limits = _build(
             orders, options, sources, checked["capacity"], rules, rows_per_block
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from optimizer.build.learned_model import model_text
+from optimizer.build.model_file import model_text
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.testing import random_tables
 from tests.support.drawn_models import a_model
