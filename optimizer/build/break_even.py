@@ -145,7 +145,7 @@ def _needed(params: CodeParams) -> tuple[str, ...]:
     return tuple(
         f"{carrier} {worth.fee / value:.2%}"
         for carrier, value in reach.items()
-        if value > 0
+        if 0 < value >= worth.fee  # no risk is above 1
     )
 
 

@@ -10,75 +10,84 @@ import typer
 from optimizer.cli.options import ConfigOption, LogJsonOption, load_settings
 from optimizer.cli.output import say, use_logs
 
+HostOption = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
+]
+PortOption = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="NUMBER",
+        min=0,
+        max=65_535,
+        help="Port; 0 takes a free one.",
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="Let in who gives this file's line as a password or bearer's token.",
+    ),
+]
+HeaderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy-header",
+        metavar="NAME",
+        help="Let in whom a proxy names in this header.",
+    ),
+]
+ProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy-from",
+        metavar="ADDRESS",
+        help="The proxy's address; 127.0.0.1 and ::1 without. May be repeated.",
+    ),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--link-key-file",
+        metavar="FILE",
+        help="Sign links for merchants with this file's line; or with "
+        "OPTIMIZER_DESK_KEY in the environment.",
+    ),
+]
+OrdersOption = Annotated[
+    int,
+    typer.Option(
+        "--what-if-orders",
+        metavar="NUMBER",
+        min=0,
+        help="Largest night that is solved under other rules; 0: none.",
+    ),
+]
+RateOption = Annotated[
+    float,
+    typer.Option(
+        "--requests-per-second",
+        metavar="NUMBER",
+        min=0.1,
+        max=100_000,
+        help="Requests of one reader, in the long run.",
+    ),
+]
+
 
 def serve(
     *,
     config: ConfigOption,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            metavar="NUMBER",
-            min=0,
-            max=65_535,
-            help="Port; 0 takes a free one.",
-        ),
-    ] = 8765,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="Let in who gives this file's line as a password or bearer's token.",
-        ),
-    ] = None,
-    proxy_header: Annotated[
-        str | None,
-        typer.Option(
-            "--proxy-header",
-            metavar="NAME",
-            help="Let in whom a proxy names in this header.",
-        ),
-    ] = None,
-    proxy_from: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--proxy-from",
-            metavar="ADDRESS",
-            help="The proxy's address; 127.0.0.1 and ::1 without. May be repeated.",
-        ),
-    ] = None,
-    link_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--link-key-file",
-            metavar="FILE",
-            help="Sign links for merchants with this file's line; or with "
-            "OPTIMIZER_DESK_KEY in the environment.",
-        ),
-    ] = None,
-    max_orders: Annotated[
-        int,
-        typer.Option(
-            "--what-if-orders",
-            metavar="NUMBER",
-            min=0,
-            help="Largest night that is solved under other rules; 0: none.",
-        ),
-    ] = 2_000_000,
-    per_second: Annotated[
-        float,
-        typer.Option(
-            "--requests-per-second",
-            metavar="NUMBER",
-            min=0.1,
-            max=100_000,
-            help="Requests of one reader, in the long run.",
-        ),
-    ] = 50,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+    token_file: TokenOption = None,
+    proxy_header: HeaderOption = None,
+    proxy_from: ProxyOption = None,
+    link_key_file: KeyOption = None,
+    max_orders: OrdersOption = 2_000_000,
+    per_second: RateOption = 50,
     as_log: LogJsonOption = False,
 ) -> None:
     """

@@ -486,7 +486,7 @@ def _nobody(
     needed = [
         f"{name} {100 * fee / (complaint * doubted * share):.2f}%"
         for name, share in kept
-        if complaint * doubted * share > 0
+        if 0 < complaint * doubted * share >= fee
     ]
     if needed:
         yield "BREAK_EVEN", {"cost_cny": _money(int(complaint)), "shares": needed}

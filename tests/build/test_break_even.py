@@ -112,6 +112,14 @@ def test_the_first_order_is_chosen_where_it_is_said(drop: float) -> None:
         assert night.summary["num_chosen"] == num_chosen
 
 
+def test_a_break_even_that_no_risk_reaches_is_not_told() -> None:
+    """Above a fee of 10 CNY zhongtong, above one of 20 nobody can be worth it."""
+    for fee_cny, shares in (("10", 2), ("11", 1), ("21", 0)):
+        told = _told(_night(0.1, 0.06, fee_cny=fee_cny))
+        assert "FIRST_CHOSEN_AT" in told
+        assert len(told.get("BREAK_EVEN", {}).get("shares", ())) == shares
+
+
 @pytest.mark.parametrize("closed", [{"slots": 0}, {"rate": 0.1}])
 def test_without_a_slot_or_a_cap_no_price_helps(closed: dict[str, Any]) -> None:
     """Where all lanes are closed, or no cap has a slot, no break-even fee is told."""

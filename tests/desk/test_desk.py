@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from optimizer.contracts.tables import MERCHANT_RESULTS
 from optimizer.desk.access import Access, access_for
 from optimizer.desk.asked import Part
 from optimizer.desk.kept import Answer, KeptAnswers
@@ -21,6 +22,7 @@ from optimizer.desk.pages.margins import NUM_STEPS, margins_of
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
 from optimizer.desk.server import listening
 from optimizer.errors import BusyError, ConfigError
+from optimizer.io.write import write_parquet
 from tests.support.desk import Seen, ask_desk, seen
 from tests.support.hostile_names import HOSTILE
 from tests.support.published_nights import edit_record
@@ -359,6 +361,41 @@ def test_half_a_night_is_none_and_a_removed_one_is_told(published: SmallNight) -
     half = ask_desk(published)
     assert "No night is published in" in seen(half, "/nights").plain
     seen(half, f"/nights/{DAY}", 404)
+
+
+def test_a_hundred_thousand_merchants_are_paged(published: SmallNight) -> None:
+    """A page has its rows, says how many there are, and paging has its end."""
+    path = published.run_dir / MERCHANT_RESULTS.file
+    row = pl.read_parquet(path).head(1)
+    many = pl.concat([row] * 100_000).with_columns(
+        pl.format("shop-{}", pl.int_range(100_000)).alias("merchant_id"),
+        num_orders=pl.int_range(100_000),
+    )
+    path.unlink()
+    write_parquet(many.sort("merchant_id"), path, MERCHANT_RESULTS)
+    asked = ask_desk(published)
+    page = seen(asked, f"/nights/{DAY}/merchants?page=3")
+    assert page.first_cells()[0] == "shop-99899"
+    assert "101 to 150 of 100,000" in page.plain
+    assert "Paging ends at 10,000 rows" in page.plain
+    assert len(page.text) < 100_000
+    only = seen(asked, f"/nights/{DAY}/merchants?merchant_id=shop-9998")
+    assert "1 to 11 of 11" in only.plain
+
+
+def test_the_list_has_what_plans_promised_and_realised(published: SmallNight) -> None:
+    """As the newest night's record has it: a mark for each night, all in a table."""
+    assert "Promised and realised" not in seen(ask_desk(published), "/nights").plain
+    path = published.run_dir / "run.json"
+    record = json.loads(path.read_text())
+    amounts = {"promised_cny": 40.0, "realised_cny": 31.5, "low": 20.0, "high": 43.0}
+    one = amounts | {"num_parcels": 9, "likely_cny": 33.25}
+    nights = [one | {"name": f"2026-11-2{number}"} for number in range(2)]
+    ledger = one | {"num_nights": 2, "by_night": nights, "by_carrier": []}
+    path.write_text(json.dumps(record | {"realised": ledger}))
+    page = seen(ask_desk(published), "/nights")
+    assert page.text.count('<circle class="used"') == 2
+    assert page.plain.count("31.50") == 3
 
 
 def test_a_night_whose_record_is_broken_is_listed_with_why(

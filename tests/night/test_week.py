@@ -20,6 +20,7 @@ from optimizer.job import run_date
 from optimizer.night import earlier_nights
 from optimizer.night.publish import sha256_of
 from optimizer.replay.run import verify_run
+from optimizer.verify.night import verify_night
 from tests.support.small_night import DAY, SmallNight
 
 
@@ -56,6 +57,8 @@ def test_a_night_stands_beside_those_of_the_four_weeks_before(
     assert table["saving_cny"].to_list() == [summary["saving_cny"]] * 5
     assert table["num_chosen"].to_list() == [summary["num_chosen"]] * 5
     assert verify_run(inputs_only.run_dir).findings == ()
+    # The report compares with the week alone: so does the night that is stated again.
+    assert verify_night(inputs_only.run_dir).findings == ()
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimizer.desk.asked import part_of, text_of
 from optimizer.desk.charts import Month, months, shades
@@ -12,14 +12,16 @@ from optimizer.desk.listing import listing
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import page_text
 from optimizer.report.lines import Line, line
+from optimizer.report.realised import ledger_picture, ledger_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
     from optimizer.desk.desk import Desk
     from optimizer.desk.published import NightLine
+    from optimizer.report.realised import LedgerPicture
 
 #: Months of the calendar, and days of the lines.
 NUM_MONTHS, NUM_DAYS = 3, 92
@@ -35,6 +37,24 @@ class Trend:
     line: Line
     first: float
     last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What earlier plans promised and realised, as the newest night's record has it."""
+
+    record: Mapping[str, Any]
+
+    @property
+    def ledger(self) -> LedgerPicture | None:
+        """Nights as a picture."""
+        return ledger_picture(self.record.get("realised", {}).get("by_night", []))
+
+    @property
+    def ledger_rows(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """All nights together, carriers and nights."""
+        past = self.record.get("realised")
+        return list(ledger_rows(past)) if past else []
 
 
 def nights_page(desk: Desk, request: Request) -> str:
@@ -55,9 +75,12 @@ def nights_page(desk: Desk, request: Request) -> str:
     near = [
         one for one in known if last - dt.timedelta(days=NUM_DAYS) < one.day <= last
     ]
+    newest = Ledger(desk.nights.newest().record if known else {})
     return page_text(
         request,
         "nights.html.j2",
+        record=newest.record,
+        night=newest,
         lines=lines,
         by_day={one.day: one for one in lines},
         months=_with_nights(months(last, NUM_MONTHS), lines[0].day),
