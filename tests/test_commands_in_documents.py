@@ -31,7 +31,6 @@ ELSEWHERE = {
     "make run": "the first step of CI",
     "make test": "the second step of CI; it runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
-    "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
     "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
     "pip install --": "the lock and a folder of wheels; make test and make wheel do",
     "pip wheel '.[": "make wheel builds ours, and uses it without a network",

@@ -140,6 +140,45 @@ def test_kubernetes_accepts_the_cron_job(tmp_path: Path):
     assert 75 not in rule["onExitCodes"]["values"]
 
 
+@pytest.mark.slow
+def test_kubernetes_accepts_the_night_on_spark(tmp_path: Path):
+    """
+    Each part by its schema, and the parts fit each other and the program.
+
+    The driver is the container of the job, so its exit code is the night's, and its
+    memory is more than the heap: the night is solved outside of it.
+    """
+    text = (EXAMPLES / "spark-on-kubernetes.yaml").read_text()
+    parts = {part["kind"]: part for part in yaml.safe_load_all(text)}
+    for part in parts.values():
+        version = kubernetes_validate.latest_version()
+        kubernetes_validate.validate(part, version, strict=True)
+    job = parts["CronJob"]["spec"]["jobTemplate"]["spec"]
+    pod, labels = job["template"]["spec"], job["template"]["metadata"]["labels"]
+    assert parts["Service"]["spec"]["selector"].items() <= labels.items()
+    account = parts["ServiceAccount"]["metadata"]["name"]
+    assert pod["serviceAccountName"] == account
+    assert parts["RoleBinding"]["subjects"][0]["name"] == account
+    assert parts["RoleBinding"]["roleRef"]["name"] == parts["Role"]["metadata"]["name"]
+    (container,) = pod["containers"]
+    words = container["args"]
+    pairs = [word.removeprefix("--conf=") for word in words if "--conf=" in word]
+    settings = dict(pair.split("=", 1) for pair in pairs)
+    driver = parts["Service"]["metadata"]["name"]
+    assert settings["spark.driver.host"] == f"{driver}.default.svc"
+    ports = {port["port"] for port in parts["Service"]["spec"]["ports"]}
+    asked = ("spark.driver.port", "spark.driver.blockManager.port")
+    assert {int(settings[name]) for name in asked} == ports
+    assert settings["spark.kubernetes.container.image"] == container["image"]
+    assert "--deploy-mode=client" in words
+    heap = int(settings["spark.driver.memory"].removesuffix("g"))
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) > 2 * heap
+    command = words[words.index("run") :]
+    assert_runs_yesterday(run_example(shlex.join(["optimizer", *command]), tmp_path))
+    (rule,) = job["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["values"] == [1, 2, 3, 4]
+
+
 def business_date_of_the_dag(monkeypatch: pytest.MonkeyPatch, zone: str):
     """The function of the Airflow example that names the night, without Airflow."""
     exceptions = types.SimpleNamespace(AirflowFailException=RuntimeError)

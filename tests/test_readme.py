@@ -48,6 +48,7 @@ PAGES = (
     "docs/reference/run-folder.md",
     "docs/reference/not-claimed.md",
     "docs/reference/tables.md",
+    "docs/reference/engines.md",
 )
 TEXTS = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
 README = "\n".join(TEXTS.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,13 +14,32 @@ from optimizer.certify.exact import exact_dot
 from optimizer.explain.outcomes import find_outcomes
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.reasons import Reason
-from optimizer.solvers.network.blocks import Blocks, decided
+from optimizer.solvers.network.blocks import Blocks, DecidingPrices, decided
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from optimizer.build.experiment import Experiment
+    from optimizer.build.lanes import Place
     from optimizer.model.problem import Problem
-    from optimizer.solvers.network.blocks import DecidingPrices, Part
+    from optimizer.solvers.network.blocks import Part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnPrices(DecidingPrices):
+    """
+    Prices that decide every order of a night that keeps some back at random.
+
+    Attributes
+    ----------
+    experiment
+        Rules of the random draws.
+    places
+        Names of the lanes, where draws are by station.
+    """
+
+    experiment: Experiment
+    places: tuple[Place, ...]
 
 
 class ProvingBlocks(Blocks, Protocol):
@@ -44,7 +64,8 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
     -------
     dict
         ``primal`` and ``surplus``, micro-CNY; parcels by merchant (``used``), by lane
-        (``lane_use``) and by reason (``reasons``); orders chosen twice (``num_twice``).
+        (``lane_use``) and by reason (``reasons``); orders chosen twice (``num_twice``);
+        what parcels save that are kept back (``kept_back``).
     """
     solution = decided(block, problem, verdict)
     proof = certify(problem, solution)
@@ -60,6 +81,7 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
         "lane_use": lane_use(problem.option_lane[solution.chosen], problem.lane_parent),
         "num_twice": np.sum(np.diff(order) == 0),
         "reasons": np.bincount(outcomes.reason, minlength=len(Reason)),
+        "kept_back": outcomes.saving[outcomes.reason == Reason.HELD_OUT].sum(),
     }
 
 
@@ -71,7 +93,17 @@ def _bare(block: int, problem: Problem, verdict: DecidingPrices) -> Names:
     ).astype(np.int32)
     has_budget = budgets_of(block, verdict)
     nobody = np.zeros(0, np.int64)
-    return Names((), nobody, (), (), status, merchant, has_budget=has_budget)
+    drawn = verdict if isinstance(verdict, DrawnPrices) else None
+    return Names(
+        merchant_ids=(),
+        merchant_num_orders=nobody,
+        places=() if drawn is None else drawn.places,
+        uncovered=(),
+        status=status,
+        row_merchant=merchant,
+        has_budget=has_budget,
+        experiment=None if drawn is None else drawn.experiment,
+    )
 
 
 def budgets_of(block: int, verdict: DecidingPrices) -> NDArray[np.bool_] | None:

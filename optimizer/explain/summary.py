@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from optimizer.model.lane_tree import effective_price
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +57,8 @@ def summarize(night: CertifiedNight) -> dict[str, Any]:
     saving -= chance.get("swapped", 0)
     found = night_numbers(counts, saving, problem, solution, night.names, night.policy)
     found |= _packing_summary(night, planned)
-    return found | _experiment(chance, outcomes) | _draw(night)
+    told = experiment_numbers(chance, _drawn_counts(outcomes))
+    return found | told | _draw(night)
 
 
 def night_numbers(
@@ -183,20 +185,39 @@ def _coin_costs(outcomes: Outcomes) -> dict[str, int]:
     }
 
 
-def _experiment(chance: dict[str, int], outcomes: Outcomes) -> dict[str, Any]:
-    """The randomised orders and what they cost, ready for JSON."""
+def _drawn_counts(outcomes: Outcomes) -> Counter[tuple[str, Reason]]:
+    """Orders of each arm, by what became of them."""
+    is_drawn = outcomes.arm >= 0
+    code = outcomes.arm[is_drawn].astype(np.int64) * 256 + outcomes.reason[is_drawn]
+    counts = np.bincount(code)
+    return Counter(
+        {
+            (ARMS[at >> 8], Reason(at & 255)): int(counts[at])
+            for at in np.flatnonzero(counts).tolist()
+        }
+    )
+
+
+def experiment_numbers(
+    chance: Mapping[str, int], counts: Counter[tuple[str, Reason]]
+) -> dict[str, Any]:
+    """
+    The randomised orders and what they cost, ready for JSON.
+
+    Parameters
+    ----------
+    chance
+        What the experiment adds to the certified value, micro-CNY; empty without one.
+    counts
+        Orders by arm and reason.
+    """
     if not chance:
         return {}
-    counts = {
-        (arm, reason): int(np.sum((outcomes.arm == at) & (outcomes.reason == reason)))
-        for at, arm in enumerate(ARMS)
-        for reason in (Reason.HELD_OUT, Reason.EXPLORED)
-    }
     coins = {}
     if "swapped" in chance:
-        is_ours = outcomes.arm == ARMS.index("margin")
+        of_margin = [count for (arm, _), count in counts.items() if arm == "margin"]
         coins = {
-            "num_coins": int(np.sum(is_ours)) // 2,
+            "num_coins": sum(of_margin) // 2,
             "num_swapped": counts["margin", Reason.EXPLORED],
             "coin_cost_cny": chance["swapped"] / 1e6,
             "expected_coin_cost_cny": chance["pairs"] / 2e6,

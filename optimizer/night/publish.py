@@ -17,10 +17,12 @@ was flushed, so that the disk itself is asked, and compares the decisions row by
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import fcntl
 import hashlib
 import os
+import socket
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -51,7 +53,6 @@ from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import recommended, report_html
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
@@ -113,15 +114,27 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
     """
     with disk_errors(output):
         (output / LOCKS).mkdir(parents=True, exist_ok=True)
-        handle = (output / LOCKS / day.isoformat()).open("w")
+        handle = (output / LOCKS / day.isoformat()).open("a+")
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read().strip()
+            said = f" ({holder})" if holder else ""
             raise BusyError(
-                f"another run holds {day} in {output}; try again when it is done"
+                f"another run holds {day} in {output}{said}; try again when it is done"
             ) from None
+        handle.truncate(0)
+        handle.write(_holder())
+        handle.flush()
         yield
+
+
+def _holder() -> str:
+    """Who holds a lock, and since when, for whoever wants it next."""
+    since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return f"process {os.getpid()} on {socket.gethostname()}, since {since}"
 
 
 @contextmanager

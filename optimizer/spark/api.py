@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,24 @@ import numpy as np
 
 from optimizer.build.assemble import Names
 from optimizer.build.eligibility import orders_table, require_columns
+from optimizer.build.experiment import make_experiment
+from optimizer.build.learned_probabilities import (
+    fulfilment_of,
+    model_of,
+    model_warnings,
+)
 from optimizer.build.night import MAX_SALTS
 from optimizer.certify.certificate import Certificate
 from optimizer.certify.exact import exact_dot
 from optimizer.clock import StageClock
-from optimizer.config import as_config, as_day, policy_on
+from optimizer.config import as_config, as_day, objective_on, policy_on
 from optimizer.errors import CertificateError, DataError
 from optimizer.explain.amounts import cap_values, cny, lane_values
+from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
-from optimizer.explain.summary import night_numbers
+from optimizer.explain.summary import experiment_numbers, night_numbers
 from optimizer.explain.tables import PLACE, places_frame
-from optimizer.io.asked_columns import contracts
+from optimizer.io.asked_columns import asked_columns, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.night_sources import open_night
@@ -29,14 +37,13 @@ from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.reasons import Reason
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.network.block_solve import BlockNight, merged, solve_core
-from optimizer.solvers.network.blocks import DecidingPrices
 from optimizer.spark.block_summary import (
-    refuse_local_rules,
     refuse_twin_names,
     set_limits,
     summarize_blocks,
 )
 from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
@@ -56,11 +63,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
+    from optimizer.build.experiment import Experiment
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.block_proof import ProvingBlocks
     from optimizer.io.read import FarFiles, Source
     from optimizer.solvers.network.block_solve import Core
+    from optimizer.solvers.network.blocks import DecidingPrices
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.shuffle import Prepared
 
@@ -190,16 +199,23 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     settings = as_config(config)
     day = as_day(date)
     policy = policy_on(settings, day)
-    refuse_local_rules(settings, policy)
+    refuse_keys(settings, policy)
+    experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
+        model = model_of(settings, day)
         agreed = contracts(settings, orders_table(policy.eligibility))
         large = {"orders": _columns(orders), "options": _columns(options)}
         small = {"capacity": capacity, "merchants": merchants}
         sources = open_night(
-            large | small, agreed, has_model=False, rules=cell_rules(settings)
+            large | small,
+            agreed,
+            has_model=model is not None,
+            rules=cell_rules(settings),
         )
         require_columns(sources["orders"], policy.eligibility)
+        asked_columns(settings, sources)
+        kept = fulfilment_of(objective_on(settings, policy), policy, sources, model)
         checked = {
             name: checked_table(sources[name], QuarantineLog())
             for name in small
@@ -207,7 +223,15 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         }
     about = checked.get("merchants")
     with clock.stage("build"):
-        rules = Rules(settings, policy, about, day, 0)
+        rules = Rules(
+            config=settings,
+            policy=policy,
+            merchants=about,
+            day=day,
+            salt=0,
+            model=model,
+            fulfilment=kept,
+        )
         made, census, limits = _build(
             orders, options, sources, checked["capacity"], rules, rows_per_block
         )
@@ -229,7 +253,14 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         near = solve_core(field, settings.solver.num_threads)
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
     prices = field.by_block(near.merchant_price)
-    verdict = DecidingPrices(near.lane_price, prices, near.tied, budgets)
+    verdict = DrawnPrices(
+        near.lane_price,
+        prices,
+        near.tied,
+        budgets,
+        experiment=experiment,
+        places=limits.places if experiment.is_by_station else (),
+    )
     with clock.stage("certify"):
         sums = add_up(blocks, field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
@@ -243,7 +274,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         certificate=sums.certificate,
         termination=Termination("OPTIMAL"),
         policy=policy,
-        warnings=limits.warnings,
+        warnings=(*limits.warnings, *model_warnings(model, day)),
         summary=_summary(
             field,
             census,
@@ -251,8 +282,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             sums,
             near,
             num_quarantined=made.num_quarantined,
-            policy=policy,
-        ),
+            rules=rules,
+        )
+        | _experiment(experiment, sums),
         num_rows={**made.num_rows}
         | {name: len(table) for name, table in checked.items()},
         num_near=near.num_near,
@@ -312,12 +344,15 @@ class Sums:
         Parcels by merchant and by lane.
     reasons
         ``(len(Reason),) int64``: orders that went to the solver, by reason.
+    kept_back
+        What the parcels save that the holdout keeps back, micro-CNY.
     """
 
     certificate: Certificate
     used: NDArray[np.int64]
     lane_used: NDArray[np.int64]
     reasons: NDArray[np.int64]
+    kept_back: int
 
 
 def add_up(
@@ -338,7 +373,7 @@ def add_up(
     CertificateError
         When they do not prove the plan.
     """
-    primal, num_twice = 0, 0
+    primal, num_twice, kept_back = 0, 0, 0
     dual = exact_dot(field.slots, near.lane_price)
     dual += exact_dot(field.cap, near.merchant_price)
     used = np.zeros(len(field.cap), np.int64)
@@ -350,6 +385,7 @@ def add_up(
         lane_used += part["lane_use"]
         reasons += part["reasons"]
         num_twice += int(part["num_twice"])
+        kept_back += int(part["kept_back"])
     broken = {
         "orders are chosen twice": num_twice,
         "merchants are above their cap": int(np.sum(used > field.cap)),
@@ -362,7 +398,16 @@ def add_up(
             f"the executors' sums do not prove the plan (gap {proof.gap:,} micro-CNY"
             f"{''.join(f'; {v}' for v in violations)})"
         )
-    return Sums(proof, used, lane_used, reasons)
+    return Sums(proof, used, lane_used, reasons, kept_back)
+
+
+def _experiment(experiment: Experiment, sums: Sums) -> dict[str, Any]:
+    """The part of the summary that only nights with a holdout have."""
+    if not experiment.is_random:
+        return {}
+    chance = {"kept_back": -sums.kept_back, "explored": 0, "reserved": 0}
+    held = int(sums.reasons[Reason.HELD_OUT])
+    return experiment_numbers(chance, Counter({("policy", Reason.HELD_OUT): held}))
 
 
 def _summary(
@@ -373,7 +418,7 @@ def _summary(
     near: Core,
     *,
     num_quarantined: int,
-    policy: PolicyRow,
+    rules: Rules,
 ) -> dict[str, Any]:
     counts = sums.reasons + census.statuses[: len(Reason)]
     counts[Reason.QUARANTINED] = num_quarantined
@@ -383,7 +428,7 @@ def _summary(
         merchant_price=near.merchant_price,
         termination=Termination("OPTIMAL"),
     )
-    worth = sums.certificate.primal_bound
+    worth = sums.certificate.primal_bound - sums.kept_back
     hollow = merged(field)
     no_rows = np.zeros(0, np.uint8)
     index = Names(
@@ -395,7 +440,7 @@ def _summary(
         row_merchant=no_rows.astype(np.int32),
         merchant_num_open=census.num_open,
     )
-    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, policy)
+    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, rules.policy)
     return numbers | {"problem_class": hollow.problem_class}
 
 

@@ -15,7 +15,7 @@ from optimizer.build.lanes import Place, build_forest
 from optimizer.build.lookups import lookup_warnings
 from optimizer.build.night_lookups import count_lookups
 from optimizer.build.service_days import rows_tonight
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import DataError
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.validate import refuse_twins
 from optimizer.spark.blocks import (
@@ -27,17 +27,14 @@ from optimizer.spark.blocks import (
     sort_key,
     unpack,
 )
-from optimizer.spark.rows import ONE_MACHINE
+from optimizer.spark.engine_keys import PACKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
     from optimizer.build.capacity import CapacityRow
-    from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.spark.rows import Rules
 
@@ -161,60 +158,6 @@ def refuse_twin_names(
         refuse_twins(dict.fromkeys([*sorted(names), *given]), column, label)
 
 
-def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
-    """
-    Refuse rules that a cluster does not support: they would be silently ignored.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key.
-    """
-    solver = config.solver
-    asked = {
-        f"solver.method: {solver.method}": solver.method not in ("auto", "pricing"),
-        "solver.keep_previous": solver.keep_previous,
-        "solver.memory_gb": solver.memory_gb is not None,
-        "fairness": bool(config.fairness),
-        "capacity.attributes": bool(config.capacity.attributes),
-        f"capacity.count: {config.capacity.count}": (
-            config.capacity.count != "recommendations"
-        ),
-        "policy.cap.group: owner": policy.cap.group == "owner",
-        "policy.cap.rounding: carryover": policy.cap.rounding == "carryover",
-        "policy.subsidy_budget_cny": policy.subsidy_budget_cny is not None,
-        f"capacity.counted_on: {config.capacity.counted_on}": (
-            config.capacity.counted_on != "order"
-        ),
-        "holdout": bool(config.holdout.share or config.holdout.explore_share),
-        "model": config.model is not None,
-        "outbox": bool(config.outbox),
-    }
-    refuse_asked(asked)
-
-
-def refuse_asked(asked: Mapping[str, bool]) -> None:
-    """
-    Refuse settings that engine: spark does not support.
-
-    Parameters
-    ----------
-    asked
-        Whether it is set, by key of the configuration.
-
-    Raises
-    ------
-    ConfigError
-        Naming the keys that are.
-    """
-    found = [key for key, is_set in asked.items() if is_set]
-    if found:
-        raise ConfigError(
-            f"engine: spark solves single network nights, without {', '.join(found)}; "
-            "leave it out, or run with engine: local"
-        )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class NightLimits:
     """
@@ -273,7 +216,7 @@ def set_limits(
     if odd:
         raise DataError(
             f"the capacity table has rows with a floor, a date or a place that does "
-            f"not nest, such as ({odd[0]}): {ONE_MACHINE}"
+            f"not nest, such as ({odd[0]}): {PACKING}"
         )
     is_open = rules.config.capacity.uncovered_lanes == "open"
     forest = build_forest(

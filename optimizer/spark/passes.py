@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.build.encode import OPEN
-from optimizer.explain.block_proof import budgets_of, prove_block
+from optimizer.explain.block_proof import DrawnPrices, budgets_of, prove_block
 from optimizer.solvers.network.blocks import bound_block, decided, screen_block
 from optimizer.spark.blocks import PASS_CELLS, block_index, open_block, pack, unpack
 
@@ -148,6 +148,8 @@ def decide(
         index = block_index(
             row["status"], row["merchants"], places, budgets_of(block, verdict)
         )
+        if isinstance(verdict, DrawnPrices):
+            index = replace(index, experiment=verdict.experiment)
         problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
         outcomes = find_outcomes(problem, solution, index, None, 0)
         named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")

@@ -9,21 +9,30 @@ import numpy as np
 
 from optimizer.build import encode
 from optimizer.build.eligibility import apply_rules
+from optimizer.build.learned_probabilities import (
+    OrderShares,
+    StandardRisks,
+    fill_options,
+    fill_orders,
+    order_shares,
+)
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
 from optimizer.io.plain_frame import plain_frame
 from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.spark.engine_keys import PACKING
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from optimizer.build.encode import NightCodes
-    from optimizer.config import Config, PolicyRow
+    from optimizer.build.learned_model import LearnedModel
+    from optimizer.config import Config, Fulfilment, PolicyRow
     from optimizer.io.read import Source
 
 #: What broke a rule, beside the columns of a good row; else null.
@@ -33,7 +42,8 @@ ORDER_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
     "ineligible_reason string, complaint_prob_standard double, "
-    f"return_prob_standard double, {BROKEN}"
+    "return_prob_standard double, complaint_share double, return_share double, "
+    f"{BROKEN}"
 )
 #: A checked option.
 OPTION_ROWS = (
@@ -65,6 +75,10 @@ class Rules:
         The business date, where it was given.
     salt
         Of the order keys.
+    model
+        The learned model that fills missing probabilities, where there is one.
+    fulfilment
+        Promise-keeping of the night; ``None``: as it is configured.
     """
 
     config: Config
@@ -72,15 +86,20 @@ class Rules:
     merchants: pl.DataFrame | None
     day: dt.date | None
     salt: int
+    model: LearnedModel | None = None
+    fulfilment: Sequence[Fulfilment] | None = None
 
     def coder(self, columns: Iterable[str] = ()) -> NightCodes:
         """Start codes of a task; they never leave the executor."""
         from optimizer.build.costs import costs_of
 
+        kept = self.fulfilment
+        if kept is None:
+            kept = objective_on(self.config, self.policy).fulfilment
         params = encode.CodeParams(
             worth=costs_of(self.config, self.policy),
             roster=self.policy.carriers,
-            fulfilment=objective_on(self.config, self.policy).fulfilment,
+            fulfilment=kept,
             merchants=self.merchants,
             columns=columns,
         )
@@ -122,17 +141,24 @@ def check_orders(
     def encoded(frame: pl.DataFrame) -> pl.DataFrame:
         if has_reasons:
             frame = apply_rules(frame, eligibility)
+        frame = fill_orders(frame, rules.model)
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
+        shares = {}
         if not is_choice:
             orders, options = encode.encode_own_carrier(frame, orders, coder, 0)
             saving[options.order] = options.saving
+        elif rules.model is not None:
+            found = order_shares(frame, rules.model)
+            shares["complaint_share"] = _series("", found.complaint)
+            shares["return_share"] = _series("", found.logistics_return)
         return frame.with_columns(
             _series("key", orders.key.view(np.int64)),
             _series("folded_key", orders.folded_key.view(np.int64)),
             _series("status", orders.status.astype(np.int32)),
             _series("saving", saving),
+            **shares,
         )
 
     return _checked(frames, source, ORDER_ROWS, encoded)
@@ -152,14 +178,7 @@ def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> Non
         (int(np.sum(is_pinned)), 'pinned to "must"'),
     ):
         if count:
-            raise DataError(f"{counted(count, 'parcel')} {what}: {ONE_MACHINE}")
-
-
-#: Why packing nights are refused.
-ONE_MACHINE = (
-    "that makes a packing night, which engine: spark does not solve; run it with "
-    "engine: local"
-)
+            raise DataError(f"{counted(count, 'parcel')} {what}: {PACKING}")
 
 
 def check_options(
@@ -213,7 +232,7 @@ def value_options(
         frame = pl.DataFrame(pl.from_arrow(batch))
         if len(frame) == 0:
             continue
-        saving, is_active = _values(frame, coder)
+        saving, is_active = _values(frame, coder, rules.model)
         is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
         outlet = pl.coalesce("option_outlet_id", "outlet_id")
         valued = frame.with_columns(
@@ -223,7 +242,7 @@ def value_options(
 
 
 def _values(
-    frame: pl.DataFrame, coder: NightCodes
+    frame: pl.DataFrame, coder: NightCodes, model: LearnedModel | None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Saving of each row's option, and whether it has one that may be used."""
     saving, is_active = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.bool_)
@@ -239,9 +258,25 @@ def _values(
     basis = encode.encode_basis(with_option, orders, coder)
     ways = with_option.with_columns(outlet_id="option_outlet_id")
     place = np.arange(len(ways))
+    if model is not None:
+        standard, shares = _of_orders(with_option)
+        ways = fill_options(ways, place, standard, shares, model)
     options, active = encode.encode_options(ways, place, basis, coder)
     saving[has], is_active[has] = options.saving, active
     return saving, is_active
+
+
+def _of_orders(frame: pl.DataFrame) -> tuple[StandardRisks, OrderShares]:
+    """What executors found of the orders before their options came."""
+    found = {name: frame[name].to_numpy() for name in _SHARES + _STANDARD}
+    return (
+        StandardRisks(*(found[name] for name in _STANDARD)),
+        OrderShares(*(found[name] for name in _SHARES)),
+    )
+
+
+_STANDARD = ("complaint_prob_standard", "return_prob_standard")
+_SHARES = ("complaint_share", "return_share")
 
 
 def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:

@@ -12,18 +12,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.eligibility import orders_table
+from optimizer.build.learned_probabilities import model_identity
 from optimizer.config import config_hash, config_json, expand_date, policy_on
 from optimizer.contracts.run_folder import SCHEMA_VERSION
 from optimizer.errors import ConfigError
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
+from optimizer.io.mapping import as_written
 from optimizer.io.read import fingerprint, open_source
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
-from optimizer.spark.block_summary import refuse_asked
+from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.faults import first_line
 from optimizer.spark.files import FileTable, copied_table, open_files
+from optimizer.spark.lease import date_lease
 from optimizer.spark.write import (
     cluster_errors,
     publish,
@@ -78,13 +81,18 @@ def run_on_spark(
     ConfigError
         When inputs or output are not configured, a key is not for a cluster, or the
         date is published from other inputs.
+    BusyError
+        When another run holds the date.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    _refuse_more(config)
+    refuse_keys(config, policy_on(config, day))
     session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
     with cluster_errors(folder), ExitStack() as held:
+        confirm = None
+        if not is_dry:
+            confirm = held.enter_context(date_lease(session, folder, day))
         tables = _open(session, config, day, held)
         files = _files_of(config, tables)
         identity = _identity(config, day, tables, files)
@@ -115,28 +123,11 @@ def run_on_spark(
             progress("publish")
         run_id = _run_id(identity)
         table_format = config.spark.table_format
-        publish(night, folder, run_id, record, table_format=table_format)
+        publish(
+            night, folder, run_id, record, table_format=table_format, confirm=confirm
+        )
         night.release()
     return RunReport(folder, "published", record | {"run_id": run_id})
-
-
-def _refuse_more(config: Config) -> None:
-    """Refuse tasks that only runs on one machine do besides the night itself."""
-    assert config.inputs is not None
-    inputs = config.inputs
-    asked = {
-        "inputs.deliveries": inputs.deliveries is not None,
-        **{
-            f"inputs.{name} with more than a path": table.is_mapped
-            for name, table in inputs.tables.items()
-        },
-        "inputs.wait_minutes": inputs.wait_minutes > 0,
-        "inputs.when_capacity_is_late": inputs.when_capacity_is_late != "refuse",
-        "outputs": bool(config.outputs),
-        "outbox": bool(config.outbox),
-        "state.url": config.state.url is not None,
-    }
-    refuse_asked(asked)
 
 
 def start_session() -> SparkSession:
@@ -178,9 +169,17 @@ def _open(
         if config.spark.table_format != "parquet" and not _is_file(path):
             table = read_table(session, path, config.spark.table_format)
             is_large = name in ("orders", "options")
+            if is_large and name in config.mappings:
+                raise ConfigError(
+                    f"inputs.{name}: executors read a {config.spark.table_format} "
+                    "table under the contract's names alone; give a path without "
+                    "columns, values and the like, and let a view of the lakehouse "
+                    "rename them, or run with engine: local"
+                )
             opened[name] = table if is_large else table.toArrow()
         elif name in ("orders", "options"):
-            opened[name] = open_files(session, path, agreed[name])
+            written = as_written(agreed[name], config.mappings.get(name))
+            opened[name] = open_files(session, path, written)
         elif "://" in path:
             opened[name] = held.enter_context(copied_table(session, path))
         else:
@@ -218,6 +217,7 @@ def _identity(
         "date": day.isoformat(),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
+        **model_identity(config, day),
         "inputs": {
             name: [file.sha256 for file in files[name]] or _checksum(table)
             for name, table in tables.items()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.io.read import Source
     from optimizer.spark.files import Task
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_000_000
 #: Repeated ids that are looked at; different ids share a key once in many nights.
 MOST_TWINS = 1_000
+#: Numbers that are tried for each block; of a thousand blocks all find one.
+TICKETS = 20
 #: A merchant with more than this share of a block is cut, into parts of this size.
 GIANT = 0.1
 
@@ -294,17 +296,40 @@ def _blocks(
     from pyspark.sql import functions as F
 
     columns = [field.split()[0] for field in VALUED_ROWS.split(", ")]
-    of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
-    part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")
-    hashed = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
-    block = F.when(F.col("blocks").isNull(), hashed).otherwise(
-        F.element_at("blocks", part + 1)
+    block = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
+    rows = valued
+    if placed:  # some engines of Spark Connect take no table without rows
+        of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
+        rows = valued.join(F.broadcast(of_giant), "merchant_id", "left")
+        part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")
+        block = F.when(F.col("blocks").isNull(), block).otherwise(
+            F.element_at("blocks", part + 1)
+        )
+    tickets = F.array(*map(F.lit, _tickets(valued.sparkSession, num_blocks)))
+    made = rows.select(*columns, block.alias("block"))
+    ticket = F.element_at(tickets, F.col("block") + 1)
+    together = made.withColumn("ticket", ticket).repartition(num_blocks, "ticket")
+    bare = together.drop("ticket")
+    return bare.mapInArrow(partial(build_blocks, rules=rules), BLOCK).persist()
+
+
+def _tickets(session: SparkSession, num_blocks: int) -> list[int]:
+    """
+    Find a number for each block whose hash brings it to a partition of its own.
+
+    Rows are brought together by the hash of a column, which every engine can do. Where
+    an engine hashes otherwise, blocks share partitions, and nothing else changes.
+    """
+    from pyspark.sql import functions as F
+
+    many = session.range(TICKETS * num_blocks + TICKETS).select(
+        F.col("id").cast("int").alias("number"),
+        F.pmod(F.hash(F.col("id").cast("int")), F.lit(num_blocks)).alias("part"),
     )
-    rows = valued.join(F.broadcast(of_giant), "merchant_id", "left")
-    together = rows.select(*columns, block.alias("block")).repartitionById(
-        num_blocks, "block"
-    )
-    return together.mapInArrow(partial(build_blocks, rules=rules), BLOCK).persist()
+    first = many.groupBy("part").agg(F.min("number").alias("number")).toArrow()
+    found = first["number"].to_pylist()
+    others = (at for at in range(-1, -num_blocks - 1, -1))
+    return sorted(found) + [next(others) for _ in range(num_blocks - len(found))]
 
 
 def _giants_table(placed: dict[str, list[int]]) -> pa.Table:

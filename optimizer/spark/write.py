@@ -47,6 +47,7 @@ def publish(
     record: dict[str, Any],
     *,
     table_format: str = "parquet",
+    confirm: Callable[[], None] | None = None,
 ) -> None:
     """
     Write a night to any file system that Spark knows.
@@ -63,6 +64,8 @@ def publish(
         Content of ``run.json``; ``run_id`` and rows of the tables are added.
     table_format
         ``parquet``, ``delta``, or any other that the cluster writes.
+    confirm
+        Called before the record names the night; raises if it must not.
 
     Raises
     ------
@@ -78,6 +81,8 @@ def publish(
             make(night).write.format(table_format).mode("overwrite").save(path)
         _refuse_false(session, f"{folder}/{run_id}", table_format, record["summary"])
         text = record_text(record | {"run_id": run_id})
+        if confirm is not None:
+            confirm()
         write_text(session, f"{folder}/{RECORD}", text)
 
 
@@ -126,7 +131,9 @@ OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
     COMMITMENTS: _commitments,
     QUARANTINE: lambda night: night.quarantine,
     MERCHANT_RESULTS: lambda night: _on_cluster(night, night.merchants),
-    LANE_RESULTS: lambda night: _on_cluster(night, night.lanes),
+    LANE_RESULTS: lambda night: _on_cluster(
+        night, night.lanes.select(LANE_RESULTS.column_names)
+    ),
 }
 
 
@@ -172,7 +179,8 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
     """
     path = f"{folder}/{RECORD}"
     # Of a folder that is not there, Spark logs a stack: do not ask where it shows.
-    rows = [] if _is_seen_missing(path) else _read_text(session, path)
+    is_missing = is_seen(path) and not Path(path).exists()
+    rows = [] if is_missing else read_lines(session, path)
     if not rows:
         return None
     try:
@@ -183,21 +191,29 @@ def published_record(session: SparkSession, folder: str) -> dict[str, Any] | Non
         ) from None
 
 
-def _is_seen_missing(path: str) -> bool:
-    """Whether this process sees the place of a path, and that nothing is there."""
-    place = Path(path)
-    if "://" in path or place.exists():
+def is_seen(path: str) -> bool:
+    """Whether this process sees the place of a path, be there something or nothing."""
+    if "://" in path:
         return False
-    there = next(parent for parent in place.parents if parent.exists())
+    place = Path(path).absolute()
+    there = next(at for at in (place, *place.parents) if at.exists())
     return there != Path(place.anchor)
 
 
-def _read_text(session: SparkSession, path: str) -> list[str]:
-    """Lines of a text folder; none where there is no such folder."""
+def read_lines(session: SparkSession, path: str) -> list[str]:
+    """
+    Lines of a text folder and those in it; none where there is no such folder.
+
+    Raises
+    ------
+    ConfigError
+        When the cluster cannot read it.
+    """
     from pyspark.errors import AnalysisException
 
+    reader = session.read.option("recursiveFileLookup", "true")
     try:
-        lines = session.read.text(path).toArrow()
+        lines = reader.text(path).toArrow()
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
             return []

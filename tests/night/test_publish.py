@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import socket
 from pathlib import Path
 
 import polars as pl
@@ -304,6 +305,20 @@ def test_a_date_is_held_by_one_run_at_a_time(published: SmallNight):
         k: v for k, v in snapshot(published.runs).items() if "-23" not in k
     } == before
     assert published.run().outcome == "unchanged"
+
+
+def test_who_comes_second_is_told_who_holds_the_date(tmp_path):
+    """The process, its host, and since when; a later holder takes the place."""
+    this = f"process {os.getpid()} on {socket.gethostname()}, since 20"
+    for _ in range(2):
+        with publishing.date_lock(tmp_path, DAY):
+            with (
+                pytest.raises(BusyError, match=re.escape(this)),
+                publishing.date_lock(tmp_path, DAY),
+            ):
+                pass
+            held = (tmp_path / ".locks" / DAY.isoformat()).read_text()
+            assert held.count("process") == 1
 
 
 def test_something_else_in_the_place_of_a_night_is_left_alone(inputs_only: SmallNight):

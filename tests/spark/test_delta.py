@@ -25,9 +25,6 @@ from pysail.spark import SparkConnectServer
 server = SparkConnectServer(ip="127.0.0.1", port=0)
 server.start(background=True)
 os.environ["SPARK_REMOTE"] = "sc://127.0.0.1:%d" % server.listening_address[1]
-from pyspark.sql.connect.dataframe import DataFrame
-# This engine lacks partitioning by number; a block may then share its partition.
-DataFrame.repartitionById = DataFrame.repartition
 from optimizer.config import as_config
 from optimizer.spark import explain_published
 from optimizer.spark.run import start_session

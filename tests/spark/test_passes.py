@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import optimizer
 from optimizer.contracts.tables import CAPACITY
-from optimizer.errors import ConfigError, DataError, SolveError
+from optimizer.errors import DataError, SolveError
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
@@ -22,11 +22,7 @@ from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
 from optimizer.spark.api import add_up
-from optimizer.spark.block_summary import (
-    refuse_local_rules,
-    set_limits,
-    summarize_blocks,
-)
+from optimizer.spark.block_summary import set_limits, summarize_blocks
 from optimizer.spark.passes import SparkBlocks, decide
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.examples import examples
@@ -283,27 +279,6 @@ def test_the_kernel_of_the_check_is_its_twin(seed):
         ]
         assert above[merchant] == sum(max(0, w - cut[merchant]) for w in worth)
         assert highest[merchant] == max([0, *worth])
-
-
-@pytest.mark.parametrize(
-    ("keys", "named"),
-    [
-        ({"solver": {"method": "packing"}}, "solver.method: packing"),
-        ({"solver": {"keep_previous": True}}, "keep_previous"),
-        ({"solver": {"memory_gb": 2}}, "solver.memory_gb"),
-        ({"capacity": {"attributes": ["vehicle"]}}, "attributes"),
-        ({"capacity": {"count": "expected"}}, "count: expected"),
-        ({"capacity": {"counted_on": "ship"}}, "counted_on: ship"),
-        ({"holdout": {"share": 0.02}}, "holdout"),
-        ({"model": "models/latest"}, "model"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_rules_of_one_machine_are_refused_by_name(keys, named):
-    """What Spark does not do is no surprise in the night: the key is named."""
-    rules = make_rules(random_tables(1), **keys)
-    with pytest.raises(ConfigError, match=f"{named}.*engine: local"):
-        refuse_local_rules(rules.config, rules.policy)
 
 
 @pytest.mark.parametrize("column", ["min_parcels", "service_date"])

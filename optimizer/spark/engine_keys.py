@@ -1,0 +1,391 @@
+"""
+What each engine does with each key of the configuration and each column of an input.
+
+The one list of it: refusals are made from it, and so is the page of the reference. A
+key that is not in it is a bug, which a test finds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.config import Config
+from optimizer.config.fields import ConfigModel
+from optimizer.contracts.tables import NIGHT_INPUTS, OUTCOMES
+from optimizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optimizer.config import PolicyRow
+
+#: What to do instead, where nothing nearer is known.
+LOCAL = "run with engine: local"
+PACKING = f"that makes a packing night, which a cluster does not solve; {LOCAL}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """
+    A key or column, or a whole section of them, that a cluster refuses.
+
+    Attributes
+    ----------
+    name
+        Such as ``solver.method``; of a column ``orders.load``.
+    instead
+        Why, and what to do instead.
+    takes
+        Values that it takes all the same; the default value always.
+    """
+
+    name: str
+    instead: str
+    takes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """
+    A key or column, or a whole section of them, that changes nothing on a cluster.
+
+    Attributes
+    ----------
+    name
+        As of :class:`Refused`.
+    why
+        Why that is right.
+    """
+
+    name: str
+    why: str
+
+
+_TABLES = ("orders", "capacity", "options", "merchants")
+_MAPPED = ("path", "columns", "values", "constants", "units", "wrapped", "decimal")
+_PENALTY = (("capacity", "units"), ("capacity", "decimal"))
+_LEARN = "`optimizer learn` reads it, which runs on one machine whatever the engine"
+
+#: Keys that do on a cluster what they do on one machine.
+HONOURED_KEYS = (
+    *("version", "timezone", "null_words", "not_null_words", "date_formats"),
+    *("privacy.allow.columns", "privacy.allow.reason", "policy.valid_from"),
+    *("policy.cap.rate", "policy.cap.base", "policy.fee.amount_cny"),
+    *(f"policy.fee.payer.{who}" for who in ("merchant", "platform", "consumer")),
+    *("policy.compensation.amount_cny", "policy.compensation.payee"),
+    "policy.carriers",
+    *(
+        f"{place}{name}"
+        for place in ("policy.objective.", "objective.")
+        for name in (
+            *("complaint_cost_cny", "return_cost_cny", "fee_share"),
+            *("fulfilment.carrier_id", "fulfilment.region_id"),
+            "fulfilment.probability",
+        )
+    ),
+    *("objective.relative_error", "objective.confidence"),
+    *(
+        f"policy.eligibility.{name}"
+        for name in (
+            *("column", "is", "is_not", "in", "not_in", "is_missing", "below"),
+            *("above", "reason"),
+        )
+    ),
+    *(
+        f"inputs.{table}.{name}"
+        for table in _TABLES
+        for name in _MAPPED
+        if (table, name) not in _PENALTY
+    ),
+    *(
+        f"inputs.{table}.{name}"
+        for table in ("capacity", "merchants")
+        for name in ("encoding", "sheet")
+    ),
+    *("output", "capacity.uncovered_lanes"),
+    *(f"capacity.peaks.{name}" for name in ("from", "to", "factor", "carriers")),
+    "quarantine.max_share",
+    *(f"limits.{name}" for name in ("num_rows", "num_columns", "line_bytes")),
+    *("limits.unpacked_times", "limits.broken_rows_in_a_row"),
+    *("lookups.warn_below", "lookups.refuse_below"),
+    *("solver.time_limit_seconds", "solver.num_threads"),
+    *("engine", "spark.table_format", "spark.rows_per_block"),
+    *("operations.logs", "operations.metrics", "operations.lineage"),
+    "operations.alerts.quarantine_share",
+    *("holdout.share", "holdout.seed", "holdout.unit"),
+    *("model", "learning.features", "learning.categories"),
+)
+#: Keys that are refused, or some of whose values are.
+REFUSED_KEYS = (
+    Refused(
+        "policy.cap.rounding",
+        f"carryover counts on other nights, which a cluster does not; {LOCAL}, or let "
+        "it be floor or pooled",
+        ("floor", "pooled"),
+    ),
+    Refused("policy.cap.group", f"owner: {PACKING}"),
+    Refused("policy.subsidy_budget_cny", PACKING),
+    Refused(
+        "objective.explore",
+        f"margin and thompson look at the whole night at once; {LOCAL}, or measure "
+        "with holdout.share, which works on a cluster",
+        ("blind", "none"),
+    ),
+    Refused(
+        "holdout.explore_share",
+        f"its parcels are drawn one after the other over the whole night; {LOCAL}, or "
+        "measure with holdout.share, which works on a cluster",
+    ),
+    Refused(
+        "inputs.deliveries",
+        f"it frees slots of other nights, which a cluster does not count; {LOCAL}",
+    ),
+    Refused(
+        "inputs.wait_minutes",
+        "a cluster is not held while nothing comes; let the scheduler wait for the "
+        "inputs, and start the run then",
+    ),
+    Refused(
+        "inputs.when_capacity_is_late",
+        "yesterdays_capacity needs a wait; let the scheduler choose the file",
+    ),
+    Refused("capacity.attributes", PACKING),
+    Refused("capacity.count", f"expected and quantile: {PACKING}"),
+    Refused(
+        "capacity.counted_on",
+        f"ship and delivery count on other nights, which a cluster does not; {LOCAL}",
+    ),
+    Refused(
+        "files.mode",
+        "the rights of what executors write are those of their file system; set them "
+        "there (of a folder, a bucket, or by fs.permissions.umask-mode)",
+    ),
+    Refused(
+        "solver.method",
+        "a cluster solves by prices: auto or pricing; " + LOCAL,
+        ("auto", "pricing"),
+    ),
+    Refused(
+        "solver.memory_gb",
+        "what executors keep is bounded by spark.rows_per_block; leave it out",
+    ),
+    Refused("solver.keep_previous", f"a cluster reads no earlier night; {LOCAL}"),
+    Refused(
+        "state.url",
+        "a cluster's nights count on no other, so they have no state; leave it out",
+    ),
+    Refused(
+        "operations.alerts.splitting.columns",
+        f"the alert reads the orders on one machine; {LOCAL}",
+    ),
+    Refused("fairness", PACKING),
+    Refused(
+        "outputs",
+        "executors write the tables where output says; copy them from there, or have "
+        "the catalogue point there",
+    ),
+    Refused(
+        "outbox",
+        f"a platform's file is one file; {LOCAL}, or make it from recommendations",
+    ),
+)
+#: Keys that change nothing.
+IRRELEVANT_KEYS = (
+    Irrelevant("policy.cap.window_days", "of carryover, which is refused"),
+    Irrelevant("objective.num_draws", "of thompson, which is refused"),
+    *(
+        Irrelevant(
+            f"inputs.{table}.{name}", "orders and options are Parquet or a lakehouse's"
+        )
+        for table in ("orders", "options")
+        for name in ("encoding", "sheet")
+    ),
+    *(
+        Irrelevant(f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone")
+        for table, name in _PENALTY
+    ),
+    Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
+    Irrelevant("capacity.lead_days", "of capacity.counted_on, which is refused"),
+    Irrelevant("capacity.in_flight_days", "of capacity.counted_on, which is refused"),
+    Irrelevant("report", "a cluster writes no report"),
+    Irrelevant("solver.relative_gap", "a cluster stops at the optimum alone"),
+    Irrelevant("publish", "a cluster publishes the proved optimum or nothing"),
+    Irrelevant("keep", "`optimizer prune` removes nights of one machine alone"),
+    *(
+        Irrelevant(
+            f"operations.alerts.{name}",
+            "a cluster does not compare a night with those before it",
+        )
+        for name in ("input_change", "dead_lane_nights")
+    ),
+    *(
+        Irrelevant(f"operations.alerts.splitting.{name}", "of its columns, refused")
+        for name in ("below_cny", "group_size")
+    ),
+    Irrelevant("pin_priority", 'of pins to "must", which are refused'),
+    Irrelevant("on_conflict", "nothing that is not refused can clash"),
+    Irrelevant("acceptance", "`optimizer accept` reads nights of one machine"),
+    *(
+        Irrelevant(f"learning.{name}", _LEARN)
+        for name in (
+            *("history", "models", "regime_breaks", "prior", "contract_kept_share"),
+            *("max_complaints_per_customer", "maturity_days", "confidence"),
+        )
+    ),
+)
+#: Columns of the inputs that a cluster refuses, or some of whose values it does.
+REFUSED_COLUMNS = (
+    Refused("orders.load", f"above 1: {PACKING}"),
+    Refused("orders.pin", f'"must": {PACKING}'),
+    Refused("options.load", f"above 1: {PACKING}"),
+    Refused("capacity.service_date", f"a date: {PACKING}"),
+    Refused("capacity.min_parcels", f"above 0: {PACKING}"),
+    Refused("deliveries", "of inputs.deliveries, which is refused"),
+)
+#: Columns that change nothing.
+IRRELEVANT_COLUMNS = (
+    *(
+        Irrelevant(f"orders.{name}", "of capacity.counted_on, which is refused")
+        for name in ("ship_date", "delivery_date")
+    ),
+    *(
+        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused")
+        for name in ("penalty_cny", "priority")
+    ),
+    Irrelevant("merchants.owner_id", "of policy.cap.group: owner, which is refused"),
+    Irrelevant("outcomes", _LEARN),
+)
+
+
+def config_keys() -> tuple[str, ...]:
+    """Every key of the configuration that holds no further keys, with its sections."""
+    return tuple(dict.fromkeys(_keys(Config, "")))
+
+
+def input_columns() -> tuple[str, ...]:
+    """Every column of a table that is read, with its table."""
+    tables = (*NIGHT_INPUTS, OUTCOMES)
+    return tuple(f"{table.name}.{c.name}" for table in tables for c in table.columns)
+
+
+def _keys(model: type[ConfigModel], place: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = list(_sections(field.annotation))
+        where = f"{place}{field.alias or name}"
+        if not inner:
+            yield where
+        for section in inner:
+            yield from _keys(section, f"{where}.")
+
+
+def _sections(annotation: Any) -> Iterator[type[ConfigModel]]:
+    """Models that a key may hold."""
+    from typing import get_args
+
+    if isinstance(annotation, type) and issubclass(annotation, ConfigModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def said_of(
+    name: str,
+    refused: tuple[Refused, ...],
+    irrelevant: tuple[Irrelevant, ...],
+) -> Refused | Irrelevant | None:
+    """
+    What the lists say of a name.
+
+    Parameters
+    ----------
+    name
+        Of a key or a column.
+    refused, irrelevant
+        The lists.
+
+    Returns
+    -------
+    Refused, Irrelevant or None
+        Of it, or of a section around it; ``None``: it is honoured.
+    """
+    entries: tuple[Refused | Irrelevant, ...] = (*refused, *irrelevant)
+    found = {entry.name: entry for entry in entries}
+    parts = name.split(".")
+    around = [".".join(parts[:num]) for num in range(len(parts), 0, -1)]
+    return next((found[place] for place in around if place in found), None)
+
+
+def refuse_keys(config: Config, policy: PolicyRow) -> None:
+    """
+    Refuse rules that a cluster does not support: they would be silently ignored.
+
+    Parameters
+    ----------
+    config
+        Of the night.
+    policy
+        The row in force; others may ask for anything.
+
+    Raises
+    ------
+    ConfigError
+        Naming each key, and what to do instead.
+    """
+    found = [entry for entry in REFUSED_KEYS if _is_asked(entry, config, policy)]
+    if found:
+        said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
+        raise ConfigError(f"engine: spark does not take {said}")
+
+
+def _is_asked(entry: Refused, config: Config, policy: PolicyRow) -> bool:
+    """Whether a key has another value than those that a cluster takes."""
+    first, *rest = entry.name.split(".")
+    of_policy = first == "policy"
+    around: Any = policy if of_policy else config
+    *sections, name = rest if of_policy else (first, *rest)
+    for section in sections:
+        around = getattr(around, section)
+        if around is None:
+            return False
+    usual = type(around).model_fields[name].get_default(call_default_factory=True)
+    value = getattr(around, name)
+    return value != usual and value not in entry.takes
+
+
+def engines_markdown() -> str:
+    """The lists for docs/reference/engines.md; a test keeps the two equal."""
+    keys = _rows(config_keys(), REFUSED_KEYS, IRRELEVANT_KEYS)
+    columns = _rows(input_columns(), REFUSED_COLUMNS, IRRELEVANT_COLUMNS)
+    return "\n\n".join(
+        f"## {title}\n\n| {what} | one machine | Spark | |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        for title, what, rows in (
+            ("Keys of the configuration", "key", keys),
+            ("Columns of the inputs", "column", columns),
+        )
+    )
+
+
+def _rows(
+    names: tuple[str, ...],
+    refused: tuple[Refused, ...],
+    irrelevant: tuple[Irrelevant, ...],
+) -> Iterator[str]:
+    """A row for each name, or for the section that is treated as one."""
+    rows: dict[str, str] = {}
+    for name in names:
+        entry = said_of(name, refused, irrelevant)
+        shown = name if entry is None else entry.name
+        alone = "irrelevant" if name.startswith("spark.") else "honoured"
+        rows[shown] = f"| `{shown}` | {alone} | {_told(entry)} |"
+    yield from rows.values()
+
+
+def _told(entry: Refused | Irrelevant | None) -> str:
+    if entry is None:
+        return "honoured | "
+    if isinstance(entry, Irrelevant):
+        return f"irrelevant | {entry.why}"
+    takes = f", but for {', '.join(entry.takes)}" if entry.takes else ""
+    return f"refused{takes} | {entry.instead}"

@@ -1,0 +1,117 @@
+"""The list of what each engine honours and refuses, walked key by key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from optimizer.config import as_config
+from optimizer.contracts.run_folder import RECORD
+from optimizer.errors import ConfigError
+from optimizer.job import run_date
+from optimizer.spark import engine_keys
+from optimizer.spark.engine_keys import (
+    HONOURED_KEYS,
+    IRRELEVANT_COLUMNS,
+    IRRELEVANT_KEYS,
+    REFUSED_COLUMNS,
+    REFUSED_KEYS,
+    config_keys,
+    engines_markdown,
+    input_columns,
+    said_of,
+)
+from optimizer.testing import random_tables
+
+DAY = dt.date(2026, 11, 22)
+PAGE = Path(__file__).parents[2] / "docs/reference/engines.md"
+#: A night that asks for each key that is refused.
+ASKING = {
+    "policy.cap.rounding": {"cap": {"rate": 0.03, "rounding": "carryover"}},
+    "policy.cap.group": {"cap": {"rate": 0.03, "group": "owner"}},
+    "policy.subsidy_budget_cny": {
+        "fee": {"amount_cny": 1, "payer": {"merchant": 0, "platform": 1}},
+        "subsidy_budget_cny": 9,
+    },
+    "objective.explore": {"explore": "margin"},
+    "holdout.explore_share": {"holdout": {"explore_share": 0.1}},
+    "inputs.deliveries": {"deliveries": "nowhere.parquet"},
+    "inputs.wait_minutes": {"wait_minutes": 5},
+    "inputs.when_capacity_is_late": {"when_capacity_is_late": "yesterdays_capacity"},
+    "capacity.attributes": {"capacity": {"attributes": ["vehicle"]}},
+    "capacity.count": {"capacity": {"count": "expected"}},
+    "capacity.counted_on": {"capacity": {"counted_on": "ship"}},
+    "files.mode": {"files": {"mode": "0600"}},
+    "solver.method": {"solver": {"method": "flow"}},
+    "solver.memory_gb": {"solver": {"memory_gb": 2}},
+    "solver.keep_previous": {"solver": {"keep_previous": True}},
+    "state.url": {"state": {"url": "sqlite:///state.db"}},
+    "operations.alerts.splitting.columns": {
+        "operations": {"alerts": {"splitting": {"columns": ["buyer_key"]}}}
+    },
+    "fairness": {
+        "fairness": [{"column": "region_id", "value": "r0", "min_parcels": 1}]
+    },
+    "outputs": {"outputs": [{"table": "lanes", "to": "lanes-{date}.csv"}]},
+    "outbox": {"outbox": [{"platform": "jd", "format": "csv", "to": "out/{date}.csv"}]},
+}
+
+
+def test_every_key_and_column_is_in_the_list_once():
+    """A new key or column is honoured, refused or irrelevant by somebody's decision."""
+    keys, columns = config_keys(), input_columns()
+    for name in keys:
+        is_said = said_of(name, REFUSED_KEYS, IRRELEVANT_KEYS) is not None
+        assert (name in HONOURED_KEYS) != is_said, name
+    entries = (*REFUSED_KEYS, *IRRELEVANT_KEYS, *REFUSED_COLUMNS, *IRRELEVANT_COLUMNS)
+    assert {*HONOURED_KEYS} <= {*keys}
+    for entry in entries:
+        around = (entry.name, f"{entry.name}.")
+        assert any(f"{n}.".startswith(around) for n in (*keys, *columns)), entry.name
+    assert len({entry.name for entry in entries}) == len(entries)
+
+
+def test_the_page_of_the_reference_is_the_list():
+    """What is read there is what the program refuses by."""
+    assert engines_markdown() in PAGE.read_text()
+
+
+@pytest.mark.parametrize("entry", REFUSED_KEYS, ids=lambda entry: entry.name)
+def test_a_refused_key_is_refused(entry, tmp_path):
+    """The message names the key and says what to do; nothing is started or written."""
+    asked, place = ASKING[entry.name], entry.name.split(".")[0]
+    config = random_tables(1, num_orders=9).config
+    inputs = {"orders": "o.parquet", "capacity": "c.csv"}
+    config |= {"inputs": inputs, "output": str(tmp_path), "engine": "spark"}
+    if place == "policy":
+        config["policy"] = [config["policy"][0] | asked]
+    elif place in ("inputs", "objective"):
+        config[place] |= asked
+    else:
+        config |= asked
+    if entry.name == "objective.explore":
+        config["holdout"] = {"explore_share": 0.1}
+    with pytest.raises(ConfigError) as refused:
+        run_date(as_config(config), DAY)
+    assert f"{entry.name}: {entry.instead}" in str(refused.value)
+    assert not [*tmp_path.rglob(RECORD)]
+    del config["engine"]
+    as_config(config)  # one machine takes it
+
+
+def test_every_refused_key_is_asked_for():
+    """A key that is added to the list is tried, too."""
+    assert ASKING.keys() == {entry.name for entry in REFUSED_KEYS}
+
+
+def test_a_refused_key_may_say_what_is_the_usual(monkeypatch):
+    """A default that is written out asks for nothing."""
+    config = random_tables(1).config
+    config |= {"solver": {"method": "auto"}, "capacity": {"counted_on": "order"}}
+    config["policy"] = [
+        config["policy"][0] | {"cap": {"rate": 0.03, "rounding": "floor"}}
+    ]
+    made = as_config(config)
+    engine_keys.refuse_keys(made, made.policy[0])
