@@ -176,6 +176,7 @@ def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
         "solver.keep_previous": solver.keep_previous,
         "fairness": bool(config.fairness),
         "capacity.attributes": bool(config.capacity.attributes),
+        "capacity.resources": bool(config.capacity.resources),
         f"capacity.count: {config.capacity.count}": (
             config.capacity.count != "recommendations"
         ),
