@@ -134,7 +134,7 @@ def shipped(
     train: pl.DataFrame, test: pl.DataFrame, campaign: str, seed: int
 ) -> np.ndarray:
     """``learn`` as it ships, customers as parcels; a channel is a carrier."""
-    from optimizer.build.learned_model import load_model
+    from optimizer.build.model_file import load_model
     from optimizer.config import as_config
     from optimizer.learn.fit import learn, save_model
     from optimizer.learn.history import Window

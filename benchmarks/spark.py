@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -73,12 +72,12 @@ def session(given):
 def measure(spark, folder, given):
     """Run a night on Spark; what each stage and each pass cost."""
     from optimizer import spark as distributed
-    from optimizer.spark import api as stages
-    from optimizer.spark import core, passes
+    from optimizer.spark.passes import SparkBlocks
 
-    seen = []
-    watched = partial(watched_pass, run=passes.run_pass, seen=seen, given=given)
-    core.run_pass = stages.run_pass = watched
+    seen, each = [], SparkBlocks.each
+    SparkBlocks.each = lambda blocks, work: watched_pass(
+        blocks, work, run=each, seen=seen, given=given
+    )
     started, stages_cpu = time.perf_counter(), []
 
     def tell(line):
@@ -99,7 +98,7 @@ def measure(spark, folder, given):
     tell("end")
     named = [n for n in stages_cpu if n[0] in (*night.seconds, "decisions", "end")]
     cpu = {a[0]: round(b[1] - a[1], 1) for a, b in pairwise(named)}
-    core.run_pass = stages.run_pass = passes.run_pass
+    SparkBlocks.each = each
     peaks = spark.range(4, numPartitions=4).mapInArrow(peak_of_worker, "peak double")
     numbers = night.summary
     found = {
@@ -149,27 +148,27 @@ def peak_of_worker(batches):
         yield pa.RecordBatch.from_pydict({"peak": [peak] * batch.num_rows})
 
 
-def watched_pass(blocks, task, terms, run, seen, given):
+def watched_pass(blocks, task, run, seen, given):
     """Run a pass, and note what it cost."""
     import cloudpickle
 
     from optimizer.spark.passes import PASS_CELLS, open_block
 
     started, before = time.perf_counter(), cpu_seconds()
-    found = run(blocks, task, terms)
+    found = run(blocks, task)
     seconds, cpu = time.perf_counter() - started, cpu_seconds() - before
     back = sum(array.nbytes for part in found.values() for array in part.values())
     noted = {
         "task": task.func.__name__,
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu, 2),
-        "bytes_out": len(cloudpickle.dumps((task, terms))),
+        "bytes_out": len(cloudpickle.dumps((task, blocks.terms))),
         "bytes_back": back,
     }
     if given.kernels:
         noted["kernel_seconds"] = 0.0
-        for row in blocks.select(*PASS_CELLS).toLocalIterator():
-            problem = open_block(row["block"], bytes(row["numbers"]), terms)
+        for row in blocks.rows.select(*PASS_CELLS).toLocalIterator():
+            problem = open_block(row["block"], bytes(row["numbers"]), blocks.terms)
             task(row["block"], problem)  # compiled
             started = time.process_time()
             task(row["block"], problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,26 @@ class View:
             for name, text in (*self.rows, *self.more)
         ]
         return page.render(title=shown(self.title, _LINE), rows=rows)
+
+
+class Shown(ABC):
+    """
+    A result that is its view at a prompt and in a notebook.
+
+    Dataclasses of it need ``repr=False``: they would write a ``__repr__`` of their own.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _view(self) -> View:
+        """The result in a few lines."""
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def shown(text: str, longest: int) -> str:

@@ -119,6 +119,7 @@ def _plain_nights() -> None:
     import numpy as np
 
     from optimizer.build.drawn_savings import fill
+    from optimizer.io.merchant_order import sorted_block
     from optimizer.model.solution import SolveParams
     from optimizer.night.api import allocate
     from optimizer.solvers import solve
@@ -127,6 +128,10 @@ def _plain_nights() -> None:
     tables = random_tables(_SEED, num_orders=300)
     night = allocate(tables.orders, tables.capacity, config=tables.config)
     night.change(drop=tables.orders["order_id"].head(9), capacity={"yunda": 9})
+    ids = tables.orders.select("order_id").with_columns(
+        merchant=np.zeros(300, np.int32)
+    )
+    sorted_block(ids)
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         problem = random_problem(
@@ -173,7 +178,7 @@ def _blocks() -> None:
     """The further kernels that a cluster runs on each block of merchants."""
     import numpy as np
 
-    from optimizer.spark.passes import above_cuts
+    from optimizer.solvers.network.blocks import above_cuts
     from optimizer.testing import random_problem
 
     problem = random_problem(np.random.default_rng(_SEED))

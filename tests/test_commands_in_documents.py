@@ -33,6 +33,15 @@ ELSEWHERE = {
     "spark-submit --master spark://": "a cluster; its program is called below",
     "spark-submit --master k8s://": "needs a Kubernetes cluster and an image",
     "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
+    "pip install --": "the lock and a folder of wheels; make test and make wheel do",
+    "pip wheel '.[": "make wheel builds ours, and uses it without a network",
+    "optimizer run --config FILE --date yesterday": (
+        "needs the inputs of yesterday; test_operations_run.py has them"
+    ),
+    "systemctl ": "needs a running systemd; test_operations_examples.py has the units",
+    "journalctl ": "likewise",
+    "podman build": "needs an image of Python; test_operations_examples.py reads it",
+    "kubectl apply": "needs a cluster; test_operations_examples.py reads the file",
     "optimizer run --config configs/nightly.yaml --date 2026-11-22 --only-changes": (
         "needs a list of the day; night/test_repair_run.py has its parts"
     ),

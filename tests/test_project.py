@@ -172,6 +172,7 @@ LOOKS_AT_THE_CLOCK = {
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",
     "tests/support/crash.py": "kills runs at random moments: each must do",
+    "tests/support/live_browser.py": "looks again until a page has changed",
     "tests/support/days.py": "prints how long a year took",
     "tests/support/processes.py": "looks again until a server answers",
     "tests/support/s3.py": "likewise",

@@ -77,7 +77,7 @@ def test_what_cannot_run_is_listed_with_its_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     lines = [line for line in done.stdout.splitlines() if "not run here:" in line]
     assert lines == [
-        "not run here: 1 test of the report in a browser: apt-get install chromium",
+        "not run here: 1 test of pages in a browser: apt-get install chromium",
         "not run here: 2 tests of Spark: apt-get install openjdk-17-jre-headless",
         "not run here: 1 test of system calls that fail: apt-get install strace",
     ]

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import drawn_model
+from optimizer.build.model_draws import drawn_model
 from optimizer.errors import ConfigError
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.lane_tree import effective_price, least_slots

@@ -7,30 +7,29 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    HARMS,
-    fulfilment_rows,
+from optimizer.build.learned_model import HARMS
+from optimizer.build.model_file import load_model
+from optimizer.build.model_prediction import (
     kept_effect,
     level_sum,
-    load_model,
     premium_risk,
     risk_of,
 )
-from optimizer.config import expand_date
+from optimizer.config import Fulfilment, expand_date
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.io.night_sources import lacks_premium
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.build.learned_model import LearnedModel, Risk
-    from optimizer.config import Config, Fulfilment, Objective, PolicyRow
+    from optimizer.config import Config, Objective, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import Source
 
@@ -238,3 +237,30 @@ def fill_options(
         value = premium_risk(risk[order], kept, effect.link)
         filled.append(pl.Series(f"{harm}_prob_premium", value))
     return frame.with_columns(filled)
+
+
+def fulfilment_rows(
+    model: LearnedModel, roster: Iterable[str], configured: Iterable[Fulfilment]
+) -> list[Fulfilment]:
+    """
+    Promise-keeping in the form of ``objective.fulfilment``.
+
+    Rows of the configuration are kept. A carrier that it does not name gets the model's
+    share, and one without history the pooled share.
+    """
+    stated = list(configured)
+    named = {row.carrier_id for row in stated}
+    pooled = next(p.mean for p in model.promises if p.carrier_id is None)
+    known = {p.carrier_id for p in model.promises}
+    rows = [
+        (p.carrier_id, p.region_id, p.mean)
+        for p in model.promises
+        if p.carrier_id is not None and p.carrier_id not in named
+    ]
+    rows += [(c, None, pooled) for c in roster if c not in known and c not in named]
+    return stated + [
+        Fulfilment.model_validate(
+            {"carrier_id": c, "region_id": r, "probability": round(share, 9)}
+        )
+        for c, r, share in rows
+    ]

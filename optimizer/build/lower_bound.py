@@ -22,14 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.costs import saving_micro_cny
-from optimizer.build.learned_model import (
-    HARMS,
-    coefficients,
-    kept_effect,
-    moved_effect,
-    premium_risk,
-)
+from optimizer.build.learned_model import HARMS
 from optimizer.build.learned_probabilities import fill_orders
+from optimizer.build.model_draws import moved_effect
+from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 from optimizer.contracts.warnings import warn
 from optimizer.io.read import read_batches
 from optimizer.io.validate import QuarantineLog, check_batch

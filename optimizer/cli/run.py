@@ -307,7 +307,10 @@ def published_since(seen: Mapping[Path, Path | None]) -> str:
 
 #: Warnings that say what all of a night rests on, and why nobody is chosen.
 _BASIS = ("MODEL_IS_PRIOR", "RISK_IS_STATED")
-_NOBODY = ("NOBODY_CHOSEN", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE", "BREAK_EVEN")
+_NOBODY = (
+    *("NOBODY_CHOSEN", "NONE_HAS_PLACE", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE"),
+    *("FIRST_CHOSEN_AT", "BREAK_EVEN"),
+)
 
 
 def _summary(found: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.published_tables import read_table, scan_table
-from optimizer.views import View, counts, listed
+from optimizer.views import Shown, View, counts, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ _NEVER_WENT = (
 _BY_LOT = ("HELD_OUT", "EXPLORED")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison(Shown):
     """
     What differs between two nights, ``before`` and ``after``.
 
@@ -139,12 +139,6 @@ class Comparison:
         numbers = self.numbers.filter(~self.numbers["metric"].str.contains("[.]"))
         more = ((name, f"{old} → {new}") for name, old, new in numbers.iter_rows())
         return View(f"Diff: orders {words or 'the same'}", rows, tuple(more))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def compare_runs(before: Path, after: Path) -> Comparison:

@@ -370,6 +370,19 @@ class Solver(ConfigModel):
     keep_previous: bool = Field(
         False, description="Of equal optima take the one nearest to the previous run."
     )
+    memory_gb: Positive | None = Field(
+        None,
+        description="Above this many GB, orders are kept in a file in TMPDIR and "
+        "solved in blocks; left out: in memory. Same answer always.",
+    )
+
+    @model_validator(mode="after")
+    def _takes_blocks(self) -> Self:
+        if self.memory_gb is not None and self.method not in ("auto", "pricing"):
+            raise ValueError(
+                f"memory_gb needs method: auto or pricing; got {self.method}"
+            )
+        return self
 
 
 class Publish(ConfigModel):

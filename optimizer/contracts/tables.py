@@ -494,7 +494,7 @@ BANK = Table(
 
 NIGHTS = Table(
     "nights",
-    "this night and those of the seven days before, as published at the time",
+    "this night and those of the four weeks before, as published at the time",
     (
         Column("date", "date", "business date"),
         Column("num_orders", "count", "parcels"),

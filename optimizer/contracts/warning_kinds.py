@@ -511,10 +511,23 @@ _NOBODY: dict[str, WarningKind] = {
     ),
     "NONE_WORTH_FEE": _about(
         "no order is worth its fee of {fee_cny} CNY: the best one avoids {avoided_cny} "
-        "CNY of harm; premium pays from that fee down, or where costs or risks of harm "
-        "are {times} times as high",
+        "CNY of harm, and would have to avoid {times} times as much",
         fee_cny="text",
         avoided_cny="text",
+        times="text",
+    ),
+    "NONE_HAS_PLACE": _about(
+        "no order that may be chosen has a slot of its carrier and a slot of its "
+        "merchant's cap, so no fee, no cost of harm and no effect would change that"
+    ),
+    "FIRST_CHOSEN_AT": _about(
+        "the first order would be chosen at a fee that counts of {fee_cny} CNY or "
+        "less, or where harm costs {times} times as much (a complaint {complaint_cny} "
+        "CNY, a return {return_cny} CNY), or where premium avoids {times} times as "
+        "much of it",
+        fee_cny="text",
+        complaint_cny="text",
+        return_cny="text",
         times="text",
     ),
     "BREAK_EVEN": _about(

@@ -13,6 +13,7 @@ from optimizer.desk.guard import HEADERS, Guard
 from optimizer.desk.kept import Answer, KeptAnswers
 from optimizer.desk.pages.carrier import carrier_page
 from optimizer.desk.pages.health import health_page
+from optimizer.desk.pages.margins import margins_page
 from optimizer.desk.pages.merchant import (
     link_page,
     merchant_page,
@@ -58,6 +59,7 @@ KEPT_PAGES: dict[str, Page] = {
     "/nights/{day}": night_page,
     "/nights/{day}/orders": orders_page,
     "/nights/{day}/merchants": merchants_page,
+    "/nights/{day}/margins": margins_page,
     "/nights/{day}/report": night_report,
     "/order": order_page,
     "/merchant": merchant_page,

@@ -69,12 +69,11 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
         for column, value in only.items():
             rows = rows.filter(pl.col(column) == value)
         if part.sort is not None:
-            rows = rows.filter(pl.col(part.sort).is_not_null())
-        number = int(rows.select(pl.len()).collect(engine="streaming").item())
-        if part.sort is None:
-            found = rows.select(SHOWN).slice(part.offset, part.size).collect()
+            found, number = _sorted_part(rows, part)
         else:
-            found = _sorted_part(rows, part)
+            found = rows.select(SHOWN).slice(part.offset, part.size).collect()
+            counted = rows.select(pl.len()).collect(engine="streaming")
+            number = int(counted.item())
         return Rows(found.to_dicts(), number)
 
 
@@ -87,26 +86,29 @@ def _of_merchant(folder: Path, merchant_id: str | None) -> pl.LazyFrame:
     return rows.slice(first, end - first)
 
 
-def _sorted_part(rows: pl.LazyFrame, part: Part) -> pl.DataFrame:
+def _sorted_part(rows: pl.LazyFrame, part: Part) -> tuple[pl.DataFrame, int]:
     """
-    Rows of a page that is sorted.
+    Rows of a page that is sorted, and how many have what it is sorted by.
 
-    First the value that the last row of the page has, from one column; then all rows
-    that stand no further down, of which there are few, with the columns that are shown.
+    First the value that the last row of the page has, from one column, whose values are
+    counted meanwhile; then all rows that stand no further down, of which there are few,
+    with the columns that are shown.
     """
     import polars as pl
 
     assert part.sort is not None
     key, number = part.sort, part.offset + part.size
-    keys = rows.select(key).top_k(number, by=key, reverse=not part.is_descending)
-    ends = keys.collect(engine="streaming")
-    if ends.is_empty():
-        return rows.select(SHOWN).head(0).collect()
-    last = ends[key].min() if part.is_descending else ends[key].max()
+    known = pl.col(key).drop_nulls()
+    first = known.top_k(number) if part.is_descending else known.bottom_k(number)
+    ends = first.min() if part.is_descending else first.max()
+    told = rows.select(ends.alias("last"), known.len().alias("number")).collect()
+    last, total = told.row(0)
+    if last is None:
+        return rows.select(SHOWN).head(0).collect(), 0
     is_above = pl.col(key) >= last if part.is_descending else pl.col(key) <= last
     by = [key] if key == "order_id" else [key, "order_id"]
     directions = [part.is_descending, False][: len(by)]
     reverse = [not direction for direction in directions]
     listed = rows.filter(is_above).select(SHOWN).top_k(number, by=by, reverse=reverse)
     found = listed.collect(engine="streaming").sort(by, descending=directions)
-    return found.slice(part.offset, part.size)
+    return found.slice(part.offset, part.size), int(total)

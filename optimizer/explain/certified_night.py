@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.break_even import nobody_chosen
+from optimizer.build.break_even import Best, nobody_chosen
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
     from optimizer.build.carryover import EarlierNights
@@ -107,9 +108,19 @@ def _nobody(intake: Intake, outcomes: Outcomes) -> Iterator[CodedWarning]:
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
     by_name = {reason.name: counts[reason] for reason in Reason}
     del by_name[Reason.QUARANTINED.name]
-    saving = outcomes.saving[outcomes.is_priced]
-    best = int(saving.max()) if len(saving) else None
+    problem = intake.problem
+    has_place = outcomes.is_priced & outcomes.has_room
+    merchant = np.repeat(np.arange(len(problem.cap)), np.diff(problem.merchant_start))
+    has_place[problem.row[problem.cap[merchant] == 0]] = False
+    best = Best(
+        of_all=_largest(outcomes.saving[outcomes.is_priced]),
+        with_place=_largest(outcomes.saving[has_place]),
+    )
     return nobody_chosen(by_name, best, intake.params)
+
+
+def _largest(saving: NDArray[np.int64]) -> int | None:
+    return int(saving.max()) if len(saving) else None
 
 
 def certified_night(

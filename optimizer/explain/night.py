@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
+from optimizer.views import Shown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,8 +64,8 @@ class Decided:
     assumptions: tuple[CodedWarning, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Night:
+@dataclass(frozen=True, eq=False, repr=False)
+class Night(Shown):
     """
     A certified allocation.
 
@@ -360,12 +361,6 @@ class Night:
             lanes=self.lanes,
             merchants=self.merchants,
         )
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
     def explain(self, order_id: str) -> str:
         """

@@ -55,6 +55,7 @@ from optimizer.model.reduced_savings import (
     net_savings,
 )
 from optimizer.model.side_constraints import NO_FLOOR, NO_PIN
+from optimizer.solvers.market import Threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +166,9 @@ def find_outcomes(
     price = effective_price(solution.lane_price, problem.lane_parent)
     side = problem.side
     prices = None if side is None else make_prices(problem, side, solution, index)
-    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+
+    def work(block: int) -> None:
+        first = block * BLOCK_ORDERS
         last = min(first + BLOCK_ORDERS, problem.num_orders)
         row = problem.row[first:last]
         outcomes.has_room[row] = has_room(problem, room, first, last)
@@ -175,6 +178,9 @@ def find_outcomes(
             _stop_block(problem, solution, prices, (first, last), outcomes)
         if index.has_budget is not None:
             _mark_budgets(index, row, outcomes)
+
+    with Threads() as pool:  # no two blocks have a row in common
+        pool.each(work, -(-problem.num_orders // BLOCK_ORDERS))
     _mark_chosen(problem, solution.chosen, outcomes, index)
     if index.experiment is not None and index.experiment.coin_share:
         pairs = toss_coins(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.contracts.tables import MERCHANT_INDEX, ORDER_INDEX
+from optimizer.io.ahead import made_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Keys that are sorted at a time, about.
-_SORTED_ROWS = 4_000_000
+_SORTED_ROWS = 1_000_000
 
 
 class RowIndex:
@@ -67,18 +69,25 @@ class RowIndex:
 
         Two orders may share a key: then both rows are there, the first one first.
         """
-        import polars as pl
-
         keys = np.concatenate([np.zeros(0, np.uint64), *self._keys])
         num_parts = max(1, len(keys) // _SORTED_ROWS)
-        width = -(-(1 << 64) // num_parts)
-        for part in range(num_parts):
-            rows = np.arange(len(keys))
-            if num_parts > 1:
-                last = min((part + 1) * width, 1 << 64) - 1
-                is_here = (keys >= np.uint64(part * width)) & (keys <= np.uint64(last))
-                rows = np.flatnonzero(is_here)
-            order = rows[np.argsort(keys[rows], kind="stable")]
-            yield pl.DataFrame(
-                {"order_key": keys[order], "row": order}, schema=ORDER_INDEX.schema
-            )
+        part = partial(_sorted_part, keys, num_parts)
+        yield from made_ahead(part, range(num_parts), num_parts)
+
+
+def _sorted_part(keys: NDArray[np.uint64], num_parts: int, part: int) -> pl.DataFrame:
+    """Rows of the keys in one of so many equal ranges, by key and row."""
+    import polars as pl
+
+    width = -(-(1 << 64) // num_parts)
+    last = min((part + 1) * width, 1 << 64) - 1
+    is_here = (keys >= np.uint64(part * width)) & (keys <= np.uint64(last))
+    rows = np.flatnonzero(is_here)
+    here = keys[rows]
+    order = np.argsort(here)  # in half the time of a stable one
+    found = here[order]
+    if np.any(found[1:] == found[:-1]):
+        order = np.argsort(here, kind="stable")
+    return pl.DataFrame(
+        {"order_key": here[order], "row": rows[order]}, schema=ORDER_INDEX.schema
+    )

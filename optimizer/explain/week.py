@@ -1,4 +1,4 @@
-"""A night and those of the week before."""
+"""A night and those of the four weeks before."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-#: Days before a night that it is compared with.
-NUM_DAYS = 7
+#: Days before a night whose nights stand beside it.
+NUM_DAYS = 28
 _COUNTS = ("num_orders", "num_chosen", "sum_of_caps")
 
 

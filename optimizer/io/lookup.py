@@ -22,7 +22,7 @@ from optimizer.contracts.tables import (
 from optimizer.errors import DataError
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.order_keys import order_key
-from optimizer.io.parquet_pages import read_footer
+from optimizer.io.parquet_pages import check_pages, known_footer
 from optimizer.io.published_tables import as_of_today, read_table, scan_table
 
 if TYPE_CHECKING:
@@ -60,16 +60,11 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
         When the file is missing or damaged.
     """
     import polars as pl
-    import pyarrow.parquet
 
-    with (
-        damaged_is_data_error(str(path)),
-        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
-        _, groups = read_footer(path)
-        table = file.read_row_groups(row_groups_with(groups, value))
-        found = pl.DataFrame(pl.from_arrow(table)).filter(pl.col(column) == value)
-        return as_of_today(found, path.name)
+    with damaged_is_data_error(str(path)):
+        _, groups = known_footer(path)
+        found = read_groups(path, groups, row_groups_with(groups, value))
+        return as_of_today(found.filter(pl.col(column) == value), path.name)
 
 
 def has_indexes(run_dir: Path) -> bool:
@@ -158,14 +153,8 @@ def rows_at(path: Path, first: int, last: int) -> pl.DataFrame:
     DataError
         When the file is missing or damaged, or shorter.
     """
-    import polars as pl
-    import pyarrow.parquet
-
-    with (
-        damaged_is_data_error(str(path)),
-        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
-        _, groups = read_footer(path)
+    with damaged_is_data_error(str(path)):
+        _, groups = known_footer(path)
         ends = list(accumulate(group.num_rows for group in groups))
         if last > (ends or [0])[-1]:
             raise DataError(
@@ -177,24 +166,54 @@ def rows_at(path: Path, first: int, last: int) -> pl.DataFrame:
             for number, (group, end) in enumerate(zip(groups, ends, strict=True))
             if end > first and end - group.num_rows < last
         ]
-        if not wanted:
-            return as_of_today(pl.DataFrame(pl.from_arrow(file.read()))[:0], path.name)
-        found = pl.DataFrame(pl.from_arrow(file.read_row_groups(wanted)))
-        begin = ends[wanted[0]] - groups[wanted[0]].num_rows
-        return as_of_today(found[first - begin : last - begin], path.name)
+        found = read_groups(path, groups, wanted, first, last)
+        return as_of_today(found, path.name)
+
+
+def read_groups(
+    path: Path,
+    groups: Sequence[Group],
+    wanted: Sequence[int],
+    first: int = 0,
+    last: int | None = None,
+) -> pl.DataFrame:
+    """
+    Rows of some row groups, after the checksum of each of their pages.
+
+    Parameters
+    ----------
+    path, groups
+        A Parquet file, and what its footer says.
+    wanted
+        Numbers of row groups, ascending.
+    first, last
+        Rows of the file that are wanted of these; ``None``: to the end.
+
+    Raises
+    ------
+    ValueError
+        When a page is not as it was written.
+    """
+    import polars as pl
+
+    ends = list(accumulate(group.num_rows for group in groups))
+    scanned, parts = pl.scan_parquet(path, glob=False), []
+    with path.open("rb") as file:
+        for number in wanted:
+            check_pages(file, groups[number])
+            begin = max(first, ends[number] - groups[number].num_rows)
+            end = ends[number] if last is None else min(last, ends[number])
+            parts.append(scanned.slice(begin, end - begin))
+    if not parts:
+        return scanned.head(0).collect()
+    return pl.concat(pl.collect_all(parts))
 
 
 def _rows_of(run_dir: Path, order_id: str) -> list[int]:
     """Rows of the decisions that may be an order's: two may share a key."""
-    import polars as pl
-    import pyarrow.parquet
-
     path, key = run_dir / ORDER_INDEX.file, order_key(order_id)
-    with (
-        damaged_is_data_error(str(path)),
-        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
-        _, groups = read_footer(path)
+    with damaged_is_data_error(str(path)):
+        _, groups = known_footer(path)
         limits = [group.chunks[0].limits for group in groups]
         wanted = [
             number
@@ -204,7 +223,7 @@ def _rows_of(run_dir: Path, order_id: str) -> list[int]:
             <= key
             <= int.from_bytes(known[1], "little")
         ]
-        found = pl.DataFrame(pl.from_arrow(file.read_row_groups(wanted)))
+        found = read_groups(path, groups, wanted)
     keys = found["order_key"].to_numpy()
     first, last = (
         np.searchsorted(keys, np.uint64(key), "left"),

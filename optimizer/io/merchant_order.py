@@ -8,7 +8,6 @@ common: a number. Where eight bytes do not decide, the text does.
 
 from __future__ import annotations
 
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,12 +153,13 @@ def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
 
     if len(block) == 0:
         return block
+    block = block.rechunk()  # rows are taken from all over: one piece is much faster
     merchant = block["merchant"].to_numpy()
     first = int(merchant.min())
-    local = (merchant - first).astype(np.uint64)
+    local = merchant.astype(np.int64) - first
     num_bits = max(1, int(local.max()).bit_length())
-    words = _words(block, local, first) >> np.uint64(num_bits)
-    key = (local << np.uint64(64 - num_bits)) | words
+    words = _words(block, local) >> np.uint64(num_bits)
+    key = (local.astype(np.uint64) << np.uint64(64 - num_bits)) | words
     order = np.argsort(key)
     key = key[order]
     is_tied = np.zeros(len(key) + 1, np.bool_)
@@ -173,11 +173,11 @@ def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
     return block[pl.Series(order.astype(np.uint32))]
 
 
-def _words(
-    block: pl.DataFrame, local: NDArray[np.uint64], first: int
-) -> NDArray[np.uint64]:
+def _words(block: pl.DataFrame, local: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Eight bytes of each id, from where the ids of its merchant begin to differ."""
     import pyarrow
+
+    from optimizer.io.merchant_order_kernel import distinct_words
 
     array = block["order_id"].rechunk().to_arrow().cast(pyarrow.large_binary())
     _, offsets, data = array.buffers()
@@ -185,30 +185,14 @@ def _words(
         array.offset : array.offset + len(array) + 1
     ]
     text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
-    start = ends[:-1] + _num_alike(block, first)[local]
-    left = ends[1:] - start
-    words = np.zeros(len(block), np.uint64)
-    most = len(text) - 1
-    for place in range(8):
-        words <<= np.uint64(8)
-        byte = text[np.minimum(start + place, most)] if most >= 0 else np.uint8(0)
-        words |= np.where(left > place, byte, np.uint8(0)).astype(np.uint64)
-    return words
-
-
-def _num_alike(block: pl.DataFrame, first: int) -> NDArray[np.int64]:
-    """Bytes that all ids of a merchant have in common, by merchant from the first."""
-    import polars as pl
-
-    ends = block.group_by("merchant").agg(
-        least=pl.col("order_id").min(), greatest=pl.col("order_id").max()
+    first_row, num_alike = np.full((2, int(local.max()) + 1), -1)
+    words = np.empty(len(local), np.uint64)
+    distinct_words(
+        text=text,
+        ends=ends,
+        merchant=local,
+        first_row=first_row,
+        num_alike=num_alike,
+        words=words,
     )
-    alike = np.zeros(int(block["merchant"].max()) - first + 1, np.int64)  # type: ignore[arg-type]
-    for merchant, least, greatest in ends.iter_rows():
-        pairs = zip(least.encode(), greatest.encode(), strict=False)
-        alike[merchant - first] = sum(1 for _ in takewhile(_is_pair, pairs))
-    return alike
-
-
-def _is_pair(both: tuple[int, int]) -> bool:
-    return both[0] == both[1]
+    return words

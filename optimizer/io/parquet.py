@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
-from optimizer.io.parquet_pages import Group, chunk_pages, read_footer
+from optimizer.io.parquet_pages import chunk_pages, identity_of, known_footer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -85,7 +85,7 @@ def parquet_batches(
 
 def _dictionaries(path: Path, columns: Collection[str]) -> list[str]:
     """Which of some columns are dictionaries of texts in all row groups."""
-    _, groups = _footer(path, _identity(path))
+    _, groups = known_footer(path)
     others = {
         chunk.name
         for group in groups
@@ -159,20 +159,8 @@ def _refuse_footer(
         )
     most, claimed = most_unpacked(path, limits), 0
     for name in columns:
-        claimed += _bytes_of_pages(path, _identity(path), name)
+        claimed += _bytes_of_pages(path, identity_of(path), name)
         refuse_unpacked(path, claimed, most, limits)
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    """Which file it is, and in which state: what was found of it holds so long."""
-    found = path.stat()
-    return (
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-    )
 
 
 @lru_cache(maxsize=1_024)
@@ -188,7 +176,7 @@ def _bytes_of_pages(path: Path, identity: tuple[int, ...], name: str) -> int:
         When the pages have not as many values as the footer, which only repeats it,
         claims rows.
     """
-    claimed, groups = _footer(path, identity)
+    claimed, groups = known_footer(path)
     num_bytes = 0
     with path.open("rb", buffering=0) as file:
         for group in groups:
@@ -207,11 +195,6 @@ def _bytes_of_pages(path: Path, identity: tuple[int, ...], name: str) -> int:
     return num_bytes
 
 
-@lru_cache(maxsize=64)
-def _footer(path: Path, identity: tuple[int, ...]) -> tuple[int, tuple[Group, ...]]:
-    return read_footer(path)
-
-
 def _checked_entries(
     path: Path, group: int, columns: Sequence[str], limits: Limits
 ) -> int:
@@ -221,7 +204,7 @@ def _checked_entries(
     A dictionary of one long text and a million references to it are a small page: where
     they could be beyond the limit, they are counted before they are written out.
     """
-    _, groups = _footer(path, _identity(path))
+    _, groups = known_footer(path)
     texts = tuple(
         chunk.name
         for chunk in groups[group].chunks
@@ -229,7 +212,7 @@ def _checked_entries(
     )
     if not texts or not groups[group].num_rows:
         return 0
-    longest = _longest_entry(path, _identity(path), group, texts)
+    longest = _longest_entry(path, identity_of(path), group, texts)
     refuse_cell(path, longest, limits)
     most, num_bytes = most_unpacked(path, limits), 0
     if longest * groups[group].num_rows * len(texts) > most:

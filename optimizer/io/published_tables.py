@@ -88,8 +88,9 @@ def as_of_today(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """
     frame = frame.rename(_renamed(name, frame.columns))
     columns = {*frame.columns}
-    frame = frame.with_columns(_lacking(name, columns))
-    return frame.with_columns(_derived(name, columns))
+    for added in (_lacking(name, columns), _derived(name, columns)):
+        frame = frame.with_columns(added) if added else frame
+    return frame
 
 
 def _derived(name: str, columns: set[str]) -> list[pl.Expr]:

@@ -1,12 +1,20 @@
-"""Tables to disk: the same table gives the same bytes, and each page has a checksum."""
+"""
+Tables to disk: the same table gives the same bytes, and each page has a checksum.
+
+Row groups are encoded on all cores and joined in their order, so that the number of
+threads does not show in the file.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from optimizer.contracts.columns import polars_type
+from optimizer.io.ahead import made_ahead
 from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
@@ -93,34 +101,52 @@ def write_frames(
     has_digests
         Whether rows are hashed as well as bytes.
     """
-    import pyarrow.parquet
+    from optimizer.io.parquet_join import JoinedGroups
 
     digests: list[str] = []
     num_rows = 0
+    groups = row_groups(frames, kinds)
+    first = list(islice(groups, 2))
+    encode = partial(_encoded, kinds=kinds, has_digest=has_digests)
     with path.open("xb") as opened:
         file = _HashedFile(opened)
-        writer: Any = None
-        for group in row_groups(frames, kinds):
-            arrow = group.to_arrow()
-            if writer is None:
-                writer = pyarrow.parquet.ParquetWriter(
-                    file,
-                    arrow.schema,
-                    compression="zstd",
-                    use_dictionary=_repeated(kinds),
-                    write_page_checksum=True,
-                    store_schema=False,
-                )
-            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
-            if has_digests:
-                digests.append(_digest(group))
-            num_rows += len(group)
-        if left_out:
-            writer.add_key_value_metadata({LEFT_OUT: "\n".join(left_out)})
-        writer.close()
+        joined = JoinedGroups(file)
+        for group in made_ahead(encode, chain(first, groups), len(first)):
+            joined.add(group.data)
+            digests += group.digests
+            num_rows += group.num_rows
+        joined.close({LEFT_OUT: "\n".join(left_out)} if left_out else None)
         file.flush()
         os.fsync(opened.fileno())
     return Written(num_rows, file.sha256(), tuple(digests))
+
+
+class _Encoded(NamedTuple):
+    """A row group as a Parquet file of its own; the digest of its rows, if asked."""
+
+    data: memoryview
+    num_rows: int
+    digests: list[str]
+
+
+def _encoded(
+    group: pl.DataFrame, kinds: Mapping[str, Any], *, has_digest: bool
+) -> _Encoded:
+    """Encode a row group; several threads do so at a time."""
+    import pyarrow.parquet
+
+    table, buffer = group.to_arrow(), pyarrow.BufferOutputStream()
+    with pyarrow.parquet.ParquetWriter(
+        buffer,
+        table.schema,
+        compression="zstd",
+        use_dictionary=_repeated(kinds),
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    digests = [_digest(group)] if has_digest else []
+    return _Encoded(memoryview(buffer.getvalue()), len(group), digests)
 
 
 def _repeated(kinds: Mapping[str, Any]) -> bool | list[str]:
@@ -135,17 +161,12 @@ def _repeated(kinds: Mapping[str, Any]) -> bool | list[str]:
 class _HashedFile:
     """A file that is written from its first byte to its last, and hashed meanwhile."""
 
-    closed = False
-
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._hash = file, hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self._hash.update(data)
         return self._file.write(data)
-
-    def tell(self) -> int:
-        return self._file.tell()
 
     def flush(self) -> None:
         self._file.flush()

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import CARD_FILE, HARMS, load_model
+from optimizer.build.learned_model import HARMS
+from optimizer.build.model_file import CARD_FILE, load_model
 from optimizer.build.survey import BaseRate
 from optimizer.config import expand_date
 from optimizer.contracts.tables import OUTCOMES

@@ -33,11 +33,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    kept_effect,
-    premium_risk,
-    values_of,
-)
+from optimizer.build.model_prediction import kept_effect, premium_risk, values_of
 from optimizer.learn.risk import RANGE
 from optimizer.learn.together import mean_row, with_values
 
@@ -93,7 +89,7 @@ def slope_of(
                 left = premium_risk(risk, tried, effect.link)
                 chance = np.clip(risk - reach * (risk - left), *RANGE)
                 seen = np.where(part.happened > 0, chance, 1 - chance)
-                weight[at] += float(np.log(seen).sum())
+                weight[at] += float(np.log(seen).sum()) / trial.widening
     if not differs:
         return 1.0
     likely = np.exp(weight - weight.max())

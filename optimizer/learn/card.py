@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import values_of
+from optimizer.build.model_prediction import values_of
 from optimizer.learn.learners import POOLED
 from optimizer.learn.risk import OUTCOME_OF
 
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from optimizer.build.learned_model import Candidate, Effect, LearnedModel
+    from optimizer.build.learned_model import (
+        Account,
+        Candidate,
+        Effect,
+        LearnedModel,
+        Realised,
+    )
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.history import History
     from optimizer.learn.risk import CrossFit
@@ -107,6 +113,7 @@ def card_text(
             for p in model.promises
             if p.region_id is None
         ),
+        *([] if model.realised is None else _realised(model.realised)),
         *(line for harm, curve in curves.items() for line in _curve(harm, curve)),
     ]
     return "\n".join(lines) + "\n"
@@ -125,6 +132,29 @@ def _effect(harm: str, effect: Effect) -> list[str]:
             f"| {harm} | of the pool, benefit of doubt | {effect.raised:+.3f} | |"
         )
     return found
+
+
+def _realised(past: Realised) -> list[str]:
+    """What plans promised and what came of it, by carrier and by night."""
+    return [
+        "",
+        "## Promised and realised, CNY of harm avoided by parcels left to chance",
+        "",
+        "| night or carrier | parcels | promised | realised | 95 % interval | likely |",
+        "|---|---:|---:|---:|---|---:|",
+        f"| all | {_sums(past)} | |",
+        *(
+            f"| {one.name} | {_sums(one)} | {one.likely_cny:,.2f} |"
+            for one in (*past.by_carrier, *past.by_night)
+        ),
+    ]
+
+
+def _sums(one: Account | Realised) -> str:
+    return (
+        f"{one.num_parcels:,} | {one.promised_cny:,.2f} | {one.realised_cny:,.2f} "
+        f"| {one.low:,.2f} to {one.high:,.2f}"
+    )
 
 
 def _is_odds(model: LearnedModel) -> bool:

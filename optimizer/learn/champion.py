@@ -33,14 +33,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    HARMS,
-    Candidate,
-    coefficients,
-    kept_effect,
-    premium_risk,
-)
+from optimizer.build.learned_model import HARMS, Candidate
+from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 from optimizer.learn.calibration import flattened, slope_of
+from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.doubt import raised, steps_of
 from optimizer.learn.learners import FIRST, LEARNERS, odds_by_fold
 from optimizer.learn.risk import NUM_FOLDS, folds
@@ -84,6 +80,8 @@ class Contest:
         By harm.
     fee_cny, rate
         Fee of a recommendation, and share of a merchant's parcels that may be chosen.
+    cluster
+        ``(m,) int64``: parcels that were drawn together; ``None``: each on its own.
     """
 
     frame: pl.DataFrame
@@ -95,6 +93,7 @@ class Contest:
     cost_cny: Mapping[str, float]
     fee_cny: float
     rate: float
+    cluster: NDArray[np.int64] | None = None
 
     @property
     def num_harms(self) -> int:
@@ -371,7 +370,9 @@ class _Worth:
     ) -> tuple[float, float]:
         """How much more a plan is worth than another, with its standard error."""
         weight = self._weights(chosen) - self._weights(other)
-        variance = float(((weight * self._rest) ** 2).sum())
+        parts = (weight * self._rest)[self._contest.row]
+        sums = cluster_sums(parts, self._contest.cluster)
+        variance = float((sums**2).sum())
         # Where no score corrects it, the prediction is as sure as its coefficients.
         sign = chosen.astype(np.float64) - other.astype(np.float64)
         variance += self._variance_of_predictions(

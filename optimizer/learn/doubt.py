@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import coefficients
+from optimizer.build.model_prediction import coefficients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

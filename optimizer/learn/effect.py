@@ -38,7 +38,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from optimizer.build.learned_model import LEVELS, Effect, Pooled, risk_of
+from optimizer.build.learned_model import LEVELS, Effect, Pooled
+from optimizer.build.model_prediction import risk_of
 from optimizer.learn.posterior import Group, posterior
 from optimizer.learn.risk import OUTCOME_OF, fit_risk
 

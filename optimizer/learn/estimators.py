@@ -49,6 +49,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.extras import import_extra
+from optimizer.learn.clusters import cluster_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,7 +325,7 @@ def _error(
     found = alone
     if sample.cluster is not None:
         together = [(share[side], sample.cluster[side]) for side in _sides(sample)]
-        sums = [_cluster_sums(own, cluster) for own, cluster in together]
+        sums = [cluster_sums(own, cluster) for own, cluster in together]
         found = np.array([_square(one) for one in sums])
     # The variance of one event more keeps a group without any from looking certain.
     event = 1 / size**2
@@ -336,13 +337,6 @@ def _error(
 
 def _square(parts: NDArray[np.float64]) -> float:
     return float(parts @ parts) * len(parts) / max(len(parts) - 1, 1)
-
-
-def _cluster_sums(
-    parts: NDArray[np.float64], cluster: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    _, place = np.unique(cluster, return_inverse=True)
-    return np.bincount(place, weights=parts).astype(np.float64)
 
 
 def _few_clusters(found: Estimate, sample: Sample, level: float) -> Estimate:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.build.learned_model import HARMS, kept_effect
+from optimizer.build.learned_model import HARMS
+from optimizer.build.model_prediction import kept_effect
 from optimizer.config import policy_on
 from optimizer.contracts.complaints import BENEFIT_OF_REASON, BENEFITS
 from optimizer.contracts.warnings import warn
@@ -31,7 +32,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.uplift import judge
-from optimizer.views import View
+from optimizer.views import Shown, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,8 +54,8 @@ POWER_EFFECTS = (0.01, 0.02, 0.05, 0.10)
 MIN_RANKED = 50
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evaluation(Shown):
     """
     Results of the measurement, JSON-ready.
 
@@ -139,12 +140,6 @@ class Evaluation:
 
         language_code(language)
         return Page(evaluation_html(self.to_json(), by_code(language)))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def _effect_row(row: Mapping[str, Any]) -> tuple[str, str]:

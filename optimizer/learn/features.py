@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import columns_of, numbers
+from optimizer.build.model_prediction import columns_of, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,17 +13,13 @@ import numpy as np
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     BEFORE_ANY_NIGHT,
-    CARD_FILE,
     FORMAT,
     HARMS,
     LearnedModel,
-    Realised,
     Risk,
-    load_model,
-    model_text,
-    named,
 )
 from optimizer.build.learned_probabilities import doubts
+from optimizer.build.model_file import CARD_FILE, load_model, model_text, named
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
@@ -37,9 +33,11 @@ from optimizer.learn.champion import (
     only,
     with_doubt,
 )
+from optimizer.learn.clusters import widening
 from optimizer.learn.effect import (
     NO_BELIEF,
     Belief,
+    Scores,
     configured_belief,
     contradicts,
     kept_share,
@@ -52,9 +50,9 @@ from optimizer.learn.effect import (
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
 from optimizer.learn.learners import FIRST, LEARNERS, POOLED, Trial
-from optimizer.learn.ledger import ledger
+from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.one_thread import on_one_thread
-from optimizer.learn.overlap import Comparable, comparable
+from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
     OUTCOME_OF,
@@ -64,7 +62,7 @@ from optimizer.learn.risk import (
     fit_risk,
     plain_fit,
 )
-from optimizer.views import View, listed
+from optimizer.views import Shown, View, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +70,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Candidate, Promise
+    from optimizer.build.learned_model import Candidate, Promise, Realised
     from optimizer.config import Config
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
@@ -88,8 +86,8 @@ MOST_BESIDE = 60_000
 MIN_HARMS = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Learned:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Learned(Shown):
     """
     A model, its card and its warnings.
 
@@ -120,12 +118,6 @@ class Learned:
             ("look at", f"{counted(len(self.warnings), 'warning')}; .card has it all"),
         ]
         return View(f"Model {model.version}", tuple(rows))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
     def to_json(self) -> dict[str, Any]:
         """Give what a person asks for, ready for JSON: no coefficient is in it."""
@@ -288,14 +280,7 @@ def _realised(
     first = min(row.valid_from for row in config.policy)
     if known.keys() != {*HARMS} or (data.frame["date"] < first).any():
         return None
-    rows = ledger(data, known, config)
-    if not rows:
-        return None
-    names = ("promised_cny", "realised_cny", "low", "high")
-    amounts = {name: round(rows[0][name], 2) for name in names}
-    if not all(map(math.isfinite, amounts.values())):
-        return None
-    return Realised(num_parcels=rows[0]["num_parcels"], **amounts)
+    return kept_accounts(ledger(data, known, config))
 
 
 def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
@@ -366,21 +351,27 @@ def _contest(
     costs = costs_of(config, policy)
     reach = frame["take_up"].to_numpy() * kept_share(frame, kept)
     risks, trials = {}, {}
+    is_premium = data.frame["is_premium"].to_numpy()
+    cluster = drawn_together(data.frame, config)
     for harm, fit in fits.items():
         score = frame[f"{harm}_prob_standard"]
         # A night keeps a score that its orders have, so its share is of that.
         has_score = score.null_count() == 0
         risks[harm] = score.to_numpy() if has_score else fit.standard
+        drawn = scores(data, at_rows(fit, data.row), harm)
+        saved = (risks[harm] * reach)[data.row]
+        wider = widening(drawn, saved, is_premium, cluster)
         trials[harm] = Trial(
             frame=data.frame,
             happened=data.frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64),
-            is_premium=data.frame["is_premium"].to_numpy(),
+            is_premium=is_premium,
             propensity=data.propensity,
             risk=risks[harm][data.row],
             reach=reach[data.row],
-            scores=scores(data, at_rows(fit, data.row), harm),
+            scores=Scores(drawn.score, drawn.variance * wider),
             features=features,
             belief=configured_belief(config.learning.prior),
+            widening=wider,
         )
     return Contest(
         frame=frame,
@@ -392,6 +383,7 @@ def _contest(
         cost_cny=harm_costs(costs.complaint / 1e6, costs.logistics_return / 1e6),
         fee_cny=costs.fee / 1e6,
         rate=float(policy.cap.rate),
+        cluster=cluster,
     )
 
 

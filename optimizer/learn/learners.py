@@ -33,16 +33,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    Effect,
-    Forest,
-    Tree,
+from optimizer.build.learned_model import Effect, Forest, Tree
+from optimizer.build.model_prediction import (
     coefficients,
     forest_inputs,
     values_of,
     walk,
 )
-from optimizer.build.learned_model import columns_of as _columns_of
+from optimizer.build.model_prediction import columns_of as _columns_of
 from optimizer.extras import import_extra
 from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import (
@@ -85,6 +83,9 @@ class Trial:
         What the effect may depend on.
     belief
         About the share before any parcel was measured.
+    widening
+        For how many of its parcels one counts; see :mod:`optimizer.learn.clusters`. The
+        variances of the scores have it.
     """
 
     frame: pl.DataFrame
@@ -96,6 +97,7 @@ class Trial:
     scores: Scores
     features: Features
     belief: Belief
+    widening: float = 1.0
 
     def where(self, keep: NDArray[np.bool_]) -> Trial:
         """Some of the parcels."""
@@ -266,7 +268,8 @@ def _fit_odds(trial: Trial, design: Design) -> tuple[Effect, NDArray[np.float64]
         slope_g = -reach * with_it * (1 - with_it)
         slope_c = (1 - reach) * without * (1 - without) - slope_g
         jacobian = np.hstack([z * slope_c[:, None], x * slope_g[:, None]])
-        weighted = jacobian / (chance * (1 - chance))[:, None]
+        variance = trial.widening * chance * (1 - chance)
+        weighted = jacobian / variance[:, None]
         information = weighted.T @ jacobian
         moment = weighted.T @ (trial.happened - chance) + information @ found
         # Spreads are learned at the first steps; later ones move little.

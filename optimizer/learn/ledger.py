@@ -22,15 +22,17 @@ Trials 7, 177-188.
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.build.costs import costs_of
-from optimizer.build.learned_model import HARMS
+from optimizer.build.learned_model import HARMS, Account, Realised
 from optimizer.config import policy_on
 from optimizer.contracts.warnings import warn
+from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.effect import scores
 from optimizer.learn.overlap import drawn_together
 
@@ -48,6 +50,9 @@ _Z = NormalDist().inv_cdf(0.975)
 _MICRO = 1_000_000
 #: Groups of the ledger: all together, and each night and carrier.
 GROUPS = (None, "date", "carrier_id")
+#: Nights and carriers that a model keeps: the last ones, and those that promised most.
+NUM_NIGHTS, NUM_CARRIERS = 14, 24
+_AMOUNTS = ("promised_cny", "realised_cny", "low", "high")
 
 
 def ledger(
@@ -134,9 +139,8 @@ def _realised(
     observed = float((left**2).sum() / variance.sum())
     cluster = drawn_together(data.frame, config)
     if cluster is not None:
-        _, place = np.unique(cluster, return_inverse=True)
         parts = data.propensity * left
-        sums = np.bincount(place, weights=parts)
+        sums = cluster_sums(parts, cluster)
         observed *= max(1.0, float((sums**2).sum() / (parts**2).sum()))
     return gain, variance * observed
 
@@ -178,6 +182,48 @@ def _row(
         "ratio_low": over(high),
         "ratio_high": over(low),
     }
+
+
+def kept_accounts(found: list[dict[str, Any]]) -> Realised | None:
+    """
+    Keep of a ledger what a model has: all together, the last nights, the carriers.
+
+    Parameters
+    ----------
+    found
+        As :func:`ledger` gives it.
+
+    Returns
+    -------
+    Realised or None
+        ``None`` where nobody can say, or the interval of all has no end.
+    """
+    if not found or not all(math.isfinite(found[0][name]) for name in _AMOUNTS):
+        return None
+    nights = [row for row in found if row["by"] == "date"]
+    carriers = [row for row in found if row["by"] == "carrier_id"]
+    most = sorted(carriers, key=lambda row: (-row["promised_cny"], row["group"]))
+    named = {row["group"] for row in most[:NUM_CARRIERS]}
+    return Realised(
+        num_parcels=found[0]["num_parcels"],
+        num_nights=len(nights),
+        by_night=[_account(row) for row in nights[-NUM_NIGHTS:]],
+        by_carrier=[_account(row) for row in carriers if row["group"] in named],
+        **_amounts(found[0]),
+    )
+
+
+def _account(row: Mapping[str, Any]) -> Account:
+    return Account(
+        name=row["group"],
+        num_parcels=row["num_parcels"],
+        likely_cny=round(row["shrunk_cny"], 2),
+        **_amounts(row),
+    )
+
+
+def _amounts(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: round(row[name], 2) for name in _AMOUNTS}
 
 
 def broken_promises(found: list[dict[str, Any]]) -> Iterator[CodedWarning]:

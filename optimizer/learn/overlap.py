@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from optimizer.build.learned_model import numbers
+from optimizer.build.model_prediction import numbers
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra

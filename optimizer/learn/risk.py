@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.build.learned_model import Risk, columns_of, numbers, risk_of
+from optimizer.build.learned_model import Risk
+from optimizer.build.model_prediction import columns_of, numbers, risk_of
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
 from optimizer.io.order_keys import order_keys

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import (
-    BEFORE_ANY_NIGHT,
-    FORMAT,
-    HARMS,
-    LearnedModel,
-    named,
-)
+from optimizer.build.learned_model import BEFORE_ANY_NIGHT, FORMAT, HARMS, LearnedModel
+from optimizer.build.model_file import named
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import pooled_prior, prior_effect

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.learned_model import FOREST, coefficients, values_of
+from optimizer.build.learned_model import FOREST
+from optimizer.build.model_prediction import coefficients, values_of
 from optimizer.learn.effect import LEVEL_SCALE
 from optimizer.learn.posterior import GRID
 

@@ -364,9 +364,10 @@ def solve_night(
         progress=progress,
         history=history,
     )
-    intake, settings, clock = built.intake, built.settings, built.clock
+    settings, clock = built.settings, built.clock
     with clock.stage("solve"):
-        solution = _solve(intake, settings, built.previous, clock.tell)
+        intake, num_blocks = _within_memory(built.intake, settings)
+        solution = _solve(intake, settings, built.previous, clock.tell, num_blocks)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
         stop = proved_termination(solution.termination, certificate)
@@ -382,12 +383,26 @@ def solve_night(
         return Solved(night, built.previous, clock, summarize(night))
 
 
+def _within_memory(intake: Intake, settings: Config) -> tuple[Intake, int]:
+    """Keep the orders in a file where they are many; and in how many blocks."""
+    if settings.solver.memory_gb is None:
+        return intake, 0
+    from optimizer.night.mapped_orders import map_orders
+
+    mapped = map_orders(intake.problem, settings)
+    if mapped is None:
+        return intake, 0
+    return replace(intake, problem=mapped.problem), mapped.num_blocks
+
+
 def _solve(
     intake: Intake,
     settings: Config,
     previous: Previous | None,
     tell: Callable[[str], None],
+    num_blocks: int,
 ) -> Solution:
+    """Find a plan: over so many blocks, or with all orders in memory (0)."""
     import time
 
     from optimizer.explain.churn import earlier_options, start_prices
@@ -404,7 +419,12 @@ def _solve(
         tell,
     )
     ends = time.monotonic() + params.time_limit_seconds
-    solution = solve(problem, settings.solver.method, params)
+    if num_blocks:
+        from optimizer.solvers.network.local_blocks import solve_in_blocks
+
+        solution = solve_in_blocks(problem, params, num_blocks)
+    else:
+        solution = solve(problem, settings.solver.method, params)
     keeps = settings.solver.keep_previous and problem.side is None
     if previous is None or not keeps:
         return solution

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import night_warnings
-from optimizer.build.learned_model import CARD_FILE
+from optimizer.build.model_file import CARD_FILE
 from optimizer.build.survey import Survey, calibration, count_merchants
 from optimizer.config import expand_date, policy_on
 from optimizer.errors import ConfigError

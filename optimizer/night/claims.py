@@ -108,6 +108,7 @@ class RunClaims(_Claims):
     summary: dict[str, Any]
     warnings: list[WarningClaim | str]
     assumptions: list[WarningClaim] | None = None
+    realised: dict[str, Any] = Field(default_factory=dict)
     origins: dict[str, str] = Field(default_factory=dict)
     substitutes: dict[str, str]
     is_late: bool

@@ -70,6 +70,7 @@ def decided(
     config, day, night, summary
         As for :func:`record_in_memory`.
     """
+    realised = realised_of(night)
     return {
         "versions": {name: _version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},
@@ -80,7 +81,18 @@ def decided(
         "certificate": certificate_record(night),
         "summary": dict(summary),
         "assumptions": [one.to_json() for one in night.assumptions],
-    }
+    } | ({"realised": realised} if realised else {})
+
+
+def realised_of(night: CertifiedNight) -> dict[str, Any]:
+    """
+    What earlier plans promised and what came of it, by night and by carrier.
+
+    Empty where the tables have the probabilities, or the model does not know.
+    """
+    model = night.intake.effect_model
+    past = None if model is None else model.realised
+    return {} if past is None or not past.num_nights else past.model_dump(mode="json")
 
 
 def certificate_record(night: CertifiedNight) -> dict[str, Any]:

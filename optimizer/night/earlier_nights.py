@@ -1,4 +1,4 @@
-"""Nights of the week before, which are published with a night."""
+"""Nights of the four weeks before, which are published with a night."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def earlier_records(config: Config, day: dt.date) -> list[Mapping[str, Any]]:
     """
-    Records of the nights of the seven days before that are published.
+    Records of the nights of the four weeks before that are published.
 
     Parameters
     ----------

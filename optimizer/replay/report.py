@@ -111,7 +111,7 @@ def _false_nights(
     if not nights or nights[-1] != (*tonight, None):
         return [f"{_NIGHTS}: its last row is not this night's"]
     if days != sorted({*days}) or days[0] < first:
-        return [f"{_NIGHTS}: has other nights than those of the week before"]
+        return [f"{_NIGHTS}: has other nights than those of the four weeks before"]
     versions = folder.parent.parent
     beside = versions.parent if versions.name == VERSIONS else folder.parent
     return [

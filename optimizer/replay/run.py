@@ -49,7 +49,7 @@ from optimizer.night.claims import (
     file_sha256,
     read_claims,
 )
-from optimizer.night.decided import certificate_record
+from optimizer.night.decided import certificate_record, realised_of
 from optimizer.night.inputs import closed_parcels
 from optimizer.night.merkle import commitment, leaves_of, leaves_text
 from optimizer.night.release import is_beyond
@@ -277,6 +277,7 @@ def _false_assumptions(claims: RunClaims, night: CertifiedNight) -> Iterator[str
     """Assumptions one by one; nights of before they were recorded have none."""
     if claims.assumptions is None:
         return
+    yield from false_claims("realised", claims.realised, realised_of(night))
     said = [claim.model_dump() for claim in claims.assumptions]
     true = [one.to_json() for one in night.assumptions]
     if len(said) != len(true):
@@ -298,7 +299,7 @@ def _keys_of(recorded: Any, read: Any) -> Any:
 
 def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str]:
     """
-    Warnings one by one; a record of format 1 has their sentences alone.
+    Warnings one by one, each with its code and its values.
 
     What other nights had in flight is not read here; ``optimizer verify`` reads it.
     """
@@ -308,11 +309,10 @@ def _false_warnings(claims: RunClaims, true: list[CodedWarning]) -> Iterator[str
         if isinstance(claim, str) or claim.code not in _OF_OTHER_NIGHTS
     ]
     if len(said) != len(true):
-        yield from false_claims("warnings", said, [warning.text for warning in true])
+        yield from false_claims("warnings", said, [one.to_json() for one in true])
         return
     for number, (claim, warning) in enumerate(zip(said, true, strict=True)):
-        proved = warning.text if isinstance(claim, str) else warning.to_json()
-        yield from false_claims(f"warnings.{number}", claim, proved)
+        yield from false_claims(f"warnings.{number}", claim, warning.to_json())
 
 
 def _false_counts(

@@ -10,7 +10,7 @@ from optimizer.report.carriers import way_on
 from optimizer.report.inputs import inputs_html, inputs_text
 from optimizer.report.language import by_name
 from optimizer.report.page import Page
-from optimizer.views import View, listed
+from optimizer.views import Shown, View, listed
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Checked:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Checked(Shown):
     """
     What a person looks at before a date is solved.
 
@@ -120,9 +120,3 @@ class Checked:
         )
         more = [(each["code"], "warning") for each in found["warnings"]]
         return View(f"{self.day}: a run would go on to solve it", rows, tuple(more))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()

@@ -14,14 +14,16 @@ from optimizer.contracts.tables import (
     QUARANTINE,
     ROW_RESULTS,
 )
-from optimizer.report.week import COMPARED, compare, read_nights
+from optimizer.report.realised import ledger_picture, ledger_rows
+from optimizer.report.week import COMPARED, compare, read_nights, trends_of, week_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
 
-    from optimizer.report.week import Comparison, NightRow
+    from optimizer.report.realised import LedgerPicture
+    from optimizer.report.week import Comparison, NightRow, Trend
 
 #: Rows of the lists of what is scarce.
 NUM_TOP = 20
@@ -159,7 +161,7 @@ class Figures:
     num_limits, num_conflicts
         How many there are, listed or not.
     nights
-        The nights of the week before, then this one.
+        The nights of the four weeks before, then this one.
     """
 
     record: Mapping[str, Any]
@@ -193,12 +195,33 @@ class Figures:
     @property
     def compared(self) -> list[Comparison]:
         """The night against the last one and the mean of the week, if there are any."""
-        kinds = COMPARED if len(self.nights) > 1 else ()
-        return [compare(self.nights, kind) for kind in kinds]
+        kinds = COMPARED if len(self.week) > 1 else ()
+        return [compare(self.week, kind) for kind in kinds]
+
+    @property
+    def week(self) -> list[NightRow]:
+        """The nights of the seven days before, then this one."""
+        return week_of(self.nights)
+
+    @property
+    def trends(self) -> list[Trend]:
+        """The figures that are compared, as lines over the four weeks."""
+        return trends_of(self.nights)
+
+    @property
+    def ledger(self) -> LedgerPicture | None:
+        """What the last nights promised and realised, as a picture."""
+        return ledger_picture(self.record.get("realised", {}).get("by_night", []))
+
+    @property
+    def ledger_rows(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The same as rows, with all nights together and carriers."""
+        past = self.record.get("realised")
+        return list(ledger_rows(past)) if past else []
 
     def bar_of(self, row: NightRow) -> float:
         """Length of a night's bar, relative to the night that avoided most."""
-        most = max(0.0, *(night.saving for night in self.nights)) or 1.0
+        most = max(0.0, *(night.saving for night in self.week)) or 1.0
         return max(0.0, row.saving) / most
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.report.language import LANGUAGES, N_
+from optimizer.report.realised import ledger_rows
 from optimizer.report.section import Section
 
 if TYPE_CHECKING:
@@ -201,20 +202,24 @@ def _realised(found: Found, say: Say) -> Section | None:
         title=say(N_("Promised and realised, CNY of harm avoided")),
         lede=say(N_("By plans of this history, on parcels left to chance.")),
         head=(
+            say(N_("Night or carrier")),
             say(N_("Parcels")),
             say(N_("Promised")),
             say(N_("Realised")),
             "95 %",
+            say(N_("Likely")),
         ),
-        rows=(
+        rows=tuple(
             (
-                f"{past['num_parcels']:,}",
-                f"{past['promised_cny']:,.2f}",
-                f"{past['realised_cny']:,.2f}",
-                f"{past['low']:,.2f} … {past['high']:,.2f}",
-            ),
+                say(N_("all")) if kind == "all" else row["name"],
+                f"{row['num_parcels']:,}",
+                f"{row['promised_cny']:,.2f}",
+                f"{row['realised_cny']:,.2f}",
+                f"{row['low']:,.2f} … {row['high']:,.2f}",
+                "–" if kind == "all" else f"{row['likely_cny']:,.2f}",
+            )
+            for kind, row in ledger_rows(past)
         ),
-        num_texts=0,
     )
 
 

@@ -26,6 +26,10 @@ _NIGHT = ("num_orders", "num_chosen", "saving", "each", "cap_use", "relative_gap
 _MORE = ("shadow_price_cny", "one_more_cny", "one_fewer_cny")
 _LANE = ("used", "slots", *_MORE, "one_more_around_cny", "one_fewer_around_cny")
 _OWN = ("num_orders", "used", "cap", *_MORE)
+_REALISED = (
+    *("num_parcels", "promised_cny", "realised_cny", "low", "high", "likely_cny"),
+    "num_nights",
+)
 _LIMIT = ("low", "used", "high", "shadow_price_cny")
 _CONFLICT = ("asked", "reached", "priority")
 
@@ -49,7 +53,7 @@ def report_figures(
     import polars as pl
 
     night = draw_figures(record, tables)
-    parts = (_glance, _nights, _reasons, _capacity, _prices, _limits, _end)
+    parts = (_glance, _realised, _nights, _reasons, _capacity, _prices, _limits, _end)
     rows = [row for part in parts for row in part(night)]
     kinds = {column.name: polars_type(column.kind) for column in FIGURES.columns}
     return pl.DataFrame(rows, schema=kinds, orient="row")
@@ -77,6 +81,13 @@ def _glance(night: Figures) -> Iterator[Row]:
     yield from _of("night", None, [("num_warnings", len(night.record["warnings"]))])
 
 
+def _realised(night: Figures) -> Iterator[Row]:
+    """What earlier plans promised and what came of it."""
+    for kind, row in night.ledger_rows:
+        item = None if kind == "all" else f"{kind}: {row['name']}"
+        yield from _of("realised", item, ((n, row.get(n)) for n in _REALISED))
+
+
 def _nights(night: Figures) -> Iterator[Row]:
     """Nights, changes against the last one, and means of the earlier ones."""
     nights = night.nights
@@ -88,8 +99,8 @@ def _nights(night: Figures) -> Iterator[Row]:
             (f"{found.kind}_mean", found.mean),
         )
         yield from _of("compared", found.day, against)
-    if len(nights) > 1:
-        yield "compared", None, "num_nights", float(len(nights) - 1)
+    if len(night.week) > 1:
+        yield "compared", None, "num_nights", float(len(night.week) - 1)
     if chance := night.record["summary"].get("experiment"):
         yield from _of("chance", None, sorted(chance.items()))
 

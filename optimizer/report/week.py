@@ -1,13 +1,18 @@
-"""The night compared with those of the week before."""
+"""The night beside those before: a week compared, four weeks as lines."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from optimizer.report.lines import Line, line
 
 if TYPE_CHECKING:
     import polars as pl
 
+#: Days before a night that it is compared with.
+NUM_DAYS = 7
 #: Figures that are compared.
 COMPARED = ("saving", "num_chosen", "each", "cap_use")
 
@@ -79,6 +84,44 @@ def read_nights(table: pl.DataFrame) -> list[NightRow]:
         )
         for row in table.sort("date").iter_rows(named=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """
+    A figure over some nights.
+
+    Attributes
+    ----------
+    kind
+        Field of :class:`NightRow`.
+    line, tonight
+        Its line, and its last value.
+    """
+
+    kind: str
+    line: Line
+    tonight: float
+
+
+def week_of(nights: list[NightRow]) -> list[NightRow]:
+    """The last of some nights, and those of the seven days before it."""
+    if not nights:
+        return []
+    first = dt.date.fromisoformat(nights[-1].day) - dt.timedelta(days=NUM_DAYS)
+    return [row for row in nights if row.day >= first.isoformat()]
+
+
+def trends_of(nights: list[NightRow]) -> list[Trend]:
+    """Draw the figures that are compared; none where there is one night."""
+    days = [dt.date.fromisoformat(row.day) for row in nights]
+    found = []
+    for kind in COMPARED if len(nights) > 1 else ():
+        values = [float(getattr(row, kind)) for row in nights]
+        made = line(days, values)
+        if made is not None:
+            found.append(Trend(kind, made, values[-1]))
+    return found
 
 
 def compare(nights: list[NightRow], kind: str) -> Comparison:

@@ -28,6 +28,8 @@ from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.reasons import Reason
 from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.network.block_solve import BlockNight, merged, solve_core
+from optimizer.solvers.network.blocks import DecidingPrices
 from optimizer.spark.block_summary import (
     refuse_local_rules,
     refuse_twin_names,
@@ -35,14 +37,11 @@ from optimizer.spark.block_summary import (
     summarize_blocks,
 )
 from optimizer.spark.blocks import ALL_CELLS
-from optimizer.spark.core import ClusterNight, merged, solve_core
 from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
-    DecidingPrices,
+    SparkBlocks,
     decide,
-    prove_block,
-    run_pass,
 )
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
@@ -59,9 +58,10 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.explain.block_proof import ProvingBlocks
     from optimizer.io.read import FarFiles, Source
+    from optimizer.solvers.network.block_solve import Core
     from optimizer.spark.block_summary import BlockSummary, NightLimits
-    from optimizer.spark.core import Core
     from optimizer.spark.shuffle import Prepared
 
 
@@ -213,9 +213,11 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         )
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
-    field = ClusterNight(
-        blocks=made.blocks,
-        terms=limits.terms,
+    blocks = SparkBlocks(made.blocks, limits.terms)
+    field = BlockNight(
+        blocks=blocks,
+        slots=limits.terms.slots,
+        parent=limits.terms.parent,
         merchant_of=census.merchant_of,
         cap=limits.cap,
         num_open=census.num_open,
@@ -229,7 +231,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, budgets)
     with clock.stage("certify"):
-        sums = add_up(field, near, verdict)
+        sums = add_up(blocks, field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
     return SparkNight(
@@ -318,24 +320,31 @@ class Sums:
     reasons: NDArray[np.int64]
 
 
-def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
+def add_up(
+    blocks: ProvingBlocks, field: BlockNight, near: Core, verdict: DecidingPrices
+) -> Sums:
     """
     Add up the executors' parts of the certificate.
+
+    Parameters
+    ----------
+    blocks, field, near
+        Those who keep the orders, the night, and its proved plan.
+    verdict
+        Prices and ties that decide every order.
 
     Raises
     ------
     CertificateError
         When they do not prove the plan.
     """
-    terms = field.terms
     primal, num_twice = 0, 0
-    dual = exact_dot(terms.slots, near.lane_price)
+    dual = exact_dot(field.slots, near.lane_price)
     dual += exact_dot(field.cap, near.merchant_price)
     used = np.zeros(len(field.cap), np.int64)
-    lane_used = np.zeros(len(terms.slots), np.int64)
+    lane_used = np.zeros(len(field.slots), np.int64)
     reasons = np.zeros(len(Reason), np.int64)
-    task = partial(prove_block, verdict=verdict)
-    for block, part in run_pass(field.blocks, task, terms).items():
+    for block, part in blocks.prove(verdict).items():
         primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
         used[field.merchant_of[block]] += part["used"]
         lane_used += part["lane_use"]
@@ -344,7 +353,7 @@ def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
     broken = {
         "orders are chosen twice": num_twice,
         "merchants are above their cap": int(np.sum(used > field.cap)),
-        "lanes are above their slots": int(np.sum(lane_used > terms.slots)),
+        "lanes are above their slots": int(np.sum(lane_used > field.slots)),
     }
     violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
     proof = Certificate(not violations, primal, dual, dual - primal, violations)
@@ -357,7 +366,7 @@ def add_up(field: ClusterNight, near: Core, verdict: DecidingPrices) -> Sums:
 
 
 def _summary(
-    field: ClusterNight,
+    field: BlockNight,
     census: BlockSummary,
     limits: NightLimits,
     sums: Sums,

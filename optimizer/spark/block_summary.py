@@ -174,6 +174,7 @@ def refuse_local_rules(config: Config, policy: PolicyRow) -> None:
     asked = {
         f"solver.method: {solver.method}": solver.method not in ("auto", "pricing"),
         "solver.keep_previous": solver.keep_previous,
+        "solver.memory_gb": solver.memory_gb is not None,
         "fairness": bool(config.fairness),
         "capacity.attributes": bool(config.capacity.attributes),
         "capacity.resources": bool(config.capacity.resources),

@@ -22,6 +22,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,13 @@ _TOLERANCE, _CENT = Decimal("1e-6"), Decimal("0.011")
 _NEVER = "1970-01-01"
 _COLUMNS = {"merchant_id": "merchant", "carrier_id": "carrier", "region_id": "region"}
 #: Codes about plans without a parcel, among the warnings.
-_NOBODY = ("NOBODY_CHOSEN", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE", "BREAK_EVEN")
+_NOBODY = (
+    *("NOBODY_CHOSEN", "NONE_HAS_PLACE", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE"),
+    *("FIRST_CHOSEN_AT", "BREAK_EVEN"),
+)
+
+#: What plans promised and what came of it, in CNY.
+_AMOUNTS = ("promised_cny", "realised_cny", "low", "high")
 
 _Said = tuple[str, dict[str, Any]]
 _Columns = dict[str, Any]
@@ -82,7 +89,21 @@ def false_assumptions(
         for one in record["warnings"]
         if not isinstance(one, str) and one["code"] in _NOBODY
     ]
-    return [*_differences(said, true), *_differences(told, nobody)]
+    return [
+        *_differences(said, true),
+        *_differences(told, nobody),
+        *_false_realised(record, model if gives_premium else None),
+    ]
+
+
+def _false_realised(record: Mapping[str, Any], model: Any) -> Iterator[str]:
+    """What earlier plans promised and realised is what the model's file says of it."""
+    past = (model or {}).get("realised") or {}
+    true = past if past.get("num_nights") else {}
+    told = record.get("realised", {})
+    for key in sorted({*true, *told}):
+        if true.get(key) != told.get(key):
+            yield f"realised: {key} is not what the model has"
 
 
 def _differences(said: list[_Said], true: list[_Said]) -> Iterator[str]:
@@ -205,7 +226,7 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
         if by:
             yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
     if past := model.get("realised"):
-        amounts = {key: f"{value:,.2f}" for key, value in past.items()}
+        amounts = {key: f"{past[key]:,.2f}" for key in _AMOUNTS}
         yield "PROMISED_BEFORE", amounts | {"num_parcels": past["num_parcels"]}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":
@@ -407,16 +428,37 @@ GROUP BY r.carrier_id ORDER BY r.carrier_id
 """
 
 
+def _first_chosen(avoided: int, fee: int, complaint: int, back: int) -> _Said:
+    """The greatest fee, and the least harm, at which the best order saves something."""
+    # What it avoids is rounded: half a micro-CNY less is avoided at least.
+    times = Fraction(fee + 1) / (Fraction(avoided) - Fraction(1, 2))
+    return "FIRST_CHOSEN_AT", {
+        "fee_cny": _every_digit(avoided - 1),
+        "complaint_cny": _every_digit(math.ceil(complaint * times)),
+        "return_cny": _every_digit(math.ceil(back * times)),
+        "times": f"{Decimal(math.ceil(times * 10_000)).scaleb(-4):,.4f}",
+    }
+
+
+def _every_digit(micro: int) -> str:
+    """An amount without rounding, with two decimals at least."""
+    whole, _, rest = f"{Decimal(micro).scaleb(-6):,.6f}".partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2}"
+
+
 def _nobody(
     engine: duckdb.DuckDBPyConnection, record: Mapping[str, Any]
 ) -> Iterator[_Said]:
     """Why a plan has no parcel, and from where on premium pays."""
     reasons = record["summary"]["reasons"]
-    (num, best) = _one(
+    (num, best, placed) = _one(
         engine,
         "SELECT count(*) FILTER ((is_premium AND reason <> 'EXPLORED') OR "
         "(reason = 'HELD_OUT' AND arm IN ('policy', 'margin', 'thompson'))), "
-        "max(round(saving_cny * 1000000)) FROM decisions_published",
+        "max(round(saving_cny * 1000000)), "
+        "max(round(saving_cny * 1000000)) FILTER (has_room AND merchant_id IN "
+        "(SELECT merchant_id FROM merchants_published WHERE cap > used)) "
+        "FROM decisions_published",
     )
     if num:
         return
@@ -424,15 +466,21 @@ def _nobody(
     yield "NOBODY_CHOSEN", {"reasons": [f"{name} {-count:,}" for count, name in given]}
     if best is None or best > 0:
         return
-    fee, complaint = _one(
-        engine, "SELECT getvariable('counted_fee'), getvariable('complaint_cost')"
+    fee, complaint, back = _one(
+        engine,
+        "SELECT getvariable('counted_fee'), getvariable('complaint_cost'), "
+        "getvariable('return_cost')",
     )
+    if placed is None:
+        yield "NONE_HAS_PLACE", {}
     avoided = int(best) + int(fee)
     if avoided <= 0:
         yield "NONE_AVOIDS_HARM", {}
         return
     amounts = {"fee_cny": _money(int(fee)), "avoided_cny": _money(avoided)}
     yield "NONE_WORTH_FEE", amounts | {"times": f"{int(fee) / avoided:,.1f}"}
+    if placed is not None and int(placed) + int(fee) > 0:
+        yield _first_chosen(int(placed) + int(fee), int(fee), int(complaint), int(back))
     (doubted,) = _one(engine, "SELECT doubted(1::DOUBLE)")
     kept = engine.execute(_MOST_KEPT).fetchall()
     needed = [

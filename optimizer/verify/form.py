@@ -128,6 +128,15 @@ _WARNING = _object({"code": _TEXT, "values": _ANY, "text": _TEXT})
 
 
 _ALERT = _object({"kind": _TEXT, "code": _TEXT, "values": _ANY, "text": _TEXT})
+_AMOUNT = _only(_is_number, "a number")
+_AMOUNTS: dict[str, Rule] = {
+    "num_parcels": _ABOVE_0,
+    "promised_cny": _AMOUNT,
+    "realised_cny": _AMOUNT,
+    "low": _AMOUNT,
+    "high": _AMOUNT,
+}
+_ACCOUNT = _object(_AMOUNTS | {"name": _TEXT, "likely_cny": _AMOUNT})
 _OUTBOX = _object(
     {
         "platform": _TEXT,
@@ -242,6 +251,14 @@ _KEYS: dict[str, Rule] = {
 _OPTIONAL: dict[str, Rule] = {
     "alerts": _list(_ALERT),
     "assumptions": _list(_WARNING),
+    "realised": _object(
+        _AMOUNTS
+        | {
+            "num_nights": _COUNT,
+            "by_night": _list(_ACCOUNT),
+            "by_carrier": _list(_ACCOUNT),
+        }
+    ),
     "outboxes": _list(_OUTBOX),
     "repaired": _object(
         {

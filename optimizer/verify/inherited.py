@@ -35,7 +35,7 @@ _FREED_TODAY = {
     "delivery": ("signed", "已签收", "签收", "已送达", "妥投", *_CANCELLED_TODAY),
 }
 #: Days before a night that it is put beside.
-_WEEK = 7
+_WEEK, _FOUR_WEEKS = 7, 28
 
 
 @dataclass(slots=True)
@@ -109,16 +109,23 @@ def _check_week(
     records: Mapping[dt.date, dict[str, Any]],
     report: Report,
 ) -> None:
-    """Check that rows of the week before match the nights that they name."""
+    """
+    Check that rows of the four weeks before match the nights that they name.
+
+    Nights had those of one week before they had four: one that lists none beyond the
+    week is held to that.
+    """
     if "nights.parquet" not in record["outputs"]:
         return
     rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
-    first = standing.day - dt.timedelta(days=_WEEK)
+    first = standing.day - dt.timedelta(days=_FOUR_WEEKS)
     for date, row in rows.items():
         if date == standing.day:
             continue
         if not first <= date < standing.day:
-            report.findings.append(f"nights.parquet: {date} is not of the week before")
+            report.findings.append(
+                f"nights.parquet: {date} is not of the four weeks before"
+            )
         elif date not in records:
             report.unchecked.append(
                 f"nights.parquet: the night of {date} is not in the output folder, so "
@@ -128,6 +135,8 @@ def _check_week(
             report.findings.append(
                 f"nights.parquet: the row of {date} is not what that night says"
             )
+    week = standing.day - dt.timedelta(days=_WEEK)
+    first = week if all(date >= week for date in rows) else first
     for date in sorted(standing.before_it - {*rows}):
         if first <= date < standing.day:
             report.findings.append(f"nights.parquet: the night of {date} is left out")

@@ -16,7 +16,7 @@ import numpy as np
 
 from optimizer.errors import SolveError, counted
 from optimizer.explain.amounts import cap_values, lane_values
-from optimizer.views import View
+from optimizer.views import Shown, View
 from optimizer.whatif.base import caps_under, explored, solve_again
 from optimizer.whatif.changed import has_lanes_and_caps_alone
 from optimizer.whatif.perturb import with_caps, with_fee_change, with_more_slots
@@ -40,8 +40,8 @@ SLOTS_STEP, AROUND_STEP = "100 slots", "100 slots around "
 POINT_STEP, FEE_STEP = "1 point of cap", "1 CNY less fee"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PriceList:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PriceList(Shown):
     """
     The value of more of each limit.
 
@@ -113,12 +113,6 @@ class PriceList:
             rows.append((place, f"brings {brings:,.2f} CNY"))
         title = f"Prices of {self.day}: one more slot brings something in "
         return View(title + " and ".join(parts), tuple(night), tuple(others))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def price_list(

@@ -30,7 +30,7 @@ from optimizer.io.read import read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import solve
-from optimizer.views import View
+from optimizer.views import Shown, View
 from optimizer.whatif.base import solve_again
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class Doubt:
     seed: int = 7
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Robustness:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Robustness(Shown):
     """
     Results of the draws.
 
@@ -135,12 +135,6 @@ class Robustness:
             rows.append((plan, text))
         title = f"Robustness: plans in {counted(self.draws.height, 'draw')}"
         return View(title, tuple(rows))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def robustness(

@@ -10,7 +10,7 @@ import numpy as np
 from optimizer.errors import counted
 from optimizer.explain.money import PARTIES, views_of
 from optimizer.report.page import Page
-from optimizer.views import View, counts
+from optimizer.views import Shown, View, counts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _SHOWN, _LISTED = 5, 30
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scenarios:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scenarios(Shown):
     """
     A night under other rules.
 
@@ -83,12 +83,6 @@ class Scenarios:
         title = f"Scenarios of {self.day}: {counted(len(rows) - 1, 'other night')}"
         title += f"; {parts}" if parts else ""
         return View(title, tuple(rows[:_SHOWN]), tuple(rows[_SHOWN:_LISTED]))
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    def _repr_html_(self) -> str:
-        return self._view().html()
 
 
 def scenario_table(outcomes: list[ScenarioOutcome]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,15 @@ KEPT = [
 ]
 
 
-def _night(risk: float, premium: float, *, slots: int = 9) -> optimizer.Night:
+def _night(
+    risk: float,
+    premium: float,
+    *,
+    slots: int = 9,
+    rate: float = 0.5,
+    fee_cny: str = "0.8",
+    complaint_cny: str = "20",
+) -> optimizer.Night:
     orders = pl.DataFrame(
         {
             "order_id": ["a", "b"],
@@ -37,18 +46,21 @@ def _night(risk: float, premium: float, *, slots: int = 9) -> optimizer.Night:
         }
     )
     objective = {
-        "complaint_cost_cny": 20,
+        "complaint_cost_cny": complaint_cny,
         "return_cost_cny": 0,
         "fulfilment": KEPT,
     }
-    config = make_config(policy=[POLICY], objective=objective)
+    policy = POLICY | {"cap": {"rate": rate}, "fee": {"amount_cny": fee_cny}}
+    config = make_config(policy=[policy], objective=objective)
     capacity = pl.DataFrame({"carrier_id": ["zhongtong"], "slots": [slots]})
     return optimizer.allocate(orders, capacity, config=config)
 
 
 def _told(night: optimizer.Night) -> dict[str, dict[str, Any]]:
     return {
-        w.code: dict(w.values) for w in night.warnings if w.code.startswith(("N", "B"))
+        w.code: dict(w.values)
+        for w in night.warnings
+        if w.code.startswith(("N", "B", "FIRST"))
     }
 
 
@@ -60,6 +72,12 @@ def test_nobody_is_worth_the_fee_and_the_break_even_is_told() -> None:
     assert _told(night) == {
         "NOBODY_CHOSEN": {"reasons": ("NO_SAVING 2",)},
         "NONE_WORTH_FEE": {"fee_cny": "0.80", "avoided_cny": "0.40", "times": "2.0"},
+        "FIRST_CHOSEN_AT": {
+            "fee_cny": "0.399999",
+            "complaint_cny": "40.000101",
+            "return_cny": "0.00",
+            "times": "2.0001",
+        },
         "BREAK_EVEN": {
             "cost_cny": "20.00",
             "shares": ("yunda 4.00%", "zhongtong 8.00%"),
@@ -70,6 +88,38 @@ def test_nobody_is_worth_the_fee_and_the_break_even_is_told() -> None:
     above = _night(0.1, 0.019)
     assert above.summary["num_chosen"] == 1
     assert _told(above) == {}
+
+
+@pytest.mark.parametrize("drop", [0.04, 0.0312345])
+def test_the_first_order_is_chosen_where_it_is_said(drop: float) -> None:
+    """
+    At the fee that is told an order is chosen, and none at one of a micro-CNY more; at
+    the cost of a complaint, and none at a cost of two less; at the times that premium
+    has to avoid, and none at a ten-thousandth less.
+    """
+    said = _told(_night(0.1, 0.1 - drop))["FIRST_CHOSEN_AT"]
+    fee, cost = Decimal(said["fee_cny"]), Decimal(said["complaint_cny"])
+    times, micro = float(said["times"]), Decimal("1e-6")
+    tried = [
+        (_night(0.1, 0.1 - drop, fee_cny=str(fee)), 1),
+        (_night(0.1, 0.1 - drop, fee_cny=str(fee + micro)), 0),
+        (_night(0.1, 0.1 - drop, complaint_cny=str(cost)), 1),
+        (_night(0.1, 0.1 - drop, complaint_cny=str(cost - 200 * micro)), 0),
+        (_night(0.1, 0.1 - times * drop), 1),
+        (_night(0.1, 0.1 - (times - 2e-4) * drop), 0),
+    ]
+    for night, num_chosen in tried:
+        assert night.summary["num_chosen"] == num_chosen
+
+
+@pytest.mark.parametrize("closed", [{"slots": 0}, {"rate": 0.1}])
+def test_without_a_slot_or_a_cap_no_price_helps(closed: dict[str, Any]) -> None:
+    """Where all lanes are closed, or no cap has a slot, no break-even fee is told."""
+    found = _told(_night(0.1, 0.06, **closed))
+    assert "NONE_HAS_PLACE" in found
+    assert "FIRST_CHOSEN_AT" not in found
+    lower = _told(_night(0.1, 0.06, fee_cny="0.1", **closed))
+    assert lower.keys() == {"NOBODY_CHOSEN"}
 
 
 def test_where_premium_hurts_no_fee_would_pay() -> None:

@@ -4,14 +4,9 @@ import hashlib
 
 import numpy as np
 
-from optimizer.build.learned_model import (
-    HARMS,
-    Effect,
-    LearnedModel,
-    Risk,
-    drawn_model,
-    model_text,
-)
+from optimizer.build.learned_model import HARMS, Effect, LearnedModel, Risk
+from optimizer.build.model_draws import drawn_model
+from optimizer.build.model_file import model_text
 
 NAMES = [("", ""), ("carrier_id", "yunda"), ("region_id", "north")]
 COVARIANCE = [[0.04, -0.03, 0.0], [-0.03, 0.0625, 0.01], [0.0, 0.01, 0.01]]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import optimizer
 from optimizer.build.drawn_savings import Draws, count_plans, draw_seed, fill
 from optimizer.build.experiment import make_experiment
-from optimizer.build.learned_model import drawn_model, named
+from optimizer.build.model_draws import drawn_model
+from optimizer.build.model_file import named
 from optimizer.config import as_config, config_json
 from optimizer.errors import ConfigError
 from optimizer.model.problem import Problem

@@ -18,12 +18,11 @@ from optimizer.build.learned_model import (
     Pooled,
     Promise,
     Risk,
-    kept_effect,
-    model_text,
-    moved_effect,
-    premium_risk,
 )
 from optimizer.build.lower_bound import lowered_effect
+from optimizer.build.model_draws import moved_effect
+from optimizer.build.model_file import model_text
+from optimizer.build.model_prediction import kept_effect, premium_risk
 from optimizer.learn.learners import LEARNERS
 from optimizer.testing import make_config, make_tables
 from tests.support.trial import fair_trial

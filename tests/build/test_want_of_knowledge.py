@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.learned_model import HARMS, Effect, LearnedModel, Risk, model_text
+from optimizer.build.learned_model import HARMS, Effect, LearnedModel, Risk
+from optimizer.build.model_file import model_text
 
 DAY = dt.date(2026, 11, 22)
 CONFIG = {

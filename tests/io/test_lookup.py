@@ -12,6 +12,7 @@ from optimizer.errors import DataError
 from optimizer.io import lookup, write
 from optimizer.io.lookup import merchant_decisions, order_row, rows_at
 from optimizer.io.order_keys import order_key
+from optimizer.io.parquet_pages import read_footer
 from optimizer.io.write import read_back, write_parquet
 from tests.support.small_night import SmallNight
 
@@ -60,21 +61,34 @@ def test_orders_and_merchants_are_found_where_they_are(
 def test_an_order_needs_one_row_group_of_each_file(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest is not read."""
-    import pyarrow.parquet
-
+    """The pages of one group of the index and one of the decisions are checked."""
     read: list[list[int]] = []
-    reads = pyarrow.parquet.ParquetFile.read_row_groups
+    reads = lookup.read_groups
 
-    def counted(self, groups, *args, **kwargs):
-        read.append(list(groups))
-        return reads(self, groups, *args, **kwargs)
+    def counted(path, groups, wanted, *rows):
+        read.append(list(wanted))
+        return reads(path, groups, wanted, *rows)
 
-    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read_row_groups", counted)
+    monkeypatch.setattr(lookup, "read_groups", counted)
     table = pl.read_parquet(night.run_dir / DECISIONS.file)
     order_row(night.run_dir, table["order_id"][1_000])
     assert [len(groups) for groups in read] == [1, 1]
     assert read[1] == [1_000 // 256]
+
+
+def test_a_page_that_is_not_as_it_was_written_is_not_read(night: SmallNight) -> None:
+    """A bit of an order's row group: an error; orders of other groups are found."""
+    path = night.run_dir / DECISIONS.file
+    table = pl.read_parquet(path)
+    _, groups = read_footer(path)
+    saving = next(c for c in groups[3].chunks if c.name == "saving_cny")
+    raw = bytearray(path.read_bytes())
+    raw[saving.start + saving.num_bytes - 9] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="the checksum of a page of saving_cny"):
+        order_row(night.run_dir, table["order_id"][3 * 256 + 7])
+    other = table["order_id"][2 * 256 + 7]
+    assert order_row(night.run_dir, other).equals(table[2 * 256 + 7 : 2 * 256 + 8])
 
 
 def _edit(path: Path, change) -> None:

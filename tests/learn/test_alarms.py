@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from optimizer.build.model_file import load_model
 from optimizer.learn.alarms import full_stations
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
 from optimizer.learn.history import Window, read_history
-from optimizer.learn.ledger import ledger
+from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.overlap import comparable, drawn_together
 from optimizer.learn.risk import CrossFit
 from optimizer.report.evaluation import evaluation_text
@@ -194,7 +195,16 @@ def test_a_model_keeps_what_plans_before_it_promised(tmp_path: Path):
     promised = (table["saving_cny"] + 0.8).sum() / 2
     assert past.promised_cny == pytest.approx(promised, abs=0.01)
     assert past.low < past.promised_cny / 2 < past.high
-    assert f"{past.promised_cny:,.2f}" in visible(found.report().html)
+    by = {"date": past.by_night, "carrier_id": past.by_carrier}
+    assert (past.num_nights, *map(len, by.values())) == (10, 10, 3)
+    for rows in by.values():
+        promised = sum(row.promised_cny for row in rows)
+        assert promised == pytest.approx(past.promised_cny, abs=0.1)
+    shown = visible(found.report().html)
+    for row in (past, *past.by_night, *past.by_carrier):
+        assert f"{row.promised_cny:,.2f}" in shown
+        assert f"{row.realised_cny:,.2f}" in found.card
+    assert load_model(found.save(tmp_path)).model == found.model
     blind = learn(table.with_columns(arm=pl.lit("explore")), config, AFTER)
     assert blind.model.realised is None
     (row,) = config.policy
@@ -247,6 +257,26 @@ def test_a_chosen_tenth_of_noisy_predictions_promises_too_much():
         held += whole["low"] <= truth <= whole["high"]
     assert min(over) > 1.1
     assert held >= 54
+
+
+def test_a_model_keeps_the_last_nights_and_the_largest_carriers():
+    """Of 20 nights the last 14, of 40 carriers the 24 that promised most."""
+    rows = [(None, None, 10.0)]
+    rows += [("date", f"2026-11-{day:02}", 1.0) for day in range(1, 21)]
+    rows += [("carrier_id", f"c{number:02}", float(number)) for number in range(40)]
+    sums = ("realised_cny", "low", "high", "shrunk_cny")
+    found = [
+        {"by": by, "group": group, "num_parcels": 5, "promised_cny": promised}
+        | dict.fromkeys(sums, 1.0)
+        for by, group, promised in rows
+    ]
+    past = kept_accounts(found)
+    assert past.num_nights == 20
+    assert [row.name for row in past.by_night][::13] == ["2026-11-07", "2026-11-20"]
+    assert [row.name for row in past.by_carrier] == [f"c{n:02}" for n in range(16, 40)]
+    found[0]["low"] = -np.inf
+    assert kept_accounts(found) is None
+    assert kept_accounts([]) is None
 
 
 def test_without_promises_or_chance_there_is_no_ledger():

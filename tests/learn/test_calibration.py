@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optimizer.build.learned_model import Effect, kept_effect, premium_risk
+from optimizer.build.learned_model import Effect
+from optimizer.build.model_prediction import kept_effect, premium_risk
 from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.learners import LEARNERS, Trial, predict
 from optimizer.learn.together import drawn_together

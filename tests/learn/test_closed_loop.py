@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.learned_model import kept_effect, premium_risk, risk_of
+from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.config import as_config
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import OUTCOMES

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import Effect, drawn_model, load_model, named
+from optimizer.build.learned_model import Effect
 from optimizer.build.learned_probabilities import model_warnings
+from optimizer.build.model_draws import drawn_model
+from optimizer.build.model_file import load_model, named
 from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.learn.doubt import SURE, raised, steps_of
 from optimizer.learn.fit import learn, save_model

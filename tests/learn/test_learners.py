@@ -11,16 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import (
-    Forest,
-    Tree,
-    drawn_model,
-    kept_effect,
-    load_model,
-    named,
-    premium_risk,
-    risk_of,
-)
+from optimizer.build.learned_model import Forest, Tree
+from optimizer.build.model_draws import drawn_model
+from optimizer.build.model_file import load_model, named
+from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.effect import Belief
 from optimizer.learn.fit import learn, save_model

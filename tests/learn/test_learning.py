@@ -15,13 +15,9 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.learned_model import (
-    LEVELS,
-    kept_effect,
-    load_model,
-    premium_risk,
-    risk_of,
-)
+from optimizer.build.learned_model import LEVELS
+from optimizer.build.model_file import load_model
+from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn import learners

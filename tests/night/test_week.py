@@ -1,4 +1,4 @@
-"""Nights of the week before stand beside a night, and are proved as far as they go."""
+"""Nights of four weeks stand beside a night, and are proved as far as they go."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ def nights(night: SmallNight, number: int = DAY.day) -> list[dt.date]:
 
 
 @pytest.mark.slow
-def test_a_night_stands_beside_those_of_the_seven_days_before(
+def test_a_night_stands_beside_those_of_the_four_weeks_before(
     inputs_only: SmallNight,
 ) -> None:
-    """Of the 14th to the 23rd, the 22nd has the 15th on; no later or broken ones."""
-    publish(inputs_only, 14, 15, 18, 21, 23)
-    assert nights(inputs_only, 14) == [14]
-    assert nights(inputs_only, 23) == [18, 21, 23]
+    """Of the 1st to the 30th, the 30th has the 2nd on; no later or broken ones."""
+    publish(inputs_only, 1, 2, 15, 18, 21, 30)
+    assert nights(inputs_only, 1) == [1]
+    assert nights(inputs_only, 30) == [2, 15, 18, 21, 30]
+    assert verify_run(inputs_only.runs / "2026-11-30").findings == ()
     (inputs_only.runs / "2026-11-18" / "_SUCCESS").unlink()
     publish(inputs_only, 22)
-    assert nights(inputs_only) == [15, 21, 22]
+    assert nights(inputs_only) == [1, 2, 15, 21, 22]
     table = pl.read_parquet(inputs_only.run_dir / "nights.parquet")
     summary = read_record(inputs_only.run_dir)["summary"]
-    assert table["saving_cny"].to_list() == [summary["saving_cny"]] * 3
-    assert table["num_chosen"].to_list() == [summary["num_chosen"]] * 3
+    assert table["saving_cny"].to_list() == [summary["saving_cny"]] * 5
+    assert table["num_chosen"].to_list() == [summary["num_chosen"]] * 5
     assert verify_run(inputs_only.run_dir).findings == ()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from optimizer.contracts.run_folder import record_text
+from optimizer.contracts.run_folder import SCHEMA_VERSION, record_text
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import DataError
 from optimizer.io.write import read_back, write_parquet
@@ -493,11 +493,11 @@ def test_every_part_of_a_warning_is_proved_again(
     assert re.search(words, findings(warned_night))
 
 
-def as_format_1(night: SmallNight) -> None:
-    """Write the record as it was before warnings were records."""
+def with_sentences(night: SmallNight, version: int) -> None:
+    """Write the record with warnings as they were before they were records."""
     path = night.run_dir / "run.json"
     record = json.loads(path.read_text())
-    record["schema_version"] = 1
+    record["schema_version"] = version
     record["warnings"] = [warning["text"] for warning in record["warnings"]]
     path.write_text(record_text(record))
 
@@ -505,9 +505,16 @@ def as_format_1(night: SmallNight) -> None:
 @pytest.mark.slow
 def test_a_record_with_sentences_alone_is_not_made_again(warned_night: SmallNight):
     """A night of format 1 is refused with what proves it, and not called false."""
-    as_format_1(warned_night)
+    with_sentences(warned_night, 1)
     with pytest.raises(DataError, match="only nights of format"):
         verify_run(warned_night.run_dir)
+
+
+@pytest.mark.slow
+def test_a_sentence_alone_is_no_warning_of_today(warned_night: SmallNight):
+    """In a record of the present format a right sentence without its code is false."""
+    with_sentences(warned_night, SCHEMA_VERSION)
+    assert re.search(r"warnings\.0 is .*, not .* as claimed", findings(warned_night))
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ from optimizer.model import margins as limits
 from optimizer.model.margins import NO_END, Margins
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.solvers import solve
+from optimizer.solvers import market, solve
+from optimizer.solvers.network import margins, near_nodes
 from optimizer.solvers.network.margins import find_margins
 from optimizer.testing import random_problem
 from optimizer.whatif.perturb import path_to_root
@@ -230,6 +231,29 @@ def test_what_is_too_far_to_search_is_an_interval_that_holds_the_margin(
             assert np.all((row == true) | (row == NO_END)), (seed, name)
         num_open += int(np.sum(found.order.low != found.order.high))
     assert num_open > 200
+
+
+def test_threads_and_the_room_of_lists_never_change_a_margin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Searched by three threads, three lanes at a time, with lists that begin with room
+    for two nodes, and with a second round for some lanes, every margin is the same.
+    """
+    for seed in range(6):
+        monkeypatch.setattr(limits, "MOST_NEAR", 40)
+        monkeypatch.setattr(limits, "LEAST_NEAR", 2)
+        problem = night(seed, 60)
+        found, solution = find(problem)
+        monkeypatch.setattr(near_nodes, "LANES_AT_ONCE", 3)
+        monkeypatch.setattr(near_nodes, "NEAR_AT_FIRST", 2)
+        monkeypatch.setattr(margins, "FEW_ORDERS", 0)
+        monkeypatch.setattr(market, "SERIAL_OPTIONS", 0)
+        for num_threads in (1, 3):
+            again = find_margins(problem, solution, num_threads=num_threads)
+            assert again is not None
+            assert same(found, again), seed
+        monkeypatch.undo()
 
 
 def test_prices_that_are_not_the_least_give_no_margins() -> None:

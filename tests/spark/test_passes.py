@@ -18,21 +18,16 @@ from optimizer.errors import ConfigError, DataError, SolveError
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
-from optimizer.spark import core as near_module
+from optimizer.solvers.network import block_solve as near_module
+from optimizer.solvers.network.block_solve import BlockNight, solve_core
+from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
 from optimizer.spark.api import add_up
 from optimizer.spark.block_summary import (
     refuse_local_rules,
     set_limits,
     summarize_blocks,
 )
-from optimizer.spark.core import ClusterNight, solve_core
-from optimizer.spark.passes import (
-    DecidingPrices,
-    above_cuts,
-    decide,
-    price_block,
-    run_pass,
-)
+from optimizer.spark.passes import SparkBlocks, decide
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.examples import examples
 from tests.support.local_blocks import make_blocks, make_rules
@@ -48,9 +43,10 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
     blocks = make_blocks(tables, num_blocks, num_parts)
     census = summarize_blocks(blocks)
     limits = set_limits(census, checked(tables.capacity), rules)
-    field = ClusterNight(
-        blocks=blocks,
-        terms=limits.terms,
+    field = BlockNight(
+        blocks=SparkBlocks(blocks, limits.terms),
+        slots=limits.terms.slots,
+        parent=limits.terms.parent,
         merchant_of=census.merchant_of,
         cap=limits.cap,
         num_open=census.num_open,
@@ -58,18 +54,18 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
         is_late=is_late,
         tell=lambda _: None,
     )
-    return field, census, limits
+    return field, census, limits, blocks
 
 
 def solve(tables, num_blocks, num_parts=1):
     """A night over blocks: the proof, prices by name, the decisions, and the passes."""
-    field, census, limits = make_field(tables, num_blocks, num_parts)
+    field, census, limits, rows = make_field(tables, num_blocks, num_parts)
     near = solve_core(field, 1)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
-    sums = add_up(field, near, verdict)
+    sums = add_up(field.blocks, field, near, verdict)
     task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
-    batches = [b for batch in field.blocks.batches for b in task(iter([batch]))]
+    batches = [b for batch in rows.batches for b in task(iter([batch]))]
     decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
     is_root = limits.terms.parent < 0
     num_chosen = decisions["is_premium"].sum()
@@ -235,16 +231,9 @@ def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
     """Sixteen times the orders of the same merchants and lanes: the same bytes."""
     sizes = []
     for num_orders in (500, 8_000):
-        field, _, _ = make_field(random_tables(2, num_orders=num_orders), 2)
-        found = run_pass(
-            field.blocks,
-            partial(
-                price_block,
-                price=field.terms.slots * 0,
-                cut_of=field.by_block(field.cap * 0),
-            ),
-            field.terms,
-        )
+        field, *_ = make_field(random_tables(2, num_orders=num_orders), 2)
+        asked = CapPrices(field.slots * 0, field.by_block(field.cap * 0))
+        found = field.blocks.bound(asked)
         assert sum(part["above"].sum() for part in found.values()) > 0
         sizes.append(sum(a.nbytes for part in found.values() for a in part.values()))
     assert sizes[0] == sizes[1] == 3 * 8 * 6
@@ -252,7 +241,7 @@ def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
 
 def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):
     """Of a merchant ``2 * cap + 4`` orders at most; ``3 * cap + 4`` in the sample."""
-    field, _, _ = make_field(random_tables(2, num_orders=4_000, rate="0.03"), 3, 2)
+    field, *_ = make_field(random_tables(2, num_orders=4_000, rate="0.03"), 3, 2)
     seen = []
     monkeypatch.setattr(near_module, "gather", watched(near_module.gather, seen))
     solve_core(field, 1)
@@ -301,6 +290,7 @@ def test_the_kernel_of_the_check_is_its_twin(seed):
     [
         ({"solver": {"method": "packing"}}, "solver.method: packing"),
         ({"solver": {"keep_previous": True}}, "keep_previous"),
+        ({"solver": {"memory_gb": 2}}, "solver.memory_gb"),
         ({"capacity": {"attributes": ["vehicle"]}}, "attributes"),
         ({"capacity": {"count": "expected"}}, "count: expected"),
         ({"capacity": {"counted_on": "ship"}}, "counted_on: ship"),
@@ -342,6 +332,6 @@ def test_two_orders_of_one_key_ask_for_other_keys(monkeypatch):
 
 def test_a_night_out_of_time_is_no_night():
     """Without a proof there is no plan; the message says what to raise."""
-    field, _, _ = make_field(random_tables(3), 2, is_late=lambda: True)
+    field, *_ = make_field(random_tables(3), 2, is_late=lambda: True)
     with pytest.raises(SolveError, match="time_limit_seconds"):
         solve_core(field, 1)

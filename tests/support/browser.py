@@ -58,9 +58,11 @@ const look = (frame) => {
     }
   }
   const tiles = doc.querySelector(`article[lang="${article.lang}"] .tiles`);
+  const hero = article.querySelector(".hero");
   return {
     width, language: article.lang, least, palest, outside,
     overflow: doc.documentElement.scrollWidth - width,
+    proof: hero ? hero.getBoundingClientRect().bottom : 0,
     glance: tiles ? tiles.getBoundingClientRect().bottom : 0,
     ground: view.getComputedStyle(doc.body).backgroundColor,
     strange: doc.querySelectorAll(

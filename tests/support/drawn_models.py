@@ -14,9 +14,8 @@ from optimizer.build.learned_model import (
     Promise,
     Risk,
     Tree,
-    model_text,
-    named,
 )
+from optimizer.build.model_file import model_text, named
 
 CARRIERS = ("zhongtong", "yuantong", "yunda")
 #: What a premium parcel removes of its harm, and how unsure that is.

@@ -22,7 +22,7 @@ from optimizer.spark.rows import (
 OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
-class Blocks:
+class BlockRows:
     """As much of a DataFrame of blocks as a pass needs."""
 
     def __init__(self, batches):
@@ -30,11 +30,12 @@ class Blocks:
 
     def select(self, *names):
         """Some cells of each block."""
-        return Blocks([batch.select(list(names)) for batch in self.batches])
+        return BlockRows([batch.select(list(names)) for batch in self.batches])
 
     def mapInArrow(self, function, _):
         """Call an executor's function on each block."""
-        return Blocks([b for batch in self.batches for b in function(iter([batch]))])
+        found = [b for batch in self.batches for b in function(iter([batch]))]
+        return BlockRows(found)
 
     def toArrow(self):
         """All rows."""
@@ -87,4 +88,4 @@ def make_blocks(tables, num_blocks, num_parts=1):
     )
     parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
     built = [partial(build_blocks, rules=rules)(part) for part in parts]
-    return Blocks([batch for part in built for batch in part])
+    return BlockRows([batch for part in built for batch in part])

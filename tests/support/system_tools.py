@@ -52,7 +52,7 @@ TOOLS = {
         "make airflow",
     ),
     "chromium": Tool(
-        "the report in a browser",
+        "pages in a browser",
         on_path("chromium", "chromium-browser", "google-chrome"),
         "apt-get install chromium",
     ),

@@ -13,6 +13,7 @@ import pytest
 
 from optimizer.build.learned_model import (
     HARMS,
+    Account,
     Effect,
     Forest,
     LearnedModel,
@@ -21,14 +22,14 @@ from optimizer.build.learned_model import (
     Realised,
     Risk,
     Tree,
-    model_text,
-    named,
 )
+from optimizer.build.model_file import model_text, named
 from optimizer.contracts.warnings import read_warning
 from optimizer.replay.run import verify_run
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import verify_night
 from tests.support.night_variants import Variant, settings, simulated
+from tests.support.pages import visible
 from tests.support.published_nights import edit_record, publish, record_of
 
 NUMBER = "log1p(order_value_cny)"
@@ -74,6 +75,18 @@ EFFECTS = {
 }
 
 
+def _account(name: str, promised: float) -> Account:
+    return Account(
+        name=name,
+        num_parcels=60,
+        promised_cny=promised,
+        realised_cny=0.7 * promised - 10,
+        low=-0.5 * promised,
+        high=1.9 * promised,
+        likely_cny=0.7 * promised,
+    )
+
+
 def _model(learner: str) -> LearnedModel:
     """A model of a learner, which has seen most carriers and few regions."""
     promises = [
@@ -111,6 +124,12 @@ def _model(learner: str) -> LearnedModel:
             realised_cny=1_400,
             low=-1,
             high=2_800,
+            num_nights=20,
+            by_night=[
+                _account(f"2026-11-{day:02}", 100 + 9 * day % 70)
+                for day in range(7, 21)
+            ],
+            by_carrier=[_account("yunda", 700), _account("zhongtong", 1_300)],
         ),
     )
     return named(unnamed, "2026-11-20")
@@ -164,6 +183,10 @@ def test_what_a_night_assumes_is_stated_again(
     codes = [one["code"] for one in record["assumptions"]]
     assert codes[:2] == ["EFFECT_WEIGHED"] * 2
     assert "PROMISED_BEFORE" in codes
+    assert len(record["realised"]["by_night"]) == 14
+    shown = visible((run / "report.html").read_text())
+    assert "all 20 nights" in shown
+    assert "The last 14 of 20 nights are listed." in shown
     assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
     assert codes[-6:] == [*rest, "SOME_AT_RANDOM", "SAVING_IF_LOW"]
@@ -216,6 +239,14 @@ def _more(record: dict[str, Any]) -> None:
     )
 
 
+def _promised_less(record: dict[str, Any]) -> None:
+    record["realised"]["by_carrier"][0]["promised_cny"] = 480
+
+
+def _no_ledger(record: dict[str, Any]) -> None:
+    del record["realised"]["by_night"]
+
+
 def _a_cent_off(record: dict[str, Any]) -> None:
     """Two cents: the sums of both statements may differ by one."""
     low = float(_if_low(record)["low_cny"].replace(",", ""))
@@ -238,6 +269,10 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
     "a surer effect": [
         (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
         (_a_cent_off, "SAVING_IF_LOW: low_cny is"),
+    ],
+    "another ledger": [
+        (_promised_less, "realised: by_carrier is not what the model has"),
+        (_no_ledger, "realised: by_night is not what the model has"),
     ],
     "less of the prior, and a word more": [
         (_saying("EFFECT_WEIGHED", weight="0.000"), "weight is 0.010, not 0.000"),
@@ -294,3 +329,31 @@ def test_a_record_of_before_assumptions_says_that_it_has_none(
     assert found.findings == ()
     assert any(words.startswith("assumptions: ") for words in found.unchecked)
     assert json.loads((run / "run.json").read_text()).get("assumptions") is None
+
+
+@pytest.mark.slow
+def test_what_would_let_the_first_order_be_chosen_is_stated_again(
+    tmp_path: Path,
+) -> None:
+    """
+    A night whose fee nobody is worth says at which fee, and at which cost, the first
+    is chosen; so do its page and, in SQL, the statement, which finds another fee.
+    """
+    tables = simulated(tmp_path / "days", num_orders=300)
+    config = settings(Variant())
+    for row in config["policy"]:
+        row["fee"] = {"amount_cny": "97"}
+    run = publish(tmp_path, tables, config)
+    record = record_of(run)
+    assert record["summary"]["num_chosen"] == 0
+    assert state_again(run, record) == []
+    (said,) = [one for one in record["warnings"] if one["code"] == "FIRST_CHOSEN_AT"]
+    best = record["summary"]["reasons"]["NO_SAVING"]
+    assert best > 0
+    fee = said["values"]["fee_cny"]
+    assert 0 < float(fee) < 97
+    shown = visible((run / "report.html").read_text())
+    assert f"at a fee that counts of {fee} CNY or less" in shown
+    said["values"]["fee_cny"] = "1.00"
+    (found,) = state_again(run, record)
+    assert f"FIRST_CHOSEN_AT: fee_cny is {fee}, not 1.00" in str(found)

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import drawn_model, model_text
+from optimizer.build.model_draws import drawn_model
+from optimizer.build.model_file import model_text
 from optimizer.replay.run import verify_run
 from optimizer.verify.drawn_models import drawn_again
 from optimizer.verify.night import verify_night

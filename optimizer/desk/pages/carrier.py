@@ -6,10 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import load_model
+from optimizer.build.model_file import load_model
 from optimizer.contracts.tables import LANE_RESULTS
 from optimizer.desk.asked import day_of, part_of, text_of
-from optimizer.desk.charts import line, months, shades
+from optimizer.desk.charts import months, shades
 from optimizer.desk.listing import Listing
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import page_text
@@ -17,6 +17,7 @@ from optimizer.errors import OptimizerError
 from optimizer.io.kept_inputs import found_model
 from optimizer.io.published_tables import read_table
 from optimizer.report.figures import Use, capacity_of, with_values
+from optimizer.report.lines import line
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.tables import BANK, MERCHANT_RESULTS
 from optimizer.desk.asked import day_of, number_of, part_of, text_of
-from optimizer.desk.charts import Line, line
 from optimizer.desk.links import MAX_DAYS, NUM_DAYS, SharedLink, make_link, read_link
 from optimizer.desk.listing import Listing
 from optimizer.desk.pages.order import order_view
@@ -17,6 +16,7 @@ from optimizer.desk.render import page_text
 from optimizer.desk.rows import SORTABLE, read_rows
 from optimizer.errors import DataError
 from optimizer.io.lookup import find_rows
+from optimizer.report.lines import Line, line
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -63,7 +63,6 @@ def night_page(desk: Desk, request: Request) -> str:
         day=night.day.isoformat(),
         before=days[at - 1] if at > 0 else None,
         after=days[at + 1] if 0 <= at < len(days) - 1 else None,
-        dearest=next(iter(figures.top_lanes), None),
     )
 
 

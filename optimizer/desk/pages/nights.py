@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.desk.asked import part_of, text_of
-from optimizer.desk.charts import Line, Month, line, months, shades
+from optimizer.desk.charts import Month, months, shades
 from optimizer.desk.listing import listing
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import page_text
+from optimizer.report.lines import Line, line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

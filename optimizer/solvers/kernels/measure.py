@@ -15,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.kernel_cache import bare_kernel, kernel
-from optimizer.solvers.kernels.dijkstra import forget, nearest, relax
 
 #: Longer than any way; two of them do not overflow.
 FAR = np.int64(2**60)
-#: No way that a search remembers.
-NONE = np.int64(-1)
 
 
 class Ways(NamedTuple):
@@ -251,82 +248,10 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
                 num_reached += 1
 
 
-@bare_kernel
-def search_lanes(ways, search, lanes, most, front, count, near):
-    """
-    Search from each lane as far as the ground, and list the nodes that are nearer.
-
-    Parameters
-    ----------
-    ways
-        Arcs, and the length of the shortest path from each node to the ground.
-    search
-        Scratch of the search.
-    lanes
-        ``(m,) int32``: the lanes to search from.
-    most
-        Most nodes listed for a lane. The search ends there; of equally near nodes all
-        or none are listed.
-    front
-        ``(num_lanes,) int64``: filled with how far each search went: to the ground, or
-        to where it was cut short, micro-CNY.
-    count
-        ``(m,) int64``: filled with the nodes listed for each lane.
-    near
-        ``(2, n) int64``: filled with nodes and distances, lane after lane.
-
-    Returns
-    -------
-    int
-        How many of ``lanes`` are done: all, unless the list is full.
-    """
-    num_lanes = len(ways.lane_ground)
-    at = 0
-    for place in range(len(lanes)):
-        source = np.int64(lanes[place])
-        begin = at
-        limit = ways.lane_ground[source]
-        front[source] = limit
-        forget(search)
-        relax(search, source, np.int64(0), NONE, NONE)
-        while True:
-            node = nearest(search)
-            if node < 0 or search.distance[node] >= limit:
-                break
-            base = search.distance[node]
-            if at - begin == most:
-                front[source] = base
-                while at > begin and near[1, at - 1] == base:
-                    at -= 1
-                break
-            if at == near.shape[1]:
-                return place
-            near[0, at] = node
-            near[1, at] = base
-            at += 1
-            if node < num_lanes:
-                first, last = ways.lane_start[node], ways.lane_start[node + 1]
-                for arc in range(first, last):
-                    way = base + ways.lane_cost[arc]
-                    if way >= limit:
-                        break
-                    node = np.int64(ways.lane_target[arc])
-                    relax(search, node, way, NONE, NONE)
-            else:
-                merchant = node - num_lanes
-                first = ways.merchant_start[merchant]
-                for arc in range(first, ways.merchant_start[merchant + 1]):
-                    way = base + ways.merchant_cost[arc]
-                    if way >= limit:
-                        break
-                    node = np.int64(ways.merchant_target[arc])
-                    relax(search, node, way, NONE, NONE)
-        count[place] = at - begin
-    return len(lanes)
-
-
 @kernel
 def measure(
+    first_merchant,
+    last_merchant,
     ways,
     merchant_start,
     option_start,
@@ -346,10 +271,12 @@ def measure(
     margin,
 ):
     """
-    Compute margins from distances.
+    Compute the margins of some merchants' orders from distances.
 
     Parameters
     ----------
+    first_merchant, last_merchant
+        Which merchants: from the first to before the last.
     ways
         Arcs, and the length of the shortest path from each node to the ground.
     merchant_start
@@ -387,7 +314,7 @@ def measure(
     """
     reach = front.copy()
     swap = np.full(len(price), FAR, np.int64)
-    for merchant in range(len(cap)):
+    for merchant in range(first_merchant, last_merchant):
         first, last = merchant_start[merchant], merchant_start[merchant + 1]
         if cap[merchant] == 0:
             margin[first:last] = FAR

@@ -4,14 +4,17 @@ SELECT *, coalesce(one_more_around_cny, shadow_price_cny) AS around FROM table_o
 CREATE TEMP TABLE merchants_out AS
 SELECT *, coalesce(one_more_cny, shadow_price_cny) AS around FROM table_of('merchants.parquet');
 CREATE TEMP TABLE nights_out AS
-SELECT *, row_number() OVER (ORDER BY date) AS step, count(*) OVER () AS num_nights,
-    round(saving_cny / greatest(1, num_chosen), 6) AS each,
+SELECT *, round(saving_cny / greatest(1, num_chosen), 6) AS each,
     round(num_chosen / greatest(1, sum_of_caps), 6) AS cap_use
 FROM table_of('nights.parquet');
+-- Tonight is compared with the seven days before; those before that are lines alone.
+CREATE TEMP TABLE week_out AS
+SELECT *, row_number() OVER (ORDER BY date) AS step, count(*) OVER () AS num_nights
+FROM nights_out WHERE date >= getvariable('night') - 7;
 CREATE TEMP TABLE compared AS
 SELECT date, step, num_nights, unnest(['saving', 'num_chosen', 'each', 'cap_use']) AS name,
     unnest([saving_cny, num_chosen, each, cap_use]) AS value
-FROM nights_out WHERE num_nights > 1;
+FROM week_out WHERE num_nights > 1;
 -- A carrier's, or a region's, use: on each day of the row for the whole, or of those
 -- inside it; days are added up.
 CREATE TEMP TABLE region_by_day AS
@@ -80,6 +83,21 @@ CROSS JOIN (SELECT unnest(['fees_cny', 'largest_compensation_cny']) AS what)
 UNION ALL
 SELECT 'night', NULL, 'num_warnings', json_array_length(said, '$.warnings') FROM record
 UNION ALL
+SELECT 'realised', one.item, f.figure, json_extract_string(one.said, '$.' || f.figure)::DOUBLE
+FROM (
+    SELECT NULL AS item, json_extract(said, '$.realised') AS said FROM record
+    UNION ALL
+    SELECT kind.kind || ': ' || json_extract_string(kind.said, '$.name'), kind.said FROM (
+        SELECT 'night' AS kind,
+            unnest(from_json(json_extract(said, '$.realised.by_night'), '["JSON"]')) AS said FROM record
+        UNION ALL
+        SELECT 'carrier',
+            unnest(from_json(json_extract(said, '$.realised.by_carrier'), '["JSON"]')) FROM record
+    ) AS kind
+) AS one
+CROSS JOIN (SELECT unnest(['num_parcels', 'promised_cny', 'realised_cny', 'low', 'high', 'likely_cny',
+    'num_nights']) AS figure) AS f
+UNION ALL
 SELECT 'nights', n.date::VARCHAR, f.figure, CASE f.figure
     WHEN 'num_orders' THEN n.num_orders WHEN 'num_chosen' THEN n.num_chosen
     WHEN 'saving' THEN n.saving_cny WHEN 'each' THEN n.each
@@ -93,11 +111,11 @@ FROM (SELECT unnest(['saving', 'num_chosen', 'each', 'cap_use']) AS name) AS f
 JOIN compared AS t ON t.name = f.name AND t.step = t.num_nights
 JOIN compared AS l ON l.name = f.name AND l.step = l.num_nights - 1
 UNION ALL
-SELECT 'compared', (SELECT date::VARCHAR FROM nights_out WHERE step = num_nights - 1), c.name || '_mean',
+SELECT 'compared', (SELECT date::VARCHAR FROM week_out WHERE step = num_nights - 1), c.name || '_mean',
     CASE WHEN c.name = 'num_chosen' THEN round_even(avg(c.value), 0) ELSE round(avg(c.value), 6) END
 FROM compared AS c WHERE c.step < c.num_nights GROUP BY c.name
 UNION ALL
-SELECT 'compared', NULL, 'num_nights', num_nights - 1 FROM nights_out WHERE step = 1 AND num_nights > 1
+SELECT 'compared', NULL, 'num_nights', num_nights - 1 FROM week_out WHERE step = 1 AND num_nights > 1
 UNION ALL
 SELECT 'chance', NULL, name, claim('$.summary.experiment.' || name)::DOUBLE
 FROM (SELECT unnest(['num_kept_back', 'num_explored', 'num_explore_standard', 'kept_back_cost_cny',

@@ -1,9 +1,9 @@
 """
-The near market on the driver: gathered from executors, solved exactly, checked.
+A night over blocks: what is near is gathered, solved exactly, and checked by all.
 
 A few per cent of the orders are gathered: of each merchant at most ``2 * cap + 4``, and
 none whose saving is far below its lane's price. At the least prices that prove the plan
-of the near market, executors add up what all orders save beyond them. If a merchant's
+of the near market, the blocks add up what all orders save beyond them. If a merchant's
 sum equals that of its near orders, no other order of it would change the plan or its
 prices. Further orders of the other merchants are gathered, and the steps are repeated.
 """
@@ -11,7 +11,6 @@ prices. Further orders of the other merchants are gathered, and the steps are re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,14 @@ from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import Threads, sub_market, whole_market
+from optimizer.solvers.network.blocks import (
+    CapPrices,
+    Screen,
+    Tied,
+    above_cuts,
+    plain_choice,
+    sifted,
+)
 from optimizer.solvers.network.canonical_plan import (
     barred,
     count_tied,
@@ -42,42 +49,31 @@ from optimizer.solvers.network.screen import (
     sampling,
 )
 from optimizer.solvers.network.solve import compare, solve_market
-from optimizer.spark.passes import (
-    Screen,
-    Tied,
-    above_cuts,
-    plain_choice,
-    price_block,
-    run_pass,
-    screen_block,
-    sifted,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from pyspark.sql import DataFrame
 
     from optimizer.solvers.market import NearMarket
-    from optimizer.spark.blocks import Terms
+    from optimizer.solvers.network.blocks import Blocks
 
-#: Orders that the driver takes at most; some 150 bytes each, options and copies
+#: Orders that are gathered at most; some 150 bytes each, options and copies
 #: counted.
 MOST_NEAR = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClusterNight:
+class BlockNight:
     """
-    The night as the driver sees it: blocks, lanes and merchants, but no orders.
+    A night as its solver sees it: blocks, lanes and merchants, but no orders.
 
     Attributes
     ----------
     blocks
-        The cached blocks.
-    terms
-        Lanes and caps, as executors get them.
+        Whoever keeps the orders.
+    slots, parent
+        ``(num_lanes,) int64`` and ``int32``: the lanes.
     merchant_of
         By block, the number of each of its merchants among all.
     cap, num_open
@@ -90,8 +86,9 @@ class ClusterNight:
         Takes a line about progress.
     """
 
-    blocks: DataFrame
-    terms: Terms
+    blocks: Blocks
+    slots: NDArray[np.int64]
+    parent: NDArray[np.int32]
     merchant_of: dict[int, NDArray[np.int64]]
     cap: NDArray[np.int64]
     num_open: NDArray[np.int64]
@@ -126,18 +123,18 @@ class Core:
     num_passes: int
 
 
-def solve_core(field: ClusterNight, num_threads: int | None) -> Core:
+def solve_core(field: BlockNight, num_threads: int | None) -> Core:
     """
     Find the optimum of the night, gathering only what could matter.
 
     Raises
     ------
     SolveError
-        When the time is up, or the near market is too large for the driver.
+        When the time is up, or the near market is too large.
     """
     with Threads(num_threads) as pool:
         rough, scale = _rough(field, pool)
-        parent = field.terms.parent
+        parent = field.parent
         lowest = effective_price(rough, parent)
         near, _ = gather(field, _screen(field, lowest, scale))
         search = _search(near, scale, field, pool)
@@ -153,14 +150,14 @@ def solve_core(field: ClusterNight, num_threads: int | None) -> Core:
         return _prove(field, search, price, passes)
 
 
-def _screen(field: ClusterNight, price: NDArray[np.int64], scale: float) -> Screen:
+def _screen(field: BlockNight, price: NDArray[np.int64], scale: float) -> Screen:
     """All merchants' orders that could matter near these effective prices."""
     return Screen(price, field.by_block(field.cap), 1, DEPTH, int(REACH * scale))
 
 
-def _rough(field: ClusterNight, pool: Threads) -> tuple[NDArray[np.int64], float]:
-    """Rough own prices from a sample that executors send."""
-    slots = field.terms.slots
+def _rough(field: BlockNight, pool: Threads) -> tuple[NDArray[np.int64], float]:
+    """Rough own prices from a sample that the blocks give."""
+    slots = field.slots
     every = sampling(int(field.num_open.sum()), int(field.cap.sum()), slots)
     nothing = merged(field)
     barred = barred_prices(nothing, field.highest)
@@ -171,17 +168,17 @@ def _rough(field: ClusterNight, pool: Threads) -> tuple[NDArray[np.int64], float
 
 
 def _prove(
-    field: ClusterNight, search: PriceSearch, price: NDArray[np.int64], passes: int
+    field: BlockNight, search: PriceSearch, price: NDArray[np.int64], passes: int
 ) -> Core:
     """
-    Solve, let executors check, and add the orders that they find, until there are none.
+    Solve, let blocks check, and add the orders that they find, until there are none.
 
     Raises
     ------
     SolveError
         When the time is up.
     CertificateError
-        When executors' findings are not among the orders that they send.
+        When blocks' findings are not among the orders that they give.
     """
     while True:
         near = search.problem
@@ -200,7 +197,7 @@ def _prove(
         beyond = (above != here) & (field.cap > 0)
         field.tell(f"checked all orders: {beyond.sum():,} caps have others near")
         if not beyond.any():
-            own = own_price(found.least, field.terms.parent)
+            own = own_price(found.least, field.parent)
             plan = Solution(chosen, own, cut, Termination("OPTIMAL"))
             near, plan = _canonical(field, near, plan, num_tied)
             cut = np.where(field.cap > 0, cut, highest)
@@ -212,23 +209,23 @@ def _prove(
         wider = merged(field, near, more)
         if wider.num_orders == near.num_orders:
             raise CertificateError(
-                "executors find worth above the prices that no order accounts for; "
+                "blocks find worth above the prices that no order accounts for; "
                 "have the tables changed since the run began?"
             )
         search = _search(wider, search.scale, field, search.pool)
 
 
 def _check(
-    field: ClusterNight, price: NDArray[np.int64], cut: NDArray[np.int64]
+    field: BlockNight, price: NDArray[np.int64], cut: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """
     What all orders are worth at effective prices and those of caps, by merchant.
 
     Above both, above lanes at most, and how many orders these prices do not decide.
     """
-    task = partial(price_block, price=price, cut_of=field.by_block(cut))
+    asked = CapPrices(price, field.by_block(cut))
     above, highest, num_tied = np.zeros((3, len(field.cap)), np.int64)
-    for block, part in run_pass(field.blocks, task, field.terms).items():
+    for block, part in field.blocks.bound(asked).items():
         mine = field.merchant_of[block]
         above[mine] += part["above"]
         highest[mine] = np.maximum(highest[mine], part["highest"])
@@ -237,7 +234,7 @@ def _check(
 
 
 def _canonical(
-    field: ClusterNight, near: Problem, plan: Solution, num_tied: NDArray[np.int64]
+    field: BlockNight, near: Problem, plan: Solution, num_tied: NDArray[np.int64]
 ) -> tuple[Problem, Solution]:
     """The canonical plan, which may need orders that are tied and were not near."""
     price = barred(near, effective_price(plan.lane_price, near.lane_parent))
@@ -264,16 +261,15 @@ def _same_options(
     return np.sort(wider.option_start[place] + chosen - near.option_start[order])
 
 
-def gather(field: ClusterNight, screen: Screen) -> tuple[Problem, NearMarket]:
+def gather(field: BlockNight, screen: Screen) -> tuple[Problem, NearMarket]:
     """
     The orders that a screen lets through, from all blocks, and as a market.
 
     Merchants that are in several blocks are screened once more, so that what is
     gathered does not depend on the blocks.
     """
-    task = partial(screen_block, screen=screen)
     parts = []
-    for block, part in run_pass(field.blocks, task, field.terms).items():
+    for block, part in field.blocks.screen(screen).items():
         if part:
             part["merchant"] = field.merchant_of[block][part["merchant"]]
             parts.append(part)
@@ -287,7 +283,7 @@ def gather(field: ClusterNight, screen: Screen) -> tuple[Problem, NearMarket]:
     return _problem(field, [_parts(every, near.order)]), near
 
 
-def merged(field: ClusterNight, *problems: Problem) -> Problem:
+def merged(field: BlockNight, *problems: Problem) -> Problem:
     """Orders that are in any of some problems, each once."""
     parts = [_parts(p, np.arange(p.num_orders)) for p in problems]
     return _problem(field, parts)
@@ -325,7 +321,7 @@ _KINDS = {
 }
 
 
-def _problem(field: ClusterNight, parts: list[dict[str, NDArray[Any]]]) -> Problem:
+def _problem(field: BlockNight, parts: list[dict[str, NDArray[Any]]]) -> Problem:
     """Orders from several places, each once, in canonical order."""
     given = {
         name: np.concatenate([np.zeros(0, kind), *(p[name] for p in parts)])
@@ -351,15 +347,15 @@ def _problem(field: ClusterNight, parts: list[dict[str, NDArray[Any]]]) -> Probl
         ).astype(np.int64),
         option_lane=given["lane"].astype(np.int32)[option],
         option_saving=given["saving"].astype(np.int64)[option],
-        slots=field.terms.slots,
-        lane_parent=field.terms.parent,
+        slots=field.slots,
+        lane_parent=field.parent,
         key=key[order].astype(np.uint64),
         row=np.arange(len(order)),
     )
 
 
 def _search(
-    near: Problem, scale: float, field: ClusterNight, pool: Threads
+    near: Problem, scale: float, field: BlockNight, pool: Threads
 ) -> PriceSearch:
     return PriceSearch(near, whole_market(near), scale, pool, field.is_late)
 
@@ -370,14 +366,14 @@ def _all_of(search: PriceSearch) -> NearMarket:
 
 
 def _tied(
-    field: ClusterNight,
+    field: BlockNight,
     near: Problem,
     chosen: NDArray[np.int64],
     price: NDArray[np.int64],
     cut: NDArray[np.int64],
 ) -> Tied:
     """
-    Chosen orders that executors would not choose by prices alone, by block.
+    Chosen orders that blocks would not choose by prices alone, by block.
 
     A block gets those of all its merchants, and looks for the orders that it has.
     """

@@ -1,0 +1,88 @@
+"""The part of a night's proof that one block of merchants gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from optimizer.build.assemble import Names
+from optimizer.build.encode import OPEN
+from optimizer.certify.certificate import certify
+from optimizer.certify.exact import exact_dot
+from optimizer.explain.outcomes import find_outcomes
+from optimizer.model.lane_tree import lane_use
+from optimizer.model.reasons import Reason
+from optimizer.solvers.network.blocks import Blocks, decided
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optimizer.model.problem import Problem
+    from optimizer.solvers.network.blocks import DecidingPrices, Part
+
+
+class ProvingBlocks(Blocks, Protocol):
+    """Blocks that add up the certificate too: nobody else has all their orders."""
+
+    def prove(self, asked: DecidingPrices, /) -> dict[int, Part]:
+        """Give parts of the certificate; :func:`prove_block` of each block."""
+
+
+def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
+    """
+    A block's part of the certificate, in integers, and its counts.
+
+    Parameters
+    ----------
+    block, problem
+        Number of the block, and its orders.
+    verdict
+        Prices and ties that decide every order.
+
+    Returns
+    -------
+    dict
+        ``primal`` and ``surplus``, micro-CNY; parcels by merchant (``used``), by lane
+        (``lane_use``) and by reason (``reasons``); orders chosen twice (``num_twice``).
+    """
+    solution = decided(block, problem, verdict)
+    proof = certify(problem, solution)
+    limits = exact_dot(problem.slots, verdict.lane_price)
+    limits += exact_dot(problem.cap, solution.merchant_price)
+    order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    outcomes = find_outcomes(problem, solution, _bare(block, problem, verdict), None, 0)
+    return {
+        "primal": np.int64(proof.primal_bound),
+        "surplus": np.int64(proof.dual_bound - limits),
+        "used": np.bincount(merchant, minlength=problem.num_merchants),
+        "lane_use": lane_use(problem.option_lane[solution.chosen], problem.lane_parent),
+        "num_twice": np.sum(np.diff(order) == 0),
+        "reasons": np.bincount(outcomes.reason, minlength=len(Reason)),
+    }
+
+
+def _bare(block: int, problem: Problem, verdict: DecidingPrices) -> Names:
+    """The part of an index that reasons need."""
+    status = np.full(problem.num_orders, OPEN, np.uint8)
+    merchant = np.repeat(
+        np.arange(problem.num_merchants), np.diff(problem.merchant_start)
+    ).astype(np.int32)
+    has_budget = budgets_of(block, verdict)
+    nobody = np.zeros(0, np.int64)
+    return Names((), nobody, (), (), status, merchant, has_budget=has_budget)
+
+
+def budgets_of(block: int, verdict: DecidingPrices) -> NDArray[np.bool_] | None:
+    """
+    Which merchants' caps budgets make; ``None`` where there are no budgets.
+
+    Parameters
+    ----------
+    block
+        Number of the block.
+    verdict
+        Has them by block.
+    """
+    return None if verdict.has_budget_of is None else verdict.has_budget_of[block]

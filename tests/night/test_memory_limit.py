@@ -1,0 +1,95 @@
+"""A limit of memory changes where orders are kept, and nothing that is published."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import optimizer
+from optimizer.config import as_config
+from optimizer.errors import ConfigError
+from optimizer.night import mapped_orders
+from optimizer.solvers.network import local_blocks
+from optimizer.testing import assert_certified, random_tables
+from tests.support.golden_nights import GOLDEN
+
+
+def solved(tables, **solver):
+    config = tables.config | {"solver": solver}
+    return optimizer.allocate(
+        tables.orders, tables.capacity, config=config, options=tables.options
+    )
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_beyond_the_limit_the_night_is_the_same(monkeypatch, has_choice):
+    """Orders, merchants, lanes and proof; over more than one block, from a file."""
+    monkeypatch.setattr(mapped_orders, "_BYTES_EACH", 1)
+    tables, seen = random_tables(5, num_orders=400, has_choice=has_choice), []
+    solve = local_blocks.solve_in_blocks
+
+    def watched(problem, params, num_blocks):
+        seen.append((problem, num_blocks))
+        return solve(problem, params, num_blocks)
+
+    monkeypatch.setattr(local_blocks, "solve_in_blocks", watched)
+    plain = solved(tables)
+    assert not seen
+    found = solved(tables, memory_gb=0.000002, num_threads=2)
+    assert_certified(found)
+    assert found.certificate == plain.certificate
+    for name in ("orders", "merchants", "lanes", "recommendations"):
+        assert getattr(found, name).equals(getattr(plain, name), null_equal=True), name
+    (problem, num_blocks), *_ = seen
+    assert num_blocks > 3
+    assert not problem.option_saving.flags.owndata
+    assert not problem.option_saving.flags.writeable
+
+
+def test_within_the_limit_nothing_goes_to_the_disk(monkeypatch):
+    """No file is made for orders that memory may hold."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    tables = random_tables(5, num_orders=100)
+    assert solved(tables, memory_gb=1).certificate == solved(tables).certificate
+
+
+def test_a_limit_that_is_too_small_is_refused():
+    """It would be a block for less than an order; the message says what is enough."""
+    tables = random_tables(5, num_orders=100)
+    with pytest.raises(ConfigError, match=r"memory_gb: 1E-9.*at least [0-9.e-]+, or"):
+        solved(tables, memory_gb="1e-9")
+
+
+def test_a_disk_without_room_is_named(monkeypatch):
+    """What is full, how much it should take, and what to do."""
+    monkeypatch.setattr(
+        tempfile,
+        "TemporaryFile",
+        lambda **_: Path("/dev/full").open("w+b"),  # noqa: SIM115
+    )
+    monkeypatch.setattr(mapped_orders, "_BYTES_EACH", 1)
+    with pytest.raises(ConfigError, match=r"no space left on device\); make room"):
+        solved(random_tables(5, num_orders=400), memory_gb=0.000002)
+
+
+def test_a_packing_night_beyond_the_limit_is_refused():
+    """It is solved in memory alone, and says so."""
+    golden = GOLDEN["a load that never fits"]
+    limited = replace(golden, config=golden.config | {"solver": {"memory_gb": "1e-9"}})
+    with pytest.raises(ConfigError, match="do not nest is solved with all of them"):
+        limited.solve()
+
+
+@pytest.mark.parametrize("method", ["flow", "greedy", "packing"])
+def test_methods_that_take_the_night_whole_are_refused(method):
+    """A limit that nothing would honour is no configuration."""
+    with pytest.raises(ConfigError, match="memory_gb needs method: auto or pricing"):
+        as_config(
+            random_tables(1).config | {"solver": {"memory_gb": 1, "method": method}}
+        )
+    kept = as_config(random_tables(1).config | {"solver": {"memory_gb": 1.5}})
+    assert kept.solver.memory_gb == Decimal("1.5")
