@@ -342,11 +342,11 @@ def encode_own_carrier(
         (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
         take_up * leaves.kept,
     )
-    amounts = np.full((len(keep), len(coder.resources)), -1, np.int64)
-    if not coder.resources:
-        amounts = _NO_LOAD
     options = OptionArrays(
-        keep + first, leaves.leaf[keep], saving[keep], amounts=amounts
+        keep + first,
+        leaves.leaf[keep],
+        saving[keep],
+        amounts=np.full_like(orders.amounts[keep], -1) if coder.resources else _NO_LOAD,
     )
     return orders, options
 
