@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,6 +17,12 @@ from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.kept_inputs import MODEL_FILE
 
 CARD_FILE = "card.md"
+#: What a model of the first format has, and of each harm.
+_FIRST_PARTS = ("first_date", "last_date", "regime_breaks", "kind", "promises")
+_FIRST_NUMBERS = {
+    "risk": ("intercept", "slopes", "levels"),
+    "effect": ("intercept", "levels", "names", "covariance"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,8 @@ def load_model(folder: Path | str) -> LoadedModel:
         ) from None
     except (ValidationError, ValueError):
         raise ConfigError(f"model: {path}: {_not_read(content)}") from None
-    if model.format != FIRST_FORMAT and model != named(model):
+    is_as_learned = _is_first if model.format == FIRST_FORMAT else _is_named
+    if not is_as_learned(model):
         raise ConfigError(
             f"model: {path}: was changed after it was learned: its numbers are not "
             f"those of version {model.version}; restore it, or learn it again"
@@ -73,9 +81,33 @@ def named(model: LearnedModel, prefix: str | None = None) -> LearnedModel:
         What the checksum follows; left out: what it followed before.
     """
     bare = model.model_copy(update={"version": ""})
-    digest = hashlib.sha256(model_text(bare).encode()).hexdigest()[:8]
+    digest = _digest(model_text(bare))
     before = model.version.rpartition("-")[0] if prefix is None else prefix
     return model.model_copy(update={"version": f"{before}-{digest}"})
+
+
+def _is_named(model: LearnedModel) -> bool:
+    """Whether the numbers of a model are those of its version."""
+    return model == named(model)
+
+
+def _is_first(model: LearnedModel) -> bool:
+    """The same of a model of the first format, which had these parts alone."""
+    told = model.model_dump(mode="json")
+    bare = {name: told[name] for name in _FIRST_PARTS} | {"version": ""}
+    for part, names in _FIRST_NUMBERS.items():
+        bare[part] = {
+            harm: {name: numbers[name] for name in names}
+            for harm, numbers in told[part].items()
+        }
+    if model != LearnedModel.model_validate_json(
+        json.dumps(bare | {"version": model.version})
+    ):
+        return False  # it has what came later
+    # The first ones did not write their format down.
+    texts = (_text(bare), _text(bare | {"format": FIRST_FORMAT}))
+    version = model.version.rpartition("-")[2]
+    return version in [_digest(text) for text in texts]
 
 
 def _check_trees(model: LearnedModel) -> None:
@@ -128,4 +160,12 @@ def model_text(model: LearnedModel) -> str:
     for name in ("num_waiting", "pooled", "realised"):
         if found[name] is None:
             del found[name]  # models of before have none, and other bytes
+    return _text(found)
+
+
+def _text(found: dict[str, Any]) -> str:
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

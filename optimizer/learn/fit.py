@@ -277,8 +277,7 @@ def _realised(
     known = {harm: at_rows(fit, data.row) for harm, fit in fits.items()}
     if stated.get("return") == NO_RISK:
         known["return"] = CrossFit(nothing, nothing)
-    first = min(row.valid_from for row in config.policy)
-    if known.keys() != {*HARMS} or (data.frame["date"] < first).any():
+    if known.keys() != {*HARMS}:
         return None
     return kept_accounts(ledger(data, known, config))
 

@@ -154,8 +154,9 @@ def read_history(
     Raises
     ------
     DataError
-        When decisions are repeated, lie in the future or on both sides of a regime
-        break, contradict their propensity or their days, or break the contract.
+        When decisions are repeated, lie in the future, before all rules or on both
+        sides of a regime break, contradict their propensity or their days, or break
+        the contract.
     """
     import polars as pl
 
@@ -164,6 +165,7 @@ def read_history(
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
     frame = _within(frame, window)
+    _refuse_before_rules(frame, config)
     _refuse_breaks(frame, config.learning.regime_breaks)
     _refuse_contradictions(frame)
     frame, found = _limit_complainers(
@@ -385,6 +387,19 @@ def _within(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
             f"{frame['date'][0]} to {frame['date'][-1]}"
         )
     return kept
+
+
+def _refuse_before_rules(frame: pl.DataFrame, config: Config) -> None:
+    """Refuse nights of which no rule says what premium cost."""
+    starts = min(row.valid_from for row in config.policy)
+    first, last = frame["date"][0], frame["date"][-1]
+    if last < starts:
+        raise DataError(
+            f"outcomes: all nights, {first} to {last}, are older than the policy, "
+            f"whose first row is valid from {starts}: fee and cap of these nights are "
+            "not known; give later outcomes, or add the row of their time to policy "
+            f"(valid_from: {first})"
+        )
 
 
 def _refuse_breaks(frame: pl.DataFrame, breaks: Sequence[dt.date]) -> None:

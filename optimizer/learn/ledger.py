@@ -37,6 +37,7 @@ from optimizer.learn.effect import scores
 from optimizer.learn.overlap import drawn_together
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
@@ -83,6 +84,8 @@ def ledger(
     # Parcels explored blindly were chosen for no saving.
     is_planned = frame["arm"].fill_null("policy") != "explore"
     is_known = (is_planned & frame["saving_cny"].is_not_null()).to_numpy()
+    # The fee of nights from before the policy is not known.
+    is_known &= (frame["date"] >= _first_rules(config)).to_numpy()
     if data.kind != "randomised" or not is_known.any():
         return []
     promised = frame["saving_cny"].fill_null(0.0).to_numpy() + _fees(data, config)
@@ -112,11 +115,17 @@ def ledger(
 def _fees(data: Comparable, config: Config) -> NDArray[np.float64]:
     """The fee that each row's saving was reduced by, ``(n,) float64``."""
     days = data.frame["date"]
+    first = _first_rules(config)
     fee = {
         day: costs_of(config, policy_on(config, day)).fee / _MICRO
         for day in days.unique().to_list()
+        if day >= first
     }
-    return np.array([fee[day] for day in days.to_list()])
+    return np.array([fee.get(day, 0.0) for day in days.to_list()])
+
+
+def _first_rules(config: Config) -> dt.date:
+    return min(row.valid_from for row in config.policy)
 
 
 def _realised(

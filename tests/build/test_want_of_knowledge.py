@@ -10,7 +10,7 @@ import pytest
 
 import optimizer
 from optimizer.build.learned_model import HARMS, Effect, LearnedModel, Risk
-from optimizer.build.model_file import model_text
+from optimizer.build.model_file import model_text, named
 
 DAY = dt.date(2026, 11, 22)
 CONFIG = {
@@ -30,6 +30,7 @@ CONFIG = {
 def solve(folder: Path, *, effect: float, spread: float, has_options: bool):
     """Ten orders with a risk of 0.1: what is avoided is 3 CNY times the effect."""
     model = LearnedModel(
+        format=2,
         version="made",
         first_date="2026-11-01",
         last_date="2026-11-20",
@@ -57,7 +58,7 @@ def solve(folder: Path, *, effect: float, spread: float, has_options: bool):
             }
         ],
     )
-    (folder / "model.json").write_text(model_text(model))
+    (folder / "model.json").write_text(model_text(named(model, "made")))
     ids = [f"o{at}" for at in range(10)]
     orders = pl.DataFrame(
         {

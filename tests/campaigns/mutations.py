@@ -193,7 +193,7 @@ _KEPT = {"num_premium": 100, "num_kept": 90, "mean": 0.9, "low": 0.8, "high": 0.
 #: A model as ``learn`` writes it, the smallest that there is.
 MODEL = {
     "format": 1,
-    "version": "0.2.0",
+    "version": "2026-11-10-fd52d2f4",
     "first_date": "2026-10-01",
     "last_date": "2026-11-10",
     "regime_breaks": [],

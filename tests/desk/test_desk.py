@@ -23,6 +23,7 @@ from optimizer.desk.server import listening
 from optimizer.errors import BusyError, ConfigError
 from tests.support.desk import Seen, ask_desk, seen
 from tests.support.hostile_names import HOSTILE
+from tests.support.published_nights import edit_record
 from tests.support.small_night import DAY, SmallNight, call
 
 TOKEN = "0123456789abcdef0123"
@@ -65,6 +66,25 @@ def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None
     for name in ("orders", "merchants", "report"):
         assert f"/nights/{DAY}/{name}" in page.links()
         seen(asked, f"/nights/{DAY}/{name}")
+
+
+def test_a_night_shows_what_earlier_plans_promised(published: SmallNight) -> None:
+    """Where the record has the ledger of a model, the desk has its nights; else not."""
+    before = seen(ask_desk(published), f"/nights/{DAY}").plain
+    assert "Promised and realised" not in before
+    sums = {"num_parcels": 9, "low": -1.0, "high": 60.0}
+    sums |= {"promised_cny": 40.25, "realised_cny": 30.5}
+    nights = [
+        {"name": f"2026-11-{day}", "likely_cny": 33.75} | sums for day in (20, 21)
+    ]
+    told = {"num_nights": 5, "by_night": nights, "by_carrier": []}
+    edit_record(published.run_dir, lambda record: record.update(realised=sums | told))
+    page = seen(ask_desk(published), f"/nights/{DAY}")
+    assert "all 5 nights" in page.plain
+    assert "The last 2 of 5 nights are listed." in page.plain
+    assert page.text.count('<circle class="used"') == 2
+    for amount in ("40.25", "30.50", "33.75", "−1.00"):
+        assert amount in page.plain
 
 
 def expected(

@@ -185,7 +185,7 @@ def test_the_ledger_tells_what_was_realised_of_what_was_promised():
 def test_a_model_keeps_what_plans_before_it_promised(tmp_path: Path):
     """
     It holds what came of plans that promise twice what they avoid, and the page shows
-    it; parcels that no plan chose, or that were sent before the policy, say nothing.
+    it; parcels that no plan chose say nothing, nor do nights from before the policy.
     """
     config = settings(learning={"models": str(tmp_path)})
     table = promising(5, 2.0)
@@ -210,7 +210,12 @@ def test_a_model_keeps_what_plans_before_it_promised(tmp_path: Path):
     (row,) = config.policy
     row = row.model_copy(update={"valid_from": DAY + dt.timedelta(1)})
     late = config.model_copy(update={"policy": (row,)})
-    assert learn(table, late, AFTER).model.realised is None
+    rest = learn(table, late, AFTER).model.realised
+    told = [(one.name, one.realised_cny) for one in rest.by_night]
+    assert told == [(one.name, one.realised_cny) for one in past.by_night[1:]]
+    assert [r["group"] for r in evaluate(table, late, AFTER).ledger][1:10] == [
+        night.name for night in rest.by_night
+    ]
 
 
 def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -564,15 +566,43 @@ def test_misuse_of_a_model_is_refused(learned, tmp_path):
 
 
 def test_a_model_of_before_formats_were_written_down_is_read(learned, tmp_path):
-    """Without the key it is of format 1, and says the same."""
-    path, old = save_model(learned, tmp_path) / "model.json", tmp_path / "old"
-    old.mkdir()
+    """
+    As the first versions wrote it, its version the hash of its bytes: with its format
+    and without it is read; a changed number in it, or a part that came later, is told.
+    """
+    path = save_model(learned, tmp_path) / "model.json"
     found = json.loads(path.read_text())
+    later = {"learner": found["learner"]}
+    kept = ("first_date", "last_date", "regime_breaks", "kind", "promises")
+    first = {name: found[name] for name in kept} | {"version": ""}
+    for part, names in (
+        ("risk", ("intercept", "slopes", "levels")),
+        ("effect", ("intercept", "levels", "names", "covariance")),
+    ):
+        first[part] = {
+            harm: {name: numbers[name] for name in names}
+            for harm, numbers in found[part].items()
+        }
+
+    def text(model: dict[str, Any]) -> str:
+        return json.dumps(model, indent=1, sort_keys=True) + "\n"
+
+    for told in ({}, {"format": 1}):
+        old = first | told
+        digest = hashlib.sha256(text(old).encode()).hexdigest()[:8]
+        old["version"] = f"{found['last_date']}-{digest}"
+        path.write_text(text(old))
+        model = load_model(path.parent).model
+        assert (model.format, model.promises) == (1, learned.model.promises)
+        surer = dict.fromkeys(old["effect"], old["effect"]["return"])
+        for changed in ({"effect": surer}, later, {"last_date": "2026-11-09"}):
+            path.write_text(text(old | changed))
+            with pytest.raises(ConfigError, match="was changed after it was learned"):
+                load_model(path.parent)
     del found["format"]
-    (old / "model.json").write_text(json.dumps(found))
-    assert load_model(old).model == load_model(path.parent).model.model_copy(
-        update={"format": 1}
-    )
+    path.write_text(text(found))
+    with pytest.raises(ConfigError, match="was changed after it was learned"):
+        load_model(path.parent)
 
 
 @pytest.mark.slow
@@ -693,3 +723,12 @@ def test_outcomes_of_nights_are_read_beside_an_export_that_is_mapped(
     assert not export["is_premium"].any()
     found = read_history(str(tmp_path / "nights.parquet"), config, window).rows
     assert found["is_premium"].sum() == table["is_premium"].sum() > 0
+
+
+@pytest.mark.parametrize("way", [learn, evaluate])
+def test_outcomes_older_than_the_policy_are_refused(way):
+    """They name the nights, the first row of the policy, and what to do."""
+    table = outcomes(600).with_columns(date=pl.lit(dt.date(2021, 5, 1)))
+    words = "2021-05-01 to 2021-05-01, are older than the policy.*from 2022-01-12"
+    with pytest.raises(DataError, match=words):
+        way(table, settings(), AFTER)
