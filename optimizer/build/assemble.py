@@ -219,7 +219,7 @@ def build_problem(
         warnings=(
             *made.warnings,
             *warn_idle(layout),
-            *warn_heavy(problem),
+            *warn_heavy(problem, limits),
             *warn_unused(problem, given.config),
         ),
         merchant_num_open=num_open,

@@ -8,6 +8,7 @@ perhaps a region and an outlet, that nest are lanes; all others are side constra
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +52,8 @@ class CapacityRow(NamedTuple):
         Micro-CNY for each parcel below, or ``HARD``.
     priority
         Of the floor.
+    resource
+        What it counts; ``None``: the load, in slots.
     """
 
     wanted: tuple[tuple[str, Any], ...]
@@ -58,6 +61,7 @@ class CapacityRow(NamedTuple):
     min_parcels: int
     penalty: int
     priority: int
+    resource: str | None = None
 
     @property
     def place(self) -> Place | None:
@@ -65,7 +69,8 @@ class CapacityRow(NamedTuple):
         values = dict(self.wanted)
         take = values.pop
         place = [take(column, None) for column in _PLACE]
-        return None if values or place[0] is None else Place._make(place)
+        is_lane = place[0] is not None and not values and self.resource is None
+        return Place._make(place) if is_lane else None
 
     @property
     def name(self) -> str:
@@ -75,11 +80,15 @@ class CapacityRow(NamedTuple):
     @property
     def named(self) -> Named:
         """The parts that it names, each with its kind."""
-        return tuple((c.removesuffix("_id"), str(v)) for c, v in self.wanted)
+        counted = [] if self.resource is None else [("resource", self.resource)]
+        places = [(c.removesuffix("_id"), str(v)) for c, v in self.wanted]
+        return (*places, *counted)
 
 
 def read_capacity(
-    capacity: pl.DataFrame, attributes: Sequence[str]
+    capacity: pl.DataFrame,
+    attributes: Sequence[str],
+    resources: Sequence[str] = (),
 ) -> tuple[CapacityRow, ...]:
     """
     Read the checked capacity table, in an order that depends on names alone.
@@ -90,19 +99,25 @@ def read_capacity(
         The table.
     attributes
         Further columns that rows match.
+    resources
+        What rows may count beside slots.
 
     Raises
     ------
     DataError
-        When a penalty or a priority has no floor.
+        When a penalty or a priority has no floor, a row counts a resource that is not
+        known, or one that has a floor too, or no row counts a resource.
     """
     carrier, *others = (*_PLACE, *attributes)
     given = [c for c in others if capacity[c].null_count() < len(capacity)]
     columns = [carrier, *given]
     names = zip(*(capacity[column].to_list() for column in columns), strict=True)
     numbers = zip(*(capacity[column].to_list() for column in _NUMBERS), strict=True)
+    counted = capacity["resource"].to_list() if resources else [None] * len(capacity)
     rows = []
-    for values, (slots, floor, penalty, priority) in zip(names, numbers, strict=True):
+    for values, (slots, floor, penalty, priority), resource in zip(
+        names, numbers, counted, strict=True
+    ):
         wanted = zip(columns, values, strict=True)
         row = CapacityRow(
             tuple([pair for pair in wanted if pair[1] is not None]),
@@ -110,16 +125,41 @@ def read_capacity(
             floor or 0,
             HARD if penalty is None else _micro(penalty),
             DEFAULT_PRIORITY if priority is None else priority,
+            resource,
         )
         rows.append(row)
+        if resource is not None:
+            _refuse_resource(row, len(rows), resources)
         if penalty is not None or priority is not None:
             _refuse_no_floor(row, len(rows), is_ranked=priority is not None)
+    for name in resources:
+        if name not in counted:
+            raise DataError(
+                f"the capacity table: no row counts {name}, and capacity.resources "
+                f"lists it: add rows with {name} under resource, or take it out"
+            )
     return tuple(sorted(rows, key=by_name))
 
 
-def by_name(row: CapacityRow) -> tuple[int, tuple[tuple[str, Any], ...]]:
+def by_name(row: CapacityRow) -> tuple[int, tuple[tuple[str, Any], ...], str]:
     """Key to sort rows by: the names that they give, few of them first."""
-    return len(row.wanted), row.wanted
+    return len(row.wanted), row.wanted, row.resource or ""
+
+
+def _refuse_resource(row: CapacityRow, number: int, resources: Sequence[str]) -> None:
+    where = f"the capacity table, row {number:,} ({row.name})"
+    if row.resource not in resources:
+        near = difflib.get_close_matches(str(row.resource), resources, 1)
+        hint = f"did you mean {near[0]}?" if near else "add it there, or mend the row"
+        raise DataError(
+            f"{where}: capacity.resources lists {', '.join(resources)}, not "
+            f"{row.resource} (a row without a resource counts slots); {hint}"
+        )
+    if row.min_parcels:
+        raise DataError(
+            f"{where}: min_parcels counts parcels, and the row counts {row.resource}: "
+            "give the floor in a row of its own, without resource"
+        )
 
 
 def _micro(amount: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.lanes import Place
     from optimizer.build.side_constraints import Layout, NightInputs
+    from optimizer.build.side_limits import SideLimits
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.model.problem import Problem
@@ -83,15 +85,24 @@ def warn_unused(problem: Problem, config: Config) -> list[CodedWarning]:
     return [warn("KEEP_PREVIOUS_UNUSED")]
 
 
-def warn_heavy(problem: Problem) -> list[CodedWarning]:
-    """Warn of parcels that are too large for every row that they count in."""
-    if problem.side is None or problem.side.option_load.max(initial=1) == 1:
+def warn_heavy(problem: Problem, limits: SideLimits | None) -> list[CodedWarning]:
+    """
+    Warn of parcels that are too large for every row that they count in.
+
+    Such a parcel would fit if it took one unit of each.
+    """
+    side = problem.side
+    of_resource = np.zeros(0, np.bool_) if limits is None else limits.of_resource
+    if side is None or (side.option_load.max(initial=1) == 1 and not any(of_resource)):
         return []
     slots = least_slots(problem.slots, problem.lane_parent)
-    room = room_alone(problem, slots, 0, problem.num_orders)
     start = problem.option_start
-    fits = best_of(start, room, 0) > 0
-    lighter = room + problem.side.option_load - 1
+    fits = best_of(start, room_alone(problem, slots, 0, problem.num_orders), 0) > 0
+    if np.any(of_resource):
+        unit = np.where(of_resource[side.entry_row], 1, side.entry_weight)
+        problem = replace(problem, side=replace(side, entry_weight=unit))
+    room = room_alone(problem, slots, 0, problem.num_orders)
+    lighter = room + side.option_load - 1
     heavy = np.flatnonzero(~fits & (best_of(start, lighter, 0) > 0))
     if len(heavy) == 0:
         return []

@@ -19,6 +19,7 @@ from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
 from optimizer.build.order_day import encode_days
 from optimizer.build.place_codes import pack, refuse_too_many, unpack
+from optimizer.contracts.tables import load_column
 from optimizer.io.order_keys import order_keys
 from optimizer.io.words import distinct
 from optimizer.model.frozen import freeze_arrays
@@ -58,6 +59,8 @@ class OrderArrays:
         ``(n,) uint8``: ``OPEN``, or the :class:`Reason` that excludes the order.
     load
         ``(n,) int64``: slots that the order takes; empty where the table has none.
+    amounts
+        ``(n, num_resources) int64``: what it takes of each; empty without any.
     is_pinned
         ``(n,) bool``: pinned to "must"; empty where the table has no pins.
     group
@@ -73,6 +76,7 @@ class OrderArrays:
     load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     is_pinned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     group: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    amounts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         """Freeze the arrays: stages hand them on."""
@@ -99,12 +103,15 @@ class OptionArrays:
     load
         ``(k,) int64``: slots with this carrier, 0 for the order's own; empty where
         the options have none.
+    amounts
+        ``(k, num_resources) int64``: likewise of each resource, -1 for the order's own.
     """
 
     order: NDArray[np.int64]
     leaf: NDArray[np.int32]
     saving: NDArray[np.int64]
     load: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    amounts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         """Freeze the arrays: stages hand them on."""
@@ -142,6 +149,8 @@ class NightCodes:
         Columns that the orders table has; ``options.load`` where the options have it.
     groups
         Codes of the orders' values in columns that rules ask for.
+    resources
+        What capacity rows count beside slots.
     """
 
     worth: Costs
@@ -160,6 +169,7 @@ class NightCodes:
     looked_at: IdSample = field(default_factory=IdSample)
     columns: frozenset[str] = frozenset()
     groups: GroupCodes = field(default_factory=lambda: GroupCodes(()))
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,6 +193,8 @@ class CodeParams:
         Columns that rules ask for.
     service_day
         Which day's slots orders take; ``None``: capacity is not counted by day.
+    resources
+        What capacity rows count beside slots.
     """
 
     worth: Costs
@@ -192,6 +204,7 @@ class CodeParams:
     columns: Iterable[str] = ()
     further: tuple[str, ...] = ()
     service_day: ServiceDay | None = None
+    resources: tuple[str, ...] = ()
 
 
 def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
@@ -218,6 +231,7 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
         columns=frozenset(params.columns),
         groups=GroupCodes(params.further),
         service_day=params.service_day,
+        resources=params.resources,
     )
 
 
@@ -257,11 +271,25 @@ def encode_orders(
         load=frame["load"].to_numpy() if "load" in coder.columns else _NO_LOAD,
         is_pinned=_pinned(frame, "must") if "pin" in coder.columns else _NO_PIN,
         group=coder.groups.encode(frame) if coder.groups.columns else _NO_GROUP,
+        amounts=_amounts(frame, coder.resources),
     )
 
 
 _NO_LOAD, _NO_PIN = np.zeros(0, np.int64), np.zeros(0, np.bool_)
 _NO_GROUP = np.zeros(0, np.int32)
+
+
+def _amounts(frame: pl.DataFrame, resources: tuple[str, ...]) -> NDArray[np.int64]:
+    """What each row takes of each resource; -1 where it does not say."""
+    if not resources:
+        return _NO_LOAD
+    given = [
+        frame[column].fill_null(-1).to_numpy()
+        if (column := load_column(name)) in frame.columns
+        else np.full(len(frame), -1, np.int64)
+        for name in resources
+    ]
+    return np.column_stack(given).astype(np.int64)
 
 
 def _pinned(frame: pl.DataFrame, pin: str) -> NDArray[np.bool_]:
@@ -314,7 +342,13 @@ def encode_own_carrier(
         (frame["return_prob_standard"] - frame["return_prob_premium"]).to_numpy(),
         take_up * leaves.kept,
     )
-    return orders, OptionArrays(keep + first, leaves.leaf[keep], saving[keep])
+    options = OptionArrays(
+        keep + first,
+        leaves.leaf[keep],
+        saving[keep],
+        amounts=np.full_like(orders.amounts[keep], -1) if coder.resources else _NO_LOAD,
+    )
+    return orders, options
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -416,7 +450,8 @@ def encode_options(
     load = _NO_LOAD
     if "options.load" in coder.columns:
         load = frame["load"].fill_null(0).to_numpy()
-    return OptionArrays(order, leaves.leaf, saving, load), leaves.is_active
+    amounts = _amounts(frame, coder.resources)
+    return OptionArrays(order, leaves.leaf, saving, load, amounts), leaves.is_active
 
 
 def leaf_places(coder: NightCodes) -> list[Place]:

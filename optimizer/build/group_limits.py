@@ -41,6 +41,8 @@ class Placed:
         ``(num_options,) int64``.
     load
         ``(num_options,) int64``: slots that each takes.
+    amounts
+        ``(num_options,) int64`` by resource: what each takes of it.
     merchant_ids
         By merchant.
     facts
@@ -54,6 +56,7 @@ class Placed:
     cells: Cells
     merchant: NDArray[np.int64]
     load: NDArray[np.int64]
+    amounts: Mapping[str, NDArray[np.int64]]
     merchant_ids: Sequence[str]
     facts: Mapping[str, Sequence[str | None]]
     num_orders: NDArray[np.int64]
@@ -66,14 +69,24 @@ class Placed:
 
 
 def capacity_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]:
-    """Capacity rows that are no lanes: limits on the load of matching options."""
+    """Capacity rows that are no lanes: limits on what matching options take."""
     counting = placed.counting
     for row, option in _matching(placed, rows):
         low, high = take_up_range(placed, option)
-        most = counting.room(row.slots, len(option), low, high)
-        weight = placed.load[option] * placed.part(option)
-        limit = Limit("capacity", row.name, high=most, scale=counting.scale)
-        yield Draft(limit, option, weight)
+        taken, most_taken = placed.load[option], len(option)
+        if row.resource is not None:
+            taken = placed.amounts[row.resource][option]
+            most_taken = int(taken.sum())
+        most = counting.room(row.slots, most_taken, low, high)
+        weight = taken * placed.part(option)
+        limit = Limit(
+            "capacity",
+            row.name,
+            high=most,
+            scale=counting.scale,
+            resource=row.resource,
+        )
+        yield Draft(limit, option[taken > 0], weight[taken > 0])
 
 
 def floor_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]:

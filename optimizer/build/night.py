@@ -238,6 +238,7 @@ def take_in(
         rows = read_capacity(
             capacity,
             config.capacity.attributes,
+            config.capacity.resources,
         )
         counted = service_day(config.capacity, capacity, history.day)
         further = asked_columns(config, sources)
@@ -250,6 +251,7 @@ def take_in(
         columns=columns_there(sources),
         further=further,
         service_day=counted,
+        resources=config.capacity.resources,
     )
     by = _By(
         params=params,

@@ -63,7 +63,8 @@ def rows_tonight(
     left: list[CapacityRow] = []
     by_place: dict[Place, int] = {}
     for row in _expand(rows, days):
-        taken = sum(count for place, count in flights if _holds(row, place))
+        flown = flights if row.resource is None else ()
+        taken = sum(count for place, count in flown if _holds(row, place))
         slots = max(0, at_peak(row, rules, history.day) - taken)
         floor = max(0, row.min_parcels - taken)
         left.append(row._replace(slots=slots, min_parcels=floor))
@@ -96,13 +97,13 @@ def _expand(
     """Rows by day; a row of the day goes before one of any day."""
     if not days:
         return rows
-    found: dict[tuple[tuple[str, Any], ...], CapacityRow] = {}
+    found: dict[tuple[Any, str | None], CapacityRow] = {}
     for row in rows:
         if "service_date" not in dict(row.wanted):
             dated = [_on_day(row, day) for day in days]
-            found |= {one.wanted: one for one in dated}
+            found |= {(one.wanted, one.resource): one for one in dated}
     given = [row for row in rows if dict(row.wanted).get("service_date") in days]
-    return (found | {row.wanted: row for row in given}).values()
+    return (found | {(row.wanted, row.resource): row for row in given}).values()
 
 
 def _on_day(row: CapacityRow, day: dt.date) -> CapacityRow:

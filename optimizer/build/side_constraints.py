@@ -27,6 +27,7 @@ from optimizer.build.group_limits import (
 from optimizer.build.lanes import Place, build_forest
 from optimizer.build.side_limits import add_limits
 from optimizer.build.take_up import make_counting, refuse_loads
+from optimizer.contracts.tables import load_column
 from optimizer.model.lane_tree import ancestors, lane_use
 from optimizer.model.side_constraints import NO_PIN
 
@@ -153,6 +154,19 @@ def _option_loads(
     return None if np.all(loads == 1) else loads
 
 
+def _amounts(
+    given: NightInputs, turn: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """What each option takes of each resource: its own, or its order's."""
+    resources = given.config.capacity.resources
+    if not resources:
+        return {}
+    own = given.options.amounts[turn]
+    of_order = given.orders.amounts[given.options.order[turn]]
+    taken = np.where(own < 0, of_order, own)
+    return {name: taken[:, at] for at, name in enumerate(resources)}
+
+
 def _used_leaves(
     coder: NightCodes, leaf: NDArray[np.int32], loads: NDArray[np.int64] | None
 ) -> tuple[list[Place], NDArray[np.int32], list[int]]:
@@ -201,7 +215,8 @@ def limit_night(
     pin_rank = _pin_ranks(problem, given)
     placed = _place(problem, given, layout, merchant_ids, num_orders)
     counting = placed.counting
-    refuse_loads(counting, placed.load)
+    of_resources = {load_column(name): n for name, n in placed.amounts.items()}
+    refuse_loads(counting, {"load": placed.load} | of_resources)
     problem = replace(problem, slots=_counted_slots(problem, placed))
     drafts = list(_drafts(problem, given, layout, placed))
     loads = placed.load * counting.part[placed.merchant]
@@ -214,7 +229,9 @@ def further_limits(given: NightInputs, layout: Layout) -> list[str]:
     """Descriptions of the side constraints that could limit the night."""
     rules, policy = given.config, given.policy
     found = {
-        "crossing rows, dates, attributes or floors": layout.cells is not None,
+        "crossing rows, dates, attributes, resources or floors": (
+            layout.cells is not None
+        ),
         "loads": layout.loads is not None,
         "pins": bool(given.orders.is_pinned.any()),
         "capacity.count": rules.capacity.count != "recommendations",
@@ -262,6 +279,7 @@ def _place(
         cells=replace(cells, cell=cells.cell[turn]),
         merchant=merchant,
         load=loads,
+        amounts=_amounts(given, turn),
         merchant_ids=merchant_ids,
         facts=facts,
         num_orders=num_orders,

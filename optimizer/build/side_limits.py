@@ -41,7 +41,9 @@ class Limit:
     priority
         Of the floor; lower is kept first.
     scale
-        Weight of one parcel.
+        Weight of one parcel, or of one unit of the resource.
+    resource
+        What it counts; ``None``: slots or parcels.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class Limit:
     penalty: int = HARD
     priority: int = 0
     scale: int = 1
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,12 @@ class SideLimits:
         """Kind of each side row of the problem."""
         kept = np.flatnonzero(self.side_row >= 0)
         return np.array([self.rows[number].kind for number in kept], np.str_)
+
+    @property
+    def of_resource(self) -> NDArray[np.bool_]:
+        """``(num_rows,) bool``: side rows of the problem that count a resource."""
+        kept = np.flatnonzero(self.side_row >= 0)
+        return np.array([self.rows[n].resource is not None for n in kept], np.bool_)
 
     def named(self, side_row: int) -> Limit:
         """The limit of a side row of the problem."""

@@ -34,7 +34,7 @@ import numpy as np
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -130,20 +130,29 @@ def make_counting(
     return Counting(rules.count, rules.quantile, exact, part, scale)
 
 
-def refuse_loads(counting: Counting, loads: NDArray[np.int64]) -> None:
+def refuse_loads(counting: Counting, loads: Mapping[str, NDArray[np.int64]]) -> None:
     """
-    Refuse quantiles of parcels that take several slots.
+    Refuse quantiles of parcels that take several slots, or units of a resource.
+
+    Parameters
+    ----------
+    counting
+        How slots are counted.
+    loads
+        ``(num_options,) int64`` by column: what each option takes.
 
     Raises
     ------
     ConfigError
         With what to do instead.
     """
-    if counting.rule == "quantile" and loads.max(initial=1) > 1:
-        raise ConfigError(
-            "capacity.count: quantile counts parcels that take one slot each, and the "
-            "load column has others: use count: expected, or drop the loads"
-        )
+    for column, taken in loads.items():
+        if counting.rule == "quantile" and taken.max(initial=1) > 1:
+            raise ConfigError(
+                "capacity.count: quantile counts parcels that take one slot each, and "
+                f"the {column} column has others: use count: expected, or drop the "
+                "loads"
+            )
 
 
 def _part(take_up: Fraction, scale: int) -> int:

@@ -54,7 +54,13 @@ from optimizer.config.rules import (
     State,
 )
 from optimizer.config.sinks import Outbox, Output
-from optimizer.contracts.tables import CAPACITY, NIGHT_INPUTS, ORDERS, OUTCOMES
+from optimizer.contracts.tables import (
+    CAPACITY,
+    NIGHT_INPUTS,
+    ORDERS,
+    OUTCOMES,
+    load_column,
+)
 from optimizer.views import View, listed
 
 
@@ -275,6 +281,12 @@ class CapacityRules(ConfigModel):
         description="Further columns of orders and capacity that rows match, such as "
         "vehicle.",
     )
+    resources: tuple[Name, ...] = Field(
+        (),
+        description="What capacity rows count beside slots, such as kg or minutes: a "
+        "row names it in the column resource, and orders have a column load_kg, whole "
+        "units that a parcel takes.",
+    )
     count: Literal["recommendations", "expected", "quantile"] = Field(
         "recommendations",
         description="What a slot counts: all recommendations, the purchases expected "
@@ -305,6 +317,24 @@ class CapacityRules(ConfigModel):
                 raise ValueError(
                     f"attributes must name further columns, each once; got {name!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _resources_are_new(self) -> Self:
+        for name in self.resources:
+            column = load_column(name)
+            is_taken = column in self.attributes or "resource" in self.attributes
+            if is_taken or name == "parcels" or self.resources.count(name) > 1:
+                raise ValueError(
+                    "resources must name units of their own, each once, and no "
+                    f"attribute may be called {column} or resource; got {name!r} (rows "
+                    "without a resource count the column load)"
+                )
+        if self.resources and self.counted_on != "order":
+            raise ValueError(
+                "resources need counted_on: order: what parcels of other nights take "
+                "of them is not kept"
+            )
         return self
 
     @model_validator(mode="after")
@@ -614,14 +644,22 @@ class Config(ConfigModel):
                 f"learning.features names {name}, which is read as a name for "
                 "capacity.attributes or fairness; list it under learning.categories"
             )
+        loads = [load_column(name) for name in self.capacity.resources]
+        for name in {*loads} & {*groups, *features}:
+            raise ValueError(
+                f"capacity.resources reads {name} as a load: fairness and learning "
+                "cannot name it as well"
+            )
         further = {
             "orders": [*rules, *self.capacity.attributes, *groups, *features],
-            "capacity": self.capacity.attributes,
+            "capacity": [*self.capacity.attributes, *(["resource"] * bool(loads))],
             "merchants": groups,
         }
         for contract in NIGHT_INPUTS:
             if contract.name in tables:
                 kinds = dict.fromkeys(further.get(contract.name, ()), "id")
+                if contract.name in ("orders", "options"):
+                    kinds |= dict.fromkeys(loads, "count")
                 kinds |= {column.name: column.kind for column in contract.columns}
                 where = f"inputs.{contract.name}"
                 check_mapping(where, tables[contract.name], kinds)

@@ -441,6 +441,19 @@ QUARANTINE = Table(
     is_copied=True,
 )
 
+
+def load_column(resource: str) -> str:
+    """
+    Column of orders and options with what a parcel takes of a resource.
+
+    Examples
+    --------
+    >>> load_column("kg")
+    'load_kg'
+    """
+    return f"load_{resource}"
+
+
 #: A place and a day on which parcels take slots.
 _PLACE = (
     Column("carrier_id", "id", "carrier code", is_required=True),

@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.contracts.columns import Column, Table
-from optimizer.contracts.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS
+from optimizer.contracts.tables import (
+    CAPACITY,
+    MERCHANTS,
+    OPTIONS,
+    ORDERS,
+    load_column,
+)
 from optimizer.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,18 +33,20 @@ def contracts(config: Config, orders: Table = ORDERS) -> dict[str, Table]:
     Parameters
     ----------
     config
-        With attributes and fairness rules.
+        With attributes, resources and fairness rules.
     orders
         Contract of the orders table, perhaps with columns of eligibility rules.
     """
     attributes = config.capacity.attributes
     groups = [rule.column for rule in config.fairness]
-    capacity = _with(CAPACITY, attributes)
-    orders = _with(orders, [*attributes, *groups])
+    resources = config.capacity.resources
+    named = [*attributes, *(["resource"] if resources else [])]
+    capacity = _with(CAPACITY, named)
+    orders = _with_loads(_with(orders, [*attributes, *groups]), resources, "order")
     return {
         "orders": with_features(orders, config) if config.model else orders,
-        "capacity": replace(capacity, key=(*CAPACITY.key, *attributes)),
-        "options": OPTIONS,
+        "capacity": replace(capacity, key=(*CAPACITY.key, *named)),
+        "options": _with_loads(OPTIONS, resources, "option"),
         "merchants": _with(MERCHANTS, groups),
     }
 
@@ -93,6 +101,16 @@ def _with(table: Table, names: Iterable[str]) -> Table:
     return replace(table, columns=(*table.columns, *further))
 
 
+def _with_loads(table: Table, resources: Iterable[str], of: str) -> Table:
+    """Columns with what an order takes, and an option that takes something else."""
+    meaning = {"order": "units that it takes", "option": "the order's own if missing"}
+    loads = tuple(
+        Column(load_column(name), "count", meaning[of], is_required=of == "order")
+        for name in resources
+    )
+    return replace(table, columns=(*table.columns, *loads))
+
+
 def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, ...]:
     """
     Columns of the orders table whose values rules ask for.
@@ -109,6 +127,7 @@ def asked_columns(config: Config, sources: Mapping[str, Source]) -> tuple[str, .
         for table in ("orders", "capacity"):
             _require(name, table, sources, "capacity.attributes names it")
         asked.append(name)
+    _check_resources(config, sources)
     asked += [
         rule.column for rule in config.fairness if _is_asked(rule.column, sources)
     ]
@@ -120,6 +139,19 @@ def _require(name: str, table: str, sources: Mapping[str, Source], why: str) -> 
         raise DataError(
             f"{sources[table].label}: has no column {name}, and {why}; add it to the "
             f"{table} table"
+        )
+
+
+def _check_resources(config: Config, sources: Mapping[str, Source]) -> None:
+    """Refuse rows that name a resource where the configuration has none of them."""
+    capacity = sources["capacity"]
+    if config.capacity.resources:
+        _require("resource", "capacity", sources, "capacity.resources is given")
+    elif "resource" in capacity.unread:
+        raise DataError(
+            f"{capacity.label}: has a column resource, and capacity.resources names "
+            "none: its rows would all count parcels; list the resources there, or "
+            "take the column out"
         )
 
 

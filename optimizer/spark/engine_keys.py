@@ -151,6 +151,7 @@ REFUSED_KEYS = (
         "yesterdays_capacity needs a wait; let the scheduler choose the file",
     ),
     Refused("capacity.attributes", PACKING),
+    Refused("capacity.resources", PACKING),
     Refused("capacity.count", f"expected and quantile: {PACKING}"),
     Refused(
         "capacity.counted_on",

@@ -76,13 +76,16 @@ WHERE l.can_bind
 ORDER BY l.id
 """
 _COUNTS = """
-SELECT w.number, w.carrier_id, i.id FROM way AS w JOIN in_cell AS i USING (cell)
+SELECT w.number, w.carrier_id, i.id, NULL FROM way AS w JOIN in_cell AS i USING (cell)
+WHERE i.id NOT IN (SELECT id FROM bound_row WHERE weight = 'resource')
 UNION ALL
-SELECT w.number, w.carrier_id, i.id
+SELECT w.number, w.carrier_id, i.id, NULL
 FROM way AS w JOIN of_merchant AS i USING (merchant_id)
 UNION ALL
-SELECT w.number, w.carrier_id, l.id FROM way AS w, limit_said AS l
+SELECT w.number, w.carrier_id, l.id, NULL FROM way AS w, limit_said AS l
 WHERE l.weight = 'part'
+UNION ALL
+SELECT number, carrier_id, id, taken::BIGINT FROM resource_entry
 """
 
 
@@ -228,12 +231,12 @@ def _ways(statement: duckdb.DuckDBPyConnection) -> Ways:
     for at, row in enumerate(ways):
         lane_use[at, paths[row[6]]] = row[4]
     row_use = np.zeros((len(ways), len(limits)), np.int64)
-    for order, carrier, limit in statement.execute(_COUNTS).fetchall():
+    for order, carrier, limit, taken in statement.execute(_COUNTS).fetchall():
         way = way_at.get((order, carrier))
         if limit in limit_at and way is not None:
             weight = limits[limit_at[limit]][2]
             amount = {"load": ways[way][4], "part": ways[way][5]}.get(weight, 1)
-            row_use[way, limit_at[limit]] = amount
+            row_use[way, limit_at[limit]] = amount if taken is None else taken
     kept = {
         row[0] for row in statement.execute("SELECT number FROM kept_pin").fetchall()
     }

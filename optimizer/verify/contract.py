@@ -332,10 +332,14 @@ def columns_of(config: Mapping[str, Any], policy: Mapping[str, Any]) -> _Tables:
     named = [(name, "id") for name in attributes + groups]
     for name, kind in (*rules.items(), *named, *features_of(config).items()):
         orders.setdefault(name, Column(name, kind))
+    resources = resources_of(config)
+    loads = [f"load_{name}" for name in resources]
+    orders |= {name: Column(name, "count", "always") for name in loads}
+    counted = ["resource"] if resources else []
     tables = {
         "orders": tuple(orders.values()),
-        "options": _OPTIONS,
-        "capacity": _with(_CAPACITY, attributes),
+        "options": (*_OPTIONS, *(Column(name, "count") for name in loads)),
+        "capacity": _with(_CAPACITY, [*attributes, *counted]),
         "merchants": _with(_MERCHANTS, groups),
     }
     level = rules_of(config)
@@ -352,6 +356,11 @@ def features_of(config: Mapping[str, Any]) -> dict[str, str]:
     learning = config["learning"]
     numbers = dict.fromkeys(learning.get("features", ()), "number")
     return numbers | dict.fromkeys(learning.get("categories", ()), "id")
+
+
+def resources_of(config: Mapping[str, Any]) -> list[str]:
+    """What capacity rows count beside slots; earlier configurations have none."""
+    return [*config["capacity"].get("resources", ())]
 
 
 def require(columns: Iterable[Column], names: Iterable[str], must: str) -> _Columns:

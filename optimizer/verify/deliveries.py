@@ -57,6 +57,8 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
         num_files={"deliveries": len(used["files"])},
         forms={"deliveries": used.get("read_as", {})},
         further=(),
+        num_attributes=0,
+        resources=(),
         facts=(),
         rules=(),
         has_model=False,

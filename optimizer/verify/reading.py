@@ -17,6 +17,7 @@ from optimizer.verify.contract import (
     odd_names,
     refusals,
     require,
+    resources_of,
     typed_values,
 )
 from optimizer.verify.mapping import mapped_source, mappings_of, meaning
@@ -52,6 +53,10 @@ class Reading:
         The recorded form of CSV files, by table.
     further
         Columns of orders that rules ask for: attributes, then those of fairness rules.
+    num_attributes
+        How many of them are attributes.
+    resources
+        What capacity rows count beside slots.
     facts
         Columns that fairness rules name, as far as merchants may have them.
     rules
@@ -71,6 +76,8 @@ class Reading:
     num_files: Mapping[str, int]
     forms: Mapping[str, Mapping[str, Any]]
     further: tuple[str, ...]
+    num_attributes: int
+    resources: tuple[str, ...]
     facts: tuple[str, ...]
     rules: Sequence[Mapping[str, Any]]
     has_model: bool
@@ -104,6 +111,8 @@ def reading_of(record: Mapping[str, Any]) -> Reading:
         num_files={name: len(used[name]["files"]) for name in tables},
         forms={name: used[name].get("read_as", {}) for name in tables},
         further=tuple(dict.fromkeys([*config["capacity"]["attributes"], *asked])),
+        num_attributes=len(config["capacity"]["attributes"]),
+        resources=tuple(resources_of(config)),
         facts=groups,
         rules=policy["eligibility"],
         has_model=has_model,
@@ -307,7 +316,8 @@ def _repeated(table: str, reading: Reading) -> list[Column]:
 def _is_used(column: Column, reading: Reading) -> bool:
     """Whether a column of the orders is asked for again."""
     always = ("order_id", "merchant_id", "carrier_id", "region_id", "outlet_id")
-    return column.name in (*always, *_STANDARD, *_PREMIUM, "load", "pin") or (
+    loads = ("load", *(f"load_{name}" for name in reading.resources))
+    return column.name in (*always, *_STANDARD, *_PREMIUM, *loads, "pin") or (
         reading.has_model
         and column.name in ("category_id", "order_value_cny", *reading.features)
     )
@@ -334,8 +344,10 @@ def _small(reading: Reading) -> Any:
             )
         more = f",\n    {_list(reading.facts)} AS facts" if name == "merchants" else ""
         if name == "capacity":
-            names = reading.further[: len(columns) - 8]
+            names = reading.further[: reading.num_attributes]
             more = f",\n    {_list(names)} AS attributes"
+            if not reading.resources:
+                more += ",\n    NULL::VARCHAR AS resource"
         return (
             f"-- {name}: all rows.\nCREATE TEMP TABLE {name} AS\n"
             f"SELECT\n    number,\n    {_typed(columns)}{more}\n"
@@ -374,7 +386,35 @@ def _ways(reading: Reading) -> str:
     """The ways to carry each order."""
     kind = "options" if "options" in reading.tables else "own"
     name = f"2_ways_{kind}{'_learned' if reading.has_model else ''}.sql"
-    return files(__package__).joinpath("statement", name).read_text("utf-8")
+    text = files(__package__).joinpath("statement", name).read_text("utf-8")
+    return text + _resources(reading)
+
+
+def _resources(reading: Reading) -> str:
+    """What each way takes of each resource that capacity rows count."""
+    if not reading.resources:
+        return (
+            "-- Rows count slots alone.\n"
+            "CREATE TEMP TABLE resource_taken (number BIGINT, carrier_id VARCHAR, "
+            "resource VARCHAR, amount BIGINT);\n"
+        )
+    has_options = "options" in reading.tables
+    source = "orders AS o"
+    if has_options:
+        source = "options AS w JOIN orders AS o ON o.number = w.order_number"
+    parts = []
+    for name in reading.resources:
+        column = Column(f"load_{name}", "count").quoted
+        taken = f"coalesce(w.{column}, o.{column})" if has_options else f"o.{column}"
+        parts.append(
+            f"SELECT o.number, {'w' if has_options else 'o'}.carrier_id, "
+            f"{literal(name)} AS resource, {taken} AS amount\n"
+            f"FROM {source} WHERE o.kept_out IS NULL\n"
+        )
+    return (
+        "-- What each way takes of each resource: the option's own, or the order's.\n"
+        "CREATE TEMP TABLE resource_taken AS\n" + "UNION ALL\n".join(parts) + ";\n"
+    )
 
 
 def _quarantine(reading: Reading) -> str:

@@ -45,7 +45,7 @@ def test_no_kind_of_limit_is_without_a_night() -> None:
     shown = {kind for golden in GOLDEN.values() for kind, _ in golden.rows.values()}
     assert shown == {*get_args(Kind)}
     columns = {c for golden in GOLDEN.values() for c in golden.order_columns}
-    assert columns >= {"load", "pin", "delivery_date", "vehicle"}
+    assert columns >= {"load", "load_kg", "pin", "delivery_date", "vehicle"}
     counts = {g.config.get("capacity", {}).get("count") for g in GOLDEN.values()}
     assert counts >= {"expected", "quantile"}
     facts = {c for g in GOLDEN.values() for row in g.merchants for c in row}

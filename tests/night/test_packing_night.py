@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from optimizer import solvers
+from optimizer.build import side_constraints
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.errors import SolveError
 from optimizer.io.write import write_parquet
@@ -58,7 +59,8 @@ def test_each_golden_night_is_proved_again_from_its_files(
     has = {n for n in SOME_NIGHTS if (run_dir / n).exists()}
     expected = {"rows.parquet": night.rows, "conflicts.parquet": night.conflicts}
     told = {n for n, table in expected.items() if table is not None}
-    assert has - {"order_prices.parquet"} == told
+    proofs = {"order_prices.parquet", "branches.parquet", "branch_prices.parquet"}
+    assert has - proofs == told
     for file_name in told:
         found = pl.read_parquet(run_dir / file_name)
         assert found.equals(expected[file_name], null_equal=True)
@@ -130,6 +132,26 @@ def test_what_is_forged_is_found(
     run_dir = publish(GOLDEN[night], tmp_path)
     tampered(run_dir, name, change)
     assert any(words in text for text in verify_run(run_dir).findings)
+
+
+def test_parcels_that_are_weighed_wrong_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A builder that halves the kilograms finds room for all three, 16 kg in 10, and
+    proves it; the statement weighs them by itself.
+    """
+    weigh = side_constraints._amounts
+
+    def halved(*given: Any) -> dict[str, Any]:
+        return {name: taken // 2 for name, taken in weigh(*given).items()}
+
+    monkeypatch.setattr(side_constraints, "_amounts", halved)
+    run_dir = publish(GOLDEN["kilograms"], tmp_path)
+    assert len(pl.read_parquet(run_dir / "recommendations.parquet")) == 3
+    monkeypatch.undo()
+    findings = verify_night(run_dir).findings
+    assert any("carrier yunda, resource kg" in text for text in findings)
 
 
 def test_a_clash_is_refused_where_it_is_not_to_be_relaxed(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ ASKING = {
     "inputs.wait_minutes": {"wait_minutes": 5},
     "inputs.when_capacity_is_late": {"when_capacity_is_late": "yesterdays_capacity"},
     "capacity.attributes": {"capacity": {"attributes": ["vehicle"]}},
+    "capacity.resources": {"capacity": {"resources": ["kg"]}},
     "capacity.count": {"capacity": {"count": "expected"}},
     "capacity.counted_on": {"capacity": {"counted_on": "ship"}},
     "files.mode": {"files": {"mode": "0600"}},

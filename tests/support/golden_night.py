@@ -31,6 +31,7 @@ CAPACITY = {
     "penalty_cny": pl.Float64,
     "priority": pl.Int64,
     "vehicle": pl.String,
+    "resource": pl.String,
 }
 
 
@@ -70,7 +71,8 @@ class Golden:
             for name, values in self.option_columns.items():
                 new = [values.get("/".join(r)) for r in options[:, :2].rows()]
                 options = options.with_columns(pl.Series(name, new))
-        schema = {c: CAPACITY[c] for c in CAPACITY if c != "vehicle" or self.vehicles}
+        more = {"vehicle": self.vehicles, "resource": self.resources}
+        schema = {name: CAPACITY[name] for name in CAPACITY if more.get(name, True)}
         merchants = pl.DataFrame(self.merchants) if self.merchants else None
         return {
             "orders": orders,
@@ -83,6 +85,11 @@ class Golden:
     def vehicles(self) -> bool:
         """Whether rows match vehicles."""
         return "vehicle" in self.config.get("capacity", {}).get("attributes", ())
+
+    @property
+    def resources(self) -> bool:
+        """Whether rows count resources."""
+        return bool(self.config.get("capacity", {}).get("resources"))
 
     def settings(self) -> dict[str, Any]:
         """The configuration: fees count for budgets alone."""

@@ -99,6 +99,76 @@ GOLDEN = {
         config={"capacity": {"attributes": ["vehicle"]}},
         rows={"carrier yunda, vehicle van": ("capacity", 1)},
     ),
+    # Nine slots and 10 kg: a and b weigh 12 kg together, b and c 10; 5 + 3 save more
+    # than 4 + 3, and a and c weigh 9.
+    "kilograms": Golden(
+        ABC,
+        [lane("yunda", 9), lane("yunda", 10, resource="kg")],
+        "ac",
+        {"b": "CAPACITY_FULL"},
+        order_columns={"load_kg": {"a": 6, "b": 7, "c": 3}},
+        config={"capacity": {"resources": ["kg"]}},
+        rows={"carrier yunda, resource kg": ("capacity", 9)},
+        value_cny=8,
+    ),
+    # A knapsack of two dimensions, without a row of slots. Alone, 10 kg take a and c
+    # (8), 7 minutes take b and c (7); both together only b and c. A letter weighs
+    # nothing: d fits beside them.
+    "kilograms and minutes": Golden(
+        [*ABC, ("d", "o", "south", 1)],
+        [
+            lane("yunda", 10, resource="kg"),
+            lane("-", 7, resource="minutes"),
+        ],
+        "bcd",
+        {"a": "CAPACITY_FULL"},
+        order_columns={
+            "load_kg": {"a": 6, "b": 7, "c": 3, "d": 0},
+            "load_minutes": {"a": 6, "b": 3, "c": 2, "d": 1},
+        },
+        config={"capacity": {"resources": ["kg", "minutes"]}},
+        rows={
+            "carrier yunda, resource kg": ("capacity", 10),
+            "resource minutes": ("capacity", 6),
+        },
+        value_cny=8,
+    ),
+    # In yunda's van a takes all 6 kg; with zhongtong it is 7 kg, which that van has,
+    # and b fits into yunda's. c weighs more than any van takes: the tree says so.
+    "kilograms by carrier": Golden(
+        [
+            ("a", "m", "north", {"yunda": 5, "zhongtong": 4}),
+            ("b", "n", "north", 4),
+            ("c", "o", "north", 9),
+        ],
+        [
+            lane("yunda", 9),
+            lane("zhongtong", 9),
+            lane("yunda", 6, resource="kg"),
+            lane("zhongtong", 7, resource="kg"),
+        ],
+        "ab",
+        {"c": "CAPACITY_FULL"},
+        order_columns={"load_kg": {"a": 6, "b": 3, "c": 8}},
+        option_columns={"load_kg": {"a/zhongtong": 7}},
+        config={"capacity": {"resources": ["kg"]}},
+        rows={
+            "carrier yunda, resource kg": ("capacity", 3),
+            "carrier zhongtong, resource kg": ("capacity", 7),
+        },
+        value_cny=8,
+    ),
+    # b and c are bought every second time: 5 expected kg hold 10 kg of them.
+    "kilograms of purchases": Golden(
+        ABC[1:],
+        [lane("yunda", 5, resource="kg")],
+        "bc",
+        order_columns={"load_kg": {"b": 6, "c": 4}},
+        merchants=TAKE_UP[1:],
+        config={"capacity": {"resources": ["kg"], "count": "expected"}},
+        problem_class="network",
+        rows={"carrier yunda, resource kg": ("capacity", 10)},
+    ),
     # Only vans have a row: bikes have no capacity at all, at the same place.
     "an attribute that no row takes": Golden(
         [(*order[:2], "north", order[3]) for order in ABC],

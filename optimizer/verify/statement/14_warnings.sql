@@ -130,7 +130,7 @@ WHERE NOT list_contains(getvariable('roster'), carrier_id)
 UNION ALL
 SELECT 'BUDGETS_BELOW_FEE', merchant_id FROM cap WHERE has_budget AND cap = 0
 UNION ALL
-SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes)
+SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes, resource)
 FROM beside_row WHERE day IS NOT NULL OR has_attribute;
 CREATE TEMP TABLE check_names_in_warnings AS
 WITH given AS (

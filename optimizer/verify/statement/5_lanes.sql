@@ -1,20 +1,20 @@
 -- 5. Capacity rows tonight, and what each parcel counts in.
 --
 -- A row takes every parcel that matches all that it names. Rows of a carrier, and
--- perhaps a region, an outlet and a day, that nest are lanes; all others stand beside
--- them. A place that no row takes has room for nothing, or for everything where the
+-- perhaps a region, an outlet and a day, that nest are lanes; all others, and those that
+-- count a resource, stand beside them. A place that no row takes has room for nothing, or for everything where the
 -- configuration says `open`; one that rows beside the lanes take has the room that
 -- these leave.
 
 -- A dated row holds on its day, and there instead of one without a date. Peaks
 -- multiply slots, rounded down; parcels of other nights are taken off, down to 0.
 CREATE TEMP TABLE expanded AS
-SELECT c.number, c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes,
+SELECT c.number, c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes, c.resource,
     c.slots, c.min_parcels, c.penalty_cny, c.priority
 FROM capacity AS c
 JOIN (SELECT DISTINCT day FROM state) AS d ON c.service_date IS NULL OR c.service_date = d.day
 QUALIFY row_number() OVER (
-    PARTITION BY c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes
+    PARTITION BY c.carrier_id, c.region_id, c.outlet_id, d.day, c.attributes, c.resource
     ORDER BY c.service_date IS NULL
 ) = 1;
 
@@ -45,6 +45,7 @@ SELECT
     r.outlet_id,
     r.day,
     r.attributes,
+    r.resource,
     len(list_filter(r.attributes, lambda a: a IS NOT NULL)) > 0 AS has_attribute,
     coalesce(t.taken, 0) AS taken,
     greatest(0, p.peaked - coalesce(t.taken, 0))::BIGINT AS slots,
@@ -69,6 +70,7 @@ LEFT JOIN LATERAL (
         AND (r.outlet_id IS NULL OR r.outlet_id = f.outlet_id)
         AND (r.day IS NULL OR r.day = f.service_date)
         AND len(list_filter(r.attributes, lambda a: a IS NOT NULL)) = 0
+        AND r.resource IS NULL
 ) AS t ON true;
 
 -- Cells: the distinct places, days and attributes that parcels may go to.
@@ -94,7 +96,9 @@ JOIN place AS p ON p.carrier_id = w.carrier_id AND p.outlet_id = w.outlet_id
     AND p.day IS NOT DISTINCT FROM w.day
 JOIN row_tonight AS r ON r.carrier_id = w.carrier_id AND r.region_id = p.region_id
     AND r.outlet_id IS NULL AND r.day IS NOT DISTINCT FROM w.day AND NOT r.has_attribute
+    AND r.resource IS NULL
 WHERE w.region_id IS NULL AND w.outlet_id IS NOT NULL AND NOT w.has_attribute
+    AND w.resource IS NULL
     AND (
         SELECT count(*) FROM place AS q WHERE q.carrier_id = w.carrier_id
             AND q.outlet_id = w.outlet_id AND q.day IS NOT DISTINCT FROM w.day
@@ -107,7 +111,8 @@ WHERE w.region_id IS NULL AND w.outlet_id IS NOT NULL AND NOT w.has_attribute
 CREATE TEMP TABLE laid AS
 SELECT
     r.*,
-    r.carrier_id IS NOT NULL AND NOT r.has_attribute AND c.number IS NULL AS is_lane
+    r.carrier_id IS NOT NULL AND NOT r.has_attribute AND r.resource IS NULL
+        AND c.number IS NULL AS is_lane
 FROM row_tonight AS r
 LEFT JOIN crossing AS c ON c.number = r.number AND c.day IS NOT DISTINCT FROM r.day;
 

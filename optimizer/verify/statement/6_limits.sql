@@ -23,7 +23,12 @@ JOIN (
 ) AS c ON c.carrier_id = o.carrier_id AND c.region_id = o.region_id
     AND c.outlet_id IS NOT DISTINCT FROM o.outlet_id
     AND c.day IS NOT DISTINCT FROM o.day AND c.further IS NOT DISTINCT FROM o.further;
+-- What ways take of the resources that rows count.
+CREATE TEMP TABLE way_taking AS
+SELECT w.number, w.carrier_id, w.cell, w.merchant_id, t.resource, t.amount
+FROM way AS w JOIN resource_taken AS t USING (number, carrier_id);
 -- What has been read is not needed any more.
+DROP TABLE resource_taken;
 DROP TABLE offer;
 DROP VIEW ways;
 DROP TABLE IF EXISTS options;
@@ -97,8 +102,15 @@ LEFT JOIN (
     GROUP BY p.lane
 ) AS f USING (lane)
 UNION ALL
-SELECT 'row', r.id, r.slots, coalesce(f.num_ways, 0)::BIGINT, coalesce(f.low, 1), coalesce(f.high, 1)
+SELECT 'row', r.id, r.slots,
+    CASE WHEN r.resource IS NULL THEN coalesce(f.num_ways, 0) ELSE coalesce(t.amount, 0) END::BIGINT,
+    coalesce(f.low, 1), coalesce(f.high, 1)
 FROM beside_row AS r
+LEFT JOIN (
+    SELECT t.number, t.day, w.resource, sum(w.amount) AS amount
+    FROM taking AS t JOIN way_taking AS w USING (cell)
+    GROUP BY t.number, t.day, w.resource
+) AS t ON t.number = r.number AND t.day IS NOT DISTINCT FROM r.day AND t.resource = r.resource
 LEFT JOIN (
     SELECT t.number, t.day, sum(b.num_ways) AS num_ways, min(b.take_up) AS low,
         max(b.take_up) AS high

@@ -50,7 +50,7 @@ LEFT JOIN decisions_published AS d USING (order_id);
 DROP VIEW state;
 DROP TABLE orders;
 CREATE TEMP TABLE chosen AS
-SELECT d.number, w.place, w.cell, w.load * c.part AS load, w.load AS slots, c.part,
+SELECT d.number, w.carrier_id, w.place, w.cell, w.load * c.part AS load, w.load AS slots, c.part,
     w.saving, w.merchant_id, d.is_in_pool
 FROM decision AS d
 LEFT JOIN way AS w ON w.number = d.number AND w.carrier_id = d.carrier_id
@@ -91,8 +91,8 @@ FROM cap AS c
 LEFT JOIN (SELECT merchant_id, count(*) AS num FROM chosen GROUP BY 1) AS u USING (merchant_id)
 LEFT JOIN (SELECT merchant_id, count(*) AS num FROM explored GROUP BY 1) AS e USING (merchant_id);
 
--- The limits beside caps and lanes. What a parcel counts for in one: its load, one, or
--- its merchant's part. An empty penalty: kept at any price.
+-- The limits beside caps and lanes. What a parcel counts for in one: its load, what it
+-- takes of the row's resource, one, or its merchant's part. An empty penalty: kept at any price.
 CREATE TEMP TABLE depth_of AS SELECT lane, min(depth) AS depth FROM path GROUP BY lane;
 SET VARIABLE share_base = (
     SELECT least(
@@ -128,40 +128,42 @@ FROM (
     SELECT unnest(range(len(list_given))) AS step, unnest(list_given) AS given
     FROM (SELECT from_json(getvariable('config') -> 'fairness', '["JSON"]') AS list_given)
 ) AS g;
-CREATE MACRO row_name(carrier_id, region_id, outlet_id, day, attributes) AS coalesce(nullif(
+CREATE MACRO row_name(carrier_id, region_id, outlet_id, day, attributes, resource) AS coalesce(nullif(
     concat_ws(', ', 'carrier ' || carrier_id, 'region ' || region_id,
         'outlet ' || outlet_id, 'service_date ' || day,
         nullif(list_aggregate(list_filter(list_transform(
             range(len(attributes)),
             lambda i: regexp_replace(attribute_names()[i + 1], '_id$', '') || ' ' || attributes[i + 1]
-        ), lambda text: text IS NOT NULL), 'string_agg', ', '), '')), ''), 'all parcels');
+        ), lambda text: text IS NOT NULL), 'string_agg', ', '), ''),
+        'resource ' || resource), ''), 'all parcels');
 CREATE MACRO owner_cap(num_orders) AS num_orders::HUGEINT * getvariable('rate') // 1000000000;
 
 CREATE TEMP TABLE bound_row AS
 SELECT row_number() OVER (ORDER BY turn, step) AS id, *
 FROM (
     SELECT 1 AS turn, r.id AS step, 'capacity' AS kind,
-        row_name(r.carrier_id, r.region_id, r.outlet_id, r.day, r.attributes) AS name,
+        row_name(r.carrier_id, r.region_id, r.outlet_id, r.day, r.attributes, r.resource) AS name,
         NULL::BIGINT AS low, h.room AS high, NULL::BIGINT AS penalty, 0 AS priority,
-        'load' AS weight, getvariable('scale') AS scale, r.number AS capacity_row, r.day,
-        NULL::VARCHAR AS owner_id, NULL::BIGINT AS rule
+        CASE WHEN r.resource IS NULL THEN 'load' ELSE 'resource' END AS weight,
+        getvariable('scale') AS scale, r.number AS capacity_row, r.day,
+        NULL::VARCHAR AS owner_id, NULL::BIGINT AS rule, r.resource
     FROM beside_row AS r JOIN held AS h ON h.of = 'row' AND h.id = r.id
     UNION ALL
     SELECT 2, 0, 'capacity', 'parcels that no row takes', NULL, 0, NULL, 0, 'one', 1,
-        NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL
     WHERE EXISTS (FROM shut)
     UNION ALL
     SELECT 3, row_number() OVER (), 'min_parcels',
-        row_name(carrier_id, region_id, outlet_id, day, attributes),
-        min_parcels, NULL, penalty, priority, 'one', 1, number, day, NULL, NULL
+        row_name(carrier_id, region_id, outlet_id, day, attributes, resource),
+        min_parcels, NULL, penalty, priority, 'one', 1, number, day, NULL, NULL, NULL
     FROM laid WHERE min_parcels > 0
     UNION ALL
     SELECT 4, step, 'fairness', "column" || ' ' || list_aggregate(members, 'string_agg', ', '),
-        low, high, penalty, priority, 'one', 1, NULL, NULL, NULL, step
+        low, high, penalty, priority, 'one', 1, NULL, NULL, NULL, step, NULL
     FROM fairness
     UNION ALL
     SELECT 5, row_number() OVER (), 'owner_cap', 'owner ' || m.owner_id, NULL,
-        owner_cap(sum(c.num_orders))::BIGINT, NULL, 0, 'one', 1, NULL, NULL, m.owner_id, NULL
+        owner_cap(sum(c.num_orders))::BIGINT, NULL, 0, 'one', 1, NULL, NULL, m.owner_id, NULL, NULL
     FROM cap AS c JOIN merchants AS m USING (merchant_id)
     WHERE m.owner_id IS NOT NULL AND policy_text('$.cap.group') = 'owner'
     GROUP BY m.owner_id
@@ -172,7 +174,7 @@ FROM (
         THEN paid.parcels * getvariable('scale')
         WHEN paid.take_up = 0 THEN greatest(paid.parcels, (SELECT count(*) FROM way))
         ELSE paid.parcels::DECIMAL(38, 24) // paid.take_up
-    END::BIGINT, NULL, 0, 'part', getvariable('scale'), NULL, NULL, NULL, NULL
+    END::BIGINT, NULL, 0, 'part', getvariable('scale'), NULL, NULL, NULL, NULL, NULL
     FROM (
         SELECT micro(policy_text('subsidy_budget_cny')) * 1000000000
             // (getvariable('fee') * nano(policy_text('$.fee.payer.platform')))
@@ -211,12 +213,22 @@ WHERE NOT of_orders(f."column") AND list_contains(f.members, CASE f."column"
     ELSE m.facts[list_position(fact_names(), f."column")]
 END);
 
+-- What each way takes of each row that counts a resource.
+CREATE TEMP TABLE resource_entry AS
+SELECT b.id, w.number, w.carrier_id, w.amount * c.part AS taken
+FROM bound_row AS b
+JOIN in_cell AS i USING (id)
+JOIN way_taking AS w ON w.cell = i.cell AND w.resource = b.resource
+JOIN counting AS c USING (merchant_id)
+WHERE w.amount > 0;
+
 CREATE MACRO counts_for(weight, load, part, num) AS CASE weight
     WHEN 'load' THEN load WHEN 'part' THEN part * num ELSE num END;
 -- Every way in bulk with the limits that it counts in.
 CREATE TEMP TABLE entry AS
 SELECT r.id, r.weight, b.* FROM bound_row AS r JOIN in_cell AS i USING (id)
 JOIN bulk AS b ON b.cell = i.cell
+WHERE r.weight <> 'resource'
 UNION ALL
 SELECT r.id, r.weight, b.* FROM bound_row AS r JOIN of_merchant AS i USING (id)
 JOIN bulk AS b ON b.merchant_id = i.merchant_id
@@ -228,6 +240,9 @@ FROM bound_row AS r
 LEFT JOIN (
     SELECT i.id, counts_for(b.weight, c.load, c.part, 1) AS used
     FROM in_cell AS i JOIN bound_row AS b USING (id) JOIN chosen AS c USING (cell)
+    WHERE b.weight <> 'resource'
+    UNION ALL
+    SELECT e.id, e.taken FROM resource_entry AS e JOIN chosen AS c USING (number, carrier_id)
     UNION ALL
     SELECT i.id, 1 FROM of_merchant AS i JOIN chosen AS c USING (merchant_id)
     UNION ALL
@@ -239,12 +254,19 @@ GROUP BY r.id;
 -- problem.
 CREATE TEMP TABLE reach AS
 SELECT r.id, coalesce(r.low, 0) > 0 OR least(
-        coalesce(sum(counts_for(e.weight, e.load, e.part, e.num_ways)), 0),
-        coalesce(max(counts_for(e.weight, e.heaviest, e.part, 1)), 0)
+        coalesce(sum(e.taken), 0),
+        coalesce(max(e.heaviest), 0)
             * (SELECT sum(least(cap, (SELECT count(*) FROM decision WHERE kept_out IS NULL)))
                FROM cap)
     ) > coalesce(r.high, 1152921504606846976) AS can_bind
-FROM bound_row AS r LEFT JOIN entry AS e USING (id)
+FROM bound_row AS r
+LEFT JOIN (
+    SELECT id, counts_for(weight, load, part, num_ways) AS taken,
+        counts_for(weight, heaviest, part, 1) AS heaviest
+    FROM entry
+    UNION ALL
+    SELECT id, sum(taken), max(taken) FROM resource_entry GROUP BY id
+) AS e USING (id)
 GROUP BY r.id, r.low, r.high;
 SET VARIABLE is_packing = (
     SELECT (SELECT coalesce(bool_or(can_bind), false) FROM reach)

@@ -60,6 +60,15 @@ SET VARIABLE budget_price = (
 SET VARIABLE budget_room = (SELECT min(high) FROM limit_price WHERE is_budget);
 SET VARIABLE budget_left = (SELECT min(room_left) FROM limit_price WHERE is_budget);
 
+-- What ways are charged for resources, and whether they fit into those rows.
+CREATE TEMP TABLE resource_price AS
+SELECT e.number, e.carrier_id, sum(e.taken * l.price)::HUGEINT AS rows,
+    bool_and(e.taken <= coalesce(l.high, e.taken)) AS has_room,
+    min(l.high) AS least_high,
+    bool_and(e.taken <= coalesce(l.room_left, e.taken)) AS fits
+FROM resource_entry AS e JOIN limit_price AS l USING (id)
+GROUP BY e.number, e.carrier_id;
+
 -- Every way of every order that the solver had, at the prices; `nets` are what is left
 -- of the saving: after all charges, without those of caps and budgets, after those of
 -- caps alone, and without that of the budget.
@@ -75,22 +84,24 @@ SELECT w.number, w.merchant_id, w.saving, w.place,
     w.load * c.part AS load,
     w.load * c.part * p.lanes AS lanes,
     w.load * c.part * p.outer_lanes AS outer_lanes,
-    w.load * c.part * coalesce(l.by_load, 0) + coalesce(l.by_one, 0) AS rows,
+    w.load * c.part * coalesce(l.by_load, 0) + coalesce(l.by_one, 0)
+        + coalesce(e.rows, 0) AS rows,
     coalesce(l.caps, 0) + coalesce(m.caps, 0) AS caps,
     coalesce(l.cap_ceilings, 0) + coalesce(m.cap_ceilings, 0) AS cap_ceilings,
     c.part * getvariable('budget_price') AS budget,
     w.load * c.part <= p.room
         AND w.load * c.part <= coalesce(l.load_room, w.load * c.part)
         AND 1 <= coalesce(l.one_room, 1) AND 1 <= coalesce(m.one_room, 1)
+        AND coalesce(e.has_room, true)
         AND c.part <= coalesce(getvariable('budget_room'), c.part) AS has_room,
     c.part > coalesce(getvariable('budget_room'), c.part) AS is_beyond_budget,
     p.room >= 1 AND coalesce(l.load_room, 1) >= 1
-        AND 2 - w.load * c.part <= coalesce(least(l.one_room, m.one_room), 1)
+        AND 2 - w.load * c.part <= coalesce(least(l.one_room, m.one_room, e.least_high), 1)
         AND c.part <= coalesce(getvariable('budget_room'), c.part)
             + w.load * c.part - 1 AS would_fit,
     w.load * c.part <= p.room_left
         AND w.load * c.part <= coalesce(l.load_left, w.load * c.part)
-        AND 1 <= coalesce(l.one_left, 1) AS fits_rows,
+        AND 1 <= coalesce(l.one_left, 1) AND coalesce(e.fits, true) AS fits_rows,
     1 <= coalesce(l.cap_left, 1) AND 1 <= coalesce(m.cap_left, 1) AS fits_caps,
     c.part <= coalesce(getvariable('budget_left'), c.part) AS fits_budget
 FROM way AS w
@@ -98,6 +109,7 @@ JOIN place_price AS p USING (place)
 JOIN counting AS c USING (merchant_id)
 LEFT JOIN cell_price AS l USING (cell)
 LEFT JOIN merchant_price AS m USING (merchant_id)
+LEFT JOIN resource_price AS e USING (number, carrier_id)
 WHERE getvariable('is_packing');
 
 CREATE TEMP TABLE best AS
