@@ -121,4 +121,4 @@ def test_both_engines_publish_the_same_bytes(spark, tmp_path, name):
     ours, theirs = read_alone("quarantine"), read_there("quarantine")
     assert theirs.select(rows).sort(rows).equals(ours.select(rows).sort(rows))
     metrics = Path(config["operations"]["metrics"])
-    assert "optimizer" in metrics.read_text()
+    assert "premium_delivery_exit_code 0" in metrics.read_text()
