@@ -21,8 +21,8 @@ by this weight and a prior that falls off with it,
 .. math:: \hat s = \frac{\sum_s s\, P(s)\, e^{-\lambda s}}
                         {\sum_s P(s)\, e^{-\lambda s}}, \qquad \lambda = 2,
 
-so that few parcels leave it at two fifths: differences have to be earned, since the
-first nights that followed them alone lost up to a third of what the highest risk avoids.
+so that few parcels leave it at two fifths: differences have to be earned, since first
+nights that followed them alone lost up to a third of what the highest risk avoids.
 What the learner believes whole, a slope of 1, costs two units of log-likelihood, which
 differences that are there have paid after some nights.
 Doubly robust scores in place of :math:`Y` were tried: where a fifth is held out their
