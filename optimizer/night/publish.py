@@ -24,10 +24,10 @@ import hashlib
 import os
 import socket
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from optimizer.contracts.run_folder import (
     AUDIT,
@@ -125,10 +125,20 @@ def date_lock(output: Path, day: dt.date) -> Iterator[None]:
             raise BusyError(
                 f"another run holds {day} in {output}{said}; try again when it is done"
             ) from None
+        _write_holder(handle, _holder())
+        try:
+            yield
+        finally:
+            # Who looks at the folder afterwards finds it as it was.
+            _write_holder(handle, "")
+
+
+def _write_holder(handle: TextIO, text: str) -> None:
+    """Say who holds a lock; the lock holds without it, on a full disk too."""
+    with suppress(OSError):
         handle.truncate(0)
-        handle.write(_holder())
+        handle.write(text)
         handle.flush()
-        yield
 
 
 def _holder() -> str:

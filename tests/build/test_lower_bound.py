@@ -12,6 +12,7 @@ import pytest
 import optimizer
 from optimizer.build.learned_model import (
     BEFORE_ANY_NIGHT,
+    FORMAT,
     HARMS,
     Effect,
     LearnedModel,
@@ -21,7 +22,7 @@ from optimizer.build.learned_model import (
 )
 from optimizer.build.lower_bound import lowered_effect
 from optimizer.build.model_draws import moved_effect
-from optimizer.build.model_file import model_text
+from optimizer.build.model_file import model_text, named
 from optimizer.build.model_prediction import kept_effect, premium_risk
 from optimizer.learn.learners import LEARNERS
 from optimizer.testing import make_config, make_tables
@@ -83,8 +84,9 @@ def _model(spread: float, raised: float = 0.0) -> LearnedModel:
         high=1.0,
     )
     known = Pooled(share=0.5, error=spread, prior_weight=1.0, num_premium=0)
-    return LearnedModel(
-        version="made",
+    made = LearnedModel(
+        format=FORMAT,
+        version="",
         first_date=BEFORE_ANY_NIGHT,
         last_date=BEFORE_ANY_NIGHT,
         regime_breaks=[],
@@ -95,6 +97,7 @@ def _model(spread: float, raised: float = 0.0) -> LearnedModel:
         learner="stated-risk",
         pooled=dict.fromkeys(HARMS, known),
     )
+    return named(made, "made")
 
 
 def _night(folder: Path, model: LearnedModel, **keys: object) -> optimizer.Night:
