@@ -135,6 +135,8 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     }.items():
         written = pl.read_parquet(run / f"{name}.parquet" / "*.parquet")
         key = [c for c in expected.columns if c.endswith("_id")]
+        # A file has the order of columns of its contract.
+        expected = expected.select(written.columns)
         assert known(written).sort(key).equals(known(expected).sort(key)), name
     written = pl.read_parquet(run / "commitments.parquet" / "*.parquet")
     assert written["load"].unique().to_list() == [1]
