@@ -154,6 +154,6 @@ def test_the_page_is_of_the_repetitions_that_are_kept():
     """Every figure of the page is one of its records, each a whole repetition."""
     shown = outcomes.PAGE.read_text("utf-8")
     assert outcomes.page(shown) == shown, "run python -m benchmarks.outcomes page"
-    for path in outcomes.KEPT:
+    for path in (outcomes.HERE / f"{name}.jsonl" for name in outcomes.TABLES):
         lines = path.read_text("utf-8").splitlines()
         assert len(worlds.read_records([path])) == len(lines) > 0
