@@ -411,8 +411,8 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         high="text",
     ),
     "EFFECT_BY_ORDER": _about(
-        "of which orders it removes more, the learner {learner} says; no other has been "
-        "surely worth more on parcels that it had not seen",
+        "of which orders it removes more, the learner {learner} says; no other has "
+        "been surely worth more on parcels that it had not seen",
         learner="text",
     ),
     "RISK_TAKEN": _about(
