@@ -95,8 +95,10 @@ def spark():
     builder = SparkSession.builder.master("local[2]").appName("golden nights")
     for key, value in ALONE.items():
         builder = builder.config(key, value)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
+        # Else tasks run the first python3 of the path, which may have no packages.
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
         session = builder.getOrCreate()
     yield session
     session.stop()
