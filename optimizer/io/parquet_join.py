@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from optimizer.io.parquet_pages import read_varint, read_whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -130,7 +132,7 @@ def _read_struct(data: bytes, place: int) -> tuple[Fields, int]:
         if head >> 4:
             number += head >> 4
         else:
-            number, place = _read_whole(data, place)
+            number, place = read_whole(data, place)
         if kind in (_TRUE, _FALSE):
             found[number] = Typed(kind, None)
         else:
@@ -141,17 +143,17 @@ def _read_struct(data: bytes, place: int) -> tuple[Fields, int]:
 
 def _read(data: bytes, place: int, kind: int) -> tuple[Any, int]:
     if kind in (_I16, _I32, _I64):
-        return _read_whole(data, place)
+        return read_whole(data, place)
     if kind == _STRUCT:
         return _read_struct(data, place)
     if kind == _BINARY:
-        length, place = _read_varint(data, place)
+        length, place = read_varint(data, place)
         return data[place : place + length], place + length
     if kind in (_LIST, _SET):
         head, place = data[place], place + 1
         length = head >> 4
         if length == 15:
-            length, place = _read_varint(data, place)
+            length, place = read_varint(data, place)
         values = []
         for _ in range(length):
             value, place = _read(data, place, head & 15)
@@ -159,21 +161,6 @@ def _read(data: bytes, place: int, kind: int) -> tuple[Any, int]:
         return (head & 15, values), place
     size = {_TRUE: 1, _FALSE: 1, _BYTE: 1, _DOUBLE: 8}[kind]
     return data[place : place + size], place + size
-
-
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    found = shift = 0
-    while True:
-        byte = data[place]
-        found |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return found, place
-
-
-def _read_whole(data: bytes, place: int) -> tuple[int, int]:
-    found, place = _read_varint(data, place)
-    return (found >> 1) ^ -(found & 1), place
 
 
 def _struct(fields: Fields) -> bytes:

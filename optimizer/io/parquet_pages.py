@@ -261,7 +261,7 @@ def _struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
         if head >> 4:
             number += head >> 4
         else:
-            number, place = _whole(data, place)
+            number, place = read_whole(data, place)
         if kind in (_TRUE, _FALSE):
             found[number] = kind == _TRUE
         else:
@@ -271,13 +271,13 @@ def _struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
 
 def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
     if kind in _WHOLE:
-        return _whole(data, place)
+        return read_whole(data, place)
     if kind in (_TRUE, _FALSE, _BYTE):
         return data[place], place + 1
     if kind == _DOUBLE:
         return struct.unpack_from("<d", data, place)[0], place + 8
     if kind == _BINARY:
-        length, place = _varint(data, place)
+        length, place = read_varint(data, place)
         if place + length > len(data):
             raise IndexError
         return data[place : place + length], place + length
@@ -287,7 +287,7 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
         head, place = data[place], place + 1
         length = head >> 4
         if length == 15:
-            length, place = _varint(data, place)
+            length, place = read_varint(data, place)
         found = []
         for _ in range(length):
             value, place = _value(data, place, head & 15)
@@ -296,7 +296,8 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
     raise KeyError(kind)
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
+def read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and the place after it."""
     found = shift = 0
     while True:
         byte = data[place]
@@ -306,6 +307,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
             return found, place
 
 
-def _whole(data: bytes, place: int) -> tuple[int, int]:
-    found, place = _varint(data, place)
+def read_whole(data: bytes, place: int) -> tuple[int, int]:
+    """A number with its sign in the last bit, and the place after it."""
+    found, place = read_varint(data, place)
     return (found >> 1) ^ -(found & 1), place
