@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
 from optimizer.io.glance import names_matching
+from optimizer.io.plain_texts import Looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -262,7 +263,7 @@ def refuse_personal_values(
     }
     texts = {name: few.pop(name) for name in [*few] if name not in ids}
     for column in [
-        *names_matching(few, SUSPECT_ID),
+        *names_matching(Looked(few).may_be_personal(), SUSPECT_ID),
         *names_matching(texts, SUSPECT),
     ]:
         is_id = column in ids
