@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import DataError
 from optimizer.io.glance import names_matching
-from optimizer.io.plain_texts import Looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -243,7 +242,8 @@ def refuse_personal_values(
     frame
         The batch.
     distinct
-        Different values of each column to look at.
+        Different values of each column to look at, in the first rows; those may be left
+        out of ids that :data:`SUSPECT_ID` is not found in.
     ids
         Those that are ids: refused when most values look personal, for an id may do so
         by chance. The others are free text: refused at the first such value.
@@ -257,13 +257,10 @@ def refuse_personal_values(
     DataError
         Naming the column, never a value.
     """
-    few = {
-        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
-        for name, values in distinct.items()
-    }
-    texts = {name: few.pop(name) for name in [*few] if name not in ids}
+    of_ids = {name: values for name, values in distinct.items() if name in ids}
+    texts = {name: values for name, values in distinct.items() if name not in ids}
     for column in [
-        *names_matching(Looked(few).may_be_personal(), SUSPECT_ID),
+        *names_matching(of_ids, SUSPECT_ID),
         *names_matching(texts, SUSPECT),
     ]:
         is_id = column in ids

@@ -28,7 +28,12 @@ from optimizer.io.cells import (
 )
 from optimizer.io.glance import distinct_texts, names_matching
 from optimizer.io.plain_texts import MAX_ID_BYTES, Looked
-from optimizer.io.privacy import hidden, refuse_names, refuse_personal_values
+from optimizer.io.privacy import (
+    SAMPLE_ROWS,
+    hidden,
+    refuse_names,
+    refuse_personal_values,
+)
 from optimizer.io.read import read_batches
 from optimizer.io.words import find_words
 
@@ -588,12 +593,16 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
 def _refuse_personal(
     frame: pl.DataFrame, source: Source, distinct: Mapping[str, pl.Series]
 ) -> None:
-    kinds = {name: source.table.column(name).kind for name in distinct}
-    ids = [name for name, kind in kinds.items() if kind == "id"]
-    texts = [name for name, kind in kinds.items() if kind == "text"]
-    looked_at = {name: distinct[name] for name in (*ids, *texts)}
+    few = {
+        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
+        for name, values in distinct.items()
+    }
+    kinds = {name: source.table.column(name).kind for name in few}
+    ids = {name: few[name] for name, kind in kinds.items() if kind == "id"}
+    texts = {name: few[name] for name, kind in kinds.items() if kind == "text"}
+    looked_at = Looked(ids).may_be_personal() | texts
     allowed = source.rules.not_personal
-    refuse_personal_values(frame, looked_at, ids, source.label, allowed)
+    refuse_personal_values(frame, looked_at, [*ids], source.label, allowed)
 
 
 def _refuse_named_like_persons(
