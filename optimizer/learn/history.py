@@ -108,6 +108,9 @@ class History:
     times
         For how many parcels each one on standard service stands that could not have
         got premium; above 1 where there were more than were asked for.
+    unrecorded
+        Outcomes of which the table says nothing: it has no such column, or the
+        configuration gives the same for all.
     """
 
     rows: pl.DataFrame
@@ -115,6 +118,7 @@ class History:
     frame: pl.DataFrame
     warnings: tuple[CodedWarning, ...]
     times: int = 1
+    unrecorded: frozenset[str] = frozenset()
 
     def ripe(self, outcome: str) -> pl.DataFrame:
         """Rows that are ripe for an outcome."""
@@ -161,7 +165,7 @@ def read_history(
     """
     import polars as pl
 
-    frame, times = _read(data, config, window, most_beside)
+    frame, times, unrecorded = _read(data, config, window, most_beside)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -187,7 +191,8 @@ def read_history(
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
-    return History(rows, maturity, rows.filter(pl.Series(is_ripe)), warnings, times)
+    frame = rows.filter(pl.Series(is_ripe))
+    return History(rows, maturity, frame, warnings, times, unrecorded)
 
 
 def _costs(config: Config) -> dict[str, Decimal]:
@@ -214,8 +219,11 @@ def require_ripe(past: History, config: Config) -> None:
 
 def _read(
     data: Any, config: Config, window: Window, most_beside: int | None
-) -> tuple[pl.DataFrame, int]:
-    """Rows that count, and for how many others each stands that was not randomised."""
+) -> tuple[pl.DataFrame, int, frozenset[str]]:
+    """
+    Rows that count, for how many others each stands that was not randomised, and
+    outcomes of which they say nothing.
+    """
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
     needed = _needed(config)
     with local_outcomes(data, table, rules) as given:
@@ -224,7 +232,8 @@ def _read(
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        return _read_source(source, config, most_beside)
+        rows, times = _read_source(source, config, most_beside)
+        return rows, times, _unrecorded(source)
 
 
 def _is_other(data: Any, config: Config, window: Window) -> bool:
@@ -275,6 +284,14 @@ def _read_source(
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
     return pl.concat(parts).drop("row").sort("date", "order_id"), times
+
+
+def _unrecorded(source: Source) -> frozenset[str]:
+    """Outcomes without a column, or with a word of the configuration in every row."""
+    mapping = source.rules.mappings.get(OUTCOMES.name)
+    constants = {} if mapping is None else mapping.constants
+    known = {*source.columns} - {*constants}
+    return frozenset(name for name in DAY_OF if name not in known)
 
 
 def _is_beside(frame: pl.DataFrame) -> pl.Series:
