@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import platform
+import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
 ARROW_ROWS = 250_000
 ENGINE = "engine: spark"
+#: Where Spark looks for the Python of its tasks.
+PYTHON = "PYSPARK_PYTHON"
 _LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
 
 
@@ -153,7 +157,21 @@ def start_session() -> SparkSession:
             "SPARK_REMOTE=sc://HOST:PORT"
         ) from error
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ARROW_ROWS))
+    _run_tasks_with_this_python(session)
     return session
+
+
+def _run_tasks_with_this_python(session: SparkSession) -> None:
+    """
+    Run the tasks of a session on this machine with the Python that runs here.
+
+    Spark takes the first ``python3`` of the path; that of an environment which is not
+    activated stands elsewhere, and the first may lack every package. ``PYSPARK_PYTHON``
+    and a cluster's own Python are left as they are.
+    """
+    context = getattr(session, "_sc", None)  # none over Spark Connect
+    if context and context.master.startswith("local") and not os.environ.get(PYTHON):
+        context.pythonExec = sys.executable
 
 
 def _open(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ ALONE = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",
-    "spark.pyspark.python": sys.executable,
 }
 #: Keys whose night is elsewhere: test_delta.py publishes as Delta tables.
 ELSEWHERE = {"spark.table_format"}
@@ -95,10 +93,8 @@ def spark():
     builder = SparkSession.builder.master("local[2]").appName("golden nights")
     for key, value in ALONE.items():
         builder = builder.config(key, value)
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
-        # Else tasks run the first python3 of the path, which may have no packages.
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
         session = builder.getOrCreate()
     yield session
     session.stop()
