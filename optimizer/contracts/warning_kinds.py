@@ -680,8 +680,8 @@ _HISTORY: dict[str, WarningKind] = {
         outcome="text",
     ),
     "HARM_NOT_YET_SEEN": _counted(
-        "{outcome} is true for none of {num_parcels} parcel on standard service, so its "
-        "rate is below {high} (at 95 %): every order has the stated risk of it, "
+        "{outcome} is true for none of {num_parcels} parcel on standard service, so "
+        "its rate is below {high} (at 95 %): every order has the stated risk of it, "
         "{stated} (learning.prior); if there were some, mend the feed",
         "{outcome} is true for none of {num_parcels} parcels on standard service, so "
         "its rate is below {high} (at 95 %): every order has the stated risk of it, "
