@@ -29,7 +29,7 @@ lint: .venv/dev-$(call HASH,dev)
 # Kernels are compiled once, before several processes would all do it.
 unit: places
 	$(BIN)/optimizer --quiet warm > /dev/null
-	$(BIN)/pytest $(WORKERS)
+	$(BIN)/pytest $(WORKERS) --durations 60 --durations-min 4
 
 # What needs no program but Python, and is not slow: while one works on a change.
 quick: .venv/dev-$(call HASH,dev)

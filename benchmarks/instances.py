@@ -3,6 +3,9 @@ Named nights to measure on: one object says a whole night, and is reproducible.
 
 Each family is one shape of night; within it one axis is swept at a time, by
 replacing one field. Everything is drawn with vectorised numpy, some orders at a time.
+Unless a family says otherwise: 1,500 lanes (300 cities, 5 carriers), one merchant for
+each 200 orders with sizes like 1 / rank^0.9, a cap of 3 %, slots of 30 to 90 % of what
+the caps demand of the lane.
 """
 
 from __future__ import annotations

@@ -9,10 +9,7 @@ the experiment; so a repetition takes a tenth of that of :mod:`benchmarks.worlds
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,33 +30,11 @@ HALF = 1.96
 
 def main(words: list[str]) -> None:
     """Run repetitions and append each to a file; print the table."""
-    from optimizer.simulate.laws import WORLDS, find_law
-
-    parser = argparse.ArgumentParser("python -m benchmarks.outcomes intervals")
-    parser.add_argument(
-        "--world", default="all", help="a name, names with commas, or all"
-    )
-    parser.add_argument("--repetitions", type=int, default=24)
-    parser.add_argument("--nights", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1, help="of the first repetition")
-    parser.add_argument("--file", type=Path, default=Path("intervals.jsonl"))
-    parser.add_argument("--resume", action="store_true", help="leave out what is there")
-    given = parser.parse_args(words)
-    names = list(WORLDS) if given.world == "all" else given.world.split(",")
-    for name in names:
-        find_law(name)
-    if given.file.exists() and not given.resume:
-        sys.exit(f"{given.file}: is there already; give --resume, or another --file")
-    known = worlds.read_records([given.file])
-    done = {(row["world"], row["seed"]) for row in known}
+    given = worlds.repetitions_parser("intervals", repetitions=24).parse_args(words)
     sizes = {"num_orders": worlds.NUM_ORDERS, "num_merchants": worlds.NUM_MERCHANTS}
-    for seed in range(given.seed, given.seed + given.repetitions):
-        for name in names:
-            if (name, seed) in done:
-                continue
-            row = repetition(name, seed, given.nights, sizes)
-            with given.file.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+    worlds.run_missing(
+        given, lambda name, seed: repetition(name, seed, given.nights, sizes)
+    )
     print(table(worlds.read_records([given.file])))
 
 

@@ -3,7 +3,10 @@ Every method that is compared, each behind the same few words.
 
 A method reads a night in one form and gives an :class:`Answer`. Whoever returns whole
 parcels has them checked against the limits and added up in integers, whatever
-objective it reports.
+objective it reports; a first-order method returns fractions of parcels, whose worth may
+be slightly above the limits. ``auto`` uses every core, ``pdlp`` two, HiGHS as many as
+it likes, the others one. Set-up is what lays the arrays of the problem out as the
+solver reads them, and hands them over; no prices are worked out from another's answer.
 """
 
 from __future__ import annotations

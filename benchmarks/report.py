@@ -9,6 +9,7 @@ and the few figures that the documentation shows.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from benchmarks.peers import OURS, PEERS
 from benchmarks.records import BUSY_CORES, is_stale, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     Record = dict[str, Any]
     Nights = dict[str, list[Record]]
@@ -71,35 +72,32 @@ def write_report(records: list[Record]) -> None:
 
 
 def tables(records: list[Record]) -> str:
-    """Lay out all tables as Markdown."""
+    """Lay out the page's tables as Markdown; ``benchmarks.details`` has all nights."""
     solved = [r for r in records if r["peer"] in PEERS]
     nights = nights_of(records)
     whole = [r for r in records if r["peer"] == "run"]
+    calls = [r for r in records if r["peer"] == "allocate"]
     parts = [
         _measured_on(records),
         f"Missed aims are marked{MISSED}. † Others kept more than {BUSY_CORES} cores "
         "busy meanwhile: seconds are too long. ‡ Stale: measured with other code than "
         f"this commit's, {sum(map(is_stale, records))} of {len(records)} results. "
-        "Seconds are medians; in brackets the fastest and the slowest round.",
+        "Seconds are medians.",
         "### This project against the best of the others",
+        "The largest night of each family, and every night that is lost.",
         *_ours(nights),
+        "### Every method",
+        "Seconds from the arrays of the problem to the answer, on the nights that most "
+        "methods were given; the fastest exact one is bold.",
+        _every_method(nights),
         "### Growth",
         *_growth(solved),
         "### Whole nights, from files to files",
-        "The plain script (`benchmarks/plain.py`: read, value, minimum cost flow, "
-        "decide, write) decides the same files in the same run, and saves the same to "
-        "the micro-CNY; it checks, proves and explains nothing.",
         *_whole_nights(whole),
         "### Small nights in memory, decided again and again",
-        *_loops([r for r in records if r["peer"] == "allocate"]),
-        "### Seconds of every method, from the arrays of the problem to its answer",
-        _summary(nights, _whole_of),
-        "### Seconds of its call alone",
-        _summary(nights, seconds_of),
-        "### Peak memory of every method, MB",
-        _summary(nights, _memory),
-        "### Every night",
-        *[_night(name, night) for name, night in nights.items()],
+        *_loops(calls),
+        "### Families of nights",
+        "\n".join(f"- `{name}`: {what}" for name, what in FAMILIES.items()),
     ]
     return "\n\n".join(parts)
 
@@ -113,7 +111,7 @@ def nights_of(records: Sequence[Record]) -> Nights:
     return nights
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out a table; the first column is text, the others are numbers."""
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
@@ -142,26 +140,26 @@ def _measured_on(records: list[Record]) -> str:
 def _ours(nights: Nights) -> list[str]:
     """Compare this project with the fastest and the leanest exact peer, and a pass."""
     rows = []
-    for name, night in nights.items():
-        ours = _record_of(night, OURS)
-        if ours is None or "seconds" not in ours:
-            continue
-        peer, lean = fastest(_others(night)), leanest(_others(night))
-        call = min(_right(_others(night)), key=lambda r: r["seconds"], default=None)
+    for name in [name for name in nights if name in _shown(nights)]:
+        night = nights[name]
+        ours = record_of(night, OURS)
+        assert ours is not None
+        peer, lean = fastest(others(night)), leanest(others(night))
+        call = min(right(others(night)), key=lambda r: r["seconds"], default=None)
         passes = ours["seconds"] / ours["bound_pass_seconds"]
         rows.append(
             [
-                name + _busy(night),
-                _digits(ours["seconds"]),
-                f"{peer['peer']} {_digits(whole(peer))}" if peer else "none finished",
+                name + busy(night),
+                digits(ours["seconds"]),
+                f"{peer['peer']} {digits(whole(peer))}" if peer else "none finished",
                 _aimed(whole(ours) / whole(peer), MOST_RATIO, ".2f") if peer else "",
-                f"{call['peer']} {_digits(call['seconds'])}" if call else "",
+                f"{call['peer']} {digits(call['seconds'])}" if call else "",
                 f"{ours['seconds'] / call['seconds']:.2f}" if call else "",
                 f"{1e3 * ours['bound_pass_seconds']:.1f}",
                 _aimed(passes, MOST_PASSES, ".0f"),
-                _memory(ours),
-                f"{lean['peer']} {_memory(lean)}" if lean else "none finished",
-                _aimed(_memory_ratio(ours, lean), MOST_MEMORY, ".2f") if lean else "",
+                memory(ours),
+                f"{lean['peer']} {memory(lean)}" if lean else "none finished",
+                _aimed(memory_ratio(ours, lean), MOST_MEMORY, ".2f") if lean else "",
             ]
         )
     head = [
@@ -177,22 +175,56 @@ def _ours(nights: Nights) -> list[str]:
         "leanest exact peer, MB",
         f"ratio (aim ≤ {MOST_MEMORY:g})",
     ]
-    return [_table(head, rows), where_we_lose(nights)]
+    return [table_of(head, rows), where_we_lose(nights), where_calls_are_faster(nights)]
+
+
+def _shown(nights: Nights) -> set[str]:
+    """The largest night of each family that we solved, and those that we lose."""
+    solved = {
+        name: night
+        for name, night in nights.items()
+        if "seconds" in (record_of(night, OURS) or {})
+    }
+    largest = {night[0]["family"]: name for name, night in solved.items()}
+    return {*largest.values(), *(name for name in solved if _lost_to(nights[name]))}
+
+
+def _lost_to(night: list[Record]) -> Record | None:
+    """The exact method of another project that is faster than ours, if one is."""
+    ours, best = record_of(night, OURS), fastest(others(night))
+    if ours is None or best is None:
+        return None
+    return best if ours.get("seconds", math.inf) > whole(best) else None
 
 
 def where_we_lose(nights: Nights) -> str:
     """Name the nights on which another project's exact method is faster."""
     lost = []
     for name, night in nights.items():
-        ours, best = _record_of(night, OURS), fastest(_others(night))
-        if ours is None or best is None:
-            continue
-        if ours.get("seconds", float("inf")) > whole(best):
-            seconds = ours.get("seconds", float("inf")) / whole(best)
-            lost.append(f"{name} (to {best['peer']}, {seconds:.1f} times slower)")
+        ours, best = record_of(night, OURS), _lost_to(night)
+        if ours is not None and best is not None:
+            slower = ours.get("seconds", math.inf) / whole(best)
+            lost.append(f"{name} (to {best['peer']}, {slower:.1f} times slower)")
     if not lost:
         return f"`{OURS}` is the fastest exact method on every night."
     return f"`{OURS}` loses on {', '.join(lost)}."
+
+
+def where_calls_are_faster(nights: Nights) -> str:
+    """Name the nights on which another project's call alone takes less than ours."""
+    lost, num_solved = [], 0
+    for name, night in nights.items():
+        ours = record_of(night, OURS) or {}
+        calls = [r["seconds"] for r in right(others(night))]
+        num_solved += bool(calls)
+        if calls and ours.get("seconds", math.inf) > min(calls):
+            lost.append(name)
+    if not lost:
+        return "No call alone, without set-up, is faster either."
+    return (
+        f"Without its set-up, the call alone of another is faster on {len(lost)} of "
+        f"{num_solved} nights: {', '.join(lost)}."
+    )
 
 
 def _growth(records: list[Record]) -> list[str]:
@@ -209,19 +241,19 @@ def _growth(records: list[Record]) -> list[str]:
             each = record["seconds"] / record["num_orders"]
             rows.append(
                 [
-                    record["name"] + _busy([record]),
+                    record["name"] + busy([record]),
                     f"{record['num_orders']:,}",
                     f"{record['num_options']:,}",
                     f"{record['seconds']:.3f}",
                     f"{1e6 * each:.3f}",
                     _aimed(each / before, MOST_GROWTH, ".2f") if before else "",
-                    _memory(record),
+                    memory(record),
                 ]
             )
             before = each
     head = ["night", "orders", "options", "seconds", "seconds for a million orders"]
     head += [f"to linear growth (aim ≤ {MOST_GROWTH:g})", "peak MB"]
-    return [_table(head, rows)] if rows else ["Not measured yet."]
+    return [table_of(head, rows)] if rows else ["Not measured yet."]
 
 
 def _is_usual(record: Record) -> bool:
@@ -234,7 +266,7 @@ def _whole_nights(records: list[Record]) -> list[str]:
     stages = list(dict.fromkeys(s for r in records for s in r.get("stage_seconds", ())))
     rows = []
     for record in sorted(records, key=lambda r: (r["num_orders"], r["carriers"])):
-        name = record["name"] + _busy([record])
+        name = record["name"] + busy([record])
         if "failure" in record:
             rows.append([name, record["failure"]])
             continue
@@ -246,7 +278,7 @@ def _whole_nights(records: list[Record]) -> list[str]:
                 f"{record['seconds']:.2f}",
                 *(f"{spent.get(stage, 0.0):.2f}" for stage in stages),
                 f"{other:.2f}",
-                _memory(record),
+                memory(record),
                 f"{record['input_bytes'] / 1e6:,.0f}",
                 f"{record['scan_seconds']:.3f}",
                 _aimed(record["seconds"] / record["scan_seconds"], MOST_SCANS, ".0f"),
@@ -259,7 +291,7 @@ def _whole_nights(records: list[Record]) -> list[str]:
     head += ["polars scan s", f"scans (aim ≤ {MOST_SCANS:g})", "plain script s"]
     head += [f"to plain script (aim ≤ {MOST_PLAIN:g})", "its peak MB"]
     head += ["verify s", "gap"]
-    return [_table(head, rows)] if rows else ["Not measured yet."]
+    return [table_of(head, rows)] if rows else ["Not measured yet."]
 
 
 def _beside_plain(record: Record) -> list[str]:
@@ -278,7 +310,7 @@ def _loops(records: list[Record]) -> list[str]:
     """Calls of ``allocate`` with tables in memory, as one makes them in a loop."""
     rows = []
     for record in sorted(records, key=lambda r: (r["num_orders"], r["carriers"])):
-        name = record["name"] + _busy([record])
+        name = record["name"] + busy([record])
         if "failure" in record:
             rows.append([name, record["failure"]])
             continue
@@ -298,85 +330,54 @@ def _loops(records: list[Record]) -> list[str]:
     aims = ", ".join(f"{n:,} orders: {ms:g}" for n, ms in MOST_CALL_MS.items())
     head = ["night", f"call ms (aim ≤, {aims})", "quartiles", "CPU ms"]
     head += ["with all tables looked at, ms", "calls", "gap"]
-    return [_table(head, rows)] if rows else ["Not measured yet."]
+    return [table_of(head, rows)] if rows else ["Not measured yet."]
 
 
-def _summary(nights: Nights, cell: Callable[[Record], str]) -> str:
-    """Lay out one figure of every method on every night; the fastest exact in bold."""
-    run = {r["peer"] for night in nights.values() for r in night}
-    names = [name for name in PEERS if name in run]
+def _every_method(nights: Nights) -> str:
+    """Lay out seconds of every method on the nights that most methods were given."""
+    most = max((len(night) for night in nights.values()), default=0)
+    shown = {n: night for n, night in nights.items() if len(night) == most}
+    names = [p for p in PEERS if any(record_of(n, p) for n in shown.values())]
     rows = []
-    for night, records in nights.items():
-        found = {r["peer"]: cell(r) for r in records}
-        best = fastest(records)
-        if best is not None and cell is _whole_of:
+    for name, night in shown.items():
+        found = {r["peer"]: seconds_in_all(r) for r in night}
+        best = fastest(night)
+        if best is not None:
             found[best["peer"]] = f"**{found[best['peer']]}**"
-        rows.append([night + _busy(records), *(found.get(n, "") for n in names)])
-    return _table(["night", *names], rows)
-
-
-def _night(name: str, night: list[Record]) -> str:
-    """Everything about one night, folded away."""
-    about = f"{night[0]['num_orders']:,} orders; {FAMILIES[night[0]['family']]}"
-    peer, lean = fastest(_others(night)), leanest(_others(night))
-    ours = _record_of(night, OURS) or {}
-    one_pass = ours.get("bound_pass_seconds")
-    rows = []
-    for r in sorted(night, key=lambda r: whole(r) if "seconds" in r else float("inf")):
-        has, is_lean = "seconds" in r, lean is not None and "peak_memory_bytes" in r
-        rows.append(
-            [
-                f"{r['peer']} ({PEERS[r['peer']].what})",
-                seconds_of(r),
-                f"{whole(r) / whole(peer):.2f}" if has and peer else "",
-                f"{r['seconds'] / one_pass:,.0f}" if has and one_pass else "",
-                _digits(_set_up(r)) if has else "",
-                _memory(r),
-                f"{_memory_ratio(r, lean):.2f}" if is_lean else "",
-                _gap(r),
-                _remark(r, night),
-            ]
-        )
-    head = ["method", "seconds", "to fastest exact peer", "to one bound pass"]
-    head += ["set-up s", "peak MB", "to leanest exact peer", "gap to optimum", ""]
-    others = max(r["cores_of_others"] for r in night)
-    title = f"<b>{name}</b> ({about}; others kept {others:.2f} cores busy)"
-    return (
-        f"<details><summary>{title}</summary>\n\n{_table(head, rows)}\n\n"
-        f"{_verdict(night)}\n\n</details>"
-    )
+        rows.append([name + busy(night), *(found.get(n, "") for n in names)])
+    return table_of(["night", *names], rows) if rows else "Not measured yet."
 
 
 def fastest(night: list[Record]) -> Record | None:
     """The fastest right answer of a method that promises the optimum, with set-up."""
-    return min(_right(night), key=whole, default=None)
+    return min(right(night), key=whole, default=None)
 
 
 def whole(record: Record) -> float:
     """Seconds from the arrays of the problem to the answer: set-up and call."""
-    return float(record["seconds"] + _set_up(record))
+    return float(record["seconds"] + set_up(record))
 
 
 def leanest(night: list[Record]) -> Record | None:
     """The right answer of such a method that took least memory, where it is known."""
-    known = [r for r in _right(night) if "peak_memory_bytes" in r]
+    known = [r for r in right(night) if "peak_memory_bytes" in r]
     return min(known, key=lambda r: r["peak_memory_bytes"], default=None)
 
 
-def _right(night: list[Record]) -> list[Record]:
+def right(night: list[Record]) -> list[Record]:
     return [r for r in night if r.get("is_wrong") is False]
 
 
-def _others(night: list[Record]) -> list[Record]:
+def others(night: list[Record]) -> list[Record]:
     """Results of other projects."""
     return [r for r in night if PEERS[r["peer"]].form != "problem"]
 
 
-def _record_of(night: list[Record], peer: str) -> Record | None:
+def record_of(night: list[Record], peer: str) -> Record | None:
     return next((r for r in night if r["peer"] == peer), None)
 
 
-def _busy(records: list[Record]) -> str:
+def busy(records: list[Record]) -> str:
     is_busy = max(r["cores_of_others"] for r in records) > BUSY_CORES
     return " †" * is_busy + " ‡" * any(map(is_stale, records))
 
@@ -385,81 +386,31 @@ def _aimed(value: float, most: float, form: str) -> str:
     return format(value, form) + MISSED * (value > most)
 
 
-def _memory_ratio(record: Record, other: Record) -> float:
+def memory_ratio(record: Record, other: Record) -> float:
     return float(record["peak_memory_bytes"] / other["peak_memory_bytes"])
 
 
-def _memory(record: Record) -> str:
+def memory(record: Record) -> str:
     if "failure" in record:
         return str(record["failure"]) if "GB" in record["failure"] else ""
     peak = record.get("peak_memory_bytes")
     return f"{peak / 1e6:,.0f}" if peak else ""
 
 
-def _set_up(record: Record) -> float:
+def set_up(record: Record) -> float:
     """From the problem to what the method reads; nothing for our own methods."""
     is_own = PEERS[record["peer"]].form == "problem"
     return 0.0 if is_own else record["form_seconds"] + record["prepare_seconds"]
 
 
-def seconds_of(record: Record) -> str:
-    """Seconds of a method's call, or why there are none."""
-    if "seconds" not in record:
-        return str(record["failure"])
-    rounds = record.get("all_seconds", ())
-    if len(rounds) < 2:
-        return _digits(record["seconds"])
-    return (
-        f"{_digits(record['seconds'])} ({_digits(min(rounds))}–{_digits(max(rounds))})"
-    )
-
-
-def _whole_of(record: Record) -> str:
+def seconds_in_all(record: Record) -> str:
     """Seconds of a method with its set-up, or why there are none."""
-    return _digits(whole(record)) if "seconds" in record else str(record["failure"])
+    return digits(whole(record)) if "seconds" in record else str(record["failure"])
 
 
-def _digits(seconds: float) -> str:
+def digits(seconds: float) -> str:
     """Seconds, to the millisecond; below a tenth, to a tenth of one."""
     return f"{seconds:.3f}" if seconds >= 0.1 else f"{seconds:.4f}"
-
-
-def _gap(record: Record) -> str:
-    """How far a plan is from the optimum, as a share of it."""
-    best = record["optimum_micro_cny"]
-    if "seconds" not in record or best is None:
-        return ""
-    gap = best - record["objective_micro_cny"]
-    return "0" if gap == 0 else f"{gap / best:.1e}"
-
-
-def _remark(record: Record, night: list[Record]) -> str:
-    best = fastest(night)
-    if "seconds" not in record:
-        return "loses" if best else ""
-    if record.get("is_wrong"):
-        return "**wrong**"
-    if not record["is_whole"]:
-        excess = max(0.0, record["largest_excess"])
-        return f"in fractions, up to {excess:.0e} parcels above a limit"
-    if not PEERS[record["peer"]].is_exact:
-        return "not the optimum"
-    if best is None:
-        return "not checked: no optimum was proved"
-    if record is best:
-        return "**fastest exact**"
-    return f"loses, {whole(record) / whole(best):.1f} times slower"
-
-
-def _verdict(night: list[Record]) -> str:
-    """Say in a sentence who loses, us included."""
-    best = fastest(night)
-    if best is None:
-        return "No exact method finished with a proof."
-    losers = [r["peer"] for r in night if PEERS[r["peer"]].is_exact and r is not best]
-    if not losers:
-        return f"Only {best['peer']} was run."
-    return f"Fastest exact: {best['peer']}. Losing: {', '.join(losers)}."
 
 
 if __name__ == "__main__":

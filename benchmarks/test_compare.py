@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import (
     compare,
+    details,
     headline,
     instances,
     loop,
@@ -218,7 +219,7 @@ def test_a_wrong_answer_does_not_win(
     mark_optimum([result, wrong])
     assert wrong["is_wrong"]
     assert report.fastest([result, wrong]) is result
-    assert "**wrong**" in report.tables([result, wrong])
+    assert "**wrong**" in details.details(report.nights_of([result, wrong]))
 
 
 def test_two_proved_optima_end_the_comparison(result: Record) -> None:
@@ -245,8 +246,31 @@ def test_the_report_says_who_loses_and_which_aims_are_missed(
     assert "| single-20m | 30.000 | none finished |  |  |  | 500.0 | 60 ✗ |" in text
     assert "`auto` loses on single-2m (to lemon, 2.0 times slower)." in text
     assert "| single-20m | 20,000,000 | 2,000,000 | 30.000 | 1.500 | 1.50 ✗ |" in text
-    assert "highs (HiGHS, its own choice of method) | over 300 s |" in text
-    assert "Fastest exact: lemon. Losing: auto, highs." in text
+    every = details.details(report.nights_of([result, lemon, late, large]))
+    assert "highs (HiGHS, its own choice of method) | over 300 s |" in every
+    assert "Fastest exact: lemon. Losing: auto, highs." in every
+
+
+def test_the_page_has_the_largest_night_of_a_family_and_every_lost_one(
+    result: Record, lemon: Record
+) -> None:
+    """
+    Of three sizes of a family the page lists the one that is lost and the largest; it
+    names the nights on which a call alone is faster, and no night but those.
+    """
+    nights = []
+    for size, others_take in (("1m", 3.0), ("2m", 1.0), ("4m", 3.0)):
+        sized = {"name": f"single-{size}", "num_orders": 1_000_000 * int(size[0])}
+        pair = [result | sized, lemon | sized | {"seconds": others_take}]
+        mark_optimum(pair)
+        nights += pair
+    page = report.tables(nights)
+    compared = page[page.index("### This project") : page.index("### Every method")]
+    listed = [
+        line.split(" |")[0] for line in compared.splitlines() if "| single" in line
+    ]
+    assert listed == ["| single-2m", "| single-4m"]
+    assert "call alone of another is faster on 1 of 3 nights: single-2m." in page
 
 
 def test_a_stale_result_is_printed_as_stale_and_fails_the_check(
@@ -374,7 +398,7 @@ def test_set_up_counts_against_a_peer(result: Record, lemon: Record) -> None:
 def test_seconds_are_the_median_with_the_spread_beside_it(result: Record) -> None:
     """One lucky round of three does not make a method faster."""
     several = result | {"seconds": 2.0, "all_seconds": [1.5, 2.0, 9.0]}
-    assert report.seconds_of(several) == "2.000 (1.500–9.000)"
+    assert details.seconds_of(several) == "2.000 (1.500–9.000)"
 
 
 def test_the_plot_shows_every_method_and_is_the_same_again(

@@ -34,7 +34,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 NUM_ORDERS, NUM_MERCHANTS = 4_000, 12
 COSTS = {"complaint": 30.0, "return": 18.0}
@@ -66,40 +66,54 @@ NULL = ("null", "delayed-null")
 
 def main(words: list[str]) -> None:
     """Run repetitions and append each to a file, or print the table of such files."""
-    from optimizer.simulate.laws import WORLDS, find_law
-
-    parser = argparse.ArgumentParser("python -m benchmarks.outcomes worlds")
-    parser.add_argument(
-        "--world", default="all", help="a name, names with commas, or all"
-    )
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--nights", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1, help="of the first repetition")
+    parser = repetitions_parser("worlds", repetitions=3)
     parser.add_argument("--orders", type=int, default=NUM_ORDERS)
     parser.add_argument("--merchants", type=int, default=NUM_MERCHANTS)
     parser.add_argument("--explore", choices=WAYS, help="how nights explore")
     parser.add_argument("--settings", default="{}", help="JSON of the configuration")
-    parser.add_argument("--file", type=Path, default=Path("worlds.jsonl"))
-    parser.add_argument("--resume", action="store_true", help="leave out what is there")
     given = parser.parse_args(words)
+    sizes = {"num_orders": given.orders, "num_merchants": given.merchants}
+    settings = explored(SETTINGS | json.loads(given.settings), given.explore)
+    run_missing(
+        given, lambda name, seed: repetition(name, seed, given.nights, sizes, settings)
+    )
+    print(table(read_records([given.file])))
+
+
+def repetitions_parser(what: str, *, repetitions: int) -> argparse.ArgumentParser:
+    """What one may ask of repetitions over worlds, each a platform of its own."""
+    parser = argparse.ArgumentParser(f"python -m benchmarks.outcomes {what}")
+    parser.add_argument(
+        "--world", default="all", help="a name, names with commas, or all"
+    )
+    parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--nights", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="of the first repetition")
+    parser.add_argument("--file", type=Path, default=Path(f"{what}.jsonl"))
+    parser.add_argument("--resume", action="store_true", help="leave out what is there")
+    return parser
+
+
+def run_missing(
+    given: argparse.Namespace, repetition: Callable[[str, int], dict[str, Any]]
+) -> None:
+    """Run what is not in the file yet, each seed on all worlds, and append it."""
+    from optimizer.simulate.laws import WORLDS, find_law
+
     names = list(WORLDS) if given.world == "all" else given.world.split(",")
     for name in names:
         find_law(name)
     if given.file.exists() and not given.resume:
         sys.exit(f"{given.file}: is there already; give --resume, or another --file")
-    sizes = {"num_orders": given.orders, "num_merchants": given.merchants}
-    settings = explored(SETTINGS | json.loads(given.settings), given.explore)
     done = {(row["world"], row["seed"]) for row in read_records([given.file])}
-    for number in range(given.repetitions):
+    for seed in range(given.seed, given.seed + given.repetitions):
         for name in names:
-            seed = given.seed + number
             if (name, seed) in done:
                 continue
-            row = repetition(name, seed, given.nights, sizes, settings)
+            row = repetition(name, seed)
             with given.file.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{name} {seed}: {row['seconds']:.0f} CPU seconds", file=sys.stderr)
-    print(table(read_records([given.file])))
 
 
 def explored(settings: dict[str, Any], how: str | None) -> dict[str, Any]:

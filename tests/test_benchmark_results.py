@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, sources, suite
+from benchmarks import compare, report, sources, suite
 from benchmarks.instances import FAMILIES
 from benchmarks.peers import OURS, PEERS
 from benchmarks.records import is_stale, read_records, write_records
@@ -138,3 +139,17 @@ def test_after_the_suite_no_stale_result_is_left(
     assert (
         "dropped 1 results of other code: single-2k lemon\n" in capsys.readouterr().out
     )
+
+
+def test_the_benchmarks_page_is_short_and_of_the_results() -> None:
+    """The published page is what the report makes of ``results.json``, on one page."""
+    page = report.README.read_text("utf-8")
+    records = read_records(report.RESULTS)
+    shown = page.split(report.BEGIN)[1].split(report.END)[0].strip()
+    assert len(page.splitlines()) < 200
+    assert without_staleness(shown) == without_staleness(report.tables(records))
+
+
+def without_staleness(page: str) -> str:
+    """The page without what depends on the code of this moment."""
+    return re.sub(r"\d+ of \d+ results", "", page.replace(" ‡", ""))

@@ -48,8 +48,6 @@ ELSEWHERE = {
     "openssl rand": "a random line; desk/test_desk.py reads one from a file",
     "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",
     "python -m benchmarks.": "likewise; benchmarks/test_compare.py has its parts",
-    "BENCH_SIZES=100k,1m pytest benchmarks": "likewise",
-    "pytest benchmarks --benchmark-disable": "make bench-tests, a step of CI",
 }
 #: What stands for ``duckdb``, whose command line the package does not bring.
 DUCKDB = """#!{python}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_PRIORITY = 10
 _NUMBERS = ("slots", "min_parcels", "penalty_cny", "priority")
 _PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
+_PLACES = frozenset(_PLACE)
 
 
 class CapacityRow(NamedTuple):
@@ -67,10 +68,10 @@ class CapacityRow(NamedTuple):
     def place(self) -> Place | None:
         """Its name as a lane; ``None`` where it cannot be one."""
         values = dict(self.wanted)
-        take = values.pop
-        place = [take(column, None) for column in _PLACE]
-        is_lane = place[0] is not None and not values and self.resource is None
-        return Place._make(place) if is_lane else None
+        is_lane = "carrier_id" in values and values.keys() <= _PLACES
+        if not is_lane or self.resource is not None:
+            return None
+        return Place._make(map(values.get, _PLACE))
 
     @property
     def name(self) -> str:

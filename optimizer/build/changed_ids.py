@@ -13,6 +13,7 @@ import numpy as np
 
 from optimizer.contracts.warnings import some, warn
 from optimizer.io.glance import names_matching
+from optimizer.io.plain_texts import Looked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,9 +101,8 @@ ids may have become one: 2-Jan
 
     found = []
     texts = {name: pl.Series(given, dtype=pl.String) for name, given in ids.items()}
-    for column in names_matching(
-        texts, "|".join(pattern for pattern, _ in _KINDS.values())
-    ):
+    whole = "|".join(pattern for pattern, _ in _KINDS.values())
+    for column in names_matching(Looked(texts).may_be_changed(), whole):
         names = texts[column]
         for code, (pattern, find) in _KINDS.items():
             hit = sorted(find(names.filter(names.str.contains(pattern)).to_list()))

@@ -149,10 +149,11 @@ def _is_plain(added: Encoded) -> bool:
 def _lanes_of(added: Encoded, places: tuple[Place, ...]) -> NDArray[np.int32] | None:
     """Lane of each new option; ``None`` where one goes where no row is."""
     number = {place: at for at, place in enumerate(places)}
+    names = {place: place for place in places}
     leaves = leaf_places(added.coder)
     lane_of_leaf = np.full(len(leaves), -1, np.int32)
     for leaf in np.unique(added.options.leaf).tolist():
-        over = rows_over(leaves[leaf], number)
+        over = rows_over(leaves[leaf], names)
         if not over:
             return None
         lane_of_leaf[leaf] = number[over[-1]]

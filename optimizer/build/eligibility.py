@@ -135,8 +135,10 @@ class KeptNames:
 
     def note(self, frame: pl.DataFrame) -> None:
         """Note a batch of checked orders, to which the rules have been applied."""
+        import polars as pl
+
         if self._is_small:
-            self._parts.append(frame.select(_NAMED))
+            self._parts.append(pl.DataFrame([frame[name] for name in _NAMED]))
 
     def named(self) -> pl.DataFrame | None:
         """What :func:`named_orders` would read; ``None`` where it has to."""
@@ -146,12 +148,10 @@ class KeptNames:
             return None
         frame = pl.concat(self._parts) if len(self._parts) > 1 else self._parts[0]
         if frame["is_eligible"].all():
-            return frame.select("row", "order_id", "region_id")
-        why = pl.col("ineligible_reason").fill_null(_NOT_SAID)
-        is_out = ~pl.col("is_eligible")
-        return frame.select(
-            "row", "order_id", "region_id", ineligible_reason=pl.when(is_out).then(why)
-        )
+            return pl.DataFrame([frame[name] for name in _NAMED[:3]])
+        why = frame["ineligible_reason"].fill_null(_NOT_SAID)
+        told = why.set(frame["is_eligible"], None)
+        return pl.DataFrame([*(frame[name] for name in _NAMED[:3]), told])
 
 
 def named_orders(

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -103,7 +104,8 @@ def build_forest(
     Forest
         Lanes in an order that depends on names alone.
     """
-    paths = {leaf: rows_over(leaf, rows) for leaf in leaves}
+    names = {row: row for row in rows}
+    paths = {leaf: rows_over(leaf, names) for leaf in leaves}
     loose = [leaf for leaf in leaves if not paths[leaf]]
     uncovered = [leaf for leaf in loose if leaf not in covered]
     room = dict(zip(leaves, demand, strict=True))
@@ -158,10 +160,18 @@ def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
     return found
 
 
-def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
-    """All rows that a leaf's parcels count against, the least specific first."""
+def rows_over(leaf: Place, names: Mapping[Any, Place]) -> list[Place]:
+    """
+    All rows that a leaf's parcels count against, the least specific first.
+
+    Parameters
+    ----------
+    leaf
+        Where they go.
+    names
+        Each row by itself: a plain tuple finds it, and is made in no time.
+    """
     carrier, region, outlet, day = leaf
-    # a plain tuple finds a row as a place does, and is made in no time
     ways: list[tuple[object, ...]] = [(carrier, None, None, day)]
     if region is not None:
         ways.append((carrier, region, None, day))
@@ -169,16 +179,20 @@ def rows_over(leaf: Place, rows: Mapping[Place, int]) -> list[Place]:
         ways.append((carrier, None, outlet, day))
         if region is not None:
             ways.append(leaf)
-    return [Place(*place) for place in ways if place in rows]  # type: ignore[arg-type]
+    return [names[place] for place in ways if place in names]
 
 
 def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
     """Sort each path from wide to narrow, and find each row's one parent."""
-    width = Counter(row for path in paths.values() for row in path)
+    width = Counter(chain.from_iterable(paths.values()))
     parents: dict[Place, Place | None] = {}
     for path in paths.values():
-        path.sort(key=lambda row: -width[row])
-        parents |= dict(zip(path, [None, *path], strict=False))
+        if len(path) > 1:
+            path.sort(key=width.__getitem__, reverse=True)
+        above: Place | None = None
+        for row in path:
+            parents[row] = above
+            above = row
     return parents
 
 

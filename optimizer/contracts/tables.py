@@ -511,7 +511,7 @@ NIGHTS = Table(
 )
 FIGURES = Table(
     "figures",
-    "every number of report.html but those of its orders",
+    "every number of report.html but those of its orders and their margins",
     (
         Column("section", "text", "part of the report"),
         Column("item", "text", "what the number is of; null: the night"),

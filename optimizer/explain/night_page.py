@@ -8,6 +8,7 @@ from optimizer.contracts.tables import NIGHTS
 from optimizer.errors import ConfigError
 from optimizer.explain.week import nights_table
 from optimizer.report import recommended, report_html
+from optimizer.report.margins import margins_of
 from optimizer.report.page import Page
 
 if TYPE_CHECKING:
@@ -45,4 +46,5 @@ def night_page(
         raise ConfigError("a report is of a date: give allocate the date=")
     given = {table.file: rows for table, rows in tables.items() if rows is not None}
     given[NIGHTS.file] = nights_table([], record)
-    return Page(report_html(record, given, recommended(orders)))
+    margins = margins_of(orders.lazy())
+    return Page(report_html(record, given, recommended(orders), margins))

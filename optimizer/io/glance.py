@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from optimizer.io.words import find_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Fewer values than these are not worth being made distinct.
 _FEW = 500
+#: With more than these, threads find distinct values sooner.
+_MANY = 100_000
 
 
 def distinct_texts(
@@ -52,6 +57,8 @@ def distinct_texts(
             found[name] = frame[name]
         elif name in key:
             found[name] = _one_of_each_run(frame[name])
+        elif len(frame) <= _MANY:
+            found[name] = find_words(frame[name]).texts
         else:
             found[name] = frame[name].unique()
     return found
@@ -61,74 +68,38 @@ def _one_of_each_run(texts: pl.Series) -> pl.Series:
     return texts.filter(texts.ne_missing(texts.shift()))
 
 
-def names_matching(texts: Mapping[str, pl.Series], pattern: str) -> list[str]:
+def names_matching(
+    texts: Mapping[str, pl.Series], pattern: str, longest: int | None = None
+) -> list[str]:
     """
-    Which columns have a text that a pattern is found in.
+    Which columns have a text that a pattern is found in, or of more than so many bytes.
 
     Examples
     --------
     >>> import polars as pl
     >>> texts = {"a": pl.Series(["x", None]), "b": pl.Series(["y"])}
-    >>> texts["c"] = pl.Series([""])
-    >>> names_matching(texts, "y|^$")
-    ['b', 'c']
+    >>> texts |= {"c": pl.Series([""]), "d": pl.Series(["xxx"])}
+    >>> names_matching(texts, "y|^$"), names_matching(texts, "y", 2)
+    (['b', 'c'], ['b', 'd'])
     """
-    if not texts:
-        return []
-    return _names_of(texts, _together(texts).str.contains(pattern))
+    if sum(map(len, texts.values())) > _FEW:
+        hits = {name: _is_hit(part, pattern, longest) for name, part in texts.items()}
+        return [name for name, is_hit in hits.items() if is_hit]
+    lists = {name: tuple(dict.fromkeys(part.to_list())) for name, part in texts.items()}
+    return [n for n, few in lists.items() if _is_hit_in_few(few, pattern, longest)]
 
 
-def found_anywhere(
-    texts: Mapping[str, pl.Series], patterns: Sequence[str], num_bytes: int
-) -> tuple[bool, ...]:
-    """
-    Whether each pattern is in some text; at last, whether one has more bytes than that.
+def _is_hit(texts: pl.Series, pattern: str, longest: int | None) -> bool:
+    if texts.str.contains(pattern).any():
+        return True
+    return longest is not None and (texts.str.len_bytes() > longest).any()
 
-    Examples
-    --------
-    >>> import polars as pl
-    >>> texts = {"a": pl.Series(["x", None]), "b": pl.Series(["yy"])}
-    >>> found_anywhere(texts, ["^$", "y"], 2)
-    (False, True, False)
-    """
+
+@lru_cache(maxsize=128)
+def _is_hit_in_few(
+    texts: tuple[str | None, ...], pattern: str, longest: int | None
+) -> bool:
+    """Carriers and regions are the same in every night, and are looked at once."""
     import polars as pl
 
-    if not texts:
-        return (False,) * (len(patterns) + 1)
-    text = pl.col("")
-    asked = [*map(text.str.contains, patterns), text.str.len_bytes() > num_bytes]
-    numbered = [is_hit.any().alias(str(n)) for n, is_hit in enumerate(asked)]
-    return _together(texts).to_frame().select_seq(numbered).row(0)
-
-
-def names_longer(texts: Mapping[str, pl.Series], num_bytes: int) -> list[str]:
-    """
-    Which columns have a text of more than so many bytes.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> names_longer({"a": pl.Series(["x"]), "b": pl.Series(["xyz", None])}, 2)
-    ['b']
-    """
-    if not texts:
-        return []
-    return _names_of(texts, _together(texts).str.len_bytes() > num_bytes)
-
-
-def _together(texts: Mapping[str, pl.Series]) -> pl.Series:
-    import polars as pl
-
-    return pl.concat([part.alias("") for part in texts.values()])
-
-
-def _names_of(texts: Mapping[str, pl.Series], is_hit: pl.Series) -> list[str]:
-    """Columns that have a hit, of all of their texts together."""
-    if not is_hit.any():
-        return []
-    found, first = [], 0
-    for name, part in texts.items():
-        if is_hit.slice(first, len(part)).any():
-            found.append(name)
-        first += len(part)
-    return found
+    return _is_hit(pl.Series(texts, dtype=pl.String), pattern, longest)

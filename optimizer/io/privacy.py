@@ -242,7 +242,8 @@ def refuse_personal_values(
     frame
         The batch.
     distinct
-        Different values of each column to look at.
+        Different values of each column to look at, in the first rows; those may be left
+        out of ids that :data:`SUSPECT_ID` is not found in.
     ids
         Those that are ids: refused when most values look personal, for an id may do so
         by chance. The others are free text: refused at the first such value.
@@ -256,13 +257,10 @@ def refuse_personal_values(
     DataError
         Naming the column, never a value.
     """
-    few = {
-        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
-        for name, values in distinct.items()
-    }
-    texts = {name: few.pop(name) for name in [*few] if name not in ids}
+    of_ids = {name: values for name, values in distinct.items() if name in ids}
+    texts = {name: values for name, values in distinct.items() if name not in ids}
     for column in [
-        *names_matching(few, SUSPECT_ID),
+        *names_matching(of_ids, SUSPECT_ID),
         *names_matching(texts, SUSPECT),
     ]:
         is_id = column in ids

@@ -26,16 +26,10 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
-from optimizer.io.glance import (
-    distinct_texts,
-    found_anywhere,
-    names_longer,
-    names_matching,
-)
+from optimizer.io.glance import distinct_texts, names_matching
+from optimizer.io.plain_texts import MAX_ID_BYTES, Looked
 from optimizer.io.privacy import (
     SAMPLE_ROWS,
-    SUSPECT,
-    SUSPECT_ID,
     hidden,
     refuse_names,
     refuse_personal_values,
@@ -58,9 +52,9 @@ if TYPE_CHECKING:
 
 #: Largest count that is accepted; beyond it a number is a mistake.
 MAX_COUNT = 10**12
-#: Longest id that is accepted, in bytes; no platform has one that comes near.
-MAX_ID_BYTES = 200
 _NUM_EXAMPLES = 5
+#: Of fewer rows columns are looked at one by one: an expression takes as long as they.
+_FEW_ROWS = 50_000
 #: Kinds of columns that are text.
 _WORDED = ("id", "text", "pin")
 #: Full-width letters, digits and signs as the ordinary ones.
@@ -422,16 +416,13 @@ def checked_batch(
         if name in coded and name not in words:
             words[name] = find_words(frame[name])
     texts = distinct_texts(frame, worded, table.key, words)
-    is_small = len(frame) <= SAMPLE_ROWS
-    may_be_personal, may_be_wrong = _seen(texts, source) if is_small else (True, True)
-    if may_be_personal:
-        _refuse_personal(frame, source, texts)
+    _refuse_personal(frame, source, texts)
     _refuse_named_like_persons(frame, source, texts)
     for name in [column.name for column in given if column.kind == "date"]:
         found = midnights(frame[name], source.rules.zone)
         log.note_midnights(table.name, name, found)
     cast = _typed(frame, given, source.rules)
-    doubtful = _doubtful_texts(texts, source) if may_be_wrong else set()
+    doubtful = _doubtful_texts(texts, source)
     rules = [
         rule
         for column in given
@@ -451,8 +442,7 @@ def checked_batch(
         is_broken = cast.select(any_rule).to_series().to_numpy()
         log.refuse_run(source, cast["row"].to_numpy()[is_broken])
         checked = checked.kept(~is_broken)
-    filled = checked.frame.select("row", *_all_filled(table.columns, source.columns))
-    return replace(checked, frame=filled)
+    return replace(checked, frame=_whole(checked.frame, table.columns, source.columns))
 
 
 def _typed(
@@ -584,6 +574,10 @@ def _composed(name: str) -> str:
 
 def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
     key = source.table.key
+    if len(table) <= _FEW_ROWS:  # told sooner without threads
+        rows_by_key = set(zip(*(table[name].to_list() for name in key), strict=True))
+        if len(rows_by_key) == len(table):
+            return
     is_repeated = table.select(key).is_duplicated()
     if is_repeated.any():
         repeated = table.filter(is_repeated)
@@ -599,12 +593,16 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
 def _refuse_personal(
     frame: pl.DataFrame, source: Source, distinct: Mapping[str, pl.Series]
 ) -> None:
-    kinds = {name: source.table.column(name).kind for name in distinct}
-    ids = [name for name, kind in kinds.items() if kind == "id"]
-    texts = [name for name, kind in kinds.items() if kind == "text"]
-    looked_at = {name: distinct[name] for name in (*ids, *texts)}
+    few = {
+        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
+        for name, values in distinct.items()
+    }
+    kinds = {name: source.table.column(name).kind for name in few}
+    ids = {name: few[name] for name, kind in kinds.items() if kind == "id"}
+    texts = {name: few[name] for name, kind in kinds.items() if kind == "text"}
+    looked_at = Looked(ids).may_be_personal() | texts
     allowed = source.rules.not_personal
-    refuse_personal_values(frame, looked_at, ids, source.label, allowed)
+    refuse_personal_values(frame, looked_at, [*ids], source.label, allowed)
 
 
 def _refuse_named_like_persons(
@@ -618,24 +616,20 @@ def _refuse_named_like_persons(
             refuse_names(frame[name], written, source.label)
 
 
-def _seen(texts: Mapping[str, pl.Series], source: Source) -> tuple[bool, bool]:
-    """Whether texts of a small batch may look personal, and may break a rule."""
-    is_told = any(source.table.column(name).kind == "text" for name in texts)
-    patterns = [SUSPECT if is_told else SUSPECT_ID, _patterns(texts, source)]
-    suspect, *broken = found_anywhere(texts, patterns, MAX_ID_BYTES)
-    return suspect, any(broken)
-
-
 def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:
     """Columns of which a text may break a rule: these are looked at one by one."""
-    whole = _patterns(texts, source)
-    return {*names_matching(texts, whole), *names_longer(texts, MAX_ID_BYTES)}
+    whole = _patterns(tuple(texts), source.table.name)
+    # A column with a digit in its name may have its header among its texts.
+    is_numbered = any(sign.isdigit() for name in texts for sign in name)
+    rest = texts if is_numbered else Looked(texts).may_break()
+    return {*names_matching(rest, whole, MAX_ID_BYTES)}
 
 
-def _patterns(texts: Iterable[str], source: Source) -> str:
+@lru_cache
+def _patterns(columns: tuple[str, ...], table: str) -> str:
     """Pattern of a text that may break a rule."""
-    patterns = [*_NO_IDS.values(), *(f"(?i)^{name}$" for name in texts)]
-    if source.table.name == CAPACITY.name:
+    patterns = [*_NO_IDS.values(), *(f"(?i)^{name}$" for name in columns)]
+    if table == CAPACITY.name:
         patterns.append(ALL_WORD)
     return "|".join(f"(?:{pattern})" for pattern in patterns)
 
@@ -752,6 +746,34 @@ def _value_rules(value: pl.Expr, column: Column) -> list[Rule]:
     if column.kind == "pin":
         return [Rule('is not "must" or "never"', ~value.is_in(["must", "never"]))]
     return []
+
+
+def _whole(
+    frame: pl.DataFrame, columns: tuple[Column, ...], given: tuple[str, ...]
+) -> pl.DataFrame:
+    """``row`` and all columns of a contract, with their defaults."""
+    import polars as pl
+
+    if len(frame) > _FEW_ROWS:  # a column that is missing takes no memory
+        return frame.select("row", *_all_filled(columns, given))
+    found = [frame["row"]]
+    for column in columns:
+        if column.name not in given:
+            found.append(_default(column).new_from_index(0, len(frame)))
+            continue
+        value = frame[column.name]
+        if column.default is not None and value.null_count():
+            value = value.fill_null(column.default)
+        found.append(value)
+    return pl.DataFrame(found)
+
+
+@lru_cache
+def _default(column: Column) -> pl.Series:
+    """A missing column's value."""
+    import polars as pl
+
+    return pl.Series(column.name, [column.default], polars_type(column.kind))
 
 
 @lru_cache

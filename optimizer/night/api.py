@@ -190,7 +190,10 @@ def allocate_tables(
     config, day, previous, progress
         As for :func:`allocate`.
     """
+    import numpy as np
+
     from optimizer.io.snapshot import snapshots_of
+    from optimizer.model.reasons import Reason
     from optimizer.night.change import change_night
     from optimizer.night.in_memory import KeptNight, Telling, make_night
 
@@ -210,7 +213,8 @@ def allocate_tables(
             solve_anew=allocate_tables,
         )
         told = Telling(kept, solved.previous, night)
-        is_at_once = len(kept.names) > KEPT_ORDERS
+        num_orders = np.count_nonzero(night.names.status != Reason.QUARANTINED)
+        is_at_once = int(num_orders) > KEPT_ORDERS
         return make_night(
             kept,
             told,

@@ -47,10 +47,12 @@ from optimizer.errors import (
     PublishError,
 )
 from optimizer.io.folders import let_in, make_folder
+from optimizer.io.published_tables import scan_table
 from optimizer.io.write import row_group_digests, write_batches
 from optimizer.night.folders import remove_tree
 from optimizer.night.merkle import Leaves, commitment, leaves_text
 from optimizer.report import recommended, report_html
+from optimizer.report.margins import margins_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -288,7 +290,8 @@ def publish(
         let_in(staging, files.mode)
         outputs, leaves, orders = _write_tables(staging, contents, files)
         record.update(contents.told(staging))
-        page = report_html(record, contents.tables, orders)
+        margins = margins_of(scan_table(staging, DECISIONS.file))
+        page = report_html(record, contents.tables, orders, margins)
         outputs[REPORT] = files.write_text(staging / REPORT, page)
         done = leaves.close()
         files.write_text(staging / LEAVES, leaves_text(done))

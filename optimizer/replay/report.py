@@ -21,6 +21,7 @@ from optimizer.io.published_tables import scan_table
 from optimizer.night.publish import VERSIONS
 from optimizer.replay.run_tables import differences, read_published
 from optimizer.report import recommended, report_figures, report_html
+from optimizer.report.margins import margins_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,11 +89,13 @@ def _false_page(
     folder: Path, record: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]
 ) -> list[str]:
     """A finding if the page does not follow from a night's record and tables."""
-    chosen = scan_table(folder, DECISIONS.file).filter("is_premium")
+    decisions = scan_table(folder, DECISIONS.file)
+    chosen = decisions.filter("is_premium")
     places = tables[RECOMMENDATIONS.file].lazy().select("order_id", "region_id")
     with damaged_is_data_error(str(folder / DECISIONS.file)):
         placed = chosen.join(places, on="order_id", how="left").collect()
-    page = report_html(record, tables, recommended(placed)).encode()
+        margins = margins_of(decisions)
+    page = report_html(record, tables, recommended(placed), margins).encode()
     is_same = (folder / REPORT).read_bytes() == page
     return [] if is_same else [f"{REPORT} is not of this night"]
 

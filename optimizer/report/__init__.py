@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from optimizer.report.margins import Margins
+
 __all__ = ["recommended", "report_figures", "report_html"]
 
 
@@ -20,6 +22,7 @@ def report_html(
     record: Mapping[str, Any],
     tables: Mapping[str, pl.DataFrame],
     orders: pl.DataFrame | None = None,
+    margins: Margins | None = None,
 ) -> str:
     """
     Write a night's report: one page of HTML that needs nothing else.
@@ -38,6 +41,9 @@ def report_html(
     orders
         The recommended orders, as :func:`recommended` takes them from the decisions;
         ``None``: the page lists no orders.
+    margins
+        How orders lie around the cut-off, by
+        :func:`~optimizer.report.margins.margins_of`; ``None``: it is not shown.
 
     Returns
     -------
@@ -51,5 +57,6 @@ def report_html(
         night=draw_figures(record, tables),
         orders=None if orders is None else list_orders(orders, record),
         num_rows=NUM_ROWS,
+        margins=margins,
         record=record,
     )

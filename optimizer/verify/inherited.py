@@ -34,8 +34,8 @@ _FREED_TODAY = {
     "ship": _CANCELLED_TODAY,
     "delivery": ("signed", "已签收", "签收", "已送达", "妥投", *_CANCELLED_TODAY),
 }
-#: Days before a night that it is put beside.
-_WEEK, _FOUR_WEEKS = 7, 28
+#: Days before a night that it is put beside, and the format since which they are more.
+_WEEK, _FOUR_WEEKS, _FOUR_WEEKS_SINCE = 7, 28, 3
 
 
 @dataclass(slots=True)
@@ -112,19 +112,21 @@ def _check_week(
     """
     Check that rows of the four weeks before match the nights that they name.
 
-    Nights had those of one week before they had four: one that lists none beyond the
-    week is held to that.
+    Nights of older formats stand beside those of one week, and are held to that: the
+    format is the one that the tables have, as :mod:`optimizer.verify.premises` checks.
     """
     if "nights.parquet" not in record["outputs"]:
         return
     rows = {row[0]: row for row in _read(folder, "nights.parquet").iter_rows()}
-    first = standing.day - dt.timedelta(days=_FOUR_WEEKS)
+    is_older = record["schema_version"] < _FOUR_WEEKS_SINCE
+    num_days = _WEEK if is_older else _FOUR_WEEKS
+    first = standing.day - dt.timedelta(days=num_days)
     for date, row in rows.items():
         if date == standing.day:
             continue
         if not first <= date < standing.day:
             report.findings.append(
-                f"nights.parquet: {date} is not of the four weeks before"
+                f"nights.parquet: {date} is not of the {num_days} days before"
             )
         elif date not in records:
             report.unchecked.append(
@@ -135,8 +137,6 @@ def _check_week(
             report.findings.append(
                 f"nights.parquet: the row of {date} is not what that night says"
             )
-    week = standing.day - dt.timedelta(days=_WEEK)
-    first = week if all(date >= week for date in rows) else first
     for date in sorted(standing.before_it - {*rows}):
         if first <= date < standing.day:
             report.findings.append(f"nights.parquet: the night of {date} is left out")

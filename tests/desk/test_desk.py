@@ -18,11 +18,11 @@ from optimizer.contracts.tables import MERCHANT_RESULTS
 from optimizer.desk.access import Access, access_for
 from optimizer.desk.asked import Part
 from optimizer.desk.kept import Answer, KeptAnswers
-from optimizer.desk.pages.margins import NUM_STEPS, margins_of
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
 from optimizer.desk.server import listening
 from optimizer.errors import BusyError, ConfigError
 from optimizer.io.write import write_parquet
+from optimizer.report.margins import margins_of
 from tests.support.desk import Seen, ask_desk, seen
 from tests.support.hostile_names import HOSTILE
 from tests.support.published_nights import edit_record
@@ -119,22 +119,15 @@ def test_a_page_of_rows_is_that_of_the_whole_table(
             assert (ids, found.num_rows) == expected(decisions, given, sort, part)
 
 
-def test_margins_are_counted_by_steps(night, asked, decisions) -> None:
-    """Each order is in one step, beyond them, or without a margin; as in memory."""
-    found = margins_of(night.run_dir)
-    margins = decisions["margin_cny"]
-    assert found.num_unknown == margins.null_count()
-    for step in found.steps:
-        inside = margins.is_between(step.low, step.high, closed="left")
-        assert step.number == inside.sum()
-        assert step.high - step.low == pytest.approx(found.steps[0].high / NUM_STEPS)
-    numbers = [step.number for step in found.steps]
-    whole = (found.num_above, found.num_below, found.num_unknown, *numbers)
-    assert sum(whole) == decisions.height
-    assert min(sum(numbers[:NUM_STEPS]), sum(numbers[NUM_STEPS:])) > 0
-    page = seen(asked, f"/nights/{DAY}/margins")
-    for number in numbers:
-        assert f'<data value="{number}">' in page.text
+def test_margins_are_those_of_the_report(night, asked) -> None:
+    """The page shows how many orders lie in each step, as the full report does."""
+    page = seen(asked, f"/nights/{DAY}/margins").text
+    report = (night.run_dir / "report.html").read_text("utf-8")
+    found = margins_of(pl.scan_parquet(night.run_dir / "decisions.parquet"))
+    for number in (found.num_above, *(step.number for step in found.steps)):
+        assert f'<td><data value="{number}">' in page
+    table = page[page.index("<details>") : page.index("</details>")]
+    assert table in report
 
 
 def test_rows_of_equal_amounts_stand_by_order_id(tmp_path: Path, night) -> None:

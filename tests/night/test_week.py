@@ -20,7 +20,9 @@ from optimizer.job import run_date
 from optimizer.night import earlier_nights
 from optimizer.night.publish import sha256_of
 from optimizer.replay.run import verify_run
+from optimizer.verify.inherited import check_beside
 from optimizer.verify.night import verify_night
+from optimizer.verify.standing import Standing
 from tests.support.small_night import DAY, SmallNight
 
 
@@ -128,6 +130,29 @@ def test_a_forged_week_or_figure_is_found(
     record["outputs"][path.name]["sha256"] = sha256_of(path)
     (inputs_only.run_dir / "run.json").write_text(json.dumps(record))
     assert any(words in finding for finding in verify_run(inputs_only.run_dir).findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("version", "left_out"), [(3, ["the night of 2026-11-02 is left out"]), (2, [])]
+)
+def test_nights_of_one_week_alone_are_those_of_older_formats(
+    inputs_only: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    version: int,
+    left_out: list[str],
+) -> None:
+    """A night of today's that drops what is older than a week leaves nights out."""
+    publish(inputs_only, 2, 18)
+    monkeypatch.setattr(earlier_nights, "NUM_DAYS", 7)
+    publish(inputs_only, 22)
+    assert nights(inputs_only) == [18, 22]
+    record = read_record(inputs_only.run_dir) | {"schema_version": version}
+    days = [DAY.replace(day=number) for number in (2, 18)]
+    folders = {day: inputs_only.runs / day.isoformat() for day in days}
+    standing = Standing(DAY, folders, before_it=frozenset(days))
+    found = check_beside(inputs_only.run_dir, record, standing).findings
+    assert found == [f"nights.parquet: {words}" for words in left_out]
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from optimizer.job import run_date
 from optimizer.report import recommended, report_figures, report_html
 from optimizer.report.figures import Use, capacity_of
 from optimizer.report.language import CHINESE, LANGUAGES
+from optimizer.report.margins import margins_of
 from optimizer.report.orders import NUM_ROWS
 from optimizer.report.render import stylesheet
 from optimizer.testing import make_tables
@@ -67,7 +68,9 @@ class Made:
     @property
     def page(self) -> str:
         """The report."""
-        return report_html(self.record, self.tables, orders_of(self.tables))
+        margins = margins_of(self.tables["decisions.parquet"].lazy())
+        orders = orders_of(self.tables)
+        return report_html(self.record, self.tables, orders, margins)
 
 
 def orders_of(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
@@ -422,7 +425,9 @@ def test_every_number_stands_in_the_record_or_in_a_table(night):
     known |= {1.0, float(lanes["region_id"].n_unique() - 1), *rules["len"]}
     known |= {float(NUM_ROWS)}
 
-    (shown,) = {tuple(article.values) for article in articles(night.page)[:1]}
+    english = articles(night.page)[0]
+    counted = Counter(english.of_class("margins")[0].values)
+    shown = Counter(english.values) - counted
     assert set(shown) <= known
     assert len(shown) > 60
 
@@ -430,8 +435,8 @@ def test_every_number_stands_in_the_record_or_in_a_table(night):
 def test_every_number_stands_in_the_table_of_figures(any_night, with_week):
     """
     What the page shows is in figures.parquet too, as the night, the week and chance
-    have it; orders, which are in the decisions, and list lengths and positions, which
-    are no facts of the night, aside.
+    have it; orders and their margins, which are in the decisions, and list lengths and
+    positions, which are no facts of the night, aside.
     """
     for made in (any_night, with_week):
         figures = report_figures(made.record, made.tables)
@@ -440,7 +445,8 @@ def test_every_number_stands_in_the_table_of_figures(any_night, with_week):
         beside = [english.all("caption"), english.of_class("quiet")]
         notes = [value for nodes in beside for n in nodes for value in n.values]
         names = [value for dd in english.all("dd")[-4:] for value in dd.values]
-        listed = [value for n in english.of_class("orders") for value in n.values]
+        of_orders = english.of_class("orders") + english.of_class("margins")
+        listed = [value for n in of_orders for value in n.values]
         aside = Counter(notes) + Counter(names) + Counter(listed)
         shown = Counter(english.values) - aside
         assert set(shown) <= known | {12.0, 20.0, 4_970.0, 4_988.0}
@@ -524,7 +530,8 @@ def test_lists_are_the_rows_of_the_tables(night, language):
     use, and what it brings: in a lane and around it, and in the lane alone.
     """
     article = articles(night.page)[language]
-    lists = [t for t in article.of_class("list") if "role" not in t.attributes]
+    pairs = article.of_class("pair")
+    lists = [table for pair in pairs for table in pair.of_class("list")]
     tables = lists[:2]
     for shown, name, columns in zip(
         tables,
