@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
 from optimizer.build.lower_bound import NUM_ERRORS
 from optimizer.config import objective_on
-from optimizer.contracts.warnings import some, warn
+from optimizer.contracts.warnings import share_text, some, warn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -83,11 +83,16 @@ def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
     found = [_of_harm(model, harm) for harm in harms]
     # A draw is of what was measured.
     is_drawn = config.objective.explore == "thompson"
-    raised = ((h, model.effect[h].raised) for h in harms if not is_drawn)
+    doubts = ((h, model.effect[h].doubt) for h in harms if not is_drawn)
     found += [
-        warn("EFFECT_RAISED", harm=harm, raised=f"{by:+.3f}")
-        for harm, by in raised
-        if by
+        warn(
+            "EFFECT_RAISED",
+            harm=harm,
+            measured=share_text(doubt.measured),
+            taken=share_text(doubt.taken),
+        )
+        for harm, doubt in doubts
+        if doubt is not None
     ]
     if (past := model.realised) is not None:
         found.append(
@@ -113,10 +118,10 @@ def _of_harm(model: LearnedModel, harm: str) -> CodedWarning:
     half = NUM_ERRORS * known.error
     told = {
         "harm": harm,
-        "share": _share(known.share),
-        "low": _share(known.share - half),
+        "share": share_text(known.share),
+        "low": share_text(known.share - half),
         # Nothing removes more than all.
-        "high": _share(min(1.0, known.share + half)),
+        "high": share_text(min(1.0, known.share + half)),
     }
     if not known.num_premium:
         return warn("EFFECT_STATED", **told)
@@ -125,7 +130,7 @@ def _of_harm(model: LearnedModel, harm: str) -> CodedWarning:
         return warn("EFFECT_NOT_RANDOMISED", **parcels, **told)
     if known.prior_weight is None:
         return warn("EFFECT_MEASURED", **parcels, **told)
-    weight = _share(known.prior_weight)
+    weight = share_text(known.prior_weight)
     return warn("EFFECT_WEIGHED", **parcels, **told, weight=weight)
 
 
@@ -140,7 +145,7 @@ def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
         risk = model.risk[harm]
         if _counts(harm, config) and not risk.slopes and not any(risk.levels.values()):
             share = 1 / (1 + math.exp(-risk.intercept))
-            found.append(warn("RISK_TAKEN", harm=harm, share=_share(share)))
+            found.append(warn("RISK_TAKEN", harm=harm, share=share_text(share)))
     return found
 
 
@@ -190,11 +195,11 @@ def _of_promises(model: LearnedModel | None, grounds: Grounds) -> list[CodedWarn
 def _pooled(pool: Promise, carriers: list[str]) -> CodedWarning:
     """What counts for carriers of which no promise was ever scanned."""
     if pool.num_premium:
-        share = _share(pool.mean)
+        share = share_text(pool.mean)
         return warn("KEPT_AS_POOL", share=share, carriers=tuple(carriers))
     if pool.mean == 1:
         return warn("KEPT_AS_DELIVERED")
-    return warn("KEPT_TAKEN", share=_share(pool.mean))
+    return warn("KEPT_TAKEN", share=share_text(pool.mean))
 
 
 def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
@@ -219,8 +224,3 @@ def _left_to_chance(config: Config) -> CodedWarning:
         return warn("NONE_AT_RANDOM")
     code = "COINS_AT_RANDOM" if explore == "margin" else "SOME_AT_RANDOM"
     return warn(code, explored=f"{explored:f}", held=f"{holdout.share:f}")
-
-
-def _share(value: float) -> str:
-    """A share as it stands in a record: three digits, no sign of nothing."""
-    return f"{round(value, 3) + 0.0:.3f}"

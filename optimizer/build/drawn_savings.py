@@ -152,7 +152,11 @@ def _as_measured(model: LearnedModel) -> LearnedModel:
     """The model whose effects are the means of its draws."""
     effects = {
         harm: effect.model_copy(
-            update={"intercept": effect.intercept - effect.raised, "raised": 0.0}
+            update={
+                "intercept": effect.intercept - effect.raised,
+                "raised": 0.0,
+                "doubt": None,
+            }
         )
         for harm, effect in model.effect.items()
     }

@@ -27,7 +27,7 @@ and written is in :mod:`optimizer.build.model_file`, how it is applied to orders
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
+    model_validator,
 )
 
 #: Format of models that are written; those of format 1 are read and mean the same.
@@ -91,6 +92,20 @@ class Forest(_Part):
     members: Annotated[list[list[Tree]], Field(min_length=1)]
 
 
+class Doubt(_Part):
+    """
+    What the benefit of doubt comes to, of all harm of parcels that were left to chance.
+
+    A coefficient of odds is no share, and one of parcels whose numbers are all 0 is of
+    no parcel: these are what kept promises remove of the harm that is expected.
+    """
+
+    #: Share as measured, with its standard error, and share with the raise.
+    measured: Finite
+    error: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    taken: Finite
+
+
 class Effect(_Part):
     """Share of the harm that a kept promise removes, with its uncertainty."""
 
@@ -110,6 +125,15 @@ class Effect(_Part):
     forest_slope: Finite = 0.0
     #: Part of the intercept that is the benefit of doubt, and was not measured.
     raised: Finite = 0.0
+    #: The same as shares; there where something was raised.
+    doubt: Doubt | None = None
+
+    @model_validator(mode="after")
+    def _tells_its_raise(self) -> Self:
+        """Refuse a raise that nobody could be told."""
+        if self.raised and self.doubt is None:
+            raise ValueError("an effect that is raised has its doubt beside it")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_raise(self, handler: SerializerFunctionWrapHandler) -> Any:
@@ -117,6 +141,7 @@ class Effect(_Part):
         found = handler(self)
         if not self.raised:
             found.pop("raised", None)
+            found.pop("doubt", None)
         return found
 
 

@@ -16,7 +16,7 @@ from optimizer.build.model_prediction import (
     risk_of,
 )
 from optimizer.config import Fulfilment, expand_date
-from optimizer.contracts.warnings import warn
+from optimizer.contracts.warnings import share_text, warn
 from optimizer.errors import ConfigError
 from optimizer.io.night_sources import lacks_premium
 
@@ -92,12 +92,12 @@ def doubts(model: LearnedModel) -> list[CodedWarning]:
         warn(
             "BENEFIT_OF_DOUBT",
             outcome={"complaint": "complaint", "return": "logistics_return"}[harm],
-            measured=f"{effect.intercept - effect.raised:+.3f}",
-            error=f"{max(effect.covariance[0][0], 0.0) ** 0.5:.3f}",
-            taken=f"{effect.intercept:+.3f}",
+            measured=share_text(effect.doubt.measured),
+            error=share_text(effect.doubt.error),
+            taken=share_text(effect.doubt.taken),
         )
         for harm, effect in model.effect.items()
-        if effect.raised
+        if effect.doubt is not None
     ]
 
 

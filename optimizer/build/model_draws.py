@@ -87,6 +87,7 @@ def moved_effect(effect: Effect, moves: Mapping[tuple[str, str], float]) -> Effe
         # What was measured is moved: what was added for doubt is taken off.
         "intercept": _rounded(effect.intercept - effect.raised + moves["", ""]),
         "raised": 0.0,
+        "doubt": None,
         "levels": levels,
         "slopes": slopes,
     }

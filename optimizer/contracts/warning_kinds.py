@@ -300,13 +300,14 @@ _NIGHT: dict[str, WarningKind] = {
     ),
     "BENEFIT_OF_DOUBT": _about(
         "{outcome}: premium is not known to be worth its fee, nor known not to be, and "
-        "a plan that stops finds out nothing: a kept promise was measured to remove "
-        "{measured} (standard error {error}), and {taken} is taken, the least at "
-        "which the plan goes on; the saving of these nights is less sure than usual",
+        "a plan that stops finds out nothing: kept promises were measured to remove "
+        "{measured} of the harm of parcels left to chance (standard error {error}), "
+        "and {taken} is taken, the least at which the plan goes on; the saving of "
+        "these nights is less sure than usual",
         outcome="text",
-        measured="text",
-        error="text",
-        taken="text",
+        measured="share",
+        error="share",
+        taken="share",
     ),
     "TOO_LITTLE_KNOWN": _counted(
         "few are chosen for want of knowledge: by what was learned {num_worth} are "
@@ -392,9 +393,11 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         kind="word",
     ),
     "EFFECT_RAISED": _about(
-        "{raised} is added to what was measured ({harm}), the benefit of doubt: that "
+        "of the harm of parcels left to chance ({harm}) {taken} is taken to be removed "
+        "where the learner in force measured {measured}, the benefit of doubt: that "
         "premium is not worth its fee is not known yet",
-        raised="text",
+        measured="share",
+        taken="share",
         harm="word",
     ),
     "PROMISED_BEFORE": _counted(

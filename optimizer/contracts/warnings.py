@@ -100,6 +100,18 @@ def warn(code: str, **values: Value) -> CodedWarning:
     return CodedWarning(code, values)
 
 
+def share_text(value: float) -> str:
+    """
+    Write a share as it stands in a record: three digits, no sign of nothing.
+
+    Examples
+    --------
+    >>> share_text(0.12345), share_text(-0.0001)
+    ('0.123', '0.000')
+    """
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
 def some(names: Sequence[T]) -> tuple[T, ...]:
     """Take as many names as a sentence shows."""
     return tuple(names[:NUM_NAMED])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,14 @@ from optimizer.desk.pages.order import order_page, proof_page
 from optimizer.desk.pages.what_if import what_if_page
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import PublishedNights
+from optimizer.desk.ready import keep_ready
 from optimizer.desk.render import ASSETS, code_of, problem_page
 from optimizer.desk.solver_process import MAX_WAITING
 from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.extras import import_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -114,14 +116,23 @@ def make_app(
 
     desk = Desk(config, PublishedNights(config.output), access, link_key, solver)
     kept, pool = KeptAnswers(), ThreadPoolExecutor(NUM_THREADS, "desk")
-    pages = [
-        Route(at, _kept(page, desk, kept, pool)) for at, page in KEPT_PAGES.items()
-    ]
+    endpoints = {at: _kept(page, desk, kept, pool) for at, page in KEPT_PAGES.items()}
+    pages = [Route(at, endpoint) for at, endpoint in endpoints.items()]
     pages += [Route(at, _fresh(page, desk, pool)) for at, page in FRESH_PAGES.items()]
     # These wait for another process: no other page waits for them.
     asking = ThreadPoolExecutor(2 * MAX_WAITING, "what-if")
     pages.append(Route("/what-if", _fresh(what_if_page, desk, asking)))
+
+    @asynccontextmanager
+    async def making_ready(app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(keep_ready(app, desk.nights, endpoints, pool))
+        try:
+            yield
+        finally:
+            task.cancel()
+
     made = Application(
+        lifespan=making_ready,
         routes=[
             Route("/", _to_nights),
             *pages,
@@ -136,7 +147,7 @@ def make_app(
             Exception: _on_bug,
         },
     )
-    made.state.desk = desk
+    made.state.desk, made.state.ready = desk, None
     return made
 
 

@@ -5,7 +5,9 @@ What makes a history unfit to be measured, whatever its numbers say.
   mean :math:`\sum e_i` and variance :math:`\sum e_i (1 - e_i)`. Where it is further
   away than one history in 1,000 would be, rows are missing or propensities are of other
   decisions, and no interval holds.
-- *Leak*: a score that tells the outcome of nearly every parcel was written after it.
+- *Leak*: a column that tells the outcome of nearly every parcel was written after it,
+  whether it is a number or a name; of names, and of numbers with few values, by how
+  often it happened to other parcels with the same one.
 - *Staleness*: what was true months ago need not be true tonight.
 - *Spill-over*: where a station was full, a premium parcel takes the courier's time from
   the standard ones that it is compared with.
@@ -23,7 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.model_prediction import columns_of
 from optimizer.contracts.warnings import warn
+from optimizer.learn.risk import folds
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.features import Features
     from optimizer.learn.maturity import Maturity
 
 #: A ratio rarer than this is no chance.
@@ -40,6 +45,8 @@ RARE = 0.001
 #: Share of pairs of a parcel to which it happened and one to which it did not that a
 #: score orders rightly: above, it was written after the outcome.
 TELLS_ALL = 0.99
+#: Values of a number up to which each is looked at like a name.
+_FEW_VALUES = 60
 #: Parcels of either kind that this is judged on.
 _ENOUGH = 10
 #: Days after the last night from which on a history is stale.
@@ -56,6 +63,7 @@ def history_alarms(
     rows: pl.DataFrame,
     maturity: Mapping[str, Maturity],
     as_of: dt.date,
+    features: Features,
     *,
     is_by_station: bool = False,
 ) -> list[CodedWarning]:
@@ -70,12 +78,14 @@ def history_alarms(
         Which of them are ripe.
     as_of
         Day of learning.
+    features
+        Columns that are learned from.
     is_by_station
         Whether whole stations were kept back: their parcels are no draws of their own.
     """
     found = [
         *_sample_ratios(rows, is_by_station=is_by_station),
-        *_leaks(rows, maturity),
+        *_leaks(rows, maturity, features),
     ]
     num_days = (as_of - rows["date"][-1]).days
     if num_days > STALE_DAYS:
@@ -123,18 +133,53 @@ def _sample_ratios(
 
 
 def _leaks(
-    rows: pl.DataFrame, maturity: Mapping[str, Maturity]
+    rows: pl.DataFrame, maturity: Mapping[str, Maturity], features: Features
 ) -> Iterator[CodedWarning]:
     import polars as pl
 
     for outcome, score in SCORE_OF.items():
         is_ripe = pl.Series(maturity[outcome].is_ripe)
-        own = rows.filter(is_ripe & ~rows["is_premium"]).drop_nulls(score)
-        share = ordered_share(own[score].to_numpy(), own[outcome].to_numpy())
-        if share is not None and share > TELLS_ALL:
-            yield warn(
-                "SCORE_LEAKS", score=score, outcome=outcome, share=f"{share:.3f}"
-            )
+        standard = rows.filter(is_ripe & ~rows["is_premium"])
+        used = (score, *columns_of(features.numbers), *features.levels)
+        for column in dict.fromkeys(used):
+            own = standard.drop_nulls(column)
+            share = _told_share(own, column, outcome)
+            if share is not None and share > TELLS_ALL:
+                yield warn(
+                    "SCORE_LEAKS", score=column, outcome=outcome, share=f"{share:.3f}"
+                )
+
+
+def _told_share(own: pl.DataFrame, column: str, outcome: str) -> float | None:
+    """Share of pairs that a column orders rightly, whichever way round it counts."""
+    happened, value = own[outcome].to_numpy(), own[column]
+    shares = []
+    if value.dtype.is_numeric():
+        shares.append(ordered_share(value.to_numpy(), happened))
+    if not shares or value.n_unique() <= _FEW_VALUES:
+        shares.append(ordered_share(_rate_of_others(own, column, outcome), happened))
+    return max((max(s, 1 - s) for s in shares if s is not None), default=None)
+
+
+def _rate_of_others(
+    own: pl.DataFrame, column: str, outcome: str
+) -> NDArray[np.float64]:
+    """How often it happened to parcels of other folds with the same value, ``(n,)``."""
+    import polars as pl
+
+    table = own.select(
+        value=pl.col(column),
+        happened=pl.col(outcome).cast(pl.Float64),
+        fold=pl.Series(folds(own)),
+    )
+
+    def of_others(what: pl.Expr) -> pl.Expr:
+        return what.sum().over("value") - what.sum().over("value", "fold")
+
+    happened, num = pl.col("happened"), of_others(pl.col("one"))
+    # A value that no other parcel has says nothing.
+    rate = (of_others(happened) + happened.mean()) / (num + 1)
+    return table.with_columns(one=pl.lit(1.0)).select(rate).to_series().to_numpy()
 
 
 def ordered_share(

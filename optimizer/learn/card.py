@@ -95,13 +95,15 @@ def card_text(
         "## What a kept promise removes of the "
         + ("odds (logarithm)" if _is_odds(model) else "harm (share)"),
         "",
-        "| harm | level | share | standard deviation |",
+        f"| harm | level | {'odds' if _is_odds(model) else 'share'} "
+        "| standard deviation |",
         "|---|---|---:|---:|",
         *(
             row
             for harm, effect in model.effect.items()
             for row in _effect(harm, effect)
         ),
+        *_doubts(model),
         "",
         "## Promises kept",
         "",
@@ -123,15 +125,30 @@ def _effect(harm: str, effect: Effect) -> list[str]:
     """Rows of the effect table: the pool, and each carrier's deviation from it."""
     spread = np.sqrt(np.diag(np.array(effect.covariance))).tolist()
     rows = zip(effect.names, values_of(effect).tolist(), spread, strict=True)
-    found = [
+    return [
         f"| {harm} | {name or 'pool'} | {value:+.3f} | {sd:.3f} |"
         for (_, name), value, sd in rows
     ]
-    if effect.raised:
-        found.append(
-            f"| {harm} | of the pool, benefit of doubt | {effect.raised:+.3f} | |"
-        )
-    return found
+
+
+def _doubts(model: LearnedModel) -> list[str]:
+    """The benefit of doubt: what it adds to the pool, and the shares it comes to."""
+    rows = [
+        f"| {harm} | {effect.raised:+.3f} | {doubt.measured:.1%} | {doubt.error:.1%} "
+        f"| {doubt.taken:.1%} |"
+        for harm, effect in model.effect.items()
+        if (doubt := effect.doubt) is not None
+    ]
+    if not rows:
+        return []
+    return [
+        "",
+        "## The benefit of doubt, as shares of the harm of parcels left to chance",
+        "",
+        "| harm | of the pool | measured | standard error | taken |",
+        "|---|---:|---:|---:|---:|",
+        *rows,
+    ]
 
 
 def _realised(past: Realised) -> list[str]:

@@ -37,7 +37,7 @@ from optimizer.build.learned_model import HARMS, Candidate
 from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 from optimizer.learn.calibration import flattened, slope_of
 from optimizer.learn.clusters import cluster_sums
-from optimizer.learn.doubt import raised, steps_of
+from optimizer.learn.doubt import doubt_of, raised, steps_of
 from optimizer.learn.learners import FIRST, LEARNERS, odds_by_fold
 from optimizer.learn.risk import NUM_FOLDS, folds
 from optimizer.learn.together import drawn_together
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.build.learned_model import Effect
+    from optimizer.build.learned_model import Doubt, Effect
     from optimizer.learn.learners import ByFold, Trial
 
 #: Most parcels for which one of the explore arm stands.
@@ -270,7 +270,11 @@ def with_doubt(contest: Contest, effects: Mapping[str, Effect]) -> dict[str, Eff
         wanted = np.bincount(merchant, weight, len(caps))
         return float(np.minimum(wanted, caps).sum())
 
-    return raised(effects, steps, num_chosen)
+    def told(harm: str, effect: Effect, more: float) -> Doubt:
+        trial = contest.trials[harm]
+        return doubt_of(trial.frame, trial.risk, effect, more)
+
+    return raised(effects, steps, num_chosen, told)
 
 
 def _merchants(contest: Contest) -> NDArray[np.int64]:

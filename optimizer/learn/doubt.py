@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.model_prediction import coefficients
+from optimizer.build.learned_model import Doubt
+from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ def raised(
     effects: Mapping[str, Effect],
     steps: Mapping[str, float],
     num_chosen: Callable[[Mapping[str, float]], float],
+    told: Callable[[str, Effect, float], Doubt],
     confidence: float = SURE,
 ) -> dict[str, Effect]:
     """
@@ -64,6 +66,8 @@ def raised(
     num_chosen
         Parcels that the plan has when effects are raised by so much; the more, the
         higher.
+    told
+        What a harm's effect and its raise come to; see :func:`doubt_of`.
     confidence
         How sure it must be that the plan is not worth its fee.
     """
@@ -83,7 +87,13 @@ def raised(
         else:
             low = middle
     more = by(high)
-    return {harm: _by(effect, more[harm]) for harm, effect in effects.items()}
+    rises = {harm: round(more[harm], _DIGITS) for harm in effects}
+    return {
+        harm: _by(effect, rises[harm], told(harm, effect, rises[harm]))
+        if rises[harm]
+        else effect
+        for harm, effect in effects.items()
+    }
 
 
 def steps_of(
@@ -117,8 +127,47 @@ def steps_of(
     return {harm: spreads[harm] * sums[harm] / whole if whole else 0.0 for harm in sums}
 
 
-def _by(effect: Effect, more: float) -> Effect:
-    more = round(more, _DIGITS)
+def doubt_of(
+    frame: pl.DataFrame, risk: NDArray[np.float64], effect: Effect, more: float
+) -> Doubt:
+    r"""
+    What an effect and its raise come to as shares of the harm of some parcels.
+
+    With risks :math:`p_i` and, promises kept, :math:`q_i`, the share removed is
+    :math:`1 - \sum_i q_i / \sum_i p_i`, and its standard error is that of the
+    coefficients, to first order.
+
+    Parameters
+    ----------
+    frame
+        ``n`` parcels.
+    risk
+        ``(n,) float64``: on standard service.
+    effect
+        As fitted.
+    more
+        By how much its intercept is raised.
+    """
+    removed, total = kept_effect(frame, effect), float(risk.sum())
+
+    def share(raise_: float) -> float:
+        left = premium_risk(risk, removed + raise_, effect.link)
+        return 1 - float(left.sum()) / total
+
+    left = premium_risk(risk, removed, effect.link)
+    slope = left * (1 - left) if effect.link == "logit" else risk
+    along = slope @ coefficients(frame, effect) / total
+    variance = float(along @ np.array(effect.covariance) @ along)
+    return Doubt(
+        measured=share(0.0), error=max(variance, 0.0) ** 0.5, taken=share(more)
+    )
+
+
+def _by(effect: Effect, more: float, doubt: Doubt) -> Effect:
     return effect.model_copy(
-        update={"intercept": effect.intercept + more, "raised": effect.raised + more}
+        update={
+            "intercept": effect.intercept + more,
+            "raised": effect.raised + more,
+            "doubt": doubt,
+        }
     )

@@ -19,6 +19,7 @@ from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
 from optimizer.learn.alarms import history_alarms
+from optimizer.learn.features import features_of
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 from optimizer.learn.outcomes_source import local_outcomes
 
@@ -179,6 +180,7 @@ def read_history(
         rows,
         maturity,
         window.as_of,
+        features_of(rows, config),
         is_by_station=config.holdout.unit == "station-day",
     )
     warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))

@@ -222,9 +222,10 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
         yield code, values
     for harm in harms:
         # Where savings are drawn, it is from what was measured.
-        by = 0.0 if is_drawn else model["effect"][harm].get("raised", 0.0)
-        if by:
-            yield "EFFECT_RAISED", {"harm": harm, "raised": f"{by:+.3f}"}
+        doubt = None if is_drawn else model["effect"][harm].get("doubt")
+        if doubt:
+            told = {key: _three(doubt[key]) for key in ("measured", "taken")}
+            yield "EFFECT_RAISED", {"harm": harm, **told}
     if past := model.get("realised"):
         amounts = {key: f"{past[key]:,.2f}" for key in _AMOUNTS}
         yield "PROMISED_BEFORE", amounts | {"num_parcels": past["num_parcels"]}

@@ -14,6 +14,7 @@ from optimizer.build.learned_model import (
     BEFORE_ANY_NIGHT,
     FORMAT,
     HARMS,
+    Doubt,
     Effect,
     LearnedModel,
     Pooled,
@@ -73,6 +74,7 @@ def _model(spread: float, raised: float = 0.0) -> LearnedModel:
         names=[("", "")],
         covariance=[[spread**2]],
         raised=raised,
+        doubt=Doubt(measured=0.5, error=spread, taken=0.5 + raised),
     )
     pool = Promise(
         carrier_id=None,
@@ -161,7 +163,11 @@ def test_the_lower_end_is_of_what_was_measured(tmp_path: Path) -> None:
     """What a model adds for doubt is told, and is no part of the lower end."""
     night = _night(tmp_path, _model(0.05, raised=0.2))
     told = {one.code: one.values for one in night.assumptions}
-    assert told["EFFECT_RAISED"] == {"harm": "complaint", "raised": "+0.200"}
+    assert told["EFFECT_RAISED"] == {
+        "harm": "complaint",
+        "measured": "0.500",
+        "taken": "0.700",
+    }
     # 5 * (30 * 0.1 * 0.7 - 0.8), and 5 * (30 * 0.1 * (0.5 - 1.96 * 0.05) - 0.8)
     low = {"saving_cny": "6.50", "low_cny": "2.03", "lost_cny": "4.47"}
     assert told["SAVING_IF_LOW"] == low

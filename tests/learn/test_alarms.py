@@ -128,6 +128,47 @@ def test_a_score_that_equals_the_outcome_is_a_leak():
     assert codes(table.with_columns(complaint_prob_standard=score)) == []
 
 
+def _columns_told(table: pl.DataFrame, **learning: list[str]) -> list[tuple[str, str]]:
+    past = read_history(table, settings(learning=learning), AFTER)
+    leaks = [told for told in past.warnings if told.code == "SCORE_LEAKS"]
+    return [(told.values["score"], told.values["outcome"]) for told in leaks]
+
+
+def test_every_column_that_is_learned_from_is_looked_at_for_a_leak():
+    """
+    A number that rises or falls with the outcome, one whose middle value is the
+    outcome, a name that decides it; none that is not learned from.
+    """
+    table, rng = outcomes(4_000, seed=2), np.random.default_rng(1)
+    complaint = table["complaint"].to_numpy()
+    parcel = table.with_columns(
+        up=pl.Series(complaint + 0.1 * rng.random(4_000)),
+        down=pl.Series(complaint * -3.0),
+        middle=pl.Series(np.where(complaint, 1.0, rng.integers(0, 2, 4_000) * 2.0)),
+        tier=pl.Series(np.where(complaint, "c", rng.choice(["a", "b"], 4_000))),
+    )
+    numbers = ["up", "down", "middle"]
+    assert _columns_told(parcel, features=numbers, categories=["tier"]) == [
+        (name, "complaint") for name in (*numbers, "tier")
+    ]
+    assert _columns_told(parcel) == []
+
+
+def test_names_of_single_parcels_and_good_columns_are_no_leak():
+    """
+    Each parcel a name of its own, or one of two: in-sample they tell all. A number of
+    before the decision that tells much is none.
+    """
+    table, rng = outcomes(4_000, seed=2), np.random.default_rng(1)
+    complaint = table["complaint"].to_numpy()
+    many = table.with_columns(
+        own=pl.Series([f"n{row}" for row in range(4_000)]),
+        pair=pl.Series([f"n{row // 2}" for row in range(4_000)]),
+        good=pl.Series(complaint + rng.normal(0, 0.5, 4_000)),
+    )
+    assert _columns_told(many, features=["good"], categories=["own", "pair"]) == []
+
+
 def test_an_old_history_is_stale():
     """Sixty days after its last night, not before."""
     for days, told in ((69, []), (70, ["HISTORY_IS_STALE"])):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from optimizer.build.learned_model import Effect
+from optimizer.build.learned_model import Doubt, Effect
 from optimizer.build.learned_probabilities import model_warnings
 from optimizer.build.model_draws import drawn_model
 from optimizer.build.model_file import load_model, named
+from optimizer.build.model_prediction import coefficients, values_of
 from optimizer.build.want_of_knowledge import hopeful_model
-from optimizer.learn.doubt import SURE, raised, steps_of
+from optimizer.learn.doubt import SURE, doubt_of, raised, steps_of
 from optimizer.learn.fit import learn, save_model
 from optimizer.learn.history import Window
 from tests.support.trial import DAY, outcomes, settings
@@ -22,14 +24,17 @@ from tests.support.trial import DAY, outcomes, settings
 AFTER = Window(DAY + dt.timedelta(30))
 #: What a kept promise must remove of a parcel's harm to be worth its fee.
 BREAK_EVEN = np.linspace(0.1, 0.4, 31)
+#: A parcel.
+ONE = pl.DataFrame({"x": [0]})
 
 
-def _effect(mean: float, error: float) -> Effect:
+def _effect(mean: float, error: float, **more: Any) -> Effect:
     return Effect(
         intercept=mean,
         levels={},
         names=[("", "")],
         covariance=[[error**2]],
+        **more,
     )
 
 
@@ -43,6 +48,7 @@ def _by(mean: float, error: float) -> Effect:
         effects,
         {"complaint": error},
         lambda more: _num_chosen(mean + more["complaint"]),
+        lambda _, of, more: doubt_of(ONE, np.array([0.2]), of, more),
     )
     return found["complaint"]
 
@@ -92,7 +98,12 @@ def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
     With many more parcels the same rates are a finding, and nothing is raised.
     """
     config = settings(
-        learning={"models": str(tmp_path), "prior": {"effect": 0.3}},
+        # By odds, whose coefficients are no shares.
+        learning={
+            "models": str(tmp_path),
+            "prior": {"effect": 0.3},
+            "confidence": 0.99,
+        },
         policy=[
             {
                 "valid_from": "2022-01-12",
@@ -104,10 +115,29 @@ def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
     )
     found = learn(_useless(300), config, AFTER)
     effect = found.model.effect["complaint"]
-    assert effect.raised > 0
+    assert (effect.raised > 0, effect.link) == (True, "logit")
     told = next(w for w in found.warnings if w.code == "BENEFIT_OF_DOUBT")
-    assert told.values["taken"] == f"{effect.intercept:+.3f}"
-    assert "benefit of doubt" in found.card
+    shares = {"measured": 0.0, "error": 0.0, "taken": effect.raised}
+    risk = _useless(300)["complaint_prob_standard"].to_numpy()
+    odds = risk / (1 - risk)
+    rows = coefficients(_useless(300), effect)
+    removed = rows @ values_of(effect) - effect.raised
+    for name in ("measured", "taken"):
+        left = odds * np.exp(-(removed + shares[name]))
+        shares[name] = 1 - (left / (1 + left)).sum() / risk.sum()
+    rng, covariance = np.random.default_rng(0), np.array(effect.covariance)
+    move = rng.multivariate_normal(np.zeros(len(covariance)), 1e-4 * covariance, 2_000)
+    left = odds[:, None] * np.exp(-(removed[:, None] + rows @ move.T))
+    shares["error"] = 100 * (1 - (left / (1 + left)).sum(axis=0) / risk.sum()).std()
+    for name, share in shares.items():
+        off = 0.05 * share if name == "error" else 0.0006
+        assert float(told.values[name]) == pytest.approx(share, abs=off), name
+    assert f"{float(told.values['taken']):.1%}" in str(told)
+    of_all = effect.doubt
+    assert (
+        f"| complaint | {effect.raised:+.3f} | {of_all.measured:.1%} "
+        f"| {of_all.error:.1%} | {of_all.taken:.1%} |"
+    ) in found.card
     codes = {w.code for w in model_warnings(found.model, DAY + dt.timedelta(40))}
     assert "BENEFIT_OF_DOUBT" in codes
     hopeful = hopeful_model(found.model)
@@ -126,11 +156,32 @@ def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
 def test_a_draw_is_of_what_was_measured() -> None:
     """Draws of a raised effect scatter around its mean and are raised by nothing."""
     base = learn(outcomes(60, 3), settings(), AFTER).model
-    effect = _effect(0.4, 0.1).model_copy(update={"raised": 0.3, "intercept": 0.4})
+    doubt = Doubt(measured=0.1, error=0.1, taken=0.4)
+    effect = _effect(0.4, 0.1, raised=0.3, doubt=doubt)
     model = named(base.model_copy(update={"effect": {"complaint": effect}}))
     drawn = [drawn_model(model, seed=k).effect["complaint"] for k in range(200)]
     assert np.mean([one.intercept for one in drawn]) == pytest.approx(0.1, abs=0.03)
-    assert {one.raised for one in drawn} == {0.0}
+    assert {(one.raised, one.doubt) for one in drawn} == {(0.0, None)}
+
+
+def test_a_raise_is_told_as_a_share_of_the_harm() -> None:
+    """
+    By hand: of odds 1/4 a raise from ln 2 to ln 3 leaves 1/9 and 1/13 of 1/5.
+
+    A share of the risk is that share, wherever the risk is; and no model has a raise
+    without its shares.
+    """
+    even = np.array([0.2, 0.2])
+    two = pl.DataFrame({"x": [0, 1]})
+    odds = _effect(np.log(2), 0.1, link="logit")
+    found = doubt_of(two, even, odds, np.log(1.5))
+    assert found.measured == pytest.approx(1 - 5 / 9)
+    assert found.taken == pytest.approx(1 - 5 / 13)
+    assert found.error == pytest.approx(0.1 * (1 / 9) * (8 / 9) / 0.2)
+    plain = doubt_of(two, np.array([0.1, 0.7]), _effect(0.15, 0.2), 0.05)
+    assert (plain.measured, plain.error, plain.taken) == pytest.approx((0.15, 0.2, 0.2))
+    with pytest.raises(ValueError, match="has its doubt"):
+        _effect(0.4, 0.1, raised=0.3)
 
 
 def test_the_end_of_doubt_is_where_intervals_end() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimizer.build.learned_model import (
     HARMS,
+    Doubt,
     Effect,
     Forest,
     LearnedModel,
@@ -43,6 +44,7 @@ def a_model(*, spread: float = SPREAD, has_trees: bool = False) -> LearnedModel:
         # Some of it is the benefit of doubt, which a draw does not give.
         intercept=SHARE + RAISED,
         raised=RAISED,
+        doubt=Doubt(measured=SHARE, error=spread, taken=SHARE + RAISED),
         levels={"carrier_id": dict.fromkeys(CARRIERS, 0.0)},
         names=names,
         covariance=covariance.tolist(),

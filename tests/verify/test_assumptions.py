@@ -14,6 +14,7 @@ import pytest
 from optimizer.build.learned_model import (
     HARMS,
     Account,
+    Doubt,
     Effect,
     Forest,
     LearnedModel,
@@ -42,6 +43,7 @@ LEVELS = {
 NAMES = [("", ""), ("carrier_id", "yunda"), ("carrier_id", "zhongtong")]
 NAMES += [("region_id", "r00")]
 SLOPE = {"slopes": {NUMBER: 0.05}, "ranges": {NUMBER: (3.0, 4.5)}}
+RAISE = {"raised": 0.05, "doubt": Doubt(measured=0.4, error=0.2, taken=0.43)}
 TREE = Tree(
     input=[0, -1, 1, -1, -1],
     threshold=[4.0, 0, 0.5, 0, 0],
@@ -68,7 +70,7 @@ FOREST = Forest(numbers=[NUMBER], levels=[("region_id", "r00")], members=[[TREE]
 EFFECTS = {
     "stated-risk": _effect([("", "")]),
     "share": _effect(NAMES),
-    "logistic": _effect([*NAMES, VALUE], link="logit", raised=0.05, **SLOPE),
+    "logistic": _effect([*NAMES, VALUE], link="logit", **RAISE, **SLOPE),
     "boosted": _effect(
         [*NAMES, VALUE, ("", "forest")], forest=FOREST, forest_slope=0.4, **SLOPE
     ),

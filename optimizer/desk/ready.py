@@ -1,0 +1,115 @@
+"""
+Pages of the newest night that are made before anybody asks for them.
+
+They are made as for a reader, one after the other, and kept as his would be: who comes
+first does not wait for what all will ask for. A night that is published while the desk
+runs is noticed by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from optimizer.desk.problems import PageProblem
+from optimizer.desk.render import CODES
+from optimizer.errors import OptimizerError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Executor
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from optimizer.desk.published import PublishedNights
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which another newest night is looked for.
+LOOK_SECONDS = 5.0
+#: Patterns of addresses, each with the queries that the desk's own links have.
+PAGES: tuple[tuple[str, str], ...] = (
+    ("/nights", ""),
+    ("/nights/{day}", ""),
+    ("/nights/{day}/orders", "reason=CHOSEN&sort=-saving_cny"),
+    ("/nights/{day}/orders", ""),
+    ("/nights/{day}/orders", "sort=-saving_cny"),
+    ("/nights/{day}/orders", "sort=-margin_cny"),
+    ("/nights/{day}/merchants", ""),
+    ("/nights/{day}/margins", ""),
+    ("/carrier", ""),
+)
+
+
+async def keep_ready(
+    app: Starlette,
+    nights: PublishedNights,
+    endpoints: Mapping[str, Endpoint],
+    pool: Executor,
+) -> None:
+    """
+    Make the pages of the newest night, and again when another one is published.
+
+    Parameters
+    ----------
+    app
+        Its ``state.ready`` becomes the stamp of the nights whose pages are made.
+    nights
+        Those that are published.
+    endpoints
+        What answers an address, by its pattern; it keeps what it answers.
+    pool
+        Looks at the folder of nights.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        stamp = await loop.run_in_executor(pool, nights.stamp)
+        if stamp != app.state.ready:
+            await _make(app, nights, endpoints, pool)
+            app.state.ready = stamp
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _make(
+    app: Starlette,
+    nights: PublishedNights,
+    endpoints: Mapping[str, Endpoint],
+    pool: Executor,
+) -> None:
+    """Ask for each page in each language; what cannot be made is told to who asks."""
+    loop = asyncio.get_running_loop()
+    try:
+        night = await loop.run_in_executor(pool, nights.newest)
+    except (PageProblem, OptimizerError):
+        return
+    for pattern, query in PAGES:
+        for code in CODES:
+            request = _request(app, pattern, query, night.day.isoformat(), code)
+            try:
+                await endpoints[pattern](request)
+            except (PageProblem, OptimizerError) as error:
+                logger.info("%s is not made ready: %s", request.url.path, error)
+
+
+def _request(app: Starlette, pattern: str, query: str, day: str, code: str) -> Request:
+    """A request as a browser of a language makes it by a link of the desk."""
+    from starlette.requests import Request as Made
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "server": ("localhost", 80),
+        "root_path": "",
+        "path": pattern.format(day=day),
+        "query_string": query.encode(),
+        "headers": [(b"accept-language", code.encode())],
+        "path_params": {"day": day},
+        "app": app,
+    }
+    return Made(scope)
