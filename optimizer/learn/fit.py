@@ -212,10 +212,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     told = [
         *found,
         *(
-            warn(
-                "HARM_IS_FREE" if risk == NO_RISK else "HARM_IS_STATED",
-                outcome=OUTCOME_OF[harm],
-            )
+            warn(_why_stated(past, harm, risk), outcome=OUTCOME_OF[harm])
             for harm, risk in stated.items()
         ),
         *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
@@ -416,6 +413,13 @@ def _hidden_selection(
                 )
             )
     return found
+
+
+def _why_stated(past: History, harm: str, risk: Risk) -> str:
+    """Code of the warning of a harm that is not learned of."""
+    if risk == NO_RISK:
+        return "HARM_IS_FREE"
+    return "HARM_IS_ABSENT" if OUTCOME_OF[harm] in past.absent else "HARM_IS_STATED"
 
 
 def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, Risk]:
