@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.scenarios import as_scenarios
@@ -24,22 +25,29 @@ if TYPE_CHECKING:
 
     from optimizer.whatif.base import Base
 
+    #: A night in memory, and what its input files were when it was read.
+    Known = tuple[Base, list[tuple[str, tuple[int, ...] | None]]]
+
 #: Points of the front.
 NUM_POINTS = 12
 #: How much the process stands back behind others.
 NICE = 10
 
 
-def answer(asked: dict[str, Any], known: dict[str, Base]) -> dict[str, Any]:
+def answer(asked: dict[str, Any], known: dict[str, Known]) -> dict[str, Any]:
     """
     Answer one question.
+
+    Other caps and costs are worked out from the night's inputs, so where a file is not
+    as it was the night is read and checked anew: no answer mixes two states of them.
 
     Parameters
     ----------
     asked
         ``folder`` of a published night, and perhaps a ``scenario``, or ``front``.
     known
-        The night in memory, by its folder; it is replaced by another one.
+        The night in memory, by its folder; it is replaced by another one, and left out
+        where its inputs are gone or changed.
 
     Returns
     -------
@@ -52,10 +60,11 @@ def answer(asked: dict[str, Any], known: dict[str, Base]) -> dict[str, Any]:
         When the night cannot be solved, or the scenario is refused.
     """
     folder = asked["folder"]
-    if folder not in known:
+    if folder not in known or files_of(known[folder][0]) != known[folder][1]:
         known.clear()
-        known[folder] = base_of_run(folder)
-    base, found = known[folder], dict[str, Any]()
+        read = base_of_run(folder)
+        known[folder] = read, files_of(read)
+    base, found = known[folder][0], dict[str, Any]()
     if "scenario" in asked:
         scenarios = as_scenarios({"scenarios": [asked["scenario"]]}).all_scenarios()
         found["rows"] = scenario_table(run_scenarios(base, scenarios)).to_dicts()
@@ -65,17 +74,32 @@ def answer(asked: dict[str, Any], known: dict[str, Base]) -> dict[str, Any]:
     return found
 
 
+def files_of(base: Base) -> list[tuple[str, tuple[int, ...] | None]]:
+    """What tells a night's input files from changed ones; ``None``: it is gone."""
+    given = base.paths.values()
+    paths = [path for one in given for path in ([one] if isinstance(one, str) else one)]
+    found: list[tuple[str, tuple[int, ...] | None]] = []
+    for path in paths:
+        try:
+            seen = Path(path).stat()
+        except OSError:
+            found.append((path, None))
+        else:
+            found.append((path, (seen.st_ino, seen.st_size, seen.st_mtime_ns)))
+    return found
+
+
 def work(questions: TextIO, answers: TextIO) -> None:
     """Answer until there are no more questions."""
-    known: dict[str, Base] = {}
+    known: dict[str, Known] = {}
     for line in questions:
         try:
             found = answer(json.loads(line), known)
         except OptimizerError as error:
-            found = {"error": str(error)}
+            found = {"error": str(error), "is_lost": not known}
         except MemoryError:
             known.clear()
-            found = {"error": "the night does not fit into memory"}
+            found = {"error": "the night does not fit into memory", "is_lost": True}
         answers.write(json.dumps(found, default=float) + "\n")
         answers.flush()
 

@@ -104,6 +104,9 @@ class SolverProcess:
             with self._count:
                 self._num_waiting -= 1
         if "error" in found:
+            if found.get("is_lost"):
+                with self._count:
+                    self._ready = None  # whoever asks next has it read again
             raise PageProblem(409, "CANNOT_SOLVE", why=found["error"])
         return found
 

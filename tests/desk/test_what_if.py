@@ -7,17 +7,25 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 
 import optimizer
+from optimizer.config import load_config
+from optimizer.contracts.run_folder import read_record
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.solver import answer, work
 from optimizer.desk.solver_process import MAX_WAITING, SolverProcess
+from optimizer.io.kept_inputs import found_inputs
+from optimizer.job import run_date
 from tests.support.desk import ask_desk, seen
+from tests.support.processes import wait_for
 from tests.support.small_night import DAY, SmallNight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MANY = 10**6
 #: Stands for the solver: reads a line, and does this.
@@ -184,6 +192,65 @@ def test_too_many_who_wait_are_sent_away() -> None:
     solver._num_waiting = MAX_WAITING
     with pytest.raises(PageProblem, match="TOO_MANY_QUESTIONS"):
         solver.ask(Path("night"), {})
+
+
+@pytest.mark.parametrize(
+    "dials", [{}, {"complaint_cost_cny": "40"}, {"cap_rate": "0.05"}]
+)
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [("gone", "is gone, so nothing can"), ("changed", "was changed after the run")],
+)
+def test_no_answer_mixes_two_states_of_the_inputs(
+    inputs_only: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    dials: dict[str, str],
+    change: str,
+    why: str,
+) -> None:
+    """Where no copy of an input is as it was, a night in memory is refused by name."""
+    monkeypatch.chdir(inputs_only.folder)
+    run_date(load_config(inputs_only.config), DAY)
+    night = {"folder": str(inputs_only.run_dir)}
+    asked = night | {"scenario": {"name": "asked", **dials}}
+    record = read_record(inputs_only.run_dir)
+    (kept,) = found_inputs(inputs_only.run_dir, record)["orders"]
+    copies = [Path(kept), Path(record["inputs"]["orders"]["files"][0]["path"])]
+    before = copies[0].read_bytes()
+
+    def questions() -> Iterator[str]:
+        yield json.dumps(asked)
+        for copy in copies:
+            copy.unlink()
+            if change == "changed":
+                copy.write_bytes(before + b" ")
+        yield json.dumps(asked)
+        copies[0].write_bytes(before)
+        yield json.dumps(asked)
+
+    answers = io.StringIO()
+    work(questions(), answers)
+    lines = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert lines[0] == lines[2]
+    assert lines[0]["rows"]
+    assert why in lines[1]["error"]
+    assert lines[1]["is_lost"]
+
+
+def test_a_night_that_is_lost_is_read_again() -> None:
+    """Whoever asks next does not wait for an answer from a night that is not there."""
+    lost = json.dumps({"error": "x", "is_lost": True})
+    process = run_by(f"print({lost!r} if 'scenario' in line else '{{}}')")
+    try:
+        night = Path("/night")
+        assert not process.is_ready(night)
+        wait_for(lambda: process.is_ready(night), "the night")
+        with pytest.raises(PageProblem):
+            process.ask(night, {"scenario": {}})
+        assert not process.is_ready(night)
+        wait_for(lambda: process.is_ready(night), "the night, again")
+    finally:
+        process.close()
 
 
 def test_a_night_that_cannot_be_read_says_why() -> None:
