@@ -64,11 +64,14 @@ def init(
         ),
     ] = COMPLAINT_COST,
     return_cost: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--return-cost", metavar="NUMBER", help="Cost of a logistics return, CNY."
+            "--return-cost",
+            metavar="NUMBER",
+            help=f"Cost of a logistics return, CNY: {RETURN_COST}; 0 where a history "
+            "has none.",
         ),
-    ] = RETURN_COST,
+    ] = None,
     fee: Annotated[
         str,
         typer.Option("--fee", metavar="NUMBER", help="Fee of a premium parcel, CNY."),
@@ -133,9 +136,12 @@ def init(
     unsure = [c for p in proposals.values() for c in p.unsure]
     if unsure and not yes:
         raise ConfigError(_unsure_words(unsure))
+    history = proposals.get("outcomes")
+    counts_returns = history is None or "logistics_return" not in history.missing
+    free = "0" if return_cost is None and not counts_returns else None
     terms = Terms(
         complaint_cost_cny=complaint_cost,
-        return_cost_cny=return_cost,
+        return_cost_cny=free or return_cost or RETURN_COST,
         fee_cny=fee,
         shop=shop,
         slots=slots,
@@ -156,10 +162,12 @@ def init(
     shown = sorted(proposals.values(), key=lambda p: sorts.index(p.table))
     lines = [line for p in shown for line in _told(p, terms)]
     lines += carriers_told(proposals["orders"])
-    assumed = (complaint_cost, return_cost, fee) == (COMPLAINT_COST, RETURN_COST, FEE)
-    if assumed:
+    if (complaint_cost, return_cost, fee) == (COMPLAINT_COST, None, FEE):
+        costs = f"a return {RETURN_COST}"
+        if free:
+            costs = "a return nothing, as the history has none"
         lines.append(
-            f"assumed: a complaint costs {COMPLAINT_COST} CNY, a return {RETURN_COST}, "
+            f"assumed: a complaint costs {COMPLAINT_COST} CNY, {costs}, "
             f"the fee is {FEE}: yours go into {out / 'premium.yaml'}, or here as "
             "--complaint-cost, --return-cost and --fee"
         )

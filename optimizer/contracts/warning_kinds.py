@@ -670,14 +670,24 @@ _HISTORY: dict[str, WarningKind] = {
         "any rule could have chosen; let some explore (holdout.explore_share)",
         num_needed="count",
     ),
+    "OUTCOMES_LACK": _about(
+        "the outcomes do not record {columns}: nothing is said of it",
+        columns="names",
+    ),
+    "SAVINGS_ARE_NOT_KNOWN": _about(
+        "savings count {columns}, which the outcomes do not record: what was promised "
+        "is not held against what came, and rules are not compared; name the column "
+        "that has it, or let it cost nothing (objective)",
+        columns="names",
+    ),
+    "HARM_IS_ABSENT": _about(
+        "the history does not record {outcome}: every order has the stated risk of it "
+        "(learning.prior)",
+        outcome="text",
+    ),
     "EFFECT_IS_PRIOR": _about(
         "no premium parcel in the history: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
-    ),
-    "HARM_IS_STATED": _about(
-        "{outcome} is true for no parcel of the history: every order has the stated "
-        "risk of it (learning.prior)",
-        outcome="text",
     ),
     "HARM_NOT_YET_SEEN": _counted(
         "{outcome} is true for none of {num_parcels} parcel on standard service, so "

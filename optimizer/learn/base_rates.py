@@ -16,6 +16,7 @@ from optimizer.contracts.tables import OUTCOMES
 from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.learn.history import not_recorded
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF
 
@@ -50,12 +51,14 @@ def base_rates(config: Config, day: dt.date) -> tuple[BaseRate, ...]:
         found += _observed(expand_date(config.learning.history.path, day), config, day)
     if config.model is not None:
         found += _of_model(expand_date(config.model, day))
+    observed = {rate.harm for rate in found if rate.num_parcels is not None}
     prior = config.learning.prior
     if prior is not None and prior.complaint_prob is not None:
         found += [
             BaseRate(harm, "prior", float(rate))
             for harm, rate in zip(HARMS, prior.harm_probs(), strict=True)
-            if rate is not None
+            # What is observed of a harm takes the place of what was stated.
+            if rate is not None and harm not in observed
         ]
     return tuple(found)
 
@@ -74,7 +77,8 @@ def _counted(source: Source, day: dt.date) -> list[BaseRate]:
     wanted = ("date", "is_premium", *OUTCOME_OF.values())
     columns = tuple(name for name in wanted if name in source.columns)
     source = replace(source, columns=columns, required=frozenset(columns))
-    known = [harm for harm in HARMS if OUTCOME_OF[harm] in columns]
+    absent = not_recorded(source)
+    known = [harm for harm in HARMS if OUTCOME_OF[harm] not in absent]
     log, num, happened = QuarantineLog(), 0, dict.fromkeys(known, 0)
     for raw in read_batches(source):
         frame = check_batch(raw, source, log)

@@ -176,12 +176,14 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
     past = read_history(history, config, window)
     parts, found = _parts(past, config)
     if not parts:
+        _refuse_nothing_recorded(past)
         require_ripe(past, config)
     first = next(iter(parts.values()))
     known = past.ripe("complaint" if "complaint" in parts else "logistics_return")
     kept = promises(known)
-    common = _common(past, parts)
+    common, lacking = _common(past, parts, config)
     rules, more = _rules(*common, kept, config) if common else _no_rules()
+    more = lacking or more
     accounts = ledger(*common, config) if common else []
     nights = past.rows["date"].n_unique()
     return Evaluation(
@@ -197,7 +199,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         effects=list(_effects(parts)),
         rules=rules,
         power=list(_power(parts)),
-        claims=claims_ledger(past.rows),
+        claims=claims_ledger(past.rows, is_recorded="claim_cny" not in past.absent),
         promises=[p.model_dump() for p in kept],
         ledger=accounts,
         alerts=[
@@ -206,6 +208,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
         ],
         warnings=[
             *past.warnings,
+            *_not_told(past),
             *first.data.warnings,
             *found,
             *full_stations(first.data.frame),
@@ -242,9 +245,11 @@ class _Part:
 def _parts(
     past: History, config: Config
 ) -> tuple[dict[str, _Part], list[CodedWarning]]:
-    """Each harm of which rows are ripe; plain means where nothing predicts it."""
+    """Each recorded harm with ripe rows; plain means where nothing predicts it."""
     parts, found = {}, []
     for harm in HARMS:
+        if OUTCOME_OF[harm] in past.absent:
+            continue
         frame = past.ripe(OUTCOME_OF[harm])
         if len(frame) == 0:
             continue
@@ -259,21 +264,60 @@ def _parts(
     return parts, found
 
 
+def _refuse_nothing_recorded(past: History) -> None:
+    if past.absent >= {*OUTCOME_OF.values()}:
+        raise DataError(
+            "outcomes: record neither complaints nor returns, so no harm can be "
+            "measured; name the columns that have them (learning.history: columns)"
+        )
+
+
+def _not_told(past: History) -> list[CodedWarning]:
+    """What the outcomes do not record: nothing is said of it."""
+    names = [*OUTCOME_OF.values(), "complaint_reason"]
+    absent = [name for name in names if _is_absent(past, name)]
+    return [warn("OUTCOMES_LACK", columns=tuple(absent))] if absent else []
+
+
+def _is_absent(past: History, name: str) -> bool:
+    return name in past.absent or past.rows[name].is_null().all()
+
+
 def _common(
-    past: History, parts: Mapping[str, _Part]
-) -> tuple[Comparable, dict[str, CrossFit]] | None:
-    """Compared rows on which every harm is known, and the predictions of each."""
-    masks = {harm: past.maturity[OUTCOME_OF[harm]].is_ripe for harm in HARMS}
+    past: History, parts: Mapping[str, _Part], config: Config
+) -> tuple[tuple[Comparable, dict[str, CrossFit]] | None, list[CodedWarning]]:
+    """
+    Compared rows on which every harm is known, and the predictions of each.
+
+    A harm that is not recorded and costs nothing is in no saving. One that costs
+    something is: what came of the plans cannot be known then.
+    """
+    costs = _costs(config)
+    absent = [harm for harm in HARMS if OUTCOME_OF[harm] in past.absent]
+    lacking = [OUTCOME_OF[harm] for harm in absent if costs[harm]]
+    if lacking:
+        return None, [warn("SAVINGS_ARE_NOT_KNOWN", columns=tuple(lacking))]
+    recorded = [harm for harm in HARMS if harm not in absent]
+    masks = {harm: past.maturity[OUTCOME_OF[harm]].is_ripe for harm in recorded}
     both = np.logical_and.reduce([*masks.values()])
     frame = past.rows.filter(both)
-    if len(parts) < len(HARMS) or frame["is_premium"].n_unique() <= 1:
-        return None
+    if len(parts) < len(recorded) or frame["is_premium"].n_unique() <= 1:
+        return None, []
     data = comparable(frame)
     fits = {
         harm: at_rows(part.fit, np.flatnonzero(both[masks[harm]])[data.row])
         for harm, part in parts.items()
     }
-    return data, fits
+    return (data, fits), []
+
+
+def _costs(config: Config) -> dict[str, float]:
+    """What each harm costs, in CNY."""
+    objective = config.objective
+    return {
+        "complaint": float(objective.complaint_cost_cny),
+        "return": float(objective.return_cost_cny),
+    }
 
 
 def _no_rules() -> tuple[list[dict[str, Any]], list[CodedWarning]]:
@@ -300,9 +344,10 @@ def _samples(parts: Mapping[str, _Part]) -> Iterator[tuple[str, Comparable, Samp
         predicted = fit.standard, fit.premium
         whole = Sample(happened, is_premium, chance, *predicted, part.cluster)
         yield OUTCOME_OF[harm], part.data, whole
-    if "complaint" in parts:
+    told = parts.get("complaint")
+    if told is not None and told.data.frame["complaint_reason"].is_not_null().any():
         for name in BENEFITS:
-            yield f"complaint:{name}", *_by_benefit(parts["complaint"], name)
+            yield f"complaint:{name}", *_by_benefit(told, name)
 
 
 def _by_benefit(part: _Part, name: str) -> tuple[Comparable, Sample]:
@@ -397,16 +442,13 @@ def _rules(
     is_premium = frame["is_premium"].to_numpy()
     if min((inside & is_premium).sum(), (inside & ~is_premium).sum()) < MIN_RANKED:
         return _no_rules()
-    cost = {
-        "complaint": float(config.objective.complaint_cost_cny),
-        "return": float(config.objective.return_cost_cny),
-    }
-    happened = {h: frame[OUTCOME_OF[h]].to_numpy().astype(float) for h in HARMS}
-    harm_cny = sum(cost[h] * happened[h] for h in HARMS)
-    risk_cny = np.asarray(sum(cost[h] * fits[h].standard for h in HARMS))
-    left_cny = np.asarray(sum(cost[h] * fits[h].premium for h in HARMS))
+    cost = _costs(config)
+    happened = {h: frame[OUTCOME_OF[h]].to_numpy().astype(float) for h in fits}
+    harm_cny = sum(cost[h] * happened[h] for h in fits)
+    risk_cny = np.asarray(sum(cost[h] * fit.standard for h, fit in fits.items()))
+    left_cny = np.asarray(sum(cost[h] * fit.premium for h, fit in fits.items()))
     gain_cny = sum(
-        cost[h] * _predicted_gain(data, fits[h], h, kept, config) for h in HARMS
+        cost[h] * _predicted_gain(data, fit, h, kept, config) for h, fit in fits.items()
     )
     lot = order_keys(frame["order_id"], salt=3)[0].astype(np.float64)
     value = frame["order_value_cny"].fill_null(0.0).to_numpy()
@@ -477,12 +519,15 @@ def _power(parts: Mapping[str, _Part]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def claims_ledger(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def claims_ledger(
+    frame: pl.DataFrame, *, is_recorded: bool = True
+) -> list[dict[str, Any]]:
     """
     Compensation by carrier: money between carrier and payee, not in any objective.
 
     A carrier that breaks more promises pays more, and its parcels save less: broken
-    promises lower ``fulfilment``. The payments are counted nowhere else.
+    promises lower ``fulfilment``. The payments are counted nowhere else. Where the
+    outcomes do not record them, ``num_claims`` and ``claims_cny`` are ``None``.
     """
     import polars as pl
 
@@ -496,4 +541,6 @@ def claims_ledger(frame: pl.DataFrame) -> list[dict[str, Any]]:
         )
         .sort("carrier_id")
     )
+    if not is_recorded:
+        table = table.with_columns(num_claims=None, claims_cny=None)
     return table.to_dicts()

@@ -203,7 +203,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     kept = promises(frame, stated_kept_share(config))
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
-    stated = _stated_harms(standard, past.unrecorded, config)
+    stated = _stated_harms(standard, past.absent, config)
     risk = {
         harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
@@ -211,7 +211,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     champion, found = in_force(config, window)
     told = [
         *found,
-        *(_of_stated(standard, harm, past.unrecorded, config) for harm in stated),
+        *(_of_stated(standard, harm, past.absent, config) for harm in stated),
         *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
     ]
     fits: dict[str, CrossFit] = {}
@@ -332,14 +332,14 @@ def _upper_bound(num: int) -> float:
 
 
 def _of_stated(
-    standard: pl.DataFrame, harm: str, unrecorded: frozenset[str], config: Config
+    standard: pl.DataFrame, harm: str, absent: frozenset[str], config: Config
 ) -> CodedWarning:
     """Say what the risk is of a harm that the history does not have, and why."""
     outcome, known = OUTCOME_OF[harm], stated_risks(config)[harm]
     if known == NO_RISK:
         return warn("HARM_IS_FREE", outcome=outcome)
-    if outcome in unrecorded:
-        return warn("HARM_IS_STATED", outcome=outcome)
+    if outcome in absent:
+        return warn("HARM_IS_ABSENT", outcome=outcome)
     stated, high = _share_of(known), _upper_bound(len(standard))
     return warn(
         "HARM_BELOW_STATED" if high < stated else "HARM_NOT_YET_SEEN",
@@ -449,7 +449,7 @@ def _hidden_selection(
 
 
 def _stated_harms(
-    standard: pl.DataFrame, unrecorded: frozenset[str], config: Config
+    standard: pl.DataFrame, absent: frozenset[str], config: Config
 ) -> dict[str, Risk]:
     """
     Risks of harms that the history does not have.
@@ -465,9 +465,7 @@ def _stated_harms(
     high = _upper_bound(len(standard))
     return {
         harm: constant_risk(high)
-        if OUTCOME_OF[harm] not in unrecorded
-        and risk != NO_RISK
-        and high < _share_of(risk)
+        if OUTCOME_OF[harm] not in absent and risk != NO_RISK and high < _share_of(risk)
         else risk
         for harm, risk in found.items()
     }

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from optimizer.io.read import Source
     from optimizer.learn.maturity import Maturity
 
+#: What happened to a parcel: columns that an export may lack.
+RECORDED = ("complaint", "logistics_return", "complaint_reason", "claim_cny")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -108,9 +111,9 @@ class History:
     times
         For how many parcels each one on standard service stands that could not have
         got premium; above 1 where there were more than were asked for.
-    unrecorded
-        Outcomes of which the table says nothing: it has no such column, or the
-        configuration gives the same for all.
+    absent
+        Outcomes that the table does not record: it has no such column, or a constant
+        stands for one. The rows have false, or null, of which nothing follows.
     """
 
     rows: pl.DataFrame
@@ -118,7 +121,7 @@ class History:
     frame: pl.DataFrame
     warnings: tuple[CodedWarning, ...]
     times: int = 1
-    unrecorded: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
 
     def ripe(self, outcome: str) -> pl.DataFrame:
         """Rows that are ripe for an outcome."""
@@ -165,7 +168,7 @@ def read_history(
     """
     import polars as pl
 
-    frame, times, unrecorded = _read(data, config, window, most_beside)
+    frame, times, absent = _read(data, config, window, most_beside)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -191,8 +194,8 @@ def read_history(
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
-    frame = rows.filter(pl.Series(is_ripe))
-    return History(rows, maturity, frame, warnings, times, unrecorded)
+    ripe = rows.filter(pl.Series(is_ripe))
+    return History(rows, maturity, ripe, warnings, times, absent)
 
 
 def _costs(config: Config) -> dict[str, Decimal]:
@@ -221,8 +224,9 @@ def _read(
     data: Any, config: Config, window: Window, most_beside: int | None
 ) -> tuple[pl.DataFrame, int, frozenset[str]]:
     """
-    Rows that count, for how many others each stands that was not randomised, and
-    outcomes of which they say nothing.
+    Rows that count, and for how many others each stands that was not randomised.
+
+    The third part are the outcomes that the table does not record.
     """
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
     needed = _needed(config)
@@ -232,8 +236,22 @@ def _read(
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        rows, times = _read_source(source, config, most_beside)
-        return rows, times, _unrecorded(source)
+        return *_read_source(source, config, most_beside), not_recorded(source)
+
+
+def not_recorded(source: Source) -> frozenset[str]:
+    """
+    Find the outcomes that a table does not record.
+
+    Parameters
+    ----------
+    source
+        It has no column of them, or its mapping states a constant instead.
+    """
+    constants = () if source.mapping is None else source.mapping.constants
+    return frozenset(
+        name for name in RECORDED if name not in source.columns or name in constants
+    )
 
 
 def _is_other(data: Any, config: Config, window: Window) -> bool:
@@ -284,14 +302,6 @@ def _read_source(
     require_rows(source, num_rows)
     log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
     return pl.concat(parts).drop("row").sort("date", "order_id"), times
-
-
-def _unrecorded(source: Source) -> frozenset[str]:
-    """Outcomes without a column, or with a word of the configuration in every row."""
-    mapping = source.rules.mappings.get(OUTCOMES.name)
-    constants = {} if mapping is None else mapping.constants
-    known = {*source.columns} - {*constants}
-    return frozenset(name for name in DAY_OF if name not in known)
 
 
 def _is_beside(frame: pl.DataFrame) -> pl.Series:

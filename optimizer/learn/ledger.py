@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.build.costs import costs_of
-from optimizer.build.learned_model import HARMS, Account, Realised
+from optimizer.build.learned_model import Account, Realised
 from optimizer.config import policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.learn.clusters import cluster_sums
@@ -68,7 +68,7 @@ def ledger(
         Rows that could have got either service; those count that a plan chose, with a
         ``saving_cny`` and a known propensity.
     fits
-        Predictions of each harm for these rows.
+        Predictions for these rows of each harm that costs something.
     config
         Costs and fees.
 
@@ -138,7 +138,7 @@ def _realised(
     }
     gain, variance = np.zeros(len(data.frame)), np.zeros(len(data.frame))
     guess = np.zeros(len(data.frame))
-    for harm in HARMS:
+    for harm in fits:
         drawn = scores(data, fits[harm], harm)
         gain += cost[harm] * drawn.score
         variance += cost[harm] ** 2 * drawn.variance

@@ -47,6 +47,8 @@ LEAF_OF = "merchant"
 #: Of the columns that are hashed: all, and a merchant's id stands in the head.
 HASHED = tuple(name for name in DECISIONS.column_names if name != "merchant_id")
 _MISSING_NUMBER, _MISSING_FLAG, _MISSING_TEXT = -(1 << 63), 255, (1 << 32) - 1
+#: Records that are filled in at a time: so many stay in the processor's cache.
+_CACHED_ROWS = 8_192
 #: Frames whose hashes are not done; more would fill the memory.
 _MOST_OPEN = 3
 
@@ -74,6 +76,7 @@ def _form(frame: pl.DataFrame) -> _Form:
     texts = [name for name, kind in kinds.items() if kind == pl.String]
     fields = [(name, _record_type(kind)) for name, kind in kinds.items()]
     records = np.empty(len(frame), np.dtype(fields))
+    values = {}
     for name, kind in kinds.items():
         column, missing = frame[name], _MISSING_NUMBER
         if kind == pl.String:
@@ -82,7 +85,11 @@ def _form(frame: pl.DataFrame) -> _Form:
             column, missing = column.cast(pl.UInt8), _MISSING_FLAG
         else:
             column = (column * 1e6).round().cast(pl.Int64)
-        records[name] = column.fill_null(missing).to_numpy()
+        values[name] = column.fill_null(missing).to_numpy()
+    for first in range(0, len(frame), _CACHED_ROWS):
+        some = slice(first, first + _CACHED_ROWS)
+        for name, whole in values.items():
+            records[name][some] = whole[some]
     joined = frame.select(pl.concat_str(texts, ignore_nulls=True)).to_series()
     arrow = joined.rechunk().to_arrow().cast(pyarrow.large_binary())
     _, ends, data = arrow.buffers()

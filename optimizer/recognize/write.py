@@ -135,15 +135,20 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
     formats = sorted({f for p in proposals.values() for f in p.date_formats})
 
     roster = ", ".join(_carriers(orders))
+    lost = history is not None and "logistics_return" in history.missing
+    free = _FREE if lost and not terms.counts_returns else ""
     parts = [
-        _HEAD.format(roster=roster, terms=terms),
+        _HEAD.format(roster=roster, terms=terms, free=free),
         _block({"inputs": inputs}),
         f"output: {folder / 'runs'}\n",
         _block({"date_formats": formats}) if formats else "",
         "" if has_risk else _MODEL + f"model: {folder / 'models' / 'latest'}\n",
         _PRIOR if "prior" in learning else "",
         _block({"learning": learning}) if learning else "",
-        "" if has_risk else _EXPLORE.format(share=_explore_share(orders)),
+        _HOLDOUT.format(
+            kept_back=_share_of_caps(orders, _KEPT_BACK),
+            explored=_share_of_caps(orders, _EXPLORED),
+        ),
     ]
     return "".join(parts)
 
@@ -159,26 +164,36 @@ policy:
     carriers: [{roster}]  # who offers it, of those in the table
 objective:                        # yours to set: what each of them costs you
   complaint_cost_cny: {terms.complaint_cost_cny}
-  return_cost_cny: {terms.return_cost_cny}
+  return_cost_cny: {terms.return_cost_cny}{free}
 """
+_FREE = """\
+           # the history has no returns. Once it has: what one costs"""
 _MODEL = "# The orders have no probabilities: optimizer learn makes a model of them.\n"
 _PRIOR = """\
 # A belief to begin with, until premium has been measured: a premium parcel removes this
 # share of the harm. Each night says that it rests on it.
 """
-_EXPLORE = "holdout: {{explore_share: {share}}}     # of slots, at random, to measure\n"
-#: Parcels that should explore in a night, so that it measures something.
-_EXPLORERS, _LEAST_SHARE, _MOST_SHARE = 5, 0.1, 0.5
+_HOLDOUT = """\
+holdout:                          # left to chance, so that premium can be measured
+  share: {kept_back}                      # of the chosen parcels, kept back: by these
+                                  # is known what came of what plans promised
+  explore_share: {explored}              # of slots, to parcels of any kind: what
+                                  # premium does where no plan would choose
+"""
+#: Shares of the chosen parcels and of slots that are left to chance, where a night has
+#: many; where it has few, as much as makes some parcels, so that it measures something.
+_KEPT_BACK, _EXPLORED = 0.2, 0.1
+_LEAST_PARCELS, _MOST_SHARE = 5, 0.5
 
 
-def _explore_share(orders: Proposal) -> float:
-    """A tenth, or as much as makes some parcels explore where there are few."""
+def _share_of_caps(orders: Proposal, least: float) -> float:
+    """The least share, or as much as makes some parcels where there are few."""
     sizes = [orders.whole.num_rows]
     if orders.series("merchant_id") is not None:
         sizes = [*orders.whole.counts("merchant_id").values()]
     caps = sum(int(_CAP_RATE * size) for size in sizes)
-    needed = _EXPLORERS / caps if caps else 1.0
-    return round(min(_MOST_SHARE, max(_LEAST_SHARE, needed)), 2)
+    needed = _LEAST_PARCELS / caps if caps else 1.0
+    return round(min(_MOST_SHARE, max(least, needed)), 2)
 
 
 def _block(value: Mapping[str, Any]) -> str:

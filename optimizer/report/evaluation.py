@@ -229,9 +229,13 @@ def _ledger(found: Found, say: Say, _: Language) -> Section:
     title = say(N_("Promised and realised, CNY of harm avoided"))
     if not found["ledger"]:
         why = N_(
-            "Not known: it needs saving_cny and propensity of the decisions, and "
-            "parcels that were left to chance."
+            "Not known: it needs chosen parcels that were left to chance "
+            "(holdout.share above 0, or objective.explore: margin or thompson), with "
+            "propensity and saving_cny of the decisions. Parcels that explore blindly "
+            "(holdout.explore_share alone) were chosen for no saving."
         )
+        if any(one["code"] == "SAVINGS_ARE_NOT_KNOWN" for one in found["warnings"]):
+            why = N_("Not known, as the outcomes do not record all that savings count.")
         return Section(title, say(why))
     nights = [row for row in found["ledger"] if row["by"] == "date"]
     carriers = [row for row in found["ledger"] if row["by"] == "carrier_id"]
@@ -349,12 +353,20 @@ def _carriers(found: Found, say: Say, _: Language) -> Section:
                 f"{kept[name]['low']:.1%} … {kept[name]['high']:.1%}"
                 if name in kept
                 else "–",
-                _count(claims[name]["num_claims"]) if name in claims else "0",
-                f"{claims[name]['claims_cny']:,.2f}" if name in claims else "0.00",
+                *_claims(claims.get(name)),
             )
             for name in names
         ),
     )
+
+
+def _claims(row: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Number and amount; dashes where no outcome records them."""
+    if row is None:
+        return "0", "0.00"
+    if row["num_claims"] is None:
+        return "–", "–"
+    return _count(row["num_claims"]), f"{row['claims_cny']:,.2f}"
 
 
 def _ripe(found: Found, say: Say, _: Language) -> Section | None:

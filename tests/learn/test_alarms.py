@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from optimizer.build.model_file import load_model
+from optimizer.errors import DataError
 from optimizer.learn.alarms import full_stations
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate
@@ -220,6 +221,47 @@ def test_the_ledger_tells_what_was_realised_of_what_was_promised():
     assert "Promised" not in said
     blind = table.with_columns(arm=pl.lit("explore"))
     assert accounts(blind) == []
+
+
+def lacking(table: pl.DataFrame, *columns: str, **config: Any) -> Any:
+    """The evaluation of outcomes that do not have these columns."""
+    return evaluate(table.drop(*columns), settings(**config), AFTER)
+
+
+@pytest.mark.slow
+def test_what_the_outcomes_do_not_record_is_not_told():
+    """
+    No returns, reasons and claims: no effect on them, no number of events, and a word.
+
+    Where a return costs something, savings count it, and nothing can be held against
+    them; where it costs nothing, they are, by complaints alone.
+    """
+    prior = {"prior": {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.1}}
+    table = promising(5, 2.0)
+    names = ("logistics_return", "complaint_reason", "claim_cny")
+    found = lacking(table, *names, learning=prior)
+    assert {row["outcome"] for row in found.effects} == {"complaint"}
+    assert {row["outcome"] for row in found.power} == {"complaint"}
+    told = {warning.code for warning in found.warnings}
+    assert told == {"OUTCOMES_LACK", "SAVINGS_ARE_NOT_KNOWN"}
+    assert found.ledger == found.rules == []
+    assert {row["claims_cny"] for row in found.claims} == {None}
+    said = evaluation_text(found.to_json())
+    assert "returns" not in said.replace("logistics_return", "")
+    assert "do not record logistics_return, complaint_reason" in said
+    assert "Not known, as the outcomes do not record all" in said
+
+    free = {"objective": {"complaint_cost_cny": 30, "return_cost_cny": 0}}
+    alone = lacking(table, *names, **free)
+    assert alone.ledger[0]["num_parcels"] == len(table)
+    free_of_returns = lacking(table.with_columns(logistics_return=False), **free)
+    assert alone.ledger[0] == pytest.approx(free_of_returns.ledger[0])
+
+    mapped = {"path": "other", "constants": {"complaint": "false"}}
+    config = settings(learning={"history": mapped, **prior})
+    neither = table.drop("complaint", "logistics_return")
+    with pytest.raises(DataError, match="neither complaints nor returns"):
+        evaluate(neither, config, AFTER)
 
 
 @pytest.mark.slow

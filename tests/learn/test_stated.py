@@ -171,7 +171,7 @@ def test_a_stated_rate_that_the_history_refutes_gives_way_to_its_bound(
         wanted = min(share, high)
         assert 1 / (1 + np.exp(-intercept)) == pytest.approx(wanted, rel=1e-3)
     rest = _learned(history.drop("logistics_return"), **prior)
-    assert "HARM_IS_STATED" in {w.code for w in rest.warnings}
+    assert "HARM_IS_ABSENT" in {w.code for w in rest.warnings}
     assert 1 / (1 + np.exp(-rest.model.risk["return"].intercept)) == pytest.approx(0.2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -698,9 +699,40 @@ def test_the_next_commands_are_those_of_the_readme(
     ]
     (line,) = [each for each in said.splitlines() if "logistics_return" in each]
     assert line.endswith("(no column): not needed, since a return costs nothing")
-    said = call(monkeypatch, capsys, *words, "--replace").out
+    said = call(monkeypatch, capsys, *words, "--replace", "--return-cost", 9).out
     (line,) = [each for each in said.splitlines() if "  logistics_return" in each]
     assert line.endswith("(no column): its risk is stated, not learned")
+
+
+def test_a_history_without_returns_begins_without_their_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Nothing is invented of returns, and some of the plan is kept back and explored.
+
+    What was promised can then be held against complaints, which are all that is known.
+    """
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n},中通,浙江" for n in range(2_000)]
+    text(Path("o-2026-11-22.csv"), "订单号,快递,省份", *rows)
+    text(
+        Path("h.csv"), "订单号,下单日期,快递,省份,是否投诉", "1,2026-11-01,中通,浙江,否"
+    )
+    words = ("init", "o-2026-11-22.csv", "h.csv", "--yes")
+    said = call(monkeypatch, capsys, *words).out
+    assert "a return nothing, as the history has none" in said
+    config = load_config("premium.yaml")
+    assert (config.objective.return_cost_cny, config.counts_returns) == (0, False)
+    assert config.learning.prior is not None
+    assert config.learning.prior.harm_probs() == (None, None)
+    shares = config.holdout.share, config.holdout.explore_share
+    assert shares == (Decimal("0.2"), Decimal("0.1"))
+    call(monkeypatch, capsys, *words, "--replace", "--return-cost", 9)
+    assert load_config("premium.yaml").objective.return_cost_cny == 9
+    text(Path("o-2026-11-22.csv"), "订单号,快递,省份", *rows[:100])
+    call(monkeypatch, capsys, *words, "--replace")
+    few = load_config("premium.yaml").holdout
+    assert (few.share, few.explore_share) == (Decimal("0.5"), Decimal("0.5"))
 
 
 def test_a_damaged_file_is_a_refusal(tmp_path: Path) -> None:
