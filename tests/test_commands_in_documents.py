@@ -37,6 +37,13 @@ ELSEWHERE = {
     "optimizer run --config FILE --date yesterday": (
         "needs the inputs of yesterday; test_operations_run.py has them"
     ),
+    "optimizer simulate --out data --orders 20000 --seed 7 --start": (
+        "two days; test_readme.py simulates the second, and answers from it"
+    ),
+    "optimizer run --config configs/nightly.yaml --date 2026-11-21": "likewise",
+    "optimizer run --config configs/nightly.yaml --date 2026-11-22": (
+        "publishes the day, as a console of run-every-night.md does"
+    ),
     "systemctl ": "needs a running systemd; test_operations_examples.py has the units",
     "journalctl ": "likewise",
     "podman build": "needs an image of Python; test_operations_examples.py reads it",

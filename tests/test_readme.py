@@ -102,7 +102,7 @@ def test_the_python_blocks_run(workplace: Path) -> None:
     All Python of README and pages, one block after the other, on the simulated day.
 
     Its night is published and its outcomes are revealed; the day before is that night
-    under another name.
+    under another name. What the tutorial says that they print is printed.
     """
     config = ("--config", "configs/nightly.yaml", "--date", "2026-11-22")
     steps = {
@@ -123,6 +123,10 @@ def test_the_python_blocks_run(workplace: Path) -> None:
     done = run([sys.executable, "-c", code], workplace)
     before.unlink()
     assert done.returncode == 0, done.stderr
+    tutorial = TEXTS["docs/tutorial/from-python.md"]
+    shown = re.findall(r"^```text\n(.*?)^```", tutorial, re.M | re.S)
+    assert len(shown) == 3
+    assert all(text in done.stdout for text in shown)
 
 
 def test_the_yaml_block_is_a_valid_configuration() -> None:
