@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
@@ -219,7 +220,7 @@ def _left_to_chance(config: Config) -> CodedWarning:
     holdout, explore = config.holdout, config.objective.explore
     if explore == "thompson":
         return warn("DRAW_AT_RANDOM", held=f"{holdout.share:f}")
-    explored = holdout.explore_share if explore != "none" else 0
+    explored = holdout.explore_share if explore != "none" else Decimal(0)
     if not (explored or holdout.share):
         return warn("NONE_AT_RANDOM")
     code = "COINS_AT_RANDOM" if explore == "margin" else "SOME_AT_RANDOM"

@@ -55,6 +55,9 @@ def simulate(
     if world == "list":
         _list_worlds()
         return
+    from optimizer.simulate.laws import find_law
+
+    find_law(world)
     if out is None:
         raise typer.BadParameter("Missing option '--out'.", context)
     from optimizer.simulate import simulate as make_days

@@ -689,10 +689,33 @@ _HISTORY: dict[str, WarningKind] = {
         "no premium parcel in the history: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
     ),
-    "HARM_IS_STATED": _about(
-        "{outcome} is true for no parcel of the history: every order has the stated "
-        "risk of it (learning.prior)",
+    "HARM_NOT_YET_SEEN": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service, so "
+        "its rate is below {high} (at 95 %): every order has the stated risk of it, "
+        "{stated} (learning.prior); if there were some, mend the feed",
+        "{outcome} is true for none of {num_parcels} parcels on standard service, so "
+        "its rate is below {high} (at 95 %): every order has the stated risk of it, "
+        "{stated} (learning.prior); if there were some, mend the feed",
+        num_parcels="count",
         outcome="text",
+        stated="text",
+        high="text",
+    ),
+    "HARM_BELOW_STATED": _counted(
+        "{outcome} is true for none of {num_parcels} parcel on standard service, which "
+        "refutes the stated risk of {stated} (learning.prior): every order has the "
+        "highest that is not refuted at 95 %, {high}; if there were some, mend the "
+        "feed, and if none are recorded, leave the column out or give it in "
+        "learning.history.constants",
+        "{outcome} is true for none of {num_parcels} parcels on standard service, "
+        "which refutes the stated risk of {stated} (learning.prior): every order has "
+        "the highest that is not refuted at 95 %, {high}; if there were some, mend the "
+        "feed, and if none are recorded, leave the column out or give it in "
+        "learning.history.constants",
+        num_parcels="count",
+        outcome="text",
+        stated="text",
+        high="text",
     ),
     "HARM_NEVER_HAPPENED": _counted(
         "{outcome} is true for none of {num_parcels} parcel on standard service: every "

@@ -203,7 +203,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     kept = promises(frame, stated_kept_share(config))
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
-    stated = _stated_harms(standard, config)
+    stated = _stated_harms(standard, past.absent, config)
     risk = {
         harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
@@ -211,10 +211,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     champion, found = in_force(config, window)
     told = [
         *found,
-        *(
-            warn(_why_stated(past, harm, risk), outcome=OUTCOME_OF[harm])
-            for harm, risk in stated.items()
-        ),
+        *(_of_stated(standard, harm, past.absent, config) for harm in stated),
         *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
     ]
     fits: dict[str, CrossFit] = {}
@@ -321,8 +318,37 @@ def _never(standard: pl.DataFrame, harm: str) -> CodedWarning:
         num_parcels=num,
         outcome=OUTCOME_OF[harm],
         rate=f"{0.5 / (num + 1):.4%}",
-        high=f"{1 - 0.05 ** (1 / max(num, 1)):.4%}",
+        high=f"{_upper_bound(num):.4%}",
     )
+
+
+def _upper_bound(num: int) -> float:
+    """Rate that is refuted, at 95 %, by none among so many (Clopper-Pearson)."""
+    return float(1 - 0.05 ** (1 / max(num, 1)))
+
+
+def _of_stated(
+    standard: pl.DataFrame, harm: str, absent: frozenset[str], config: Config
+) -> CodedWarning:
+    """Say what the risk is of a harm that the history does not have, and why."""
+    outcome, known = OUTCOME_OF[harm], stated_risks(config)[harm]
+    if known == NO_RISK:
+        return warn("HARM_IS_FREE", outcome=outcome)
+    if outcome in absent:
+        return warn("HARM_IS_ABSENT", outcome=outcome)
+    stated, high = _share_of(known), _upper_bound(len(standard))
+    return warn(
+        "HARM_BELOW_STATED" if high < stated else "HARM_NOT_YET_SEEN",
+        num_parcels=len(standard),
+        outcome=outcome,
+        stated=f"{stated:.4%}",
+        high=f"{high:.4%}",
+    )
+
+
+def _share_of(risk: Risk) -> float:
+    """The share that a constant risk is."""
+    return 1 / (1 + math.exp(-risk.intercept))
 
 
 def _cross_fit(frame: pl.DataFrame, harm: str, features: Features) -> CrossFit:
@@ -415,19 +441,26 @@ def _hidden_selection(
     return found
 
 
-def _why_stated(past: History, harm: str, risk: Risk) -> str:
-    """Code of the warning of a harm that is not learned of."""
-    if risk == NO_RISK:
-        return "HARM_IS_FREE"
-    return "HARM_IS_ABSENT" if OUTCOME_OF[harm] in past.absent else "HARM_IS_STATED"
+def _stated_harms(
+    standard: pl.DataFrame, absent: frozenset[str], config: Config
+) -> dict[str, Risk]:
+    """
+    Risks of harms that the history does not have.
 
-
-def _stated_harms(standard: pl.DataFrame, config: Config) -> dict[str, Risk]:
-    """Risks of harms that the history does not have: it may not record them."""
-    return {
+    Where it does not record them they are as stated. Where it does, and none happened,
+    no more than the rate that this refutes.
+    """
+    found = {
         harm: risk
         for harm, risk in stated_risks(config).items()
         if not standard[OUTCOME_OF[harm]].any()
+    }
+    high = _upper_bound(len(standard))
+    return {
+        harm: constant_risk(high)
+        if OUTCOME_OF[harm] not in absent and risk != NO_RISK and high < _share_of(risk)
+        else risk
+        for harm, risk in found.items()
     }
 
 

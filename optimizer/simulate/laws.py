@@ -100,7 +100,7 @@ def find_law(name: str) -> Law:
     Raises
     ------
     ConfigError
-        When there is none; names the nearest.
+        When there is none; names the nearest, and all.
 
     Examples
     --------
@@ -110,8 +110,10 @@ def find_law(name: str) -> Law:
     if name in WORLDS:
         return WORLDS[name]
     near = difflib.get_close_matches(name, WORLDS, 1)
-    told = f"did you mean {near[0]}?" if near else f"known are {', '.join(WORLDS)}"
-    raise ConfigError(f"world: there is no {name!r}; {told}")
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(
+        f"world: there is no {name!r}; {guess}known are {', '.join(WORLDS)}"
+    )
 
 
 def apply_law(world: World, day: date, orders: OrderDraws) -> OrderDraws:

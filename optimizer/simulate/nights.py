@@ -129,14 +129,14 @@ def simulate(  # noqa: PLR0913 - as the command: an option each, by name
     --------
     simulate_night : The same night in memory.
     """
-    _check_sizes(num_orders, num_merchants, seed, carriers_per_order)
-    days = dates(start, num_days)
-
     from optimizer.simulate.files import free_folders, write_night
     from optimizer.simulate.laws import find_law
     from optimizer.simulate.world import make_world
 
+    # What does not depend on another option first.
     law = find_law(world).name
+    days = dates(start, num_days)
+    _check_sizes(num_orders, num_merchants, seed, carriers_per_order)
     folders = free_folders(out, days)
     platform = make_world(
         seed, num_orders=num_orders, num_merchants=num_merchants, law=law
@@ -184,8 +184,6 @@ def simulate_night(
     >>> night.capacity["slots"].min() >= 0
     True
     """
-    _check_sizes(num_orders, num_merchants, seed, carriers_per_order)
-
     import polars as pl
     import pyarrow as pa
 
@@ -195,11 +193,10 @@ def simulate_night(
     from optimizer.simulate.tables import merchants_table, night_batches
     from optimizer.simulate.world import make_world
 
+    law = find_law(world).name
+    _check_sizes(num_orders, num_merchants, seed, carriers_per_order)
     platform = make_world(
-        seed,
-        num_orders=num_orders,
-        num_merchants=num_merchants,
-        law=find_law(world).name,
+        seed, num_orders=num_orders, num_merchants=num_merchants, law=law
     )
     night = make_night_draw(platform, day)
     batches = list(night_batches(platform, night, carriers_per_order))
@@ -223,14 +220,14 @@ def _check_sizes(
     """Refuse sizes from which no night can be made."""
     if not 1 <= num_orders <= MAX_ORDERS:
         raise ConfigError(f"orders: must be 1 to {MAX_ORDERS}, got {num_orders}")
-    if not 1 <= num_merchants <= num_orders:
-        raise ConfigError(
-            f"merchants: must be 1 to the number of orders, {num_orders}, so that "
-            f"each has a parcel, got {num_merchants}"
-        )
     if seed < 0:
         raise ConfigError(f"seed: must be 0 or more, got {seed}")
     if not 1 <= carriers_per_order <= MAX_CARRIERS:
         raise ConfigError(
             f"carriers per order: must be 1 to {MAX_CARRIERS}, got {carriers_per_order}"
+        )
+    if not 1 <= num_merchants <= num_orders:
+        raise ConfigError(
+            f"merchants: must be 1 to the number of orders, {num_orders}, so that "
+            f"each has a parcel, got {num_merchants}"
         )

@@ -256,7 +256,10 @@ def test_pairs_do_not_depend_on_the_order_of_rows_or_on_threads():
 
 
 def test_none_explores_nobody_and_margin_needs_a_share():
-    """With ``none`` the share is not used; ``margin`` without one is refused."""
+    """
+    With ``none`` the share is not used, and the night says that nobody explores;
+    ``margin`` without one is refused.
+    """
     settings = {**BY_HAND.config, "holdout": {"explore_share": 1}}
     none = settings | {"objective": {**settings["objective"], "explore": "none"}}
     night = optimizer.allocate(
@@ -264,6 +267,15 @@ def test_none_explores_nobody_and_margin_needs_a_share():
     )
     assert set(night.orders["arm"]) == {"policy", None}
     assert "experiment" not in night.summary
+    assert "NONE_AT_RANDOM" in {one.code for one in night.assumptions}
+    held = {**none, "holdout": {"explore_share": 1, "share": 0.5}}
+    night = optimizer.allocate(
+        BY_HAND.orders, BY_HAND.capacity, options=BY_HAND.options, config=held, date=DAY
+    )
+    (told,) = (one for one in night.assumptions if one.code == "SOME_AT_RANDOM")
+    # As the statement of the night has it, digit by digit.
+    assert told.values["explored"] == "0"
+    assert str(told).startswith("0% of slots go to parcels at random")
     alone = {**BY_HAND.config["objective"], "explore": "margin"}
     with pytest.raises(ConfigError, match=r"needs holdout\.explore_share above 0"):
         as_config({**BY_HAND.config, "objective": alone})

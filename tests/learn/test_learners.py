@@ -17,10 +17,11 @@ from optimizer.build.model_file import load_model, named
 from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.effect import Belief
-from optimizer.learn.fit import learn, save_model
+from optimizer.learn.fit import in_force, learn, save_model
 from optimizer.learn.history import Window, read_history
 from optimizer.learn.learners import LEARNERS, predict
 from optimizer.learn.posterior import Group, posterior
+from optimizer.learn.stated import stated_model
 from tests.support.pages import visible
 from tests.support.small_night import DAY as NIGHT
 from tests.support.small_night import call, make_night
@@ -118,7 +119,9 @@ def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> N
     assert [one.learner for one in model.candidates] == list(LEARNERS)
     winner = next(one for one in model.candidates if one.is_champion)
     assert winner.learner == model.learner != "stated-risk"
-    assert winner.confidence >= 0.8
+    assert winner.confidence >= config.learning.confidence
+    (before,) = (one for one in model.candidates if one.learner == "stated-risk")
+    assert before.more_cny == 0
     assert winner.more_cny > 0
     assert f"| {winner.learner} | {winner.value_cny:,.0f}" in found.card
     page, needed = found.report().html, f"{config.learning.confidence:.0%}"
@@ -139,6 +142,20 @@ def test_the_learner_in_force_goes_when_another_is_surely_better(contested) -> N
 
 
 @pytest.mark.slow
+def test_a_first_model_starts_from_odds(tmp_path: Path) -> None:
+    """Where no model is, and after one of stated effects, ``logistic`` is in force."""
+    config = settings(learning={"models": str(tmp_path)})
+    assert in_force(config, AFTER) == ("logistic", [])
+    prior = settings(
+        learning={
+            "models": str(tmp_path),
+            "prior": {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.1},
+        }
+    )
+    save_model(stated_model(prior), tmp_path)
+    assert in_force(config, AFTER) == ("logistic", [])
+
+
 def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None:
     """Where all parcels gain alike the plan stays; few harms decide none."""
     config = settings(learning={"models": str(tmp_path)})

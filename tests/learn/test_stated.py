@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -144,6 +145,54 @@ def test_a_history_of_standard_parcels_alone_names_the_ways_on() -> None:
     assert never.values["high"] == "0.4980%"
     assert never.values["num_parcels"] == 600
     _learned(_standard_parcels(), effect=0.3, complaint_prob=0.1, return_prob=0.1)
+
+
+@pytest.mark.parametrize(("num", "high"), [(600, 0.00498), (6, 0.39304)])
+def test_a_stated_rate_that_the_history_refutes_gives_way_to_its_bound(
+    num: int, high: float
+) -> None:
+    """
+    None of 600 parcels: at 95 % below 0.5 %, whatever is stated; none of 6 refutes
+    nothing. Both are said; complaints as returns; what no column records stays.
+    """
+    history = _standard_parcels("is_premium logistics_return").head(num)
+    history = history.with_columns(complaint=pl.lit(value=False))
+    prior = {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.2}
+    found = _learned(history, **prior)
+    is_refuted = high < 0.1
+    code = "HARM_BELOW_STATED" if is_refuted else "HARM_NOT_YET_SEEN"
+    told = {w.values["outcome"]: w for w in found.warnings if w.code == code}
+    stated = {"complaint": 0.1, "logistics_return": 0.2}
+    assert told.keys() == stated.keys()
+    for outcome, share in stated.items():
+        assert told[outcome].values["high"] == f"{1 - 0.05 ** (1 / num):.4%}"
+        assert told[outcome].values["stated"] == f"{share:.4%}"
+        intercept = found.model.risk[outcome.removeprefix("logistics_")].intercept
+        wanted = min(share, high)
+        assert 1 / (1 + np.exp(-intercept)) == pytest.approx(wanted, rel=1e-3)
+    rest = _learned(history.drop("logistics_return"), **prior)
+    assert "HARM_IS_ABSENT" in {w.code for w in rest.warnings}
+    assert 1 / (1 + np.exp(-rest.model.risk["return"].intercept)) == pytest.approx(0.2)
+
+
+def test_a_history_of_returns_alone_learns_as_its_message_says(tmp_path: Path) -> None:
+    """Without complaints it names the way on; that way, their stated rate stays."""
+    path = tmp_path / "outcomes.parquet"
+    rows = _standard_parcels("is_premium")
+    rows = rows.rename({"complaint": "logistics_return"})
+    rows.write_parquet(path)
+    prior = {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.2}
+    with pytest.raises(DataError, match=r"no column complaint.*constants") as error:
+        _learned(rows, **prior)
+    assert "complaint: 'false'" in str(error.value)
+    history = {"path": str(path), "constants": {"complaint": "false"}}
+    config = make_config(
+        objective={"complaint_cost_cny": 30, "return_cost_cny": 18},
+        learning={"prior": prior, "history": history},
+    )
+    model = optimizer.learn_model(str(path), config=config, as_of=DAY).model
+    assert 1 / (1 + np.exp(-model.risk["complaint"].intercept)) == pytest.approx(0.1)
+    assert model.risk["return"].levels["merchant_id"]
 
 
 def test_returns_that_cost_nothing_need_no_history_and_no_stated_rate() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -413,10 +414,15 @@ def test_progress_counts_up_to_all_orders(tmp_path: Path) -> None:
         ({"seed": -1}, "seed: must be 0 or more, got -1"),
         ({"carriers_per_order": 0}, "carriers per order: must be 1 to 4, got 0"),
         ({"carriers_per_order": 5}, "carriers per order: must be 1 to 4, got 5"),
+        (
+            {"world": "nul", "num_orders": 9, "num_days": 0, "seed": -1},
+            r"world: there is no 'nul'; did you mean null\? known are plain, .*, null",
+        ),
+        ({"seed": -1, "num_merchants": 101}, "seed: must be 0 or more"),
     ],
 )
 def test_bad_arguments_are_refused_and_nothing_is_written(
-    tmp_path: Path, wrong: dict[str, int], message: str
+    tmp_path: Path, wrong: dict[str, Any], message: str
 ) -> None:
     """A size that makes no night is one clear message and leaves no file."""
     right = {"num_orders": 100, "num_merchants": 10, "num_days": 1, "seed": 7}
