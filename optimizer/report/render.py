@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 
+from optimizer.report.compiled_templates import CompiledTemplates
 from optimizer.report.filters import FILTERS, finalize
 from optimizer.report.language import LANGUAGES
 
@@ -104,6 +105,7 @@ def make_environment(*folders: Path, **names: Any) -> Environment:
         keep_trailing_newline=True,
         finalize=finalize,
         auto_reload=False,
+        bytecode_cache=CompiledTemplates(),
     )
     made.policies["ext.i18n.trimmed"] = True
     made.newstyle_gettext = True  # type: ignore[attr-defined]
