@@ -453,6 +453,7 @@ def learn_model(
     first: Day | None = None,
     last: Day | None = None,
     as_of: Day | None = None,
+    runs: Path | str | None = None,
 ) -> Learned:
     """
     Learn risk, effect and promise-keeping from past outcomes, with a model card.
@@ -462,7 +463,7 @@ def learn_model(
     Parameters
     ----------
     history
-        Outcomes: a path, a glob, an address or a table; ``None``:
+        Outcomes: a path, a glob, an address or a table, or a list of them; ``None``:
         ``learning.history``. Where there is none at all, the risks and the effect that
         ``learning.prior`` states.
     config
@@ -471,6 +472,9 @@ def learn_model(
         Dates to take, both included; ``None``: all.
     as_of
         Day of learning, of which nothing is known yet; ``None``: today.
+    runs
+        Folder of published nights: what they decided is joined to the outcomes of
+        their dates, by ``order_id``; ``None``: the outcomes have it.
 
     Raises
     ------
@@ -494,7 +498,7 @@ def learn_model(
     from optimizer.learn.stated import is_stated, stated_model
 
     settings = as_config(config)
-    window = learning_window(settings, first, last, as_of)
+    window = learning_window(settings, first, last, as_of, runs)
     if history is None and settings.learning.history is None and is_stated(settings):
         return stated_model(settings)
     return learn(history_of(settings, history, window), settings, window)
@@ -507,13 +511,14 @@ def evaluate(
     first: Day | None = None,
     last: Day | None = None,
     as_of: Day | None = None,
+    runs: Path | str | None = None,
 ) -> Evaluation:
     """
     Measure the effect of premium on past nights, with 95 % intervals.
 
     Parameters
     ----------
-    history, config, first, last, as_of
+    history, config, first, last, as_of, runs
         As for :func:`learn_model`.
 
     Raises
@@ -537,7 +542,7 @@ def evaluate(
     from optimizer.learn.history import learning_window
 
     settings = as_config(config)
-    window = learning_window(settings, first, last, as_of)
+    window = learning_window(settings, first, last, as_of, runs)
     return measure(history_of(settings, history, window), settings, window)
 
 

@@ -44,6 +44,9 @@ ELSEWHERE = {
     "optimizer run --config configs/nightly.yaml --date 2026-11-22": (
         "publishes the day, as a console of run-every-night.md does"
     ),
+    "optimizer simulate outcomes --runs runs": (
+        "needs simulated nights alone; test_readme.py reveals that of the day"
+    ),
     "systemctl ": "needs a running systemd; test_operations_examples.py has the units",
     "journalctl ": "likewise",
     "podman build": "needs an image of Python; test_operations_examples.py reads it",

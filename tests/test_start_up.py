@@ -22,6 +22,7 @@ SLOW = {
     "polars",
     "pyarrow",
     "rich",
+    "scipy",
     "sqlalchemy",
 }
 NIGHT = ("run", "--config", "config.yaml", "--date", "2026-11-22")

@@ -19,11 +19,20 @@ from optimizer.cli.options import (
 from optimizer.cli.output import write_page
 
 HistoryOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--history",
         metavar="FILE",
-        help="Outcomes: files or an address; left out: learning.history.",
+        help="Outcomes: files or an address, as often as needed; left out: "
+        "learning.history.",
+    ),
+]
+RunsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--runs",
+        metavar="FOLDER",
+        help="Published nights: their decisions are joined to the outcomes.",
     ),
 ]
 FirstOption = Annotated[
@@ -46,6 +55,7 @@ def learn(
     *,
     config: ConfigOption,
     history: HistoryOption = None,
+    runs: RunsOption = None,
     first: FirstOption = None,
     last: LastOption = None,
     as_of: AsOfOption = None,
@@ -67,7 +77,14 @@ def learn(
     from optimizer.questions import learn_model
 
     settings = load_config(config)
-    learned = learn_model(history, config=settings, first=first, last=last, as_of=as_of)
+    learned = learn_model(
+        history or None,
+        config=settings,
+        first=first,
+        last=last,
+        as_of=as_of,
+        runs=runs,
+    )
     window = learning_window(settings, first, last, as_of)
     folder = learned.save(out or models_folder(settings, window))
     write_page(report, learned.report, language.value)
@@ -88,6 +105,7 @@ def evaluate(
     *,
     config: ConfigOption,
     history: HistoryOption = None,
+    runs: RunsOption = None,
     first: FirstOption = None,
     last: LastOption = None,
     as_of: AsOfOption = None,
@@ -101,7 +119,7 @@ def evaluate(
     from optimizer.report.language import by_code
 
     found = questions.evaluate(
-        history, config=config, first=first, last=last, as_of=as_of
+        history or None, config=config, first=first, last=last, as_of=as_of, runs=runs
     )
     write_page(report, found.report, language.value)
     if as_json:

@@ -680,6 +680,13 @@ _HISTORY: dict[str, WarningKind] = {
         "that has it, or let it cost nothing (objective)",
         columns="names",
     ),
+    "DECISIONS_WITHOUT_OUTCOME": _about(
+        "the outcomes lack {num_parcels} of {num_all} parcels that were given premium "
+        "or left to chance: if they are not lost by chance, what is measured is of the "
+        "others alone",
+        num_parcels="count",
+        num_all="count",
+    ),
     "HARM_IS_ABSENT": _about(
         "the history does not record {outcome}: every order has the stated risk of it "
         "(learning.prior)",

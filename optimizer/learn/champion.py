@@ -82,6 +82,8 @@ class Contest:
         Fee of a recommendation, and share of a merchant's parcels that may be chosen.
     cluster
         ``(m,) int64``: parcels that were drawn together; ``None``: each on its own.
+    by_station
+        Whether parcels of a station and a day are in one fold.
     """
 
     frame: pl.DataFrame
@@ -94,6 +96,12 @@ class Contest:
     fee_cny: float
     rate: float
     cluster: NDArray[np.int64] | None = None
+    by_station: bool = False
+
+    @property
+    def fold(self) -> NDArray[np.int64]:
+        """Fold of each parcel, ``(n,) int64``."""
+        return folds(self.frame, by_station=self.by_station)
 
     @property
     def num_harms(self) -> int:
@@ -138,7 +146,7 @@ def compare(contest: Contest, in_force: str, confidence: float) -> list[Candidat
         In the order of :data:`~optimizer.learn.learners.LEARNERS`.
     """
     num_harms = contest.num_harms
-    fold = folds(contest.frame)[contest.row]
+    fold = contest.fold[contest.row]
     odds = {
         harm: odds_by_fold(trial, fold, NUM_FOLDS)
         for harm, trial in contest.trials.items()
@@ -193,7 +201,7 @@ def _held_out(
     name: str,
     odds: Mapping[str, ByFold],
 ) -> _Held:
-    fold = folds(contest.frame)
+    fold = contest.fold
     fitted = [
         {
             harm: one.effects[k]

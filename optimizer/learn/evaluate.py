@@ -255,7 +255,8 @@ def _parts(
             continue
         data = comparable(frame)
         try:
-            fit = cross_fit(frame, harm)
+            by_station = config.holdout.unit == "station-day"
+            fit = cross_fit(frame, harm, by_station=by_station)
         except DataError:
             fit = plain_fit(frame, harm)
             found.append(_no_predictions(frame, OUTCOME_OF[harm]))
@@ -478,7 +479,8 @@ def _predicted_gain(
     config: Config,
 ) -> NDArray[np.float64]:
     """Harm avoided by premium, predicted by a model that has not seen the parcel."""
-    frame, fold = data.frame, folds(data.frame)
+    frame = data.frame
+    fold = folds(frame, by_station=config.holdout.unit == "station-day")
     gain = np.zeros(len(frame))
     reach = fit.standard * frame["take_up"].to_numpy() * kept_share(frame, kept)
     for k in range(NUM_FOLDS):

@@ -222,7 +222,11 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     else:
         data = comparable(frame)
         learned = [harm for harm in HARMS if harm not in stated]
-        fits = {harm: _cross_fit(frame, harm, features) for harm in learned}
+        by_station = config.holdout.unit == "station-day"
+        fits = {
+            harm: _cross_fit(frame, harm, features, by_station=by_station)
+            for harm in learned
+        }
         contest = _contest(past, data, fits, kept, features, config)
         told += _hidden_selection(frame, data, contest, kept)
         if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
@@ -351,10 +355,12 @@ def _share_of(risk: Risk) -> float:
     return 1 / (1 + math.exp(-risk.intercept))
 
 
-def _cross_fit(frame: pl.DataFrame, harm: str, features: Features) -> CrossFit:
+def _cross_fit(
+    frame: pl.DataFrame, harm: str, features: Features, *, by_station: bool
+) -> CrossFit:
     """Predictions from other folds; means of the groups where hardly any happened."""
     try:
-        return cross_fit(frame, harm, features)
+        return cross_fit(frame, harm, features, by_station=by_station)
     except DataError:
         return plain_fit(frame, harm)
 
@@ -406,6 +412,7 @@ def _contest(
         fee_cny=costs.fee / 1e6,
         rate=float(policy.cap.rate),
         cluster=cluster,
+        by_station=config.holdout.unit == "station-day",
     )
 
 

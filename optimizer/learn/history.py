@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,12 @@ from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.validate import QuarantineLog, check_batch, require_rows
 from optimizer.learn.alarms import history_alarms
+from optimizer.learn.decided import (
+    DECIDED,
+    published_nights,
+    with_decisions,
+    without_outcome,
+)
 from optimizer.learn.features import features_of
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 from optimizer.learn.outcomes_source import local_outcomes
@@ -52,11 +59,15 @@ class Window:
         Day of learning: nothing from it or after it can have been observed.
     first, last
         Dates to take, both included; ``None``: all.
+    runs
+        Folder of published nights, whose decisions are joined to their orders;
+        ``None``: the outcomes have them.
     """
 
     as_of: dt.date
     first: dt.date | None = None
     last: dt.date | None = None
+    runs: Path | None = None
 
 
 def learning_window(
@@ -64,6 +75,7 @@ def learning_window(
     first: dt.date | str | None,
     last: dt.date | str | None,
     as_of: dt.date | str | None,
+    runs: Path | str | None = None,
 ) -> Window:
     """
     Say which nights to use.
@@ -76,6 +88,8 @@ def learning_window(
         Dates to take, both included; ``None``: all.
     as_of
         Day of learning; ``None``: today.
+    runs
+        Folder of published nights, whose decisions are joined.
 
     Raises
     ------
@@ -87,7 +101,9 @@ def learning_window(
 
     today = dt.datetime.now(ZoneInfo(config.timezone)).date()
     days = [None if day is None else as_business_date(day) for day in (first, last)]
-    found = Window(today if as_of is None else as_business_date(as_of), *days)
+    learning = today if as_of is None else as_business_date(as_of)
+    folder = None if runs is None else Path(runs)
+    found = Window(learning, days[0], days[1], folder)
     if found.first and found.last and found.first > found.last:
         raise ConfigError(f"--from {found.first} is after --to {found.last}")
     return found
@@ -149,7 +165,8 @@ def read_history(
     Parameters
     ----------
     data
-        A path, a glob, an address, or a table, by the outcomes contract.
+        A path, a glob, an address, or a table, by the outcomes contract; or a list of
+        them, which may be written in different ways.
     config
         Quarantine, regime breaks and the limit for serial complainers.
     window
@@ -168,7 +185,8 @@ def read_history(
     """
     import polars as pl
 
-    frame, times, absent = _read(data, config, window, most_beside)
+    nights = {} if window.runs is None else published_nights(window.runs)
+    frame, times, absent = _read_all(data, config, window, most_beside, nights)
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -176,6 +194,7 @@ def read_history(
     _refuse_before_rules(frame, config)
     _refuse_breaks(frame, config.learning.regime_breaks)
     _refuse_contradictions(frame)
+    lost = without_outcome(frame, nights) if nights else []
     frame, found = _limit_complainers(
         frame, config.learning.max_complaints_per_customer
     )
@@ -190,7 +209,7 @@ def read_history(
         features_of(rows, config),
         is_by_station=config.holdout.unit == "station-day",
     )
-    warnings = (*alarms, *found, *_unknown_reasons(rows), *told(maturity))
+    warnings = (*alarms, *lost, *found, *_unknown_reasons(rows), *told(maturity))
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
@@ -220,8 +239,33 @@ def require_ripe(past: History, config: Config) -> None:
             refuse_unripe(past.maturity[outcome])
 
 
+def _read_all(
+    data: Any,
+    config: Config,
+    window: Window,
+    most_beside: int | None,
+    nights: Mapping[dt.date, Path],
+) -> tuple[pl.DataFrame, int, frozenset[str]]:
+    """As :func:`_read`, of one place or several."""
+    import polars as pl
+
+    if not isinstance(data, list | tuple):
+        return _read(data, config, window, most_beside, nights)
+    if not data:
+        raise DataError("the outcomes table is an empty list; name a file")
+    parts = [_read(each, config, window, most_beside, nights) for each in data]
+    times = max(part[1] for part in parts)
+    frame = pl.concat([_drawn(part[0], times) for part in parts])
+    absent = frozenset.union(*(part[2] for part in parts))
+    return frame.sort("date", "order_id"), times, absent
+
+
 def _read(
-    data: Any, config: Config, window: Window, most_beside: int | None
+    data: Any,
+    config: Config,
+    window: Window,
+    most_beside: int | None,
+    nights: Mapping[dt.date, Path],
 ) -> tuple[pl.DataFrame, int, frozenset[str]]:
     """
     Rows that count, and for how many others each stands that was not randomised.
@@ -229,14 +273,15 @@ def _read(
     The third part are the outcomes that the table does not record.
     """
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
-    needed = _needed(config)
+    needed = [name for name in _needed(config) if not (nights and name in DECIDED)]
     with local_outcomes(data, table, rules) as given:
         source = None
         if _is_other(data, config, window):
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        return *_read_source(source, config, most_beside), not_recorded(source)
+        found = _read_source(source, config, most_beside, nights)
+        return *found, not_recorded(source)
 
 
 def not_recorded(source: Source) -> frozenset[str]:
@@ -281,7 +326,10 @@ def _as_contracted(
 
 
 def _read_source(
-    source: Source, config: Config, most_beside: int | None
+    source: Source,
+    config: Config,
+    most_beside: int | None,
+    nights: Mapping[dt.date, Path],
 ) -> tuple[pl.DataFrame, int]:
     """Read them from where they are by now."""
     import polars as pl
@@ -294,7 +342,8 @@ def _read_source(
     num_rows, times = 0, 1
     for raw in read_batches(source):
         num_rows += len(raw)
-        parts.append(_drawn(check_batch(raw, source, log), times))
+        batch = with_decisions(check_batch(raw, source, log), nights)
+        parts.append(_drawn(batch, times))
         while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
             # Which are left depends on how many there are, not on their order.
             times *= 2

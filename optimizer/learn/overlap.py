@@ -65,7 +65,8 @@ def comparable(frame: pl.DataFrame) -> Comparable:
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got {which} service, so "
             "the effect cannot be measured; hold some out at random (holdout.share) "
-            "and let some explore (holdout.explore_share)"
+            "and let some explore (holdout.explore_share), and join what published "
+            "nights decided (--runs FOLDER)"
         )
     chance = frame["propensity"].fill_null(0.0).to_numpy()
     is_drawn = (chance > 0) & (chance < 1)

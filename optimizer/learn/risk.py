@@ -150,10 +150,39 @@ def dummies(
     return names, sparse.hstack(blocks)
 
 
-def folds(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """Fold of each row by a hash of its order: the same in any row order."""
+def folds(frame: pl.DataFrame, *, by_station: bool = False) -> NDArray[np.int64]:
+    """
+    Fold of each row by a hash of its order: the same in any row order.
+
+    Parameters
+    ----------
+    frame
+        Outcomes.
+    by_station
+        Whether the plan's parcels of a carrier and a day are in one fold: they were
+        drawn together, and what happened there that day happened to all of them, so
+        that some of them would tell of the others. Fewer than two of these for each
+        fold are too few to be kept whole.
+    """
     key, _ = order_keys(frame["order_id"], salt=1)
-    return (key % np.uint64(NUM_FOLDS)).astype(np.int64)
+    fold = (key % np.uint64(NUM_FOLDS)).astype(np.int64)
+    if not by_station:
+        return fold
+    import polars as pl
+
+    day = pl.col("date").cast(pl.String)
+    carrier = pl.col("carrier_id").fill_null("")
+    names = frame.select(pl.concat_str(carrier, day, separator="|")).to_series()
+    of_plan = (frame["arm"].fill_null("policy") == "policy").to_numpy()
+    known = names.filter(pl.Series(of_plan)).unique().sort()
+    if len(known) < 2 * NUM_FOLDS:
+        return fold
+    turn = np.empty(len(known), np.int64)
+    order = np.argsort(order_keys(known, salt=1)[0], kind="stable")
+    turn[order] = np.arange(len(known))
+    place = np.searchsorted(known.to_list(), names.to_list())
+    place = np.minimum(place, len(known) - 1)
+    return np.where(of_plan, turn[place] % NUM_FOLDS, fold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +206,11 @@ def at_rows(fit: CrossFit, row: NDArray[np.int64]) -> CrossFit:
 
 
 def cross_fit(
-    frame: pl.DataFrame, harm: str, features: Features | None = None
+    frame: pl.DataFrame,
+    harm: str,
+    features: Features | None = None,
+    *,
+    by_station: bool = False,
 ) -> CrossFit:
     """
     Predict both potential outcomes of each row from the other folds.
@@ -190,7 +223,8 @@ def cross_fit(
     DataError
         When the harm happened to none of the standard parcels, or to all.
     """
-    fold, is_premium = folds(frame), frame["is_premium"].to_numpy()
+    fold = folds(frame, by_station=by_station)
+    is_premium = frame["is_premium"].to_numpy()
     happened = frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
     standard, share = np.zeros(len(frame)), np.zeros(len(frame))
     for k in range(NUM_FOLDS):

@@ -11,16 +11,21 @@ import polars as pl
 import pytest
 
 from optimizer.build.model_prediction import values_of
+from optimizer.learn import champion, risk
+from optimizer.learn import evaluate as evaluation
+from optimizer.learn.alarms import ordered_share
 from optimizer.learn.clusters import widening
 from optimizer.learn.effect import Belief, Scores, dr_scores
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window
+from optimizer.learn.history import Window, read_history
 from optimizer.learn.learners import LEARNERS, Trial
+from optimizer.learn.risk import cross_fit, folds
 from optimizer.learn.together import mean_row
 from tests.support.trial import CARRIERS, DAY, fair_trial, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
 NUM_STATIONS, SIZE = 60, 40
+STATIONS = settings(holdout={"share": 0.5, "unit": "station-day"})
 
 
 @lru_cache
@@ -81,6 +86,85 @@ def test_intervals_of_stations_drawn_whole_hold_the_truth(name: str, num: int) -
             held[way] += abs(row @ values_of(effect) - truth) <= half
     assert 0.91 * num <= held["together"] <= 0.99 * num
     assert held["alone"] < 0.75 * num
+
+
+def _leaking(seed: int) -> pl.DataFrame:
+    """
+    Stations drawn whole, premium without effect; what happens happens to whole ones.
+
+    Each station and day has a merchant of its own, which tells it from all others.
+    """
+    rng, num = np.random.default_rng(seed), 1_800
+    station = np.array([3 * (row % 20) + row % 3 for row in range(num)])
+    days = [DAY + dt.timedelta(row % 20) for row in range(num)]
+    happened = (rng.random(60) < 0.3)[station]
+    is_premium = (rng.random(60) < 0.5)[station]
+    table = outcomes(num, seed).with_columns(
+        date=pl.Series(days),
+        arm=pl.lit("policy"),
+        carrier_id=pl.Series([CARRIERS[row % 3] for row in range(num)]),
+        merchant_id=pl.Series([f"m{one:02d}" for one in station]),
+        is_premium=pl.Series(is_premium),
+        delivered_to_door=pl.Series([True if one else None for one in is_premium]),
+        complaint=pl.Series(happened),
+    )
+    return read_history(table, STATIONS, AFTER).frame
+
+
+def test_a_station_and_a_day_are_on_one_side_of_a_fold() -> None:
+    """Whole where drawn whole, even in number, in any row order; few stay parcels."""
+    table = _leaking(1)
+    found = table.with_columns(fold=pl.Series(folds(table, by_station=True)))
+    by = found.group_by("carrier_id", "date").agg(pl.col("fold").n_unique())
+    assert len(by) == 60
+    assert by["fold"].to_list() == [1] * 60
+    sizes = found.unique(["carrier_id", "date"])["fold"].value_counts()["count"]
+    assert sizes.to_list() == [20, 20, 20]
+    shuffled = table.sample(fraction=1, shuffle=True, seed=2)
+    again = shuffled.with_columns(fold=pl.Series(folds(shuffled, by_station=True)))
+    columns = ["order_id", "fold"]
+    assert (
+        again.sort("order_id")
+        .select(columns)
+        .equals(found.sort("order_id").select(columns))
+    )
+    explored = table.with_columns(arm=pl.lit("explore"))
+    for other in (explored, table.filter(pl.col("date") == DAY)):
+        assert (folds(other, by_station=True) == folds(other)).all()
+
+
+def test_outcomes_that_a_station_shares_do_not_leak_between_folds() -> None:
+    """
+    What happens is of a station and a day alone, so that nobody can predict it; where
+    folds part these, other parcels of the same tell of nearly every pair.
+    """
+    table = _leaking(3)
+    standard = ~table["is_premium"].to_numpy()
+    happened = table["complaint"].to_numpy()[standard]
+    told = {}
+    for by_station in (True, False):
+        fit = cross_fit(table, "complaint", by_station=by_station)
+        told[by_station] = ordered_share(fit.standard[standard], happened)
+    assert told[True] < 0.7
+    assert told[False] > 0.97
+
+
+def test_a_history_of_stations_is_learned_with_their_folds(monkeypatch) -> None:
+    """Whatever is cross-fitted keeps them whole, in learning and in evaluation."""
+    asked = []
+
+    def noted(frame: pl.DataFrame, *, by_station: bool = False) -> np.ndarray:
+        asked.append(by_station)
+        return folds(frame, by_station=by_station)
+
+    for module in (risk, champion, evaluation):
+        monkeypatch.setattr(module, "folds", noted)
+    for unit in ("station-day", "order"):
+        config = settings(holdout={"share": 0.5, "unit": unit})
+        for of_history in (learn, evaluation.evaluate):
+            asked.clear()
+            of_history(_leaking(3), config, AFTER)
+            assert set(asked) == {unit == "station-day"}
 
 
 def test_the_covariance_is_the_sandwich_of_the_draws() -> None:

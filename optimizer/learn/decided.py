@@ -1,0 +1,150 @@
+"""What published nights decided, joined to an export of what happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.contracts.run_folder import SUCCESS
+from optimizer.contracts.warnings import warn
+from optimizer.errors import ConfigError, DataError
+from optimizer.io.write import read_back
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from optimizer.contracts.warnings import CodedWarning
+
+#: Columns of outcomes that are the decisions'.
+DECIDED = ("is_premium", "propensity", "arm", "saving_cny", "has_room")
+#: Nights whose decisions are kept, as batches of an export may have several.
+_NUM_KEPT = 8
+
+
+def published_nights(runs: Path) -> dict[dt.date, Path]:
+    """
+    Find the published nights of a folder, by date.
+
+    Parameters
+    ----------
+    runs
+        The configured ``output``.
+
+    Raises
+    ------
+    ConfigError
+        When it holds none.
+    """
+    found = {}
+    for folder in sorted(runs.glob("*-*-*")):
+        try:
+            day = dt.date.fromisoformat(folder.name)
+        except ValueError:
+            continue
+        if (folder / SUCCESS).is_file():
+            # The night that its date stands for now.
+            found[day] = folder.resolve()
+    if not found:
+        raise ConfigError(f"{runs}: holds no published night; name the folder of runs")
+    return found
+
+
+def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataFrame:
+    """
+    Say of the orders of published nights which service they got, and by what chance.
+
+    Parameters
+    ----------
+    frame
+        Outcomes. Rows of other dates, and orders that no night had, stay as they are.
+    nights
+        As from :func:`published_nights`.
+    """
+    import polars as pl
+
+    days = [day for day in frame["date"].unique().sort().to_list() if day in nights]
+    if not days:
+        return frame
+    decided = pl.concat([_decisions(nights[day], day) for day in days])
+    joined = frame.join(
+        decided, on=("order_id", "date"), how="left", maintain_order="left"
+    )
+    is_decided = pl.col("decided.is_premium").is_not_null()
+    columns = [
+        pl.when(is_decided).then(f"decided.{name}").otherwise(name).alias(name)
+        for name in DECIDED
+    ]
+    return joined.with_columns(columns).select(frame.columns)
+
+
+def without_outcome(
+    frame: pl.DataFrame, nights: Mapping[dt.date, Path]
+) -> list[CodedWarning]:
+    """
+    Count parcels on premium, or left to chance, of which the outcomes have no row.
+
+    Parameters
+    ----------
+    frame
+        Outcomes with their decisions.
+    nights
+        As from :func:`published_nights`.
+
+    Raises
+    ------
+    DataError
+        When the outcomes have no date of any night, or none of these parcels.
+    """
+    import polars as pl
+
+    days = [day for day in frame["date"].unique().sort().to_list() if day in nights]
+    if not days:
+        raise DataError(
+            f"outcomes: {frame['date'][0]} to {frame['date'][-1]} have no date of the "
+            f"published nights, {min(nights)} to {max(nights)}; give the outcomes of "
+            "these nights, or leave --runs out"
+        )
+    kept = [_decisions(nights[day], day).filter(_is_told("decided.")) for day in days]
+    decided = pl.concat(kept)
+    there = decided.join(frame, on=("order_id", "date"), how="semi")
+    if len(decided) and not len(there):
+        raise DataError(
+            f"outcomes: have none of the {len(decided):,} parcels that the nights from "
+            f"{days[0]} to {days[-1]} gave premium or left to chance, such as "
+            f"{decided['order_id'][0]}; they must be under the same order_id and date"
+        )
+    lost = len(decided) - len(there)
+    if not lost:
+        return []
+    return [warn("DECISIONS_WITHOUT_OUTCOME", num_parcels=lost, num_all=len(decided))]
+
+
+def _is_told(prefix: str) -> pl.Expr:
+    import polars as pl
+
+    chance = pl.col(f"{prefix}propensity").fill_null(0.0)
+    return pl.col(f"{prefix}is_premium") | ((chance > 0) & (chance < 1))
+
+
+@lru_cache(_NUM_KEPT)
+def _decisions(night: Path, day: dt.date) -> pl.DataFrame:
+    """A night's decisions, their columns marked."""
+    import polars as pl
+
+    table = read_back(night / "decisions.parquet")
+    lacking = [name for name in DECIDED if name not in table.columns]
+    if "propensity" in lacking:
+        raise DataError(f"{night}: was published without propensities; run it again")
+    table = table.with_columns(
+        pl.lit(None, pl.Boolean if name == "has_room" else pl.Float64).alias(name)
+        for name in lacking
+    )
+    return table.select(
+        "order_id",
+        pl.lit(day).alias("date"),
+        *(pl.col(name).alias(f"decided.{name}") for name in DECIDED),
+    )
