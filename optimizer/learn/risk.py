@@ -218,6 +218,17 @@ def cross_fit(
     The premium prediction removes one share of the risk from all parcels; where it
     is wrong, the randomised part of the doubly robust estimate corrects it.
 
+    Parameters
+    ----------
+    frame
+        ``n`` parcels, of both services.
+    harm
+        ``complaint`` or ``return``.
+    features
+        What the risk may depend on; left out: all that the contract has.
+    by_station
+        Whether a station's day is in one fold, since it was drawn whole.
+
     Raises
     ------
     DataError
