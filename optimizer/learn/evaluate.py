@@ -29,6 +29,7 @@ from optimizer.learn.risk import (
     at_rows,
     cross_fit,
     folds,
+    harm_costs_cny,
     plain_fit,
 )
 from optimizer.learn.uplift import judge
@@ -292,7 +293,7 @@ def _common(
     A harm that is not recorded and costs nothing is in no saving. One that costs
     something is: what came of the plans cannot be known then.
     """
-    costs = _costs(config)
+    costs = harm_costs_cny(config)
     absent = [harm for harm in HARMS if OUTCOME_OF[harm] in past.absent]
     lacking = [OUTCOME_OF[harm] for harm in absent if costs[harm]]
     if lacking:
@@ -309,15 +310,6 @@ def _common(
         for harm, part in parts.items()
     }
     return (data, fits), []
-
-
-def _costs(config: Config) -> dict[str, float]:
-    """What each harm costs, in CNY."""
-    objective = config.objective
-    return {
-        "complaint": float(objective.complaint_cost_cny),
-        "return": float(objective.return_cost_cny),
-    }
 
 
 def _no_rules() -> tuple[list[dict[str, Any]], list[CodedWarning]]:
@@ -442,7 +434,7 @@ def _rules(
     is_premium = frame["is_premium"].to_numpy()
     if min((inside & is_premium).sum(), (inside & ~is_premium).sum()) < MIN_RANKED:
         return _no_rules()
-    cost = _costs(config)
+    cost = harm_costs_cny(config)
     happened = {h: frame[OUTCOME_OF[h]].to_numpy().astype(float) for h in fits}
     harm_cny = sum(cost[h] * happened[h] for h in fits)
     risk_cny = np.asarray(sum(cost[h] * fit.standard for h, fit in fits.items()))

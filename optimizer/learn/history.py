@@ -29,11 +29,11 @@ from optimizer.learn.decided import (
 from optimizer.learn.features import features_of
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 from optimizer.learn.outcomes_source import local_outcomes
+from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
-    from decimal import Decimal
 
     import polars as pl
 
@@ -200,8 +200,8 @@ def read_history(
     )
     rows, maturity = ripen(frame, config.learning.maturity_days, window.as_of)
     is_ripe = np.ones(len(rows), np.bool_)
-    for outcome, cost in _costs(config).items():
-        is_ripe &= maturity[outcome].is_ripe | (cost == 0)
+    for harm, cost in harm_costs_cny(config).items():
+        is_ripe &= maturity[OUTCOME_OF[harm]].is_ripe | (cost == 0)
     alarms = history_alarms(
         rows,
         maturity,
@@ -217,14 +217,6 @@ def read_history(
     return History(rows, maturity, ripe, warnings, times, absent)
 
 
-def _costs(config: Config) -> dict[str, Decimal]:
-    objective = config.objective
-    return {
-        "complaint": objective.complaint_cost_cny,
-        "logistics_return": objective.return_cost_cny,
-    }
-
-
 def require_ripe(past: History, config: Config) -> None:
     """
     Refuse a history of which nothing is ripe that something has to be learned from.
@@ -234,9 +226,9 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    for outcome, cost in _costs(config).items():
+    for harm, cost in harm_costs_cny(config).items():
         if cost:
-            refuse_unripe(past.maturity[outcome])
+            refuse_unripe(past.maturity[OUTCOME_OF[harm]])
 
 
 def _read_all(
@@ -246,7 +238,14 @@ def _read_all(
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
 ) -> tuple[pl.DataFrame, int, frozenset[str]]:
-    """As :func:`_read`, of one place or several."""
+    """
+    As :func:`_read`, of one place or several.
+
+    Raises
+    ------
+    DataError
+        When one of them lacks a harm that costs something, and another has it.
+    """
     import polars as pl
 
     if not isinstance(data, list | tuple):
@@ -254,10 +253,31 @@ def _read_all(
     if not data:
         raise DataError("the outcomes table is an empty list; name a file")
     parts = [_read(each, config, window, most_beside, nights) for each in data]
+    _refuse_half_recorded([part[2] for part in parts], data, config)
     times = max(part[1] for part in parts)
     frame = pl.concat([_drawn(part[0], times) for part in parts])
     absent = frozenset.union(*(part[2] for part in parts))
     return frame.sort("date", "order_id"), times, absent
+
+
+def _refuse_half_recorded(
+    absent: Sequence[frozenset[str]], data: Sequence[Any], config: Config
+) -> None:
+    """Refuse places of which one says nothing of what another records: no is not no."""
+    for harm, cost in harm_costs_cny(config).items():
+        column = OUTCOME_OF[harm]
+        lacks = [column in part for part in absent]
+        if cost and any(lacks) and not all(lacks):
+            one, other = data[lacks.index(True)], data[lacks.index(False)]
+            raise DataError(
+                f"outcomes: {_named(one)} does not record {column}, and "
+                f"{_named(other)} does; parcels of the first would count as parcels "
+                "that it did not happen to. Give both the column, or leave one out"
+            )
+
+
+def _named(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else "a table"
 
 
 def _read(

@@ -35,6 +35,7 @@ from optimizer.contracts.warnings import warn
 from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.effect import scores
 from optimizer.learn.overlap import drawn_together
+from optimizer.learn.risk import harm_costs_cny
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -132,10 +133,7 @@ def _realised(
     data: Comparable, fits: Mapping[str, CrossFit], config: Config
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score of the harm avoided, and its variance, ``(n,) float64`` each, in CNY."""
-    cost = {
-        "complaint": float(config.objective.complaint_cost_cny),
-        "return": float(config.objective.return_cost_cny),
-    }
+    cost = harm_costs_cny(config)
     gain, variance = np.zeros(len(data.frame)), np.zeros(len(data.frame))
     guess = np.zeros(len(data.frame))
     for harm in fits:

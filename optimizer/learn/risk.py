@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.config import Config
+
 #: Columns of the outcomes table by harm.
 OUTCOME_OF = {"complaint": "complaint", "return": "logistics_return"}
 #: Prior standard deviation of a level's offset, on the logit scale.
@@ -198,6 +200,15 @@ class CrossFit:
 
     standard: NDArray[np.float64]
     premium: NDArray[np.float64]
+
+
+def harm_costs_cny(config: Config) -> dict[str, float]:
+    """What each harm costs, in CNY, by harm as in :data:`OUTCOME_OF`."""
+    objective = config.objective
+    return {
+        "complaint": float(objective.complaint_cost_cny),
+        "return": float(objective.return_cost_cny),
+    }
 
 
 def at_rows(fit: CrossFit, row: NDArray[np.int64]) -> CrossFit:

@@ -88,3 +88,27 @@ def test_init_takes_a_history_out_of_a_database(
     learned = call(monkeypatch, capsys, "learn", "--config", "premium.yaml")
     assert learned.code == 0, learned.err
     assert "400" in learned.out
+
+
+def test_files_that_record_different_harms_are_refused(tmp_path: Path) -> None:
+    """
+    A file without returns says nothing of them; it does not say that there were none.
+
+    Where a return costs nothing the two are read together.
+    """
+    rows = outcomes(400, seed=1)
+    half = len(rows) // 2
+    whole, lacking = tmp_path / "whole.parquet", tmp_path / "lacking.parquet"
+    rows[:half].write_parquet(whole)
+    rows[half:].drop("logistics_return").write_parquet(lacking)
+    prior = {"effect": 0.3, "complaint_prob": 0.1, "return_prob": 0.05}
+    both = [str(whole), str(lacking)]
+    config = settings(learning={"prior": prior, "regime_breaks": []})
+    with pytest.raises(DataError, match=r"lacking\.parquet does not record .*_return"):
+        optimizer.learn_model(both, config=config, as_of=AS_OF)
+    costs = {"complaint_cost_cny": 30, "return_cost_cny": 0}
+    free = settings(learning={"regime_breaks": []}, objective=costs)
+    found = optimizer.evaluate(both, config=free, as_of=AS_OF)
+    assert {row["outcome"] for row in found.effects} == {"complaint"}
+    counted = [row for row in found.effects if row["by"] is None]
+    assert max(r["num_treated"] + r["num_control"] for r in counted) > half
