@@ -315,3 +315,14 @@ def test_the_command_lists_them(monkeypatch, capsys):
     names = [line for line in done.out.splitlines() if not line.startswith(" ")]
     assert names == list(WORLDS)
     assert " ".join(done.out.split()).count("Premium changes nothing.") == 1
+
+
+def test_a_world_that_is_not_is_named_before_anything_that_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever misspells a world reads its name and the list, though --out lacks too."""
+    done = call(monkeypatch, capsys, "simulate", "--world", "nope", "--orders", "10")
+    assert done.code == 2
+    assert "nope" in done.err
+    assert "two-harms" in done.err
+    assert "--out" not in done.err
