@@ -10,43 +10,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.build.assemble import Names
+from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
 from optimizer.build.experiment import make_experiment
-from optimizer.build.learned_probabilities import (
-    fulfilment_of,
-    model_of,
-    model_warnings,
-)
+from optimizer.build.learned_probabilities import fulfilment_of, model_of
 from optimizer.build.night import MAX_SALTS
 from optimizer.certify.certificate import Certificate
 from optimizer.certify.exact import exact_dot
 from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, objective_on, policy_on
+from optimizer.contracts.tables import QUARANTINE
 from optimizer.errors import CertificateError, DataError
-from optimizer.explain.amounts import cap_values, cny, lane_values
 from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
 from optimizer.explain.summary import experiment_numbers, night_numbers
-from optimizer.explain.tables import PLACE, places_frame
+from optimizer.explain.tables import lanes_table, merchants_table, places_frame
 from optimizer.io.asked_columns import asked_columns, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
+from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
 from optimizer.model.reasons import Reason
-from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.network.block_solve import BlockNight, merged, solve_core
+from optimizer.model.solution import Termination
+from optimizer.solvers.network.block_margins import find_block_margins, find_plan
+from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.spark.block_summary import (
     refuse_twin_names,
     set_limits,
     summarize_blocks,
 )
 from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
+    Decided,
     SparkBlocks,
     decide,
 )
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.block_proof import ProvingBlocks
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.io.read import FarFiles, Source
     from optimizer.solvers.network.block_solve import Core
     from optimizer.solvers.network.blocks import DecidingPrices
@@ -106,8 +107,13 @@ class SparkNight:
         Rows of each table that was read, those in quarantine included.
     num_near, num_passes
         Orders that the driver gathered, and passes over all orders.
-    seconds
-        Wall seconds of each stage.
+    clock
+        Seconds and memory of each stage.
+    certified
+        What the driver has of it: plan, limits and proof, and no order that is not
+        chosen.
+    decided
+        What decides every order.
     prepared
         What is cached on the cluster; see :meth:`release`.
     """
@@ -125,8 +131,15 @@ class SparkNight:
     num_rows: Mapping[str, int]
     num_near: int
     num_passes: int
-    seconds: Mapping[str, float]
+    clock: StageClock
+    certified: CertifiedNight
+    decided: Decided
     prepared: Prepared
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall seconds of each stage."""
+        return self.clock.seconds
 
     def explain(self, order_id: str, language: str = "en") -> str:
         """
@@ -159,6 +172,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     date: dt.date | str | None = None,
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
+    history: EarlierNights | None = None,
 ) -> SparkNight:
     """
     Choose the parcels that get premium delivery, on a Spark cluster.
@@ -184,6 +198,8 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         answer.
     progress
         Called with a line for each step.
+    history
+        What other nights left to this one; ``None``: nothing.
 
     Raises
     ------
@@ -200,6 +216,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     day = as_day(date)
     policy = policy_on(settings, day)
     refuse_keys(settings, policy)
+    history = history or EarlierNights(day)
     experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
@@ -216,8 +233,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         require_columns(sources["orders"], policy.eligibility)
         asked_columns(settings, sources)
         kept = fulfilment_of(objective_on(settings, policy), policy, sources, model)
+        small_log = QuarantineLog()
         checked = {
-            name: checked_table(sources[name], QuarantineLog())
+            name: checked_table(sources[name], small_log)
             for name in small
             if name in sources
         }
@@ -233,8 +251,15 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             fulfilment=kept,
         )
         made, census, limits = _build(
-            orders, options, sources, checked["capacity"], rules, rows_per_block
+            orders,
+            options,
+            sources,
+            checked["capacity"],
+            rules,
+            rows_per_block,
+            history,
         )
+        rules = replace(rules, salt=made.salt)
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
     blocks = SparkBlocks(made.blocks, limits.terms)
@@ -263,35 +288,60 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     )
     with clock.stage("certify"):
         sums = add_up(blocks, field, near, verdict)
-    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
-    rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
+        plan = find_plan(field, verdict, blocks)
+        margins = find_block_margins(
+            field, plan, verdict, blocks, settings.solver.num_threads
+        )
+    num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
+    certified = driver_night(
+        Read(sources, num_rows, _sorted_quarantine(made), small_log),
+        BuiltOnCluster(rules, census, limits, history, experiment),
+        plan=plan,
+        certificate=sums.certificate,
+        margins=None if margins is None else margins.values,
+    )
+    decided = Decided(
+        terms=limits.terms,
+        verdict=verdict,
+        places=limits.places,
+        reach_of=None if margins is None else margins.reach_of,
+        rank_of=census.merchant_of,
+        part_of=block_of_merchants(census.there),
+    )
+    rows = made.blocks.select(*ALL_CELLS).mapInArrow(
+        partial(decide, night=decided), DECISION_ROWS
+    )
+    numbers = _summary(
+        field, census, sums, certified, num_quarantined=made.num_quarantined
+    )
     return SparkNight(
         decisions=rows.sortWithinPartitions("order_id"),
-        merchants=_merchants_table(census, limits, sums, near),
-        lanes=_lanes_table(limits, sums, near),
+        merchants=merchants_table(certified),
+        lanes=lanes_table(certified),
         places=places_frame(limits.places),
         quarantine=made.quarantine,
         certificate=sums.certificate,
         termination=Termination("OPTIMAL"),
         policy=policy,
-        warnings=(*limits.warnings, *model_warnings(model, day)),
-        summary=_summary(
-            field,
-            census,
-            limits,
-            sums,
-            near,
-            num_quarantined=made.num_quarantined,
-            rules=rules,
-        )
-        | _experiment(experiment, sums),
-        num_rows={**made.num_rows}
-        | {name: len(table) for name, table in checked.items()},
+        warnings=certified.warnings,
+        summary=numbers | _experiment(experiment, sums),
+        num_rows=num_rows,
         num_near=near.num_near,
         num_passes=near.num_passes + 1,
-        seconds=clock.seconds,
+        clock=clock,
+        certified=certified,
+        decided=decided,
         prepared=made,
     )
+
+
+def _sorted_quarantine(made: Prepared) -> pl.DataFrame:
+    """Refused rows as one machine publishes them."""
+    import polars as pl
+
+    found = pl.DataFrame(pl.from_arrow(made.quarantine.toArrow()))
+    kinds = QUARANTINE.schema.items()
+    return found.select(pl.col(n).cast(t) for n, t in kinds).sort(pl.all())
 
 
 def _say_nothing(_: str) -> None:
@@ -314,6 +364,7 @@ def _build(
     capacity: pl.DataFrame,
     given: Rules,
     rows_per_block: int,
+    history: EarlierNights,
 ) -> tuple[Prepared, BlockSummary, NightLimits]:
     """Check, value and shuffle; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
@@ -322,12 +373,12 @@ def _build(
         try:
             census = summarize_blocks(made.blocks)
             refuse_twin_names(census, capacity, given.merchants)
-            limits = set_limits(census, capacity, rules)
+            limits = set_limits(census, capacity, rules, history)
         except KeyCollision:
             made.release()
             continue
         made.settle()
-        return made, census, limits
+        return replace(made, salt=salt), census, limits
     raise DataError("order ids share keys under every salt; this cannot be by chance")
 
 
@@ -413,65 +464,15 @@ def _experiment(experiment: Experiment, sums: Sums) -> dict[str, Any]:
 def _summary(
     field: BlockNight,
     census: BlockSummary,
-    limits: NightLimits,
     sums: Sums,
-    near: Core,
+    night: CertifiedNight,
     *,
     num_quarantined: int,
-    rules: Rules,
 ) -> dict[str, Any]:
     counts = sums.reasons + census.statuses[: len(Reason)]
     counts[Reason.QUARANTINED] = num_quarantined
-    plan = Solution(
-        np.zeros(0, np.int64),
-        lane_price=near.lane_price,
-        merchant_price=near.merchant_price,
-        termination=Termination("OPTIMAL"),
-    )
     worth = sums.certificate.primal_bound - sums.kept_back
-    hollow = merged(field)
-    no_rows = np.zeros(0, np.uint8)
-    index = Names(
-        merchant_ids=(),
-        merchant_num_orders=limits.num_orders,
-        places=limits.places,
-        uncovered=(),
-        status=no_rows,
-        row_merchant=no_rows.astype(np.int32),
-        merchant_num_open=census.num_open,
+    numbers = night_numbers(
+        counts.tolist(), worth, night.problem, night.solution, night.names, night.policy
     )
-    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, rules.policy)
-    return numbers | {"problem_class": hollow.problem_class}
-
-
-def _merchants_table(
-    census: BlockSummary, limits: NightLimits, sums: Sums, near: Core
-) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.DataFrame(
-        {
-            "merchant_id": pl.Series(census.merchant_ids, dtype=pl.String),
-            "num_orders": limits.num_orders,
-            "cap": limits.cap,
-            "used": sums.used,
-            "slack": limits.cap - sums.used,
-            "shadow_price_cny": cny(near.merchant_price),
-            **cap_values(None, len(limits.cap)),
-        }
-    )
-
-
-def _lanes_table(limits: NightLimits, sums: Sums, near: Core) -> pl.DataFrame:
-    import polars as pl
-
-    terms = limits.terms
-    frame = places_frame(limits.places).with_columns(
-        in_flight=pl.lit(0, pl.Int64),
-        slots=terms.slots,
-        used=sums.lane_used,
-        slack=terms.slots - sums.lane_used,
-        shadow_price_cny=cny(near.lane_price),
-        **lane_values(None, len(terms.slots)),
-    )
-    return frame.sort(list(PLACE), nulls_last=False)
+    return numbers | {"problem_class": night.problem.problem_class}

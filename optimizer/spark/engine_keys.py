@@ -38,11 +38,14 @@ class Refused:
         Why, and what to do instead.
     takes
         Values that it takes all the same; the default value always.
+    only_far
+        Whether it is refused only where the driver does not see the night's files.
     """
 
     name: str
     instead: str
     takes: tuple[str, ...] = ()
+    only_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +320,7 @@ def said_of(
     return next((found[place] for place in around if place in found), None)
 
 
-def refuse_keys(config: Config, policy: PolicyRow) -> None:
+def refuse_keys(config: Config, policy: PolicyRow, *, is_near: bool = True) -> None:
     """
     Refuse rules that a cluster does not support: they would be silently ignored.
 
@@ -327,13 +330,16 @@ def refuse_keys(config: Config, policy: PolicyRow) -> None:
         Of the night.
     policy
         The row in force; others may ask for anything.
+    is_near
+        Whether the driver sees the inputs, and where the night is published.
 
     Raises
     ------
     ConfigError
         Naming each key, and what to do instead.
     """
-    found = [entry for entry in REFUSED_KEYS if _is_asked(entry, config, policy)]
+    refused = [entry for entry in REFUSED_KEYS if not (entry.only_far and is_near)]
+    found = [entry for entry in refused if _is_asked(entry, config, policy)]
     if found:
         said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
         raise ConfigError(f"engine: spark does not take {said}")

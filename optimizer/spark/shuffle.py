@@ -67,6 +67,8 @@ class Prepared:
         Rows of each large table.
     cached
         DataFrames that only the blocks and the quarantine need.
+    salt
+        Of the order keys.
     """
 
     blocks: DataFrame
@@ -74,6 +76,7 @@ class Prepared:
     num_quarantined: int
     num_rows: Mapping[str, int]
     cached: tuple[DataFrame, ...]
+    salt: int = 0
 
     def settle(self) -> None:
         """Keep the quarantine, and free the intermediate data."""
