@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
@@ -16,14 +13,12 @@ from optimizer.build.experiment import make_experiment
 from optimizer.build.learned_probabilities import fulfilment_of, model_of
 from optimizer.build.night import MAX_SALTS
 from optimizer.certify.certificate import Certificate
-from optimizer.certify.exact import exact_dot
 from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, objective_on, policy_on
 from optimizer.contracts.tables import QUARANTINE
-from optimizer.errors import CertificateError, DataError
+from optimizer.errors import DataError
 from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
-from optimizer.explain.summary import experiment_numbers, night_numbers
 from optimizer.explain.tables import lanes_table, merchants_table, places_frame
 from optimizer.io.asked_columns import asked_columns, contracts
 from optimizer.io.cells import cell_rules
@@ -31,7 +26,6 @@ from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
-from optimizer.model.reasons import Reason
 from optimizer.model.solution import Termination
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
@@ -50,8 +44,10 @@ from optimizer.spark.passes import (
     SparkBlocks,
     decide,
 )
+from optimizer.spark.plan_rows import rows_of_plan
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
+from optimizer.spark.sums import add_up, count_reasons, summary_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -60,17 +56,12 @@ if TYPE_CHECKING:
 
     import polars as pl
     import pyarrow as pa
-    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.build.experiment import Experiment
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.explain.block_proof import ProvingBlocks
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.io.read import FarFiles, Source
-    from optimizer.solvers.network.block_solve import Core
-    from optimizer.solvers.network.blocks import DecidingPrices
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.shuffle import Prepared
 
@@ -293,12 +284,17 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             field, plan, verdict, blocks, settings.solver.num_threads
         )
     num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
+    counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
         Read(sources, num_rows, _sorted_quarantine(made), small_log),
         BuiltOnCluster(rules, census, limits, history, experiment),
         plan=plan,
-        certificate=sums.certificate,
+        sums=sums,
+        counts=counts,
         margins=None if margins is None else margins.values,
+        find_rows=partial(
+            rows_of_plan, orders, sources["orders"], rules, limits.places
+        ),
     )
     decided = Decided(
         terms=limits.terms,
@@ -311,9 +307,6 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     rows = made.blocks.select(*ALL_CELLS).mapInArrow(
         partial(decide, night=decided), DECISION_ROWS
     )
-    numbers = _summary(
-        field, census, sums, certified, num_quarantined=made.num_quarantined
-    )
     return SparkNight(
         decisions=rows.sortWithinPartitions("order_id"),
         merchants=merchants_table(certified),
@@ -324,7 +317,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         termination=Termination("OPTIMAL"),
         policy=policy,
         warnings=certified.warnings,
-        summary=numbers | _experiment(experiment, sums),
+        summary=summary_of(certified, sums, counts),
         num_rows=num_rows,
         num_near=near.num_near,
         num_passes=near.num_passes + 1,
@@ -380,99 +373,3 @@ def _build(
         made.settle()
         return replace(made, salt=salt), census, limits
     raise DataError("order ids share keys under every salt; this cannot be by chance")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """
-    Totals of the executors' parts.
-
-    Attributes
-    ----------
-    certificate
-        The proof.
-    used, lane_used
-        Parcels by merchant and by lane.
-    reasons
-        ``(len(Reason),) int64``: orders that went to the solver, by reason.
-    kept_back
-        What the parcels save that the holdout keeps back, micro-CNY.
-    """
-
-    certificate: Certificate
-    used: NDArray[np.int64]
-    lane_used: NDArray[np.int64]
-    reasons: NDArray[np.int64]
-    kept_back: int
-
-
-def add_up(
-    blocks: ProvingBlocks, field: BlockNight, near: Core, verdict: DecidingPrices
-) -> Sums:
-    """
-    Add up the executors' parts of the certificate.
-
-    Parameters
-    ----------
-    blocks, field, near
-        Those who keep the orders, the night, and its proved plan.
-    verdict
-        Prices and ties that decide every order.
-
-    Raises
-    ------
-    CertificateError
-        When they do not prove the plan.
-    """
-    primal, num_twice, kept_back = 0, 0, 0
-    dual = exact_dot(field.slots, near.lane_price)
-    dual += exact_dot(field.cap, near.merchant_price)
-    used = np.zeros(len(field.cap), np.int64)
-    lane_used = np.zeros(len(field.slots), np.int64)
-    reasons = np.zeros(len(Reason), np.int64)
-    for block, part in blocks.prove(verdict).items():
-        primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
-        used[field.merchant_of[block]] += part["used"]
-        lane_used += part["lane_use"]
-        reasons += part["reasons"]
-        num_twice += int(part["num_twice"])
-        kept_back += int(part["kept_back"])
-    broken = {
-        "orders are chosen twice": num_twice,
-        "merchants are above their cap": int(np.sum(used > field.cap)),
-        "lanes are above their slots": int(np.sum(lane_used > field.slots)),
-    }
-    violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
-    proof = Certificate(not violations, primal, dual, dual - primal, violations)
-    if not proof.is_optimal:
-        raise CertificateError(
-            f"the executors' sums do not prove the plan (gap {proof.gap:,} micro-CNY"
-            f"{''.join(f'; {v}' for v in violations)})"
-        )
-    return Sums(proof, used, lane_used, reasons, kept_back)
-
-
-def _experiment(experiment: Experiment, sums: Sums) -> dict[str, Any]:
-    """The part of the summary that only nights with a holdout have."""
-    if not experiment.is_random:
-        return {}
-    chance = {"kept_back": -sums.kept_back, "explored": 0, "reserved": 0}
-    held = int(sums.reasons[Reason.HELD_OUT])
-    return experiment_numbers(chance, Counter({("policy", Reason.HELD_OUT): held}))
-
-
-def _summary(
-    field: BlockNight,
-    census: BlockSummary,
-    sums: Sums,
-    night: CertifiedNight,
-    *,
-    num_quarantined: int,
-) -> dict[str, Any]:
-    counts = sums.reasons + census.statuses[: len(Reason)]
-    counts[Reason.QUARANTINED] = num_quarantined
-    worth = sums.certificate.primal_bound - sums.kept_back
-    numbers = night_numbers(
-        counts.tolist(), worth, night.problem, night.solution, night.names, night.policy
-    )
-    return numbers | {"problem_class": night.problem.problem_class}

@@ -12,21 +12,20 @@ from optimizer.build.assemble import Names
 from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_probabilities import model_warnings
-from optimizer.build.night import InputRecord, Intake
+from optimizer.build.night import InputRecord, Intake, assumed_of_rows
 from optimizer.build.night_lookups import warn_allowed
-from optimizer.explain.certified_night import CertifiedNight
+from optimizer.explain.certified_night import CertifiedNight, why_nobody
 from optimizer.explain.outcomes import Outcomes
 from optimizer.io.asked_columns import columns_there
 from optimizer.io.night_sources import lacks_premium
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
 
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.experiment import Experiment
-    from optimizer.certify.certificate import Certificate
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import Source
     from optimizer.io.validate import QuarantineLog
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from optimizer.solvers.network.block_margins import Plan
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.rows import Rules
+    from optimizer.spark.sums import Sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +84,10 @@ def driver_night(
     built: BuiltOnCluster,
     *,
     plan: Plan,
-    certificate: Certificate,
+    sums: Sums,
+    counts: Sequence[int],
     margins: Margins | None,
+    find_rows: Callable[[Plan], Iterable[pl.DataFrame]],
 ) -> CertifiedNight:
     """
     Put together what one machine has of a certified night, but for its orders.
@@ -97,8 +99,12 @@ def driver_night(
     ----------
     read, built
         What was read, and the night as it was built.
-    plan, certificate, margins
-        As it was solved and proved; margins of the chosen orders, and values of slots.
+    plan, sums, counts, margins
+        As it was solved and proved: orders by reason, margins of the chosen orders, and
+        values of slots.
+    find_rows
+        Gives the rows of a plan, as :class:`~optimizer.build.lower_bound.Chosen` has
+        them.
     """
     rules, census, limits = built.rules, built.census, built.limits
     sources, config = read.sources, rules.config
@@ -111,7 +117,6 @@ def driver_night(
         day=rules.day,
         names={**census.names, "merchant_id": census.merchant_ids},
     )
-    assumed = assumptions(grounds)
     intake = Intake(
         problem=plan.problem,
         index=_names(census, limits, built.experiment),
@@ -121,7 +126,7 @@ def driver_night(
             for n, s in sources.items()
         ),
         warnings=_warnings(read, rules, limits),
-        assumed=assumed,
+        assumed=assumptions(grounds),
         lookups=(),
         orders=sources["orders"],
         salt=rules.salt,
@@ -130,14 +135,16 @@ def driver_night(
         params=_params(rules, sources),
         effect_model=rules.model if gives_premium else None,
     )
+    chosen = plan.solution.chosen
+    rows = find_rows(plan) if intake.effect_model is not None and len(chosen) else ()
     return CertifiedNight(
         intake=intake,
         solution=plan.solution,
-        certificate=certificate,
+        certificate=sums.certificate,
         margins=margins,
         outcomes=_no_outcomes(),
-        assumptions=assumed,
-        told=(),
+        assumptions=assumed_of_rows(intake, chosen, rows),
+        told=() if len(chosen) else tuple(why_nobody(counts, sums.best, intake)),
         named=lambda: (),
     )
 
