@@ -128,7 +128,7 @@ def _decisions(
         pieces = pieces.persist()
         try:
             yield from published_decisions(
-                _joined,
+                joined,
                 (_gathered(pieces, part) for part in range(num_parts)),
                 num_parts,
                 night.certified.names,
@@ -146,8 +146,15 @@ def _gathered(pieces: DataFrame, part: int) -> list[bytes]:
     return list(rows["rows"].to_pylist())
 
 
-def _joined(pieces: list[bytes]) -> pl.DataFrame:
-    """Rows of some merchants, in the order that they are published in."""
+def joined(pieces: list[bytes]) -> pl.DataFrame:
+    """
+    Rows of some merchants, in the order that they are published in.
+
+    Parameters
+    ----------
+    pieces
+        Rows of ``PART_ROWS``, of one part.
+    """
     import polars as pl
 
     parts = [pl.read_ipc(io.BytesIO(piece)) for piece in pieces]
