@@ -6,8 +6,8 @@ prices start from those of its parent. The better of two children is divided nex
 a branch ends, the node with the greatest bound. In the end every node whose own prices
 suffice is a leaf, whatever was found below it.
 
-Memory and work are counted, in bytes and steps, so that a tree depends on the clock only where the
-time runs out.
+Memory and work are counted, in bytes and steps, so that a tree depends on the clock
+only where the time runs out.
 """
 
 from __future__ import annotations
