@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--hide-scrollbars", "--no-first-run", "--disable-extensions"),
 )
-#: How long a browser may still live that has printed its page, in seconds.
-PATIENCE = 3
+#: How often a browser is looked at that has printed its page and still lives.
+PATIENCE = 30
 #: Looks at every page in its frame, and writes what it found as the only text.
 PROBE = """
 <script>
@@ -108,14 +107,13 @@ def _ended(process: subprocess.Popen[bytes], out: Path) -> int | None:
 
     A page that downloads may print all of itself, and hang.
     """
-    printed_at = None
+    looks = 0
     for _ in range(600):
         try:
             return process.wait(0.1)
         except subprocess.TimeoutExpired:
-            if printed_at is None and out.read_bytes().rstrip().endswith(b"</html>"):
-                printed_at = time.monotonic()
-            if printed_at is not None and time.monotonic() - printed_at > PATIENCE:
+            looks += out.read_bytes().rstrip().endswith(b"</html>")
+            if looks > PATIENCE:
                 return None
     raise TimeoutError("the browser printed no whole page in a minute")
 
