@@ -188,8 +188,10 @@ def _instead(names: Sequence[str], missing: Sequence[str], table: Table) -> str:
 
 #: What may stand for columns of a history.
 _OF_HISTORY = {
-    "is_premium": "where no parcel was premium, state what premium is believed to do "
-    "(learning: {prior: {effect: 0.3}}, the share of the harm that it removes)",
+    "is_premium": "join what published nights decided (--runs FOLDER), or where no "
+    "parcel was premium, so that nothing can be measured, state what premium is "
+    "believed to do (learning: {prior: {effect: 0.3}}, the share of the harm that it "
+    "removes)",
     "complaint": "where no complaints are known, say learning.history: constants: "
     "{complaint: 'false'}, and state their share (learning: {prior: {effect: 0.3, "
     "complaint_prob: 0.01, return_prob: 0.02}})",

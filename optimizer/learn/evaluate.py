@@ -317,6 +317,8 @@ def _no_rules() -> tuple[list[dict[str, Any]], list[CodedWarning]]:
 
 
 def _no_predictions(frame: pl.DataFrame, outcome: str) -> CodedWarning:
+    if frame[outcome].all():
+        return warn("ALWAYS_HAPPENED", outcome=outcome, num_parcels=len(frame))
     happened = frame.filter(~frame["is_premium"])[outcome]
     return warn(
         "NO_PREDICTIONS",

@@ -204,6 +204,8 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
     stated = _stated_harms(standard, past.absent, config)
+    for harm in HARMS:
+        _refuse_always(standard, harm, config)
     risk = {
         harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
@@ -308,6 +310,28 @@ def _risk(standard: pl.DataFrame, harm: str, features: Features) -> Risk:
     if len(standard) and not standard[OUTCOME_OF[harm]].any():
         return constant_risk(0.5 / (len(standard) + 1))
     return fit_risk(standard, harm, features)
+
+
+def _refuse_always(standard: pl.DataFrame, harm: str, config: Config) -> None:
+    """Refuse outcomes of which all have a harm: a list of complaints is no history."""
+    outcome = OUTCOME_OF[harm]
+    if not len(standard) or not standard[outcome].all():
+        return
+    probs = "complaint_prob: 0.01"
+    if config.counts_returns:
+        probs += ", return_prob: 0.02"
+    prior = f"(learning: {{prior: {{effect: 0.3, {probs}}}}})"
+    instead = f"learn from stated risks {prior} without outcomes: no --history, no "
+    instead += "learning.history"
+    if harm == "return":
+        instead = "leave the column out, since a return costs nothing"
+        if config.counts_returns:
+            instead = f"leave the column out and state their share {prior}"
+    raise DataError(
+        f"outcomes: {outcome} is true for all of {counted(len(standard), 'parcel')} on "
+        "standard service, so nothing tells how often it happens; give a row for every "
+        f"parcel of these days, with {outcome} false where it did not; or {instead}"
+    )
 
 
 def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, Risk]) -> bool:

@@ -79,8 +79,7 @@ def fit_risk(frame: pl.DataFrame, harm: str, features: Features | None = None) -
         raise DataError(
             f"outcomes: {OUTCOME_OF[harm]} is true for {word} of "
             f"{counted(len(happened), 'parcel')} on standard service; nothing can be "
-            "learned from that: check the feed, take a longer window, or state the "
-            "risks (learning.prior with effect, complaint_prob and return_prob)"
+            "learned from that"
         )
     asked = features or plain_features(frame)
     names = list(asked.numbers)

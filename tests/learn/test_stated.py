@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -226,3 +227,80 @@ def test_a_stated_harm_beside_premium_parcels_has_the_stated_effect() -> None:
     assert model.kind == "randomised"
     assert model.effect["return"].intercept == 0.4
     assert model.effect["complaint"].intercept != 0.4
+
+
+@pytest.mark.parametrize("harm", ["complaint", "return"])
+def test_a_list_of_complaints_alone_is_told_what_works(
+    harm: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """
+    All parcels had the harm, stated or not: what the message says to write is learned
+    from, word by word.
+    """
+    monkeypatch.chdir(tmp_path)
+    outcome = {"complaint": "complaint", "return": "logistics_return"}[harm]
+    rows = _standard_parcels("is_premium logistics_return")
+    rows = rows.with_columns(pl.lit(value=True).alias(outcome))
+    rows.write_csv("outcomes.csv")
+    night = make_night(tmp_path, 400)
+    given = ("learn", "--config", night.config, "--as-of", DAY)
+    with_history = (*given, "--history", "outcomes.csv")
+    for prior in ({"effect": 0.3}, PRIOR):
+        night.configure(learning={"prior": prior})
+        said = call(monkeypatch, capsys, *with_history)
+        assert said.code == 3
+        assert f"{outcome} is true for all of 600 parcels" in said.err
+        assert "a row for every parcel of these days" in said.err
+    stated = json.loads(_quoted(re.search(r"\((learning: .*\}\})\)", said.err)[1]))
+    night.configure(**stated)
+    if harm == "complaint":
+        assert "no --history, no learning.history" in said.err
+        said = call(monkeypatch, capsys, *given)
+    else:
+        assert "leave the column out" in said.err
+        rows.drop("logistics_return").write_csv("outcomes.csv")
+        said = call(monkeypatch, capsys, *with_history)
+    assert said.code == 0, said.err
+
+
+def _quoted(text: str) -> str:
+    """A mapping as the messages write it, as JSON."""
+    return "{" + re.sub(r"(\w+):", r'"\1":', text) + "}"
+
+
+def test_returns_that_cost_nothing_and_are_always_true_are_left_out() -> None:
+    """The message says so, and what it says is learned from."""
+    rows = _standard_parcels().with_columns(logistics_return=pl.lit(value=True))
+    with pytest.raises(DataError, match="leave the column out, since a return costs"):
+        _learned(rows, returns=0, effect=0.3)
+    found = _learned(rows.drop("logistics_return"), returns=0, effect=0.3)
+    assert found.model.risk["return"] == NO_RISK
+
+
+def test_no_effect_is_read_from_a_list_of_complaints() -> None:
+    """Evaluate says first that of parcels that all complained nothing is measured."""
+    rows = _standard_parcels().with_columns(
+        complaint=pl.lit(value=True),
+        is_premium=pl.int_range(600) % 2 == 0,
+        propensity=pl.lit(0.5),
+    )
+    objective = {"complaint_cost_cny": 30, "return_cost_cny": 0}
+    config = make_config(objective=objective)
+    found = optimizer.evaluate(rows, config=config, as_of=DAY)
+    (told,) = [w for w in found.warnings if w.code == "ALWAYS_HAPPENED"]
+    assert dict(told.values) == {"outcome": "complaint", "num_parcels": 600}
+    assert "a row for every parcel" in str(told)
+    some = rows.with_columns(complaint=pl.int_range(600) % 7 == 0)
+    codes = {
+        w.code for w in optimizer.evaluate(some, config=config, as_of=DAY).warnings
+    }
+    assert not codes & {"ALWAYS_HAPPENED", "NO_PREDICTIONS"}
+
+
+def test_evaluate_without_a_service_is_told_of_published_nights() -> None:
+    """A stated effect measures nothing: the message names what evaluate can use."""
+    with pytest.raises(DataError, match=r"is_premium.*\(--runs FOLDER\)"):
+        optimizer.evaluate(_standard_parcels(), config=make_config(), as_of=DAY)
