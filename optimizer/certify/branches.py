@@ -24,60 +24,32 @@ without branchings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import islice
+from operator import add, mul
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.certify.exact import exact_dot, exact_sum
+from optimizer.certify.exact import exact_sums
 from optimizer.certify.knapsack import MAX_SLOTS, MAX_VALUE, lane_worths
-from optimizer.certify.packing import (
-    cap_price,
-    check_prices,
-    is_kept,
-    packing_bound,
-    row_limits,
-    row_prices,
-)
+from optimizer.certify.leaves import leaves_of, make_leaf_night
+from optimizer.certify.packing import MAX_CHARGE, is_kept, packing_bound
 from optimizer.errors import CertificateError
-from optimizer.model.lane_tree import effective_price, lane_use
-from optimizer.model.reduced_savings import net_savings
-from optimizer.model.side_constraints import row_use
+from optimizer.model.lane_tree import ancestors
+from optimizer.model.side_constraints import HARD, NO_CEILING, NO_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from optimizer.certify.leaves import LeafNight, Leaves
     from optimizer.model.branch_tree import BranchTree
     from optimizer.model.problem import Problem
     from optimizer.model.side_constraints import SideRows
     from optimizer.model.solution import Solution
 
-#: Options of so many leaves together are priced at a time.
-BATCH_OPTIONS = 2**17
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Leaf:
-    """
-    What is left of a night in a leaf.
-
-    Attributes
-    ----------
-    fixed
-        Sum of all that is not decided by lanes, micro-CNY.
-    value
-        ``(num_options,) int64`` micro-CNY: worth of each option on its lane; 0 for
-        those that are in or out.
-    slots
-        ``(num_lanes,) int64``: what options that are in leave.
-    """
-
-    fixed: int
-    value: NDArray[np.int64]
-    slots: NDArray[np.int64]
+#: So many numbers of each kind are held for leaves that are priced together.
+BATCH_NUMBERS = 2**18
 
 
 def check_tree(problem: Problem, side: SideRows, solution: Solution) -> None:
@@ -103,8 +75,59 @@ def check_tree(problem: Problem, side: SideRows, solution: Solution) -> None:
         raise CertificateError("the tree has not one price for each limit and leaf")
     if np.any(tree.lane_price < 0) or np.any(tree.merchant_price < 0):
         raise CertificateError("a price of the tree is negative, so it bounds nothing")
-    for leaf in range(num_leaves):
-        check_prices(problem, side, _at_leaf(solution, tree, leaf))
+    _check_signs(problem, side, solution, tree)
+    size = _batch(problem, side)
+    for first in range(0, num_leaves, size):
+        _check_charges(problem, side, tree, slice(first, first + size))
+
+
+def _check_signs(
+    problem: Problem, side: SideRows, solution: Solution, tree: BranchTree
+) -> None:
+    """Refuse prices on sides where there is no limit."""
+    kept = is_kept(problem, side, solution.chosen)
+    row, order = tree.row_price, tree.order_price
+    if np.any(order.min(axis=0, initial=0)[~kept] < 0):
+        raise CertificateError(
+            "the price of an order is negative, so it bounds nothing"
+        )
+    highest, lowest = row.max(axis=0, initial=0), row.min(axis=0, initial=0)
+    above = (highest > 0) & (side.high >= NO_CEILING)
+    below = (lowest < 0) & (side.low <= NO_FLOOR)
+    if np.any(above | below):
+        raise CertificateError(
+            "a side row has a price on the side where it has no limit"
+        )
+    if np.any((side.penalty != HARD) & (-lowest > side.penalty)):
+        raise CertificateError("the price of a floor is above its penalty")
+
+
+def _check_charges(
+    problem: Problem, side: SideRows, tree: BranchTree, leaves: slice
+) -> None:
+    """Refuse prices whose sums could leave 64 bits."""
+    own = tree.lane_price[leaves]
+    price = own.copy()
+    for lanes, above in ancestors(problem.lane_parent):
+        price[:, lanes] += own[:, above]
+    if price.min(initial=0) < 0 or own.max(initial=0) > MAX_CHARGE:
+        raise CertificateError("a price is beyond any saving, and could overflow")
+    most_rows = int(np.diff(side.entry_start).max(initial=0))
+    heaviest = most_rows * int(side.entry_weight.max(initial=1))
+    load = int(side.option_load.max(initial=1))
+    parts = (price, tree.row_price, tree.order_price, tree.merchant_price)
+    of_part = [_largest(part if part is price else part[leaves]) for part in parts]
+    weights = (load, heaviest, 1, 1)
+    for each in zip(*of_part, strict=True):
+        if sum(map(mul, weights, each)) > MAX_CHARGE:
+            raise CertificateError("a price is beyond any saving, and could overflow")
+
+
+def _largest(price: NDArray[np.int64]) -> list[int]:
+    """Greatest distance of a price from 0, for each leaf."""
+    highest, lowest = price.max(axis=1, initial=0), price.min(axis=1, initial=0)
+    pairs = zip(highest.tolist(), lowest.tolist(), strict=True)
+    return [max(a, -b) for a, b in pairs]
 
 
 def _check_nodes(problem: Problem, tree: BranchTree) -> None:
@@ -153,142 +176,42 @@ def tree_bound(problem: Problem, side: SideRows, solution: Solution) -> int:
     root = packing_bound(problem, side, solution)
     if solution.tree is None:
         return root
-    bounds, size = list[int](), _batch(problem)
-    leaves = _leaves(problem, side, solution, solution.tree)
-    while some := tuple(islice(leaves, size)):
-        bounds += _bounds(problem, side, some)
+    bounds, night = list[int](), make_leaf_night(problem, side, solution)
+    size, count = _batch(problem, side), len(solution.tree.leaf)
+    for first in range(0, count, size):
+        last = min(first + size, count)
+        bounds += _bounds(night, leaves_of(night, solution.tree, first, last))
     if not bounds:
         raise CertificateError("the branchings of the tree leave no plan at all")
     return min(root, max(bounds))
 
 
-def _batch(problem: Problem) -> int:
-    """Number of leaves whose lanes are filled together."""
-    largest = int(problem.slots.max(initial=0))
-    together = BATCH_OPTIONS // max(problem.num_options, 1)
-    return max(together, 1) if largest <= MAX_SLOTS else 1
+def _batch(problem: Problem, side: SideRows) -> int:
+    """Number of leaves that are priced together."""
+    largest = max(problem.num_options, problem.num_orders, len(side.entry_row), 1)
+    return max(BATCH_NUMBERS // largest, 1)
 
 
-def _bounds(
-    problem: Problem, side: SideRows, leaves: tuple[Leaf, ...]
-) -> Iterator[int]:
+def _bounds(night: LeafNight, leaves: Leaves) -> Iterator[int]:
     """Bounds of some leaves; each has lanes of its own."""
-    most = max(int(leaf.value.max(initial=0)) for leaf in leaves)
-    if len(leaves) > 1 and most * len(leaves) * problem.num_options > MAX_VALUE:
-        for leaf in leaves:
-            yield from _bounds(problem, side, (leaf,))
-        return
-    first = np.arange(len(leaves))[:, None] * problem.num_lanes
-    held = lane_worths(
-        (first + problem.option_lane).ravel(),
-        np.tile(side.option_load, len(leaves)),
-        np.concatenate([leaf.value for leaf in leaves]),
-        np.concatenate([leaf.slots for leaf in leaves]),
-    ).reshape(len(leaves), -1)
-    for leaf, worths in zip(leaves, held, strict=True):
-        yield leaf.fixed + exact_sum(worths)
-
-
-def _leaves(
-    problem: Problem, side: SideRows, solution: Solution, tree: BranchTree
-) -> Iterator[Leaf]:
-    """Price the leaves one by one; those without a plan are left out."""
-    kept = is_kept(problem, side, solution.chosen)
-    for number, node in enumerate(tree.leaf.tolist()):
-        put_in, put_out = _branchings(tree, node)
-        is_open = _open_options(problem, put_in, put_out)
-        if _has_plans(problem, side, put_in, put_out, kept, is_open):
-            at_leaf = _at_leaf(solution, tree, number)
-            yield _priced(problem, side, at_leaf, put_in, is_open)
-
-
-def _branchings(
-    tree: BranchTree, node: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Options that are put in, and out, on the way to a node."""
-    path = []
-    while node > 0:
-        path.append(node)
-        node = int(tree.parent[node])
-    option, is_in = tree.option[path], tree.is_in[path]
-    return np.unique(option[is_in]), np.unique(option[~is_in])
-
-
-def _open_options(
-    problem: Problem, put_in: NDArray[np.int64], put_out: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """``(num_options,) bool``: options that are neither in nor out."""
-    is_open = np.ones(problem.num_options, np.bool_)
-    is_open[put_out] = False
-    for order in _orders(problem, put_in).tolist():
-        is_open[problem.option_start[order] : problem.option_start[order + 1]] = False
-    return is_open
-
-
-def _orders(problem: Problem, option: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.searchsorted(problem.option_start, option, side="right") - 1
-
-
-def _has_plans(
-    problem: Problem,
-    side: SideRows,
-    put_in: NDArray[np.int64],
-    put_out: NDArray[np.int64],
-    kept: NDArray[np.bool_],
-    is_open: NDArray[np.bool_],
-) -> bool:
-    """Whether options that are in keep all limits, and pins that are kept can be."""
-    order = _orders(problem, put_in)
-    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
-    count = np.bincount(merchant, minlength=problem.num_merchants)
-    load = side.option_load[put_in]
-    taken = lane_use(problem.option_lane[put_in], problem.lane_parent, load)
-    can_be = np.zeros(problem.num_orders, np.bool_)
-    can_be[order] = True
-    can_be[_orders(problem, np.flatnonzero(is_open))] = True
-    return bool(
-        len(np.unique(order)) == len(order)
-        and not np.isin(put_in, put_out).any()
-        and np.all(count <= problem.cap)
-        and np.all(taken <= problem.slots)
-        and np.all(row_use(side, put_in) <= side.high)
-        and np.all(can_be[kept])
-    )
-
-
-def _at_leaf(solution: Solution, tree: BranchTree, leaf: int) -> Solution:
-    """The plan, with the prices of a leaf."""
-    return replace(
-        solution,
-        lane_price=tree.lane_price[leaf],
-        merchant_price=tree.merchant_price[leaf],
-        row_price=tree.row_price[leaf],
-        order_price=tree.order_price[leaf],
-        tree=None,
-    )
-
-
-def _priced(
-    problem: Problem,
-    side: SideRows,
-    solution: Solution,
-    put_in: NDArray[np.int64],
-    is_open: NDArray[np.bool_],
-) -> Leaf:
-    """What a leaf's prices leave to its lanes."""
-    has_child = np.zeros(problem.num_lanes, np.bool_)
-    has_child[problem.lane_parent[problem.lane_parent >= 0]] = True
-    own = np.where(has_child, solution.lane_price, 0)
-    price = effective_price(own, problem.lane_parent)
-    order_price = np.zeros(problem.num_orders, np.int64)
-    if solution.order_price is not None:
-        order_price = solution.order_price
-    net = net_savings(problem, price, row_prices(side, solution), 0, problem.num_orders)
-    paid = cap_price(problem, solution, 0, problem.num_orders) + order_price
-    net = net - np.repeat(paid, np.diff(problem.option_start))
-    fixed = exact_dot(problem.cap, solution.merchant_price)
-    fixed += row_limits(side, solution) + exact_dot(problem.slots, own)
-    fixed += exact_sum(order_price) + exact_sum(net[put_in])
-    slots = problem.slots.copy()
-    np.subtract.at(slots, problem.option_lane[put_in], side.option_load[put_in])
-    return Leaf(fixed, np.where(is_open, net, 0), slots)
+    problem, side = night.problem, night.side
+    together = max(len(leaves.fixed), 1)
+    most = int(leaves.value.max(initial=0))
+    if (
+        int(problem.slots.max(initial=0)) > MAX_SLOTS
+        or most * leaves.value.size > MAX_VALUE
+    ):
+        # Large lanes have a common limit of work, that no other leaf may share.
+        together = 1
+    for begin in range(0, len(leaves.fixed), together):
+        part = slice(begin, begin + together)
+        value, slots = leaves.value[part], leaves.slots[part]
+        first = np.arange(len(value))[:, None] * problem.num_lanes
+        held = lane_worths(
+            (first + problem.option_lane).ravel(),
+            np.tile(side.option_load, len(value)),
+            value.ravel(),
+            slots.ravel(),
+        )
+        worths = exact_sums(held.reshape(len(value), -1))
+        yield from map(add, leaves.fixed[part], worths)

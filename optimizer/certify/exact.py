@@ -66,3 +66,36 @@ def exact_dot(left: NDArray[np.int64], right: NDArray[np.int64]) -> int:
     if int(left.max()) * int(right.max()) < _SAFE:
         return exact_sum(left * right)
     return sum(int(a) * int(b) for a, b in zip(left, right, strict=True))
+
+
+def exact_sums(values: NDArray[np.int64]) -> list[int]:
+    """
+    Sum of each row, as :func:`exact_sum`.
+
+    Examples
+    --------
+    >>> exact_sums(np.array([[2**62, 2**62], [1, -2]]))
+    [9223372036854775808, -1]
+    """
+    high, low = (values >> 32).sum(axis=1), (values & _LOW).sum(axis=1)
+    pairs = zip(high.tolist(), low.tolist(), strict=True)
+    return [(a << 32) + b for a, b in pairs]
+
+
+def exact_dots(left: NDArray[np.int64], right: NDArray[np.int64]) -> list[int]:
+    """
+    Sum of products of each row with a vector, without overflow; any signs.
+
+    Examples
+    --------
+    >>> exact_dots(np.array([[2**40, 1], [-1, 2]]), np.array([2**40, 3]))
+    [1208925819614629174706179, -1099511627770]
+    """
+    if _largest(left) * _largest(right) < _SAFE:
+        return exact_sums(left * right)
+    by = right.tolist()
+    return [sum(a * b for a, b in zip(row, by, strict=True)) for row in left.tolist()]
+
+
+def _largest(values: NDArray[np.int64]) -> int:
+    return max(int(values.max(initial=0)), -int(values.min(initial=0)))

@@ -99,11 +99,18 @@ def lane_worths(
     >>> lane_worths(lane, load, np.array([9, 5, 3]), np.array([2])).tolist()
     [9]
     """
-    items = _useful(np.asarray(lane, np.int64), load, value, slots)
-    if int(items.value.max(initial=0)) * len(items.value) > MAX_VALUE:
+    of_lane = np.asarray(lane, np.int64)
+    gains = np.flatnonzero((value > 0) & (load <= slots[of_lane]))
+    of_lane, load, value = of_lane[gains], load[gains], value[gains]
+    if int(value.max(initial=0)) * len(value) > MAX_VALUE:
         raise CertificateError("a price is beyond any saving, and could overflow")
+    worth = _sums(of_lane, value, len(slots))
+    # Lanes on which all that gains fits need no more.
+    is_full = (_sums(of_lane, load, len(slots)) > slots)[of_lane]
+    items = _useful(of_lane[is_full], load[is_full], value[is_full], slots)
     total_load = _sums(items.lane, items.load, len(slots))
-    worth = _sums(items.lane, items.value, len(slots))
+    full = np.unique(items.lane)
+    worth[full] = _sums(items.lane, items.value, len(slots))[full]
     lightest = np.full(len(slots), 2**62)
     heaviest = np.zeros(len(slots), np.int64)
     np.minimum.at(lightest, items.lane, items.load)
@@ -128,8 +135,7 @@ def _useful(
     slots: NDArray[np.int64],
 ) -> Items:
     """Items that could be in an optimal choice: of each load as many as fit."""
-    keep = np.flatnonzero((value > 0) & (load <= slots[lane]))
-    by_rank = keep[np.lexsort((-value[keep], load[keep], lane[keep]))]
+    by_rank = np.lexsort((-value, load, lane))
     lane, load, value = lane[by_rank], load[by_rank], value[by_rank]
     is_first = np.ones(len(lane), bool)
     is_first[1:] = (np.diff(lane) != 0) | (np.diff(load) != 0)

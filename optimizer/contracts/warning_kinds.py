@@ -665,6 +665,16 @@ _HISTORY: dict[str, WarningKind] = {
         num_happened="count",
         num_parcels="count",
     ),
+    "SERVICE_IS_NOT_TOLD": _about(
+        "{num_parcels} parcels of {source} are later than {last_date}, when some got "
+        "premium by the model in {model}, and no column says which of these did: all "
+        "are taken for standard ones; join what the nights decided (--runs FOLDER), or "
+        "add the column is_premium",
+        num_parcels="count",
+        source="text",
+        last_date="text",
+        model="text",
+    ),
     "ALWAYS_HAPPENED": _about(
         "{outcome} is true for all {num_parcels} parcels: of a list of those to which "
         "it happened no effect can be measured; give a row for every parcel of these "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import glob
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
@@ -32,7 +34,7 @@ def published_nights(runs: Path) -> dict[dt.date, Path]:
     Parameters
     ----------
     runs
-        The configured ``output``.
+        The configured ``output``, perhaps with ``{date}``.
 
     Raises
     ------
@@ -40,12 +42,14 @@ def published_nights(runs: Path) -> dict[dt.date, Path]:
         When it holds none.
     """
     found = {}
-    for folder in sorted(runs.glob("*-*-*")):
+    pattern = glob.escape(str(runs)).replace("{date}", "*")
+    for folder in map(Path, sorted(glob.glob(f"{pattern}/????-??-??"))):
         try:
             day = dt.date.fromisoformat(folder.name)
         except ValueError:
             continue
-        if (folder / SUCCESS).is_file():
+        is_its_own = folder.parent == Path(expand_date(str(runs), day))
+        if is_its_own and (folder / SUCCESS).is_file():
             # The night that its date stands for now.
             found[day] = folder.resolve()
     if not found:

@@ -30,6 +30,7 @@ from optimizer.learn.features import features_of
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
+from optimizer.learn.service import later_than_premium, refuse_published, says_service
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -180,13 +181,14 @@ def read_history(
     ------
     DataError
         When decisions are repeated, lie in the future, before all rules or on both
-        sides of a regime break, contradict their propensity or their days, or break
-        the contract.
+        sides of a regime break, contradict their propensity or their days, are of
+        published nights without their service, or break the contract.
     """
     import polars as pl
 
     nights = {} if window.runs is None else published_nights(window.runs)
-    frame, times, absent = _read_all(data, config, window, most_beside, nights)
+    read = _read_all(data, config, window, most_beside, nights)
+    frame, times = read.frame, read.times
     _refuse_repeats(frame)
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
@@ -209,12 +211,13 @@ def read_history(
         features_of(rows, config),
         is_by_station=config.holdout.unit == "station-day",
     )
-    warnings = (*alarms, *lost, *found, *_unknown_reasons(rows), *told(maturity))
+    found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
+    warnings = (*alarms, *found, *told(maturity))
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
     ripe = rows.filter(pl.Series(is_ripe))
-    return History(rows, maturity, ripe, warnings, times, absent)
+    return History(rows, maturity, ripe, warnings, times, read.absent)
 
 
 def require_ripe(past: History, config: Config) -> None:
@@ -231,13 +234,36 @@ def require_ripe(past: History, config: Config) -> None:
             refuse_unripe(past.maturity[OUTCOME_OF[harm]])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """
+    What was read of one place, or of several.
+
+    Attributes
+    ----------
+    frame
+        Rows that count, ascending by date and ``order_id``.
+    times
+        For how many others each stands that was not randomised.
+    absent
+        Outcomes that the table does not record.
+    warnings
+        What is not known of them.
+    """
+
+    frame: pl.DataFrame
+    times: int
+    absent: frozenset[str]
+    warnings: tuple[CodedWarning, ...] = ()
+
+
 def _read_all(
     data: Any,
     config: Config,
     window: Window,
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
-) -> tuple[pl.DataFrame, int, frozenset[str]]:
+) -> _Read:
     """
     As :func:`_read`, of one place or several.
 
@@ -253,11 +279,12 @@ def _read_all(
     if not data:
         raise DataError("the outcomes table is an empty list; name a file")
     parts = [_read(each, config, window, most_beside, nights) for each in data]
-    _refuse_half_recorded([part[2] for part in parts], data, config)
-    times = max(part[1] for part in parts)
-    frame = pl.concat([_drawn(part[0], times) for part in parts])
-    absent = frozenset.union(*(part[2] for part in parts))
-    return frame.sort("date", "order_id"), times, absent
+    _refuse_half_recorded([part.absent for part in parts], data, config)
+    times = max(part.times for part in parts)
+    frame = pl.concat([_drawn(part.frame, times) for part in parts])
+    absent = frozenset.union(*(part.absent for part in parts))
+    told = [warning for part in parts for warning in part.warnings]
+    return _Read(frame.sort("date", "order_id"), times, absent, (*told,))
 
 
 def _refuse_half_recorded(
@@ -286,12 +313,7 @@ def _read(
     window: Window,
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
-) -> tuple[pl.DataFrame, int, frozenset[str]]:
-    """
-    Rows that count, and for how many others each stands that was not randomised.
-
-    The third part are the outcomes that the table does not record.
-    """
+) -> _Read:
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
     needed = [name for name in _needed(config) if not (nights and name in DECIDED)]
     with local_outcomes(data, table, rules) as given:
@@ -300,8 +322,13 @@ def _read(
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        found = _read_source(source, config, most_beside, nights)
-        return *found, not_recorded(source)
+        frame, times = _read_source(source, config, most_beside, nights)
+    untold: list[CodedWarning] = []
+    if window.runs is None and not says_service(source):
+        used = _dated(frame, window)
+        refuse_published(used, source.label, config)
+        untold = later_than_premium(used, source.label, config, window.as_of)
+    return _Read(frame, times, not_recorded(source), (*untold,))
 
 
 def not_recorded(source: Source) -> frozenset[str]:
@@ -478,13 +505,19 @@ def _refuse_where(
 
 def _within(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
     first, last = window.first or frame["date"][0], window.last or frame["date"][-1]
-    kept = frame.filter(frame["date"].is_between(first, last))
+    kept = _dated(frame, window)
     if len(kept) == 0:
         raise DataError(
             f"outcomes: no decision is dated from {first} to {last}; the table has "
             f"{frame['date'][0]} to {frame['date'][-1]}"
         )
     return kept
+
+
+def _dated(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """The rows of the dates to take."""
+    first, last = window.first or frame["date"][0], window.last or frame["date"][-1]
+    return frame.filter(frame["date"].is_between(first, last))
 
 
 def _refuse_before_rules(frame: pl.DataFrame, config: Config) -> None:

@@ -87,7 +87,7 @@ def test_leaves_are_bounded_together_as_one_by_one(
     problem = random_packing(draw, num_orders=6)
     found = []
     for size in (1, 2**17):
-        monkeypatch.setattr(branches, "BATCH_OPTIONS", size)
+        monkeypatch.setattr(branches, "BATCH_NUMBERS", size)
         draw = np.random.default_rng(9)
         plan = plan_with(problem, random_tree(problem, draw), ())
         found.append(certify(problem, plan).dual_bound)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from optimizer.certify.certificate import Certificate, certify, saving_unit
 from optimizer.model.problem import Problem
-from optimizer.model.solution import Solution, SolveParams
+from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import solve
+from optimizer.solvers.kernels import branch as branch_kernels
+from optimizer.solvers.kernels import fill
 from optimizer.solvers.packing import branch
 from optimizer.solvers.packing import solve as packing
 from optimizer.solvers.packing.programs import Effort
@@ -92,17 +94,19 @@ def test_a_tree_is_the_same_twice() -> None:
     assert np.array_equal(one.chosen, other.chosen)
 
 
-@pytest.mark.parametrize("limit", ["MOST_NODES", "MOST_PRICES", "MOST_WORK"])
+@pytest.mark.parametrize("limit", ["TREE_BYTES", "MOST_WORK"])
 def test_a_tree_that_meets_a_limit_says_how_far_it_got(
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Nodes, memory and work are limited: the plan is then feasible, with a bound that
+    Memory and work are limited: the plan is then feasible, with a bound that
     holds and is not above that of the prices, and the reason is the method.
     """
     problem = hard_night()
     best, _ = proved(problem)
-    monkeypatch.setattr(branch, limit, 5 if limit == "MOST_NODES" else 1)
+    assert best.tree is not None
+    room = len(best.tree.parent) * branch.NODE_BYTES
+    monkeypatch.setattr(branch, limit, room if limit == "TREE_BYTES" else 1)
     found, proof = proved(problem)
     assert found.termination.limit == "METHOD"
     root = certify(problem, replace(found, tree=None))
@@ -146,3 +150,33 @@ def test_the_night_of_the_documentation_has_three_nodes() -> None:
     assert found.tree is not None
     assert found.tree.option.tolist() == [-1, 0, 0]
     assert proof.dual_bound == 5_000_000
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_in_leaves_a_lane_less_room_for_the_rest(seed: int) -> None:
+    """Whether all that gains fits, or only some: no subset beside it brings more."""
+    draw = np.random.default_rng(seed)
+    problem = hard_night(seed)
+    nothing = Solution(
+        chosen=np.zeros(0, np.int64),
+        lane_price=np.zeros(problem.num_lanes, np.int64),
+        merchant_price=np.zeros(problem.num_merchants, np.int64),
+        termination=Termination("FEASIBLE", "METHOD"),
+    )
+    night = branch._kernel_night(problem, nothing)
+    fixed = draw.choice(np.array([-1, -1, -1, 0], np.int8), problem.num_options)
+    left = problem.slots.astype(np.int64)
+    for option in draw.permutation(problem.num_options)[:8].tolist():
+        lane, load = night.option_lane[option], night.load[option]
+        if load <= left[lane]:
+            fixed[option], left[lane] = 1, left[lane] - load
+    prices = np.zeros(len(night.has_price), np.int64)
+    profit = np.zeros(len(fixed), np.int64)
+    taken = np.zeros(len(fixed), np.bool_)
+    bound = branch_kernels._choose(night, fixed, prices, profit, taken)
+    best = int(profit[fixed == 1].sum())
+    for lane in range(problem.num_lanes):
+        open_here = (fixed == 0) & (night.option_lane == lane) & (profit > 0)
+        some = np.flatnonzero(open_here)
+        best += fill.best_subset(night.load[some], profit[some], int(left[lane]))[0]
+    assert bound == best == profit[taken].sum()

@@ -6,8 +6,8 @@ prices start from those of its parent. The better of two children is divided nex
 a branch ends, the node with the greatest bound. In the end every node whose own prices
 suffice is a leaf, whatever was found below it.
 
-Work is counted in nodes and steps, so that a tree depends on the clock only where the
-time runs out.
+Memory and work are counted, in bytes and steps, so that a tree depends on the clock
+only where the time runs out.
 """
 
 from __future__ import annotations
@@ -53,8 +53,11 @@ if TYPE_CHECKING:
 
 #: Nights with more options are not divided.
 MOST_OPTIONS = 20_000
-#: Nodes of a tree; prices that all of them hold; options that all steps price.
-MOST_NODES, MOST_PRICES, MOST_WORK = 10_000, 2**23, 4 * 10**8
+#: Memory of a tree in the making, and what a node takes of it beside its prices; the
+#: prices of its leaves, as they are published, take at most half as much again.
+TREE_BYTES, NODE_BYTES = 2**28, 400
+#: Options that all steps price: about a minute of one core.
+MOST_WORK = 2 * 10**9
 #: Steps of the prices at the root, in so many slices, between which the clock is looked
 #: at; and at every other node.
 ROOT_STEPS, ROOT_SLICES, NODE_STEPS = 100, 4, 30
@@ -345,12 +348,8 @@ def _is_open(tree: Branching, node: Node) -> bool:
 
 
 def _is_full(tree: Branching) -> bool:
-    prices = len(tree.nodes) * len(tree.nodes[0].prices)
-    return (
-        len(tree.nodes) + 2 > MOST_NODES
-        or prices > MOST_PRICES
-        or tree.work > MOST_WORK
-    )
+    each = NODE_BYTES + tree.nodes[0].prices.nbytes
+    return (len(tree.nodes) + 2) * each > TREE_BYTES or tree.work > MOST_WORK
 
 
 def _branch(tree: Branching, number: int, heap: list[tuple[int, int]]) -> int | None:

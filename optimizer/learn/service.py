@@ -1,0 +1,108 @@
+"""Outcomes that do not say which service a parcel got: those of published nights."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from optimizer.build.model_file import load_model
+from optimizer.config import expand_date
+from optimizer.contracts.warnings import warn
+from optimizer.errors import ConfigError, DataError, counted
+from optimizer.night.folders import published_nights
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from optimizer.config import Config
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
+
+#: As the command line has it and an installation begins with it.
+_NEWEST = "latest"
+_DAY = dt.timedelta(1)
+
+
+def says_service(source: Source) -> bool:
+    """
+    Whether a table has a column of the service that each parcel got.
+
+    Parameters
+    ----------
+    source
+        A constant of its mapping stands for a column that it does not have.
+    """
+    constants = () if source.mapping is None else source.mapping.constants
+    return "is_premium" in source.columns and "is_premium" not in constants
+
+
+def refuse_published(frame: pl.DataFrame, label: str, config: Config) -> None:
+    """
+    Refuse outcomes of published nights that do not say what these decided.
+
+    Parameters
+    ----------
+    frame
+        Outcomes without a service, of the dates that are to be used.
+    label
+        Their name in messages.
+    config
+        With ``output``.
+
+    Raises
+    ------
+    DataError
+        When a night of one of the dates is published there: its premium parcels would
+        count as standard ones.
+    """
+    if config.output is None:
+        return
+    nights = [*published_nights(config.output)]
+    of_nights = frame.filter(frame["date"].is_in(nights))["date"].sort()
+    if len(of_nights) == 0:
+        return
+    earlier = ""
+    if len(frame.filter(frame["date"] < nights[0])):
+        earlier = f", or take earlier dates alone (--to {nights[0] - _DAY})"
+    raise DataError(
+        f"{label}: {counted(len(of_nights), 'row')} from {of_nights[0]} to "
+        f"{of_nights[-1]} are of nights that {config.output} has published, and no "
+        "column says which of them got premium: all would be taken for standard ones; "
+        f"join what these nights decided (--runs {config.output}), or add the column "
+        f"is_premium{earlier}"
+    )
+
+
+def later_than_premium(
+    frame: pl.DataFrame, label: str, config: Config, as_of: dt.date
+) -> list[CodedWarning]:
+    """
+    Say that parcels are later than premium ones, and that none is said to be one.
+
+    Parameters
+    ----------
+    frame, label, config
+        As for :func:`refuse_published`.
+    as_of
+        Day of learning, of the folder of models.
+    """
+    folder = f"{expand_date(config.learning.models, as_of)}/{_NEWEST}"
+    try:
+        model = load_model(folder).model
+    except (ConfigError, DataError):
+        return []
+    if model.kind == "prior":
+        return []
+    last = dt.date.fromisoformat(model.last_date)
+    num_later = int((frame["date"] > last).sum())
+    if not num_later:
+        return []
+    return [
+        warn(
+            "SERVICE_IS_NOT_TOLD",
+            source=label,
+            num_parcels=num_later,
+            last_date=model.last_date,
+            model=folder,
+        )
+    ]

@@ -1,0 +1,130 @@
+"""An export that does not say who got premium, of nights that gave it to some."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import optimizer
+from optimizer.errors import DataError
+from optimizer.learn.evaluate import Evaluation
+from optimizer.learn.fit import Learned
+from tests.support.trial import DAY, outcomes, settings
+
+AS_OF = DAY + dt.timedelta(40)
+#: The last two of the ten nights of an export.
+PUBLISHED = [DAY + dt.timedelta(number) for number in (8, 9)]
+PRIOR = {"effect": 0.3}
+DECIDED = ["is_premium", "propensity", "arm"]
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """Outcomes of ten nights without the service; two of these lie in ``runs``."""
+    monkeypatch.chdir(tmp_path)
+    rows = outcomes(2_000, seed=1).with_columns(saving_cny=pl.lit(1.0))
+    for day in PUBLISHED:
+        publish(rows, day, Path("runs"))
+    return rows.drop(*DECIDED, "saving_cny", "delivered_to_door")
+
+
+def publish(rows: pl.DataFrame, day: dt.date, runs: Path) -> None:
+    """Lay down what of a published night is read here."""
+    version = runs / ".versions" / day.isoformat() / "first"
+    version.mkdir(parents=True)
+    decided = rows.filter(pl.col("date") == day)
+    decided = decided.select("order_id", *DECIDED, "saving_cny")
+    decided.write_parquet(version / "decisions.parquet")
+    (version / "_SUCCESS").touch()
+    (version / "run.json").write_text(json.dumps({}))
+    (runs / day.isoformat()).symlink_to(version.relative_to(runs))
+
+
+def learned(data: object, output: str | None = "runs", **more: object) -> Learned:
+    """A model by a configuration that states an effect and has a folder of nights."""
+    config = settings(output=output, learning={"prior": PRIOR, "models": "models"})
+    return optimizer.learn_model(data, config=config, as_of=AS_OF, **more)
+
+
+def test_premium_parcels_of_published_nights_are_not_taken_for_standard_ones(
+    export: pl.DataFrame,
+) -> None:
+    """Learn and evaluate refuse, and each way on that they name leads on."""
+    wanted = r"400 rows from 2026-11-09 to 2026-11-10 .*runs has published.*--runs runs"
+    with pytest.raises(DataError, match=wanted) as refused:
+        learned(export)
+    config = settings(output="runs", learning={"prior": PRIOR})
+    with pytest.raises(DataError, match=wanted):
+        optimizer.evaluate(export, config=config, as_of=AS_OF)
+
+    joined = learned(export, runs="runs")
+    assert joined.model.kind == "randomised"
+    found: Evaluation = optimizer.evaluate(
+        export, config=config, as_of=AS_OF, runs="runs"
+    )
+    assert found.window["num_compared"] == 400
+    assert "(--to 2026-11-08)" in str(refused.value)
+    assert learned(export, last="2026-11-08").model.kind == "prior"
+    told = export.with_columns(is_premium=pl.lit(value=False))
+    assert learned(told).model.kind == "prior"
+
+
+def test_a_constant_says_no_parcel_s_service(export: pl.DataFrame) -> None:
+    """A mapping that states it for a whole file is no column, one place or several."""
+    export.write_parquet("export.parquet")
+    names = {name: name for name in export.columns}
+    mapped = {"columns": names, "constants": {"is_premium": "false"}}
+    history = {"path": "export.parquet"} | mapped
+    learning = {"prior": PRIOR, "history": history}
+    config = settings(output="runs", learning=learning)
+    earlier = export.filter(pl.col("date") < PUBLISHED[0])
+    for data in (None, ["export.parquet", earlier]):
+        with pytest.raises(DataError, match=r"--runs runs"):
+            optimizer.learn_model(data, config=config, as_of=AS_OF)
+    assert optimizer.learn_model(config=config, as_of=AS_OF, runs="runs").warnings
+
+
+def test_runs_of_a_dated_folder_are_found_and_joined(
+    export: pl.DataFrame,
+) -> None:
+    """What the message names for a folder with ``{date}`` is what --runs reads."""
+    rows = outcomes(2_000, seed=1).with_columns(saving_cny=pl.lit(1.0))
+    for day in PUBLISHED:
+        publish(rows, day, Path("by", day.isoformat()))
+    with pytest.raises(DataError, match=r"\(--runs by/\{date\}\)"):
+        learned(export, output="by/{date}")
+    model = learned(export, output="by/{date}", runs="by/{date}").model
+    assert model.kind == "randomised"
+
+
+def test_parcels_later_than_a_model_of_premium_ones_are_told(
+    export: pl.DataFrame,
+) -> None:
+    """
+    Nights that are not here: a model that measured premium says that there were some.
+
+    Nothing is said of older parcels, beside a model of what was stated, or of outcomes
+    that have the service.
+    """
+    elsewhere = Path("elsewhere")
+    Path("runs").rename(elsewhere)
+    assert _untold(learned(export)) == []
+    before = learned(export, runs=elsewhere, last="2026-11-09")
+    learned(export).save("models")
+    assert _untold(learned(export)) == []
+    before.save("models")
+    (told,) = _untold(learned(export))
+    values = dict(told.values)
+    assert (values["num_parcels"], values["last_date"]) == (200, "2026-11-09")
+    assert "--runs FOLDER" in str(told)
+    assert _untold(learned(export, last="2026-11-09")) == []
+    assert _untold(learned(export, runs=elsewhere)) == []
+    assert _untold(learned(export.with_columns(is_premium=pl.lit(value=False)))) == []
+
+
+def _untold(found: Learned) -> list[object]:
+    return [told for told in found.warnings if told.code == "SERVICE_IS_NOT_TOLD"]
