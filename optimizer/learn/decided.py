@@ -82,7 +82,24 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
         pl.when(is_decided).then(f"decided.{name}").otherwise(name).alias(name)
         for name in DECIDED
     ]
-    return joined.with_columns(columns).select(frame.columns)
+    found = joined.with_columns(columns).select(frame.columns)
+    return _with_means(found, {day: nights[day] for day in days})
+
+
+def _with_means(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataFrame:
+    """Say of nights whose savings were drawn what these are by their means."""
+    import polars as pl
+
+    paths = {day: night / "draws.parquet" for day, night in nights.items()}
+    drawn = {day: path for day, path in paths.items() if path.is_file()}
+    if not drawn:
+        return frame
+    means = pl.concat([_means(path, day) for day, path in drawn.items()])
+    joined = frame.join(
+        means, on=("order_id", "date"), how="left", maintain_order="left"
+    )
+    mean = pl.coalesce("drawn.mean_saving_cny", "mean_saving_cny")
+    return joined.with_columns(mean_saving_cny=mean).select(frame.columns)
 
 
 def without_outcome(
@@ -151,4 +168,15 @@ def _decisions(night: Path, day: dt.date) -> pl.DataFrame:
         "order_id",
         pl.lit(day).alias("date"),
         *(pl.col(name).alias(f"decided.{name}") for name in DECIDED),
+    )
+
+
+def _means(draws: Path, day: dt.date) -> pl.DataFrame:
+    """The means beside a night's drawn savings."""
+    import polars as pl
+
+    return read_back(draws).select(
+        "order_id",
+        pl.lit(day).alias("date"),
+        pl.col("mean_saving_cny").cast(pl.Float64).alias("drawn.mean_saving_cny"),
     )
