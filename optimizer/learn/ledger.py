@@ -15,8 +15,8 @@ it. Both are of the plans that the same night could have had: :math:`R_g` estima
 :math:`\sum e_i \tau_i`, with the harm :math:`\tau_i` that premium avoids, which is
 what these plans avoid on average. Where savings were drawn, :math:`s_i` is therefore
 the mean of the model: what one draw says of parcels that it did not choose was promised
-by nobody. A night or a carrier alone has few parcels, so beside the measured sum stands the
-one shrunk to the ratio of all by empirical Bayes.
+by nobody. A night or a carrier alone has few parcels, so beside the measured sum stands
+the one shrunk to the ratio of all by empirical Bayes.
 
 References
 ----------
